@@ -20,8 +20,6 @@ class Required:
 
 
 REQUIRED = Required()
-# Old variable → its new name (and how to convert the value).
-RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER to the opposite value"}
 POSTGRES = "postgres://user:password@db.example:5432/name"
 MALFORMED = (ValueError, ArithmeticError, TypeError, LookupError)  # errors that a parser may raise
 
@@ -176,9 +174,7 @@ class Env:
             SettingsError(faults).leave()
 
     def faults(self, examples: bool) -> list[str]:
-        return [*(text for text, told in self.problems.items() if told in (None, examples)),
-                *(f"{name} was renamed: set {new} instead" for name, new in RENAMED.items()
-                  if self.variables.get(name) or self.variables.get(f"{name}_FILE"))]
+        return [text for text, told in self.problems.items() if told in (None, examples)]
 
 
 # Settings modules read their variables from env. Those that import settings_base call env.check() at their end.

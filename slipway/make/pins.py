@@ -34,10 +34,6 @@ def write(wheel: Path, jobs: bool, own: str, text: str) -> None:
     PINNED.write_text(f"{FIND}\n{with_pin(by_package(text), pin(wheel))}")
 
 
-def named() -> bool:
-    return bool(LINE.search(WANTED.read_text()))
-
-
 def replace(wheel: Path) -> None:
     WANTED.write_text(LINE.sub(rf"slipway-django\1=={version(wheel)}", WANTED.read_text()))
     PINNED.write_text(with_pin(PINNED.read_text(), pin(wheel)))

@@ -1,22 +1,18 @@
-"""Replace the package in vendor/ by the new release's package. copier runs `vendor BEFORE` after an update. BEFORE is
-the template's old commit."""
+"""Replace the package in vendor/ by the new release's package. copier runs `vendor` after an update."""
 
 import sys
 from pathlib import Path
 
-from slipway.make import come_along, package, pins
+from slipway.make import package, pins
 
 
-def main(before: str) -> None:
-    folder, template = Path("vendor"), Path(sys.path[0])
-    wheel = package.write(template, folder)
+def main() -> None:
+    folder = Path("vendor")
+    wheel = package.write(Path(sys.path[0]), folder)
     for other in set(folder.glob(f"{package.NAME}-*.whl")) - {wheel}:
         other.unlink()
-    if pins.named():
-        pins.replace(wheel)
-    else:
-        come_along.main(template, before, wheel)
+    pins.replace(wheel)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -3,11 +3,10 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import mock
 
 from django.test import SimpleTestCase
 
-from slipway.env import RENAMED, Env, SettingsError
+from slipway.env import Env, SettingsError
 from slipway.services import cache, database
 
 
@@ -33,15 +32,6 @@ class Reading(SimpleTestCase):
         self.assertEqual([line.split()[1] for line in lines], ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
         self.assertEqual((caught.exception.code, lines[0]), (64, "settings: KEY is not set; for example KEY=abc"))
         self.assertNotIn("s3cret", said.getvalue())
-
-    def test_old_names_are_told_with_all_else(self) -> None:
-        """A variable, or its file, that is set under an old name is reported with its new name."""
-        env = Env({"OLD": "s3cret", "OLDER_FILE": "/s3cret", "UNUSED": ""})
-        env.text("KEY", example="abc")
-        with mock.patch.dict(RENAMED, {"OLD": "NEW", "OLDER": "NEWER", "UNUSED": "USED", "OTHER": "ANOTHER"}):
-            told = env.faults(examples=False)
-        self.assertEqual(told, ["KEY is not set; for example KEY=abc", "OLD was renamed: set NEW instead",
-                                "OLDER was renamed: set NEWER instead"])
 
     def test_what_is_asked_too_late_is_told_at_once(self) -> None:
         """A problem found after the check is raised at once, because no later check would report it."""
