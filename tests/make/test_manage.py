@@ -112,6 +112,17 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
 
 
+@pytest.mark.parametrize("target, parts", [("check", PARTS[:1]), ("flake8", PARTS[1:2]), ("lint", PARTS[:5])])
+def test_parts_alone(project, target, parts):
+    """make check, flake8 and lint run some of the parts, each once, after what the Makefile adds to check or flake8."""
+    (project / "local.mk").write_text("check flake8: ours\nours: ; @echo ours >>said\n")
+    stub(project, 'echo "$*" >>said')
+    assert make(project, target).stdout.endswith(f"make: passed: {' '.join(parts)}\n")
+    said = (project / "said").read_text().splitlines()
+    assert len(said) == len(parts) + 1 and all(step in line for step, line in zip(
+        ["ours", *map(STEPS.get, parts)], said)), said
+
+
 def test_tests_that_another_command_runs(project):
     """TESTS names the command, and its failure is reported like the others. pytest does not also run tests/."""
     stub(project, 'echo "$*" >>said; case "$*" in *"-m pytest ours"*) exit 3;; esac')
