@@ -52,6 +52,20 @@ def test_source_that_others_can_reach(template, tmp_path):
     assert f'_src_path: "{template.folder}"\n' in (folder / ".copier-answers.yml").read_text()
 
 
+def test_a_commit_of_ones_own(template, tmp_path):
+    """A project from a commit that the origin lacks records the clone, and says why. If git commit fails, so does make
+    new, with a cure. Options that make new gives, too, may be repeated."""
+    run(["git", "clone", "--quiet", template.folder, tmp_path / "clone"], env=template.env)
+    clone = Folder(tmp_path / "clone")
+    (clone.folder / "docs/ours.md").touch()
+    clone.commit("Ours")
+    (tmp_path / ".gitconfig").write_text("[gpg]\nprogram = /nowhere\n[commit]\ngpgsign = true\n")
+    done = clone.make("new", "NAME=../shop", "ARGS=--defaults --quiet --vcs-ref HEAD")
+    assert done.returncode == 2 and f"make: {template.folder} lacks the commit that" in done.stderr, done.stderr
+    assert "made shop, but git commit failed" in done.stderr and "; next:" not in done.stderr
+    assert f'_src_path: "{clone.folder}"\n' in (tmp_path / "shop/.copier-answers.yml").read_text()
+
+
 @pytest.mark.parametrize("url, noted", [
     ("https://bob:s3cret@host.example/a/b.git", "https://host.example/a/b.git"),
     ("https://s3cret@host.example/a", "https://host.example/a"), ("git@host.example:a/b", "git@host.example:a/b")])
