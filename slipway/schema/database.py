@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from ..lasting import LockedOpen
 
 Write = Callable[[str], object]
+has_turn = False  # True while this process has the lock of turn()
 
 
 def prepare(write: Write) -> None:
@@ -31,13 +32,29 @@ def tell(write: Write) -> None:
         write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
-def migrate(write: Write) -> None:
-    """Migrate the project's own SQLite file under a lock. In a fresh clone, server, worker and beat open the file at
-    once. While one of them switches the file to WAL mode, SQLite fails in the others instead of waiting."""
+@contextmanager
+def turn() -> Iterator[None]:
+    """Lock the project's own SQLite file, unless this process has the lock. In a fresh clone, server, worker, beat and
+    `make migrate` may open the file at once. While one switches it to WAL mode, SQLite fails in the others instead of
+    waiting; and two that migrate would both make the tables."""
+    global has_turn
+    if has_turn or not is_own():
+        yield
+        return
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()
     with LockedOpen(lock, "a"):
+        has_turn = True
+        try:
+            yield
+        finally:
+            has_turn = False
+
+
+def migrate(write: Write) -> None:
+    """Migrate the project's own SQLite file."""
+    with turn():
         if missing := pending():
             try:
                 call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
