@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
@@ -14,7 +15,6 @@ from django.db.migrations.executor import MigrationExecutor
 from ..lasting import LockedOpen
 
 Write = Callable[[str], object]
-has_turn = False  # True while this process has the lock of turn()
 
 
 def prepare(write: Write) -> None:
@@ -34,22 +34,13 @@ def tell(write: Write) -> None:
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Lock the project's own SQLite file, unless this process has the lock. In a fresh clone, server, worker, beat and
-    `make migrate` may open the file at once. While one switches it to WAL mode, SQLite fails in the others instead of
-    waiting; and two that migrate would both make the tables."""
-    global has_turn
-    if has_turn or not is_own():
-        yield
-        return
+    """Lock the project's own SQLite file. In a fresh clone, server, worker, beat and `make migrate` may open it at once.
+    While one switches it to WAL mode, SQLite fails in the others; and two that migrate would both make the tables."""
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()
     with LockedOpen(lock, "a"):
-        has_turn = True
-        try:
-            yield
-        finally:
-            has_turn = False
+        yield
 
 
 def migrate(write: Write) -> None:
@@ -57,7 +48,7 @@ def migrate(write: Write) -> None:
     with turn():
         if missing := pending():
             try:
-                call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+                call_command(Migrate(), verbosity=0, interactive=False, skip_checks=True)
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(
