@@ -23,13 +23,15 @@ TO                  ?=
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
-.PHONY: help app runserver dev worker beat migrate migrations test lint doctor clean
+.PHONY: help ve app runserver dev worker beat migrate migrations check flake8 test lint doctor clean
 
 ## Develop
 help: ## show this list
 	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
 	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
 	  $(wildcard $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
+
+ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 
 runserver: $(VE)/sentinel ## serve the site at http://localhost:8000 (PORT=8001: another port)
 	@exec $(MANAGE) runserver '$(PORT)'
@@ -55,13 +57,21 @@ migrations: $(VE)/sentinel ## write migrations for changed models
 	@exec $(MANAGE) makemigrations $(ARGS)
 
 ## Check
-test: $(VE)/sentinel-dev ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
-	@$(check) test
+check: $(VE)/sentinel ## run Django's checks
+flake8: $(VE)/sentinel-dev ## check the style of Python
+check flake8:
+	@$(if $(in_all),,$(checks) $@)
 
-lint: $(VE)/sentinel-dev ## check style and types of Python, shell scripts and Dockerfiles
-	@$(check) lint
+test: ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
+lint: ## run Django's checks; check style and types of Python, shell scripts and Dockerfiles
+test lint: check flake8
+	@$(checks) $@
 
-check = VE='$(VE)' MANAGE=$(call quote,$(MANAGE)) TESTS=$(call quote,$(TESTS)) ARGS=$(call quote,$(ARGS)) \
+# Both check everything in one run and report all failures, so what they depend on does nothing by itself.
+in_all =
+test lint: in_all = yes
+
+checks = VE='$(VE)' MANAGE=$(call quote,$(MANAGE)) TESTS=$(call quote,$(TESTS)) ARGS=$(call quote,$(ARGS)) \
   PYTEST=$(call quote,$(PYTEST)) PYTEST_ARGS=$(call quote,$(PYTEST_ARGS)) MYPY='$(mypy)' DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
   $(foreach name,SHELL_FILES DOCKERFILES,$(if $(filter-out undefined,$(origin $(name))),$(name)='$($(name))')) \
   $(wanted_in) exec $(call helper,check)

@@ -62,7 +62,7 @@ push: FORCE ## push the image to its registry (IMAGE=registry.example/shop; ALLO
 	@$(docker_ready); case '$(IMAGE)' in */*) $(clean_image); $(DOCKER) push '$(IMAGE):$(TAG)' ;; *) $(no_registry) ;; esac
 
 up: build $(SECRETS) ## run the image with Postgres, Redis, worker and beat, at http://localhost:8000
-	@$(with_compose) up -d --remove-orphans
+	@$(with_compose) up -d --remove-orphans || { $(with_compose) logs --tail 20 migrate >&2; exit 1; }
 	@$(until_it_answers); echo 'make: http://localhost:$(PORT)'
 
 down: FORCE $(SECRETS) ## stop what make up started; keeps its data

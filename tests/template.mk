@@ -23,8 +23,9 @@ new: $(VE)/copier/sentinel ## start a project from the last commit (NAME=../shop
 	@test ! -e '$(NAME)' || { echo 'make: $(NAME) exists already: choose another NAME' >&2; exit 1; }
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
 	@mkdir -p '$(NAME)' 2>/dev/null && rmdir '$(NAME)' || { echo 'make: $(NAME) cannot be made: choose another NAME' >&2; exit 1; }
-	@[ -t 0 ] || defaults=--defaults; \
-	exec '$(COPIER)' copy --quiet --trust --vcs-ref HEAD $$defaults $(ARGS) . '$(NAME)'
+	@[ -t 0 ] || defaults=$(filter-out $(ARGS),--defaults); \
+	'$(COPIER)' copy $(filter-out $(ARGS),--quiet --trust) $(if $(filter --vcs-ref% -r,$(ARGS)),,--vcs-ref HEAD) $$defaults $(ARGS) \
+	  . '$(NAME)' && { test ! -d '$(NAME)/.git' || git -C '$(NAME)' rev-parse --verify HEAD >/dev/null 2>&1; }
 
 not_committed = echo 'make: some files are not committed, and a project would lack them: see git status, then git commit' >&2; exit 1
 

@@ -1,4 +1,5 @@
-"""Check the project: `check test` runs linters, checks and tests, `check lint` only the linters. Needs Python 3.9.
+"""Check the project: `check test` runs checks, linters and tests, `check lint` all but the tests, `check check` and
+`check flake8` only one. Needs Python 3.9.
 
 make passes its variables in the environment.
 """
@@ -35,16 +36,18 @@ class Part:
 
 
 def main(kind: str, env: Mapping[str, str]) -> int:
-    """Run the checks of `kind` (test or lint) and print which failed. If Django's own check fails, run no tests."""
+    """Run the parts of `kind` and print which failed. If Django's own check fails, run no tests."""
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also ends the child, so exit at once
-    first, tests = (django(env), testing(env)) if kind == "test" else ([], [])
-    passed, failed = run_all([*first, *linters(env)], env)
-    if "check" not in failed:
-        more = run_all(tests, env)
+    parts = [part for part in [django(env), *linters(env)] if kind in ("test", "lint", part.name)]
+    passed, failed = run_all(parts, env)
+    if kind == "test" and "check" not in failed:
+        more = run_all(testing(env), env)
         passed, failed = passed + more[0], failed + more[1]
-    print(f"make: {'failed' if failed else 'passed'}: {' '.join(failed or passed)}",
-          file=sys.stderr if failed else sys.stdout)
-    return int(bool(failed))
+    if failed or not passed:
+        print(f"make: failed: {' '.join(failed)}" if failed else "make: nothing was checked", file=sys.stderr)
+        return 1
+    print(f"make: passed: {' '.join(passed)}")
+    return 0
 
 
 def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -64,8 +67,8 @@ def command(*words: str) -> Callable[[], int]:
     return partial(subprocess.call, [*words])
 
 
-def django(env: Mapping[str, str]) -> list[Part]:
-    return [Part("check", command(*shlex.split(env["MANAGE"]), "check"))]
+def django(env: Mapping[str, str]) -> Part:
+    return Part("check", command(*shlex.split(env["MANAGE"]), "check"))
 
 
 def testing(env: Mapping[str, str]) -> list[Part]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import time
 
@@ -126,6 +125,7 @@ def test_wrong_usage(classic, tmp_path, wrong):
     assert next(iter(wrong)) in done.stderr and calls(tmp_path) == []
 
 
+WWW = "var/www/shop"
 DOCKER = """#!/bin/sh
 case $* in
     *RepoDigests*) printf '%s\\n' other.example/shop@sha256:e registry.example/shop@sha256:d ;;
@@ -135,16 +135,16 @@ esac
 
 
 def on_host(shell, folder, step, *roles, docker=DOCKER, **env):
-    """Run a host's part of a step on this machine, with folder/www as /var/www/APP."""
+    """Run a host's part of a step on this machine, with the folder as /."""
     executable(folder / "docker", docker)
-    env = {"PATH": f"{folder}:{os.environ['PATH']}", "RUN": f"0123abcd,ann@laptop,{int(time.time()) - 5}", **env}
-    return run([*shell, SCRIPT, "on_host", step, f"../..{folder}/www", "registry.example/shop", "v2", "detect", "7",
-                *roles], env=env)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}", "RUN": f"0123abcd,ann@laptop,{int(time.time()) - 5}", **env,
+           "CLASSIC_ROOT": str(folder)}
+    return run([*shell, SCRIPT, "on_host", step, "shop", "registry.example/shop", "v2", "detect", "7", *roles], env=env)
 
 
 def test_what_became_of_a_release_is_written_down(shell, tmp_path):
-    www, log = tmp_path / "www", tmp_path / "www/releases.log"
-    www.mkdir()
+    www, log = tmp_path / WWW, tmp_path / f"{WWW}/releases.log"
+    www.mkdir(parents=True)
     for before, step, roles in ((True, "tidy", ["web", "beat"]), (False, "tidy", ["worker"]), (True, "back", ["web"])):
         for name in ("TAG.before", "TAG", "REVERT") if before else ():
             (www / name).write_text("")
@@ -177,7 +177,7 @@ esac
     ("", 0, True), ("Error response from daemon: Could not find the file /app/x in container one", 0, False),
     ("Error: No such container:path: one:/app/x", 0, False), ("no space left on device", 1, False)])
 def test_an_image_without_static_files_publishes_none(shell, tmp_path, said, code, published):
-    (tmp_path / "www/static").mkdir(parents=True)
+    (tmp_path / f"{WWW}/static").mkdir(parents=True)
     executable(tmp_path / "docker-runner", '#!/bin/sh\necho "$2" >>"$CALLS"\n')
     executable(tmp_path / "install", "#!/bin/sh\nmkdir static.new\n")
     done = on_host(shell, tmp_path, "publish", docker=STATIC, SAID=said, CALLS=str(tmp_path / "calls"))
@@ -197,12 +197,12 @@ def synced(trace):
     return found
 
 
+@pytest.mark.needs("strace")
 @pytest.mark.parametrize("step, wanted", [("write", ["REVERT", "TAG"]), ("tidy", ["releases.log"])])
 def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, wanted):
-    strace = shutil.which("strace") or pytest.skip("strace is not installed")
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www/TAG").write_text("export TAG=v1\n")
-    trace = [strace, "-f", "-qq", "-e", "trace=openat,fsync,/^rename", "-o", tmp_path / "calls"]
+    (tmp_path / WWW).mkdir(parents=True)
+    (tmp_path / f"{WWW}/TAG").write_text("export TAG=v1\n")
+    trace = ["strace", "-f", "-qq", "-e", "trace=openat,fsync,/^rename", "-o", tmp_path / "calls"]
     done = on_host([*trace, *shell], tmp_path, step, "web")
     assert done.returncode == 0, done.stderr
     found = [entry for entry in synced((tmp_path / "calls").read_text()) if "before" not in entry[1]]

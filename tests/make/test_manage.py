@@ -1,10 +1,12 @@
 """Tests of manage.py: it runs in the project's virtualenv, from any folder, or fails with one line."""
 
+import fcntl
 import os
 import re
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +87,18 @@ def test_a_migration_that_fails_shows_where(manage):
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
+def test_migrate_waits_while_a_server_migrates(manage):
+    """`make runserver` and `make migrate` at once on a new SQLite file: one waits for the other's lock."""
+    (manage.folder / "var").mkdir()
+    with open(manage.folder / "var/db.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with running([manage.folder / "ve/bin/python", manage.folder / "manage.py", "migrate"], cwd="/") as job:
+            wait_until(lambda: f"-> FLOCK  ADVISORY  WRITE {job.pid} " in Path("/proc/locks").read_text())
+            assert not job.output() and not (manage.folder / "var/db.sqlite3").exists()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert job.wait(60) == 0 and "accounts.0001_initial... OK" in job.output()
+
+
 STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy", "shellcheck": "run.sh",
          "hadolint": "Dockerfile", "migrations": "manage.py makemigrations --check", "tests": "manage.py test ours",
          "pytest": " tests -k mine"}
@@ -110,6 +124,17 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     assert (done.returncode, summary(done)) == (2 * bool(failing), failing), done.stderr
     assert (f"\nmake: passed: {' '.join(PARTS)}\n" in done.stdout) == (not failing)
     assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
+
+
+@pytest.mark.parametrize("target, parts", [("check", PARTS[:1]), ("flake8", PARTS[1:2]), ("lint", PARTS[:5])])
+def test_parts_alone(project, target, parts):
+    """make check, flake8 and lint run some of the parts, each once, after what the Makefile adds to check or flake8."""
+    (project / "local.mk").write_text("check flake8: ours\nours: ; @echo ours >>said\n")
+    stub(project, 'echo "$*" >>said')
+    assert make(project, target).stdout.endswith(f"make: passed: {' '.join(parts)}\n")
+    said = (project / "said").read_text().splitlines()
+    assert len(said) == len(parts) + 1 and all(step in line for step, line in zip(
+        ["ours", *map(STEPS.get, parts)], said)), said
 
 
 def test_tests_that_another_command_runs(project):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from checkout import Folder, Project
-from proc import run
+from proc import ROOT, run
 
 from slipway.make.new import without_user
 
@@ -26,6 +26,7 @@ def test_names(started):
     assert (started.folder / ".env").stat().st_mode & 0o777 == 0o600 and ".env" not in started.files()
     assert started.git("log", "--format=%s %D") == "Start my-shop HEAD -> main\n"
     assert started.git("status", "--porcelain") == ""
+    assert f" Its {len(started.files())} files are yours" in (ROOT / "README.md").read_text().replace("\n", " ")
     readme = text(started, "README.md")
     assert readme.startswith("# My Shop\n") and "\n    git clone URL my-shop && cd my-shop\n" in readme
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", readme):
@@ -50,6 +51,20 @@ def test_source_that_others_can_reach(template, tmp_path):
     settings = (folder / "project/settings_base.py").read_text()
     assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (folder / ".git").exists()
     assert f'_src_path: "{template.folder}"\n' in (folder / ".copier-answers.yml").read_text()
+
+
+def test_a_commit_of_ones_own(template, tmp_path):
+    """A project from a commit that the origin lacks records the clone, and says why. If git commit fails, so does make
+    new, with a cure. Options that make new gives, too, may be repeated."""
+    run(["git", "clone", "--quiet", template.folder, tmp_path / "clone"], env=template.env)
+    clone = Folder(tmp_path / "clone")
+    (clone.folder / "docs/ours.md").touch()
+    clone.commit("Ours")
+    (tmp_path / ".gitconfig").write_text("[gpg]\nprogram = /nowhere\n[commit]\ngpgsign = true\n")
+    done = clone.make("new", "NAME=../shop", "ARGS=--defaults --quiet --vcs-ref HEAD")
+    assert done.returncode == 2 and f"make: {template.folder} lacks the commit that" in done.stderr, done.stderr
+    assert "made shop, but git commit failed" in done.stderr and "; next:" not in done.stderr
+    assert f'_src_path: "{clone.folder}"\n' in (tmp_path / "shop/.copier-answers.yml").read_text()
 
 
 @pytest.mark.parametrize("url, noted", [

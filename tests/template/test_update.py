@@ -114,7 +114,7 @@ def test_diff(project):
 
 @pytest.mark.parametrize("fault, said", [
     ("no answers", "no .copier-answers.yml here"), ("empty", "has no _src_path and no _commit"),
-    ("gone", "cannot clone"), ("no such commit", "has no 0123456")])
+    ("gone", "cannot clone"), ("no such commit", "names as this project's version: push it there")])
 def test_refused(project, fault, said):
     """If the template cannot be read, one line says why, and nothing changes."""
     answers = project.folder / ".copier-answers.yml"
