@@ -50,9 +50,10 @@ def test_what_processes_leave(data):
 
 @pytest.mark.parametrize("changes, words", [
     ({}, ["OPTS="]), ({"memory": "off"}, ["OPTS=", "MEMORY=0"]), ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
+    ({"static": {"publish": "s3://files/shop"}}, ["OPTS=", "STATIC=s3://files/shop"]),
     ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
      ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"])])
-def test_docker_runner_gets_image_options_and_memory(data, changes, words):
+def test_what_docker_runner_gets(data, changes, words):
     text = files(fleet_of(data, changes), "web1")["/etc/default/shop"]
     assert shlex.split(text, comments=True) == ["IMAGE=registry.example/shop", *words]
 

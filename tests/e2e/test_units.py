@@ -6,6 +6,7 @@ import time
 import pytest
 
 import proc
+from documented import block
 from e2e import byhand
 from e2e.byhand import active, answers, containers, until_it_answers
 from e2e.fleet import apps
@@ -213,6 +214,13 @@ def test_a_full_disk_at_the_start_is_waited_out(host):
         wait_until(lambda: int(host.run(restarts)) >= 3, 60, "it tries again")
         assert answers(host, "shop")[0] == 503
     until_it_answers(host, "shop", "v1")
+
+
+def test_another_image_as_a_service(host, images):
+    """The commands of docs/server.md start it."""
+    host.run("sh -e", input=block(proc.ROOT / "docs/server.md", "docker network").replace("redis:7", images["v1"]))
+    wait_until(lambda: "redis" in running(host), 30, "it runs")
+    host.run("systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop && docker volume rm redis")
 
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):

@@ -82,6 +82,13 @@ def test_a_command_runs_in_the_live_release(server):
                             "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
 
 
+def test_static_files_go_to_the_bucket(server):
+    """`collectstatic` goes to the bucket that STATIC names, if no folder is given."""
+    server.put("etc/default/shop", "IMAGE=shop\nSTATIC=s3://files/shop\n")
+    assert [server("shop", "collectstatic", *folder).returncode for folder in ([], ["/static"])] == [0, 0]
+    assert [call[-1] for call in server.calls("run")] == ["s3://files/shop", "/static"]
+
+
 def test_words_arrive_as_they_were_typed(server):
     """Spaces, quotes, dollars, stars, newlines and empty words reach the command unchanged. EXTRA is split as OPTS are,
     and comes last. The container's name has only characters that docker allows."""
