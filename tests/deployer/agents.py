@@ -70,7 +70,7 @@ def fine(fleet):
             "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8,
             "sqlite": None, "torn": 0,
             "site": {"scheme": "http", "url": "http://localhost"},
-            "staged": False, "blind": "", "docker": {"version": "20.10.24", "root": "/d"},
+            "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,

@@ -86,6 +86,7 @@ class Facts(Running, Kept, Memory):
     staged: bool  # True: new settings wait for the next deploy
     now: float
     free: dict[str, int]  # path → free bytes
+    strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask
 
 

@@ -135,7 +135,8 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `remove`, ignore settings and Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]
+    problems = [*fitness.problems(found), *([] if remove else (
+        *fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host)))]
     if problems:
         raise HostProblem(*problems)
     return found

@@ -23,6 +23,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
+    yield from facts["strangers"]
     if facts["staged"]:
         yield "settings are staged: they go live with the next deploy"
     if facts["torn"]:
