@@ -12,7 +12,7 @@ say() { printf '%s\n' "classic: $*" >&2; }
 die() { status=$1; shift; say "$*"; exit "$status"; }
 
 # ---- on a host, as root: the host gets this file and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
-# The environment variable RUN is ID,USER@HOST,SECONDS: the attempt's id, who started it, and when.
+# RUN in the environment is ID,USER@HOST,BEGAN,SECONDS: the attempt, its owner, start and age by the deployer's clock.
 
 host_check() { # refuse a host that lacks something
     for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool: install it"; done
@@ -93,14 +93,16 @@ host_probe() { # host_probe [ROLE...]: wait up to $ready seconds until each role
     [ -e "$www/TAG" ] || return 0
     # shellcheck source=/dev/null
     . "$www/TAG"
-    deadline=$(($(date +%s) + ready))
+    deadline=$(($(clock) + ready))
     for role in "$@"; do
         until "ready_$role"; do
-            [ "$(date +%s)" -lt "$deadline" ] || die 1 "$role does not run $TAG after $ready s: ${answer:-no container}"
+            [ "$(clock)" -lt "$deadline" ] || die 1 "$role does not run $TAG after $ready s: ${answer:-no container}"
             sleep 0.2
         done
     done
 }
+
+clock() { cut -d. -f1 /proc/uptime; } # seconds since boot: the host's clock may step
 
 ready_web() { # /readyz, through nginx or from the app, must give 200 and name the release
     socket=/run/$app/nginx.sock
@@ -129,7 +131,7 @@ record() { # record OUTCOME [ROLE...]: append to releases.log as the deployer do
     set -- "$(printf '{"id": "%s", "action": "%s", "tag": "%s", "image_id": "%s", "digest": "%s", "who": "%s", ' \
         "$id" "$action" "$tag" "$(image_id)" "$digest" "$who")" \
         "$(printf '"began": %s, "at": %s, "seconds": %s, "outcome": "%s", "roles": [%s], "version": 1' \
-        "$began" "$now" "$((now - began))" "$outcome" "$roles")"
+        "$began" "$now" "$took" "$outcome" "$roles")"
     { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # awk adds a newline to an unfinished last line
       printf '%s, "crc32": "%s"}\n' "$1$2" "$(printf '%s}' "$1$2" | crc32)"; } >releases.log.new &&
         put releases.log.new releases.log
@@ -159,7 +161,7 @@ on_host() {
     step=$1 app=$2 image=$3 tag=$4 init=$5 ready=$6
     shift 6
     www=${CLASSIC_ROOT:-}/var/www/$app # CLASSIC_ROOT: tests only, a folder used as /
-    id=${RUN%%,*} began=${RUN##*,} by=${RUN#*,} by=${by%,*}
+    id=${RUN%%,*} took=${RUN##*,} by=${RUN#*,} by=${by%%,*} began=${RUN%,*} began=${began##*,}
     PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
     "host_$step" "$@"
 }
@@ -168,8 +170,10 @@ on_host() {
 
 at() { # at HOST STEP: run a step on a host
     say "$1: $2"
+    took=$(($(date +%s) - began))
+    [ $took -ge 0 ] || took=0 # the clock stepped back
     # shellcheck disable=SC2086 # unquoted: SSH may hold options
-    $SSH "$1" "sh=\"env RUN=$RUN sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
+    $SSH "$1" "sh=\"env RUN=$RUN,$took sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
         [ \"\$(id -u)\" = 0 ] || sh=\"sudo -n \$sh\"; exec \$sh" <"$0"
 }
 

@@ -29,7 +29,9 @@ def taken_back(fleet, ends):
 
 
 @pytest.mark.parametrize("tags, said", [
-    ([None, None], "no release is live yet, as before"), ([None, "v1"], "the old release serves everywhere")])
+    ([None, None], "no release is live yet, as before"), (["v1", "v1"], "the old release serves everywhere"),
+    (["v1", "v2", "v1", None],
+     "hosts differ as before (v1 on web0, web2; v2 on web1; no release on web3) until a deploy succeeds")])
 def test_what_serves_after_a_takeback(fleet, tags, said):
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
     cure = "correct the cause, then deploy again"
@@ -72,7 +74,7 @@ def test_what_hosts_hear_of_a_deploy(fleet):
     asked = dict(played(fleet, began=time.monotonic() - 23)[1])
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
     waited = asked["begin"]["waited"]
-    noted = {"action": "deploy", "tag": "v2", "began": time.time() - 34, "waited": waited}
+    noted = {"action": "deploy", "tag": "v2", "began": 4e9, "started": time.monotonic() - 34, "waited": waited}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
 
 
@@ -103,7 +105,9 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told
         groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
-        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told
+        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told + [
+        "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails"
+    ] * (tag == "part")
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}

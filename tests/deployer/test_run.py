@@ -76,6 +76,13 @@ def test_what_is_under_way_fails_at_once(rollout, told):
     assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in told
 
 
+def test_a_host_that_only_records_the_step_is_not_named(rollout, told):
+    run(rollout.steps([Step("start", ("web1", "work"), {"roles": ["web"]}, quiet=("work",)),
+                       Step("begin", ("work",), quiet=("work",))]))
+    assert [event.get("hosts") or event["host"] for event in told] == [["web1"], "web1", "web1"]
+    assert [asked[0] for asked in rollout.hosts.connections["work"].asked] == ["start", "begin"]
+
+
 def test_what_ends_as_it_boots_is_told_of_its_start(rollout, health):
     hear(rollout, "web1", step="start")
     assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: start: of 30")

@@ -12,8 +12,8 @@ from ..ssh.validate import visible
 LEFT = """
 ss --version >/dev/null || exit
 left() { ss --no-header --numeric state established "sport = :80 and ( $balancers )" | wc -l; }
-until=$(($(date +%s) + $1)) quiet=0 balancers=$2
-while [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $until ]; do
+until=$(($(cut -d. -f1 /proc/uptime) + $1)) quiet=0 balancers=$2
+while [ $quiet -lt 2 ] && [ "$(cut -d. -f1 /proc/uptime)" -lt $until ]; do
     if [ "$(left)" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
     sleep 1
 done

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +44,11 @@ class Run:
 
     def _announce(self, group: Sequence[Step]) -> None:
         for name in dict.fromkeys(step.name for step in group):
-            steps = [step for step in group if step.name == name]
+            steps = [step for step in group if step.name == name and step.named]
+            if not steps:
+                continue
             roles = steps[0].args["roles"] if name == "start" else []
-            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.hosts],
+            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.named],
                              "roles": roles, "limit": steps[0].args.get("seconds", 0)})
 
     async def _alarmed(self) -> None:
@@ -56,7 +59,7 @@ class Run:
     async def _do(self, step: Step, name: str) -> Any:
         if self.health.cause:  # a host got sick before this step: do not begin it
             raise self.health.cause
-        with timed(self.hosts.tell, step.name, name):
+        with timed(self.hosts.tell, step.name, name) if name in step.named else contextlib.nullcontext():
             try:
                 return await self._ask(step, name)
             except HostProblem as problem:

@@ -153,8 +153,9 @@ def record(attempt: Noted, outcome: str) -> Record:
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
         "began": attempt["began"], "at": round(time.time(), 1), "outcome": outcome,
-        "seconds": round(time.time() - attempt["began"] + attempt.get("waited", 0), 1),
         "roles": [*attempt.get("roles", BUILT_IN)]}
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
+    if "started" in attempt:  # an older agent's attempt has no `started`
+        found["seconds"] = round(time.monotonic() - attempt["started"] + attempt.get("waited", 0), 1)
     return found
