@@ -80,7 +80,7 @@ def fine(fleet):
             "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
                       "b": {"release": None, "units": {}}}},
         "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
-        "decide": {"fate": "back"}, "begin": {"warm": False},
+        "decide": {"fate": "back"}, "begin": {"warm": False}, "prepare": {"changed": [], "kept": ""},
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""}, "watch": {"answers": 3, "errors": 0},

@@ -147,10 +147,9 @@ class Judged(Verdicts):
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
-class Prepared(TypedDict, total=False):
-    """The answer of the step `prepare`. It is empty unless a rollback changes settings."""
-    changed: list[SettingName]  # the settings that differ after the rollback
-    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings
+class Prepared(TypedDict):
+    changed: list[SettingName]  # the settings that differ after a rollback
+    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced
 
 
 class Watched(TypedDict):

@@ -130,7 +130,7 @@ def parse(text: str | None) -> Found:
                             for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 
