@@ -252,7 +252,7 @@ def test_folders_are_shared(theirs):
 
 def test_level_servers(template, tmp_path):
     """The servers have the project's name. make template-update brings the template's next release, but leaves the
-    project's own compose.yaml. The project's linter accepts the template's files."""
+    project's own compose.yaml. The project's linter accepts the template's files, and its git stores a whole wheel."""
     clone = Folder(tmp_path / "template")
     run(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
     clone.git("remote", "remove", "origin")
@@ -273,9 +273,10 @@ def test_level_servers(template, tmp_path):
     passes(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
         ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt"}
-    assert [path.name for path in project.folder.glob("vendor/*")] == ["slipway_django-3.0.0-py3-none-any.whl"]
+    assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
     assert "==3.0.0" in (project.folder / "requirements.in").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")
+    assert "text: unset" in project.git("check-attr", "text", "vendor/slipway_django-3.0.0-py3-none-any.whl")
     project.commit("3.0.0")
     assert "wrote: " not in project.adopted("--level", "image")
 
