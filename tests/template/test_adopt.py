@@ -199,8 +199,8 @@ def test_what_a_line_tells(about, told, lines):
 def test_variables_without_a_default():
     """Variables that the settings check before they read them are left out."""
     asked = ("A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
-             "D = environ['D'] if 'D' not in environ else 1\nE = env.str('E')\n"
-             "env = environ.Env(G=(bool, False))\nif env('G'):\n    F = 1\nelse:\n    F = {'a': [env.str('F')]}\n")
+             "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
+             "env = environ.Env(G=(bool, False))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n")
     tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
     assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
         ["shop/settings.py:1:", "A"], ["shop/settings.py:6:", "E"], ["shop/settings.py:11:", "F"]]
@@ -213,9 +213,9 @@ def test_what_is_not_where_the_image_looks():
             **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"}}
     found = look(tree, "shop")
     lines = [*todo(tree, found, ["image"], "")]
-    assert found.tests == "settings.ci" and len(lines) == 2, lines
-    assert "extras/a/Dockerfile:1, extras/b/Dockerfile:1, extras/c/Dockerfile:1 and 2 more: add the" in lines[0]
-    assert lines[1].startswith("shop/celery_app.py:1: the image runs celery -A settings: ")
+    assert found.tests == "settings.ci" and len(lines) == 3, lines
+    assert "extras/a/Dockerfile:1, extras/b/Dockerfile:1, extras/c/Dockerfile:1 and 2 more: add the" in lines[1]
+    assert lines[2].startswith("shop/celery_app.py:1: the image runs celery -A settings: ")
 
 
 def test_files_that_the_image_lacks():

@@ -12,7 +12,6 @@ from .look import Found, Tree
 ROWS = tomllib.loads(files(__package__).joinpath("todo.toml").read_text("utf-8"))
 # A variable that is read without a default.
 ASKED = re.compile(r"(?:[\w.]*environ\[|(?:\w+\.)*env(?:\.\w+)?\(|config\()'(\w+)'[\])]")
-GUARD = re.compile(r" in [\w.]*env")
 LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run at the import, or it may fail
 
 
@@ -50,12 +49,17 @@ def unset(tree: Tree, found: Found) -> Iterator[str]:
 
 
 def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield (line, variable) for each variable that an import of the code reads without a default."""
-    if isinstance(node, LATER) or isinstance(node, (ast.If, ast.IfExp)) and GUARD.search(ast.unparse(node.test)):
+    """Yield (line, variable) for each variable that code reads without a default if no variable is set: then a
+    condition is false, unless it says not."""
+    if isinstance(node, LATER):
         return
     if isinstance(node, (ast.Call, ast.Subscript)) and (match := ASKED.fullmatch(ast.unparse(node))):
         yield node.lineno, match[1]
-    for child in ast.iter_child_nodes(node):
+    children = [*ast.iter_child_nodes(node)]
+    if isinstance(node, (ast.If, ast.IfExp)):
+        taken = node.body if re.match(r"not |.* not in ", ast.unparse(node.test)) else node.orelse
+        children = [node.test, *(taken if isinstance(taken, list) else [taken])]
+    for child in children:
         yield from asked(child)
 
 
