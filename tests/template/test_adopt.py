@@ -200,7 +200,7 @@ def test_variables_without_a_default():
     """Variables that the settings check before they read them are left out."""
     asked = ("A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
              "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
-             "env = environ.Env(G=(bool, False))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n")
+             "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n")
     tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
     assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
         ["shop/settings.py:1:", "A"], ["shop/settings.py:6:", "E"], ["shop/settings.py:11:", "F"]]
