@@ -47,12 +47,12 @@ def adopt(levels: list[str], apply: bool) -> list[str]:
     if problems := [*problems, *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
-    ignored = {**tree, **changed, **new}.get(".dockerignore", "") if "image" in levels else "!*"
+    lacking = left_out(theirs, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
     rules = "\n".join(template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk"))
     edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
-           [*todo(theirs, found, levels, edited), *same_targets(theirs, rules), *left_out(theirs, ignored),
+           [*todo(theirs, found, levels, edited), *same_targets(theirs, rules), *lacking,
             "make requirements, then make test; then git add -A, git commit"])
     return []
 
