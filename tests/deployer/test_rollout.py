@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -125,6 +126,17 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]
+
+
+@pytest.mark.parametrize("place, there, said", [
+    ("database", "local", "media in the servers' file is database, but this release stores uploads as local"),
+    ("bucket", "bucket", ""), ("bucket", "", ""), ("none", "local", "")])
+def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there, said):
+    events = []
+    played(replace(fleet, media=place), lambda name: {**VERDICTS, "media": there}, Target("deploy", "v2", judge="web1"),
+           "v2", events.append, Options())
+    told = [event["text"] for event in events if event["event"] == "warning"]
+    assert len(told) == bool(said) and said in "".join(told)
 
 
 @pytest.mark.parametrize("fate, kind, said", [

@@ -155,6 +155,15 @@ def test_a_report_quotes_what_people_read():
         "  | ERROR no", "  | Traceback", "  |   x", '  | {"level": 1}', "  | []", "  | plain", "  | null"]
 
 
+@pytest.mark.parametrize("body, log, told", [
+    (" boom\n", ["a"], "it answered: boom"),
+    ("<!-- Licence -->", [], "it answered with a page; its log ends with nothing"),
+    ("<!-- Licence -->", ["a", "b"], "it answered with a page; its log ends with: b")])
+def test_a_page_is_not_quoted(body, log, told):
+    lines = report(HostProblem("/ answers 500", more={"body": body, "log": log})).splitlines()
+    assert lines[1:] == [f"  {told}", *(f"  | {each}" for each in log)]
+
+
 def test_the_log_is_asked_for_when_all_is_over(rollout):
     def problem():
         found = HostProblem(SICK["problem"], more=SICK["more"])

@@ -21,6 +21,7 @@ from proc import wait_until
 
 DIED = Problem("web exited right after its start")
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
+MEDIA = "release v2\nmedia database\n"
 
 
 @pytest.fixture
@@ -53,10 +54,11 @@ def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
                 disk.write(path, "")
                 stack.enter_context(listening(attempt))
             elif len(looks) == 4:
-                disk.write(path, TOLD)
+                disk.write(path, TOLD.replace("release v2\n", MEDIA))
             return real(*words)
         monkeypatch.setattr(disk, "read_small", boot)
         assert told(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
+        assert attempt.media == "database"
 
 
 @pytest.mark.parametrize("listens", [True, False])
@@ -70,6 +72,7 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
 @pytest.mark.parametrize("text", [
     "", "unknown\n", "release v1\n[X]  a.b\n", "release v2\n", "release v2 \n[X]  a.b\n", TOLD + "\n",
     TOLD + "(none)\n", TOLD + "[?]  a.b\n", TOLD + "[X] a.b\n", TOLD + "[X]  a\n", TOLD + "[X]  a.\033[2J\n",
+    MEDIA, MEDIA + TOLD, TOLD + "media local\n", TOLD.replace("\n", "\nmedia moon\n", 1),
     TOLD + "[X]  a.b c\n", TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000,
     "release v2\n" + "[X]  a.b\n" * 200_000, None])
 def test_what_is_not_the_release_s_word_is_unknown(attempt, text):

@@ -196,7 +196,7 @@ FAILURES = {
     "no app": ([], {}, 64, "docker-runner --help"),
     "a unit without a name": (["--unit"], {}, 64, "docker-runner --help"),
     "no default file": (["blog", "migrate"], {}, 66, "etc/default/blog: provision"),
-    "no TAG": (["shop"], {"var/www/shop/TAG": None}, 66, "var/www/shop/TAG: deploy first"),
+    "no TAG": (["shop"], {"var/www/shop/TAG": None}, 66, "var/www/shop/TAG: deploy first; what a first deploy must"),
     "no slot folder": (["--slot", "b", "shop"], {}, 66, "systemd-tmpfiles --create shop.conf"),
     "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
     "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),

@@ -21,6 +21,7 @@ class Attempt:
         self.anew: dict[str, str] = {}  # name of a restarted container → its new id; exits with an old id are ignored
         self.sick: Problem | None = None  # the first problem that the watcher found after the flip
         self.ids: dict[str, str] = {}  # name → id of containers that must keep running
+        self.media = ""  # where the new release stores uploads, as its web says; "" if unknown
         self.logs_since = 0.0  # a time.monotonic(); log lines before this time are the old release's
 
     def note(self, **values: Unpack[Noted]) -> None:

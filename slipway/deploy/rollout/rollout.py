@@ -134,8 +134,9 @@ class Rollout:
                         anew = run.health.boots(migrated) or anew
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
-                    for text in migrations.check(answers, target.action, self.options.allow_incompatible,
-                                                 urgent=not self.tag):
+                    texts = migrations.check(answers, target.action, self.options.allow_incompatible,
+                                             urgent=not self.tag)
+                    for text in [*texts, *images.uploads(answers, self.fleet.media)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})

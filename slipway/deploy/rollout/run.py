@@ -93,9 +93,12 @@ class Run:
 def report(problem: HostProblem) -> str:
     """Return a text: the failed step, the app's answer, the last log lines."""
     lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
-    if problem.more.get("body"):
-        lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
     log = [f"  | {part[:2000]}" for line in problem.more.get("log", ()) for part in readable(line).split("\n")]
+    body = problem.more.get("body", "").strip()
+    if body.startswith("<"):  # a page for people, which begins with its head, or a licence
+        lines.append("  it answered with a page; its log ends with" + (f": {log[-1][4:]}" if log else " nothing"))
+    elif body:
+        lines.append(f"  it answered: {body[:500]}")
     return "\n".join(map(under, lines + log[-50:]))
 
 
