@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from typing import IO, Any
 
 from .files import link_replace, locked, sync, write_replace, written
@@ -44,9 +45,11 @@ class LockedOpen:
     def __exit__(self, *error: Any) -> None:
         self.stack.close()
 
-    def replace(self, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        """Replace the file as `write_replace` does. Lock the new file, too: no other process may lock it before the
-        block ends."""
+    def replace(self, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None) -> None:
+        """Replace the file as `write_replace` does, but keep its mode and owner if none are given. Lock the new file,
+        too: no other process may lock it before the block ends."""
+        old = os.stat(self.path)
+        mode, owner = stat.S_IMODE(old.st_mode) if mode is None else mode, owner or (old.st_uid, old.st_gid)
         with contextlib.ExitStack() as stack:
             os.rename(stack.enter_context(written(self.path, content, mode, owner)), self.path)
             self.stack.push(stack.pop_all())

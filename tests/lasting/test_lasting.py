@@ -51,9 +51,12 @@ def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
 
 
 def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
-    """The lock stays even through a failed replace, which may be retried. Nothing stays open or beside the file."""
+    """The lock stays even through a failed replace, which may be retried. Mode and owner stay, too, unless
+    others are given. Nothing stays open or beside the file."""
     path, numbers = tmp_path / "file", os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None
     path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, *(owner := (7, 8) if os.geteuid() == 0 else (os.getuid(), os.getgid())))
 
     def failing(*words):
         raise OSError(errno.EIO, "Input/output error")
@@ -64,9 +67,10 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
                 patched.setattr(os, name, failing)
                 lock.replace("text")
             assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
-        for text in ("one", "two"):
-            lock.replace(text, 0o600)
-            assert path.read_text() == text and os.stat(path).st_mode & 0o777 == 0o600
+        for text, mode in (("one", 0o640), ("two", 0o600)):
+            lock.replace(text, *[] if mode == 0o640 else [mode])
+            found = os.stat(path)
+            assert (path.read_text(), found.st_mode & 0o777, (found.st_uid, found.st_gid)) == (text, mode, owner)
             with pytest.raises(TimeoutError):
                 LockedOpen(path, timeout=0).__enter__()
     assert os.listdir(tmp_path) == ["file"]
