@@ -7,7 +7,7 @@ FLEETS = 1 2
 KEEP  ?=
 
 ## The template itself
-.PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports benchmark \
+.PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports benchmark mutants \
         companion companions companion-image
 
 mypy = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
@@ -40,6 +40,9 @@ real = $(wildcard $(addprefix tests/,$(shell sed -n '/^norecursedirs/{s/^.*\.\* 
 
 test-real: $(VE)/sentinel-tests ## run tests with real processes and services: Postgres, Redis, nginx, systemd
 	@exec $(PYTEST) $(real) --durations=15 $(PYTEST_ARGS)
+
+mutants: $(VE)/sentinel-tests ## break the code at one place at a time: tests must notice (ARGS="--since COMMIT")
+	@exec '$(VE)/bin/python' tests/mutants.py $(ARGS)
 
 pins: $(VE)/sentinel-dev ## test that the pins are complete, up to date and for all platforms; needs the network
 	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)

@@ -65,6 +65,8 @@ class Model:
             if self.refuses:
                 raise HostProblem("refuses")
             self.promised = True
+        elif message == "commit" and not self.promised:
+            raise HostProblem("it has not promised to commit")
         elif not self.fate:
             self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
 

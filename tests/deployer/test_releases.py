@@ -88,10 +88,11 @@ CASES = [  # records, TAG before, the new TAG, the tag rolled back from → REVE
     (done("v1"), "v1", "v2", "", "v1"),
     (done("v1", "v2"), "v2", "v3", "", "v2"),
     (done("v1", "v2", "v3"), "v3", "v2", "v3", "v1"),
-    (done("v1", "v2") + done("v1", action="rollback", withdrawn="v2"), "v1", "v3", "", "v1"),
+    (done("v1", "v2", "v3") + done("v2", action="rollback", withdrawn="v3"), "v2", "v2", "", "v1"),
     (done("v1", "v2") + done("v1", action="rollback", withdrawn="v2"), "v1", "v2", "", "v1"),
     (done("v1", "v2", "v1"), "v1", "v1", "", "v2"),
-    (done("v1") + done("v2", outcome="taken back"), "v1", "v3", "", "v1"),
+    (done("v1", "v2") + done("v1", action="rollback", withdrawn="v2") + done("v2", "v3"), "v3", "v3", "", "v2"),
+    (done("v1", "v2") + done("v3", outcome="taken back"), "v2", "v2", "", "v1"),
     ([], "by-hand", "v1", "", "by-hand"),
 ]
 
