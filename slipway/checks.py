@@ -50,7 +50,7 @@ def uploads_have_urls() -> bool:
 
     from .media import place
     path = urlsplit(setting("MEDIA_URL") or "").path.lstrip("/")
-    return not path or place() != "database" or is_valid_path(f"/{path}a.txt")
+    return not path or place() != "database" or bool(is_valid_path(f"/{path}a.txt"))
 
 
 def names(value: Any) -> bool:

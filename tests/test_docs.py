@@ -105,7 +105,7 @@ docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py  
 docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
 docs/server.md: .*(redis|create shop).*                    | e2e/test_units.py              | docs/server.md
-docs/server.md: .*                                         | e2e/test_upgrade.py            | systemd-tmpfiles
+docs/server.md: .*                                         | host/test_units.py             | systemd-tmpfiles
 docs/swarm.md: (web1#|ssh) .*|.*: make plan .*             | e2e/test_swarm.py              | join-token
 docs/tasks.md: docker-runner shop manage dead_tasks.*      | celery/test_deliveries.py      | dead_tasks
 examples/README.md: cp .*                                  | image/test_node.py             | examples/frontend
@@ -113,7 +113,7 @@ examples/README.md: cp .*                                  | image/test_node.py 
 examples/monitoring/README.md: .*                          | ops/test_monitoring.py         | README.md
 .*/companions/.*: (uvx|cp|make companion N).*              | ../examples/companions/cbp/tests/test_cbp.py | uvx
 .*: make companion.*                                       | image/test_companions.py       | companion-image
-.*/tapemock/README.md: .*                                  | ../examples/companions/tapemock/tests/test_faults.py | README
+.*/tapemock/README.md: .*              | ../examples/companions/tapemock/tests/test_faults.py | README
 .*: make dev                                               | celery/test_dev.py             | dev
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
 .*: make requirements                                      | make/test_reuse.py             | "requirements"

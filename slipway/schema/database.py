@@ -34,8 +34,8 @@ def tell(write: Write) -> None:
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Lock the project's own SQLite file. In a fresh clone, server, worker, beat and `make migrate` may open it at once.
-    While one switches it to WAL mode, SQLite fails in the others; and two that migrate would both make the tables."""
+    """Lock the project's own SQLite file. In a fresh clone, server, worker, beat and `make migrate` may open it at
+    once. While one switches it to WAL mode, SQLite fails in the others; two that migrate would both make the tables."""
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()

@@ -140,7 +140,8 @@ def test_the_classic_variables_make_a_fleet():
            "APP": "shop", "IMAGE": "r.example/shop"}
     fleet = config.find(env)
     assert [(host.name, host.address, host.roles) for host in fleet.hosts] == [
-        ("app1", "app1", ("web", "worker")), ("2001-db8--1", "deploy@2001:db8::1", ("web",)), ("app3", "app3", ("worker", "beat"))]
+        ("app1", "app1", ("web", "worker")), ("2001-db8--1", "deploy@2001:db8::1", ("web",)),
+        ("app3", "app3", ("worker", "beat"))]
     assert (fleet.app, fleet.image, fleet.rollout["bake"]) == ("shop", "r.example/shop", 10)
     with pytest.raises(Refused, match="only one host may have the role beat, not app3, app4"):
         config.from_environment({**env, "BEAT_HOSTS": "app3 app4"})

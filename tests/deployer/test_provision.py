@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import textwrap
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest

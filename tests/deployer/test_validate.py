@@ -5,7 +5,6 @@ import functools
 import io
 import json
 import os
-import re
 from types import SimpleNamespace
 
 import pytest

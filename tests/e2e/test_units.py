@@ -231,7 +231,8 @@ def test_another_image_as_a_service(host, images):
     """The commands of docs/server.md start it."""
     host.run("sh -e", input=block(proc.ROOT / "docs/server.md", "docker network").replace("redis:7", images["v1"]))
     wait_until(lambda: "redis" in running(host), 30, "it runs")
-    host.run("systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop && docker volume rm redis")
+    host.run("systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop &&"
+             " docker volume rm redis")
 
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):

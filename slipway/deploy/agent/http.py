@@ -43,7 +43,7 @@ def exchange(sock: Place, request: str, timeout: float, tls: str = "") -> tuple[
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no HTTP: %r" % answer[:100])
 
 
-def pieces(sock: Place, request: str, timeout: float, tls: str) -> Iterator[bytes]:
+def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator[bytes]:
     """Send a request; yield the answer in chunks. Raise socket.timeout if the whole answer takes over `timeout` s."""
     deadline = time.monotonic() + timeout
     with asked(sock, request, timeout, tls) as connection:

@@ -83,7 +83,7 @@ def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     for site, *theirs in map(str.split, found.sites if files.serves_http(host) else ()):
         for name in sorted(ours.intersection(map(str.lower, theirs))):
             yield (f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or"
-                   f" for {site}" if name == "_" else f"has {site} with the name {name}, too: take it out of one [site]")
+                   f" for {site}" if name == "_" else f"has {site} with the name {name}, too: remove it from one [site]")
 
 
 def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:

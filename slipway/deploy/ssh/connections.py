@@ -104,7 +104,7 @@ class Connections:
         async def ask(host: Host) -> int:
             done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
-                raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for its sshd")
+                raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for sshd")
             return int(done.out)
         return await on_each(self.hosts, ask)
 
