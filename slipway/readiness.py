@@ -114,11 +114,7 @@ def part(name: str, path: str) -> Part:
 
 def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
     """Run the checks at `paths` ({part: dotted path}) in parallel. Return {part: (error or "", Attempt)}."""
-    return finished([part(name, path) for name, path in paths.items()])
-
-
-def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
-    asked = time.monotonic()
+    asked, parts = time.monotonic(), [part(name, path) for name, path in paths.items()]
     return {part.name: (part.finish(attempt, asked), attempt)
             for part, attempt in [(part, part.attempt()) for part in parts]}
 
