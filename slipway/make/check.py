@@ -1,5 +1,5 @@
-"""Check the project: `check test` runs all checks, linters and tests, `check lint` all but the tests, `check check` only
-Django's checks, `check flake8` only this linter. Needs Python 3.9.
+"""Check the project: `check test` runs all checks, linters and tests, `check lint` all but the tests, `check check`
+only Django's checks, `check flake8` only this linter. Needs Python 3.9.
 
 make passes its variables in the environment.
 """

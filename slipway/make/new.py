@@ -72,12 +72,12 @@ def reachable_source(answers: Path) -> None:
     clone = origin(TEMPLATE)
     if Path(clone).is_dir():
         known = without_user(origin(Path(clone)))
-        pushed = git("for-each-ref", "--contains", git("rev-parse", "HEAD", cwd=TEMPLATE).stdout.strip(), "refs/remotes",
-                     cwd=Path(clone)).stdout
+        head = git("rev-parse", "HEAD", cwd=TEMPLATE).stdout.strip()
+        pushed = git("for-each-ref", "--contains", head, "refs/remotes", cwd=Path(clone)).stdout
         reachable = re.match(r"/|[^/]+:", known)
         if reachable and not pushed:
-            say(f"{known} lacks the commit that this project is made from, so others cannot update the project: push the "
-                f"commit, then write the address into {answers} as _src_path")
+            say(f"{known} lacks the commit that this project is made from, so others cannot update the project: push "
+                f"the commit, then write the address into {answers} as _src_path")
         source = known if reachable and pushed else str(Path(clone))
         text = re.sub(r"^_src_path: .*$", lambda _: f"_src_path: {json.dumps(source)}", answers.read_text(), flags=re.M)
         answers.write_text(text)
@@ -102,7 +102,8 @@ def commit(app: str) -> None:
     done = git("commit", "--quiet", "--message", f"Start {app}")
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or "no error message"
-        say(f"made {app}, but git commit failed: {said.splitlines()[-1]}: correct this, then git commit in {Path.cwd()}")
+        say(f"made {app}, but git commit failed: {said.splitlines()[-1]}: correct this, then git commit in "
+            f"{Path.cwd()}")
         return
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
 

@@ -23,14 +23,10 @@ LINE = re.compile(r"^slipway-django(\[\w+\])?==\S+", re.MULTILINE)
 
 
 def begin(wheel: Path, jobs: bool) -> None:
+    """Write requirements.in (the package and django) and requirements.txt (the template's pins and the package's)."""
     [django] = re.findall("^django[<>=].*$", WANTED.read_text(), re.MULTILINE)
-    text = PINNED.read_text()
-    write(wheel, jobs, django, text if jobs else without_jobs(text))
-
-
-def write(wheel: Path, jobs: bool, own: str, text: str) -> None:
-    """Write requirements.in (the package and the `own` lines) and requirements.txt (`text` and the package's pin)."""
-    WANTED.write_text(BEGUN.format(find=FIND, jobs="[jobs]" * jobs, version=version(wheel), own=own))
+    text = PINNED.read_text() if jobs else without_jobs(PINNED.read_text())
+    WANTED.write_text(BEGUN.format(find=FIND, jobs="[jobs]" * jobs, version=version(wheel), own=django))
     PINNED.write_text(f"{FIND}\n{with_pin(by_package(text), pin(wheel))}")
 
 

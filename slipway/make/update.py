@@ -62,8 +62,8 @@ def template(source: str, commit: str) -> Iterator[str]:
         if done.returncode:
             raise Problem(f"cannot clone the template {source} ({last_line(done.stderr)}): correct {ANSWERS}")
         if git(f"--git-dir={folder}", "cat-file", "-e", f"{commit}^{{commit}}").returncode:
-            raise Problem(f"the template {source} has no {commit}, which {ANSWERS} names as this project's version: push "
-                          "it there, or set _src_path to a clone that has it")
+            raise Problem(f"the template {source} has no {commit}, which {ANSWERS} names as this project's version: "
+                          "push it there, or set _src_path to a clone that has it")
         yield folder
 
 
@@ -74,7 +74,7 @@ def update(git_dir: str, before: str, copier: str, version: str, *options: str) 
     refuse_dirty()
     known(git_dir, version or before)
     wanted = required()
-    usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier refuses a second one
+    usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes one of each
     merge([copier, "update", *usual, *(["--vcs-ref", version] if version else []),
            *(["--exclude", "/compose.yaml"] if BESIDE.exists() else []), *options])
     after = answers()[1]
