@@ -76,7 +76,9 @@ wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -
 holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
 no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \
           $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
-has_python = command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python)
+has_python = command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python)$(if $(filter %.whl,$(SLIPWAY)),; $(is_whole))
+is_whole = $(call quote,$(PYTHON)) -S -c 'from zipimport import *; zipimporter("$(SLIPWAY)")' 2>/dev/null || { \
+          echo 'make: $(SLIPWAY) is damaged, perhaps by git'\''s line ends: write it again, see docs/update.md' >&2; exit 1; }
 install = @$(holds) || { $(has_python); $(make_ve) '$@' $(1); }
 
 $(VE)/sentinel: FORCE

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, register
@@ -44,6 +45,14 @@ def celery() -> bool:
     return bool(setting("CELERY_BROKER_URL"))
 
 
+def uploads_have_urls() -> bool:
+    from django.urls import is_valid_path  # not at the top: the settings import this module before they are complete
+
+    from .media import place
+    path = urlsplit(setting("MEDIA_URL") or "").path.lstrip("/")
+    return not path or place() != "database" or bool(is_valid_path(f"/{path}a.txt"))
+
+
 def names(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(path, str) and "." in path for path in value.values())
 
@@ -80,6 +89,9 @@ NEEDS = [
          "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
     Need("slipway.E013", lambda: not setting("READINESS_BEAT") or names(settings.READINESS_BEAT),
          "READINESS_BEAT is malformed", 'set READINESS_BEAT = {"worker": "slipway.health.checks.worker", …}'),
+    Need("slipway.E015", uploads_have_urls,
+         "urlpatterns matches no address below MEDIA_URL: nobody can read uploads in the database",
+         'add *media() of slipway.media, or set MEDIA_URL = ""'),
     Need("slipway.E014", lambda: not env.asked or env.examples is not None,
          "nothing reports missing or malformed variables", "end the settings with env.check()"),
 ]

@@ -1,10 +1,10 @@
-"""Heartbeats of worker and beat: each has one database row with the time of its last heartbeat."""
+"""Heartbeats of worker and beat: each has one database row with the time of its last one, by the database's clock."""
 
 import logging
 import socket
 
 from django.db import DatabaseError, InterfaceError
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from .models import Heartbeat
 from .release import RELEASE
@@ -17,7 +17,7 @@ LIMIT = 150  # seconds: two missed heartbeats (one a minute), and 30 s for a bus
 
 def beat(name: str) -> None:
     """Record that `name` (worker or beat) is alive. If the database is locked or fails, log this and do not raise."""
-    row = {"at": timezone.now(), "host": socket.gethostname(), "release": RELEASE}
+    row = {"at": Now(), "host": socket.gethostname(), "release": RELEASE}
     try:
         Heartbeat.objects.update_or_create(name=name, defaults=row)
     except (DatabaseError, InterfaceError) as error:
@@ -27,6 +27,6 @@ def beat(name: str) -> None:
 def ages() -> dict[str, float | None]:
     """Return {"worker": seconds since its last heartbeat, "beat": …}, with None for a part that never had one.
     Raise DatabaseError or InterfaceError if the database does not answer."""
-    now = timezone.now()
-    found = dict(Heartbeat.objects.filter(name__in=NAMES).values_list("name", "at"))
-    return {name: max(0.0, (now - found[name]).total_seconds()) if name in found else None for name in NAMES}
+    found = {name: (now - at).total_seconds()
+             for name, at, now in Heartbeat.objects.filter(name__in=NAMES).values_list("name", "at", Now())}
+    return {name: max(0.0, found[name]) if name in found else None for name in NAMES}

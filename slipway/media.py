@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.apps import apps
 from django.conf import settings
 from django.conf.urls.static import static
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.http import HttpRequest, HttpResponse
 from django.urls import re_path
 
@@ -19,14 +19,21 @@ def media() -> list[Any]:
     path = re.escape(url.path.lstrip("/"))  # the path on this site
     if not path:  # without MEDIA_URL, a pattern would match every URL
         return []
-    if apps.is_installed("slipway.files"):
-        from .files.storage import DatabaseStorage
+    if place() == "database":
         from .files.views import serve
-        if isinstance(default_storage, DatabaseStorage):
-            return [re_path(f"^{path}(?P<name>.+)$", serve)]
+        return [re_path(f"^{path}(?P<name>.+)$", serve)]
     if settings.DEBUG:
         return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
     return [re_path(f"^{path}", absent)] if not url.netloc else []
+
+
+def place() -> str:
+    """Return where Django stores uploads, in the words of production.toml: local, database or bucket."""
+    if apps.is_installed("slipway.files"):
+        from .files.storage import DatabaseStorage
+        if isinstance(default_storage, DatabaseStorage):
+            return "database"
+    return "local" if isinstance(default_storage, FileSystemStorage) else "bucket"
 
 
 def absent(_: HttpRequest) -> HttpResponse:

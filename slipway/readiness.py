@@ -114,7 +114,11 @@ def part(name: str, path: str) -> Part:
 
 def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
     """Run the checks at `paths` ({part: dotted path}) in parallel. Return {part: (error or "", Attempt)}."""
-    asked, parts = time.monotonic(), [part(name, path) for name, path in paths.items()]
+    return finished([part(name, path) for name, path in paths.items()])
+
+
+def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
+    asked = time.monotonic()
     return {part.name: (part.finish(attempt, asked), attempt)
             for part, attempt in [(part, part.attempt()) for part in parts]}
 

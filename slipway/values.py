@@ -1,6 +1,7 @@
 """Parsers of environment variables. Each returns settings or raises ValueError. The message follows the variable's name
 and must not quote the value. The deployer imports this module: at the top, import only the standard library."""
 
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -140,10 +141,11 @@ def bucket(text: str) -> dict[str, Any]:
     if not find_spec("storages") or not find_spec("boto3"):
         raise ValueError("needs django-storages[s3] in requirements.in")
     region = parse_qs(url.query).get("region")
+    authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")  # boto3 ignores the latter
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
         "access_key": unquote(url.username), "secret_key": unquote(url.password), "bucket_name": name,
         "endpoint_url": "https://" + url.netloc.rpartition("@")[2], "file_overwrite": False,
-        **({"region_name": region[0]} if region else {})}}
+        **({"region_name": region[0]} if region else {}), **({"verify": authority} if authority else {})}}
 
 
 def origin(text: str) -> str:

@@ -77,7 +77,7 @@ def migrate(url):
 def postgres_bin():
     """Return the folder of PostgreSQL's programs, of the newest version."""
     bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    return bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
+    return bins[-1] if bins else Path(shutil.which("initdb") or missing("postgresql")).parent
 
 
 @contextlib.contextmanager

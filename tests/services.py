@@ -23,10 +23,16 @@ from sharing import shared
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one on PATH uses the machine's own folders
 
 
-def missing(what):
-    """Skip the test, because this machine lacks the service. In CI, which installs Debian's packages, fail."""
+def missing(package):
+    """Skip the test, because this machine lacks Debian's package. In CI, which installs it, fail."""
     needed = os.environ.get("CI") and sys.platform == "linux"
-    (pytest.fail if needed else pytest.skip)(f"{what} is not installed here")
+    (pytest.fail if needed else pytest.skip)(f"needs {package}")
+
+
+def pytest_runtest_setup(item):
+    """Skip a test marked `needs("PACKAGE")` if this machine lacks the package's program of the same name."""
+    for mark in item.iter_markers("needs"):
+        shutil.which(mark.args[0]) or missing(mark.args[0])
 
 
 def answers(port):
@@ -48,10 +54,11 @@ def folder_for(user):
         yield Path(path)
 
 
-@pytest.fixture(scope="module", params=["dash", "busybox"])
+@pytest.fixture(scope="module", params=[
+    pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dash", "busybox")])
 def shell(request):
     """Return the command of a shell."""
-    path = shutil.which(request.param) or missing(request.param)
+    path = shutil.which(request.param)
     return [path, "sh"] if request.param == "busybox" else [path]
 
 
@@ -101,7 +108,7 @@ class Redis(Server):
     name = "Redis"
 
     def command(self):
-        return [shutil.which("redis-server") or missing("Redis"), "--port", self.port, "--bind", "127.0.0.1",
+        return [shutil.which("redis-server") or missing("redis-server"), "--port", self.port, "--bind", "127.0.0.1",
                 "--save", "", "--appendonly", "no"]
 
     def url(self, number=0, port=None):
@@ -176,7 +183,7 @@ class VirtualHost:
 def new_rabbitmq():
     """Run a separate RabbitMQ for the block."""
     if not Path(RABBITMQ_SERVER).exists():
-        missing("RabbitMQ")
+        missing("rabbitmq-server")
     with folder_for("rabbitmq") as path:
         server = RabbitMQ(path)
         with contextlib.closing(server.stack):

@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from documented import blocks, commands
 from slipway.deploy import config, errors
 from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files, site
@@ -90,8 +91,81 @@ def test_make_targets_exist():
         assert called <= targets, f"{page}: make has no {called - targets}"
 
 
+# The tests that run the documents' commands in a small form: a pattern of "page: command", a file in tests/, and a text
+# in it which shows that it runs this command or reads the page. The first row that fits counts.
+RUN_BY = r"""
+docs/adopt.md: python3 .*                                  | template/test_adopt.py         | adopted(
+docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
+docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
+docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
+docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
+docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
+docs/make.md: (cp|echo|mkdir|printf|python3) .*            | make/test_reuse.py             | docs/make.md
+docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
+docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
+docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
+docs/server.md: .*(redis|create shop).*                    | e2e/test_units.py              | docs/server.md
+docs/server.md: .*                                         | host/test_units.py             | systemd-tmpfiles
+docs/swarm.md: (web1#|ssh) .*|.*: make plan .*             | e2e/test_swarm.py              | join-token
+docs/tasks.md: docker-runner shop manage dead_tasks.*      | celery/test_deliveries.py      | dead_tasks
+examples/README.md: cp .*                                  | image/test_node.py             | examples/frontend
+.*/mounted/README.md: .*|docs/ci.md: ssh-.*                | e2e/test_mounted.py            | README.md
+examples/monitoring/README.md: .*                          | ops/test_monitoring.py         | README.md
+.*/companions/.*: (uvx|cp|make companion N).*              | ../examples/companions/cbp/tests/test_cbp.py | uvx
+.*: make companion.*                                       | image/test_companions.py       | companion-image
+.*/tapemock/README.md: .*              | ../examples/companions/tapemock/tests/test_faults.py | README
+.*: make dev                                               | celery/test_dev.py             | dev
+.*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
+.*: make requirements                                      | make/test_reuse.py             | "requirements"
+.*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
+.*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
+.*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
+.*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines
+.*: make (un)?drain .*                                     | e2e/test_balancer.py           | "drain"
+.*: make watch.*                                           | e2e/test_deploy.py             | "--once"
+.*: (git|printf .*\||make (new|provision|env|deploy|status|rollback)).* | e2e/test_tutorial.py | docs/tutorial.md
+"""
+
+
+def test_every_command_is_run():
+    """A test runs each command of the documents. That of the tutorial runs all of its page."""
+    rows = [[cell.strip() for cell in row.rsplit(" | ", 2)] for row in RUN_BY.strip().splitlines()]
+    typed = [f"{path}: {line}" for path in git_files() if path.endswith(".md") and path != "docs/tutorial.md"
+             for line in commands(ROOT / path)]
+    fits = [next((row for row in rows if re.fullmatch(row[0], line)), None) for line in typed]
+    assert [line for line, row in zip(typed, fits) if not row] == [], "run each in a test, then name it in RUN_BY"
+    assert [row for row in rows if row not in fits or row[2] not in (ROOT / "tests" / row[1]).read_text()] == []
+
+
+def linted(folder, *words):
+    """Run a linter there, with a project's settings. Return what it says."""
+    done = subprocess.run([ROOT / "ve/bin" / words[0], *words[1:]], cwd=folder, capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def test_samples_pass_the_linters(tmp_path):
+    """A project's linters let each sample pass, but for names that a fragment does not define or use, and types outside
+    the site. The tutorial's test lints that page's."""
+    pages = [path for path in git_files() if re.fullmatch(r"docs/(?!tutorial).*\.md|examples/.*\.md|\..*\.md", path)]
+    for number, (page, (language, text)) in enumerate((page, each) for page in pages for each in blocks(ROOT / page)):
+        kind = "more" if re.match("docs/provision|[^d]", page) else "app"
+        path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language}/{number}")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"# {page}\n{text}")
+    (tmp_path / "project").mkdir()
+    for name in ("app/__init__.py", "app/tasks.py", "project/chat.py"):
+        (tmp_path / name).write_text("from typing import Any\n\nchat: Any\nsend_invoices: Any\n")
+    (tmp_path / "slipway").symlink_to(ROOT / "slipway")
+    assert linted(tmp_path, "flake8", "--config", ROOT / ".flake8", "--extend-ignore=F401,F821", "app", "more") == ""
+    assert linted(tmp_path, "mypy", "--config-file", ROOT / ".mypy.ini", "--cache-dir", ROOT / ".mypy_cache",
+                  "--follow-imports=silent", "--disable-error-code=name-defined", "app") == ""
+    assert linted(tmp_path, "hadolint", *tmp_path.glob("dockerfile/*")) == ""
+    assert linted(tmp_path, "shellcheck", "--shell=sh", "--severity=error", *tmp_path.glob("sh/*")) == ""
+
+
 def test_settings_of_the_image():
-    """docs/image.md lists exactly the variables that production or gunicorn reads, with their numeric defaults."""
+    """docs/image.md lists exactly the variables that production or gunicorn reads, with their numeric defaults; and the
+    image's commands."""
     tables = part("docs/image.md", "\n## Settings\n", "\n### ")
     rows = re.findall(r"^\| (`[A-Z`, _]+`) \| (.*?) \|", tables, re.MULTILINE)
     listed = {name: default.strip("`") for names, default in rows for name in re.findall(r"\w+", names)}
@@ -102,6 +176,8 @@ def test_settings_of_the_image():
     assert len(read) > 20 and read.keys() <= listed.keys()
     assert [name for name in listed if name not in read and f'"{name}"' not in code] == []
     assert [name for name, number in read.items() if number and listed[name] != str(int(number))] == []
+    commands = re.findall(r"^command_(\w+)\(", (ROOT / "docker-run.sh").read_text(), re.MULTILINE)
+    assert {*commands} <= {*re.findall(r"^\| `(\w+)", part("docs/image.md", "| command |", "\n\n"), re.MULTILINE)}
 
 
 def test_calls_of_env():

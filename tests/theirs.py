@@ -44,6 +44,7 @@ LAYERS = {  # settings as a package, apps beside it, Celery, requirements by env
     "Dockerfile": "FROM python:3.12\nRUN apt-get update && apt-get install -y gettext \\\n    libpq5 && true\n"
                   "ENV A=1\nCMD [\"gunicorn\", \"config.wsgi\"]\n",
     ".gitignore": "*.pyc\nve/\n*.db\n",
+    ".gitattributes": "* text eol=lf\n",
 }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROLE = Path("/dev/shm/role")
 ALIVE = Path("/dev/shm/alive")
 BEEN_READY = Path("/dev/shm/been-ready")  # docker-run.sh removes it at a container's start
-LIMIT = 60  # greatest age of ALIVE in seconds: worker and beat touch it at least every 5 s
+LIMIT = 60  # greatest age of ALIVE in seconds: worker and beat call alive() at least every 5 s
 
 
 def main(wanted: str = "", *how: str) -> None:
@@ -69,7 +69,7 @@ def ask(unix: str | None, port: int, path: str, timeout: float = 4) -> int:
 
 
 def rounds(role: str) -> str:
-    age = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else None
+    age = time.monotonic() - ALIVE.stat().st_mtime if ALIVE.exists() else None
     if age is None:
         return f"{role} has not started yet"
     return f"{role} was last alive {age:.0f} s ago" if age > LIMIT else ""
@@ -81,9 +81,11 @@ def takes_tasks() -> str:
 
 
 def alive() -> None:
+    """Give ALIVE the time of a clock that nobody sets, which this machine's processes share."""
     if os.environ.get("ROLE"):
         with contextlib.suppress(OSError):
             ALIVE.touch()
+            os.utime(ALIVE, (time.monotonic(), time.monotonic()))
 
 
 # ---- ways in which a team's process, [process.NAME] in production.toml, shows that it is ready ----

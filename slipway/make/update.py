@@ -74,7 +74,7 @@ def update(git_dir: str, before: str, copier: str, version: str, *options: str) 
     refuse_dirty()
     known(git_dir, version or before)
     wanted = required()
-    usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes one of each
+    usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes each once
     merge([copier, "update", *usual, *(["--vcs-ref", version] if version else []),
            *(["--exclude", "/compose.yaml"] if BESIDE.exists() else []), *options])
     after = answers()[1]

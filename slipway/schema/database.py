@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
@@ -31,16 +32,23 @@ def tell(write: Write) -> None:
         write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
-def migrate(write: Write) -> None:
-    """Migrate the project's own SQLite file under a lock. In a fresh clone, server, worker and beat open the file at
-    once. While one of them switches the file to WAL mode, SQLite fails in the others instead of waiting."""
+@contextmanager
+def turn() -> Iterator[None]:
+    """Lock the project's own SQLite file. In a fresh clone, server, worker, beat and `make migrate` may open it at
+    once. While one switches it to WAL mode, SQLite fails in the others; two that migrate would both make the tables."""
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()
     with LockedOpen(lock, "a"):
+        yield
+
+
+def migrate(write: Write) -> None:
+    """Migrate the project's own SQLite file."""
+    with turn():
         if missing := pending():
             try:
-                call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+                call_command(Migrate(), verbosity=0, interactive=False, skip_checks=True)
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(

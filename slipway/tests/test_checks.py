@@ -10,6 +10,7 @@ from django.test import SimpleTestCase
 
 from .. import checks
 from ..env import Env
+from ..values import storage
 
 PRODUCTION = {"SETTINGS_MODULE": "shop.settings_docker", "STATIC_ROOT": "/app/static-root"}
 
@@ -32,7 +33,9 @@ class Checks(SimpleTestCase):
             {**PRODUCTION, "DEBUG": True}, {"PERMISSIONS_POLICY": ""},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
             {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
-            {"READINESS_BEAT": ["worker"]}]
+            {"READINESS_BEAT": ["worker"]}, {
+                "INSTALLED_APPS": [*{*settings.INSTALLED_APPS, "slipway.files"}], "MEDIA_URL": "/none/",
+                "STORAGES": {**settings.STORAGES, "default": storage("database:")}}]
         ids = [need.id for need in checks.NEEDS][:-1]
         for name, changed in zip(ids, gone, strict=True):
             with self.subTest(name):

@@ -217,18 +217,6 @@ def events():
         server.shutdown()
 
 
-def test_documented():
-    """docs/image.md lists every variable that production reads, and every command."""
-    text = (ROOT / "docs/image.md").read_text()
-    settings = "".join((ROOT / f"project/settings_{name}.py").read_text() for name in ("base", "docker"))
-    read = re.findall(r'^[^#\n]*env\.\w+\("(\w+)"', settings, re.MULTILINE)
-    commands = re.findall(r"^command_(\w+)\(", (ROOT / "docker-run.sh").read_text(), re.MULTILINE)
-    assert len(read) > 15 and len(commands) == 10
-    missing = [name for name in ["DATABASE_URL", *read] if f"`{name}`" not in text]
-    missing += [name for name in commands if not re.search(rf"^\| `{name}[` ]", text, re.MULTILINE)]
-    assert not missing
-
-
 def test_a_manage_py_of_ones_own(tmp_path):
     """An adopted project's manage.py is Django's, and a settings error also exits with one line and 64."""
     (tmp_path / "manage.py").write_text(

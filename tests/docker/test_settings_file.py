@@ -73,11 +73,13 @@ def test_a_wrong_file(app, tmp_path, command, path, settings, said):
 
 
 def test_commands_of_ones_own(app, tmp_path):
-    """An executable in docker-run.d is listed with its second line. Other files, paths, and the script's other
-    functions are no commands."""
+    """An executable in docker-run.d is listed with its second line, and replaces the image's of its name. Other files,
+    paths, and the script's other functions are no commands."""
     notes = tmp_path / "an app/docker-run.d/notes"
     notes.write_text("not for running\n")
     assert "  show           what it was given\n" in app("help").stdout and "notes" not in app("help").stdout
+    executable(notes.with_name("migrate"), "#!/bin/sh\n# and load\necho ours\n")
+    assert app("migrate").stdout == "ours\n"
     for command in ("notes", "nope", "command_run", "../manage.py", "main", ""):
         done = app(command)
         assert done.returncode == 64 and "  migrate " in done.stderr, (command, done.stderr)

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 
+from documented import block
 from proc import ROOT, run, wait_until
 
 NAMES = ("web1", "web2", "work1")
@@ -13,6 +14,8 @@ ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
 
 class Project:
     """The deployer's part of a team's checkout: a file that describes the hosts, and commands."""
+
+    checkout = ROOT  # whose deployer the commands run
 
     def __init__(self, fleet, folder, app, image, **settings):
         self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
@@ -36,7 +39,7 @@ class Project:
     def deploy(self, *words, input=None, timeout=300):
         """Run `python -m slipway.deploy WORDS…`. Return the finished process."""
         given = {"input": input, "stdin": None} if input is not None else {}
-        return run(self.command(*words), timeout=timeout, cwd=ROOT, **given)
+        return run(self.command(*words), timeout=timeout, cwd=self.checkout, **given)
 
     def provision(self, *words):
         """Provision, which must succeed. Return the output."""
@@ -52,8 +55,8 @@ class Project:
     def start(self, *names, image):
         """Start the first release on these hosts by the commands of docs/provision.md. Wait until all serve."""
         name, tag = image.rsplit(":", 1)
-        script = first_start().replace("app=shop image=registry.example/shop tag=build-1",
-                                       f"app={self.app} image={name} tag={tag}", 1)
+        script = block(ROOT / "docs/provision.md", "app=shop").replace(
+            "app=shop image=registry.example/shop tag=build-1", f"app={self.app} image={name} tag={tag}", 1)
         assert f"tag={tag}\n" in script
         for host in names:
             self.fleet.hosts[host].run("sh -s", input="set -e\n" + script, timeout=120)
@@ -68,9 +71,3 @@ class Project:
             f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
         body, _, status = said.rpartition("\n")
         return int(status), body
-
-
-def first_start():
-    """Return the commands of the section "First start" of docs/provision.md."""
-    section = (ROOT / "docs/provision.md").read_text().split("\n## First start\n")[1].split("\n## ")[0]
-    return "".join(line + "\n" for line in re.findall(r"^    (.*)$", section, re.MULTILINE))

@@ -5,6 +5,7 @@ import os
 import re
 import time
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
 
 def test_what_the_docs_show(tmp_path):
     """A torn end of the log costs no other record; a folder is replaced as a whole."""
-    names = {**vars(lasting), "os": os, "time": time, "zlib": zlib}
+    names = {**vars(lasting), "os": os, "time": time, "zlib": zlib, "Callable": Callable}
     page = (ROOT / "docs/files.md").read_text()
     for after in ("`records` skips it:", "when nobody reads them:"):
         exec(re.search(f"{after}[^\n]*\n\n```\\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1], names)

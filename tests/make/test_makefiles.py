@@ -8,6 +8,8 @@ import pytest
 
 from proc import ROOT, executable, run
 
+from slipway.make import package
+
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
                if path.name != "local.mk")
 SHARED = [name for name in FILES if name != "tests/template.mk"]  # it needs the others before it
@@ -150,6 +152,15 @@ def test_mk_files_of_another_release(copy):
     (copy / "ve.mk").write_text(text.replace("SLIPWAY_RULES = 1", "SLIPWAY_RULES = 0"))
     assert "are of different releases: " in said_in(copy, "status")[0]
     assert "no .copier-answers.yml here" in said_in(copy, "slipway-diff")[0]
+
+
+def test_a_wheel_that_git_has_damaged(copy):
+    """Every target names it, with the cure, where Python would only say that it cannot open a file."""
+    wheel = package.write(ROOT, copy / "vendor")
+    wheel.write_bytes(wheel.read_bytes()[:100] + wheel.read_bytes()[101:])
+    for target in ("status", "test"):
+        [line] = said_in(copy, target)[:1]
+        assert f"{wheel.name} is damaged" in line and "docs/update.md" in line
 
 
 def test_of_two_wheels_none_is_taken(copy):

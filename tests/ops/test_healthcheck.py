@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -32,17 +33,19 @@ def check(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
-def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, role):
+def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, monkeypatch, role):
     """Both are unhealthy, with the reason, before their first round and long after their last. Another command is
     healthy while it runs, unless a deploy asks for a role, which then has not started yet."""
     not_yet = f"healthcheck: {role} has not started yet"
     assert (check(), check(role)) == ("", not_yet)
     (tmp_path / "role").write_text(role)
     assert check() == not_yet
-    (tmp_path / "alive").touch()
+    monkeypatch.setenv("ROLE", role)
+    healthcheck.alive()
+    monkeypatch.setattr("time.time", lambda: 4e9)  # the clock steps
     assert check() == ""
-    os.utime(tmp_path / "alive", (1, 1))
-    assert check().startswith(f"healthcheck: {role} was last alive ")
+    os.utime(tmp_path / "alive", (time.monotonic() - 61,) * 2)
+    assert check() == f"healthcheck: {role} was last alive 61 s ago"
 
 
 def test_ready_asks_for_more_until_it_was_ready_once(check, tmp_path):
@@ -71,7 +74,7 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
     for state, said in (("paused", "healthcheck: worker takes no tasks yet"), ("consuming", ""), ("paused", "")):
         (tmp_path / "file").write_text(f"{state} v1")
         assert check("ready") == said
-    os.utime(tmp_path / "alive", (1, 1))
+    os.utime(tmp_path / "alive", (-61, -61))
     assert check("ready").startswith("healthcheck: worker was last alive ")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from django.http import HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
+from slipway.health.variables import publish
 
 @csrf_exempt
 def answer(request, status):
@@ -26,6 +27,10 @@ def hang(request):
     Path(os.environ["HANGING"], str(os.getpid())).touch()
     threading.Event().wait(120)
 
+publish("orders_open", lambda: 3)
+publish("broken", lambda: 1 / 0)
+publish("odd", object)
+publish("uptime", lambda: "own")
 urlpatterns = [path("status/<int:status>", answer), path("hang", hang)]
 """
 
@@ -90,6 +95,8 @@ def test_counted_right_over_workers(site):
     seen = site.get("/debug/vars", unix=True).json()
     assert seen["workers"] == len(held) == 2 and all(20e6 < value < 500e6 for value in held)
     assert 2 * 20e6 < seen["memstats"]["Alloc"] < seen["memstats"]["Sys"] and 0 < seen["uptime"] < 3600
+    assert (seen["orders_open"], seen["broken"], seen["odd"]) == (3, None, None)
+    assert "broken of /debug/vars is down: ZeroDivisionError" in site.output()
     assert seen["celery"] == {"worker": None, "beat": None, "waiting": {"celery": 0}, "dead": 0}
 
 

@@ -17,7 +17,7 @@ class Bucket:
     @property
     def env(self):
         """Return a process's variables for the bucket. OLD_BUCKET is for movefiles."""
-        return {"OLD_BUCKET": self.url, "AWS_CA_BUNDLE": str(self.cert)}
+        return {"OLD_BUCKET": self.url, "SSL_CERT_FILE": str(self.cert), "AWS_CA_BUNDLE": ""}
 
     @property
     def url(self):

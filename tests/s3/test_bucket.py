@@ -47,7 +47,7 @@ def test_uploads(bucket, sqlite_made):
 
 def test_a_bucket_that_is_away(bucket, sqlite_made):
     """A missing bucket, or one with an untrusted certificate, costs one line."""
-    for env in ({**bucket.env, "AWS_CA_BUNDLE": ""}, {**bucket.env, "OLD_BUCKET": bucket.url.replace("files-", "no-")}):
+    for env in ({**bucket.env, "SSL_CERT_FILE": ""}, {**bucket.env, "OLD_BUCKET": bucket.url.replace("files-", "no-")}):
         with moving(sqlite_made, env, "OLD_BUCKET", "database:") as process:
             assert process.wait(120) == 1
             said = process.output()

@@ -11,8 +11,9 @@ from checkout import Folder
 from proc import ROOT, VE_PYTHON, run, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
 
+from slipway.make import check
 from slipway.make.adopt.look import look, python
-from slipway.make.adopt.todo import ROWS, todo, unset
+from slipway.make.adopt.todo import ROWS, left_out, todo, unset
 
 
 @pytest.fixture
@@ -123,6 +124,7 @@ def test_changes_are_shown(theirs):
     assert project.changed() == [] and (project.folder / "Dockerfile").read_text() == LAYERS["Dockerfile"]
     assert "would change, with --apply: Dockerfile\n" in said
     assert "Dockerfile:2: add the Debian packages that it installs to docker/packages.txt" in said
+    assert ". Makefile:4: make test runs your target, not the template's" in said and "Makefile:1:" not in said
     project.commit("Slipway")
     said = project.adopted("--level", "image", "--apply")
     assert {*project.changed()} == {"Dockerfile", "Makefile", ".gitignore", ".dockerignore"}
@@ -171,7 +173,7 @@ def test_other_ways_to_say_it(theirs):
     assert "requirements/base.txt:3: without the extra binary" in said
     assert "config/settings/base.py:16: the image's worker serves only the queue celery" in said
     assert "!NEWS.md\n" in (project.folder / ".dockerignore").read_text()
-    assert "docker-compose.yaml:1: nothing to do" in said and not (project.folder / "compose.yaml").exists()
+    assert not (project.folder / "compose.yaml").exists()
     assert "worker:" in (project.folder / "compose.slipway.yaml").read_text()
     down = project.make("-n", "down").stdout
     assert " --file compose.slipway.yaml " in down and "-slipway' --env-file" in down, "theirs may have its name"
@@ -197,10 +199,45 @@ def test_what_a_line_tells(about, told, lines):
 def test_variables_without_a_default():
     """Variables that the settings check before they read them are left out."""
     asked = ("A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
-             "D = environ['D'] if 'D' not in environ else 1\nE = env.str('E')\n")
+             "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
+             "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n")
     tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
     assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
-        ["shop/settings.py:1:", "A"], ["shop/settings.py:6:", "E"]]
+        ["shop/settings.py:1:", "A"], ["shop/settings.py:6:", "E"], ["shop/settings.py:11:", "F"]]
+
+
+def test_what_is_not_where_the_image_looks():
+    """A Celery app outside the settings' package, and many Dockerfiles, take a line each. ci.py is for tests."""
+    tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'settings.main')", "settings/main.py": "",
+            "settings/ci.py": "", "shop/celery_app.py": "app = Celery('shop')\n",
+            **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"}}
+    found = look(tree, "shop")
+    lines = [*todo(tree, found, ["image"], "")]
+    assert found.tests == "settings.ci" and len(lines) == 3, lines
+    assert "extras/a/Dockerfile:1, extras/b/Dockerfile:1, extras/c/Dockerfile:1 and 2 more: add the" in lines[1]
+    assert lines[2].startswith("shop/celery_app.py:1: the image runs celery -A settings: ")
+
+
+def test_files_that_the_image_lacks():
+    """A file that code names but .dockerignore excludes is named, and catalogues that are not compiled."""
+    tree = {"shop/find.py": "\nopen(HERE / 'search.db')\n", "search.db": "", "shop/other.db": "", "a/notes.md": "",
+            "shop/locale/de/django.po": ""}
+    ignored = "*\n# shop\n!shop\n!search.db\n*.db\n**/*.md\n"
+    assert [line.split(" out of")[0] for line in left_out(tree, ignored)] == [
+        "shop/find.py:2: .dockerignore keeps search.db",
+        "shop/locale/de/django.po:1: git has no .mo file of 1 catalogues, so an image built elsewhere is not "
+        "translated: commit these files, or run compilemessages before make build"]
+    assert not [*left_out({**tree, "shop/locale/de/django.mo": ""}, ignored + "!search.db\n")]
+
+
+@pytest.mark.parametrize("ran, config, code", [(0, "[pytest]\n", 1), (0, "[mypy]\n", 0), (1, "[pytest]\n", 0)])
+def test_green_without_a_test(tmp_path, monkeypatch, capfd, ran, config, code):
+    """If pytest is configured but Django's runner finds no test, make test fails, and says what to write."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tox.ini").write_text(config)
+    words = VE_PYTHON, "-c", f"import sys; print('Ran {ran} tests in 0.1s', file=sys.stderr)"
+    assert check.some_tests(*words) == code
+    assert ("TESTS = -m pytest" in capfd.readouterr().err) == bool(code)
 
 
 @pytest.mark.parametrize("path, text, minor", [
@@ -252,7 +289,7 @@ def test_folders_are_shared(theirs):
 
 def test_level_servers(template, tmp_path):
     """The servers have the project's name. make template-update brings the template's next release, but leaves the
-    project's own compose.yaml. The project's linter accepts the template's files."""
+    project's own compose.yaml. The project's linter accepts the template's files, and its git stores a whole wheel."""
     clone = Folder(tmp_path / "template")
     run(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
     clone.git("remote", "remove", "origin")
@@ -273,9 +310,10 @@ def test_level_servers(template, tmp_path):
     passes(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
         ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt"}
-    assert [path.name for path in project.folder.glob("vendor/*")] == ["slipway_django-3.0.0-py3-none-any.whl"]
+    assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
     assert "==3.0.0" in (project.folder / "requirements.in").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")
+    assert "text: unset" in project.git("check-attr", "text", "vendor/slipway_django-3.0.0-py3-none-any.whl")
     project.commit("3.0.0")
     assert "wrote: " not in project.adopted("--level", "image")
 
@@ -297,13 +335,15 @@ def test_requirements(files, lines, told):
 
 
 def test_further_down_in_the_repository(theirs):
-    """A project in a subfolder of its repository is adopted there, with pytest's settings for its tests."""
+    """A project in a subfolder of its repository is adopted there, with pytest's settings for its tests. Its packages
+    may be listed above."""
     inner = {f"site/{path}": text for path, text in LAYERS.items()}
     inner["site/config/test_settings.py"] = "from .settings.base import *  # noqa\n"
+    inner["requirements.txt"] = inner.pop("site/requirements/base.txt")
     inner["site/pytest.ini"] = "[pytest]\nDJANGO_SETTINGS_MODULE = config.test_settings\n"
     project = theirs(inner)
     passes(project.adopt("--level", "image", folder=project.folder / "site"))
     assert "\nfrom config.test_settings import *" in (project.folder / "site/config/settings_test.py").read_text()
     assert (project.folder / "site/requirements/dev.in").read_text().splitlines()[1] == "-r local.txt"
     listed = (project.folder / "site/requirements.in").read_text()
-    assert re.search(r"^-r requirements/base.txt\n--find-links vendor\nslipway-django\[jobs\]==\S+$", listed, re.M)
+    assert re.search(r"^-r \.\./requirements.txt\n--find-links vendor\nslipway-django\[jobs\]==\S+$", listed, re.M)

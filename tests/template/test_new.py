@@ -5,7 +5,7 @@ import re
 import pytest
 
 from checkout import Folder, Project
-from proc import run
+from proc import ROOT, run
 
 from slipway.make.new import without_user
 
@@ -26,6 +26,7 @@ def test_names(started):
     assert (started.folder / ".env").stat().st_mode & 0o777 == 0o600 and ".env" not in started.files()
     assert started.git("log", "--format=%s %D") == "Start my-shop HEAD -> main\n"
     assert started.git("status", "--porcelain") == ""
+    assert f" Its {len(started.files())} files are yours" in (ROOT / "README.md").read_text().replace("\n", " ")
     readme = text(started, "README.md")
     assert readme.startswith("# My Shop\n") and "\n    git clone URL my-shop && cd my-shop\n" in readme
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", readme):

@@ -11,8 +11,8 @@ from slipway.make import package
 from slipway.make.new import git, origin, without_user
 
 from .files import LEVELS, Template, is_ours, plan
-from .look import Found, Tree, look
-from .todo import todo
+from .look import LISTS, Found, Tree, look
+from .todo import left_out, same_targets, todo
 
 ROOT = Path(sys.path[0]).resolve()
 EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
@@ -42,15 +42,18 @@ def adopt(levels: list[str], apply: bool) -> list[str]:
                         without_user(origin(ROOT)) or str(ROOT))
     theirs = {path: text for path, text in tree.items()
               if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
-    found = look(theirs, Path.cwd().name)
+    found = look(theirs, Path.cwd().name, above())
     new, changed, problems = plan(tree, theirs, found, levels, template)
     if problems := [*problems, *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
+    lacking = left_out(theirs, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
+    rules = "\n".join(template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk"))
     edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
-           [*todo(theirs, found, levels, edited), "make requirements, then make test; then git add -A, git commit"])
+           [*todo(theirs, found, levels, edited), *same_targets(theirs, rules), *lacking,
+            "make requirements, then make test; then git add -A, git commit"])
     return []
 
 
@@ -58,6 +61,13 @@ def texts(folder: Path) -> Tree:
     listed = git("ls-files", "-z", cwd=folder).stdout.split("\0")
     files = (path for path in listed if (folder / path).is_file())
     return {path: (folder / path).read_text("utf-8", errors="replace") for path in files}
+
+
+def above() -> Tree:
+    """Return the lists of packages in the top folder of the git repository: ../… → text."""
+    top = git("rev-parse", "--show-cdup").stdout.strip()
+    paths = [f"{top}{name}" for names in LISTS.values() for name in names if top and Path(f"{top}{name}").is_file()]
+    return {path: Path(path).read_text("utf-8", errors="replace") for path in paths}
 
 
 def unwritable(new: list[str], changed: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from slipway.make import jobs
+from slipway.make import jobs, package
 from slipway.make.pins import FIND, LINE, version
 
 from .look import Found, Tree
@@ -94,7 +94,8 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
     return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),
-                    ".gitignore": added(tree.get(".gitignore", ""), IGNORED)}
+                    ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
+                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [package.ATTRIBUTES])}
 
 
 def added(text: str, lines: list[str]) -> str:

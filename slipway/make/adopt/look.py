@@ -5,9 +5,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from posixpath import dirname, relpath
+from types import MappingProxyType
 
 Tree = Mapping[str, str]
-KINDS = {"production": ("production", "prod"), "tests": ("test", "tests"), "shared": ("base", "common")}  # usual names
+KINDS = {"production": ("production", "prod"), "tests": ("test", "tests", "testing", "ci"),  # usual names
+         "shared": ("base", "common")}
 CELERY = r"\w*Celery\(|from slipway\.celery import app"
 NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conftest.py", "noxfile.py", "manage.py"}
 LISTS = {  # .in file → files that a project may have instead
@@ -32,7 +34,8 @@ class Found:
     lists: dict[str, tuple[str, list[str]]]  # .in file → (the project's file that lists packages, lines to write)
 
 
-def look(tree: Tree, folder: str) -> Found:
+def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
+    """Inspect the `tree`. `above`: files in folders above it (../… → text), which may list packages."""
     app = re.sub(r"^[^a-z]+|-$", "", re.sub(r"[^a-z0-9]+", "-", folder.lower())[:24]) or "app"
     settings = settings_module(tree)
     shared, production, tests = (base(tree, settings, kind) for kind in ("shared", "production", "tests"))
@@ -41,7 +44,7 @@ def look(tree: Tree, folder: str) -> Found:
     celery = next(apps, "")
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
     return Found(app, settings, settings.split(".")[0], production, tests, celery, bool(celery), servers,
-                 python(tree), files, beside(tree, files), {path: wanted(tree, path) for path in LISTS})
+                 python(tree), files, beside(tree, files), {path: wanted(tree, above, path) for path in LISTS})
 
 
 def settings_module(tree: Tree) -> str:
@@ -81,9 +84,10 @@ def python(tree: Tree) -> int:
     return max([11, *map(int, re.findall(asked, text, re.MULTILINE))])
 
 
-def wanted(tree: Tree, target: str) -> tuple[str, list[str]]:
+def wanted(tree: Tree, above: Tree, target: str) -> tuple[str, list[str]]:
     """Return the project's file with packages ("" if none), and lines for `target`: packages or `-r FILE`."""
-    source = next((path for path in (target, *LISTS[target]) if path in tree), "")
+    names = (target, *LISTS[target])
+    source = next((path for path in (*names, *above) if path in {**tree, **above} and path.lstrip("./") in names), "")
     if source in ("requirements.txt", "requirements/dev.txt"):
         said = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))
         return source, [re.sub(r"\s+(--hash|[#\\]).*", "", line) for line in said]

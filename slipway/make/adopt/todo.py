@@ -10,18 +10,27 @@ from importlib.resources import files
 from .look import Found, Tree
 
 ROWS = tomllib.loads(files(__package__).joinpath("todo.toml").read_text("utf-8"))
-ASKED = re.compile(r"(?:environ\[|\benv(?:\.\w+)?\(|\bconfig\()'(\w+)'[\])]")  # variables read without a default
+# A variable that is read without a default.
+ASKED = re.compile(r"(?:[\w.]*environ\[|(?:\w+\.)*env(?:\.\w+)?\(|config\()'(\w+)'[\])]")
+LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run at the import, or it may fail
 
 
 def todo(theirs: Tree, found: Found, levels: list[str], edited: str) -> Iterator[str]:
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
+        places = []
         for path in theirs if "done" not in row or not re.search(row["done"], edited, re.MULTILINE) else ():
             chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
             if chosen and (number := line_of(theirs[path], row["has"]) if "has" in row else 1):
-                yield f"{path}:{number}: {row['text']}"
+                places.append(f"{path}:{number}")
+        if places:
+            more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+            yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
     if "image" in levels:
         yield from unset(theirs, found)
+        if found.celery and f"{found.package}/celery.py" not in theirs:
+            package = found.package
+            yield f"{found.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
 
 
 def line_of(text: str, pattern: str) -> int:
@@ -29,10 +38,57 @@ def line_of(text: str, pattern: str) -> int:
 
 
 def unset(tree: Tree, found: Found) -> Iterator[str]:
-    """Yield a to-do for each environment variable that the settings read without a default or an `if`."""
+    """Yield a to-do for each environment variable that the settings read without a default or a check."""
+    # Defaults may be in another file: environ.Env(DEBUG=(bool, False)).
+    known = {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
     for path in found.settings_files:
         with contextlib.suppress(SyntaxError):  # the file may need another version of Python
-            for line in (line for line in ast.parse(tree[path]).body if isinstance(line, ast.Assign)):
-                text = ast.unparse(line)
-                for name in [] if re.search(r" in [\w.]*env", text) else ASKED.findall(text):
-                    yield f"{path}:{line.lineno}: {name} is not set while the image is built: give it a default"
+            for number, name in asked(ast.parse(tree[path])):
+                if name not in known:
+                    yield f"{path}:{number}: {name} is not set while the image is built: give it a default"
+
+
+def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, variable) for each variable that code reads without a default if no variable is set: then a
+    condition is false, unless it says not."""
+    if isinstance(node, LATER):
+        return
+    if isinstance(node, (ast.Call, ast.Subscript)) and (match := ASKED.fullmatch(ast.unparse(node))):
+        yield node.lineno, match[1]
+    children = [*ast.iter_child_nodes(node)]
+    if isinstance(node, (ast.If, ast.IfExp)):
+        taken = node.body if re.match(r"not |.* not in ", ast.unparse(node.test)) else node.orelse
+        children = [node.test, *(taken if isinstance(taken, list) else [taken])]
+    for child in children:
+        yield from asked(child)
+
+
+def same_targets(theirs: Tree, rules: str) -> Iterator[str]:
+    """Yield a to-do for each target of the project's Makefile that the .mk files (`rules`) have, too."""
+    names = {*re.findall(r"^([a-z][a-z0-9-]*):.*## ", rules, re.MULTILINE)}
+    for number, line in enumerate(theirs.get("Makefile", "").splitlines(), 1):
+        if (match := re.match(r"([a-z][a-z0-9-]*) *:(?!=)", line)) and match[1] in names:
+            yield f"Makefile:{number}: make {match[1]} runs your target, not the template's of this name: rename yours"
+
+
+def left_out(theirs: Tree, ignored: str) -> Iterator[str]:
+    """Yield a to-do for each file that code names but .dockerignore (`ignored`) excludes, and for catalogues that git
+    lacks."""
+    code = {path: text for path, text in theirs.items() if path.endswith(".py") and not is_ignored(ignored, path)}
+    for path in (path for path in theirs if not path.endswith(".py") and is_ignored(ignored, path)):
+        named = rf"""["'/]{re.escape(path.rpartition('/')[2])}["']"""
+        if place := next((f"{name}:{line_of(code[name], named)}" for name in code if re.search(named, code[name])), ""):
+            yield f"{place}: .dockerignore keeps {path} out of the image: if the code reads it, add !{path} at the end"
+    if bare := [path for path in theirs if path.endswith(".po") and f"{path[:-2]}mo" not in theirs]:
+        yield (f"{bare[0]}:1: git has no .mo file of {len(bare)} catalogues, so an image built elsewhere is not "
+               "translated: commit these files, or run compilemessages before make build")
+
+
+def is_ignored(ignored: str, path: str) -> bool:
+    """Return True if a .dockerignore with the text `ignored` excludes the path. The last line that matches decides."""
+    last = False
+    for line in (line.strip() for line in ignored.splitlines()):
+        pattern = re.escape(line.lstrip("!").strip("/")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+        if line and line[0] != "#" and re.match(pattern.replace(r"\?", "[^/]") + "(/|$)", path):
+            last = line[0] != "!"
+    return last

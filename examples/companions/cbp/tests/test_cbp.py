@@ -14,6 +14,14 @@ from proc import run, running, wait_until
 DATA = os.urandom(1_000_000) * 50
 
 
+@pytest.mark.parametrize("name", ["cbp", "samlare", "tapemock"])
+def test_by_name(tmp_path, name):
+    """A companion runs by its name in any folder, and by make in a clone."""
+    command = [FOLDER.parents[2] / "ve/bin/uvx", "--from", FOLDER.parent, name, "--help"]
+    made = run(["make", "companion", f"NAME={name}", "ARGS=--help"], cwd=FOLDER.parents[2])
+    assert run(command, cwd=tmp_path).stdout == made.stdout != ""
+
+
 def test_passes_both_ways(cbp):
     """Bytes arrive unchanged in both directions, also those that a client sends before it is connected. If one side
     ends its half of the connection, the other side sees that end."""

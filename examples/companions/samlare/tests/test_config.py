@@ -28,7 +28,7 @@ CA = "/nosuch"
 @pytest.mark.parametrize("text, told", [
     ("", "Endpoint: Field required"),
     ("[[Endpoint]]\n" + endpoint("http://x", "a", FailureMetric='"b c"'), "'b c' is no metric name"),
-    ('Listen = "192.0.2.1:1"\n[[Endpoint]]\n' + endpoint("http://x", "a"), "Listen 192.0.2.1:1: Cannot assign"),
+    ('listen = "192.0.2.1:1"\n[[endpoint]]\nurl = "http://x"\nprefix = "a"\n', "Listen 192.0.2.1:1: Cannot assign"),
 ])
 def test_fault(samlare, text, told):
     samlare.path.write_text(text)
