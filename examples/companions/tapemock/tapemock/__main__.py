@@ -22,6 +22,7 @@ def options() -> argparse.Namespace:
     add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that MOUNT shows")
     add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
+    add("--replica", type=os.path.abspath, default="", metavar="FOLDER", help="directory of copies of archived files")
     add("--fetch-on-read", type=float, metavar="SECONDS", help="reading from tape starts a fetch of this duration")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")
@@ -49,18 +50,18 @@ def main() -> int:
     try:
         from .control import listening
         from .mock import Mock
-        mock = Mock(given.source, given.tape, given.fetch_on_read, given.power_cut)
+        mock = Mock(given.source, given.tape, given.replica, given.fetch_on_read, given.power_cut)
         control = listening(given.http, mock)
     except (OSError, OverflowError) as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""
         print(f"tapemock: {error}{hint}", file=sys.stderr)
         return 1
 
-    def ready(path: str) -> None:
+    def ready() -> None:
         os.umask(0)  # the kernel has already applied the caller's umask
         print(f"tapemock: {given.source} is at {given.mount}, http://{given.http[0]}:{control.server_port}", flush=True)
         threading.Thread(target=control.serve_forever, daemon=True).start()
-    mock.init = ready
+    mock.ready = ready
     threading.Thread(target=fuse, args=(mock, given.mount), daemon=True).start()
     signal.sigwait(SIGNALS)
     subprocess.run(["fusermount3", "-u", "-z", given.mount], check=False)

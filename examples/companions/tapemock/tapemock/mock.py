@@ -39,14 +39,18 @@ class Mock:
     """File operations. `root` leads to SOURCE, even if MOUNT hides it. Add no member `lock`: mfusepy would call it."""
 
     use_ns = True
-    init: Callable[[str], None]
+    ready: Callable[[], None]
 
-    def __init__(self, source: str, tape: str | None, on_read: float | None, power: bool) -> None:
+    def __init__(self, source: str, tape: str | None, replica: str, on_read: float | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.on_read, self.changing = Faults(), on_read, threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, tape, self.note, lambda path: self.struck("fetch", [path])) if tape else None
+        self.tape = Tape(self.root, tape, replica, self.note, self.fetches) if tape else None
         self.disk = Disk(self.root) if power else None
+
+    def init_with_config(self, _: Any, config: Any) -> None:
+        config.direct_io = self.tape is not None  # else the kernel would not ask to read a file of 0 bytes
+        self.ready()
 
     def at(self, path: str) -> str:
         return self.root + path
@@ -63,6 +67,9 @@ class Mock:
         if verdict.errno and verdict.torn is None:
             raise OSError(getattr(errno, verdict.errno), f"as told by fault {verdict.ids[0]}")
         return verdict
+
+    def fetches(self, path: str) -> None:
+        self.struck("fetch", [path])
 
     def there(self, path: str, where: str | int) -> None:
         """If the file `where` is on tape, raise OSError. With --fetch-on-read, also start to fetch this file."""
@@ -95,7 +102,11 @@ class Mock:
 
     opendir = below(lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     mkdir, mknod, rmdir, unlink = map(below, (os.mkdir, os.mknod, os.rmdir, os.unlink))
-    readlink, chmod, chown = map(below, (os.readlink, os.chmod, os.lchown))
+    readlink, chown = map(below, (os.readlink, os.lchown))
+
+    def chmod(self, path: str, mode: int) -> None:
+        on_tape = self.tape and self.tape.stub(self.at(path))
+        os.chmod(self.at(path), mode | stat.S_ISVTX if on_tape else mode)
 
     def symlink(self, path: str, target: str) -> None:
         os.symlink(target, self.at(path))

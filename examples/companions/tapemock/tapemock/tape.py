@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import threading
 import time
 import uuid
@@ -15,10 +16,12 @@ MARK = "user.tapemock"  # extended attribute of a file on tape: its content's na
 
 
 class Tape:
-    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`."""
+    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`;
+    copies for people, under the files' own paths, to the folder `replica`, if it is not ""."""
 
-    def __init__(self, root: str, folder: str, note: Callable[..., None], struck: Callable[[str], object]) -> None:
-        self.root, self.folder, self.note, self.struck = root, os.path.join(folder, ""), note, struck
+    def __init__(self, root: str, folder: str, replica: str, note: Callable[..., None],
+                 struck: Callable[[str], object]) -> None:
+        self.root, self.folder, self.replica, self.note, self.struck = root, f"{folder}/", replica, note, struck
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()
         os.listdir(folder)
 
@@ -33,6 +36,9 @@ class Tape:
         final = "/final/" in path and HIDDEN not in path
         if final and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE and not self.stub(handle):
             try:
+                if self.replica:
+                    os.makedirs(os.path.dirname(self.replica + path), exist_ok=True)
+                    shutil.copyfile(f"/proc/self/fd/{handle}", self.replica + path)
                 self.archive(handle)
                 self.note("archived", path)
             except OSError as error:
@@ -43,7 +49,7 @@ class Tape:
         shutil.copyfile(f"/proc/self/fd/{handle}", self.folder + name)
         os.setxattr(handle, MARK, name.encode())
         os.truncate(handle, 0)
-        os.truncate(handle, found.st_size)
+        os.chmod(handle, stat.S_IMODE(found.st_mode) | stat.S_ISVTX)  # by this bit, programs see what is on tape
         os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def found(self, path: str) -> int:
@@ -71,6 +77,7 @@ class Tape:
                 shutil.copyfileobj(source, file)
             os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
             os.removexattr(handle, MARK)
+            os.chmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & ~stat.S_ISVTX)
             os.unlink(self.folder + name)
             self.note("fetched", path)
         except OSError as error:

@@ -13,7 +13,8 @@ from tapemock.mounted import Refused, mounted
 @pytest.fixture
 def tape(tmp_path):
     (tmp_path / "tape").mkdir()
-    with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape")) as running:
+    options = "--tape", str(tmp_path / "tape"), "--replica", str(tmp_path / "replica")
+    with mounted(tmp_path / "source", tmp_path / "mount", *options) as running:
         (running.mount / "final").mkdir()
         yield running
         assert "Traceback" not in running.said()
@@ -38,10 +39,14 @@ def test_a_file_goes_to_tape_as_it_is_closed_and_comes_back(tape):
     subprocess.run(["sh", "-c", "(echo one; echo two) >final/file"], cwd=tape.mount, check=True)
     reaches(tape, "tape")
     path, before = tape.mount / "final/file", (tape.mount / "final/file").stat()
-    assert raised(path.read_bytes) == "EIO" and before.st_size == 8 and before.st_blocks == 0
+    assert (before.st_size, before.st_blocks, before.st_mode & 0o1777) == (0, 0, 0o1644)
+    assert (tape.source / "final/file").stat().st_mode == before.st_mode
+    assert (tape.source.parent / "replica/final/file").read_text() == "one\ntwo\n"
+    assert [raised(path.read_bytes), subprocess.run(["cat", path], capture_output=True).returncode] == ["EIO", 1]
     assert tape.fetch("final/file")["state"] in ("fetching", "disk")
     reaches(tape, "disk")
     assert path.read_text() == "one\ntwo\n" and path.stat().st_mtime_ns == before.st_mtime_ns
+    assert path.stat().st_mode & 0o1777 == 0o644
     path.read_text()
     assert state(tape) == "disk", "who only reads sends nothing to tape"
     assert [entry["what"] for entry in tape.log()] == ["archived", "fetched"]
@@ -74,10 +79,11 @@ def test_the_stub_cannot_be_changed_but_moved_and_removed(tape):
     with open(path, "ab", buffering=0) as file:
         assert raised(file.write, b"x") == "EIO"
     path.chmod(0o600)
+    assert path.stat().st_mode & 0o1777 == 0o1600
     path.rename(tape.mount / "moved")
     tape.fetch("moved")
     reaches(tape, "disk", "moved")
-    assert (tape.mount / "moved").read_text() == "content"
+    assert (tape.mount / "moved").read_text() == "content" and (tape.mount / "moved").stat().st_mode & 0o1777 == 0o600
     archived(tape, b"another").unlink()
 
 
@@ -86,7 +92,7 @@ def test_what_cannot_be_fetched_stays_on_tape(tape):
     with tape.failing("final/*", "fetch", errno="ETIMEDOUT"):
         tape.fetch("final/file")
         wait_until(lambda: tape.log()[-1]["what"] == "not fetched")
-    assert state(tape) == "tape" and raised(path.read_bytes) == "EIO" and path.stat().st_size == 7
+    assert state(tape) == "tape" and raised(path.read_bytes) == "EIO" and path.stat().st_mode & 0o1000
 
 
 def test_the_next_run_fetches_many_at_once(tape, tmp_path):
