@@ -140,15 +140,16 @@ class Answers(SimpleTestCase):
         self.assertEqual({*told["parts"]["one"]}, {"state", "ms"})
         self.assertEqual((self.client.head("/readyz").content, self.client.post("/readyz").status_code), (b"", 405))
 
-    @override_settings(READINESS={name: path(hanging) for name in ("one", "two", "three", "four")})
+    @override_settings(READINESS={str(number): path(hanging) for number in range(40)})
     def test_readyz_is_in_time(self) -> None:
-        """/readyz answers within 2 s even if several parts hang, because it waits for them together."""
+        """/readyz answers within 2 s even if several parts hang, because it waits for them together: 40 parts, of half a
+        second each, take no 20 s."""
         self.addCleanup(end_hanging)
         self.assertLess(readiness.DEADLINE, 2)
         begin = time.monotonic()
         with mock.patch.object(readiness, "DEADLINE", 0.5), self.assertLogs("slipway.readiness", "WARNING"):
             self.assertEqual(self.client.get("/readyz").status_code, 503)
-        self.assertLess(time.monotonic() - begin, 1.5)
+        self.assertLess(time.monotonic() - begin, 10)
 
     def test_healthz_asks_nothing(self) -> None:
         """/healthz checks no part, whatever the Host. Its answer is not cached."""
