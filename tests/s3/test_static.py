@@ -37,7 +37,7 @@ def second(tmp_path_factory):
 @pytest.fixture
 def settings(bucket):
     """Return settings of a bucket for static files, with its own key; uploads are elsewhere."""
-    return {"STATIC_STORAGE_URL": bucket.url, "SSL_CERT_FILE": str(bucket.cert)}
+    return {**bucket.env, "STATIC_STORAGE_URL": bucket.url}
 
 
 def added(done):
@@ -70,7 +70,7 @@ def test_a_second_release_adds_what_is_new(bucket, settings, first, second):
     assert bucket.names() == {"shop/other", *(f"shop/static/{name}" for name in first.files() | second.files())}
     assert bucket.get(kept) == b"as it was"
     uploads = Bucket(bucket.client, bucket.name + "-uploads", bucket.port, bucket.cert)  # its key is accepted too
-    env = {"STORAGE_URL": uploads.url, "SSL_CERT_FILE": str(bucket.cert)}
+    env = {**uploads.env, "STORAGE_URL": uploads.url}
     assert added(second.do("collectstatic", place, **env)) == (0, len(second.files()))
 
 
