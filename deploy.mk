@@ -60,6 +60,5 @@ fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
 
 # Check the servers' file, such as production.toml, before any package is installed.
 $(VE)/sentinel-deploy: servers-file
-
 servers-file: FORCE
 	@$(if $(findstring --config,$(ARGS)),,($(deployer) config check) >/dev/null)

@@ -23,7 +23,7 @@ TO                  ?=
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
-.PHONY: help ve app runserver dev worker beat migrate migrations check flake8 test lint doctor clean
+.PHONY: help ve app runserver dev worker beat migrate migrations check flake8 test lint doctor clean upgrade audit template-update
 
 ## Develop
 help: ## show this list
@@ -59,17 +59,12 @@ migrations: $(VE)/sentinel ## write migrations for changed models
 ## Check
 check: $(VE)/sentinel ## run Django's checks
 flake8: $(VE)/sentinel-dev ## check the style of Python
-check flake8:
-	@$(if $(in_all),,$(checks) $@)
-
-test: ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
-lint: ## run Django's checks; check style and types of Python, shell scripts and Dockerfiles
-test lint: check flake8
-	@$(checks) $@
-
-# Both check everything in one run and report all failures, so what they depend on does nothing by itself.
-in_all =
+test: check flake8 ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
+lint: check flake8 ## run Django's checks; check style and types of Python, shell scripts and Dockerfiles
+# These two check everything in one run and report all failures, so what they depend on does nothing by itself.
 test lint: in_all = yes
+check flake8 test lint:
+	@$(if $(and $(in_all),$(filter check flake8,$@)),,$(checks) $@)
 
 checks = VE='$(VE)' MANAGE=$(call quote,$(MANAGE)) TESTS=$(call quote,$(TESTS)) ARGS=$(call quote,$(ARGS)) \
   PYTEST=$(call quote,$(PYTEST)) PYTEST_ARGS=$(call quote,$(PYTEST_ARGS)) MYPY='$(mypy)' DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
@@ -88,8 +83,6 @@ remove = { test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'; } && fin
   -prune -o \( -name __pycache__ -o -name .pytest_cache -o -name .mypy_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 
 ## Pins
-.PHONY: requirements upgrade audit
-
 requirements: $(REQUIREMENTS:.txt=.in) FORCE ## compile requirements.in and requirements/*.in after a change; versions stay
 	@$(has_python); $(call helper,indexes) check $< $(MORE_PINS:.txt=.in)
 	@$(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $< && $(call helper,indexes) keep $< $(REQUIREMENTS)
@@ -114,8 +107,6 @@ $(REQUIREMENTS:.txt=.in):
 	@test -e '$@' || { echo "make: no $@ here: write it, with a package on each line" >&2; exit 1; }
 
 ## Keep up
-.PHONY: docs template-update slipway-diff eject
-
 docs: FORCE ## list the pages of the manual, or show one (PAGE=deploy)
 	@$(has_python); $(call helper,docs) '$(PAGE)'
 

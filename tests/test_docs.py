@@ -97,6 +97,7 @@ RUN_BY = r"""
 docs/adopt.md: python3 .*                                  | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
 docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
+docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py    | with_name("migrate")
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
@@ -151,7 +152,7 @@ def test_samples_pass_the_linters(tmp_path):
         kind = "more" if re.match("docs/provision|[^d]", page) else "app"
         path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language}/{number}")
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"# {page}\n{text}")
+        path.write_text(text if text.startswith("#!") else f"# {page}\n{text}")
     (tmp_path / "project").mkdir()
     for name in ("app/__init__.py", "app/tasks.py", "project/chat.py"):
         (tmp_path / name).write_text("from typing import Any\n\nchat: Any\nsend_invoices: Any\n")

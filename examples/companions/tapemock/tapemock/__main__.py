@@ -36,7 +36,8 @@ def fuse(mock: Any, mount: str) -> None:
     timeouts = {"attr_timeout": 0, "entry_timeout": 0, "negative_timeout": 0}  # no cache: SOURCE may change
     try:
         Fuse(mock, mount, foreground=True, use_ino=True, max_threads=64, fsname="tapemock", default_permissions=True,
-             allow_other=os.geteuid() == 0, **timeouts)
+             allow_other=os.geteuid() == 0, direct_io=bool(mock.tape),  # else nobody asks to read a file of 0 bytes
+             **timeouts)
     except RuntimeError:  # libfuse has printed the cause
         print(f"tapemock: could not be mounted at {mount}", file=sys.stderr, flush=True)
         os._exit(1)
@@ -57,11 +58,11 @@ def main() -> int:
         print(f"tapemock: {error}{hint}", file=sys.stderr)
         return 1
 
-    def ready() -> None:
+    def ready(path: str) -> None:
         os.umask(0)  # the kernel has already applied the caller's umask
         print(f"tapemock: {given.source} is at {given.mount}, http://{given.http[0]}:{control.server_port}", flush=True)
         threading.Thread(target=control.serve_forever, daemon=True).start()
-    mock.ready = ready
+    mock.init = ready
     threading.Thread(target=fuse, args=(mock, given.mount), daemon=True).start()
     signal.sigwait(SIGNALS)
     subprocess.run(["fusermount3", "-u", "-z", given.mount], check=False)

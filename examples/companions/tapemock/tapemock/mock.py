@@ -39,7 +39,7 @@ class Mock:
     """File operations. `root` leads to SOURCE, even if MOUNT hides it. Add no member `lock`: mfusepy would call it."""
 
     use_ns = True
-    ready: Callable[[], None]
+    init: Callable[[str], None]
 
     def __init__(self, source: str, tape: str | None, replica: str, on_read: float | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
@@ -47,10 +47,6 @@ class Mock:
         self.log = deque[dict[str, Any]](maxlen=10_000)
         self.tape = Tape(self.root, tape, replica, self.note, self.fetches) if tape else None
         self.disk = Disk(self.root) if power else None
-
-    def init_with_config(self, _: Any, config: Any) -> None:
-        config.direct_io = self.tape is not None  # else the kernel would not ask to read a file of 0 bytes
-        self.ready()
 
     def at(self, path: str) -> str:
         return self.root + path
