@@ -64,7 +64,7 @@ lint: check flake8 ## run Django's checks; check style and types of Python, shel
 # These two check everything in one run and report all failures, so what they depend on does nothing by itself.
 test lint: in_all = yes
 check flake8 test lint:
-	@$(if $(and $(in_all),$(filter check flake8,$@)),,$(checks) $@)
+	@$(if $(and $(value in_all),$(filter check flake8,$@)),,$(checks) $@)
 
 checks = VE='$(VE)' MANAGE=$(call quote,$(MANAGE)) TESTS=$(call quote,$(TESTS)) ARGS=$(call quote,$(ARGS)) \
   PYTEST=$(call quote,$(PYTEST)) PYTEST_ARGS=$(call quote,$(PYTEST_ARGS)) MYPY='$(mypy)' DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \

@@ -142,8 +142,8 @@ class Answers(SimpleTestCase):
 
     @override_settings(READINESS={str(number): path(hanging) for number in range(40)})
     def test_readyz_is_in_time(self) -> None:
-        """/readyz answers within 2 s even if several parts hang, because it waits for them together: 40 parts, of half a
-        second each, take no 20 s."""
+        """/readyz answers within 2 s even if several parts hang, because it waits for them together: 40 parts, of half
+        a second each, take no 20 s."""
         self.addCleanup(end_hanging)
         self.assertLess(readiness.DEADLINE, 2)
         begin = time.monotonic()

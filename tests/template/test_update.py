@@ -55,7 +55,7 @@ def everyone_has_his_own(project, before, after):
         assert after[path] == (ROOT / path).read_bytes(), path
     assert "  SHOP: open\n" in after[".gitlab-ci.yml"].decode()
     assert "stages: [test, build, deploy]\n" in after[".gitlab-ci.yml"].decode()
-    [wheel] = [path for path in after if path.startswith("vendor/")]
+    [wheel] = [path for path in after if path.endswith(".whl")]
     assert wheel == f"vendor/slipway_django-{TODAY}-py3-none-any.whl"
     assert f"slipway-django[jobs]=={TODAY}\n" in after["requirements.in"].decode()
     assert "django-filter\n" in after["requirements.in"].decode()
