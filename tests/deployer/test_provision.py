@@ -4,8 +4,10 @@ import asyncio
 import io
 import os
 import re
+import shutil
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -117,9 +119,10 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
 
 
-def test_pyinfra_that_is_not_installed_is_said():
+def test_pyinfra_that_is_not_installed_is_said(tmp_path):
+    shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
     done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT, env={
-        **os.environ, "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
+        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
     assert (done.returncode, done.stderr) == (
         2, "deploy: pyinfra is not installed: run this command by make, which installs it\n")
 
