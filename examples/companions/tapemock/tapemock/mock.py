@@ -41,11 +41,12 @@ class Mock:
     use_ns = True
     init: Callable[[str], None]
 
-    def __init__(self, source: str, tape: str | None, replica: str, on_read: float | None, power: bool) -> None:
+    def __init__(self, source: str, tape: str | None, replica: str | None, on_read: float | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.on_read, self.changing = Faults(), on_read, threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, tape, replica, self.note, self.fetches) if tape else None
+        self.tape = Tape(self.root, tape, replica, self.note,
+                         lambda path: self.struck("fetch", [path])) if tape else None
         self.disk = Disk(self.root) if power else None
 
     def at(self, path: str) -> str:
@@ -63,9 +64,6 @@ class Mock:
         if verdict.errno and verdict.torn is None:
             raise OSError(getattr(errno, verdict.errno), f"as told by fault {verdict.ids[0]}")
         return verdict
-
-    def fetches(self, path: str) -> None:
-        self.struck("fetch", [path])
 
     def there(self, path: str, where: str | int) -> None:
         """If the file `where` is on tape, raise OSError. With --fetch-on-read, also start to fetch this file."""

@@ -17,9 +17,9 @@ MARK = "user.tapemock"  # extended attribute of a file on tape: its content's na
 
 class Tape:
     """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`;
-    copies for people, under the files' own paths, to the folder `replica`, if it is not ""."""
+    copies, under the files' own paths, to the folder `replica` if it is set."""
 
-    def __init__(self, root: str, folder: str, replica: str, note: Callable[..., None],
+    def __init__(self, root: str, folder: str, replica: str | None, note: Callable[..., None],
                  struck: Callable[[str], object]) -> None:
         self.root, self.folder, self.replica, self.note, self.struck = root, f"{folder}/", replica, note, struck
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()

@@ -118,6 +118,7 @@ def test_reading_fetches_where_it_is_told_so(tmp_path):
         assert subprocess.run(["cat", path], capture_output=True).returncode
         reaches(tape, "disk", "deep/final/film")
         assert path.read_bytes() == b"film"
+    assert not os.path.exists("deep"), "without --replica there are no copies"
 
 
 def test_refusals(tape):
