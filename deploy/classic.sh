@@ -12,26 +12,26 @@ say() { printf '%s\n' "classic: $*" >&2; }
 die() { status=$1; shift; say "$*"; exit "$status"; }
 
 # ---- on a host, as root: the host gets this file and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
-# The environment variable RUN is ID,USER@HOST,SECONDS: the attempt's id, who started it, and when.
+# RUN in the environment is ID,USER@HOST,BEGAN,SECONDS: the attempt, its owner, start and age by the deployer's clock.
 
 host_check() { # refuse a host that lacks something
     for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool: install it"; done
     curl --unix-socket / --version >/dev/null || die 2 "curl is older than 7.40"
     [ -f "/etc/default/$app" ] || die 2 "there is no /etc/default/$app: provision this host first"
-    [ -d "/var/www/$app" ] || die 2 "there is no /var/www/$app: provision this host first"
+    [ -d "$www" ] || die 2 "there is no /var/www/$app: provision this host first"
 }
 
 host_pull() {
     docker pull -q "$image:$tag" >/dev/null
-    ! grep -qsx "export TAG=$tag" "/var/www/$app/TAG" || grep -qx "export IMAGE_ID=$(image_id)" "/var/www/$app/TAG" ||
+    ! grep -qsx "export TAG=$tag" "$www/TAG" || grep -qx "export IMAGE_ID=$(image_id)" "$www/TAG" ||
         die 2 "$tag is live here, but the registry has another image with this tag: build with a new tag"
-    rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
+    rm -f "$www/TAG.before" "$www/REVERT.before"
 }
 
 image_id() { docker image inspect --format '{{.Id}}' "$image:$tag"; }
 
 host_write() { # copy TAG to REVERT, write the new TAG. Keep copies of both old files until the release is healthy
-    cd "/var/www/$app"
+    cd "$www"
     ! grep -qsx "export TAG=$tag" TAG || return 0 # the tag is live already: this is a restart
     for file in TAG REVERT; do if [ -e $file ]; then cp $file $file.before; else : >$file.before; fi; done
     sync TAG.before REVERT.before
@@ -59,11 +59,11 @@ has_static() {
 
 host_publish() { # a container, as the app's user, writes static.new. Copy only its regular files, with our modes
     has_static || return 0
-    cd "/var/www/$app"
-    [ -z "$(find static -type l)" ] || die 1 "there is a symlink in /var/www/$app/static: remove it"
+    cd "$www"
+    [ -z "$(find static -type l)" ] || die 1 "there is a symlink in $www/static: remove it"
     rm -rf static.new
     install -d -m 700 -o "$app" static.new
-    EXTRA="--network none -v /var/www/$app/static.new:/static" docker-runner "$app" collectstatic /static
+    EXTRA="--network none -v $www/static.new:/static" docker-runner "$app" collectstatic /static
     umask 022
     (cd static.new && find . -type f -links 1 -exec sh -euc 'for file; do
         [ ! -e "../static/$file" ] || continue
@@ -80,7 +80,7 @@ host_restart() {
     "stop_$init"
     # These files tell a unit which release and settings to start with. Without them it takes TAG and APP.env.
     for part in a b beat; do rm -f "/run/$app/$part.tag" "/run/$app/$part.env"; done
-    [ ! -e "/var/www/$app/TAG" ] || "start_$init"
+    [ ! -e "$www/TAG" ] || "start_$init"
 }
 
 stop_systemd() { systemctl stop "$app.target"; }
@@ -90,17 +90,19 @@ stop_upstart() { for job in $(jobs_here); do ! initctl status "$job" | grep -q s
 start_upstart() { for job in $(jobs_here); do initctl start "$job"; done; }
 
 host_probe() { # host_probe [ROLE...]: wait up to $ready seconds until each role runs the release in TAG
-    [ -e "/var/www/$app/TAG" ] || return 0
+    [ -e "$www/TAG" ] || return 0
     # shellcheck source=/dev/null
-    . "/var/www/$app/TAG"
-    deadline=$(($(date +%s) + ready))
+    . "$www/TAG"
+    deadline=$(($(clock) + ready))
     for role in "$@"; do
         until "ready_$role"; do
-            [ "$(date +%s)" -lt "$deadline" ] || die 1 "$role does not run $TAG after $ready s: ${answer:-no container}"
+            [ "$(clock)" -lt "$deadline" ] || die 1 "$role does not run $TAG after $ready s: ${answer:-no container}"
             sleep 0.2
         done
     done
 }
+
+clock() { cut -d. -f1 /proc/uptime; } # seconds since boot: the host's clock may step
 
 ready_web() { # /readyz, through nginx or from the app, must give 200 and name the release
     socket=/run/$app/nginx.sock
@@ -118,7 +120,7 @@ stays() { # the release's container runs, and is the same one 3 seconds later
 container() { docker ps -q --filter "name=^/?$app-$1(-[ab])?\$" --filter "label=docker-runner.image=$IMAGE_ID"; }
 
 record() { # record OUTCOME [ROLE...]: append to releases.log as the deployer does, with a CRC32 of the line
-    cd "/var/www/$app"
+    cd "$www"
     outcome=$1 action=restart roles='' now=$(date +%s)
     shift
     [ ! -e TAG.before ] || action=deploy
@@ -129,7 +131,7 @@ record() { # record OUTCOME [ROLE...]: append to releases.log as the deployer do
     set -- "$(printf '{"id": "%s", "action": "%s", "tag": "%s", "image_id": "%s", "digest": "%s", "who": "%s", ' \
         "$id" "$action" "$tag" "$(image_id)" "$digest" "$who")" \
         "$(printf '"began": %s, "at": %s, "seconds": %s, "outcome": "%s", "roles": [%s], "version": 1' \
-        "$began" "$now" "$((now - began))" "$outcome" "$roles")"
+        "$began" "$now" "$took" "$outcome" "$roles")"
     { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # awk adds a newline to an unfinished last line
       printf '%s, "crc32": "%s"}\n' "$1$2" "$(printf '%s}' "$1$2" | crc32)"; } >releases.log.new &&
         put releases.log.new releases.log
@@ -143,7 +145,7 @@ crc32() { # print stdin's CRC32, which gzip writes near its end, lowest byte fir
 
 host_back() {
     record "taken back" "$@" || say "releases.log could not be written"
-    cd "/var/www/$app"
+    cd "$www"
     for file in TAG REVERT; do
         if [ -s $file.before ]; then mv $file.before $file; elif [ -e $file.before ]; then rm $file $file.before; fi
     done
@@ -152,13 +154,14 @@ host_back() {
 
 host_tidy() {
     record committed "$@" || say "releases.log could not be written"
-    rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
+    rm -f "$www/TAG.before" "$www/REVERT.before"
 }
 
 on_host() {
     step=$1 app=$2 image=$3 tag=$4 init=$5 ready=$6
     shift 6
-    id=${RUN%%,*} began=${RUN##*,} by=${RUN#*,} by=${by%,*}
+    www=${CLASSIC_ROOT:-}/var/www/$app # CLASSIC_ROOT: tests only, a folder used as /
+    id=${RUN%%,*} took=${RUN##*,} by=${RUN#*,} by=${by%%,*} began=${RUN%,*} began=${began##*,}
     PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
     "host_$step" "$@"
 }
@@ -167,8 +170,10 @@ on_host() {
 
 at() { # at HOST STEP: run a step on a host
     say "$1: $2"
+    took=$(($(date +%s) - began))
+    [ $took -ge 0 ] || took=0 # the clock stepped back
     # shellcheck disable=SC2086 # unquoted: SSH may hold options
-    $SSH "$1" "sh=\"env RUN=$RUN sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
+    $SSH "$1" "sh=\"env RUN=$RUN,$took sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
         [ \"\$(id -u)\" = 0 ] || sh=\"sudo -n \$sh\"; exec \$sh" <"$0"
 }
 

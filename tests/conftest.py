@@ -17,6 +17,8 @@ pytest_plugins = ["sharing", "services", "postgresql"]
 # Slowness fails no Hypothesis test.
 hypothesis.settings.register_profile("all", deadline=None, database=None,
                                      suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("all"), derandomize=True,
+                                     phases=[hypothesis.Phase.generate])  # for mutants.py: the same examples each time
 hypothesis.settings.load_profile("all")
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL", "SECRET_KEY", "SITE_URL", "RELEASE"}

@@ -7,7 +7,7 @@ FLEETS = 1 2
 KEEP  ?=
 
 ## The template itself
-.PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports \
+.PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports benchmark mutants \
         companion companions companion-image
 
 mypy = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
@@ -40,6 +40,9 @@ real = $(wildcard $(addprefix tests/,$(shell sed -n '/^norecursedirs/{s/^.*\.\* 
 
 test-real: $(VE)/sentinel-tests ## run tests with real processes and services: Postgres, Redis, nginx, systemd
 	@exec $(PYTEST) $(real) --durations=15 $(PYTEST_ARGS)
+
+mutants: $(VE)/sentinel-tests ## break the code at one place at a time: tests must notice (ARGS="--since COMMIT")
+	@exec '$(VE)/bin/python' tests/mutants.py $(ARGS)
 
 pins: $(VE)/sentinel-dev ## test that the pins are complete, up to date and for all platforms; needs the network
 	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)
@@ -113,7 +116,11 @@ e2e: $(VE)/sentinel-tests ## test on a fleet, which is made and removed (KEEP=1:
 e2e-all: $(VE)/sentinel-tests ## the same, with the extra and rare tests
 	@$(run_e2e) $(PYTEST_ARGS)
 
-ports: override FLEETS := $(firstword $(FLEETS))
+ports benchmark: override FLEETS := $(firstword $(FLEETS))
 ports: FLEET_HOSTS = web1 web2
 ports: $(VE)/sentinel-tests ## adopt and deploy an application of others: takes a quarter of an hour, needs the network
 	@$(with_fleets); $(PYTEST) tests/ports $(PYTEST_ARGS)
+
+benchmark: FLEET_HOSTS = web1 web2 web3 web4
+benchmark: $(VE)/sentinel-tests wheelhouse ## compare deploys with hand-written scripts: takes an hour (ARGS=--help: options)
+	@$(with_fleets); $(VE)/bin/python tests/benchmarks/deploy.py $(ARGS)

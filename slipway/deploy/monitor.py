@@ -91,7 +91,7 @@ def sickness(host: Host, facts: Facts) -> str:
             return f"{role} is {unit.get('state') or 'missing'}"
         if (health := unit.get("health", "ready")) not in WELL:
             return f"{role}: {health}"
-    return facts["blind"]
+    return facts["blind"] or "".join(facts["strangers"][:1])
 
 
 def room(facts: Facts) -> int | None:

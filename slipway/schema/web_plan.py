@@ -1,7 +1,9 @@
-"""The file web.plan beside web.sock in /run/APP/a or /run/APP/b. It lists this release's migrations, with an X if
-applied, or is "unknown". A deploy reads it, because starting a container for this would take longer.
+"""The file web.plan beside web.sock in /run/APP/a or /run/APP/b. It names the place of uploads, and lists this
+release's migrations, with an X if applied; or it is "unknown". A deploy reads it, because starting a container for
+this would take longer.
 
     release build-42
+    media local
     [X]  accounts.0001_initial
     [ ]  accounts.0002_phone
 
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from .. import readiness
+from .. import media, readiness
 from ..lasting import write_replace
 from ..release import RELEASE
 
@@ -40,7 +42,7 @@ def plan() -> str:
         return UNKNOWN
     keys = [key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)]
     lines = [f"[{'X' if key in applied else ' '}]  {'.'.join(key)}\n" for key in dict.fromkeys(keys)]
-    return f"release {RELEASE}\n{''.join(lines)}"
+    return f"release {RELEASE}\nmedia {media.place()}\n{''.join(lines)}"
 
 
 def tell(over_socket: str | None) -> None:

@@ -1,9 +1,7 @@
 """Compare deploys with hand-written scripts: the same releases in turn, on the same servers, under the same load.
 
-    make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python tests/benchmarks/deploy.py [--parts plain broken rollback] [--tools deploy loop pyinfra classic.sh]
-        [--hosts 1 2 4] [--runs 5]
-    make fleet-down
+    make benchmark ARGS="[--parts plain broken rollback] [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4]
+        [--runs 5]"
 
 It resets the servers first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
 
@@ -22,12 +20,11 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import deploy_cpu as cpu  # noqa: E402
 from deploy_apps import LIMIT, NAMES  # noqa: E402
 from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
-from proc import run  # noqa: E402
 
 
 def servers(count):
@@ -104,18 +101,11 @@ def roll_back(bench, args):
 PARTS = {"plain": compare, "broken": compare_broken, "rollback": roll_back}
 
 
-def attach():
-    """Reset the fleet's servers and return the fleet. Without one, exit with instructions."""
-    try:
-        fleet = fleets.attach()
-    except fleets.FleetError as error:
-        sys.exit(f"{error} FLEET_HOSTS='{' '.join(NAMES)}'")
-    if not set(NAMES) <= set(fleet.hosts):
-        sys.exit(f"the fleet lacks hosts: make fleet FLEET_HOSTS='{' '.join(NAMES)}'")
-    if run([sys.executable, "-c", "import pyinfra"]).returncode:
-        sys.exit("this needs pyinfra: make ve/sentinel-deploy, then ve/bin/python tests/benchmarks/deploy.py")
-    fleet.reset(*NAMES)
-    cpu.account([fleet.hosts[name] for name in NAMES])
+def attach(names):
+    """Reset these servers of the fleet, which make benchmark has started. Return the fleet."""
+    fleet = fleets.attach()
+    fleet.reset(*names)
+    cpu.account([fleet.hosts[name] for name in names])
     return fleet
 
 
@@ -130,9 +120,9 @@ def options():
 
 def main():
     args = options()
-    fleet = attach()
+    fleet = attach(NAMES[:max(args.hosts)])
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
-        bench = Bench(fleet, Path(folder))
+        bench = Bench(fleet, Path(folder), max(args.hosts))
         for part in (part for part in PARTS if part in args.parts):
             print(f"\n==== {part}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
             PARTS[part](bench, args)

@@ -33,15 +33,15 @@ class Image:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(HERE / "release/Dockerfile", folder)
             Path(folder, "change").write_bytes(secrets.token_bytes(CHANGE))
-            return build(content_of(folder), "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
+            return build(content_of(Path(folder)), "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
 
 
 class Served(Shop):
     """The app on the servers, deployed by one tool. All tools deploy the same images."""
 
-    def __init__(self, fleet, folder, app):
+    def __init__(self, fleet, folder, app, count):
         Project.__init__(self, fleet, folder, app, f"{fleet.registry.address}/{APP}", **SETTINGS)
-        self.use(len(NAMES))
+        self.use(count)
 
     def use(self, count, *more):
         """Put the app on the first `count` servers, with web and the roles `more`; the last then also has beat."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 
 import deploy_cpu as cpu
-from deploy_apps import APP, NAMES, Releases, Served, commands, take_over
+from deploy_apps import APP, Releases, Served, commands, take_over
 from e2e.provisioned import ROOT
 from proc import run, wait_until
 
@@ -39,9 +39,9 @@ class Run:
 class Bench:
     """The app twice on the fleet: deployed by the deployer and classic.sh, and started by hand."""
 
-    def __init__(self, fleet, folder):
-        self.fleet, self.folder, self.releases = fleet, folder, Releases(fleet.registry)
-        self.ours, self.hand = (Served(fleet, folder, APP + more) for more in ("", "hand"))
+    def __init__(self, fleet, folder, count):
+        self.fleet, self.folder, self.count, self.releases = fleet, folder, count, Releases(fleet.registry)
+        self.ours, self.hand = (Served(fleet, folder, APP + more, count) for more in ("", "hand"))
         self.rest = {}
         near = folder / "ssh_config"  # a path without spaces, because classic.sh splits SSH at spaces
         if not near.exists():
@@ -54,7 +54,7 @@ class Bench:
 
     def end(self):
         """Stop the app in both forms."""
-        self.use(len(NAMES))
+        self.use(self.count)
         for host in self.hand.web:
             host.run(f"docker rm -f {self.hand.app}")
         self.ours.stop()

@@ -15,6 +15,7 @@ from slipway.deploy import config  # noqa: E402
 from deployer.machine import Machine  # noqa: E402
 from deployer.simulated import OWN, world  # noqa: E402
 
+BIN = Path(__file__).parent / "bin"
 TOML = {
     "app": "shop", "image": "registry.example/shop", "media": "bucket",
     "hosts": {
@@ -29,9 +30,10 @@ TOML = {
 
 @pytest.fixture(autouse=True)
 def nobody_s_settings(monkeypatch):
-    """Remove the variables by which a developer's shell names servers."""
+    """Remove the variables by which a developer's shell names servers. A machine without ssh gets a stand-in for it."""
     for name in (*config.CLASSIC, "SSH_CONFIG", "APP", "IMAGE", "ENV"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{BIN}")
 
 
 @pytest.fixture
@@ -55,8 +57,8 @@ def fleet(data):
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
-    """A folder, first in PATH, with a stand-in for ssh; its file `calls` lists the calls."""
-    shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
+    """A folder, first in PATH, with stand-ins for ssh and sudo; its file `calls` lists the calls of ssh."""
+    shutil.copytree(BIN, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("STUB", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path

@@ -109,6 +109,7 @@ class Machine:
         assert not warm or host.timer and host.timer[0] == idle, "nothing will stop the warm slot"
         records, torn = releases.read_log(host)
         committed = [record["tag"] for record in records if record["outcome"] == "committed"]
+        assert all(0 <= record["seconds"] < 600 for record in records)
         assert not torn and (not tag or committed[-1] == tag["tag"])
         assert releases.read_tag(host.revert) == (tag and releases.revert_for(records, tag, tag["tag"]))
 

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
@@ -35,6 +36,7 @@ class Simulated(hosts.Host):
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
         self.one_offs = {}
+        self.wrong = self.back = 0  # seconds that the clock is behind, and that each effect sets it back
         self.agent = 0  # the process id of the agent that holds the lock
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
@@ -42,6 +44,9 @@ class Simulated(hosts.Host):
             unit = process_unit(self.app, process)
             disk.write(self.root + unit.path, unit.content)
         disk.write(self.env, "SECRET_KEY=1\n")
+        os.makedirs(self.root + "/proc/7")
+        disk.write(self.root + "/proc/uptime", "3600.5 7.0\n")
+        disk.write(self.root + "/proc/7/stat", f"7 (x) S {'0 ' * 18}100 0\n")
         os.symlink("a/web.sock", self.web_sock)
 
     def call(self, *words, **options):
@@ -81,7 +86,7 @@ class Simulated(hosts.Host):
         """Count an effect that is about to happen; after `fuse` effects kill the agent."""
         if self.fuse <= 0:
             raise Killed
-        self.fuse -= 1
+        self.fuse, self.wrong = self.fuse - 1, self.wrong + self.back
         self.watch()
 
     def systemctl_(self, verb, words):
@@ -132,7 +137,7 @@ class Simulated(hosts.Host):
         if path.startswith("/containers/shop-") and path.endswith("/json") and "?" not in path:
             name, _, slot = path.split("/")[2].partition("-")[2].partition("-")
             release = self.up.get(self.unit(name, slot))
-            found = {"Id": path.split("/")[2], "State": {"Running": True, "StartedAt": "2001-01-01T10:00:00.5Z"},
+            found = {"Id": path.split("/")[2], "State": {"Running": True, "Pid": 7},
                      "Config": {"Entrypoint": ["/entry"]}}
             return (200, json.dumps(found)) if release else (404, "{}")
         if path.endswith("/exec"):
@@ -182,9 +187,11 @@ def world(host):
                 raise OSError(errno.ENOSPC, "No space left on device", path[0])
             return function(*words, **options)
         return make
-    with mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink),
-                             symlink=making(counted(os.symlink), lambda *words: True),
-                             open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
+    now = time.time
+    with mock.patch("time.time", lambda: now() - host.wrong), \
+            mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink),
+                                symlink=making(counted(os.symlink), lambda *words: True),
+                                open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
             mock.patch.object(Watcher, "start", lambda self: None), \
             mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
             mock.patch.object(http, "ask", host.ask), mock.patch.object(docker, "call", host.engine), \

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import socket
 import subprocess
 import tempfile
 import threading
@@ -50,43 +51,32 @@ def act(machine, action, tag, fuse, until):
         machine.attempt("restart" if current == release(tag) else "deploy", tag, fuse, until)
 
 
+def calm(event):
+    assert "malformed" not in event.get("problem", ""), event
+
+
 @settings(max_examples=80)
-@given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)))
-def test_the_invariants_hold_whatever_happens(actions, own):
-    """The invariants hold after deploys, rollbacks, reboots, and deaths of agent or takeback after any effect."""
+@given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)), st.sampled_from((0, 3600, -3600)))
+def test_the_invariants_hold_whatever_happens(actions, own, back):
+    """The invariants hold after deploys, rollbacks, reboots, and deaths of agent or takeback after any effect, even if
+    the clock steps at each effect."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(f"{folder}/root", own)
+        machine.host.back, machine.say = back, calm
         with world(machine.host):
             for action in [("deploy", "v1", FOREVER, 99), *actions]:
                 act(machine, *action)
                 machine.at_rest()
 
 
-@settings(max_examples=15)
-@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
-       st.sampled_from(((), OWN)))
-def test_what_is_undone_is_as_it_was(earlier, tag, staged, own):
-    with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(f"{folder}/root", own)
-        with world(machine.host):
-            for release_before in ("v1", *earlier):
-                machine.attempt("deploy", release_before)
-            if staged:
-                disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
-            before = state(machine.host)
-            for until in range(len(machine.steps("deploy", tag)) - 1):
-                machine.attempt("deploy", tag, until=until)
-                assert state(machine.host) == before, f"after {until} steps"
-                machine.at_rest()
-
-
-@pytest.mark.parametrize("aborted", [False, True])
-def test_going_back_needs_no_new_file(machine, aborted):
-    """A host without room in /run goes back after any step; if the deployer aborts, even after the promise."""
+@pytest.mark.parametrize("aborted, full", [(False, False), (False, True), (True, True)])
+def test_going_back_needs_no_new_file(machine, aborted, full):
+    """A host, even without room in /run, goes back after any step; if the deployer aborts, even after the promise."""
+    disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
     before, steps = state(machine.host), machine.steps("deploy", "v2")
     for until in range(1, len(steps) if aborted else len(steps) - 1):
         machine.say = lambda event: None if event.get("state") != "failed" else pytest.fail(str(event))
-        machine.attempt("deploy", "v2", until=until, aborted=aborted, full=True)
+        machine.attempt("deploy", "v2", until=until, aborted=aborted, full=full)
         assert state(machine.host) == before, f"after {steps[until - 1][0]}"
         machine.at_rest()
 
@@ -144,14 +134,17 @@ def test_visitors_are_back_when_the_agent_ends(machine):
 
 @pytest.mark.parametrize("until, forward, found, tag", [
     (-2, None, "open", "v1"), (-1, None, "promised", "v2"), (-2, True, "settling", "v2"), (-1, False, "settling", "v1"),
-    (-1, True, "settling", "v2"), (-2, False, "settling", "v1"), (3, True, "settling", "v1")])
+    (-1, True, "settling", "v2"), (-2, False, "settling", "v1"), (-3, True, "settling", "v1")])
 def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, forward, found, tag):
-    """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared."""
+    """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared, and goes
+    back even without room in /run."""
     host = machine.host
     with subprocess.Popen(["sleep", "60"]) as agent:
         host.agent, reaped = agent.pid, threading.Thread(target=agent.wait)
         machine.begun("deploy", "v2", until, Attempt(host, program="/agent", pid=agent.pid), id="2")
         reaped.start()
+        host.full = forward is False
+        assert fate.decide(host, "0", forward) == {"fate": "committed"}, "an earlier deploy, not the one under way"
         assert fate.decide(host, "2", forward) == {"fate": found}
         reaped.join(0 if forward is None else 10)
         assert reaped.is_alive() == (forward is None)
@@ -176,25 +169,51 @@ def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(machine):
     assert fate.decide(host, "2", True) == {"fate": "back"} and releases.read_tag(host.tag) == release("v1")
 
 
+def test_a_takeback_waits_for_the_decision(machine):
+    """systemd starts the takeback as soon as `decide` has killed the agent; it must not read the old promise."""
+    host, machine.host.agent = machine.host, 7
+    machine.begun("deploy", "v2", -1, Attempt(host, program="/agent", pid=7), id="2")
+    systemd = threading.Thread(target=machine.settle)
+
+    def kill(pid):
+        systemd.start()
+        systemd.join(0.5)
+    with mock.patch.object(fate, "kill", kill):
+        fate.decide(host, "2", False)
+    systemd.join(30)
+    machine.at_rest()
+    assert releases.read_tag(host.tag) == release("v1")
+
+
+def test_a_host_keeps_what_it_promised_and_promises_what_it_can_keep(machine):
+    """A host promises only what is prepared, and not when it is sick; a promise holds though it gets sick then."""
+    attempt = machine.begun("deploy", "v2", -3)
+    with pytest.raises(Problem, match="the step prepare has not run"):
+        STEPS["promise"](machine.host, attempt, print)
+    STEPS["prepare"](machine.host, attempt, print)
+    attempt.sick = Problem("5 of 20 answers were errors")
+    for step, said in ("promise", "^5 of 20"), ("commit", "did not promise to commit, .* to the old release: 5 of 20"):
+        with pytest.raises(Problem, match=said):
+            STEPS[step](machine.host, attempt, print)
+    attempt.noted["promised"] = True
+    STEPS["commit"](machine.host, attempt, print)
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v2")
+
+
 def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):
-    host = Machine(tmp_path / "root").host
+    host, watchdog = Machine(tmp_path / "root").host, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    watchdog.bind(str(tmp_path / "notify"))
+    watchdog.settimeout(1)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "promised": True}))
     monkeypatch.setattr(serve, "Host", lambda app: host)
-    monkeypatch.setattr(serve, "lines", lambda: [])
+    monkeypatch.setattr(serve, "lines", lambda: [{"do": "alive"}])
     monkeypatch.setattr("signal.pause", lambda: pytest.fail("it waits for the watchdog"))
     monkeypatch.setattr("time.sleep", lambda seconds: disk.remove(host.attempt))
     with mock.patch("os._exit", side_effect=Killed), pytest.raises(Killed):
         serve.work("shop", "/agent")
-    assert not os.path.exists(host.attempt)
-
-
-@pytest.mark.parametrize("values, promised", [({}, False), ({"renames": []}, False), ({"renames": [["a", "b"]]}, True)])
-def test_nothing_is_promised_that_is_not_prepared(tmp_path, values, promised):
-    host = Machine(tmp_path / "root").host
-    attempt = Attempt(host, tag="v2", live="a", slot="b", **values)
-    with contextlib.nullcontext() if promised else pytest.raises(Problem, match="the step prepare has not run"):
-        commit.promise(host, attempt, print)
-    assert bool((releases.read_attempt(host) or {}).get("promised")) is promised
+    assert not os.path.exists(host.attempt) and watchdog.recv(99) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize("action, cut, recorded", [("restart", False, 2), ("deploy", False, 2), ("deploy", True, 3)])

@@ -65,6 +65,8 @@ class Model:
             if self.refuses:
                 raise HostProblem("refuses")
             self.promised = True
+        elif message == "commit" and not self.promised:
+            raise HostProblem("it has not promised to commit")
         elif not self.fate:
             self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
 
@@ -185,10 +187,10 @@ def test_each_host_is_named_with_what_is_known():
     assert str(error).splitlines() == [
         "on c: ?", "a: on v2", "b: on the release before", "d: changed in part; the next deploy or rollback repairs it",
         "c: can't be reached; on v2 or on the release before",
-        "hosts differ: see make status, then deploy v2 again, or roll back"]
+        "hosts differ until the next deploy or rollback: see make status, then deploy v2 again, or roll back"]
     for known in (["committed", None], ["back", None], [None], ["committed", "stuck"]):
         last = str(outcome(dict(zip("ab", known)), {}, "v2")).splitlines()[-1]
-        assert last == "hosts may differ: see make status, then deploy v2 again, or roll back"
+        assert last == str(error).splitlines()[-1].replace("hosts", "hosts may")
 
 
 @pytest.mark.parametrize("fault, fate", [

@@ -95,6 +95,8 @@ WRONG = [
     ("hosts.web2.roles", ["web", "beat"], ["hosts: only one host may have the role beat, not web2, work"]),
     ("hosts.front.internal", "front.example", [
         "hosts.front.internal: must be the IP address from which the balancer reaches the web hosts"]),
+    ("hosts.front", {"address": "fe80::1%eth0", "balancer": True}, [
+        "hosts.front.internal: nginx refuses the zone of fe80::1%eth0: set another address"]),
     ("hosts.front.roles", ["web"], [
         "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
     ("hosts", {}, ["hosts: there is no host: add [hosts.web1]"]),
@@ -134,11 +136,12 @@ def test_what_is_wrong_is_named_by_its_path(data, path, value, said):
 
 
 def test_the_classic_variables_make_a_fleet():
-    env = {"HOSTS": "app1 deploy@app2", "CELERY_HOSTS": "app3 app1", "BEAT_HOSTS": "app3",
+    env = {"HOSTS": "app1 deploy@2001:db8::1", "CELERY_HOSTS": "app3 app1", "BEAT_HOSTS": "app3",
            "APP": "shop", "IMAGE": "r.example/shop"}
     fleet = config.find(env)
     assert [(host.name, host.address, host.roles) for host in fleet.hosts] == [
-        ("app1", "app1", ("web", "worker")), ("app2", "deploy@app2", ("web",)), ("app3", "app3", ("worker", "beat"))]
+        ("app1", "app1", ("web", "worker")), ("2001-db8--1", "deploy@2001:db8::1", ("web",)),
+        ("app3", "app3", ("worker", "beat"))]
     assert (fleet.app, fleet.image, fleet.rollout["bake"]) == ("shop", "r.example/shop", 10)
     with pytest.raises(Refused, match="only one host may have the role beat, not app3, app4"):
         config.from_environment({**env, "BEAT_HOSTS": "app3 app4"})

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.deploy.config import Host
-from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.config.ssh import Ssh, plain
 from slipway.deploy.errors import HostProblem, Lost
 from slipway.deploy.ssh import connection, process
 from slipway.deploy.ssh.connection import Connection
@@ -61,7 +62,7 @@ SEND_AGENT = Connection._send_agent
 
 
 def test_a_host_keeps_the_agent(kept, monkeypatch):
-    assert sendings(monkeypatch) == ({"fate": "back"}, 1)
+    assert sendings(monkeypatch, "greeting") == ({"fate": "back"}, 1)
     text, compiled = sorted(kept.iterdir(), key=lambda path: len(path.name))
     assert text.name.endswith(".py") and compiled.name == text.name + "c" and text.stat().st_mode & 0o777 == 0o600
     before = compiled.stat().st_mtime_ns
@@ -213,6 +214,15 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
     said, seconds = speak(hear, work)
     assert said == ("no answer within 100 s" if alive else "the host was silent for 30 s")
     assert seconds >= 100 if alive else 30 <= seconds < 40
+
+
+def test_a_login_shell_passes_all_words_on():
+    """csh cannot quote line ends or "!", and Debian's takes no word of more than 1024 bytes."""
+    words = ["printf", "[%s]", "it's", "a\n\\n\"b\n\n", "!x$HOME`id`", "\\", "", "ü~{a,b}*" * 300]
+    sent = plain(words)
+    assert not {*"\n!"} & {*"".join(sent)} and max(len(word.encode()) for word in sent) < 1024
+    for shell in filter(shutil.which, ("dash", "csh", "tcsh")):
+        assert finish([shell, "-c", shlex.join(sent)]).stdout == "".join(f"[{word}]" for word in words[2:])
 
 
 def program(script, work):

@@ -124,5 +124,6 @@ AWAY = ("the old settings are back; changed: {}; newer ones are in /etc/default/
 def test_a_rollback_tells_what_it_takes_away():
     same = {"changed": ["A", "B"], "kept": "v2"}
     assert changes.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
-                              ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
+                              ("prepare", "work"): {"changed": [], "kept": "v2.2"},
+                              ("prepare", "db"): {"changed": [], "kept": ""}}) == {
         AWAY.format("A, B", "v2"): "web1, web2", AWAY.format("only comments", "v2.2"): "work"}

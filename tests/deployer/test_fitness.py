@@ -3,7 +3,6 @@ script runs, which only reads; its output is also replaced by any text."""
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +12,9 @@ from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit
+from deployer.conftest import fleet_of
 from deployer.test_server import files
-from proc import ROOT, executable, run
-
-BEFORE = ROOT / "tests/e2e/before/every"  # a server's files, as the previous version wrote them
+from proc import executable, run
 
 # Stand-ins for programs of the machine, which has one package and one user.
 STAND_INS = {
@@ -70,12 +68,11 @@ def test_a_name_that_something_else_goes_by(inspect, tmp_path):
     assert inspect("grub", remove=True) == [f"has {TAKEN['grub']}{CURE}"] and inspect("shop") == []
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
 @pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
-def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, before):
+def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark):
     put(tmp_path, "/run/shop/web.sock")
     assert len(inspect("shop")) == 1
-    put(tmp_path, mark, Path(f"{BEFORE}{mark}").read_text() if before else files(fleet, "web1")[mark])
+    put(tmp_path, mark, files(fleet, "web1")[mark])
     assert inspect("shop") == []
 
 
@@ -109,6 +106,23 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
     put(tmp_path, "/run/shop/a.env", "A=1\nB= planted\n")
     assert inspect("shop") == ["has /run/shop/a.env, which is malformed (line 2): correct it"]
     assert inspect("shop", remove=True) == []
+
+
+@pytest.mark.parametrize("path, text, names, told", [
+    ("blog/public.conf", "    server_name _;\n", [], ["has blog for visitors by any name"]),
+    ("blog/public.conf", "    server_name blog.example shop.example;\n", ["a.example", "Shop.example"],
+     ["has blog with the name shop.example"]),
+    ("blog/public.conf", "    server_name _;\n", ["a.example"], []),
+    ("shop/public.conf", "    server_name _;\n", [], []),
+    ("conf.d/old.conf", "  listen [::]:443 ssl default_server;\n", [], ["has old.conf for visitors by any name"]),
+    ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], [])])
+def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, told):
+    put(tmp_path, f"/etc/nginx/{path}", text)
+    put(tmp_path, f"/etc/nginx/sites-enabled/{path.partition('/')[0]}")
+    assert inspect("shop") == []
+    fleet = fleet_of(data, {"site.names": names})
+    problems = {host.name: [*fitness.name_problems(inspect.found, fleet, host)] for host in fleet.hosts}
+    assert [text.partition(",")[0] for text in problems["front"]] == told and problems["work"] == []
 
 
 GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]

@@ -2,9 +2,9 @@
 
 import contextlib
 import json
+import os
 import socket
 import threading
-import time
 
 import pytest
 
@@ -85,11 +85,14 @@ WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]
 
 
 @pytest.fixture
-def ask(monkeypatch):
+def ask(monkeypatch, tmp_path):
     """ask(ready, …): the problem of a container that is `age` seconds old and whose commands exit with `code`."""
     def ask(ready, running=True, there=True, age=100, code=0, problem=None):
-        began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - age)) + ".123456789Z"
-        found = {"Id": "1", "State": {"Running": running, "StartedAt": began}, "Config": {"Entrypoint": ["/run.sh"]},
+        (tmp_path / "proc/7").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc/uptime").write_text("5000.25 9\n")
+        began = (5000 - age) * os.sysconf("SC_CLK_TCK")
+        (tmp_path / "proc/7/stat").write_text(f"7 (a) b) S {'0 ' * 18}{began} 0\n")
+        found = {"Id": "1", "State": {"Running": running, "Pid": 7}, "Config": {"Entrypoint": ["/run.sh"]},
                  "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}}}
 
         def call(host, method, path, login=None, seconds=60, given=None):
@@ -100,7 +103,7 @@ def ask(monkeypatch):
             ask.ran = (given or {}).get("Cmd", ask.ran)
             return 200, json.dumps({"Id": "2", "ExitCode": code})
         monkeypatch.setattr(docker, "call", call)
-        return probes.problem_of(Host("shop"), "shop-alerts", ready, ("https", "shop.example"))
+        return probes.problem_of(Host("shop", str(tmp_path)), "shop-alerts", ready, ("https", "shop.example"))
     ask.ran = None
     return ask
 
@@ -125,8 +128,7 @@ def answering(answer=b""):
     *((ready, {"running": False}, "does not run", None) for ready in WAYS),
     *((ready, {"there": False}, "does not run", None) for ready in WAYS),
     ("file", {"problem": Problem("Docker is away")}, "cannot be checked: Docker is away", None),
-    ("seconds 5", {"age": 100}, "", None), ("seconds 5", {"age": 6}, "", None),
-    ("seconds 9", {"age": 3}, "has run for only ", None),
+    ("seconds 5", {"age": 5}, "", None), ("seconds 9", {"age": 3}, "has run for only 3 s", None),
     ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
     ("file", {"code": 1}, "has not created its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
     ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),

@@ -81,6 +81,7 @@ def pull_it(host, digest="sha256:d"):
     (resolve, [(401, {"message": "unauthorized: no"})],
      r"r.example refuses the login of ann \(unauthorized: no\): check the variable"),
     (resolve, [(500, "oops")], "its answer is not JSON"),
+    pytest.param(resolve, [(200, "[" * 100_000)], "its answer is not JSON", id="deep"),
     (pull_it, [MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n')],
      "docker pull r.example/shop@sha256:d: no space left on device"),
     (pull_it, [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now

@@ -7,7 +7,7 @@ import pytest
 from slipway.deploy import config
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import drift, preflight
-from slipway.deploy.rollout.plan import Options, Target, plan
+from slipway.deploy.rollout.plan import Options, Target, plan, shown
 from deployer.agents import fine
 from deployer.conftest import fleet_of
 
@@ -22,9 +22,10 @@ BUCKET = {"static.publish": "s3://shop-static/shop"}
 
 
 def printed(fleet, target, options=Options(), only=""):
-    """Return a line for each group of steps; `only` selects steps by name."""
+    """Return a line for each group of steps; `only` selects steps by name. Quiet hosts are in brackets."""
     groups = plan(fleet, fleet.app_hosts, target, options, WHO)
-    lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.hosts, *step.where.split()])
+    lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.named,
+                                  *(f"({name})" for name in step.quiet), *step.where.split()])
                         for step in group if not only or step.name in only.split()) for group in groups]
     return [line for line in lines if line]
 
@@ -33,31 +34,31 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
     "all is proved before anything turns; canary, the others, beat; watched; committed in two halves": (
         {}, DEPLOY, Options(), "", [
             "begin : web1 web2 work", "pull : web1 web2 work",
-            "start web : web1 web2 work + verdicts : web1 + publish : web1 web2",
+            "start web : web1 web2 (work) + verdicts : web1 + publish : web1 web2",
             "migrate : web1 if some are pending", "start worker : work", "ready web worker : web1 web2 work",
             "pause : work", "flip : web1", "watch : web1", "flip : web2 + flip : work", "replace : work",
             "watch : web1 web2 work", "prepare : web1 web2 work", "promise : web1 web2 work",
             "commit : web1 web2 work"]),
     "a rollback is urgent: visitors first, everywhere at once": ({}, ROLLBACK, Options(), "", [
-        "begin : web1 web2 work", "pull : web1 web2 work", "start web : web1 web2 work", "ready web : web1 web2",
+        "begin : web1 web2 work", "pull : web1 web2 work", "start web : web1 web2 (work)", "ready web : web1 web2",
         "flip : web1 web2 work", "pause : work + start worker : work", "ready worker : work", "replace : work",
         "prepare : web1 web2 work", "promise : web1 web2 work", "commit : web1 web2 work"]),
     "static files reach a bucket before any visitor does, from one host": (
         BUCKET, DEPLOY, Options(), "start publish upload flip", [
-            "start web : web1 web2 work + publish : web1 web2 + upload : web1", "start worker : work", "flip : web1",
+            "start web : web1 web2 (work) + publish : web1 web2 + upload : web1", "start worker : work", "flip : web1",
             "flip : web2 + flip : work"]),
     "a host without web may upload": (
         {**BUCKET, "hosts": {"work": {"roles": ["worker"]}}}, DEPLOY, Options(), "publish upload", ["upload : work"]),
     "what a rollback goes to was published": (BUCKET, ROLLBACK, Options(), "publish upload", []),
     "processes of a team start with workers, and end with beat, in waves": (
         TEAM, DEPLOY, Options(), "start ready pause replace", [
-            "start web : web1 web2 work", "start mail : work", "ready web mail : web1 web2 work", "replace : web2",
+            "start web : web1 web2 (work)", "start mail : work", "ready web mail : web1 web2 work", "replace : web2",
             "replace : work"]),
     "for a rollback at once": (TEAM, ROLLBACK, Options(), "start ready pause replace", [
-        "start web : web1 web2 work", "ready web : web1 web2", "start mail : work", "ready mail : work",
+        "start web : web1 web2 (work)", "ready web : web1 web2", "start mail : work", "ready mail : work",
         "replace : web2 work"]),
     "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
-        "start web : web1 web2 work clock", "start worker : work"]),
+        "start web : web1 web2 (work) (clock)", "start worker : work"]),
     "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
         "verdicts : web2", "migrate : web1 if some are pending"]),
     "nobody does at the first deploy of all": (
@@ -74,6 +75,13 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
 def test_a_plan(data, name):
     changes, target, options, only, lines = PLANS[name]
     assert printed(fleet_of(data, changes), target, options, only) == lines
+
+
+def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
+    for hosts, wanted in (({}, ["web1, web2", "work"]), ({"hosts": {"work": {"roles": ["worker"]}}}, ["work"])):
+        fleet = fleet_of(data, hosts)
+        rows = shown(plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO))
+        assert [row[2] for row in rows if row[1].startswith("start")] == wanted
 
 
 def flips(data, web, cap, options):
@@ -214,6 +222,7 @@ DRIFT = {
     "v0 runs instead of v1, the committed release: deploy again": {"slots": slots("v0")},
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
+    "visitors of shop.example get 421": {"strangers": ["visitors of shop.example get 421"]},
     "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": {"tag": "v2"}},
     "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},
@@ -230,7 +239,8 @@ def test_what_status_finds_amiss(fleet, facts, text):
 
 
 @pytest.mark.parametrize("restarts, age, amiss", [
-    ("0", 1, False), ("1", 59, True), ("1", 61, False), ("5", 299, True), ("1000", 3599, True), ("1000", 3601, False)])
+    ("0", 1, False), ("1", 59, True), ("1", 61, False), ("1", -9, False), ("5", 299, True),
+    ("1000", 3599, True), ("1000", 3601, False)])
 def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
     """A unit with N restarts is a problem while its container is younger than N minutes, at most 60."""
     facts["work"].update(alone={"beat": {"state": "active", "restarts": restarts}},

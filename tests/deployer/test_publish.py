@@ -159,6 +159,8 @@ def test_nothing_of_a_hostile_image_lands(tmp_path, what):
 def test_a_manifest_names_files_below_the_folder(tmp_path, name):
     with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="unsafe name"):
         publish(host)
+    with pytest.raises(Problem, match="is no valid manifest"):
+        publisher.names_in("[" * 100_000)
 
 
 @pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("SECONDS", -1), ("", 0)])

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -29,7 +30,9 @@ def taken_back(fleet, ends):
 
 
 @pytest.mark.parametrize("tags, said", [
-    ([None, None], "no release is live yet, as before"), ([None, "v1"], "the old release serves everywhere")])
+    ([None, None], "no release is live yet, as before"), (["v1", "v1"], "the old release serves everywhere"),
+    (["v1", "v2", "v1", None],
+     "hosts differ as before (v1 on web0, web2; v2 on web1; no release on web3) until a deploy succeeds")])
 def test_what_serves_after_a_takeback(fleet, tags, said):
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
     cure = "correct the cause, then deploy again"
@@ -72,7 +75,7 @@ def test_what_hosts_hear_of_a_deploy(fleet):
     asked = dict(played(fleet, began=time.monotonic() - 23)[1])
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
     waited = asked["begin"]["waited"]
-    noted = {"action": "deploy", "tag": "v2", "began": time.time() - 34, "waited": waited}
+    noted = {"action": "deploy", "tag": "v2", "began": 4e9, "started": time.monotonic() - 34, "waited": waited}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
 
 
@@ -103,7 +106,9 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told
         groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
-        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told
+        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told + [
+        "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails"
+    ] * (tag == "part")
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
@@ -121,6 +126,17 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]
+
+
+@pytest.mark.parametrize("place, there, said", [
+    ("database", "local", "media in the servers' file is database, but this release stores uploads as local"),
+    ("bucket", "bucket", ""), ("bucket", "", ""), ("none", "local", "")])
+def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there, said):
+    events = []
+    played(replace(fleet, media=place), lambda name: {**VERDICTS, "media": there}, Target("deploy", "v2", judge="web1"),
+           "v2", events.append, Options())
+    told = [event["text"] for event in events if event["event"] == "warning"]
+    assert len(told) == bool(said) and said in "".join(told)
 
 
 @pytest.mark.parametrize("fate, kind, said", [

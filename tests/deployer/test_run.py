@@ -76,6 +76,13 @@ def test_what_is_under_way_fails_at_once(rollout, told):
     assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in told
 
 
+def test_a_host_that_only_records_the_step_is_not_named(rollout, told):
+    run(rollout.steps([Step("start", ("web1", "work"), {"roles": ["web"]}, quiet=("work",)),
+                       Step("begin", ("work",), quiet=("work",))]))
+    assert [event.get("hosts") or event["host"] for event in told] == [["web1"], "web1", "web1"]
+    assert [asked[0] for asked in rollout.hosts.connections["work"].asked] == ["start", "begin"]
+
+
 def test_what_ends_as_it_boots_is_told_of_its_start(rollout, health):
     hear(rollout, "web1", step="start")
     assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: start: of 30")
@@ -146,6 +153,15 @@ def test_a_report_quotes_what_people_read():
     problem = HostProblem("web exited", more={"log": [json.dumps(said), '{"level": 1}', "[]", "plain", "null"]})
     assert report(problem).splitlines()[1:] == [
         "  | ERROR no", "  | Traceback", "  |   x", '  | {"level": 1}', "  | []", "  | plain", "  | null"]
+
+
+@pytest.mark.parametrize("body, log, told", [
+    (" boom\n", ["a"], "it answered: boom"),
+    ("<!-- Licence -->", [], "it answered with a page; its log ends with nothing"),
+    ("<!-- Licence -->", ["a", "b"], "it answered with a page; its log ends with: b")])
+def test_a_page_is_not_quoted(body, log, told):
+    lines = report(HostProblem("/ answers 500", more={"body": body, "log": log})).splitlines()
+    assert lines[1:] == [f"  {told}", *(f"  | {each}" for each in log)]
 
 
 def test_the_log_is_asked_for_when_all_is_over(rollout):

@@ -50,9 +50,10 @@ def test_what_processes_leave(data):
 
 @pytest.mark.parametrize("changes, words", [
     ({}, ["OPTS="]), ({"memory": "off"}, ["OPTS=", "MEMORY=0"]), ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
+    ({"static": {"publish": "s3://files/shop"}}, ["OPTS=", "STATIC=s3://files/shop"]),
     ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
      ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"])])
-def test_docker_runner_gets_image_options_and_memory(data, changes, words):
+def test_what_docker_runner_gets(data, changes, words):
     text = files(fleet_of(data, changes), "web1")["/etc/default/shop"]
     assert shlex.split(text, comments=True) == ["IMAGE=registry.example/shop", *words]
 
@@ -69,7 +70,11 @@ OURS, FRONT = ({"app": f"/etc/nginx/{name}/app.conf", "public": f"/etc/nginx/{na
 ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
 FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
 WRITTEN = [  # changes of the toml, a host, one of its files → texts that this file has, texts that it lacks
-    ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], []),
+    ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], [" default_server;"]),
+    # A site without names gets visitors by any name.
+    ({"site.names": []}, "web1", OURS["public"], ["listen 80 default_server;", "listen [::]:80 default_server;"], []),
+    ({"site.names": [], **FILES}, "front", FRONT["public"], ["listen 80 default_server;", "listen [::]:80 default_s",
+     "listen 443 ssl http2 default_server;", "listen [::]:443 ssl http2 default_server;"], []),
     # Only the balancer is trusted about a visitor's address.
     ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
     ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
@@ -92,7 +97,7 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
 def test_what_nginx_is_told(data, changes, name, path, there, absent):
     if "hosts.front" in changes:
         del data["hosts"]["front"]
-    fleet = fleet_of(data, {key: value for key, value in changes.items() if value})
+    fleet = fleet_of(data, {key: value for key, value in changes.items() if value is not None})
     text = files(fleet, name)[path]
     assert [words for words in there if words not in text] == [words for words in absent if words in text] == []
 

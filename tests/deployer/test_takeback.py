@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, facts, http, releases, slots, staging
+from slipway.deploy.agent import disk, facts, http, image_files, releases, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
@@ -97,6 +97,19 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
         machine.attempt("deploy", "v2")
     machine.at_rest()
     assert releases.read_tag(machine.host.tag) == release("v2")
+
+
+def test_a_container_that_docker_creates_after_its_agent_s_death_is_removed(machine, monkeypatch):
+    found = [False] * 6 + [True]  # the first is asked by `publish`
+
+    def kill(host, name):
+        host.fuse = 0
+    with monkeypatch.context() as dying:
+        dying.setattr(image_files, "remove", kill)
+        dying.setattr(image_files, "sweep", lambda host: found.pop(0))
+        machine.attempt("deploy", "v2")
+    machine.at_rest()
+    assert not found and not [name for name in os.listdir(machine.host.run) if "-files-" in name]
 
 
 def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):

@@ -5,26 +5,28 @@ import functools
 import io
 import json
 import os
-import re
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slipway.deploy.commands import releases, status
 from slipway.deploy.errors import DeployError, Lost, Refused
 from slipway.deploy.rollout import preflight
+from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.rollout import Rollout
 from slipway.deploy.screen import display
 from slipway.deploy.ssh import validate
+from slipway.deploy.ssh.connections import Connections
 from slipway.deploy.ssh.validate import visible
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
+from deployer.test_hostile import CONTROL
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**40) | st.floats() | st.text(max_size=9)
-    | st.sampled_from(["\x1b]0;x\x07", "\x9b31m", "\ud800", "²", "9" * 5000, "-1", "v1"]),
+    | st.sampled_from(["\x1b]0;x\x07", "\x9b31m", "\ud800", "²", "9" * 5000, "-1", "v1", "\u2028web2: "]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from(["id", "ok", "event", "problem", "more", "log", "body", "text", "tag", "alive", "x"]), inner,
         max_size=4), max_leaves=8)
@@ -76,14 +78,29 @@ def files_as_they_were(fleet, monkeypatch):
     monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
 
 
-@settings(max_examples=300)
-@given(LINES, st.sampled_from([*validate.ANSWERS, "ready"]))
-def test_a_line_is_an_answer_or_nonsense(said, do):
-    try:
-        message = validate.parse(said)
-        validate.checked_event(message) if "event" in message else validate.checked_answer(message, do)
-    except Lost as problem:
-        assert "invalid answer" in str(problem)
+EVENT = st.fixed_dictionaries({"event": st.sampled_from([*validate.EVENTS])}, optional={
+    **dict.fromkeys(("at", "host", "hosts", "step", "seconds", "limit", "roles", "text", "problem", "more"), JSON),
+    "state": JSON | st.sampled_from(["start", "done", "failed"])})
+
+
+@FEW
+@given(st.sampled_from([display.Json, display.Lines, display.Terminal]), st.lists(EVENT, max_size=20))
+@example(display.Lines, [{"event": "progress", "text": "x", "at": at} for at in (1e300, "now", None, 1e999)])
+def test_no_event_silences_the_display(fleet, kind, said):
+    """A host's malformed event is refused, or shown with our time. After one that cannot be drawn, others still are."""
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        show = display.Background(kind(out).tell)
+        hosts = Connections(fleet, [], Health(show.tell).hear)
+        for one in said:
+            with contextlib.suppress(Lost):
+                hosts._hear("web1", validate.checked_event(validate.parse(line(one))))
+        show.tell({})
+        show.tell({"event": "result", "text": "shop is live"})
+        show.close()
+    shown = out.getvalue()
+    assert "shop is live" in shown and shown.count("deploy: warning: cannot show {") == 1, shown
+    assert not CONTROL.search(shown)
 
 
 @FEW
@@ -91,7 +108,7 @@ def test_a_line_is_an_answer_or_nonsense(said, do):
 def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
     error, shown = told(fleet, {step: lambda message: [said, b""]})
     assert error is None or any(host.name in str(error) for host in fleet.app_hosts), repr(error)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    assert not CONTROL.search(shown)
 
 
 @FEW
@@ -111,7 +128,7 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
                 out.write(visible(str(error)))
                 assert "invalid answer" not in str(error) or all(
                     name in str(error) for name in ("web1", "web2", "work")), error
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
+        assert not CONTROL.search(out.getvalue())
 
 
 EVIL = "sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0"

@@ -190,8 +190,8 @@ def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, old, as
         assert judge(coming, PLAN)["boots"] is True
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"vendors": 3}', '{"version": 3}', "1",
-                                  '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
+@pytest.mark.parametrize("text", ["[]", "{", pytest.param("[" * 100_000, id="deep"), '{"vendors": 3}', "1",
+                                  '{"version": 3}', '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
                                   since(3).replace("[3]", "3"), since([])])
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
     with pytest.raises(Problem, match="migrations.json in the image"):

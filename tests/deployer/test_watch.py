@@ -123,6 +123,7 @@ def test_what_of_a_host_is_not_well(fleet):
     units["worker"] = {**units["web"], "health": "paused"}
     assert sickness(host, facts) == ""
     assert sickness(host, {**facts, "blind": "nginx is away"}) == "nginx is away"
+    assert sickness(host, {**facts, "strangers": ["of another app"]}) == "of another app"
     assert sickness(host, {**facts, "live": None}) == "web is missing"
     units["web"]["health"] = "/readyz answers 503"
     assert sickness(host, facts) == "web: /readyz answers 503"

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from slipway.deploy.agent import disk, docker, facts, fate, http, slots, visitors
+from slipway.deploy.agent import disk, docker, facts, http, slots, visitors
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps.table import STEPS
@@ -41,7 +41,7 @@ def watch(host):
     watchers = []
 
     def start():
-        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, action="deploy", image_id="sha256:v2")
+        attempt = Attempt(host, live="a", slot="b", tag="v2", started=0, action="deploy", image_id="sha256:v2")
         attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
         watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)
@@ -114,17 +114,6 @@ def test_what_cannot_be_watched_is_not_well(host, watch):
         watch().rest(60)
 
 
-def test_a_host_that_went_sick_before_its_promise_does_not_commit(host, watch):
-    watcher = watch()
-    watcher.attempt.note(renames=[["x", "y"]])
-    assert fate.can_commit(host, watcher.attempt.noted)
-    errs(host)
-    wait_until(lambda: watch.told, 30, "it is told")
-    with pytest.raises(Problem, match="did not promise to commit, .* to the old release: .*answers to visitors"):
-        STEPS["commit"](host, watcher.attempt, print)
-    assert not fate.can_commit(host, watcher.attempt.noted)
-
-
 MOST = 0.05
 
 
@@ -160,6 +149,12 @@ def test_errors_of_the_release_are_seen(log):
     assert log(*[line()] * 18, line(status=500)) == "" == log(line())
     assert log(line(status=500)) == "of 21 answers to visitors 2 were errors (before: 0 of 50)"
     assert log(*[line(status=500)] * 500, most=1.0) == ""
+
+
+def test_a_log_that_is_replaced_is_read_from_its_start(log):
+    log(*[line()] * 50)
+    log.path.rename(f"{log.path}.1")
+    assert log(*[line(status=500)] * 99) == "of 99 answers to visitors 99 were errors (before: 0 of 50)"
 
 
 NOISE = [line(status=status, app="") for status in (501, 505, 500, 503, 400, 200)]

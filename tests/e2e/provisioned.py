@@ -15,6 +15,8 @@ ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
 class Project:
     """The deployer's part of a team's checkout: a file that describes the hosts, and commands."""
 
+    checkout = ROOT  # whose deployer the commands run
+
     def __init__(self, fleet, folder, app, image, **settings):
         self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
         self.settings = {"app": app, "image": image, "media": "bucket", "site.names": [f"{app}.example"], **settings}
@@ -37,7 +39,7 @@ class Project:
     def deploy(self, *words, input=None, timeout=300):
         """Run `python -m slipway.deploy WORDS…`. Return the finished process."""
         given = {"input": input, "stdin": None} if input is not None else {}
-        return run(self.command(*words), timeout=timeout, cwd=ROOT, **given)
+        return run(self.command(*words), timeout=timeout, cwd=self.checkout, **given)
 
     def provision(self, *words):
         """Provision, which must succeed. Return the output."""

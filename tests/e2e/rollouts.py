@@ -10,7 +10,7 @@ from e2e import checker
 from e2e.fleet import apps
 from e2e.fleet.load import Load
 from e2e.provisioned import Project
-from proc import ROOT, end, wait_until
+from proc import end, wait_until
 
 # Defaults are meant for people; these are short, which changes nothing that is tested.
 QUICK = {"rollout.canary": 1, "rollout.bake": 2, "rollout.ready": 60, "rollout.dead_after": 6, "rollout.migrate": 60}
@@ -97,7 +97,7 @@ class Shop(Project):
     def rolling(self, *words):
         """Run a deploy or rollback for the block: `shop.rolling("deploy", "v2")`. The end of the block ends it."""
         command = [str(word) for word in self.command(words[0], "--json", *words[1:])]
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        process = subprocess.Popen(command, cwd=self.checkout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
             yield Rolling(process=process)

@@ -1,5 +1,6 @@
 """Tests of provisioning, from bare hosts on, with the real command over real ssh."""
 
+import json
 import re
 
 import pytest
@@ -12,13 +13,14 @@ from proc import running, wait_until
 SECRET = "planted-value-0815"
 FILE_SECRET = "planted-line-4712"
 NOBODY = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+TAGS = ("v1", "o1")
 PATHS = ("/etc/default/shop.env", "/etc/default/shop.env.next", "/etc/default/shop.secrets", "/run/shop/a.env",
          "/run/shop/web.sock", "/run/shop/a", "/var/www/shop/media")
 
 
 @pytest.fixture(scope="module")
 def images(fleet):
-    return {name: fleet.registry.push(apps.echo("v1"), f"{name}:v1") for name in ("shop", "other")}
+    return {name: fleet.registry.push(apps.echo(tag), f"{name}:{tag}") for name, tag in zip(("shop", "other"), TAGS)}
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +163,38 @@ def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
     assert not [name for name in containers(host) if "other" in name]
     assert host.ssh("systemctl is-enabled other.target").returncode != 0
     assert host.run("find /etc/systemd /etc/tmpfiles.d /etc/nginx/sites-* -name '*other*'") == ""
-    assert host.run("cat /var/www/other/TAG; cat /etc/default/other.env*").startswith("export TAG=v1")
+    assert host.run("cat /var/www/other/TAG; cat /etc/default/other.env*").startswith("export TAG=o1")
     assert other.provision("--remove", "web1") == "0 changes (web1 0)\n"
     assert (started(host), host.run(files)) == (before, mine)
     assert project.changes() == 0
+
+
+def test_no_app_gets_another_apps_visitors(project, images, tmp_path):
+    """Of two apps on a web host and a balancer, the one without names gets all visitors but the other's, whichever is
+    provisioned first. A second one without names is refused. Status and watch tell if another app answers instead."""
+    hosts, other = project.fleet.hosts, Project(project.fleet, tmp_path, "other", images["other"].rpartition(":")[0])
+    other.hosts["work1"]["roles"] = []
+    del other.hosts["web2"]
+    for named, nameless in ((project, other), (other, project)):
+        named.settings["site.names"], nameless.settings["site.names"] = [f"{named.app}.example"], []
+        named.provision(), nameless.provision()
+        if nameless is other:
+            assert other.deploy("env", "set", input="OTHER=1\n").returncode == 0
+            other.start("web1", image=images["other"])
+        for name, app in ((f"{named.app}.example", named), ("x.example", nameless), ("localhost", nameless)):
+            for host in ("web1", "work1"):
+                said = hosts[host].run(f"curl -sS -H 'Host: {name}' http://localhost/")
+                assert images[app.app].rpartition(":")[2] == json.loads(said)["release"], (name, host)
+        assert not [app for app in (project, other) if "visitors of" in app.deploy("status").stdout]
+        named.settings["site.names"] = []
+        refused = named.deploy("provision")
+        assert refused.returncode == 2 and f"on web1: has {nameless.app} for visitors by any name" in refused.stderr
+    hosts["web1"].run("sed -i 's/ default_server//' /etc/nginx/shop/public.conf; systemctl reload nginx")
+    for words in (["status"], ["watch", "--once"]):
+        done = project.deploy(*words)
+        assert done.returncode == 1 and "visitors of localhost get release o1" in done.stdout
+    for name in other.hosts:
+        other.provision("--remove", name)
 
 
 def test_no_secret_shows_anywhere(project):

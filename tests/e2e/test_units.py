@@ -6,6 +6,7 @@ import time
 import pytest
 
 import proc
+from documented import block
 from e2e import byhand
 from e2e.byhand import active, answers, containers, until_it_answers
 from e2e.fleet import apps
@@ -134,6 +135,17 @@ def test_a_killed_docker_runner_costs_no_request(host):
     assert started(host) == before
 
 
+@pytest.mark.parametrize("what", [f"systemctl kill -s KILL --kill-who=main {' '.join(UNITS)}", "pkill -9 -x dockerd"])
+def test_a_kill_at_any_moment_of_stop_and_start(host, what):
+    """Whenever docker-runner or the engine is killed, up to a second before a stop or until after the start that
+    follows, visitors get answers again, and everything runs, once."""
+    for moment in range(0, 32, 2):
+        killer = f"(sleep {moment / 10}; {what}) & sleep 1.2; systemctl stop shop.target; systemctl start shop.target"
+        host.run(f"systemctl reset-failed docker; {killer}; wait", timeout=120)
+        until_it_answers(host, "shop", "v1")
+        wait_until(lambda: running(host) == set(ALL), 30, f"everything runs after a kill at {moment / 10} s")
+
+
 def start_busy(host, image):
     """Start slot b with a worker that still needs 30 s for its task when it is stopped."""
     host.run(f"docker pull -q {image}; printf 'export TAG=busy\\nexport IMAGE_ID=%s\\n'"
@@ -213,6 +225,14 @@ def test_a_full_disk_at_the_start_is_waited_out(host):
         wait_until(lambda: int(host.run(restarts)) >= 3, 60, "it tries again")
         assert answers(host, "shop")[0] == 503
     until_it_answers(host, "shop", "v1")
+
+
+def test_another_image_as_a_service(host, images):
+    """The commands of docs/server.md start it."""
+    host.run("sh -e", input=block(proc.ROOT / "docs/server.md", "docker network").replace("redis:7", images["v1"]))
+    wait_until(lambda: "redis" in running(host), 30, "it runs")
+    host.run("systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop &&"
+             " docker volume rm redis")
 
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):

@@ -24,6 +24,9 @@ from slipway.deploy.server.render import each, render  # noqa: E402
 from slipway.deploy.server.site import uploads  # noqa: E402
 
 
+NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
+
+
 def program(name):
     """Return the path of a program of Debian; if it is missing, skip the test, or in CI on Linux fail it."""
     if sys.platform != "linux":
@@ -121,7 +124,7 @@ class Nginx:
     def site(self, app, public="http.conf", balancers=(), media="local", **more):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
         port = free_port()
-        values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
+        values = {"APP": app, "SITE": app, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
                   "REAL_IP": each("set_real_ip_from {};", balancers), **uploads(media), **more}
         self.put_site("", app, public, values)
@@ -133,7 +136,7 @@ class Nginx:
     def balancer(self, app, ports, proxies=(), media="local"):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
         port, site = free_port(), f"{app}-balancer"
-        values = {"APP": app, "SITE": site, "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
+        values = {"APP": app, "SITE": site, "BODY_LIMIT": "2m", **NAMELESS,
                   "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
                   "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports), **uploads(media)}

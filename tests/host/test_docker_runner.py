@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_a_command_runs_in_the_live_release(server):
     assert (done.returncode, done.stderr) == (0, "")
     assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED, *SMALL,
                             "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
+
+
+def test_static_files_go_to_the_bucket(server):
+    """`collectstatic` goes to the bucket that STATIC names, if no folder is given."""
+    server.put("etc/default/shop", "IMAGE=shop\nSTATIC=s3://files/shop\n")
+    assert [server("shop", "collectstatic", *folder).returncode for folder in ([], ["/static"])] == [0, 0]
+    assert [call[-1] for call in server.calls("run")] == ["s3://files/shop", "/static"]
 
 
 def test_words_arrive_as_they_were_typed(server):
@@ -188,7 +196,7 @@ FAILURES = {
     "no app": ([], {}, 64, "docker-runner --help"),
     "a unit without a name": (["--unit"], {}, 64, "docker-runner --help"),
     "no default file": (["blog", "migrate"], {}, 66, "etc/default/blog: provision"),
-    "no TAG": (["shop"], {"var/www/shop/TAG": None}, 66, "var/www/shop/TAG: deploy first"),
+    "no TAG": (["shop"], {"var/www/shop/TAG": None}, 66, "var/www/shop/TAG: deploy first; what a first deploy must"),
     "no slot folder": (["--slot", "b", "shop"], {}, 66, "systemd-tmpfiles --create shop.conf"),
     "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
     "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),
@@ -250,7 +258,7 @@ def test_a_unit_starts_its_container(server):
     assert len(server.calls()) == 2
 
 
-def test_a_start_finds_out_what_is_in_its_way(server):
+def test_a_start_finds_out_what_is_in_its_way(server, listener):
     """If the note of a container is lost, as after a power cut, docker refuses its name: the container is removed, or
     adopted. Any other failure is retried once, or not at all if docker has already made a container."""
     server.put("stub/container", wanted(server).replace("running", "exited"))
@@ -282,7 +290,18 @@ def test_notes_that_nobody_may_write(server):
         assert done.returncode == 77 and "no permission to write" in done.stderr and not server.calls("run")
 
 
-def test_a_unit_adopts_what_runs_as_wanted(server):
+@pytest.fixture
+def listener(server, monkeypatch):
+    """A socket that listens at web.sock of USER's slot a, and whose queue is full."""
+    monkeypatch.chdir(server.root / f"run/{USER}/a")  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as visitor:
+        listening.bind("web.sock")
+        listening.listen(0)
+        visitor.connect("web.sock")
+        yield listening
+
+
+def test_a_unit_adopts_what_runs_as_wanted(server, listener):
     """A running container with this image and these settings is kept, and the unit waits for its end."""
     server.put("stub/container", wanted(server))
     server.put("stub/code", "0")
@@ -290,6 +309,15 @@ def test_a_unit_adopts_what_runs_as_wanted(server):
     assert done.returncode == 0 and "adopted" in done.stderr
     assert not (server.stub / "started").exists() and not server.calls("rm") and not server.calls("stop")
     assert (server.root / f"run/docker-runner/{USER}-web-a").read_text() == ID + "\n"
+
+
+def test_a_web_that_nobody_can_reach_is_replaced(server, listener):
+    """If nobody listens at web.sock, or the slot's folder was emptied, web is replaced; a worker needs no socket."""
+    listener.close()
+    for unit, runs in ((UNIT, 2), (UNIT, 3), (("--unit", f"{USER}-worker-a", *UNIT[2:]), 4)):
+        server.put("stub/container", wanted(server))
+        assert server(*unit).returncode == 0 and len(server.calls("run")) == runs
+        Path("web.sock").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("change", [("running", "exited"), ("running", "created"), ("running", "paused"),
@@ -330,7 +358,7 @@ def test_a_unit_waits_for_the_engine(server, calls):
     assert done.stderr.count("does not answer") == (calls > 2)
 
 
-def test_a_container_removed_by_its_units_stop(server):
+def test_a_container_removed_by_its_units_stop(server, listener):
     """If a stop removes the container just after the engine is back, the unit does not fail."""
     server.put("stub/container", wanted(server))
     server.put("stub/fail-wait", "1\n")
@@ -354,7 +382,7 @@ def test_a_stop_in_the_middle_of_a_start(server):
     assert (server.stub / "started").exists() and not server.calls("wait")
 
 
-def test_a_unit_of_a_hung_engine_can_be_stopped(server):
+def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener):
     """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once."""
     server.put("stub/container", wanted(server))
     hung = server.put("stub/hung-wait", "")

@@ -7,15 +7,20 @@ import os
 import re
 import socketserver
 import ssl
+import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from proc import free_port, run, wait_until
+from proc import ROOT, free_port, run, wait_until
 
-from .conftest import ask
+from .conftest import NAMELESS, ask
+
+sys.path.insert(0, str(ROOT))
+from slipway.deploy.agent import entrance, http  # noqa: E402
+from slipway.deploy.agent.host import Host  # noqa: E402
 
 
 def echoed(body):
@@ -240,6 +245,38 @@ def test_https(nginx, apps, certificate):
         assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200
 
 
+A, B, NOT_DEFAULT = ({"SERVER_NAMES": name, "DEFAULT": ""} for name in ("a.example", "b.example", "_"))
+TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name shows; by which names strangers answer
+    (NAMELESS, B, {"a.example": "a", "b.example": "b", "else.example": "a"}, {}),
+    (A, NAMELESS, {"a.example": "a", "b.example": "b", "else.example": "b"}, {}),
+    (A, B, {"a.example": "a", "B.example:443": "b", "else.example": 421, "127.0.0.1": 421}, {}),
+    (B, B, {"b.example": "a"}, {"b": "b.example"}), (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost"})]
+
+
+@pytest.mark.parametrize("one, two, pages, strangers", TWO_APPS)
+@pytest.mark.parametrize("public", ["http.conf", "https.conf"])
+def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, public, one, two, pages, strangers):
+    """On one port, a name shows its own app. Any other name shows the app without names; if each app has names, such
+    visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
+    ports, tls = (free_port(), free_port()), public == "https.conf"
+    for app, values in (("a", one), ("b", two)):
+        nginx.site(app, public, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}",
+                   CERTIFICATE=str(certificate[0]), CERTIFICATE_KEY=str(certificate[1]), **values)
+
+    def answer(name, path="/"):
+        status, body = http.ask(("127.0.0.1", ports[tls]), path, ("http", name), 30, tls)
+        return http.release_of(body) or status
+    with nginx.serving(ports[0], *ports[1:] * tls):
+        assert answer("else.example", "/readyz") == 503, "no release is up"
+        for app in "ab":
+            apps(app, "a", app)
+        assert {name: answer(name) for name in pages} == pages
+        assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
+        told = {app: entrance.strangers(Host(app, str(nginx.root))) for app in "ab"}
+    assert {app: text.split()[2:6] for app, texts in told.items() for text in texts} == {
+        app: [name, "get", "release", "a,"] for app, name in strangers.items()}
+
+
 @pytest.fixture
 def two_hosts(nginx, apps):
     """The port of a balancer before two hosts with complete sites, and one address where nothing listens."""
@@ -321,7 +358,7 @@ def test_what_is_shipped_is_clean(nginx, certificate):
     spelling of http2, which newer versions deprecate."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
     nginx.site("my-blog", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
-               CERTIFICATE_KEY=str(certificate[1]))
+               CERTIFICATE_KEY=str(certificate[1]), **A)
     nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))
     said = [line for line in checked.stderr.splitlines()

@@ -175,13 +175,14 @@ def test_a_slot_is_a_file_system_of_its_own(slot):
         assert not list((slot.root / "run/shop/a").iterdir())
 
 
-def test_a_slot_is_empty_when_it_is_emptied(slot):
-    """If a unit was stopped between its docker-runner's death and its restart, its container and the note still exist:
-    the container is stopped now."""
+def test_what_a_stop_has_left_keeps_its_folder(slot):
+    """If a unit was stopped between its docker-runner's death and its restart, its container and the note still exist.
+    A start empties no folder under the container; --empty stops the container first."""
     (slot.root / "run/docker-runner").mkdir()
     (slot.root / "run/docker-runner/shop-worker-a").touch()
     (slot.root / "run/docker-runner/shop-worker-b").touch()
-    assert slot("--empty", "shop", "a").stdout == "docker-runner --stop shop-worker-a 10\n"
+    assert slot("shop").returncode == 0 and not mounted(slot, "b")
+    assert slot("--empty", "shop", "a").stdout == "docker-runner --stop shop-worker-a 10\n" and mounted(slot, "a")
 
 
 @pytest.mark.parametrize("role, state", [("web", "active"), ("worker", "activating"), ("mail", "deactivating")])

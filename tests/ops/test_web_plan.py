@@ -31,7 +31,7 @@ def said(url):
     """Return the expected content, with showmigrations' own output."""
     done = warm.python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0 and done.stdout, done.stderr
-    return "release build-7\n" + done.stdout
+    return "release build-7\nmedia local\n" + done.stdout
 
 
 def written(plan):
@@ -52,11 +52,11 @@ def urls(sqlite_url, postgres, tmp_path):
 @pytest.mark.parametrize("which, marks", [
     ("all", {"[X]"}), ("some", {"[X]", "[ ]"}), ("none", {"[ ]"})])
 def test_told(urls, which, marks):
-    """web.plan has the release, then only showmigrations' lines, and no other file is left."""
+    """web.plan has the release and the place of uploads, then only showmigrations' lines, and no other file is left."""
     with short_folder() as folder, slot(urls[which], folder) as plan:
         text = written(plan)
         assert text == said(urls[which])
-        assert {line[:3] for line in text.splitlines()[1:]} == marks
+        assert {line[:3] for line in text.splitlines()[2:]} == marks
         assert {path.name for path in folder.iterdir()} == {"web.plan", "web.sock"}
 
 

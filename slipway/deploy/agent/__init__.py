@@ -11,7 +11,7 @@ SLIPWAY = {"envfile": "envfile.py", "lasting": "lasting/files.py"}
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # The order matters: a module may import only modules that are listed before it.
 MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "progress", "image_files", "visitors",
-           "releases", "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images",
+           "releases", "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "entrance", "facts", "images",
            "steps.commit", "fate", "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish",
            "steps.watcher", "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.table",
            "shell", "staging", "serve")

@@ -86,6 +86,7 @@ class Facts(Running, Kept, Memory):
     staged: bool  # True: new settings wait for the next deploy
     now: float
     free: dict[str, int]  # path → free bytes
+    strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask
 
 
@@ -143,13 +144,13 @@ class Judged(Verdicts):
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     boots: NotRequired[bool]  # True: the new web starts even while migrations are pending
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
-class Prepared(TypedDict, total=False):
-    """The answer of the step `prepare`. It is empty unless a rollback changes settings."""
-    changed: list[SettingName]  # the settings that differ after the rollback
-    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings
+class Prepared(TypedDict):
+    changed: list[SettingName]  # the settings that differ after a rollback
+    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced
 
 
 class Watched(TypedDict):

@@ -80,7 +80,7 @@ def error_of(status: int, body: str) -> str:
     try:
         last = json.loads((body.strip().splitlines() or ["{}"])[-1])
         text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
-    except ValueError:
+    except (ValueError, RecursionError):
         text = "its answer is not JSON"
     return str(text) or ("" if status == 200 else "it answered %d" % status)
 
@@ -96,7 +96,7 @@ def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] |
     path = host.root + "/root/.docker/config.json"
     try:
         return own_login(host, json.loads(disk.read(path) or "{}"), registry_of(image))
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise Problem("%s is malformed: run docker login again on this host" % path) from None
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import disk, envfile, http, memory, releases, site, slots, sqlite, visitors
+from . import disk, entrance, envfile, http, memory, releases, site, slots, sqlite, visitors
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
@@ -19,19 +19,20 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
             blind: bool = False) -> Facts:
-    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready; `blind`: test if
-    nginx logs requests; `tag`: add releases.log's records about this tag; `history`: add the newest 100 records."""
+    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, and if nginx
+    shows visitors the app; `blind`: test if nginx logs requests; `tag`: add releases.log's records about this tag;
+    `history`: add the newest 100 records."""
     runs: Running
-    docker, up, by_hand, version, runs = at_once([
+    docker, up, by_hand, version, runs, strangers = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
-        lambda: running(host, health)])
+        lambda: running(host, health), lambda: entrance.strangers(host) if health else []])
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host),
+            "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}

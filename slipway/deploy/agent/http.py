@@ -21,15 +21,16 @@ REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
+def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
+        agent: str = AGENT) -> tuple[int, str]:
     """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds."""
-    return exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
+    return exchange(sock, REQUEST % (path, site[1], agent, site[0]), timeout, site[1] if tls else "")
 
 
-def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
+def exchange(sock: Place, request: str, timeout: float, tls: str = "") -> tuple[int, str]:
     answer = b""
     try:
-        for piece in pieces(sock, request, timeout):
+        for piece in pieces(sock, request, timeout, tls):
             answer += piece
             if len(answer) >= MOST:
                 break
@@ -42,10 +43,10 @@ def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no HTTP: %r" % answer[:100])
 
 
-def pieces(sock: Place, request: str, timeout: float) -> Iterator[bytes]:
+def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator[bytes]:
     """Send a request; yield the answer in chunks. Raise socket.timeout if the whole answer takes over `timeout` s."""
     deadline = time.monotonic() + timeout
-    with asked(sock, request, timeout) as connection:
+    with asked(sock, request, timeout, tls) as connection:
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -68,12 +69,21 @@ def listens(sock: str) -> bool:
 
 
 @contextlib.contextmanager
-def asked(sock: Place, request: str, timeout: float | None) -> Iterator[socket.socket]:
+def asked(sock: Place, request: str, timeout: float | None, tls: str = "") -> Iterator[socket.socket]:
+    """Connect and send a request. `tls`: a name, to use TLS with any certificate."""
     with socket.socket(socket.AF_UNIX if isinstance(sock, str) else socket.AF_INET) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
-        connection.sendall(request.encode())
-        yield connection
+        with secured(connection, tls) if tls else contextlib.nullcontext(connection) as used:
+            used.sendall(request.encode())
+            yield used
+
+
+def secured(connection: socket.socket, name: str) -> socket.socket:
+    import ssl  # only when needed: it loads slowly
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection, server_hostname=name)
 
 
 @contextlib.contextmanager

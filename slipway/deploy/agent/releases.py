@@ -63,6 +63,8 @@ def parse_line(text: str) -> Record | None:
     if record is None or not found or crc != "%08x" % zlib.crc32((head + "}").encode(errors="surrogateescape")):
         return None
     refuse_newer(record, "releases.log")
+    if not is_time(record.get("seconds", 0)):  # older agents took the duration from a clock that can step back
+        del record["seconds"]
     return record if is_whole(record) else None
 
 
@@ -76,10 +78,13 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
-    times = [record.get(key, 0) for key in ("at", "seconds")]  # times below 250e9 s are before the year 9999
     return all(type(text) is str for text in texts) and bool(
         TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
-    ) and all(type(one) in (int, float) and 0 <= one < 250e9 for one in times)
+    ) and is_time(record.get("at", 0)) and is_time(record.get("seconds", 0))
+
+
+def is_time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 250e9  # type: ignore[operator]  # before the year 9999
 
 
 def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:
@@ -165,5 +170,8 @@ def append(host: Host, record: Record) -> None:
 
 
 def append_record(text: str, record: Record) -> str:
+    """Return the log's text with a record added. Raise ValueError if parse_line would refuse the record."""
+    if not is_whole({**record}):
+        raise ValueError("the attempt cannot be recorded")
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
     return "".join(old + "\n" for old in lines) + line(record)

@@ -104,7 +104,8 @@ class Noted(TypedDict, total=False):
     # saved by the steps
     live: str
     slot: str
-    began: float
+    began: float  # seconds since the epoch; only shown, as the host's clock may step
+    started: float  # the same moment by time.monotonic(), which all processes share until the host reboots
     warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
     one_offs: bool

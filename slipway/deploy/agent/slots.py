@@ -119,9 +119,7 @@ def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
     def is_quiet() -> bool:
         counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
         return not any(counts[-2:])
-    since_flip = time.time() - os.lstat(host.web_sock).st_ctime
-    if not since_flip > LOOKUP:
-        time.sleep(LOOKUP)
+    time.sleep(LOOKUP)
     return wait_until(is_quiet, seconds)
 
 

@@ -71,8 +71,8 @@ def worse(before: Tally, now: Tally, most: float) -> bool:
 class Visitors:
     """Counts this host's answers to visitors before and after the creation of this object."""
 
-    def __init__(self, host: Host) -> None:
-        self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
+    def __init__(self, host: Host, site: str = "") -> None:
+        self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, site or host.app)
         self.inode = self.offset = 0
         self.text = self.new_lines()
         self.usual: Tally | None = None

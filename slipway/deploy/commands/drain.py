@@ -5,15 +5,15 @@ from ..errors import HostProblem
 from ..provisioning.provision import drain
 from ..server.site import nginx_address
 from ..ssh.connection import run
-from ..ssh.validate import visible
+from ..ssh.validate import decoded
 
 # This script waits until the balancers have no connection to port 80 here, or the time is over. It must count zero
 # twice, a second apart: just after nginx has reloaded, its old workers may still open a connection.
 LEFT = """
 ss --version >/dev/null || exit
 left() { ss --no-header --numeric state established "sport = :80 and ( $balancers )" | wc -l; }
-until=$(($(date +%s) + $1)) quiet=0 balancers=$2
-while [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $until ]; do
+until=$(($(cut -d. -f1 /proc/uptime) + $1)) quiet=0 balancers=$2
+while [ $quiet -lt 2 ] && [ "$(cut -d. -f1 /proc/uptime)" -lt $until ]; do
     if [ "$(left)" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
     sleep 1
 done
@@ -33,7 +33,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     await drain(fleet, balancers, args.host, away=not args.end)
     if not args.end:
         host = next(host for host in fleet.hosts if host.name == args.host)
-        print(visible(f"{host.name}: {await left(fleet, host, args.wait)}"))
+        print(f"{host.name}: {await left(fleet, host, args.wait)}")
 
 
 async def left(fleet: Fleet, host: Host, seconds: int) -> str:
@@ -44,5 +44,5 @@ async def left(fleet: Fleet, host: Host, seconds: int) -> str:
         done = await run(host, fleet.ssh, words, timeout=seconds + 30, check=True)
     except HostProblem as problem:
         return f"drained, but its open connections are unknown: {problem}"
-    count = done.out.decode(errors="replace").strip()
+    count = decoded(done.out)
     return "drained" if count == "0" else f"drained, but {count} connections are still open"

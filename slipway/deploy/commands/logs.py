@@ -1,6 +1,7 @@
 import argparse
 import subprocess
 import sys
+from typing import TextIO
 
 from ..config import Fleet, Host
 from ..engine import engine_of
@@ -9,7 +10,7 @@ from ..screen.display import write
 from ..ssh import process
 from ..ssh.gather import together
 from ..ssh.process import Process, in_thread
-from ..ssh.validate import visible
+from ..ssh.validate import decoded, visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +36,16 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
     async def show(host: Host) -> int | None:
         running[host.name] = shown = await process.start(
-            fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL, stderr=None)
-        await pass_on(shown, host.name)
-        return await shown.ended()
+            fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL)
+        try:
+            async for line in shown.lines():
+                await put(host.name, line[:-1].decode(errors="replace"), sys.stdout)
+        except HostProblem as problem:
+            raise DeployError(on_hosts({host.name: problem.args})) from None
+        code = await shown.ended()
+        for text in decoded(shown.err).splitlines():
+            await put(host.name, text, sys.stderr)
+        return code
     try:
         failed = [host.name for host, code in (await together(show, hosts)).items() if code]
     finally:
@@ -46,10 +54,5 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         raise DeployError(f"no logs from {', '.join(failed)}")
 
 
-async def pass_on(shown: Process, host: str) -> None:
-    try:
-        async for line in shown.lines():
-            text = visible(f"{host} | {line.decode(errors='replace').rstrip(chr(10))}")
-            await in_thread(write, text + "\n", sys.stdout)
-    except HostProblem as problem:
-        raise DeployError(on_hosts({host: problem.args})) from None
+async def put(host: str, line: str, out: TextIO) -> None:
+    await in_thread(write, visible(f"{host} | {line}\n"), out)

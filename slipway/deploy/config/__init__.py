@@ -1,5 +1,6 @@
 """Loads the configuration of a fleet (the servers of one environment): hosts, their roles, settings of deploys."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -122,12 +123,12 @@ def from_environment(env: Mapping[str, str]) -> Fleet:
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
         for address in env.get(variable, "").split():
-            name = address.rpartition("@")[2]
+            name = re.sub("[:%]", "-", address.rpartition("@")[2])  # 2001-db8--1 for the host 2001:db8::1
             host = hosts.setdefault(name, {"address": address, "roles": []})
             host["roles"] += [role] if role not in host["roles"] else []
-    # HOSTS and the like cannot name the place of uploads, so choose it: a bucket for several web hosts, else a folder.
+    # HOSTS and the like cannot name the place of uploads, so choose it: unknown for several web hosts, else a folder.
     web = [host for host in hosts.values() if "web" in host["roles"]]
-    fleet = build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
+    fleet = build({"hosts": hosts, "media": "none" if len(web) > 1 else "local"}, env, "environment")
     return replace(fleet, by_variables=True)
 
 

@@ -137,7 +137,7 @@ TOP: Keys = {
     "app": (app_name, Required(": set it here, or set APP")),
     "image": (image, Required(": set it here, or set IMAGE")),
     "registry": (registry, {}),
-    "media": (one_of("local", "database", "bucket"), "local"),
+    "media": (one_of("local", "database", "bucket", "none"), "local"),
     "opts": (options, ""),
     "memory": (memory, "auto"),
     "balancer": (one_of("file", "consul"), "file"),

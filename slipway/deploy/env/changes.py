@@ -26,7 +26,7 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
     told: dict[str, list[str]] = {}
     for (step, host), answer in answers.items():
-        if step == "prepare" and answer.get("kept"):
+        if step == "prepare" and answer["kept"]:
             text = (f"the old settings are back; changed: {', '.join(answer['changed']) or 'only comments'}; newer ones"
                     f" are in /etc/default/*.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
             told.setdefault(text, []).append(host)

@@ -34,6 +34,7 @@ class Found:
     drained: tuple[str, ...] = ()  # hosts that get no visitors from this balancer
     registered: bool = False  # Consul has the app's definition that provisioning wrote
     defined: bool = False  # Consul has a definition of the app that provisioning did not write
+    sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; the name _ stands for any
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
@@ -64,7 +65,7 @@ def parse(lines: Iterable[str]) -> Found:
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, every("process"), every("unit"),
                  "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in told,
-                 every("drained"), "registered" in told, "defined" in told)
+                 every("drained"), "registered" in told, "defined" in told, every("site"))
 
 
 def problems(found: Found) -> list[str]:
@@ -74,6 +75,15 @@ def problems(found: Found) -> list[str]:
               " remove them"] if found.others else []
     return [*(text for name, text in NEEDED.items() if name in found.missing), *others,
             *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
+
+
+def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+    """Yield a problem for each other site whose visitors the app would take, or that would take the app's."""
+    ours = {name.lower() for name in fleet.site["names"]} or {"_"}
+    for site, *theirs in map(str.split, found.sites if files.serves_http(host) else ()):
+        for name in sorted(ours.intersection(map(str.lower, theirs))):
+            yield (f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or "
+                   f"for {site}" if name == "_" else f"has {site} with the name {name}: remove it from one [site]")
 
 
 def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:

@@ -18,6 +18,7 @@ from ..ssh.connection import Connection, who
 from ..ssh.connections import Connections
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import in_thread
+from ..ssh.validate import visible
 from . import fitness
 from .fitness import Found
 
@@ -135,7 +136,8 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `remove`, ignore settings and Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]
+    problems = [*fitness.problems(found), *([] if remove else (
+        *fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host)))]
     if problems:
         raise HostProblem(*problems)
     return found
@@ -144,7 +146,7 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
 # ---- output ----
 
 def announce(out: TextIO, host: str, text: str) -> None:
-    print(f"{host}: {text} …", file=out, flush=True)
+    print(visible(f"{host}: {text} …"), file=out, flush=True)
 
 
 def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
@@ -162,7 +164,7 @@ def changes(out: TextIO, check: bool, done: Mapping[str, Iterable[str]]) -> int:
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in by_text(unique).items():
-        print(f"{', '.join(hosts)}: {would}{text}", file=out)
+        print(visible(f"{', '.join(hosts)}: {would}{text}"), file=out)
     counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
     print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", file=out, flush=True)
     return total

@@ -38,8 +38,8 @@ def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> Deploy
     lines = [f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
              for fate, text in words.items() if fate in known]
     may = "" if {"committed", "back"} <= known else "may "
-    return Divided("\n".join([cause, *lines, f"hosts {may}differ: see make status, then deploy {tag} again, or roll"
-                                             " back"]))
+    return Divided("\n".join([cause, *lines, f"hosts {may}differ until the next deploy or rollback: see make status,"
+                                             f" then deploy {tag} again, or roll back"]))
 
 
 @dataclass

@@ -23,6 +23,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
+    yield from facts["strangers"]
     if facts["staged"]:
         yield "settings are staged: they go live with the next deploy"
     if facts["torn"]:
@@ -64,6 +65,6 @@ def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> I
     restarts = int(unit.get("restarts") or 0)
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0
-    if facts["docker"] and age < 60 * min(restarts, 60):
+    if facts["docker"] and 0 <= age < 60 * min(restarts, 60):  # below 0: the clock stepped back, the age is unknown
         yield (f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old:"
                " see make logs")

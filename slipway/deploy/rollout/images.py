@@ -10,6 +10,8 @@ from .plan import Target
 DIRTY = ("{} was built with uncommitted changes, so nobody could build it again: commit, make build, make push; or take"
          " the risk with --allow-dirty")
 
+MISPLACED = ("media in the servers' file is {}, but this release stores uploads as {}, where they fail or nobody finds"
+             " them: set STORAGE_URL, or media (\"none\": no uploads), see docs/files.md")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
@@ -44,3 +46,9 @@ def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterato
     if target.digest and answer.get("digests") and target.digest not in answer["digests"]:
         yield (f"tag {target.tag} is {', '.join(answer['digests'])} on this host, but {target.digest} was expected:"
                " check where the host pulls from")
+
+
+def uploads(answers: Mapping[tuple[str, str], Any], media: str) -> list[str]:
+    """Return a warning if the new release stores uploads in another place than `media` of production.toml."""
+    told = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", media}
+    return [MISPLACED.format(media, place) for place in told if media != "none"]

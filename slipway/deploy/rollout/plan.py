@@ -67,10 +67,15 @@ class Step:
     args: dict[str, Any] = field(default_factory=dict)
     each: PerHost = field(default_factory=dict)  # host name → further arguments of the step on this host
     where: str = ""  # PENDING: run the step only if migrations are pending
+    quiet: tuple[str, ...] = ()  # hosts that only record the rollout in this step; no display names them
 
     @property
     def limit(self) -> int:
         return STEP_KINDS[self.name].limit + int(self.args.get("seconds", 0))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(name for name in self.hosts if name not in self.quiet)
 
     def args_for(self, host: str) -> dict[str, Any]:
         return {**self.args, **self.each.get(host, {})}
@@ -104,8 +109,9 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     because every host must record the rollout. Workers start after migrations, because they take tasks at once."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     behind = having_behind(fleet, hosts)
+    start = Step("start", names, {"roles": ["web"]}, quiet=tuple(host.name for host in hosts if not host.has("web")))
     if target.action != "rollback":
-        yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")),
+        yield (start, judge, Step("publish", having(hosts, "web")),
                upload(fleet, names))
         yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
                     where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
@@ -113,7 +119,7 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
         yield (ready(fleet, hosts, ["web", *behind]),)
     else:
         yield (judge,)
-        yield (Step("start", names, {"roles": ["web"]}),)
+        yield (start,)
         yield (ready(fleet, hosts, ["web"]),)
 
 
@@ -201,9 +207,9 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
     """Return the plan as rows of a table. The steps of a group get the same number."""
     rows: list[tuple[str, ...]] = [("", "step", "hosts", "a takeback")]
     for number, group in enumerate(groups, 1):
-        for step in group:
+        for step in (step for step in group if step.named):
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
-            hosts = ", ".join(step.hosts) + (f", {step.where}" if step.where else "")
+            hosts = ", ".join(step.named) + (f", {step.where}" if step.where else "")
             rows.append((f"{number}.", step.name + roles + seconds, hosts, STEP_KINDS[step.name].undo))
     return rows

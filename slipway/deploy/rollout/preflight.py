@@ -160,6 +160,14 @@ def tags(facts: AllFacts) -> set[str]:
     return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
 
 
+def spread(tags: Mapping[str, str | None]) -> str:
+    """Return which hosts have which release, such as "v1 on web1, web2; v2 on work"; "" if all have the same."""
+    found: dict[str, list[str]] = {}
+    for name, tag in sorted(tags.items()):
+        found.setdefault(tag or "no release", []).append(name)
+    return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
+
+
 def was_live(facts: AllFacts, tag: str) -> bool:
     return any(record["tag"] == tag and record["outcome"] == "committed"
                for found in facts.values() for record in found["known"])

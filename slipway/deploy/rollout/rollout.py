@@ -94,6 +94,9 @@ class Rollout:
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        if differ := preflight.spread({name: one["tag"] and one["tag"]["tag"] for name, one in facts.items()}):
+            differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
+            self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
         if target.action == "deploy" and preflight.was_live(facts, target.tag):
             self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
         if target.action != "restart":
@@ -131,8 +134,9 @@ class Rollout:
                         anew = run.health.boots(migrated) or anew
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
-                    for text in migrations.check(answers, target.action, self.options.allow_incompatible,
-                                                 urgent=not self.tag):
+                    texts = migrations.check(answers, target.action, self.options.allow_incompatible,
+                                             urgent=not self.tag)
+                    for text in [*texts, *images.uploads(answers, self.fleet.media)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
@@ -190,5 +194,9 @@ def live(record: HookRecord, seconds: float, watched: Mapping[str, Watched]) -> 
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
-    first = ends and not any(end and end.get("tag") for end in ends.values())
-    return "no release is live yet, as before" if first else "the old release serves everywhere"
+    tags = {name: end.get("tag") if end else None for name, end in ends.items()}
+    if ends and not any(tags.values()):
+        return "no release is live yet, as before"
+    if differ := preflight.spread(tags):
+        return f"hosts differ as before ({differ}) until a deploy succeeds"
+    return "the old release serves everywhere"

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +44,11 @@ class Run:
 
     def _announce(self, group: Sequence[Step]) -> None:
         for name in dict.fromkeys(step.name for step in group):
-            steps = [step for step in group if step.name == name]
+            steps = [step for step in group if step.name == name and step.named]
+            if not steps:
+                continue
             roles = steps[0].args["roles"] if name == "start" else []
-            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.hosts],
+            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.named],
                              "roles": roles, "limit": steps[0].args.get("seconds", 0)})
 
     async def _alarmed(self) -> None:
@@ -56,7 +59,7 @@ class Run:
     async def _do(self, step: Step, name: str) -> Any:
         if self.health.cause:  # a host got sick before this step: do not begin it
             raise self.health.cause
-        with timed(self.hosts.tell, step.name, name):
+        with timed(self.hosts.tell, step.name, name) if name in step.named else contextlib.nullcontext():
             try:
                 return await self._ask(step, name)
             except HostProblem as problem:
@@ -90,9 +93,12 @@ class Run:
 def report(problem: HostProblem) -> str:
     """Return a text: the failed step, the app's answer, the last log lines."""
     lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
-    if problem.more.get("body"):
-        lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
     log = [f"  | {part[:2000]}" for line in problem.more.get("log", ()) for part in readable(line).split("\n")]
+    body = problem.more.get("body", "").strip()
+    if body.startswith("<"):  # a page for people, which begins with its head, or a licence
+        lines.append("  it answered with a page; its log ends with" + (f": {log[-1][4:]}" if log else " nothing"))
+    elif body:
+        lines.append(f"  it answered: {body[:500]}")
     return "\n".join(map(under, lines + log[-50:]))
 
 

@@ -72,8 +72,9 @@ def runner_file(fleet: Fleet, host: Host) -> File:
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
     options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
+    static = f"STATIC={bucket}\n" if (bucket := fleet.static["publish"]) else ""
     return File(f"/etc/default/{fleet.app}", "# For docker-runner; written by provisioning.\n"
-                f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}")
+                f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}{static}")
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:

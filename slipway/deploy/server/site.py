@@ -121,6 +121,7 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
+        "DEFAULT": "" if site["names"] else " default_server",
         "SCHEME": "http" if site["tls"] == "off" else "https",
         "HTTP_PORT": "80",
         "HTTPS_PORT": "443",

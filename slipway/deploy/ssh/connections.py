@@ -13,7 +13,7 @@ from . import process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, at_most, gathered, on_each, texts, together
-from .validate import Event, Tell
+from .validate import Event, Tell, decoded
 
 AT_ONCE = 32  # limit of connections being opened: many key exchanges at once are slow here, and fail after a minute
 TAKEBACK = 240  # seconds for a takeback: two drains, a stop, a restart of processes that run in no slot
@@ -104,8 +104,7 @@ class Connections:
         async def ask(host: Host) -> int:
             done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
-                said = done.err.decode(errors="replace").strip()
-                raise HostProblem(f"cannot forward a port: {said}; set AllowTcpForwarding yes for sshd there")
+                raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for sshd")
             return int(done.out)
         return await on_each(self.hosts, ask)
 

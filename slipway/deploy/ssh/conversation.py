@@ -9,7 +9,7 @@ from . import validate
 from .process import Process
 from .validate import Tell
 
-MARK = b"--8<-- slipway"  # the agent's first line; earlier lines are the login's greeting
+MARK = b"--8<-- slipway"  # the agent's first line; the login's greeting comes before it, even on this line
 WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: send it
 Answer = dict[str, Any]
 
@@ -67,14 +67,14 @@ class Conversation:
             self._lose(lost)
 
     def _hear(self, line: bytes) -> None:
-        if line.rstrip() == MARK:
+        if line.rstrip() == MARK or not self.began and line.rstrip().endswith(MARK):
             if not self.marks:
                 raise nonsense("the agent started twice")
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
             self._take(validate.parse(line))
-        elif line.rstrip() == WANTED:
+        elif line.rstrip().endswith(WANTED):
             if self.sent:
                 raise nonsense("a second request for the agent's code")
             self.sent = True
@@ -130,7 +130,7 @@ def result(answer: Answer) -> Answer:
 
 def why_ended(code: int | None, stderr: bytes) -> str:
     """Explain in one line why ssh or its command ended. ssh's own failures have code 255."""
-    lines = stderr.decode(errors="replace").strip().splitlines()
+    lines = validate.decoded(stderr).splitlines()
     said = lines[-1] if lines else f"exit code {code}, no output"
     if code == 255:
         return f"cannot be reached: {said}; try ssh by hand"

@@ -1,16 +1,16 @@
-"""Checks that hosts' answers are JSON of the shapes in agent/answers.py. Escapes control characters in text.
+"""The door for all that hosts say: JSON of the shapes in agent/answers.py, and other programs' output as text.
 
 A host may be compromised, and its containers influence its reports. An answer of another shape raises Lost. Undeclared
-keys are ignored.
-"""
+keys of answers are ignored, those of events dropped. Control characters are escaped."""
 
 import functools
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import UnionType
-from typing import (Annotated, Any, Literal, NoReturn, NotRequired, TypedDict, Union, get_args, get_origin,
+from typing import (Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin,
                     get_type_hints, is_typeddict)
 
 from ..agent import answers as agent
@@ -22,27 +22,42 @@ Tell = Callable[[Event], None]
 Check = Callable[[Any], str]  # returns "", or the problem as a text to put after the value's path
 
 
+Told = TypedDict("Told", {"text": str, "step": str, "state": str, "problem": str}, total=False)
+
+
 class Failure(TypedDict):
     problem: str
     more: More
+    step: NotRequired[str]
 
 
 ANSWERS: Mapping[str, Any] = {  # request → type of its answer; other requests may get any object
     "facts": agent.Facts, "resolve": agent.Resolved, "pull": agent.Image, "lock": agent.Locked, "decide": agent.Fate,
     "verdicts": agent.Judged, "watch": agent.Watched, "prepare": agent.Prepared, "said": agent.Said,
     "command": agent.Command, "read_settings": agent.Settings}
-EVENTS: Mapping[str, Any] = {  # name of an event → its type; keys that the type lacks must hold scalars
-    "progress": dict[str, Any], "waiting": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any],
-    "unhealthy": dict[str, Any], "sick": Failure}
-SCALARS = (str, int, float, bool, type(None))
+EVENTS: Mapping[str, Any] = {  # name of an event → its type
+    **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), Told), "sick": Failure}
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of control characters, and the like
 GREATEST = 2**63
 MISSING = object()  # stands for an absent key, because None may be a value
 
 
 def visible(text: str) -> str:
     """Escape control and bidi characters except newlines, so that no terminal obeys them: ESC becomes \\x1b."""
-    return "".join(character if character == "\n" or unicodedata.category(character)[0] != "C"
+    return "".join(character if character == "\n" or unicodedata.category(character) not in UNSEEN
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
+
+
+def decoded(data: bytes) -> str:
+    """Return the output of ssh, or of a program on a host, as text without control characters."""
+    return visible(data.decode(errors="replace").strip())
+
+
+def seen(value: Any) -> Any:
+    """Return the JSON value with all its texts made visible."""
+    if type(value) is dict:
+        return {visible(key): seen(one) for key, one in value.items()}
+    return [*map(seen, value)] if type(value) is list else visible(value) if type(value) is str else value
 
 
 def brief(text: str) -> str:
@@ -138,13 +153,15 @@ def kind(value: Any) -> str:
 
 # ---- messages ----
 
-def refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
+def finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return float(text)
 
 
 def parse(line: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(line, parse_constant=refuse)
+        message = seen(json.loads(line, parse_constant=finite, parse_float=finite))
     except (ValueError, RecursionError):
         raise nonsense(f"not JSON: {line[:60]!r}") from None
     if type(message) is not dict:
@@ -153,15 +170,13 @@ def parse(line: bytes) -> dict[str, Any]:
 
 
 def checked_event(message: Event) -> Event:
-    """Return the message. Raise Lost if it is not a valid event."""
+    """Return the declared keys of the message. Raise Lost if it is not a valid event."""
     shape = EVENTS.get(message["event"]) if type(message["event"]) is str else None
     if shape is None:
         raise nonsense("an unknown event")
-    declared = hints(shape) if is_typeddict(shape) else ()
-    said = mismatch(message, shape, "the event")
-    if said or not all(type(value) in SCALARS for key, value in message.items() if key not in declared):
-        raise nonsense(said or "an event with nested values")
-    return message
+    if said := mismatch(message, shape, "the event"):
+        raise nonsense(said)
+    return {key: message[key] for key in ("event", *hints(shape)) if key in message}
 
 
 def checked_answer(message: dict[str, Any], do: str) -> dict[str, Any]:

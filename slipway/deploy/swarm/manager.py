@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..config import Fleet, Host
 from ..errors import HostProblem, Refused, on_hosts
 from ..ssh.connection import run
+from ..ssh.validate import decoded
 from . import state
 
 NAME = "swarm"  # shown in events instead of a host's name
@@ -36,7 +37,7 @@ class Manager:
             except HostProblem as problem:
                 problems[host.name] = list(problem.args)
                 continue
-            said = done.err.decode(errors="replace").strip() or f"{words[0]} ended with {done.code}"
+            said = decoded(done.err) or f"{words[0]} ended with {done.code}"
             if not done.code or not any(text in said for text in NO_ANSWER):
                 self.last = host
                 if done.code:

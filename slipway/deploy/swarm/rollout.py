@@ -26,12 +26,12 @@ SLACK = 60  # seconds that Docker may need to place containers on nodes
 TAKEBACK = 400  # seconds for a takeback: the old release's containers may have to start
 # Runs one command as a Swarm job. $1: the job's name; $2: timeout in seconds; rest: for `docker service create`.
 JOB = """
-name=$1 until=$(($(date +%s) + $2)); shift 2
+name=$1 until=$(($(cut -d. -f1 /proc/uptime) + $2)); shift 2
 docker service rm "$name" >/dev/null 2>&1
 docker service create "$@" >/dev/null || exit
 while state=$(docker service ps --no-trunc --format '{{.CurrentState}} {{.Error}}' "$name" | head -n 1); do
     case $state in Complete*|Failed*|Rejected*|Shutdown*) break ;; esac
-    [ "$(date +%s)" -lt $until ] || { state="took too long: $state"; break; }
+    [ "$(cut -d. -f1 /proc/uptime)" -lt $until ] || { state="took too long: $state"; break; }
     sleep 0.3
 done
 case $state in Complete*) ;; *) docker service logs --raw --tail 20 "$name" >&2; echo "$state" >&2 ;; esac

@@ -15,7 +15,8 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
-    attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "renames": [], "removes": []})
+    attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "started": time.monotonic(),
+                          "renames": [], "removes": []})
     current = releases.read_tag(host.tag)
     if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:
         attempt.noted["action"] = "restart"  # on this host the tag is live already, though perhaps not on other hosts

@@ -51,10 +51,10 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
 
 
 def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
-    """Return ({path: old settings}, `prepare`'s answer) if a rollback changes settings, else two empty dicts."""
+    """Return ({path: old settings}, `prepare`'s answer) if a rollback changes settings."""
     old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
-        return {}, {}
+        return {}, {"changed": [], "kept": ""}
     tag = current["tag"] if current else "none"
     names = itertools.chain([tag], ("%s.%d" % (tag, number) for number in itertools.count(2)))
     name = next(name for name in names if not os.path.exists(host.kept_env(name)))
@@ -153,8 +153,9 @@ def record(attempt: Noted, outcome: str) -> Record:
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
         "began": attempt["began"], "at": round(time.time(), 1), "outcome": outcome,
-        "seconds": round(time.time() - attempt["began"] + attempt.get("waited", 0), 1),
         "roles": [*attempt.get("roles", BUILT_IN)]}
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
+    if "started" in attempt:  # an older agent's attempt has no `started`
+        found["seconds"] = round(time.monotonic() - attempt["started"] + attempt.get("waited", 0), 1)
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import image_files
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Noted, Say
@@ -31,7 +30,6 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
 
 def remove_one_offs(host: Host, attempt: Noted) -> None:
     """Remove the containers of this attempt's one-offs. Find them by label: other containers may share names."""
-    image_files.sweep(host)
     if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
     for _ in range(5):  # retry: a container may vanish between ps and rm

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
-import time
 from collections.abc import Callable
 
-from .. import docker, http
+from .. import disk, docker, http
 from ..host import Host, Problem
 from ..roles import READY_FILE
 from ..shapes import Any, Site
@@ -34,10 +34,12 @@ def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
 
 
 def seconds(host: Host, found: Any, what: str, site: Site) -> str:
-    import calendar  # only when needed: it loads slowly
-    began = re.match(r"(.{19})(\.\d{1,6})?", found["State"]["StartedAt"])
-    since = calendar.timegm(time.strptime(began[1], "%Y-%m-%dT%H:%M:%S")) + float(began[2] or 0) if began else 0
-    age = time.time() - since
+    uptime, stat = (disk.read("%s/proc/%s" % (host.root, name)) for name in (
+        "uptime", "%d/stat" % found["State"]["Pid"]))
+    if not uptime or not stat:
+        return "does not run"
+    began = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # seconds since boot, like uptime
+    age = float(uptime.split()[0]) - began
     return "" if age >= int(what) else "has run for only %d s" % age
 
 

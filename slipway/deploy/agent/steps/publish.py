@@ -29,7 +29,7 @@ def publish(host: Host, attempt: Attempt, say: Say) -> None:
 def names_in(manifest: str) -> set[str]:
     try:
         names = set(json.loads(manifest)["paths"].values())
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Problem("%s/staticfiles.json in the image is no valid manifest: build the image again" % ROOT) from None
     for name in names:
         check_name(name)

@@ -17,7 +17,7 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     if units:
         attempt.note(before={**{role: what_runs(host, role) for role in units}, **attempt.noted.get("before", {})})
         host.systemctl("stop", *units.values(), timeout=STOP)
-        attempt.logs_since = time.time()
+        attempt.logs_since = time.monotonic()
         settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))
         for role in units:
             slots.set_aside(host, role)

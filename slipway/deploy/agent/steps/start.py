@@ -18,6 +18,7 @@ DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%
 EVENT = 2**20  # bytes; a longer event is not read whole
 PLAN = 10**6  # bytes; a longer web.plan (the web's list of migrations) counts as malformed
 BOOT = 60  # seconds to wait until the web has written web.plan
+MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older releases lack it
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
@@ -78,7 +79,7 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
-    (name → True if applied), or None if the file is missing or invalid."""
+    (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:
@@ -87,12 +88,16 @@ def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
         found.append(text or "")
         return bool(text or attempt.died) or text is None and listens
     wait_until(has_spoken, BOOT)
-    return parse_told(found[-1], attempt.noted["tag"])
+    attempt.media, listed = parse_told(found[-1], attempt.noted["tag"])
+    return listed
 
 
-def parse_told(text: str, tag: str) -> dict[str, bool] | None:
-    """Return the migrations (name → True if applied) in web.plan; None if it is malformed or of another release."""
+def parse_told(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
+    """Return the place of uploads and the migrations (name → True if applied) in web.plan; "" and None if it is
+    malformed or of another release."""
     first, *lines = text.splitlines() or [""]
+    media = MEDIA.fullmatch(lines[0]) if lines else None
+    lines = lines[bool(media):]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
-        return None
-    return {line.split()[-1]: line.startswith("[X]") for line in lines}
+        return "", None
+    return media[1] if media else "", {line.split()[-1]: line.startswith("[X]") for line in lines}

@@ -39,10 +39,11 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
         applied = said is not None and ended_well(host)
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True, "lacks": lacks}
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True, "lacks": lacks,
+                "media": attempt.media}
     boots = said is not None or not attempt.died and http.listens(host.slot(attempt.noted["slot"], "web.sock"))
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending), "boots": boots, "lacks": lacks}
+    return {**judged(pending, found, vendor, pending), "boots": boots, "lacks": lacks, "media": attempt.media}
 
 
 def ended_well(host: Host) -> bool:
@@ -130,7 +131,7 @@ def parse(text: str | None) -> Found:
                             for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 

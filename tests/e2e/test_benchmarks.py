@@ -1,0 +1,16 @@
+"""Test of the commands of docs/benchmarks.md, in their smallest form."""
+
+import pytest
+
+from documented import commands
+from proc import ROOT, run
+
+pytestmark = pytest.mark.extra
+SMALL = ("--runs 1", "--runs 1 start", "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1 --parts plain'")
+
+
+@pytest.mark.parametrize("command, small", zip(commands(ROOT / "docs/benchmarks.md"), SMALL, strict=True))
+def test_a_benchmark(command, small):
+    """It runs to its end, and prints a table or a ratio."""
+    done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
+    assert done.returncode == 0 and ("ratio" in done.stdout or "of loop's" in done.stdout), done.stdout + done.stderr

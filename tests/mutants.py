@@ -1,0 +1,125 @@
+"""make mutants: break the code at one place at a time, each time in a copy of the checkout, and run the nearest tests.
+
+tests/mutants.txt has a heading `== FILE: TESTS` (pytest's names from tests/ on, or Django's), then a line per mutant:
+`OLD => NEW # HARM`. OLD occurs once in FILE; HARM is what would go wrong.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT, LIST = Path(__file__).resolve().parent.parent, "tests/mutants.txt"
+HEADING, ENTRY = re.compile(r"== (\S+):((?: \S+)+)"), re.compile(r"(.+?) => (.*?) *# (.+)")
+PYTEST = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+DJANGO = ["manage.py", "test", "--failfast"]
+LIMIT = 300  # seconds for a mutant's tests; a mutant whose tests last longer counts as noticed
+
+
+class Mutant(NamedTuple):
+    """A change of `file`: `new` in place of `old`. `number`: its line in the list."""
+
+    number: int
+    tests: list[str]
+    file: str
+    old: str
+    new: str
+    harm: str
+
+    def __str__(self) -> str:
+        return f"{LIST}:{self.number}: {self.file}: `{self.old}` => `{self.new}`"
+
+    def problem(self) -> str:
+        """Return why the entry no longer fits the code, or ""."""
+        path = ROOT / self.file
+        times = path.read_text().count(self.old) if path.is_file() else 0
+        return f"{self}: the old text is there {times} times, not once: follow the code, keep the harm" * (times != 1)
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        path.unlink()  # all copies have this file in common
+        path.write_text((ROOT / self.file).read_text().replace(self.old, self.new))
+        shutil.copymode(ROOT / self.file, path)
+
+
+def read() -> Iterator[Mutant]:
+    file, tests = "", list[str]()
+    for number, line in enumerate((ROOT / LIST).read_text().splitlines(), 1):
+        if heading := HEADING.fullmatch(line):
+            file, tests = heading[1], heading[2].split()
+        elif entry := ENTRY.fullmatch(line):
+            yield Mutant(number, tests, file, *entry.groups())
+        else:
+            sys.exit(f"{LIST}:{number}: neither `== FILE: TESTS` nor `OLD => NEW # HARM`: {line}")
+
+
+def git(*words: str) -> list[str]:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.splitlines() if done.returncode == 0 else sys.exit(f"mutants: {done.stderr.strip()}")
+
+
+def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Return the mutants whose file, or a file beside whose tests, has changed since a commit; all if the list has."""
+    names = {*git("diff", "--name-only", commit)}
+    folders = {os.path.dirname(name) for name in names} - {"tests"}
+    return [one for one in mutants if names & {one.file, LIST} or folders & {
+        os.path.dirname(f"tests/{name}") for name in one.tests}]
+
+
+def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
+    """Run tests of the code at `root`; their files go beside it. Return their exit code and output."""
+    tests = [*PYTEST, *(f"tests/{name}" for name in names)] if "/" in names[0] else [*DJANGO, *names]
+    try:
+        done = subprocess.run([sys.executable, *tests], cwd=root, env={**os.environ, "TMPDIR": str(root.parent)},
+                              capture_output=True, text=True, timeout=LIMIT)
+        return done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        return 1, ""
+
+
+def end_of(mutant: Mutant, base: Path) -> str:
+    """Return what is wrong, or "" if the tests notice the mutant."""
+    with tempfile.TemporaryDirectory(dir=base.parent.parent) as folder:
+        root = Path(shutil.copytree(base, f"{folder}/code", symlinks=True, copy_function=os.link))
+        mutant.apply(root)
+        code, said = run(root, mutant.tests)
+    return "" if code == 1 else f"{mutant} " + (f"exit code {code}: {said}" if code else f"survived: {mutant.harm}")
+
+
+def report(mutants: Sequence[Mutant], base: Path) -> str:
+    """Run the tests without mutants, then with each mutant. Return what is wrong, or ""."""
+    for name in filter(os.path.exists, git("ls-files", "-co", "--exclude-standard")):
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(name, base / name)
+    (base / "ve").symlink_to(sys.prefix)
+    names = sorted({name for one in mutants for name in one.tests})
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for code, said in pool.map(lambda name: run(base, [name]), names):
+            if code:
+                return f"{said}\nmutants: these tests fail though nothing is changed: mend that first"
+        ends = [*filter(None, pool.map(lambda mutant: end_of(mutant, base), mutants))]
+    print(f"{len(mutants) - len(ends)} of {len(mutants)} noticed")
+    return "\n".join(ends)
+
+
+def main() -> str:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
+    parser.add_argument("--since", metavar="COMMIT", help="only mutants of what has changed since a commit")
+    args, mutants = parser.parse_args(), [*read()]
+    if problems := [*filter(None, map(Mutant.problem, mutants))]:
+        return "\n".join(problems)
+    mutants = since(args.since, mutants) if args.since else mutants
+    os.chdir(ROOT)
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        return report(mutants, Path(folder, "code"))
+
+
+if __name__ == "__main__":
+    sys.exit(main() or None)
