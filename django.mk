@@ -116,8 +116,6 @@ template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.
 slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
 	@$(has_python); exec $(call helper,update) diff '$(TO)' $(ARGS)
 
-eject: FORCE ## replace the package by its code in slipway/, to patch it
-	@$(has_python); $(call helper,eject)
 
 # copier gets its own virtualenv, inside the project's, so that the packages of the two cannot conflict.
 $(VE)/copier/sentinel: $(VE)/sentinel FORCE

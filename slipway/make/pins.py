@@ -35,13 +35,6 @@ def replace(wheel: Path) -> None:
     PINNED.write_text(with_pin(PINNED.read_text(), pin(wheel)))
 
 
-def eject(requires: list[str]) -> None:
-    """In requirements.in, replace the package by the packages that it `requires`; remove the package's pin."""
-    text = LINE.sub("\n".join(requires), WANTED.read_text().replace(f"{FIND}\n", ""))
-    WANTED.write_text(text)
-    PINNED.write_text(with_pin(PINNED.read_text().replace(f"{FIND}\n", ""), ""))
-
-
 def with_pin(text: str, entry: str) -> str:
     """Return the sorted pins with `entry` instead of slipway-django's old pin."""
     others = ENTRY.sub(lambda found: "" if found[1].startswith("slipway-django") else found[0], text)

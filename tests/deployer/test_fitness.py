@@ -111,7 +111,7 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
 @pytest.mark.parametrize("path, text, names, told", [
     ("blog/public.conf", "    server_name _;\n", [], ["has blog for visitors by any name"]),
     ("blog/public.conf", "    server_name blog.example shop.example;\n", ["a.example", "Shop.example"],
-     ["has blog with the name shop.example"]),
+     ["has blog with the name shop.example: remove it from one [site]"]),
     ("blog/public.conf", "    server_name _;\n", ["a.example"], []),
     ("shop/public.conf", "    server_name _;\n", [], []),
     ("conf.d/old.conf", "  listen [::]:443 ssl default_server;\n", [], ["has old.conf for visitors by any name"]),

@@ -25,9 +25,8 @@ MEDIA = "release v2\nmedia database\n"
 
 
 @pytest.fixture
-def attempt(tmp_path, monkeypatch):
+def attempt(tmp_path):
     """An attempt in which v2 boots in slot b; a test decides if it listens."""
-    monkeypatch.setattr(start, "BOOT", 1)
     host = Simulated(tmp_path / "r")
     return Attempt(host, tag="v2", slot="b", live="a", started=0, action="deploy", image_id="sha256:v2")
 
@@ -75,7 +74,8 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
     MEDIA, MEDIA + TOLD, TOLD + "media local\n", TOLD.replace("\n", "\nmedia moon\n", 1),
     TOLD + "[X]  a.b c\n", TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000,
     "release v2\n" + "[X]  a.b\n" * 200_000, None])
-def test_what_is_not_the_release_s_word_is_unknown(attempt, text):
+def test_what_is_not_the_release_s_word_is_unknown(attempt, monkeypatch, text):
+    monkeypatch.setattr(start, "BOOT", 1)
     path = attempt.host.slot("b", "web.plan")
     os.mkfifo(path) if text is None else disk.write(path, text)
     with listening(attempt):

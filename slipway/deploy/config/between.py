@@ -24,8 +24,8 @@ def problems(fleet: Fleet) -> Problems:
         yield "media", f"{differ}; use \"database\" or \"bucket\""
     for host in fleet.balancers:
         yield from of_balancer(host, web)
-    yield from ((f"hosts.{host.name}.internal", f"nginx refuses the zone of {host.internal_address}: set another one")
-                for host in fleet.hosts if fleet.balancers and "%" in host.internal_address)
+    yield from ((f"hosts.{host.name}.internal", f"nginx refuses the zone of {host.internal_address}: set another"
+                 " address") for host in fleet.hosts if fleet.balancers and "%" in host.internal_address)
     for process in fleet.processes.values():
         yield from of_process(process, fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
