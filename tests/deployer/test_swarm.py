@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.swarm import rollout, state
+from slipway.deploy.errors import DeployError, Divided, HostProblem, Refused
+from slipway.deploy.swarm import manager, rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
 from slipway.deploy.swarm.state import Service, State
 
@@ -91,6 +92,21 @@ def test_when_a_deploy_is_done(count, update, before, done):
 def test_when_a_deploy_has_failed(update, attempt):
     with pytest.raises(DeployError, match="web: a new container exited"):
         state.converged(told(update=update), ["web"], attempt, State({}, ""))
+
+
+@pytest.mark.parametrize("said", [
+    "", "x", "[]", "{}", "[1]\n\n\n", "[" * 9999, '[{"Spec": {}}]\n\n\n', "[]\n\nshop.settings.x\n",
+    '[{"Spec": {"Name": "shop_web", "Labels": {"slipway.releases": "[1]"}}}]\nshop_web 1/1\n\n',
+    '[{"Spec": {"Name": "shop_web", "Labels": {}, "Data": "?"}}]\nshop_web x\n\n'])
+def test_what_managers_say_is_not_trusted(fleet, monkeypatch, said):
+    """An answer that cannot be read is refused in one line, whatever was asked."""
+    async def answer(*words):
+        return SimpleNamespace(code=0, err=b"", out=said.encode())
+    monkeypatch.setattr(manager, "run", answer)
+    going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")
+    for ask in (going.manager.state, lambda: going.manager.settings("x"), lambda: going._release(State({}, "x"))):
+        with pytest.raises((HostProblem, Refused), match="invalid answer"):
+            asyncio.run(ask())
 
 
 def test_where_a_rollback_goes():

@@ -2,13 +2,15 @@
 
 import asyncio
 import base64
+import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..config import Fleet, Host
-from ..errors import HostProblem, Refused, on_hosts
+from ..errors import HostProblem, Refused, nonsense, on_hosts
 from ..ssh.connection import run
 from ..ssh.validate import decoded
 from . import state
@@ -16,6 +18,7 @@ from . import state
 NAME = "swarm"  # shown in events instead of a host's name
 NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon", "DeadlineExceeded")
 AGAIN = 1  # seconds between tries
+T = TypeVar("T")
 
 
 @dataclass
@@ -50,16 +53,29 @@ class Manager:
         """Return the app's state. If this fails, retry until time.monotonic() is `until`, then raise Refused."""
         while True:
             try:
-                return state.parsed(self.fleet.app, await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app]))
+                said = await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app])
+                return understood(functools.partial(state.parsed, self.fleet.app), said)
             except (HostProblem, Refused) as problem:
                 if time.monotonic() >= until:
                     raise Refused(f"{NAME}: {problem}") from None
             await asyncio.sleep(AGAIN)
 
     async def settings(self, name: str) -> str:
-        found = json.loads(await self.docker("config", "inspect", name)) if name else [{"Spec": {"Data": ""}}]
-        return base64.b64decode(found[0]["Spec"]["Data"]).decode(errors="replace")
+        data = understood(data_of, await self.docker("config", "inspect", name)) if name else b""
+        return data.decode(errors="replace")
 
     async def keep(self, kind: str, name: str, content: bytes) -> None:
         if not await self.docker(kind, "ls", "--quiet", "--filter", f"name={name}"):
             await self.docker(kind, "create", name, "-", input=content)
+
+
+def data_of(said: str) -> bytes:
+    return base64.b64decode(json.loads(said)[0]["Spec"]["Data"])
+
+
+def understood(read: Callable[[str], T], said: str) -> T:
+    """Return what `read` makes of a manager's words. Raise Lost if it cannot read them."""
+    try:
+        return read(said)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise nonsense(f"{type(error).__name__}: {error}") from None

@@ -18,7 +18,7 @@ from ..ssh.connections import timed
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
 from . import stack, state
-from .manager import NAME, Manager
+from .manager import NAME, Manager, understood
 from .stack import Release
 
 PAUSE = 0.5  # seconds between polls
@@ -80,13 +80,16 @@ class Rollout:
         try:
             with timed(self.tell, "pull", NAME):
                 await self.manager.docker("pull", "--quiet", image, timeout=3600)
-                said = json.loads(await self.manager.docker("image", "inspect", image))[0]["RepoDigests"]
+                digest = understood(self._digest, await self.manager.docker("image", "inspect", image))
             values = envfile.parse(await self.manager.settings(seen.settings), "")[0].values()
         except HostProblem as problem:
             raise Refused(str(problem)) from None
-        digest = next(each for each in said if each.startswith(f"{self.fleet.image.removeprefix('docker.io/')}@"))
         secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
+
+    def _digest(self, said: str) -> str:
+        image = self.fleet.image.removeprefix("docker.io/")
+        return str([each for each in json.loads(said)[0]["RepoDigests"] if each.startswith(f"{image}@")][0])
 
     async def _do(self, seen: state.State, release: Release) -> None:
         changed, there = False, [*seen.releases]
