@@ -3,7 +3,9 @@
 import pytest
 
 from e2e import consul
+from e2e.fleet import apps
 from e2e.fleet.load import Load
+from e2e.provisioned import Project
 from e2e.rollouts import Shop
 from e2e.visits import has_none, has_visitors
 from proc import wait_until
@@ -50,7 +52,7 @@ def visitors(request, shop):
 
 
 def listed(shop):
-    return shop.fleet.hosts["work1"].run("cat /etc/nginx/shop-balancer/hosts.conf")
+    return shop.fleet.hosts["work1"].run(f"cat /etc/nginx/{shop.app}-balancer/hosts.conf")
 
 
 def used(shop):
@@ -122,3 +124,20 @@ def test_consul_dies(two, visitors):
     two.fleet.hosts["web2"].run(f"{MAINT} -enable")
     until_used(two, "web1")
     two.fleet.hosts["web2"].run(f"{MAINT} -disable")
+
+
+def test_two_apps_on_a_host(two, visitors, tmp_path):
+    """Consul asks each of them, and the balancer shows each to its own visitors: strangers see the app without names."""
+    image = two.fleet.registry.push(apps.echo("o1"), "other:o1")
+    other = Project(two.fleet, tmp_path, "other", image.removesuffix(":o1"), **{"balancer": "consul", "site.names": []})
+    del other.hosts["web2"]
+    other.hosts["work1"]["roles"] = []
+    other.provision()
+    assert other.deploy("env", "set", input="OTHER=1\n").returncode == 0
+    other.start("web1", image=image)
+    until_used(other, "web1")
+    assert used(two) == {"web1", "web2"}
+    for name, release in (("shop.example", "v2"), ("else.example", "o1")):
+        assert f'"{release}"' in two.fleet.hosts["work1"].run(f"curl -sS -H 'Host: {name}' http://localhost/")
+    for name in other.hosts:
+        other.provision("--remove", name)
