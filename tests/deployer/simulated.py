@@ -45,7 +45,6 @@ class Simulated(hosts.Host):
             disk.write(self.root + unit.path, unit.content)
         disk.write(self.env, "SECRET_KEY=1\n")
         os.makedirs(self.root + "/proc/7")
-        disk.write(self.root + "/proc/uptime", "3600.5 7.0\n")
         disk.write(self.root + "/proc/7/stat", f"7 (x) S {'0 ' * 18}100 0\n")
         os.symlink("a/web.sock", self.web_sock)
 

@@ -114,7 +114,8 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
      ["has blog with the name shop.example: remove it from one [site]"]),
     ("blog/public.conf", "    server_name _;\n", ["a.example"], []),
     ("shop/public.conf", "    server_name _;\n", [], []),
-    ("conf.d/old.conf", "  listen [::]:443 ssl default_server;\n", [], ["has old.conf for visitors by any name"]),
+    ("conf.d/old.conf", "  listen [::]:80 default_server;\n", [], ["has old.conf for visitors by any name"]),
+    ("conf.d/old.conf", "  listen 443 ssl default_server;\n  return 444;\n", [], []),
     ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], [])])
 def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, told):
     put(tmp_path, f"/etc/nginx/{path}", text)
@@ -123,6 +124,7 @@ def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, n
     fleet = fleet_of(data, {"site.names": names})
     problems = {host.name: [*fitness.name_problems(inspect.found, fleet, host)] for host in fleet.hosts}
     assert [text.partition(",")[0] for text in problems["front"]] == told and problems["work"] == []
+    assert not [*fitness.name_problems(fitness.parse(["site  "]), fleet, fleet.balancers[0])]
 
 
 GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]

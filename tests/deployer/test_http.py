@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -89,8 +90,7 @@ def ask(monkeypatch, tmp_path):
     """ask(ready, …): the problem of a container that is `age` seconds old and whose commands exit with `code`."""
     def ask(ready, running=True, there=True, age=100, code=0, problem=None):
         (tmp_path / "proc/7").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "proc/uptime").write_text("5000.25 9\n")
-        began = (5000 - age) * os.sysconf("SC_CLK_TCK")
+        began = int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * os.sysconf("SC_CLK_TCK"))
         (tmp_path / "proc/7/stat").write_text(f"7 (a) b) S {'0 ' * 18}{began} 0\n")
         found = {"Id": "1", "State": {"Running": running, "Pid": 7}, "Config": {"Entrypoint": ["/run.sh"]},
                  "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}}}

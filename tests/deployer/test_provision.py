@@ -103,6 +103,12 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
     assert {what for _, what in hosts.log} == {"inspect"}
 
 
+def test_a_drain_needs_no_names(fleet, hosts):
+    hosts.said["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
+    assert isinstance(provision(fleet, ["front"])[0], Refused)
+    assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True, io.StringIO())) == 1
+
+
 def test_check_takes_no_lock(fleet, hosts):
     changes, said = provision(fleet, check=True)
     assert "web1, web2: would add user shop\n" in said and f"{changes} changes to make" in said

@@ -85,7 +85,7 @@ def test_what_a_rollback_takes_away_is_kept(rotating):
     assert told == {"changed": ["DATABASE_URL", "GONE", "KEY_FILE"], "kept": "v3"}
     assert settings_files(host) == {"shop.env": OLD + "FLAG=1\n", "shop.env.v3.kept": kept,
                                     "shop.env.next": OLD + "FLAG=2\nMAIL=1\n"}
-    assert rotating.attempt("rollback", "v1") == {"changed": [], "kept": ""}, "the settings of v1 are not known: those of v2 stay"
+    assert rotating.attempt("rollback", "v1") == {"changed": [], "kept": ""}, "v1's settings are unknown: v2's stay"
     rotating.attempt("deploy", "v3")
     assert disk.read(host.env) == OLD + "FLAG=2\nMAIL=1\n"
     assert rotating.attempt("rollback", "v1")["kept"] == "v3.2"

@@ -127,7 +127,7 @@ def test_consul_dies(two, visitors):
 
 
 def test_two_apps_on_a_host(two, visitors, tmp_path):
-    """Consul asks each of them, and the balancer shows each to its own visitors: strangers see the app without names."""
+    """Consul asks each of them. The balancer shows each to its own visitors, the app without names to all others."""
     image = two.fleet.registry.push(apps.echo("o1"), "other:o1")
     other = Project(two.fleet, tmp_path, "other", image.removesuffix(":o1"), **{"balancer": "consul", "site.names": []})
     del other.hosts["web2"]

@@ -312,12 +312,16 @@ def test_a_unit_adopts_what_runs_as_wanted(server, listener):
 
 
 def test_a_web_that_nobody_can_reach_is_replaced(server, listener):
-    """If nobody listens at web.sock, or the slot's folder was emptied, web is replaced; a worker needs no socket."""
+    """If nobody listens at web.sock, or the slot's folder was emptied, web is replaced, unless it boots; a worker needs
+    no socket."""
     listener.close()
     for unit, runs in ((UNIT, 2), (UNIT, 3), (("--unit", f"{USER}-worker-a", *UNIT[2:]), 4)):
         server.put("stub/container", wanted(server))
         assert server(*unit).returncode == 0 and len(server.calls("run")) == runs
         Path("web.sock").unlink(missing_ok=True)
+    Path("web.plan").write_text("")
+    server.put("stub/container", wanted(server))
+    assert "adopted" in server(*UNIT).stderr and len(server.calls("run")) == 4
 
 
 @pytest.mark.parametrize("change", [("running", "exited"), ("running", "created"), ("running", "paused"),

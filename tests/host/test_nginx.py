@@ -246,16 +246,17 @@ def test_https(nginx, apps, certificate):
 
 
 A, B, NOT_DEFAULT = ({"SERVER_NAMES": name, "DEFAULT": ""} for name in ("a.example", "b.example", "_"))
-TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name shows; by which names strangers answer
+TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name shows; what the agent tells
     (NAMELESS, B, {"a.example": "a", "b.example": "b", "else.example": "a"}, {}),
     (A, NAMELESS, {"a.example": "a", "b.example": "b", "else.example": "b"}, {}),
     (A, B, {"a.example": "a", "B.example:443": "b", "else.example": 421, "127.0.0.1": 421}, {}),
-    (B, B, {"b.example": "a"}, {"b": "b.example"}), (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost"})]
+    (B, B, {"b.example": "a"}, {"b": "b.example get release a"}),
+    (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost get 421"})]
 
 
-@pytest.mark.parametrize("one, two, pages, strangers", TWO_APPS)
+@pytest.mark.parametrize("one, two, pages, said", TWO_APPS)
 @pytest.mark.parametrize("public", ["http.conf", "https.conf"])
-def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, public, one, two, pages, strangers):
+def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, public, one, two, pages, said):
     """On one port, a name shows its own app. Any other name shows the app without names; if each app has names, such
     visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
     ports, tls = (free_port(), free_port()), public == "https.conf"
@@ -273,8 +274,21 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, public, 
         assert {name: answer(name) for name in pages} == pages
         assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
         told = {app: entrance.strangers(Host(app, str(nginx.root))) for app in "ab"}
-    assert {app: text.split()[2:6] for app, texts in told.items() for text in texts} == {
-        app: [name, "get", "release", "a,"] for app, name in strangers.items()}
+    assert {app: text.split(",")[0] for app, texts in told.items() for text in texts} == {
+        app: f"visitors of {text}" for app, text in said.items()}
+
+
+def test_what_visitors_get_instead(nginx):
+    """The agent tells of a name that nginx has not read, and once, after one wait, of an nginx that is not there."""
+    port = nginx.site("a", **A)
+    public = nginx.root / "etc/nginx/a/public.conf"
+    with nginx.serving(port):
+        assert entrance.strangers(Host("a", str(nginx.root))) == []
+        public.write_text(public.read_text().replace("a.example", "new.example a.example more.example"))
+        told = [text.split(",")[0] for text in entrance.strangers(Host("a", str(nginx.root)))]
+        assert told == [f"visitors of {name} get 421" for name in ("new.example", "more.example")]
+    [told] = entrance.strangers(Host("a", str(nginx.root)))
+    assert told.startswith("nginx answers visitors of new.example with nothing: Connection refused")
 
 
 @pytest.fixture

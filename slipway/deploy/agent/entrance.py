@@ -23,20 +23,32 @@ def of_site(host: Host, name: str) -> list[str]:
     servers = list(zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]))  # the last server is the site
     found = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
     return [problem for (address, port, tls), names in servers
-            for each in names.replace("*", "any").replace("_", re.sub(r":\d+$", "", found[1])).split()
-            for problem in stranger(Visitors(host, name), (address or "127.0.0.1", int(port)), each, bool(tls))]
+            for problem in unseen(Visitors(host, name), (address or "127.0.0.1", int(port)), bool(tls),
+                                  names.replace("*", "any").replace("_", re.sub(r":\d+$", "", found[1])).split())]
 
 
-def stranger(log: Visitors, place: tuple[str, int], name: str, tls: bool) -> list[str]:
-    """Request a page by the name. Return a problem if the request does not show up in the site's log."""
-    agent = "%s %s" % (http.AGENT, os.urandom(8).hex())
+def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -> list[str]:
+    """Request a page by each name. Return a problem for each whose request does not show up in the site's log."""
+    agents = {name: "%s %s" % (http.AGENT, os.urandom(8).hex()) for name in names}
+    answers: dict[str, tuple[int, str]] = {}
 
-    def is_noted() -> bool:
-        http.ask(place, OWN, ("http", name), tls=tls, agent=agent)
-        return agent.encode() in log.new_lines()
-    if wait_until(is_noted, NOTED):
-        return []
-    status, body = http.ask(place, "/readyz", ("http", name), tls=tls)
-    release = http.release_of(body)
-    return ["visitors of %s get %s, not this app (%s does not note them): run make provision, and give each name in"
-            " [site] to one app" % (name, "release %.200s" % release if release else status or body, log.path)]
+    def all_noted() -> bool:
+        for name, agent in agents.items():
+            answers[name] = http.ask(place, OWN, ("http", name), tls=tls, agent=agent)
+            if not answers[name][0]:  # nginx does not answer: do not wait once for each name
+                return False
+        text = log.new_lines()
+        for name in [name for name, agent in agents.items() if agent.encode() in text and answers[name][0] != 421]:
+            del agents[name]
+        return not agents
+    wait_until(all_noted, NOTED)
+    for name in agents:
+        if not answers[name][0]:
+            return ["nginx answers visitors of %s with %s: see systemctl status nginx" % (name, answers[name][1])]
+    return [stranger(log.path, place, tls, name, answers[name][0]) for name in agents]
+
+
+def stranger(log: str, place: tuple[str, int], tls: bool, name: str, status: int) -> str:
+    release = status != 421 and http.release_of(http.ask(place, "/readyz", ("http", name), tls=tls)[1])
+    return ("visitors of %s get %s, which %s does not note: check the free disk, run make provision, and give each name"
+            " in [site] to one app" % (name, "release %.200s" % release if release else status, log))

@@ -80,7 +80,7 @@ def problems(found: Found) -> list[str]:
 def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     """Yield a problem for each other site whose visitors the app would take, or that would take the app's."""
     ours = {name.lower() for name in fleet.site["names"]} or {"_"}
-    for site, *theirs in map(str.split, found.sites if files.serves_http(host) else ()):
+    for site, *theirs in filter(None, map(str.split, found.sites if files.serves_http(host) else ())):
         for name in sorted(ours.intersection(map(str.lower, theirs))):
             yield (f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or "
                    f"for {site}" if name == "_" else f"has {site} with the name {name}: remove it from one [site]")

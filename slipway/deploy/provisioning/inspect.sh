@@ -65,12 +65,12 @@ connection.request("GET", "/readyz")
 sys.exit(connection.getresponse().status != 200)
 END
 }
-# Each other site of nginx, with its names; _ stands for the default of port 80 or 443, and for all names.
+# Each other site of nginx, with its names; _ stands for the default of port 80, and for all names.
 for site in "$root"/etc/nginx/sites-enabled/* "$root"/etc/nginx/conf.d/*.conf; do
     name=${site##*/} public=$root/etc/nginx/${site##*/}/public.conf
     case $name in "$app" | "$app-balancer" | default) continue ;; esac
     names=$(sed -n 's/^ *server_name \(.*\);.*/\1/p' "$public" 2>/dev/null | sort -u | tr '\n' ' ')
-    ! grep -qsE '^ *listen +([^ ;]*:)?(80|443) [^;]*default_server' "$site" "$public" || names="$names _"
+    ! grep -qsE '^ *listen +([^ ;]*:)?80 [^;]*default_server' "$site" "$public" || names="$names _"
     [ -z "$names" ] || echo "site ${name%-balancer} $names"
 done
 ! answers "$root/run/$app/web.sock" || echo "serves"

@@ -53,7 +53,7 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                check: bool, out: TextIO) -> int:
     """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. With `check`, lock and change
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
-    found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
+    found = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
     known = found | await others(fleet, hosts)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
         run = session.Session({host.name: connections[host.name] for host in hosts}, check,
@@ -92,7 +92,7 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
     if not any(host.balancer for host in hosts):
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
-    return (await gathered(asked, lambda host: inspect(fleet, host, remove=True)))[0]
+    return (await gathered(asked, lambda host: inspect(fleet, host, brief=True)))[0]
 
 
 async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
@@ -132,11 +132,11 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
-    """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `remove`, ignore settings and Consul."""
-    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
+async def inspect(fleet: Fleet, host: Host, brief: bool) -> Found:
+    """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
+    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, brief), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found), *([] if remove else (
+    problems = [*fitness.problems(found), *([] if brief else (
         *fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host)))]
     if problems:
         raise HostProblem(*problems)

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..agent.answers import Image, Resolved
+from ..config import Fleet
 from ..errors import Refused, on_hosts
 from .plan import Target
 
 DIRTY = ("{} was built with uncommitted changes, so nobody could build it again: commit, make build, make push; or take"
          " the risk with --allow-dirty")
 
-MISPLACED = ("media in the servers' file is {}, but this release stores uploads as {}, where they fail or nobody finds"
-             " them: set STORAGE_URL, or media (\"none\": no uploads), see docs/files.md")
+MISPLACED = ("media in the servers' file is {}, but this release stores uploads as {}: set STORAGE_URL, or media"
+             " (\"none\": no uploads), see docs/files.md")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
@@ -48,7 +49,8 @@ def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterato
                " check where the host pulls from")
 
 
-def uploads(answers: Mapping[tuple[str, str], Any], media: str) -> list[str]:
+def uploads(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:
     """Return a warning if the new release stores uploads in another place than `media` of production.toml."""
-    told = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", media}
-    return [MISPLACED.format(media, place) for place in told if media != "none"]
+    wanted = "none" if fleet.by_variables else fleet.media
+    told = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", wanted}
+    return [MISPLACED.format(wanted, place) for place in told if wanted != "none"]

@@ -136,7 +136,7 @@ class Rollout:
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
                                              urgent=not self.tag)
-                    for text in [*texts, *images.uploads(answers, self.fleet.media)]:
+                    for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
@@ -194,7 +194,7 @@ def live(record: HookRecord, seconds: float, watched: Mapping[str, Watched]) -> 
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
-    tags = {name: end.get("tag") if end else None for name, end in ends.items()}
+    tags = {name: end.get("tag") for name, end in ends.items() if end}
     if ends and not any(tags.values()):
         return "no release is live yet, as before"
     if differ := preflight.spread(tags):

@@ -61,7 +61,10 @@ class Manager:
             await asyncio.sleep(AGAIN)
 
     async def settings(self, name: str) -> str:
-        data = understood(data_of, await self.docker("config", "inspect", name)) if name else b""
+        try:
+            data = understood(data_of, await self.docker("config", "inspect", name)) if name else b""
+        except HostProblem as problem:
+            raise Refused(f"{NAME}: {problem}") from None
         return data.decode(errors="replace")
 
     async def keep(self, kind: str, name: str, content: bytes) -> None:

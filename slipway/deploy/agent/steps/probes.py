@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from collections.abc import Callable
 
 from .. import disk, docker, http
@@ -34,12 +35,11 @@ def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
 
 
 def seconds(host: Host, found: Any, what: str, site: Site) -> str:
-    uptime, stat = (disk.read("%s/proc/%s" % (host.root, name)) for name in (
-        "uptime", "%d/stat" % found["State"]["Pid"]))
-    if not uptime or not stat:
+    stat = disk.read("%s/proc/%d/stat" % (host.root, found["State"]["Pid"]))
+    if not stat:
         return "does not run"
-    began = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # seconds since boot, like uptime
-    age = float(uptime.split()[0]) - began
+    began = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # seconds since boot
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - began  # not by /proc/uptime, which lxcfs replaces
     return "" if age >= int(what) else "has run for only %d s" % age
 
 
