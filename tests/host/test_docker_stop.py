@@ -119,6 +119,14 @@ def test_a_stop_signals_no_stranger(server):
         assert [process.poll() for process in (inner, reused, guest)] == [None] * 3
 
 
+def test_the_next_start_finds_no_endpoint(server):
+    """After a start that failed, Docker forgets an endpoint that a container of this name has left in its networks."""
+    server("--stop", "shop-web-a", SERVICE_RESULT="exit-code", EXIT_STATUS="1")
+    assert [call[0] for call in server.calls()] == ["inspect", "rm"]
+    server("--stop", "shop-web-a", SERVICE_RESULT="exit-code", EXIT_STATUS="125")
+    assert server.calls()[-1] == ["network", "disconnect", "--force", "bridge", "shop-web-a"]
+
+
 @pytest.mark.parametrize("result, stops", [
     ("success", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
 def test_a_killed_docker_runner_is_no_stop(server, result, stops):

@@ -106,6 +106,13 @@ def ended(name: str, seconds: float) -> int:
     return pid
 
 
+def free(name: str) -> None:
+    """Remove what Docker keeps of a container that died while the engine was down: "endpoint with name NAME already
+    exists in network bridge" would end each start for good (moby 20.10, live-restore)."""
+    for network in docker(5, "network", "ls", "--format", "{{.Name}}").split():
+        docker(5, "network", "disconnect", "--force", network, name)
+
+
 def stop(name: str, seconds: int) -> None:
     """Stop a container, unless docker-runner was killed and no stop was requested. NAME.stop records a request."""
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
@@ -119,6 +126,8 @@ def stop(name: str, seconds: int) -> None:
     if said == name or "o such container" in said:
         if os.path.exists(STATE + name):
             os.unlink(STATE + name)
+        if os.environ.get("EXIT_STATUS") == "125":  # the start failed
+            free(name)
     elif "running container" in said or "is running: " in said or "paused" in said:  # `ended` did not find its process
         docker(seconds + 10, "stop", "-t", str(seconds), name)
         docker(10, "rm", "-f", name)
