@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, VE_PYTHON, edit, run
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
                                                            "copier/sentinel")]
@@ -54,10 +54,7 @@ class Folder:
         return {path: (self.folder / path).read_bytes() for path in self.git("ls-files").splitlines()}
 
     def edit(self, path, old, new):
-        """Replace a text that the file contains."""
-        text = (self.folder / path).read_text()
-        assert old in text, f"{path} has no {old!r}"
-        (self.folder / path).write_text(text.replace(old, new, 1))
+        edit(self.folder / path, old, new)
 
 
 class Checkout(Folder):

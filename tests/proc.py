@@ -71,6 +71,19 @@ def executable(path, text):
     return path
 
 
+def append(path, text):
+    """Add text to the end of a file."""
+    with open(path, "a") as file:
+        file.write(text)
+
+
+def edit(path, old, new, count=1):
+    """Replace the first `count` of a text that the file contains."""
+    text = path.read_text()
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new, count))
+
+
 def as_mortal(command):
     """Return the command without root's right to read and write everything; as root it needs util-linux's setpriv."""
     caps = "-dac_override,-dac_read_search"

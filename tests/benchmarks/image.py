@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from engine import Container, docker  # noqa: E402
-from proc import ROOT, run, wait_until  # noqa: E402
+from proc import ROOT, append, run, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
 NAME = f"slipway-benchmark-{os.getpid()}"
@@ -78,8 +78,7 @@ def prepare(scratch):
 
 def changed(folder):
     """Add a line to one Python file. Return the folder."""
-    with (folder / "project/home/views.py").open("a") as file:
-        file.write(f"# {secrets.token_hex(8)}\n")
+    append(folder / "project/home/views.py", f"# {secrets.token_hex(8)}\n")
     return folder
 
 

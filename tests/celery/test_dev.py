@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from proc import answers, free_port, signal_group, wait_until
+from proc import answers, append, free_port, signal_group, wait_until
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
@@ -25,9 +25,9 @@ def test_wrong_at_start(clone, command):
 
 def edit(clone):
     """Change a file of the team's. Beat restarts too, and sends a heartbeat at once."""
-    with (clone.path / "project/celery.py").open("a") as file:
-        file.write("\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
-                   "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
+    append(clone.path / "project/celery.py",
+           "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
+           "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
 
 
 def test_dev(clone):

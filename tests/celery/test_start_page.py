@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from proc import ROOT, answers, free_port, run, wait_until
+from proc import ROOT, answers, edit, free_port, run, wait_until
 
 ANN = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
 APPS = {"orders": "Orders", "stock_entries": "Stock entries"}
@@ -24,12 +24,6 @@ def typed(clone):
     return type_
 
 
-def change(path, before, after):
-    text = path.read_text()
-    assert before in text, f"{path} has no {before}"
-    path.write_text(text.replace(before, after))
-
-
 def read(port, path=""):
     with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=30) as answer:
         return answer.read()
@@ -43,9 +37,9 @@ def page(port):
 
 def make_it_yours(path):
     """Change every text and color that a visitor sees."""
-    change(path / "project/settings_base.py", "SITE_NAME = ", 'SITE_NAME = "Corner of " + ')
-    change(path / "project/static/site.css", "--accent: #b8330d", "--accent: #0d33b8")
-    change(path / "project/templates/404.html", "There is no such page", "Nobody has been here")
+    edit(path / "project/settings_base.py", "SITE_NAME = ", 'SITE_NAME = "Corner of " + ')
+    edit(path / "project/static/site.css", "--accent: #b8330d", "--accent: #0d33b8")
+    edit(path / "project/templates/404.html", "There is no such page", "Nobody has been here", 2)
     for name in ("home.html", "welcome.html"):
         (path / "project/home/templates/home" / name).write_text(OWN_PAGE)
 

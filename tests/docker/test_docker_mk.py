@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, executable, run
+from proc import ROOT, append, executable, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", "slipway/make/__main__.py", *WHEELS_FROM)
@@ -73,8 +73,7 @@ def test_wheelhouse_holds(project):
     assert make(project, "wheelhouse", "DOCKER=no-such-docker").returncode == 0
     for file in WHEELS_FROM:
         (project / "wheelhouse/old.whl").touch()
-        with (project / file).open("a") as changed:
-            changed.write("# changed\n")
+        append(project / file, "# changed\n")
         assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
         assert calls(project) == 1 and not (project / "wheelhouse/old.whl").exists(), file
     for words in (["BASE=debian:forky-slim"], ["BASE=debian:forky-slim", "PLATFORM=linux/arm64"]):
@@ -86,8 +85,7 @@ def test_wheelhouse_fails(project):
     """If wheels cannot be made, the old wheelhouse stays, no half-made one is left, and the next make tries again."""
     make(project, "wheelhouse", "DOCKER=./stub")
     calls(project)
-    with (project / "requirements.txt").open("a") as changed:
-        changed.write("# changed\n")
+    append(project / "requirements.txt", "# changed\n")
     assert make(project, "wheelhouse", "DOCKER=./stub", FAIL="1").returncode == 2
     assert [path.name for path in project.glob("wheelhouse*")] == ["wheelhouse"]
     calls(project)

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import warm
-from proc import ROOT, run
+from proc import ROOT, edit, run
 
 KEY = "0123456789abcdef" * 4
 LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
@@ -234,8 +234,7 @@ def test_where_uploads_are(tmp_path):
     assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.files" not in apps
     for folder in ("project", "slipway"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    base = tmp_path / "project/settings_base.py"
-    base.write_text(base.read_text().replace('env.storage("STORAGE_URL")', 'env.storage("STORAGE_URL", "database:")'))
+    edit(tmp_path / "project/settings_base.py", 'env.storage("STORAGE_URL")', 'env.storage("STORAGE_URL", "database:")')
     for kind in ("", "_docker", "_test"):
         code = ("from django.conf import settings as s\n"
                 "print(s.STORAGES['default'], s.INSTALLED_APPS.count('slipway.files'))")

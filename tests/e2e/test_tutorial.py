@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from checkout import WHO, Checkout
-from proc import ROOT, answers, free_port, wait_until
+from proc import ROOT, answers, append, edit, free_port, wait_until
 
 TEXT = (ROOT / "docs/tutorial.md").read_text()
 END = "--end of the command--"
@@ -84,19 +85,14 @@ def check(command, quoted, output, code):
     assert bool(code) == failed, f"{command}: exit {code}: {output[-3000:]}"
 
 
-def edit(folder, part):
+def change(folder, part):
     """Make the change that the tutorial asks for."""
-    path = os.path.join(folder, part["added"] or part["changed"])
-    with open(path) as file:
-        text = file.read()
+    path = Path(folder, part["added"] or part["changed"])
     if part["added"]:
-        text += "\n" + re.sub("^    ", "", part["lines"], flags=re.MULTILINE)
-    else:
-        old, new = (f"\n{part[key]}\n" for key in ("old", "new"))
-        assert text.count(old) == 1, f"{path} has no line {part['old']!r}"
-        text = text.replace(old, new)
-    with open(path, "w") as file:
-        file.write(text)
+        return append(path, "\n" + re.sub("^    ", "", part["lines"], flags=re.MULTILINE))
+    old, new = (f"\n{part[key]}\n" for key in ("old", "new"))
+    assert path.read_text().count(old) == 1, f"{path} must have the line {part['old']!r} once"
+    edit(path, old, new)
 
 
 @pytest.fixture
@@ -130,7 +126,7 @@ def test_the_tutorial(reader):
                 output, code, where = first.run(part["command"])
                 check(part["command"], part["output"], output, code)
             elif part["added"] or part["changed"]:
-                edit(where, part)
+                change(where, part)
             elif part["ctrl_c"]:
                 said = second.ctrl_c()
                 assert "runserver" in second.command or not re.sub("200 ", "", said), said[-2000:]

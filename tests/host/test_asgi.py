@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from connect import connection_to
 from ops.served import COMMAND
 from postgresql import migrate
-from proc import ROOT, running, wait_until
+from proc import ROOT, append, running, wait_until
 
 from .conftest import ask
 
@@ -125,8 +125,7 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
                 live = flipped(nginx, crowd, visits, live, release("ba"[flip % 2 == 0], f"v{flip}"), f"v{flip}")
         finally:
             crowd.over.set()
-            with open(tmp_path / "chat", "a") as chat:  # the last line: visitors who still wait for one can stop
-                chat.write("end 0\n")
+            append(tmp_path / "chat", "end 0\n")  # the last line: visitors who still wait for one can stop
         for visit in visits:
             visit.result(60)
     kept = (tmp_path / "chat").read_text().splitlines()
@@ -150,8 +149,7 @@ def test_an_event_arrives_at_once(nginx, release, tmp_path):
     with nginx.serving(port, front), contextlib.ExitStack() as open_streams:
         streams = []
         for number in range(3):
-            with open(tmp_path / "chat", "a") as chat:
-                chat.write(f"line {number}\n")
+            append(tmp_path / "chat", f"line {number}\n")
             for where in (port, front) if not number else ():
                 connection = open_streams.enter_context(contextlib.closing(connection_to(where, 20)))
                 connection.request("GET", "/events?after=0")

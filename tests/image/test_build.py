@@ -3,6 +3,7 @@
 import json
 
 from engine import docker, layers
+from proc import append
 
 
 def build(builder, project, name, tag, *words):
@@ -34,8 +35,7 @@ def test_a_build_and_the_next(builder, project, name):
     done = build(builder, project, name, second, *options)
     assert done.returncode == 0 and "Ran " not in done.stdout, done.stdout
     assert layers(f"{name}:{first}") == layers(f"{name}:{second}")
-    views = project / "project/home/views.py"
-    views.write_text(views.read_text() + f"\n# changed, {name}, {builder.name}\n")  # no cache has this line
+    append(project / "project/home/views.py", f"\n# changed, {name}, {builder.name}\n")  # no cache has this line
     done = build(builder, project, name, changed, *options)
     assert done.returncode == 0 and "verdicts: reused those of an earlier build" in done.stdout, done.stdout
     only_code_is_new(name, first, changed)
@@ -108,8 +108,7 @@ def test_postgres(builders, project, name):
 
 def test_packages(builders, project, name):
     """A package in docker/packages.txt is in the image's base; one after `build:` is only in the builder's stage."""
-    with (project / "docker/packages.txt").open("a") as file:
-        file.write("gettext-base\nbuild: libyaml-dev  # for wheels\n")
+    append(project / "docker/packages.txt", "gettext-base\nbuild: libyaml-dev  # for wheels\n")
     here = {"cwd": project, "env": builders["classic"].env, "timeout": 600}
     for target in ("base", "builder"):
         docker("build", "--target", target, "--tag", f"{name}:packages-{target}", ".", **here)

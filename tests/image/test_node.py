@@ -3,7 +3,7 @@
 import re
 import shutil
 
-from proc import ROOT, run
+from proc import ROOT, edit, run
 
 LINES = re.search(r"```html\n(.*?)```", (ROOT / "examples/README.md").read_text(), re.DOTALL)[1]
 
@@ -12,8 +12,7 @@ def test_a_front_end(builders, project, name):
     """make build bundles it, without the registry once its packages are there. The image has its files, with hashes in
     their names, and nothing of Node."""
     shutil.copytree(ROOT / "examples/frontend", project, dirs_exist_ok=True)
-    base = project / "project/templates/base.html"
-    base.write_text(base.read_text().replace("</head>", f"{LINES}</head>"))
+    edit(project / "project/templates/base.html", "</head>", f"{LINES}</head>")
     done = run(["make", "-f", "node.mk", "eslint"], 300, cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     words = ["npm_config_offline=true", "-f", "node.mk", "build", f"APP={name}", "TAG=front"]

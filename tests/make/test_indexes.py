@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import wheels
-from proc import ROOT, run
+from proc import ROOT, append, run
 
 from .conftest import BASE_PYTHON
 
@@ -75,8 +75,7 @@ def with_login(port):
 
 def told_by_a_line(scratch, port):
     """Name the index in requirements.in, and its login in the environment."""
-    with open(scratch.folder / "requirements.in", "a") as file:
-        file.write(SHARED.replace("{port}", str(port)) + "\n")
+    append(scratch.folder / "requirements.in", SHARED.replace("{port}", str(port)) + "\n")
     scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
 
 
@@ -141,8 +140,7 @@ def test_the_index_stays_in_the_pins(indexes):
 def test_a_password_is_refused(indexes):
     """One line names the file, nothing is compiled, and the password is not shown."""
     (scratch, port), file = indexes, "requirements/dev.in"
-    with open(scratch.folder / file, "a") as in_file:
-        in_file.write(f"--extra-index-url={with_login(port)}\n")
+    append(scratch.folder / file, f"--extra-index-url={with_login(port)}\n")
     done = scratch.make("requirements")
     lines = [line for line in done.stderr.splitlines() if "***" not in line]
     assert done.returncode == 2 and len(lines) == 1 and f"{file} line" in lines[0] and "${" in lines[0], done.stderr

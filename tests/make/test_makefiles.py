@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, executable, run
+from proc import ROOT, edit, executable, run
 
 from slipway.make import package
 
@@ -148,8 +148,7 @@ def test_what_is_taken_alone_names_what_it_needs(copy):
 
 
 def test_mk_files_of_another_release(copy):
-    text = (copy / "ve.mk").read_text()
-    (copy / "ve.mk").write_text(text.replace("SLIPWAY_RULES = 1", "SLIPWAY_RULES = 0"))
+    edit(copy / "ve.mk", "SLIPWAY_RULES = 1", "SLIPWAY_RULES = 0")
     assert "are of different releases: " in said_in(copy, "status")[0]
     assert "no .copier-answers.yml here" in said_in(copy, "slipway-diff")[0]
 

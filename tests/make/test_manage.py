@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, free_port, executable, run, running, signal_group, wait_until
+from proc import ROOT, VE_PYTHON, append, free_port, executable, run, running, signal_group, wait_until
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: do not remake the checkout's own virtualenv from here.
@@ -191,16 +191,15 @@ def test_drift_that_is_allowed(project, allowed, told):
     (project / "project/home/migrations").mkdir()
     (project / "project/home/migrations/__init__.py").touch()
     for app in ("accounts", "home"):
-        with open(project / f"project/{app}/models.py", "a") as file:
-            file.write("\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
+        append(project / f"project/{app}/models.py",
+               "\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
     done = run(DRIFT, cwd=project, env=env)
     assert told in done.stdout + done.stderr, done.stdout + done.stderr
     if "accounts" in allowed and "home" in allowed:
         assert done.returncode == 0 and done.stdout.count("\n") == 1 and done.stderr == ""
     else:
         assert done.returncode == 1 and "Create model Late" in done.stdout
-    with open(project / "project/accounts/models.py", "a") as file:
-        file.write("\n\nnonsense\n")
+    append(project / "project/accounts/models.py", "\n\nnonsense\n")
     done = run(DRIFT, cwd=project, env=env)
     assert done.returncode == 1 and "'nonsense' is not defined" in done.stdout, "that is no drift"
     assert done.stderr == "make: makemigrations failed, see above\n"
@@ -234,7 +233,6 @@ def make(project, *words):
 def test_lint_sees(project):
     """A broken style rule and a wrong type are both reported in one run."""
     for path, text in (("project/urls.py", "import os  # unused\n"), ("project/home/views.py", "\n\nhome = 1\n")):
-        with open(project / path, "a") as file:
-            file.write(text)
+        append(project / path, text)
     done = make(project, "lint")
     assert done.returncode == 2 and "F401" in done.stdout and "[assignment]" in done.stdout, done.stdout + done.stderr

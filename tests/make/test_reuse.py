@@ -7,7 +7,7 @@ import pytest
 
 import warm
 import wheels
-from proc import ROOT, VE_PYTHON, answers, free_port, run, running, wait_until
+from proc import ROOT, VE_PYTHON, answers, append, free_port, run, running, wait_until
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -39,8 +39,7 @@ class Plain:
 
     def want(self, file, *names):
         """Add names to an .in file and compile it."""
-        with open(self.folder / file, "a") as wanted:
-            wanted.write("".join(f"{name}\n" for name in names))
+        append(self.folder / file, "".join(f"{name}\n" for name in names))
         done = self.make("requirements")
         assert done.returncode == 0, done.stderr
 

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import wheels
-from proc import executable, run, running, signal_group, wait_until
+from proc import append, executable, run, running, signal_group, wait_until
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -166,8 +166,8 @@ def test_another_interpreter(scratch):
 def test_many_targets_at_once(scratch):
     """make -j8 of targets that all need a virtualenv makes one, once."""
     for name in ("one", "two", "three"):
-        with open(scratch.folder / "Makefile", "a") as file:
-            file.write(f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
+        append(scratch.folder / "Makefile",
+               f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
     said = scratch.made("-j8", "one", "two", "three", "ve/sentinel")
     assert said.count("installing requirements.txt") == said.count("installing requirements/dev.txt") == 1
 

@@ -6,7 +6,7 @@ import shutil
 
 import warm
 from checkout import without_celery
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, VE_PYTHON, edit, run
 
 HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
 
@@ -16,8 +16,7 @@ def copy(folder, *apps):
     for name in ("project", "slipway"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     without_celery(folder / "project")
-    base = folder / "project/settings_base.py"
-    base.write_text(base.read_text().replace("INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},"))
+    edit(folder / "project/settings_base.py", "INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},")
     for app in apps:
         (folder / app / "migrations").mkdir(parents=True)
         for path in ("__init__.py", "migrations/__init__.py", "views.py", "models.py"):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import warm
-from proc import ROOT
+from proc import ROOT, append, edit
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,7 @@ def shop(checkout, tmp_path):
     """Return the project with the settings of docs/settings.md."""
     path = shutil.copytree(checkout, tmp_path / "shop", symlinks=True)
     (path / ".env").unlink(missing_ok=True)
-    with (path / "project/settings_base.py").open("a") as shared:
-        shared.write(f"\nfrom decimal import Decimal\n\n{OWN}")
+    append(path / "project/settings_base.py", f"\nfrom decimal import Decimal\n\n{OWN}")
     return path
 
 
@@ -62,10 +61,8 @@ def test_own_settings_come_from_everywhere(shop):
 def test_the_last_assignment_wins(shop):
     """A value in settings_base.py applies unless another file sets it. Settings of settings_docker.py, such as another
     database, apply to production, and are checked with all others."""
-    with (shop / "project/settings_base.py").open("a") as base:
-        base.write('ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n')
-    docker = shop / "project/settings_docker.py"
-    docker.write_text(docker.read_text().replace("\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check('))
+    append(shop / "project/settings_base.py", 'ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n')
+    edit(shop / "project/settings_docker.py", "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
     show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.EMAIL_BACKEND, *s.DATABASES, *s.CACHES)"
     env = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1"}
     done = warm.python("-c", show, cwd=shop, env=env)
@@ -82,10 +79,7 @@ def test_the_last_assignment_wins(shop):
     ("settings.py", "env.check(examples=True)", "E014")])
 def test_what_has_gone_is_told(shop, file, gone, told):
     """manage.py check reports it in a line, even if slipway is no app any more, or nobody checks the environment."""
-    path = shop / "project" / file
-    text = path.read_text()
-    assert gone in text
-    path.write_text(text.replace(gone, ""))
+    edit(shop / "project" / file, gone, "")
     done = warm.python("manage.py", "check", cwd=shop, env={**os.environ, "VE": str(ROOT / "ve")})
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert f"?: (slipway.{told}) " in done.stderr

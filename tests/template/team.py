@@ -2,6 +2,8 @@
 
 import shutil
 
+from proc import append
+
 APP = {
     "project/shop/__init__.py": "",
     "project/shop/models.py": "from django.db import models\n\n\nclass Book(models.Model):\n"
@@ -22,19 +24,14 @@ def work(project):
     project.edit(settings, "INSTALLED_APPS = [\n", "SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    \"project.shop\",\n")
     project.edit(settings, "    \"project.home\",\n", "")
     project.edit("project/urls.py", "    path(\"\", include(\"project.home.urls\")),\n", "")
-    append(project, "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
-    append(project, "requirements.in", "django-filter\n")
+    append(project.folder / "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
+    append(project.folder / "requirements.in", "django-filter\n")
     project.edit(".gitlab-ci.yml", "  TAG: ", "  SHOP: open\n  TAG: ")
-    append(project, "Makefile", "\nopening: ## open the shop\n\t@echo open\n")
-    append(project, "Procfile.dev", "alerts: exec sleep 1000\n")
-    append(project, "README.md", "\nWe sell books.\n")
+    append(project.folder / "Makefile", "\nopening: ## open the shop\n\t@echo open\n")
+    append(project.folder / "Procfile.dev", "alerts: exec sleep 1000\n")
+    append(project.folder / "README.md", "\nWe sell books.\n")
     for path in DROPPED:
         project.git("rm", "-r", "--quiet", path)
         shutil.rmtree(project.folder / path, ignore_errors=True)
     assert project.make("migrations", "ARGS=shop").returncode == 0
     project.commit("Sell books")
-
-
-def append(project, path, text):
-    with (project.folder / path).open("a") as file:
-        file.write(text)

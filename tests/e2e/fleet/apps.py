@@ -5,7 +5,7 @@ import functools
 import shutil
 
 from checkout import Checkout, Project
-from proc import ROOT, run
+from proc import ROOT, append, run
 from slipway.make import pins
 from slipway.make.fleet.docker import build, content_of
 from slipway.make.fleet.names import of_folder
@@ -33,8 +33,7 @@ def made_project():
     shutil.copytree(ROOT / "wheelhouse", made.folder / "wheelhouse")
     [wheel] = made.folder.glob("vendor/*.whl")
     shutil.copy(wheel, made.folder / "wheelhouse")
-    with open(made.folder / "wheelhouse/requirements.txt", "a") as file:
-        file.write(pins.pin(wheel))
+    append(made.folder / "wheelhouse/requirements.txt", pins.pin(wheel))
     rule = "made: ; @$(made_from) >wheelhouse/made-from\n"
     assert run(["make", "-f", "docker.mk", "-f", "-", "made"], cwd=made.folder, input=rule, stdin=None).returncode == 0
     return made
