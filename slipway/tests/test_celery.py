@@ -37,9 +37,7 @@ class FilesTest(SimpleTestCase):
     """Tests of development's broker, which is a folder."""
 
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.options = {"data_folder_in": self.folder / "new", "data_folder_out": self.folder / "new",
                         "control_folder": self.folder / "new/control"}
 

@@ -77,9 +77,7 @@ class Reading(SimpleTestCase):
 
 class Files(SimpleTestCase):
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name, "secret")
+        self.path = Path(self.enterContext(TemporaryDirectory()), "secret")
 
     def text(self, content: bytes | None, **more: str) -> tuple[str, list[str]]:
         if content is not None:

@@ -25,9 +25,7 @@ class Broken(ContentFile):  # type: ignore[type-arg]  # not generic at run time
 
 class FolderTest(SimpleTestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name)
+        self.path = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def there(self) -> dict[str, bytes]:
         """Return the folder's files as {path: content}."""

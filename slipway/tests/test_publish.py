@@ -23,9 +23,8 @@ def release(folder: Path, **files: str) -> Path:
 
 class Publish(SimpleTestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root, self.folder = Path(folder.name, "root"), Path(folder.name, "static")
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.root, self.folder = folder / "root", folder / "static"
 
     def published(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.folder.rglob("*") if path.is_file()}

@@ -223,9 +223,7 @@ class Moving(TestCase):
     FILES = {"a.txt": b"a", "b/c.bin": b"c" * (2 * CHUNK + 1), "b/d/e": b""}
 
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def put(self, files):
         for name, content in files.items():
