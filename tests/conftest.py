@@ -97,9 +97,3 @@ def pytest_sessionfinish(session):
     if os.environ.get("CI") and sys.platform == "linux" and any("not to be had" not in why for why in skipped):
         session.exitstatus = 1
         reporter.write_line("CI: these tests were skipped, and must not be; install what they need", red=True)
-
-
-@pytest.fixture(scope="session")
-def root():
-    """Return the checkout's path."""
-    return ROOT

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from proc import ROOT
+from services import missing
 
 sys.path[:0] = [str(ROOT), str(ROOT / "examples/companions/tapemock")]
 from tapemock.mounted import mounted  # noqa: E402
@@ -21,8 +22,7 @@ def tapemock_python():
     """Return a Python with tapemock's packages, which are installed as by `make companion` if they changed."""
     if not os.path.exists("/dev/fuse"):
         pytest.skip("/dev/fuse is not to be had here")
-    if not shutil.which("fusermount3"):
-        pytest.fail("fuse3 is not installed") if os.environ.get("CI") else pytest.skip("fuse3 is not installed")
+    shutil.which("fusermount3") or missing("fuse3")
     subprocess.run(["make", "-s", "ve/companion/sentinel"], cwd=ROOT, check=True, timeout=300)
     return PYTHON
 
