@@ -1,4 +1,4 @@
-"""A pyinfra deploy that runs the commands of by_loop.sh on all hosts at once."""
+"""A pyinfra deploy that runs the same commands as the loop of deploy_tools.py on all hosts at once."""
 
 import os
 

@@ -101,14 +101,6 @@ def roll_back(bench, args):
 PARTS = {"plain": compare, "broken": compare_broken, "rollback": roll_back}
 
 
-def attach(names):
-    """Reset these servers of the fleet, which make benchmark has started. Return the fleet."""
-    fleet = fleets.attach()
-    fleet.reset(*names)
-    cpu.account([fleet.hosts[name] for name in names])
-    return fleet
-
-
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
@@ -120,7 +112,9 @@ def options():
 
 def main():
     args = options()
-    fleet = attach(NAMES[:max(args.hosts)])
+    fleet, names = fleets.attach(), NAMES[:max(args.hosts)]  # make benchmark has started it
+    fleet.reset(*names)
+    cpu.account([fleet.hosts[name] for name in names])
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
         bench = Bench(fleet, Path(folder), max(args.hosts))
         for part in (part for part in PARTS if part in args.parts):
