@@ -9,6 +9,7 @@ reads FILE, and exits with 1 if migrations must be judged. FILE in the image:
 "of" is a hash of all inputs. "failed" has errors instead of verdicts. "again" has their times if a build must retry.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -195,12 +196,10 @@ def depends(pins: Iterable[Path]) -> str:
 
 def read(path: Path, of: str) -> dict[str, Any]:
     """Return FILE's content. If FILE cannot be read, or the inputs' hash `of` has changed, return an empty result."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found: dict[str, Any] = json.loads(path.read_text())
         if found["of"] == of:
             return found
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     return {"version": 2, "of": of, "vendors": {}, "failed": {}, "again": {}}
 
 

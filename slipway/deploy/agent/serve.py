@@ -39,11 +39,8 @@ output = threading.Lock()  # held while a thread writes a line to stdout
 
 def say(message: Mapping[str, object]) -> None:
     """Send a message to the deployer, if it is still connected."""
-    try:
-        with output:
-            os.write(1, json.dumps(message).encode() + b"\n")
-    except OSError:
-        pass
+    with contextlib.suppress(OSError), output:
+        os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def lines() -> Iterator[Message]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import fcntl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -118,11 +118,9 @@ def write_config(folder: Path, wanted: Machines) -> Path:
     return folder / "ssh_config"
 
 
-def in_parallel(do: Callable[[T], object], items: Iterable[T]) -> list[object]:
-    items = list(items)
-    with ThreadPoolExecutor(max_workers=max(len(items), 1)) as pool:
-        done = [pool.submit(do, item) for item in items]
-    return [one.result() for one in done]
+def in_parallel(do: Callable[[T], object], items: Collection[T]) -> None:
+    with ThreadPoolExecutor(max(len(items), 1)) as pool:
+        list(pool.map(do, items))  # raises the first error
 
 
 @contextlib.contextmanager
