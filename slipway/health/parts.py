@@ -39,13 +39,11 @@ def parts() -> list[Part]:
     """Check all parts that /readyz?beat checks, and return them within about 2 s."""
     answers = readiness.ask(beat=True)
     database = answers.get("database")
-    ages = heartbeats() if database and database["state"] == "ok" else {}
+    ages: Ages = {}
+    if database and database["state"] == "ok":
+        ages = readiness.value("heartbeats", "slipway.heartbeat.ages") or {}
     return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
             for name, answer in answers.items()]
-
-
-def heartbeats() -> Ages:
-    return readiness.value("heartbeats", "slipway.heartbeat.ages") or {}
 
 
 def state(name: str, up: bool, ages: Ages) -> str:

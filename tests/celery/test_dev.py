@@ -23,13 +23,6 @@ def test_wrong_at_start(clone, command):
     assert done.returncode == 1 and len(lines) == 1 and "var/db.sqlite3" in lines[0], done.stdout
 
 
-def edit(clone):
-    """Change a file of the team's. Beat restarts too, and sends a heartbeat at once."""
-    append(clone.path / "project/celery.py",
-           "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
-           "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
-
-
 def test_dev(clone):
     """`make dev` on a fresh clone runs server, worker and beat in one terminal; only one migrates. Edited code is
     reloaded. One Ctrl-C ends all in order and leaves no process."""
@@ -41,7 +34,10 @@ def test_dev(clone):
         assert not re.search("Traceback| ERROR |locked", dev.output()), dev.output()
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", dev.output()))
         assert set(started) == {"server", "worker", "beat"}
-        edit(clone)
+        # A change of this file also restarts beat, which sends a heartbeat at once.
+        append(clone.path / "project/celery.py",
+               "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
+               "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
         wait_until(lambda: re.search(r"worker\.1 .*the new code", dev.output()), 60, "what was edited runs")
         signal_group(dev, signal.SIGINT)
         dev.wait(60)

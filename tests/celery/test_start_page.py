@@ -4,8 +4,6 @@ import html
 import re
 import urllib.request
 
-import pytest
-
 from proc import ROOT, answers, edit, free_port, run, wait_until
 
 ANN = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
@@ -13,15 +11,12 @@ APPS = {"orders": "Orders", "stock_entries": "Stock entries"}
 OWN_PAGE = '{% extends "base.html" %}{% block body %}Ours{% endblock %}\n'
 
 
-@pytest.fixture
-def typed(clone):
-    """Return a function that types a command of the page into a shell in the clone and returns its output."""
-    def type_(line, **env):
-        words = line.replace("make ", "make -o ve/sentinel -o ve/sentinel-dev ")  # without remaking the virtualenv
-        done = run(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-    return type_
+def typed(clone, line, **env):
+    """Type a command of the page into a shell in the clone. Return its output."""
+    words = line.replace("make ", "make -o ve/sentinel -o ve/sentinel-dev ")  # without remaking the virtualenv
+    done = run(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def read(port, path=""):
@@ -51,7 +46,7 @@ def with_documented_task(folder):
     (folder / "test_tasks.py").write_text(tests)
 
 
-def test_all_that_the_page_says(clone, typed):
+def test_all_that_the_page_says(clone):
     """All steps work one after the other while the server runs, for apps of any name, and make test passes."""
     port = free_port()
     with clone.start("runserver", f"PORT={port}"):
@@ -59,12 +54,12 @@ def test_all_that_the_page_says(clone, typed):
         commands, files = page(port)
         assert {"./manage.py createsuperuser", "make migrate", "make migrations migrate"} <= set(commands)
         assert {"home.html", "welcome.html", "project/static/site.css", "SITE_NAME", "tasks.py"} <= set(files)
-        typed("./manage.py createsuperuser --noinput", **ANN)
+        typed(clone, "./manage.py createsuperuser --noinput", **ANN)
         make_it_yours(clone.path)
         wait_until(lambda: b"Ours" in read(port))
         for app, title in APPS.items():
-            typed(next(line for line in commands if "make app" in line).replace("orders", app))
-            typed("make migrate")
+            typed(clone, next(line for line in commands if "make app" in line).replace("orders", app))
+            typed(clone, "make migrate")
             wait_until(lambda: f"<h1>{title}</h1>".encode() in read(port, f"{app}/"))
     with_documented_task(clone.path / "project/orders")
-    assert re.search("make: passed: check flake8 .*migrations tests", typed("make test"))
+    assert re.search("make: passed: check flake8 .*migrations tests", typed(clone, "make test"))

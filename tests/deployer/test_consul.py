@@ -17,11 +17,6 @@ from deployer.test_server import host_of
 AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
 
 
-@pytest.fixture
-def by_consul(data):
-    return config.build({**data, "balancer": "consul"}, {}, "test")
-
-
 def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
     """Return Consul's entry for a host."""
     checks = [AGENT, {"CheckID": "service:shop", "ServiceID": "shop", "Status": status}]
@@ -52,7 +47,8 @@ def test_the_check_asks_as_a_visitor_would(data):
     assert "header" not in consul.check(fleet, False)
 
 
-def test_an_agent_is_needed(by_consul, fleet):
+def test_an_agent_is_needed(data, fleet):
+    by_consul = config.build({**data, "balancer": "consul"}, {}, "test")
     bare = Found(missing=frozenset({"consul-agent"}))
     for name, count in (("web1", 1), ("front", 1), ("work", 0)):
         assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count

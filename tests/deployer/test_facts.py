@@ -70,8 +70,7 @@ def test_files_with_anything_in_them(host, name, content, sound):
     before = disk.read_bytes(path)
     if name == "log" and sound:
         content = with_crc(content.decode(errors="replace").replace("\n", " ")).encode(errors="replace")
-    with open(path, "wb") as file:
-        file.write(content)
+    Path(path).write_bytes(content)
     try:
         found = look(host)
         assert odd(found) == ""
@@ -139,8 +138,7 @@ class Server(Simulated):
 
     def put(self, path, text):
         os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
-        with open(self.root + path, "w") as file:
-            file.write(text)
+        Path(self.root + path).write_text(text)
 
     def runs(self, name, held, processes=3):
         """Add a container whose processes share `held` bytes, and hold page cache besides."""

@@ -134,11 +134,6 @@ SYSTEM = "/etc/systemd/system"
 CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
 
 
-def there(*paths):
-    """Return the input of the fact Files for empty files at these paths."""
-    return "".join(f"f|root|root|644||{path}\n" for path in paths)
-
-
 def test_a_bare_host_gets_all_of_it_in_order(fleet):
     """After packages comes the file that marks the app's name as ours; each operation follows those that it needs."""
     names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
@@ -179,7 +174,7 @@ def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
 def test_certbot_is_asked_only_while_there_is_no_certificate(data):
     """Without a certificate nginx first serves http, so that certbot's challenge succeeds; https follows."""
     fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
-    before, after = Plan(fleet, "front"), Plan(fleet, "front", there=there(CERTIFICATE))
+    before, after = Plan(fleet, "front"), Plan(fleet, "front", there=f"f|root|root|644||{CERTIFICATE}\n")
     put, get = "install nginx site shop-balancer", "get a certificate for shop.example, www.shop.example"
     assert [name for name in before.names if name in (put, get)] == [put, get, put]
     script, = before.commands[get]

@@ -130,7 +130,8 @@ def puts_back(shop):
 
 
 def tell(shop, words, before, after, interrupted):
-    style, began, bake = style_sheet(shop), time.time(), 30 if interrupted else shop.settings["rollout.bake"]
+    style = re.search(r"/static/orders/page\.[^\"]+", answers(shop.web[0], shop.app)[1])[0]
+    began, bake = time.time(), 30 if interrupted else shop.settings["rollout.bake"]
     with settings(shop, bake=bake), shop.rolling(*words.split()) as rolling:
         if interrupted:
             rolling.until(interrupted, state="done")
@@ -146,10 +147,6 @@ def tell(shop, words, before, after, interrupted):
 def just_begun(shop):
     """Return True if a task, which takes 3 s, began less than a second ago."""
     return any(line["at"] > time.time() - 1 for line in shop.journal(what="begun", task="tick", release="build-2"))
-
-
-def style_sheet(shop):
-    return re.search(r"/static/orders/page\.[^\"]+", answers(shop.web[0], shop.app)[1])[0]
 
 
 def test_no_request_fails(story, first):

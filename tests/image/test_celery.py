@@ -1,18 +1,10 @@
 """Tests of beat in the image, with a real Postgres and Redis. The containers share the machine's network, because both
 services listen only on the loopback."""
 
-import pytest
-
 from proc import run, wait_until
 
 HOST = ["--network=host"]
 WAITS = "another beat is running"
-
-
-@pytest.fixture
-def env(postgres, redis):
-    """Return settings with a migrated database of this test's own, and the broker."""
-    return {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(), "PYTHONUNBUFFERED": "1"}
 
 
 def query(postgres, url, sql):
@@ -22,9 +14,11 @@ def query(postgres, url, sql):
     return done.stdout.strip()
 
 
-def test_one_beat(run_container, env, postgres):
+def test_one_beat(run_container, postgres, redis):
     """A second beat waits while the first works, and takes over when that exits. A waiting beat exits on TERM. A beat
     whose connection is cut loses the lock, and at the end only one works."""
+    env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(), "PYTHONUNBUFFERED": "1"}
+
     def beat(said):
         container = run_container("beat", options=HOST, env=env)
         container.says(said)

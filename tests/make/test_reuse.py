@@ -74,13 +74,9 @@ def plain(newcomer):
     return newcomer
 
 
-def lines_of_the_page():
-    return [line[4:] for line in PAGE.splitlines() if line.startswith("    ")]
-
-
 def taken(plain):
     """Run the page's lines before the first make. Return the others."""
-    lines = lines_of_the_page()
+    lines = [line[4:] for line in PAGE.splitlines() if line.startswith("    ")]
     first = next(number for number, line in enumerate(lines) if line.startswith("make "))
     done = plain.shell(*lines[:first])
     assert done.returncode == 0, done.stderr

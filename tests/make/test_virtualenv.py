@@ -27,10 +27,6 @@ def in_the_middle(scratch):
     wait_until(lambda: os.path.exists(scratch.env["SLOW_STARTED"]), what="the installer is at work")
 
 
-def let_go(scratch):
-    open(scratch.env["SLOW_MAY_GO_ON"], "w").close()
-
-
 @WITH_PIP_TOO
 def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     """A fresh checkout gets its pins. The next make prints and installs nothing, whatever the files' times, and starts
@@ -96,7 +92,7 @@ def test_killed_make_leaves_its_installer_the_lock(scratch, helper):
         with running(scratch.command("ve/sentinel"), env=scratch.env) as second:
             wait_until(lambda: "waiting for another make" in second.output(), what="the second make waits")
             assert scratch.sentinels() == [] and second.poll() is None
-            let_go(scratch)
+            open(scratch.env["SLOW_MAY_GO_ON"], "w").close()
             assert second.wait(60) == 0
             assert helper or "installing requirements" not in second.output(), "what it waited for is done"
     assert scratch.sentinels() == ["sentinel"] and scratch.made() == ""

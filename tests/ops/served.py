@@ -96,11 +96,7 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
         path = short / "web.sock"
         command = [*COMMAND, "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
-            yield started(Site(process, port, path), int(env["WEB_CONCURRENCY"]))
-
-
-def started(site, workers):
-    """Wait until all workers of the site run. Return it."""
-    wait_until(lambda: site.process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
-    assert site.process.poll() is None, site.process.output()
-    return site
+            site, workers = Site(process, port, path), int(env["WEB_CONCURRENCY"])
+            wait_until(lambda: process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
+            assert process.poll() is None, process.output()
+            yield site
