@@ -188,7 +188,8 @@ def test_no_app_gets_another_apps_visitors(project, images, tmp_path):
         assert not [app for app in (project, other) if "visitors of" in app.deploy("status").stdout]
         named.settings["site.names"] = []
         refused = named.deploy("provision")
-        assert refused.returncode == 2 and f"on web1, work1: has {nameless.app} for visitors by any name" in refused.stderr
+        assert refused.returncode == 2
+        assert f"on web1, work1: has {nameless.app} for visitors by any name" in refused.stderr
     hosts["web1"].run("sed -i 's/ default_server//' /etc/nginx/shop/public.conf; systemctl reload nginx")
     for words in (["status"], ["watch", "--once"]):
         done = project.deploy(*words)
