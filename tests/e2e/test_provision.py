@@ -193,7 +193,7 @@ def test_no_app_gets_another_apps_visitors(project, images, tmp_path):
     hosts["web1"].run("sed -i 's/ default_server//' /etc/nginx/shop/public.conf; systemctl reload nginx")
     for words in (["status"], ["watch", "--once"]):
         done = project.deploy(*words)
-        assert done.returncode == 1 and "visitors of localhost get release o1" in done.stdout
+        assert done.returncode == 1 and "visitors of localhost get 421" in done.stdout
     for name in other.hosts:
         other.provision("--remove", name)
 
