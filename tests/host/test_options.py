@@ -32,7 +32,7 @@ def test_what_the_file_says_reaches_docker_as_words(server, opts):
     """Quotes group words; no shell on the way interprets anything else, and nothing is run."""
     assert not list(checks.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
-    fleet = Fleet("shop", "r.example/shop", (host,), opts=opts)
+    fleet = Fleet("shop", "r.example/shop", (host,), opts=opts, static={"publish": ""})
     done = written(server, runner_file(fleet, host).content)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     words = [*shlex.split(opts), "-e", "LAST=1", "-v", "/var/www/shop/media:/data/media", IMAGE_ID, "migrate"]
