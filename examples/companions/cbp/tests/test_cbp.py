@@ -18,7 +18,7 @@ DATA = os.urandom(1_000_000) * 50
 def test_by_name(tmp_path, name):
     """A companion runs by its name in any folder, and by make in a clone."""
     command = [FOLDER.parents[2] / "ve/bin/uvx", "--from", FOLDER.parent, name, "--help"]
-    made = run(["make", "companion", f"NAME={name}", "ARGS=--help"], cwd=FOLDER.parents[2])
+    made = run(["make", "--no-print-directory", "companion", f"NAME={name}", "ARGS=--help"], cwd=FOLDER.parents[2])
     assert run(command, cwd=tmp_path).stdout == made.stdout != ""
 
 
