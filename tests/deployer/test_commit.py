@@ -182,6 +182,18 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
     assert len(set(ends.values())) == 1 and fates == ends
 
 
+@pytest.mark.parametrize("fates, sick, on", [
+    (["promised", None], [], True), (["promised", "open"], [], False), (["promised", "back"], [], False),
+    (["promised", None], ["web1"], False), (["committed", "open", "back"], ["web1"], True)])
+def test_when_hosts_go_forward(fates, sick, on):
+    assert commit.goes_forward(dict(zip(NAMES, fates)), sick) is on
+
+
+def test_a_host_that_does_not_promise_takes_all_back():
+    error, fates, ends = finish(models([{}, {"refuses": True}, {}]))
+    assert set(ends.values()) == {"back"} and fates == ends and "on web2: refuses" in str(error)
+
+
 def test_each_host_is_named_with_what_is_known():
     error = outcome({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("?")}, "v2")
     assert str(error).splitlines() == [
