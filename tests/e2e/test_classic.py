@@ -77,8 +77,8 @@ def test_a_release_there_and_back(host, images):
     assert done.returncode == 0, done.stderr
     assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
     v2 = host.run("sed -n 's/^export IMAGE_ID=//p' /var/www/shop/TAG").strip()
-    images = host.run(f"docker inspect --format '{{{{.Config.Image}}}}' {' '.join(containers(host))}").split()
-    assert images == [v2] * 3
+    each = host.run(f"docker inspect --format '{{{{.Config.Image}}}}' {' '.join(containers(host))}").split()
+    assert each == [v2] * 3
     before = host.run("docker ps -q")
     assert classic(host, "v2", images["v2"], READY="60").returncode == 0
     assert host.run("docker ps -q") != before and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
