@@ -17,6 +17,7 @@ BASE = "debian:bookworm-slim"
 ADDRESSES = {"registry": 10, "services": 11}  # last number of the IP address; hosts have 21 and up
 Machines = dict[str, Machine]  # name → machine
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def up(names: Names, hosts: Sequence[str], base: str = BASE, registry: bool = False) -> Machines:
@@ -118,9 +119,9 @@ def write_config(folder: Path, wanted: Machines) -> Path:
     return folder / "ssh_config"
 
 
-def in_parallel(do: Callable[[T], object], items: Collection[T]) -> None:
+def in_parallel(do: Callable[[T], R], items: Collection[T]) -> list[R]:
     with ThreadPoolExecutor(max(len(items), 1)) as pool:
-        list(pool.map(do, items))  # raises the first error
+        return list(pool.map(do, items))
 
 
 @contextlib.contextmanager
