@@ -150,7 +150,7 @@ def test_samples_pass_the_linters(tmp_path):
     pages = [path for path in git_files() if re.fullmatch(r"docs/(?!tutorial).*\.md|examples/.*\.md|\..*\.md", path)]
     for number, (page, (language, text)) in enumerate((page, each) for page in pages for each in blocks(ROOT / page)):
         kind = "more" if re.match("docs/provision|[^d]", page) else "app"
-        path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language}/{number}")
+        path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language or 'none'}/{number}")
         path.parent.mkdir(exist_ok=True)
         path.write_text(text if text.startswith("#!") else f"# {page}\n{text}")
     (tmp_path / "project").mkdir()
