@@ -116,7 +116,6 @@ template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.
 slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
 	@$(has_python); exec $(call helper,update) diff '$(TO)' $(ARGS)
 
-
 # copier gets its own virtualenv, inside the project's, so that the packages of the two cannot conflict.
 $(VE)/copier/sentinel: $(VE)/sentinel FORCE
 	@$(MAKE) --no-print-directory -s VE='$(VE)/copier' REQUIREMENTS='$(REQUIREMENTS_COPIER)' INSTALLER='$(its_uv)' '$@'

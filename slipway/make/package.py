@@ -77,12 +77,11 @@ def requires(text: str) -> str:
     return "\n".join(f"Requires-Dist: {name}" + ('; extra == "jobs"' if JOBS.match(name) else "") for name in names)
 
 
-def required(wheel: Path, jobs: bool) -> list[str]:
-    """Return the requirements in a wheel's metadata; with `jobs`, also those of background jobs."""
+def required(wheel: Path) -> list[str]:
+    """Return the requirements in a wheel's metadata, those of background jobs included."""
     with zipfile.ZipFile(wheel) as content:
         [name] = [name for name in content.namelist() if name.endswith("/METADATA")]
-        found = re.findall(r"^Requires-Dist: ([^;\n]+)(; extra.*)?$", content.read(name).decode(), re.MULTILINE)
-    return [name for name, extra in found if jobs or not extra]
+        return re.findall(r"^Requires-Dist: ([^;\n]+)", content.read(name).decode(), re.MULTILINE)
 
 
 def record(files: dict[str, bytes], own: str) -> str:

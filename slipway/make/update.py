@@ -94,7 +94,7 @@ def update(git_dir: str, before: str, copier: str, version: str, *options: str) 
 
 
 def required() -> list[list[str]]:
-    return [package.required(wheel, True) for wheel in Path("vendor").glob(f"{package.NAME}-*.whl")]
+    return [package.required(wheel) for wheel in Path("vendor").glob(f"{package.NAME}-*.whl")]
 
 
 def known(git_dir: str, version: str) -> None:

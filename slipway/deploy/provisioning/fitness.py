@@ -37,10 +37,10 @@ class Found:
     sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; the name _ stands for any
 
 
-def inspection(fleet: Fleet, remove: bool) -> list[str]:
+def inspection(fleet: Fleet, brief: bool) -> list[str]:
     app = fleet.app
     pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
-    settings = [] if remove else [f"/etc/default/{app}.env", *pinned]
+    settings = [] if brief else [f"/etc/default/{app}.env", *pinned]
     own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
     functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
     script = functions + resources.files(__package__).joinpath("inspect.sh").read_text("utf-8")

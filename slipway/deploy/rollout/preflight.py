@@ -156,8 +156,9 @@ def nobody_else(facts: AllFacts) -> None:
         raise Locked(on_hosts(locks))
 
 
-def tags(facts: AllFacts) -> set[str]:
-    return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
+def tags(facts: AllFacts) -> dict[str, str]:
+    """Return host name → tag of its release; "" if it has none."""
+    return {name: found["tag"]["tag"] if found["tag"] else "" for name, found in facts.items()}
 
 
 def spread(tags: Mapping[str, str | None]) -> str:

@@ -94,7 +94,7 @@ class Rollout:
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
-        if differ := preflight.spread({name: one["tag"] and one["tag"]["tag"] for name, one in facts.items()}):
+        if differ := preflight.spread(preflight.tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
         if target.action == "deploy" and preflight.was_live(facts, target.tag):

@@ -48,7 +48,7 @@ class Targeting:
         """Return (Target, problems). `resolved`: the result of `resolve`. Raise Refused if no release is found."""
         if self.action == "rollback":
             return self._back(facts), []
-        action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
+        action = "restart" if {*preflight.tags(facts).values()} == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
         self.credentials()
@@ -69,7 +69,7 @@ class Targeting:
     def _back(self, facts: AllFacts) -> Target:
         releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
         tag = self.tag or next(iter(releases.values()))["tag"]
-        if preflight.tags(facts) == {tag}:
+        if {*preflight.tags(facts).values()} == {tag}:
             raise Refused(f"{tag} is live already")
         return Target("rollback", tag, releases={name: image_of(release, facts[name])
                                                  for name, release in releases.items()})
