@@ -2,44 +2,43 @@
 
 include ve.mk
 
-ENV                 ?= production
-DEPLOY_FOLDER       ?= deploy
-HOST                ?=
-FLEETS              ?= 1
-FLEET_HOSTS         ?= web1 web2 work1
-FLEET_BASE          ?= debian:bookworm-slim
+ENV           ?= production
+DEPLOY_FOLDER ?= deploy
+HOST          ?=
+FLEETS        ?= 1
+FLEET_HOSTS   ?= web1 web2 work1
+FLEET_BASE    ?= debian:bookworm-slim
 
 # The deployer needs only Python; provisioning also needs requirements/deploy.txt.
-# exec makes the deployer the recipe's first process: make sends signals to no other process.
-fleet = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' DEPLOY_FOLDER='$(DEPLOY_FOLDER)' exec
-deployer = $(has_python); $(fleet) $(call helper,deploy)
-provisioner = $(fleet) $(VE)/bin/python '$(SLIPWAY)/slipway/make' deploy
+of_servers  = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)
+deployer    = $(of_servers)$(slipway)
+provisioner = $(of_servers)exec $(VE)/bin/python -B -m slipway
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
-	@$(deployer) config check $(ARGS)
+	@$(deployer) config check {ARGS}
 
 provision: $(VE)/sentinel-deploy ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
-	@$(provisioner) provision $(ARGS)
+	@$(provisioner) provision {ARGS}
 
 drain: $(VE)/sentinel-deploy ## take a web host out of the balancers (HOST=web1)
-	@$(provisioner) drain '$(HOST)' $(ARGS)
+	@$(provisioner) drain "$$HOST" {ARGS}
 
 undrain: $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=web1)
-	@$(provisioner) drain --end '$(HOST)' $(ARGS)
+	@$(provisioner) drain --end "$$HOST" {ARGS}
 
 env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
-	@$(deployer) env $(or $(ARGS),list)
+	@$(deployer) env {ARGS}
 
 plan: ## show what a deploy would do (TAG=build-42)
 deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42 ARGS="--no-bake --parallel 2")
 plan deploy: FORCE
-	@$(deployer) $@ '$(TAG)' $(ARGS)
+	@$(call with,TAG)$(deployer) $@ "$$TAG" {ARGS}
 
 run: FORCE ## run a command in the live release of a host (HOST=web1 ARGS="manage showmigrations")
-	@$(deployer) run '$(HOST)' -- $(ARGS)
+	@$(deployer) run "$$HOST" -- {ARGS}
 
 rollback: ## return all servers to the previous release (ARGS="--to build-41")
 status: ## show what runs where; fails if there are problems
@@ -47,18 +46,17 @@ releases: ## list past deploys: when, by whom, outcome
 logs: ## show the servers' logs (ARGS="-f --role worker --since '1 hour ago'")
 watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
 rollback status releases logs watch: FORCE
-	@$(deployer) $@ $(ARGS)
+	@$(deployer) $@ {ARGS}
 
-fleet: ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(has_python); $(fleet_up)
+fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
+	@$(call with,FLEET_HOSTS FLEET_BASE)$(run_fleet) up --base "$$FLEET_BASE" {FLEET_HOSTS}
 
-fleet-down: ## remove the test servers and their data
-	@$(has_python); for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down || exit; done
+fleet-down: FORCE ## remove the test servers and their data
+	@$(call with,FLEETS)$(run_fleet) down {FLEETS}
 
-run_fleet = $(call helper,fleet)
-fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
+run_fleet = $(slipway) fleet
 
 # Check the servers' file, such as production.toml, before any package is installed.
-$(VE)/sentinel-deploy: servers-file
+$(VE)/sentinel-deploy: | servers-file
 servers-file: FORCE
-	@$(if $(findstring --config,$(ARGS)),,($(deployer) config check) >/dev/null)
+	@$(if $(findstring --config,$(ARGS)),,$(deployer) config check >/dev/null)

@@ -1,29 +1,33 @@
-# ve.mk: the virtualenv. The other .mk files include it; only the first include counts.
-# A sentinel is a file, such as ve/sentinel, that an install writes last. It names the virtualenv's python, folder and
-# pins; while these stay the same, the virtualenv is up to date. All .mk files need GNU Make 3.81 and POSIX tools.
+# ve.mk: the virtualenv, and what all .mk files share. They include it; only the first include counts.
+# A sentinel, such as ve/sentinel, is a file that depends on pins and is written last: while it is newer than they are,
+# they are installed. All .mk files need GNU Make 3.81 and POSIX tools.
 
-ifndef make_ve
+ifndef with
 ve_goal := $(.DEFAULT_GOAL)
+
+# A value of the command line or the environment is text, in which make expands nothing. Cloud tools set a PROJECT.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+$(foreach name,$(filter-out PROJECT,$(.VARIABLES)),$(if $(filter environment,$(origin $(name))),\
+        $(eval $(name) := $$(value $(name)))))
 
 PYTHON              ?= python3
 PYTHON_MIN          ?= 3.11
 VE                  ?= ve
 REQUIREMENTS        ?= requirements.txt
 REQUIREMENTS_DEV    ?= requirements/dev.txt
+REQUIREMENTS_DEPLOY ?= requirements/deploy.txt
 REQUIREMENTS_UV     ?= requirements/uv.txt
 INSTALLER           ?= uv
 PIP_ARGS            ?=
-REQUIREMENTS_DEPLOY ?= requirements/deploy.txt
 APP                 ?= app
 IMAGE               ?= $(APP)
-ARGS                ?=
 PORT                ?= 8000
+ARGS                ?=
 TESTS               ?= manage.py test
 DRIFT_ALLOWED       ?=
 SLIPWAY             ?= $(or $(wildcard vendor/slipway_django-*.whl),.)
 
 # The package of the settings, as manage.py names it: in main("…"), or as DJANGO_SETTINGS_MODULE.
-# A PROJECT in the environment does not count: cloud tools set one.
 ifneq ($(filter undefined environment,$(origin PROJECT)),)
 PROJECT = $(eval PROJECT := $$(or $$(shell $$(find_project)),project))$(PROJECT)
 endif
@@ -35,60 +39,41 @@ TAG ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
 git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
+# $(call with,NAMES): give these variables to the recipe's command, as environment variables.
+with = $(eval export $(1))
 export VE
-# The package slipway has the same number, and refuses .mk files with another number. See slipway/make/__main__.py.
-export SLIPWAY_RULES = 1
 
-# $(call helper,NAME): the command of a Python helper, from the wheel in vendor/ or the source in slipway/.
-helper = $(if $(word 2,$(SLIPWAY)),$(error make: $(SLIPWAY): keep the one that $(REQUIREMENTS) names, remove the other))$(if \
-         $(wildcard $(SLIPWAY)/slipway/make $(filter %.whl,$(SLIPWAY))),,$(error $(no_slipway)))$(call quote,$(PYTHON)) '$(SLIPWAY)/slipway/make' $(1)
+# Paths that stand in rules and commands as they are.
+special = $(strip $(word 2,$(1)) $(foreach char,; : ' " ` \ \# % | & < > ( ) * ? $$,$(findstring $(char),$(1))))
+plain = $(foreach name,$(1),$(if $(call special,$($(name))),$(error make: $(name) must be one path, without special characters)))
+$(call plain,VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY)
+
+# The command line of the package, from the wheel in vendor/ or from the source.
+slipway = $(strip $(if $(call special,$(SLIPWAY)),$(error make: SLIPWAY is $(SLIPWAY): keep the one of $(REQUIREMENTS))) \
+          $(if $(wildcard $(SLIPWAY)/slipway/make $(filter %.whl,$(SLIPWAY))),,$(error $(no_slipway))) \
+          $(if $(shell command -v '$(PYTHON)'),,$(error $(no_python))) \
+          $(call with,PYTHON)PYTHONPATH=$(SLIPWAY):$$PYTHONPATH exec "$$PYTHON" -B -m slipway)
 no_slipway = make: no slipway here, neither vendor/slipway_django-*.whl nor its source: take it from git's history, or see docs/make.md
+no_python = make: no $(PYTHON) here: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…
 
-quote = '$(subst ','\'',$(1))'
-
-# Values from the command line or environment may be anything, such as a branch's name. make refuses a value that could
-# end a recipe's quotes or call a make function. Values in `plain` may have no special characters, those in `words` only
-# inside quotes. Variables in neither list name a program, or recipes quote them.
-plain = ALLOW_DIRTY APP ASSETS BASE CELERY_APP COMPOSE COPIER DEPLOY_FOLDER DOCKER DOCKERFILES DRIFT_ALLOWED ENV FLEETS \
-        FLEET_BASE FLEET_HOSTS HOST IMAGE INSTALLER KEEP MORE_PINS NAME PAGE PLATFORM PORT PROCFILE PROJECT \
-        PYTHON_MIN REQUIREMENTS REQUIREMENTS_COPIER REQUIREMENTS_DEPLOY REQUIREMENTS_DEV REQUIREMENTS_UV REVISION \
-        SECRETS SHELL_FILES SLIPWAY TAG TEST_DATABASE TO UP_SECONDS VE VERSION VE_AUDIT
-words = ARGS AUDIT_ARGS BUILD_ARGS COMPILE PYTEST_ARGS TESTS WHEEL_ARGS
-define newline
-
-
-endef
-has = $(strip $(foreach char,$(2),$(findstring $(char),$(1))) $(if $(findstring $(newline),$(1)),newline))
-is_plain = $(if $(call has,$(value $(1)),' " ` \ ; & | < > $$),,yes)
-quoted_well = ([^'"\;&|<>()`\#]|'[^']*'|"([^"\`]|\\.)*"|\\.)*
-is_words = $(if $(call has,$(value $(1)),$$),,$(shell \
-        printf '%s\n' $(call quote,$(value $(1))) | LC_ALL=C grep -Ex $(call quote,$(quoted_well)) >/dev/null && echo yes))
-given = $(if $(value $(1)),$(filter command environment,$(origin $(1))))
-refused = $$(error make: $(1) holds a character that make or a shell acts upon: remove it, or see docs/make.md)
-refuse = $(eval $(if $(filter command override,$(origin $(1))),override )$(1) = $(refused))$(eval unexport $(1))
-$(foreach kind,plain words,$(foreach name,$($(kind)),\
-        $(if $(call given,$(name)),$(if $(call is_$(kind),$(name)),,$(call refuse,$(name))))))
-
-make_ve = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' INSTALLER='$(INSTALLER)' \
-          PIP_ARGS=$(call quote,$(PIP_ARGS)) REQUIREMENTS_UV='$(REQUIREMENTS_UV)' \
-          $(call helper,virtualenv)
-wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -P) && cat $(1); } 2>/dev/null
-holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
-no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \
-          $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
-has_python = command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python)$(if $(filter %.whl,$(SLIPWAY)),; $(is_whole))
-is_whole = $(call quote,$(PYTHON)) -S -c 'from zipimport import *; zipimporter("$(SLIPWAY)")' 2>/dev/null || { \
-          echo 'make: $(SLIPWAY) is damaged, perhaps by git'\''s line ends: write it again, see docs/update.md' >&2; exit 1; }
-install = @$(holds) || { $(has_python); $(make_ve) '$@' $(1); }
-
+# Not a matter of time: another PYTHON, a copied or moved folder, a python that was removed.
+MADE_FOR = $(PYTHON) $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE)
+ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MADE_FOR))
 $(VE)/sentinel: FORCE
+endif
+install = @$(call with,PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR)$(slipway) virtualenv $@ $(1)
+
+$(VE)/sentinel: $(REQUIREMENTS)
 	$(call install,$(REQUIREMENTS))
 
-$(VE)/sentinel-dev: FORCE
+$(VE)/sentinel-dev: $(VE)/sentinel $(wildcard $(REQUIREMENTS_DEV))
 	$(call install,$(REQUIREMENTS) $(wildcard $(REQUIREMENTS_DEV)))
 
-$(VE)/sentinel-deploy: FORCE
+$(VE)/sentinel-deploy: $(VE)/sentinel $(REQUIREMENTS_DEPLOY)
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
+
+$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY):
+	@echo 'make: no $@ here: list the packages in $(@:.txt=.in), then run make requirements' >&2; exit 1
 
 .PHONY: FORCE
 FORCE:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VE_PYTHON = ROOT / "ve/bin/python"
+UV = shutil.which("uv") or str(ROOT / "ve/uv/bin/uv")
 
 
 _kept = []

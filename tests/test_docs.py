@@ -94,14 +94,14 @@ def test_make_targets_exist():
 # The tests that run the documents' commands in a small form: a pattern of "page: command", a file in tests/, and a text
 # in it which shows that it runs this command or reads the page. The first row that fits counts.
 RUN_BY = r"""
-docs/adopt.md: python3 .*                                  | template/test_adopt.py         | adopted(
+docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
 docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
-docs/make.md: (cp|echo|mkdir|printf|python3) .*            | make/test_reuse.py             | docs/make.md
+docs/make.md: (cp|echo|mkdir|printf|PYTHONPATH).*         | make/test_reuse.py             | docs/make.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
 docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA

@@ -75,7 +75,7 @@ class Theirs(Folder):
         return run([self.folder / "ve/bin/python", "manage.py", *words], cwd=self.folder, env={**self.env, **env})
 
     def adopt(self, *options, folder=None):
-        return run([VE_PYTHON, self.template.folder / "slipway/make", "adopt", folder or self.folder, *options],
+        return run([VE_PYTHON, "-m", "slipway", "adopt", folder or self.folder, *options], cwd=self.template.folder,
                    env=self.env)
 
     def adopted(self, *options):

@@ -7,8 +7,7 @@ include ve.mk
 
 ASSETS ?= $(PROJECT)/static/built
 ARGS   ?=
-
-$(foreach old,NODE NPM NPM_ARGS,$(if $(filter command file,$(origin $(old))),$(error make: $(old) is gone: PATH says which node and npm, .npmrc has options)))
+$(call plain,ASSETS)
 
 has_node = { command -v node && command -v npm; } >/dev/null || { \
   echo 'make: no node or no npm in PATH: install Node.js (https://nodejs.org/)' >&2; exit 1; }
@@ -56,7 +55,7 @@ assets-watch: node_modules/sentinel ## the same after each change, by the script
 	@mkdir -p '$(built)'; ASSETS='$(built)' exec npm run --silent watch
 
 eslint: node_modules/sentinel ## lint JavaScript (ARGS="--fix")
-	@$(has_eslint); exec node_modules/.bin/eslint $(ARGS)
+	@$(has_eslint); $(call with,ARGS)$(slipway) exec node_modules/.bin/eslint {ARGS}
 
 # If the Makefile includes django.mk and docker.mk, `make test` also runs eslint, and `make build` first makes assets.
 test: eslint

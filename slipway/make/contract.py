@@ -1,4 +1,4 @@
-"""Test if an image obeys the rules in docs/image.md: `python3 slipway/make contract IMAGE:TAG [DOCKER RUN OPTION…]`.
+"""Test if an image obeys the rules in docs/image.md: `python3 -m slipway contract IMAGE:TAG [DOCKER RUN OPTION…]`.
 If the image breaks rules, prints the problems and exits with 1."""
 
 import os

@@ -5,7 +5,6 @@ Exits with 1 if development is impossible. Needs only Python 3.9, as the machine
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import socket
@@ -17,10 +16,11 @@ from pathlib import Path
 from shutil import disk_usage, which
 
 from slipway.envfile import read_file
+from slipway.make import python
+from slipway.make.python import Lack
 
 GB = 1024 ** 3
-Lack = tuple[str, str]  # (problem, remedy). A problem that begins with NOTE is only a hint
-NOTE = "note: "
+NOTE = "note: "  # a problem that begins with it is only a hint
 
 
 def main(env: dict[str, str]) -> int:
@@ -36,14 +36,8 @@ def main(env: dict[str, str]) -> int:
 
 
 def develop(env: dict[str, str]) -> Iterator[Lack]:
-    least = tuple(map(int, env["PYTHON_MIN"].split(".")))
-    version = "{}.{}".format(*sys.version_info)
-    if sys.version_info < least:
-        newer = [f"python3.{minor}" for minor in range(least[1], 20) if which(f"python3.{minor}")]
-        yield (f"{env['PYTHON']} is Python {version}, and this project needs {env['PYTHON_MIN']} or newer",
-               f"run make PYTHON={newer[-1]}" if newer else "install it, or run make PYTHON=…")
-    elif not importlib.util.find_spec("ensurepip"):
-        yield f"{env['PYTHON']} lacks the venv module", f"apt install python{version}-venv (or python3-venv)"
+    if lack := python.lacks(env["PYTHON"], env["PYTHON_MIN"]):
+        yield lack
     if (free := disk_usage(".").free) < GB / 2:
         yield f"only {free / GB:.1f} GB are free in this folder", "free 500 MB for the virtualenv"
     for problem in read_file(Path(".env"))[1]:

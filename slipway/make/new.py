@@ -1,6 +1,7 @@
-"""Finish a new project: copier runs `new APP SITE_NAME JOBS` in the project's folder (JOBS: True or False).
+"""Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
+`new finish APP SITE_NAME JOBS` in the project's folder (JOBS: True or False).
 
-Sets names, adds the package, writes README.md and .env; commits unless the folder is in a git repository.
+`finish` sets names, adds the package, writes README.md and .env; commits unless the folder is in a git repository.
 """
 
 import json
@@ -17,26 +18,51 @@ from slipway.make import jobs, package, pins
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
-TEMPLATE = Path(sys.path[0])  # the clone that copier has made
+TEMPLATE = Path(__file__).absolute().parents[2]  # the clone that copier has made
 
 
 class Problem(Exception):
     pass
 
 
-def main(args: list[str]) -> None:
-    app, site_name, with_jobs = args
+def main(action: str, *args: str) -> None:
     try:
-        set_names(app, site_name)
-        pins.begin(package.write(TEMPLATE, Path("vendor")), with_jobs == "True")
-        write_readme(app, site_name)
-        if with_jobs != "True":
-            jobs.leave_out()
-        write_env(Path(".env"))
-        reachable_source(ANSWERS)
-        commit(app)
+        start(*args) if action == "start" else finish(*args)
     except Problem as problem:
         sys.exit(f"make: {problem}")
+
+
+def start(copier: str, name: str, *options: str) -> None:
+    """Make the project `name` from this clone's last commit. copier asks, if there is a terminal."""
+    if not name:
+        raise Problem("no NAME: name the folder, such as make new NAME=../shop")
+    if Path(name).exists():
+        raise Problem(f"{name} exists already: choose another NAME")
+    done = git("status", "--porcelain")
+    if done.returncode or done.stdout:
+        raise Problem("some files are not committed, and a project would lack them: see git status, then git commit")
+    try:
+        Path(name).mkdir(parents=True)
+        Path(name).rmdir()
+    except OSError as error:
+        raise Problem(f"{name} cannot be made: choose another NAME") from error
+    usual = ["--quiet", "--trust", *["--defaults"] * (not sys.stdin.isatty())]
+    usual = [word for word in usual if word not in options]  # copier takes each once
+    commit = [] if any(word.startswith("--vcs-ref") or word == "-r" for word in options) else ["--vcs-ref", "HEAD"]
+    code = subprocess.call([copier, "copy", *usual, *commit, *options, ".", name])
+    unmade = Path(name, ".git").exists() and git("rev-parse", "--verify", "HEAD", cwd=Path(name)).returncode
+    sys.exit(code or unmade)
+
+
+def finish(app: str, site_name: str, with_jobs: str) -> None:
+    set_names(app, site_name)
+    pins.begin(package.write(TEMPLATE, Path("vendor")), with_jobs == "True")
+    write_readme(app, site_name)
+    if with_jobs != "True":
+        jobs.leave_out()
+    write_env(Path(".env"))
+    reachable_source(ANSWERS)
+    commit(app)
 
 
 def set_names(app: str, site_name: str) -> None:
@@ -116,4 +142,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -30,7 +30,7 @@ Provides-Extra: jobs
 
 
 def main(folder: str) -> None:
-    path = write(Path(sys.path[0]), Path(folder))
+    path = write(Path(__file__).absolute().parents[2], Path(folder))
     print(f"{path} {digest(path)}")
 
 

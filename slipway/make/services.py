@@ -1,5 +1,5 @@
-"""Local Postgres and (if pinned) Redis for development. `up APP COMPOSE…` starts them and writes their URLs to .env.
-`down APP COMPOSE…` stops them and removes the URLs, not Postgres's data. COMPOSE: Docker Compose. Needs Python 3.9."""
+"""Local Postgres and (if pinned) Redis for development. `services` starts them and writes their URLs to .env.
+`services-down` stops them and removes the URLs, not Postgres's data. Needs Python 3.9."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from slipway import envfile
 from slipway.lasting.files import write_replace
+from slipway.make import image
 
 COMPOSE = """
 services:
@@ -33,13 +35,15 @@ SECONDS = 60  # the longest time to wait for each service
 ENV = Path(".env")
 
 
-def main(action: str, app: str, *compose: str) -> None:
-    command = [*compose, "--project-name", f"{app}-services", "--file", "-"]
-    names = ["db", *["redis"][:bool(re.search("^redis==", Path(os.environ["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
+def main(action: str, env: Mapping[str, str]) -> None:
+    image.engine(env)
+    app = env["APP"]
+    command = [*image.compose(env), "--project-name", f"{app}-services", "--file", "-"]
+    names = ["db", *["redis"][:bool(re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
     urls = {name: url for service in names for name, url in URLS[service].items()}
     variables, problems = envfile.read_file(ENV)
     others = [name for name in urls if (os.environ.get(name) or variables.get(name) or urls[name]) != urls[name]]
-    if action == "down":
+    if action == "services-down":
         docker(command, "down")
         write_env({}, [name for name in urls if variables.get(name) == urls[name]])
         print("make: stopped, and removed the URLs from .env; the data stays in Docker's volume", f"{app}-services_db")
@@ -79,4 +83,4 @@ def write_env(values: dict[str, str], unset: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], os.environ)

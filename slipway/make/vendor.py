@@ -1,6 +1,5 @@
 """Replace the package in vendor/ by the new release's package. copier runs `vendor` after an update."""
 
-import sys
 from pathlib import Path
 
 from slipway.make import package, pins
@@ -8,7 +7,7 @@ from slipway.make import package, pins
 
 def main() -> None:
     folder = Path("vendor")
-    wheel = package.write(Path(sys.path[0]), folder)
+    wheel = package.write(Path(__file__).absolute().parents[2], folder)
     for other in set(folder.glob(f"{package.NAME}-*.whl")) - {wheel}:
         other.unlink()
     pins.replace(wheel)

@@ -1,5 +1,5 @@
 """Make wheels of all pinned packages: `wheelhouse REQUIREMENTS REQUIREMENTS_DEV >wheels.tar`. It runs in a container.
-Without arguments `wheelhouse` prints this file's source, which make sends to the container.
+`make wheelhouse` sends this file's source to it.
 
 The tar contains production's wheels, a folder dev/ with the wheels of tests and linters, and a pip.whl to install them.
 Each folder has a requirements.txt with its wheels' hashes. A wheel built here has another hash than its pin.
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 PIN = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@)")
@@ -61,7 +60,4 @@ def normal(text: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        main(*sys.argv[1:])
-    else:
-        print(files("slipway.make").joinpath("wheelhouse.py").read_text("utf-8"))
+    main(*sys.argv[1:])

@@ -91,7 +91,7 @@ def test_a_cancelled_job_takes_back(shell, tmp_path, number):
     """A signal to only the first process reaches the deployer through make, and the job waits for its end."""
     deployer = executable(tmp_path / "deployer", TAKES_BACK.format(os.path.realpath(sys.executable)))
     with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
-        wait_until(lambda: "deploying ./slipway/make deploy deploy build-1" in job.output())
+        wait_until(lambda: "deploying -B -m slipway deploy build-1" in job.output())
         job.send_signal(number)
         assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own exit code
         assert "taken back" in job.output()

@@ -48,7 +48,7 @@ print(json.dumps(made))
 def project(tmp_path_factory):
     """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
     folder = tmp_path_factory.mktemp("project")
-    done = run([BASE_PYTHON, "slipway/make", "package", folder / "vendor"], cwd=ROOT)
+    done = run([BASE_PYTHON, "-m", "slipway", "package", folder / "vendor"], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     Path(done.stdout.split()[0]).rename(folder / WHEEL)
     (folder / "deploy").mkdir()
@@ -72,8 +72,7 @@ def test_all_that_servers_get_is_the_same(project, fleet):
 
 def test_it_reads_the_project_s_files(project):
     """make calls the deployer like this: from the wheel, without an installed package."""
-    deploy = f"{WHEEL}/slipway/make", "deploy"
-    done = python(project, *deploy, "config", "check")
+    done = python(project, "-m", "slipway", "config", "check", PYTHONPATH=WHEEL)
     assert done.returncode == 0 and done.stdout.startswith("shop, image r.example/shop\n  web1 "), done.stderr
-    done = python(project, *deploy, "config", "check", ENV="none")
+    done = python(project, "-m", "slipway", "config", "check", PYTHONPATH=WHEEL, ENV="none")
     assert done.returncode == 2 and done.stderr.startswith("deploy: deploy/none.toml: there is no such file: ")

@@ -8,7 +8,7 @@ import pytest
 from proc import ROOT, append, executable, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
-FILES = ("docker.mk", "ve.mk", "manage.py", "slipway/make/__main__.py", *WHEELS_FROM)
+FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
 # A fake docker: its builder makes a wheelhouse of one file; its images contain verdicts on migrations.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
@@ -26,7 +26,8 @@ def project(tmp_path):
     """Return a folder with only the files that docker.mk needs, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    for file in (*FILES, "Dockerfile", "tests/template.mk"):
+    shutil.copytree(ROOT / "slipway", folder / "slipway")
+    for file in (*FILES, "Dockerfile"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     executable(folder / "stub", STUB)
@@ -54,12 +55,12 @@ def error(done):
     return lines[0]
 
 
-@pytest.mark.parametrize("target", ["wheelhouse", "push", "image-test"])
+@pytest.mark.parametrize("target", ["wheelhouse", "push", "services"])
 def test_no_docker(project, target):
     """Without Docker, or with an engine that does not answer, each target fails with one line: make doctor says why."""
     (project / "stub").write_text("#!/bin/sh\nexit 1\n")
     for docker in ("no-such-docker", "./stub"):
-        words = ["-f", "tests/template.mk", target, "-o", "ve/sentinel-dev", f"DOCKER={docker}", "TAG=1"]
+        words = [target, f"DOCKER={docker}", "TAG=1"]
         assert f"{docker} does not answer: make doctor says why" in error(make(project, *words))
 
 
@@ -186,9 +187,10 @@ def test_up_waits_until_the_site_answers(project, answers, code, asked):
 
 def test_secrets(project):
     """The secrets for make up are made once, at random, and only the caller can read them."""
-    assert make(project, "var/compose.env").returncode == 0
-    path = project / "var/compose.env"
+    executable(project / "compose", COMPOSE_STUB)
+    path, words = project / "var/compose.env", ["down", "DOCKER=./stub", "COMPOSE=./compose"]
+    assert make(project, *words).returncode == 0
     first = path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600 and len(set(first.split("=")[1])) > 8
-    make(project, "var/compose.env")
+    make(project, *words)
     assert path.read_text() == first

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, UV, VE_PYTHON, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 
@@ -28,6 +28,8 @@ class Scratch:
         self.folder.mkdir()
         (self.folder / "requirements").mkdir()
         shutil.copytree(ROOT / "slipway/make", self.folder / "slipway/make")
+        for name in ("__init__.py", "__main__.py"):
+            shutil.copy(ROOT / "slipway" / name, self.folder / "slipway")
         for path in [ROOT / "Makefile", ROOT / "manage.py", *ROOT.glob("*.mk")]:
             shutil.copy(path, self.folder)
         self.pin("requirements.txt", "tiny-1.0")
@@ -68,8 +70,8 @@ class Scratch:
 def packages(tmp_path_factory):
     """Return {name: path} of small packages, and "folder": their folder. Their uv is the checkout's own."""
     folder = tmp_path_factory.mktemp("team's packages")
-    uv = f'#!/bin/sh\nexec {shlex.quote(str(VE_PYTHON.parent / "uv"))} "$@"\n'
-    paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n"})
+    uv = f'#!/bin/sh\nexec {shlex.quote(UV)} "$@"\n'
+    paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n" + "#" * int(version[0])})
              for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("extra", "1.0")]]
     paths.append(wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv}))
     paths.append(wheels.slow_package(folder))
@@ -84,7 +86,7 @@ WITH_PIP_TOO = pytest.mark.parametrize("installer", ["uv", "pip"], indirect=True
 @pytest.fixture
 def installer(request):
     """Return uv, unless the test asks for pip."""
-    return "pip" if getattr(request, "param", "uv") == "pip" else str(VE_PYTHON.parent / "uv")
+    return "pip" if getattr(request, "param", "uv") == "pip" else UV
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, edit, executable, run
-
-from slipway.make import package
+from proc import ROOT, VE_PYTHON, executable, run
 
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
                if path.name != "local.mk")
@@ -46,7 +44,7 @@ def knobs(text):
 @pytest.fixture
 def copy(tmp_path):
     """Return a folder with the makefiles and their needs, without a virtualenv; for dry runs only."""
-    for name in ("slipway/make", "requirements"):
+    for name in ("slipway", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests/template.mk", tmp_path / "tests")
@@ -139,24 +137,9 @@ def said_in(copy, target):
 def test_what_is_taken_alone_names_what_it_needs(copy):
     for path in ("manage.py", "requirements.txt"):
         (copy / path).touch()
-    assert "make: no docker/packages.txt here: take it from the template" in said_in(copy, "build")[0]
+    assert "make: docker/packages.txt: No such file or directory: take it" in said_in(copy, "build")[0]
     shutil.rmtree(copy / "slipway")
     assert "make: no slipway here, neither vendor/slipway_django-*.whl nor its source" in said_in(copy, "status")[0]
-
-
-def test_mk_files_of_another_release(copy):
-    edit(copy / "ve.mk", "SLIPWAY_RULES = 1", "SLIPWAY_RULES = 0")
-    assert "are of different releases: " in said_in(copy, "status")[0]
-    assert "no .copier-answers.yml here" in said_in(copy, "slipway-diff")[0]
-
-
-def test_a_wheel_that_git_has_damaged(copy):
-    """Every target names it, with the cure, where Python would only say that it cannot open a file."""
-    wheel = package.write(ROOT, copy / "vendor")
-    wheel.write_bytes(wheel.read_bytes()[:100] + wheel.read_bytes()[101:])
-    for target in ("status", "test"):
-        [line] = said_in(copy, target)[:1]
-        assert f"{wheel.name} is damaged" in line and "docs/update.md" in line
 
 
 def test_of_two_wheels_none_is_taken(copy):
@@ -168,33 +151,24 @@ def test_of_two_wheels_none_is_taken(copy):
     assert all(name in line for name in names) and "requirements.txt" in line
 
 
-RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY PIP_ARGS".split())  # programs, which are quoted
-CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary"]
+PROGRAMS = set("PYTHON PYTEST MANAGE CELERY MYPY".split())  # whoever sets them may run anything
+PATHS = set("VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY SLIPWAY".split())  # they stand in rules
+CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary",
+          "$$(touch canary)"]
 STUB = """#!/bin/sh
 printf "[%s]" "${0##*/}" "$@" >>calls
 [ ! -d "${ASSETS-}" ] || : >"$ASSETS/app.js"
-[ "$1" != run ] || tar -cT /dev/null
 """
-LONG = {"clean"}  # make clean would remove the stand-ins
-
-
-def kinds():
-    """Return the names of the variables that ve.mk lists as plain, and as words."""
-    text = (ROOT / "ve.mk").read_text().replace("\\\n", " ")
-    return [re.search(rf"^{kind} = (.*)$", text, re.MULTILINE)[1].split() for kind in ("plain", "words")]
 
 
 @pytest.fixture
 def stubbed(copy, monkeypatch):
     """Return the makefiles with stand-ins for every program that they run, except sh's own tools."""
-    for path in ["ve/bin/python", "ve/copier/bin/copier", "ve/bin/hadolint", "ve/bin/flake8", "ve/bin/mypy",
-                 "node_modules/.bin/eslint", "var/audit/bin/python", "ve/companion/bin/python",
-                 *(f"bin/{name}" for name in "docker docker-compose python3 node npm git uv shellcheck".split())]:
+    for path in ["ve/bin/python", "ve/copier/bin/copier", "node_modules/.bin/eslint", "ve/companion/bin/python",
+                 *(f"bin/{name}" for name in "docker python3 node npm".split())]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         executable(copy / path, STUB)
-    for path in ["Dockerfile", "docker/packages.txt",
-                 "package.json", "package-lock.json", "manage.py",
-                 "project/celery.py", "examples/companions/cbp/cbp/__main__.py"]:
+    for path in ["package.json", "package-lock.json", "manage.py", "examples/companions/cbp/cbp/__main__.py"]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         (copy / path).touch()
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
@@ -202,61 +176,59 @@ def stubbed(copy, monkeypatch):
     return copy
 
 
-def test_every_variable_is_data_or_a_program():
-    """Every variable that users may set is checked."""
-    plain, words = kinds()
-    known = set().union(*(knobs((ROOT / name).read_text()) for name in ["Makefile", *FILES]))
-    assert known - RUN_BY_THEM == set(plain + words) - {"PROJECT", "ASSETS", "SHELL_FILES", "DOCKERFILES"}
+@pytest.mark.parametrize("value", CANARY)
+def test_no_value_is_run(stubbed, value):
+    """A value of the command line or the environment is text, whatever it holds: neither make nor a shell acts upon
+    it, in any target."""
+    values = {name: value for name in set().union(*(knobs((stubbed / name).read_text()) for name in FILES))}
+    given = [f"{name}={value}" for name in values.keys() - PROGRAMS - PATHS]
+    assert {"TAG=" + value, "ENV=" + value, "IMAGE=" + value, "ARGS=" + value} < {*given}
+    for target in sorted(set().union(*(phony((stubbed / name).read_text()) for name in FILES))):
+        for words, env in (given, {}), ([], {name: values[name] for name in values.keys() - PROGRAMS - PATHS}):
+            run(["make", "-C", stubbed, "-i", target, *words], env={**os.environ, **env})
+            assert not (stubbed / "canary").exists(), (target, words)
+    assert f"[deploy][{value}]" in (stubbed / "calls").read_text()
 
 
-def test_no_variable_breaks_out_of_a_recipe(stubbed):
-    """If a variable that a target's recipe uses contains the end of its quotes, nothing runs, and the error names the
-    variable. Variables that the target does not use are ignored."""
-    plain, words = kinds()
-    marked = [f"{name}=marked-{name}" for name in plain + words if name not in ("VE", "VE_AUDIT", "SLIPWAY")]
-    used = set()
-    for target in sorted(set().union(*(phony((stubbed / name).read_text()) for name in FILES)) - LONG):
-        shown = run(["make", "-C", stubbed, "-n", target, *marked]).stdout
-        used |= {(target, name) for name in re.findall(r"marked-([A-Z_]+)", shown)}
-    assert {("push", "TAG"), ("deploy", "ENV"), ("build", "IMAGE"), ("logs", "ARGS")} <= used and len(used) > 100
-    for target, name in sorted(used - {("ports", "FLEET_HOSTS"), ("benchmark", "FLEET_HOSTS")}):  # these have their own
-        for value in [";touch canary"] if name in words else CANARY if target == "push" else CANARY[:1]:
-            done = run(["make", "-C", stubbed, target, f"{name}={value}"])
-            assert not (stubbed / "canary").exists(), (target, name, value)
-            assert done.returncode and f"make: {name} holds a character that" in done.stderr, (target, name)
+@pytest.mark.parametrize("name", sorted(PATHS))
+def test_a_path_that_stands_in_rules_is_plain(stubbed, name):
+    for value in [*CANARY, "a b", "a:b"]:
+        done = run(["make", "-C", stubbed, "status", f"{name}={value}"])
+        assert done.returncode == 2 and f"make: {name} " in done.stderr and not (stubbed / "canary").exists(), value
 
 
-def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed):
-    """Bad values are refused too, as in CI, unless the target does not use the variable or the Makefile sets it."""
-    for value in CANARY:
-        env = {**os.environ, "TAG": value, "ARGS": value}
-        done = run(["make", "-C", stubbed, "deploy"], env=env)
-        assert done.returncode and "holds a character that make or a shell acts upon" in done.stderr
-        assert run(["make", "-C", stubbed, "status", "ARGS=--json"], env=env).returncode == 0
+def test_a_makefile_s_own_values_are_make_s(stubbed):
+    """What the Makefile sets, make expands, and it counts more than the environment."""
     (stubbed / "Makefile").write_text("TAG = $(shell echo mine)\nARGS =\ninclude deploy.mk\n")
-    assert run(["make", "-C", stubbed, "deploy"], env=env).returncode == 0
-    assert "[deploy][mine]" in (stubbed / "calls").read_text() and not (stubbed / "canary").exists()
+    done = run(["make", "-C", stubbed, "deploy"], env={**os.environ, "TAG": "theirs"})
+    assert done.returncode == 0 and "[deploy][mine][{ARGS}]" in (stubbed / "calls").read_text()
+
+
+def test_nothing_is_asked_in_vain(stubbed):
+    """make help runs neither git nor docker for the values of TAG and REVISION."""
+    for name in ("git", "docker"):
+        executable(stubbed / "bin" / name, STUB)
+    assert run(["make", "-C", stubbed, "help"]).returncode == 0 and not (stubbed / "calls").exists()
 
 
 @pytest.mark.parametrize("typed, words", [
     ("-f --role worker --since '1 hour ago'", ["-f", "--role", "worker", "--since", "1 hour ago"]),
     ("shell -c \"print('a;b'); f(\\\"|&\\\")\" a\\ b", ["shell", "-c", "print('a;b'); f(\"|&\")", "a b"]),
-    ("list", ["list"]), ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"])])
+    ("", []), ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"]),
+    (";touch canary | a >canary & (b)", [";touch", "canary", "|", "a", ">canary", "&", "(b)"]),
+    ("\"$(touch canary)\" `touch canary` $HOME # x", ["$(touch canary)", "`touch", "canary`", "$HOME", "#", "x"])])
 def test_words_arrive_as_typed(stubbed, typed, words):
-    """ARGS are words of the shell: quotes keep words together, and nothing in quotes is executed."""
-    done = run(["make", "-C", stubbed, "run", "HOST=web1", f"ARGS={typed}"])
+    """ARGS are words as a shell would split them: quotes keep words together, and nothing is executed."""
+    words_typed = ["-o", "ve/sentinel", "migrate", f"ARGS={typed}", f"PYTHON={VE_PYTHON}", "MANAGE=docker"]
+    done = run(["make", "-C", stubbed, *words_typed])
     assert done.returncode == 0, done.stderr
-    assert (stubbed / "calls").read_text().endswith("[run][web1][--]" + "".join(f"[{word}]" for word in words))
+    assert (stubbed / "calls").read_text().endswith("[docker][migrate]" + "".join(f"[{word}]" for word in words))
+    assert not (stubbed / "canary").exists()
 
 
-@pytest.mark.parametrize("typed", [
-    ";touch canary", "a | touch canary", "a & touch canary", "a >canary", "(touch canary)", "'a' ; touch canary",
-    '"$(touch canary)"', '"`touch canary`"', "it's", "a # b", "$$(touch canary)", 'a\\'])
-def test_words_hold_no_commands(stubbed, typed):
-    """Characters on which a shell acts outside of quotes, or in spite of them, are refused."""
-    done = run(["make", "-C", stubbed, "logs", f"ARGS={typed}"])
-    assert done.returncode and "make: ARGS holds a character that make or a shell acts upon" in done.stderr, typed
-    assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
+def test_words_that_have_no_end(stubbed):
+    done = run(["make", "-C", stubbed, "-o", "ve/sentinel", "migrate", "ARGS=it's", f"PYTHON={VE_PYTHON}"])
+    assert done.returncode == 2 and done.stderr.startswith("make: ARGS: No closing quotation\n"), done.stderr
 
 
 def test_clean(scratch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import VE_PYTHON, as_mortal, executable, run
+from proc import UV, as_mortal, executable, run
 
 from .conftest import WITH_PIP_TOO
 
@@ -23,7 +23,8 @@ PROGRESS = ("make: installing", "make: waiting")
 def refusal(done):
     """Return the one line that explains a failed make. Lines of progress may come before it."""
     assert done.returncode != 0
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(PROGRESS) and "***" not in line]
+    lines = [re.sub(r"^\S+: \*\*\* (?=make: )", "", line) for line in done.stderr.splitlines()]
+    lines = [line for line in lines if not line.startswith(PROGRESS) and "***" not in line]
     assert len(lines) == 1 and lines[0].startswith("make: "), done.stderr
     return lines[0]
 
@@ -39,7 +40,7 @@ def fake_python(path, code):
 @pytest.mark.parametrize("words, said", [
     (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
     (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
-    (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["lost.txt: No such file"]),
+    (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["no lost.txt here: list the packages in lost.in"]),
     (["template-update"], ["requirements/copier.txt is not installed: "])], ids=lambda value: value[-1])
 def test_told(scratch, words, said):
     """A Python that is too old or missing, missing pins, and a copier that cannot be installed are each reported."""
@@ -94,7 +95,7 @@ def test_a_package_for_a_newer_python(scratch, tmp_path):
     """Such a package's pins cannot be compiled; the error names the variable for the pins' Python version."""
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'new'\nversion = '1'\nrequires-python = '>=3.99'\n")
     (scratch.folder / "requirements.in").write_text(f"new @ {tmp_path.as_uri()}\n")
-    scratch.env["INSTALLER"] = str(VE_PYTHON.parent / "uv")
+    scratch.env["INSTALLER"] = UV
     done = scratch.make("requirements")
     assert done.returncode == 2 and "write PYTHON_MIN = 3.99 into the Makefile" in done.stderr, done.stderr
 

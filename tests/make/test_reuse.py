@@ -7,7 +7,7 @@ import pytest
 
 import warm
 import wheels
-from proc import ROOT, VE_PYTHON, answers, append, free_port, run, running, wait_until
+from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, run, running, wait_until
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -52,7 +52,7 @@ def index(tmp_path_factory):
     for name in ("django", "celery", "flake8", "mypy", "honcho", "watchfiles"):
         script = f'#!/bin/sh\nexec "{VE_PYTHON}" -m {name} "$@"\n'
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
-    uv = f'#!/bin/sh\nexec "{VE_PYTHON.parent / "uv"}" "$@"\n'
+    uv = f'#!/bin/sh\nexec "{UV}" "$@"\n'
     wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv})
     return folder
 
@@ -70,7 +70,7 @@ def newcomer(tmp_path, index, clean_env):
 @pytest.fixture
 def plain(newcomer):
     """Return that project with a uv."""
-    newcomer.env["INSTALLER"] = str(VE_PYTHON.parent / "uv")
+    newcomer.env["INSTALLER"] = UV
     return newcomer
 
 

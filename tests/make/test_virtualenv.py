@@ -29,18 +29,18 @@ def in_the_middle(scratch):
 
 @WITH_PIP_TOO
 def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
-    """A fresh checkout gets its pins. The next make prints and installs nothing, whatever the files' times, and starts
-    no Python."""
+    """A fresh checkout gets its pins. The next make prints and installs nothing, and starts no Python. After a touch
+    pins are installed again, which changes nothing."""
     calls = scratch.folder.parent / "calls"
     scratch.env["PYTHON"] = str(executable(scratch.folder.parent / "python",
                                            f'#!/bin/sh\necho called >>"{calls}"\nexec "{BASE_PYTHON}" "$@"\n'))
     assert scratch.made() == "make: installing requirements.txt\n"  # by the requested installer
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
     calls.unlink()
-    for moment in (2_000_000_000, 0):
-        for path in scratch.folder.glob("requirements*.txt"):
-            os.utime(path, (moment, moment))
-        assert scratch.made() == "" and not calls.exists()
+    assert scratch.made() == "" and not calls.exists()
+    os.utime(scratch.folder / "requirements.txt")
+    assert scratch.made() == "make: installing requirements.txt\n" and scratch.made() == ""
+    assert scratch.has("tiny", "extra") == ["1.0", "None"]
 
 
 def test_who_types_pip(scratch):
@@ -79,13 +79,24 @@ def test_development(scratch):
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
 
 
+@pytest.mark.parametrize("setting, dev", [
+    ("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)])
+def test_settings_that_name_a_package_of_development(scratch, setting, dev):
+    """What settings name is installed where Django starts, whether or not the package's name begins with django-."""
+    (scratch.folder / "project").mkdir()
+    (scratch.folder / "project/settings.py").write_text(f"INSTALLED_APPS.append({setting})\n")
+    (scratch.folder / "requirements/dev.in").write_text("# tools\n\nflake8\ndjango-debug-toolbar>=4  # ours\n")
+    for target in ("runserver", "worker", "migrate", "migrations", "check"):
+        assert ("virtualenv ve/sentinel-dev" in scratch.make("-n", target).stdout) == dev
+
+
 @pytest.mark.parametrize("installer, helper", [("uv", False), ("uv", True), ("pip", True)], indirect=["installer"])
 def test_killed_make_leaves_its_installer_the_lock(scratch, helper):
     """If make or its helper is killed, the installer continues, and the next make waits for it, because the installer
     itself holds the lock."""
     with slow_install(scratch) as first:
         in_the_middle(scratch)
-        children = run(["pgrep", "-g", str(first.pid), "-f", "slipway/make virtualenv"]).stdout.split()
+        children = run(["pgrep", "-g", str(first.pid), "-f", "slipway virtualenv"]).stdout.split()
         assert len(children) >= 1
         for pid in [first.pid, *map(int, children if helper else [])]:
             os.kill(pid, signal.SIGKILL)
@@ -169,7 +180,7 @@ def test_many_targets_at_once(scratch):
 
 
 def test_copier_has_its_own(scratch):
-    """copier's packages are separate from the project's. They are reinstalled with the project's virtualenv."""
+    """copier's packages are separate from the project's. They are reinstalled with a new virtualenv of the project."""
     scratch.pin("requirements/copier.txt", "tiny-2.0")
     folder = scratch.folder
     assert scratch.made("ve/copier/sentinel").splitlines() == [
@@ -178,4 +189,7 @@ def test_copier_has_its_own(scratch):
     assert scratch.has("tiny") == ["1.0"] and done.stdout == "2.0\n", done.stderr
     assert scratch.made("ve/copier/sentinel") == ""
     scratch.pin("requirements.txt", "extra-1.0")
+    assert scratch.made("ve/copier/sentinel") == "make: installing requirements.txt\n"
+    assert scratch.made("ve/copier/sentinel") == ""
+    (folder / "ve/made-for").write_text("another Python")
     assert "requirements/copier.txt" in scratch.made("ve/copier/sentinel")

@@ -8,7 +8,8 @@ import urllib.request
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, UV, VE_PYTHON, run
+from slipway.make.uv import settings
 
 PINS = ["requirements.txt", "examples/companions/requirements.txt",
         *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("requirements/*.txt"))]
@@ -34,8 +35,7 @@ def network():
 
 def uv(*args, cwd=ROOT):
     """Run uv as make does, with pip's settings."""
-    return run(["python3", ROOT / "slipway/make", "virtualenv", "uv", *args], cwd=cwd, timeout=300,
-               env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent), "PYTHON": "python3", "PYTHON_MIN": "3.11"})
+    return run([UV, *args], cwd=cwd, timeout=300, env=settings(ENVIRONMENT))
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -58,7 +58,7 @@ def hashes(text):
 
 def copy_pins(folder):
     """Copy the pins, and the files needed to compile them."""
-    for name in ("slipway/make", "requirements", "examples/companions"):
+    for name in ("slipway", "requirements", "examples/companions"):
         shutil.copytree(ROOT / name, folder / name)
     for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
         shutil.copy(path, folder)

@@ -95,7 +95,8 @@ class Ported(Shop):
 
     def adopt(self, template):
         """Adopt the template as a team does, with its edits, pins and tests."""
-        self.type("python3", template / "slipway/make", "adopt", ".", "--level", "servers", "--apply")
+        adopt = ["python3", "-m", "slipway", "adopt", ".", "--level", "servers", "--apply"]
+        self.type("env", f"PYTHONPATH={template}", *adopt)
         self.commit("Adopt the template")
         self.type("git", "tag", "adopted")
         self.edit(EDITS, "What was left to do by hand")

@@ -73,7 +73,8 @@ def test_patch(project, tmp_path):
     clone = Checkout(tmp_path / "slipway")
     (clone.folder / "slipway/__init__.py").write_text("PATCHED = True\n")
     clone.commit("Patch")
-    run(["python3", "../slipway/slipway/make", "vendor"], cwd=project.folder, env=project.env, check=True)
+    run(["python3", "-m", "slipway", "vendor"], cwd=project.folder, check=True,
+        env={**project.env, "PYTHONPATH": "../slipway"})
     project.install()
     done = run(["ve/bin/python", "-c", "import slipway; assert slipway.PATCHED"], cwd=project.folder, env=project.env)
     assert done.returncode == 0 and len(list(project.folder.glob("vendor/*.whl"))) == 1, done.stderr

@@ -1,4 +1,4 @@
-"""Adopt a Django project: add the template to it by `python3 slipway/slipway/make adopt PATH`; see docs/adopt.md."""
+"""Adopt a Django project: add the template to it by `python3 -m slipway adopt PATH`; see docs/adopt.md."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from .files import LEVELS, Template, is_ours, plan
 from .look import LISTS, Found, Tree, look
 from .todo import left_out, same_targets, todo
 
-ROOT = Path(sys.path[0]).resolve()
+ROOT = Path(__file__).resolve().parents[3]
 EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
 
 

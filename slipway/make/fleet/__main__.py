@@ -22,11 +22,14 @@ def main() -> None:
     up.add_argument("hosts", nargs="*", help=f"names of hosts (default: {' '.join(DEFAULT_HOSTS)})")
     up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="image of their Debian (default: %(default)s)")
     up.add_argument("--registry", action="store_true", help="make a registry, too")
-    commands.add_parser("down", help="remove what `up` has made")
+    down = commands.add_parser("down", help="remove what `up` has made")
+    down.add_argument("numbers", nargs="*", help="numbers of fleets (default: $FLEET, or 1)")
     args = parser.parse_args()
     try:
         if args.command == "down":
-            return fleet.down(of_folder())
+            for number in args.numbers or [""]:
+                fleet.down(of_folder(number=number))
+            return
         started = time.monotonic()
         made = fleet.up(of_folder(), args.hosts or DEFAULT_HOSTS, args.base, args.registry)
         print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{usage(made, of_folder().folder)}")

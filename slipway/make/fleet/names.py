@@ -36,12 +36,12 @@ class Names:
         return list(range(first, first + 2000))
 
 
-def of_folder(root: Path | None = None) -> Names:
-    """Return the names of `root`'s fleet (None: the working folder's). The variable FLEET=2 selects a second fleet."""
-    root, fleet = (root or Path.cwd()).resolve(), os.environ.get("FLEET", "1")
+def of_folder(root: Path | None = None, number: str = "") -> Names:
+    """Return the names of `root`'s fleet (None: the working folder's). `number` or the variable FLEET selects one."""
+    root, fleet = (root or Path.cwd()).resolve(), number or os.environ.get("FLEET", "1")
     which = "" if fleet == "1" else fleet
-    number = int(hashlib.sha256(f"{root}{which}".encode()).hexdigest()[:8], 16)
-    return Names(number, root / "var" / f"fleet{which}")
+    digest = int(hashlib.sha256(f"{root}{which}".encode()).hexdigest()[:8], 16)
+    return Names(digest, root / "var" / f"fleet{which}")
 
 
 def free_ports(candidates: Sequence[int], taken: set[int], count: int) -> list[int]:

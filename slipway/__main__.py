@@ -1,0 +1,41 @@
+"""Run the command line: `python3 -m slipway NAME …`, from a checkout or a wheel, or `slipway NAME …` once installed.
+
+make runs it by the user's own Python, which may be too old for all but make's helper `virtualenv`, which says so.
+"""
+
+import os
+import runpy
+import shlex
+import sys
+
+MAKE = """adopt app check clean contract docs doctor drift exec fleet image new package process requirements services
+          update vendor virtualenv"""
+
+
+def main() -> None:
+    """Run the deployer's command or make's helper that is named first."""
+    if sys.version_info < (3, 9) and sys.argv[1:2] != ["virtualenv"]:
+        sys.exit("make: Python {}.{} is older than 3.9: run make PYTHON=…".format(*sys.version_info))
+    if sys.argv[1:2] and sys.argv[1] in MAKE.split():
+        runpy.run_module("slipway.make." + sys.argv.pop(1), run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_module("slipway.deploy", run_name="__main__", alter_sys=True)
+
+
+def words(typed: str) -> "list[str]":
+    """Return make's word, or for {NAME} the words of the variable NAME, as a shell would split them."""
+    if not (typed.startswith("{") and typed.endswith("}")):
+        return [typed]
+    try:
+        return shlex.split(os.environ.get(typed[1:-1], ""))
+    except ValueError as error:
+        sys.exit("make: {}: {}".format(typed[1:-1], error))
+
+
+if __name__ == "__main__":
+    own, _, rest = os.environ.get("PYTHONPATH", "").partition(os.pathsep)
+    if own and os.path.abspath(own) == os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+        # it is make's, and not for children
+        os.environ.update(PYTHONPATH=rest) if rest else os.environ.pop("PYTHONPATH")
+    sys.argv[1:] = [word for typed in sys.argv[1:] for word in words(typed)]
+    main()

@@ -1,0 +1,36 @@
+"""Make the fleets that FLEETS numbers, run a command, and remove the fleets, even if it fails: `with_fleets COMMAND…`.
+
+KEEP=1 keeps them. {NAME} in the command stands for the words of the variable NAME.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+from slipway.__main__ import words
+from slipway.make.fleet import fleet
+from slipway.make.fleet.names import of_folder
+
+
+def main(command):
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(130))
+    fleets = [of_folder(number=number) for number in os.environ["FLEETS"].split()]
+    try:
+        for names in fleets:
+            fleet.up(names, os.environ["FLEET_HOSTS"].split(), os.environ["FLEET_BASE"], registry=True)
+        with subprocess.Popen(command) as child:
+            try:
+                return child.wait()
+            finally:
+                child.terminate()  # no effect if it has ended
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for names in [] if os.environ.get("KEEP") else fleets:
+            fleet.down(names)
+
+
+if __name__ == "__main__":
+    sys.exit(main([word for typed in sys.argv[1:] for word in words(typed)]))
