@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import List, Mapping
 
 from slipway.make import uv, virtualenv
+from slipway.make.package import NAME
+from slipway.make.pins import ours_alone
 
 INDEX = re.compile(r"\s*(--extra-index-url|--index-url|-i|--find-links)[\s=]")
 PASSWORD = re.compile(r"://[^/\s]*@")
@@ -70,7 +72,10 @@ def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
 
 def keep_indexes(source: Path, pins: Path) -> None:
     lines = "".join(line for line in source.read_text("utf-8").splitlines(keepends=True) if INDEX.match(line))
-    pins.write_text(lines + pins.read_text("utf-8"), "utf-8")
+    text = pins.read_text("utf-8")
+    for wheel in Path("vendor").glob(f"{NAME}-*.whl"):
+        text = ours_alone(text, wheel)
+    pins.write_text(lines + text.removeprefix(lines), "utf-8")
 
 
 if __name__ == "__main__":
