@@ -102,6 +102,7 @@ docs/files.md: .*                                          | blobs/test_blobs.py
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
 docs/make.md: (cp|echo|mkdir|printf|python3) .*            | make/test_reuse.py             | docs/make.md
+docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
 docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
