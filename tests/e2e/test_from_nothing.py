@@ -9,12 +9,11 @@ import pytest
 from checkout import NOTHING_TO_INSTALL
 from documented import block, commands
 from e2e.fleet import apps
-from proc import ROOT, run, wait_until
+from proc import ROOT, edit, run, wait_until
 from slipway.make.fleet.names import of_folder
 
 PAGE = ROOT / "docs/one-server.md"
-SITE = "curl -sS --cacert /etc/letsencrypt/live/shop.example/fullchain.pem --resolve shop.example:443:127.0.0.1 \
- --resolve shop.example:80:127.0.0.1"
+SITE = "curl -sS --cacert /etc/letsencrypt/live/shop.example/fullchain.pem --connect-to ::127.0.0.1:"
 # Stands in for certbot, as Let's Encrypt cannot reach a test server. It also proves that the name leads to this server,
 # once nginx's workers have reloaded; then it signs the certificate itself.
 CERTBOT = r"""#!/bin/sh
@@ -50,19 +49,19 @@ class Reader:
 
     def describe(self):
         """Write the page's servers' file, with the test server's name in place of the address."""
-        text, count = re.subn("root@203.0.113.7", self.server.name, block(PAGE, "registry ="))
-        assert count == 1
-        (self.project.folder / "deploy/production.toml").write_text(text)
+        path = self.project.folder / "deploy/production.toml"
+        path.write_text(block(PAGE, "registry ="))
+        edit(path, "root@203.0.113.7", self.server.name)
 
     def answers(self):
         """Return what the page says to type for each setting."""
-        rows = dict(re.findall(r"^\| `([A-Z_]+)` \| .*`(.*)`", PAGE.read_text(), re.MULTILINE))
+        rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*)`", PAGE.read_text(), re.MULTILINE))
         rows["SECRET_KEY"] = secrets.token_hex(32)
         return "".join(f"{name}={value}\n" for name, value in rows.items()).replace("PASSWORD", self.password)
 
-    def asks(self, path, *options):
+    def asks(self, url, options=""):
         """Return what a visitor gets."""
-        return self.server.ssh(f"{SITE} {' '.join(options)} '{path}'").stdout
+        return self.server.ssh(f"{SITE} {options} '{url}'").stdout
 
 
 @pytest.mark.extra
@@ -71,8 +70,7 @@ def test_from_nothing(fleet, project_image):
     Nothing but ssh and nginx listens to others. The nightly dump can be read."""
     fleet.reset("web1")
     project_image()  # a build that takes minutes; that of the page takes seconds
-    reader = Reader(fleet)
-    server = reader.server
+    reader, server = Reader(fleet), fleet.hosts["web1"]
     server.run("cat >/usr/local/bin/certbot && chmod +x /usr/local/bin/certbot", input=CERTBOT)
     reader.on_server("apt-get ", input=f"{reader.password}\n" * 2, timeout=600)
     reader.describe()
