@@ -206,7 +206,7 @@ def taken_back(usual, found):
 @pytest.mark.parametrize("before, now, least, most", [
     (0.01, 0.01, 0, 0.06), (0.03, 0.03, 0.1, 0.25), (0, 0.05, 0.7, 0.95), (0.01, 0.1, 1, 1)])
 def test_how_often_it_is_wrong(before, now, least, most):
-    """Of 200 releases with 600 answers each, a share of `least` to `most` is taken back, as in docs/deploy.md."""
+    """Of 200 releases with 600 answers each, a share of `least` to `most` is taken back."""
     usual = visitors.Tally()
     for one in itertools.islice(visits(random.Random("before"), before), 8000):
         usual.count(*one)

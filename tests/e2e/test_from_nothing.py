@@ -1,0 +1,90 @@
+"""Test of docs/one-server.md: what it says to type, from a bare server to a site that survives a power cut."""
+
+import re
+import secrets
+import shlex
+
+import pytest
+
+from checkout import NOTHING_TO_INSTALL
+from documented import block, commands
+from e2e.fleet import apps
+from proc import ROOT, edit, run, wait_until
+from slipway.make.fleet.names import of_folder
+
+PAGE = ROOT / "docs/one-server.md"
+SITE = "curl -sS --cacert /etc/letsencrypt/live/shop.example/fullchain.pem --connect-to ::127.0.0.1:"
+# Stands in for certbot, as Let's Encrypt cannot reach a test server. It also proves that the name leads to this server,
+# once nginx's workers have reloaded; then it signs the certificate itself.
+CERTBOT = r"""#!/bin/sh
+set -e
+while [ $# -gt 0 ]; do case $1 in -w) root=$2 ;; -d) name=$2 ;; esac; shift; done
+mkdir -p "$root/.well-known/acme-challenge" "/etc/letsencrypt/live/$name"
+echo proof >"$root/.well-known/acme-challenge/token"
+curl -fsS --retry 9 --retry-all-errors --retry-delay 1 --resolve "$name:80:127.0.0.1" \
+    "http://$name/.well-known/acme-challenge/token" | grep -qx proof
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$name" -addext "subjectAltName=DNS:$name" \
+    -keyout "/etc/letsencrypt/live/$name/privkey.pem" -out "/etc/letsencrypt/live/$name/fullchain.pem" 2>/dev/null
+"""
+
+
+class Reader:
+    """Who follows the page, with a server and a project."""
+
+    def __init__(self, fleet):
+        self.server, self.project, self.password = fleet.hosts["web1"], apps.made_project(), secrets.token_hex(16)
+        self.env = {**self.project.env, "SSH_CONFIG": str(fleet.ssh_config)}
+        self.project.git("init", "--quiet")  # else the page's commit would go into this checkout, which contains it
+        self.given = [*NOTHING_TO_INSTALL, "--old-file=ve/sentinel-deploy", f"IMAGE={of_folder(ROOT).fleet}-shop"]
+
+    def on_server(self, first, **options):
+        """Type the page's sample that begins so, as root on the server."""
+        return self.server.run("set -e; export DEBIAN_FRONTEND=noninteractive\n" + block(PAGE, first), **options)
+
+    def here(self, line, answers=""):
+        """Type a line of the page in the project."""
+        words = [*shlex.split(line), *self.given] if line.startswith("make ") else ["sh", "-c", line]
+        done = run(words, cwd=self.project.folder, env=self.env, timeout=1800, input=answers, stdin=None)
+        assert done.returncode == 0, f"{line}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+    def describe(self):
+        """Write the page's servers' file, with the test server's name in place of the address."""
+        path = self.project.folder / "deploy/production.toml"
+        path.write_text(block(PAGE, "registry ="))
+        edit(path, "root@203.0.113.7", self.server.name)
+
+    def answers(self):
+        """Return what the page says to type for each setting."""
+        rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*)`", PAGE.read_text(), re.MULTILINE))
+        rows["SECRET_KEY"] = secrets.token_hex(32)
+        return "".join(f"{name}={value}\n" for name, value in rows.items()).replace("PASSWORD", self.password)
+
+    def asks(self, url, options=""):
+        """Return what a visitor gets."""
+        return self.server.ssh(f"{SITE} {options} '{url}'").stdout
+
+
+@pytest.mark.extra
+def test_from_nothing(fleet, project_image):
+    """The site answers by https with database, broker, worker and beat of the same server, also after a power cut.
+    Nothing but ssh and nginx listens to others. The nightly dump can be read."""
+    fleet.reset("web1")
+    project_image()  # a build that takes minutes; that of the page takes seconds
+    reader, server = Reader(fleet), fleet.hosts["web1"]
+    server.run("cat >/usr/local/bin/certbot && chmod +x /usr/local/bin/certbot", input=CERTBOT)
+    reader.on_server("apt-get ", input=f"{reader.password}\n" * 2, timeout=600)
+    reader.describe()
+    for line in commands(PAGE):
+        if line.startswith(("make ", "git ")):
+            reader.here(line, reader.answers() if line.startswith("make env") else "")
+    assert "Location: https://shop.example/" in reader.asks("http://shop.example/", "-I")
+    for _ in range(2):
+        wait_until(lambda: '"ready": true' in reader.asks("https://shop.example/readyz?beat"), 180, "all parts work")
+        assert reader.asks("https://shop.example/", "-o /dev/null -w '%{http_code}'") == "200"
+        assert set(re.findall(r" (?:0\.0\.0\.0|\*|\[::\]):(\d+) ", server.run("ss -Htln"))) == {"22", "80", "443"}
+        server.power_cut()
+        server.power_on()
+    reader.on_server("cat >/etc/cron.d")
+    dump = server.run("cut -d' ' -f7- /etc/cron.d/shop-dump").replace("\\%", "%")
+    server.run(f"runuser -u postgres -- sh -c {shlex.quote(dump)}")
+    assert "django_migrations" in server.run("pg_restore --list /var/lib/postgresql/shop-?.dump")
