@@ -30,7 +30,7 @@ undrain: $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=w
 	@$(provisioner) drain --end "$$HOST" {ARGS}
 
 env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
-	@$(deployer) env {ARGS}
+	@$(deployer) env $(if $(ARGS),{ARGS},list)
 
 plan: ## show what a deploy would do (TAG=build-42)
 deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42 ARGS="--no-bake --parallel 2")

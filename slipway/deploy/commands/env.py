@@ -8,8 +8,7 @@ from ..env import staging
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action="list")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser("set", help="stage values: NAME=value lines from stdin, or typed at a hidden prompt")
     add.add_argument("names", nargs="*", metavar="NAME")
     remove = actions.add_parser("unset", help="stage the removal of settings")
