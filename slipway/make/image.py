@@ -75,9 +75,7 @@ def platform(env: Env) -> list[str]:
 
 def wheelhouse(env: Env) -> None:
     """Make wheels of all pins, unless the wheelhouse was made from the same files and values."""
-    program = files("slipway.make").joinpath("wheelhouse.py").read_bytes()
-    source = f"BASE={env['BASE']} PLATFORM={env['PLATFORM']}\n".encode() + program
-    source += b"".join(Path(path).read_bytes() for path in WHEELS_FROM)
+    source = made_from(env)
     marks = HOUSE / "made-from", HOUSE / "requirements.txt"
     if all(mark.exists() for mark in marks) and marks[0].read_bytes() == source:
         return
@@ -87,17 +85,28 @@ def wheelhouse(env: Env) -> None:
         new.mkdir()
         docker(env, *build_words(env), "--target", "builder", "-t", f"{env['IMAGE']}-builder", ".")
         print("make: making wheels of the pins", file=sys.stderr)
-        make_wheels(env, program, new)
+        make_wheels(env, new)
         (new / "made-from").write_bytes(source)
         shutil.rmtree(HOUSE, ignore_errors=True)
         new.rename(HOUSE)
 
 
-def make_wheels(env: Env, program: bytes, folder: Path) -> None:
+def made_from(env: Env) -> bytes:
+    """Return all from which the wheelhouse is made: values, files and the program."""
+    values = f"BASE={env['BASE']} PLATFORM={env['PLATFORM']}\n"
+    return values.encode() + b"".join(Path(path).read_bytes() for path in WHEELS_FROM) + program()
+
+
+def program() -> bytes:
+    return files("slipway.make").joinpath("wheelhouse.py").read_bytes()
+
+
+def make_wheels(env: Env, folder: Path) -> None:
+    """Make the wheels in a container of the builder, to which this sends the program wheelhouse.py."""
     command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *shlex.split(env["WHEEL_ARGS"])]
     tar = folder / "wheels.tar"
     with tar.open("wb") as file:
-        done = subprocess.run([*command, f"{env['IMAGE']}-builder"], input=program, stdout=file)
+        done = subprocess.run([*command, f"{env['IMAGE']}-builder"], input=program(), stdout=file)
     if done.returncode:
         sys.exit(done.returncode)
     subprocess.run(["tar", "-xof", tar, "-C", folder], check=True)

@@ -1,12 +1,14 @@
 """Images to run on the fleet: those of tests/e2e/apps, which need no project built, and the project's own."""
 
+import contextlib
 import fcntl
 import functools
 import shutil
+from pathlib import Path
 
 from checkout import Checkout, Project
 from proc import ROOT, append, run
-from slipway.make import pins
+from slipway.make import image, pins
 from slipway.make.fleet.docker import build, content_of
 from slipway.make.fleet.names import of_folder
 
@@ -34,18 +36,18 @@ def made_project():
     [wheel] = made.folder.glob("vendor/*.whl")
     shutil.copy(wheel, made.folder / "wheelhouse")
     append(made.folder / "wheelhouse/requirements.txt", pins.pin(wheel))
-    rule = "made: ; @$(made_from) >wheelhouse/made-from\n"
-    assert run(["make", "-f", "docker.mk", "-f", "-", "made"], cwd=made.folder, input=rule, stdin=None).returncode == 0
+    with contextlib.chdir(made.folder):
+        Path("wheelhouse/made-from").write_bytes(image.made_from({"BASE": "debian:trixie-slim", "PLATFORM": ""}))
     return made
 
 
 def project(tag):
     """Build a project's image as that release, by `make build`. Return its tag."""
-    image = f"{of_folder(ROOT).fleet}-shop"
+    name = f"{of_folder(ROOT).fleet}-shop"
     clean = "REVISION=" + "0" * 40  # a checkout with changes could not be tested otherwise
     with open(ROOT / "Dockerfile") as door:  # two builds at once would write the same wheelhouse
         fcntl.flock(door, fcntl.LOCK_EX)
-        done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}", clean], timeout=1800,
+        done = run(["make", "build", "APP=shop", f"IMAGE={name}", f"TAG={tag}", clean], timeout=1800,
                    cwd=made_project().folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return f"{image}:{tag}"
+    return f"{name}:{tag}"
