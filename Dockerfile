@@ -48,8 +48,7 @@ COPY wheelhouse/requirements.txt wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt \
- && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete \
- && rm -rf /ve/lib/python3*/site-packages/slipway/deploy /ve/lib/python3*/site-packages/slipway/docs
+ && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 

@@ -88,10 +88,10 @@ requirements: FORCE ## compile requirements.in and requirements/*.in after a cha
 upgrade: FORCE ## compile all .in files with the newest versions
 	@$(call with,$(of_pins))$(slipway) requirements --upgrade $(REQUIREMENTS) {MORE_PINS}
 
-of_pins = MORE_PINS COMPILE PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
+of_pins = $(of_uv) MORE_PINS COMPILE
 
 audit: var/audit/sentinel ## check the pins for known vulnerabilities
-	@$(call with,AUDIT_ARGS)$(slipway) exec var/audit/bin/python -m pip_audit --no-deps --disable-pip \
+	@$(call with,AUDIT_ARGS)$(slipway) audit var/audit/bin/python -m pip_audit --no-deps --disable-pip \
 	  --progress-spinner off {AUDIT_ARGS} $(addprefix -r ,$(wildcard $(REQUIREMENTS) $(MORE_PINS)))
 
 # Programs that the project does not use get virtualenvs of their own.
@@ -106,7 +106,7 @@ docs: FORCE ## list the pages of the manual, or show one (PAGE=deploy)
 	@$(call with,PAGE)$(slipway) docs "$$PAGE"
 
 template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.0; default: its newest release)
-	@$(call with,VERSION ARGS)$(slipway) update $(COPIER) "$$VERSION" {ARGS}
+	@$(call with,VERSION ARGS $(of_uv))$(slipway) update $(COPIER) "$$VERSION" {ARGS}
 
 slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
 	@$(call with,TO ARGS)$(slipway) update diff "$$TO" {ARGS}

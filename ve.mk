@@ -61,7 +61,8 @@ MADE_FOR = $(PYTHON) $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE)
 ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MADE_FOR))
 $(VE)/sentinel: FORCE
 endif
-install = @$(call with,PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR)$(slipway) virtualenv $@ $(1)
+of_uv = PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
+install = @$(call with,$(of_uv))$(slipway) virtualenv $@ $(1)
 
 $(VE)/sentinel: $(REQUIREMENTS)
 	$(call install,$(REQUIREMENTS))

@@ -8,8 +8,8 @@ import runpy
 import shlex
 import sys
 
-MAKE = """adopt app check clean contract docs doctor drift exec fleet image new package process requirements services
-          update vendor virtualenv"""
+MAKE = """adopt app audit check clean completion contract docs doctor drift exec fleet image new process requirements
+          services update vendor virtualenv with_uv"""
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
-from proc import ROOT, VE_PYTHON, edit, run
+from proc import ROOT, UV, VE_PYTHON, edit, run
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
                                                            "copier/sentinel")]
@@ -27,7 +28,9 @@ class Folder:
 
     def __init__(self, folder):
         self.folder = folder
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1", **WHO}
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1",
+                    "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
+                    "UV": UV, "UV_INDEX_STRATEGY": "unsafe-best-match", **WHO}  # some mirrors have a part of PyPI
 
     def lend_virtualenv(self):
         (self.folder / ".git/info").mkdir(parents=True, exist_ok=True)

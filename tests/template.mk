@@ -19,10 +19,11 @@ test: $(VE)/sentinel-tests
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 
 new: $(VE)/copier/sentinel ## start a project from the last commit (NAME=../shop)
-	@$(call with,NAME ARGS)$(slipway) new start $(COPIER) "$$NAME" {ARGS}
+	@$(call with,NAME ARGS $(of_uv))$(slipway) new start $(COPIER) "$$NAME" {ARGS}
 
 package: FORCE ## build the wheel that projects get, in var/package
-	@$(slipway) package var/package
+	@rm -rf var/package
+	@$(call with,$(of_uv))$(slipway) with_uv build --quiet --wheel --no-create-gitignore --out-dir var/package
 
 # More processes than cores, as most tests wait. Those marked "alone" run by themselves.
 test test-real: PYTEST += -n 6 --dist worksteal

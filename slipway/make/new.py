@@ -14,11 +14,19 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from slipway.make import jobs, package, pins
+from slipway.make import jobs, vendor, virtualenv
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
-TEMPLATE = Path(__file__).absolute().parents[2]  # the clone that copier has made
+TEMPLATE = vendor.CLONE  # made by copier
+REQUIREMENTS = """# Packages of production. `make requirements` compiles this file into requirements.txt.
+
+# Slipway, with the packages that it needs. `make template-update` brings its next version.
+./vendor/{name}-0-py3-none-any.whl{jobs}
+
+# Yours: django, and the packages of your apps.
+{django}
+"""
 
 
 class Problem(Exception):
@@ -49,17 +57,22 @@ def start(copier: str, name: str, *options: str) -> None:
     usual = ["--quiet", "--trust", *["--defaults"] * (not sys.stdin.isatty())]
     usual = [word for word in usual if word not in options]  # copier takes each once
     commit = [] if any(word.startswith("--vcs-ref") or word == "-r" for word in options) else ["--vcs-ref", "HEAD"]
-    code = subprocess.call([copier, "copy", *usual, *commit, *options, ".", name])
+    env = {**os.environ, "UV": virtualenv.uv_path(os.environ)}
+    code = subprocess.call([copier, "copy", *usual, *commit, *options, ".", name], env=env)
     unmade = Path(name, ".git").exists() and git("rev-parse", "--verify", "HEAD", cwd=Path(name)).returncode
     sys.exit(code or unmade)
 
 
 def finish(app: str, site_name: str, with_jobs: str) -> None:
+    needs_jobs = with_jobs == "True"
     set_names(app, site_name)
-    pins.begin(package.write(TEMPLATE, Path("vendor")), with_jobs == "True")
-    write_readme(app, site_name)
-    if with_jobs != "True":
-        jobs.leave_out()
+    [django] = re.findall("^django[<>=].*$", Path("requirements.in").read_text(), re.MULTILINE)
+    Path("requirements.in").write_text(REQUIREMENTS.format(name=vendor.NAME, jobs="[jobs]" * needs_jobs, django=django))
+    write_readme(app, site_name, " BROKER_URL" * needs_jobs)
+    if not needs_jobs:
+        leave_out_jobs()
+    vendor.main(TEMPLATE)
+    compile_pins()
     write_env(Path(".env"))
     reachable_source(ANSWERS)
     commit(app)
@@ -81,9 +94,24 @@ def replace(path: str, pattern: str, value: str) -> None:
     Path(path).write_text(text)
 
 
-def write_readme(app: str, site_name: str) -> None:
+def write_readme(app: str, site_name: str, broker: str) -> None:
     text = files("slipway.make").joinpath("README.project.md").read_text("utf-8")
-    Path("README.md").write_text(Template(text).substitute(app=app, site_name=site_name), "utf-8")
+    Path("README.md").write_text(Template(text).substitute(app=app, site_name=site_name, broker=broker), "utf-8")
+
+
+def leave_out_jobs() -> None:
+    """Remove background jobs (Celery, worker, beat): the blocks that comments mark, and staging's roles."""
+    for path in (path for pattern in jobs.PATHS for path in Path().glob(pattern)):
+        path.write_text(jobs.without(path.read_text("utf-8")), "utf-8")
+    replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
+
+
+def compile_pins() -> None:
+    """Compile the project's pins, by its own make. They begin as the template's, and keep their versions."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "VE"}
+    done = subprocess.run(["make", "--silent", "requirements", f"INSTALLER={vendor.uv()}"], env=env)
+    if done.returncode:
+        raise Problem("the pins cannot be compiled, see above: correct this, then make requirements")
 
 
 def write_env(path: Path) -> None:
@@ -133,7 +161,7 @@ def commit(app: str) -> None:
 
 def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
     """Run git in the folder `cwd`, without variables such as GIT_DIR, which may name another repository."""
-    env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
+    env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER} | {"GIT_TERMINAL_PROMPT": "0"}
     return subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True)
 
 

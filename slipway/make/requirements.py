@@ -3,19 +3,19 @@
 MORE are constrained by REQUIREMENTS. uv compiles; it omits the lines of indexes, which this copies.
 """
 
+import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Mapping
+from typing import Iterator, List, Mapping
 
 from slipway.make import uv, virtualenv
-from slipway.make.package import NAME
-from slipway.make.pins import ours_alone
 
 INDEX = re.compile(r"\s*(--extra-index-url|--index-url|-i|--find-links)[\s=]")
+IN_FILE = re.compile(r"^\./\S+.*\n(?: .*\n)*", re.MULTILINE)  # a pin such as ./vendor/….whl, with hash and comments
 PASSWORD = re.compile(r"://[^/\s]*@")
 # Allowed before the @ of a URL: ${NAME}, ${A}:${B}, and git's ssh user.
 ALLOWED = re.compile(r"://(git|\$\{\w+\}(:\$\{\w+\})?)@[^@\s]*$")
@@ -27,11 +27,14 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     if not sources[pins[0]].exists():
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
     refuse_passwords(list(sources.values()))
-    command = [*compiler(env), *shlex.split(env["COMPILE"]), *upgrade]
-    for path, source in sources.items():
-        constraint = [] if path == pins[0] else ["-c", pins[0]]
-        compile_pins([*command, *constraint, "-o", path, str(source)], env)
-        keep_indexes(source, Path(path))
+    command = [virtualenv.uv_path(env), *shlex.split(env["COMPILE"]), *upgrade]
+    compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
+    keep_indexes(sources.pop(pins[0]), Path(pins[0]))
+    with constraints(Path(pins[0])) as file:
+        for path, source in sources.items():
+            compile_pins([*command, "-c", str(file), "-o", path, str(source)], env)
+            keep_indexes(source, Path(path))
+            Path(path).write_text(Path(path).read_text("utf-8").replace(f"-c {file}", f"-c {pins[0]}"), "utf-8")
 
 
 def refuse_passwords(sources: List[Path]) -> None:
@@ -41,19 +44,6 @@ def refuse_passwords(sources: List[Path]) -> None:
     if found:
         sys.exit("make: {} has a password: write ${{NAME}} instead, and set NAME in the environment".format(
             " ".join(found)))
-
-
-def compiler(env: Mapping[str, str]) -> List[str]:
-    """Return the path of uv. If there is no virtualenv to install it, make an empty one."""
-    ve = Path(env["VE"])
-    with virtualenv.lock(ve):
-        if not (ve / "bin/python").exists():
-            virtualenv.create(ve, env)
-        path, failed = uv.find(ve, env)
-    if failed.returncode:
-        sys.exit("make: to compile the pins, make needs uv, but cannot install {0}: {1}; copy {0} from the template, "
-                 "or add uv to that file".format(uv.pins(env), uv.why(failed.stdout)))
-    return [path]
 
 
 def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
@@ -72,10 +62,18 @@ def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
 
 def keep_indexes(source: Path, pins: Path) -> None:
     lines = "".join(line for line in source.read_text("utf-8").splitlines(keepends=True) if INDEX.match(line))
-    text = pins.read_text("utf-8")
-    for wheel in Path("vendor").glob(f"{NAME}-*.whl"):
-        text = ours_alone(text, wheel)
-    pins.write_text(lines + text.removeprefix(lines), "utf-8")
+    pins.write_text(lines + pins.read_text("utf-8").removeprefix(lines), "utf-8")
+
+
+@contextlib.contextmanager
+def constraints(pins: Path) -> Iterator[Path]:
+    """Yield a file of constraints with these pins, except packages in files: uv accepts no path as a constraint."""
+    path = pins.with_suffix(".constraints")
+    path.write_text(IN_FILE.sub("", pins.read_text("utf-8")), "utf-8")
+    try:
+        yield path
+    finally:
+        path.unlink()
 
 
 if __name__ == "__main__":

@@ -53,11 +53,11 @@ def pins(env: Mapping[str, str]) -> Path:
 
 
 def find(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Done[str]]":
-    """Return uv's path: INSTALLER, the one on the path, or the pinned one, which pip installs into the folder ve/uv.
-    Return also pip's result, whose code is 0 if uv was there."""
+    """Return uv's path: INSTALLER, the one that runs this (UV) or is on the path, or the pinned one, which pip installs
+    into the folder ve/uv. Return also pip's result, whose code is 0 if uv was there."""
     if env["INSTALLER"] not in ("uv", "pip"):
         return env["INSTALLER"], Done([], 0, "")
-    for uv in (shutil.which("uv"), os.path.join(env["VE"], "uv/bin/uv"), str(ve / "uv/bin/uv")):
+    for uv in (env.get("UV"), shutil.which("uv"), os.path.join(env["VE"], "uv/bin/uv"), str(ve / "uv/bin/uv")):
         if uv and os.path.exists(uv):
             return uv, Done([], 0, "")
     return str(ve / "uv/bin/uv"), pip(ve, [str(pins(env))], env, [*IMPATIENT, "--no-deps", "--target", str(ve / "uv")])

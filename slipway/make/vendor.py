@@ -1,17 +1,48 @@
-"""Replace the package in vendor/ by the new release's package. copier runs `vendor` after an update."""
+"""Put this clone's package into the project in the working folder: build its wheel into vendor/, remove older ones
+there, and name it in requirements.in. copier runs this at the end of an update.
+"""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from slipway.make import package, pins
+from slipway.make.uv import settings
+
+NAME = "slipway_django"
+LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+", re.MULTILINE)
+ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
+CLONE = Path(__file__).absolute().parents[2]
 
 
-def main() -> None:
-    folder = Path("vendor")
-    wheel = package.write(Path(__file__).absolute().parents[2], folder)
-    for other in set(folder.glob(f"{package.NAME}-*.whl")) - {wheel}:
-        other.unlink()
-    pins.replace(wheel)
+def main(clone: Path) -> None:
+    folder, wanted = Path("vendor"), Path("requirements.in")
+    old = {*folder.glob(f"{NAME}-*.whl")}
+    build(clone, folder)
+    [wheel] = {*folder.glob(f"{NAME}-*.whl")} - old or old
+    for path in old - {wheel}:
+        path.unlink()
+    if not (folder / ".gitattributes").exists():
+        (folder / ".gitattributes").write_text(ATTRIBUTES)
+    if wanted.exists():
+        wanted.write_text(LINE.sub(f"./{wheel}", wanted.read_text("utf-8")), "utf-8")
+
+
+def build(clone: Path, folder: Path) -> None:
+    """Build the clone's wheel. Exit with uv's output if that fails."""
+    command = [uv(), "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", str(folder), str(clone)]
+    done = subprocess.run(command, env=settings(os.environ), stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stderr}make: cannot build the package of {clone}, see above")
+
+
+def uv() -> str:
+    """Return the path of uv. UV names it if make, or uv itself, runs this."""
+    path = os.environ.get("UV") or shutil.which("uv")
+    return path or sys.exit("make: no uv on the path: install it, or run this by make")
 
 
 if __name__ == "__main__":
-    main()
+    main(CLONE)

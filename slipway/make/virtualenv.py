@@ -102,6 +102,19 @@ def create(ve: Path, env: Mapping[str, str]) -> None:
     (ve / "made-for").write_text(env["MADE_FOR"])
 
 
+def uv_path(env: Mapping[str, str]) -> str:
+    """Return uv's absolute path. Make an empty virtualenv for it if there is none. Exit if it cannot be installed."""
+    ve = Path(env["VE"])
+    with lock(ve):
+        if env["INSTALLER"] in ("uv", "pip") and not shutil.which("uv") and not (ve / "bin/python").exists():
+            create(ve, env)
+        path, failed = uv.find(ve, env)
+    if failed.returncode:
+        sys.exit("make: make needs uv here, but cannot install {0}: {1}; copy {0} from the template, or add uv to that "
+                 "file".format(uv.pins(env), uv.why(failed.stdout)))
+    return os.path.abspath(path) if os.sep in path else path
+
+
 def clear(ve: Path) -> None:
     """Empty the folder, sentinels first, but keep pyvenv.cfg. If make is killed, the next make still sees a virtualenv.
     Raise Problem if the folder has files but no pyvenv.cfg."""

@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-PIN = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@)")
+PIN = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@)|\./(?:.*/)?(\w+)-\S*\.whl")
 
 
 def main(pins: str, pins_dev: str) -> None:
@@ -44,7 +44,7 @@ def sort(house: Path, production: set[str]) -> None:
 
 
 def pinned(text: str) -> set[str]:
-    return {normal(match[1]) for match in map(PIN.match, text.splitlines()) if match}
+    return {normal(match[1] or match[2]) for match in map(PIN.match, text.splitlines()) if match}
 
 
 def requirement(wheel: Path) -> str:

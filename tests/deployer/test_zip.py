@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
-from proc import ROOT, run
+from proc import ROOT, UV, run
+from slipway.make.uv import settings
 
 WHEEL = "vendor/slipway.whl"
 BASE_PYTHON = os.path.realpath(sys.executable)  # it has none of our packages
@@ -48,9 +48,11 @@ print(json.dumps(made))
 def project(tmp_path_factory):
     """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
     folder = tmp_path_factory.mktemp("project")
-    done = run([BASE_PYTHON, "-m", "slipway", "package", folder / "vendor"], cwd=ROOT)
+    done = run([UV, "build", "--quiet", "--wheel", "--out-dir", folder / "vendor", ROOT],
+               env=settings({"UV_INDEX_STRATEGY": "unsafe-best-match", **os.environ}))
     assert done.returncode == 0, done.stderr
-    Path(done.stdout.split()[0]).rename(folder / WHEEL)
+    [wheel] = folder.glob("vendor/*.whl")
+    wheel.rename(folder / WHEEL)
     (folder / "deploy").mkdir()
     for name, text in FLEETS.items():
         (folder / f"deploy/{name}.toml").write_text(f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')

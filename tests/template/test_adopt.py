@@ -309,9 +309,10 @@ def test_level_servers(template, tmp_path):
     clone.git("tag", "3.0.0")
     passes(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
-        ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt"}
+        ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt", "requirements/deploy.txt",
+        "requirements/dev.txt"}
     assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
-    assert "==3.0.0" in (project.folder / "requirements.in").read_text()
+    assert "/slipway_django-3.0.0-" in (project.folder / "requirements.in").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")
     assert "text: unset" in project.git("check-attr", "text", "vendor/slipway_django-3.0.0-py3-none-any.whl")
     project.commit("3.0.0")
@@ -346,4 +347,4 @@ def test_further_down_in_the_repository(theirs):
     assert "\nfrom config.test_settings import *" in (project.folder / "site/config/settings_test.py").read_text()
     assert (project.folder / "site/requirements/dev.in").read_text().splitlines()[1] == "-r local.txt"
     listed = (project.folder / "site/requirements.in").read_text()
-    assert re.search(r"^-r \.\./requirements.txt\n--find-links vendor\nslipway-django\[jobs\]==\S+$", listed, re.M)
+    assert re.search(r"^-r \.\./requirements.txt\n\./vendor/slipway_django-\S+\.whl\[jobs\]$", listed, re.M)

@@ -75,6 +75,7 @@ def test_patch(project, tmp_path):
     clone.commit("Patch")
     run(["python3", "-m", "slipway", "vendor"], cwd=project.folder, check=True,
         env={**project.env, "PYTHONPATH": "../slipway"})
+    assert project.make("requirements").returncode == 0
     project.install()
     done = run(["ve/bin/python", "-c", "import slipway; assert slipway.PATCHED"], cwd=project.folder, env=project.env)
     assert done.returncode == 0 and len(list(project.folder.glob("vendor/*.whl"))) == 1, done.stderr

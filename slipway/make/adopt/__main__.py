@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-from slipway.make import package
+from slipway.make import vendor
 from slipway.make.new import git, origin, without_user
 
 from .files import LEVELS, Template, is_ours, plan
@@ -27,19 +28,22 @@ def main() -> None:
     if not (options.path / "manage.py").is_file():
         sys.exit(f"adopt: {options.path} has no manage.py: name the folder that has it")
     os.chdir(options.path)
-    if problems := adopt([*LEVELS][:[*LEVELS].index(options.level) + 1], options.apply):
+    with tempfile.TemporaryDirectory() as folder:
+        vendor.build(ROOT, Path(folder))
+        [wheel] = Path(folder).glob("*.whl")
+        problems = adopt([*LEVELS][:[*LEVELS].index(options.level) + 1], options.apply, wheel)
+    if problems:
         sys.exit("\n".join(f"adopt: {problem}" for problem in problems))
 
 
-def adopt(levels: list[str], apply: bool) -> list[str]:
+def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     """Add the files of `levels` (make, image, servers) to the project in the working folder and print a report. Change
     existing files only with `apply`. If there are problems, return them and write nothing."""
     status = git("status", "--porcelain", "--untracked-files=all", ".")
     if status.returncode or status.stdout:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
-    template = Template(texts(ROOT), str(package.path_of(ROOT, Path("vendor"))), commit,
-                        without_user(origin(ROOT)) or str(ROOT))
+    template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
     theirs = {path: text for path, text in tree.items()
               if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
     found = look(theirs, Path.cwd().name, above())
@@ -47,6 +51,7 @@ def adopt(levels: list[str], apply: bool) -> list[str]:
     if problems := [*problems, *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
+    shutil.copy(wheel, "vendor")
     lacking = left_out(theirs, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
     rules = "\n".join(template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk"))
     edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
@@ -83,7 +88,6 @@ def write(files: Tree) -> None:
         Path(path).write_text(text, "utf-8")
         if (ROOT / path).exists():
             shutil.copymode(ROOT / path, path)
-    package.write(ROOT, Path("vendor"))
 
 
 def report(found: Found, done: list[str], items: list[str]) -> None:

@@ -4,8 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from slipway.make import jobs, package
-from slipway.make.pins import FIND, LINE, version
+from slipway.make import jobs, vendor
 
 from .look import Found, Tree
 
@@ -72,7 +71,7 @@ def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> 
         texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
     names = {"deploy/production.toml": f"{found.servers}/production.toml",
              "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*theirs} else "compose.yaml"}
-    return {names.get(path, path): text if found.celery else jobs.without(path, text) for path, text in texts.items()}
+    return {names.get(path, path): text if found.celery else jobs.without(text) for path, text in texts.items()}
 
 
 def settings(text: str, apps: str, base: str) -> str:
@@ -89,13 +88,13 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
         ["# `make requirements` compiles this file." + f" adopt wrote its first lines from {source}." * bool(source),
          *lines, ""]) for path, (source, lines) in found.lists.items()}
     if "image" in levels:
-        pin = f"slipway-django{'[jobs]' * found.jobs}=={version(PurePosixPath(template.wheel))}"
-        texts["requirements.in"] = added(LINE.sub(pin, texts["requirements.in"]), [FIND, pin])
+        package, wanted = f"./{template.wheel}", texts["requirements.in"]
+        texts["requirements.in"] = added(vendor.LINE.sub(package, wanted), [package + "[jobs]" * found.jobs])
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
     return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),
                     ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
-                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [package.ATTRIBUTES])}
+                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [vendor.ATTRIBUTES.strip()])}
 
 
 def added(text: str, lines: list[str]) -> str:

@@ -1,0 +1,73 @@
+"""Tests of the package: a wheel like any other, also from an index, with the command `slipway`."""
+
+import shutil
+import urllib.request
+import zipfile
+
+import pytest
+
+from checkout import Project
+from proc import UV, VE_PYTHON, free_port, run, running, wait_until
+from slipway.make.uv import settings
+
+
+def build(template, folder):
+    """Build the template's wheel. Return its path."""
+    words = [UV, "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", folder, template.folder]
+    assert run(words, env=settings(template.env)).returncode == 0
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture
+def wheel(template, tmp_path):
+    return build(template, tmp_path / "wheel")
+
+
+def test_an_index_accepts_it(template, wheel, tmp_path):
+    """Its metadata is complete. The same commit gives the same bytes, and another one another version."""
+    done = run([VE_PYTHON, "-m", "twine", "check", "--strict", wheel])
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(wheel) as content:
+        names = content.namelist()
+        [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
+    assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/make/app/views.py-tpl"} < {*names}
+    assert not [name for name in names if name.startswith(("slipway/tests", "slipway/make/adopt", "docs"))]
+    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("jobs", "deploy", "s3"))
+    assert "\nRequires-Dist: django>=5.2\n" in metadata
+    assert build(template, tmp_path / "again").read_bytes() == wheel.read_bytes()
+    shutil.copytree(template.folder, tmp_path / "clone", symlinks=True)
+    run(["git", "commit", "-q", "--allow-empty", "-m", "More"], cwd=tmp_path / "clone", env=template.env, check=True)
+    template.folder, kept = tmp_path / "clone", template.folder
+    try:
+        assert build(template, tmp_path / "next").name != wheel.name
+    finally:
+        template.folder = kept
+
+
+def test_from_an_index(started, wheel, tmp_path):
+    """The line of docs/update.md takes it from a package index, by its hash. Its command runs, and completes words."""
+    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True)
+    project, port = Project(tmp_path / "shop"), free_port()
+    (tmp_path / "index").mkdir()
+    serve = [VE_PYTHON, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-a", ".", "-P", ".",
+             tmp_path / "index"]
+    with running(serve):
+        wait_until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/"), what="the index answers")
+        upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
+        done = run([VE_PYTHON, "-m", "twine", *upload, wheel])
+        assert done.returncode == 0, done.stdout + done.stderr
+        [path] = (project.folder / "vendor").glob("*.whl")
+        project.edit("requirements.in", f"./vendor/{path.name}[jobs]",
+                     f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[jobs]==2.0.0")
+        for words in (["requirements"], ["own/sentinel", "VE=own"]):
+            done = project.make(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
+    assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()
+    command = project.folder / "own/bin/slipway"
+    done = run([command, "status"], cwd=tmp_path)
+    assert done.returncode == 2 and "deploy/production.toml: there is no such file" in done.stderr
+    assert "shtab is not installed" in run([command, "completion", "bash"]).stderr
+    for shell in ("bash", "zsh"):
+        done = run([VE_PYTHON, "-m", "slipway", "completion", shell])
+        assert done.returncode == 0 and all(word in done.stdout for word in ("rollback", "--skip-unreachable"))
