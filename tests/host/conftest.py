@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,8 +16,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 import pytest
 
 from connect import connection_to
+import services
 from proc import ROOT, free_port, run, running, wait_until
-from services import missing
 
 sys.path.insert(0, str(ROOT))
 from slipway.deploy.server.render import each, render  # noqa: E402
@@ -32,7 +31,7 @@ def program(name):
     """Return the path of a program of Debian; if it is missing, skip the test, or in CI on Linux fail it."""
     if sys.platform != "linux":
         pytest.skip("servers run Linux")
-    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin") or missing(name)
+    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin") or services.missing(name)
 
 
 class App(ThreadingMixIn, UnixStreamServer):
@@ -188,8 +187,4 @@ def apps(nginx):
 @pytest.fixture
 def certificate(tmp_path):
     """A self-signed certificate for localhost: (certificate, key)."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
-                   check=True, capture_output=True, timeout=60)
-    return certificate, key
+    return services.certificate(tmp_path)

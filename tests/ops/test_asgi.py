@@ -25,11 +25,6 @@ def live(site_folder, sqlite_url):
     return serving
 
 
-def metric(site, name):
-    lines = site.get("/metrics", unix=True).body.decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
 @pytest.mark.parametrize("preload", ["true", "false"])
 def test_at_its_end(live, preload):
     """On TERM the site closes websockets with 1012, "service restart", ends streams of events at a complete event,
@@ -38,11 +33,11 @@ def test_at_its_end(live, preload):
             ThreadPoolExecutor(2) as pool:
         chat.send("me 1")
         assert {chat.recv(10), chat.recv(10)} == {'{"kept": "me 1"}', '{"line": 0, "said": "me 1"}'}
-        assert metric(site, "websockets_open") == 1
+        assert site.figures()["websockets_open"] == 1
         stream = pool.submit(site.get, "/events?after=0", unix=True)
         poll = pool.submit(site.get, "/poll?after=1")
-        wait_until(lambda: metric(site, 'http_requests_total{status="2xx"}') == 1, what="the stream has begun")
-        wait_until(lambda: metric(site, "http_requests_in_flight") == 1, what="the poll waits")
+        wait_until(lambda: site.figures()['http_requests_total{status="2xx"}'] == 1, what="the stream has begun")
+        wait_until(lambda: site.figures()["http_requests_in_flight"] == 1, what="the poll waits")
         began = time.monotonic()
         site.process.terminate()
         with pytest.raises(ConnectionClosed) as closed:
@@ -75,10 +70,10 @@ def test_who_waits_stands_in_nobodys_way(live):
     with live() as site, ThreadPoolExecutor(40) as pool:
         began = time.monotonic()
         waiting = [pool.submit(site.get, path) for path in ["/poll?after=0"] * 30 + ["/block"] * 5]
-        wait_until(lambda: metric(site, "http_requests_in_flight") == 35)
+        wait_until(lambda: site.figures()["http_requests_in_flight"] == 35)
         assert max(site.get("/plain").seconds for _ in range(10)) < 1
         assert {each.result(20).status for each in waiting} == {200} and time.monotonic() - began < 10
-        assert metric(site, "http_requests_in_flight") == 0
+        assert site.figures()["http_requests_in_flight"] == 0
 
 
 def test_workers_that_have_done_their_share(live):

@@ -9,18 +9,14 @@ import pytest
 from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401: fixtures
 from s3.bucket import Bucket
 
-from proc import free_port, run, running, wait_until
-from services import answers
+import services
+from proc import free_port, running, wait_until
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """Return (certificate, key), self-signed, for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("certificate")
-    done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", folder / "cert"])
-    assert done.returncode == 0, done.stderr
-    return folder / "cert", folder / "key"
+    return services.certificate(tmp_path_factory.mktemp("certificate"), "127.0.0.1", "IP")
 
 
 @contextlib.contextmanager
@@ -30,7 +26,7 @@ def moto(certificate, **env):
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, "-c", cert, "-k", key]
     env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"https://127.0.0.1:{port}", **env}
     with running(command, env=env) as process:
-        wait_until(lambda: process.poll() is not None or answers(port), 60, "moto's server")
+        wait_until(lambda: process.poll() is not None or services.answers(port), 60, "moto's server")
         assert process.poll() is None, process.output()
         yield port
 
