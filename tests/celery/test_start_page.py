@@ -4,7 +4,7 @@ import html
 import re
 import urllib.request
 
-from proc import ROOT, answers, edit, free_port, run, wait_until
+from proc import ROOT, answers, edit, free_port, output, wait_until
 
 ANN = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
 APPS = {"orders": "Orders", "stock_entries": "Stock entries"}
@@ -14,9 +14,7 @@ OWN_PAGE = '{% extends "base.html" %}{% block body %}Ours{% endblock %}\n'
 def typed(clone, line, **env):
     """Type a command of the page into a shell in the clone. Return its output."""
     words = line.replace("make ", "make -o ve/sentinel -o ve/sentinel-dev ")  # without remaking the virtualenv
-    done = run(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return output(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
 
 
 def read(port, path=""):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import ROOT, run
+from proc import ROOT, output, run
 
 WHEEL = "vendor/slipway.whl"
 BASE_PYTHON = os.path.realpath(sys.executable)  # it has none of our packages
@@ -48,9 +48,8 @@ print(json.dumps(made))
 def project(tmp_path_factory):
     """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
     folder = tmp_path_factory.mktemp("project")
-    done = run([BASE_PYTHON, "slipway/make", "package", folder / "vendor"], cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    Path(done.stdout.split()[0]).rename(folder / WHEEL)
+    made = output([BASE_PYTHON, "slipway/make", "package", folder / "vendor"], cwd=ROOT)
+    Path(made.split()[0]).rename(folder / WHEEL)
     (folder / "deploy").mkdir()
     for name, text in FLEETS.items():
         (folder / f"deploy/{name}.toml").write_text(f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, append, executable, run
+from proc import ROOT, append, executable, output, put_into_git, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", "slipway/make/__main__.py", *WHEELS_FROM)
@@ -116,21 +116,12 @@ def test_without_django(project):
     assert not (project / "wheelhouse").exists()
 
 
-def git(project, *words):
-    done = run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null", *words],
-               cwd=project)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_tag(project):
     """TAG is the short revision, with -dirty if there are uncommitted changes. The command line overrides it."""
     show = ["--eval=show: ; @echo $(TAG)", "show"]
     assert make(project, *show).stdout.strip() == "unversioned-dirty"
-    git(project, "init", "-q")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "All")
-    revision = git(project, "rev-parse", "--short", "HEAD")
+    put_into_git(project)
+    revision = output(["git", "rev-parse", "--short", "HEAD"], cwd=project).strip()
     assert make(project, *show).stdout.strip() == revision
     (project / "new").touch()
     assert make(project, *show).stdout.strip() == f"{revision}-dirty"

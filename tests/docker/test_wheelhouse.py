@@ -2,7 +2,7 @@
 
 import hashlib
 
-from proc import ROOT, run
+from proc import ROOT, output
 
 
 # Run by a separate Python, as in the builder.
@@ -15,8 +15,7 @@ def test_sort(tmp_path):
     computed from the wheels, as some are built here and not downloaded."""
     for name in ("Django-5.2", "ruamel.yaml-1.0", "a_b-2", "pytest-9"):  # as pip leaves them
         (tmp_path / f"{name}-py3-none-any.whl").write_text(name)
-    done = run(["python3", "-c", SORT, tmp_path, PINS], cwd=ROOT / "slipway/make")
-    assert done.returncode == 0, done.stderr
+    output(["python3", "-c", SORT, tmp_path, PINS], cwd=ROOT / "slipway/make")
     names = {path.name for path in (tmp_path / "dev").glob("*.whl")}
     assert names == {"pytest-9-py3-none-any.whl"}
     lines = (tmp_path / "requirements.txt").read_text().splitlines()

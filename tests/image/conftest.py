@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Container, docker
-from proc import ROOT, run
+from proc import ROOT, put_into_git, run
 
 BUILD = 900  # seconds for a build on a slow machine
 
@@ -75,10 +75,7 @@ def copy_checkout(folder):
             (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
     if (ROOT / "wheelhouse").exists():
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.hooksPath=/dev/null"]
-        done = run(["git", *identity, *words], cwd=folder)
-        assert done.returncode == 0, done.stderr
+    put_into_git(folder)
     return folder
 
 

@@ -1,7 +1,7 @@
 """Tests of beat in the image, with a real Postgres and Redis. The containers share the machine's network, because both
 services listen only on the loopback."""
 
-from proc import run, wait_until
+from proc import output, wait_until
 
 HOST = ["--network=host"]
 WAITS = "another beat is running"
@@ -9,9 +9,8 @@ WAITS = "another beat is running"
 
 def query(postgres, url, sql):
     """Return the one value that the query selects."""
-    done = run([postgres.bin / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, url])
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, url]
+    return output([postgres.bin / "psql", *words]).strip()
 
 
 def test_one_beat(run_container, postgres, redis):

@@ -5,7 +5,7 @@ import urllib.request
 
 from documented import block
 from engine import Container, docker
-from proc import ROOT, run, wait_until
+from proc import ROOT, output, wait_until
 
 from .conftest import containers
 
@@ -43,9 +43,8 @@ def test_quick_start(image, volume, tmp_path):
     """As docs/image.md says: with three settings, a volume and migrate, the page answers 200 and the release is known.
     By default the process is not root, and can write neither code nor packages."""
     typed = block(ROOT / "docs/image.md", "cat >try.env").replace("APP:TAG", image).replace("try:/", f"{volume}:/")
-    done = run(["sh", "-ec", typed.replace("-p 8000:8000", "-dp 127.0.0.1::8000")], cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    web = Container(done.stdout.split()[-1])
+    started = output(["sh", "-ec", typed.replace("-p 8000:8000", "-dp 127.0.0.1::8000")], cwd=tmp_path)
+    web = Container(started.split()[-1])
     serving(web)
     with urllib.request.urlopen(web.url("/healthz"), timeout=10) as answer:
         assert json.load(answer)["release"] == "release-1"

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from proc import ROOT, run, running
+from proc import ROOT, output, run, running
 
 PARTS = ("slipway", "project", "manage.py", "docker-run.sh")
 KEY = "0123456789abcdef" * 4
@@ -31,9 +31,8 @@ class Release:
 
     def collect(self):
         shutil.rmtree(self.folder / "static-root", ignore_errors=True)
-        done = run([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
-                   env={**self.env, "IMAGE_BUILD": "1"})
-        assert done.returncode == 0, done.stderr
+        output([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
+               env={**self.env, "IMAGE_BUILD": "1"})
         return self
 
     @property
