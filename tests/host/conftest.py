@@ -17,12 +17,9 @@ import pytest
 
 from connect import connection_to
 import services
-from proc import ROOT, free_port, output, running, wait_until
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy.server.render import each, render  # noqa: E402
-from slipway.deploy.server.site import uploads  # noqa: E402
-
+from proc import free_port, output, running, wait_until
+from slipway.deploy.server.render import each, render
+from slipway.deploy.server.site import uploads
 
 NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
 

@@ -7,20 +7,17 @@ import os
 import re
 import socketserver
 import ssl
-import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from proc import ROOT, free_port, run, wait_until
+from proc import free_port, run, wait_until
+from slipway.deploy.agent import entrance, http
+from slipway.deploy.agent.host import Host
 
 from .conftest import NAMELESS, ask
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy.agent import entrance, http  # noqa: E402
-from slipway.deploy.agent.host import Host  # noqa: E402
 
 
 def echoed(body):
