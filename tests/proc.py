@@ -85,6 +85,14 @@ def executable(path, text):
     return path
 
 
+def put(path, text):
+    """Write a file, and make its folder if it is missing. Return its path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
 def append(path, text):
     """Add text to the end of a file."""
     with open(path, "a") as file:

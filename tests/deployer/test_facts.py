@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from slipway.deploy import config
 from slipway.deploy.agent import disk, facts, http, memory, releases, slots, sqlite
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.process import LONGEST
+from deployer.conftest import fleet_of
 from deployer.simulated import Simulated, world
 from deployer.test_server import files
+from proc import put
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
 RECORD = {"id": "1", "tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "at": 1.5,
@@ -137,8 +138,7 @@ class Server(Simulated):
         self.put("/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
 
     def put(self, path, text):
-        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
-        Path(self.root + path).write_text(text)
+        put(self.root + path, text)
 
     def runs(self, name, held, processes=3):
         """Add a container whose processes share `held` bytes, and hold page cache besides."""
@@ -180,18 +180,13 @@ def test_what_the_idle_slot_holds_is_free(server):
 URL = "https://ann:planted@shop.example:8443/planted?x"
 
 
-def put_nginx(host, data):
-    """Write the site's file on the host, as provisioning does."""
-    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
-    path.parent.mkdir(parents=True)
-    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
-
-
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     assert facts.front(host)["scheme"] == ""
-    data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
-    put_nginx(host, data)
+    fleet = fleet_of(data, {"site.tls": tls, "site.certificate": "/c.pem", "site.key": "/k.pem",
+                            "site.proxies": ["192.0.2.1"]})
+    path = "/etc/nginx/sites-available/shop"  # as provisioning writes it
+    put(host.root + path, files(fleet, "web1")[path])
     assert facts.front(host)["scheme"] == scheme
 
 

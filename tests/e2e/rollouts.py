@@ -114,11 +114,16 @@ class Shop(Project):
         outcome.seconds = time.monotonic() - began
         return outcome
 
+    def good(self, *words):
+        """Deploy or roll back, which must succeed. Return the Outcome."""
+        outcome = self.roll(*words)
+        assert outcome.code == 0, outcome.stderr
+        return outcome
+
     def bring(self, tag):
         """Make sure that a release is committed everywhere."""
         if checker.tags(self) != {tag}:
-            outcome = self.roll("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
-            assert outcome.code == 0, outcome.stderr
+            self.good("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
 
     def load(self, **options):
         """Return a Load of visitors of all web hosts and of the balancer."""

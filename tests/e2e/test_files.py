@@ -37,10 +37,6 @@ class Gallery(Orders):
         """Put the release into the registry. Return its name there."""
         return self.project_image(tag)
 
-    def good(self, *words):
-        outcome = self.roll(*words)
-        assert outcome.code == 0, outcome.stderr
-
     def as_told(self, *blocks):
         """Run on the database's machine the commands in docs/operations.md that begin with these words, for the
         database orders with the owner app."""

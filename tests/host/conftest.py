@@ -17,7 +17,7 @@ import pytest
 
 from connect import connection_to
 import services
-from proc import free_port, output, running, wait_until
+from proc import free_port, output, put, running, wait_until
 from slipway.deploy.server.render import each, render
 from slipway.deploy.server.site import uploads
 
@@ -104,9 +104,7 @@ class Nginx:
         """Write a rendered file, with its paths moved below our folder."""
         for folder in ("/etc/nginx/", "/run/", "/var/www/", "/var/log/nginx/"):
             text = text.replace(folder, f"{self.root}{folder}")
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        put(self.root / path, text)
 
     def put_site(self, kind, site, public, values):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""

@@ -1,11 +1,10 @@
 """The health of a release by the log of the shipped nginx: the answers that count as errors."""
 
 import socket
-from pathlib import Path
 
 import pytest
 
-from proc import wait_until
+from proc import put, wait_until
 from slipway.deploy.agent import slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
@@ -24,9 +23,7 @@ NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHo
 def host(nginx):
     """The host that the agent sees: nginx's root, with the role web."""
     unit = process_unit("shop", BUILT_IN["web"])
-    path = Path(f"{nginx.root}{unit.path}")
-    path.parent.mkdir(parents=True)
-    path.write_text(unit.content)
+    put(f"{nginx.root}{unit.path}", unit.content)
     return Host("shop", str(nginx.root))
 
 

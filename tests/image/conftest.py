@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Container, docker
-from proc import ROOT, put_into_git, run
+from proc import ROOT, put, put_into_git, run
 
 BUILD = 900  # seconds for a build on a slow machine
 
@@ -95,8 +95,7 @@ def project(checkout, image, tmp_path):
 def image(builders, checkout, name):
     """Build the image. Files planted beside and in the project must not get into it. Return its tag."""
     for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
-        (checkout / path).parent.mkdir(exist_ok=True)
-        (checkout / path).write_text("planted-secret\n")
+        put(checkout / path, "planted-secret\n")
     done = builders["classic"].make(checkout, "build", f"APP={name}", "TAG=release-1")
     assert done.returncode == 0, done.stdout
     return f"{name}:release-1"

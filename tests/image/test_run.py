@@ -5,7 +5,7 @@ import urllib.request
 
 from documented import block
 from engine import Container, docker
-from proc import ROOT, output, wait_until
+from proc import ROOT, output, put, wait_until
 
 from .conftest import containers
 
@@ -94,9 +94,7 @@ def test_compress(one_off, tmp_path):
     """compress runs django-compressor if it is installed; otherwise there is nothing to do, which is no error."""
     done = one_off("compress", env=None)
     assert (done.returncode, done.stdout) == (0, "compress: nothing to do without django-compressor"), done.stderr
-    command = tmp_path / "compressor/management/commands/compress.py"
-    command.parent.mkdir(parents=True)
-    command.write_text(COMPRESSOR)
+    put(tmp_path / "compressor/management/commands/compress.py", COMPRESSOR)
     (tmp_path / "settings_compressor.py").write_text(
         "from project.settings_docker import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'compressor']\n")
     options = [f"--volume={tmp_path / name}:/app/{name}:ro" for name in ("compressor", "settings_compressor.py")]

@@ -4,19 +4,14 @@ import contextlib
 import http.client
 import json
 import re
-from dataclasses import dataclass
+from collections import namedtuple
 
 from proc import wait_until
 
 HOST = "shop.example"
 
 
-@dataclass
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
+class Answer(namedtuple("Answer", "status headers body")):
     @property
     def text(self):
         return self.body.decode()
