@@ -37,13 +37,6 @@ def make_it_yours(path):
         (path / "project/home/templates/home" / name).write_text(OWN_PAGE)
 
 
-def with_documented_task(folder):
-    """Replace the app's task and test by those of docs/tasks.md."""
-    tasks, tests = re.findall("```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text(), re.DOTALL)
-    (folder / "tasks.py").write_text(tasks)
-    (folder / "test_tasks.py").write_text(tests)
-
-
 def test_all_that_the_page_says(clone):
     """All steps work one after the other while the server runs, for apps of any name, and make test passes."""
     port = free_port()
@@ -59,5 +52,7 @@ def test_all_that_the_page_says(clone):
             typed(clone, next(line for line in commands if "make app" in line).replace("orders", app))
             typed(clone, "make migrate")
             wait_until(lambda: f"<h1>{title}</h1>".encode() in read(port, f"{app}/"))
-    with_documented_task(clone.path / "project/orders")
+    samples = re.findall("```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text(), re.DOTALL)
+    for name, text in zip(("tasks.py", "test_tasks.py"), samples, strict=True):
+        (clone.path / "project/orders" / name).write_text(text)
     assert re.search("make: passed: check flake8 .*migrations tests", typed(clone, "make test"))

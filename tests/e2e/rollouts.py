@@ -79,8 +79,7 @@ class Shop(Project):
 
     def stage(self):
         """Set a DATABASE_URL, which names the kind of database. Nobody connects to it."""
-        done = self.deploy("env", "set", input="DATABASE_URL=postgres://shop@db.example/shop\n")
-        assert done.returncode == 0, done.stderr
+        self.set(DATABASE_URL="postgres://shop@db.example/shop")
 
     def machines(self):
         """Return {name: Host} of all that the app runs on."""

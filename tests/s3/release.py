@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from proc import ROOT, output, run, running
+from proc import ROOT, output, run
 
 PARTS = ("slipway", "project", "manage.py", "docker-run.sh")
 KEY = "0123456789abcdef" * 4
@@ -53,10 +53,6 @@ class Release:
     def do(self, *words, **env):
         """Run a command of the image to its end."""
         return run(self.words(*words), cwd=self.folder, env={**self.env, **env})
-
-    def doing(self, *words, **env):
-        """Run a command of the image for the block."""
-        return running(self.words(*words), cwd=self.folder, env={**self.env, **env})
 
     def words(self, *words):
         return [self.folder / "docker-run.sh", *words]

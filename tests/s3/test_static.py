@@ -12,7 +12,7 @@ from s3.bucket import Bucket
 from s3.conftest import moto
 from s3.release import Release
 
-from proc import free_port, run, wait_until
+from proc import free_port, run, running, wait_until
 
 FOREVER = "public, max-age=31536000, immutable"
 CSS = b"body { color: red } @font-face { font-family: f; src: url('f.woff2') } " + b"p {}" * 1000
@@ -141,7 +141,7 @@ def whole(bucket, release, prefix):
 def test_killed_in_the_midst(bucket, settings, large):
     """After a kill each file in the bucket is complete, and the next run adds only the others."""
     words = ("collectstatic", f"s3://{bucket.name}/k")
-    with large.doing(*words, **settings) as process:
+    with running(large.words(*words), cwd=large.folder, env={**large.env, **settings}) as process:
         wait_until(lambda: process.poll() is not None or len(bucket.names()) > 5, 60, "some are there")
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL, process.output()
