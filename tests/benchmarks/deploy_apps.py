@@ -63,13 +63,6 @@ class Served(Shop):
                  BROKER_URL=f"{redis}/{6 + number}", CACHE_URL=f"{redis}/{7 + number}",
                  JOURNAL_URL=f"{redis}/{10 + number}")
 
-    def first(self, tag):
-        """Provision the servers and deploy a first release to them."""
-        self.provision()
-        self.stage()
-        done = self.deploy("deploy", tag)
-        assert done.returncode == 0, done.stdout + done.stderr
-
     def stop(self):
         """Stop the app on its servers; its files stay."""
         for host in self.web:

@@ -119,6 +119,12 @@ class Shop(Project):
         assert outcome.code == 0, outcome.stderr
         return outcome
 
+    def first(self, tag, *options):
+        """Provision the hosts, set the settings, and deploy a first release."""
+        self.provision()
+        self.stage()
+        self.good("deploy", tag, *options)
+
     def bring(self, tag):
         """Make sure that a release is committed everywhere."""
         if checker.tags(self) != {tag}:

@@ -13,8 +13,6 @@ from load import Load, ask
 from proc import free_port, wait_until
 from postgresql import new_postgres
 
-from .web import entries
-
 HOST = "--network=host"
 
 
@@ -60,8 +58,8 @@ def test_task(start, env, worker):
     wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
     assert ask(port, "/queue?n=7", 0, 60).outcome == "200", web.logs()
     worker.says("order 7 ended")
-    ids = [entry["request_id"] for entry in entries(web) if entry.get("path") == "/queue"]
-    assert ids == [entry["request_id"] for entry in entries(worker) if entry["message"] == "order 7 ended"]
+    ids = [entry["request_id"] for entry in web.entries() if entry.get("path") == "/queue"]
+    assert ids == [entry["request_id"] for entry in worker.entries() if entry["message"] == "order 7 ended"]
 
 
 def test_killed_worker(start, env):
@@ -109,7 +107,7 @@ def test_term_under_load(site):
         term = time.monotonic()
         docker("stop", "--time=30", web.id)
     assert web.state()["ExitCode"] == 0
-    began = {int(entry["message"].split()[1]) for entry in entries(web) if entry["message"].startswith("began ")}
+    began = {int(entry["message"].split()[1]) for entry in web.entries() if entry["message"].startswith("began ")}
     assert not [asked for asked in load.asked
                 if asked.outcome != "200" and (asked.number in began or asked.began < term)]
     outcomes = load.outcomes()
@@ -155,4 +153,4 @@ def test_postgres_restarts(start):
         assert load.outcomes().keys() == {"200", "500"}, load.outcomes()
         late = [asked for asked in load.asked if asked.began > back + 1]
         assert {asked.outcome for asked in late} <= {"200"}
-        assert web.state()["Running"] and not [entry for entry in entries(web) if entry["level"] == "CRITICAL"]
+        assert web.state()["Running"] and not [entry for entry in web.entries() if entry["level"] == "CRITICAL"]
