@@ -91,10 +91,8 @@ def test_a_terminal_that_nobody_reads_holds_nothing_up():
               "show, began = choose(True), time.monotonic()\n"
               "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
               "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
-    try:
-        done = run([sys.executable, "-c", script], 30, cwd=ROOT, stdout=write)
-    finally:
-        os.close(read), os.close(write)
+    with open(read, "rb"), open(write, "wb") as out:
+        done = run([sys.executable, "-c", script], 30, cwd=ROOT, stdout=out)
     assert (done.returncode, done.stderr) == (3, "")
 
 

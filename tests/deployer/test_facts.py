@@ -135,10 +135,7 @@ class Server(Simulated):
     def __init__(self, root):
         super().__init__(root)
         self.found, self.pid = {}, 100
-        self.put("/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
-
-    def put(self, path, text):
-        put(self.root + path, text)
+        put(self.root + "/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
 
     def runs(self, name, held, processes=3):
         """Add a container whose processes share `held` bytes, and hold page cache besides."""
@@ -146,10 +143,11 @@ class Server(Simulated):
         self.found[name] = one, "sha256:1", 1
         for _ in range(processes):
             self.pid += 1
-            self.put(f"/proc/{self.pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
-            self.put(f"/proc/{self.pid}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
-                     f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
-                     f"Pss_Shmem:   {MB // 1024} kB\n")
+            folder = f"{self.root}/proc/{self.pid}"
+            put(f"{folder}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
+            put(f"{folder}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
+                f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
+                f"Pss_Shmem:   {MB // 1024} kB\n")
 
     def look(self, live="a"):
         return memory.for_slots(self, self.found, live)
@@ -173,7 +171,7 @@ def test_what_the_idle_slot_holds_is_free(server):
     server.runs("shop-web-b", 150 * MB)
     server.runs("shop-worker-a", 120 * MB, processes=1)
     os.unlink(f"{server.root}/proc/{server.pid}/smaps_rollup")
-    server.put("/proc/99/status", "")
+    put(server.root + "/proc/99/status", "")
     assert server.look() == {"memory": 1150 * MB, "need": 120 * MB + memory.SPARE}
 
 

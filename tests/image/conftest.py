@@ -65,8 +65,11 @@ def name():
             docker("image", "rm", "--force", tag)
 
 
-def copy_checkout(folder):
-    """Copy git's files and untracked ones of the checkout, and any wheelhouse, to a repository of its own."""
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of the checkout, git's files and untracked ones and any wheelhouse, as a repository in a path with a
+    space. The image is built from it; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("a check out")
     listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for path in filter(None, listed.stdout.split("\0")):
         if (ROOT / path).is_file():
@@ -77,12 +80,6 @@ def copy_checkout(folder):
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
     put_into_git(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory):
-    """A copy of the checkout in a path with a space. The image is built from it; tests change copies of it."""
-    return copy_checkout(tmp_path_factory.mktemp("a check out"))
 
 
 @pytest.fixture
