@@ -1,7 +1,9 @@
-"""Connections to a web server, over TCP or a unix socket."""
+"""Connections to a web server, over TCP or a unix socket, and a stand-in for one."""
 
+import contextlib
 import http.client
 import socket
+import threading
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -22,3 +24,26 @@ def connection_to(where, timeout=60):
     if isinstance(where, int):
         return http.client.HTTPConnection("127.0.0.1", where, timeout=timeout)
     return UnixConnection(where, timeout)
+
+
+def listen(path):
+    """Return a unix socket that listens at this path."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    return listening
+
+
+def answer(listening, answers):
+    """Give the next connections these answers, bytes, one each. Return the list of their requests."""
+    asked = []
+
+    def serve():
+        for said in answers:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):  # who only connects has gone
+                asked.append(connection.recv(65536).decode())
+                for half in (said[:10], said[10:]):
+                    connection.sendall(half)
+    threading.Thread(target=serve, daemon=True).start()
+    return asked

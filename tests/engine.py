@@ -30,6 +30,10 @@ class Container:
         done = docker("logs", self.id)
         return done.stdout + done.stderr
 
+    def entries(self):
+        """Return its log, one dict a line."""
+        return [json.loads(line) for line in self.logs().splitlines()]
+
     def execute(self, *words, **options):
         return docker("exec", self.id, *words, **options)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import warm
-from proc import ROOT, run
+from proc import ROOT, output, run
 from services import Server, as_user, folder_for, missing
 from sharing import shared
 
@@ -31,9 +31,8 @@ class Postgres(Server):
 
     def make(self):
         """Create its files."""
-        made = run([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
-                    "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
-        assert made.returncode == 0, made.stderr
+        output([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
+                "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
 
     def command(self):
         return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
@@ -63,8 +62,7 @@ class Postgres(Server):
         migrate(self.url(self.template))
 
     def create(self, name, *options):
-        done = run([self.bin / "createdb", "-h", "127.0.0.1", "-p", self.port, "-U", POSTGRES_USER, *options, name])
-        assert done.returncode == 0, done.stderr
+        output([self.bin / "createdb", "-h", "127.0.0.1", "-p", self.port, "-U", POSTGRES_USER, *options, name])
         return name
 
 

@@ -66,10 +66,32 @@ def run(command, timeout=300, **options):
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
 
 
+def output(command, timeout=300, **options):
+    """Run a command to its end, which must be a success. Return its stdout."""
+    done = run(command, timeout, **options)
+    assert done.returncode == 0, f"{done.args}:\n{(done.stdout + done.stderr)[-3000:]}"
+    return done.stdout
+
+
+def put_into_git(folder):
+    """Make the folder a repository with all its files committed."""
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.hooksPath=/dev/null"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
+        output([*git, *words], cwd=folder)
+
+
 def executable(path, text):
     """Write an executable file. Return its path."""
     path.write_text(text)
     path.chmod(0o755)
+    return path
+
+
+def put(path, text):
+    """Write a file, and make its folder if it is missing. Return its path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
     return path
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import free_port, running, wait_until
+from proc import free_port, output, running, wait_until
 from sharing import shared
 
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one on PATH uses the machine's own folders
@@ -33,6 +33,15 @@ def pytest_runtest_setup(item):
     """Skip a test marked `needs("PACKAGE")` if this machine lacks the package's program of the same name."""
     for mark in item.iter_markers("needs"):
         shutil.which(mark.args[0]) or missing(mark.args[0])
+
+
+def certificate(folder, name="localhost", kind="DNS"):
+    """Create a key and a self-signed certificate for that name, or that `kind="IP"`. Return (certificate, key)."""
+    made = folder / f"{name}.pem", folder / f"{name}.key"
+    words = ["-out", made[0], "-keyout", made[1], "-subj", f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}"]
+    output([shutil.which("openssl") or missing("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", *words])
+    return made
 
 
 def answers(port):

@@ -4,10 +4,10 @@ import logging
 import os
 import signal
 import tempfile
-import threading
 import time
 import unittest
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty
 from types import SimpleNamespace
@@ -62,7 +62,6 @@ class FilesTest(SimpleTestCase):
 
     def test_tables_are_whole(self) -> None:
         """Processes that declare their queues at the same moment all find them, and no half-written table."""
-        errors: list[Exception] = []
         real, delays = filesystem.lock, [0.3]
 
         def slow(*args: Any) -> None:  # widens the gap that kombu leaves between making a table and locking it
@@ -70,18 +69,10 @@ class FilesTest(SimpleTestCase):
             real(*args)
 
         def bind(number: int) -> None:
-            try:
-                self.channel()._queue_bind("exchange", f"key{number}", "", f"queue{number}")
-            except Exception as error:
-                errors.append(error)
+            self.channel()._queue_bind("exchange", f"key{number}", "", f"queue{number}")
 
-        with patch.object(filesystem, "lock", slow):
-            threads = [threading.Thread(target=bind, args=(number,)) for number in range(6)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        self.assertEqual(errors, [])
+        with patch.object(filesystem, "lock", slow), ThreadPoolExecutor(6) as pool:
+            list(pool.map(bind, range(6)))
         self.assertEqual({row.queue for row in self.channel().get_table("exchange")}, {f"queue{n}" for n in range(6)})
 
 

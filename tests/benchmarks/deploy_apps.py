@@ -58,19 +58,10 @@ class Served(Shop):
         """Give the app its own database and queues."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
         redis = services.redis_url.removesuffix("/0")
-        settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{self.app}.example", "WORKER_CONCURRENCY": 2,
-                    "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(self.app),
-                    "BROKER_URL": f"{redis}/{6 + number}", "CACHE_URL": f"{redis}/{7 + number}",
-                    "JOURNAL_URL": f"{redis}/{10 + number}"}
-        done = self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
-        assert done.returncode == 0, done.stderr
-
-    def first(self, tag):
-        """Provision the servers and deploy a first release to them."""
-        self.provision()
-        self.stage()
-        done = self.deploy("deploy", tag)
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.set(SITE_URL="http://localhost", ALLOWED_HOSTS=f"{self.app}.example", WORKER_CONCURRENCY=2,
+                 SECRET_KEY=secrets.token_hex(32), DATABASE_URL=services.new_database(self.app),
+                 BROKER_URL=f"{redis}/{6 + number}", CACHE_URL=f"{redis}/{7 + number}",
+                 JOURNAL_URL=f"{redis}/{10 + number}")
 
     def stop(self):
         """Stop the app on its servers; its files stay."""

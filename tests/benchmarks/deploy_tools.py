@@ -71,8 +71,7 @@ class Bench:
 
     def by(self, tool, tag, **options):
         """Deploy a release with a tool of TOOLS."""
-        return {"deploy": self.deploy, "loop": self.loop, "pyinfra": self.pyinfra,
-                "classic.sh": self.classic}[tool](tag, **options)
+        return getattr(self, tool.removesuffix(".sh"))(tag, **options)
 
     def deploy(self, tag, ready=60, **options):
         self.ours.settings["rollout.ready"] = ready

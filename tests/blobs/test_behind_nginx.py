@@ -40,24 +40,16 @@ def whole(connection):
     return (response.status, response.read()) == (200, CONTENT)
 
 
-@contextlib.contextmanager
-def served_by(server, folder, nginx, url):  # noqa: F811
-    """Yield the port of a balancer in front of nginx and a site with two threads."""
-    code(url, SAVE)
-    port = nginx.site("shop", media="database", balancers=["127.0.0.1"])
-    front = nginx.balancer("shop", [port], media="database")
-    with serve(folder, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", STORAGE_URL="database:", DATABASE_URL=url,
-               SERVER=server, WEB_THREADS="2") as served:
-        (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)
-        with nginx.serving(port, front):
-            yield front
-
-
 @pytest.mark.parametrize("server, count", [("wsgi", 1), ("asgi", 4)])
 def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F811
     """Slow clients hold no thread if nginx buffers the file. For longer files they hold half of the threads, and
     further clients get status 429. Under ASGI they hold none."""
-    with served_by(server, tmp_path, nginx, sqlite_made) as port:
+    code(sqlite_made, SAVE)
+    host = nginx.site("shop", media="database", balancers=["127.0.0.1"])
+    port = nginx.balancer("shop", [host], media="database")
+    with serve(tmp_path, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", STORAGE_URL="database:", DATABASE_URL=sqlite_made,
+               SERVER=server, WEB_THREADS="2") as served, nginx.serving(host, port):
+        (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)
         with slow_clients(port, "short.bin", 5) as responses:
             assert {ask(port, "/media/small.png")[::2] for _ in range(4)} == {(200, "small")}
             assert all(response.status == 200 and CONTENT[1000:SHORT] == response.read() for response in responses)

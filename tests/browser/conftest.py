@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import sync_playwright
 
-from proc import ROOT, free_port, run, running, wait_until
+from proc import ROOT, free_port, output, running, wait_until
 
 collect_ignore = [] if (ROOT / "project/home").exists() else ["test_home.py"]
 
@@ -34,8 +34,7 @@ class Site:
         self.manage("createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org")
 
     def manage(self, *words):
-        done = run([sys.executable, "manage.py", *words], cwd=self.folder, env=self.env)
-        assert done.returncode == 0, done.stderr
+        output([sys.executable, "manage.py", *words], cwd=self.folder, env=self.env)
 
     def celery(self, *words):
         """Run a worker or beat for the block."""

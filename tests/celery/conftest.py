@@ -1,5 +1,6 @@
 """A fresh clone of the project with the checkout's virtualenv, to start real processes in, without a network."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 
 import warm
-from proc import ROOT, running
+from proc import ROOT, output, run, running
 
 NAMES = ["manage.py", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
          *(path.name for path in ROOT.glob("*.mk"))]
@@ -40,8 +41,7 @@ class Clone:
         return running(self.command(command), **self.options(environment), **streams)
 
     def run(self, *command, timeout=300, **environment):
-        return subprocess.run(self.command(command), timeout=timeout, text=True, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.options(environment))
+        return run(self.command(command), timeout, stderr=subprocess.STDOUT, **self.options(environment))
 
     def ask(self, *words):
         """Run a command that only asks or queues something, in a fork, which is quicker. stdout contains stderr."""
@@ -53,20 +53,17 @@ class Clone:
         if words[0] == "python":
             return [self.python, *words[1:]]
         if words[0] == "sh":
-            recipe = subprocess.check_output([*MAKE, "-n", *words[1:]], cwd=self.path, text=True)
+            recipe = output([*MAKE, "-n", *words[1:]], cwd=self.path)
             return ["sh", "-c", recipe.splitlines()[-1]]
         return [*MAKE, *words]
 
     def rows(self, query):
         """Return rows of the project's own database, or none if it does not exist yet."""
-        try:
-            with sqlite3.connect(f"file:{self.path / 'var/db.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
-                return database.execute(query).fetchall()
-        except sqlite3.OperationalError:
-            return []
-        finally:
-            if "database" in locals():
-                database.close()
+        place = f"file:{self.path / 'var/db.sqlite3'}?mode=ro"
+        with contextlib.suppress(sqlite3.OperationalError), \
+                contextlib.closing(sqlite3.connect(place, uri=True, timeout=20)) as database:
+            return database.execute(query).fetchall()
+        return []
 
     def heartbeats(self):
         return {name for name, in self.rows("SELECT name FROM slipway_heartbeat")}

@@ -1,5 +1,7 @@
 """An app such as a team adds: a page that queues a task. Both write to the database."""
 
+from proc import put
+
 FILES = {
     "shop/__init__.py": "",
     "shop/apps.py": """
@@ -81,7 +83,5 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE": "shop.settings", "PYTHONPATH": "."}
 def add_shop(clone):
     """Put the app into the clone. All processes started there later use it, and the first one migrates."""
     for name, text in FILES.items():
-        path = clone.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        put(clone.path / name, text)
     clone.environment.update(SETTINGS)

@@ -1,8 +1,8 @@
 """Tests of one SQLite file that web, worker and beat write at once."""
 
 import re
-import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from proc import wait_until
 
@@ -20,24 +20,13 @@ def test_all_write_at_once(clone):
 
 
 def write(clone, worker):
-    errors = []
-    with (clone.start("python", "shop/writer.py", str(WRITES)) as writer,
+    with (clone.start("python", "shop/writer.py", str(WRITES)) as writer, ThreadPoolExecutor(THREADS) as visitors,
           clone.start("python", "-m", "gunicorn", "slipway.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web):
         port = wait_until(lambda: re.search(r"Listening at: http://127.0.0.1:(\d+)", web.output()))[1]
-
-        def visit():
-            try:
-                for _ in range(POSTS // THREADS):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/order", data=b"", timeout=60).read()
-            except OSError as error:
-                errors.append(error)
-
-        visitors = [threading.Thread(target=visit) for _ in range(THREADS)]
-        for visitor in visitors:
-            visitor.start()
-        for visitor in visitors:
-            visitor.join(120)
-        assert errors == [] and writer.wait(60) == 0, writer.output()
+        post = f"http://127.0.0.1:{port}/order", b"", 60
+        answers = visitors.map(lambda _: urllib.request.urlopen(*post).read(), range(POSTS))
+        assert {*answers} == {b"noted"}
+        assert writer.wait(60) == 0, writer.output()
         counts = "SELECT source, COUNT(*), COUNT(DISTINCT number) FROM shop_of_tests_note GROUP BY source"
         wanted = [("task", POSTS, POSTS), ("web", POSTS, POSTS), ("writer", WRITES, WRITES)]
         wait_until(lambda: sorted(clone.rows(counts)) == wanted, what=wanted)

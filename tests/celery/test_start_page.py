@@ -4,7 +4,7 @@ import html
 import re
 import urllib.request
 
-from proc import ROOT, answers, edit, free_port, run, wait_until
+from proc import ROOT, answers, edit, free_port, output, wait_until
 
 ANN = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
 APPS = {"orders": "Orders", "stock_entries": "Stock entries"}
@@ -14,9 +14,7 @@ OWN_PAGE = '{% extends "base.html" %}{% block body %}Ours{% endblock %}\n'
 def typed(clone, line, **env):
     """Type a command of the page into a shell in the clone. Return its output."""
     words = line.replace("make ", "make -o ve/sentinel -o ve/sentinel-dev ")  # without remaking the virtualenv
-    done = run(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return output(["sh", "-c", words], timeout=400, cwd=clone.path, env={**clone.environment, **env})
 
 
 def read(port, path=""):
@@ -39,13 +37,6 @@ def make_it_yours(path):
         (path / "project/home/templates/home" / name).write_text(OWN_PAGE)
 
 
-def with_documented_task(folder):
-    """Replace the app's task and test by those of docs/tasks.md."""
-    tasks, tests = re.findall("```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text(), re.DOTALL)
-    (folder / "tasks.py").write_text(tasks)
-    (folder / "test_tasks.py").write_text(tests)
-
-
 def test_all_that_the_page_says(clone):
     """All steps work one after the other while the server runs, for apps of any name, and make test passes."""
     port = free_port()
@@ -61,5 +52,7 @@ def test_all_that_the_page_says(clone):
             typed(clone, next(line for line in commands if "make app" in line).replace("orders", app))
             typed(clone, "make migrate")
             wait_until(lambda: f"<h1>{title}</h1>".encode() in read(port, f"{app}/"))
-    with_documented_task(clone.path / "project/orders")
+    samples = re.findall("```python\n(.*?)```", (ROOT / "docs/tasks.md").read_text(), re.DOTALL)
+    for name, text in zip(("tasks.py", "test_tasks.py"), samples, strict=True):
+        (clone.path / "project/orders" / name).write_text(text)
     assert re.search("make: passed: check flake8 .*migrations tests", typed(clone, "make test"))

@@ -3,17 +3,13 @@
 import functools
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from proc import ROOT
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy import config  # noqa: E402
-from deployer.machine import Machine  # noqa: E402
-from deployer.simulated import OWN, world  # noqa: E402
+from slipway.deploy import config
+from deployer.machine import Machine
+from deployer.simulated import OWN, world
 
 BIN = Path(__file__).parent / "bin"
 TOML = {

@@ -32,12 +32,12 @@ class Machine:
     def __init__(self, root, own=()):
         self.host = Simulated(root, self.at_every_instant, own)
         self.host.broken.add("bad")
-        self.served, self.done, self.say = False, [], lambda event: None
+        self.served, self.say = False, lambda event: None
 
     def steps(self, action, tag):
         """Return the steps of a deploy, restart or rollback: (name, arguments)."""
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
-        begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
+        begin = {"id": "0", "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
                  "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
         steps = (*PROVE, *TURN) if action != "rollback" else BACK
         return [("begin", begin), ("pull", {"image": "shop"}), *steps]
@@ -85,8 +85,8 @@ class Machine:
         assert "bad" not in [found["tag"] for found in (tag, revert) if found]
         self.served = self.served or bool(tag)
 
-    def at_rest(self):
-        """Check that one release runs everywhere on the host, and that no attempt has left anything behind."""
+    def at_rest(self, committed=None):
+        """Check that one release, `committed` if given, runs everywhere, and that no attempt left anything behind."""
         self.at_every_instant()
         assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
         assert not [name for name in os.listdir(self.host.run) if name.endswith(".back") or name == "attempt.new"]
@@ -94,6 +94,7 @@ class Machine:
         assert not any(host.one_offs.values()), "a one-off of an attempt is left"
         assert disk.read(host.attempt) is None
         running = {unit: found[0] for unit, found in host.up.items()}
+        assert not committed or tag == release(committed)
         if tag:
             wanted = {*slots.units(host, live), *map(host.unit, host.alone())}
             assert {"shop-web@a.service", "shop-worker@b.service", "shop-beat.service"} & wanted

@@ -128,7 +128,7 @@ def test_visitors_are_back_when_the_agent_ends(machine):
         serve.abort(attempt, {"cause": "told to"})
     assert late == [True] and slots.live(host) == live and not releases.read_attempt(host)["promised"]
     machine.settle()
-    assert releases.read_tag(host.tag) == release("v1")
+    machine.at_rest("v1")
     assert releases.read_log(host)[0][-1]["cause"] == "told to"
 
 
@@ -181,8 +181,7 @@ def test_a_takeback_waits_for_the_decision(machine):
     with mock.patch.object(fate, "kill", kill):
         fate.decide(host, "2", False)
     systemd.join(30)
-    machine.at_rest()
-    assert releases.read_tag(host.tag) == release("v1")
+    machine.at_rest("v1")
 
 
 def test_a_host_keeps_what_it_promised_and_promises_what_it_can_keep(machine):
@@ -197,8 +196,7 @@ def test_a_host_keeps_what_it_promised_and_promises_what_it_can_keep(machine):
             STEPS[step](machine.host, attempt, print)
     attempt.noted["promised"] = True
     STEPS["commit"](machine.host, attempt, print)
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v2")
+    machine.at_rest("v2")
 
 
 def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from slipway.deploy import config
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import consul, site, consul_hosts
 from slipway.deploy.server.consul_hosts import Web, listed, merged, web_of
 from slipway.deploy.server.site import Out
+from deployer.conftest import fleet_of
 from deployer.test_server import host_of
 
 AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
@@ -28,8 +28,7 @@ def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
     ("10.0.0.11", "10.0.0.11", 80), ("10.0.0.11:8080", "10.0.0.11", 8080), ("fd00::1", "fd00::1", 80),
     ("[fd00::1]:8080", "fd00::1", 8080), ("[fd00::1]", "fd00::1", 80), ("web1.example:81", None, 81)])
 def test_where_a_host_is_reached(data, internal, address, port):
-    data["hosts"]["web1"]["internal"] = internal
-    fleet = config.build({**data, "balancer": "consul"}, {}, "test")
+    fleet = fleet_of(data, {"hosts.web1.internal": internal, "balancer": "consul"})
     service = json.loads(consul.service(fleet, host_of(fleet, "web1")).content)["service"]
     assert (service.get("address"), service["port"]) == (address, port)
     assert f":{port} max_fails" in site.first_hosts(fleet, Out()).splitlines()[0]
@@ -37,18 +36,16 @@ def test_where_a_host_is_reached(data, internal, address, port):
 
 def test_the_check_asks_as_a_visitor_would(data):
     del data["hosts"]["front"]
-    data["site"] |= {"names": ["*.shop.example"], "tls": "files", "certificate": "/c", "key": "/k"}
-    fleet = config.build({**data, "balancer": "consul"}, {}, "test")
+    site = {"names": ["*.shop.example"], "tls": "files", "certificate": "/c", "key": "/k"}
+    fleet = fleet_of(data, {"site": site, "balancer": "consul"})
     service = json.loads(consul.service(fleet, host_of(fleet, "web2")).content)["service"]
     assert service["port"] == 443 and service["check"]["http"] == "https://127.0.0.1/readyz"
     assert service["check"]["tls_skip_verify"] and service["check"]["header"] == {"Host": ["any.shop.example"]}
-    data["site"]["names"] = []
-    fleet = config.build({**data, "balancer": "consul"}, {}, "test")
-    assert "header" not in consul.check(fleet, False)
+    assert "header" not in consul.check(fleet_of(data, {"site.names": []}), False)
 
 
 def test_an_agent_is_needed(data, fleet):
-    by_consul = config.build({**data, "balancer": "consul"}, {}, "test")
+    by_consul = fleet_of(data, {"balancer": "consul"})
     bare = Found(missing=frozenset({"consul-agent"}))
     for name, count in (("web1", 1), ("front", 1), ("work", 0)):
         assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count

@@ -108,6 +108,7 @@ def host(tmp_path, monkeypatch):
         host.asked.append((owner, group))
         return OWN
     monkeypatch.setattr(shell, "ids", ids)
+    monkeypatch.setattr(serve, "Host", lambda app: host)
     return host
 
 
@@ -136,7 +137,6 @@ def test_nothing_takes_effect_before_it_is_kept(host):
 
 def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     staging.stage(host, text(b"A=2\n"), SECRETS)
-    monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
     monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # the exit would end a thread
@@ -144,8 +144,7 @@ def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     assert set(listing(host)) == {"shop.env", "shop.env.next", "shop.secrets/KEY.1"}
 
 
-def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
-    monkeypatch.setattr(serve, "Host", lambda app: host)
+def test_whoever_leaves_before_that_leaves_nothing(host):
     disk.write(host.env + ".next", "A=0\n", 0o600)
     before = listing(host)
     staging.stage(host, text(b"A=2\n"), SECRETS)

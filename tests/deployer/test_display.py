@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from slipway.deploy.screen.display import Lines, Terminal
 from slipway.deploy.screen.tables import table
 from pictures.terminal import left
-from proc import ROOT
+from proc import ROOT, run
 
 HOSTS = ["web1", "web2", "work1"]
 
@@ -82,8 +81,8 @@ def test_that_nobody_reads_ends_no_deploy(show, full):
     script = f"from slipway.deploy.screen.display import *\nshow = {show}\n" + 3 * (
         "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
     with open("/dev/full" if full else write, "wb") as out:
-        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
-    assert (done.returncode, done.stderr) == (3, b"")
+        done = run([sys.executable, "-c", script], 30, cwd=ROOT, stdout=out)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_a_terminal_that_nobody_reads_holds_nothing_up():
@@ -92,12 +91,9 @@ def test_a_terminal_that_nobody_reads_holds_nothing_up():
               "show, began = choose(True), time.monotonic()\n"
               "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
               "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
-    try:
-        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
-                              timeout=30)
-    finally:
-        os.close(read), os.close(write)
-    assert (done.returncode, done.stderr) == (3, b"")
+    with open(read, "rb"), open(write, "wb") as out:
+        done = run([sys.executable, "-c", script], 30, cwd=ROOT, stdout=out)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_tables_fit_the_terminal(monkeypatch):

@@ -80,8 +80,8 @@ LOCK = 1  # the id of the first request to the agent
 
 @pytest.fixture
 def stage(fleet, monkeypatch):
-    """stage(current, following, …): run `env set` for B, or `does`, on such hosts; return the requests."""
-    def on(current, following=None, hosts="work", does=None):
+    """stage(current, following, …): run `env set` for B, or `does`, on such a host; return the requests."""
+    def on(current, following=None, does=None):
         settings = {"settings": encoded(current), "staged": following and encoded(following)}
         on.told = told = []
 
@@ -93,7 +93,7 @@ def stage(fleet, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"B=2\n")))
         odd = {"read_settings": lambda message: [line({"id": message["id"], "ok": settings})],
                **dict.fromkeys(("stage", "keep", "end", "abort"), note)}
-        words = {"action": "set", "names": [], "hosts": hosts, **(does or {})}
+        words = {"action": "set", "names": [], "hosts": "work", **(does or {})}
         with agents(lambda: Agent(fine(fleet), odd)):
             clock.run(env.handle(fleet, argparse.Namespace(**words)))
         return told

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from slipway.deploy import config
 from slipway.deploy.agent import disk, facts, http, memory, releases, slots, sqlite
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.process import LONGEST
+from deployer.conftest import fleet_of
 from deployer.simulated import Simulated, world
 from deployer.test_server import files
+from proc import put
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
 RECORD = {"id": "1", "tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "at": 1.5,
@@ -134,11 +135,7 @@ class Server(Simulated):
     def __init__(self, root):
         super().__init__(root)
         self.found, self.pid = {}, 100
-        self.put("/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
-
-    def put(self, path, text):
-        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
-        Path(self.root + path).write_text(text)
+        put(self.root + "/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
 
     def runs(self, name, held, processes=3):
         """Add a container whose processes share `held` bytes, and hold page cache besides."""
@@ -146,10 +143,11 @@ class Server(Simulated):
         self.found[name] = one, "sha256:1", 1
         for _ in range(processes):
             self.pid += 1
-            self.put(f"/proc/{self.pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
-            self.put(f"/proc/{self.pid}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
-                     f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
-                     f"Pss_Shmem:   {MB // 1024} kB\n")
+            folder = f"{self.root}/proc/{self.pid}"
+            put(f"{folder}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
+            put(f"{folder}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
+                f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
+                f"Pss_Shmem:   {MB // 1024} kB\n")
 
     def look(self, live="a"):
         return memory.for_slots(self, self.found, live)
@@ -173,25 +171,20 @@ def test_what_the_idle_slot_holds_is_free(server):
     server.runs("shop-web-b", 150 * MB)
     server.runs("shop-worker-a", 120 * MB, processes=1)
     os.unlink(f"{server.root}/proc/{server.pid}/smaps_rollup")
-    server.put("/proc/99/status", "")
+    put(server.root + "/proc/99/status", "")
     assert server.look() == {"memory": 1150 * MB, "need": 120 * MB + memory.SPARE}
 
 
 URL = "https://ann:planted@shop.example:8443/planted?x"
 
 
-def put_nginx(host, data):
-    """Write the site's file on the host, as provisioning does."""
-    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
-    path.parent.mkdir(parents=True)
-    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
-
-
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     assert facts.front(host)["scheme"] == ""
-    data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
-    put_nginx(host, data)
+    fleet = fleet_of(data, {"site.tls": tls, "site.certificate": "/c.pem", "site.key": "/k.pem",
+                            "site.proxies": ["192.0.2.1"]})
+    path = "/etc/nginx/sites-available/shop"  # as provisioning writes it
+    put(host.root + path, files(fleet, "web1")[path])
     assert facts.front(host)["scheme"] == scheme
 
 

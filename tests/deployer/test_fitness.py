@@ -14,7 +14,7 @@ from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit
 from deployer.conftest import fleet_of
 from deployer.test_server import files
-from proc import executable, run
+from proc import executable, put, run
 
 # Stand-ins for programs of the machine, which has one package and one user.
 STAND_INS = {
@@ -46,12 +46,6 @@ def inspect(shell, tmp_path):
     return call
 
 
-def put(tmp_path, path, content=""):
-    file = tmp_path / path.lstrip("/")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content)
-
-
 CURE = ", not made by provisioning: choose another name for the app, or remove them"
 
 TAKEN = {  # app → what already has that name
@@ -63,30 +57,30 @@ TAKEN = {  # app → what already has that name
 
 def test_a_name_that_something_else_goes_by(inspect, tmp_path):
     for path in re.findall("/[^ ]+", " ".join(TAKEN.values()).replace("/run/lock", "/run/lock/x")):
-        put(tmp_path, path, "IMAGE=redis:7\n")
+        put(f"{tmp_path}{path}", "IMAGE=redis:7\n")
     assert {app: inspect(app) for app in TAKEN} == {app: [f"has {said}{CURE}"] for app, said in TAKEN.items()}
     assert inspect("grub", remove=True) == [f"has {TAKEN['grub']}{CURE}"] and inspect("shop") == []
 
 
 @pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
 def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark):
-    put(tmp_path, "/run/shop/web.sock")
+    put(f"{tmp_path}/run/shop/web.sock", "")
     assert len(inspect("shop")) == 1
-    put(tmp_path, mark, files(fleet, "web1")[mark])
+    put(f"{tmp_path}{mark}", files(fleet, "web1")[mark])
     assert inspect("shop") == []
 
 
 def test_units_of_processes(inspect, tmp_path):
     alerts = Process("alerts", "manage sendalerts", False, "file")
-    put(tmp_path, "/etc/default/shop", "# For docker-runner; written by provisioning.\n")
-    put(tmp_path, "/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
+    put(f"{tmp_path}/etc/default/shop", "# For docker-runner; written by provisioning.\n")
+    put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
     for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
         unit = process_unit(app, process)
-        put(tmp_path, unit.path, unit.content)
+        put(f"{tmp_path}{unit.path}", unit.content)
     told = ["has /etc/systemd/system/shop-alerts.service (of root)" + CURE]
     assert inspect("shop") == [] and inspect("shop", own=[alerts]) == told
     assert set(inspect.found.processes) == {"web@", "beat"}
-    put(tmp_path, "/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
+    put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
     assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
 
 
@@ -94,16 +88,16 @@ def test_whose_definition_for_consul_it_is(inspect, tmp_path):
     for content, found in ((None, (True, False, False)), ("{}", (False, True, False)),
                            ('{"notes": "written by provisioning"}', (False, False, True))):
         if content:
-            put(tmp_path, "/etc/consul.d/shop.json", content)
+            put(f"{tmp_path}/etc/consul.d/shop.json", content)
         assert inspect("shop") == []
         said = inspect.found
         assert ("consul-agent" in said.missing, said.defined, said.registered) == found
 
 
 def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
-    put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
-    put(tmp_path, "/etc/default/shop.env", "A=1\n")
-    put(tmp_path, "/run/shop/a.env", "A=1\nB= planted\n")
+    put(f"{tmp_path}/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
+    put(f"{tmp_path}/etc/default/shop.env", "A=1\n")
+    put(f"{tmp_path}/run/shop/a.env", "A=1\nB= planted\n")
     assert inspect("shop") == ["has /run/shop/a.env, which is malformed (line 2): correct it"]
     assert inspect("shop", remove=True) == []
 
@@ -118,8 +112,8 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
     ("conf.d/old.conf", "  listen 443 ssl default_server;\n  return 444;\n", [], []),
     ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], [])])
 def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, told):
-    put(tmp_path, f"/etc/nginx/{path}", text)
-    put(tmp_path, f"/etc/nginx/sites-enabled/{path.partition('/')[0]}")
+    put(f"{tmp_path}/etc/nginx/{path}", text)
+    put(f"{tmp_path}/etc/nginx/sites-enabled/{path.partition('/')[0]}", "")
     assert inspect("shop") == []
     fleet = fleet_of(data, {"site.names": names})
     problems = {host.name: [*fitness.name_problems(inspect.found, fleet, host)] for host in fleet.hosts}

@@ -12,30 +12,22 @@ import pytest
 from slipway.deploy.agent import docker, http
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import probes
+from connect import answer, listen
 
 READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "v2"}'
 
 
 @pytest.fixture
 def server(tmp_path):
-    """server(answer): the path of a socket that gives this answer once; `server.asked` is the request."""
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "web.sock"))
-        listening.listen()
-
-        def serve(answer):
-            def once():
-                connection, _ = listening.accept()
-                with connection:
-                    serve.asked = connection.recv(65536).decode()
-                    for half in (answer[:10], answer[10:]):
-                        connection.sendall(half)
-            threading.Thread(target=once, daemon=True).start()
-            return str(tmp_path / "web.sock")
+    """server(said): the path of a socket that gives this answer once."""
+    with listen(tmp_path / "web.sock") as listening:
+        def serve(said):
+            answer(listening, [said])
+            return listening.getsockname()
         yield serve
 
 
-@pytest.mark.parametrize("answer, said", [
+@pytest.mark.parametrize("answered, said", [
     (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
     (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
     (READY[:60], "/readyz answers as release None"),
@@ -43,10 +35,10 @@ def server(tmp_path):
     (b"", "/readyz answers no HTTP: b''"),
     (b"SSH-2.0-OpenSSH", "/readyz answers no HTTP: b'SSH-2.0-OpenSSH'"),
 ])
-def test_a_release_that_is_not(server, answer, said):
-    problem = http.not_ready(server(answer), "v2")
+def test_a_release_that_is_not(server, answered, said):
+    problem = http.not_ready(server(answered), "v2")
     assert str(problem) == said
-    assert problem.more["status"] == http.ask(server(answer), "/")[0]
+    assert problem.more["status"] == http.ask(server(answered), "/")[0]
 
 
 def test_nobody_answers(tmp_path):
@@ -56,10 +48,7 @@ def test_nobody_answers(tmp_path):
 @pytest.mark.parametrize("pause", [0.01, 0.2])
 def test_an_answer_without_an_end(tmp_path, pause):
     over, said = threading.Event(), []
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "web.sock"))
-        listening.listen()
-
+    with listen(tmp_path / "web.sock") as listening:
         def drip():
             connection, _ = listening.accept()
             with connection, contextlib.suppress(OSError):
@@ -108,22 +97,6 @@ def ask(monkeypatch, tmp_path):
     return ask
 
 
-@contextlib.contextmanager
-def answering(answer=b""):
-    """Yield the port of a server that gives this answer once, and a list for the request."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        def once():
-            connection, _ = listening.accept()
-            with connection:
-                asked.append(connection.recv(65536).decode())
-                connection.sendall(answer)
-        asked = []
-        thread = threading.Thread(target=once, daemon=True)
-        thread.start()
-        yield listening.getsockname()[1], asked
-        thread.join(10)
-
-
 @pytest.mark.parametrize("ready, container, said, ran", [
     *((ready, {"running": False}, "does not run", None) for ready in WAYS),
     *((ready, {"there": False}, "does not run", None) for ready in WAYS),
@@ -140,14 +113,13 @@ def test_what_the_engine_says(ask, ready, container, said, ran):
 
 @pytest.mark.parametrize("status, said", [("200 OK", ""), ("302 Found", ""), ("503 Busy", "answers 503 to /health")])
 def test_a_port(ask, monkeypatch, status, said):
-    with answering() as (port, _):
-        assert ask(f"port {port}") == ""
     with socket.socket() as held:  # no other process can listen there meanwhile
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
         assert ask(f"port {port}").startswith("does not listen on port ")
         monkeypatch.setattr(probes, "PORT", port)
         assert ask("http /").startswith("answers nothing: ")
-    with answering(f"HTTP/1.1 {status}\r\n\r\n".encode()) as (port, asked):
-        assert ask(f"http :{port}/health") == said
-    assert asked[0].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, asked = listening.getsockname()[1], answer(listening, [b"", f"HTTP/1.1 {status}\r\n\r\n".encode()])
+        assert (ask(f"port {port}"), ask(f"http :{port}/health")) == ("", said)
+    assert asked[1].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")

@@ -3,10 +3,8 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -17,6 +15,7 @@ from slipway.deploy.agent import disk, docker, facts, images, progress, releases
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import pull
+from connect import answer, listen
 from proc import ROOT
 
 PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
@@ -29,27 +28,20 @@ PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
 
 @pytest.fixture
 def host(tmp_path):
-    """A host whose engine gives the answers of `host.engine`, in turn: (status, body)."""
+    """A host; serve(…): its engine gives these answers in turn, (status, body), to the requests that it notes."""
     for folder in ("run/shop", "var/www/shop", "root/.docker"):
         (tmp_path / folder).mkdir(parents=True)
     host = Host("shop", str(tmp_path))
-    host.engine, host.asked, host.called = [], [], []
+    host.called = []
     host.call = lambda *words, **options: host.called.append(words) or SimpleNamespace(returncode=0, stdout="{}")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(f"{tmp_path}/run/docker.sock")
-        listening.listen()
-        listening.settimeout(20)
-        host.listening = listening
+    with listen(f"{tmp_path}/run/docker.sock") as host.listening:
+        host.listening.settimeout(20)
 
-        def serve():
-            for status, said in iter(lambda: host.engine.pop(0), None):
-                connection, _ = listening.accept()
-                with connection:
-                    host.asked.append(connection.recv(65536).decode())
-                    body = said if isinstance(said, str) else json.dumps(said)
-                    connection.sendall(f"HTTP/1.0 {status} X\r\nServer: Docker\r\n\r\n{body}".encode())
-        host.serve = lambda *answers: (host.engine.extend([*answers, None]),
-                                       threading.Thread(target=serve, daemon=True).start())
+        def serve(*answers):
+            told = [(status, body if isinstance(body, str) else json.dumps(body)) for status, body in answers]
+            host.asked = answer(host.listening, [
+                f"HTTP/1.0 {status} X\r\nServer: Docker\r\n\r\n{body}".encode() for status, body in told])
+        host.serve = serve
         yield host
 
 

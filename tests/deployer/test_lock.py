@@ -3,7 +3,7 @@
 import ast
 import os
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,20 +65,13 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
 
 
 def test_two_agents_come_at_the_same_moment(host):
-    program, failed = b"x = 1\n" * 100_000, []
+    program = b"x = 1\n" * 100_000
 
     def store(number):
-        try:
-            for turn in range(20):
-                disk.store_agent(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
-        except Exception as error:
-            failed.append(error)
-    threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
+        for turn in range(20):
+            disk.store_agent(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(store, range(4))] == [None] * 4
 
 
 def test_a_retirement_keeps_its_own_agent_alone(host):

@@ -1,6 +1,7 @@
 """Provisioning: its output, its order and its failures; and the operations of its recipe."""
 
 import asyncio
+import functools
 import io
 import os
 import re
@@ -29,18 +30,11 @@ def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
 
 
 class Connection(Host):
-    """A stand-in for Connection; `log`: (host, action) of all connections."""
+    """A stand-in for Connection; `hosts`: see the fixture."""
 
-    log, wrong, failing = [], {}, {}
-
-    def __init__(self, host, *more):
-        super().__init__(failing=self.failing.get(host.name, "nothing fails"))
-        self.name = host.name
-
-    def note(self, what):
-        self.log.append((self.name, what))
-        if (self.name, what) in self.wrong:
-            raise self.wrong[self.name, what]
+    def __init__(self, hosts, host, *more):
+        super().__init__(failing=hosts.failing.get(host.name, "nothing fails"))
+        self.note = lambda what: hosts.log.append((host.name, what))
 
     async def open(self):
         self.note("open")
@@ -58,10 +52,9 @@ class Connection(Host):
 
 @pytest.fixture
 def hosts(monkeypatch, fleet):
-    """Stand-ins for hosts. `log`: (host, action); `said`: host → its inspection; `wrong`, `failing`: faults."""
-    found = SimpleNamespace(said={}, log=[], wrong={}, failing={})
-    mine = type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong, "failing": found.failing})
-    monkeypatch.setattr(connections, "Connection", mine)
+    """Stand-ins for hosts. `log`: (host, action); `said`: host → its inspection; `failing`: host → what fails."""
+    found = SimpleNamespace(said={}, log=[], failing={})
+    monkeypatch.setattr(connections, "Connection", functools.partial(Connection, found))
 
     async def at_host(host, ssh, words, check=False):
         if len(words) == 3:

@@ -82,9 +82,9 @@ def special(name, kind, target=""):
     return info
 
 
-def root(*more, files=FILES, without=()):
+def root(*more, without=()):
     """Return the archive of the folder static-root."""
-    return tar(special("", tarfile.DIRTYPE), *((f"static-root/{name}", content) for name, content in files.items()
+    return tar(special("", tarfile.DIRTYPE), *((f"static-root/{name}", content) for name, content in FILES.items()
                                                if name not in without), *more)
 
 

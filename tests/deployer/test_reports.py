@@ -50,8 +50,8 @@ class Some:
         number = next(self.numbers)
         if number == 1:
             return Agent(self.base, {"facts": lambda message: [b"[]\n"]}) if self.first else None
-        odd = {**self.base["facts"], "problems": ["something is amiss"] if number == 2 else []}
-        return Agent(self.base, {"facts": lambda message: [line({"id": message["id"], "ok": odd})]})
+        facts = {**self.base["facts"], "problems": ["something is amiss"] if number == 2 else []}
+        return Agent({**self.base, "facts": facts})
 
 
 @pytest.mark.parametrize("first, said", [(True, "invalid answer"), (False, "cannot be reached")])
@@ -82,12 +82,12 @@ def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
 
 
 def test_a_host_forges_no_line(fleet):
-    found = fine(fleet)["facts"]
+    answers = fine(fleet)
+    found = answers["facts"]
     forged = "active\nweb9  web  v2  a  active\non web9: all is well"
     found["slots"]["a"]["units"]["web"].update(state=forged, health=forged, since=forged)
     found.update(problems=[forged], lock=forged)
-    odd = {"facts": lambda message: [line({"id": message["id"], "ok": found})]}
-    with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
+    with agents(lambda: Agent(answers)), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     lines = out.getvalue().splitlines()
     assert not [text for text in lines if text.startswith(("web9", "on web9"))], lines
@@ -173,10 +173,10 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
     ("", "deploy v1 by ann", "on web1, web2, work: locked: deploy v1 by ann"),
     ("; exit 3", None, "^hooks.before stopped the rollout: .*exit 3: exit code 3$")])
 def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
-    asked, facts = [], {**fine(fleet)["facts"], "lock": lock}
-    odd = {"facts": lambda message: [line({"id": message["id"], "ok": facts})]}
+    asked, answers = [], fine(fleet)
+    answers["facts"]["lock"] = lock
     made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": f"touch {tmp_path}/hooked{hook}"}))
-    with agents(lambda: Agent(fine(fleet), odd, asked)):
+    with agents(lambda: Agent(answers, asked=asked)):
         with pytest.raises(DeployError, match=said) if said else contextlib.nullcontext():
             asyncio.run(made.run())
     assert ((tmp_path / "hooked").exists(), asked.count("lock")) == (bool(hook) or not said, 0 if said else 3)

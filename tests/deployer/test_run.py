@@ -35,63 +35,57 @@ class Standing:
 
 
 @pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def rollout(fleet, told):
-    return Run(Connections(fleet, list(fleet.app_hosts), connections={
+def rollout(fleet):
+    """A rollout on such hosts; `told` lists the events of its display."""
+    told = []
+    made = Run(Connections(fleet, list(fleet.app_hosts), connections={
         host.name: Standing() for host in fleet.app_hosts}), Health(told.append))
-
-
-@pytest.fixture
-def health(rollout):
-    return rollout.health
+    made.told = told
+    return made
 
 
 def hear(rollout, name, **more):
     rollout.hosts._hear(name, {**SICK, **more})
 
 
-def failure(work):
+async def failure(rollout, *steps):
     with pytest.raises(HostProblem) as caught:
-        run(work)
+        await rollout.steps(steps)
     return caught.value
 
 
-def test_what_is_under_way_fails_at_once(rollout, told):
+def test_what_is_under_way_fails_at_once(rollout):
     rollout.hosts.connections["web2"].takes = 3600
 
     async def steps():
         loop = asyncio.get_running_loop()
         loop.call_later(0.2, hear, rollout, "web1")
         for _ in range(2):
-            with pytest.raises(HostProblem) as caught:
-                await rollout.steps([Step("flip", ("web2",))])
-            assert report(caught.value) == f"web1: watch: {SICK['problem']}"
+            assert report(await failure(rollout, Step("flip", ("web2",)))) == f"web1: watch: {SICK['problem']}"
         assert loop.time() < 1 and not rollout.hosts.connections["web2"].running
         assert len(rollout.hosts.connections["web2"].asked) == 1, "no step is begun after an alarm"
     run(steps())
-    assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in told
+    assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in rollout.told
 
 
-def test_a_host_that_only_records_the_step_is_not_named(rollout, told):
+def test_a_host_that_only_records_the_step_is_not_named(rollout):
     run(rollout.steps([Step("start", ("web1", "work"), {"roles": ["web"]}, quiet=("work",)),
                        Step("begin", ("work",), quiet=("work",))]))
-    assert [event.get("hosts") or event["host"] for event in told] == [["web1"], "web1", "web1"]
+    assert [event.get("hosts") or event["host"] for event in rollout.told] == [["web1"], "web1", "web1"]
     assert [asked[0] for asked in rollout.hosts.connections["work"].asked] == ["start", "begin"]
 
 
-def test_what_ends_as_it_boots_is_told_of_its_start(rollout, health):
+def test_what_ends_as_it_boots_is_told_of_its_start(rollout):
     hear(rollout, "web1", step="start")
-    assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: start: of 30")
-    health.sick, health.cause = {}, None
+    assert report(run(failure(rollout, Step("migrate", ("web2",))))).startswith("web1: start: of 30")
+    rollout.health.sick, rollout.health.cause = {}, None
     hear(rollout, "web1", step="\033[2J"), hear(rollout, "web2")  # the first alarm is the cause
-    assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: watch: of 30")
+    assert report(run(failure(rollout, Step("migrate", ("web2",))))).startswith("web1: watch: of 30")
 
 
-def test_a_web_that_ends_as_it_boots_may_need_migrations(rollout, health):
+def test_a_web_that_ends_as_it_boots_may_need_migrations(rollout):
+    health = rollout.health
+
     async def steps():
         health.lenient = True
         hear(rollout, "web1", step="start")
@@ -99,9 +93,7 @@ def test_a_web_that_ends_as_it_boots_may_need_migrations(rollout, health):
         await rollout.steps([Step("publish", ("web2",))])
         rollout.hosts.connections["web2"].answer = HostProblem("no")
         for step, told in ("verdicts", "web1: start: of 30"), ("migrate", "web2: migrate: no"):
-            with pytest.raises(HostProblem) as caught:
-                await rollout.steps([Step(step, ("web2",))])
-            assert report(caught.value).startswith(told)
+            assert report(await failure(rollout, Step(step, ("web2",)))).startswith(told)
     run(steps())
     with pytest.raises(HostProblem) as caught:
         health.boots(migrated=False)
@@ -131,19 +123,19 @@ def test_hooks_are_fed_how_it_ended(tmp_path, capfd):
     assert capfd.readouterr().err.count("hook failed; the deploy is unaffected") == 2
 
 
-def test_a_step_that_fails_ends_its_group(rollout, told):
+def test_a_step_that_fails_ends_its_group(rollout):
     rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = HostProblem("no"), 3600
-    problem = failure(rollout.steps([Step("publish", ("web1", "web2")), Step("migrate", ("work",))]))
+    problem = run(failure(rollout, Step("publish", ("web1", "web2")), Step("migrate", ("work",))))
     assert (problem.step, problem.host, str(problem)) == ("publish", "web1", "no")
-    ended = {(event["host"], event["state"]) for event in told if event["event"] == "step"}
+    ended = {(event["host"], event["state"]) for event in rollout.told if event["event"] == "step"}
     assert {("web1", "failed"), ("web2", "stopped")} <= ended and ("web2", "failed") not in ended
 
 
-def test_a_commit_is_not_ended_by_another_hosts_failure(rollout, told):
+def test_a_commit_is_not_ended_by_another_hosts_failure(rollout):
     rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = Lost("gone"), 100
     failed = run(rollout.try_step(Step("commit", ("web1", "web2", "work"))))
     assert list(failed) == ["web1"] and isinstance(failed["web1"], Lost)
-    assert {(event["host"], event["state"]) for event in told
+    assert {(event["host"], event["state"]) for event in rollout.told
             if event["event"] == "step" and event["state"] != "start"} == {
         ("web1", "failed"), ("web2", "done"), ("work", "done")}
 

@@ -4,7 +4,6 @@ import shlex
 
 import pytest
 
-from slipway.deploy import config
 from slipway.deploy.agent import disk, facts, roles, serve
 from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files as server, site
@@ -26,10 +25,10 @@ def files(fleet, name):
 
 
 def test_the_unit_of_a_process(data):
-    data["process"] = {"alerts": {"command": "manage alert 'a b' 5% $HOME \"it's\\\\\"", "ports": ["25:2525"],
-                                  "ready": "port 2525"}}
-    data["hosts"]["work"]["roles"] = ["alerts"]
-    lines = files(config.build(data, {}, "test"), "work")["/etc/systemd/system/shop-alerts.service"].splitlines()
+    command = "manage alert 'a b' 5% $HOME \"it's\\\\\""
+    fleet = fleet_of(data, {"process.alerts": {"command": command, "ports": ["25:2525"], "ready": "port 2525"},
+                            "hosts.work.roles": ["alerts"]})
+    lines = files(fleet, "work")["/etc/systemd/system/shop-alerts.service"].splitlines()
     assert ("ExecStart=/usr/local/bin/docker-runner --unit shop-alerts --slot alerts shop manage alert \"a b\" 5%%"
             " $$HOME \"it's\\\\\"") in lines
     assert 'Environment="EXTRA=-e READY_FILE=/dev/shm/ready -p 25:2525"' in lines
@@ -37,9 +36,8 @@ def test_the_unit_of_a_process(data):
 
 
 def test_what_processes_leave(data):
-    data["process"] = {"alerts": {"command": "x", "overlap": True}}
-    data["hosts"]["work"]["roles"] = ["worker", "alerts"]
-    fleet = config.build(data, {}, "test")
+    fleet = fleet_of(data, {"process.alerts": {"command": "x", "overlap": True},
+                            "hosts.work.roles": ["worker", "alerts"]})
     stale = server.stale_files(fleet, host_of(fleet, "work"), ["worker@", "alerts", "gone@", "beat"])
     names = [path.rpartition("/")[2] for path in stale]
     assert names == ["shop-alerts.service", "shop-beat.service", "shop-gone@.service", "shop-web@.service",
@@ -129,8 +127,7 @@ def test_somebody_is_left_for_visitors(fleet):
 
 @pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
 def test_tls_waits_for_its_certificate(data, there, tls):
-    data["site"].update(tls="certbot", email="ops@shop.example")
-    fleet = config.build(data, {}, "test")
+    fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
     balancer, = site.sites(fleet, host_of(fleet, "front"), there)
     public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
     assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import socket
 import threading
 import time
 from unittest.mock import ANY
@@ -17,6 +16,7 @@ from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps import readiness, start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
+from connect import listen
 from proc import wait_until
 
 DIED = Problem("web exited right after its start")
@@ -31,13 +31,9 @@ def attempt(tmp_path):
     return Attempt(host, tag="v2", slot="b", live="a", started=0, action="deploy", image_id="sha256:v2")
 
 
-@contextlib.contextmanager
 def listening(attempt):
     """Let the slot's web listen while the block runs."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(attempt.host.slot("b", "web.sock"))
-        sock.listen()
-        yield
+    return listen(attempt.host.slot("b", "web.sock"))
 
 
 def told(attempt):

@@ -34,8 +34,7 @@ def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
     machine.say, said = lambda event: said.append(event), []
     machine.host.broken.add(broken)
     machine.attempt("rollback", "v1")
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v1")
+    machine.at_rest("v1")
     role = broken.removeprefix("shop-").removesuffix("-b")
     told = [event["text"] for event in said if event["event"] == "unhealthy"]
     assert len(told) == 1 and told[0].startswith(f"not healthy, but the rollback goes on: {role} "), said
@@ -82,8 +81,7 @@ def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
         with pytest.raises(Problem, match="visitors are not back on slot b"):
             machine.begun("deploy", "v3", 1)
     machine.settle()
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v1")
+    machine.at_rest("v1")
 
 
 def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
@@ -91,12 +89,10 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
         for name in ("web.sock", "worker.pause"):
             os.makedirs(machine.host.slot(slot, name) + "/x")
     machine.attempt("deploy", "bad")
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v1")
+    machine.at_rest("v1")
     with mock.patch.object(disk, "touch", side_effect=OSError(errno.ENOSPC, "No space left on device")):
         machine.attempt("deploy", "v2")
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v2")
+    machine.at_rest("v2")
 
 
 def test_a_container_that_docker_creates_after_its_agent_s_death_is_removed(machine, monkeypatch):
@@ -175,8 +171,7 @@ def test_a_host_whose_disk_becomes_read_only(machine, steps):
         machine.settle()
         assert disk.read(machine.host.attempt) is None
     commit.drop_prepared(machine.host)
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v1")
+    machine.at_rest("v1")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps.table import STEPS
 from slipway.deploy.agent.steps.watcher import Watcher
 from deployer.simulated import Simulated
-from proc import wait_until
+from proc import put, wait_until
 
 WELL = {"shop-web-b": ["1", "i", 0], "shop-worker-b": ["2", "i", 0], "shop-beat": ["3", "i", 0]}
 
@@ -131,8 +131,7 @@ def people(count, path="/", status=200):
 @pytest.fixture
 def log(tmp_path):
     """log(lines, …): add lines to nginx's log; the first call starts the watch, later ones return its problem."""
-    path = tmp_path / "var/log/nginx/shop.access.log"
-    path.parent.mkdir(parents=True)
+    path = put(tmp_path / "var/log/nginx/shop.access.log", "")
 
     def add(*lines, most=MOST):
         with path.open("a") as file:

@@ -1,11 +1,12 @@
-"""Tests of docker.mk without Docker: its errors if Docker is missing, and when it remakes the wheelhouse."""
+"""Tests of docker.mk without Docker: its errors if Docker is missing, when it remakes the wheelhouse, and how."""
 
+import hashlib
 import os
 import shutil
 
 import pytest
 
-from proc import ROOT, append, executable, run
+from proc import ROOT, append, executable, output, put_into_git, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
@@ -117,21 +118,12 @@ def test_without_django(project):
     assert not (project / "wheelhouse").exists()
 
 
-def git(project, *words):
-    done = run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null", *words],
-               cwd=project)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_tag(project):
     """TAG is the short revision, with -dirty if there are uncommitted changes. The command line overrides it."""
     show = ["--eval=show: ; @echo $(TAG)", "show"]
     assert make(project, *show).stdout.strip() == "unversioned-dirty"
-    git(project, "init", "-q")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "All")
-    revision = git(project, "rev-parse", "--short", "HEAD")
+    put_into_git(project)
+    revision = output(["git", "rev-parse", "--short", "HEAD"], cwd=project).strip()
     assert make(project, *show).stdout.strip() == revision
     (project / "new").touch()
     assert make(project, *show).stdout.strip() == f"{revision}-dirty"
@@ -194,3 +186,28 @@ def test_secrets(project):
     assert path.stat().st_mode & 0o777 == 0o600 and len(set(first.split("=")[1])) > 8
     make(project, *words)
     assert path.read_text() == first
+
+
+# Run by a separate Python, as in the builder.
+SORT = "import sys, pathlib, wheelhouse as m; m.sort(pathlib.Path(sys.argv[1]), m.pinned(sys.argv[2]))"
+PINS = """django==5.2 \\
+ --hash=sha256:0
+ruamel-yaml[x] == 1.0 ; python_version > '3'
+A.B @ https://b/c
+./vendor/our_own-1.0-py3-none-any.whl
+"""
+
+
+def test_sort(tmp_path):
+    """Production gets the wheels that its pins name, in any spelling; the other wheels are for tests. Hashes are
+    computed from the wheels, as some are built here and not downloaded."""
+    for name in ("our_own-1.0", "Django-5.2", "ruamel.yaml-1.0", "a_b-2", "pytest-9"):  # as pip leaves them
+        (tmp_path / f"{name}-py3-none-any.whl").write_text(name)
+    output(["python3", "-c", SORT, tmp_path, PINS], cwd=ROOT / "slipway/make")
+    names = {path.name for path in (tmp_path / "dev").glob("*.whl")}
+    assert names == {"pytest-9-py3-none-any.whl"}
+    lines = (tmp_path / "requirements.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["django==5.2", "a-b==2", "our-own==1.0", "ruamel-yaml==1.0"]
+    assert (tmp_path / "dev/requirements.txt").read_text().startswith("pytest==9 --hash=sha256:")
+    digest = hashlib.sha256(b"Django-5.2").hexdigest()
+    assert lines[0] == f"django==5.2 --hash=sha256:{digest}"

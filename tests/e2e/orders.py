@@ -46,11 +46,9 @@ class Orders(Shop):
         """Set the settings, with an empty database and an empty Redis."""
         redis = self.fleet.services.redis_url.removesuffix("/0")
         self.fleet.services.run(f"for n in 3 4 {JOURNAL}; do redis-cli -n $n flushdb; done")
-        settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": "orders.example", "WORKER_CONCURRENCY": 4,
-                    "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": self.fleet.services.new_database("orders"),
-                    "BROKER_URL": f"{redis}/3", "CACHE_URL": f"{redis}/4", "JOURNAL_URL": f"{redis}/{JOURNAL}"}
-        done = self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
-        assert done.returncode == 0, done.stderr
+        self.set(SITE_URL="http://localhost", ALLOWED_HOSTS="orders.example", WORKER_CONCURRENCY=4,
+                 SECRET_KEY=secrets.token_hex(32), DATABASE_URL=self.fleet.services.new_database("orders"),
+                 BROKER_URL=f"{redis}/3", CACHE_URL=f"{redis}/4", JOURNAL_URL=f"{redis}/{JOURNAL}")
 
     def other(self):
         """Return (the tag that is live everywhere, the other tag)."""

@@ -41,6 +41,11 @@ class Project:
         given = {"input": input, "stdin": None} if input is not None else {}
         return run(self.command(*words), timeout=timeout, cwd=self.checkout, **given)
 
+    def set(self, **settings):
+        """Stage these settings, which must succeed."""
+        done = self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
+        assert done.returncode == 0, done.stderr
+
     def provision(self, *words):
         """Provision, which must succeed. Return the output."""
         done = self.deploy("provision", *words)

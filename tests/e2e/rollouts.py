@@ -79,8 +79,7 @@ class Shop(Project):
 
     def stage(self):
         """Set a DATABASE_URL, which names the kind of database. Nobody connects to it."""
-        done = self.deploy("env", "set", input="DATABASE_URL=postgres://shop@db.example/shop\n")
-        assert done.returncode == 0, done.stderr
+        self.set(DATABASE_URL="postgres://shop@db.example/shop")
 
     def machines(self):
         """Return {name: Host} of all that the app runs on."""
@@ -114,11 +113,22 @@ class Shop(Project):
         outcome.seconds = time.monotonic() - began
         return outcome
 
+    def good(self, *words):
+        """Deploy or roll back, which must succeed. Return the Outcome."""
+        outcome = self.roll(*words)
+        assert outcome.code == 0, outcome.stderr
+        return outcome
+
+    def first(self, tag, *options):
+        """Provision the hosts, set the settings, and deploy a first release."""
+        self.provision()
+        self.stage()
+        self.good("deploy", tag, *options)
+
     def bring(self, tag):
         """Make sure that a release is committed everywhere."""
         if checker.tags(self) != {tag}:
-            outcome = self.roll("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
-            assert outcome.code == 0, outcome.stderr
+            self.good("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
 
     def load(self, **options):
         """Return a Load of visitors of all web hosts and of the balancer."""

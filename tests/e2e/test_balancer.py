@@ -18,9 +18,7 @@ def shop(fleet, tmp_path):
     fleet.reset()
     shop = Shop(fleet, tmp_path)
     shop.second = shop.hosts.pop("web2")
-    shop.provision()
-    shop.stage()
-    assert shop.roll("deploy", "v1").code == 0
+    shop.first("v1")
     return shop
 
 

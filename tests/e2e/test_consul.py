@@ -24,9 +24,7 @@ def shop(fleet, tmp_path_factory):
         shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
         shop.settings["balancer"] = "consul"
         shop.second = shop.hosts.pop("web2")
-        shop.provision()
-        shop.stage()
-        assert shop.roll("deploy", "v1").code == 0
+        shop.first("v1")
         yield shop
 
 

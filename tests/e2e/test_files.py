@@ -37,10 +37,6 @@ class Gallery(Orders):
         """Put the release into the registry. Return its name there."""
         return self.project_image(tag)
 
-    def good(self, *words):
-        outcome = self.roll(*words)
-        assert outcome.code == 0, outcome.stderr
-
     def as_told(self, *blocks):
         """Run on the database's machine the commands in docs/operations.md that begin with these words, for the
         database orders with the owner app."""
@@ -63,9 +59,7 @@ def shop(fleet, project_image, tmp_path):
     """Return a Shop with build-2 live, which has a file in the database. build-1, before it, had no such storage."""
     fleet.reset()
     shop = Gallery(fleet, tmp_path, project_image)
-    shop.provision()
-    shop.stage()
-    shop.good("deploy", "build-1", "--no-bake")
+    shop.first("build-1", "--no-bake")
     assert not shop.query("SELECT 1 FROM pg_tables WHERE tablename LIKE 'slipway_blobs%'")
     shop.image("build-2")
     assert shop.deploy("env", "set", input="STORAGE_URL=database:\n").returncode == 0

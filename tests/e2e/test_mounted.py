@@ -65,10 +65,7 @@ def shop(fleet, project_image, tmp_path_factory):
     fleet.reset("web1", "web2")
     shop = Archive(fleet, tmp_path_factory.mktemp("mounted"), project_image)
     shop.mount()
-    shop.provision()
-    shop.stage()
-    outcome = shop.roll("deploy", shop.image("build-1"), "--no-bake")
-    assert outcome.code == 0, outcome.stderr
+    shop.first(shop.image("build-1"), "--no-bake")
     shop.there()
     return shop
 

@@ -43,12 +43,6 @@ class SwarmShop(Shop):
         self.good("deploy", self.image(tag))
         return self
 
-    def good(self, *words):
-        """Deploy or roll back, which must succeed. Return the Outcome."""
-        outcome = self.roll(*words)
-        assert outcome.code == 0, outcome.stderr
-        return outcome
-
     def status(self):
         """Return (problems, the releases of all services, updates in progress), from `status --json`."""
         said = json.loads(self.deploy("status", "--json").stdout)

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from proc import ROOT, executable, run
+from proc import ROOT, executable, output, run
 from services import missing
 from slipway.deploy.agent.roles import BUILT_IN
 from slipway.health import probes
@@ -33,9 +33,8 @@ def built(tmp_path_factory):
     """Return {(kind, name): object} as kubectl builds them from the overlay."""
     folder = shutil.copytree(CLUSTER, tmp_path_factory.mktemp("cluster"), dirs_exist_ok=True)
     shutil.copy(folder / "production/settings.env.example", folder / "production/settings.env")
-    done = run([shutil.which("kubectl") or missing("kubectl"), "kustomize", folder / "production"])
-    assert done.returncode == 0, done.stderr
-    return {(made["kind"], made["metadata"]["name"]): made for made in yaml.safe_load_all(done.stdout)}
+    text = output([shutil.which("kubectl") or missing("kubectl"), "kustomize", folder / "production"])
+    return {(made["kind"], made["metadata"]["name"]): made for made in yaml.safe_load_all(text)}
 
 
 @pytest.fixture

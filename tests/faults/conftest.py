@@ -11,7 +11,7 @@ import pytest
 from proc import ROOT
 from services import missing
 
-sys.path[:0] = [str(ROOT), str(ROOT / "examples/companions/tapemock")]
+sys.path.insert(0, str(ROOT / "examples/companions/tapemock"))
 from tapemock.mounted import mounted  # noqa: E402
 
 PYTHON = ROOT / "ve/companion/bin/python"

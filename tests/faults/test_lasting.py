@@ -5,16 +5,56 @@ import os
 import shutil
 import tempfile
 import traceback
+from collections import namedtuple
 from functools import partial
 from unittest import mock
 
 import pytest
 
-from lasting.primitives import PRIMITIVES, check
+from slipway.lasting import LockedOpen, link_replace, write_replace
 from slipway.lasting.files import sync
 
 CHANGES = ("open", "write", "fchmod", "fsync", "rename", "unlink", "symlink")
 really_open = os.open
+OLD, NEW, NEXT = "old " * 3000, "new " * 5000, "next"
+# `before` prepares a folder, `use` changes it, and `state` returns its state: `old`, or `new` after `use`. `again` uses
+# the primitive once more, even after a crash; then the folder has only the file `name`.
+Primitive = namedtuple("Primitive", "before use state old new again name")
+
+
+def read(folder):
+    with open(f"{folder}/file") as file:
+        return file.read()
+
+
+def write(text):
+    return lambda folder: write_replace(f"{folder}/file", text)
+
+
+def link(target):
+    return lambda folder: link_replace(f"{folder}/link", target)
+
+
+def count(folder):
+    """Append to the file's content under its lock."""
+    with (lock := LockedOpen(f"{folder}/file", timeout=0)) as file:
+        lock.replace(file.read() + "1" * 5000)
+
+
+PRIMITIVES = {
+    "write_replace": Primitive(write(OLD), write(NEW), read, OLD, NEW, write(NEXT), "file"),
+    "LockedOpen": Primitive(write(OLD), count, read, OLD, OLD + "1" * 5000, count, "file"),
+    "link_replace": Primitive(link("old"), link("new"), lambda folder: os.readlink(f"{folder}/link"), "old", "new",
+                              link("next"), "link"),
+}
+
+
+def check(primitive, folder, returned):
+    """Assert that the state is the old or the new one, and the new one if `use` returned. Then use it again."""
+    state = primitive.state(folder)
+    assert state == primitive.new or not returned and state == primitive.old, f"{state!r}"[:300]
+    primitive.again(folder)
+    assert os.listdir(folder) == [primitive.name]
 
 
 def used(primitive, folder, changes, **broken):

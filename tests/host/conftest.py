@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,13 +16,10 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 import pytest
 
 from connect import connection_to
-from proc import ROOT, free_port, run, running, wait_until
-from services import missing
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy.server.render import each, render  # noqa: E402
-from slipway.deploy.server.site import uploads  # noqa: E402
-
+import services
+from proc import free_port, output, put, running, wait_until
+from slipway.deploy.server.render import each, render
+from slipway.deploy.server.site import uploads
 
 NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
 
@@ -32,7 +28,7 @@ def program(name):
     """Return the path of a program of Debian; if it is missing, skip the test, or in CI on Linux fail it."""
     if sys.platform != "linux":
         pytest.skip("servers run Linux")
-    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin") or missing(name)
+    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin") or services.missing(name)
 
 
 class App(ThreadingMixIn, UnixStreamServer):
@@ -108,9 +104,7 @@ class Nginx:
         """Write a rendered file, with its paths moved below our folder."""
         for folder in ("/etc/nginx/", "/run/", "/var/www/", "/var/log/nginx/"):
             text = text.replace(folder, f"{self.root}{folder}")
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        put(self.root / path, text)
 
     def put_site(self, kind, site, public, values):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""
@@ -154,8 +148,7 @@ class Nginx:
     @contextlib.contextmanager
     def serving(self, *ports):
         """Run nginx while the block runs, which starts as soon as every port answers."""
-        checked = run(self.command("-t"))
-        assert checked.returncode == 0, checked.stderr
+        output(self.command("-t"))
         with running(self.command()) as process:
             for connection in map(connection_to, ports):
                 wait_until(lambda: process.poll() is None and connection.connect() is None, what=process.output)
@@ -188,8 +181,4 @@ def apps(nginx):
 @pytest.fixture
 def certificate(tmp_path):
     """A self-signed certificate for localhost: (certificate, key)."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
-                   check=True, capture_output=True, timeout=60)
-    return certificate, key
+    return services.certificate(tmp_path)

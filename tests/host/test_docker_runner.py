@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import ROOT, run, running, wait_until
+from proc import ROOT, put, run, running, wait_until
 from slipway.deploy.server.render import HOST
 
 IMAGE_ID = "sha256:" + "4" * 64
@@ -44,10 +44,7 @@ class Server:
             (root / f"run/{app}/a").mkdir(parents=True)
 
     def put(self, path, text):
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        return target
+        return put(self.root / path, text)
 
     def command(self, *words):
         return [*self.shell, RUNNER, *words]

@@ -7,20 +7,17 @@ import os
 import re
 import socketserver
 import ssl
-import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from proc import ROOT, free_port, run, wait_until
+from proc import free_port, run, wait_until
+from slipway.deploy.agent import entrance, http
+from slipway.deploy.agent.host import Host
 
 from .conftest import NAMELESS, ask
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy.agent import entrance, http  # noqa: E402
-from slipway.deploy.agent.host import Host  # noqa: E402
 
 
 def echoed(body):
@@ -30,6 +27,15 @@ def echoed(body):
 
 def release(answer):
     return json.loads(answer[2])["release"]
+
+
+@pytest.fixture
+def shop(nginx, apps):
+    """The port of a site, served by nginx, whose release is v1."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        yield port
 
 
 def test_the_page_of_a_site_without_a_release(nginx, apps):
@@ -50,18 +56,15 @@ def test_the_page_of_a_site_without_a_release(nginx, apps):
             assert answer[0] == int(status) and release(answer) == "v1", "the app's own errors are left alone"
 
 
-def test_operators_pages_are_not_public(nginx, apps):
+def test_operators_pages_are_not_public(nginx, shop):
     """/metrics and /debug/vars answer 404 to requests without a token, in any spelling, over the port and the private
     socket. nginx passes a token on to the app, which judges it, and sets X-Forwarded-For."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        for path in ("/metrics", "/metrics/x", "//metrics", "/%6detrics", "/x/../debug/vars", "/debug//vars?a=b"):
-            assert ask(port, path)[0] == ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404, path
-            assert ask(port, path, Authorization="Basic YTpi")[0] == ask(port, path, Authorization="Bearer")[0] == 404
-            seen = echoed(ask(port, path, **FORGED, Authorization="Bearer any")[2])
-            assert (seen["authorization"], seen["x-forwarded-for"]) == ("Bearer any", "127.0.0.1")
-        assert ask(port, "/metricsandmore")[0] == 200
+    for path in ("/metrics", "/metrics/x", "//metrics", "/%6detrics", "/x/../debug/vars", "/debug//vars?a=b"):
+        assert ask(shop, path)[0] == ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404, path
+        assert ask(shop, path, Authorization="Basic YTpi")[0] == ask(shop, path, Authorization="Bearer")[0] == 404
+        seen = echoed(ask(shop, path, **FORGED, Authorization="Bearer any")[2])
+        assert (seen["authorization"], seen["x-forwarded-for"]) == ("Bearer any", "127.0.0.1")
+    assert ask(shop, "/metricsandmore")[0] == 200
 
 
 def signing_in(port, address, times, path="/admin/login/", **more):
@@ -93,15 +96,12 @@ FORGED = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Request
           "X_Forwarded_Scheme": "https", "X_Forwarded_Server": "evil"}
 
 
-def test_nobody_forges_where_a_request_comes_from(nginx, apps):
+def test_nobody_forges_where_a_request_comes_from(shop):
     """The app gets none of a visitor's forwarding headers: address, scheme and request id are nginx's own."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        seen = echoed(ask(port, **FORGED)[2])
+    seen = echoed(ask(shop, **FORGED)[2])
     assert seen["x-forwarded-for"] == "127.0.0.1" and seen["x-forwarded-proto"] == "http"
     assert re.fullmatch("[0-9a-f]{32}", seen["x-request-id"])
-    assert seen["host"] == f"127.0.0.1:{port}"
+    assert seen["host"] == f"127.0.0.1:{shop}"
     own = {"x-forwarded-for", "x-forwarded-proto", "x-request-id"}
     assert not {name.lower().replace("_", "-") for name in FORGED} - own & set(seen)
 
@@ -144,53 +144,47 @@ def test_a_balancer_is_believed(nginx, apps):
     assert [echoed(private)[name] for name in names] == ["https", "127.0.0.1", "shop.example", "deploy-4711"]
 
 
-def test_static_files(nginx, apps):
+def test_static_files(nginx, shop):
     """Static files come from disk, precompressed, cached for ever; the app answers for links and missing files."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/static"
     folder.mkdir(parents=True)
     (folder / "app.0123.css").write_text("plain")
     (folder / "app.0123.css.gz").write_bytes(gzip.compress(b"was compressed"))
-    with nginx.serving(port):
-        _, headers, body = ask(port, "/static/app.0123.css")
-        assert body == "plain" and headers["Content-Type"] == "text/css"
-        assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/static/app.0123.css",
-                                         headers={"Accept-Encoding": "gzip"})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            assert gzip.decompress(response.read()) == b"was compressed"
-        (folder / "link.css").symlink_to(nginx.root / "nginx.conf")
-        (folder / "up").symlink_to(nginx.root)
-        assert [release(ask(port, f"/static/{name}")) for name in ("link.css", "up/nginx.conf")] == ["v1", "v1"]
-        answer = ask(port, "/static/other.css")
-        assert release(answer) == "v1" and answer[1]["Cache-Control"] is None
+    _, headers, body = ask(shop, "/static/app.0123.css")
+    assert body == "plain" and headers["Content-Type"] == "text/css"
+    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    request = urllib.request.Request(f"http://127.0.0.1:{shop}/static/app.0123.css",
+                                     headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert gzip.decompress(response.read()) == b"was compressed"
+    (folder / "link.css").symlink_to(nginx.root / "nginx.conf")
+    (folder / "up").symlink_to(nginx.root)
+    assert [release(ask(shop, f"/static/{name}")) for name in ("link.css", "up/nginx.conf")] == ["v1", "v1"]
+    answer = ask(shop, "/static/other.css")
+    assert release(answer) == "v1" and answer[1]["Cache-Control"] is None
 
 
-def test_uploads_are_inert(nginx, apps):
+def test_uploads_are_inert(nginx, shop):
     """An upload is served as an image or a download, and never run; the app answers for links and missing files."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/media"
     folder.mkdir(parents=True)
     (nginx.root / "secret").write_text("secret")
     (folder / "link.png").symlink_to(nginx.root / "secret")
     for name in ("evil.html", "evil.svg", "evil.js", "evil", "photo.PNG", "evil.png.html"):
         (folder / name).write_text("<script>alert(1)</script>")
-    with nginx.serving(port):
-        for name in ("evil.html", "evil.svg", "evil.js", "evil", "evil.png.html"):
-            status, headers, _ = ask(port, f"/media/{name}")
-            assert (status, headers["Content-Type"], headers["Content-Disposition"]) == (
-                200, "application/octet-stream", "attachment"), name
-            assert headers["X-Content-Type-Options"] == "nosniff"
-            assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
-        _, headers, _ = ask(port, "/media/photo.PNG")
-        assert (headers["Content-Type"], headers["Content-Disposition"]) == ("image/png", "inline")
+    for name in ("evil.html", "evil.svg", "evil.js", "evil", "evil.png.html"):
+        status, headers, _ = ask(shop, f"/media/{name}")
+        assert (status, headers["Content-Type"], headers["Content-Disposition"]) == (
+            200, "application/octet-stream", "attachment"), name
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert ask(port, "/media/../../secret")[0] == 400
-        for path in ("/media/link.png", "/media/absent"):
-            answer = ask(port, path)
-            assert release(answer) == "v1" and answer[1]["Content-Disposition"] is None, path
+        assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    _, headers, _ = ask(shop, "/media/photo.PNG")
+    assert (headers["Content-Type"], headers["Content-Disposition"]) == ("image/png", "inline")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(shop, "/media/../../secret")[0] == 400
+    for path in ("/media/link.png", "/media/absent"):
+        answer = ask(shop, path)
+        assert release(answer) == "v1" and answer[1]["Content-Disposition"] is None, path
 
 
 def test_limits_and_upgrades(nginx, apps):
@@ -211,14 +205,11 @@ def test_limits_and_upgrades(nginx, apps):
             assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
 
 
-def test_the_access_log(nginx, apps):
+def test_the_access_log(nginx, shop):
     """Each request is one JSON object, with id, status and seconds, never the query, whatever a visitor sends."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        ask(port, "/reset?token=planted", User_Agent='a "quoted" \\ agent')
-        log = nginx.root / "var/log/nginx/shop.access.log"
-        line, = wait_until(lambda: log.read_text().splitlines())
+    ask(shop, "/reset?token=planted", User_Agent='a "quoted" \\ agent')
+    log = nginx.root / "var/log/nginx/shop.access.log"
+    line, = wait_until(lambda: log.read_text().splitlines())
     entry = json.loads(line)
     assert (entry["path"], entry["status"], entry["method"]) == ("/reset", 200, "GET")
     assert entry["user_agent"] == 'a "quoted" \\ agent' and len(entry["request_id"]) == 32
@@ -295,21 +286,21 @@ def test_what_visitors_get_instead(nginx):
 def two_hosts(nginx, apps):
     """The port of a balancer before two hosts with complete sites, and one address where nothing listens."""
     ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
-    return nginx.balancer("shop", [*ports, free_port()])
+    port = nginx.balancer("shop", [*ports, free_port()])
+    with nginx.serving(port):
+        yield port
 
 
-def test_a_balancer_passes_over_what_is_dead(nginx, apps, two_hosts):
+def test_a_balancer_passes_over_what_is_dead(apps, two_hosts):
     """No visitor notices a host that refuses connections; no GET notices a host without a release."""
     apps("one", "a", "from one")
     second = apps("two", "a", "from two")
-    with nginx.serving(two_hosts):
-        answers = [ask(two_hosts, method=method, body=body)
-                   for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))]
-        assert {answer[0] for answer in answers} == {200}
-        assert {release(answer) for answer in answers} == {"from one", "from two"}
-        second.stop()
-        answers = [ask(two_hosts) for _ in range(20)]
-        assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one")}
+    answers = [ask(two_hosts, method=method, body=body)
+               for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))]
+    assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one"), (200, "from two")}
+    second.stop()
+    answers = [ask(two_hosts) for _ in range(20)]
+    assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one")}
 
 
 def test_a_balancer_never_repeats_a_post(nginx):
@@ -334,12 +325,11 @@ def test_a_balancer_never_repeats_a_post(nginx):
             assert seen == [b"POST", b"GET", b"GET"]
 
 
-def test_a_request_that_breaks_the_app_takes_no_host_out(nginx, apps, two_hosts):
+def test_a_request_that_breaks_the_app_takes_no_host_out(apps, two_hosts):
     """A page that crashes its worker is the app's failure: every host stays in, however often the page is requested."""
     apps("one", "a", "from one"), apps("two", "a", "from two")
-    with nginx.serving(two_hosts):
-        assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
-        assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
+    assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
+    assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
 
 
 @pytest.mark.parametrize("proxies, address, scheme", [
@@ -356,10 +346,10 @@ def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
     assert plain["x-forwarded-proto"] == "http" and seen["x-request-id"] != FORGED["X_Request_ID"]
 
 
-def test_a_slow_host_gets_few(nginx, apps, two_hosts):
+def test_a_slow_host_gets_few(apps, two_hosts):
     """While one host keeps a visitor waiting, others get the other host."""
     hosts = apps("one", "a", "from one"), apps("two", "a", "from two")
-    with nginx.serving(two_hosts), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(ask, two_hosts, X_Hang="1")
         slow = wait_until(lambda: [host for host in hosts if host.hanging])[0]
         found = {release(ask(two_hosts)) for _ in range(20)}

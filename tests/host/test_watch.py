@@ -1,23 +1,19 @@
 """The health of a release by the log of the shipped nginx: the answers that count as errors."""
 
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 
-from proc import ROOT, wait_until
+from proc import put, wait_until
+from slipway.deploy.agent import slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.roles import BUILT_IN
+from slipway.deploy.agent.steps import switch
+from slipway.deploy.agent.visitors import Visitors
+from slipway.deploy.server.files import process_unit
 
 from .conftest import ask
-
-sys.path.insert(0, str(ROOT))
-from slipway.deploy.agent import slots  # noqa: E402
-from slipway.deploy.agent.attempt import Attempt  # noqa: E402
-from slipway.deploy.agent.host import Host, Problem  # noqa: E402
-from slipway.deploy.agent.roles import BUILT_IN  # noqa: E402
-from slipway.deploy.agent.steps import switch  # noqa: E402
-from slipway.deploy.agent.visitors import Visitors  # noqa: E402
-from slipway.deploy.server.files import process_unit  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
@@ -27,9 +23,7 @@ NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHo
 def host(nginx):
     """The host that the agent sees: nginx's root, with the role web."""
     unit = process_unit("shop", BUILT_IN["web"])
-    path = Path(f"{nginx.root}{unit.path}")
-    path.parent.mkdir(parents=True)
-    path.write_text(unit.content)
+    put(f"{nginx.root}{unit.path}", unit.content)
     return Host("shop", str(nginx.root))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Container, docker
-from proc import ROOT, run
+from proc import ROOT, put, put_into_git, run
 
 BUILD = 900  # seconds for a build on a slow machine
 
@@ -65,8 +65,11 @@ def name():
             docker("image", "rm", "--force", tag)
 
 
-def copy_checkout(folder):
-    """Copy git's files and untracked ones of the checkout, and any wheelhouse, to a repository of its own."""
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of the checkout, git's files and untracked ones and any wheelhouse, as a repository in a path with a
+    space. The image is built from it; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("a check out")
     listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for path in filter(None, listed.stdout.split("\0")):
         if (ROOT / path).is_file():
@@ -75,17 +78,8 @@ def copy_checkout(folder):
             (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
     if (ROOT / "wheelhouse").exists():
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.hooksPath=/dev/null"]
-        done = run(["git", *identity, *words], cwd=folder)
-        assert done.returncode == 0, done.stderr
+    put_into_git(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory):
-    """A copy of the checkout in a path with a space. The image is built from it; tests change copies of it."""
-    return copy_checkout(tmp_path_factory.mktemp("a check out"))
 
 
 @pytest.fixture
@@ -98,8 +92,7 @@ def project(checkout, image, tmp_path):
 def image(builders, checkout, name):
     """Build the image. Files planted beside and in the project must not get into it. Return its tag."""
     for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
-        (checkout / path).parent.mkdir(exist_ok=True)
-        (checkout / path).write_text("planted-secret\n")
+        put(checkout / path, "planted-secret\n")
     done = builders["classic"].make(checkout, "build", f"APP={name}", "TAG=release-1")
     assert done.returncode == 0, done.stdout
     return f"{name}:release-1"

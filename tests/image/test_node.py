@@ -3,7 +3,7 @@
 import re
 import shutil
 
-from proc import ROOT, edit, run
+from proc import ROOT, edit, output, run
 
 LINES = re.search(r"```html\n(.*?)```", (ROOT / "examples/README.md").read_text(), re.DOTALL)[1]
 
@@ -13,8 +13,7 @@ def test_a_front_end(builders, project, name):
     their names, and nothing of Node."""
     shutil.copytree(ROOT / "examples/frontend", project, dirs_exist_ok=True)
     edit(project / "project/templates/base.html", "</head>", f"{LINES}</head>")
-    done = run(["make", "-f", "node.mk", "eslint"], 300, cwd=project)
-    assert done.returncode == 0, done.stdout + done.stderr
+    output(["make", "-f", "node.mk", "eslint"], cwd=project)
     words = ["npm_config_offline=true", "-f", "node.mk", "build", f"APP={name}", "TAG=front"]
     done = builders["classic"].make(project, *words)
     assert done.returncode == 0, done.stdout

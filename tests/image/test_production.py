@@ -1,14 +1,37 @@
 """Tests of the image under production's settings as visitors, browsers and proxies see it."""
 
+import contextlib
 import gzip
 import re
+from collections import namedtuple
 
 import pytest
 
-from .web import HOST, Visitor, static_names, visitor
+from connect import connection_to
+from proc import wait_until
 
+HOST = "shop.example"
 PRODUCTION = {"SITE_URL": f"https://{HOST}", "ADMIN_PATH": "staff/door", "METRICS_TOKEN": "a-token-of-the-tests",
               "DJANGO_SETTINGS_MODULE": "shop.settings"}
+
+
+Answer = namedtuple("Answer", "status headers body")
+
+
+class Visitor:
+    """A visitor at a loopback port, whose request came through a proxy that speaks https, as production expects."""
+
+    def __init__(self, port, proto="https"):
+        self.port, self.proto = port, proto
+
+    def ask(self, path="/", **headers):
+        """Get a path. Return an Answer, whatever the status. Headers: X_Name="value"; None omits a header."""
+        given = {"Host": HOST, "X-Forwarded-Proto": self.proto,
+                 **{name.replace("_", "-"): value for name, value in headers.items()}}
+        with contextlib.closing(connection_to(self.port)) as connection:
+            connection.request("GET", path, headers={name: value for name, value in given.items() if value is not None})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +42,19 @@ def web(run_for_all, data, shop):
 
 @pytest.fixture
 def guest(web):
-    return visitor(web)
+    """Return a visitor of the site, once it answers."""
+    def alive():
+        assert web.state()["Running"], web.logs()
+        return guest.ask("/healthz").status == 200
+    guest = Visitor(web.port())
+    wait_until(alive, 60, "the site answers")
+    return guest
 
 
 def test_static_files(guest):
     """Each file that a page names has a hash in its name, may be cached for ever, and is compressed if that helps. Its
     plain name is not found."""
-    names, packed = static_names(guest.ask("/").text), set()
+    names, packed = {*re.findall(r'(?:src|href)="/static/([^"]+)"', guest.ask("/").body.decode())}, set()
     assert len(names) >= 3
     for name in names:
         found = re.fullmatch(r"(.*)\.([0-9a-f]{12})(\.\w+)", name)

@@ -5,7 +5,7 @@ import urllib.request
 
 from documented import block
 from engine import Container, docker
-from proc import ROOT, run, wait_until
+from proc import ROOT, output, put, wait_until
 
 from .conftest import containers
 
@@ -43,9 +43,8 @@ def test_quick_start(image, volume, tmp_path):
     """As docs/image.md says: with three settings, a volume and migrate, the page answers 200 and the release is known.
     By default the process is not root, and can write neither code nor packages."""
     typed = block(ROOT / "docs/image.md", "cat >try.env").replace("APP:TAG", image).replace("try:/", f"{volume}:/")
-    done = run(["sh", "-ec", typed.replace("-p 8000:8000", "-dp 127.0.0.1::8000")], cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    web = Container(done.stdout.split()[-1])
+    started = output(["sh", "-ec", typed.replace("-p 8000:8000", "-dp 127.0.0.1::8000")], cwd=tmp_path)
+    web = Container(started.split()[-1])
     serving(web)
     with urllib.request.urlopen(web.url("/healthz"), timeout=10) as answer:
         assert json.load(answer)["release"] == "release-1"
@@ -95,9 +94,7 @@ def test_compress(one_off, tmp_path):
     """compress runs django-compressor if it is installed; otherwise there is nothing to do, which is no error."""
     done = one_off("compress", env=None)
     assert (done.returncode, done.stdout) == (0, "compress: nothing to do without django-compressor"), done.stderr
-    command = tmp_path / "compressor/management/commands/compress.py"
-    command.parent.mkdir(parents=True)
-    command.write_text(COMPRESSOR)
+    put(tmp_path / "compressor/management/commands/compress.py", COMPRESSOR)
     (tmp_path / "settings_compressor.py").write_text(
         "from project.settings_docker import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'compressor']\n")
     options = [f"--volume={tmp_path / name}:/app/{name}:ro" for name in ("compressor", "settings_compressor.py")]

@@ -10,12 +10,11 @@ import pytest
 
 from engine import docker
 from load import Load, ask
-from proc import free_port, wait_until
+from proc import free_port, output, wait_until
 from postgresql import new_postgres
 
-from .web import entries
-
 HOST = "--network=host"
+WAITS = "another beat is running"
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
@@ -60,8 +59,8 @@ def test_task(start, env, worker):
     wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
     assert ask(port, "/queue?n=7", 0, 60).outcome == "200", web.logs()
     worker.says("order 7 ended")
-    ids = [entry["request_id"] for entry in entries(web) if entry.get("path") == "/queue"]
-    assert ids == [entry["request_id"] for entry in entries(worker) if entry["message"] == "order 7 ended"]
+    ids = [entry["request_id"] for entry in web.entries() if entry.get("path") == "/queue"]
+    assert ids == [entry["request_id"] for entry in worker.entries() if entry["message"] == "order 7 ended"]
 
 
 def test_killed_worker(start, env):
@@ -109,7 +108,7 @@ def test_term_under_load(site):
         term = time.monotonic()
         docker("stop", "--time=30", web.id)
     assert web.state()["ExitCode"] == 0
-    began = {int(entry["message"].split()[1]) for entry in entries(web) if entry["message"].startswith("began ")}
+    began = {int(entry["message"].split()[1]) for entry in web.entries() if entry["message"].startswith("began ")}
     assert not [asked for asked in load.asked
                 if asked.outcome != "200" and (asked.number in began or asked.began < term)]
     outcomes = load.outcomes()
@@ -155,4 +154,31 @@ def test_postgres_restarts(start):
         assert load.outcomes().keys() == {"200", "500"}, load.outcomes()
         late = [asked for asked in load.asked if asked.began > back + 1]
         assert {asked.outcome for asked in late} <= {"200"}
-        assert web.state()["Running"] and not [entry for entry in entries(web) if entry["level"] == "CRITICAL"]
+        assert web.state()["Running"] and not [entry for entry in web.entries() if entry["level"] == "CRITICAL"]
+
+
+def query(postgres, url, sql):
+    """Return the one value that the query selects."""
+    words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, url]
+    return output([postgres.bin / "psql", *words]).strip()
+
+
+def test_one_beat(run_container, postgres, redis):
+    """A second beat waits while the first works, and takes over when that exits. A waiting beat exits on TERM. A beat
+    whose connection is cut loses the lock, and at the end only one works."""
+    env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(), "PYTHONUNBUFFERED": "1"}
+
+    def beat(said):
+        container = run_container("beat", options=[HOST], env=env)
+        container.says(said)
+        return container
+
+    first, second, third = beat("Schedule changed"), beat(WAITS), beat(WAITS)
+    assert "Schedule changed" not in second.logs()
+    assert third.stop() == first.stop() == 0
+    second.says("Schedule changed")
+    third = beat(WAITS)
+    query(postgres, env["DATABASE_URL"], "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    wait_until(lambda: "Schedule changed" in third.logs() or second.logs().count("Schedule changed") > 1, 60)
+    holders = query(postgres, env["DATABASE_URL"], "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    assert holders == "1"

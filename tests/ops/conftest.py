@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from ops.served import serve
 
 from postgresql import migrate
 from sharing import once
@@ -14,6 +15,17 @@ def sqlite_url(tmp_path_factory):
     path = tmp_path_factory.mktemp("sqlite") / "db.sqlite3"
     shutil.copy(once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")), path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def site_of(site_folder, sqlite_url):
+    """Return a function that serves live.py, or pages.py under WSGI."""
+    def serving(settings="", arguments=(), SERVER="asgi", **env):
+        urls = {"wsgi": "ROOT_URLCONF = 'pages'\n",
+                "asgi": "ROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"}[SERVER]
+        return serve(site_folder, urls + settings, arguments, SERVER=SERVER, DATABASE_URL=sqlite_url,
+                     CHAT=str(site_folder / "chat"), **env)
+    return serving
 
 
 @pytest.fixture

@@ -51,12 +51,16 @@ class Site:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return {int(pid) for pid in path.read_text().split()}
 
-    def workers(self):
-        """Return the number of started workers."""
+    def figures(self):
+        """Return /metrics as {name with labels: number}."""
         page = self.get("/metrics", unix=True)
         assert page.status == 200, page
         lines = page.body.decode().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("workers "))
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+    def workers(self):
+        """Return the number of started workers."""
+        return self.figures()["workers"]
 
     def ready(self):
         """Wait until the site is ready."""

@@ -6,43 +6,27 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import serve
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from proc import wait_until
 
-LIVE = "ROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"
 ID = "given-by-nginx-1"
 
 
-@pytest.fixture
-def live(site_folder, sqlite_url):
-    """Return a function that serves that project: `with live() as site`."""
-    def serving(settings="", arguments=(), **env):
-        return serve(site_folder, LIVE + settings, arguments, SERVER="asgi", CHAT=str(site_folder / "chat"),
-                     DATABASE_URL=sqlite_url, **env)
-    return serving
-
-
-def metric(site, name):
-    lines = site.get("/metrics", unix=True).body.decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
 @pytest.mark.parametrize("preload", ["true", "false"])
-def test_at_its_end(live, preload):
+def test_at_its_end(site_of, preload):
     """On TERM the site closes websockets with 1012, "service restart", ends streams of events at a complete event,
     answers pending requests, and exits."""
-    with live(WEB_PRELOAD=preload) as site, connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat, \
+    with site_of(WEB_PRELOAD=preload) as site, connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat, \
             ThreadPoolExecutor(2) as pool:
         chat.send("me 1")
         assert {chat.recv(10), chat.recv(10)} == {'{"kept": "me 1"}', '{"line": 0, "said": "me 1"}'}
-        assert metric(site, "websockets_open") == 1
+        assert site.figures()["websockets_open"] == 1
         stream = pool.submit(site.get, "/events?after=0", unix=True)
         poll = pool.submit(site.get, "/poll?after=1")
-        wait_until(lambda: metric(site, 'http_requests_total{status="2xx"}') == 1, what="the stream has begun")
-        wait_until(lambda: metric(site, "http_requests_in_flight") == 1, what="the poll waits")
+        wait_until(lambda: site.figures()['http_requests_total{status="2xx"}'] == 1, what="the stream has begun")
+        wait_until(lambda: site.figures()["http_requests_in_flight"] == 1, what="the poll waits")
         began = time.monotonic()
         site.process.terminate()
         with pytest.raises(ConnectionClosed) as closed:
@@ -55,10 +39,10 @@ def test_at_its_end(live, preload):
     assert "GET /events 200 in " in told and " ERROR " not in told
 
 
-def test_each_request_has_its_id_and_its_line(live):
+def test_each_request_has_its_id_and_its_line(site_of):
     """Async views have the id too. A path is logged without its query, an error's traceback once, and probes never.
     /metrics answers only direct requests to the socket."""
-    with live("DEBUG = False\nALLOWED_HOSTS = ['*']\n") as site:
+    with site_of("DEBUG = False\nALLOWED_HOSTS = ['*']\n") as site:
         assert site.get("/readyz").status == 200 and site.get("/plain", method="HEAD").body == b""
         assert site.get("/metrics").status == 404 and site.get("/metrics", unix=True).status == 200
         assert site.get("/metrics", {"X-Forwarded-For": "192.0.2.1"}, unix=True).status == 404
@@ -70,21 +54,21 @@ def test_each_request_has_its_id_and_its_line(live):
     assert told.count("RuntimeError: it fails") == 1 and "secret" not in told and "/readyz" not in told
 
 
-def test_who_waits_stands_in_nobodys_way(live):
+def test_who_waits_stands_in_nobodys_way(site_of):
     """In one process, many long polls, pages and views that block a thread run at the same time."""
-    with live() as site, ThreadPoolExecutor(40) as pool:
+    with site_of() as site, ThreadPoolExecutor(40) as pool:
         began = time.monotonic()
         waiting = [pool.submit(site.get, path) for path in ["/poll?after=0"] * 30 + ["/block"] * 5]
-        wait_until(lambda: metric(site, "http_requests_in_flight") == 35)
+        wait_until(lambda: site.figures()["http_requests_in_flight"] == 35)
         assert max(site.get("/plain").seconds for _ in range(10)) < 1
         assert {each.result(20).status for each in waiting} == {200} and time.monotonic() - began < 10
-        assert metric(site, "http_requests_in_flight") == 0
+        assert site.figures()["http_requests_in_flight"] == 0
 
 
-def test_workers_that_have_done_their_share(live):
+def test_workers_that_have_done_their_share(site_of):
     """A worker that exits after its maximum of requests loses no concurrent request."""
     limits = ("--max-requests", "200", "--max-requests-jitter", "0")
-    with live(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
+    with site_of(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
         statuses = {each.result(60).status for each in [
             pool.submit(site.get, "/plain", unix=True, headers={"Connection": "close"}) for _ in range(1500)]}
         assert statuses == {200} and site.process.output().count("Booting worker") > 4

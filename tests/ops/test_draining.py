@@ -6,24 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import serve
 
 from load import ask
 from proc import wait_until
 
 DRAIN = 3  # seconds
-LONG = "3600"
-SERVERS = {"wsgi": "ROOT_URLCONF = 'pages'\n",
-           "asgi": "ROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"}
-
-
-@pytest.fixture
-def draining(site_folder, sqlite_url):
-    """Return draining(server, seconds), which runs a site of that server with two processes."""
-    def serving(server="wsgi", seconds=LONG, **env):
-        return serve(site_folder, SERVERS[server], SERVER=server, DRAIN=str(seconds), DATABASE_URL=sqlite_url,
-                     WEB_CONCURRENCY="2", CHAT=str(site_folder / "chat"), **env)
-    return serving
+SERVERS = ("wsgi", "asgi")
 
 
 def told(site):
@@ -34,10 +22,10 @@ def told(site):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("server", SERVERS)
-def test_no_request_fails_meanwhile(draining, server):
+def test_no_request_fails_meanwhile(site_of, server):
     """At 50 new connections a second from before TERM to the end, all answers are good, also /readyz's. Nobody is
     refused before the time is over; afterwards everybody is."""
-    with draining(server, DRAIN) as site, ThreadPoolExecutor(16) as pool:
+    with site_of(SERVER=server, DRAIN=str(DRAIN), WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(16) as pool:
         asked, began = [], time.monotonic()
         while site.process.poll() is None and time.monotonic() < began + 60:
             asked.append(pool.submit(ask, site.port, "/readyz" if len(asked) % 10 == 0 else "/plain", 0, 30))
@@ -55,8 +43,8 @@ def test_no_request_fails_meanwhile(draining, server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_a_second_signal_ends_the_wait(draining, number):
-    with draining() as site:
+def test_a_second_signal_ends_the_wait(site_of, number):
+    with site_of(SERVER="wsgi", DRAIN="3600", WEB_CONCURRENCY="2") as site:
         told(site)
         assert site.get("/plain").status == 200
         site.process.send_signal(number)
@@ -71,10 +59,9 @@ os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: time.
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_worker_that_is_just_forked_hears_of_the_end(site_folder, sqlite_url, server):
+def test_a_worker_that_is_just_forked_hears_of_the_end(site_of, server):
     """The worker has no handler yet when TERM arrives, and gunicorn sends TERM once."""
-    with serve(site_folder, SECOND_IS_LATE + SERVERS[server], ["--workers", "2"], SERVER=server,
-               DATABASE_URL=sqlite_url, CHAT=str(site_folder / "chat")) as site:  # serve waits for only the first
+    with site_of(SECOND_IS_LATE, ["--workers", "2"], server) as site:  # serve waits for only the first
         wait_until(lambda: len(site.children()) == 2)
         began = time.monotonic()
         site.process.terminate()

@@ -13,7 +13,7 @@ from ops.served import COMMAND, serve, short_folder, status
 
 from connect import connection_to
 from postgresql import migrate
-from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
+from proc import ROOT, VE_PYTHON, free_port, output, run, running, wait_until
 
 
 @pytest.fixture
@@ -109,9 +109,8 @@ def test_told_to_end_while_it_loads(environment, tmp_path):
 
 def test_workers_end_at_different_times(environment):
     """Each worker exits after so many requests and up to half as many more, so that equally busy ones exit in turn."""
-    done = run([*COMMAND, "--print-config"], cwd=ROOT, env=environment)
-    config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
-    assert done.returncode == 0, done.stderr
+    lines = output([*COMMAND, "--print-config"], cwd=ROOT, env=environment).splitlines()
+    config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in lines)}
     assert int(config["max_requests"]) == 10_000 and int(config["max_requests_jitter"]) == 5_000, config
 
 

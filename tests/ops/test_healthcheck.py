@@ -3,11 +3,11 @@
 import contextlib
 import os
 import socket
-import threading
 import time
 
 import pytest
 
+from connect import answer, listen
 from slipway.health import healthcheck
 
 
@@ -32,6 +32,10 @@ def check(tmp_path, monkeypatch, capsys):
     return check
 
 
+def of_status(status):
+    return f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode()
+
+
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, monkeypatch, role):
     """Both are unhealthy, with the reason, before their first round and long after their last. Another command is
@@ -54,10 +58,11 @@ def test_ready_asks_for_more_until_it_was_ready_once(check, tmp_path):
     assert check("ready") == "healthcheck: neither web, worker nor beat has started yet"
     (tmp_path / "role").write_text("web")
     assert check().startswith("healthcheck: the site does not answer: ")
-    with answering(str(tmp_path / "s"), [503, 200, 503, 200]) as (_, asked):
+    with listen(tmp_path / "s") as listening:
+        asked = answer(listening, map(of_status, (503, 200, 503, 200)))
         told = [check("ready") for _ in range(4)]
     assert told == ["healthcheck: /readyz answers 503", "", "healthcheck: /healthz answers 503", ""]
-    assert asked == ["/readyz", "/readyz", "/healthz", "/healthz"]
+    assert [request.split()[1] for request in asked] == ["/readyz", "/readyz", "/healthz", "/healthz"]
     (tmp_path / "been-ready").unlink()
     (tmp_path / "been-ready").symlink_to("nowhere/at/all")
     (tmp_path / "role").write_text("beat")
@@ -80,9 +85,10 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
 
 def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
     """Each way of docs/tasks.md works. Once the process was ready, it is not asked again."""
-    with socket.socket() as listening, answering(("127.0.0.1", 0), [404, 302, 200]) as (number, _):
-        listening.bind(("127.0.0.1", 0))
-        closed = listening.getsockname()[1]
+    with socket.socket() as held, socket.create_server(("127.0.0.1", 0)) as listening:
+        answer(listening, map(of_status, (404, 302, 200)))
+        held.bind(("127.0.0.1", 0))
+        closed, number = held.getsockname()[1], listening.getsockname()[1]
         for how, said in (
                 (f"http :{number}/ill", "the process answers 404 to /ill"),
                 (f"port {closed}", f"port {closed} does not answer: Connection refused"),
@@ -95,23 +101,3 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
             assert check("ready", *how.split()) == "", how
             (tmp_path / "been-ready").unlink()
         assert check("ready", f"port {number}") == check("ready", f"port {closed}") == ""
-
-
-@contextlib.contextmanager
-def answering(address, statuses):
-    """Run a site on a unix socket or a port that gives these answers in turn. Yield its port and the list of requested
-    paths."""
-    asked = []
-    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as listening:
-        listening.bind(address)
-        listening.listen()
-        threading.Thread(target=answer, args=(listening, statuses, asked), daemon=True).start()
-        yield listening.getsockname()[1], asked
-
-
-def answer(listening, statuses, asked):
-    for status in statuses:
-        connection, _ = listening.accept()
-        with connection:
-            asked.append((connection.recv(65536).split() or [b"", b""])[1].decode())
-            connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())

@@ -51,14 +51,8 @@ def site(sqlite_url, tmp_path_factory):
         yield site
 
 
-def figures(site):
-    """Return /metrics as {name with labels: number}."""
-    lines = site.get("/metrics", unix=True).body.decode().splitlines()
-    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
-
-
 def totals(site):
-    said = figures(site)
+    said = site.figures()
     return {status: int(said[f'http_requests_total{{status="{status}"}}']) for status in ("2xx", "3xx", "4xx", "5xx")}
 
 
@@ -75,7 +69,7 @@ def load(site, number=90):
 
 def test_counted_right_over_workers(site):
     """Any worker answers with the sum over all workers. Probes are not counted."""
-    before, told = totals(site), figures(site)
+    before, told = totals(site), site.figures()
     load(site)
     for _ in range(10):
         added = {status: total - before[status] for status, total in totals(site).items()}
@@ -83,7 +77,7 @@ def test_counted_right_over_workers(site):
         assert site.get("/debug/vars", unix=True).json()["requests"] == {"1xx": 0, **totals(site)}
         site.get("/healthz")
         site.get("/readyz")
-    said = figures(site)
+    said = site.figures()
     for name in ('count{method="GET",status="2xx"}', 'bucket{le="+Inf",method="GET",status="4xx"}'):
         name = f"http_request_duration_seconds_{name}"
         assert said[name] - told.get(name, 0) == 30
@@ -100,10 +94,10 @@ def test_counted_right_over_workers(site):
 def test_an_invented_method_makes_no_new_series(site):
     """All unknown methods are one label, as a visitor may send any."""
     assert site.get("/status/200", method="ODD").status == 200
-    before = figures(site)
+    before = site.figures()
     for at in range(20):
         assert site.get("/status/200", method=f"ODD{at}").status == 200
-    said, name = figures(site), 'http_request_duration_seconds_count{method="OTHER",status="2xx"}'
+    said, name = site.figures(), 'http_request_duration_seconds_count{method="OTHER",status="2xx"}'
     assert said[name] - before[name] == 20
     assert set(said) == set(before)
 
@@ -114,13 +108,13 @@ def test_a_killed_worker_leaves_right_figures(sqlite_url, site_folder):
     with start(site_folder, sqlite_url) as site, ThreadPoolExecutor(3) as pool:
         load(site)
         lost = [pool.submit(site.get, "/hang") for _ in range(3)]  # one less than threads, so that one can answer
-        wait_until(lambda: figures(site)["http_requests_in_flight"] == 3)
+        wait_until(lambda: site.figures()["http_requests_in_flight"] == 3)
         for pid in os.listdir(site_folder / "hanging"):
             os.kill(int(pid), signal.SIGKILL)
         assert all(request.exception(60) for request in lost)
         wait_until(lambda: site.workers() == 2)
         load(site)
-        assert figures(site)["http_requests_in_flight"] == 0
+        assert site.figures()["http_requests_in_flight"] == 0
         assert totals(site) == {"2xx": 60, "3xx": 0, "4xx": 60, "5xx": 60}
         folder, = Path("/dev/shm").glob(f"metrics-{site.process.pid}-*")
         numbers = {path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}

@@ -56,12 +56,6 @@ def told_as_lost(lines):
     return sum(int(found[1]) for line in lines if (found := LOST.match(json.loads(line)["message"])))
 
 
-def counted(site):
-    """Return the number of lost lines in /metrics."""
-    figure = re.search(r"^log_lines_lost_total (\S+)$", site.get("/metrics", unix=True).body.decode(), re.MULTILINE)
-    return int(float(figure[1]))
-
-
 def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
     """If nobody reads stderr, 1,000 requests are all answered. Later each line is complete, and every line is there, or
     is counted as lost in the log and in /metrics."""
@@ -70,10 +64,11 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: site.get("/no-such-page?card=planted", LONG).status, range(REQUESTS)))
         assert set(answers) == {404}
-        assert counted(site) > REQUESTS / 4, "more was written than is kept"
+        assert site.figures()["log_lines_lost_total"] > REQUESTS / 4, "more was written than is kept"
         reader.start()  # the last answers' lines, written after them, may be lost
-        wait_until(lambda: told_as_lost(reader.lines()) == counted(site), 30, "the workers tell what was lost")
-        lost = counted(site)
+        wait_until(lambda: told_as_lost(reader.lines()) == site.figures()["log_lines_lost_total"], 30,
+                   "the workers tell what was lost")
+        lost = site.figures()["log_lines_lost_total"]
     told = [line for line in map(json.loads, reader.lines()) if line["logger"] in ("gunicorn.access", "django.request")]
     assert len(told) + lost == 2 * REQUESTS
     line = next(line for line in told if line["logger"] == "gunicorn.access")

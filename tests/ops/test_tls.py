@@ -7,8 +7,9 @@ import ssl
 import pytest
 
 import warm
-from proc import ROOT, run
+from proc import ROOT
 from relay import Relay
+from services import certificate
 
 ASK = {
     "BROKER_URL": "from slipway.celery import check_broker; check_broker()",
@@ -17,26 +18,16 @@ ASK = {
 
 
 class Tls(Relay):
-    """TLS in front of a service of the loopback, with a certificate for a name."""
+    """TLS in front of a service of the loopback, with a certificate and its key."""
 
-    def __init__(self, target, certificate):
+    def __init__(self, target, *certificate):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
+        self.context.load_cert_chain(*certificate)
         super().__init__(target)
 
     def join(self, client):
         with contextlib.suppress(OSError):  # a client that does not trust it
             super().join(self.context.wrap_socket(client, server_side=True))
-
-
-def certificate(folder, name):
-    """Create a file with a new key and a self-signed certificate for that name. Return its path."""
-    path, key = folder / f"{name}.pem", folder / f"{name}.key"
-    done = run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 2,
-                "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", path])
-    assert done.returncode == 0, done.stderr
-    path.write_text(path.read_text() + key.read_text())
-    return path
 
 
 @pytest.fixture(params=[("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")], ids="-".join)
@@ -50,8 +41,8 @@ def ask(request, tmp_path):
            "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:"}
 
     def ask(name, trusted):
-        path = certificate(tmp_path, name)
-        tls = Tls(server.port, path)
+        path, key = certificate(tmp_path, name)
+        tls = Tls(server.port, path, key)
         more = {variable: f"{scheme}://{user}localhost:{tls.port}/"}
         if trusted:
             more["SSL_CERT_FILE"] = str(path)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from ops.judging import add, copy, found, process, verdicts
+from proc import put
 
 MIGRATIONS = {
     "0001_initial": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)),'
@@ -54,8 +55,7 @@ def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
     and so does a database without verdicts."""
     read = ("xshop/migrations/0006.sql", "xshop/migrations/static/view", "xshop/sql/fill.sql")
     for path in (*read, "xshop/templates/xshop/page.html"):
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text("SELECT 1;\n")
+        put(project / path, "SELECT 1;\n")
     add(project, "xshop.0006_sql", 'migrations.RunSQL(open(__file__.replace("_sql.py", ".sql")).read())',
         "xshop.0005_no_place")
     assert verdicts(project).returncode == 0

@@ -1,26 +1,55 @@
-"""A bucket of moto's server, with https as STORAGE_URL requires, and a database."""
+"""A bucket of moto's server, with https as STORAGE_URL requires and its own client beside Django's; and a database."""
 
 import contextlib
 import os
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import boto3
 import pytest
 from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401: fixtures
-from s3.bucket import Bucket
 
-from proc import free_port, run, running, wait_until
-from services import answers
+import services
+from proc import free_port, running, wait_until
+
+
+@dataclass
+class Bucket:
+    """A bucket: its name at a server, and the certificate to trust."""
+
+    client: object
+    name: str
+    port: int
+    cert: Path
+
+    @property
+    def env(self):
+        """Return a process's variables for the bucket. OLD_BUCKET is for movefiles."""
+        return {"OLD_BUCKET": self.url, "SSL_CERT_FILE": str(self.cert), "AWS_CA_BUNDLE": ""}
+
+    @property
+    def url(self):
+        return f"s3://key:s%2Fcret@127.0.0.1:{self.port}/{self.name}?region=eu"
+
+    def create(self):
+        self.client.create_bucket(Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": "eu"})
+
+    def put(self, name, content):
+        self.client.put_object(Bucket=self.name, Key=name, Body=content)
+
+    def get(self, name):
+        return self.client.get_object(Bucket=self.name, Key=name)["Body"].read()
+
+    def names(self):
+        found = self.client.list_objects_v2(Bucket=self.name).get("Contents", [])
+        return {each["Key"] for each in found}
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """Return (certificate, key), self-signed, for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("certificate")
-    done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", folder / "cert"])
-    assert done.returncode == 0, done.stderr
-    return folder / "cert", folder / "key"
+    return services.certificate(tmp_path_factory.mktemp("certificate"), "127.0.0.1", "IP")
 
 
 @contextlib.contextmanager
@@ -30,7 +59,7 @@ def moto(certificate, **env):
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, "-c", cert, "-k", key]
     env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"https://127.0.0.1:{port}", **env}
     with running(command, env=env) as process:
-        wait_until(lambda: process.poll() is not None or answers(port), 60, "moto's server")
+        wait_until(lambda: process.poll() is not None or services.answers(port), 60, "moto's server")
         assert process.poll() is None, process.output()
         yield port
 
