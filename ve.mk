@@ -39,9 +39,12 @@ TAG ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
 git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
-# $(call with,NAMES): give these variables to the recipe's command, as environment variables.
-with = $(eval export $(1))
-export VE
+# $(call with,NAMES): give these variables to the recipe's command, as environment variables; no other recipe gets them.
+with = $(if $(filter-out $(given_to),$@),$(eval unexport $(given))$(eval given :=)$(eval given_to := $@)) \
+       $(eval given += $(1))$(eval export $(1))
+given =
+given_to =
+export VE PYTHON
 
 # Paths that stand in rules and commands as they are.
 special = $(strip $(word 2,$(1)) $(foreach char,; : ' " ` \ \# % | & < > ( ) * ? $$,$(findstring $(char),$(1))))
@@ -52,7 +55,7 @@ $(call plain,VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY)
 slipway = $(strip $(if $(call special,$(SLIPWAY)),$(error make: SLIPWAY is $(SLIPWAY): keep the one of $(REQUIREMENTS))) \
           $(if $(wildcard $(SLIPWAY)/slipway/make $(filter %.whl,$(SLIPWAY))),,$(error $(no_slipway))) \
           $(if $(shell command -v '$(PYTHON)'),,$(error $(no_python))) \
-          $(call with,PYTHON)PYTHONPATH=$(SLIPWAY):$$PYTHONPATH exec "$$PYTHON" -B -m slipway)
+          PYTHONPATH=$(SLIPWAY):$$PYTHONPATH exec "$$PYTHON" -B -m slipway)
 no_slipway = make: no slipway here, neither vendor/slipway_django-*.whl nor its source: take it from git's history, or see docs/make.md
 no_python = make: no $(PYTHON) here: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…
 

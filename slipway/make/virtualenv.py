@@ -70,12 +70,13 @@ def make(sentinel: Path, files: List[str], env: Mapping[str, str]) -> None:
     with contextlib.suppress(FileNotFoundError):
         sentinel.unlink()
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
-    own, before = files if sentinel.name == "sentinel" else files[1:], packages(ve)
+    own, before = files[sentinel.name != "sentinel":], packages(ve)
     unfinished.write_text(" ".join(files))
     try:
         if own:
             uv.say("installing " + " ".join(own))
-        uv.install(ve, [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)], env)
+        if files:  # a project without Django may have none
+            uv.install(ve, [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)], env)
     except Problem:
         if packages(ve) == before:  # nothing was installed, so the virtualenv is still good
             unfinished.unlink()

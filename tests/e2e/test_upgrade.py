@@ -8,7 +8,7 @@ from e2e import byhand, checker
 from e2e.rollouts import Shop
 from proc import ROOT, run
 
-BEFORE = "6448d8274d9748b19574f4b114e8cc0927cf6d7f"  # the last landed commit, later the last release, of the deployer
+BEFORE = "6fbe453444891f894cbec4579c8c56c09c80e7c8"  # the last landed commit, later the last release, of the deployer
 
 
 @pytest.fixture

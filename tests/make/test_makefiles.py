@@ -204,6 +204,14 @@ def test_a_makefile_s_own_values_are_make_s(stubbed):
     assert done.returncode == 0 and "[deploy][mine][{ARGS}]" in (stubbed / "calls").read_text()
 
 
+def test_a_value_reaches_its_own_recipe_only(stubbed):
+    """What one target's command gets as an environment variable, the next target's does not."""
+    (stubbed / "Makefile").write_text("IMAGE = theirs\ninclude django.mk docker.mk\n"
+                                      "named: ; @$(call with,PORT)echo [$$IMAGE$$PORT]\n")
+    done = run(["make", "-s", "-C", stubbed, "wheelhouse", "named"])
+    assert done.stdout == "[8000]\n", done.stderr
+
+
 def test_nothing_is_asked_in_vain(stubbed):
     """make help runs neither git nor docker for the values of TAG and REVISION."""
     for name in ("git", "docker"):
