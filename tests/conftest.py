@@ -12,6 +12,7 @@ import pytest
 
 from proc import ROOT
 
+os.environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # this machine's mirrors may have a part of PyPI each
 pytest_plugins = ["sharing", "services", "postgresql"]
 
 # Slowness fails no Hypothesis test.

@@ -101,7 +101,8 @@ docs/deploy.md: (#!|python manage).*                       | docker/test_setting
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
-docs/make.md: (cp|echo|mkdir|printf|PYTHONPATH).*         | make/test_reuse.py             | docs/make.md
+docs/make.md: (cp|echo|mkdir|printf|make -C) .*            | make/test_reuse.py             | docs/make.md
+docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
 docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
@@ -119,6 +120,8 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
 .*: make requirements                                      | make/test_reuse.py             | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
+docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md
+docs/update.md: PATH.*                                     | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
 .*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
 .*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines

@@ -10,15 +10,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator, List, Mapping
+from typing import Iterable, Iterator, List, Mapping
 
 from slipway.make import uv, virtualenv
 
 INDEX = re.compile(r"\s*(--extra-index-url|--index-url|-i|--find-links)[\s=]")
 IN_FILE = re.compile(r"^\./\S+.*\n(?: .*\n)*", re.MULTILINE)  # a pin such as ./vendor/….whl, with hash and comments
-PASSWORD = re.compile(r"://[^/\s]*@")
-# Allowed before the @ of a URL: ${NAME}, ${A}:${B}, and git's ssh user.
-ALLOWED = re.compile(r"://(git|\$\{\w+\}(:\$\{\w+\})?)@[^@\s]*$")
+# A password in a URL; not ${NAME}, ${A}:${B}, or git's ssh user.
+PASSWORD = re.compile(r"://(?!(git|\$\{\w+\}(:\$\{\w+\})?)@[^@\s]*$)[^/\s]*@")
+GIT = re.compile(r"^[^#]*\bgit\+\w+://")
 
 
 def main(words: List[str], env: Mapping[str, str]) -> None:
@@ -26,7 +26,8 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     sources = {path: Path(path).with_suffix(".in") for path in pins}
     if not sources[pins[0]].exists():
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
-    refuse_passwords(list(sources.values()))
+    refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
+    refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/, and name that", sources.values())
     command = [virtualenv.uv_path(env), *shlex.split(env["COMPILE"]), *upgrade]
     compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
     keep_indexes(sources.pop(pins[0]), Path(pins[0]))
@@ -37,13 +38,11 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
             Path(path).write_text(Path(path).read_text("utf-8").replace(f"-c {file}", f"-c {pins[0]}"), "utf-8")
 
 
-def refuse_passwords(sources: List[Path]) -> None:
+def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> None:
     found = ["{} line {}".format(path, number) for path in sources
-             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-             if PASSWORD.search(line) and not ALLOWED.search(line.rstrip())]
+             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1) if pattern.search(line.rstrip())]
     if found:
-        sys.exit("make: {} has a password: write ${{NAME}} instead, and set NAME in the environment".format(
-            " ".join(found)))
+        sys.exit("make: {} {}".format(" ".join(found), said))
 
 
 def compile_pins(command: List[str], env: Mapping[str, str]) -> None:

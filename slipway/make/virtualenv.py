@@ -90,9 +90,10 @@ def packages(ve: Path) -> Set[Path]:
 
 def create(ve: Path, env: Mapping[str, str]) -> None:
     """Make an empty virtualenv. Its `pip` installs nothing, as the next make would remove that; a pinned pip does."""
-    clear(ve)
     # Use the interpreter itself, not a link to it: if an upgrade removes it, bin/python fails, and ve.mk notices that.
-    done = uv.run([os.path.realpath(sys.executable), "-m", "venv", "--without-pip", str(ve)])
+    python = os.path.realpath(sys.executable)  # before `clear`, as an activated virtualenv's python is a link in it
+    clear(ve)
+    done = uv.run([python, "-m", "venv", "--without-pip", str(ve)])
     if done.returncode:
         raise Problem("{} could not make a virtualenv: {}".format(env["PYTHON"], uv.why(done.stdout)))
     for folder in ve.glob("lib/python*/site-packages"):

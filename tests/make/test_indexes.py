@@ -12,7 +12,7 @@ import pytest
 
 import wheels
 from proc import append, run
-from slipway.make.requirements import refuse_passwords
+from slipway.make import requirements
 
 from .conftest import BASE_PYTHON
 
@@ -162,8 +162,17 @@ def test_where_a_password_may_be(tmp_path, line, refused):
     (tmp_path / "requirements.in").write_text(f"django\n{line}\n")
     refusal = pytest.raises(SystemExit, match="requirements.in line 2 has a")
     with refusal if refused else contextlib.nullcontext() as said:
-        refuse_passwords([tmp_path / "requirements.in"])
+        requirements.refuse(requirements.PASSWORD, "has a password", [tmp_path / "requirements.in"])
     assert "ter2" not in str(said)
+
+
+def test_a_git_repository_is_refused(indexes):
+    """It has no hash. One line names the file, and nothing is compiled."""
+    scratch, _ = indexes
+    append(scratch.folder / "requirements.in", "acme @ git+https://host.example/acme@1.0\n")
+    done = scratch.make("requirements")
+    assert done.returncode == 2 and "make: requirements.in line 3 names a git repository" in done.stderr, done.stderr
+    assert not (scratch.folder / "requirements.txt").exists()
 
 
 def test_without_the_login(indexes, tmp_path):

@@ -170,6 +170,14 @@ def test_another_interpreter(scratch):
     assert "installing" in scratch.made() and scratch.has("tiny") == ["1.0"]
 
 
+def test_in_its_own_activated_virtualenv(scratch):
+    """PYTHON may be the virtualenv's own python: a new virtualenv is made by the Python that it stands for."""
+    scratch.made()
+    scratch.env["PATH"] = f"{scratch.folder}/ve/bin:{scratch.env['PATH']}"
+    assert "installing" in scratch.made("ve/sentinel", "PYTHON=python3") and scratch.has("tiny") == ["1.0"]
+    assert scratch.made("ve/sentinel", "PYTHON=python3") == ""
+
+
 def test_many_targets_at_once(scratch):
     """make -j8 of targets that all need a virtualenv makes one, once."""
     for name in ("one", "two", "three"):

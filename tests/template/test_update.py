@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from checkout import Project
+from checkout import COPIER, Folder, Project
+from documented import block
 from proc import ROOT, run
 
 from .releases import FIRST, SECOND, TODAY
@@ -138,3 +139,22 @@ def test_refused_where_it_could_not_be_undone(project):
     assert "commit" in refusal(project.make("template-update")) and version(project) == FIRST
     shutil.rmtree(project.folder / ".git")
     assert "commit" in refusal(project.make("template-update")) and version(project) == FIRST
+
+
+def test_from_the_commit_before(template, tmp_path):
+    """A project of the last commit without pyproject.toml comes along by the lines of docs/update.md."""
+    before, ours = "6fbe453444891f894cbec4579c8c56c09c80e7c8", template.git("rev-parse", "HEAD").strip()
+    if run(["git", "cat-file", "-e", before], cwd=ROOT).returncode:
+        pytest.skip(f"{before} is not to be had in a clone without its history")
+    source = Folder(tmp_path / "slipway")
+    run(["git", "clone", "--quiet", ROOT, source.folder], env=source.env, check=True)
+    project = Project.made(source.folder, tmp_path / "shop", "--vcs-ref", before)
+    source.git("fetch", "--quiet", template.folder, ours)
+    source.git("checkout", "--quiet", ours)
+    made = f"-o ve/sentinel -o ve/copier/sentinel COPIER={COPIER} template-update"
+    lines = block(ROOT / "docs/update.md", "PATH=").replace("template-update", made)
+    done = run(["sh", "-ec", lines], cwd=project.folder, env=project.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (project.folder / "requirements.in").read_text()
+    assert "./vendor/slipway_django-2.0.0-py3-none-any.whl[jobs]\n" in text and "find-links" not in text
+    assert "==" not in text and "vendor/" in (project.folder / "requirements.txt").read_text()
