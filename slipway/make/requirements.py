@@ -27,7 +27,7 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     if not sources[pins[0]].exists():
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
     refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
-    refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/, and name that", sources.values())
+    refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
     command = [virtualenv.uv_path(env), *shlex.split(env["COMPILE"]), *upgrade]
     compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
     keep_indexes(sources.pop(pins[0]), Path(pins[0]))

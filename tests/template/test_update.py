@@ -143,14 +143,14 @@ def test_refused_where_it_could_not_be_undone(project):
 
 def test_from_the_commit_before(template, tmp_path):
     """A project of the last commit without pyproject.toml comes along by the lines of docs/update.md."""
-    before, ours = "6fbe453444891f894cbec4579c8c56c09c80e7c8", template.git("rev-parse", "HEAD").strip()
+    before = "6fbe453444891f894cbec4579c8c56c09c80e7c8"
     if run(["git", "cat-file", "-e", before], cwd=ROOT).returncode:
         pytest.skip(f"{before} is not to be had in a clone without its history")
     source = Folder(tmp_path / "slipway")
     run(["git", "clone", "--quiet", ROOT, source.folder], env=source.env, check=True)
     project = Project.made(source.folder, tmp_path / "shop", "--vcs-ref", before)
-    source.git("fetch", "--quiet", template.folder, ours)
-    source.git("checkout", "--quiet", ours)
+    source.git("fetch", "--quiet", "--tags", template.folder)
+    source.git("checkout", "--quiet", TODAY)
     made = f"-o ve/sentinel -o ve/copier/sentinel COPIER={COPIER} template-update"
     lines = block(ROOT / "docs/update.md", "PATH=").replace("template-update", made)
     done = run(["sh", "-ec", lines], cwd=project.folder, env=project.env)
