@@ -148,6 +148,7 @@ def test_from_the_commit_before(template, tmp_path):
         pytest.skip(f"{before} is not to be had in a clone without its history")
     source = Folder(tmp_path / "slipway")
     run(["git", "clone", "--quiet", ROOT, source.folder], env=source.env, check=True)
+    source.git("remote", "remove", "origin")  # else projects update from there
     project = Project.made(source.folder, tmp_path / "shop", "--vcs-ref", before)
     source.git("fetch", "--quiet", "--tags", template.folder)
     source.git("checkout", "--quiet", TODAY)
