@@ -8,18 +8,20 @@ import runpy
 import shlex
 import sys
 
-MAKE = """adopt app audit check clean completion contract docs doctor drift exec fleet image new process requirements
-          services update vendor virtualenv with_uv"""
+ROOMS = "adopt", "fleet"
+MAKE = """app audit check clean completion contract docs doctor drift exec image new process requirements services
+          update vendor virtualenv with_uv""".split()
 
 
 def main() -> None:
-    """Run the deployer's command or make's helper that is named first."""
+    """Run the program that is named first: adopt, fleet, a helper of make, or a command of the deployer."""
     if sys.version_info < (3, 9) and sys.argv[1:2] != ["virtualenv"]:
         sys.exit("make: Python {}.{} is older than 3.9: run make PYTHON=…".format(*sys.version_info))
-    if sys.argv[1:2] and sys.argv[1] in MAKE.split():
-        runpy.run_module("slipway.make." + sys.argv.pop(1), run_name="__main__", alter_sys=True)
-    else:
-        runpy.run_module("slipway.deploy", run_name="__main__", alter_sys=True)
+    name = sys.argv[1] if sys.argv[1:] else ""
+    module = name if name in ROOMS else "make." + name if name in MAKE else "deploy"
+    if module != "deploy":
+        del sys.argv[1]
+    runpy.run_module("slipway." + module, run_name="__main__", alter_sys=True)
 
 
 def words(typed: str) -> "list[str]":

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 from slipway.__main__ import words
-from slipway.make.fleet import fleet
-from slipway.make.fleet.names import of_folder
+from slipway.fleet import fleet
+from slipway.fleet.names import of_folder
 
 
 def main(command):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from e2e.fleet import apps
-from slipway.make.fleet.docker import build, content_of, docker
+from slipway.fleet.docker import build, content_of, docker
 from e2e.provisioned import Project
 from e2e.rollouts import QUICK, Shop
 

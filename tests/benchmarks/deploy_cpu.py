@@ -3,7 +3,7 @@
 import resource
 from pathlib import Path
 
-from slipway.make.fleet.docker import docker
+from slipway.fleet.docker import docker
 
 V1, V2 = Path("/sys/fs/cgroup/cpuacct/docker"), Path("/sys/fs/cgroup/system.slice")
 

@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 
-from slipway.make.fleet.fleet import in_parallel
+from slipway.fleet.fleet import in_parallel
 
 READ = r"""
 import glob, json, os, subprocess, sys

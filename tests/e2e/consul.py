@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from slipway.make.fleet.docker import docker
+from slipway.fleet.docker import docker
 from proc import wait_until
 
 UNIT = """[Unit]

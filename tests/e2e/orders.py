@@ -8,8 +8,8 @@ from itertools import groupby, pairwise
 
 from e2e import checker
 from e2e.fleet.apps import APPS
-from slipway.make.fleet.docker import build, content_of, docker
-from slipway.make.fleet.names import of_folder
+from slipway.fleet.docker import build, content_of, docker
+from slipway.fleet.names import of_folder
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
 from proc import ROOT, wait_until

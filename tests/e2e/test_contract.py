@@ -6,8 +6,8 @@ import re
 import pytest
 
 from e2e import checker
-from slipway.make.fleet.docker import docker
-from slipway.make.fleet.names import of_folder
+from slipway.fleet.docker import docker
+from slipway.fleet.names import of_folder
 from proc import ROOT, run
 
 pytestmark = pytest.mark.extra

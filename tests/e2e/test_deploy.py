@@ -8,7 +8,7 @@ import pytest
 
 from e2e import checker
 from e2e.fleet import apps
-from slipway.make.fleet.docker import docker
+from slipway.fleet.docker import docker
 from e2e.rollouts import Shop
 from e2e.scenarios import good, live, provisioned, settings, succeed, unreachable
 from proc import run, wait_until

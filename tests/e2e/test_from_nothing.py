@@ -10,7 +10,7 @@ from checkout import NOTHING_TO_INSTALL
 from documented import block, commands
 from e2e.fleet import apps
 from proc import ROOT, edit, run, wait_until
-from slipway.make.fleet.names import of_folder
+from slipway.fleet.names import of_folder
 
 PAGE = ROOT / "docs/one-server.md"
 SITE = "curl -sS --cacert /etc/letsencrypt/live/shop.example/fullchain.pem --connect-to ::127.0.0.1:"

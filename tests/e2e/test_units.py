@@ -10,7 +10,7 @@ from documented import block
 from e2e import byhand
 from e2e.byhand import active, answers, containers, until_it_answers
 from e2e.fleet import apps
-from slipway.make.fleet.docker import docker
+from slipway.fleet.docker import docker
 from e2e.fleet.load import Load
 from proc import wait_until
 

@@ -12,8 +12,8 @@ from proc import ROOT, VE_PYTHON, run, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
 
 from slipway.make import check
-from slipway.make.adopt.look import look, python
-from slipway.make.adopt.todo import ROWS, left_out, todo, unset
+from slipway.adopt.look import look, python
+from slipway.adopt.todo import ROWS, left_out, todo, unset
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
-"""The fleet for tests: slipway.make.fleet with a registry, and with failures of servers."""
+"""The fleet for tests: slipway.fleet with a registry, and with failures of servers."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from proc import ROOT
-from slipway.make.fleet import fleet
-from slipway.make.fleet.docker import FleetError
-from slipway.make.fleet.names import of_folder
+from slipway.fleet import fleet
+from slipway.fleet.docker import FleetError
+from slipway.fleet.names import of_folder
 
 from .host import Host, Registry, Services
 

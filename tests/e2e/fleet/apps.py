@@ -9,8 +9,8 @@ from pathlib import Path
 from checkout import Checkout, Project
 from proc import ROOT, append, run
 from slipway.make import image, wheelhouse
-from slipway.make.fleet.docker import build, content_of
-from slipway.make.fleet.names import of_folder
+from slipway.fleet.docker import build, content_of
+from slipway.fleet.names import of_folder
 
 APPS = ROOT / "tests" / "e2e" / "apps"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proc import run
-from slipway.make.fleet.docker import docker
-from slipway.make.fleet.machine import Machine, create, wait_running
+from slipway.fleet.docker import docker
+from slipway.fleet.machine import Machine, create, wait_running
 
 
 @dataclass(frozen=True)

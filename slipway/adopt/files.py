@@ -17,7 +17,7 @@ LEVELS = {  # level → the template's files that it brings
 # adopt never changes an existing file with such an ending. If MARK matches its text, the template wrote the file.
 TEAM = ("packages.txt", "production.toml", "compose.slipway.yaml", "compose.yaml", ".copier-answers.yml", ".whl",
         "settings_docker.py", "settings_test.py")
-HERE = "slipway/make/adopt"  # this folder, in the template
+HERE = "slipway/adopt"  # this folder, in the template
 MARK = r"slipway|template-update|use make up|^\[hosts\."
 COMPOSE = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
 IGNORED = ["/ve", "/ve.lock", "/var/", "/.env", "/local.mk", "__pycache__/", "*.sqlite3", "/static-root/",

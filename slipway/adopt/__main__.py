@@ -15,7 +15,7 @@ from .files import LEVELS, Template, is_ours, plan
 from .look import LISTS, Found, Tree, look
 from .todo import left_out, same_targets, todo
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
 
 
