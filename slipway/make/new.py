@@ -10,6 +10,7 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -72,7 +73,7 @@ def finish(app: str, site_name: str, with_jobs: str) -> None:
     if not needs_jobs:
         leave_out_jobs()
     vendor.main(TEMPLATE)
-    compile_pins()
+    compile_pins(vendor.ANY_INDEX)
     write_env(Path(".env"))
     reachable_source(ANSWERS)
     commit(app)
@@ -106,9 +107,9 @@ def leave_out_jobs() -> None:
     replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
 
 
-def compile_pins() -> None:
+def compile_pins(env: Mapping[str, str]) -> None:
     """Compile the project's pins, by its own make. They begin as the template's, and keep their versions."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "VE"}
+    env = {**env, **{name: text for name, text in os.environ.items() if not name.startswith("MAKE") and name != "VE"}}
     done = subprocess.run(["make", "--silent", "requirements", f"INSTALLER={vendor.uv()}"], env=env)
     if done.returncode:
         raise Problem("the pins cannot be compiled, see above: correct this, then make requirements")

@@ -100,7 +100,7 @@ def finish(before: str, wanted: str) -> None:
         git("checkout", "--quiet", "--theirs", "--", path)
         if path.endswith(".mk"):
             say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
-    new.compile_pins()
+    new.compile_pins({})
     output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     say(f"merged the template's changes from {before} to {wanted}: git diff HEAD shows them, git commit -a keeps them, "
         "git reset --hard undoes all")

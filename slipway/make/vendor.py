@@ -14,6 +14,8 @@ from slipway.make.uv import settings
 NAME = "slipway_django"
 LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+", re.MULTILINE)
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
+# uv may take each package from any index, as mirrors may have a part each: there is no private package to confuse.
+ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
 CLONE = Path(__file__).absolute().parents[2]
 
 
@@ -33,7 +35,8 @@ def main(clone: Path) -> None:
 def build(clone: Path, folder: Path) -> None:
     """Build the clone's wheel. Exit with uv's output if that fails."""
     command = [uv(), "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", str(folder), str(clone)]
-    done = subprocess.run(command, env=settings(os.environ), stderr=subprocess.PIPE, text=True)
+    env = {**ANY_INDEX, **settings(os.environ)}
+    done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{done.stderr}make: cannot build the package of {clone}, see above")
 
