@@ -1,10 +1,10 @@
-"""Run uv as make does: `with_uv WORD…`."""
+"""Run uv as make does, to build the package: `with_uv WORD…`."""
 
 import os
 import sys
 
-from slipway.make import uv, virtualenv
+from slipway.make import uv, vendor, virtualenv
 
 if __name__ == "__main__":
     path = virtualenv.uv_path(os.environ)
-    os.execvpe(path, [path, *sys.argv[1:]], uv.settings(os.environ))
+    os.execvpe(path, [path, *sys.argv[1:]], {**vendor.ANY_INDEX, **uv.settings(os.environ)})
