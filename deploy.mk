@@ -20,13 +20,13 @@ provisioner = $(of_servers)exec $(VE)/bin/python -B -m slipway
 config-check: FORCE ## check the servers' file, and list its hosts
 	@$(deployer) config check {ARGS}
 
-provision: $(VE)/sentinel-deploy ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
+provision: servers-file $(VE)/sentinel-deploy ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
 	@$(provisioner) provision {ARGS}
 
-drain: $(VE)/sentinel-deploy ## take a web host out of the balancers (HOST=web1)
+drain: servers-file $(VE)/sentinel-deploy ## take a web host out of the balancers (HOST=web1)
 	@$(provisioner) drain "$$HOST" {ARGS}
 
-undrain: $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=web1)
+undrain: servers-file $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=web1)
 	@$(provisioner) drain --end "$$HOST" {ARGS}
 
 env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
@@ -57,6 +57,5 @@ fleet-down: FORCE ## remove the test servers and their data
 run_fleet = $(slipway) fleet
 
 # Check the servers' file, such as production.toml, before any package is installed.
-$(VE)/sentinel-deploy: | servers-file
 servers-file: FORCE
 	@$(if $(findstring --config,$(ARGS)),,$(deployer) config check >/dev/null)
