@@ -8,6 +8,7 @@ import pytest
 import warm
 import wheels
 from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, run, running, wait_until
+from slipway.make.uv import settings
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -23,8 +24,10 @@ class Plain:
         assert done.returncode == 0, done.stderr
 
     def shell(self, *lines):
-        """Run lines of the page, with this checkout as ../slipway. All except the last must succeed."""
-        code = "set -e\n" + "\n".join(lines).replace("../slipway", f"'{ROOT}'")
+        """Run lines of the page, with this checkout as ../slipway, whose package is in `index`. All except the last must
+        succeed."""
+        code = "set -e\n" + "\n".join(line for line in lines if line != "make -C ../slipway package")
+        code = code.replace("../slipway/var/package", str(self.index / "package")).replace("../slipway", f"'{ROOT}'")
         return run(["sh", "-c", code], cwd=self.folder, env=self.env)
 
     def make(self, *words):
@@ -46,7 +49,7 @@ class Plain:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """Return a folder of packages that refer to the checkout's, and a uv that is the checkout's."""
+    """Return a folder of packages that refer to the checkout's, a uv that is the checkout's, and our package."""
     folder = tmp_path_factory.mktemp("index")
     packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
     for name in ("django", "celery", "flake8", "mypy", "honcho", "watchfiles"):
@@ -54,6 +57,8 @@ def index(tmp_path_factory):
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
     uv = f'#!/bin/sh\nexec "{UV}" "$@"\n'
     wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv})
+    words = [UV, "build", "--quiet", "--wheel", "--out-dir", folder / "package", ROOT]
+    assert run(words, env=settings(os.environ)).returncode == 0
     return folder
 
 
@@ -77,7 +82,7 @@ def plain(newcomer):
 def taken(plain):
     """Run the page's lines before the first make. Return the others."""
     lines = [line[4:] for line in PAGE.splitlines() if line.startswith("    ")]
-    first = next(number for number, line in enumerate(lines) if line.startswith("make "))
+    first = lines.index("make requirements")
     done = plain.shell(*lines[:first])
     assert done.returncode == 0, done.stderr
     return lines[first:]
