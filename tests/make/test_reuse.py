@@ -24,8 +24,8 @@ class Plain:
         assert done.returncode == 0, done.stderr
 
     def shell(self, *lines):
-        """Run lines of the page, with this checkout as ../slipway, whose package is in `index`. All except the last must
-        succeed."""
+        """Run lines of the page, with this checkout as ../slipway, whose package is in `index`. All except the last
+        must succeed."""
         code = "set -e\n" + "\n".join(line for line in lines if line != "make -C ../slipway package")
         code = code.replace("../slipway/var/package", str(self.index / "package")).replace("../slipway", f"'{ROOT}'")
         return run(["sh", "-c", code], cwd=self.folder, env=self.env)
