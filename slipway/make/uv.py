@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import importlib.util
 import os
 import re
 import shlex
@@ -75,10 +76,12 @@ def sync(ve: Path, files: Sequence[str], env: Mapping[str, str]) -> "Done[str]":
 
 
 def pip(ve: Path, files: Sequence[str], env: Mapping[str, str], options: List[str]) -> "Done[str]":
-    """Install what `files` pin by Python's pip wheel, as the virtualenv has no pip."""
-    command = [str(ve / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options]
+    """Install what `files` pin by this Python's pip or, more slowly, by its pip wheel: the virtualenv has no pip."""
+    python, own = str(ve / "bin/python"), importlib.util.find_spec("pip")
+    command = [sys.executable, "-m", "pip", "--python", python] if own else [python, "-m", "pip"]
+    command += ["--disable-pip-version-check", "install", "--quiet", *options]
     command += hashes(files) + [word for file in files for word in ("-r", file)] + shlex.split(env["PIP_ARGS"])
-    return run(command, dict(env, PIP_USER="0", PYTHONPATH=str(pip_wheel())))
+    return run(command, dict(env, PIP_USER="0", **({} if own else {"PYTHONPATH": str(pip_wheel())})))
 
 
 def hashes(files: Sequence[str]) -> List[str]:
