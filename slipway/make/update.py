@@ -27,7 +27,8 @@ def main(action: str, version: str, *options: str) -> None:
         if version and version not in known:
             raise Problem(f"the template has no version {version}, only {' '.join(known[::-1])}")
         wanted = version or next(iter(known), "HEAD")
-        if action != "diff" and wanted == before and not options:
+        there = output("ls-remote", source, "HEAD") if wanted == "HEAD" else ""
+        if action != "diff" and not options and (wanted == before or there.startswith(before.split("-g")[-1])):
             return say(f"this project has {before}, the newest release, so nothing has changed")
         with tempfile.TemporaryDirectory() as folder:
             output("clone", "--quiet", "--bare", "--filter=blob:none", source, folder)
@@ -100,10 +101,10 @@ def finish(before: str, wanted: str) -> None:
         git("checkout", "--quiet", "--theirs", "--", path)
         if path.endswith(".mk"):
             say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
-    new.compile_pins({})
     output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     say(f"merged the template's changes from {before} to {wanted}: git diff HEAD shows them, git commit -a keeps them, "
         "git reset --hard undoes all")
+    new.compile_pins({})
     if left := [path for path in conflicts if path not in ours]:
         raise Problem(f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
                       "<<<<<<< and >>>>>>>, then git add and git commit")
