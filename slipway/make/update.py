@@ -101,10 +101,12 @@ def finish(before: str, wanted: str) -> None:
         git("checkout", "--quiet", "--theirs", "--", path)
         if path.endswith(".mk"):
             say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
-    output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     say(f"merged the template's changes from {before} to {wanted}: git diff HEAD shows them, git commit -a keeps them, "
         "git reset --hard undoes all")
-    new.compile_pins({})
+    try:
+        new.compile_pins({})
+    finally:  # git reset --hard then removes new files, too
+        output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     if left := [path for path in conflicts if path not in ours]:
         raise Problem(f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
                       "<<<<<<< and >>>>>>>, then git add and git commit")

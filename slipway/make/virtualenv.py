@@ -40,6 +40,7 @@ def main(args: List[str], env: Mapping[str, str]) -> None:
 @contextlib.contextmanager
 def lock(ve: Path) -> Iterator[None]:
     """Lock the virtualenv. Installers inherit the lock, and keep it if make is killed."""
+    ve.parent.mkdir(parents=True, exist_ok=True)
     with open(str(ve) + ".lock", "w") as file:
         os.set_inheritable(file.fileno(), True)
         try:
