@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 from conftest import COMMAND, FOLDER
-from proc import run, running, wait_until
+from proc import UV, run, running, wait_until
 
 DATA = os.urandom(1_000_000) * 50
 
@@ -17,7 +17,7 @@ DATA = os.urandom(1_000_000) * 50
 @pytest.mark.parametrize("name", ["cbp", "samlare", "tapemock"])
 def test_by_name(tmp_path, name):
     """A companion runs by its name in any folder, and by make in a clone."""
-    command = [FOLDER.parents[2] / "ve/bin/uvx", "--from", FOLDER.parent, name, "--help"]
+    command = [f"{UV}x", "--from", FOLDER.parent, name, "--help"]
     made = run(["make", "--no-print-directory", "companion", f"NAME={name}", "ARGS=--help"], cwd=FOLDER.parents[2])
     assert run(command, cwd=tmp_path).stdout == made.stdout != ""
 
