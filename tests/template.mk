@@ -85,7 +85,8 @@ companions: $(companion_names:%=companion-test-%) ## test all companions (PYTEST
 
 companion-test-%: $(VE)/companion/sentinel-dev
 	@cd examples/companions/$* && '$(companion_python)' -m mypy --strict $*
-	@cd examples/companions/$* && PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests
+	@$(call with,PYTEST_ARGS)cd examples/companions/$* && \
+	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$PYTEST_ARGS
 
 # All companions share one virtualenv inside the other.
 $(VE)/companion/sentinel: examples/companions/requirements.txt $(VE)/sentinel
