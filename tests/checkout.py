@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from proc import ROOT, UV, VE_PYTHON, edit, run
+from slipway.make.uv import settings
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
                                                            "copier/sentinel")]
@@ -107,3 +108,12 @@ class Project(Folder):
     def copy(template, folder, *options, cwd=None):
         return run([COPIER, "copy", "--quiet", "--trust", "--defaults", *options, template, folder],
                    env=Folder(folder).env, cwd=cwd)
+
+
+def build_package(folder, source=ROOT):
+    """Build the package of `source` into `folder`. Return the wheel's path."""
+    words = [UV, "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", folder, source]
+    done = run(words, env=settings(os.environ))
+    assert done.returncode == 0, done.stderr
+    [wheel] = folder.glob("*.whl")
+    return wheel

@@ -34,7 +34,8 @@ def main(action: str, env: Env) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        sys.exit(f"make: {error.filename}: {error.strerror}: take it from the template, see docs/make.md")
+        cure = ": take it from the template, see docs/make.md" if error.filename in WHEELS_FROM else ""
+        sys.exit(f"make: {error.filename}: {error.strerror}{cure}")
 
 
 # ---- docker's commands ----

@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 
 from slipway.make import jobs, vendor, virtualenv
+from slipway.make.uv import ANY_INDEX, Problem, say
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
@@ -28,10 +29,6 @@ REQUIREMENTS = """# Packages of production. `make requirements` compiles this fi
 # Yours: django, and the packages of your apps.
 {django}
 """
-
-
-class Problem(Exception):
-    pass
 
 
 def main(action: str, *args: str) -> None:
@@ -73,7 +70,7 @@ def finish(app: str, site_name: str, with_jobs: str) -> None:
     if not needs_jobs:
         leave_out_jobs()
     vendor.main(TEMPLATE)
-    compile_pins(vendor.ANY_INDEX)
+    compile_pins(ANY_INDEX)
     write_env(Path(".env"))
     reachable_source(ANSWERS)
     commit(app)
@@ -110,7 +107,7 @@ def leave_out_jobs() -> None:
 def compile_pins(env: Mapping[str, str]) -> None:
     """Compile the project's pins, by its own make. They begin as the template's, and keep their versions."""
     env = {**env, **{name: text for name, text in os.environ.items() if not name.startswith("MAKE") and name != "VE"}}
-    done = subprocess.run(["make", "--silent", "requirements", f"INSTALLER={vendor.uv()}"], env=env)
+    done = subprocess.run(["make", "--silent", "requirements"], env=env)
     if done.returncode:
         raise Problem("the pins cannot be compiled, see above: correct this, then make requirements")
 
@@ -164,10 +161,6 @@ def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
     """Run git in the folder `cwd`, without variables such as GIT_DIR, which may name another repository."""
     env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER} | {"GIT_TERMINAL_PROMPT": "0"}
     return subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True)
-
-
-def say(text: str) -> None:
-    print(f"make: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

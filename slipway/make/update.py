@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from slipway.make import new, virtualenv
-from slipway.make.new import Problem, git, say
+from slipway.make.new import git
+from slipway.make.uv import Problem, say
 
 OURS = (":(glob)*.mk", "Dockerfile", "docker-run.sh", ":(glob)deploy/*.sh", "requirements", ".github/workflows",
         ".gitlab-ci.yml", "Jenkinsfile")  # the template's files in a project
@@ -31,11 +32,7 @@ def main(action: str, version: str, *options: str) -> None:
         if action != "diff" and not options and (wanted == before or there.startswith(before.split("-g")[-1])):
             return say(f"this project has {before}, the newest release, so nothing has changed")
         with tempfile.TemporaryDirectory() as folder:
-            output("clone", "--quiet", "--bare", "--filter=blob:none", source, folder)
-            template = f"--git-dir={folder}"
-            if git(template, "cat-file", "-e", f"{before}^{{commit}}").returncode:
-                raise Problem(f"the template {source} has no {before}, which {ANSWERS} names as this project's "
-                              "version: push it there, or set _src_path to a clone that has it")
+            template = clone(source, before, folder)
             if action == "diff":
                 return diff([template, "diff", *options, before, wanted, "--"])
             update(action, wanted, options)
@@ -64,6 +61,15 @@ def releases(source: str) -> list[str]:
     if done.returncode:
         raise Problem(f"cannot read the template {source} ({done.stderr.strip().splitlines()[0]}): correct {ANSWERS}")
     return RELEASE.findall(done.stdout)
+
+
+def clone(source: str, before: str, folder: str) -> str:
+    """Clone the template into `folder`. Return git's option for it. Raise Problem if it lacks the commit `before`."""
+    output("clone", "--quiet", "--bare", "--filter=blob:none", source, folder)
+    if git(f"--git-dir={folder}", "cat-file", "-e", f"{before}^{{commit}}").returncode:
+        raise Problem(f"the template {source} has no {before}, which {ANSWERS} names as this project's version: push "
+                      "it there, or set _src_path to a clone that has it")
+    return f"--git-dir={folder}"
 
 
 def diff(command: list[str]) -> None:

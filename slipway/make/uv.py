@@ -20,6 +20,7 @@ IMPATIENT = ["--retries", "1", "--timeout", "5"]  # one retry, 5 s: report a mis
 # Settings of pip that we pass on to uv: indexes, folders with packages, certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
              "cert": "SSL_CERT_FILE"}
+ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # let uv take each package from any index, not only the first
 Done = subprocess.CompletedProcess  # with all output in `stdout`
 
 
@@ -53,14 +54,20 @@ def pins(env: Mapping[str, str]) -> Path:
     return pin if pin.exists() else pin.with_suffix(".in")
 
 
-def find(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Done[str]]":
-    """Return uv's path: INSTALLER, the one that runs this (UV) or is on the path, or the pinned one, which pip installs
-    into the folder ve/uv. Return also pip's result, whose code is 0 if uv was there."""
+def there(ve: Path, env: Mapping[str, str]) -> str:
+    """Return uv's path, or "" if there is none: INSTALLER, the one that runs this (UV) or is on the path, or the one
+    that `find` has installed."""
     if env["INSTALLER"] not in ("uv", "pip"):
-        return env["INSTALLER"], Done([], 0, "")
-    for uv in (env.get("UV"), shutil.which("uv"), os.path.join(env["VE"], "uv/bin/uv"), str(ve / "uv/bin/uv")):
-        if uv and os.path.exists(uv):
-            return uv, Done([], 0, "")
+        return env["INSTALLER"]
+    known = [env.get("UV"), shutil.which("uv"), os.path.join(env["VE"], "uv/bin/uv"), str(ve / "uv/bin/uv")]
+    return next((uv for uv in known if uv and os.path.exists(uv)), "")
+
+
+def find(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Done[str]]":
+    """Return uv's path, and pip's result. If there is no uv, pip installs the pinned one into the folder ve/uv."""
+    path = there(ve, env)
+    if path:
+        return path, Done([], 0, "")
     return str(ve / "uv/bin/uv"), pip(ve, [str(pins(env))], env, [*IMPATIENT, "--no-deps", "--target", str(ve / "uv")])
 
 
@@ -69,7 +76,7 @@ def sync(ve: Path, files: Sequence[str], env: Mapping[str, str]) -> "Done[str]":
     uv, done = find(ve, env)
     hashed = hashes(files)
     # The pins' hashes protect packages, so uv may take each one from any index.
-    strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"} if hashed else {}
+    strategy = ANY_INDEX if hashed else {}
     command = [uv, "pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
     command += hashed + list(files) + shlex.split(env["PIP_ARGS"])
     return done if done.returncode else run(command, {**strategy, **settings(env)})

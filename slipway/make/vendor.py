@@ -9,13 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.make.uv import settings
+from slipway.make.uv import ANY_INDEX, settings
 
 NAME = "slipway_django"
 LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+", re.MULTILINE)
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
-# uv may take each package from any index, as mirrors may have a part each: there is no private package to confuse.
-ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
 CLONE = Path(__file__).absolute().parents[2]
 
 
@@ -35,6 +33,7 @@ def main(clone: Path) -> None:
 def build(clone: Path, folder: Path) -> None:
     """Build the clone's wheel. Exit with uv's output if that fails."""
     command = [uv(), "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", str(folder), str(clone)]
+    # Mirrors may have a part of the packages each, and no private package can be confused with one of these.
     env = {**ANY_INDEX, **settings(os.environ)}
     done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)
     if done.returncode:

@@ -19,20 +19,26 @@ from slipway.make.uv import Problem
 
 def main(args: List[str], env: Mapping[str, str]) -> None:
     sentinel, files = Path(args[0]), args[1:]
+    with explained(sentinel.parent, env), lock(sentinel.parent):
+        if holds(sentinel, files, env):
+            sentinel.touch()
+        else:
+            make(sentinel, files, env)
+
+
+@contextlib.contextmanager
+def explained(ve: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Exit with one line if this Python lacks something, or if the work on `ve` fails."""
     try:
         lack = lacks(env["PYTHON"], env["PYTHON_MIN"])
         if lack:
             raise Problem(": ".join(lack))
-        with lock(sentinel.parent):
-            if holds(sentinel, files, env):
-                sentinel.touch()
-            else:
-                make(sentinel, files, env)
+        yield
     except Problem as problem:
         sys.exit("make: {}".format(problem))
     except OSError as error:
         sys.exit("make: {}: {}: free some space, or make it writable, or run make VE=/a/folder/of/yours".format(
-            error.filename or sentinel.parent, error.strerror))
+            error.filename or ve, error.strerror))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -108,13 +114,13 @@ def create(ve: Path, env: Mapping[str, str]) -> None:
 def uv_path(env: Mapping[str, str]) -> str:
     """Return uv's absolute path. Make an empty virtualenv for it if there is none. Exit if it cannot be installed."""
     ve = Path(env["VE"])
-    with lock(ve):
-        if env["INSTALLER"] in ("uv", "pip") and not shutil.which("uv") and not (ve / "bin/python").exists():
+    with explained(ve, env), lock(ve):
+        if not uv.there(ve, env) and not (ve / "bin/python").exists():
             create(ve, env)
         path, failed = uv.find(ve, env)
-    if failed.returncode:
-        sys.exit("make: make needs uv here, but cannot install {0}: {1}; copy {0} from the template, or add uv to that "
-                 "file".format(uv.pins(env), uv.why(failed.stdout)))
+        if failed.returncode:
+            raise Problem("make needs uv here, but cannot install {0}: {1}; copy {0} from the template, or add uv to "
+                          "that file".format(uv.pins(env), uv.why(failed.stdout)))
     return os.path.abspath(path) if os.sep in path else path
 
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from slipway.make import uv, vendor, virtualenv
+from slipway.make import uv, virtualenv
 
 if __name__ == "__main__":
     path = virtualenv.uv_path(os.environ)
-    os.execvpe(path, [path, *sys.argv[1:]], {**vendor.ANY_INDEX, **uv.settings(os.environ)})
+    os.execvpe(path, [path, *sys.argv[1:]], {**uv.ANY_INDEX, **uv.settings(os.environ)})

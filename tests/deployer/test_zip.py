@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from proc import ROOT, UV, run
-from slipway.make.uv import settings
+from checkout import build_package
+from proc import ROOT, run
 
 WHEEL = "vendor/slipway.whl"
 BASE_PYTHON = os.path.realpath(sys.executable)  # it has none of our packages
@@ -48,10 +48,7 @@ print(json.dumps(made))
 def project(tmp_path_factory):
     """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
     folder = tmp_path_factory.mktemp("project")
-    done = run([UV, "build", "--quiet", "--wheel", "--out-dir", folder / "vendor", ROOT], env=settings(os.environ))
-    assert done.returncode == 0, done.stderr
-    [wheel] = folder.glob("vendor/*.whl")
-    wheel.rename(folder / WHEEL)
+    build_package(folder / "vendor").rename(folder / WHEEL)
     (folder / "deploy").mkdir()
     for name, text in FLEETS.items():
         (folder / f"deploy/{name}.toml").write_text(f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')

@@ -29,7 +29,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$name" -addext "sub
 
 
 class Reader:
-    """Who follows the page, with a server and a project."""
+    """A reader who follows the page, with a server and a project."""
 
     def __init__(self, fleet):
         self.server, self.project, self.password = fleet.hosts["web1"], apps.made_project(), secrets.token_hex(16)

@@ -198,14 +198,14 @@ def test_a_path_that_stands_in_rules_is_plain(stubbed, name):
 
 
 def test_a_makefile_s_own_values_are_make_s(stubbed):
-    """What the Makefile sets, make expands, and it counts more than the environment."""
+    """make expands a value that the Makefile sets, and prefers it to the environment's."""
     (stubbed / "Makefile").write_text("TAG = $(shell echo mine)\nARGS =\ninclude deploy.mk\n")
     done = run(["make", "-C", stubbed, "deploy"], env={**os.environ, "TAG": "theirs"})
     assert done.returncode == 0 and "[deploy][mine][{ARGS}]" in (stubbed / "calls").read_text()
 
 
 def test_a_value_reaches_its_own_recipe_only(stubbed):
-    """What one target's command gets as an environment variable, the next target's does not."""
+    """An environment variable of one target's command does not reach the next target's."""
     (stubbed / "Makefile").write_text("IMAGE = theirs\ninclude django.mk docker.mk\n"
                                       "named: ; @$(call with,PORT)echo [$$IMAGE$$PORT]\n")
     done = run(["make", "-s", "-C", stubbed, "wheelhouse", "named"])

@@ -7,8 +7,8 @@ import pytest
 
 import warm
 import wheels
+from checkout import build_package
 from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, run, running, wait_until
-from slipway.make.uv import settings
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -57,8 +57,7 @@ def index(tmp_path_factory):
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
     uv = f'#!/bin/sh\nexec "{UV}" "$@"\n'
     wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv})
-    words = [UV, "build", "--quiet", "--wheel", "--out-dir", folder / "package", ROOT]
-    assert run(words, env=settings(os.environ)).returncode == 0
+    build_package(folder / "package")
     return folder
 
 

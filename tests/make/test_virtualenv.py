@@ -82,7 +82,7 @@ def test_development(scratch):
 @pytest.mark.parametrize("setting, dev", [
     ("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)])
 def test_settings_that_name_a_package_of_development(scratch, setting, dev):
-    """What settings name is installed where Django starts, whether or not the package's name begins with django-."""
+    """A package that settings name is installed where Django starts, also if its name begins with django-."""
     (scratch.folder / "project").mkdir()
     (scratch.folder / "project/settings.py").write_text(f"INSTALLED_APPS.append({setting})\n")
     (scratch.folder / "requirements/dev.in").write_text("# tools\n\nflake8\ndjango-debug-toolbar>=4  # ours\n")

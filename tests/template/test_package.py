@@ -6,22 +6,13 @@ import zipfile
 
 import pytest
 
-from checkout import Project
-from proc import UV, VE_PYTHON, free_port, run, running, wait_until
-from slipway.make.uv import settings
-
-
-def build(template, folder):
-    """Build the template's wheel. Return its path."""
-    words = [UV, "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", folder, template.folder]
-    assert run(words, env=settings(template.env)).returncode == 0
-    [wheel] = folder.glob("*.whl")
-    return wheel
+from checkout import Project, build_package
+from proc import VE_PYTHON, free_port, run, running, wait_until
 
 
 @pytest.fixture
 def wheel(template, tmp_path):
-    return build(template, tmp_path / "wheel")
+    return build_package(tmp_path / "wheel", template.folder)
 
 
 def test_an_index_accepts_it(template, wheel, tmp_path):
@@ -35,14 +26,10 @@ def test_an_index_accepts_it(template, wheel, tmp_path):
     assert not [name for name in names if name.startswith(("slipway/tests/", "slipway/adopt/", "docs/"))]
     assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("jobs", "deploy", "s3"))
     assert "\nRequires-Dist: django>=5.2\n" in metadata
-    assert build(template, tmp_path / "again").read_bytes() == wheel.read_bytes()
+    assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
     shutil.copytree(template.folder, tmp_path / "clone", symlinks=True)
     run(["git", "commit", "-q", "--allow-empty", "-m", "More"], cwd=tmp_path / "clone", env=template.env, check=True)
-    template.folder, kept = tmp_path / "clone", template.folder
-    try:
-        assert build(template, tmp_path / "next").name != wheel.name
-    finally:
-        template.folder = kept
+    assert build_package(tmp_path / "next", tmp_path / "clone").name != wheel.name
 
 
 def test_from_an_index(started, wheel, tmp_path):
