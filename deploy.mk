@@ -12,7 +12,7 @@ FLEET_BASE    ?= debian:bookworm-slim
 # The deployer needs only Python; provisioning also needs requirements/deploy.txt.
 of_servers  = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)
 deployer    = $(of_servers)$(slipway)
-provisioner = $(of_servers)exec $(VE)/bin/python -B -m slipway
+provisioner = PYTHON=$(VE)/bin/python; $(deployer)
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch fleet fleet-down
