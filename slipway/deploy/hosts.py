@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from .agent.answers import Facts
+from .agent.shapes import Facts
 from .agent.roles import Process
 from .config import Fleet, Host
 from .env import staging

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from .agent.answers import Facts
+from .agent.shapes import Facts
 from .config import Fleet, Host
 from .errors import HostProblem
 from .rollout import hooks

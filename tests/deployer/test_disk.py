@@ -148,12 +148,12 @@ def test_whoever_leaves_before_that_leaves_nothing(host):
     disk.write(host.env + ".next", "A=0\n", 0o600)
     before = listing(host)
     staging.stage(host, text(b"A=2\n"), SECRETS)
-    serve.main(["takeback", "shop"], b"", "")
+    serve.main("/agent", ["takeback", "shop"])
     assert listing(host) == before
     os.makedirs(host.env + ".next.new/x")
     with pytest.raises(OSError, match="Is a directory"):
         staging.stage(host, text(b"A=2\n"), SECRETS)
-    serve.main(["takeback", "shop"], b"", "")
+    serve.main("/agent", ["takeback", "shop"])
     assert listing(host) == before
 
 

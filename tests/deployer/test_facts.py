@@ -56,7 +56,7 @@ def odd(found):
     """Return where the facts break the schema of the deployer, or ""."""
     hints = validate.hints(validate.ANSWERS["facts"])
     found = json.loads(json.dumps(found))
-    return "".join(validate.mismatch(found[key], shape, key) for key, shape in hints.items() if key in found)
+    return "".join(validate.mismatch(found[key], shape, key) for key, (shape, _) in hints.items() if key in found)
 
 
 def with_crc(text):

@@ -155,7 +155,7 @@ def test_old_images_go(host, capsys):
     assert images.prune(host, "shop", 2, most=1) == ["shop:v1"]
     os.symlink("a/web.sock", host.web_sock)
     host.docker = mock.Mock(side_effect=Problem("docker image ls: no answer"))
-    serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1", "30")
+    serve.retire(host, host.run + "/agent-1", "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 
 

@@ -1,19 +1,21 @@
 """The agent as it is sent, and its lock: one deployer holds it, and others learn who that is."""
 
 import ast
+import itertools
 import os
-import sys
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
-from slipway.deploy import agent
-from slipway.deploy.agent import MODULES, disk, serve, text_of
+from slipway.deploy.agent import serve
+from slipway.deploy.agent.host import Problem
 from slipway.deploy.server.render import render
+from slipway.deploy.ssh import bootstrap, unpack
 from deployer.simulated import Simulated
-from proc import run
 
 FIRST = "deploy v2 by ann from laptop since now"
 
@@ -39,7 +41,7 @@ def host(tmp_path):
 
 def lock(host, monkeypatch, systemd):
     monkeypatch.setattr(serve.subprocess, "run", systemd.run)
-    return serve.lock(host, b"program", "agent-1.py", FIRST, 30)
+    return serve.lock(host, agent_of(host, "agent-1"), FIRST, 30)
 
 
 @pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
@@ -64,38 +66,45 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
     assert now[0] < 180 and len(systemd.started) == (locked is None)
 
 
-def test_two_agents_come_at_the_same_moment(host):
-    program = b"x = 1\n" * 100_000
-
-    def store(number):
-        for turn in range(20):
-            disk.store_agent(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
-    with ThreadPoolExecutor(4) as pool:
-        assert [*pool.map(store, range(4))] == [None] * 4
+@pytest.mark.parametrize("folder", ["/run/other/agent-1", "/tmp/agent-x/agent"])
+def test_an_agent_in_a_temporary_folder_gets_no_lock(host, monkeypatch, folder):
+    with pytest.raises(Problem, match="cannot hold the agent: run make provision first"):
+        serve.lock(host, folder, FIRST, 30)
 
 
-def test_a_retirement_keeps_its_own_agent_alone(host):
-    names = {"agent-1.py", "agent-1.pyc", "agent-2.py", "agent-2.pyc", "a.tag"}
-    for name in names:
-        Path(host.run, name).touch()
-    before = {*os.listdir(host.run)}
-    disk.drop_other_agents(host.run + "/agent-1.py")
-    assert before - {*os.listdir(host.run)} == {"agent-2.py", "agent-2.pyc"}
+def agent_of(host, name):
+    Path(host.run, name).mkdir()
+    return f"{host.run}/{name}"
 
 
-TEXTS = {name: text_of(name) for name in ("start", *MODULES)} | {"consul_hosts": render("consul_hosts.py", {})}
+def test_two_connections_write_an_agent_at_the_same_moment(host):
+    files = {f"a/{number}.py": "x = 1\n" * 1000 for number in range(20)}
+
+    def write(number):
+        return unpack.written(f"{host.run}/agent-{number}", files)
+    for turn in range(10):
+        with mock.patch.object(unpack.os, "getpid", itertools.count().__next__), ThreadPoolExecutor(4) as pool:
+            assert {*pool.map(write, [turn] * 4)} == {f"{host.run}/agent-{turn}"}
+        assert len([*Path(host.run, f"agent-{turn}/a").iterdir()]) == 20
+    assert len([*Path(host.run).glob("agent-*")]) == 10
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_retirement_drops_old_agents(host):
+    """It keeps its own, and one that started within the hour: its connection may lock this host later."""
+    own, recent, old = (agent_of(host, f"agent-{name}") for name in ("1", "2", "3"))
+    for path in (own, old, Path(host.run, "agent-of-before.py"), Path(host.run, "a.tag")):
+        Path(path).touch()
+        os.utime(path, (1, 1))
+    serve.drop_old_agents(own)
+    assert {path.name for path in Path(host.run).glob("a*")} == {"agent-1", "agent-2", "a", "a.tag"}
+
+
+TEXTS = {**bootstrap.files(), "unpack": Path(unpack.__file__).read_text(),
+         "consul_hosts": render("consul_hosts.py", {})}
+
+
+@pytest.mark.parametrize("text", [*filter(str.strip, TEXTS.values())], ids=[*filter(TEXTS.get, TEXTS)])
 def test_python_3_9_reads_it(text):
     tree = ast.parse(text, feature_version=(3, 9))
     imports = [(node.module, node.names[0].name) for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert ("__future__", "annotations") in imports
-
-
-def test_types_are_not_sent(tmp_path):
-    (tmp_path / "agent.py").write_text(agent.bundle())
-    code = ("import sys\nspace = {}\nexec(open('agent.py').read(), space)\n"
-            "print(sys.modules['agent.answers'].Facts, 'typing' in sys.modules)")
-    done = run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path)
-    assert done.stdout == "None False\n", done.stderr
+    assert ("__future__", "annotations") in imports or not re.search("^ *def ", text, re.MULTILINE)

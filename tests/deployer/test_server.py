@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from slipway.deploy.agent import disk, facts, roles, serve
+from slipway.deploy.agent import disk, roles, serve
 from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files as server, site
 from slipway.deploy.server.files import process_unit
@@ -157,6 +157,6 @@ def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: Host(app, host.root))
     monkeypatch.setattr(serve, "lines", lines)
     monkeypatch.setattr(serve, "say", said.append)
-    monkeypatch.setattr(facts, "collect", lambda host: list(host.processes))
-    serve.read("shop", b"", "/agent")
+    monkeypatch.setitem(serve.READERS, "facts", lambda host: list(host.processes))
+    serve.read("shop", "/agent")
     assert said == [{"id": 1, "ok": ["web", "worker", "beat"]}, {"id": 2, "ok": ["web", "worker", "beat", "alerts"]}]

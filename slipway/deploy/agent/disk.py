@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from . import lasting
-from .lasting import link_replace as link, move, remove, sync, write_beside, write_replace as write
+from slipway.lasting import files as lasting
+from slipway.lasting.files import link_replace as link, move, remove, sync, write_beside, write_replace as write
 
 __all__ = ["clear", "entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
            "sync", "touch", "write", "write_beside"]
@@ -77,17 +77,3 @@ def clear(path: str) -> None:
 def touch(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
-
-
-# ---- files with the agent's program, one for each version ----
-
-def store_agent(path: str, program: bytes) -> None:
-    with locked(os.path.dirname(path)):
-        if read_bytes(path) != program:
-            write(path, program)
-
-
-def drop_other_agents(file: str) -> None:
-    folder, name = os.path.split(file)
-    remove(*("%s/%s" % (folder, other) for other in entries(folder)
-             if other.startswith("agent-") and not other.startswith(name)))

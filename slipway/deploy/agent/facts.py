@@ -6,15 +6,22 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
-from . import disk, entrance, envfile, http, memory, releases, site, slots, sqlite, visitors
-from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
+from slipway import envfile
+
+from . import disk, entrance, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, lock_holder
-from .shapes import Any, Container, Properties, Record, Release, T
+from .shapes import (Any, Committed, Container, Docker, Facts, Front, Properties, Record, Release, Running, SlotFacts,
+                     T, UnitFacts)
 from .steps.migrate import ATTEMPT
 
 JOURNAL = 5  # seconds to wait for journalctl
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"label":["docker-runner.image"]}
+
+
+class Said(TypedDict):
+    log: list[str]
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,

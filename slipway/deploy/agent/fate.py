@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Literal, TypedDict
 
 from . import disk, releases, slots
-from .answers import Fate
 from .host import Host, Problem, is_up, wait_until
 from .shapes import Noted
 from .steps.commit import withdraw_promise
 
 DEATH = 10  # seconds to wait until a killed process is gone
+
+
+class Fate(TypedDict):
+    """The state of an attempt on a host, in one word that fate.decide explains."""
+    fate: Literal["committed", "back", "settling", "stuck", "promised", "open"]
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:

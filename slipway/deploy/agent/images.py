@@ -2,14 +2,27 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TypedDict
 
 from . import disk, docker, image_files, releases, slots
-from .answers import Image, Resolved
 from .host import Host, Problem
-from .shapes import Heard, Noted, Record, Release
+from .shapes import Digest, Heard, ImageId, NotRequired, Noted, Record, Release
 
 PULL = 1800  # limit: seconds for a pull
 REVISION = "org.opencontainers.image.revision"
+
+
+class Resolved(TypedDict):
+    """The image that a tag names in the registry."""
+    digest: Digest
+    architectures: list[str]  # by Docker's names, such as amd64
+
+
+class Image(TypedDict):
+    image_id: ImageId
+    digests: list[Digest]
+    revision: NotRequired[str]
+    others: NotRequired[list[ImageId]]  # ids of different images that had the same tag before
 
 
 def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:

@@ -4,9 +4,8 @@ import contextlib
 import re
 
 from . import disk, slots
-from .answers import Memory
 from .host import Host
-from .shapes import Container
+from .shapes import Container, Memory
 
 SPARE = 64 * 2**20  # bytes that must remain free beside a second slot
 

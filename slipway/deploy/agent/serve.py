@@ -17,24 +17,35 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import TypedDict
 
 from . import disk, facts, images, releases, shell, slots, staging, takeback
-from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
-from .shapes import Event, Message, Noted
+from .shapes import Event, Message, NotRequired, Noted, Release
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
 
 MARK = "--8<-- slipway"
-# Requests that are no steps of a deploy. UNLOCKED: from a deployer without the lock; LOCKED: from one with the lock.
+# Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
+READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
+OLD = 3600  # seconds after its last start for which an agent of another version is kept
 output = threading.Lock()  # held while a thread writes a line to stdout
+
+
+class Locked(TypedDict):
+    locked: str | None  # who else holds the host's lock; None: nobody else (our unit has ended, or cannot start)
+    code: NotRequired[int]  # exit code of the unit, or of systemd-run if the unit cannot start
+    said: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
+    attempt: NotRequired[bool]  # True: the host has an unfinished attempt
+    live: NotRequired[Release | None]  # the release in the live slot
+    tag: NotRequired[str | None]  # the committed release's tag, from the file TAG
 
 
 def say(message: Mapping[str, object]) -> None:
@@ -73,15 +84,14 @@ def beside(function: Callable[..., object], *args: object) -> None:
 
 # ---- before the lock ----
 
-def read(app: str, program: bytes, file: str) -> None:
-    """Answer messages that do not need the host's lock. `program`, `file`: the agent's text and path."""
-    readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
+def read(app: str, folder: str) -> None:
+    """Answer messages that do not need the host's lock. `folder`: the agent's own."""
+    readers = {**READERS}
     print(MARK, flush=True)
     for message in lines():
         host = Host(app)  # a new object for each message: provisioning may change the host
         if message.get("do") == "lock":
-            answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
+            answer(message, lambda: lock(host, folder, **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # the deployer's lock has ended: refuse LOCKED
         elif message.get("do") == "resolve":  # in a thread, because a registry may be slow
             beside(answer, message, partial(images.resolve, host, **message["args"]))
@@ -89,18 +99,17 @@ def read(app: str, program: bytes, file: str) -> None:
             answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 
 
-def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False) -> Locked:
-    """Hold the host's lock: run the agent as unit APP-deploy. Return the unit's exit code, or who else holds the lock.
-    `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack its folders."""
-    folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
-    path = "%s/%s" % (folder, name)
+def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False) -> Locked:
+    """Hold the host's lock: run the agent in `folder` as unit APP-deploy. Return the unit's exit code, or who else
+    holds the lock. `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack
+    its folders; then the agent's folder may be a temporary one."""
+    deadline = time.monotonic() + WAIT
     while True:
         if held := await_retirement(host, deadline):
             return {"locked": held}
-        if not os.path.isdir(folder):
-            raise Problem("there is no %s: run make provision first" % folder)
-        disk.store_agent(path, program)
-        code, errors = run_as_unit(host, path, description, dead_after, bare)
+        if not bare and os.path.dirname(folder) != host.run:
+            raise Problem("%s cannot hold the agent: run make provision first, and free some space there" % host.run)
+        code, errors = run_as_unit(host, folder, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
@@ -125,16 +134,16 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def run_as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
-    run = [slots.host_path("python3"), "-I", "-S", path]
+def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
+    run = [slots.host_path("python3"), "-I", "-S", folder]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
                   **({"KillMode": "process"} if bare else {})}  # kill only the agent: apt or nginx may finish
-    with open(os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
+    with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
-             *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app, path],
+             *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app],
             stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
         return done.returncode, stderr.read().decode(errors="replace").strip().splitlines()[-5:]
@@ -146,10 +155,10 @@ def holder(host: Host) -> str | None:
 
 # ---- with the lock ----
 
-def work(app: str, path: str) -> None:
+def work(app: str, folder: str) -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects."""
     host = Host(app)
-    attempt = Attempt(host, program=path, pid=os.getpid())
+    attempt = Attempt(host, program=folder, pid=os.getpid())
     print(MARK, flush=True)
     for message in lines():
         feed_watchdog()
@@ -199,11 +208,11 @@ def feed_watchdog() -> None:
             sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
+def retire(host: Host, folder: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
     """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
-    `file`: this agent's path; `last`: how many releases keep their images; `drained`: seconds for visitors to leave."""
-    disk.drop_other_agents(file)  # this agent holds the lock, so no other one is in use
+    `folder`: this agent's; `last`: how many releases keep their images; `drained`: seconds for visitors to leave."""
+    drop_old_agents(folder)
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
         staging.drop_secrets(host)
@@ -212,16 +221,34 @@ def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, im
         print("some old images or secrets could not be removed: %s" % problem, file=sys.stderr)
 
 
-def main(words: list[str], program: bytes, file: str) -> None:
+def drop_old_agents(folder: str) -> None:
+    """Remove the agents of other versions. A connection that is open needs its folder for a later lock: keep them for
+    an hour after their last start."""
+    parent, own = os.path.split(folder)
+    for name in disk.entries(parent):
+        path = "%s/%s" % (parent, name)
+        if name.startswith("agent-") and name != own:
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_mtime < time.time() - OLD:
+                    disk.clear(path)
+
+
+def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
+    with contextlib.suppress(OSError):
+        os.utime(folder)
     if mode == "read":
-        read(app, program, file)
+        read(app, folder)
     elif mode == "work":
-        work(app, *rest)
+        work(app, folder)
     elif mode == "takeback":
         takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     elif mode == "retire":
-        retire(Host(app), file, *rest)
+        retire(Host(app), folder, *rest)
     else:
         sys.exit("unknown mode " + mode)
+
+
+# All requests that are no steps. The deployer reads here which answers their functions declare.
+REQUESTS = {**READERS, **LOCKED, "lock": lock, "resolve": images.resolve}

@@ -1,41 +1,50 @@
-"""Types of data that the agent stores and receives. Hosts do not get this file."""
+"""Types of data that the agent stores, receives, and reports as facts. A step's answer stands in the step's file.
 
+Python 3.9, which hosts may have, lacks three of the names. It evaluates no annotation, so None can stand for them."""
+
+from __future__ import annotations
+
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import (TYPE_CHECKING, Annotated, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard,
-                    TypeVar, Unpack)
+from typing import Annotated, Any, BinaryIO, Optional, Protocol, TypedDict, TypeVar, Union
 
-if TYPE_CHECKING:
-    from .host import Problem
+if sys.version_info >= (3, 11):
+    from typing import NotRequired, TypeGuard, Unpack
+else:
+    NotRequired = TypeGuard = Unpack = None
 
-__all__ = ("Any", "BinaryIO", "TypeGuard", "Unpack")  # the agent imports these from here, as it does not import typing
+__all__ = ("Any", "BinaryIO", "NotRequired", "TypeGuard", "Unpack")  # for the agent's other files
 
 T = TypeVar("T")
 Site = tuple[str, str]  # (scheme, host name) of a site's URL
-Place: TypeAlias = "str | tuple[str, int]"  # where a process listens: a unix socket, or (address, port)
+Place = Union[str, tuple[str, int]]  # where a process listens: a unix socket, or (address, port)
 Container = tuple[str, str, float]  # (id, image id, time of creation)
 Properties = dict[str, str]  # a unit's properties, from systemd
-Check: TypeAlias = "Callable[[], Problem | None]"  # a check that the watcher repeats; it returns None if all is well
-Member: TypeAlias = "tuple[Entry, Iterator[bytes] | None]"  # (entry of an archive, its content; None: no regular file)
+Member = tuple["Entry", Optional[Iterator[bytes]]]  # (entry of an archive, its content; None: no regular file)
 
 
-@dataclass(frozen=True)
 class Text:
-    pattern: str
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
 
 
-@dataclass(frozen=True)
 class Below:
     """A number of at least 0 and less than `end`."""
 
-    end: float
+    def __init__(self, end: float) -> None:
+        self.end = end
 
 
 Tag = Annotated[str, Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")]  # releases.py repeats this pattern and the next two
 ImageId = Annotated[str, Text("[A-Za-z0-9_.:-]{0,200}")]
 Digest = Annotated[str, Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")]
 Time = Annotated[float, Below(250e9)]  # seconds since the epoch, before the year 9999; or a duration in seconds
+Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
+Count = Annotated[str, Text("[0-9]{0,9}")]
+Version = Annotated[str, Text("[A-Za-z0-9.+~:-]{0,99}")]
+SettingName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*")]
+SlotName = Annotated[str, Text("[ab]")]
 
 
 class Entry(Protocol):
@@ -163,3 +172,80 @@ class Watching(Protocol):
     over: threading.Event
 
     def rest(self, seconds: float) -> tuple[int, int]: ...
+
+
+# ---- facts ----
+
+class Docker(TypedDict, total=False):
+    """Docker's version and data folder; {} if Docker does not answer."""
+    version: Version
+    root: str
+
+
+class UnitFacts(TypedDict):
+    state: str | None
+    restarts: Count | None
+    since: str | None
+    health: NotRequired[str]
+
+
+class AloneFacts(UnitFacts):
+    release: Release | None
+
+
+class SlotFacts(TypedDict):
+    release: Release | None
+    units: dict[str, UnitFacts]
+
+
+class Front(TypedDict):
+    scheme: str  # the scheme that nginx serves, http or https; "" if unknown
+    url: str  # SITE_URL of the next deploy, without its path; "" if unknown
+
+
+class Running(TypedDict):
+    live: SlotName | None  # the slot that visitors reach
+    slots: dict[str, SlotFacts]
+    alone: dict[str, AloneFacts]  # role → facts; only roles that run in no slot
+    lock: str | None  # who holds the host's lock; None: nobody
+    problems: list[str]
+
+
+class Unfinished(TypedDict):
+    tag: str
+
+
+class Kept(TypedDict):
+    tag: Release | None  # the committed release, from the file TAG
+    revert: Release | None  # the release to which a rollback goes, from the file REVERT
+    records: list[Record]  # the newest records of releases.log
+    known: list[Record]  # records about the release in the file REVERT, or about the tag that the deployer named
+    torn: int  # number of damaged lines in releases.log
+    attempt: Unfinished | None
+
+
+class Committed(Kept):
+    problems: list[str]  # an error for each file that cannot be read
+
+
+class Memory(TypedDict):
+    memory: int  # bytes that are available for a second slot
+    need: int  # bytes that a second slot needs
+
+
+class Facts(Running, Kept, Memory):
+    python: list[int]
+    arch: str
+    systemd: int
+    docker: Docker
+    containers: dict[str, Container]
+    one_offs: dict[str, str]  # container in which somebody runs or lists migrations by hand → its start time
+    files: dict[str, str]  # path of a file on the host → sha256 of its content
+    settings: list[str]  # problems in APP.env and APP.env.next
+    site: Front
+    sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
+    staged: bool  # True: new settings wait for the next deploy
+    now: float
+    free: dict[str, int]  # path → free bytes
+    strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
+    blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

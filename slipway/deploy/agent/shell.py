@@ -9,12 +9,19 @@ import os
 import pwd
 import signal
 import subprocess
+from typing import TypedDict
 
 from . import disk
-from .answers import Command
 from .host import ENVIRONMENT, Host, Problem
+from .shapes import Base64
 
 MOST = 2**20  # bytes that a script may write to stdout, and the same number to stderr
+
+
+class Command(TypedDict):
+    code: int
+    out: Base64
+    err: Base64
 
 
 def command(host: Host, script: str, input: str = "", seconds: float = 600) -> Command:

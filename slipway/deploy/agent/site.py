@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 
-from . import disk, envfile
+from slipway import envfile
+
+from . import disk
 from .host import Host
 from .shapes import Site
 

@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 
-from . import disk, envfile, site
+from slipway import envfile
+
+from . import disk, site
 from .host import Host
 
 HOME = "/data/"  # docker-runner mounts /var/www/APP/data here if DATABASE_URL names a file below /data

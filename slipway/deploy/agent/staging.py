@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from typing import TypedDict
 
 from . import disk, shell
-from .answers import Settings
 from .host import Host, Problem
+from .shapes import Base64
+
+
+class Settings(TypedDict):
+    """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy."""
+    settings: Base64
+    staged: Base64 | None
 
 
 def read_settings(host: Host) -> Settings:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slipway import envfile
 
-from ..agent.answers import Settings
+from ..agent.staging import Settings
 from ..config import Host
 from ..errors import DeployError, HostProblem, Refused, by_text
 from ..ssh.connection import encoded, who

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..agent.answers import Fate
+from ..agent.fate import Fate
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..ssh.connection import Connection
 from ..ssh.connections import TAKEBACK

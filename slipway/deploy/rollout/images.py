@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..agent.answers import Image, Resolved
+from ..agent.images import Image, Resolved
 from ..config import Fleet
 from ..errors import Refused, on_hosts
 from .plan import Target

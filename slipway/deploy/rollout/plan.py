@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..agent.steps.kind import Kind
+from ..agent.steps.table import KINDS
 from ..config import Fleet, Host
 
 UPLOAD = 600  # seconds for uploading static files to the bucket
@@ -12,33 +14,7 @@ PENDING = "if some are pending"  # the condition under which the step migrate ru
 PerHost = dict[str, dict[str, Any]]  # host name → values for this host only
 
 
-@dataclass(frozen=True)
-class StepKind:
-    """A kind of step. The steps' code is in agent/steps/."""
-
-    limit: int  # seconds that the step may take; its argument `seconds` is added
-    undo: str = ""  # how a takeback undoes the step, as the command `plan` prints it
-    harmless: bool = False  # True: a takeback has nothing to undo
-
-
-STEP_KINDS = {  # in the order of a deploy
-    "begin": StepKind(600, "the idle slot stays stopped", harmless=True),
-    "pull": StepKind(3600, "the image stays", harmless=True),
-    "verdicts": StepKind(900, harmless=True),
-    "publish": StepKind(660, "the files stay, unused"),
-    "upload": StepKind(120, "the files stay, unused"),
-    "migrate": StepKind(120, "the migrations stay: the old release works with them"),
-    "start": StepKind(120, "drain and stop the new release"),
-    "ready": StepKind(120),
-    "pause": StepKind(120, "old workers consume again"),
-    "update": StepKind(3600, "roll back to the previous release"),  # Swarm only
-    "flip": StepKind(120, "flip back to the old slot"),
-    "watch": StepKind(120),
-    "replace": StepKind(480, "restart the old processes"),
-    "prepare": StepKind(120, "remove the prepared files"),
-    "promise": StepKind(60, "the same, unless a host has committed"),
-    "commit": StepKind(240, "none: from here a deploy only goes forward"),
-}
+STEP_KINDS = {**KINDS, "update": Kind(3600, "roll back to the previous release")}  # update: Swarm's only step
 
 
 @dataclass(frozen=True)

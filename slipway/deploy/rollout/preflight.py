@@ -5,9 +5,8 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..agent.answers import Facts
 from ..agent.roles import BUILT_IN
-from ..agent.shapes import Record, Release
+from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, on_hosts

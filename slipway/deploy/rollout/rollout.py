@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..agent.answers import Facts, Watched
+from ..agent.shapes import Facts
+from ..agent.steps.switch import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts

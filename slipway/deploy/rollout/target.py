@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..agent.answers import Facts, Resolved
-from ..agent.shapes import Record, Release
+from ..agent.images import Resolved
+from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet
 from ..errors import HostProblem, Refused
 from ..ssh.connections import Connections

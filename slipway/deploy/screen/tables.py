@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..agent.answers import Facts
-from ..agent.shapes import Release
+from ..agent.shapes import Facts, Release
 from ..config import Host
 from ..rollout.drift import EMPTY, running
 from ..ssh.validate import visible

@@ -1,54 +1,21 @@
 import asyncio
 import base64
 import contextlib
-import functools
 import getpass
-import hashlib
 import socket
 import time
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from ..agent import bundle
-from ..agent.answers import Command
+from ..agent.shell import Command
 from ..config import Host
 from ..config.ssh import Ssh
 from ..errors import HostProblem, Lost
-from . import process
-from .conversation import WANTED, Answer, Conversation, result, why_ended
+from . import bootstrap, process
+from .conversation import Answer, Conversation, result, why_ended
 from .process import Done, start
 from .validate import Tell
 
-# This program runs the agent from the file that the last argument names. If the file is missing or damaged, the
-# deployer sends the agent. If others can write to the folder, `path` is /dev/null/NAME, which cannot exist.
-BOOT = f"""import os, sys, zlib
-def ours(folder):
-    try:
-        found = os.lstat(folder)
-    except OSError:
-        return False
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o22
-def kept():
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except OSError:
-        return b""
-    return text if "%08x" % zlib.crc32(text) in name else b""
-def read(size, text=b""):
-    while len(text) < size:
-        text += os.read(0, size - len(text)) or sys.exit(1)
-    return text
-def sent():
-    os.write(1, {WANTED!r} + b"\\n")
-    return zlib.decompress(read(int(read(9))))
-folder, name = os.path.split(sys.argv.pop())
-path = os.path.join(folder if ours(folder) else os.devnull, name)
-old = kept()
-text = old or sent()
-exec(compile(text, path, "exec"), {{"__name__": "__main__", "__file__": path, "PROGRAM": text, "NEW": not old}})"""
-KEPT = "/run/{app}"  # folder on a host for the agent's file
 READ = 60  # seconds to wait for the answer to a request that changes nothing
 LOCK = 180  # seconds to wait for the lock: the stop of an old slot may hold it for two minutes
 END = 60  # seconds for releasing the lock
@@ -60,8 +27,7 @@ class Connection(Conversation):
 
     def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
         super().__init__(tell)
-        self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app,
-                                                f"{KEPT.format(app=app)}/{name()}"], share, owner=bool(share))
+        self.words = ssh.command(host.address, bootstrap.command(app), share, owner=bool(share))
         self.dead_after = 30.0
         self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended
         self.tasks: list[asyncio.Task[None]] = []  # the task that reads answers, then the task that sends heartbeats
@@ -89,8 +55,7 @@ class Connection(Conversation):
             await self.process.close()
 
     def _send_agent(self) -> None:
-        program = packed()
-        self.process.write(b"%8d\n" % len(program) + program)
+        self.process.write(bootstrap.sent())
 
     # ---- the deployer's calls ----
 
@@ -169,18 +134,6 @@ class Connection(Conversation):
     def _stop_beating(self) -> None:
         for task in self.tasks[1:]:
             task.cancel()
-
-
-@functools.cache
-def packed() -> bytes:
-    return zlib.compress(bundle().encode(), 9)
-
-
-@functools.cache
-def name() -> str:
-    """Return the name of the agent's file on a host. The name has a hash of the program, and a CRC32 to find damage."""
-    text = bundle().encode()
-    return f"agent-{hashlib.sha256(text).hexdigest()[:8]}-{zlib.crc32(text):08x}.py"
 
 
 def who(action: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from ..agent.answers import Facts, Resolved
+from ..agent.images import Resolved
+from ..agent.shapes import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
 from . import process

@@ -1,4 +1,4 @@
-"""The door for all that hosts say: JSON of the shapes in agent/answers.py, and other programs' output as text.
+"""The door for all that hosts say: JSON of the types that the agent's functions declare, and programs' output as text.
 
 A host may be compromised, and its containers influence its reports. An answer of another shape raises Lost. Undeclared
 keys of answers are ignored, those of events dropped. Control characters are escaped."""
@@ -13,8 +13,9 @@ from types import UnionType
 from typing import (Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin,
                     get_type_hints, is_typeddict)
 
-from ..agent import answers as agent
+from ..agent.serve import REQUESTS
 from ..agent.shapes import Below, More, Text
+from ..agent.steps.table import STEPS
 from ..errors import nonsense
 
 Event = dict[str, Any]  # the key "event", and others as in docs/deploy.md
@@ -31,10 +32,9 @@ class Failure(TypedDict):
     step: NotRequired[str]
 
 
-ANSWERS: Mapping[str, Any] = {  # request → type of its answer; other requests may get any object
-    "facts": agent.Facts, "resolve": agent.Resolved, "pull": agent.Image, "lock": agent.Locked, "decide": agent.Fate,
-    "verdicts": agent.Judged, "watch": agent.Watched, "prepare": agent.Prepared, "said": agent.Said,
-    "command": agent.Command, "read_settings": agent.Settings}
+# request or step → type of its answer, as the function on the host declares it; other answers may be any object
+ANSWERS: Mapping[str, Any] = {do: shape for do, run in {**REQUESTS, **STEPS}.items()
+                              if is_typeddict(shape := get_type_hints(run, include_extras=True)["return"])}
 EVENTS: Mapping[str, Any] = {  # name of an event → its type
     **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), Told), "sick": Failure}
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of control characters, and the like
@@ -122,7 +122,7 @@ def row(checks: Sequence[Check]) -> Check:
 
 
 def fields(shape: Any) -> Check:
-    checks = [(key, check_of(hint), key in shape.__required_keys__) for key, hint in hints(shape).items()]
+    checks = [(key, check_of(hint), required) for key, (hint, required) in hints(shape).items()]
 
     def check_fields(value: Any) -> str:
         if type(value) is not dict:
@@ -133,9 +133,11 @@ def fields(shape: Any) -> Check:
 
 
 @functools.cache
-def hints(shape: Any) -> dict[str, Any]:
+def hints(shape: Any) -> dict[str, tuple[Any, bool]]:
+    """Return key → (type, True if the key is required)."""
     found = get_type_hints(shape, include_extras=True)
-    return {key: get_args(hint)[0] if get_origin(hint) is NotRequired else hint for key, hint in found.items()}
+    return {key: (get_args(hint)[0], False) if get_origin(hint) is NotRequired
+            else (hint, key in shape.__required_keys__) for key, hint in found.items()}
 
 
 def is_scalar(value: Any, shape: Any) -> bool:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import time
+from typing import TypedDict
 
 from .. import disk, releases, slots, takeback
-from ..answers import Begun
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
 from ..shapes import Noted, Say, Unpack
 from .commit import drop_prepared, drop_ways_back, note_commit
+from .kind import step
 
 
+class Begun(TypedDict):
+    warm: bool  # True: the idle slot still runs the release to which this rollback returns
+
+
+@step(600, "the idle slot stays stopped", harmless=True)
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
     """Begin the attempt that `values` describe. Begin to stop the idle slot, unless is_warm returns True."""
     values.update(settle_leftovers(host, say))

@@ -4,15 +4,24 @@ import contextlib
 import itertools
 import os
 import time
+from typing import TypedDict
 
-from .. import disk, envfile, releases, slots
-from ..answers import Prepared
+from slipway import envfile
+
+from .. import disk, releases, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..roles import BUILT_IN
-from ..shapes import Noted, Record, Release, Say
+from ..shapes import Noted, Record, Release, Say, SettingName
+from .kind import step
 
 
+class Prepared(TypedDict):
+    changed: list[SettingName]  # the settings that differ after a rollback
+    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced
+
+
+@step(120, "remove the prepared files")
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     """Phase one of the commit: write new files as PATH.next. Return which settings a rollback changes, if any."""
     current = releases.read_tag(host.tag)
@@ -94,6 +103,7 @@ def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
         disk.remove(path + ".next", path + ".next.new")
 
 
+@step(60, "the same, unless a host has committed")
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
     """Promise to commit. A host that loses the deployer commits if it has promised, else goes back."""
     if not attempt.noted.get("renames"):
@@ -107,6 +117,7 @@ def withdraw_promise(host: Host) -> None:
         disk.move(host.attempt + ".back", host.attempt)
 
 
+@step(240, "none: from here a deploy only goes forward")
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
     """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
     if attempt.watcher:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Noted, Say
+from .kind import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
@@ -41,11 +42,13 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
     raise Problem("containers cannot be removed: %s" % " ".join(left))
 
 
+@step(120, "the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)
 
 
+@step(120, "the files stay, unused")
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
     """Upload static files to a bucket. If collectstatic fails with an error line, raise Problem with this line."""
     attempt.note(changed=True)

@@ -10,11 +10,13 @@ from .. import disk, image_files
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Member, Say
+from .kind import step
 
 ROOT = "static-root"  # folder of static files, in the image's working folder
 FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its compressed copies
 
 
+@step(660, "the files stay, unused")
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
     """Add the release's static files to the files of earlier releases. Never overwrite a file: its name contains a hash
     of its content, so files with the same name are equal."""

@@ -3,15 +3,17 @@ from __future__ import annotations
 import time
 
 from .. import facts, images, slots
-from ..answers import Image
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
+from ..images import Image
 from ..progress import Pulled
 from ..shapes import Say
+from .kind import step
 
 ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 
 
+@step(3600, "the image stays", harmless=True)
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
     found = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)

@@ -9,6 +9,7 @@ from ..host import Host, Problem, wait_until
 from ..progress import Progress
 from ..shapes import More, Noted, Say, Site
 from . import probes
+from .kind import step
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -25,6 +26,7 @@ def await_containers(host: Host, names: set[str]) -> None:
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
+@step(120)
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
           anew: bool = False) -> None:
     """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""

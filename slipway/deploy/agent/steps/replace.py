@@ -6,11 +6,13 @@ from .. import disk, releases, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Before, Noted, Say
+from .kind import step
 from .readiness import until_ready
 
 STOP = 120  # seconds for a stop: more than the unit's TimeoutStopSec
 
 
+@step(480, "restart the old processes")
 def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
     units = {role: host.unit(role) for role in host.alone()}

@@ -12,6 +12,7 @@ from .. import disk, http, slots
 from ..attempt import Attempt
 from ..host import Host, wait_until
 from ..shapes import Say
+from .kind import step
 from .readiness import await_containers, exited, must_work
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
@@ -22,6 +23,7 @@ MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older r
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
+@step(120, "drain and stop the new release")
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from .. import slots
-from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import Noted, Say
 from ..visitors import Visitors
+from .kind import step
 from .readiness import role_problem, web_problem
 from .watcher import Watcher
 
 STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second
 
 
+class Watched(TypedDict):
+    answers: int  # number of answers that visitors got since the flip
+    errors: int  # how many of these answers had a status of 500 or more
+
+
+@step(120, "old workers consume again")
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
     """Tell the old worker to take no new tasks; wait at most `seconds` until it confirms."""
     live = attempt.noted["live"]
@@ -30,6 +37,7 @@ def workers_back(host: Host, attempt: Noted) -> None:
         slots.pause(host, attempt["slot"])
 
 
+@step(120, "flip back to the old slot")
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
     """Send visitors to the new slot; start a watcher unless `max_errors` is None; request the paths `smoke`."""
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
@@ -62,6 +70,7 @@ def flip_back(host: Host, attempt: Noted) -> None:
     slots.flip_back(host, attempt["live"])
 
 
+@step(120)
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
     if not attempt.watcher:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 from .. import disk, http, images, releases, site, slots
-from ..answers import Found, Judged, Verdicts
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
-from ..shapes import Say
+from ..shapes import NotRequired, Say
+from .kind import step
 from .migrate import one_off
 from .start import told
 
@@ -21,6 +22,28 @@ JUDGED = ("postgresql", "sqlite")  # database engines for which `make build` jud
 JUDGING = 40  # limit: seconds to find out if the older release works after a rollback
 
 
+class Found(TypedDict):
+    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # engine → migration → (verdict, reason, makers)
+    failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
+
+
+class Verdicts(TypedDict):
+    incompatible: dict[str, str]  # migration → why the release does not work after it
+    unjudged: list[str]  # migrations without a verdict for this database engine
+    cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty
+
+
+class Judged(Verdicts):
+    """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
+    applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
+    boots: NotRequired[bool]  # True: the new web starts even while migrations are pending
+    lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
+    unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
+
+
+@step(900, harmless=True)
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """Judge two cases: whether the live release works after the pending migrations, and whether the new release works
     after migrations that only the live release has. A rollback needs only the second case."""

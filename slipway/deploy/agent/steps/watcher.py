@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from typing import Optional
 
 from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Check, Say
+from ..shapes import Say
 from ..visitors import Visitors
 from .readiness import container, role_problem, other_problem, web_problem, worker_problem
+Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it returns None if all is well
 
 
 class Watcher:

@@ -1,0 +1,32 @@
+"""What the deployer must know of a step beside its function, which runs on the host.
+
+A new step is a function in a file of this folder, marked by `step`, and a line in rollout/plan.py; table.py imports the
+file. The step gets the host, the attempt, a function that sends events, and its own arguments. Before it changes
+something, it saves in the attempt's file what an undo needs. It may run twice. If it fails, it raises Problem. The
+deployer checks the answer against the function's return type. The function that undoes the step stands in the same
+file, and in the list of takeback.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+Run = TypeVar("Run", bound=Callable[..., object])
+
+
+class Kind(NamedTuple):
+    limit: int  # seconds that the step may take; its argument `seconds` is added
+    undo: str = ""  # how a takeback undoes the step, as the command `plan` prints it
+    harmless: bool = False  # True: a takeback has nothing to undo
+
+
+STEPS: dict[str, Callable[..., object]] = {}  # name → function
+KINDS: dict[str, Kind] = {}
+
+
+def step(limit: int, undo: str = "", harmless: bool = False) -> Callable[[Run], Run]:
+    """Mark a function as the step of its name."""
+    def note(run: Run) -> Run:
+        STEPS[run.__name__], KINDS[run.__name__] = run, Kind(limit, undo, harmless)
+        return run
+    return note

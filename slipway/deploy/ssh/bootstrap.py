@@ -1,0 +1,66 @@
+"""Start the agent on a host: from its folder there, or else from files that the deployer sends once."""
+
+import binascii
+import functools
+import hashlib
+import zlib
+from collections.abc import Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from .conversation import WANTED
+
+KEPT = "/run/{app}"  # the folder on a host that holds the agent's folder
+# All that the agent imports, under the package's own paths. It needs only Python 3.9.
+PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/agent")
+MAIN = "import sys\n\nfrom slipway.deploy.agent.serve import main\n\nmain(sys.path[0], sys.argv[1:])\n"  # of the folder
+# This program's last argument is the agent's folder. It runs nothing from a folder that others can write to.
+BOOT = f"""import binascii, os, sys, zlib
+path, text = sys.argv.pop(), b""
+parent = os.path.dirname(path)
+safe = os.path.isdir(parent) and os.lstat(parent).st_uid == os.geteuid() and not os.lstat(parent).st_mode & 0o22
+if not (safe and os.path.isdir(path)):
+    os.write(1, {WANTED!r} + b"\\n")
+    while not text.endswith(b"\\n"):
+        text += os.read(0, 65536) or sys.exit(1)
+    exec(zlib.decompress(binascii.a2b_base64(text)))
+sys.path.insert(0, path)
+from slipway.deploy.agent.serve import main
+main(path, sys.argv[1:])"""
+
+
+def command(app: str) -> list[str]:
+    """Return the command that starts the app's agent on a host. It may ask, by WANTED, for what `sent` returns."""
+    return ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app, f"{KEPT.format(app=app)}/{name()}"]
+
+
+@functools.cache
+def files() -> dict[str, str]:
+    """Return the agent's files: path in its folder → text."""
+    top = resources.files("slipway")
+    texts = {f"slipway/{path}": file.read_text("utf-8") for part in PARTS
+             for path, file in below(part, top.joinpath(part))}
+    return {**texts, "__main__.py": MAIN}
+
+
+def below(path: str, found: Traversable) -> Iterator[tuple[str, Traversable]]:
+    if found.is_file():
+        yield path, found
+        return
+    for entry in sorted(found.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir() and entry.name != "__pycache__" or entry.name.endswith(".py"):
+            yield from below(f"{path}/{entry.name}", entry)
+
+
+@functools.cache
+def name() -> str:
+    """Return the name of the agent's folder on a host, with a hash of its files."""
+    return f"agent-{hashlib.sha256(repr(files()).encode()).hexdigest()[:16]}"
+
+
+@functools.cache
+def sent() -> bytes:
+    """Return what BOOT reads: one line, a compressed program that writes the files."""
+    unpack = resources.files("slipway").joinpath("deploy/ssh/unpack.py").read_text("utf-8")
+    program = f"{unpack}\n\npath = unpack(path, safe, {files()!r})\n"
+    return binascii.b2a_base64(zlib.compress(program.encode(), 9))
