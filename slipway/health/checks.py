@@ -28,7 +28,7 @@ def migrations() -> None:
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
-        raise Down("pending: " + ", ".join(str(migration) for migration, _ in pending))
+        raise Down(f"{len(pending)} migrations are pending, first {pending[0][0]}")
     _migrated = True
 
 

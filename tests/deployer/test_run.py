@@ -9,7 +9,8 @@ from slipway.deploy.errors import DeployError, HostProblem, Lost
 from slipway.deploy.rollout import hooks
 from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
-from slipway.deploy.rollout.run import Run, report
+from slipway.deploy.rollout.report import report
+from slipway.deploy.rollout.run import Run
 from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
 
@@ -147,13 +148,22 @@ def test_a_report_quotes_what_people_read():
         "  | ERROR no", "  | Traceback", "  |   x", '  | {"level": 1}', "  | []", "  | plain", "  | null"]
 
 
-@pytest.mark.parametrize("body, log, told", [
-    (" boom\n", ["a"], "it answered: boom"),
-    ("<!-- Licence -->", [], "it answered with a page; its log ends with nothing"),
-    ("<!-- Licence -->", ["a", "b"], "it answered with a page; its log ends with: b")])
-def test_a_page_is_not_quoted(body, log, told):
-    lines = report(HostProblem("/ answers 500", more={"body": body, "log": log})).splitlines()
-    assert lines[1:] == [f"  {told}", *(f"  | {each}" for each in log)]
+@pytest.mark.parametrize("body, told", [
+    (" boom\n", "boom"), ("<!-- Licence -->", "a page"), ("<!-- Licence <br> that is cut", "a page"),
+    ("<!-- Licence --><title>Server&nbsp;Error</title><h1>x</h1>", "Server Error"),
+    ("<style>p {}</style><p>It is <b>broken</b></p>", "It is broken"), ("{}", "{}")])
+def test_a_page_is_told_by_its_title_or_first_words(body, told):
+    assert report(HostProblem("/ answers 500", more={"body": body})).splitlines()[1:] == [f"  it answered: {told}"]
+
+
+def test_a_long_report_is_cut_and_ends_with_its_cause():
+    """Equal entries, such as the tracebacks of three workers, are shown once, the last of them."""
+    traceback = ["Traceback (most recent call last):", *(f"  File {number}" for number in range(30)), "KeyError: 'x'"]
+    found = report(HostProblem("web exited", more={"log": ["start", *traceback * 3, "again", "end"]})).splitlines()
+    assert found[0] == found[-1] and found[1] == "  | start" and found[2:4] == ["  | (3 times)", f"  | {traceback[0]}"]
+    assert found[-4:-1] == ["  | KeyError: 'x'", "  | again", "  | end"] and len(found) < 50
+    found = report(HostProblem("web exited", more={"log": [*map(str, range(100))]})).splitlines()
+    assert found[1] == "  | 55" and len(found) == 47
 
 
 def test_the_log_is_asked_for_when_all_is_over(rollout):

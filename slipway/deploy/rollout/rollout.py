@@ -20,7 +20,8 @@ from .commit import Commit, outcome
 from .health import Health
 from .hooks import HookRecord
 from .plan import STEP_KINDS, Options, Step, Target, judge, plan
-from .run import Run, report
+from .report import report
+from .run import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"

@@ -1,12 +1,11 @@
 import asyncio
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..config import Host
-from ..errors import HostProblem, under
+from ..errors import HostProblem
 from ..ssh.connections import Connections, timed
 from ..ssh.gather import gathered
 from .health import Health
@@ -88,24 +87,3 @@ class Run:
                 log = [f"(the log of {name} cannot be read: {error})"]
             problem.more = {**problem.more, "log": log or [f"({name} logged nothing)"]}
         return problem
-
-
-def report(problem: HostProblem) -> str:
-    """Return a text: the failed step, the app's answer, the last log lines."""
-    lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
-    log = [f"  | {part[:2000]}" for line in problem.more.get("log", ()) for part in readable(line).split("\n")]
-    body = problem.more.get("body", "").strip()
-    if body.startswith("<"):  # a page for people, which begins with its head, or a licence
-        lines.append("  it answered with a page; its log ends with" + (f": {log[-1][4:]}" if log else " nothing"))
-    elif body:
-        lines.append(f"  it answered: {body[:500]}")
-    return "\n".join(map(under, lines + log[-50:]))
-
-
-def readable(line: str) -> str:
-    """Return a JSON log line's level, message and exception; without level or message, return the line unchanged."""
-    try:
-        entry = json.loads(line)
-        return "\n".join([f"{entry['level']} {entry['message']}", *filter(None, [entry.get("exception")])])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return line

@@ -1,0 +1,63 @@
+"""Tells why a rollout failed: the failed step, the app's answer, and the end of its log. Does no I/O."""
+
+import html
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from ..errors import HostProblem, under
+
+LOG = 45  # lines of a log that are shown, at most
+SHORT = 10  # lines of a log after which the cause need not be repeated
+UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|title)\b.*?</\1>|<[^>]*>?", re.DOTALL)
+TITLE = re.compile(r"<title[^>]*>([^<]+)")
+TRACEBACK = "Traceback (most recent call last)"
+
+
+def report(problem: HostProblem) -> str:
+    """Return the cause, which stands first and, after a long log, also last; between them what the app said."""
+    cause = f"{problem.host}: {problem.step}: {str(problem)[:2000]}"
+    log = [f"  | {line[:2000]}" for line in counted(entries(problem.more.get("log", ())))][-LOG:]
+    answer = [f"  it answered: {said}" for said in [words_of(problem.more.get("body", ""))] if said]
+    lines = [cause, *answer, *log, *([cause] if len(log) > SHORT else [])]
+    return "\n".join(map(under, lines))
+
+
+def words_of(body: str) -> str:
+    """Return an answer's text; of a page only its title, or else its first words."""
+    if body.lstrip().startswith("<"):
+        title = TITLE.search(body)
+        body = html.unescape(title[1] if title else UNSEEN.sub(" ", body)).strip()[:200] or "a page"
+    return " ".join(body.split())[:500]
+
+
+def entries(log: Iterable[str]) -> Iterator[str]:
+    """Yield a log's entries: a traceback is one entry, though it may have been logged as many lines."""
+    lines: list[str] = []
+    for line in log:
+        if lines and not line.startswith(" "):
+            yield "\n".join([*lines, line])  # a traceback ends with its exception
+            lines = []
+        elif lines or line.startswith(TRACEBACK):
+            lines.append(line)
+        else:
+            yield readable(line)
+    yield from filter(None, ["\n".join(lines)])
+
+
+def counted(found: Iterable[str]) -> list[str]:
+    """Return the lines of the entries. Of equal entries only the last is shown, with their number."""
+    texts = [*found]
+    times, last = Counter(texts), {text: at for at, text in enumerate(texts)}
+    return [line for at, text in enumerate(texts) if last[text] == at
+            for line in [*([f"({times[text]} times)"] if times[text] > 1 else []), *text.split("\n")]]
+
+
+def readable(line: str) -> str:
+    """Return a JSON log line's level, message and exception; without level or message, return the line unchanged."""
+    try:
+        entry = json.loads(line)
+        return "\n".join([f"{entry['level']} {entry['message']}", *filter(None, [entry.get("exception")])])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return line
