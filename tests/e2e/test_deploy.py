@@ -27,7 +27,7 @@ def test_the_old_slot_retires(shop):
     and so are agents of other versions. A rollback then starts the old release again, without losing a request."""
     hosts, old = shop.machines().values(), live(shop)
     for host in hosts:
-        host.run("cd /run/shop && mkdir -p agent-of-before && touch -d '2 hours ago' agent-of-before agent-of-before.py")
+        host.run("cd /run/shop && mkdir -p agent-of-before && touch -d -2hours agent-of-before agent-of-before.py")
     logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     with settings(shop, keep_warm=1, keep_releases=1):
         before, new = int(shop.web[0].run(logins)), good(shop)
