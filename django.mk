@@ -52,8 +52,8 @@ dev: $(VE)/sentinel-dev ## run server, worker and beat in one terminal; Ctrl-C s
 
 of_processes = PROJECT CELERY_APP PROCFILE REQUIREMENTS REQUIREMENTS_DEV
 
-app: FORCE ## add an app: model, page, admin, task and tests (NAME=orders)
-	@$(call with,PROJECT NAME)$(slipway) app "$$PROJECT" "$$NAME"
+app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=orders)
+	@$(call with,NAME)exec $(MANAGE) startapp "$$NAME"
 
 migrate: ## apply migrations to the database
 	@$(call with,ARGS)$(slipway) exec $(MANAGE) migrate {ARGS}

@@ -9,7 +9,7 @@ import shlex
 import sys
 
 ROOMS = "adopt", "fleet"
-MAKE = """app audit check clean completion contract docs doctor drift exec image new process requirements services
+MAKE = """audit check clean completion contract docs doctor drift exec image new process requirements services
           update vendor virtualenv with_uv""".split()
 
 

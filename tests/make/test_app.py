@@ -1,91 +1,64 @@
 """Tests of make app: a complete, typed app, or one line of error. The app's tests run in celery/test_start_page.py."""
 
-import sys
-import zipfile
-
 import pytest
 
-from proc import ROOT, as_mortal, run
+from checkout import Checkout
+from proc import run
 
-SETTINGS = 'X = 1\n\nINSTALLED_APPS = [\n    "project.home",\n    "shop.stock",\n    "django.contrib.admin",\n]\n'
-URLS = 'from django.urls import include, path\n\nurlpatterns = [\n    path("", home),\n]\n'
-PACKAGE = [ROOT / "slipway/__init__.py", *(ROOT / "slipway/lasting").glob("*.py"), *(ROOT / "slipway/make").rglob("*")]
+SETTINGS, URLS = "project/settings_base.py", "project/urls.py"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return Checkout(tmp_path_factory.mktemp("an app") / "clone")
 
 
 @pytest.fixture
-def tree(tmp_path):
-    """Return a project with settings and urls, and with make's part of slipway in a zip, without a virtualenv."""
-    folder = tmp_path / "a project"
-    (folder / "project").mkdir(parents=True)
-    (folder / "project/settings_base.py").write_text(SETTINGS)
-    (folder / "project/urls.py").write_text(URLS)
-    with zipfile.ZipFile(folder / "slipway.whl", "w") as file:
-        for path in PACKAGE:
-            file.write(path, path.relative_to(ROOT))
-    return folder
+def tree(clone):
+    """Return a clone, in which a test may make an app."""
+    yield clone
+    clone.git("clean", "-fdq", "project")
+    clone.git("checkout", "-q", ".")
 
 
 def make_app(tree, name):
-    command = [sys.executable, "-m", "slipway.make.app", "project", name]
-    return run(as_mortal(command), cwd=tree, env={"PYTHONPATH": "slipway.whl"})
+    return tree.make("app", f"NAME={name}")
 
 
-def content(tree):
-    return {path.relative_to(tree): path.is_file() and path.read_bytes() for path in tree.rglob("*")}
+def changed(tree):
+    return tree.git("status", "--porcelain", "-uall", "project")
 
 
-def test_an_app_is_typed(project):
+def test_an_app_is_listed_and_typed(tree):
     """mypy --strict accepts a new app, models and admin included, with the project."""
-    done = run(["make", "-C", project, "app", "NAME=stock_entries"])
-    assert done.returncode == 0, done.stderr
-    done = run([project / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=project)
+    done = make_app(tree, "stock_entries")
+    assert (done.returncode, done.stdout) == (
+        0, "wrote project/stock_entries; next: make migrate, then open /stock_entries/ and the admin\n"), done.stderr
+    assert '    "project.home",\n    "project.stock_entries",\n    "slipway",' in (tree.folder / SETTINGS).read_text()
+    assert ('urlpatterns = [\n    path("stock_entries/", include("project.stock_entries.urls")),\n'
+            in (tree.folder / URLS).read_text())
+    assert "class StockEntry(" in (tree.folder / "project/stock_entries/models.py").read_text()
+    done = run([tree.folder / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=tree.folder)
     assert done.returncode == 0, done.stdout
 
 
-def test_its_lines(tree):
-    """The app is listed after the project's own apps, and first in the urls. Without Celery it has no task."""
-    done = make_app(tree, "orders")
-    assert (done.returncode, done.stdout) == (
-        0, "make: wrote project/orders; next: make migrate, then open /orders/ and the admin\n"), done.stderr
-    assert (tree / "project/settings_base.py").read_text() == SETTINGS.replace(
-        '    "shop', '    "project.orders",\n    "shop')
-    assert (tree / "project/urls.py").read_text() == URLS.replace(
-        '    path(', '    path("orders/", include("project.orders.urls")),\n    path(')
-    assert "class Order(" in (tree / "project/orders/models.py").read_text()
-    assert not (tree / "project/orders/tasks.py").exists()
-
-
-def test_a_list_that_is_not_found(tree):
-    """The app is written; each line to add is printed with its place, and those files stay."""
-    for name in ("settings_base.py", "urls.py"):
-        (tree / "project" / name).write_text("INSTALLED_APPS = urlpatterns = base()\n")
-    before = content(tree)
-    assert make_app(tree, "orders").stdout.splitlines()[1:] == [
-        'make: add to INSTALLED_APPS in project/settings_base.py by hand: "project.orders",',
-        "make: add to urlpatterns (and import include) in project/urls.py by hand: "
-        'path("orders/", include("project.orders.urls")),']
-    assert before.items() <= content(tree).items()
+def test_lists_that_are_not_found(tree):
+    """The app is written, without a task as there is no Celery; each line to add is printed with its place."""
+    tree.edit(SETTINGS, "INSTALLED_APPS = [", "INSTALLED_APPS = [] + [")
+    tree.edit(URLS, "urlpatterns = [", "urlpatterns = [] + [")
+    (tree.folder / "project/celery.py").unlink()
+    assert make_app(tree, "orders").stdout.splitlines()[:2] == [
+        'add to project/settings_base.py by hand: "project.orders",',
+        'add to project/urls.py by hand: path("orders/", include("project.orders.urls")),']
+    assert "orders/tests.py" in changed(tree) and "tasks.py" not in changed(tree)
 
 
 @pytest.mark.parametrize("name, said", [
-    ("", "no NAME"), ("Orders", "use a-z"), ("../orders", "use a-z"), ("1st", "use a-z"),
-    ("class", "keyword"), ("nones", "keyword"), ("urls", "has urls already"), ("docs", "has docs already"),
-    ("auth", "installed app"), ("stock", "installed app"), ("json", "installed app")])
+    ("", "not a valid"), ("../orders", "not a valid"), ("1st", "not a valid"), ("class", "word of Python"),
+    ("urls", "has a module urls"), ("templates", "File exists"), ("auth", "installed app"), ("json", "conflicts")])
 def test_names_that_cannot_be(tree, name, said):
     """An invalid name gives one line and changes nothing."""
-    (tree / "project/docs").mkdir()
-    before = content(tree)
     done = make_app(tree, name)
-    assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
-    assert content(tree) == before
-
-
-@pytest.mark.parametrize("path", ["project", "project/urls.py.new"])
-def test_all_or_nothing(tree, path):
-    """If a folder or file is not writable, one line reports it, and nothing has changed."""
-    (tree / path).mkdir(exist_ok=True)
-    (tree / path).chmod(0o555)
-    before = content(tree)
-    done = make_app(tree, "orders")
-    assert done.returncode == 1 and done.stderr.endswith("; nothing has changed\n"), done.stderr
-    assert len(done.stderr.splitlines()) == 1 and content(tree) == before
+    line, *rest = done.stderr.splitlines()
+    assert done.returncode and line.startswith("CommandError: ") and said in line and len(rest) == 1, done.stderr
+    assert not changed(tree)

@@ -22,7 +22,7 @@ def test_an_index_accepts_it(template, wheel, tmp_path):
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
         [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
-    assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/make/app/views.py-tpl"} < {*names}
+    assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/management/app/views.py-tpl"} < {*names}
     assert not [name for name in names if name.startswith(("slipway/tests/", "slipway/adopt/", "docs/"))]
     assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("jobs", "deploy", "s3"))
     assert "\nRequires-Dist: django>=5.2\n" in metadata
