@@ -13,7 +13,7 @@ import pytest
 from slipway.deploy.agent import disk, facts, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
-from slipway.deploy.agent.steps import readiness, start
+from slipway.deploy.agent.steps import start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 from connect import listen
@@ -115,7 +115,7 @@ def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
     def restart(*words, **options):
         heard.extend(hear(attempt, monkeypatch, event("shop-web-b")))
     monkeypatch.setattr(attempt.host, "systemctl", restart)
-    readiness.start_anew(attempt.host, attempt)
+    start.start_anew(attempt.host, attempt)
     assert not heard and not attempt.died and not hear(attempt, monkeypatch, event("shop-web-b"))
     new = event("shop-web-b").replace(b"old", b"new")
     assert len(hear(attempt, monkeypatch, event("shop-web-b"), new, event("shop-worker-b"))) == 1 and attempt.died

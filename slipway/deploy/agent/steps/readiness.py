@@ -25,15 +25,6 @@ def await_containers(host: Host, names: set[str]) -> None:
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
-def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
-          anew: bool = False) -> None:
-    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""
-    if anew and host.has("web"):
-        start_anew(host, attempt)
-    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
-                smoke, seconds)
-
-
 def until_ready(host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str],
                 seconds: float) -> None:
     """Wait until `units` (role → unit) are ready. Raise Problem if one exits, or after `seconds`. If a
@@ -70,17 +61,6 @@ def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str,
         role, problem = next(iter(problems.items()))
         raise role_problem(host, attempt, role, problem, " after %d s" % seconds)
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
-
-
-def start_anew(host: Host, attempt: Attempt) -> None:
-    """Restart the slot's web, which may have exited because of unapplied migrations."""
-    slot = attempt.noted["slot"]
-    name = host.container("web", slot)
-    attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late
-    host.systemctl("restart", host.unit("web", slot), timeout=90)
-    await_containers(host, {name})
-    attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
-    attempt.died = None
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:

@@ -8,11 +8,11 @@ import re
 import threading
 from collections.abc import Sequence
 
-from .. import disk, http, slots
+from .. import disk, facts, http, slots
 from ..attempt import Attempt
 from ..host import Host, wait_until
 from ..shapes import Say
-from .readiness import await_containers, exited, must_work
+from .readiness import await_containers, exited, must_work, until_ready
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
 EVENT = 2**20  # bytes; a longer event is not read whole
@@ -31,6 +31,15 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
         hear_ends(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
         await_containers(host, {host.container(role, slot) for role in here})
+
+
+def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
+          anew: bool = False) -> None:
+    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""
+    if anew and host.has("web"):
+        start_anew(host, attempt)
+    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
+                smoke, seconds)
 
 
 # ---- containers that exit before the flip ----
@@ -73,6 +82,17 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
     """Report that a role's container exited. The deployer takes all hosts back, unless migrations may be missing."""
     attempt.died = problem = exited(host, attempt, role)
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
+
+
+def start_anew(host: Host, attempt: Attempt) -> None:
+    """Restart the slot's web, which may have exited because of unapplied migrations."""
+    slot = attempt.noted["slot"]
+    name = host.container("web", slot)
+    attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late
+    host.systemctl("restart", host.unit("web", slot), timeout=90)
+    await_containers(host, {name})
+    attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
+    attempt.died = None
 
 
 # ---- the web's migrations ----

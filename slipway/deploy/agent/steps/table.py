@@ -13,9 +13,8 @@ from .commit import commit, prepare, promise
 from .migrate import migrate, upload
 from .publish import publish
 from .pull import pull
-from .readiness import ready
 from .replace import replace
-from .start import start
+from .start import ready, start
 from .switch import flip, pause, watch
 from .verdicts import verdicts
 
