@@ -142,7 +142,6 @@ class Verdicts(TypedDict):
 class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
-    boots: NotRequired[bool]  # True: the new web starts even while migrations are pending
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration

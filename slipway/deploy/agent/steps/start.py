@@ -1,4 +1,5 @@
-"""Start the idle slot. If a container exits, report this to the deployer at once."""
+"""Start the idle slot, and wait until it is ready. A container that exits fails the attempt. Only web may exit before
+the migrations, which it may need; after them it is started again."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 from .. import disk, facts, http, slots
 from ..attempt import Attempt
-from ..host import Host, wait_until
+from ..host import Host, Problem, wait_until
 from ..shapes import Say
 from .readiness import await_containers, exited, must_work, until_ready
 
@@ -22,9 +23,12 @@ MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older r
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
-def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
+def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
+    """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)
+    if migrated:
+        return start_again(host, attempt)
     if "worker" in here:
         slots.resume(host, slot)
     if here:
@@ -33,11 +37,9 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
         await_containers(host, {host.container(role, slot) for role in here})
 
 
-def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
-          anew: bool = False) -> None:
-    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""
-    if anew and host.has("web"):
-        start_anew(host, attempt)
+def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
+    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer."""
+    forbid_exits(attempt, say)
     until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
                 smoke, seconds)
 
@@ -73,25 +75,42 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         actor = json.loads(line)["Actor"]
         name, id = actor["Attributes"]["name"], actor["ID"]
-        if attempt.anew.get(name, id) == id:
+        if attempt.restarted.get(name, id) == id:
             return next((role for role in host.in_slots() if host.container(role, attempt.noted["slot"]) == name), "")
     return ""
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Report that a role's container exited. The deployer takes all hosts back, unless migrations may be missing."""
+    """Report that a role's container exited."""
     attempt.died = problem = exited(host, attempt, role)
+    if role == "web" and not attempt.migrated:  # after `died` is set: others set and read in the other order
+        say({"event": "progress", "text": "%s; it may need the migrations" % problem})
+    else:
+        tell_sick(problem, say)
+
+
+def tell_sick(problem: Problem, say: Say) -> None:
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
 
 
-def start_anew(host: Host, attempt: Attempt) -> None:
-    """Restart the slot's web, which may have exited because of unapplied migrations."""
+def forbid_exits(attempt: Attempt, say: Say) -> None:
+    """Fail the attempt if web has exited or exits from now on: it lacks no migration."""
+    attempt.migrated = True
+    if attempt.died:
+        tell_sick(attempt.died, say)
+        raise attempt.died
+
+
+def start_again(host: Host, attempt: Attempt) -> None:
+    """Restart the slot's web if it has exited. Ignore late news of that, but from now on web must not exit."""
+    attempt.migrated = True
+    if not attempt.died:
+        return
     slot = attempt.noted["slot"]
     name = host.container("web", slot)
-    attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late
     host.systemctl("restart", host.unit("web", slot), timeout=90)
     await_containers(host, {name})
-    attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
+    attempt.restarted = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
     attempt.died = None
 
 
