@@ -31,7 +31,7 @@ class Folder:
         self.folder = folder
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1",
                     "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
-                    "UV": UV, "UV_INDEX_STRATEGY": os.environ["UV_INDEX_STRATEGY"], **WHO}
+                    "UV": UV, "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY", "first-index"), **WHO}
 
     def lend_virtualenv(self):
         (self.folder / ".git/info").mkdir(parents=True, exist_ok=True)

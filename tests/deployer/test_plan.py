@@ -35,7 +35,8 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
         {}, DEPLOY, Options(), "", [
             "begin : web1 web2 work", "pull : web1 web2 work",
             "start web : web1 web2 (work) + verdicts : web1 + publish : web1 web2",
-            "migrate : web1 if some are pending", "start worker : work", "ready web worker : web1 web2 work",
+            "migrate : web1 if some are pending", "start web : web1 web2 if some are pending", "start worker : work",
+            "ready web worker : web1 web2 work",
             "pause : work", "flip : web1", "watch : web1", "flip : web2 + flip : work", "replace : work",
             "watch : web1 web2 work", "prepare : web1 web2 work", "promise : web1 web2 work",
             "commit : web1 web2 work"]),
@@ -45,27 +46,30 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
         "prepare : web1 web2 work", "promise : web1 web2 work", "commit : web1 web2 work"]),
     "static files reach a bucket before any visitor does, from one host": (
         BUCKET, DEPLOY, Options(), "start publish upload flip", [
-            "start web : web1 web2 (work) + publish : web1 web2 + upload : web1", "start worker : work", "flip : web1",
+            "start web : web1 web2 (work) + publish : web1 web2 + upload : web1",
+            "start web : web1 web2 if some are pending", "start worker : work", "flip : web1",
             "flip : web2 + flip : work"]),
     "a host without web may upload": (
         {**BUCKET, "hosts": {"work": {"roles": ["worker"]}}}, DEPLOY, Options(), "publish upload", ["upload : work"]),
     "what a rollback goes to was published": (BUCKET, ROLLBACK, Options(), "publish upload", []),
     "processes of a team start with workers, and end with beat, in waves": (
         TEAM, DEPLOY, Options(), "start ready pause replace", [
-            "start web : web1 web2 (work)", "start mail : work", "ready web mail : web1 web2 work", "replace : web2",
+            "start web : web1 web2 (work)", "start web : web1 web2 if some are pending", "start mail : work",
+            "ready web mail : web1 web2 work", "replace : web2",
             "replace : work"]),
     "for a rollback at once": (TEAM, ROLLBACK, Options(), "start ready pause replace", [
         "start web : web1 web2 (work)", "ready web : web1 web2", "start mail : work", "ready mail : work",
         "replace : web2 work"]),
     "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
-        "start web : web1 web2 (work) (clock)", "start worker : work"]),
+        "start web : web1 web2 (work) (clock)", "start web : web1 web2 if some are pending", "start worker : work"]),
     "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
         "verdicts : web2", "migrate : web1 if some are pending"]),
     "nobody does at the first deploy of all": (
         {}, Target("deploy", "v1"), Options(), "verdicts migrate", ["migrate : web1"]),
     "before a rollback to a named release": (
         {}, replace(ROLLBACK, judge="web2"), Options(), "verdicts migrate", ["verdicts : web2"]),
-    "migrate in any case": ({"rollout.always_migrate": True}, DEPLOY, Options(), "migrate", ["migrate : web1"]),
+    "migrate in any case": ({"rollout.always_migrate": True}, DEPLOY, Options(), "migrate start", [
+        "start web : web1 web2 (work)", "migrate : web1", "start web : web1 web2", "start worker : work"]),
     "--no-bake leaves the canary's watch": ({}, DEPLOY, Options(bake=False), "watch", ["watch : web1"]),
     "no watch lasts 0 seconds": ({"rollout": {"canary": 0, "bake": 0}}, DEPLOY, Options(), "watch", []),
 }
@@ -78,7 +82,8 @@ def test_a_plan(data, name):
 
 
 def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
-    for hosts, wanted in (({}, ["web1, web2", "work"]), ({"hosts": {"work": {"roles": ["worker"]}}}, ["work"])):
+    for hosts, wanted in (({}, ["web1, web2", "web1, web2, if some are pending", "work"]),
+                          ({"hosts": {"work": {"roles": ["worker"]}}}, ["work"])):
         fleet = fleet_of(data, hosts)
         rows = shown(plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO))
         assert [row[2] for row in rows if row[1].startswith("start")] == wanted

@@ -53,8 +53,8 @@ VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
 
 def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", judge="web1"), tag="v2", tell=None,
            options=Options(), **more):
-    """Play a rollout without failures; return its health, the steps done, and the plan. `more`: for Rollout."""
-    done, booted = [], []
+    """Play a rollout without failures; return the steps done, and the plan. `more`: for Rollout."""
+    done = []
 
     async def do(group):
         done.extend((step.name, step.args) for step in group)
@@ -65,29 +65,22 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
     rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
-    health = SimpleNamespace(booted=booted, boots=lambda migrated: booted.append(migrated) or migrated)
     hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
-    run(rollout._do(SimpleNamespace(steps=do, health=health, hosts=hosts), groups, target))
-    return health, done, groups
+    run(rollout._do(SimpleNamespace(steps=do, hosts=hosts), groups, target))
+    return done, groups
 
 
 def test_what_hosts_hear_of_a_deploy(fleet):
-    asked = dict(played(fleet, began=time.monotonic() - 23)[1])
-    assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
-    waited = asked["begin"]["waited"]
+    waited = dict(played(fleet, began=time.monotonic() - 23)[0])["begin"]["waited"]
     noted = {"action": "deploy", "tag": "v2", "began": 4e9, "started": time.monotonic() - 34, "waited": waited}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
 
 
-@pytest.mark.parametrize("answer, migrates", [
-    ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
+@pytest.mark.parametrize("answer, migrates", [({"applied": True}, False), ({"applied": False}, True), ({}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
-    health, done, groups = played(fleet, lambda name: {
-        **VERDICTS, **(answer if name == "web1" else {"applied": True, "boots": True})})
-    assert health.lenient and [migrated for migrated in health.booted if migrated] == [True] * migrates
-    assert (health.booted[0] is False) is answer["boots"], "before anything is migrated"
-    assert [name for name, _ in done] == [
-        step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
+    done, groups = played(fleet, lambda name: {**VERDICTS, **(answer if name == "web1" else {"applied": True})})
+    assert done == [(step.name, step.args) for group in groups[:-2] for step in group if migrates or not step.where]
+    assert [name for name, args in done if name == "migrate" or args.get("migrated")] == ["migrate", "start"] * migrates
 
 
 @pytest.mark.parametrize("action, tag, judge, told", [
@@ -121,7 +114,7 @@ BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.n
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
     events, target = [], Target("rollback", "v0", judge="web1")
     with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
-        done = played(fleet, lambda name: answer, target, tag, events.append, Options(allow_incompatible=allowed))[1]
+        done = played(fleet, lambda name: answer, target, tag, events.append, Options(allow_incompatible=allowed))[0]
         assert dict(done)["begin"].get("allow_incompatible", False) is allowed
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)

@@ -13,7 +13,7 @@ import pytest
 from slipway.deploy.agent import disk, facts, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
-from slipway.deploy.agent.steps import readiness, start
+from slipway.deploy.agent.steps import start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 from connect import listen
@@ -37,7 +37,7 @@ def listening(attempt):
 
 
 def told(attempt):
-    return start.told(attempt.host, attempt)
+    return start.web_plan(attempt.host, attempt)
 
 
 def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
@@ -94,7 +94,9 @@ def hear(attempt, monkeypatch, *lines, status=200):
 
 @pytest.mark.parametrize("role, action", [("web", "deploy"), ("worker", "deploy"), ("web", "rollback")])
 def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, action):
-    attempt.noted["action"] = action
+    attempt = Attempt(attempt.host, **{**attempt.noted, "action": action})
+    if (role, action) == ("web", "deploy"):
+        start.start(attempt.host, attempt, print, ["web"], migrated=True)
     first = [event("shop-worker-b")] if action == "rollback" else []
     said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), *first, event(f"shop-{role}-b"),
                  event("shop-web-b"))
@@ -107,16 +109,29 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, a
     assert slots.live(attempt.host) == "a"
 
 
-def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
+def test_web_may_exit_until_no_migration_is_to_come(attempt, monkeypatch):
+    heard = hear(attempt, monkeypatch, event("shop-web-b"), event("shop-web-b"))
+    assert heard == [{"event": "progress", "text": "web exited right after its start; it may need the migrations"}]
+    with pytest.raises(Problem, match="web exited"):
+        start.ready(attempt.host, attempt, heard.append, 0, [], ["web"])
+    assert (heard[1]["event"], heard[1]["step"]) == ("sick", "start")
+    attempt.died = None
+    assert hear(attempt, monkeypatch, event("shop-web-b"))[0]["event"] == "sick"
+
+
+def test_what_is_started_again_has_not_ended(attempt, monkeypatch):
     slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: {"shop-web-b": ("new", "sha256:v2", 1)})
-    heard = []
+    heard, asked = hear(attempt, monkeypatch, event("shop-web-b")), []
 
-    def restart(*words, **options):
+    def systemctl(*words, **options):
+        asked.append(words)
         heard.extend(hear(attempt, monkeypatch, event("shop-web-b")))
-    monkeypatch.setattr(attempt.host, "systemctl", restart)
-    readiness.start_anew(attempt.host, attempt)
-    assert not heard and not attempt.died and not hear(attempt, monkeypatch, event("shop-web-b"))
+    monkeypatch.setattr(attempt.host, "systemctl", systemctl)
+    for _ in range(2):  # the second time it runs
+        start.start(attempt.host, attempt, print, ["web"], migrated=True)
+    assert asked == [("restart", "shop-web@b.service")] and [one["event"] for one in heard] == ["progress"]
+    assert not attempt.died and not hear(attempt, monkeypatch, event("shop-web-b"))
     new = event("shop-web-b").replace(b"old", b"new")
     assert len(hear(attempt, monkeypatch, event("shop-web-b"), new, event("shop-worker-b"))) == 1 and attempt.died
 

@@ -18,7 +18,7 @@ class Attempt:
         self.hears = False  # True while a thread reports containers that exit before the flip
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit
         self.died: Problem | None = None  # the problem of a container that exited before the flip
-        self.migrated = values.get("action") == "rollback"  # True: no migration is to come; web must not exit any more
+        self.migrated = values.get("action") == "rollback"  # True: no migration is to come, so web must not exit
         self.restarted: dict[str, str] = {}  # name of a restarted container → its new id; old ids' exits are ignored
         self.sick: Problem | None = None  # the first problem that the watcher found after the flip
         self.ids: dict[str, str] = {}  # name → id of containers that must keep running

@@ -24,13 +24,13 @@ def staged(current: str, following: str | None, values: Mapping[str, str], unset
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
-    told: dict[str, list[str]] = {}
+    hosts_of: dict[str, list[str]] = {}
     for (step, host), answer in answers.items():
         if step == "prepare" and answer["kept"]:
             text = (f"the old settings are back; changed: {', '.join(answer['changed']) or 'only comments'}; newer ones"
                     f" are in /etc/default/*.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
-            told.setdefault(text, []).append(host)
-    return {text: ", ".join(hosts) for text, hosts in told.items()}
+            hosts_of.setdefault(text, []).append(host)
+    return {text: ", ".join(hosts) for text, hosts in hosts_of.items()}
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:

@@ -55,17 +55,17 @@ def function(name: str, file: str) -> str:
 
 
 def parse(lines: Iterable[str]) -> Found:
-    told: dict[str, list[str]] = {}
+    kinds: dict[str, list[str]] = {}
     for line in lines:
         kind, _, rest = line.partition(" ")
-        told.setdefault(kind, []).append(rest.strip())
+        kinds.setdefault(kind, []).append(rest.strip())
 
     def every(kind: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(told.get(kind, ())))
-    return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in told, every("process"), every("unit"),
-                 "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in told,
-                 every("drained"), "registered" in told, "defined" in told, every("site"))
+        return tuple(dict.fromkeys(kinds.get(kind, ())))
+    return Found("end" in kinds, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
+                 "user" in kinds, every("process"), every("unit"),
+                 "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
+                 every("drained"), "registered" in kinds, "defined" in kinds, every("site"))
 
 
 def problems(found: Found) -> list[str]:

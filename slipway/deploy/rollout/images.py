@@ -52,5 +52,5 @@ def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterato
 def uploads(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:
     """Return a warning if the new release stores uploads in another place than `media` of production.toml."""
     wanted = "none" if fleet.by_variables else fleet.media
-    told = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", wanted}
-    return [MISPLACED.format(wanted, place) for place in told if wanted != "none"]
+    places = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", wanted}
+    return [MISPLACED.format(wanted, place) for place in places if wanted != "none"]

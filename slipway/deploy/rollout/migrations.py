@@ -1,7 +1,6 @@
 """Decides if a rollout may go on: the older release must be able to work with the newer migrations. Does no I/O."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..errors import Refused
@@ -24,11 +23,6 @@ OLDER = "{} was live before: it is refused if it cannot work with the migrations
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
     """Return the steps. If the new release reported no pending migration, leave out steps marked PENDING."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
-
-
-def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return the steps, but let `ready` restart web first: web may have exited because of unapplied migrations."""
-    return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:

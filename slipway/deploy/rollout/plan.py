@@ -10,7 +10,7 @@ from ..agent.steps.table import KINDS
 from ..config import Fleet, Host
 
 UPLOAD = 600  # seconds for uploading static files to the bucket
-PENDING = "if some are pending"  # the condition under which the step migrate runs
+PENDING = "if some are pending"  # the condition of the step migrate, and of what follows from it
 PerHost = dict[str, dict[str, Any]]  # host name → values for this host only
 
 
@@ -82,15 +82,17 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
 
 def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Yield the steps that start the new release in the idle slot. Hosts without web also run the step `start` for web,
-    because every host must record the rollout. Workers start after migrations, because they take tasks at once."""
+    because every host must record the rollout. Workers start after migrations, because they take tasks at once. A web
+    that exits before the migrations may need them: it starts again."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     behind = having_behind(fleet, hosts)
     start = Step("start", names, {"roles": ["web"]}, quiet=tuple(host.name for host in hosts if not host.has("web")))
     if target.action != "rollback":
         yield (start, judge, Step("publish", having(hosts, "web")),
                upload(fleet, names))
-        yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
-                    where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
+        where = PENDING if target.judge and not rollout["always_migrate"] else ""
+        yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]}, where=where),)
+        yield (Step("start", having(hosts, "web"), {"roles": ["web"], "migrated": True}, where=where),)
         yield (Step("start", having(hosts, *behind), {"roles": behind}),)
         yield (ready(fleet, hosts, ["web", *behind]),)
     else:

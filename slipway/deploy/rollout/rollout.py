@@ -121,19 +121,14 @@ class Rollout:
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         judged: dict[str, Any] = {}
-        anew = False
-        run.health.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
                 await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
-                    answers = await run.steps(migrations.anew(group) if anew else group)
+                    answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
-                    migrated = any(step.name == "migrate" for step in group)
-                    if judged.get("boots") or migrated:
-                        anew = run.health.boots(migrated) or anew
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,

@@ -35,10 +35,7 @@ class Run:
                 await asyncio.wait(done.values())
                 alarm.cancel()
         except BaseExceptionGroup as failed:
-            first: BaseException = failed.exceptions[0]
-            asked = getattr(first, "step", "") == "verdicts"  # fails if web has exited: report that exit
-            alarmed = self.health.cause if self.health.cause in failed.exceptions else None
-            raise (alarmed or asked and self.health.died or first) from None
+            raise (self.health.cause or failed.exceptions[0]) from None
         return {key: task.result() for key, task in done.items()}
 
     def _announce(self, group: Sequence[Step]) -> None:

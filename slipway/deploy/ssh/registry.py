@@ -116,8 +116,8 @@ def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
 
     def find(name: str) -> Path:
         return files[links.get(name, name)]
-    told = json.loads(find("manifest.json").read_bytes())[0]
-    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+    manifest = json.loads(find("manifest.json").read_bytes())[0]
+    return find(manifest["Config"]).read_bytes(), [find(name) for name in manifest["Layers"]]
 
 
 def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:

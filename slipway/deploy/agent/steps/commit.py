@@ -25,7 +25,7 @@ class Prepared(TypedDict):
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     """Phase one of the commit: write new files as PATH.next. Return which settings a rollback changes, if any."""
     current = releases.read_tag(host.tag)
-    kept, told = replaced(host, attempt, current)
+    kept, answer = replaced(host, attempt, current)
     texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
     texts = {**kept, **texts, **carried(host, attempt)}
     renames = [[path + ".next", path] for path in texts]
@@ -41,7 +41,7 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
         disk.write(path + ".next", text, 0o644 if path in (host.tag, host.revert, host.log) else 0o600)
     attempt.note(renames=renames, removes=removes)
     disk.write(host.attempt + ".back", releases.attempt_text(attempt.noted), 0o600)
-    return told
+    return answer
 
 
 def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:

@@ -9,7 +9,6 @@ from ..host import Host, Problem, wait_until
 from ..progress import Progress
 from ..shapes import More, Noted, Say, Site
 from . import probes
-from .kind import step
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -24,16 +23,6 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 def await_containers(host: Host, names: set[str]) -> None:
     """Wait at most 5 s until the containers exist: one-off commands that start earlier would slow their creation."""
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
-
-
-@step(120)
-def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
-          anew: bool = False) -> None:
-    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""
-    if anew and host.has("web"):
-        start_anew(host, attempt)
-    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
-                smoke, seconds)
 
 
 def until_ready(host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str],
@@ -72,17 +61,6 @@ def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str,
         role, problem = next(iter(problems.items()))
         raise role_problem(host, attempt, role, problem, " after %d s" % seconds)
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
-
-
-def start_anew(host: Host, attempt: Attempt) -> None:
-    """Restart the slot's web, which may have exited because of unapplied migrations."""
-    slot = attempt.noted["slot"]
-    name = host.container("web", slot)
-    attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late
-    host.systemctl("restart", host.unit("web", slot), timeout=90)
-    await_containers(host, {name})
-    attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
-    attempt.died = None
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:

@@ -1,4 +1,5 @@
-"""Start the idle slot. If a container exits, report this to the deployer at once."""
+"""Start the idle slot, and wait until it is ready. A container that exits fails the attempt. Only web may exit before
+the migrations, which it may need; after them it is started again."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ import re
 import threading
 from collections.abc import Sequence
 
-from .. import disk, http, slots
+from .. import disk, facts, http, slots
 from ..attempt import Attempt
-from ..host import Host, wait_until
+from ..host import Host, Problem, wait_until
 from ..shapes import Say
 from .kind import step
-from .readiness import await_containers, exited, must_work
+from .readiness import await_containers, exited, must_work, until_ready
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
 EVENT = 2**20  # bytes; a longer event is not read whole
@@ -24,15 +25,26 @@ LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --pl
 
 
 @step(120, "drain and stop the new release")
-def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
+def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
+    """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)
+    if migrated:
+        return start_again(host, attempt)
     if "worker" in here:
         slots.resume(host, slot)
     if here:
         hear_ends(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
         await_containers(host, {host.container(role, slot) for role in here})
+
+
+@step(120)
+def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
+    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer."""
+    forbid_exits(attempt, say)
+    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
+                smoke, seconds)
 
 
 # ---- containers that exit before the flip ----
@@ -66,20 +78,48 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         actor = json.loads(line)["Actor"]
         name, id = actor["Attributes"]["name"], actor["ID"]
-        if attempt.anew.get(name, id) == id:
+        if attempt.restarted.get(name, id) == id:
             return next((role for role in host.in_slots() if host.container(role, attempt.noted["slot"]) == name), "")
     return ""
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Report that a role's container exited. The deployer takes all hosts back, unless migrations may be missing."""
+    """Report that a role's container exited."""
     attempt.died = problem = exited(host, attempt, role)
+    if role == "web" and not attempt.migrated:  # after `died` is set: others set and read in the other order
+        say({"event": "progress", "text": "%s; it may need the migrations" % problem})
+    else:
+        tell_sick(problem, say)
+
+
+def tell_sick(problem: Problem, say: Say) -> None:
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
+
+
+def forbid_exits(attempt: Attempt, say: Say) -> None:
+    """Fail the attempt if web has exited or exits from now on: it lacks no migration."""
+    attempt.migrated = True
+    if attempt.died:
+        tell_sick(attempt.died, say)
+        raise attempt.died
+
+
+def start_again(host: Host, attempt: Attempt) -> None:
+    """Restart the slot's web if it has exited. Ignore late news of that, but from now on web must not exit."""
+    attempt.migrated = True
+    if not attempt.died:
+        return
+    slot = attempt.noted["slot"]
+    name = host.container("web", slot)
+    host.systemctl("restart", host.unit("web", slot), timeout=90)
+    await_containers(host, {name})
+    attempt.restarted = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
+    attempt.died = None
 
 
 # ---- the web's migrations ----
 
-def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
+def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
     (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
     slot, found = attempt.noted["slot"], [""]
@@ -90,11 +130,11 @@ def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
         found.append(text or "")
         return bool(text or attempt.died) or text is None and listens
     wait_until(has_spoken, BOOT)
-    attempt.media, listed = parse_told(found[-1], attempt.noted["tag"])
+    attempt.media, listed = parse_web_plan(found[-1], attempt.noted["tag"])
     return listed
 
 
-def parse_told(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
+def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
     """Return the place of uploads and the migrations (name → True if applied) in web.plan; "" and None if it is
     malformed or of another release."""
     first, *lines = text.splitlines() or [""]

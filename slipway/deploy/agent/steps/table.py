@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import begin, commit, migrate, publish, pull, readiness, replace, start, switch, verdicts  # noqa: F401
+from . import begin, commit, migrate, publish, pull, replace, start, switch, verdicts  # noqa: F401
 from .kind import KINDS, STEPS
 
 __all__ = ["KINDS", "STEPS"]

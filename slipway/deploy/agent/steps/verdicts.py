@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from .. import disk, http, images, releases, site, slots
+from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import NotRequired, Say
 from .kind import step
 from .migrate import one_off
-from .start import told
+from .start import forbid_exits, web_plan
 
 VERSION = 2  # newest version of migrations.json that this code can read
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
@@ -37,7 +37,6 @@ class Verdicts(TypedDict):
 class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
-    boots: NotRequired[bool]  # True: the new web starts even while migrations are pending
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
@@ -53,20 +52,30 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             return going_back(host, attempt, vendor)
         except (Problem, OSError) as problem:  # do not fail: the rollback may repair this problem
             return {"incompatible": {}, "unjudged": [], "cure": "", "unknown": str(problem)}
-    said = told(host, attempt) if host.has("web") else None
-    if said is None and attempt.died and not has_new(host, attempt):
-        raise attempt.died
-    listed = parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)) if said is None else said
+    said = web_plan(host, attempt) if host.has("web") else None
+    listed = asked(host, attempt, say) if said is None else said
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
+        forbid_exits(attempt, say)
         applied = said is not None and ended_well(host)
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True, "lacks": lacks,
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
                 "media": attempt.media}
-    boots = said is not None or not attempt.died and http.listens(host.slot(attempt.noted["slot"], "web.sock"))
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending), "boots": boots, "lacks": lacks, "media": attempt.media}
+    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media}
+
+
+def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
+    """Return the migrations (name → True if applied) of the new release, whose web does not say them. If web exited,
+    but not for want of a migration, fail the attempt."""
+    if attempt.died and not has_new(host, attempt):
+        forbid_exits(attempt, say)
+    try:
+        return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))
+    except Problem:
+        forbid_exits(attempt, say)
+        raise
 
 
 def ended_well(host: Host) -> bool:
