@@ -224,7 +224,8 @@ def test_failures(server, case):
 
 def test_help(server):
     """--help exits with 0; docs/server.md lists every exit code of the script."""
-    assert server("--help").returncode == 0
+    done = server("--help")
+    assert done.returncode == 0 and re.fullmatch(r"usage: docker-runner APP .*\nexit  [^\n]+\n", done.stdout, re.DOTALL)
     used = set(re.findall(r"\bdie (\d+) ", RUNNER.read_text()))
     assert used <= set(re.findall(r"^\| (\d\d) \|", (ROOT / "docs/server.md").read_text(), re.MULTILINE))
 
