@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import docker
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Noted, Say
@@ -32,12 +33,13 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
     """Remove the containers of this attempt's one-offs. Find them by label: other containers may share names."""
     if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
-    for _ in range(5):  # retry: a container may vanish between ps and rm
-        label = "label=%s=%s" % (ATTEMPT, attempt["id"])
-        left = host.docker("ps", "-aq", "--filter", label).stdout.split()
+    path = docker.filtered("/containers/json?all=1", "label", "%s=%s" % (ATTEMPT, attempt["id"]))
+    for _ in range(5):  # retry: Docker may be removing a container already
+        left = [one["Id"] for one in docker.ask(host, "GET", path, "docker ps") or ()]
         if not left:
             return
-        host.docker("rm", "-f", *left, check=False)
+        for container in left:
+            docker.call(host, "DELETE", "/containers/%s?force=1&v=1" % container)
     raise Problem("containers cannot be removed: %s" % " ".join(left))
 
 
