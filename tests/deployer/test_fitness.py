@@ -20,7 +20,7 @@ from proc import executable, put, run
 STAND_INS = {
     "dpkg": 'case $2 in */etc/default/grub) echo "grub-common: $2" ;; *) exit 1 ;; esac',
     "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
-    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "docker-runner": ":", "dockerd": ":"}
+    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "dockerd": ":"}
 
 
 @pytest.fixture
