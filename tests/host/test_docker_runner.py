@@ -362,7 +362,7 @@ def test_a_unit_waits_for_the_engine(server, calls):
 def test_a_container_removed_by_its_units_stop(server, listener):
     """If a stop removes the container just after the engine is back, the unit does not fail."""
     server.put("stub/container", wanted(server))
-    server.put("stub/fail-wait", "1\n")
+    server.put("stub/fail-wait", "")
     hung = server.put("stub/hung-wait", "")
     with running(server.command(*UNIT), env=server.env) as process:
         wait_until(lambda: server.calls("wait"))
