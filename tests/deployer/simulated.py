@@ -56,18 +56,11 @@ class Simulated(hosts.Host):
         elif words[0] == "systemd-run":
             self.effect()
             self.timer = words[-3:]
-        elif words[:2] == ("docker", "ps"):
-            done.stdout = "\n".join(name for name, label in self.one_offs.items()
-                                    if {f"label={label}", f"name=^/?{name}$"} & set(words))
         elif words[0] == "docker-slot":
             self.effect()
             assert words[3] != slots.live(self) and not slots.running(self, *slots.units(self, words[3]))
             shutil.rmtree(f"{self.run}/{words[3]}")
             os.makedirs(f"{self.run}/{words[3]}")
-        elif words[:2] == ("docker", "rm"):
-            self.effect()
-            for name in words[3:]:
-                self.one_offs.pop(name, None)
         elif words[0] == "docker-runner":
             done.returncode, done.stderr = self.docker_runner("shop-" + words[4], options["env"]["EXTRA"].split())
         return done
@@ -110,11 +103,7 @@ class Simulated(hosts.Host):
         self.up[unit] = (release["tag"], release["image_id"])
 
     def ask(self, sock, path, *rest, **options):
-        """Answer a request over a unix socket: the engine's, nginx's or a slot's."""
-        if path.startswith("/containers/json"):
-            return 200, json.dumps([{
-                "Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
-                "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()])
+        """Answer a request over a unix socket: nginx's or a slot's."""
         if "nginx" in sock:
             self.note_visit(http.AGENT, 200)
         slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
@@ -131,8 +120,13 @@ class Simulated(hosts.Host):
                                             "app_status": str(status), "user_agent": agent}) + "\n"))
 
     def engine(self, host, method, path, login=None, seconds=60, given=None):
-        """Answer for the engine: to a pull, about an image by its id or digest, about a container, and to a command in
-        it, as a healthcheck. A healthcheck fails if its command or container is in `broken`."""
+        """Answer for the engine: to a pull, about an image by its id or digest, about containers, and to a command in
+        one, as a healthcheck. A healthcheck fails if its command or container is in `broken`."""
+        if path.startswith("/containers/json"):
+            return 200, json.dumps(self.listed(path))
+        if method == "DELETE" and (name := path.split("/")[2].partition("?")[0]) in self.one_offs:
+            self.effect()
+            del self.one_offs[name]
         if path.startswith("/containers/shop-") and path.endswith("/json") and "?" not in path:
             name, _, slot = path.split("/")[2].partition("-")[2].partition("-")
             release = self.up.get(self.unit(name, slot))
@@ -142,10 +136,16 @@ class Simulated(hosts.Host):
         if path.endswith("/exec"):
             self.healthcheck = int(bool(self.broken & {*given["Cmd"]}) or path.split("/")[2] in self.broken)
         if "/exec" in path or path.startswith("/containers/"):
-            return 200, "[]" if method == "GET" and "?" in path else json.dumps(
-                {"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
+            return 200, json.dumps({"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
         digest = path.rpartition("/")[0].rpartition("@")[2].rpartition("/")[2]
         return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"]})
+
+    def listed(self, path):
+        """List an attempt's one-offs, or else the processes, as the engine does."""
+        if "docker-runner.attempt" in path:
+            return [{"Id": name} for name, label in self.one_offs.items() if f"%22{label}%22" in path]
+        return [{"Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
+                 "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()]
 
     def worker(self, host, slot):
         tag = self.up.get(f"shop-worker@{slot}.service", (None,))[0]

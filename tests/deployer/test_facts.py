@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from slipway.deploy.agent import disk, facts, http, memory, releases, slots, sqlite
+from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.process import LONGEST
@@ -96,7 +96,7 @@ def test_a_malformed_file_is_named(host, name, text):
 @pytest.mark.parametrize("body", ['{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000])
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
-    monkeypatch.setattr(http, "exchange", lambda sock, request, timeout: (200, body))
+    monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
         found = facts.collect(host, health=True)
     assert odd(found) == ""

@@ -20,7 +20,7 @@ from proc import executable, put, run
 STAND_INS = {
     "dpkg": 'case $2 in */etc/default/grub) echo "grub-common: $2" ;; *) exit 1 ;; esac',
     "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
-    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "docker-runner": ":", "dockerd": ":"}
+    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "dockerd": ":"}
 
 
 @pytest.fixture
@@ -34,15 +34,15 @@ def inspect(shell, tmp_path):
     def call(app, remove=False, own=()):
         fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
                       processes=BUILT_IN | {process.name: process for process in own})
-        _, _, script, *words = fitness.inspection(fleet, remove)
+        _, _, script, *words, envfile = fitness.inspection(fleet, remove)
         words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
                  for one in words]
-        done = run([*shell, "-c", script, *words], timeout=60, env={
+        done = run([*shell, "-c", script, *words, envfile], timeout=60, env={
             **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "DOCKER_RUNNER_ROOT": str(tmp_path)})
         assert done.stdout.endswith("end\n") and not done.stderr, done.stderr
         found = call.found = fitness.parse(done.stdout.splitlines())
         return [text.replace(str(tmp_path), "") for text in fitness.problems(found)
-                if text.startswith("has ") and "nginx.conf" not in text]
+                if re.match("has |.*shop.env ", text) and "nginx.conf" not in text]
     return call
 
 
@@ -94,11 +94,12 @@ def test_whose_definition_for_consul_it_is(inspect, tmp_path):
         assert ("consul-agent" in said.missing, said.defined, said.registered) == found
 
 
-def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
+def test_settings_that_docker_would_misread(inspect, tmp_path, fleet):
     put(f"{tmp_path}/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
-    put(f"{tmp_path}/etc/default/shop.env", "A=1\n")
-    put(f"{tmp_path}/run/shop/a.env", "A=1\nB= planted\n")
-    assert inspect("shop") == ["has /run/shop/a.env, which is malformed (line 2): correct it"]
+    put(f"{tmp_path}/etc/default/shop.env", "A=1\nB='planted'\nC\n")
+    assert inspect("shop") == [
+        "/etc/default/shop.env line 2: B is in quotes, which would be part of it: drop them",
+        "/etc/default/shop.env line 3: not KEY=value"]
     assert inspect("shop", remove=True) == []
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 
@@ -106,6 +105,9 @@ def test_what_was_pulled_is_told(host):
     assert login_shown(host.asked[1]) == {"username": "ann", "password": "secret"}
     assert host.asked[3].startswith("POST /images/sha256:1/tag?repo=r.example/shop&tag=v2 ")
     assert host.called == []
+    host.serve((200, IMAGE), (201, ""), (200, []))
+    images.pull(host, "r.example/shop", "v2", "sha256:d", reference="localhost:5000/shop")
+    assert host.asked[2].startswith("DELETE /images/localhost:5000/shop@sha256:d?noprune=1 ")
 
 
 def test_what_is_here_makes_no_room(host, monkeypatch):
@@ -143,18 +145,17 @@ def test_old_images_go(host, capsys):
     pinned = {"v9": host.tag, "v2": host.revert, "v3": host.slot_file("b", "tag"), "v4": other + "/TAG"}
     for tag, path in pinned.items():
         disk.write(path, releases.tag_text({"tag": tag, "image_id": f"sha256:{tag}"}))
-    rows = [f"sha256:v{number} shop:v{number} shop@sha256:dv{number}\n" for number in range(9, 0, -1)]  # newest first
-    removed = []
-
-    def call(*words, **options):
-        if words[1] == "rmi":
-            removed.append(words[2])
-        return SimpleNamespace(returncode=0, stdout="".join(rows))
-    host.call = call
-    assert images.prune(host, "shop", 2) == removed == ["shop:v1", "shop:v5", "shop:v6", "shop:v7"]
+    found = [{"Id": f"sha256:v{number}", "Created": number, "RepoDigests": [f"shop@sha256:dv{number}"],
+              "RepoTags": [f"shop:v{number}"] * (number != 6)} for number in range(9, 0, -1)]
+    host.serve((200, found), (200, []), (409, {"message": "a container uses it"}), (200, []), (200, []))
+    assert images.prune(host, "shop", 2) == ["shop:v1", "shop@sha256:dv6", "shop:v7"]
+    assert [asked.partition(" HTTP")[0] for asked in host.asked] == [
+        "GET /images/json?all=0&filters=%7B%22reference%22:%5B%22shop%22%5D%7D",
+        *(f"DELETE /images/{name}" for name in ("shop:v1", "shop:v5", "shop@sha256:dv6", "shop:v7"))]
+    host.serve((200, found), (200, []))
     assert images.prune(host, "shop", 2, most=1) == ["shop:v1"]
     os.symlink("a/web.sock", host.web_sock)
-    host.docker = mock.Mock(side_effect=Problem("docker image ls: no answer"))
+    host.serve((500, {"message": "no answer"}))
     serve.retire(host, host.run + "/agent-1", "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, facts, http, image_files, releases, slots, staging
+from slipway.deploy.agent import disk, docker, facts, image_files, releases, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
@@ -115,7 +115,7 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
     assert host.one_offs == {"shop-migrate": ""} and releases.read_tag(host.tag) == release("v1")
     with monkeypatch.context() as silent:
         machine.begun("deploy", "v2", 3)
-        silent.setattr(host, "docker", mock.Mock(side_effect=Problem("docker does not answer")))
+        silent.setattr(docker, "ask", mock.Mock(side_effect=Problem("docker does not answer")))
         machine.settle()
     machine.at_rest()
 
@@ -125,7 +125,7 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
 def test_what_runs_by_hand_is_told(machine, labels, told):
     names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
     up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
-    with mock.patch.object(http, "ask", return_value=(200, json.dumps(up))):
+    with mock.patch.object(docker, "call", return_value=(200, json.dumps(up))):
         found = facts.one_offs(machine.host)
     assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
 

@@ -1,5 +1,5 @@
-"""The grammar of env files, in examples, and all its readers: the project's .env, the deployer's `env`, the agent
-before a deploy, the image's SETTINGS_FILE, and docker-runner with the awk and tr of Debian and of busybox."""
+"""The grammar of env files, in examples, and its readers: the project's .env, the deployer's `env`, the agent before a
+deploy, and the image's SETTINGS_FILE."""
 
 import ast
 import base64
@@ -15,8 +15,6 @@ from slipway.deploy.env.staging import decoded
 from slipway.deploy.errors import HostProblem
 from proc import ROOT, VE_PYTHON, run
 from slipway import envfile
-
-from .test_docker_runner import Server
 
 LONG = 65535
 # Contents of a file, and the numbers of its wrong lines; None if the file is not UTF-8.
@@ -91,30 +89,10 @@ def by_settings_file(content, root):
     return numbers([done.stderr])
 
 
-def by_docker_runner(content, server):
-    (server.root / "etc/default/shop.env").write_bytes(content)
-    done = server("shop")
-    assert done.returncode in (0, 78) and (done.returncode == 0) == (not done.stderr), done.stderr
-    return numbers([done.stderr])
-
-
-@pytest.fixture(scope="module")
-def server(shell, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("host") / "a server", shell)
-    for name in ("awk", "tr") if len(shell) > 1 else ():
-        (server.stub / name).symlink_to(shell[0])
-    return server
-
-
 @pytest.mark.parametrize("reader", [by_image, by_agent, by_env, by_settings_file])
 def test_python_says_the_same_everywhere(reader, tmp_path):
     """Each reader accepts the right files, and names the wrong lines of the others."""
     assert [(case, reader(case, tmp_path)) for case, _ in CASES] == CASES
-
-
-def test_docker_runner_says_the_same(server):
-    """docker-runner does the same, with exit code 78, before it runs anything."""
-    assert [(case, by_docker_runner(case, server)) for case, _ in CASES] == CASES
 
 
 def test_no_value_is_told():

@@ -58,6 +58,11 @@ def ask(host: Host, method: str, path: str, what: str, given: object = None, sec
     return json.loads(body) if body.strip() else None
 
 
+def filtered(path: str, kind: str, value: str) -> str:
+    """Return the path of a list, with a filter such as {"label":["VALUE"]}, URL-encoded."""
+    return "%s&filters=%%7B%%22%s%%22:%%5B%%22%s%%22%%5D%%7D" % (path, kind, value)
+
+
 def image(host: Host, reference: str) -> Any:
     return ask(host, "GET", "/images/%s/json" % reference, "Docker cannot inspect image %s" % reference)
 

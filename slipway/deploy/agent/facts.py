@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -10,14 +9,13 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, entrance, http, memory, releases, site, slots, sqlite, visitors
+from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Committed, Container, Docker, Facts, Front, Properties, Record, Release, Running, SlotFacts,
                      T, UnitFacts)
 from .steps.migrate import ATTEMPT
 
 JOURNAL = 5  # seconds to wait for journalctl
-LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"label":["docker-runner.image"]}
 
 
 class Said(TypedDict):
@@ -30,15 +28,15 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     shows visitors the app; `blind`: test if nginx logs requests; `tag`: add releases.log's records about this tag;
     `history`: add the newest 100 records."""
     runs: Running
-    docker, up, by_hand, version, runs, strangers = at_once([
+    engine, up, by_hand, version, runs, strangers = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
         lambda: running(host, health), lambda: entrance.strangers(host) if health else []])
     kept = committed(host, tag, 100 if history else 0)
-    folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
+    folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
-            "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
+            "systemd": version, "docker": engine, "containers": up, "one_offs": by_hand,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
@@ -71,8 +69,8 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 
 def ask_engine(host: Host, path: str) -> Any:
-    status, body = http.ask(host.docker_sock, path, timeout=30)  # this is faster than the command `docker`
-    return json.loads(body) if status == 200 else None
+    """Return Docker's answer; None if Docker fails."""
+    return readable([], None, docker.ask, host, "GET", path, "docker", None, 30)
 
 
 def docker_info(host: Host) -> Docker:
@@ -84,7 +82,7 @@ def docker_info(host: Host) -> Docker:
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
-    found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
+    found = ask_engine(host, docker.filtered("/containers/json?all=%d" % ended, "label", "docker-runner.image"))
     if found is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}

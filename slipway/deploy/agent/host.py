@@ -92,9 +92,6 @@ class Host:
             time.sleep(0.1)
         return checked(("systemctl", *words), done) if check else done
 
-    def docker(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
-        return self.call("docker", *words, **options)
-
     @cached_property  # the unit files do not change while this Host is in use
     def processes(self) -> dict[str, Process]:
         """Return the app's processes (role → process), read from this host's unit files."""

@@ -24,13 +24,9 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
         agent: str = AGENT) -> tuple[int, str]:
     """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds."""
-    return exchange(sock, REQUEST % (path, site[1], agent, site[0]), timeout, site[1] if tls else "")
-
-
-def exchange(sock: Place, request: str, timeout: float, tls: str = "") -> tuple[int, str]:
-    answer = b""
+    request, answer = REQUEST % (path, site[1], agent, site[0]), b""
     try:
-        for piece in pieces(sock, request, timeout, tls):
+        for piece in pieces(sock, request, timeout, site[1] if tls else ""):
             answer += piece
             if len(answer) >= MOST:
                 break

@@ -18,7 +18,6 @@ MEMBERS = 100_000  # limit: files and folders in an archive
 SECONDS = 300  # limit: seconds to read an archive
 TEXT = 2**24  # limit: bytes of a text file in an image
 NUMBERS = itertools.count(1)
-NAMED = "%%7B%%22name%%22:%%5B%%22%s-files-%%22%%5D%%7D"  # a filter: {"name":["APP-files-"]}, URL-encoded
 
 
 @contextlib.contextmanager
@@ -45,7 +44,7 @@ def prefix(host: Host) -> str:
 
 def sweep(host: Host) -> bool:
     """Remove the containers that killed agents created in `opened`. Return False if there are none, or Docker fails."""
-    removed, path = False, "/containers/json?all=1&filters=" + NAMED % host.app
+    removed, path = False, docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits exclude an app called APP-files

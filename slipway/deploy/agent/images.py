@@ -73,8 +73,8 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
         status, body = docker.call(host, "POST", path)
         if not 200 <= status < 300:
             raise Problem("docker tag %s:%s: %s" % (image, tag, docker.error_of(status, body)))
-    if reference:
-        host.docker("rmi", "--no-prune", source)  # removes the name `source`, not the image
+    if reference:  # remove the name `source`, not the image
+        docker.ask(host, "DELETE", "/images/%s?noprune=1" % source, "docker rmi " + source)
     return found
 
 
@@ -116,16 +116,13 @@ def needed_by(host: Host, last: int) -> list[str | None]:
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
     """Remove up to `most` unneeded images of repository `image`, oldest first; return names. `last`: see needed_by."""
-    form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
-    rows = [line.split(" ") for line in host.docker(
-        "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]
+    found = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
     kept: set[str | None] = needed(host, last)
+    old = [name for one in sorted(found, key=lambda one: int(one["Created"])) if one["Id"] not in kept
+           for name in one["RepoTags"] or one["RepoDigests"] or ()]
     gone: list[str] = []
-    for found, name, by_digest in reversed(rows):
-        reference = name if not name.endswith(":<none>") else by_digest
-        if found in kept or reference in gone or len(gone) == most:
-            continue
-        if host.docker("rmi", reference, check=False, timeout=300).returncode == 0:
-            gone.append(reference)
+    for name in old:
+        if len(gone) < most and docker.call(host, "DELETE", "/images/" + name, seconds=300)[0] == 200:
+            gone.append(name)
     disk.sync(host.var)
     return gone

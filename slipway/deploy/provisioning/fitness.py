@@ -24,7 +24,7 @@ class Found:
     missing: frozenset[str] = frozenset()  # commands and other things that the app needs, but the server lacks
     versions: tuple[str, ...] = ()
     others: tuple[str, ...] = ()  # files, users and groups with the app's name, not made by provisioning
-    malformed: tuple[str, ...] = ()  # env files, each with its problem
+    malformed: tuple[str, ...] = ()  # problems in APP.env
     user: bool = False  # the app's user exists
     processes: tuple[str, ...] = ()  # names of processes that have a unit, with @ if they run in slots: "web@", "beat"
     units: tuple[str, ...] = ()  # the app's units that run or are enabled
@@ -38,20 +38,14 @@ class Found:
 
 
 def inspection(fleet: Fleet, brief: bool) -> list[str]:
-    app = fleet.app
-    pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
-    settings = [] if brief else [f"/etc/default/{app}.env", *pinned]
+    app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
     own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
-    functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
-    script = functions + resources.files(__package__).joinpath("inspect.sh").read_text("utf-8")
-    return ["sh", "-c", script, "sh", app, *(" ".join(words) for words in (
-        files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
-
-
-def function(name: str, file: str) -> str:
-    found = re.search(rf"^{name}\(\) \{{.*?^\}}\n", render(file, {}), re.MULTILINE | re.DOTALL)
-    assert found
-    return found[0]
+    processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
+    assert processes
+    script, envfile = (resources.files("slipway").joinpath(path).read_text("utf-8")
+                       for path in ("deploy/provisioning/inspect.sh", "envfile.py"))
+    return ["sh", "-c", processes[0] + script, "sh", app, *(" ".join(words) for words in (
+        files.marks(app), files.named(app), settings, own, [consul.service_path(app)])), envfile]
 
 
 def parse(lines: Iterable[str]) -> Found:
@@ -94,9 +88,7 @@ def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
 
 
 def wrong_settings(found: Found) -> Iterator[str]:
-    for line in found.malformed:
-        file, _, wrong = line.partition(" ")
-        yield f"has {file}, which is malformed ({wrong}): correct it"
+    yield from (f"/etc/default/{problem}" for problem in found.malformed)
     try:
         files.daemon_json(found.daemon_json)
     except (ValueError, RecursionError) as error:

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Inspects a server before provisioning changes it; changes nothing. Prints a line KIND REST for each finding.
 #
-# $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: env
-# files; $5: units of the team's processes; $6: Consul's service definition. POSIX sh. fitness.py puts two functions in
-# front of this script: `malformed` from docker-runner and `processes` from docker-slot.
+# $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: its env
+# file; $5: units of the team's processes; $6: Consul's service definition; $7: the text of slipway/envfile.py. POSIX
+# sh. fitness.py puts the function `processes` from docker-slot in front of this script.
 
-app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6
+app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 envfile=$7
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -49,11 +49,14 @@ if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [
 
 # ---- the app's state ----
 
-for file in $settings; do
-    ! [ -f "$file" ] || ! has docker-runner || bad=$(malformed "$file")
-    [ -z "${bad:-}" ] || echo "malformed $file $bad"
-    bad=
-done
+[ ! -e "$settings" ] || python3 - "$settings" "$envfile" 2>/dev/null <<'END' ||
+import sys
+envfile = {"__name__": "envfile"}
+exec(sys.argv[2], envfile)
+for problem in envfile["read_file"](sys.argv[1])[1]:
+    print("malformed", problem)
+END
+    echo "malformed ${settings##*/} cannot be checked without python3 3.9"
 answers() { # answers SOCKET: true if the web is ready. The file of a socket may exist without a web
     [ -S "$1" ] && python3 - "$1" 2>/dev/null <<'END'
 import http.client, socket, sys

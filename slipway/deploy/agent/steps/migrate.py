@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import docker
 from ..attempt import Attempt
-from ..host import Host, Problem
+from ..host import Host, Problem, wait_until
 from ..shapes import Noted, Say
 from .kind import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
+REMOVAL = 10  # limit: seconds until Docker has removed them
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
 
 
@@ -33,13 +35,15 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
     """Remove the containers of this attempt's one-offs. Find them by label: other containers may share names."""
     if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
-    for _ in range(5):  # retry: a container may vanish between ps and rm
-        label = "label=%s=%s" % (ATTEMPT, attempt["id"])
-        left = host.docker("ps", "-aq", "--filter", label).stdout.split()
-        if not left:
-            return
-        host.docker("rm", "-f", *left, check=False)
-    raise Problem("containers cannot be removed: %s" % " ".join(left))
+    label = "%s=%s" % (ATTEMPT, attempt["id"])
+
+    def are_gone() -> bool:
+        left = docker.ask(host, "GET", docker.filtered("/containers/json?all=1", "label", label), "docker ps")
+        for one in left:
+            docker.call(host, "DELETE", "/containers/%s?force=1&v=1" % one["Id"])
+        return not left
+    if not wait_until(are_gone, REMOVAL):  # retry: Docker may be removing a container already
+        raise Problem("containers with the label %s cannot be removed" % label)
 
 
 @step(120, "the migrations stay: the old release works with them")
