@@ -6,11 +6,17 @@ from slipway import values
 from slipway.env import env
 from slipway.logs.logging import logging_config
 
-# Before the next import, because settings_base.py reads these variables. Production and tests ignore .env.
+# Before the import of settings_base.py, which reads these variables. Production and tests ignore .env.
 env.read(Path(__file__).resolve().parent.parent / ".env")
+
+# settings_base.py may replace these.
+CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
+LOGGING = logging_config(json=False)
+STATIC_URL = "static/"
 
 from .settings_base import *
 
+INSTALLED_APPS += values.apps(STORAGES)
 VAR = env.folder(BASE_DIR / "var")  # development's data: not in git, safe to delete
 
 DEBUG = True
@@ -21,10 +27,8 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 OWN_DATABASE = VAR / "db.sqlite3"  # runserver migrates only this database by itself
 DATABASES = {"default": env.database("DATABASE_URL", values.sqlite(OWN_DATABASE))}
-CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 MEDIA_ROOT = VAR / "media"
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-LOGGING = logging_config(json=False)
 
 # ---- background jobs ----
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")

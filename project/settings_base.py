@@ -6,7 +6,6 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from slipway import values
 from slipway.env import REQUIRED, env
 from slipway.release import RELEASE
 
@@ -55,35 +54,44 @@ ASGI_APPLICATION = "slipway.asgi.application"
 ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
 
 # Checks of /readyz: name → function, which raises an exception if that part of the site is down.
-READINESS = {name: f"slipway.health.checks.{name}" for name in ("database", "migrations", "cache")}
+READINESS = {
+    "database": "slipway.health.checks.database",
+    "migrations": "slipway.health.checks.migrations",
+    "cache": "slipway.health.checks.cache",
+}
 
 TEMPLATES = [{
     "BACKEND": "django.template.backends.django.DjangoTemplates",
     "DIRS": [BASE_DIR / "project/templates"],
     "APP_DIRS": True,
-    "OPTIONS": {"context_processors": [f"django.{name}" for name in (
-        "template.context_processors.request", "contrib.auth.context_processors.auth",
-        "contrib.messages.context_processors.messages")]},
+    "OPTIONS": {"context_processors": [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]},
 }]
 
-STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "project/static"]
 MEDIA_URL = "media/"
 STORAGES = {
     "default": env.storage("STORAGE_URL"),  # uploads: docs/files.md
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-if STORAGES["default"].get("BACKEND") == values.BLOBS:
-    INSTALLED_APPS.append("slipway.files")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en-us", "UTC", True, True
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"]  # PBKDF2: imported accounts
-AUTH_PASSWORD_VALIDATORS = [{"NAME": f"django.contrib.auth.password_validation.{name}"} for name in (
-    "UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator",
-    "NumericPasswordValidator")]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 # Five failed sign-ins from an address lock the account for that address for 15 minutes, but for no other address.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
@@ -97,8 +105,6 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else attackers could ex
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
-X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"  # features that no page may use
 # Sources that pages may load from: https://django-csp.readthedocs.io/
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
@@ -108,7 +114,8 @@ CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
 # ---- background jobs: a project without Celery has no such block, here and in the other settings ----
 INSTALLED_APPS.append("django_celery_beat")
 READINESS["broker"] = "slipway.celery.check_broker"
-READINESS_BEAT = {name: f"slipway.health.checks.{name}" for name in ("worker", "beat")}  # checks of /readyz?beat
+# Checks of /readyz?beat.
+READINESS_BEAT = {"worker": "slipway.health.checks.worker", "beat": "slipway.health.checks.beat"}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -1,4 +1,5 @@
-"""Production settings, from environment variables: see docs/image.md."""
+"""Production settings, from environment variables: see docs/image.md.
+What settings_base.py assigns replaces the values above its import, but not those below."""
 
 import os
 from pathlib import Path
@@ -9,75 +10,87 @@ from slipway.logs import output
 from slipway.logs.logging import logging_config
 from slipway.release import RELEASE
 
-from .settings_base import *
+# Names with _ are no settings: an import of * leaves them alone.
+_root = Path(__file__).resolve().parent.parent
+_role = os.environ.get("ROLE", "")  # web, worker or beat; empty for other commands, such as migrate
+_site = env.parsed("SITE_URL", values.site, REQUIRED, "https://shop.example")
+_mail = env.parsed("EMAIL_URL", values.mail, values.Mail(), "smtp://user:password@mail.example")
+_task_limit = env.number("TASK_TIME_LIMIT", 600, least=2)
 
-role = os.environ.get("ROLE", "")  # web, worker or beat; empty for other commands, such as migrate
-site = env.parsed("SITE_URL", values.site, REQUIRED, "https://shop.example")
-TASK_TIME_LIMIT = env.number("TASK_TIME_LIMIT", 600, least=2)
-
-DEBUG = False
-SECRET_KEY = env.parsed("SECRET_KEY", values.secret_key, REQUIRED, values.KEY)
-SECRET_KEY_FALLBACKS = env.parsed("SECRET_KEY_FALLBACKS", values.secret_keys, [], "the-key-before")
-ALLOWED_HOSTS = [*production.hosts(site), *env.words("ALLOWED_HOSTS")]
-CSRF_TRUSTED_ORIGINS = [site.origin]
-SITE_PORT = site.port if site.secure else None
-METRICS_TOKEN = env.parsed("METRICS_TOKEN", values.token, "", values.KEY)  # clients on other hosts need it for /metrics
-
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = site.secure
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if site.secure else None
-SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000) if site.secure else 0
+# ---- settings_base.py may replace these ----
+CSRF_TRUSTED_ORIGINS = [_site.origin]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _site.secure
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _site.secure else None
+SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 31_536_000) if _site.secure else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_SUBDOMAINS")
 SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 # Hide Django's warnings that HSTS_SUBDOMAINS and HSTS_PRELOAD are off: these force https on other hosts for months.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-DATABASES = {"default": production.session(
-    env.database(), f"{role or 'manage'} {RELEASE} {site.host}", production.timeouts(role, TASK_TIME_LIMIT),
-    pooler=env.flag("DATABASE_POOLER"))}
-if SERVER == "asgi" and role == "web":
-    DATABASES["default"]["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
-
-STATIC_URL = env.parsed("STATIC_URL", values.origin, "/static/", "https://static.example/")
-STATIC_ROOT = Path(__file__).resolve().parent.parent / "static-root"  # filled by the image's build
-STATIC_STORAGE = env.parsed("STATIC_STORAGE_URL", values.bucket, {}, values.STORAGE)  # used by slipway.files.bucket
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-if not STATIC_URL.startswith("/"):  # another server serves the static files
-    MIDDLEWARE = [name for name in MIDDLEWARE if name != "whitenoise.middleware.WhiteNoiseMiddleware"]
-MEDIA_ROOT = env.text("MEDIA_ROOT", "/data/media")
-STORAGES["staticfiles"] = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
-CONTENT_SECURITY_POLICY = production.policy(CONTENT_SECURITY_POLICY, STATIC_URL, STORAGES["default"])
-
-mail = env.parsed("EMAIL_URL", values.mail, values.Mail(), "smtp://user:password@mail.example")
-EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = mail.backend, mail.host, mail.port, 10
-EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = mail.user, mail.password
-EMAIL_USE_TLS, EMAIL_USE_SSL = mail.starttls, mail.tls
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{site.host}")
-
+EMAIL_BACKEND, EMAIL_TIMEOUT = _mail.backend, 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{_site.host}")
 LOGGING = logging_config(json=True)
-if role:
-    output.install()
+SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.example/1")
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 
 # ---- background jobs ----
-CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, REQUIRED if role in ("worker", "beat") else "",
+if _role == "web":  # visitors wait while a task is sent: give up soon
+    CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
+    CELERY_TASK_PUBLISH_RETRY = False  # slipway.jobs.task retries instead, but only if sending failed quickly
+CELERY_TASK_TIME_LIMIT = _task_limit
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# ---- end of background jobs ----
+
+from .settings_base import *
+
+# ---- production decides these ----
+INSTALLED_APPS += values.apps(STORAGES)
+DEBUG = False
+SECRET_KEY = env.parsed("SECRET_KEY", values.secret_key, REQUIRED, values.KEY)
+SECRET_KEY_FALLBACKS = env.parsed("SECRET_KEY_FALLBACKS", values.secret_keys, [], "the-key-before")
+ALLOWED_HOSTS = [*production.hosts(_site), *env.words("ALLOWED_HOSTS")]
+SITE_PORT = _site.port if _site.secure else None
+METRICS_TOKEN = env.parsed("METRICS_TOKEN", values.token, "", values.KEY)  # clients on other hosts need it for /metrics
+
+# ---- background jobs ----
+_task_limit = CELERY_TASK_TIME_LIMIT or _task_limit
+if "CELERY_TASK_SOFT_TIME_LIMIT" not in globals():
+    CELERY_TASK_SOFT_TIME_LIMIT = production.soft_time_limit(_task_limit)
+CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, REQUIRED if _role in ("worker", "beat") else "",
                                "redis://redis.example:6379/0")
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # without a broker, the process that sends a task runs it
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://localhost"  # kombu warns if this URL has no host
     READINESS = {name: check for name, check in READINESS.items() if name != "broker"}
     READINESS_BEAT = {}
-CELERY_BROKER_TRANSPORT_OPTIONS = production.broker_options(CELERY_BROKER_URL, TASK_TIME_LIMIT, role)
+CELERY_BROKER_TRANSPORT_OPTIONS = production.broker_options(CELERY_BROKER_URL, _task_limit, _role)
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
-if role == "web":  # visitors wait while a task is sent: give up soon
-    CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
-    CELERY_TASK_PUBLISH_RETRY = False  # slipway.jobs.task retries instead, but only if sending failed quickly
-CELERY_TASK_TIME_LIMIT = TASK_TIME_LIMIT
-CELERY_TASK_SOFT_TIME_LIMIT = production.soft_time_limit(TASK_TIME_LIMIT)
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # ---- end of background jobs ----
 
-SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.example/1")
-SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
+DATABASES = {"default": production.session(
+    env.database(), f"{_role or 'manage'} {RELEASE} {_site.host}", production.timeouts(_role, _task_limit),
+    pooler=env.flag("DATABASE_POOLER"))}
+if SERVER == "asgi" and _role == "web":
+    DATABASES["default"]["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
+
+STATIC_URL = env.parsed("STATIC_URL", values.origin, "/static/", "https://static.example/")
+STATIC_ROOT = _root / "static-root"  # filled by the image's build
+STATIC_STORAGE = env.parsed("STATIC_STORAGE_URL", values.bucket, {}, values.STORAGE)  # used by slipway.files.bucket
+if not STATIC_URL.startswith("/"):  # another server serves the static files
+    MIDDLEWARE = [name for name in MIDDLEWARE if name != "whitenoise.middleware.WhiteNoiseMiddleware"]
+MEDIA_ROOT = env.text("MEDIA_ROOT", "/data/media")
+STORAGES["staticfiles"] = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+CONTENT_SECURITY_POLICY = production.policy(CONTENT_SECURITY_POLICY, STATIC_URL, STORAGES["default"])
+
+if _mail != values.Mail():  # EMAIL_URL is set
+    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+
+if _role:
+    output.install()
 
 env.check(examples="IMAGE_BUILD" in os.environ)  # the image's build lacks required variables
 

@@ -1,20 +1,23 @@
 """Settings for tests: they are fast, and need no database server or broker."""
 
+from slipway import values
 from slipway.env import env
 from slipway.logs.logging import logging_config
 
-from .settings_base import *
-
-SECRET_KEY = "only-for-tests-" + "x" * 50
-ALLOWED_HOSTS = ["testserver", "localhost"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; one test checks production's hashers
-AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
-
-DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
+# settings_base.py may replace these.
 CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 LOGGING = logging_config(json=False)
 LOGGING["handlers"]["console"]["level"] = "ERROR"  # hide the warnings that tests cause on purpose
+STATIC_URL = "static/"
+
+from .settings_base import *
+
+INSTALLED_APPS += values.apps(STORAGES)
+SECRET_KEY = "only-for-tests-" + "x" * 50
+ALLOWED_HOSTS = ["testserver", "localhost"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # the first one is fast
+AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
+DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
 
 # ---- background jobs ----
 CELERY_BROKER_URL = "memory://localhost"  # kombu warns if this URL has no host

@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .values import BLOBS
+from . import values
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
@@ -10,12 +10,9 @@ LAST = "slipway.web.middleware.PermissionsPolicy"
 
 
 def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: str) -> list[str]:
-    """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `more`, unless `own` has them. Add
-    slipway.files only if `storages` (STORAGES) keeps uploads in the database."""
-    wanted = ["slipway", "django.contrib.staticfiles", *more]
-    if storages["default"].get("BACKEND") == BLOBS:
-        wanted.append("slipway.files")
-    there = [*own]
+    """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `more`, and the one that `storages`
+    (STORAGES) needs, unless `own` has them."""
+    wanted, there = ["slipway", "django.contrib.staticfiles", *more, *values.apps(storages)], [*own]
     return there + [app for app in wanted if not any(f"{name}.".startswith(f"{app}.") for name in there)]
 
 

@@ -1,12 +1,17 @@
-"""Checks for `manage.py check`: the settings must contain what slipway needs."""
+"""Checks for `manage.py check`: the settings contain what slipway needs, and those of production are assigned once."""
 
-from collections.abc import Callable, Mapping
-from pathlib import PurePath
+import ast
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import resolve_name
+from pathlib import Path, PurePath
+from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import Error, Warning, register
 
 from .env import env
 
@@ -100,3 +105,33 @@ NEEDS = [
 @register()
 def needs(**_: Any) -> list[Error]:
     return [Error(f"{need.why}: {need.cure}", id=need.id) for need in NEEDS if not need.met()]
+
+
+@register()
+def assigned_twice(**_: Any) -> list[Warning]:
+    """Warn of each setting that both production's module and the settings that it imports by * assign."""
+    if not production():
+        return []
+    module = sys.modules[settings.SETTINGS_MODULE]
+    places: dict[str, dict[bool, str]] = {}  # setting → (is it imported?) → file:line; the last assignment is the last
+    for name, line, file in assignments(module, ast.iter_child_nodes):
+        places.setdefault(name, {}).pop(file != module.__file__, None)
+        places[name][file != module.__file__] = f"{os.path.relpath(file)}:{line}"
+    return [Warning(f"{name} is assigned twice, in {' and '.join(both.values())}: the latter holds. Remove the other, "
+                    "unless it is of use elsewhere", id="slipway.W001")
+            for name, both in places.items() if len(both) == 2]
+
+
+def assignments(module: ModuleType, nodes: Callable[[ast.AST], Iterator[ast.AST]] = ast.walk) -> Iterator[
+        tuple[str, int, str]]:
+    """Yield (setting, line, file) for what a module, and those that it imports by *, assign. An assignment that reads
+    its setting only extends the value, and is left out."""
+    file = str(module.__file__)
+    for node in nodes(ast.parse(Path(file).read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            name = resolve_name("." * node.level + (node.module or ""), module.__package__)
+            yield from assignments(sys.modules[name]) if name in sys.modules else ()
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id.isupper()]
+            read = {each.id for each in names if isinstance(each.ctx, ast.Load)}
+            yield from ((each.id, each.lineno, file) for each in names if each.id not in read)

@@ -4,6 +4,7 @@ and must not quote the value. The deployer imports this module: at the top, impo
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,6 +132,11 @@ def storage(text: str) -> dict[str, Any]:
         raise ValueError("is neither database:, database:?limit=50MB nor s3://key:secret@host/bucket")
     limit = int(match[1]) * {"M": 10 ** 6, "G": 10 ** 9}[match[2]] if match[1] else None
     return {"BACKEND": BLOBS, "OPTIONS": {"limit": limit} if limit else {}}
+
+
+def apps(storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the app that STORAGES needs: slipway.files, if uploads are in the database."""
+    return ["slipway.files"] if storages.get("default", {}).get("BACKEND") == BLOBS else []
 
 
 def bucket(text: str) -> dict[str, Any]:

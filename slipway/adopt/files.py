@@ -74,12 +74,12 @@ def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> 
     return {names.get(path, path): text if found.celery else jobs.without(text) for path, text in texts.items()}
 
 
-def settings(text: str, apps: str, base: str) -> str:
-    """Make the settings `text` import the module `base` instead of settings_base, then run the code `apps`."""
-    said, text = text.split("\n\n", 1)
-    text = text.replace("\nfrom .settings_base import *\n", f"\n{apps}", 1)
-    text = re.sub(r"^CONTENT_SECURITY_POLICY = .*\n", "", text, flags=re.MULTILINE)
-    return f"{said}\n# flake8: noqa\n\nfrom {base} import *  # the last assignment wins\n\n{text}"
+def settings(text: str, middle: str, base: str) -> str:
+    """Make the settings `text` import the module `base` instead of settings_base, by the code `middle`."""
+    text = re.sub(r"^(CONTENT_SECURITY_POLICY|PASSWORD_HASHERS|INSTALLED_APPS) .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("from .settings_base import *\n", middle.replace("BASE", base), 1)
+    said, text = text.replace("settings_base.py", base).split("\n\n", 1)
+    return f"{said}\n# flake8: noqa\n\n{text}"
 
 
 def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Texts:

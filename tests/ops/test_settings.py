@@ -1,5 +1,7 @@
 """Tests of a team's own settings as in docs/settings.md."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -58,11 +60,98 @@ def test_own_settings_come_from_everywhere(shop):
     assert production.stdout == "sk_of_file [] 3 1.07\n"
 
 
+HELD = {
+    "LOGGING": {"version": 1, "disable_existing_loggers": False}, "EMAIL_BACKEND": "shop.Mail",
+    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "TIMEOUT": 60}},
+    "SECURE_HSTS_SECONDS": 60, "DEFAULT_FROM_EMAIL": "shop@shop.example", "CELERY_TASK_TIME_LIMIT": 1200,
+    "SESSION_COOKIE_SECURE": False}
+DECIDED = {"DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "DATABASES": {}, "MEDIA_ROOT": "/"}
+ALL = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1", "SITE_URL": "https://shop.example"}
+# The team's values hold whatever these say.
+OTHERS = {"EMAIL_URL": "smtp://bob:pass@mail.example", "CACHE_URL": "redis://redis/1", "HSTS_SECONDS": "5",
+          "MAIL_FROM": "bob@shop.example", "TASK_TIME_LIMIT": "9", "BROKER_URL": "redis://redis/0"}
+BASE, DOCKER = "project/settings_base.py", "project/settings_docker.py"
+
+
+def write(shop, values, path=BASE):
+    append(shop / path, "".join(f"{name} = {value!r}\n" for name, value in values.items()))
+
+
+def produced(shop, *names, **env):
+    """Return the settings of these names in production."""
+    code = ("import json, sys; from django.conf import settings as s\n"
+            "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
+    done = warm.python("-c", code, *names, cwd=shop, env={**ALL, **env})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assigned_twice(shop):
+    """Return the settings of which check warns in production: name → the files of the two lines, the one that holds
+    last. Each line must be that of an assignment."""
+    done = warm.python("manage.py", "check", cwd=shop, env=ALL)
+    said = re.findall(r"\(slipway.W001\) (\w+) is assigned twice, in (\S+):(\d+) and (\S+):(\d+): the latter holds",
+                      done.stderr)
+    assert done.returncode == 0 and len(said) == done.stderr.count("(slipway."), done.stderr
+    for name, *places in said:
+        for path, number in (places[:2], places[2:]):
+            assert re.search(rf"\b{name}\b.* = ", (shop / path).read_text().splitlines()[int(number) - 1])
+    return {name: (first, last) for name, first, _, last, _ in said}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_value_that_a_team_writes_holds(shop, name):
+    write(shop, {name: HELD[name]})
+    assert produced(shop, name, **OTHERS) == [HELD[name]]
+
+
+def test_what_is_assigned_twice_is_told(shop):
+    """check names both lines, and the one that holds: the base's, or that of a module which the base imports, but
+    production's for what it must decide. In files of before 1.0, which import the base first, that is production's for
+    all. No other setting is named."""
+    assert assigned_twice(shop) == {}
+    write(shop, {"LOGGING": None, **DECIDED})
+    write(shop, HELD, "project/more.py")
+    append(shop / BASE, "from .more import *\n")
+    held, decided = dict.fromkeys(HELD, (DOCKER, "project/more.py")), dict.fromkeys(DECIDED, (BASE, DOCKER))
+    assert assigned_twice(shop) == {**held, **decided}
+    edit(shop / DOCKER, "\nenv.check(", '\nEMAIL_BACKEND = "shop.Post"\nenv.check(')
+    assert assigned_twice(shop) == {**held, **decided, "EMAIL_BACKEND": ("project/more.py", DOCKER)}
+    assert produced(shop, *DECIDED, DATABASE_URL="sqlite:////tmp/x")[:3] == [False, PRODUCTION["SECRET_KEY"], [
+        "shop.example"]]
+    star = "\nfrom .settings_base import *\n"
+    edit(shop / DOCKER, star, "\n")
+    edit(shop / DOCKER, "\nimport os\n", f"{star}import os\n")
+    assert assigned_twice(shop) == {**dict.fromkeys(HELD, ("project/more.py", DOCKER)), **decided}
+
+
+def test_the_base_is_plain():
+    """settings_base.py, which is the team's, is written as startproject writes settings."""
+    nodes = [*ast.walk(ast.parse((ROOT / BASE).read_text()))]
+    assert not [node.lineno for node in nodes if isinstance(node, (ast.If, ast.ListComp, ast.DictComp))
+                or isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)]
+
+
+def test_what_follows_from_a_team_s_value(shop):
+    """A time limit of the team's changes what production derives from it, unless the team sets that, too. EMAIL_URL
+    names a whole mail server; without it the team's stays."""
+    write(shop, {"CELERY_TASK_TIME_LIMIT": 1200, "EMAIL_HOST": "mail.shop.example", "EMAIL_PORT": 2525})
+    postgres = {"DATABASE_URL": "postgres://u:p@db/shop", "ROLE": "worker"}
+    soft, broker, databases, host, port = produced(
+        shop, "CELERY_TASK_SOFT_TIME_LIMIT", "CELERY_BROKER_TRANSPORT_OPTIONS", "DATABASES", "EMAIL_HOST", "EMAIL_PORT",
+        **OTHERS, **postgres)
+    assert (soft, broker["visibility_timeout"], host, port) == (1170, 1260, "mail.example", 587)
+    assert "statement_timeout=1200s" in databases["default"]["OPTIONS"]["options"]
+    assert produced(shop, "EMAIL_HOST", "EMAIL_PORT") == ["mail.shop.example", 2525]
+    write(shop, {"CELERY_TASK_SOFT_TIME_LIMIT": 30})
+    assert produced(shop, "CELERY_TASK_SOFT_TIME_LIMIT") == [30]
+
+
 def test_the_last_assignment_wins(shop):
     """A value in settings_base.py applies unless another file sets it. Settings of settings_docker.py, such as another
     database, apply to production, and are checked with all others."""
     append(shop / "project/settings_base.py", 'ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n')
-    edit(shop / "project/settings_docker.py", "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
+    edit(shop / DOCKER, "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
     show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.EMAIL_BACKEND, *s.DATABASES, *s.CACHES)"
     env = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1"}
     done = warm.python("-c", show, cwd=shop, env=env)

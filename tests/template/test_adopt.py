@@ -58,17 +58,51 @@ def test_levels_make_and_image(theirs):
     assert "Ran 0 tests" in passes(project.manage("test", **tests))
 
 
+OWN = {
+    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}},
+    "LOGGING": {"version": 1, "disable_existing_loggers": False, "loggers": {"shop": {"level": "ERROR"}}},
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
+    "CELERY_RESULT_BACKEND": "redis://results/0", "STORAGES": {"default": {"BACKEND": "shop.Storage"}}}
+
+
+def values(project, names, **env):
+    """Return the settings of these names."""
+    code = f"import json; from django.conf import settings as s; print(json.dumps([getattr(s, n) for n in {[*names]}]))"
+    env = {**project.env, **env}
+    return json.loads(passes(run([project.folder / "ve/bin/python", "-c", code], cwd=project.folder, env=env)))
+
+
+def test_values_of_its_own_hold(theirs):
+    """Caches, logs, hashers, result backend and uploads of the project are those of production and of tests. check
+    shows the lines of what production sets instead. adopt says that production needs the result backend."""
+    base = "config/settings/base.py"
+    own = "".join(f"{name} = {value!r}\n" for name, value in OWN.items())
+    project = theirs({**LAYERS, base: LAYERS[base] + own})
+    said = project.adopted("--level", "image")
+    assert re.search(rf"{base}:19: .*result backend", said), said
+    env = production(project, CACHE_URL="redis://cache/1", BROKER_URL="redis://broker/0")
+    files = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+    assert values(project, OWN, **env) == [*OWN.values()][:-1] + [{**OWN["STORAGES"], "staticfiles": files}]
+    tests = {"DJANGO_SETTINGS_MODULE": "config.settings_test"}
+    assert values(project, [*OWN][:-1], **tests) == [*OWN.values()][:-1]
+    told = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", passes(
+        project.manage("check", **env)))
+    docker = "config/settings_docker.py"
+    assert {name: last for name, _, last in told} == {
+        **dict.fromkeys(["CACHES", "LOGGING", "STORAGES"], base),
+        **dict.fromkeys(["SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker)}
+
+
 def test_own_settings_stay(theirs):
     """The project's own settings stay unless production sets them, for example its user model. They may have names that
     slipway's have too."""
     module = "config/settings/production.py"
-    project = theirs({**LAYERS, module: f"{LAYERS[module]}env = values = production = None\n"})
+    names = "env = values = production = adopted = role = site = REQUIRED = RELEASE = Path = None\n"
+    project = theirs({**LAYERS, module: LAYERS[module] + names})
     project.adopted("--level", "image")
-    names = "AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"
     env = production(project, SHOP_KEY="from the environment", BROKER_URL="redis://localhost/0")
-    code = f"import json; from django.conf import settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
-    values = passes(run([project.folder / "ve/bin/python", "-c", code], cwd=project.folder, env={**project.env, **env}))
-    user, is_open, key, secret, middleware, readiness = json.loads(values)
+    user, is_open, key, secret, middleware, readiness = values(
+        project, ["AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"], **env)
     assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
     assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
     common = middleware.index("django.middleware.common.CommonMiddleware")
