@@ -14,12 +14,9 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import kombu.pools
-import kombu.transport
 from celery import Celery, signals
 from django.conf import settings
 from django.core.management import CommandError
@@ -33,8 +30,6 @@ from .lasting import LockedOpen, write_replace
 from .logs import request_id
 from .schema.database import prepare
 
-logger = logging.getLogger(__name__)
-
 try:
     settings.INSTALLED_APPS
 except SettingsError as error:  # otherwise celery would print a traceback
@@ -46,6 +41,8 @@ except Exception:  # for some errors celery prints neither file nor line
 app = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
+if getattr(settings, "CELERY_BROKER_URL", "") == "filesystem://":
+    app.conf.broker_transport = "slipway.celery:FilesTransport"
 app.autodiscover_tasks()
 
 
@@ -57,8 +54,8 @@ def load_transport() -> None:
 
 def disconnect() -> None:
     """Close this process's broker connections; later calls open new ones."""
-    kombu.pools.reset()
-    app._after_fork()  # type: ignore[attr-defined]  # makes the app drop its pools
+    pool: Any = app.pool  # celery-types names another class
+    pool.resize(pool.limit, reset=True)
 
 
 def check_broker() -> None:
@@ -137,19 +134,10 @@ class FilesTransport(filesystem.Transport):
         return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
 
 
-kombu.transport.TRANSPORT_ALIASES["filesystem"] = "slipway.celery:FilesTransport"
-
-
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Keep Django's logging setup: without this receiver Celery would replace it."""
     logging.captureWarnings(True)
-
-
-@signals.celeryd_init.connect
-def log_what_is_said(**_: Any) -> None:
-    """Send a worker's shutdown message to the log: Celery itself would print it."""
-    setattr(import_module("celery.apps.worker"), "safe_say", lambda text, *_: logger.info(text))
 
 
 @signals.before_task_publish.connect

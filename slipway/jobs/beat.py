@@ -79,8 +79,11 @@ class Scheduler(DatabaseScheduler):
                 return seconds
         except (DatabaseError, InterfaceError) as error:
             self.away(error)
-            self._initial_read = self._schedule is None  # if the first read failed, the next tick repeats it
             return 5.0
+
+    def schedule_changed(self) -> bool:
+        """Return True also until the first read has succeeded: the next tick repeats a read that failed."""
+        return bool(super().schedule_changed()) or not self.loaded
 
     def load(self) -> None:
         entries = self.app.conf.beat_schedule
