@@ -59,7 +59,8 @@ def load_clients() -> None:
 
 
 def let_go() -> None:
-    """Close all connections before a fork: two processes that share one would read each other's answers."""
+    """Close all connections before a fork: two processes that share one would read each other's answers. Redis's
+    client opens new ones in each process by itself."""
     for close in closers():
         try:
             close()
@@ -70,10 +71,7 @@ def let_go() -> None:
 def closers() -> Iterator[Callable[[], object]]:
     for connection in connections.all(initialized_only=True):
         yield connection.close
-        if getattr(connection, "_connection_pools", None):  # pools have threads, which forks do not inherit
+        if connection.settings_dict["OPTIONS"].get("pool"):  # pools have threads, which forks do not inherit
             yield getattr(connection, "close_pool")
-    for cache in caches.all(initialized_only=True):
-        if hasattr(cache, "disconnect"):
-            yield cache.disconnect
     if celery := sys.modules.get("slipway.celery"):
         yield celery.disconnect
