@@ -64,7 +64,7 @@ try:
     enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
     workers = env.number("WEB_CONCURRENCY", enough, least=1)
     threads = env.number("WEB_THREADS", 4, least=1)
-    drain = env.number("DRAIN", 0)
+    env.number("DRAIN", 0)  # docker-run.sh uses it: report a wrong value here
     asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
     if asgi and not find_spec("uvicorn"):
         env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make"
@@ -139,24 +139,6 @@ def on_starting(server: Arbiter) -> None:
     make_folder()
     web_plan.begin(slot)
     forking.hold_signals()
-    if drain:
-        put_off_end(server, drain)
-
-
-def put_off_end(server: Arbiter, seconds: int) -> None:
-    """Make `server` stop not at the first TERM but `seconds` later. Until then it serves as usual and replaces
-    workers that die. A second TERM stops it at once."""
-    end = server.handle_term
-
-    def begin() -> None:
-        """Handle the first TERM: set an alarm that stops the server. A thread with a timer would make forks unsafe."""
-        setattr(server, "handle_term", end)
-        setattr(server, "handle_alrm", end)
-        signal.signal(signal.SIGALRM, server.signal)
-        signal.alarm(seconds)
-        logging.getLogger("gunicorn.error").info("Serving for %d s more (DRAIN) before the end", seconds)
-
-    setattr(server, "handle_term", begin)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
