@@ -138,7 +138,7 @@ def load() -> Any:
 def on_starting(server: Arbiter) -> None:
     make_folder()
     web_plan.begin(slot)
-    forking.hold_signals()
+    os.register_at_fork(after_in_parent=forking.take_signals)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
@@ -148,6 +148,7 @@ def pre_fork(server: Any, worker: Worker) -> None:
     mark_process_dead(worker.number)
     if preload_app:
         forking.let_go()
+    forking.hold_signals()
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
