@@ -129,10 +129,6 @@ class FilesTransport(filesystem.Transport):
     default_connection_params = {}  # otherwise kombu warns that the URL has no host
     polling_interval = 0.2  # seconds
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
-        """Wait at most 0.5 s for messages, so that a worker soon notices Ctrl-C."""
-        return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
-
 
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
