@@ -25,7 +25,8 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")  # as DEBUG allows by itself
 
 def is_news(record: logging.LogRecord) -> bool:
     """Return False for Django's error that a probe answered 503: readiness.py already logs when a part goes down."""
-    return getattr(record, "status_code", 0) != 503 or getattr(record, "request").path_info not in PATHS
+    path = getattr(getattr(record, "request", None), "path_info", "")
+    return path not in PATHS or getattr(record, "status_code", 0) != 503
 
 
 errors.addFilter(is_news)
