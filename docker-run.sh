@@ -62,7 +62,7 @@ drained() {
     [ -n "${told-}" ] || exit "$code"
     echo "$script: serving for $DRAIN s more (DRAIN) before the end" >&2
     sleep "$DRAIN" &
-    trap 'kill "$!"' TERM INT QUIT
+    trap 'kill "$!" || :' TERM INT QUIT
     wait "$!" || :
     trap '' TERM INT QUIT
     kill "$server" || :
