@@ -119,10 +119,6 @@ class FilesChannel(filesystem.Channel):
         with LockedOpen(self.control_folder / "lock", "a"):
             super()._queue_bind(*args)
 
-    def _delete(self, *args: Any, **kwargs: Any) -> None:
-        with LockedOpen(self.control_folder / "lock", "a"):
-            super()._delete(*args, **kwargs)
-
 
 class FilesTransport(filesystem.Transport):
     Channel = FilesChannel
