@@ -13,11 +13,9 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import MutableMapping
 from datetime import timedelta
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -41,8 +39,7 @@ if TYPE_CHECKING:
     Worker = AsgiWorker | WsgiWorker
 
 # TERM ends a container's first process only if it has a handler. gunicorn sets its own only after loading the project.
-if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 _status: int | None = None  # the exit code, once gunicorn has set it
 
 
@@ -107,22 +104,19 @@ class Logger(glogging.Logger):
 logger_class = Logger
 
 
-@cache
-def make_folder() -> None:
-    """Create the folder for metrics, which must exist before the project is loaded."""
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
-    atexit.register(remove, folder, os.getpid())
-
-
 def remove(folder: str, pid: int) -> None:
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# The folder for metrics must exist before the project is loaded.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
+
+
 # gunicorn calls these hooks in this order, but child_exit after worker_exit and, without preload, load after post_fork.
 def load() -> Any:
     """Return the WSGI or ASGI application. After an error, exit. A worker exits with 3, and gunicorn starts no more."""
-    make_folder()
     try:
         served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")
         if preload_app:
@@ -136,7 +130,6 @@ def load() -> Any:
 
 
 def on_starting(server: Arbiter) -> None:
-    make_folder()
     web_plan.begin(slot)
     os.register_at_fork(after_in_parent=forking.take_signals)
 
