@@ -8,7 +8,6 @@ worker is killed, its tasks are lost.
 
 import contextlib
 import logging
-import os
 import sys
 import time
 import traceback
@@ -104,8 +103,6 @@ class FilesChannel(filesystem.Channel):
         super().__init__(*args, **kwargs)
         for folder in (Path(self.data_folder_out), self.control_folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(f"no permission to read and write {folder}")
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
