@@ -5,7 +5,9 @@ set -eu
 
 command_run() { # serve the site on $SOCKET or, if that is not set, on port $PORT (8000)
     note_role web
-    exec python -m gunicorn --config python:slipway.web.gunicorn "$@"
+    set -- python -m gunicorn --config python:slipway.web.gunicorn "$@"
+    [ "${DRAIN:-0}" != 0 ] || exec "$@"
+    drained "$@"
 }
 
 command_migrate() { # apply migrations to the database
@@ -49,6 +51,22 @@ command_healthcheck() { # exit 0 if this container works, else 1; with `ready` a
 command_help() { # show this list
     echo "usage: docker-run.sh COMMAND [ARGS…]"
     commands
+}
+
+# Run a server. After TERM, which balancers may not know of yet, it serves for $DRAIN seconds more, or to a second signal.
+drained() {
+    trap 'told=yes' TERM
+    "$@" &
+    server=$! code=0
+    wait "$server" || code=$?
+    [ -n "${told-}" ] || exit "$code"
+    echo "$script: serving for $DRAIN s more (DRAIN) before the end" >&2
+    sleep "$DRAIN" &
+    trap 'kill "$!" || :' TERM INT QUIT
+    wait "$!" || :
+    trap '' TERM INT QUIT
+    kill "$server" || :
+    wait "$server"
 }
 
 # Record this container's role (web, worker or beat) for the settings and the health check. Other commands have none.

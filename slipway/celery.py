@@ -8,18 +8,14 @@ worker is killed, its tasks are lost.
 
 import contextlib
 import logging
-import os
 import sys
 import time
 import traceback
 import uuid
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import kombu.pools
-import kombu.transport
 from celery import Celery, signals
 from django.conf import settings
 from django.core.management import CommandError
@@ -33,8 +29,6 @@ from .lasting import LockedOpen, write_replace
 from .logs import request_id
 from .schema.database import prepare
 
-logger = logging.getLogger(__name__)
-
 try:
     settings.INSTALLED_APPS
 except SettingsError as error:  # otherwise celery would print a traceback
@@ -46,6 +40,8 @@ except Exception:  # for some errors celery prints neither file nor line
 app = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
+if getattr(settings, "CELERY_BROKER_URL", "") == "filesystem://":
+    app.conf.broker_transport = "slipway.celery:FilesTransport"
 app.autodiscover_tasks()
 
 
@@ -57,8 +53,8 @@ def load_transport() -> None:
 
 def disconnect() -> None:
     """Close this process's broker connections; later calls open new ones."""
-    kombu.pools.reset()
-    app._after_fork()  # type: ignore[attr-defined]  # makes the app drop its pools
+    pool: Any = app.pool  # celery-types names another class
+    pool.resize(pool.limit, reset=True)
 
 
 def check_broker() -> None:
@@ -107,8 +103,6 @@ class FilesChannel(filesystem.Channel):
         super().__init__(*args, **kwargs)
         for folder in (Path(self.data_folder_out), self.control_folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(f"no permission to read and write {folder}")
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
@@ -122,34 +116,17 @@ class FilesChannel(filesystem.Channel):
         with LockedOpen(self.control_folder / "lock", "a"):
             super()._queue_bind(*args)
 
-    def _delete(self, *args: Any, **kwargs: Any) -> None:
-        with LockedOpen(self.control_folder / "lock", "a"):
-            super()._delete(*args, **kwargs)
-
 
 class FilesTransport(filesystem.Transport):
     Channel = FilesChannel
     default_connection_params = {}  # otherwise kombu warns that the URL has no host
     polling_interval = 0.2  # seconds
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
-        """Wait at most 0.5 s for messages, so that a worker soon notices Ctrl-C."""
-        return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
-
-
-kombu.transport.TRANSPORT_ALIASES["filesystem"] = "slipway.celery:FilesTransport"
-
 
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Keep Django's logging setup: without this receiver Celery would replace it."""
     logging.captureWarnings(True)
-
-
-@signals.celeryd_init.connect
-def log_what_is_said(**_: Any) -> None:
-    """Send a worker's shutdown message to the log: Celery itself would print it."""
-    setattr(import_module("celery.apps.worker"), "safe_say", lambda text, *_: logger.info(text))
 
 
 @signals.before_task_publish.connect

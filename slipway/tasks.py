@@ -7,7 +7,7 @@ from celery import signals
 
 from .celery import app
 from .heartbeat import beat
-from .jobs.beat import HEARTBEAT, unbroken
+from .jobs.beat import unbroken
 
 logger = logging.getLogger(__name__)
 
@@ -15,9 +15,6 @@ logger = logging.getLogger(__name__)
 @app.task(ignore_result=True)
 def heartbeat() -> None:
     beat("worker")
-
-
-app.conf.beat_schedule["heartbeat"] = HEARTBEAT
 
 
 @signals.beat_init.connect

@@ -9,6 +9,10 @@ from django.core.files.storage import FileSystemStorage
 class Folder(FileSystemStorage):
     """Stores files in a folder, each complete or not at all. Django's own storage leaves half a file on a full disk."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.allow_overwrite = kwargs.get("allow_overwrite", False)
+
     def _save(self, name: str, content: Any) -> str:
         part = os.path.join(os.path.dirname(name), f".{secrets.token_hex(8)}.part")
         try:
@@ -22,7 +26,7 @@ class Folder(FileSystemStorage):
         """Rename the file `part` to `name`, or to a free name if `name` is taken. Return the new name."""
         while True:
             try:
-                (os.replace if getattr(self, "_allow_overwrite") else link)(part, self.path(name))
+                (os.replace if self.allow_overwrite else link)(part, self.path(name))
                 return os.path.relpath(self.path(name), self.location).replace("\\", "/")
             except FileExistsError:
                 name = self.get_available_name(name)

@@ -60,14 +60,12 @@ def about(name: str, ages: Ages) -> str:
     if name == "database":
         return connection.display_name
     if name == "cache":
-        return kind(settings.CACHES["default"]["BACKEND"].rpartition(".")[2], CACHES)
+        backend: str = settings.CACHES["default"]["BACKEND"].rpartition(".")[2]
+        return CACHES.get(backend, backend)
     if name == "broker":
-        return kind(settings.CELERY_BROKER_URL.partition(":")[0], BROKERS)
+        scheme: str = settings.CELERY_BROKER_URL.partition(":")[0]
+        return BROKERS.get(scheme, scheme)
     return told(ages[name]) if name in ages else ""
-
-
-def kind(name: str, names: dict[str, str]) -> str:
-    return names.get(name, name)
 
 
 def told(age: float | None) -> str:

@@ -14,13 +14,22 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from .. import readiness
 from ..release import RELEASE
 
-access_log = logging.getLogger("gunicorn.access")
+access_log, errors = logging.getLogger("gunicorn.access"), logging.getLogger("django.request")
 # Headers that proxies add. A request with one of them, even empty, came through a proxy.
 FORWARDING = re.compile(
     r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"
     r"|PROXY_")
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # as DEBUG allows by itself
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Return False for Django's error that a probe answered 503: readiness.py already logs when a part goes down."""
+    path = getattr(getattr(record, "request", None), "path_info", "")
+    return path not in PATHS or getattr(record, "status_code", 0) != 503
+
+
+errors.addFilter(is_news)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -57,8 +66,6 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Length"] = str(len(response.content))
-    # This tells Django not to log a 503 as an error: readiness.py already logs when a part goes down.
-    setattr(response, "_has_been_logged", True)
     return response
 
 

@@ -69,18 +69,21 @@ class Scheduler(DatabaseScheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send a task that is due, unless another beat has the lock. Return the seconds to sleep."""
         alive()
-        if os.environ.get("ROLE") and connection.vendor == "postgresql" and not self.may_send():
-            return 5.0
         try:
+            if os.environ.get("ROLE") and connection.vendor == "postgresql" and not self.may_send():
+                return 5.0
             with unbroken():
                 if not self.loaded:
                     self.load()
                 seconds: float = super().tick(*args, **kwargs)
                 return seconds
         except (DatabaseError, InterfaceError) as error:
-            self.away(error)
-            self._initial_read = self._schedule is None  # if the first read failed, the next tick repeats it
+            logger.error("beat: the database does not answer, trying again in 5 s: %s", type(error).__name__)
             return 5.0
+
+    def schedule_changed(self) -> bool:
+        """Return True also until the first read has succeeded: the next tick repeats a read that failed."""
+        return bool(super().schedule_changed()) or not self.loaded
 
     def load(self) -> None:
         entries = self.app.conf.beat_schedule
@@ -97,18 +100,11 @@ class Scheduler(DatabaseScheduler):
         self.loaded = True
 
     def may_send(self) -> bool:
-        try:
-            held = self.lock.hold()
-        except Exception as error:
-            self.away(error)
-            return False
+        held = self.lock.hold()
         if not held and not self.waiting:
             logger.warning("beat: another beat is running, waiting until it ends")
         self.waiting = not held
         return held
-
-    def away(self, error: Exception) -> None:
-        logger.error("beat: the database does not answer, trying again in 5 s: %s", type(error).__name__)
 
 
 @contextlib.contextmanager

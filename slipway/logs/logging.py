@@ -93,6 +93,7 @@ def logging_config(json: bool) -> dict[str, Any]:
             **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
             **{f"django.security.{name}": of_visitors for name in (
                 "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")},
+            "gunicorn.http.wsgi": {"level": "ERROR"},  # Django answers HEAD with a body, which gunicorn drops
             "uvicorn": {"level": "WARNING"},  # gunicorn already logs each start, and slipway each websocket
             "axes": {"level": "ERROR"},  # slipway.security.sign_in already logs failures
         },

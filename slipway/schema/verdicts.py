@@ -70,9 +70,6 @@ class Verdicts(MigrationLinter):
         self.messages: list[str] = []
         self.columns: list[str] = []
 
-    def _gather_all_migrations(self, migrations_list: Any = None) -> Iterable[Migration]:
-        return self.migration_loader.disk_migrations.values()
-
     def get_sql(self, app_label: str, migration_name: str) -> list[str]:
         known = self.sql.get((app_label, migration_name))
         return super().get_sql(app_label, migration_name) if known is None else known
@@ -167,7 +164,8 @@ def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     linter = Verdicts(executor.sql, executor.told)
-    linter.lint_all_migrations()
+    for migration in linter.migration_loader.disk_migrations.values():
+        linter.lint_migration(migration)
     return linter.migrations
 
 

@@ -32,6 +32,8 @@ from kombu.transport import filesystem
 from slipway import celery, tasks
 from slipway.jobs import beat
 
+FILES = "slipway.celery:FilesTransport"
+
 
 class FilesTest(SimpleTestCase):
     """Tests of development's broker, which is a folder."""
@@ -42,7 +44,7 @@ class FilesTest(SimpleTestCase):
                         "control_folder": self.folder / "new/control"}
 
     def channel(self) -> Any:
-        connection = kombu.Connection("filesystem://", transport_options=self.options)
+        connection = kombu.Connection("filesystem://", transport=FILES, transport_options=self.options)
         self.addCleanup(connection.release)
         return connection.channel()
 
@@ -78,9 +80,9 @@ class FilesTest(SimpleTestCase):
 
 class BrokerTest(SimpleTestCase):
 
-    def assert_down(self, url: str, **options: Any) -> None:
+    def assert_down(self, url: str, transport: str | None = None, **options: Any) -> None:
         app = Celery("other", broker=url, set_as_current=False)
-        app.conf.broker_transport_options = options
+        app.conf.update(broker_transport=transport, broker_transport_options=options)
         with patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
             celery.check_broker()
         self.assertNotIn("hush", str(caught.exception))
@@ -95,7 +97,8 @@ class BrokerTest(SimpleTestCase):
     def test_folder_cannot_be_made(self) -> None:
         """The broker is down if its folder cannot be created."""
         with tempfile.NamedTemporaryFile() as file:
-            self.assert_down("filesystem://", data_folder_out=Path(file.name, "x"), data_folder_in=Path(file.name, "x"))
+            self.assert_down("filesystem://", FILES, data_folder_out=Path(file.name, "x"),
+                             data_folder_in=Path(file.name, "x"))
 
 
 class RequestIdTest(SimpleTestCase):
@@ -184,11 +187,11 @@ class ScheduleTest(TestCase):
     def test_heartbeat(self) -> None:
         """Beat sends a heartbeat each minute, for any Celery app. Heartbeats that no worker takes do not pile up."""
         self.assertIn("heartbeat", self.schedule().schedule)
+        entry = PeriodicTask.objects.get(name="heartbeat")
+        self.assertEqual((entry.task, entry.interval.every), ("slipway.tasks.heartbeat", 60))
+        self.assertLessEqual(entry.expire_seconds, 60)
         with self.settings(READINESS_BEAT={}):
             self.assertNotIn("heartbeat", self.schedule().schedule)
-        entry = celery.app.conf.beat_schedule["heartbeat"]
-        self.assertEqual((entry["task"], entry["schedule"]), ("slipway.tasks.heartbeat", 60))
-        self.assertLessEqual(entry["options"]["expire_seconds"], 60)
 
     def test_database_away(self) -> None:
         """Beat survives a database outage, also at its first look at the schedule."""

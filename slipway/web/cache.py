@@ -1,26 +1,35 @@
 """Django's Redis cache, with calls that fail at once while Redis hangs (see breaker.py)."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from redis import Redis
 
 from .breaker import Breaker
 
+P = ParamSpec("P")
+T = TypeVar("T")
 breaker = Breaker("cache")
 
 
-class Client(Redis):
-    def execute_command(self, *args: Any, **options: Any) -> Any:
+def guarded(method: Callable[P, T]) -> Callable[P, T]:
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         with breaker.attempt():
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return method(*args, **kwargs)
+    return call
 
 
 class RedisCache(DjangoRedisCache):
-    def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(server, params)
-        self._cache._client = Client  # type: ignore[attr-defined]
-
-    def disconnect(self) -> None:
-        for pool in self._cache._pools.values():  # type: ignore[attr-defined]
-            pool.disconnect()
+    add = guarded(DjangoRedisCache.add)
+    get = guarded(DjangoRedisCache.get)
+    set = guarded(DjangoRedisCache.set)
+    touch = guarded(DjangoRedisCache.touch)
+    delete = guarded(DjangoRedisCache.delete)
+    get_many = guarded(DjangoRedisCache.get_many)
+    has_key = guarded(DjangoRedisCache.has_key)
+    incr = guarded(DjangoRedisCache.incr)
+    set_many = guarded(DjangoRedisCache.set_many)
+    delete_many = guarded(DjangoRedisCache.delete_many)
+    clear = guarded(DjangoRedisCache.clear)

@@ -3,7 +3,6 @@ gc.freeze would not save more."""
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,14 +21,9 @@ ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def hold_signals() -> None:
-    """Block TERM, INT and QUIT in a new worker until the worker calls `take_signals`. Otherwise
-    handlers inherited from the first process would swallow these signals, and gunicorn would wait for a timeout."""
-    first = os.getpid()
-
-    def mask(how: int) -> None:
-        if os.getpid() == first:  # only if the first process forks, not a worker
-            signal.pthread_sigmask(how, ENDS)
-    os.register_at_fork(before=lambda: mask(signal.SIG_BLOCK), after_in_parent=lambda: mask(signal.SIG_UNBLOCK))
+    """Block TERM, INT and QUIT before a fork, until first process and worker call `take_signals`. Otherwise a new
+    worker's handlers from the first process would swallow these signals, and gunicorn would wait for a timeout."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def take_signals() -> None:
@@ -59,7 +53,8 @@ def load_clients() -> None:
 
 
 def let_go() -> None:
-    """Close all connections before a fork: two processes that share one would read each other's answers."""
+    """Close all connections before a fork: two processes that share one would read each other's answers. Redis's
+    client opens new ones in each process by itself."""
     for close in closers():
         try:
             close()
@@ -70,10 +65,7 @@ def let_go() -> None:
 def closers() -> Iterator[Callable[[], object]]:
     for connection in connections.all(initialized_only=True):
         yield connection.close
-        if getattr(connection, "_connection_pools", None):  # pools have threads, which forks do not inherit
+        if connection.settings_dict["OPTIONS"].get("pool"):  # pools have threads, which forks do not inherit
             yield getattr(connection, "close_pool")
-    for cache in caches.all(initialized_only=True):
-        if hasattr(cache, "disconnect"):
-            yield cache.disconnect
     if celery := sys.modules.get("slipway.celery"):
         yield celery.disconnect

@@ -13,11 +13,9 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import MutableMapping
 from datetime import timedelta
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -41,8 +39,7 @@ if TYPE_CHECKING:
     Worker = AsgiWorker | WsgiWorker
 
 # TERM ends a container's first process only if it has a handler. gunicorn sets its own only after loading the project.
-if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 _status: int | None = None  # the exit code, once gunicorn has set it
 
 
@@ -64,7 +61,7 @@ try:
     enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
     workers = env.number("WEB_CONCURRENCY", enough, least=1)
     threads = env.number("WEB_THREADS", 4, least=1)
-    drain = env.number("DRAIN", 0)
+    env.number("DRAIN", 0)  # docker-run.sh uses it: report a wrong value here
     asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
     if asgi and not find_spec("uvicorn"):
         env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make"
@@ -107,22 +104,19 @@ class Logger(glogging.Logger):
 logger_class = Logger
 
 
-@cache
-def make_folder() -> None:
-    """Create the folder for metrics, which must exist before the project is loaded."""
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
-    atexit.register(remove, folder, os.getpid())
-
-
 def remove(folder: str, pid: int) -> None:
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# The folder for metrics must exist before the project is loaded.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
+
+
 # gunicorn calls these hooks in this order, but child_exit after worker_exit and, without preload, load after post_fork.
 def load() -> Any:
     """Return the WSGI or ASGI application. After an error, exit. A worker exits with 3, and gunicorn starts no more."""
-    make_folder()
     try:
         served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")
         if preload_app:
@@ -136,27 +130,8 @@ def load() -> Any:
 
 
 def on_starting(server: Arbiter) -> None:
-    make_folder()
     web_plan.begin(slot)
-    forking.hold_signals()
-    if drain:
-        put_off_end(server, drain)
-
-
-def put_off_end(server: Arbiter, seconds: int) -> None:
-    """Make `server` stop not at the first TERM but `seconds` later. Until then it serves as usual and replaces
-    workers that die. A second TERM stops it at once."""
-    end = server.handle_term
-
-    def begin() -> None:
-        """Handle the first TERM: set an alarm that stops the server. A thread with a timer would make forks unsafe."""
-        setattr(server, "handle_term", end)
-        setattr(server, "handle_alrm", end)
-        signal.signal(signal.SIGALRM, server.signal)
-        signal.alarm(seconds)
-        logging.getLogger("gunicorn.error").info("Serving for %d s more (DRAIN) before the end", seconds)
-
-    setattr(server, "handle_term", begin)
+    os.register_at_fork(after_in_parent=forking.take_signals)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
@@ -166,6 +141,7 @@ def pre_fork(server: Any, worker: Worker) -> None:
     mark_process_dead(worker.number)
     if preload_app:
         forking.let_go()
+    forking.hold_signals()
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:

@@ -72,6 +72,7 @@ class Site:
 
 
 COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
+RUN = ["env", f"PATH={VE_PYTHON.parent}:{os.environ['PATH']}", ROOT / "docker-run.sh", "run"]
 
 
 def status(path):
@@ -90,7 +91,8 @@ def short_folder():
 
 @contextlib.contextmanager
 def serve(folder, settings="", arguments=(), stderr=None, **env):
-    """Run gunicorn on a TCP port and a unix socket, with `settings` added to development's. Yield the Site."""
+    """Run gunicorn on a TCP port and a unix socket, with `settings` added to development's. Yield the Site. With DRAIN,
+    its first process is the image's entrypoint."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
     path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # includes pages.py of this folder
@@ -98,7 +100,7 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     with short_folder() as short:
         path = short / "web.sock"
-        command = [*COMMAND, "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
+        command = [*(RUN if "DRAIN" in env else COMMAND), "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             site, workers = Site(process, port, path), int(env["WEB_CONCURRENCY"])
             wait_until(lambda: process.poll() is not None or site.workers() == workers, what="gunicorn's workers")

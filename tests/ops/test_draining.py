@@ -1,14 +1,16 @@
 """Tests of DRAIN: after TERM a site continues for so many seconds, because its balancers do not know yet. For the end
 itself see tests/image/test_services.py, and test_asgi.py for open connections."""
 
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ops.served import RUN
 
 from load import ask
-from proc import wait_until
+from proc import ROOT, run, wait_until
 
 DRAIN = 3  # seconds
 SERVERS = ("wsgi", "asgi")
@@ -50,6 +52,12 @@ def test_a_second_signal_ends_the_wait(site_of, number):
         site.process.send_signal(number)
         assert site.process.wait(30) == 0
         assert ask(site.port, "/plain", 0, 30).outcome == "refused"
+
+
+def test_a_site_that_cannot_start_ends_at_once():
+    """The exit code is the server's."""
+    done = run([*RUN, "--bind", "unix:/dev/null/none"], cwd=ROOT, env={**os.environ, "DRAIN": "3600"})
+    assert done.returncode == 1 and "(DRAIN)" not in done.stderr, done.stderr
 
 
 SECOND_IS_LATE = """import os, time

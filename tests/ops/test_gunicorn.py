@@ -114,6 +114,14 @@ def test_workers_end_at_different_times(environment):
     assert int(config["max_requests"]) == 10_000 and int(config["max_requests_jitter"]) == 5_000, config
 
 
+def test_a_head_is_no_news(site_of):
+    """Django answers HEAD with a body. gunicorn drops it, and the log has the request's line only."""
+    with site_of(SERVER="wsgi") as site:
+        assert site.get("/nosuch", method="HEAD").status == 404
+        told = wait_until(lambda: "HEAD /nosuch 404" in (said := site.process.output()) and said)
+    assert "RFC 9110" not in told
+
+
 def test_slow_clients_without_nginx(sqlite_url, site_folder):
     """While twenty clients each send half a request, other requests are answered, with compose.yaml's settings."""
     env = dict(re.findall(r"^ +(WEB_\w+): (\d+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
