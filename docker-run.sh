@@ -55,11 +55,11 @@ command_help() { # show this list
 
 # Run a server. After TERM, which balancers may not know of yet, it serves for $DRAIN seconds more, or to a second signal.
 drained() {
-    trap 'told=yes' TERM
+    trap 'ends=yes' TERM
     "$@" &
     server=$! code=0
     wait "$server" || code=$?
-    [ -n "${told-}" ] || exit "$code"
+    [ -n "${ends-}" ] || exit "$code"
     echo "$script: serving for $DRAIN s more (DRAIN) before the end" >&2
     sleep "$DRAIN" &
     trap 'kill "$!" || :' TERM INT QUIT
