@@ -10,7 +10,7 @@ class OpsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"  # independent of the project's setting
 
     def ready(self) -> None:
-        import_module("slipway.checks")
+        import_module("slipway.settings.checks")
         import_module("slipway.security.sign_in")  # connects to the signal of failed sign-ins
         if apps.is_installed("django_celery_beat"):
             import_module("slipway.celery")  # every process then sends tasks with the project's settings

@@ -8,8 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
-from . import services, values
+from django.core.checks import Error, register
+
+from . import values
 from .envfile import read_file
+from .settings import service_urls
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -110,7 +113,7 @@ class Env:
             try:
                 return parse(given)
             except MALFORMED as error:
-                self.problem(f"{name} {told(error)}; for example {name}={example}")
+                self.problem(f"{name} {reason(error)}; for example {name}={example}")
         elif given is None and not isinstance(default, Required):
             return default
         elif given is None:
@@ -123,7 +126,7 @@ class Env:
             return parse(example)
         except MALFORMED as error:
             if self.given(name) is None:
-                self.problem(f"{name} is not set, and its example {told(error)}: {name}={example}", examples=True)
+                self.problem(f"{name} is not set, and its example {reason(error)}: {name}={example}", examples=True)
             return cast(T, None)
 
     def number(self, name: str, default: int | Required = REQUIRED, example: str = "", least: int = 0) -> int:
@@ -144,10 +147,10 @@ class Env:
         return self.parsed(name, url_path, default, default)
 
     def database(self, name: str = "DATABASE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
-        return self.url(name, services.database, default, POSTGRES)
+        return self.url(name, service_urls.database, default, POSTGRES)
 
     def cache(self, name: str = "CACHE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
-        return self.url(name, services.cache, default, "redis://cache.example:6379/1")
+        return self.url(name, service_urls.cache, default, "redis://cache.example:6379/1")
 
     def storage(self, name: str = "STORAGE_URL", default: str = "") -> dict[str, Any]:
         return self.url(name, values.storage, default, values.STORAGE)
@@ -169,19 +172,26 @@ class Env:
         """If there are problems, print them and exit with 64. The settings of each environment end with this call.
         If `examples` is True, examples may replace missing required variables."""
         self.examples = examples
-        import_module("slipway.checks")  # so that its checks run even if INSTALLED_APPS lacks slipway
+        import_module("slipway.settings.checks")  # so that its checks run even if INSTALLED_APPS lacks slipway
         if faults := self.faults(examples):
             SettingsError(faults).leave()
 
     def faults(self, examples: bool) -> list[str]:
-        return [text for text, told in self.problems.items() if told in (None, examples)]
+        return [text for text, when in self.problems.items() if when in (None, examples)]
 
 
 # Settings modules read their variables from env. Those that import settings_base call env.check() at their end.
 env = Env(os.environ)
 
 
-def told(error: Exception) -> str:
+@register()
+def ends_with_check(**_: Any) -> list[Error]:
+    """Report settings that read variables, but do not end with env.check()."""
+    said = "nothing reports missing or malformed variables: end the settings with env.check()"
+    return [Error(said, id="slipway.E014")] if env.asked and env.examples is None else []
+
+
+def reason(error: Exception) -> str:
     return str(error) if re.match("(is|has|needs|names|looks) ", str(error)) else "is malformed"
 
 

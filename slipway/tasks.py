@@ -6,7 +6,7 @@ from typing import Any
 from celery import signals
 
 from .celery import app
-from .heartbeat import beat
+from .health.heartbeat import beat
 from .jobs.beat import unbroken
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from slipway.make import vendor
 from slipway.make.new import git, origin, without_user
 
-from .files import LEVELS, Template, is_ours, plan
+from .proposal import LEVELS, Template, is_ours, plan
 from .look import LISTS, Found, Tree, look
 from .todo import left_out, same_targets, todo
 

@@ -16,7 +16,7 @@ from .errors import DeployError, on_hosts
 from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
-from .screen import tables
+from .screen import text_tables
 from .ssh.connections import Connections
 from .ssh.gather import Problems
 from .ssh.validate import Tell, brief, visible
@@ -39,14 +39,15 @@ class Hosts:
         if args.json:
             print(json.dumps({"hosts": facts, "problems": problems}))
             return 1 if problems else 0
-        rows = [row for host in self.fleet.hosts if host.name in facts for row in tables.rows(host, facts[host.name])]
+        rows = [row for host in self.fleet.hosts if host.name in facts
+                for row in text_tables.rows(host, facts[host.name])]
         if problems:
             red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
             print(red + visible(on_hosts(problems)) + plain + "\n")
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible(tables.table([tables.ROWS, *rows])))
+        print(visible(text_tables.table([text_tables.ROWS, *rows])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
@@ -65,7 +66,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: found["records"] for name, found in facts.items()}))
         else:
-            print(visible(tables.table(tables.history(facts))))
+            print(visible(text_tables.table(text_tables.history(facts))))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 

@@ -7,7 +7,8 @@ from django.core.cache import caches
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from .. import heartbeat, readiness
+from .. import readiness
+from . import heartbeat
 
 _migrated = False  # once True, it stays True: nobody reverts migrations under a running release
 
@@ -43,7 +44,7 @@ def cache() -> None:
 
 def fresh(name: str) -> None:
     """Raise Down unless the last heartbeat of `name` is recent. The checks of worker and beat share one query."""
-    ages = readiness.value("heartbeats", "slipway.heartbeat.ages")
+    ages = readiness.value("heartbeats", "slipway.health.heartbeat.ages")
     if ages is None:
         raise Down("the database does not answer")
     age = ages[name]

@@ -40,7 +40,7 @@ LOST = Counter("log_lines_lost", "Log lines lost because Docker read too slowly.
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
 PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}
-PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues"}
+PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celery.queues"}
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # creates the counter, with 0, before the first request

@@ -41,7 +41,7 @@ def parts() -> list[Part]:
     database = answers.get("database")
     ages: Ages = {}
     if database and database["state"] == "ok":
-        ages = readiness.value("heartbeats", "slipway.heartbeat.ages") or {}
+        ages = readiness.value("heartbeats", "slipway.health.heartbeat.ages") or {}
     return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
             for name, answer in answers.items()]
 
@@ -65,10 +65,10 @@ def about(name: str, ages: Ages) -> str:
     if name == "broker":
         scheme: str = settings.CELERY_BROKER_URL.partition(":")[0]
         return BROKERS.get(scheme, scheme)
-    return told(ages[name]) if name in ages else ""
+    return shown(ages[name]) if name in ages else ""
 
 
-def told(age: float | None) -> str:
+def shown(age: float | None) -> str:
     if age is None:
         return "No heartbeat yet"
     return f"Heartbeat {age:.0f} s ago" if age < 600 else f"Last heartbeat {age / 60:.0f} minutes ago"

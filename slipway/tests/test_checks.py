@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import SimpleTestCase
 
-from .. import checks
+from ..settings import checks
 from ..env import Env
 from ..values import storage
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from django.test import SimpleTestCase
 
 from slipway.env import Env, SettingsError
-from slipway.services import cache, database
+from slipway.settings.service_urls import cache, database
 
 
 class Reading(SimpleTestCase):

@@ -5,7 +5,7 @@ from django.db import OperationalError
 from django.test import TestCase
 from django.utils import timezone
 
-from slipway import heartbeat
+from slipway.health import heartbeat
 from slipway.models import Heartbeat
 
 
@@ -29,7 +29,7 @@ class HeartbeatTest(TestCase):
     def test_database_locked(self) -> None:
         """If the database is locked or away, one line is logged and nothing is raised."""
         with patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError("database is locked")):
-            with self.assertLogs("slipway.heartbeat", "WARNING") as logs:
+            with self.assertLogs("slipway.health.heartbeat", "WARNING") as logs:
                 heartbeat.beat("beat")
         self.assertEqual(len(logs.output), 1)
         self.assertIn("beat", logs.output[0])

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
 import sys, django
 django.setup()
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
-from slipway.heartbeat import beat
+from slipway.health.heartbeat import beat
 from shop.models import note
 daily, _ = IntervalSchedule.objects.get_or_create(every=1, period="days")
 for _ in range(int(sys.argv[1])):  # as beat: its own row, and the last run of an entry

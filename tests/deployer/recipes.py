@@ -14,7 +14,7 @@ from slipway.deploy.provisioning.operations import PutWhole
 from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
 from slipway.deploy.ssh import process
-from slipway.deploy.ssh.process import Done
+from slipway.deploy.ssh.child import Done
 from deployer.test_server import host_of
 
 STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"

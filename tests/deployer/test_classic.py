@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from slipway.deploy.agent import releases
-from slipway.deploy.screen import tables
+from slipway.deploy.screen import text_tables as tables
 from proc import ROOT, executable, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/classic.sh"

@@ -15,7 +15,7 @@ from slipway.deploy.rollout import commit
 from slipway.deploy.rollout.commit import Commit, outcome
 from slipway.deploy.rollout.plan import Step
 from slipway.deploy.rollout.health import Health
-from slipway.deploy.rollout.run import Run
+from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
 

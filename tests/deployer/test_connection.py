@@ -269,7 +269,7 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
 
 
 def test_the_end_waits_for_no_thread(tmp_path):
-    script = ("import asyncio, threading\nfrom slipway.deploy.ssh.process import in_thread\nasync def work():\n"
+    script = ("import asyncio, threading\nfrom slipway.deploy.ssh.child import in_thread\nasync def work():\n"
               "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
               "asyncio.run(work())")
     began = time.monotonic()

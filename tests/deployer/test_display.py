@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from slipway.deploy.screen.display import Lines, Terminal
-from slipway.deploy.screen.tables import table
+from slipway.deploy.screen.text_tables import table
 from pictures.terminal import left
 from proc import ROOT, run
 

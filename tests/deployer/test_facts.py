@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
-from slipway.deploy.ssh.process import LONGEST
+from slipway.deploy.ssh.child import LONGEST
 from deployer.conftest import fleet_of
 from deployer.simulated import Simulated, world
 from deployer.test_server import files

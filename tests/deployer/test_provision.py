@@ -17,7 +17,7 @@ from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import files
 from slipway.deploy.ssh import connection, connections
-from slipway.deploy.ssh.process import Done
+from slipway.deploy.ssh.child import Done
 from deployer.conftest import fleet_of
 from deployer.recipes import Host, Plan
 from proc import ROOT, run

@@ -10,7 +10,7 @@ from slipway.deploy.rollout import hooks
 from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
 from slipway.deploy.rollout.report import report
-from slipway.deploy.rollout.run import Run
+from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from slipway.deploy.config import checks, Fleet, Host
+from slipway.deploy.config import Fleet, Host, validators
 from slipway.deploy.server.files import runner_file
 
 from .test_docker_runner import IMAGE_ID, Server
@@ -30,7 +30,7 @@ def written(server, text):
 @pytest.mark.parametrize("opts", WORDS)
 def test_what_the_file_says_reaches_docker_as_words(server, opts):
     """Quotes group words; no shell on the way interprets anything else, and nothing is run."""
-    assert not list(checks.options(opts))
+    assert not list(validators.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
     fleet = Fleet("shop", "r.example/shop", (host,), opts=opts, static={"publish": ""})
     done = written(server, runner_file(fleet, host).content)

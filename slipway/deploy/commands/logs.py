@@ -7,9 +7,9 @@ from ..config import Fleet, Host
 from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..screen.display import write
-from ..ssh import process
+from ..ssh import child
 from ..ssh.gather import together
-from ..ssh.process import Process, in_thread
+from ..ssh.child import Process, in_thread
 from ..ssh.validate import decoded, visible
 
 
@@ -35,7 +35,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     hosts = fleet.chosen(args.hosts)
 
     async def show(host: Host) -> int | None:
-        running[host.name] = shown = await process.start(
+        running[host.name] = shown = await child.start(
             fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL)
         try:
             async for line in shown.lines():

@@ -8,7 +8,7 @@ from ..errors import Refused
 from ..rollout import images
 from ..rollout.plan import Options, shown
 from ..screen.display import Lines
-from ..screen.tables import table
+from ..screen.text_tables import table
 from ..ssh.validate import Tell
 
 

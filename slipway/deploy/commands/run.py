@@ -6,7 +6,7 @@ import sys
 from ..config import Fleet
 from ..engine import engine_of
 from ..errors import Refused
-from ..ssh import process
+from ..ssh import child
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         raise Refused("give a command to run: make run HOST=web1 ARGS='manage showmigrations'")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     command = fleet.ssh.command(host.address, engine_of(fleet).command(words, tty), tty=tty)
-    running = await process.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
+    running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
         return await running.ended()
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
 from . import between, schema
-from .checks import shown
+from .validators import shown
 from .ssh import Ssh
 
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, Process
-from .checks import Problems, is_numeric
+from .validators import Problems, is_numeric
 
 if TYPE_CHECKING:
     from . import Fleet, Host

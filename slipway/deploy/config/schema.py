@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..agent.roles import BUILT_IN
-from .checks import (Check, Problems, Required, each_of, flag, list_of, network, number, one_of, options, plain, shown,
-                     table, text)
+from .validators import (Check, Problems, Required, each_of, flag, list_of, network, number, one_of, options, plain,
+                         shown, table, text)
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
 # Names that an app cannot have. Provisioning refuses names in use on a server, but cannot see these: packages not

@@ -12,7 +12,7 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
 
 from ..ssh.connection import Connection
-from ..ssh.process import Done
+from ..ssh.child import Done
 
 TIMEOUT = 600  # seconds that a command may take, unless it has a _timeout
 KEPT = 20  # lines that are kept of a failed command's output

@@ -17,7 +17,7 @@ from ..ssh import connection
 from ..ssh.connection import Connection, who
 from ..ssh.connections import Connections
 from ..ssh.gather import gathered, on_each
-from ..ssh.process import in_thread
+from ..ssh.child import in_thread
 from ..ssh.validate import visible
 from . import fitness
 from .fitness import Found

@@ -11,7 +11,7 @@ from ..ssh.connection import Connection
 from ..ssh.connections import TAKEBACK
 from ..ssh.gather import together
 from .plan import Step
-from .run import Run
+from .runner import Run
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import NotRequired, TypedDict
 
 from ..errors import DeployError, HostProblem, Locked, Refused
-from ..ssh import process
+from ..ssh import child
 
 SECONDS = 300
 
@@ -30,8 +30,8 @@ class HookRecord(TypedDict):
 
 async def failure(command: str, record: Mapping[str, object], seconds: float) -> str:
     try:
-        done = await process.run(["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr,
-                                 stderr=None)
+        done = await child.run(["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr,
+                               stderr=None)
         return f"exit code {done.code}" if done.code else ""
     except HostProblem:
         return f"did not end within {seconds:g} s"

@@ -21,7 +21,7 @@ from .health import Health
 from .hooks import HookRecord
 from .plan import STEP_KINDS, Options, Step, Target, judge, plan
 from .report import report
-from .run import Run
+from .runner import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"

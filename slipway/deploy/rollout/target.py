@@ -10,7 +10,7 @@ from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet
 from ..errors import HostProblem, Refused
 from ..ssh.connections import Connections
-from ..ssh.process import in_thread
+from ..ssh.child import in_thread
 from . import images, preflight
 from .plan import Target
 from .preflight import AllFacts

@@ -1,7 +1,7 @@
 import json
 
 from ..config import Fleet, Host
-from ..config.checks import address_and_port, is_numeric
+from ..config.validators import address_and_port, is_numeric
 from .files import File
 from .render import render
 from .site import ends_tls

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..config import Fleet, Host
-from ..config.checks import address_and_port, is_numeric
+from ..config.validators import address_and_port, is_numeric
 from .consul_hosts import Web, listed
 from .render import each, render
 

@@ -11,9 +11,9 @@ from ..agent.shell import Command
 from ..config import Host
 from ..config.ssh import Ssh
 from ..errors import HostProblem, Lost
-from . import bootstrap, process
+from . import bootstrap, child
 from .conversation import Answer, Conversation, result, why_ended
-from .process import Done, start
+from .child import Done, start
 from .validate import Tell
 
 READ = 60  # seconds to wait for the answer to a request that changes nothing
@@ -157,7 +157,7 @@ async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", ti
               check: bool = False) -> Done:
     """Run a command as root over a new ssh connection; the host needs no Python. Raise HostProblem if the host cannot
     be reached, or after `timeout` seconds. `check`: also raise HostProblem if the exit code is not 0."""
-    ended = await process.run(ssh.command(host.address, words), input, timeout)
+    ended = await child.run(ssh.command(host.address, words), input, timeout)
     if ended.code == 255 or check and ended.code:
         raise HostProblem(why_ended(ended.code, ended.err))
     return ended

@@ -10,7 +10,7 @@ from ..agent.images import Resolved
 from ..agent.shapes import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
-from . import process
+from . import child
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, at_most, gathered, on_each, texts, together
@@ -103,7 +103,7 @@ class Connections:
     async def forward_port(self, port: int) -> dict[str, int]:
         """Forward a port of each host to this machine's `port`. Return host name → the host's port."""
         async def ask(host: Host) -> int:
-            done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
+            done = await child.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
                 raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for sshd")
             return int(done.out)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import HostProblem, Lost, nonsense
 from . import validate
-from .process import Process
+from .child import Process
 from .validate import Tell
 
 MARK = b"--8<-- slipway"  # the agent's first line; the login's greeting comes before it, even on this line

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ..errors import Refused
-from .process import thread
+from .child import thread
 from .registry_http import Server
 
 CACHE = Path("var/layers")  # below the working folder, which is the project

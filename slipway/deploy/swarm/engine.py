@@ -11,7 +11,7 @@ from ..env.changes import staged
 from ..env.staging import Change, lines
 from ..errors import HostProblem, Refused
 from ..rollout.plan import Options
-from ..screen import tables
+from ..screen import text_tables
 from ..ssh.validate import Tell, visible
 from . import state
 from .manager import NAME, Manager
@@ -44,14 +44,14 @@ class Swarm:
             services = {name: {**dataclasses.asdict(one), "release": one.tag} for name, one in seen.services.items()}
             print(json.dumps({"services": services, "problems": problems}))
         else:
-            print(visible("\n".join([*problems, tables.table([*state.rows(seen)])])))
+            print(visible("\n".join([*problems, text_tables.table([*state.rows(seen)])])))
         return 1 if problems else 0
 
     async def releases(self, args: argparse.Namespace) -> None:
         """Show the releases kept for a rollback, then the live one."""
         known = (await Manager(self.fleet).state()).releases
         rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
-        print(json.dumps([one._asdict() for one in known]) if args.json else visible(tables.table(rows)))
+        print(json.dumps([one._asdict() for one in known]) if args.json else visible(text_tables.table(rows)))
 
     async def show_settings(self, args: argparse.Namespace) -> None:
         manager = Manager(self.fleet)

@@ -6,8 +6,8 @@ import socket
 from django.db import DatabaseError, InterfaceError
 from django.db.models.functions import Now
 
-from .models import Heartbeat
-from .release import RELEASE
+from ..models import Heartbeat
+from ..release import RELEASE
 
 logger = logging.getLogger(__name__)
 
