@@ -191,7 +191,7 @@ def test_without_the_login(indexes, tmp_path):
     done = scratch.make("ve/sentinel")
     lines = [line for line in done.stderr.splitlines() if not line.startswith(("make: installing", "make: ***"))]
     assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "requirements.txt is not installed: an index refused the login" in lines[0]
+    assert "requirements.txt is not installed: no index has tiny, or one refused the login" in lines[0]
 
 
 def test_a_pin_that_another_index_has_is_installed(indexes):
@@ -202,4 +202,5 @@ def test_a_pin_that_another_index_has_is_installed(indexes):
     scratch.made("requirements")
     assert "tiny==2.0" in (scratch.folder / "requirements.txt").read_text()
     told(scratch, port, "PIP_EXTRA_INDEX_URL")
-    assert "with pip" not in scratch.made() and scratch.has("tiny") == ["2.0"]
+    scratch.made()
+    assert scratch.has("tiny") == ["2.0"]

@@ -95,9 +95,7 @@ def test_as_the_page_says(newcomer):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
     assert "uv==9.9 \\\n    --hash=" in (newcomer.folder / "requirements/uv.txt").read_text()
-    assert not list(newcomer.folder.glob("requirements/dev.*")) and "uv failed" not in done.stderr
-    left = newcomer.folder.glob("ve/lib/python*/site-packages/pip*")  # pip has installed uv
-    assert [path.name for path in left] == ["pip.py"], "which says that there is none"
+    assert not list(newcomer.folder.glob("requirements/dev.*"))
     assert "skipped flake8" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
     with running([*last.split(), f"PORT={port}"], cwd=newcomer.folder, env=newcomer.env):
@@ -175,7 +173,7 @@ def test_no_uv(newcomer):
     taken(newcomer)
     (newcomer.folder / "requirements/uv.in").unlink()
     line = newcomer.line("requirements")
-    assert "cannot install requirements/uv.in" in line and "add uv to that file" in line, line
+    assert "no uv and no requirements/uv.in here" in line, line
     (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
     done = newcomer.make("migrate")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr

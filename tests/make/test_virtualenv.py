@@ -9,7 +9,6 @@ import signal
 
 import pytest
 
-import wheels
 from proc import append, executable, run, running, signal_group, wait_until
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
@@ -41,27 +40,6 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     os.utime(scratch.folder / "requirements.txt")
     assert scratch.made() == "make: installing requirements.txt\n" and scratch.made() == ""
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
-
-
-def test_who_types_pip(scratch):
-    """In the activated virtualenv, and as in Django's own hints, pip prints one line and installs nothing. If a project
-    pins pip, it is installed like any package."""
-    def type_it(typed):
-        return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=scratch.folder, env=scratch.env)
-
-    scratch.folder = scratch.folder.rename(scratch.folder.parent / "a copy")  # activate fails if its path has quotes
-    scratch.made()
-    scratch.env["PIP_NO_INDEX"] = "1"  # no pip may install anything here
-    for typed in ("pip", "pip3", "python -m pip"):
-        done = type_it(f"{typed} install Pillow")
-        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
-        assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
-    wheels.wheel(scratch.packages["folder"], "pip", "99.0", {
-        "pip/__init__.py": "", "pip/__main__.py": "print('real')",
-        "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n"})
-    (scratch.folder / "requirements.txt").write_text("pip==99.0\n")
-    scratch.made()
-    assert [type_it(typed).stdout for typed in ("pip", "python -m pip")] == ["real\n"] * 2
 
 
 def test_development(scratch):
