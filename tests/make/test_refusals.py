@@ -1,6 +1,5 @@
 """Tests of make's errors if it cannot make the virtualenv: cause and cure in one line, exit code not 0."""
 
-import os
 import re
 import shlex
 import shutil
@@ -12,21 +11,9 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import UV, as_mortal, executable, run
+from proc import UV, as_mortal, executable, output, refusal, run
 
-from .conftest import WITH_PIP_TOO
-
-BASE_PYTHON = os.path.realpath(sys.executable)
-PROGRESS = ("make: installing", "make: waiting")
-
-
-def refusal(done):
-    """Return the one line that explains a failed make. Lines of progress may come before it."""
-    assert done.returncode != 0
-    lines = [re.sub(r"^\S+: \*\*\* (?=make: )", "", line) for line in done.stderr.splitlines()]
-    lines = [line for line in lines if not line.startswith(PROGRESS) and "***" not in line]
-    assert len(lines) == 1 and lines[0].startswith("make: "), done.stderr
-    return lines[0]
+from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
 
 def fake_python(path, code):
@@ -72,11 +59,12 @@ def test_no_venv_module(scratch, tmp_path, module):
 
 
 def test_no_uv_to_be_had(scratch, tmp_path):
-    """If uv cannot be fetched, or is for another machine, the error names pip as the cure."""
+    """If uv cannot be fetched, or is for another machine, the error names pip as the cure, which Python may lack."""
     (scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
     for uv, said in ("uv", "INSTALLER=pip"), (executable(tmp_path / "uv", "\177ELF of another machine"), "or to pip"):
         assert said in refusal(scratch.make("ve/sentinel", f"INSTALLER={uv}"))
-    scratch.made("ve/sentinel", "INSTALLER=pip")
+    output([BASE_PYTHON, "-m", "venv", "--without-pip", tmp_path / "no pip"])
+    scratch.made("ve/sentinel", "INSTALLER=pip", f"PYTHON={tmp_path}/no pip/bin/python")
     assert scratch.has("tiny") == ["1.0"]
 
 
