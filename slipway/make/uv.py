@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 # What an installer may say, and the cause to name.
@@ -72,11 +73,13 @@ def find(ve: Path, env: Mapping[str, str]) -> str:
 
 
 def pip(ve: Path) -> list[str]:
-    """Return the command of the virtualenv's pip, which is installed when it is needed."""
-    python = str(ve / "bin/python")
-    if not (ve / "bin/pip").exists():
+    """Return the command of this Python's pip or, if it has none, of one that this installs into the virtualenv."""
+    python, words = str(ve / "bin/python"), ["--disable-pip-version-check", "install", "--quiet"]
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python, *words]
+    if not (ve / "bin/pip").exists():  # this takes two seconds
         subprocess.run([python, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL, close_fds=False)
-    return [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    return [python, "-m", "pip", *words]
 
 
 def run(command: Sequence[str], ve: Path, what: str, env: Mapping[str, str]) -> None:
@@ -96,12 +99,12 @@ def run(command: Sequence[str], ve: Path, what: str, env: Mapping[str, str]) -> 
 
 def settings(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with pip's settings, such as indexes, as uv's variables."""
-    mac, folder = Path.home() / "Library/Application Support", env.get("XDG_CONFIG_HOME", Path.home() / ".config")
-    files = [Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", mac / "pip/pip.conf", Path(folder, "pip/pip.conf")]
-    own = env.get("PIP_CONFIG_FILE", os.devnull)
+    folders = "/etc", "~/.pip", "~/Library/Application Support/pip", env.get("XDG_CONFIG_HOME", "~/.config") + "/pip"
+    own = env.get("PIP_CONFIG_FILE", "")
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     with contextlib.suppress(configparser.Error):  # pip itself reports what is wrong
-        parser.read([own] if env.get("PIP_CONFIG_FILE") == os.devnull else [*map(str, files), own])
+        for path in [*(f"{folder}/pip.conf" for folder in folders if own != os.devnull), own]:
+            parser.read(os.path.expanduser(path))
     found: dict[str, str] = {}
     for key, name in PIP_TO_UV.items():
         values = [parser.get(section, key, fallback="") for section in ("global", "install")]
