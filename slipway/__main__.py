@@ -12,7 +12,7 @@ from slipway.make.python import lacks
 
 ROOMS = "adopt", "fleet"
 MAKE = """app audit check clean completion contract docs doctor drift exec image new process requirements services
-          update vendor virtualenv with_uv""".split()
+          update vendor virtualenv""".split()
 
 
 def main() -> None:
