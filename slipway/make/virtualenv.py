@@ -111,7 +111,7 @@ def uv_path(env: Mapping[str, str]) -> str:
     """Return uv's absolute path. Make an empty virtualenv for it if there is none. Exit if it cannot be installed."""
     ve = Path(env["VE"])
     with explained(ve, env), lock(ve):
-        if not uv.there(ve, env) and not (ve / "bin/python").exists():
+        if not uv.there(ve, env) and not is_made_for(ve, env):
             create(ve, env)
         path = uv.find(ve, env)
     return os.path.abspath(path) if os.sep in path else path
