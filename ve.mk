@@ -60,7 +60,7 @@ no_slipway = make: no slipway here, neither vendor/slipway_django-*.whl nor its 
 no_python = make: no $(PYTHON) here: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…
 
 # Not a matter of time: another PYTHON, a copied or moved folder, a python that was removed.
-MADE_FOR = $(PYTHON) $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE)
+MADE_FOR = $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE) $(PYTHON)
 ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MADE_FOR))
 $(VE)/sentinel: FORCE
 endif

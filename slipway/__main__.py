@@ -1,6 +1,6 @@
 """Run the command line: `python3 -m slipway NAME …`, from a checkout or a wheel, or `slipway NAME …` once installed.
 
-make runs it by the user's own Python, which may be too old for all but make's helper `virtualenv`, which says so.
+make runs it by the user's own Python, which may be too old for all but this file.
 """
 
 import os
@@ -8,15 +8,18 @@ import runpy
 import shlex
 import sys
 
+from slipway.make.python import lacks
+
 ROOMS = "adopt", "fleet"
 MAKE = """audit check clean completion contract docs doctor drift exec image new process requirements services
-          update vendor virtualenv with_uv""".split()
+          update vendor virtualenv""".split()
 
 
 def main() -> None:
     """Run the program that is named first: adopt, fleet, a helper of make, or a command of the deployer."""
-    if sys.version_info < (3, 9) and sys.argv[1:2] != ["virtualenv"]:
-        sys.exit("make: Python {}.{} is older than 3.9: run make PYTHON=…".format(*sys.version_info))
+    if sys.version_info < (3, 9):
+        python, least = os.environ.get("PYTHON", sys.executable), os.environ.get("PYTHON_MIN", "3.11")
+        sys.exit("make: " + ": ".join(lacks(python, least) or ()))
     name = sys.argv[1] if sys.argv[1:] else ""
     module = name if name in ROOMS else "make." + name if name in MAKE else "deploy"
     if module != "deploy":

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from proc import ROOT, UV, VE_PYTHON, edit, run
+from proc import ROOT, UV, VE_PYTHON, edit, output, passed, run
 from slipway.make.uv import settings
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
@@ -41,9 +41,7 @@ class Folder:
             shutil.copytree(ROOT / ".mypy_cache", self.folder / ".mypy_cache")
 
     def git(self, *words):
-        done = run(["git", *words], cwd=self.folder, env=self.env)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return output(["git", *words], cwd=self.folder, env=self.env)
 
     def commit(self, message):
         self.git("add", "--all")
@@ -100,8 +98,7 @@ class Project(Folder):
 
     @classmethod
     def made(cls, template, folder, *options):
-        done = cls.copy(template, folder, *options)
-        assert done.returncode == 0, done.stderr
+        passed(cls.copy(template, folder, *options))
         return cls(folder)
 
     @staticmethod
@@ -113,7 +110,6 @@ class Project(Folder):
 def build_package(folder, source=ROOT):
     """Build the package of `source` into `folder`. Return the wheel's path."""
     words = [UV, "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", folder, source]
-    done = run(words, env=settings(os.environ))
-    assert done.returncode == 0, done.stderr
+    output(words, env=settings(os.environ))
     [wheel] = folder.glob("*.whl")
     return wheel

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VE_PYTHON = ROOT / "ve/bin/python"
-UV = shutil.which("uv") or str(ROOT / "ve/uv/bin/uv")
+UV = shutil.which("uv") or str(ROOT / "ve/bin/uv")
 
 
 _kept = []
@@ -68,9 +69,21 @@ def run(command, timeout=300, **options):
 
 def output(command, timeout=300, **options):
     """Run a command to its end, which must be a success. Return its stdout."""
-    done = run(command, timeout, **options)
+    return passed(run(command, timeout, **options)).stdout
+
+
+def passed(done):
+    """Return a finished process, which must be a success."""
     assert done.returncode == 0, f"{done.args}:\n{(done.stdout + done.stderr)[-3000:]}"
-    return done.stdout
+    return done
+
+
+def refusal(done):
+    """Return the one line in which make says why it fails. Lines of its progress may come before."""
+    lines = [line for line in re.sub(r"(?m)^\S+: \*\*\* (?=make: )", "", done.stderr).splitlines()
+             if "***" not in line and not line.startswith(("make: installing", "make: waiting"))]
+    assert done.returncode == 2 and len(lines) == 1, done.stdout + done.stderr
+    return lines[0]
 
 
 def put_into_git(folder):
@@ -80,18 +93,17 @@ def put_into_git(folder):
         output([*git, *words], cwd=folder)
 
 
-def executable(path, text):
-    """Write an executable file. Return its path."""
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
-
-
-def put(path, text):
+def put(path, text=""):
     """Write a file, and make its folder if it is missing. Return its path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    return path
+
+
+def executable(path, text):
+    """Write an executable file, and its folder. Return its path."""
+    put(path, text).chmod(0o755)
     return path
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import warm
 from checkout import Folder
-from proc import VE_PYTHON, run
+from proc import VE_PYTHON, put, run
 
 PLAIN: dict[str, str] = {}  # as startproject makes it
 LAYERS = {  # settings as a package, apps beside it, Celery, requirements by environment
@@ -59,8 +59,7 @@ class Theirs(Folder):
         if begin:
             assert warm.python("-m", "django", *begin, cwd=folder, env=self.env).returncode == 0
         for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text)
+            put(folder / path, text)
         self.lend_virtualenv()
         (folder.parent / "installed").mkdir()  # as make requirements installs it, in the virtualenv
         (folder.parent / "installed/slipway").symlink_to(template.folder / "slipway")

@@ -8,19 +8,20 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage, which
 
 from slipway.envfile import read_file
-from slipway.make import python
+from slipway.make import image, python
 from slipway.make.python import Lack
 
 GB = 1024 ** 3
 NOTE = "note: "  # a problem that begins with it is only a hint
+says = partial(image.output, seconds=10)
 
 
 def main(env: dict[str, str]) -> int:
@@ -50,7 +51,7 @@ def build(env: dict[str, str]) -> Iterator[Lack]:
         yield "no git here, but images are named after commits", "apt install git"
     if not which(docker[0]):
         yield "no docker here", "install Docker (https://docs.docker.com/engine/install/)"
-    elif says(*docker, "version") is not None:
+    elif says(docker, "version") is not None:
         yield from engine(docker)
     elif not remote and os.path.exists(sock := "/var/run/docker.sock") and not os.access(sock, os.W_OK):
         yield "you have no access to Docker", "sudo usermod -aG docker YOU, then log in again"
@@ -59,11 +60,11 @@ def build(env: dict[str, str]) -> Iterator[Lack]:
 
 
 def engine(docker: list[str]) -> Iterator[Lack]:
-    if says(*docker, "buildx", "version") is None:
+    if says(docker, "buildx", "version") is None:
         yield NOTE + "no buildx here, so Docker uses its classic builder", "apt install docker-buildx-plugin"
-    if says(*docker, "compose", "version") is None and not which("docker-compose"):
+    if says(docker, "compose", "version") is None and not which("docker-compose"):
         yield NOTE + "no Docker Compose here, but `make up` needs it", "apt install docker-compose-plugin"
-    root = (says(*docker, "info", "--format", "{{.DockerRootDir}}") or "").strip()
+    root = says(docker, "info", "--format", "{{.DockerRootDir}}") or ""
     if os.path.isdir(root) and (free := disk_usage(root).free) < 3 * GB:
         yield f"only {free / GB:.1f} GB are free in Docker's folder", "docker system prune, or free 3 GB there"
 
@@ -72,7 +73,7 @@ def ship(env: dict[str, str]) -> Iterator[Lack]:
     if not which("ssh"):
         yield "no ssh here", "apt install openssh-client"
         return
-    if says("ssh-add", "-l") is None:
+    if says(["ssh-add"], "-l") is None:
         yield (NOTE + "no ssh-agent with a key; a key with a passphrase needs it",
                'eval "$(ssh-agent)" && ssh-add (ssh-keygen makes a key)')
     names = " ".join(env.get(name, "") for name in ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")).split()
@@ -94,7 +95,7 @@ def fleet(path: str) -> list[str]:
 
 def host(name: str, config: list[str]) -> Iterator[Lack]:
     """Yield what ssh lacks to reach host `name`: an address or a key in known_hosts. `config`: options for ssh."""
-    lines = (says("ssh", *config, "-G", "--", name) or "").splitlines()
+    lines = (says(["ssh"], *config, "-G", "--", name) or "").splitlines()
     first = dict(line.partition(" ")[::2] for line in reversed(lines))  # reversed: the first value wins, as in ssh
     address, port = first.get("hostname", name), first.get("port", "22")
     at = first.get("hostkeyalias") or (address if port == "22" else f"[{address}]:{port}")
@@ -102,7 +103,7 @@ def host(name: str, config: list[str]) -> Iterator[Lack]:
     asks = not re.match("no|false|off|accept-new", first.get("stricthostkeychecking", ""))
     if not {"proxyjump", "proxycommand"} & {*first} and not resolves(address):
         yield f"{name} has no address", "correct its name, or set HostName in ssh_config"
-    elif asks and not any(says("ssh-keygen", "-F", known, "-f", os.path.expanduser(file))
+    elif asks and not any(says(["ssh-keygen"], "-F", known, "-f", os.path.expanduser(file))
                           for file in files for known in (at, address)):  # ssh also accepts a key stored without port
         yield f"known_hosts lacks {at}", f"ssh {name} once; accept only the server's own key"
 
@@ -112,16 +113,6 @@ def resolves(address: str) -> bool:
         return bool(socket.getaddrinfo(address, None))
     except (OSError, UnicodeError):
         return False
-
-
-def says(*command: str) -> str | None:
-    """Return a command's output; None if it fails or takes over 10 s."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              text=True, errors="replace", timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return None if done.returncode else done.stdout
 
 
 if __name__ == "__main__":

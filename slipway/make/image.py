@@ -46,11 +46,12 @@ def docker(env: Env, *words: str) -> None:
         sys.exit(code)
 
 
-def output(command: list[str], *words: str) -> str | None:
-    """Return a command's output; None if it fails."""
+def output(command: list[str], *words: str, seconds: float | None = None) -> str | None:
+    """Return a command's output; None if it fails, or takes over `seconds`."""
     try:
-        done = subprocess.run([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    except OSError:
+        done = subprocess.run([*command, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, errors="replace", timeout=seconds)
+    except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout.strip()
 

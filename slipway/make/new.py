@@ -152,9 +152,13 @@ def commit(app: str) -> None:
     git("add", "--all")
     done = git("commit", "--quiet", "--message", f"Start {app}")
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() or "no error message"
-        return say(f"made {app}, but git commit failed ({said.splitlines()[-1]}): correct this, then git commit")
+        said = last_line(done.stderr or done.stdout)
+        return say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
+
+
+def last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["no error message"])[-1]
 
 
 def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from slipway.make import new, virtualenv
-from slipway.make.new import git
+from slipway.make.new import git, last_line
 from slipway.make.uv import Problem, say
 
 OURS = (":(glob)*.mk", "Dockerfile", "docker-run.sh", ":(glob)deploy/*.sh", "requirements", ".github/workflows",
@@ -123,10 +123,6 @@ def output(*words: str) -> str:
     if done.returncode:
         raise Problem(f"git {words[words[0].startswith('--')]} failed: {last_line(done.stderr)}")
     return done.stdout
-
-
-def last_line(said: str) -> str:
-    return (said.strip().splitlines() or ["no error message"])[-1]
 
 
 if __name__ == "__main__":

@@ -1,51 +1,49 @@
-"""Run uv, or pip where there is no uv, with the settings that this machine has for pip."""
+"""Run uv, or pip where there is no uv, with the settings that this machine has for pip. Needs Python 3.9."""
+
+from __future__ import annotations
 
 import configparser
 import contextlib
-import importlib.util
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from slipway.make.python import pip_wheel
-
-NETWORK = re.compile("connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate", re.IGNORECASE)
-NO_LOGIN = re.compile(r"\b40[13] (Error|Unauthorized|Forbidden)|authentication credentials", re.IGNORECASE)
-IMPATIENT = ["--retries", "1", "--timeout", "5"]  # one retry, 5 s: report a missing network soon
+# What an installer may say, and the cause to name.
+CAUSES = {
+    r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)": r"\1 does not match its hash in the pins",
+    "connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate":
+        "cannot reach the package index: check the network, proxy or pip's index-url, then run make again",
+    r"\b40[13] (Error|Unauthorized|Forbidden)|authentication credentials":
+        "an index refused the login: check the user and password in its URL or settings",
+    r"because (\S+) was not found in the package registry":  # uv does not say which
+        r"no index has \1, or one refused the login: check the user and password in its URL or settings",
+    r"no matching distribution found for uv\b":
+        "no index has this uv for this machine: install uv, or run make INSTALLER=pip"}
 # Settings of pip that we pass on to uv: indexes, folders with packages, certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
              "cert": "SSL_CERT_FILE"}
 ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # let uv take each package from any index, not only the first
-Done = subprocess.CompletedProcess  # with all output in `stdout`
 
 
 class Problem(Exception):
     """An error that says in one line what is wrong and what to do."""
 
 
-def install(ve: Path, files: List[str], env: Mapping[str, str]) -> None:
-    """Install what `files` pin into the virtualenv `ve`, by uv or, if that fails, by pip. Raise Problem if none can."""
-    said = ""
-    if env["INSTALLER"] != "pip" and (env["INSTALLER"] != "uv" or os.path.exists(env["REQUIREMENTS_UV"])):
-        done = sync(ve, files, env)
-        if done.returncode == 0:
-            return
-        said = done.stdout
-    done = pip(ve, files, env, IMPATIENT if NETWORK.search(said) else [])
-    if done.returncode == 0:
-        return say("installed the packages with pip, as uv failed: {}".format(why(said))) if said else None
-    (ve / "install.log").write_text(said + done.stdout)
-    cause = why(said + done.stdout)
-    if NETWORK.search(done.stdout):
-        cause = "cannot reach the package index: check the network, proxy or pip's index-url, then run make again"
-    elif NO_LOGIN.search(said + done.stdout):
-        cause = "an index refused the login: check the user and password in its URL or settings"
-    raise Problem("{} is not installed: {} (more in {}/install.log)".format(files[-1], cause, ve))
+def installer(ve: Path, files: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Return the command that installs what `files` pin into the virtualenv `ve`: uv's, which also removes all else,
+    or pip's. If one package has a hash, every package needs a hash."""
+    hashes = ["--require-hashes"] * any("--hash=" in Path(path).read_text("utf-8") for path in files)
+    words = [*hashes, *shlex.split(env["PIP_ARGS"])]
+    if env["INSTALLER"] == "pip" or not (there(ve, env) or pins(env).exists()):
+        return [*pip(ve), *words, *(word for file in files for word in ("-r", file))]
+    sync = ["pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
+    return [find(ve, env), *sync, *words, *files]
 
 
 def pins(env: Mapping[str, str]) -> Path:
@@ -59,53 +57,55 @@ def there(ve: Path, env: Mapping[str, str]) -> str:
     that `find` has installed."""
     if env["INSTALLER"] not in ("uv", "pip"):
         return env["INSTALLER"]
-    known = [env.get("UV"), shutil.which("uv"), os.path.join(env["VE"], "uv/bin/uv"), str(ve / "uv/bin/uv")]
+    known = [env.get("UV"), shutil.which("uv"), os.path.join(env["VE"], "bin/uv"), str(ve / "bin/uv")]
     return next((uv for uv in known if uv and os.path.exists(uv)), "")
 
 
-def find(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Done[str]]":
-    """Return uv's path, and pip's result. If there is no uv, pip installs the pinned one into the folder ve/uv."""
+def find(ve: Path, env: Mapping[str, str]) -> str:
+    """Return uv's path. If there is no uv, pip installs the pinned one into `ve`, where `uv pip sync` lets both be."""
     path = there(ve, env)
-    if path:
-        return path, Done([], 0, "")
-    return str(ve / "uv/bin/uv"), pip(ve, [str(pins(env))], env, [*IMPATIENT, "--no-deps", "--target", str(ve / "uv")])
+    if not path:
+        if not pins(env).exists():
+            raise Problem(f"no uv and no {pins(env)} here: install uv, or write it into that file")
+        words = ["--retries", "1", "--timeout", "5", *shlex.split(env["PIP_ARGS"])]  # report a missing network soon
+        run([*pip(ve), *words, "-r", str(pins(env))], ve, f"the uv of {pins(env)}", env)
+    return path or str(ve / "bin/uv")
 
 
-def sync(ve: Path, files: Sequence[str], env: Mapping[str, str]) -> "Done[str]":
-    """Install what `files` pin into the virtualenv `ve`, and remove all else."""
-    uv, done = find(ve, env)
-    hashed = hashes(files)
+def pip(ve: Path) -> list[str]:
+    """Return the command of this Python's pip or, if it has none, of one that this installs into the virtualenv."""
+    python, words = str(ve / "bin/python"), ["--disable-pip-version-check", "install", "--quiet"]
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python, *words]
+    if not any(ve.glob("lib/python*/site-packages/pip/__init__.py")):  # this takes two seconds
+        subprocess.run([python, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL, close_fds=False)
+    return [python, "-m", "pip", *words]
+
+
+def run(command: Sequence[str], ve: Path, what: str, env: Mapping[str, str]) -> None:
+    """Run an installer, which inherits the virtualenv's lock. Raise Problem if it fails to install `what`."""
     # The pins' hashes protect packages, so uv may take each one from any index.
-    strategy = ANY_INDEX if hashed else {}
-    command = [uv, "pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
-    command += hashed + list(files) + shlex.split(env["PIP_ARGS"])
-    return done if done.returncode else run(command, {**strategy, **settings(env)})
+    strategy = ANY_INDEX if "--require-hashes" in command else {}
+    try:
+        done = subprocess.run(
+            command, env={**strategy, **settings(env), "PIP_USER": "0", "LC_ALL": "C.UTF-8"}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, close_fds=False)
+    except OSError as error:  # for example, the program is for another processor
+        raise Problem(f"{command[0]}: {error.strerror}: set INSTALLER to another uv, or to pip") from error
+    if done.returncode:
+        (ve / "install.log").write_text(done.stdout)
+        raise Problem(f"{what} is not installed: {why(done.stdout)} (more in {ve}/install.log)")
 
 
-def pip(ve: Path, files: Sequence[str], env: Mapping[str, str], options: List[str]) -> "Done[str]":
-    """Install what `files` pin by this Python's pip or, more slowly, by its pip wheel: the virtualenv has no pip."""
-    python, own = str(ve / "bin/python"), importlib.util.find_spec("pip")
-    command = [sys.executable, "-m", "pip", "--python", python] if own else [python, "-m", "pip"]
-    command += ["--disable-pip-version-check", "install", "--quiet", *options]
-    command += hashes(files) + [word for file in files for word in ("-r", file)] + shlex.split(env["PIP_ARGS"])
-    return run(command, dict(env, PIP_USER="0", **({} if own else {"PYTHONPATH": str(pip_wheel())})))
-
-
-def hashes(files: Sequence[str]) -> List[str]:
-    """Return uv's and pip's option for these files. If one package has a hash, every package needs a hash."""
-    return ["--require-hashes"] * any(
-        "--hash=" in Path(path).read_text("utf-8") for path in files if os.path.exists(path))
-
-
-def settings(env: Mapping[str, str]) -> Dict[str, str]:
+def settings(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with pip's settings, such as indexes, as uv's variables."""
-    mac, folder = Path.home() / "Library/Application Support", env.get("XDG_CONFIG_HOME", Path.home() / ".config")
-    files = [Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", mac / "pip/pip.conf", Path(folder, "pip/pip.conf")]
-    own = env.get("PIP_CONFIG_FILE", os.devnull)
+    folders = "/etc", "~/.pip", "~/Library/Application Support/pip", env.get("XDG_CONFIG_HOME", "~/.config") + "/pip"
+    own = env.get("PIP_CONFIG_FILE", "")
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     with contextlib.suppress(configparser.Error):  # pip itself reports what is wrong
-        parser.read([own] if env.get("PIP_CONFIG_FILE") == os.devnull else [*map(str, files), own])
-    found = {}  # type: Dict[str, str]
+        for path in [*(f"{folder}/pip.conf" for folder in folders if own != os.devnull), own]:
+            parser.read(os.path.expanduser(path))
+    found: dict[str, str] = {}
     for key, name in PIP_TO_UV.items():
         values = [parser.get(section, key, fallback="") for section in ("global", "install")]
         values.append(env.get("PIP_" + key.upper().replace("-", "_"), ""))
@@ -113,26 +113,15 @@ def settings(env: Mapping[str, str]) -> Dict[str, str]:
     return {**found, **env}
 
 
-def run(command: Sequence[str], env: Optional[Mapping[str, str]] = None) -> "Done[str]":
-    """Run a command with all output in `stdout`. The command inherits the virtualenv's lock."""
-    try:
-        return subprocess.run(
-            command, env=dict(env or os.environ, LC_ALL="C.UTF-8"), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, close_fds=False)
-    except OSError as error:  # for example, the program is for another processor
-        return Done(command, 127, str(error))
-
-
 def why(output: str) -> str:
-    """Return the cause in a failed installer's output: a wrong hash, else the last error, else the last line."""
-    mismatch = re.search(r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)", output, re.DOTALL | re.I)
-    if mismatch:
-        return "{} does not match its hash in the pins".format(mismatch.group(1))
-    lines = [line.strip(" \t\u2502\u251c\u2570\u2500\u25b6\u00d7") for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(error|caused by)", line, re.IGNORECASE)]
-    line = (errors or lines or ["no error message"])[-1]
-    return re.sub(r"^(error|caused by):\s*", "", line, flags=re.IGNORECASE)
+    """Return the cause in a failed installer's output: one of CAUSES, else the last error, else the last line."""
+    for pattern, cause in CAUSES.items():
+        if found := re.search(pattern, output, re.DOTALL | re.IGNORECASE):
+            return found.expand(cause)
+    errors = re.findall(r"^\W*(?:error|caused by|cause):\s*(.+)", output, re.MULTILINE | re.IGNORECASE)
+    lines: list[str] = errors or re.findall(r"^\W*(\w.*)", output, re.MULTILINE) or ["no error message"]
+    return lines[-1]
 
 
 def say(text: str) -> None:
-    sys.stderr.write("make: {}\n".format(text))
+    sys.stderr.write(f"make: {text}\n")

@@ -1,5 +1,5 @@
 """Put this clone's package into the project in the working folder: build its wheel into vendor/, remove older ones
-there, and name it in requirements.in. copier runs this at the end of an update.
+there, and name it in requirements.in. copier runs this at the end of an update. `vendor package` is make package.
 """
 
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from slipway.make import virtualenv
 from slipway.make.uv import ANY_INDEX, settings
 
 NAME = "slipway_django"
@@ -47,4 +48,8 @@ def uv() -> str:
 
 
 if __name__ == "__main__":
-    main(CLONE)
+    if sys.argv[1:] == ["package"]:
+        os.environ["UV"] = virtualenv.uv_path(os.environ)
+        build(Path(), Path("var/package"))
+    else:
+        main(CLONE)

@@ -115,10 +115,8 @@ def docker(tmp_path, monkeypatch):
     calls = tmp_path / "calls"
 
     def put(code=0, slow=0):
-        stub = tmp_path / "bin" / "docker"
-        stub.parent.mkdir(exist_ok=True)
         own = tmp_path / "own"
-        executable(stub, DOCKER.format(calls=calls, own=own, code=code, slow=slow))
+        stub = executable(tmp_path / "bin/docker", DOCKER.format(calls=calls, own=own, code=code, slow=slow))
         monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
         monkeypatch.setenv("DOCKER_CONFIG", str(own))
         monkeypatch.delenv("DOCKER_HOST", raising=False)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import ci_lines
-from proc import run
+from proc import passed, run
 
 STEPS = {"github": ci_lines.github(ci_lines.GITHUB.with_name("upgrade.yml")), "gitlab": ci_lines.gitlab()}
 START = """git init -q --bare -b main group/shop.git; git -C group/shop.git config receive.advertisePushOptions true
@@ -34,8 +34,7 @@ def week(request, tmp_path):
                          for job in ("pins", "propose"))
         code = sh(pins, "pins", CHANGE=change, TESTS=str(tests)).returncode
         sh("for folder in . propose; do cp pins/pins.patch $folder; done")
-        done = sh(propose, "propose", UPGRADE_TOKEN="hush")
-        assert done.returncode == 0, done.stderr
+        passed(sh(propose, "propose", UPGRADE_TOKEN="hush"))
         return code, sh("cd group/shop.git; git diff --name-only main upgrade-pins || git branch").stdout.split()
     assert sh(START).returncode == 0
     call.sh = lambda script: sh(script).stdout.split()

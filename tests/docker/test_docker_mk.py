@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, append, executable, output, put_into_git, run
+from proc import ROOT, append, executable, output, put_into_git, refusal, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
@@ -48,21 +48,13 @@ def calls(project):
     return sum(line.startswith("run ") for line in lines)
 
 
-def error(done):
-    """Return our one line of error; only make's own lines may follow it."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
-    assert len(lines) == 1, lines
-    return lines[0]
-
-
 @pytest.mark.parametrize("target", ["wheelhouse", "push", "services"])
 def test_no_docker(project, target):
     """Without Docker, or with an engine that does not answer, each target fails with one line: make doctor says why."""
     (project / "stub").write_text("#!/bin/sh\nexit 1\n")
     for docker in ("no-such-docker", "./stub"):
         words = [target, f"DOCKER={docker}", "TAG=1"]
-        assert f"{docker} does not answer: make doctor says why" in error(make(project, *words))
+        assert f"{docker} does not answer: make doctor says why" in refusal(make(project, *words))
 
 
 def test_wheelhouse_holds(project):
@@ -133,7 +125,7 @@ def test_tag(project):
 def test_push_dirty(project):
     """push refuses an image of uncommitted changes, whatever its tag, unless ALLOW_DIRTY is set."""
     words = ("push", "DOCKER=./stub", "TAG=build-9", "IMAGE=r.example/shop")
-    assert "commit" in error(make(project, *words, REVISION="0123abc-dirty"))
+    assert "commit" in refusal(make(project, *words, REVISION="0123abc-dirty"))
     assert "push" not in (project / "calls").read_text()
     assert make(project, *words, REVISION="0123abc").returncode == 0
     assert "push r.example/shop:build-9" in (project / "calls").read_text()
@@ -143,7 +135,7 @@ def test_push_dirty(project):
 def test_push_without_a_registry(project):
     """Without a registry nothing is pushed: Docker Hub's name may be a stranger's. One line says what to set."""
     words = ("push", "DOCKER=./stub", "TAG=1", "APP=shop")
-    assert error(make(project, *words)) == (
+    assert refusal(make(project, *words)) == (
         "make: IMAGE=shop names no registry: set IMAGE in the Makefile, such as registry.example/shop")
     (project / "deploy").mkdir()
     (project / "deploy/production.toml").write_text('registry = "ssh"\n')

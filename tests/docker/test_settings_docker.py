@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import warm
-from proc import ROOT, edit, run
+from proc import ROOT, edit, passed, run
 
 KEY = "0123456789abcdef" * 4
 LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
@@ -36,9 +36,7 @@ def value(names, **env):
     """Return the settings of those names."""
     code = ("import json, sys; from django.conf import settings as s\n"
             "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
-    done = python(["-c", code, *names.split()], **{**LEAST, **env})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(passed(python(["-c", code, *names.split()], **{**LEAST, **env})).stdout)
 
 
 @pytest.mark.parametrize("site, host, to", [
@@ -97,8 +95,7 @@ def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
     """Postgres ends statements and idle transactions of web and beat after half a minute or a minute, those of a worker
     after its task limit, and those of a command never, as a migration may be long. Sessions are named."""
     url = postgres.url(postgres.database(migrated=False))
-    done = python(["-c", ASK], **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more})
-    assert done.returncode == 0, done.stderr
+    done = passed(python(["-c", ASK], **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more}))
     assert json.loads(done.stdout) == said
 
 
@@ -189,9 +186,8 @@ def test_sentry_learns_no_secret(postgres):
     request with a foreign host is no event, only a warning in the log."""
     url = postgres.url(postgres.database())
     with events() as (kept, dsn):
-        done = python(["-c", SIGN_IN], **{**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url},
-                      SENTRY_DSN=dsn)
-    assert done.returncode == 0, done.stderr
+        done = passed(python(["-c", SIGN_IN], **{**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url},
+                             SENTRY_DSN=dsn))
     text = "".join(kept)
     assert text.count("cannot connect to postgres") == 1 and "/admin/login/" in text and "no answer of" in text, text
     assert "typed-" not in text and "evil.example" not in text, re.findall(".{99}typed-.{9}", text)

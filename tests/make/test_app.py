@@ -3,7 +3,7 @@
 import pytest
 
 from checkout import Checkout
-from proc import run
+from proc import output
 
 SETTINGS, URLS = "project/settings_base.py", "project/urls.py"
 
@@ -38,8 +38,7 @@ def test_an_app_is_listed_and_typed(tree):
     assert ('urlpatterns = [\n    path("stock_entries/", include("project.stock_entries.urls")),\n'
             in (tree.folder / URLS).read_text())
     assert "class StockEntry(" in (tree.folder / "project/stock_entries/models.py").read_text()
-    done = run([tree.folder / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=tree.folder)
-    assert done.returncode == 0, done.stdout
+    output([tree.folder / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=tree.folder)
 
 
 def test_lists_that_are_not_found(tree):

@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import wheels
-from proc import append, run
+from proc import append, refusal, run
 from slipway.make import requirements
 
 from .conftest import BASE_PYTHON
@@ -142,10 +142,9 @@ def test_a_password_is_refused(indexes):
     """One line names the file, nothing is compiled, and the password is not shown."""
     (scratch, port), file = indexes, "requirements/dev.in"
     append(scratch.folder / file, f"--extra-index-url={with_login(port)}\n")
-    done = scratch.make("requirements")
-    lines = [line for line in done.stderr.splitlines() if "***" not in line]
-    assert done.returncode == 2 and len(lines) == 1 and f"{file} line" in lines[0] and "${" in lines[0], done.stderr
-    assert PASSWORD not in done.stderr and not (scratch.folder / "requirements.txt").exists()
+    line = refusal(scratch.make("requirements"))
+    assert f"{file} line" in line and "${" in line and PASSWORD not in line
+    assert not (scratch.folder / "requirements.txt").exists()
 
 
 SECRETS = ["--extra-index-url https://${USER_NAME}:hunter2@index.example/",
@@ -188,10 +187,8 @@ def test_without_the_login(indexes, tmp_path):
     scratch.env["INDEX_PASSWORD"] = PASSWORD
     scratch.made("requirements")
     del scratch.env["INDEX_PASSWORD"]
-    done = scratch.make("ve/sentinel")
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("make: installing", "make: ***"))]
-    assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "requirements.txt is not installed: an index refused the login" in lines[0]
+    line = refusal(scratch.make("ve/sentinel"))
+    assert "requirements.txt is not installed: no index has tiny, or one refused the login" in line
 
 
 def test_a_pin_that_another_index_has_is_installed(indexes):
@@ -202,4 +199,5 @@ def test_a_pin_that_another_index_has_is_installed(indexes):
     scratch.made("requirements")
     assert "tiny==2.0" in (scratch.folder / "requirements.txt").read_text()
     told(scratch, port, "PIP_EXTRA_INDEX_URL")
-    assert "with pip" not in scratch.made() and scratch.has("tiny") == ["2.0"]
+    scratch.made()
+    assert scratch.has("tiny") == ["2.0"]

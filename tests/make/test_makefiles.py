@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, executable, run
+from proc import ROOT, VE_PYTHON, executable, output, put, refusal, run
 
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
                if path.name != "local.mk")
@@ -127,19 +127,14 @@ def test_every_variable_is_documented(name):
             assert tables[variable].strip("`") == default.replace("$(VE)", "ve"), f"docs/make.md: {variable}"
 
 
-def said_in(copy, target):
-    """Return the lines in which a target says why it fails."""
-    done = run(["make", "-C", copy, "--no-print-directory", target])
-    assert done.returncode == 2
-    return done.stderr.splitlines()
-
-
 def test_what_is_taken_alone_names_what_it_needs(copy):
     for path in ("manage.py", "requirements.txt"):
         (copy / path).touch()
-    assert "make: docker/packages.txt: No such file or directory: take it" in said_in(copy, "build")[0]
+    line = refusal(run(["make", "-C", copy, "build"]))
+    assert "make: docker/packages.txt: No such file or directory: take it" in line
     shutil.rmtree(copy / "slipway")
-    assert "make: no slipway here, neither vendor/slipway_django-*.whl nor its source" in said_in(copy, "status")[0]
+    line = refusal(run(["make", "-C", copy, "status"]))
+    assert "make: no slipway here, neither vendor/slipway_django-*.whl nor its source" in line
 
 
 def test_of_two_wheels_none_is_taken(copy):
@@ -147,7 +142,7 @@ def test_of_two_wheels_none_is_taken(copy):
     names = [f"vendor/slipway_django-1.{number}.0-py3-none-any.whl" for number in (1, 2)]
     for name in names:
         (copy / name).touch()
-    [line] = said_in(copy, "status")
+    line = refusal(run(["make", "-C", copy, "status"]))
     assert all(name in line for name in names) and "requirements.txt" in line
 
 
@@ -166,11 +161,9 @@ def stubbed(copy, monkeypatch):
     """Return the makefiles with stand-ins for every program that they run, except sh's own tools."""
     for path in ["ve/bin/python", "ve/copier/bin/copier", "node_modules/.bin/eslint", "ve/companion/bin/python",
                  *(f"bin/{name}" for name in "docker python3 node npm".split())]:
-        (copy / path).parent.mkdir(parents=True, exist_ok=True)
         executable(copy / path, STUB)
     for path in ["package.json", "package-lock.json", "manage.py", "examples/companions/cbp/cbp/__main__.py"]:
-        (copy / path).parent.mkdir(parents=True, exist_ok=True)
-        (copy / path).touch()
+        put(copy / path)
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
     monkeypatch.setenv("PATH", f"{copy}/bin:{os.environ['PATH']}")
     return copy
@@ -213,8 +206,8 @@ def test_a_value_reaches_its_own_recipe_only(stubbed):
 
 
 def test_nothing_is_asked_in_vain(stubbed):
-    """make help runs neither git nor docker for the values of TAG and REVISION."""
-    for name in ("git", "docker"):
+    """make help runs neither git nor docker for the values of TAG and REVISION, and does not search the settings."""
+    for name in ("git", "docker", "sed", "grep"):
         executable(stubbed / "bin" / name, STUB)
     assert run(["make", "-C", stubbed, "help"]).returncode == 0 and not (stubbed / "calls").exists()
 
@@ -228,15 +221,14 @@ def test_nothing_is_asked_in_vain(stubbed):
 def test_words_arrive_as_typed(stubbed, typed, words):
     """ARGS are words as a shell would split them: quotes keep words together, and nothing is executed."""
     words_typed = ["-o", "ve/sentinel", "migrate", f"ARGS={typed}", f"PYTHON={VE_PYTHON}", "MANAGE=docker"]
-    done = run(["make", "-C", stubbed, *words_typed])
-    assert done.returncode == 0, done.stderr
+    output(["make", "-C", stubbed, *words_typed])
     assert (stubbed / "calls").read_text().endswith("[docker][migrate]" + "".join(f"[{word}]" for word in words))
     assert not (stubbed / "canary").exists()
 
 
 def test_words_that_have_no_end(stubbed):
     done = run(["make", "-C", stubbed, "-o", "ve/sentinel", "migrate", "ARGS=it's", f"PYTHON={VE_PYTHON}"])
-    assert done.returncode == 2 and done.stderr.startswith("make: ARGS: No closing quotation\n"), done.stderr
+    assert refusal(done) == "make: ARGS: No closing quotation"
 
 
 def test_clean(scratch):
@@ -245,8 +237,7 @@ def test_clean(scratch):
     folder = scratch.folder
     kept = ["var/db.sqlite3", "var/__pycache__/data", ".env", "project/a.py"]
     for path in [*kept, "project/__pycache__/a.pyc", "tests/.pytest_cache/x", ".mypy_cache/x"]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).touch()
+        put(folder / path)
     scratch.made("clean")
     assert all((folder / path).exists() for path in kept)
     assert not any((folder / path).exists() for path in

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from proc import ROOT, run
+from proc import ROOT, output, run
 
 INSTALLED = "make: installing what package-lock.json names\n"
 
@@ -25,8 +25,7 @@ def front(tmp_path):
     (tmp_path / "assets/app.js").touch()
     package = {"name": "front", "scripts": {"build": "cp assets/* $ASSETS && test ! -e broken"}}
     (tmp_path / "package.json").write_text(json.dumps(package))
-    done = run(["npm", "install", "--package-lock-only", "--offline"], cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    output(["npm", "install", "--package-lock-only", "--offline"], cwd=tmp_path)
 
     def make(*words):
         done = run(["make", "-f", "with.mk", *words], cwd=tmp_path)

@@ -1,6 +1,5 @@
 """Tests of make's errors if it cannot make the virtualenv: cause and cure in one line, exit code not 0."""
 
-import os
 import re
 import shlex
 import shutil
@@ -12,21 +11,9 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import UV, as_mortal, executable, run
+from proc import UV, as_mortal, executable, output, refusal, run
 
-from .conftest import WITH_PIP_TOO
-
-BASE_PYTHON = os.path.realpath(sys.executable)
-PROGRESS = ("make: installing", "make: waiting")
-
-
-def refusal(done):
-    """Return the one line that explains a failed make. Lines of progress may come before it."""
-    assert done.returncode != 0
-    lines = [re.sub(r"^\S+: \*\*\* (?=make: )", "", line) for line in done.stderr.splitlines()]
-    lines = [line for line in lines if not line.startswith(PROGRESS) and "***" not in line]
-    assert len(lines) == 1 and lines[0].startswith("make: "), done.stderr
-    return lines[0]
+from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
 
 def fake_python(path, code):
@@ -50,7 +37,7 @@ def test_told(scratch, words, said):
 
 
 def test_too_old_a_python(scratch):
-    """A very old Python can still parse slipway/make/virtualenv.py, and gets the same error."""
+    """A very old Python can still parse slipway/__main__.py, and gets the same error."""
     paths = [*Path.home().glob(".pyenv/versions/3.*/bin/python3"),
              *filter(None, (shutil.which(f"python3.{minor}") for minor in range(6, 11)))]
     said = [(run([path, "-V"]).stdout.strip(), path) for path in paths]
@@ -72,23 +59,23 @@ def test_no_venv_module(scratch, tmp_path, module):
 
 
 def test_no_uv_to_be_had(scratch, tmp_path):
-    """If uv cannot be fetched, or is for another machine, pip installs instead, and a line reports it."""
-    for uv in ("uv", str(executable(tmp_path / "uv", "\177ELF of another machine"))):
-        shutil.rmtree(scratch.folder / "ve", ignore_errors=True)
-        scratch.env["INSTALLER"] = uv
-        (scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
-        assert "installed the packages with pip, as uv failed" in scratch.made()
-        assert scratch.has("tiny") == ["1.0"]
+    """If uv cannot be fetched, or is for another machine, the error names pip as the cure, which Python may lack."""
+    (scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
+    for uv, said in ("uv", "INSTALLER=pip"), (executable(tmp_path / "uv", "\177ELF of another machine"), "or to pip"):
+        assert said in refusal(scratch.make("ve/sentinel", f"INSTALLER={uv}"))
+    output([BASE_PYTHON, "-m", "venv", "--without-pip", tmp_path / "no pip"])
+    scratch.made("ve/sentinel", "INSTALLER=pip", f"PYTHON={tmp_path}/no pip/bin/python")
+    assert scratch.has("tiny") == ["1.0"]
 
 
 def test_no_network(scratch):
-    """Without a network the error names that as the cause, although both installers were tried."""
+    """Without a network the error names that as the cause."""
     with socket.socket() as sock:  # bound but not listening: it refuses
         sock.bind(("127.0.0.1", 0))
         scratch.env.update(INSTALLER="uv", PIP_ARGS="", UV_OFFLINE="0",
                            PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]))
         line = refusal(scratch.make("ve/sentinel"))
-    assert "requirements.txt is not installed: cannot reach the package index: check the network" in line
+    assert "is not installed: cannot reach the package index: check the network" in line
 
 
 def test_a_package_for_a_newer_python(scratch, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from checkout import Folder, Project
+from proc import passed
 from sharing import once
 
 from .releases import FIRST, releases
@@ -20,8 +21,7 @@ def started(template, tmp_path_factory):
     """Return a project from make new, in a folder whose name is no valid app name. No test changes it."""
     def make(path):
         path.mkdir()
-        done = template.make("new", f"NAME={path}/My shop")
-        assert done.returncode == 0, done.stderr
+        passed(template.make("new", f"NAME={path}/My shop"))
         Project(path / "My shop")
     return Project(once(tmp_path_factory, "started", make) / "My shop")
 

@@ -2,7 +2,7 @@
 
 import shutil
 
-from proc import append
+from proc import append, put
 
 APP = {
     "project/shop/__init__.py": "",
@@ -18,8 +18,7 @@ DROPPED = ["deploy/classic.sh", "project/home", "project/tests.py", "deploy/stag
 def work(project):
     """Add an app, settings, a package, a target, a process and another front page, and remove some files."""
     for path, text in APP.items():
-        (project.folder / path).parent.mkdir(exist_ok=True)
-        (project.folder / path).write_text(text)
+        put(project.folder / path, text)
     settings = "project/settings_base.py"
     project.edit(settings, "INSTALLED_APPS = [\n", "SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    \"project.shop\",\n")
     project.edit(settings, "    \"project.home\",\n", "")

@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from checkout import Folder
-from proc import ROOT, VE_PYTHON, run, running, wait_until
+from proc import ROOT, VE_PYTHON, output, passed, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
 
 from slipway.make import check
@@ -20,11 +20,6 @@ from slipway.adopt.todo import ROWS, left_out, todo, unset
 def theirs(template, tmp_path):
     """Return a function that makes a project of these files."""
     return lambda files: Theirs(tmp_path / "my shop", files, template)
-
-
-def passes(done):
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def production(project, **more):
@@ -40,7 +35,7 @@ def test_levels_make_and_image(theirs):
     site is ready. No file of the project's changes, and a second run does nothing."""
     project = theirs(PLAIN)
     said = project.adopted()
-    assert re.search("make: passed: check flake8 .*migrations tests\n", passes(project.make("test")))
+    assert re.search("make: passed: check flake8 .*migrations tests\n", passed(project.make("test")).stdout)
     assert project.changed() == [] and not (project.folder / "slipway").exists()
     project.commit("Slipway")
     again = project.adopted()
@@ -49,13 +44,13 @@ def test_levels_make_and_image(theirs):
     assert project.changed() == []
     env = production(project)
     for words in (["check"], ["makemigrations", "--check"], ["collectstatic", "--no-input"], ["migrate"]):
-        passes(project.manage(*words, **env))
+        passed(project.manage(*words, **env))
     assert (project.folder / "static-root/staticfiles.json").exists()
     code = "from django.test import Client; print(Client().get('/readyz').content.decode())"
-    page = passes(project.manage("shell", "-c", code, **env, ALLOWED_HOSTS="testserver")).splitlines()[-1]
+    page = passed(project.manage("shell", "-c", code, **env, ALLOWED_HOSTS="testserver")).stdout.splitlines()[-1]
     assert json.loads(page)["parts"].keys() == {"database", "migrations", "cache"}, page
     tests = {"DJANGO_SETTINGS_MODULE": env["DJANGO_SETTINGS_MODULE"].replace("docker", "test"), "TEST_DATABASE_URL": ""}
-    assert "Ran 0 tests" in passes(project.manage("test", **tests))
+    assert "Ran 0 tests" in passed(project.manage("test", **tests)).stderr
 
 
 OWN = {
@@ -68,8 +63,8 @@ OWN = {
 def values(project, names, **env):
     """Return the settings of these names."""
     code = f"import json; from django.conf import settings as s; print(json.dumps([getattr(s, n) for n in {[*names]}]))"
-    env = {**project.env, **env}
-    return json.loads(passes(run([project.folder / "ve/bin/python", "-c", code], cwd=project.folder, env=env)))
+    python = project.folder / "ve/bin/python"
+    return json.loads(output([python, "-c", code], cwd=project.folder, env={**project.env, **env}))
 
 
 def test_values_of_its_own_hold(theirs):
@@ -85,10 +80,10 @@ def test_values_of_its_own_hold(theirs):
     assert values(project, OWN, **env) == [*OWN.values()][:-1] + [{**OWN["STORAGES"], "staticfiles": files}]
     tests = {"DJANGO_SETTINGS_MODULE": "config.settings_test"}
     assert values(project, [*OWN][:-1], **tests) == [*OWN.values()][:-1]
-    told = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", passes(
-        project.manage("check", **env)))
+    said = passed(project.manage("check", **env)).stderr
+    twice = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", said)
     docker = "config/settings_docker.py"
-    assert {name: last for name, _, last in told} == {
+    assert {name: last for name, _, last in twice} == {
         **dict.fromkeys(["CACHES", "LOGGING", "STORAGES"], base),
         **dict.fromkeys(["SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker)}
 
@@ -135,12 +130,12 @@ def test_worker(theirs, redis, app):
     celery.write_text(own)
     ready = project.folder / "ready"
     env = production(project, BROKER_URL=f"redis://localhost:{redis.port}/0", READY_FILE=str(ready))
-    passes(project.manage("migrate", **env))
+    passed(project.manage("migrate", **env))
     path = f"{project.folder}/ve/bin:{os.environ['PATH']}"
     worker = {**project.env, **env, "PATH": path, "PROJECT": "config"}
     with running(["sh", "docker-run.sh", "worker", "--pool", "solo"], cwd=project.folder, env=worker) as process:
         wait_until(lambda: ready.exists() and ready.read_text().startswith("consuming"), what="the worker is ready")
-        passes(project.manage("shell", "-c", "from shop.tasks import pack; pack.delay()", **env))
+        passed(project.manage("shell", "-c", "from shop.tasks import pack; pack.delay()", **env))
         wait_until(lambda: "shop.tasks.pack" in process.output(), what="the task has run")
         with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
             wait_until(lambda: "slipway.tasks.heartbeat" in process.output(), what="the worker has had a heartbeat")
@@ -317,7 +312,7 @@ def test_folders_are_shared(theirs):
     assert "PYTHON_MIN = 3.12\n" in (project.folder / "Makefile").read_text()
     done = project.make("config-check", "ENV=nowhere", f"PYTHON={VE_PYTHON}")
     assert "servers/nowhere.toml: there is no such file" in done.stderr
-    assert "web1" in passes(project.make("config-check", f"PYTHON={VE_PYTHON}", "IMAGE=r.example/shop"))
+    assert "web1" in passed(project.make("config-check", f"PYTHON={VE_PYTHON}", "IMAGE=r.example/shop")).stdout
     assert project.changed() == [] and (project.folder / "docker/dev.sh").exists()
 
 
@@ -325,13 +320,13 @@ def test_level_servers(template, tmp_path):
     """The servers have the project's name. make template-update brings the template's next release, but leaves the
     project's own compose.yaml. The project's linter accepts the template's files, and its git stores a whole wheel."""
     clone = Folder(tmp_path / "template")
-    run(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
+    output(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
     clone.git("remote", "remove", "origin")
     style = "[flake8]\nexclude = */migrations/*,ve\nper-file-ignores = config/settings/*:E501\n"
     files = {**LAYERS, "setup.cfg": style, "compose.yaml": "services: {}\n"}
     project = Theirs(tmp_path / "My shop", files, clone)
     project.adopted("--level", "servers", "--apply")
-    passes(project.make("lint"))
+    passed(project.make("lint"))
     pin = (project.folder / "requirements.in").read_text().splitlines()[-1]
     (project.folder / "requirements.txt").write_text(f"{pin} --hash=sha256:00\n")
     project.commit("Slipway")
@@ -341,7 +336,7 @@ def test_level_servers(template, tmp_path):
     clone.edit("compose.yaml", "services:\n", "services:  # of today\n")
     clone.commit("Next")
     clone.git("tag", "3.0.0")
-    passes(project.make("template-update"))
+    passed(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
         ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt", "requirements/deploy.txt",
         "requirements/dev.txt"}
@@ -377,7 +372,7 @@ def test_further_down_in_the_repository(theirs):
     inner["requirements.txt"] = inner.pop("site/requirements/base.txt")
     inner["site/pytest.ini"] = "[pytest]\nDJANGO_SETTINGS_MODULE = config.test_settings\n"
     project = theirs(inner)
-    passes(project.adopt("--level", "image", folder=project.folder / "site"))
+    passed(project.adopt("--level", "image", folder=project.folder / "site"))
     assert "\nfrom config.test_settings import *" in (project.folder / "site/config/settings_test.py").read_text()
     assert (project.folder / "site/requirements/dev.in").read_text().splitlines()[1] == "-r local.txt"
     listed = (project.folder / "site/requirements.in").read_text()

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from checkout import Project, build_package
-from proc import VE_PYTHON, free_port, run, running, wait_until
+from proc import VE_PYTHON, free_port, output, passed, run, running, wait_until
 
 
 @pytest.fixture
@@ -17,8 +17,7 @@ def wheel(template, tmp_path):
 
 def test_an_index_accepts_it(template, wheel, tmp_path):
     """Its metadata is complete. The same commit gives the same bytes, and another one another version."""
-    done = run([VE_PYTHON, "-m", "twine", "check", "--strict", wheel])
-    assert done.returncode == 0, done.stdout
+    output([VE_PYTHON, "-m", "twine", "check", "--strict", wheel])
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
         [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
@@ -42,19 +41,17 @@ def test_from_an_index(started, wheel, tmp_path):
     with running(serve):
         wait_until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/"), what="the index answers")
         upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
-        done = run([VE_PYTHON, "-m", "twine", *upload, wheel])
-        assert done.returncode == 0, done.stdout + done.stderr
+        output([VE_PYTHON, "-m", "twine", *upload, wheel])
         [path] = (project.folder / "vendor").glob("*.whl")
         project.edit("requirements.in", f"./vendor/{path.name}[jobs]",
                      f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[jobs]==2.0.0")
         for words in (["requirements"], ["own/sentinel", "VE=own"]):
-            done = project.make(*words)
-            assert done.returncode == 0, done.stdout + done.stderr
+            passed(project.make(*words))
     assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()
     command = project.folder / "own/bin/slipway"
     done = run([command, "status"], cwd=tmp_path)
     assert done.returncode == 2 and "deploy/production.toml: there is no such file" in done.stderr
     assert "shtab is not installed" in run([command, "completion", "bash"]).stderr
     for shell in ("bash", "zsh"):
-        done = run([VE_PYTHON, "-m", "slipway", "completion", shell])
-        assert done.returncode == 0 and all(word in done.stdout for word in ("rollback", "--skip-unreachable"))
+        said = output([VE_PYTHON, "-m", "slipway", "completion", shell])
+        assert all(word in said for word in ("rollback", "--skip-unreachable"))

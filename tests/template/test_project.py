@@ -7,7 +7,7 @@ import pytest
 
 from checkout import Checkout, Project
 from documented import block
-from proc import ROOT, run
+from proc import ROOT, output, passed
 from sharing import once
 
 BUDGETS = {"started": (85, 2300), "bare": (80, 2000)}  # files, lines except pins and the wheel
@@ -63,8 +63,7 @@ def test_the_ci_that_was_chosen(started, project):
     """Only the chosen CI's files are there. The one command of docs/ci.md replaces them by another CI's."""
     assert of_ci(started) == CI["github"]
     for ci in ("jenkins", "gitlab"):
-        done = project.make("template-update", f"ARGS=--data ci={ci}")
-        assert done.returncode == 0, done.stderr
+        passed(project.make("template-update", f"ARGS=--data ci={ci}"))
         project.commit(ci)
         assert of_ci(project) == CI[ci]
 
@@ -75,11 +74,10 @@ def test_patch(project, tmp_path):
     (clone.folder / "slipway/__init__.py").write_text("PATCHED = True\n")
     *lines, last = block(ROOT / "docs/update.md", "cd ../slipway").splitlines()
     assert last == "make build"
-    done = run(["sh", "-ec", "\n".join(lines)], cwd=project.folder, env=project.env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    output(["sh", "-ec", "\n".join(lines)], cwd=project.folder, env=project.env)
     project.install()
-    done = run(["ve/bin/python", "-c", "import slipway; assert slipway.PATCHED"], cwd=project.folder, env=project.env)
-    assert done.returncode == 0 and len(list(project.folder.glob("vendor/*.whl"))) == 1, done.stderr
+    output(["ve/bin/python", "-c", "import slipway; assert slipway.PATCHED"], cwd=project.folder, env=project.env)
+    assert len(list(project.folder.glob("vendor/*.whl"))) == 1
 
 
 def test_docs(started):

@@ -7,7 +7,7 @@ import pytest
 
 from checkout import COPIER, Folder, Project
 from documented import block
-from proc import ROOT, run
+from proc import ROOT, output, refusal, run
 
 from .releases import FIRST, SECOND, TODAY
 from .team import DROPPED
@@ -28,13 +28,6 @@ def version(project):
     return re.search(r"_commit: (\S+)", (project.folder / ".copier-answers.yml").read_text())[1]
 
 
-def refusal(done):
-    """Return the one line of a make that refused."""
-    lines = [line for line in done.stderr.splitlines() if "***" not in line]
-    assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("make: "), done.stderr
-    return lines[0]
-
-
 def test_two_releases_up(project):
     """The update has no conflict. Each file stays its owner's by docs/update.md. Files that the team or the template
     removed stay removed. The project's tests pass."""
@@ -46,8 +39,7 @@ def test_two_releases_up(project):
     project.commit("Today")
     everyone_has_his_own(project, before, project.files())
     nothing_is_left_to_do(project)
-    done = run([project.folder / "ve/bin/python", "manage.py", "test"], cwd=project.folder, env=project.env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    output([project.folder / "ve/bin/python", "manage.py", "test"], cwd=project.folder, env=project.env)
 
 
 def everyone_has_his_own(project, before, after):
@@ -154,8 +146,7 @@ def test_from_the_commit_before(template, tmp_path):
     source.git("checkout", "--quiet", TODAY)
     made = f"-o ve/sentinel -o ve/copier/sentinel COPIER={COPIER} template-update"
     lines = block(ROOT / "docs/update.md", "PATH=").replace("template-update", made)
-    done = run(["sh", "-ec", lines], cwd=project.folder, env=project.env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    output(["sh", "-ec", lines], cwd=project.folder, env=project.env)
     text = (project.folder / "requirements.in").read_text()
     assert "./vendor/slipway_django-2.0.0-py3-none-any.whl[jobs]\n" in text and "find-links" not in text
     assert "==" not in text and "vendor/" in (project.folder / "requirements.txt").read_text()
