@@ -89,7 +89,8 @@ max_requests = 10_000  # limits slow memory leaks
 max_requests_jitter = max_requests // 2  # so that workers do not restart at the same time
 forwarder_headers = ""  # visitors must not set SCRIPT_NAME or PATH_INFO: they could bypass nginx's rules
 control_socket_disable = True
-logconfig_dict = settings.LOGGING
+# gunicorn has values for what a LOGGING lacks; some of them name handlers that this LOGGING does not have.
+logconfig_dict = {"root": {}, "loggers": {}, **settings.LOGGING}
 
 
 class Logger(glogging.Logger):

@@ -77,6 +77,14 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
     assert line["ms"] > 0 and {"time", "level", "request_id", "release"} < line.keys() and "planted" not in str(told)
 
 
+@pytest.mark.parametrize("more", ["", '"root": {"handlers": ["own"]}', '"loggers": {"django": {"handlers": ["own"]}}'])
+def test_logs_of_the_team(site_folder, more):
+    """gunicorn starts with a LOGGING of the team's, which need not name gunicorn's loggers or handlers."""
+    own = f'LOGGING = {{"version": 1, "handlers": {{"own": {{"class": "logging.StreamHandler"}}}}, {more}}}'
+    with serve(site_folder, own) as site:
+        assert site.get("/healthz").status == 200
+
+
 def script(text, stderr):
     """Run a process that installs this output and runs the code."""
     code = f"import os, sys\nfrom slipway.logs import output\noutput.install()\n{text}"
