@@ -5,11 +5,11 @@ import json
 from unittest import mock
 
 from slipway.deploy.rollout import preflight
-from slipway.deploy.ssh import connection, process
+from slipway.deploy.ssh import child, connection
 from slipway.deploy.ssh.conversation import MARK
 
 
-class Pipe(process.Process):
+class Pipe(child.Process):
     """The deployer's end of the two pipes to an agent."""
 
     code = 255

@@ -13,7 +13,7 @@ from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.provisioning.operations import PutWhole
 from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
-from slipway.deploy.ssh import process
+from slipway.deploy.ssh import child
 from slipway.deploy.ssh.child import Done
 from deployer.test_server import host_of
 
@@ -57,7 +57,7 @@ def work(function, channel=None, check=False, announced=None):
         session = Session({"web1": channel or Host()}, check, lambda *words: said.append(words))
         with session.entered():
             try:
-                await process.in_thread(session.work, "web1", function)
+                await child.in_thread(session.work, "web1", function)
             except HostProblem as problem:
                 return session, problem
         return session, None
@@ -89,7 +89,7 @@ class Plan:
             host.connector_data["loop"] = asyncio.get_running_loop()
             with session.entered():
                 for data in session.state.ops[host].values():
-                    for command in await process.in_thread(commands, data):
+                    for command in await child.in_thread(commands, data):
                         self.take(data.global_arguments["name"], command)
         asyncio.run(all_of())
 

@@ -14,7 +14,7 @@ import pytest
 from slipway.deploy.config import Host
 from slipway.deploy.config.ssh import Ssh, plain
 from slipway.deploy.errors import HostProblem, Lost
-from slipway.deploy.ssh import bootstrap, connection, process
+from slipway.deploy.ssh import bootstrap, child, connection
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.conversation import MARK, WANTED
 from deployer.agents import agents, line
@@ -222,7 +222,7 @@ def test_a_login_shell_passes_all_words_on():
 def program(script, work):
     """Run a script; return the result of work(process), and close the process."""
     async def started():
-        made = await process.start(["sh", "-c", script])
+        made = await child.start(["sh", "-c", script])
         try:
             return await work(made)
         finally:
@@ -249,7 +249,7 @@ def test_a_program_is_apart_and_its_stderr_bounded(caplog):
         await started.close(0)
         return len(started.err), started.err[-4:]
     said = program("read line; head -c 200000 /dev/zero >&2; echo end >&2", work)
-    assert said == (process.KEPT, b"end\n") and not caplog.records
+    assert said == (child.KEPT, b"end\n") and not caplog.records
 
 
 def test_a_program_that_leaves_another_behind_is_not_waited_for():

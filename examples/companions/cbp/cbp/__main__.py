@@ -74,7 +74,7 @@ async def show(proxy: Proxy, where: tuple[str, int]) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            body = json.dumps({"cbp": proxy.figures()}).encode()
+            body = json.dumps({"cbp": proxy.metrics()}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
                          b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         writer.close()

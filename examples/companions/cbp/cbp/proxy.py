@@ -86,7 +86,7 @@ class Proxy:
             self.left.clear()
             await self.left.wait()
 
-    def figures(self) -> dict[str, object]:
+    def metrics(self) -> dict[str, object]:
         return {"state": self.breaker.state.value, "pause": self.breaker.pause, **asdict(self.counters)}
 
 

@@ -25,18 +25,18 @@ class Cbp:
         command = [*COMMAND, "-l", f"127.0.0.1:{self.port}", "-r", f"127.0.0.1:{self.remote}",
                    "--vars", f"127.0.0.1:{self.vars}", *options]
         with running(command, cwd=FOLDER) as self.process:
-            wait_until(self.figures)
+            wait_until(self.metrics)
             yield self
             said = self.process.output()
             assert "Traceback" not in said and "Task" not in said, said
 
-    def figures(self):
+    def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.vars}/debug/vars") as answer:
             return json.load(answer)["cbp"]
 
     def until(self, **wanted):
-        """Wait until cbp's figures have these values."""
-        wait_until(lambda: wanted.items() <= self.figures().items())
+        """Wait until cbp's metrics have these values."""
+        wait_until(lambda: wanted.items() <= self.metrics().items())
 
     def connect(self):
         return closing(socket.create_connection(("127.0.0.1", self.port)))

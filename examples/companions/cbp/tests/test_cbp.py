@@ -67,9 +67,9 @@ def test_a_redis_that_is_killed(cbp, tmp_path):
         with running(redis, cwd=tmp_path) as server:
             wait_until(cbp.pings)
             server.kill()
-            wait_until(lambda: not cbp.pings() and cbp.figures()["state"] == "open")
-        wait_until(lambda: not cbp.pings() and cbp.figures()["refused"])
-        wait_until(lambda: not cbp.pings() and cbp.figures()["pause"] == 2)
+            wait_until(lambda: not cbp.pings() and cbp.metrics()["state"] == "open")
+        wait_until(lambda: not cbp.pings() and cbp.metrics()["refused"])
+        wait_until(lambda: not cbp.pings() and cbp.metrics()["pause"] == 2)
         with running(redis, cwd=tmp_path):
             wait_until(cbp.pings)
             cbp.until(state="closed")
@@ -95,7 +95,7 @@ def test_hung_service(cbp):
                 began = time.monotonic()
                 assert not cbp.pings() and time.monotonic() - began >= .3
                 cbp.until(state="open", failed=1)
-                wait_until(lambda: not cbp.pings() and cbp.figures()["failed"] == 2)
+                wait_until(lambda: not cbp.pings() and cbp.metrics()["failed"] == 2)
                 cbp.until(trips=2, pause=2)
 
 

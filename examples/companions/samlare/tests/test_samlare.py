@@ -37,8 +37,8 @@ def test_failures(carbon, shown, samlare):
         assert said.count(told) == times, said
 
 
-def test_figures_that_nobody_expects(carbon, shown, samlare):
-    """samlare survives too many figures, a number too large, a name too long, and endless nesting."""
+def test_metrics_that_nobody_expects(carbon, shown, samlare):
+    """samlare survives too many metrics, a number too large, a name too long, and endless nesting."""
     samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=500)
     shown.text = f"[{'7,' * 30_000}7]"
     with samlare.up():
