@@ -44,20 +44,20 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
-    theirs = {path: text for path, text in tree.items()
+    existing = {path: text for path, text in tree.items()
               if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
-    found = look(theirs, Path.cwd().name, above())
-    new, changed, problems = plan(tree, theirs, found, levels, template)
+    found = look(existing, Path.cwd().name, above())
+    new, changed, problems = plan(tree, existing, found, levels, template)
     if problems := [*problems, *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
-    lacking = left_out(theirs, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
+    lacking = left_out(existing, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
     rules = "\n".join(template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk"))
     edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
-           [*todo(theirs, found, levels, edited), *same_targets(theirs, rules), *lacking,
+           [*todo(existing, found, levels, edited), *same_targets(existing, rules), *lacking,
             "make requirements, then make test; then git add -A, git commit"])
     return []
 

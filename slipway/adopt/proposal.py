@@ -39,17 +39,17 @@ def is_ours(path: str, there: str, template: Tree) -> bool:
     return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
 
 
-def plan(tree: Tree, theirs: Tree, found: Found, levels: list[str], template: Template) -> tuple[
+def plan(tree: Tree, existing: Tree, found: Found, levels: list[str], template: Template) -> tuple[
         Texts, Texts, list[str]]:
-    """Return new files, changed files (both path → text), and problems. `theirs`: the project's own files."""
+    """Return new files, changed files (both path → text), and problems. `existing`: the project's own files."""
     problems = []
     if not found.settings or "image" in levels and "." not in found.settings:
         problems.append(f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
                         "for levels image and servers, a module in a package, such as mysite.settings")
     merged, new, changed = merge(tree, found, levels, template), {}, {}
-    for path, text in sorted({**taken(theirs, found, levels, template), **merged}.items()):
+    for path, text in sorted({**taken(existing, found, levels, template), **merged}.items()):
         own = path if path not in [*merged, "Dockerfile"] else ""
-        for place in {own, *map(str, PurePosixPath(path).parents)} & {*theirs}:
+        for place in {own, *map(str, PurePosixPath(path).parents)} & {*existing}:
             problems.append(f"{place} exists, but Slipway needs this name: rename yours")
         if path not in tree:
             new[path] = text
@@ -58,7 +58,7 @@ def plan(tree: Tree, theirs: Tree, found: Found, levels: list[str], template: Te
     return new, changed, problems
 
 
-def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> Texts:
+def taken(existing: Tree, found: Found, levels: list[str], template: Template) -> Texts:
     """Return the template's files for these `levels`, adapted to the project: path → text."""
     texts = {path: template.files[path] for level in levels for path in LEVELS[level]} | {template.wheel: ""}
     if "image" in levels:
@@ -70,7 +70,7 @@ def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> 
         texts[toml] = re.sub('^app = ".*"$', f'app = "{found.app}"', texts[toml], flags=re.MULTILINE)
         texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
     names = {"deploy/production.toml": f"{found.servers}/production.toml",
-             "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*theirs} else "compose.yaml"}
+             "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml"}
     return {names.get(path, path): text if found.celery else jobs.without(text) for path, text in texts.items()}
 
 

@@ -15,20 +15,20 @@ ASKED = re.compile(r"(?:[\w.]*environ\[|(?:\w+\.)*env(?:\.\w+)?\(|config\()'(\w+
 LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run at the import, or it may fail
 
 
-def todo(theirs: Tree, found: Found, levels: list[str], edited: str) -> Iterator[str]:
+def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterator[str]:
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
         places = []
-        for path in theirs if "done" not in row or not re.search(row["done"], edited, re.MULTILINE) else ():
+        for path in existing if "done" not in row or not re.search(row["done"], edited, re.MULTILINE) else ():
             chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
-            if chosen and (number := line_of(theirs[path], row["has"]) if "has" in row else 1):
+            if chosen and (number := line_of(existing[path], row["has"]) if "has" in row else 1):
                 places.append(f"{path}:{number}")
         if places:
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
     if "image" in levels:
-        yield from unset(theirs, found)
-        if found.celery and f"{found.package}/celery.py" not in theirs:
+        yield from unset(existing, found)
+        if found.celery and f"{found.package}/celery.py" not in existing:
             package = found.package
             yield f"{found.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
 
@@ -63,23 +63,23 @@ def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
         yield from asked(child)
 
 
-def same_targets(theirs: Tree, rules: str) -> Iterator[str]:
+def same_targets(existing: Tree, rules: str) -> Iterator[str]:
     """Yield a to-do for each target of the project's Makefile that the .mk files (`rules`) have, too."""
     names = {*re.findall(r"^([a-z][a-z0-9-]*):.*## ", rules, re.MULTILINE)}
-    for number, line in enumerate(theirs.get("Makefile", "").splitlines(), 1):
+    for number, line in enumerate(existing.get("Makefile", "").splitlines(), 1):
         if (match := re.match(r"([a-z][a-z0-9-]*) *:(?!=)", line)) and match[1] in names:
             yield f"Makefile:{number}: make {match[1]} runs your target, not the template's of this name: rename yours"
 
 
-def left_out(theirs: Tree, ignored: str) -> Iterator[str]:
+def left_out(existing: Tree, ignored: str) -> Iterator[str]:
     """Yield a to-do for each file that code names but .dockerignore (`ignored`) excludes, and for catalogues that git
     lacks."""
-    code = {path: text for path, text in theirs.items() if path.endswith(".py") and not is_ignored(ignored, path)}
-    for path in (path for path in theirs if not path.endswith(".py") and is_ignored(ignored, path)):
+    code = {path: text for path, text in existing.items() if path.endswith(".py") and not is_ignored(ignored, path)}
+    for path in (path for path in existing if not path.endswith(".py") and is_ignored(ignored, path)):
         named = rf"""["'/]{re.escape(path.rpartition('/')[2])}["']"""
         if place := next((f"{name}:{line_of(code[name], named)}" for name in code if re.search(named, code[name])), ""):
             yield f"{place}: .dockerignore keeps {path} out of the image: if the code reads it, add !{path} at the end"
-    if bare := [path for path in theirs if path.endswith(".po") and f"{path[:-2]}mo" not in theirs]:
+    if bare := [path for path in existing if path.endswith(".po") and f"{path[:-2]}mo" not in existing]:
         yield (f"{bare[0]}:1: git has no .mo file of {len(bare)} catalogues, so an image built elsewhere is not "
                "translated: commit these files, or run compilemessages before make build")
 

@@ -20,7 +20,7 @@ from .config.ssh import Ssh  # noqa: E402
 from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
 from .screen.display import put  # noqa: E402
-from .ssh.interrupts import heeding  # noqa: E402
+from .ssh.interrupts import run_interruptible  # noqa: E402
 from .ssh.validate import visible  # noqa: E402
 
 COMMANDS = {  # name of a module in commands/ → its help text
@@ -70,7 +70,7 @@ def handle(args: argparse.Namespace) -> int:
     engine_of(fleet).refuse(args)
     if args.command != "config" and not shutil.which("ssh"):
         raise Refused("ssh is not on this machine: install the OpenSSH client")
-    return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
+    return asyncio.run(run_interruptible(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

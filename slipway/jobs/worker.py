@@ -42,11 +42,11 @@ class Consumer(BaseConsumer):
     def on_ready(self) -> None:
         super().on_ready()
         path = os.environ.get("READY_FILE")
-        if path and not self.told:
-            self.told = True
-            threading.Thread(target=self.heed, args=(Path(path),), name="heed", daemon=True).start()
+        if path and not self.announced:
+            self.announced = True
+            threading.Thread(target=self.pause_by_file, args=(Path(path),), name="pause_by_file", daemon=True).start()
 
-    def heed(self, path: Path) -> NoReturn:
+    def pause_by_file(self, path: Path) -> NoReturn:
         """Pause while the file worker.pause exists beside `path` (READY_FILE). Write each change of state to `path`."""
         queues, state = list(self.app.amqp.queues.consume_from), "consuming"
         self.call_soon(say, path, state)
@@ -67,7 +67,7 @@ class Consumer(BaseConsumer):
 
         def on_message(message: Message) -> None:
             left = ahead(None, deliveries.headers(message).get(DUE))
-            if self.was_begun(message):
+            if self.may_have_begun(message):
                 deliveries.again(self.app, message)
             elif left > deliveries.hold(self.app):
                 self.keep(message, deliveries.hold(self.app))
@@ -78,7 +78,7 @@ class Consumer(BaseConsumer):
 
         return on_message
 
-    def was_begun(self, message: Message) -> bool:
+    def may_have_begun(self, message: Message) -> bool:
         """Return True if another worker may have begun this task: the message was delivered before, this release knows
         the task, and the task is due."""
         headers, had = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")

@@ -18,6 +18,6 @@ class LetGoTest(SimpleTestCase):
         with patch.object(forking, "connections", Mock(all=lambda **_: [pooled, plain])), \
                 patch.dict(sys.modules, {"slipway.celery": SimpleNamespace(disconnect=close)}), \
                 self.assertLogs("slipway.web.forking", "WARNING") as logs:
-            forking.let_go()
+            forking.close_connections()
         self.assertEqual((close.call_count, len(logs.records)), (4, 4))
         plain.close_pool.assert_not_called()

@@ -52,7 +52,7 @@ def load_clients() -> None:
         celery.load_transport()
 
 
-def let_go() -> None:
+def close_connections() -> None:
     """Close all connections before a fork: two processes that share one would read each other's answers. Redis's
     client opens new ones in each process by itself."""
     for close in closers():

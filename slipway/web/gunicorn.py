@@ -141,7 +141,7 @@ def pre_fork(server: Any, worker: Worker) -> None:
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     mark_process_dead(worker.number)
     if preload_app:
-        forking.let_go()
+        forking.close_connections()
     forking.hold_signals()
 
 

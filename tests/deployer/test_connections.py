@@ -15,7 +15,7 @@ from slipway.deploy.errors import DeployError, HostProblem, Interrupted, Locked,
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
 from slipway.deploy.ssh.gather import on_each, together
-from slipway.deploy.ssh.interrupts import SIGNALS, heeded, heeding, ignored
+from slipway.deploy.ssh.interrupts import SIGNALS, interruptible, run_interruptible, ignored
 from deployer.clock import run
 from deployer.conftest import fleet_of
 from proc import run as finish
@@ -147,7 +147,7 @@ def test_a_logout_that_is_to_be_outlived_is():
         return "ended"
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert asyncio.run(heeding(work())) == "ended"
+        assert asyncio.run(run_interruptible(work())) == "ended"
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -164,7 +164,7 @@ def test_it_is_heard_once():
             done.append("cleaned up")
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(Interrupted, match="SIGINT"):
-        asyncio.run(heeding(work()))
+        asyncio.run(run_interruptible(work()))
     assert done == ["cleaned up"] and [signal.getsignal(number) for number in SIGNALS] == before
 
 
@@ -173,7 +173,7 @@ def test_what_is_done_after_an_interrupt_is_done_as_ever():
     async def work():
         with ignored():
             with pytest.raises(Interrupted):
-                with heeded():
+                with interruptible():
                     soon(signal.SIGHUP)
                     await asyncio.sleep(20)
             with pytest.raises(TimeoutError):
@@ -181,4 +181,4 @@ def test_what_is_done_after_an_interrupt_is_done_as_ever():
                     await asyncio.sleep(20)
             await asyncio.sleep(0.01)
         return asyncio.current_task().cancelling()
-    assert asyncio.run(heeding(work())) == 0
+    assert asyncio.run(run_interruptible(work())) == 0

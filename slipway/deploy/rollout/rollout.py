@@ -13,7 +13,7 @@ from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
 from ..ssh.connections import Connections
-from ..ssh.interrupts import heeded, ignored
+from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
@@ -64,7 +64,7 @@ class Rollout:
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
             Target, list[Group], HookRecord]:
         try:
-            with heeded():
+            with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
                 preflight.nobody_else(facts)
                 record = self._record(target, hosts)
@@ -122,7 +122,7 @@ class Rollout:
         begun: list[Group] = []
         judged: dict[str, Any] = {}
         try:
-            with heeded():
+            with interruptible():
                 await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):

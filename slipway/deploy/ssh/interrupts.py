@@ -14,13 +14,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 T = TypeVar("T")
 
 
-class Heeding(contextlib.AbstractContextManager[None]):
-    """A `with` block for INT, TERM, HUP. If `heeded`, the first signal raises Interrupted; else all are ignored."""
+class Signals(contextlib.AbstractContextManager[None]):
+    """A `with` block for INT, TERM, HUP. If `raised`, the first signal raises Interrupted; else all are ignored."""
 
-    blocks: list["Heeding"] = []
+    blocks: list["Signals"] = []
 
-    def __init__(self, heeded: bool = True) -> None:
-        self.heeded, self.came = heeded, ""
+    def __init__(self, raised: bool = True) -> None:
+        self.raised, self.came = raised, ""
 
     def __enter__(self) -> None:
         self.task = asyncio.current_task()
@@ -42,17 +42,17 @@ class Heeding(contextlib.AbstractContextManager[None]):
 
 
 def hear(number: int) -> None:
-    """Cancel the innermost Heeding block, unless this block ignores signals."""
-    block = Heeding.blocks[-1]
-    if block.heeded and not block.came and block.task:
+    """Cancel the innermost Signals block, unless this block ignores signals."""
+    block = Signals.blocks[-1]
+    if block.raised and not block.came and block.task:
         block.came = signal.Signals(number).name
         block.task.cancel()
 
 
-heeded = Heeding
-ignored = functools.partial(Heeding, heeded=False)
+interruptible = Signals
+ignored = functools.partial(Signals, raised=False)
 
 
-async def heeding(work: Coroutine[Any, Any, T]) -> T:
-    with heeded():
+async def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
+    with interruptible():
         return await work

@@ -15,7 +15,7 @@ from ..rollout import hooks
 from ..rollout.plan import UPLOAD, Step
 from ..ssh.connection import who
 from ..ssh.connections import timed
-from ..ssh.interrupts import heeded, ignored
+from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import stack, state
 from .manager import NAME, Manager, understood
@@ -60,7 +60,7 @@ class Rollout:
         """Run the rollout. Raise Refused if it cannot begin, DeployError if it fails, Divided if the takeback fails."""
         began = time.monotonic()
         with ignored():
-            with heeded():
+            with interruptible():
                 seen = await self.manager.state()
                 check(seen, self.action, self.tag)
                 release = await self._release(seen)
@@ -94,7 +94,7 @@ class Rollout:
     async def _do(self, seen: state.State, release: Release) -> None:
         changed, there = False, [*seen.releases]
         try:
-            with heeded():
+            with interruptible():
                 if self.action == "deploy":
                     await self._prepare(release)
                 changed = True
