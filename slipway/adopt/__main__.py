@@ -45,7 +45,7 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
     existing = {path: text for path, text in tree.items()
-              if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
+                if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
     found = look(existing, Path.cwd().name, above())
     new, changed, problems = plan(tree, existing, found, levels, template)
     if problems := [*problems, *unwritable([*new], [*changed])]:

@@ -30,7 +30,7 @@ MANY = 1000  # limit of unknown tasks kept: further ones become dead tasks at on
 
 
 class Consumer(BaseConsumer):
-    told = False
+    announced = False
     qos: Any
     strategies: dict[str, Any]
 
