@@ -61,7 +61,7 @@ class Scheduler(DatabaseScheduler):
     """Extends django-celery-beat's scheduler. It deletes entries with the description FROM_CODE that the code no longer
     has. It survives database outages. TERM and INT do not stop it while it sends tasks."""
 
-    loaded, lock, waiting = False, Lock(), False
+    loaded, read, lock, waiting = False, False, Lock(), False
 
     def setup_schedule(self) -> None:
         prepare_database()  # tick() loads the schedule, because tick() survives a database outage
@@ -81,9 +81,14 @@ class Scheduler(DatabaseScheduler):
             logger.error("beat: the database does not answer, trying again in 5 s: %s", type(error).__name__)
             return 5.0
 
+    def all_as_schedule(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().all_as_schedule()
+        self.read = True
+        return found
+
     def schedule_changed(self) -> bool:
-        """Return True also until the first read has succeeded: the next tick repeats a read that failed."""
-        return bool(super().schedule_changed()) or not self.loaded
+        """Return True also until a read has succeeded: the next tick repeats a first read that failed."""
+        return bool(super().schedule_changed()) or not self.read
 
     def load(self) -> None:
         entries = self.app.conf.beat_schedule
