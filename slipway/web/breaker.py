@@ -21,6 +21,8 @@ class Hangs(ConnectionError):
 class Breaker:
     """A circuit breaker. Make calls inside `with breaker.attempt():`. This raises Hangs if a call is not allowed."""
 
+    hangs: type[Exception] = Hangs
+
     def __init__(self, name: str) -> None:
         self.name, self.lock = name, threading.Lock()
         self.until: float | None = None  # the time at which the next call may try; None: all calls are allowed
@@ -30,8 +32,8 @@ class Breaker:
         tries, began = self.check(), time.monotonic()
         try:
             yield
-        except Exception:
-            self.settle(tries, time.monotonic() - began > SLOW)
+        except Exception as error:
+            self.settle(tries, self.in_vain(error, time.monotonic() - began))
             raise
         self.settle(tries, False)
 
@@ -42,9 +44,13 @@ class Breaker:
             if self.until is None:
                 return False
             if now < self.until:
-                raise Hangs(f"the {self.name} did not answer just now")
+                raise self.hangs(f"the {self.name} did not answer just now")
             self.until = now + REST  # meanwhile other calls fail at once
             return True
+
+    def in_vain(self, error: Exception, seconds: float) -> bool:
+        """Return True if a call that failed after `seconds` counts as hanging."""
+        return seconds > SLOW
 
     def settle(self, tries: bool, in_vain: bool) -> None:
         """Record how a call ended. `in_vain` means that the call hung; `tries` is what `check` returned."""
