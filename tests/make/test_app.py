@@ -3,7 +3,7 @@
 import pytest
 
 from checkout import Checkout
-from proc import output
+from proc import output, run
 
 SETTINGS, URLS = "project/settings_base.py", "project/urls.py"
 
@@ -61,3 +61,13 @@ def test_names_that_cannot_be(tree, name, said):
     line, *rest = done.stderr.splitlines()
     assert done.returncode and line.startswith("CommandError: ") and said in line and len(rest) == 1, done.stderr
     assert not changed(tree)
+
+
+def test_a_full_disk_changes_nothing(tree):
+    """If the app cannot be written, one line reports it; if a list cannot, the line to add is printed."""
+    words = [tree.folder / "ve/bin/python", "manage.py", "startapp", "orders"]
+    done = run(["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words], cwd=tree.folder, env=tree.env)
+    assert done.returncode and done.stderr.count("\n") == 1 and done.stderr.endswith("; nothing has changed\n")
+    assert not changed(tree)
+    (tree.folder / f"{URLS}.new").mkdir()
+    assert "add to project/urls.py by hand" in make_app(tree, "orders").stdout and URLS not in changed(tree)

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.templates import TemplateCommand
 
+from ...lasting import write_replace
+
 TEMPLATE = Path(__file__).parent.parent / "app"
 APPS = r"^INSTALLED_APPS = \[\n((    [\"'].*\n)*    [\"']PACKAGE\..*\n)?"  # a match ends after the project's own apps
 URLS = r"^from django\.urls import .*\binclude\b.*\bpath\b.*\n(.*\n)*?urlpatterns = \[\n"
@@ -30,9 +32,9 @@ class Command(TemplateCommand):
         try:
             super().handle("app", name, str(folder),
                            **{**options, **words, "template": str(TEMPLATE), "extensions": ["py,html"]})
-        except CommandError:
+        except (CommandError, OSError) as error:
             shutil.rmtree(folder)
-            raise
+            raise CommandError(f"{error}; nothing has changed") from None
         if not (folder.parent / "celery.py").exists():
             (folder / "tasks.py").unlink()
             (folder / "test_tasks.py").unlink()
@@ -47,8 +49,8 @@ class Command(TemplateCommand):
         try:
             text = path.read_text(encoding="utf-8")
             if found := re.search(place, text, re.MULTILINE):
-                path.write_text(f"{text[:found.end()]}    {line}\n{text[found.end():]}", encoding="utf-8")
-                return
+                text = f"{text[:found.end()]}    {line}\n{text[found.end():]}"
+                return write_replace(path, text, path.stat().st_mode & 0o777)
         except OSError:
             pass
         self.stdout.write(f"add to {path} by hand: {line}")
