@@ -1,4 +1,4 @@
-"""What a project's own files name of the package is the list of docs/design.md, and the top floor is that list."""
+"""Tests that a project's files name only the modules that docs/design.md lists, and that the top floor is this list."""
 
 import re
 

@@ -8,8 +8,8 @@ from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..screen.display import write
 from ..ssh import child
-from ..ssh.gather import together
 from ..ssh.child import Process, in_thread
+from ..ssh.gather import together
 from ..ssh.validate import decoded, visible
 
 

@@ -11,8 +11,8 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
 
-from ..ssh.connection import Connection
 from ..ssh.child import Done
+from ..ssh.connection import Connection
 
 TIMEOUT = 600  # seconds that a command may take, unless it has a _timeout
 KEPT = 20  # lines that are kept of a failed command's output

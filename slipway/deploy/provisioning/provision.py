@@ -14,10 +14,10 @@ from ..errors import DeployError, HostProblem, Refused, by_text
 from ..server import site
 from ..server.site import Out
 from ..ssh import connection
+from ..ssh.child import in_thread
 from ..ssh.connection import Connection, who
 from ..ssh.connections import Connections
 from ..ssh.gather import gathered, on_each
-from ..ssh.child import in_thread
 from ..ssh.validate import visible
 from . import fitness
 from .fitness import Found

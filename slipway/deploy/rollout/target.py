@@ -9,8 +9,8 @@ from ..agent.images import Resolved
 from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet
 from ..errors import HostProblem, Refused
-from ..ssh.connections import Connections
 from ..ssh.child import in_thread
+from ..ssh.connections import Connections
 from . import images, preflight
 from .plan import Target
 from .preflight import AllFacts

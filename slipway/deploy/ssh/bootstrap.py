@@ -13,7 +13,8 @@ from .conversation import WANTED
 KEPT = "/run/{app}"  # the folder on a host that holds the agent's folder
 # All that the agent imports, under the package's own paths. It needs only Python 3.9.
 PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/agent")
-MAIN = "import sys\n\nfrom slipway.deploy.agent.serve import main\n\nmain(sys.path[0], sys.argv[1:])\n"  # of the folder
+# Runs the agent whose folder is the first of sys.path, where also `python3 FOLDER` puts it.
+MAIN = "import sys\n\nfrom slipway.deploy.agent.serve import main\n\nmain(sys.path[0], sys.argv[1:])\n"
 # This program's last argument is the agent's folder. It runs nothing from a folder that others can write to.
 BOOT = f"""import binascii, os, sys, zlib
 path, text = sys.argv.pop(), b""
@@ -25,8 +26,7 @@ if not (safe and os.path.isdir(path)):
         text += os.read(0, 65536) or sys.exit(1)
     exec(zlib.decompress(binascii.a2b_base64(text)))
 sys.path.insert(0, path)
-from slipway.deploy.agent.serve import main
-main(path, sys.argv[1:])"""
+{MAIN}"""
 
 
 def command(app: str) -> list[str]:

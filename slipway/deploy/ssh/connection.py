@@ -12,8 +12,8 @@ from ..config import Host
 from ..config.ssh import Ssh
 from ..errors import HostProblem, Lost
 from . import bootstrap, child
-from .conversation import Answer, Conversation, result, why_ended
 from .child import Done, start
+from .conversation import Answer, Conversation, result, why_ended
 from .validate import Tell
 
 READ = 60  # seconds to wait for the answer to a request that changes nothing

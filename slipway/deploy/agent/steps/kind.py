@@ -1,4 +1,4 @@
-"""What the deployer must know of a step beside its function, which runs on the host.
+"""The kinds of steps: names, limits and undos, declared beside the functions that run on hosts.
 
 A new step is a function in a file of this folder, marked by `step`, and a line in rollout/plan.py; table.py imports the
 file. The step gets the host, the attempt, a function that sends events, and its own arguments. Before it changes
