@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from gunicorn.workers import base
 
-ARRIVES = 0.1  # seconds for an accepted connection to send its request; nginx sends it at once
+ARRIVES = 2  # seconds for an accepted connection to send its first request; nginx sends it at once
 
 
 class Worker(base.Worker):
@@ -53,9 +55,17 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for each in waiting:
             await loop.connect_accepted_socket(self.protocol, each)
-        await asyncio.sleep(ARRIVES)
+        await self.first_requests()
         stop_streams()
         await super().shutdown(sockets)
+
+    async def first_requests(self) -> None:
+        """Wait until each accepted connection has sent a request, at most ARRIVES: uvicorn closes those without one."""
+        end = time.monotonic() + ARRIVES
+        await asyncio.sleep(0.1)  # the loop still accepts
+        connections: set[Any] = self.server_state.connections
+        while time.monotonic() < end and any(getattr(each, "cycle", "") is None for each in connections):
+            await asyncio.sleep(0.01)
 
     def protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]

@@ -39,6 +39,17 @@ def test_at_its_end(site_of, preload):
     assert "GET /events 200 in " in told and " ERROR " not in told
 
 
+@pytest.mark.parametrize("server", ["asgi", "wsgi"])
+def test_accepted_before_its_end(site_of, server):
+    """A worker that stops answers a connection that it has accepted, even if the request comes half a second later."""
+    with site_of(SERVER=server) as site:
+        late = site.connection(unix=True)
+        late.connect()
+        site.process.terminate()
+        time.sleep(0.5)  # a slow client
+        assert site.get("/plain", connection=late).status == 200 and site.process.wait(10) == 0
+
+
 def test_each_request_has_its_id_and_its_line(site_of):
     """Async views have the id too. A path is logged without its query, an error's traceback once, and probes never.
     /metrics answers only direct requests to the socket."""
