@@ -22,10 +22,6 @@ DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
 
 
-class Malformed(Problem):
-    pass
-
-
 def tag_text(release: Release) -> str:
     return "export TAG=%s\nexport IMAGE_ID=%s\n" % (shlex.quote(release["tag"]), shlex.quote(release["image_id"]))
 
@@ -68,7 +64,7 @@ def parse_line(text: str) -> Record | None:
     return record if is_whole(record) else None
 
 
-def parse_object(text: str) -> dict[str, Any] | None:
+def parse_object(text: str) -> Any:
     try:
         found = json.loads(text, parse_constant=int)  # NaN and Infinity are malformed: int() refuses them
     except (ValueError, RecursionError):
@@ -87,7 +83,7 @@ def is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < 250e9  # type: ignore[operator]  # before the year 9999
 
 
-def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:
+def refuse_newer(content: Any, name: str, known: int = VERSION) -> None:
     if type(content.get("version", 0)) is int and content.get("version", 0) > known:
         raise Problem("%s has version %s, which this deployer cannot read: use a newer deployer" % (
             name, content["version"]))
@@ -141,20 +137,11 @@ def read_attempt(host: Host) -> Noted | None:
     text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None
-    attempt = parse_object(text) or {}
+    attempt: Noted | None = parse_object(text)
+    if not attempt or type(attempt.get("tag")) is not str:
+        raise Problem("%s is malformed: check what runs on this host, then remove the file" % host.attempt)
     refuse_newer(attempt, host.attempt, NOTED)
-    if not is_noted(attempt):
-        raise Malformed("%s is malformed: check what runs on this host, then remove the file" % host.attempt)
     return attempt
-
-
-def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
-    try:
-        paths = [path for pair in (attempt.get("removes", []), *attempt.get("renames", [])) for path in pair]
-    except TypeError:
-        return False
-    return (type(attempt.get("tag")) is str and [attempt.get("live"), attempt.get("slot")] in (["a", "b"], ["b", "a"])
-            and all(type(path) is str for path in paths))
 
 
 def save_attempt(host: Host, attempt: Noted) -> None:

@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import os
 
-from . import disk, releases, slots
+from . import disk, releases
 from .host import Host, Problem
 from .image_files import sweep_late
-from .shapes import Before, Noted, Say
+from .shapes import Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
 from .steps.migrate import remove_one_offs
 from .steps.readiness import empty_slot
-from .steps.replace import passing, processes_back
+from .steps.replace import processes_back
 from .steps.switch import flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:
     """Finish the attempt if this host has promised to commit it, else undo it."""
-    try:
-        with disk.locked(host.run):  # lock: another agent may change the attempt at the same time
-            attempt = releases.read_attempt(host)
-        if attempt and attempt.get("promised") and attempt.get("renames"):
-            finish(host, attempt, say)
-        elif attempt:
-            take_back(host, attempt, say)
-        else:
-            disk.remove(*host.attempt_files)
-    except (releases.Malformed, AttributeError, LookupError, TypeError, ValueError) as error:
-        say({"event": "takeback", "step": "settle", "state": "failed", "problem":
-             "%s is malformed (%s): this host goes back to the release in %s" % (
-                 host.attempt, type(error).__name__, host.tag)})
-        take_back(host, attempt_to_committed(host), say)
-
-
-def attempt_to_committed(host: Host) -> Noted:
-    """Return an attempt that replaces a malformed one: take_back then restores the release in the file TAG."""
-    release, settings, live = releases.read_tag(host.tag), disk.read_exact(host.env), slots.live(host)
-    there = [slot for slot in (live, slots.other(live)) if slots.release_in(host, slot) == release]
-    its_own = [slot for slot in there if disk.read_exact(host.slot_file(slot, "env")) == settings]
-    live = [*its_own, *there, live][0]
-    before: Before | None = {"release": release, "settings": settings} if release else None
-    return {"live": live, "slot": slots.other(live), "before": dict.fromkeys(host.alone(), before),
-            "ended": passing(host, live) if release else []}
+    with disk.locked(host.run):  # lock: another agent may change the attempt at the same time
+        attempt = releases.read_attempt(host)
+    if attempt and attempt.get("promised") and attempt.get("renames"):
+        finish(host, attempt, say)
+    elif attempt:
+        take_back(host, attempt, say)
+    else:
+        disk.remove(*host.attempt_files)
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
