@@ -74,6 +74,12 @@ def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, l
     machine.at_rest()
 
 
+def test_a_process_that_ran_without_files_of_its_own_goes_back_to_the_committed_release(machine):
+    disk.remove(*slots.pins(machine.host, "beat"))
+    machine.attempt("deploy", "v2", until=-3)
+    machine.at_rest("v1")
+
+
 def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(slots, "flip_back", mock.Mock(side_effect=Problem("no")))

@@ -84,12 +84,6 @@ class Record(Release):
     crc32: NotRequired[Any]
 
 
-class Before(TypedDict):
-    """The release and settings that a process had before the attempt."""
-    release: Release | None
-    settings: str | None
-
-
 class Noted(TypedDict, total=False):
     """The file /run/APP/attempt: what an attempt shall do and has done so far."""
     # saved by the agent at its start
@@ -119,7 +113,7 @@ class Noted(TypedDict, total=False):
     settings_from: str | None
     one_offs: bool
     changed: bool
-    before: dict[str, Before | None]  # role that runs in no slot → its old release and settings; None: it did not run
+    before: dict[str, list[str] | None]  # role that runs in no slot → its files (slots.pins); None: it did not run
     ended: list[str]  # units of the old slot that the attempt has stopped
     renames: list[list[str]]  # [from, to] of files that `prepare` wrote, in the order in which to rename them
     removes: list[str]

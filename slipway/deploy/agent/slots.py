@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Collection
 
 from . import disk, releases
 from .host import Host, Problem, is_up, last, wait_until
@@ -68,10 +69,13 @@ def set_aside(host: Host, role: str) -> None:
             os.rename(path, path + ".back")
 
 
-def bring_back(host: Host, role: str) -> None:
+def bring_back(host: Host, role: str, before: Collection[str]) -> None:
+    """Undo set_aside. Remove a file that is not in `before`: docker-runner then reads the committed TAG or APP.env."""
     for path in pins(host, role):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
+        if path not in before:
+            disk.remove(path)
 
 
 def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 import time
 
-from .. import disk, releases, slots
+from .. import disk, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Before, Noted, Say
+from ..shapes import Noted, Say
 from .kind import step
 from .readiness import until_ready
 
@@ -17,7 +18,10 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
     units = {role: host.unit(role) for role in host.alone()}
     if units:
-        attempt.note(before={**{role: what_runs(host, role) for role in units}, **attempt.noted.get("before", {})})
+        up = slots.running(host, *units.values())
+        found = {role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
+                 for role, unit in units.items()}
+        attempt.note(before={**found, **attempt.noted.get("before", {})})
         host.systemctl("stop", *units.values(), timeout=STOP)
         attempt.logs_since = time.monotonic()
         settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))
@@ -27,14 +31,6 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
         host.systemctl("start", *units.values(), timeout=90)
         until_ready(host, attempt, say, units, (), seconds)
     end_old(host, attempt)
-
-
-def what_runs(host: Host, role: str) -> Before | None:
-    if not slots.running(host, host.unit(role)):
-        return None
-    tag, env = slots.pins(host, role)
-    return {"release": releases.read_tag(tag) or releases.read_tag(host.tag),
-            "settings": disk.read_exact(env) or disk.read_exact(host.env)}
 
 
 def end_old(host: Host, attempt: Attempt) -> None:
@@ -56,13 +52,13 @@ def passing(host: Host, slot: str) -> list[str]:
 def processes_back(host: Host, attempt: Noted) -> None:
     """Undo `replace`: start the stopped processes in their old release again. At the end raise the first Problem."""
     problems = []  # the next two lines ignore roles that provisioning has removed since the attempt began
-    old = {role: before for role, before in attempt.get("before", {}).items() if role in host.alone()}
+    old = {role: pins for role, pins in attempt.get("before", {}).items() if role in host.alone()}
     ended = [unit for unit in attempt.get("ended", []) if unit in passing(host, attempt["live"])]
     if old:  # begin to stop all these units at once; the loop below waits for each unit
         host.systemctl("stop", "--no-block", *map(host.unit, old), check=False)
-    for role, before in old.items():
+    for role, pins in old.items():
         try:
-            back(host, role, before)
+            back(host, role, pins)
         except Problem as problem:
             problems.append(problem)
     try:
@@ -77,14 +73,8 @@ def processes_back(host: Host, attempt: Noted) -> None:
         raise problems[0]
 
 
-def back(host: Host, role: str, before: Before | None) -> None:
-    unit, (tag, env) = host.unit(role), slots.pins(host, role)
-    host.systemctl("stop", unit, timeout=STOP)
-    slots.bring_back(host, role)
-    if not before:
-        disk.remove(tag, env)
-        return
-    release = before["release"]  # None if no file named the old release: then change no file
-    if release and (releases.read_tag(tag), disk.read_exact(env)) != (release, before["settings"]):
-        slots.pin(host, role, release, before["settings"])
-    host.systemctl("start", unit, timeout=90)
+def back(host: Host, role: str, pins: list[str] | None) -> None:
+    host.systemctl("stop", host.unit(role), timeout=STOP)
+    slots.bring_back(host, role, pins or ())
+    if pins is not None:
+        host.systemctl("start", host.unit(role), timeout=90)
