@@ -21,6 +21,9 @@ BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], 
         ("flip", {"smoke": ["/"]}), ("pause", {"seconds": 0}), ("start", {"roles": IN_SLOTS[1:]}),
         ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}), ("replace", {"seconds": 0}), *TURN[-3:])
 
+# what each attempt gets from its deployer and its agent
+GIVEN = {"keep_warm": 600, "drain": 30, "keep_releases": 5, "image": "", "roles": [], "program": "/agent"}
+
 
 def release(tag):
     return {"tag": tag, "image_id": f"sha256:{tag}"}
@@ -38,7 +41,7 @@ class Machine:
         """Return the steps of a deploy, restart or rollback: (name, arguments)."""
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
         begin = {"id": "0", "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
-                 "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
+                 "image_id": "", **GIVEN, **known}
         steps = (*PROVE, *TURN) if action != "rollback" else BACK
         return [("begin", begin), ("pull", {"image": "shop"}), *steps]
 

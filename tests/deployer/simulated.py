@@ -55,7 +55,7 @@ class Simulated(hosts.Host):
             done.stdout = self.systemctl_(words[1], [word for word in words[2:] if not word.startswith("-")])
         elif words[0] == "systemd-run":
             self.effect()
-            self.timer = words[-3:]
+            self.timer = words[-4:]
         elif words[0] == "docker-slot":
             self.effect()
             assert words[3] != slots.live(self) and not slots.running(self, *slots.units(self, words[3]))

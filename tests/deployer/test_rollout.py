@@ -72,7 +72,8 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
 
 def test_what_hosts_hear_of_a_deploy(fleet):
     waited = dict(played(fleet, began=time.monotonic() - 23)[0])["begin"]["waited"]
-    noted = {"action": "deploy", "tag": "v2", "began": 4e9, "started": time.monotonic() - 34, "waited": waited}
+    noted = {"action": "deploy", "tag": "v2", "began": 4e9, "started": time.monotonic() - 34, "waited": waited,
+             "roles": []}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
 
 

@@ -12,7 +12,7 @@ from slipway.deploy.agent import disk, releases, slots, staging, takeback
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.steps import commit
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.machine import Machine, release
+from deployer.machine import GIVEN, Machine, release
 from deployer.simulated import FOREVER, Killed, Simulated, world
 
 OLD = "# of v1\nDATABASE_URL=old\nGONE=1\n"
@@ -116,8 +116,8 @@ def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new
             disk.write(path, text, 0o600)
         slots.pin(host, "a", release("v2"), "FLAG=typed\n")
         slots.pin(host, "b", release(tag), new)
-        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", began=0.0, keep_warm=600,
-                          program="/agent", settings_from=host.env + source)
+        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", began=0.0, started=0.0,
+                          settings_from=host.env + source, **GIVEN)
         attempt.note()
         with world(host):
             host.fuse = fuse

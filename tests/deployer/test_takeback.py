@@ -163,10 +163,10 @@ def test_retirement_leaves_alone_what_is_not_its_own(machine):
     machine.attempt("deploy", "v2")
     live, up = slots.live(host), len(host.up)
     old = slots.other(live)
-    slots.retire(host, live, "v2", "sha256:v2")
-    slots.retire(host, old, "v0", "sha256:v0")
+    slots.retire(host, live, "v2", "sha256:v2", 30)
+    slots.retire(host, old, "v0", "sha256:v0", 30)
     assert len(host.up) == up
-    slots.retire(host, old, "v1", "sha256:v1")
+    slots.retire(host, old, "v1", "sha256:v1", 30)
     assert len(host.up) == up - 2 and slots.release_in(host, old) is None
 
 

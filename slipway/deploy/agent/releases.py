@@ -59,8 +59,6 @@ def parse_line(text: str) -> Record | None:
     if record is None or not found or crc != "%08x" % zlib.crc32((head + "}").encode(errors="surrogateescape")):
         return None
     refuse_newer(record, "releases.log")
-    if not is_time(record.get("seconds", 0)):  # older agents took the duration from a clock that can step back
-        del record["seconds"]
     return record if is_whole(record) else None
 
 

@@ -135,7 +135,7 @@ def is_retirement(held: str | None) -> bool:
 
 
 def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
-    run = [slots.host_path("python3"), "-I", "-S", folder]
+    run = [sys.executable, "-I", "-S", folder]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
                   **({"KillMode": "process"} if bare else {})}  # kill only the agent: apt or nginx may finish
@@ -209,14 +209,14 @@ def feed_watchdog() -> None:
 
 
 def retire(host: Host, folder: str, image: str, last: str, slot: str, tag: str, image_id: str,
-           drained: str = str(slots.DRAIN)) -> None:
+           drained: str) -> None:
     """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
     `folder`: this agent's; `last`: how many releases keep their images; `drained`: seconds for visitors to leave."""
     drop_old_agents(folder)
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
         staging.drop_secrets(host)
-        images.prune(host, image, int(last), most=20) if image else []  # at most 20, as a deploy may wait for this
+        images.prune(host, image, int(last), most=20)  # at most 20, as a deploy may wait for this
     except (Problem, OSError) as problem:
         print("some old images or secrets could not be removed: %s" % problem, file=sys.stderr)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Collection
 
@@ -9,7 +10,6 @@ from . import disk, releases
 from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
-DRAIN = 30  # seconds to wait until a slot's last visitors leave; `drain` in [rollout] may shorten this
 GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
 STOPPING = 60  # seconds that a takeback or a retirement waits until units have stopped; a worker may take longer
 LOOKUP = 0.1  # seconds after a flip in which nginx may connect to the old slot, if it looked up web.sock before
@@ -116,7 +116,7 @@ def connections(text: str, path: str) -> int:
     return sum(row[7:] == [path] and not int(row[3], 16) & LISTENS for row in rows)
 
 
-def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
+def drain(host: Host, slot: str, seconds: float) -> bool:
     """Wait until two checks in a row find no connection to the slot's web. Return False after `seconds`."""
     path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
 
@@ -127,13 +127,13 @@ def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
     return wait_until(is_quiet, seconds)
 
 
-def stop(host: Host, slot: str, drained: float = DRAIN) -> None:
+def stop(host: Host, slot: str, drained: float) -> None:
     """Wait for visitors to leave, at most `drained` seconds. Then stop the slot, and wait at most STOPPING seconds."""
     begin_stop(host, slot, drained)
     stopped(host, slot, STOPPING)
 
 
-def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
+def begin_stop(host: Host, slot: str, drained: float) -> None:
     """Wait up to `drained` seconds for visitors to leave; begin to stop the slot. Raise Problem if the slot is live."""
     if slot == live(host):
         raise Problem("slot %s is live and must not stop" % slot)
@@ -174,26 +174,20 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     release = release_in(host, slot)
     if not release:
         return
-    lock = [host_path("systemd-run"), "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
+    # A full path, because systemd 247 requires it.
+    lock = ["/usr/bin/systemd-run", "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
             "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
     host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % attempt["keep_warm"],
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
-              *lock, host_path("python3"), "-I", "-S", attempt["program"], "retire", host.app,
-              attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"],
-              *([str(attempt["drain"])] if "drain" in attempt else []))  # older agents save no `drain`, and accept none
-
-
-def host_path(name: str) -> str:
-    """Return a command's full path, which old versions of systemd require."""
-    paths = ["%s/%s" % (folder, name) for folder in ("/usr/bin", "/bin", "/usr/local/bin")]
-    return next(filter(os.path.exists, paths), paths[0])
+              *lock, sys.executable, "-I", "-S", attempt["program"], "retire", host.app, attempt["image"],
+              str(attempt["keep_releases"]), slot, release["tag"], release["image_id"], str(attempt["drain"]))
 
 
 def cancel_retirement(host: Host) -> None:
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
-def retire(host: Host, slot: str, tag: str, image_id: str, drained: float = DRAIN) -> None:
+def retire(host: Host, slot: str, tag: str, image_id: str, drained: float) -> None:
     """Stop the slot if it is idle and still runs `tag` with `image_id`. `drained`: seconds to wait for visitors."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
         stop(host, slot, drained)

@@ -34,7 +34,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "stopping the earlier release that still runs in slot %s" % idle})
     slots.cancel_retirement(host)
-    slots.begin_stop(host, idle, attempt.noted.get("drain", slots.DRAIN))
+    slots.begin_stop(host, idle, attempt.noted["drain"])
     return {"warm": False}
 
 

@@ -11,7 +11,6 @@ from slipway import envfile
 from .. import disk, releases, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..roles import BUILT_IN
 from ..shapes import Noted, Record, Release, Say, SettingName
 from .kind import step
 
@@ -164,9 +163,8 @@ def record(attempt: Noted, outcome: str) -> Record:
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
         "began": attempt["began"], "at": round(time.time(), 1), "outcome": outcome,
-        "roles": [*attempt.get("roles", BUILT_IN)]}
+        "roles": attempt["roles"],
+        "seconds": round(time.monotonic() - attempt["started"] + attempt.get("waited", 0), 1)}
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
-    if "started" in attempt:  # an older agent's attempt has no `started`
-        found["seconds"] = round(time.monotonic() - attempt["started"] + attempt.get("waited", 0), 1)
     return found

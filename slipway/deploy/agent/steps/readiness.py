@@ -17,7 +17,7 @@ def empty_slot(host: Host, attempt: Noted) -> None:
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
     else:
-        slots.stop(host, slot, attempt.get("drain", slots.DRAIN))
+        slots.stop(host, slot, attempt["drain"])
 
 
 def await_containers(host: Host, names: set[str]) -> None:
