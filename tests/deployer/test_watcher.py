@@ -41,10 +41,11 @@ def watch(host):
     watchers = []
 
     def start():
-        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, started=0, action="deploy", image_id="sha256:v2")
+        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, started=0, action="deploy", image_id="sha256:v2",
+                          roles=[])
         attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
-        watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)
+        watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)
         slots.flip(host, "b")
         watcher.start()
         watchers.append(watcher)
@@ -52,7 +53,7 @@ def watch(host):
     start.told = []
     yield start
     for watcher in watchers:
-        watcher.over.set()
+        watcher.attempt.over.set()
 
 
 def errs(host):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from . import disk, releases
 from .host import Host, Problem
-from .shapes import Container, Noted, Release, Unpack, Watching
+from .shapes import Container, Noted, Release, Unpack
 
 
 class Attempt:
@@ -14,7 +14,8 @@ class Attempt:
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
-        self.watcher: Watching | None = None
+        self.watch: Callable[[float], tuple[int, int]] | None = None  # Watcher.rest, once visitors are watched
+        self.over = threading.Event()  # set when the watcher shall stop, or has found a problem
         self.hears = False  # True while a thread reports containers that exit before the flip
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit
         self.died: Problem | None = None  # the problem of a container that exited before the flip

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from . import disk
 from .roles import Process, processes_in, unit_of
-from .shapes import Any, CallOptions, More, Properties, Unpack
+from .shapes import Any, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 UNITS = "/etc/systemd/system"
@@ -82,11 +82,10 @@ class Host:
             raise Problem("%s: %s" % (words[0], error.strerror)) from None
         return checked(words, done) if check else done
 
-    def systemctl(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
+    def systemctl(self, *words: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Call systemctl. Retry while an upgrade restarts systemd (daemon-reexec)."""
-        check, options["check"] = options.get("check", True), False
         for _ in range(TRIES):
-            done = self.call("systemctl", *words, **options)
+            done = self.call("systemctl", *words, timeout=timeout, check=False)
             if not done.returncode or not UNHEARD.search(done.stderr):
                 break
             time.sleep(0.1)

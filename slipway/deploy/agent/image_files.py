@@ -8,10 +8,11 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from typing import IO
 
 from . import disk, docker, http
 from .host import Host, Problem, wait_until
-from .shapes import BinaryIO, Member, Noted, Readable
+from .shapes import BinaryIO, Member, Noted
 
 MOST = 2**30  # limit: bytes of an archive that is read from an image
 MEMBERS = 100_000  # limit: files and folders in an archive
@@ -96,7 +97,7 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
         bounded.check_end()
 
 
-def pieces(file: Readable, path: str) -> Iterator[bytes]:
+def pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
     import tarfile
     try:
         yield from iter(lambda: file.read(65536), b"")

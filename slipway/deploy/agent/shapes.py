@@ -5,14 +5,15 @@ Python 3.9, which hosts may have, lacks three of the names. It evaluates no anno
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, BinaryIO, Optional, Protocol, TypedDict, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Optional, TypedDict, TypeVar, Union
 
 if sys.version_info >= (3, 11):
     from typing import NotRequired, TypeGuard, Unpack
 else:
     NotRequired = TypeGuard = Unpack = None
+if TYPE_CHECKING:
+    import tarfile  # noqa: F401  # in Member
 
 __all__ = ("Any", "BinaryIO", "NotRequired", "TypeGuard", "Unpack")  # for the agent's other files
 
@@ -21,7 +22,7 @@ Site = tuple[str, str]  # (scheme, host name) of a site's URL
 Place = Union[str, tuple[str, int]]  # where a process listens: a unix socket, or (address, port)
 Container = tuple[str, str, float]  # (id, image id, time of creation)
 Properties = dict[str, str]  # a unit's properties, from systemd
-Member = tuple["Entry", Optional[Iterator[bytes]]]  # (entry of an archive, its content; None: no regular file)
+Member = tuple["tarfile.TarInfo", Optional[Iterator[bytes]]]  # (entry, content; None: no regular file)
 
 
 class Text:
@@ -45,17 +46,6 @@ Count = Annotated[str, Text("[0-9]{0,9}")]
 Version = Annotated[str, Text("[A-Za-z0-9.+~:-]{0,99}")]
 SettingName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*")]
 SlotName = Annotated[str, Text("[ab]")]
-
-
-class Entry(Protocol):
-    name: str
-    size: int
-
-    def isdir(self) -> bool: ...
-
-
-class Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 # ---- on disk ----
@@ -151,21 +141,6 @@ class Message(TypedDict, total=False):
     do: str
     args: dict[str, Any]
     abort: Noted
-
-
-class CallOptions(TypedDict, total=False):
-    timeout: float
-    check: bool
-    env: dict[str, str]
-    input: str
-
-
-class Watching(Protocol):
-    """The part of steps.watcher.Watcher that an Attempt uses."""
-
-    over: threading.Event
-
-    def rest(self, seconds: float) -> tuple[int, int]: ...
 
 
 # ---- facts ----

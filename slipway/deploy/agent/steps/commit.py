@@ -119,8 +119,7 @@ def withdraw_promise(host: Host) -> None:
 @step(240, "none: from here a deploy only goes forward")
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
     """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
-    if attempt.watcher:
-        attempt.watcher.over.set()
+    attempt.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
         raise Problem("this host did not promise to commit, and sent visitors to the old release: %s" % attempt.sick)
     finish(host, attempt.noted, say)

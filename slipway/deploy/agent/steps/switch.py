@@ -48,9 +48,10 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
     attempt.flipped.set()
     if attempt.died:
         raise attempt.died
-    watcher = attempt.watcher = None if max_errors is None else Watcher(host, attempt, say, max_errors)
+    watcher = None if max_errors is None else Watcher(host, attempt, say, max_errors)
     slots.flip(host, attempt.noted["slot"])
     if watcher:
+        attempt.watch = watcher.rest
         watcher.start()
     if host.has("web"):
         check_front(host, attempt, smoke)
@@ -73,7 +74,7 @@ def flip_back(host: Host, attempt: Noted) -> None:
 @step(120)
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
-    if not attempt.watcher:
+    if not attempt.watch:
         raise Problem("this host cannot be watched: it has not flipped its visitors")
-    total, errors = attempt.watcher.rest(seconds)
+    total, errors = attempt.watch(seconds)
     return {"answers": total, "errors": errors}

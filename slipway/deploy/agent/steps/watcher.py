@@ -22,7 +22,7 @@ class Watcher:
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
-        self.visitors, self.over = Visitors(host), threading.Event()
+        self.visitors = Visitors(host)
         self.problem: Problem | None = None
         # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
@@ -36,7 +36,7 @@ class Watcher:
     def rest(self, seconds: float) -> tuple[int, int]:
         """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return how many answers visitors
         got since the flip, and how many of them were errors."""
-        self.over.wait(seconds)
+        self.attempt.over.wait(seconds)
         for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
         if self.problem:
@@ -46,24 +46,24 @@ class Watcher:
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
         """Run a check every `pause` seconds until `times` runs in a row fail. If `until_well`, stop once it passes."""
         failed = 0
-        while not self.over.is_set():
+        while not self.attempt.over.is_set():
             problem = result_of(check)
             failed = failed + 1 if problem else 0
             if problem and failed >= times:
                 return self.fail(problem)
             if until_well and not problem:
                 return
-            self.over.wait(pause)
+            self.attempt.over.wait(pause)
 
     def fail(self, problem: Problem) -> None:
         with self.attempt.lock:
-            if self.over.is_set():
+            if self.attempt.over.is_set():
                 return
             self.problem = self.attempt.sick = problem
             if not self.attempt.noted.get("promised"):  # after the promise to commit, only the deployer decides
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
-            self.over.set()
+            self.attempt.over.set()
         self.say({"event": "sick", "problem": str(problem), "more": problem.more})
 
     # ---- checks: each returns a Problem or None ----
