@@ -163,7 +163,7 @@ def test_a_manifest_names_files_below_the_folder(tmp_path, name):
         publisher.names_in("[" * 100_000)
 
 
-@pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("SECONDS", -1), ("", 0)])
+@pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("", 0)])
 def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
     huge = tarfile.TarInfo("static-root/CACHE/css/huge.css")
     huge.size = 2**40
@@ -171,7 +171,7 @@ def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
         monkeypatch.setattr(image_files, limit, value)
     archive = root(("static-root/big", b"x" * 8192)) if limit else unended(root()) + huge.tobuf()
     with host_with(tmp_path, archive) as host:
-        with pytest.raises(Problem, match="too large|within"):
+        with pytest.raises(Problem, match="too large"):
             publish(host)
         assert not there(host)
 

@@ -67,10 +67,7 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
 
 
 def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
-    """Return the migrations (name → True if applied) of the new release, whose web does not say them. If web exited,
-    but not for want of a migration, fail the attempt."""
-    if attempt.died and not has_new(host, attempt):
-        forbid_exits(attempt, say)
+    """Return the migrations (name → True if applied) of the new release, whose web does not say them."""
     try:
         return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))
     except Problem:
@@ -81,16 +78,6 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
 def ended_well(host: Host) -> bool:
     """Return False if the last attempt failed: `migrate` may have ended halfway, so it must run again."""
     return [record["outcome"] for record in releases.read_log(host)[0]][-1:] in ([], ["committed"])
-
-
-def has_new(host: Host, attempt: Attempt) -> bool:
-    """Return True if the new release may bring migrations or use another database."""
-    settings = [disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt.noted["live"], attempt.noted["slot"])]
-    if settings[0] != settings[1]:
-        return True
-    before = told_before(host, attempt.noted["live"])
-    after = names(verdicts_in(host, attempt.noted.get("image_id", "")))
-    return not after or not after <= before.keys()
 
 
 def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdicts:
