@@ -2,13 +2,12 @@
 
 import contextlib
 import errno
-import json
 import os
 from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, docker, facts, image_files, releases, slots, staging
+from slipway.deploy.agent import disk, docker, releases, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
@@ -101,19 +100,6 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
     machine.at_rest("v2")
 
 
-def test_a_container_that_docker_creates_after_its_agent_s_death_is_removed(machine, monkeypatch):
-    found = [False] * 6 + [True]  # the first is asked by `publish`
-
-    def kill(host, name):
-        host.fuse = 0
-    with monkeypatch.context() as dying:
-        dying.setattr(image_files, "remove", kill)
-        dying.setattr(image_files, "sweep", lambda host: found.pop(0))
-        machine.attempt("deploy", "v2")
-    machine.at_rest()
-    assert not found and not [name for name in os.listdir(machine.host.run) if "-files-" in name]
-
-
 def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
     host, machine.host.one_offs["shop-migrate"] = machine.host, ""
     machine.attempt("deploy", "v2")
@@ -124,16 +110,6 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
         silent.setattr(docker, "ask", mock.Mock(side_effect=Problem("docker does not answer")))
         machine.settle()
     machine.at_rest()
-
-
-@pytest.mark.parametrize("labels, told", [
-    ({}, ["shop-migrate", "shop-manage-migrate"]), ({"docker-runner.attempt": "1"}, [])])
-def test_what_runs_by_hand_is_told(machine, labels, told):
-    names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
-    up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
-    with mock.patch.object(docker, "call", return_value=(200, json.dumps(up))):
-        found = facts.one_offs(machine.host)
-    assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
 
 
 @pytest.mark.parametrize("said, told", [

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from . import disk, docker, http
-from .host import Host, Problem, wait_until
-from .shapes import BinaryIO, Member, Noted
+from . import docker, http
+from .host import Host, Problem
+from .shapes import BinaryIO, Member
 
 MOST = 2**30  # limit: bytes of an archive that is read from an image
 MEMBERS = 100_000  # limit: files and folders in an archive
@@ -25,40 +25,28 @@ def opened(host: Host, image: str) -> Iterator[str]:
     sweep(host)
     name = "%s%d" % (prefix(host), next(NUMBERS))
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
-    what, mark = "docker create of %s" % image, "%s/%s" % (host.run, name)
-    with contextlib.suppress(OSError):  # a full disk: the next deploy removes what a killed agent leaves
-        disk.touch(mark)
+    what = "docker create of %s" % image
     try:
         if not docker.ask(host, "POST", "/containers/create?name=" + name, what, given):
             raise Problem("%s: no such image" % what)
         yield name
     finally:
         remove(host, name)
-        disk.remove(mark)
 
 
 def prefix(host: Host) -> str:
     return "%s-files-%d-" % (host.app, os.getpid())
 
 
-def sweep(host: Host) -> bool:
-    """Remove the containers that killed agents created in `opened`. Return False if there are none, or Docker fails."""
-    removed, path = False, docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
+def sweep(host: Host) -> None:
+    """Remove the containers that killed agents created in `opened`."""
+    path = docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits exclude an app called APP-files
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
             if not match[1].startswith(prefix(host)):
-                removed = True
                 remove(host, match[1])
-    return removed
-
-
-def sweep_late(host: Host, attempt: Noted) -> None:
-    """Call `sweep`. If an agent died in `opened`, Docker may still be creating the container: try for 3 seconds."""
-    marks = [name for name in disk.entries(host.run) if name.startswith(host.app + "-files-")]
-    wait_until(lambda: sweep(host), 3 if marks else 0, 0.1)
-    disk.remove(*("%s/%s" % (host.run, name) for name in marks))
 
 
 def remove(host: Host, name: str) -> None:

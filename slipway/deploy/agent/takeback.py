@@ -6,7 +6,6 @@ import os
 
 from . import disk, releases
 from .host import Host, Problem
-from .image_files import sweep_late
 from .shapes import Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
 from .steps.migrate import remove_one_offs
@@ -30,8 +29,7 @@ def settle(host: Host, say: Say) -> None:
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
     """Undo the steps, the flip first. Go on if an undo fails. Each undo may run twice."""
     whole = True
-    for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure,
-                 sweep_late):
+    for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure):
         try:
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})
