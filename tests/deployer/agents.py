@@ -75,7 +75,7 @@ def fine(fleet):
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,
             "revert": {"tag": "v0", "image_id": "sha256:0"}, "records": [record, {**record, "id": "0", "tag": "v0"}],
-            "known": [record], "one_offs": {},
+            "known": [record],
             "attempt": None, "live": "a", "alone": {"beat": {**unit, "release": release}}, "lock": None,
             "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
                       "b": {"release": None, "units": {}}}},

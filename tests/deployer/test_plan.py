@@ -142,7 +142,6 @@ UNFIT = {
     "APP.env line 3": {"settings": ["APP.env line 3"]},
     "beat runs, but the host does not have the role beat: run make provision": {
         "containers": {"shop-beat": ["1", "2"]}},
-    "shop-migrate was started by hand at noon and still runs: wait for its end": {"one_offs": {"shop-migrate": "noon"}},
 }
 
 

@@ -13,7 +13,6 @@ from . import disk, docker, entrance, http, memory, releases, site, slots, sqlit
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Committed, Container, Docker, Facts, Front, Properties, Record, Release, Running, SlotFacts,
                      T, UnitFacts)
-from .steps.migrate import ATTEMPT
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -28,15 +27,15 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     shows visitors the app; `blind`: test if nginx logs requests; `tag`: add releases.log's records about this tag;
     `history`: add the newest 100 records."""
     runs: Running
-    engine, up, by_hand, version, runs, strangers = at_once([
-        lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
-        lambda: running(host, health), lambda: entrance.strangers(host) if health else []])
+    engine, up, version, runs, strangers = at_once([
+        lambda: docker_info(host), lambda: containers(host) or {}, lambda: systemd(host), lambda: running(host, health),
+        lambda: entrance.strangers(host) if health else []])
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
-            "systemd": version, "docker": engine, "containers": up, "one_offs": by_hand,
+            "systemd": version, "docker": engine, "containers": up,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
@@ -89,14 +88,6 @@ def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
             for name in one["Names"] or () if name in ours and one["State"] != "created"}
-
-
-def one_offs(host: Host) -> dict[str, str]:
-    """Return the containers in which somebody runs or lists migrations by hand: name → start time."""
-    names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
-    return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
-            for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
-            if ATTEMPT not in (found["Labels"] or {})}
 
 
 def running(host: Host, health: bool) -> Running:

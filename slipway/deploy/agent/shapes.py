@@ -208,7 +208,6 @@ class Facts(Running, Kept, Memory):
     systemd: int
     docker: Docker
     containers: dict[str, Container]
-    one_offs: dict[str, str]  # container in which somebody runs or lists migrations by hand → its start time
     files: dict[str, str]  # path of a file on the host → sha256 of its content
     settings: list[str]  # problems in APP.env and APP.env.next
     site: Front

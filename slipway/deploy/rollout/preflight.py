@@ -34,8 +34,7 @@ def digest(text: str) -> str:
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     back = target.action == "rollback"
-    found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
-                         *(busy(facts[host.name]) if not back else ())]
+    found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target))]
              for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
@@ -106,13 +105,6 @@ def is_warm(facts: Facts, target: Target) -> bool:
     return (target.action == "rollback" and idle is not None and idle["release"] is not None
             and idle["release"]["tag"] == target.tag
             and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN))
-
-
-def busy(facts: Facts) -> Iterator[str]:
-    """Yield a problem for each migration command that somebody started by hand and that still runs: a deploy may need
-    the same container name."""
-    for name, since in facts["one_offs"].items():
-        yield f"{name} was started by hand at {since} and still runs: wait for its end"
 
 
 def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
