@@ -198,8 +198,6 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
     ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
     ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
     ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
-    (f"DATABASE_URL={HOME}", "--tmpfs /data", GONE), (f"DATABASE_URL={HOME}", "--tmpfs=/data/:size=1g", GONE),
-    (f"DATABASE_URL={HOME}", "--mount=type=tmpfs,destination=/data", GONE),
     (f"DATABASE_URL={HOME}", "-v /srv/a:/data/media --tmpfs /database", "data for"),
     (f"DATABASE_URL={HOME}", "-v /srv/a:/data", ""), (f"DATABASE_URL={HOME}", "-v \"", "data for"),
     ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),

@@ -14,7 +14,6 @@ from .host import Host
 HOME = "/data/"  # docker-runner mounts /var/www/APP/data here if DATABASE_URL names a file below /data
 VOLUME = re.compile(r"(?:-v|--volume)?=?[^:,=]+:(/[^:]*)")  # an argument of `docker run` that mounts a folder
 MOUNT = re.compile(r"(?=.*(?:source|src)=[^,]).*(?:target|dst|destination)=(/[^,]*)")
-TAKEN = re.compile(r"(?::|--tmpfs[= ]|target=|dst=|destination=)/data/?[:,'\" ]")  # options that mount /data
 
 
 def problem(host: Host, settings: bytes | None) -> str | None:
@@ -23,13 +22,12 @@ def problem(host: Host, settings: bytes | None) -> str | None:
     if scheme not in ("sqlite", "spatialite"):
         return None
     path = rest.partition("?")[0][1:] if rest.startswith("//") else rest
-    words = options(host)
-    mounted = [found[1] for word in words for found in [VOLUME.match(word) or MOUNT.match(word)] if found]
+    mounted = [found[1] for word in options(host) for found in [VOLUME.match(word) or MOUNT.match(word)] if found]
     if any(path.startswith(folder.rstrip("/") + "/") for folder in mounted):
         return ""
-    if not path.startswith(HOME) or TAKEN.search(" ".join([*words, ""])):
+    if not path.startswith(HOME):
         return ("DATABASE_URL puts SQLite's file inside the container, where it would be lost: set it to"
-                " sqlite:///%sdb.sqlite3 and leave /data out of opts, or mount the file's folder in opts" % HOME)
+                " sqlite:///%sdb.sqlite3, or mount the file's folder in opts" % HOME)
     if not envfile.read(settings or b"", "")[0].get("DATABASE_URL"):
         return "SQLite works only with DATABASE_URL, not DATABASE_URL_FILE: run make env ARGS='set DATABASE_URL'"
     if not os.path.isdir(host.var + "/data"):
