@@ -76,11 +76,9 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
     # Only the balancer is trusted about a visitor's address.
     ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
     ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
-    # Downloads from the database are limited, on web hosts and on the balancer.
-    ({"media": "database"}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
-    ({"media": "database"}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
-    ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 1024m;", "limit_conn shop_uploads 65535;"], []),
-    ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 1024m; "], []),
+    # Downloads through the app are limited, on web hosts and on the balancer.
+    ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
+    ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
     # A balancer proxies to every web host's internal address. Proxies before it are named only in its files.
     ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["app"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),

@@ -19,7 +19,6 @@ from connect import connection_to
 import services
 from proc import free_port, output, put, running, wait_until
 from slipway.deploy.server.render import each, render
-from slipway.deploy.server.site import uploads
 
 NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
 
@@ -113,25 +112,25 @@ class Nginx:
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
 
-    def site(self, app, public="http.conf", balancers=(), media="local", **more):
+    def site(self, app, public="http.conf", balancers=(), **more):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
-                  "REAL_IP": each("set_real_ip_from {};", balancers), **uploads(media), **more}
+                  "REAL_IP": each("set_real_ip_from {};", balancers), **more}
         self.put_site("", app, public, values)
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
         return port
 
-    def balancer(self, app, ports, proxies=(), media="local"):
+    def balancer(self, app, ports, proxies=()):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
         port, site = free_port(), f"{app}-balancer"
         values = {"APP": app, "SITE": site, "BODY_LIMIT": "2m", **NAMELESS,
                   "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
-                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports), **uploads(media)}
+                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
         self.put_site("balancer-", site, "http.conf", values)
         return port
 

@@ -75,7 +75,7 @@ def test_render_refuses_what_it_does_not_know():
         render("nginx/app.conf", {})
     assert "@" not in render("systemd/APP.target", VALUES)
     assert "$my_shop_proto" in render("nginx/app.conf", {
-        "APP": "my-shop", "REAL_IP": "", "BODY_LIMIT": "1m", "UPLOADS_MOST": "9", "UPLOAD_TAKEN": "1m"})
+        "APP": "my-shop", "REAL_IP": "", "BODY_LIMIT": "1m"})
 
 
 # Stand-ins: systemctl prints its arguments; a mount is a file beside the folder, because only root can mount.

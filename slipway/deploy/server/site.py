@@ -131,17 +131,7 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "PROXIES": each("{} proxy;", believed),
         "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
                  each("server {} max_fails=2 fail_timeout=10s;", hosts),
-        **uploads(fleet.media),
     }
-
-
-def uploads(media: str) -> dict[str, str]:
-    """Return nginx's limits for downloads of uploaded files; strict only if `media` is "database".
-    UPLOAD_TAKEN: how much of a download a web host may buffer on disk. UPLOAD_PASSED: the same for a balancer.
-    UPLOADS_MOST: how many downloads one visitor may have at a time."""
-    here = media == "database"
-    return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
-            "UPLOAD_PASSED": "0" if here else "1024m"}
 
 
 def nginx_address(address: str) -> str:
