@@ -63,7 +63,7 @@ def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
     assert server.packages(fleet, host_of(fleet, name), missing) == names
 
 
-OURS, FRONT = ({"app": f"/etc/nginx/{name}/app.conf", "public": f"/etc/nginx/{name}/public.conf",
+OURS, FRONT = ({**{key: f"/etc/nginx/{name}/{key}.conf" for key in ("app", "common", "public")},
                 "site": f"/etc/nginx/sites-available/{name}"} for name in ("shop", "shop-balancer"))
 ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
 FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
@@ -74,14 +74,14 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
     ({"site.names": [], **FILES}, "front", FRONT["public"], ["listen 80 default_server;", "listen [::]:80 default_s",
      "listen 443 ssl http2 default_server;", "listen [::]:443 ssl http2 default_server;"], []),
     # Only the balancer is trusted about a visitor's address.
-    ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
+    ({}, "web1", OURS["common"], ["set_real_ip_from 10.0.0.10;"], []),
     ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
     # Downloads through the app are limited, on web hosts and on the balancer.
     ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
     ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
     # A balancer proxies to every web host's internal address. Proxies before it are named only in its files.
     ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
-    (ELSEWHERE, "front", FRONT["app"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["common"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["site"], ["    default  \"\";\n    192.0.2.0/24 proxy;\n}"], ["10.0.0.10"]),
     # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
     (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),

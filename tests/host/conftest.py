@@ -110,6 +110,7 @@ class Nginx:
         self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", values))
         self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", render(f"nginx/{public}", values)))
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
+        self.put(f"etc/nginx/{site}/common.conf", render("nginx/common.conf", values))
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
 
     def site(self, app, public="http.conf", balancers=(), **more):

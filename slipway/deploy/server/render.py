@@ -8,9 +8,9 @@ PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 def render(name: str, values: Mapping[str, str]) -> str:
     """Return a template with each `@KEY@` replaced. Raise ValueError if a value is missing.
-    `@APP_ID@` becomes APP with underscores instead of hyphens: names of nginx's variables have no hyphens."""
-    if "APP" in values:
-        values = {"APP_ID": values["APP"].replace("-", "_"), **values}
+    `@APP_ID@` becomes APP with underscores instead of hyphens, and `@SITE_ID@` SITE: names of nginx's variables have no
+    hyphens."""
+    values = {**values, **{f"{key}_ID": values[key].replace("-", "_") for key in ("APP", "SITE") if key in values}}
     text = HOST.joinpath(name).read_text(encoding="utf-8")
     unknown = sorted(set(PLACEHOLDER.findall(text)) - set(values))
     if unknown:

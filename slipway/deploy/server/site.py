@@ -95,6 +95,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
         **names,
         f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
         f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
+        f"{folder}/common.conf": render("nginx/common.conf", values),
         f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
         f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", values),
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
@@ -108,7 +109,7 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
         *(f"{NGINX}/{name}/{file}"
-          for file in ("public.conf", "app.conf", "maintenance.html", "drained", "hosts.conf"))))
+          for file in ("public.conf", "app.conf", "common.conf", "maintenance.html", "drained", "hosts.conf"))))
         for name in unwanted]
 
 
