@@ -227,7 +227,7 @@ DRIFT = {
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
     "visitors of shop.example get 421": {"strangers": ["visitors of shop.example get 421"]},
-    "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": {"tag": "v2"}},
+    "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": "v2"},
     "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},
         "slots": slots("v1", web={"state": "active", "restarts": "9"})},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.deploy.agent import releases, shapes
+from slipway.deploy.agent import releases
 from slipway.deploy.agent.host import Problem
 from proc import run
 
@@ -63,11 +63,6 @@ def test_a_record_of_no_release_is_torn(more):
     assert releases.parse_log(releases.line({**RECORD, **more})) == ([], 1)
     with pytest.raises(ValueError):
         releases.append_record("", {**RECORD, **more})
-
-
-def test_host_and_deployer_ask_for_the_same():
-    for shape, pattern in (("Tag", "TAG"), ("ImageId", "IMAGE_ID"), ("Digest", "DIGEST")):
-        assert getattr(shapes, shape).__metadata__[0].pattern == getattr(releases, pattern).pattern
 
 
 def test_what_is_newer_is_refused_by_name():

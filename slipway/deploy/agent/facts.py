@@ -11,8 +11,8 @@ from slipway import envfile
 
 from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, lock_holder
-from .shapes import (Any, Committed, Container, Docker, Facts, Front, Properties, Record, Release, Running, SlotFacts,
-                     T, UnitFacts)
+from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
+                     UnitFacts)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -42,7 +42,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
-def committed(host: Host, tag: str, last: int = 100) -> Committed:
+def committed(host: Host, tag: str, last: int = 100) -> Kept:
     """Return the content of the files TAG and REVERT, and the unfinished attempt's tag. Of releases.log, return the
     newest `last` records, and the newest 100 about `tag` or REVERT's tag."""
     problems: list[str] = []
@@ -53,7 +53,7 @@ def committed(host: Host, tag: str, last: int = 100) -> Committed:
     return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
             "records": records[-last:] if last else [],
             "known": [record for record in records if record["tag"] in wanted][-100:],
-            "attempt": {"tag": left["tag"]} if left else None, "problems": problems}
+            "attempt": left["tag"] if left else None, "problems": problems}
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:

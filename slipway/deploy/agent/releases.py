@@ -7,7 +7,7 @@ import re
 import shlex
 import zlib
 
-from . import disk
+from . import disk, shapes
 from .host import Host, Problem
 from .shapes import Any, Noted, Record, Release, TypeGuard
 
@@ -16,9 +16,7 @@ NOTED = 2  # version of the file /run/APP/attempt; in version 1, beat was the on
 KEPT = 5000  # releases.log keeps this many newest records; a tag in these must not name another image later
 LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt file; a record has about 500
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
-DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
+TAG, IMAGE_ID, DIGEST = (re.compile(text.pattern) for text in (shapes.TAG, shapes.IMAGE_ID, shapes.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
 
 

@@ -37,9 +37,11 @@ class Below:
         self.end = end
 
 
-Tag = Annotated[str, Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")]  # releases.py repeats this pattern and the next two
-ImageId = Annotated[str, Text("[A-Za-z0-9_.:-]{0,200}")]
-Digest = Annotated[str, Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")]
+TAG, IMAGE_ID = Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"), Text("[A-Za-z0-9_.:-]{0,200}")
+DIGEST = Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
+Tag = Annotated[str, TAG]
+ImageId = Annotated[str, IMAGE_ID]
+Digest = Annotated[str, DIGEST]
 Time = Annotated[float, Below(250e9)]  # seconds since the epoch, before the year 9999; or a duration in seconds
 Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
 Count = Annotated[str, Text("[0-9]{0,9}")]
@@ -180,20 +182,13 @@ class Running(TypedDict):
     problems: list[str]
 
 
-class Unfinished(TypedDict):
-    tag: str
-
-
 class Kept(TypedDict):
     tag: Release | None  # the committed release, from the file TAG
     revert: Release | None  # the release to which a rollback goes, from the file REVERT
     records: list[Record]  # the newest records of releases.log
     known: list[Record]  # records about the release in the file REVERT, or about the tag that the deployer named
     torn: int  # number of damaged lines in releases.log
-    attempt: Unfinished | None
-
-
-class Committed(Kept):
+    attempt: str | None  # the tag of an unfinished attempt
     problems: list[str]  # an error for each file that cannot be read
 
 

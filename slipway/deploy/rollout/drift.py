@@ -29,7 +29,7 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if facts["torn"]:
         yield f"{facts['torn']} lines of releases.log are damaged and ignored"
     if facts["attempt"] and not facts["lock"]:
-        yield (f"a deploy of {facts['attempt']['tag']} died; the next deploy or rollback cleans up")
+        yield f"a deploy of {facts['attempt']} died; the next deploy or rollback cleans up"
 
 
 def not_running(host: Host, facts: Facts) -> Iterator[str]:
