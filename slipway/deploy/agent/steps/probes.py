@@ -22,8 +22,6 @@ def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
         found = docker.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
         if not found or not found["State"]["Running"]:
             return "does not run"
-        if way not in WAYS:
-            return "has an old unit file without its ready check: run make provision"
         return WAYS[way](host, found, what, site)
     except Problem as problem:
         return "cannot be checked: %s" % problem
