@@ -83,10 +83,10 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     assert [name for name, args in done if name == "migrate" or args.get("migrated")] == ["migrate", "start"] * migrates
 
 
-@pytest.mark.parametrize("action, tag, judge, told", [
-    ("rollback", "", "web1", False), ("rollback", "v0", "web1", False), ("deploy", "v2", "web1", False),
-    ("deploy", "v0", "web1", True), ("deploy", "v1", "", False), ("deploy", "part", "web2", False)])
-def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told):
+@pytest.mark.parametrize("action, tag, judge", [
+    ("rollback", "", "web1"), ("rollback", "v0", "web1"), ("deploy", "v2", "web1"), ("deploy", "v0", "web1"),
+    ("deploy", "v1", ""), ("deploy", "part", "web2")])
+def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     events, found = [], fine(fleet)
     found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
     found["resolve"]["digest"] = "sha256:1"
@@ -99,7 +99,6 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told
         groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
-        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told + [
         "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails"
     ] * (tag == "part")
 

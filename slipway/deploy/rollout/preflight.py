@@ -168,11 +168,6 @@ def spread(tags: Mapping[str, str | None]) -> str:
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
 
 
-def was_live(facts: AllFacts, tag: str) -> bool:
-    return any(record["tag"] == tag and record["outcome"] == "committed"
-               for found in facts.values() for record in found["known"])
-
-
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
     """Return the hosts with another release than `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}

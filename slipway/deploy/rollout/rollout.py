@@ -99,8 +99,6 @@ class Rollout:
         if differ := preflight.spread(preflight.tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
-        if target.action == "deploy" and preflight.was_live(facts, target.tag):
-            self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
         if target.action != "restart":
             target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
         options = replace(self.options, credentials=targeting.credentials())
