@@ -150,7 +150,7 @@ TARGET = Target("deploy", "build-1", "sha256:d")
 
 def pulled(*answers):
     """Return the answers to pull of web1, web2 and so on: each a good answer with these changes."""
-    return {f"web{number}": {**ONE, **answer} for number, answer in enumerate(answers, 1)}
+    return {("pull", f"web{number}"): {**ONE, **answer} for number, answer in enumerate(answers, 1)}
 
 
 WRONG = {  # the refusal → the answer of web2 that causes it
@@ -163,15 +163,15 @@ WRONG = {  # the refusal → the answer of web2 that causes it
 @pytest.mark.parametrize("text", WRONG)
 def test_what_must_not_start(text):
     with pytest.raises(Refused) as refused:
-        images.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False)
+        images.check(pulled({}, WRONG[text]), TARGET, False)
     assert str(refused.value).startswith("on web2: ") and text in str(refused.value)
 
 
 def test_what_may_start():
-    assert images.problems(pulled({}, {"image_id": "sha256:2"}), TARGET) == {}
+    images.check(pulled({}, {"image_id": "sha256:2"}), TARGET, False)
     dirty = pulled({"revision": "0-dirty"}, {"revision": "0-dirty"})
-    assert images.problems(dirty, TARGET, allow_dirty=True) == {}
-    assert images.problems(dirty, Target("rollback", "build-1")) == {}
+    images.check(dirty, TARGET, True)
+    images.check(dirty, Target("rollback", "build-1"), False)
 
 
 @pytest.mark.parametrize("there, machines, missing", [
