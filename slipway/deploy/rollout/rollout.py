@@ -17,7 +17,6 @@ from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
-from .health import Health
 from .hooks import HookRecord
 from .plan import STEP_KINDS, Options, Step, Target, judge, plan
 from .report import report
@@ -55,7 +54,7 @@ class Rollout:
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, self.began,
-                                             self._do(Run(hosts, Health(self.tell)), groups, target))
+                                             self._do(Run(hosts), groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
 
