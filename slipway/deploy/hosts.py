@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,6 @@ from .screen import text_tables
 from .ssh.connections import Connections
 from .ssh.gather import Problems
 from .ssh.validate import Tell, brief, visible
-
-RED, PLAIN = "\033[31m", "\033[0m"
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,7 @@ class Hosts:
         rows = [row for host in self.fleet.hosts if host.name in facts
                 for row in text_tables.rows(host, facts[host.name])]
         if problems:
-            red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
-            print(red + visible(on_hosts(problems)) + plain + "\n")
+            print(visible(on_hosts(problems)) + "\n")
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
