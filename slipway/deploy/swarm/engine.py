@@ -1,4 +1,4 @@
-"""The engine "swarm". slipway/deploy/engine.py describes the methods that every engine has."""
+"""The engine "swarm". slipway/deploy/hosts.py describes the methods that both engines have."""
 
 import argparse
 import dataclasses
