@@ -95,6 +95,7 @@ WRONG = [
     ("app", "shop\n", ["app: 'shop\\n' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z"]),
     ("app", "docker", ["app: 'docker' is taken on servers: choose another name"]),
     ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
+    ("opts", "-e A=\u2028b", ["opts: '-e A=\\u2028b' is not a line of options, or a quote is not closed"]),
     ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
     ("rollout", {"max_errors": 2}, ["rollout.max_errors: 2 is not a number from 0 to 1"]),
     ("registry", "docker", ["registry: 'docker' is neither \"ssh\" nor a table"]),
