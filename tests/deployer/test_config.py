@@ -65,8 +65,6 @@ def test_app_and_image_may_come_from_make(data):
     for env in ({}, {"APP": "shop", "IMAGE": "shop"}, {"APP": "other", "IMAGE": data["image"]}):
         fleet = config.build(data, env, "test")
         assert (fleet.app, fleet.image) == ("shop", "registry.example/shop")
-    assert problems(data, {"APP": "shop", "IMAGE": "r.example/shop"}) == [
-        "image: is 'registry.example/shop', but IMAGE is 'r.example/shop': remove it here, and set only IMAGE"]
     del data["app"], data["image"]
     fleet = config.build(data, {"APP": "other", "IMAGE": "registry.example/other"}, "test")
     assert (fleet.app, fleet.image) == ("other", "registry.example/other")
