@@ -50,8 +50,8 @@ def docker(tmp_path):
     def make(saved, image="shop:v1"):
         (tmp_path / "saved").write_bytes(saved)
         return str(executable(tmp_path / "docker", (
-            f"#!/bin/sh\n[ $1 = image ] || exec cat '{tmp_path}/saved'\n"
-            f"[ $3 = {image} ] || {{ echo no such image >&2; exit 1; }}\n")))
+            f"#!/bin/sh\n[ $2 != {image} ] || exec cat '{tmp_path}/saved'\n"
+            "echo no such image >&2\nexit 1\n")))
     return make
 
 
@@ -114,13 +114,7 @@ def test_the_api_a_host_uses(docker):
 
 
 def test_what_can_not_be_served_is_refused(docker, tmp_path):
-    def refused(docker, image="shop:v1"):
-        with pytest.raises(Refused) as error:
-            with registry.serve(image, docker):
-                pytest.fail("it served")
-        assert "\n" not in str(error.value)
-        return str(error.value)
-    assert "no-such-docker" in refused(str(tmp_path / "no-such-docker"))
-    assert "needs image shop:v2 on this machine" in refused(docker(archive()), "shop:v2")
-    for saved in (b"", b"no archive", archive()[:2000], archive()[:9000]):
-        assert "docker save shop:v1" in refused(docker(saved))
+    with pytest.raises(Refused, match="^[^\n]*no-such-docker[^\n]*$"):
+        registry.serve("shop:v1", str(tmp_path / "no-such-docker"))
+    with pytest.raises(Refused, match=r"needs image shop:v2 on this machine, but docker save fails \(no such image\)"):
+        registry.serve("shop:v2", docker(archive()))

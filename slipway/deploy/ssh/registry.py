@@ -1,6 +1,7 @@
 """Serves a local image to hosts over ssh, for `registry = "ssh"`: layers as `docker save` writes them; ssh compresses.
 Hosts pull only layers that they lack."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -20,26 +21,20 @@ COMPRESSED = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}  # how a layer of cont
 
 def serve(image: str, docker: str = "docker") -> Server:
     """Return a Server for a local image. Raise Refused if Docker does not answer or lacks the image."""
-    refuse_missing(image, docker)
-    file = tempfile.TemporaryFile(dir="/var/tmp")  # a disk, while /tmp may be memory
-    try:
-        subprocess.run([docker, "save", image], stdin=subprocess.DEVNULL, stdout=file)
-        return served(file)
-    except (tarfile.TarError, EOFError, KeyError, IndexError, ValueError) as error:
-        file.close()
-        raise Refused(f"docker save {image} wrote a broken archive: {error or type(error).__name__}") from None
-
-
-def refuse_missing(image: str, docker: str) -> None:
-    try:
-        done = subprocess.run([docker, "image", "inspect", image], capture_output=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refused(f"registry = \"ssh\" needs Docker on this machine, but it fails: {error}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
-        name, _, tag = image.rpartition(":")
-        raise Refused(f"registry = \"ssh\" needs image {image} on this machine ({said[-1]}): run make build"
-                      f" IMAGE={name} TAG={tag}")
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(dir="/var/tmp"))  # a disk, while /tmp may be memory
+        try:
+            done = subprocess.run([docker, "save", image], stdout=file, stderr=subprocess.PIPE)
+        except OSError as error:
+            raise Refused(f"registry = \"ssh\" needs Docker on this machine, but it fails: {error}") from None
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+            name, _, tag = image.rpartition(":")
+            raise Refused(f"registry = \"ssh\" needs image {image} on this machine, but docker save fails ({said[-1]}):"
+                          f" run make build IMAGE={name} TAG={tag}")
+        server = served(file)
+        stack.pop_all()  # the Server closes the file
+        return server
 
 
 def served(file: IO[bytes]) -> Server:
