@@ -18,7 +18,7 @@ from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
 from .hooks import HookRecord
-from .plan import STEP_KINDS, Options, Step, Target, judge, plan
+from .plan import Options, Step, Target, judge, plan
 from .report import report
 from .runner import Run
 from .target import Targeting, serves
@@ -116,14 +116,12 @@ class Rollout:
     async def _do(self, run: Run, groups: Sequence[Group], target: Target) -> None:
         """Lock the hosts, run the steps and commit. If a step fails, take all hosts back."""
         *steps, (promise,), (commit,) = groups
-        begun: list[Group] = []
         judged: dict[str, Any] = {}
         try:
             with interruptible():
                 await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
-                    begun.append(group)
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
@@ -135,12 +133,11 @@ class Rollout:
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
         except BaseException as error:
-            changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
-            raise await self._taken_back(run, error, changed) from None
+            raise await self._taken_back(run, error) from None
         await self._end(run, promise, commit, target)
 
-    async def _taken_back(self, run: Run, error: BaseException, changed: bool) -> BaseException:
-        """Take all hosts back. Return the error to raise. `changed`: True if a step has changed a host."""
+    async def _taken_back(self, run: Run, error: BaseException) -> BaseException:
+        """Take all hosts back. Return the error to raise."""
         ends = await run.hosts.take_back(str(error) or type(error).__name__)
         if isinstance(error, HostProblem):
             error = DeployError(report(await run.evidence(error, ends)))
@@ -154,8 +151,6 @@ class Rollout:
             return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))
         if isinstance(error, (Refused, Locked)):
             return error
-        if not changed and not isinstance(error, Interrupted):
-            return DeployError(f"{error}\nnothing was changed, except that images were pulled and idle slots stopped")
         now = "every host is as it was" if lost else serving(ends)
         return DeployError(f"{error}\ntaken back: {now}" + CURE * (not isinstance(error, Interrupted)))
 
