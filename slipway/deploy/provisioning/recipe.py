@@ -113,15 +113,10 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
 
 
 def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
-    """Write the app's units. Start docker-runner.target, too: older versions of the units left it stopped."""
     files_of_units = list(wanted.unit_files(fleet, here))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
-    changed = any_changed(*[write(file, there) for file in files_of_units])
-    systemd.daemon_reload(name="reload systemd", _if=changed)
-    if wanted.by_units(fleet, here):
-        server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
-        enable("docker-runner.target")
+    systemd.daemon_reload(name="reload systemd", _if=any_changed(*[write(file, there) for file in files_of_units]))
 
 
 def docker(fleet: Fleet, found: Found) -> None:
