@@ -2,10 +2,7 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 from .agent.shapes import Facts
 from .agent.roles import Process
@@ -21,20 +18,20 @@ from .ssh.connections import Connections
 from .ssh.gather import Problems
 from .ssh.validate import Tell, brief, visible
 
-RED, PLAIN = "\033[31m", "\033[0m"
-
 
 @dataclass(frozen=True)
 class Hosts:
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:
-        """Do nothing: all commands are supported."""
+        """Raise Refused if the engine does not support the command or one of its options: this one supports all."""
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
+        """Return a deploy or rollback (`action`) to the release `tag`. If `tag` is "", use the previous release."""
         return Rollout(self.fleet, self.fleet.chosen(args.hosts), tell, action, tag, options, args.skip_unreachable)
 
     async def status(self, args: argparse.Namespace) -> int:
+        """Show what runs where. Return 1 if there are problems, else 0."""
         facts, problems = await self.facts(self.fleet.chosen(args.hosts))
         if args.json:
             print(json.dumps({"hosts": facts, "problems": problems}))
@@ -42,8 +39,7 @@ class Hosts:
         rows = [row for host in self.fleet.hosts if host.name in facts
                 for row in text_tables.rows(host, facts[host.name])]
         if problems:
-            red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
-            print(red + visible(on_hosts(problems)) + plain + "\n")
+            print(visible(on_hosts(problems)) + "\n")
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
@@ -70,14 +66,18 @@ class Hosts:
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 
-    def show_settings(self, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
-        return staging.show(Connections(self.fleet, self.fleet.chosen(args.hosts)))
+    async def show_settings(self, args: argparse.Namespace) -> None:
+        """Show the names of the settings, and the changes that the next deploy will make live."""
+        await staging.show(Connections(self.fleet, self.fleet.chosen(args.hosts)))
 
-    def stage(self, args: argparse.Namespace, change: Change) -> Coroutine[Any, Any, None]:
-        return staging.stage(Connections(self.fleet, self.fleet.chosen(args.hosts)), change)
+    async def stage(self, args: argparse.Namespace, change: Change) -> None:
+        """Store a change of settings. The next deploy makes the change live."""
+        await staging.stage(Connections(self.fleet, self.fleet.chosen(args.hosts)), change)
 
     def command(self, words: list[str], tty: bool) -> list[str]:
+        """Return the command line that runs `words` on a host, in the live release. `tty`: True to get a terminal."""
         return ["docker-runner", self.fleet.app, *words]
 
     def journal(self, process: Process) -> list[str]:
+        """Return the names by which journalctl finds a process's log."""
         return [f"{self.fleet.app}-{process.name}{slot}" for slot in (("-a", "-b") if process.overlap else ("",))]

@@ -14,7 +14,6 @@ from slipway.deploy.errors import DeployError, Divided, HostProblem, Lost
 from slipway.deploy.rollout import commit
 from slipway.deploy.rollout.commit import Commit, outcome
 from slipway.deploy.rollout.plan import Step
-from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
@@ -129,10 +128,10 @@ def finish(models, sick=""):
         hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
         team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
                            connections={host.name: Talk(host) for host in hosts}, locked=list(models))
-        health = Health(team.tell)
+        made = Run(team)
         if sick:
-            health.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})
-        fates, failed = await Commit(Run(team, health), "1", DEAD_AFTER).decide(
+            made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})
+        fates, failed = await Commit(made, "1", DEAD_AFTER).decide(
             Step("promise", tuple(models)), Step("commit", tuple(models)))
         return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
     with mock.patch.object(commit, "Connection", Talk):

@@ -13,7 +13,7 @@ from slipway.deploy.commands import logs, status
 from slipway.deploy.errors import DeployError
 from proc import ROOT, executable, run
 
-WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
+WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 
 COMMAND = [sys.executable, "-m", "slipway.deploy"]
 
@@ -31,7 +31,7 @@ def test_a_configuration_is_told_whole(tmp_path):
     assert done.stderr.splitlines() == [
         f"deploy: {tmp_path}/x.toml: {problem}" for problem in (
             "app: 'Shop' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z",
-            "hosts.a.roles[0]: 'wroker' is not one of web, worker, beat")]
+            "hosts.a.roles: 'web' is not a list")]
     assert "Traceback" in deploy("-v", "--config", tmp_path / "x.toml", "config", "check").stderr
     with open("/dev/full", "wb") as full:
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2

@@ -2,7 +2,6 @@
 
 import grp
 import hashlib
-import io
 import os
 import pwd
 import sys
@@ -122,7 +121,7 @@ def test_of_a_site_only_the_rest_is_done(change, written, script):
     assert script in copied + swapped
 
 
-def test_what_takes_long_is_said_before():
+def test_what_takes_long_is_said_before(capsys):
     def call():
         server.shell(name="short", commands="true")
         server.shell(name="long", commands="true", _timeout=9)
@@ -130,9 +129,8 @@ def test_what_takes_long_is_said_before():
         announced = []
         work(call, check=check, announced=announced)
         assert announced == said
-    out = io.StringIO()
-    provisioning.announce(out, "a", "install nginx")
-    assert out.getvalue() == "a: install nginx …\n"
+    provisioning.announce("a", "install nginx")
+    assert capsys.readouterr().out == "a: install nginx …\n"
 
 
 @pytest.mark.parametrize("check", [False, True])

@@ -1,6 +1,7 @@
 """Provisioning: its output, its order and its failures; and the operations of its recipe."""
 
 import asyncio
+import contextlib
 import functools
 import io
 import os
@@ -70,12 +71,12 @@ def hosts(monkeypatch, fleet):
 
 def provision(fleet, names=("web1", "web2"), **options):
     """Provision; return the number of changes or the error, and the output."""
-    out = io.StringIO()
     chosen = [host for host in fleet.hosts if host.name in names]
-    try:
-        return asyncio.run(provisioning.provision(fleet, chosen, out=out, **options)), out.getvalue()
-    except DeployError as error:
-        return error, out.getvalue()
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            return asyncio.run(provisioning.provision(fleet, chosen, **options)), out.getvalue()
+        except DeployError as error:
+            return error, out.getvalue()
 
 
 def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts):
@@ -99,7 +100,7 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
 def test_a_drain_needs_no_names(fleet, hosts):
     hosts.said["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
     assert isinstance(provision(fleet, ["front"])[0], Refused)
-    assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True, io.StringIO())) == 1
+    assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True)) == 1
 
 
 def test_check_takes_no_lock(fleet, hosts):

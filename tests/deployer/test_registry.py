@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import io
 import json
-import os
 import tarfile
 from collections import namedtuple
 
@@ -34,7 +33,7 @@ def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as tar:
         for name, file in {**dict(zip(names, files, strict=True)), told["Config"]: config,
-                           "manifest.json": json.dumps([told]).encode(), "../../../escaped": b"!"}.items():
+                           "manifest.json": json.dumps([told]).encode()}.items():
             entry = tarfile.TarInfo(name)
             twin = next((other for other in names[:names.index(name)] if files[names.index(other)] == file),
                         None) if name in names and not oci else None
@@ -51,8 +50,8 @@ def docker(tmp_path):
     def make(saved, image="shop:v1"):
         (tmp_path / "saved").write_bytes(saved)
         return str(executable(tmp_path / "docker", (
-            f"#!/bin/sh\n[ $1 = image ] || exec cat '{tmp_path}/saved'\n"
-            f"[ $3 = {image} ] || {{ echo no such image >&2; exit 1; }}\n")))
+            f"#!/bin/sh\n[ $2 != {image} ] || exec cat '{tmp_path}/saved'\n"
+            "echo no such image >&2\nexit 1\n")))
     return make
 
 
@@ -75,47 +74,23 @@ def pull(server):
     manifest = ask(server, f"/v2/app/manifests/{server.digest}").body
     assert f"sha256:{sha(manifest)}" == server.digest
     told = json.loads(manifest)
-    assert all(layer["mediaType"].endswith(".tar+gzip") for layer in told["layers"])
-    return json.loads(blob(told["config"])), [gzip.decompress(blob(layer)) for layer in told["layers"]]
+    layers = [(layer["mediaType"].rpartition(".")[2], blob(layer)) for layer in told["layers"]]
+    return json.loads(blob(told["config"])), [
+        gzip.decompress(got) if kind == "tar+gzip" else got for kind, got in layers]
 
 
 @pytest.mark.parametrize("kind", [{}, {"oci": True}, {"oci": True, "packed": True}], ids=["old", "oci", "containerd"])
 @pytest.mark.parametrize("layers", [LAYERS, (b"same", b"", b"same", b"")], ids=["all differ", "twins"])
-def test_what_is_pulled_is_what_was_saved(docker, tmp_path, kind, layers):
+def test_what_is_pulled_is_what_was_saved(docker, kind, layers):
     if kind.get("oci"):
         layers = tuple(dict.fromkeys(layers))
-    with registry.serve("shop:v1", tmp_path / "cache", docker(archive(layers, **kind))) as server:
+    with registry.serve("shop:v1", docker(archive(layers, **kind))) as server:
         config, got = pull(server)
     assert tuple(got) == layers and config["config"]["Env"] == ["RELEASE=v1"]
-    assert not (tmp_path.parent / "escaped").exists() and not (tmp_path / "escaped").exists()
 
 
-def test_a_layer_is_compressed_once(docker, tmp_path, monkeypatch):
-    packed, pack = [], registry.pack
-    monkeypatch.setattr(registry, "pack", lambda source, folder: packed.append(source) or pack(source, folder))
-
-    def serve(cache):
-        packed.clear()
-        with registry.serve("shop:v1", tmp_path / cache, docker(archive(layers))) as server:
-            return pull(server)[1] == [*layers], len(packed), server.digest
-    for layers, new in ((LAYERS, 3), (LAYERS[:2] + (b"new code",), 1)):
-        whole, count, digest = serve("cache")
-        assert whole and count == new
-    next((tmp_path / "cache").glob(f"{sha(b'new code')}.*")).write_bytes(b"spoilt")
-    assert serve("cache") == (True, 1, digest) and serve("another") == (True, 3, digest)
-
-
-def test_layers_nobody_asks_for_are_forgotten(docker, tmp_path):
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "old.1").write_bytes(b"")
-    os.utime(cache / "old.1", (0, 0))
-    with registry.serve("shop:v1", cache, docker(archive())):
-        assert sorted(path.name.split(".")[0] for path in cache.iterdir()) == sorted(map(sha, LAYERS))
-
-
-def test_only_who_knows_the_login_reads(docker, tmp_path):
-    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+def test_only_who_knows_the_login_reads(docker):
+    with registry.serve("shop:v1", docker(archive())) as server:
         for login in (":", "deploy:guessed"):
             for path in ("/v2/", "/v2/app/manifests/v1"):
                 answer = ask(server, path, login=login)
@@ -124,8 +99,8 @@ def test_only_who_knows_the_login_reads(docker, tmp_path):
         assert ask(server, "/v2/").status == 200
 
 
-def test_the_api_a_host_uses(docker, tmp_path):
-    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+def test_the_api_a_host_uses(docker):
+    with registry.serve("shop:v1", docker(archive())) as server:
         whole = ask(server, "/v2/any/name/manifests/v1")
         assert whole.headers["Docker-Content-Digest"] == server.digest and server.sent == len(whole.body)
         head = ask(server, "/v2/any/name/manifests/v1", "HEAD")
@@ -139,13 +114,7 @@ def test_the_api_a_host_uses(docker, tmp_path):
 
 
 def test_what_can_not_be_served_is_refused(docker, tmp_path):
-    def refused(docker, image="shop:v1"):
-        with pytest.raises(Refused) as error:
-            with registry.serve(image, tmp_path / "cache", docker):
-                pytest.fail("it served")
-        assert "\n" not in str(error.value) and list((tmp_path / "cache").iterdir()) == []
-        return str(error.value)
-    assert "no-such-docker" in refused(str(tmp_path / "no-such-docker"))
-    assert "needs image shop:v2 on this machine" in refused(docker(archive()), "shop:v2")
-    for saved in (b"", b"no archive", archive()[:2000], archive()[:9000]):
-        assert "docker save shop:v1" in refused(docker(saved))
+    with pytest.raises(Refused, match="^[^\n]*no-such-docker[^\n]*$"):
+        registry.serve("shop:v1", str(tmp_path / "no-such-docker"))
+    with pytest.raises(Refused, match=r"needs image shop:v2 on this machine, but docker save fails \(no such image\)"):
+        registry.serve("shop:v2", docker(archive()))

@@ -94,15 +94,14 @@ def test_a_host_forges_no_line(fleet):
     assert [text for text in lines if text.startswith("web1 ") and "active\\nweb9" in text]
 
 
-@pytest.mark.parametrize("step, said", [
-    ("pull", "nothing was changed, except that images were pulled and idle slots stopped"),
-    ("verdicts", TAKEN_BACK[1:] + CURE), ("upload", TAKEN_BACK[1:] + CURE), ("ready", TAKEN_BACK[1:] + CURE)])
-def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step, said):
+@pytest.mark.parametrize("step", ["pull", "verdicts", "upload", "ready"])
+def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
     def fail(message):
         return [line({"id": message["id"], "problem": "no room", "more": {"body": "broken", "log": ["boom"]}})]
     error, _ = told(replace(fleet, static={"publish": "s3://shop"}), {step: fail})
     first, *lines, last = str(error).splitlines()
-    assert first in {f"{name}: {step}: no room" for name in ("web1", "web2", "work")} and last == said, error
+    assert first in {f"{name}: {step}: no room" for name in ("web1", "web2", "work")}, error
+    assert last == TAKEN_BACK[1:] + CURE
     assert lines == ["  it answered: broken", "  | boom"] and error.exit_code == 1
 
 

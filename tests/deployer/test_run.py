@@ -7,7 +7,6 @@ import pytest
 
 from slipway.deploy.errors import DeployError, HostProblem, Lost
 from slipway.deploy.rollout import hooks
-from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
 from slipway.deploy.rollout.report import report
 from slipway.deploy.rollout.runner import Run
@@ -39,8 +38,8 @@ class Standing:
 def rollout(fleet):
     """A rollout on such hosts; `told` lists the events of its display."""
     told = []
-    made = Run(Connections(fleet, list(fleet.app_hosts), connections={
-        host.name: Standing() for host in fleet.app_hosts}), Health(told.append))
+    made = Run(Connections(fleet, list(fleet.app_hosts), told.append, connections={
+        host.name: Standing() for host in fleet.app_hosts}))
     made.told = told
     return made
 
@@ -79,7 +78,7 @@ def test_a_host_that_only_records_the_step_is_not_named(rollout):
 def test_what_ends_as_it_boots_is_told_of_its_start(rollout):
     hear(rollout, "web1", step="start")
     assert report(run(failure(rollout, Step("migrate", ("web2",))))).startswith("web1: start: of 30")
-    rollout.health.sick, rollout.health.cause = {}, None
+    rollout.cause = None
     hear(rollout, "web1", step="\033[2J"), hear(rollout, "web2")  # the first alarm is the cause
     assert report(run(failure(rollout, Step("migrate", ("web2",))))).startswith("web1: watch: of 30")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from slipway.deploy.commands import releases, status
 from slipway.deploy.errors import DeployError, Lost, Refused
 from slipway.deploy.rollout import preflight
-from slipway.deploy.rollout.health import Health
+from slipway.deploy.rollout.runner import Run
 from slipway.deploy.rollout.rollout import Rollout
 from slipway.deploy.screen import display
 from slipway.deploy.ssh import validate
@@ -91,7 +91,7 @@ def test_no_event_silences_the_display(fleet, kind, said):
     out = io.StringIO()
     with contextlib.redirect_stderr(out):
         show = display.Background(kind(out).tell)
-        hosts = Connections(fleet, [], Health(show.tell).hear)
+        hosts = Run(Connections(fleet, [], show.tell)).hosts
         for one in said:
             with contextlib.suppress(Lost):
                 hosts._hear("web1", validate.checked_event(validate.parse(line(one))))

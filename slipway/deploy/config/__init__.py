@@ -10,7 +10,6 @@ from typing import Any
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
 from . import between, schema
-from .validators import shown
 from .ssh import Ssh
 
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
@@ -149,27 +148,19 @@ def folder(env: Mapping[str, str]) -> str:
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
     """Build a Fleet from parsed data. Raise Refused if the data is wrong. `source`: the data's name in errors."""
-    named = data.get("image")
-    data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
-    if problems := [*schema.check(data), *two_names(named, env)]:
+    data = {**{key: env[key.upper()] for key in ("app", "image") if env.get(key.upper())}, **data}
+    if problems := schema.check(data):
         raise refusal(source, problems)
-    registry = data.get("registry", {})
-    hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
-                  for name, values in data.get("hosts", {}).items())
-    tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
+    values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}
+    registry, processes = values.pop("registry"), values.pop("process")
+    hosts = tuple(Host(name, **{"address": name, **keys, "roles": tuple(keys.get("roles", ()))})
+                  for name, keys in data["hosts"].items())
+    tables = {table: {**schema.defaults(table), **values[table]} for table in schema.TABLES}
     unset = {key: default for key, (_, default) in schema.PROCESS.items()}
-    own = {name: Process(name, **{**unset, **values}) for name, values in data.get("process", {}).items()}
-    fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
-                  memory=data.get("memory", "auto"), balancer=data.get("balancer", "file"),
-                  registry=registry if isinstance(registry, str) else "",
-                  registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                  processes=BUILT_IN | own, **tables)
+    own = {name: Process(name, **{**unset, **keys}) for name, keys in processes.items()}
+    fleet = Fleet(**{**values, **tables, "hosts": hosts, "processes": BUILT_IN | own,
+                     "registry": registry if isinstance(registry, str) else "",
+                     "registry_login": "" if isinstance(registry, str) else registry.get("login", "")})
     if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:
         raise refusal(source, problems)
     return fleet
-
-
-def two_names(image: object, env: Mapping[str, str]) -> list[str]:
-    if image is None or env.get("IMAGE", "") in ("", image, env.get("APP")):
-        return []
-    return [f"image: is {shown(image)}, but IMAGE is {env['IMAGE']!r}: remove it here, and set only IMAGE"]

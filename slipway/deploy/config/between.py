@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, Process
-from .validators import Problems, is_numeric
+from .validators import Problems, is_numeric, shown
 
 if TYPE_CHECKING:
     from . import Fleet, Host
@@ -19,13 +19,13 @@ def problems(fleet: Fleet) -> Problems:
     yield from of_swarm(fleet) if fleet.is_swarm else of_hosts(fleet)
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])
+        yield from ((f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.processes)}")
+                    for role in host.roles if role not in fleet.processes)
     if len(web) > 1 and fleet.media == "local":
         differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"
         yield "media", f"{differ}; use \"database\" or \"bucket\""
     for host in fleet.balancers:
         yield from of_balancer(host, web)
-    yield from ((f"hosts.{host.name}.internal", f"nginx refuses the zone of {host.internal_address}: set another"
-                 " address") for host in fleet.hosts if fleet.balancers and "%" in host.internal_address)
     for process in fleet.processes.values():
         yield from of_process(process, fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")

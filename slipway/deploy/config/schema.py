@@ -1,6 +1,5 @@
 """The keys that deploy/production.toml may hold. Does no I/O."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..agent.roles import BUILT_IN
@@ -35,15 +34,8 @@ def app_name(value: object) -> Problems:
         yield "", f"{shown(value)} is taken on servers: choose another name"
 
 
-def hosts_with(roles: Sequence[str]) -> Check:
-    each_host = each_of(host_name, table({**HOST, "roles": (list_of(one_of(*roles)), [])}))
-
-    def check(value: object) -> Problems:
-        if not value:
-            yield "", "there is no host: add [hosts.web1]"
-        else:
-            yield from each_host(value)
-    return check
+def some_hosts(value: object) -> Problems:
+    yield from each_of(host_name, table(HOST))(value) if value else [("", "there is no host: add [hosts.web1]")]
 
 
 def process_name(value: object) -> Problems:
@@ -86,7 +78,7 @@ port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
 REGISTRY: Keys = {"login": (variable, "")}
 HOST: Keys = {
     "address": (address, ""),
-    "roles": (list_of(one_of(*BUILT_IN)), []),
+    "roles": (list_of(any_name), []),
     "balancer": (flag, False),
     "internal": (internal, ""),
     "opts": (options, ""),
@@ -143,7 +135,7 @@ TOP: Keys = {
     "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "process": (each_of(process_name, table(PROCESS)), {}),
-    "hosts": (hosts_with([*BUILT_IN]), Required(": set it here, or set HOSTS")),
+    "hosts": (some_hosts, Required(": set it here, or set HOSTS")),
 }
 
 
@@ -152,8 +144,5 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def check(data: dict[str, Any]) -> list[str]:
-    """Check each key by itself. Return the problems, a line each. A role may be a process that the file defines."""
-    own = data.get("process")
-    roles = [*BUILT_IN, *(own if isinstance(own, dict) else ())]
-    keys = {**TOP, "hosts": (hosts_with(roles), TOP["hosts"][1])}
-    return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(keys)(data)]
+    """Check each key by itself. Return the problems, a line each."""
+    return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]

@@ -1,6 +1,5 @@
 """Command lines for OpenSSH, with the user's keys and ssh-agent."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,28 +14,19 @@ class Ssh:
 
     config: str = ""
 
-    def command(self, address: str, words: Sequence[str], share: str = "", owner: bool = False,
-                tty: bool = False) -> list[str]:
-        """Return the command line that runs `words` as root, without prompts. `share`: path of the socket by which
-        commands share a connection. `owner`: this command opens the socket. `tty`: the command gets a terminal."""
+    def command(self, address: str, words: Sequence[str], share: str = "", tty: bool = False) -> list[str]:
+        """Return the command line that runs `words` as root, without prompts. `share`: path of the socket that the
+        command opens for `forward`; images go over such a connection. `tty`: the command gets a terminal."""
         options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
                    "LogLevel=ERROR", f"RequestTTY={'yes' if tty else 'no'}", "ForwardAgent=no", "ForwardX11=no",
                    "ClearAllForwardings=yes"]
         # Override a ControlMaster in the user's ssh_config, which would keep our connection open.
-        options += [f"ControlMaster={'yes' if owner else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
+        options += [f"ControlMaster={'yes' if share else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
+        options += ["Compression=yes"] if share else []
         config = ["-F", self.config] if self.config else []
         return ["ssh", *config, *(word for option in options for word in ("-o", option)), "--", address,
-                shlex.join(["sh", "-c", AS_ROOT, "sh", *plain(words)])]
+                shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]
 
     def forward(self, address: str, share: str, port: int) -> list[str]:
         """Return a command that picks a free port of the host, prints it and forwards it to this machine's `port`."""
         return ["ssh", "-F", "none", "-S", share, "-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", "--", address]
-
-
-def plain(words: Sequence[str]) -> Sequence[str]:
-    """Return words that run `words` and suit csh as a login shell: short ones, without line ends and "!"."""
-    text = shlex.join(words)
-    if not re.search("[\n!]", text):
-        return words
-    coded = re.sub(r"[\n!\\']", lambda found: rf"\0{ord(found[0]):03o}", text)
-    return ["sh", "-c", 'eval "exec $(printf %b "$@")"', "sh", *re.findall(r"(?:\\0...|[^\\]){1,250}", coded)]

@@ -14,12 +14,18 @@ HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
     """Return the new text of APP.env.next. Start from its old text (`following`), or from APP.env (`current`) if
     `following` is None. Raise HostProblem if the old text is malformed or lacks a name in `unset`."""
-    base = current if following is None else following
-    variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
-    problems += [f"{name} is not set" for name in unset if name not in variables]
+    base, file = (current, "APP.env") if following is None else (following, "APP.env.next")
+    variables = understood(base, file)
+    if missing := [f"{name} is not set" for name in unset if name not in variables]:
+        raise HostProblem(*missing)
+    return envfile.changed(base, values, unset)
+
+
+def understood(text: str, file: str) -> dict[str, str]:
+    variables, problems = envfile.parse(text, file)
     if problems:
         raise HostProblem(*problems)
-    return envfile.changed(base, values, unset)
+    return variables
 
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
@@ -34,8 +40,10 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:
-    """Return setting → its change in APP.env.next: "set", "changed", "unset", or "" if it stays as in APP.env."""
-    now, then = (envfile.parse(text, "")[0] for text in (current, current if following is None else following))
+    """Return setting → its change in APP.env.next: "set", "changed", "unset", or "" if it stays as in APP.env.
+    Raise HostProblem if a text is malformed."""
+    now = understood(current, "APP.env")
+    then = now if following is None else understood(following, "APP.env.next")
     return {name: "" if now.get(name) == then.get(name) else
             "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
 

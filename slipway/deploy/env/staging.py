@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import envfile
-
 from ..agent.staging import Settings
 from ..config import Host
 from ..errors import DeployError, HostProblem, Refused, by_text
@@ -20,8 +18,6 @@ from ..ssh.connections import Connections
 from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
 from .changes import check_names, differences, read_values, staged
-
-Texts = tuple[str, str | None]  # the texts of APP.env, and of APP.env.next if it exists
 
 
 # ---- the actions ----
@@ -58,7 +54,7 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 async def show(hosts: Connections) -> None:
     async def known(host: Host) -> list[str]:
-        return ["\n".join(lines(*understood(*await read(hosts, host))) or ["  nothing set"])]
+        return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
     async with hosts:
         await hosts.reach_all()
         found = await on_each(hosts.hosts, known)
@@ -101,7 +97,8 @@ async def write(hosts: Connections, change: Change) -> None:
         await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
-async def read(hosts: Connections, host: Host) -> Texts:
+async def read(hosts: Connections, host: Host) -> tuple[str, str | None]:
+    """Return the texts of APP.env, and of APP.env.next if it exists."""
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
     path = f"/etc/default/{hosts.fleet.app}.env"
     return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
@@ -112,14 +109,6 @@ def decoded(content: str, path: str) -> str:
         return base64.b64decode(content).decode()
     except UnicodeDecodeError:
         raise HostProblem(f"{path} is not UTF-8 text: correct it on the host") from None
-
-
-def understood(current: str, following: str | None) -> Texts:
-    problems = [problem for text, name in ((current, "APP.env"), (following or "", "APP.env.next"))
-                for problem in envfile.parse(text, name)[1]]
-    if problems:
-        raise HostProblem(*problems)
-    return current, following
 
 
 def ask(names: Iterable[str]) -> bytes:

@@ -4,10 +4,8 @@ import contextlib
 import functools
 import importlib
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import TextIO
 
 from ..config import Fleet, Host, folder
 from ..errors import DeployError, HostProblem, Refused, by_text
@@ -26,18 +24,17 @@ TEAM = folder(os.environ)
 MORE = f"{TEAM}.provision_more"  # the team's own operations
 
 
-async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
-                    out: TextIO = sys.stdout) -> int:
+async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "") -> int:
     """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, only list changes.
     Return the number of changes. On failure raise Refused or Locked; if hosts may be changed, raise DeployError."""
     session, recipe = modules()
     if remove:
-        return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)
+        return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check)
     function = functools.partial(recipe.provision, team=operations_of_the_team())
-    return await work(session, fleet, hosts, "provision", function, check, out)
+    return await work(session, fleet, hosts, "provision", function, check)
 
 
-async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, out: TextIO = sys.stdout) -> int:
+async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool) -> int:
     """Drain a host: `balancers` send it no visitors. Undrain it if `away` is False. Return the number of changes."""
     web = [host.name for host in fleet.with_role("web")]
     if name not in web:
@@ -46,18 +43,17 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
         raise Refused("no host has balancer = true: only a balancer can drain a web host")
     session, recipe = modules()
     function = functools.partial(recipe.drain, name=name, away=away)
-    return await work(session, fleet, balancers, "drain" if away else "undrain", function, False, out)
+    return await work(session, fleet, balancers, "drain" if away else "undrain", function, False)
 
 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
-               check: bool, out: TextIO) -> int:
+               check: bool) -> int:
     """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. With `check`, lock and change
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
     known = found | await others(fleet, hosts)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
-        run = session.Session({host.name: connections[host.name] for host in hosts}, check,
-                              functools.partial(announce, out))
+        run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
         left_out = await who_is_out(fleet, known, connections)
         try:
             with run.entered():
@@ -66,8 +62,8 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                     Refused if check else DeployError)
         finally:
             if what == "provision":
-                notes(out, fleet, found, left_out)
-            total = changes(out, check, {host.name: run.changes(host.name) for host in hosts})
+                notes(fleet, found, left_out)
+            total = changes(check, {host.name: run.changes(host.name) for host in hosts})
     return total
 
 
@@ -145,26 +141,26 @@ async def inspect(fleet: Fleet, host: Host, brief: bool) -> Found:
 
 # ---- output ----
 
-def announce(out: TextIO, host: str, text: str) -> None:
-    print(visible(f"{host}: {text} …"), file=out, flush=True)
+def announce(host: str, text: str) -> None:
+    print(visible(f"{host}: {text} …"), flush=True)
 
 
-def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
+def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
-            print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers", file=out)
+            print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")
     cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul notices when web is ready
     for name in who.silent:
-        print(f"{name}: web does not answer yet, so balancers skip this host: run {cure}", file=out)
+        print(f"{name}: web does not answer yet, so balancers skip this host: run {cure}")
     for name in who.drained:
-        print(f"{name}: is drained: to end that, run make undrain HOST={name}", file=out)
+        print(f"{name}: is drained: to end that, run make undrain HOST={name}")
 
 
-def changes(out: TextIO, check: bool, done: Mapping[str, Iterable[str]]) -> int:
+def changes(check: bool, done: Mapping[str, Iterable[str]]) -> int:
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in by_text(unique).items():
-        print(visible(f"{', '.join(hosts)}: {would}{text}"), file=out)
+        print(visible(f"{', '.join(hosts)}: {would}{text}"))
     counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
-    print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", file=out, flush=True)
+    print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", flush=True)
     return total

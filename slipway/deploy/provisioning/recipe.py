@@ -116,8 +116,7 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     files_of_units = list(wanted.unit_files(fleet, here))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
-    changed = any_changed(*[write(file, there) for file in files_of_units])
-    systemd.daemon_reload(name="reload systemd", _if=changed)
+    systemd.daemon_reload(name="reload systemd", _if=any_changed(*[write(file, there) for file in files_of_units]))
 
 
 def docker(fleet: Fleet, found: Found) -> None:

@@ -70,7 +70,7 @@ class Commit:
 
     def sick(self) -> dict[str, HostProblem]:
         """Return {first sick host: problem}, or {}. After a promise, hosts only report; the deployer decides."""
-        cause = self.run.health.cause
+        cause = self.run.cause
         return {cause.host: HostProblem(f"not healthy: {cause}")} if cause else {}
 
     async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:

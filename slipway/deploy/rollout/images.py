@@ -26,17 +26,12 @@ def foreign(image: str, found: Resolved, machines: Iterable[str]) -> str:
 
 def check(answers: Mapping[tuple[str, str], Any], target: Target, allow_dirty: bool) -> None:
     """Raise Refused if a pulled image must not start. `allow_dirty`: an image of uncommitted code may start."""
-    found = problems({host: answer for (step, host), answer in answers.items() if step == "pull"}, target, allow_dirty)
-    if found:
-        raise Refused(on_hosts(found))
+    if found := on_hosts({host: problems(answer, target, allow_dirty)
+                          for (step, host), answer in answers.items() if step == "pull"}):
+        raise Refused(found)
 
 
-def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:
-    found = {name: [*answer_problems(answer, target, allow_dirty)] for name, answer in pulled.items()}
-    return {name: texts for name, texts in found.items() if texts}
-
-
-def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
+def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
     if target.action == "rollback":
         return
     if answer.get("revision", "").endswith("-dirty") and not allow_dirty:

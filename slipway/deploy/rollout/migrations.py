@@ -17,7 +17,6 @@ UNKNOWN = {"deploy": "the build did not check if the live release can work with 
 
 UNTOLD = ("it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
           " risk with --allow-incompatible")
-OLDER = "{} was live before: it is refused if it cannot work with the migrations already applied"
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -15,7 +15,6 @@ from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # host name → facts
 
-MIN_FREE = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum versions
 
 
@@ -82,10 +81,10 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
-    for path, least in (("/var/www/" + fleet.app, MIN_FREE["/var/www"]), ("/run", MIN_FREE["/run"]),
-                        ("/var/log", MIN_FREE["/var/log"]), (facts["docker"].get("root"), MIN_FREE["docker root"])):
-        if path in facts["free"] and facts["free"][path] < least:
-            yield f"{path} has {facts['free'][path] // 2**20} MB free, but needs {least // 2**20} MB"
+    needs = {f"/var/www/{fleet.app}": 16, "/run": 4, "/var/log": 16, facts["docker"].get("root", ""): 256}  # MB
+    for path, least in needs.items():
+        if path in facts["free"] and facts["free"][path] < least * 2**20:
+            yield f"{path} has {mega(facts['free'][path])} free, but needs {least} MB"
 
 
 def memory(facts: Facts) -> Iterator[str]:
@@ -158,11 +157,6 @@ def spread(tags: Mapping[str, str | None]) -> str:
     for name, tag in sorted(tags.items()):
         found.setdefault(tag or "no release", []).append(name)
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
-
-
-def was_live(facts: AllFacts, tag: str) -> bool:
-    return any(record["tag"] == tag and record["outcome"] == "committed"
-               for found in facts.values() for record in found["known"])
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:

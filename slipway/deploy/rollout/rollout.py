@@ -17,9 +17,8 @@ from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
-from .health import Health
 from .hooks import HookRecord
-from .plan import STEP_KINDS, Options, Step, Target, judge, plan
+from .plan import Options, Step, Target, judge, plan
 from .report import report
 from .runner import Run
 from .target import Targeting, serves
@@ -55,7 +54,7 @@ class Rollout:
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, self.began,
-                                             self._do(Run(hosts, Health(self.tell)), groups, target))
+                                             self._do(Run(hosts), groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
 
@@ -99,8 +98,6 @@ class Rollout:
         if differ := preflight.spread(preflight.tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
-        if target.action == "deploy" and preflight.was_live(facts, target.tag):
-            self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
         if target.action != "restart":
             target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
         options = replace(self.options, credentials=targeting.credentials())
@@ -119,14 +116,12 @@ class Rollout:
     async def _do(self, run: Run, groups: Sequence[Group], target: Target) -> None:
         """Lock the hosts, run the steps and commit. If a step fails, take all hosts back."""
         *steps, (promise,), (commit,) = groups
-        begun: list[Group] = []
         judged: dict[str, Any] = {}
         try:
             with interruptible():
                 await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
-                    begun.append(group)
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
@@ -138,12 +133,11 @@ class Rollout:
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
         except BaseException as error:
-            changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
-            raise await self._taken_back(run, error, changed) from None
+            raise await self._taken_back(run, error) from None
         await self._end(run, promise, commit, target)
 
-    async def _taken_back(self, run: Run, error: BaseException, changed: bool) -> BaseException:
-        """Take all hosts back. Return the error to raise. `changed`: True if a step has changed a host."""
+    async def _taken_back(self, run: Run, error: BaseException) -> BaseException:
+        """Take all hosts back. Return the error to raise."""
         ends = await run.hosts.take_back(str(error) or type(error).__name__)
         if isinstance(error, HostProblem):
             error = DeployError(report(await run.evidence(error, ends)))
@@ -157,8 +151,6 @@ class Rollout:
             return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))
         if isinstance(error, (Refused, Locked)):
             return error
-        if not changed and not isinstance(error, Interrupted):
-            return DeployError(f"{error}\nnothing was changed, except that images were pulled and idle slots stopped")
         now = "every host is as it was" if lost else serving(ends)
         return DeployError(f"{error}\ntaken back: {now}" + CURE * (not isinstance(error, Interrupted)))
 

@@ -1,26 +1,37 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Host
 from ..errors import HostProblem
 from ..ssh.connections import Connections, timed
 from ..ssh.gather import gathered
-from .health import Health
+from ..ssh.validate import Event
 from .plan import Step
 
 
 @dataclass
 class Run:
-    """Runs steps on a rollout's hosts in parallel. The hosts' events go to `health`."""
+    """Runs steps on a rollout's hosts in parallel. The first sick host stops the running steps."""
 
     hosts: Connections
-    health: Health
+    alarm: asyncio.Event = field(default_factory=asyncio.Event)
+    cause: HostProblem | None = None  # the problem of the first sick host
 
     def __post_init__(self) -> None:
-        self.hosts.tell = self.health.hear
+        self.tell, self.hosts.tell = self.hosts.tell, self.hear
+
+    def hear(self, event: Event) -> None:
+        if event["event"] != "sick":
+            return self.tell(event)
+        problem = HostProblem(event["problem"], more=event["more"])
+        problem.step, problem.host = "start" if event.get("step") == "start" else "watch", event["host"]
+        self.tell({"event": "sick", "host": problem.host, "text": f"not healthy: {event['problem']}"})
+        if not self.cause:
+            self.cause = problem
+            self.alarm.set()
 
     async def steps(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
         """Run a group's steps in parallel. Return {(step, host): answer}. If a step fails or a host gets sick, raise
@@ -35,7 +46,7 @@ class Run:
                 await asyncio.wait(done.values())
                 alarm.cancel()
         except BaseExceptionGroup as failed:
-            raise (self.health.cause or failed.exceptions[0]) from None
+            raise (self.cause or failed.exceptions[0]) from None
         return {key: task.result() for key, task in done.items()}
 
     def _announce(self, group: Sequence[Step]) -> None:
@@ -48,13 +59,13 @@ class Run:
                              "roles": roles, "limit": steps[0].args.get("seconds", 0)})
 
     async def _alarmed(self) -> None:
-        await self.health.alarm.wait()
-        assert self.health.cause
-        raise self.health.cause
+        await self.alarm.wait()
+        assert self.cause
+        raise self.cause
 
     async def _do(self, step: Step, name: str) -> Any:
-        if self.health.cause:  # a host got sick before this step: do not begin it
-            raise self.health.cause
+        if self.cause:  # a host got sick before this step: do not begin it
+            raise self.cause
         with timed(self.hosts.tell, step.name, name) if name in step.named else contextlib.nullcontext():
             try:
                 return await self._ask(step, name)

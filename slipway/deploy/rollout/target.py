@@ -37,7 +37,9 @@ class Targeting:
             return None
         name = self.hosts.hosts[0].name
         try:
-            return await self.hosts.resolve(name, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+            found: Resolved = await self.hosts.connections[name].ask(
+                "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+            return found
         except Refused:
             return None
         except HostProblem as problem:

@@ -27,7 +27,7 @@ class Connection(Conversation):
 
     def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
         super().__init__(tell)
-        self.words = ssh.command(host.address, bootstrap.command(app), share, owner=bool(share))
+        self.words = ssh.command(host.address, bootstrap.command(app), share)
         self.dead_after = 30.0
         self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended
         self.tasks: list[asyncio.Task[None]] = []  # the task that reads answers, then the task that sends heartbeats

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from ..agent.images import Resolved
 from ..agent.shapes import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
 from . import child
 from .connection import Connection
 from .conversation import Answer
-from .gather import Problems, at_most, gathered, on_each, texts, together
+from .gather import Problems, gathered, on_each, texts, together
 from .validate import Event, Tell, decoded
 
 AT_ONCE = 32  # limit of connections being opened: many key exchanges at once are slow here, and fail after a minute
@@ -77,11 +76,16 @@ class Connections:
 
     async def reach(self) -> Problems:
         """Connect to AT_ONCE hosts at a time. Drop unreachable hosts from `hosts`; return their problems by name."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def open_(host: Host) -> None:
+            async with gate:
+                await self.connections[host.name].open()
         for number, host in enumerate(self.hosts):
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can(lambda one: self.connections[one.name].open(), AT_ONCE))[1]
+        return (await self._each_that_can(open_))[1]
 
     async def reach_all(self) -> None:
         if problems := await self.reach():
@@ -92,11 +96,9 @@ class Connections:
         return await self._each_that_can(lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
-    async def _each_that_can(self, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
-            dict[str, T], Problems]:
-        """Call the function for `many` hosts at a time (0: all). Drop hosts that fail. Return results and problems by
-        host name."""
-        found, problems = await gathered(self.hosts, at_most(many or len(self.hosts), function))
+    async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
+        """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""
+        found, problems = await gathered(self.hosts, function)
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
@@ -108,10 +110,6 @@ class Connections:
                 raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for sshd")
             return int(done.out)
         return await on_each(self.hosts, ask)
-
-    async def resolve(self, name: str, **args: Any) -> Resolved:
-        found: Resolved = await self.connections[name].ask("resolve", 90, **args)
-        return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
         """Lock the host whose name sorts first, then the others. So only one of two deployers of the same hosts gets

@@ -20,16 +20,6 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
     return {item: task.result() for item, task in tasks.items()}
 
 
-def at_most(many: int, function: Callable[[K], Awaitable[T]]) -> Callable[[K], Awaitable[T]]:
-    """Return `function`, limited to `many` calls at a time; further calls wait."""
-    gate = asyncio.Semaphore(many)
-
-    async def call(item: K) -> T:
-        async with gate:
-            return await function(item)
-    return call
-
-
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
         dict[str, T], dict[str, HostProblem]]:
     async def call(host: Host) -> T | HostProblem:

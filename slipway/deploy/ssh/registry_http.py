@@ -9,21 +9,33 @@ import socket
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import IO, NamedTuple
 
 TLS = b"\x16"  # the first byte of a client that tries https
-CHUNK = 1 << 18
+
+
+class Blob(NamedTuple):
+    """A part of an image, in a file of all blobs."""
+
+    kind: str
+    digest: str
+    size: int  # bytes
+    offset: int
+
+    def entry(self) -> dict[str, str | int]:
+        return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `blobs` on a free `port`, inside `with`. Clients need the `login` ("user:password"), because all users of
-    this machine and of the hosts can reach the port. `digest`: the manifest's digest. `sent`: number of bytes sent."""
+    """Serves `blobs` of `file` on a free `port`, inside `with`. Clients need the `login` ("user:password"), because all
+    users of this machine and of the hosts can reach the port. `digest`: the manifest's digest. `sent`: bytes sent."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, digest: str, blobs: Iterable[Any]) -> None:
+    def __init__(self, digest: str, blobs: Iterable[Blob], file: IO[bytes]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.file = file
         self.digest, self.port, self.sent = digest, self.server_address[1], 0
         self.blobs = {blob.digest: blob for blob in blobs}
         self.login = f"deploy:{secrets.token_urlsafe(24)}"
@@ -37,6 +49,7 @@ class Server(ThreadingHTTPServer):
     def __exit__(self, *error: object) -> None:
         self.shutdown()
         self.server_close()
+        self.file.close()
 
     def count(self, size: int) -> None:
         with self.lock:
@@ -76,13 +89,13 @@ class Handler(BaseHTTPRequestHandler):
         wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
-    def find(self, kind: str, reference: str) -> Any:
+    def find(self, kind: str, reference: str) -> Blob | None:
         """Return the Blob whose digest is `reference`, or None. If `reference` is a tag, return the manifest."""
         if kind == "manifests" and not reference.startswith("sha256:"):
             reference = self.server.digest
         return self.server.blobs.get(reference)
 
-    def send(self, blob: Any) -> None:
+    def send(self, blob: Blob) -> None:
         """Send a Blob, or its rest if an earlier transfer broke off."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
@@ -91,12 +104,9 @@ class Handler(BaseHTTPRequestHandler):
         part = {"Content-Range": f"bytes {start}-{blob.size - 1}/{blob.size}"} if asked else {}
         self.head(206 if asked else 200, blob.size - start, {
             "Content-Type": blob.kind, "Docker-Content-Digest": blob.digest, "Accept-Ranges": "bytes", **part})
-        if self.command == "GET":
-            with blob.open() as source:
-                source.seek(start)
-                while chunk := source.read(CHUNK):
-                    self.server.count(len(chunk))
-                    self.wfile.write(chunk)
+        if self.command == "GET" and blob.size:
+            self.server.count(blob.size - start)
+            self.connection.sendfile(self.server.file, blob.offset + start, blob.size - start)
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
 from typing import (Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin,
                     get_type_hints, is_typeddict)
@@ -20,8 +20,6 @@ from ..errors import nonsense
 
 Event = dict[str, Any]  # the key "event", and others as in docs/deploy.md
 Tell = Callable[[Event], None]
-Check = Callable[[Any], str]  # returns "", or the problem as a text to put after the value's path
-
 
 Told = TypedDict("Told", {"text": str, "step": str, "state": str, "problem": str}, total=False)
 
@@ -69,67 +67,40 @@ def brief(text: str) -> str:
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
     """Return how a value differs from the shape (a type as in agent/shapes.py), or "" if it fits."""
-    said = check_of(shape)(value)
-    return path + said if said else ""
-
-
-@functools.cache
-def check_of(shape: Any) -> Check:
-    origin, words = get_origin(shape) or shape, get_args(shape)
+    origin, words = opened(shape)
     if origin is Annotated:
-        return bounded(check_of(words[0]), words[1])
+        return mismatch(value, words[0], path) or ("" if within(value, words[1]) else f"{path} is invalid")
     if origin is UnionType or origin is Union:  # the only unions are T | None
-        inner = check_of(words[0])
-        return lambda value: "" if value is None else inner(value)
+        return "" if value is None else mismatch(value, words[0], path)
     if origin is Literal:
-        return lambda value: "" if type(value) is str and value in words else f" is not one of {', '.join(words)}"
-    if is_typeddict(shape):
-        return fields(shape)
-    if origin is dict:
-        return each(dict, check_of(words[1]), lambda value: value.items(), ".{}")
-    if origin is list:
-        return each(list, check_of(words[0]), enumerate, "[{}]")
-    if origin is tuple:
-        return row([check_of(word) for word in words])
-    return lambda value: "" if is_scalar(value, shape) else f" is {kind(value)}"
+        return "" if type(value) is str and value in words else f"{path} is not one of {', '.join(words)}"
+    found = parts(value, origin, words)
+    if found is None:
+        return f"{path} is {kind(value)}"
+    return next((said for place, part, inner in found if (said := mismatch(part, inner, path + place))), "")
 
 
-def bounded(check: Check, bound: Text | Below) -> Check:
-    matches = re.compile(bound.pattern).fullmatch if isinstance(bound, Text) else None
-
-    def check_bound(value: Any) -> str:
-        if said := check(value):
-            return said
-        fine = matches(value) if matches else isinstance(bound, Below) and 0 <= value < bound.end
-        return "" if fine else " is invalid"
-    return check_bound
+@functools.cache  # many values have few shapes
+def opened(shape: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(shape) or shape, get_args(shape)
 
 
-def each(type_: type, check: Check, items: Callable[[Any], Iterable[tuple[Any, Any]]], place: str) -> Check:
-    def check_each(value: Any) -> str:
-        if type(value) is not type_:
-            return f" is {kind(value)}"
-        return next((place.format(at) + said for at, one in items(value) if (said := check(one))), "")
-    return check_each
+def within(value: Any, bound: Text | Below) -> bool:
+    return bool(re.fullmatch(bound.pattern, value)) if isinstance(bound, Text) else 0 <= value < bound.end
 
 
-def row(checks: Sequence[Check]) -> Check:
-    def check_row(value: Any) -> str:
-        if type(value) is not list or len(value) != len(checks):
-            return f" is {kind(value)}"
-        return next((f"[{at}]{said}" for at, check in enumerate(checks) if (said := check(value[at]))), "")
-    return check_row
-
-
-def fields(shape: Any) -> Check:
-    checks = [(key, check_of(hint), required) for key, (hint, required) in hints(shape).items()]
-
-    def check_fields(value: Any) -> str:
-        if type(value) is not dict:
-            return f" is {kind(value)}"
-        return next((f".{key}{said}" for key, check, required in checks
-                     if (required or key in value) and (said := check(value.get(key, MISSING)))), "")
-    return check_fields
+def parts(value: Any, origin: Any, words: Sequence[Any]) -> list[tuple[str, Any, Any]] | None:
+    """Return the value's parts as (place, part, shape); None if the value is of another type."""
+    if type(value) is dict and is_typeddict(origin):
+        return [(f".{key}", value.get(key, MISSING), hint) for key, (hint, required) in hints(origin).items()
+                if required or key in value]
+    if type(value) is dict and origin is dict:
+        return [(f".{key}", part, words[1]) for key, part in value.items()]
+    if type(value) is list and origin is list:
+        return [(f"[{at}]", part, words[0]) for at, part in enumerate(value)]
+    if type(value) is list and origin is tuple and len(value) == len(words):
+        return [(f"[{at}]", part, words[at]) for at, part in enumerate(value)]
+    return [] if is_scalar(value, origin) else None
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The engine "swarm". slipway/deploy/engine.py describes the methods that every engine has."""
+"""The engine "swarm". slipway/deploy/hosts.py describes the methods that both engines have."""
 
 import argparse
 import dataclasses
@@ -57,7 +57,10 @@ class Swarm:
         manager = Manager(self.fleet)
         seen = await manager.state()
         current = await manager.settings(seen.releases[-1].settings if seen.releases else "")
-        shown = lines(current, await manager.settings(seen.settings))
+        try:
+            shown = lines(current, await manager.settings(seen.settings))
+        except HostProblem as problem:
+            raise Refused(f"{NAME}: {problem}") from None
         print("\n".join([f"{NAME}:", *(shown or ["  nothing set"])]))
 
     async def stage(self, args: argparse.Namespace, change: Change) -> None:

@@ -15,7 +15,7 @@ class Begun(TypedDict):
     warm: bool  # True: the idle slot still runs the release to which this rollback returns
 
 
-@step(600, "the idle slot stays stopped", harmless=True)
+@step(600, "the idle slot stays stopped")
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
     """Begin the attempt that `values` describe. Begin to stop the idle slot, unless is_warm returns True."""
     values.update(settle_leftovers(host, say))

@@ -17,16 +17,15 @@ Run = TypeVar("Run", bound=Callable[..., object])
 class Kind(NamedTuple):
     limit: int  # seconds that the step may take; its argument `seconds` is added
     undo: str = ""  # how a takeback undoes the step, as the command `plan` prints it
-    harmless: bool = False  # True: a takeback has nothing to undo
 
 
 STEPS: dict[str, Callable[..., object]] = {}  # name → function
 KINDS: dict[str, Kind] = {}
 
 
-def step(limit: int, undo: str = "", harmless: bool = False) -> Callable[[Run], Run]:
+def step(limit: int, undo: str = "") -> Callable[[Run], Run]:
     """Mark a function as the step of its name."""
     def note(run: Run) -> Run:
-        STEPS[run.__name__], KINDS[run.__name__] = run, Kind(limit, undo, harmless)
+        STEPS[run.__name__], KINDS[run.__name__] = run, Kind(limit, undo)
         return run
     return note

@@ -13,7 +13,7 @@ from .kind import step
 ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 
 
-@step(3600, "the image stays", harmless=True)
+@step(3600, "the image stays")
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
     found = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)

@@ -42,7 +42,7 @@ class Judged(Verdicts):
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
-@step(900, harmless=True)
+@step(900)
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """Judge two cases: whether the live release works after the pending migrations, and whether the new release works
     after migrations that only the live release has. A rollback needs only the second case."""
