@@ -84,7 +84,7 @@ companion_there = test -e "examples/companions/$$NAME/$$NAME/__main__.py" || { \
 companions: $(companion_names:%=companion-test-%) ## test all companions (PYTEST_ARGS="…")
 
 companion-test-%: $(VE)/companion/sentinel-dev
-	@cd examples/companions/$* && '$(companion_python)' -m mypy --strict $*
+	@cd examples/companions/$* && MYPYPATH='$(CURDIR)' '$(companion_python)' -m mypy --strict --follow-imports=silent $*
 	@$(call with,PYTEST_ARGS)cd examples/companions/$* && \
 	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$PYTEST_ARGS
 
