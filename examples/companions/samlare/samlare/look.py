@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from itertools import islice
 
 import aiohttp
 
@@ -15,7 +14,6 @@ from .carbon import Carbon
 from .config import Config, Endpoint
 
 LARGEST = 1_000_000  # bytes per answer
-MOST = 10_000  # numbers per answer
 LONGEST = 255  # characters of a name; Graphite uses each part of a name as a file name
 UNFIT = re.compile(r"[^A-Za-z0-9_.\-%:#]|^\.|\.(?=\.|$)")  # characters that Graphite refuses, and misplaced dots
 log = logging.getLogger("samlare")
@@ -48,7 +46,7 @@ async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[
     """Return metrics, and an error or "". If endpoint.failure_metric is set, this metric is 1 on error, else 0."""
     found, failed = [], ""
     try:
-        found = list(islice(named(numbers(await shown(client, endpoint)), endpoint), MOST))
+        found = list(named(numbers(await shown(client, endpoint)), endpoint))
     except TimeoutError:
         failed = "no answer in time"
     except Exception as error:  # one endpoint's error must not stop the others

@@ -37,18 +37,15 @@ def test_failures(carbon, shown, samlare):
 
 
 def test_metrics_that_nobody_expects(carbon, shown, samlare):
-    """samlare survives too many metrics, a number too large, a name too long, and endless nesting."""
+    """samlare survives a number too large, a name too long, and endless nesting."""
     samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=500)
-    shown.text = f"[{'7,' * 30_000}7]"
-    with samlare.up():
-        samlare.until(lambda counters: counters["waiting"] == 10_000 * counters["looks"] > 0)
-        shown.text = f'{{"huge": 1{"0" * 400}, "{"n" * 10_000}": [1, 1], "tasks": 3}}'
-        with carbon.up():
-            wait_until(lambda: carbon.values("shop.web1.tasks"))
-            shown.text = "[" * 100_000 + "]" * 100_000
-            samlare.until(lambda counters: counters["failures"])
-            shown.text = '{"tasks": 4}'
-            wait_until(lambda: 4 in carbon.values("shop.web1.tasks").values())
+    shown.text = f'{{"huge": 1{"0" * 400}, "{"n" * 10_000}": [1, 1], "tasks": 3}}'
+    with carbon.up(), samlare.up():
+        wait_until(lambda: 3 in carbon.values("shop.web1.tasks").values())
+        shown.text = "[" * 100_000 + "]" * 100_000
+        samlare.until(lambda counters: counters["failures"])
+        shown.text = '{"tasks": 4}'
+        wait_until(lambda: 4 in carbon.values("shop.web1.tasks").values())
         assert samlare.process.output().count("shop.web1: ") == 2
 
 
