@@ -1,6 +1,5 @@
 """A file system that passes operations on to another folder, or makes them fail."""
 
-import contextlib
 import errno
 import os
 import stat
@@ -20,7 +19,6 @@ from .tape import Tape
 KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
 NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # utimensat's UTIME_NOW and UTIME_OMIT
 MADE = {"create", "mkdir", "mknod", "symlink"}
-CHANGED = MADE | {"link", "open", "rename", "rmdir", "truncate", "unlink"}  # these operations run one at a time
 
 
 class Fuse(FUSE):  # type: ignore[misc]
@@ -148,8 +146,7 @@ class Mock:
     def fsync(self, path: str, datasync: int, handle: int) -> None:
         os.fdatasync(handle) if datasync else os.fsync(handle)
         if self.disk:
-            with self.changing:
-                self.disk.synced(f"/proc/self/fd/{handle}")
+            self.disk.synced(f"/proc/self/fd/{handle}")
 
     fsyncdir = fsync
 
@@ -165,7 +162,7 @@ def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(passed)
     def operation(self: Mock, path: str, *more: Any) -> Any:
         self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
-        with self.changing if name in CHANGED else contextlib.nullcontext():
+        with self.changing:
             new = name in MADE and self.disk and not os.path.lexists(self.at(path))
             result = passed(self, path, *more)
             if name in MADE:
