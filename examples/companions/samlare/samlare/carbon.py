@@ -30,7 +30,7 @@ class Carbon:
     def __init__(self, config: Config) -> None:
         self.config, self.counters = config, Counters()
         self.waiting: deque[bytes] = deque()
-        self.sent: deque[tuple[float, list[bytes]]] = deque()  # (time of sending, lines that may have to be sent again)
+        self.sent: deque[tuple[float, bytes]] = deque()  # (time of sending, line that may have to be sent again)
         self.filled, self.empty = asyncio.Event(), asyncio.Event()
         self.empty.set()
         self.away = False
@@ -90,15 +90,13 @@ class Carbon:
 
     def remember(self, batch: list[bytes]) -> None:
         now = time.monotonic()
-        self.sent.append((now, batch))
+        self.sent.extend((now, line) for line in batch)
         while self.sent and self.sent[0][0] < now - RESEND:
             self.sent.popleft()
 
     def again(self) -> None:
         """Put lines back at the head of the queue if they were sent in the last RESEND seconds."""
         lately = time.monotonic() - RESEND
-        for moment, batch in reversed(self.sent):
-            if moment >= lately:
-                self.waiting.extendleft(reversed(batch))
+        self.waiting.extendleft(line for moment, line in reversed(self.sent) if moment >= lately)
         self.sent.clear()
         self.fit()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -48,10 +49,10 @@ def main() -> int:
     os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # mfusepy would prefer libfuse 2
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in all threads; sigwait receives them
     try:
-        from .control import listening
+        from .control import Handler
         from .mock import Mock
-        mock = Mock(given.source, given.tape, given.replica, given.power_cut)
-        control = listening(given.http, mock)
+        mock = Handler.mock = Mock(given.source, given.tape, given.replica, given.power_cut)
+        control = ThreadingHTTPServer(given.http, Handler)
     except (OSError, OverflowError) as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""
         print(f"tapemock: {error}{hint}", file=sys.stderr)
