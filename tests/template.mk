@@ -8,7 +8,7 @@ KEEP  ?=
 
 ## The template itself
 .PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports benchmark mutants \
-        companion companions companion-image
+        companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
 
@@ -66,25 +66,16 @@ $(VE)/sentinel-browser $(VE)/sentinel-s3: $(VE)/sentinel-%: $(VE)/sentinel-dev r
 # ---- companions: examples/companions/README.md ----
 
 companion_names = $(patsubst examples/companions/%/README.md,%,$(wildcard examples/companions/*/README.md))
-companion_programs = $(notdir $(patsubst %/__main__.py,%,$(wildcard examples/companions/*/*/__main__.py)))
 companion_python = $(abspath $(VE))/companion/bin/python
 MORE_PINS += $(patsubst %.in,%.txt,$(wildcard examples/companions/requirements.in))
 
-companion: $(VE)/companion/sentinel ## run a companion of the site (NAME=samlare ARGS="…")
-	@$(call with,NAME ARGS)$(companion_there)
-	@$(slipway) exec env PYTHONPATH=examples/companions/"$$NAME" $(VE)/companion/bin/python -m "$$NAME" {ARGS}
-
 companion-image: FORCE ## build a companion's image (NAME=samlare TAG=1)
-	@$(call with,DOCKER NAME TAG)$(companion_there)
-	@$(slipway) exec {DOCKER} build --build-arg NAME="$$NAME" --tag "$$NAME:$$TAG" examples/companions
-
-companion_there = test -e "examples/companions/$$NAME/$$NAME/__main__.py" || { \
-  echo 'make: no such companion: set NAME to one of: $(strip $(companion_programs))' >&2; exit 1; }
+	@$(call with,DOCKER NAME TAG)$(slipway) exec {DOCKER} build --build-arg NAME="$$NAME" --tag "$$NAME:$$TAG" examples/companions
 
 companions: $(companion_names:%=companion-test-%) ## test all companions (PYTEST_ARGS="…")
 
 companion-test-%: $(VE)/companion/sentinel-dev
-	@cd examples/companions/$* && '$(companion_python)' -m mypy --strict $*
+	@cd examples/companions/$* && MYPYPATH='$(CURDIR)' '$(companion_python)' -m mypy --strict --follow-imports=silent $*
 	@$(call with,PYTEST_ARGS)cd examples/companions/$* && \
 	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$PYTEST_ARGS
 

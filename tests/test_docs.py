@@ -113,7 +113,7 @@ docs/tasks.md: docker-runner shop manage dead_tasks.*      | celery/test_deliver
 examples/README.md: cp .*                                  | image/test_node.py             | examples/frontend
 .*/mounted/README.md: .*|docs/ci.md: ssh-.*                | e2e/test_mounted.py            | README.md
 examples/monitoring/README.md: .*                          | ops/test_monitoring.py         | README.md
-.*/companions/.*: (uvx|cp|make companion N).*              | ../examples/companions/cbp/tests/test_cbp.py | {UV}x
+.*/companions/.*: (uvx|cp).*                               | ../examples/companions/cbp/tests/test_cbp.py | {UV}x
 .*: make companion.*                                       | image/test_companions.py       | companion-image
 .*/tapemock/README.md: .*              | ../examples/companions/tapemock/tests/test_faults.py | README
 .*: make dev                                               | celery/test_dev.py             | dev

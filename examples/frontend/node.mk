@@ -14,19 +14,11 @@ has_node = { command -v node && command -v npm; } >/dev/null || { \
 has_eslint = test -x node_modules/.bin/eslint || { \
   echo 'make: no eslint here: run npm install --save-dev eslint @eslint/js, and commit the changes' >&2; exit 1; }
 
-# Install packages if this differs from the file node_modules/sentinel. A checksum shows no password of .npmrc.
-node_wanted = { node --version && cat package.json package-lock.json $(wildcard .npmrc); } | cksum
-
 # Install development packages even with NODE_ENV=production, because the bundler is one of them.
-define npm_ci
-wanted=$$($(node_wanted)); printf '%s\n' "$$wanted" | cmp -s - '$@' || { rm -f '$@'; \
-echo 'make: installing what package-lock.json names' >&2; \
-npm ci --include=dev --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null && \
-mkdir -p node_modules && printf '%s\n' "$$wanted" >'$@'; }
-endef
-
-node_modules/sentinel: package.json package-lock.json FORCE
-	@$(has_node); $(npm_ci)
+node_modules/sentinel: package.json package-lock.json $(wildcard .npmrc)
+	@$(has_node); echo 'make: installing what package-lock.json names' >&2; \
+	npm ci --include=dev --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null && \
+	mkdir -p node_modules && touch $@
 
 package.json package-lock.json:
 	@echo 'make: no $@ here: run npm init, npm install --save-dev PACKAGE, then commit package.json and package-lock.json' >&2; exit 1

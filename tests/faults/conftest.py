@@ -19,7 +19,7 @@ PYTHON = ROOT / "ve/companion/bin/python"
 
 @pytest.fixture(scope="session")
 def tapemock_python():
-    """Return a Python with tapemock's packages, which are installed as by `make companion` if they changed."""
+    """Return a Python with tapemock's packages, which make installs if they changed."""
     if not os.path.exists("/dev/fuse"):
         pytest.skip("/dev/fuse is not to be had here")
     shutil.which("fusermount3") or missing("fuse3")

@@ -162,7 +162,7 @@ def stubbed(copy, monkeypatch):
     for path in ["ve/bin/python", "ve/copier/bin/copier", "node_modules/.bin/eslint", "ve/companion/bin/python",
                  *(f"bin/{name}" for name in "docker python3 node npm".split())]:
         executable(copy / path, STUB)
-    for path in ["package.json", "package-lock.json", "manage.py", "examples/companions/cbp/cbp/__main__.py"]:
+    for path in ["package.json", "package-lock.json", "manage.py"]:
         put(copy / path)
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
     monkeypatch.setenv("PATH", f"{copy}/bin:{os.environ['PATH']}")

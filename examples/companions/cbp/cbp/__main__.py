@@ -8,7 +8,6 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable
 
 from .breaker import Breaker
 from .proxy import Proxy
@@ -23,30 +22,22 @@ def address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def number(what: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            if fits(float(text)):
-                return float(text)
-        raise argparse.ArgumentTypeError(f"{text!r} should be {what}")
-    return read
+def share(text: str) -> float:
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a share: .05 for 5 %")
+    return float(text)
 
 
 def options() -> argparse.Namespace:
-    share = number("a share: .05 for 5 %", lambda given: 0 <= given < 1)
-    tries = number("a number of tries, at least 1", lambda given: 1 <= given < 1e9)
-    seconds = number("more than 0 seconds", lambda given: 0 < given < 1e9)
     parser = argparse.ArgumentParser(prog="cbp", description="A TCP proxy with a circuit breaker.",
                                      allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("-l", dest="listen", type=address, required=True, metavar="HOST:PORT", help="address for clients")
     add("-r", dest="remote", type=address, required=True, metavar="HOST:PORT", help="the service")
     add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="refuse clients if more tries fail")
-    add("--least", type=tries, default=5, metavar="TRIES", help="never refuse after fewer tries in the window")
-    add("--window", type=seconds, default=10, metavar="SECONDS", help="ignore older tries")
-    add("--longest", type=seconds, default=60, metavar="SECONDS", help="refuse for 1, 2, 4 ... seconds, at most this")
-    add("--connect", type=seconds, default=1, metavar="SECONDS", help="timeout of a try")
-    add("--drain", type=seconds, default=30, metavar="SECONDS", help="timeout of connected clients after TERM")
+    add("--least", type=int, default=5, metavar="TRIES", help="never refuse after fewer tries in 10 seconds")
+    add("--connect", type=float, default=1, metavar="SECONDS", help="timeout of a try")
+    add("--drain", type=float, default=30, metavar="SECONDS", help="timeout of connected clients after TERM")
     add("--vars", type=address, metavar="HOST:PORT", help="address of /debug/vars")
     return parser.parse_args()
 
@@ -56,8 +47,8 @@ async def run(given: argparse.Namespace) -> None:
     loop, ending = asyncio.get_running_loop(), asyncio.Semaphore(0)
     for sent in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sent, ending.release)
-    proxy = Proxy(given.remote, Breaker(given.threshold, given.least, given.window, given.longest), given.connect)
-    server = await asyncio.start_server(proxy.serve, *given.listen, backlog=4096)
+    proxy = Proxy(given.remote, Breaker(given.threshold, given.least), given.connect)
+    server = await asyncio.start_server(proxy.accept, *given.listen, backlog=4096)
     if given.vars:
         await show(proxy, given.vars)
     log.info("%s:%s, to %s:%s", *given.listen, *given.remote)

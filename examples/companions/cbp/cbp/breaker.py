@@ -4,6 +4,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
+WINDOW = 10  # seconds; older tries do not count
+LONGEST = 60  # seconds of the longest wait
+
 
 class State(Enum):
     CLOSED = "closed"  # all calls may reach the service
@@ -18,8 +21,6 @@ class Breaker:
 
     threshold: float  # the breaker opens if a larger share of the tries failed
     least: int = 5  # the breaker stays closed while there are fewer tries
-    window: float = 10  # seconds; older tries do not count
-    longest: float = 60  # the longest wait, in seconds
     state: State = State.CLOSED
     pause: float = 0  # seconds that the breaker stays open, or last stayed open
     until: float = 0
@@ -50,11 +51,11 @@ class Breaker:
     def note(self, now: float, worked: bool) -> None:
         self.tries.append((now, worked))
         self.failed += not worked
-        while self.tries[0][0] <= now - self.window:
+        while self.tries[0][0] <= now - WINDOW:
             self.failed -= not self.tries.popleft()[1]
 
     def trip(self, pause: float, now: float) -> None:
-        self.pause = min(pause, self.longest)
+        self.pause = min(pause, LONGEST)
         self.until = now + self.pause
         self.change(State.OPEN)
 

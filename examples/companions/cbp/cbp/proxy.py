@@ -15,43 +15,34 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Counters:
-    """Counts since the program's start. But `connected` is the number of clients connected now."""
+    """Counts since the program's start."""
 
     accepted: int = 0
     refused: int = 0  # clients that the breaker refused
     failed: int = 0  # clients for which the connection to the service failed
     trips: int = 0
-    connected: int = 0
 
 
 class Proxy:
     def __init__(self, remote: tuple[str, int], breaker: Breaker, connect: float) -> None:
         self.remote, self.breaker, self.seconds = remote, breaker, connect
         self.counters, self.loop = Counters(), asyncio.get_running_loop()
-        self.clients: set[asyncio.Task[None] | None] = set()  # asyncio keeps only weak references to tasks
-        self.left = asyncio.Event()
+        self.clients = set[asyncio.Task[None]]()  # asyncio keeps only weak references to tasks
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.counters.accepted += 1
+        self.clients.add(task := self.loop.create_task(self.serve(reader, writer)))
+        task.add_done_callback(self.clients.discard)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward data between client and service. If breaker or service refuses, reset the client's connection."""
-        self.counters.accepted += 1
-        self.clients.add(task := asyncio.current_task())
         try:
             if service := await self.allowed():
-                await self.joined((reader, writer), service)
+                await join((reader, writer), service)
             else:
                 reset(writer)
         except asyncio.CancelledError:  # cbp exits while this client is connected
             reset(writer)
-        finally:
-            self.clients.discard(task)
-            self.left.set()
-
-    async def joined(self, client: Streams, service: Streams) -> None:
-        self.counters.connected += 1
-        try:
-            await join(client, service)
-        finally:
-            self.counters.connected -= 1
 
     async def allowed(self) -> Streams | None:
         turn = self.breaker.ask(self.loop.time())
@@ -83,11 +74,11 @@ class Proxy:
 
     async def empty(self) -> None:
         while self.clients:
-            self.left.clear()
-            await self.left.wait()
+            await asyncio.wait(self.clients)
 
     def metrics(self) -> dict[str, object]:
-        return {"state": self.breaker.state.value, "pause": self.breaker.pause, **asdict(self.counters)}
+        return {"state": self.breaker.state.value, "pause": self.breaker.pause, "connected": len(self.clients),
+                **asdict(self.counters)}
 
 
 async def join(client: Streams, service: Streams) -> None:

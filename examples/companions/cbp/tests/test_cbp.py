@@ -16,10 +16,9 @@ DATA = os.urandom(1_000_000) * 50
 
 @pytest.mark.parametrize("name", ["cbp", "samlare", "tapemock"])
 def test_by_name(tmp_path, name):
-    """A companion runs by its name in any folder, and by make in a clone."""
-    command = [f"{UV}x", "--from", FOLDER.parent, name, "--help"]
-    made = run(["make", "--no-print-directory", "companion", f"NAME={name}", "ARGS=--help"], cwd=FOLDER.parents[2])
-    assert run(command, cwd=tmp_path).stdout == made.stdout != ""
+    """A companion runs by its name in any folder."""
+    said = run([f"{UV}x", "--from", FOLDER.parent, name, "--help"], cwd=tmp_path).stdout
+    assert said.startswith(f"usage: {name} ")
 
 
 def test_passes_both_ways(cbp):
@@ -124,7 +123,6 @@ def test_drain_is_limited(cbp):
 @pytest.mark.parametrize("options, told", [
     (["-l", "8000", "-r", "x:1"], "'8000' should be HOST:PORT, such as localhost:6379"),
     (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
-    (["-l", "x:1", "-r", "x:1", "--window", "0"], "'0' should be more than 0 seconds"),
     (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),
 ])
 def test_faults(options, told):

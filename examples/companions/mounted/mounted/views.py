@@ -54,8 +54,7 @@ def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
     page = int(given) if given.isdecimal() and 0 < len(given) < 6 and int(given) else 1
 
     def look() -> tuple[FileIO | list[beneath.Entry], int]:
-        any_folder = getattr(settings, "MOUNTED_ANY_FOLDER", settings.DEBUG)
-        number = beneath.opened(settings.MOUNTED_ROOT, any_folder, names)
+        number = beneath.opened(settings.MOUNTED_ROOT, settings.DEBUG, names)
         try:
             found = os.fstat(number)
             if stat.S_ISREG(found.st_mode):

@@ -18,7 +18,7 @@ from mounted.views import mount
 def folder(tmp_path, monkeypatch):
     """Yield the folder that the page shows. In the end all places must be free and all files closed."""
     monkeypatch.setattr(settings, "MOUNTED_ROOT", str(tmp_path / "root"))
-    monkeypatch.setattr(settings, "MOUNTED_ANY_FOLDER", True, raising=False)
+    monkeypatch.setattr(settings, "DEBUG", True)
     (tmp_path / "root").mkdir()
     before = len(os.listdir("/proc/self/fd"))
     yield tmp_path / "root"

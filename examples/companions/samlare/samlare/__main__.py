@@ -4,8 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import os
-import resource
 import signal
 import sys
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from aiohttp import web
 
 from .carbon import Carbon
 from .config import Config, Faults, load
-from .look import watch
+from .look import session, watch
 
 log = logging.getLogger("samlare")
 
@@ -28,10 +26,8 @@ async def run(config: Config) -> None:
     if config.listen:
         await serve(config.listen, carbon)
     log.info("sending metrics of %s endpoints to %s:%s", len(config.endpoint), config.carbon_host, config.carbon_port)
-    share = config.check_interval / 1000 / (len(config.endpoint) or 1)  # spreads requests over the interval
-    async with asyncio.TaskGroup() as tasks:
-        looks = [tasks.create_task(watch(endpoint, number * share, config, carbon))
-                 for number, endpoint in enumerate(config.endpoint)]
+    async with session(config.timeout / 1000) as client, asyncio.TaskGroup() as tasks:
+        looks = [tasks.create_task(watch(endpoint, config, client, carbon)) for endpoint in config.endpoint]
         sending = tasks.create_task(carbon.run())
         await ended.wait()
         for task in looks:
@@ -52,8 +48,8 @@ async def serve(address: str, carbon: Carbon) -> None:
     host, _, port = address.rpartition(":")
     try:
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    except OSError as error:
-        raise Faults(f"Listen {address}: {os.strerror(error.errno) if error.errno else error}") from error
+    except (OSError, OverflowError) as error:
+        raise Faults(f"Listen: {error}") from error
 
 
 def main() -> int:
@@ -61,8 +57,6 @@ def main() -> int:
                                      allow_abbrev=False)
     parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
     arguments = parser.parse_args()
-    with contextlib.suppress(ValueError, OSError):  # raises the limit of open files: one per endpoint; macOS may refuse
-        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         asyncio.run(run(load(arguments.config)))

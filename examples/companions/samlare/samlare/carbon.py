@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from .config import Config
 
-PAUSES = 0.2, 0.5, 1, 2, 5  # seconds before each retry
+PAUSE = 1  # seconds before a retry
+RESEND = 10  # seconds before a connection broke: lines sent in this time are sent again
 BATCH = 500  # lines in one write
 log = logging.getLogger("samlare")
 
@@ -29,9 +30,10 @@ class Carbon:
     def __init__(self, config: Config) -> None:
         self.config, self.counters = config, Counters()
         self.waiting: deque[bytes] = deque()
-        self.sent: deque[tuple[float, list[bytes]]] = deque()  # (time of sending, lines that may have to be sent again)
+        self.sent: deque[tuple[float, bytes]] = deque()  # (time of sending, line that may have to be sent again)
         self.filled, self.empty = asyncio.Event(), asyncio.Event()
         self.empty.set()
+        self.away = False
 
     def put(self, lines: list[bytes]) -> None:
         self.waiting.extend(lines)
@@ -45,17 +47,15 @@ class Carbon:
         (self.empty.clear if self.waiting else self.empty.set)()
 
     async def run(self) -> None:
-        failed = 0
         while True:
-            began = time.monotonic()
             try:
                 await self.deliver()
             except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
-                failed = 1 if time.monotonic() - began > PAUSES[-1] else failed + 1
-                if failed == 1:
+                if not self.away:
                     log.warning("carbon: %s", error or "no answer in time")
+                self.away = True
             self.again()
-            await asyncio.sleep(PAUSES[min(failed, len(PAUSES)) - 1])
+            await asyncio.sleep(PAUSE)
 
     async def deliver(self) -> None:
         """Send lines over one connection until it breaks, then raise OSError."""
@@ -63,10 +63,10 @@ class Carbon:
         opening = asyncio.open_connection(self.config.carbon_host, self.config.carbon_port)
         reader, writer = await asyncio.wait_for(opening, timeout)
         self.counters.connections += 1
+        self.away = False
         writer.transport.set_write_buffer_limits(0)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # a dead connection must end before `sent` forgets its lines
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT,
-                                                       max(self.config.resend, self.config.timeout))
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, RESEND * 1000)
         gone = asyncio.create_task(self.end_of(reader))
         try:
             while not gone.done():
@@ -90,15 +90,13 @@ class Carbon:
 
     def remember(self, batch: list[bytes]) -> None:
         now = time.monotonic()
-        self.sent.append((now, batch))
-        while self.sent and self.sent[0][0] < now - self.config.resend / 1000:
+        self.sent.extend((now, line) for line in batch)
+        while self.sent and self.sent[0][0] < now - RESEND:
             self.sent.popleft()
 
     def again(self) -> None:
-        """Put lines back at the head of the queue if they were sent in the last `config.resend` ms."""
-        lately = time.monotonic() - self.config.resend / 1000
-        for moment, batch in reversed(self.sent):
-            if moment >= lately:
-                self.waiting.extendleft(reversed(batch))
+        """Put lines back at the head of the queue if they were sent in the last RESEND seconds."""
+        lately = time.monotonic() - RESEND
+        self.waiting.extendleft(line for moment, line in reversed(self.sent) if moment >= lately)
         self.sent.clear()
         self.fit()

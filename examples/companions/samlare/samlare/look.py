@@ -5,9 +5,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from itertools import islice
 
 import aiohttp
 
@@ -15,51 +14,39 @@ from .carbon import Carbon
 from .config import Config, Endpoint
 
 LARGEST = 1_000_000  # bytes per answer
-MOST = 10_000  # numbers per answer
 LONGEST = 255  # characters of a name; Graphite uses each part of a name as a file name
 UNFIT = re.compile(r"[^A-Za-z0-9_.\-%:#]|^\.|\.(?=\.|$)")  # characters that Graphite refuses, and misplaced dots
 log = logging.getLogger("samlare")
 
 
-async def ticks(interval: float, offset: float) -> AsyncIterator[None]:
-    """Yield every `interval` seconds, first after `offset` seconds. Skip moments that the caller missed."""
-    loop = asyncio.get_running_loop()
-    due = loop.time() + offset
+def session(timeout: float) -> aiohttp.ClientSession:
+    """Return an HTTP client without a limit of connections, so that no endpoint waits for another."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(),
+                                 timeout=aiohttp.ClientTimeout(total=timeout))
+
+
+async def watch(endpoint: Endpoint, config: Config, client: aiohttp.ClientSession, carbon: Carbon) -> None:
+    """Read the endpoint at each interval, skip missed ones; queue its metrics. Log failure and recovery."""
+    loop, failing = asyncio.get_running_loop(), ""
+    due = loop.time()
     while True:
+        second = int(time.time())
+        found, failed = await look(client, endpoint)
+        carbon.put([line(name, number, second) for name, number in found])
+        carbon.counters.looks += 1
+        carbon.counters.failures += bool(failed)
+        if bool(failed) != bool(failing):
+            log.warning("%s: %s", endpoint.prefix, failed or "answers again")
+        failing = failed
+        due = max(due + config.check_interval / 1000, loop.time())
         await asyncio.sleep(due - loop.time())
-        yield
-        due = max(due + interval, loop.time())
-
-
-async def watch(endpoint: Endpoint, offset: float, config: Config, carbon: Carbon) -> None:
-    """Read the endpoint at each interval, first after `offset` seconds; queue its metrics. Log failure and recovery."""
-    failing = ""
-    async with session(endpoint, config.timeout / 1000) as client:
-        async for _ in ticks(config.check_interval / 1000, offset):
-            second = int(time.time())
-            found, failed = await look(client, endpoint)
-            carbon.put([line(name, number, second) for name, number in found])
-            carbon.counters.looks += 1
-            carbon.counters.failures += bool(failed)
-            if bool(failed) != bool(failing):
-                log.warning("%s: %s", endpoint.prefix, failed or "answers again")
-            failing = failed
-
-
-def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
-    """Return an HTTP client with its own connection, so that no endpoint waits for another."""
-    connector = (aiohttp.UnixConnector(str(endpoint.socket), limit=1) if endpoint.socket
-                 else aiohttp.TCPConnector(limit=1))
-    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout),
-                                 cookie_jar=aiohttp.DummyCookieJar(),
-                                 headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {})
 
 
 async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
     """Return metrics, and an error or "". If endpoint.failure_metric is set, this metric is 1 on error, else 0."""
     found, failed = [], ""
     try:
-        found = list(islice(named(numbers(await shown(client, str(endpoint.url))), endpoint), MOST))
+        found = list(named(numbers(await shown(client, endpoint)), endpoint))
     except TimeoutError:
         failed = "no answer in time"
     except Exception as error:  # one endpoint's error must not stop the others
@@ -69,8 +56,9 @@ async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[
     return found, failed
 
 
-async def shown(client: aiohttp.ClientSession, url: str) -> object:
-    async with client.get(url, allow_redirects=False) as answer:
+async def shown(client: aiohttp.ClientSession, endpoint: Endpoint) -> object:
+    headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    async with client.get(str(endpoint.url), headers=headers, allow_redirects=False) as answer:
         if answer.status != 200:
             raise ValueError(f"answers {answer.status}")
         body = bytearray()
@@ -96,8 +84,8 @@ def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tu
     """Yield (metric's name, number). Skip NaN, huge numbers, and names that match a pattern in `endpoint.ignore`."""
     for name, number in found:
         if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
-            yield f"{endpoint.prefix}.{UNFIT.sub('_', name) or '_'}", number
+            yield f"{endpoint.prefix}.{name}", number
 
 
 def line(name: str, number: float, second: int) -> bytes:
-    return f"{name} {number!r} {second}\n".encode()
+    return f"{UNFIT.sub('_', name)} {number!r} {second}\n".encode()

@@ -1,16 +1,15 @@
 """Debian's carbon, endpoints that a test controls, and samlare between them."""
 
-import asyncio
+import contextlib
 import json
 import os
 import sys
 import threading
 import urllib.request
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from proc import free_port, run, running, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -34,7 +33,7 @@ class Carbon:
         (folder / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
         (folder / "carbon.conf").write_text(SETTINGS.format(folder=folder, port=self.port))
 
-    @contextmanager
+    @contextlib.contextmanager
     def up(self):
         """Run carbon for the block. TERM ends it, so that it writes its memory to disk."""
         command = ["carbon-cache", "--nodaemon", f"--config={self.folder}/carbon.conf", "start"]
@@ -58,49 +57,33 @@ def carbon(tmp_path):
     return Carbon(tmp_path)
 
 
-class Shown:
-    """Endpoints on one port and one unix socket. /debug/vars shows `text`; /hung never answers."""
+class Answer(BaseHTTPRequestHandler):
+    """/debug/vars shows the server's `text`; /endless never ends; /hung answers when the test has ended."""
 
-    def __init__(self, socket):
-        self.socket, self.port, self.text, self.asked = socket, free_port(), '{"tasks": 3}', []
-        self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
-
-    async def answer(self, request):
-        self.asked.append(request)
-        return web.Response(text=self.text, content_type="application/json")
-
-    async def hang(self, request):
-        await asyncio.Event().wait()
-
-    async def endless(self, request):
-        stream = web.StreamResponse()
-        await stream.prepare(request)
-        while True:
-            await stream.write(b"9" * 1_000_000)
-
-    async def serve(self):
-        app, handlers = web.Application(), {"debug/vars": self.answer, "hung": self.hang, "endless": self.endless}
-        app.add_routes(web.get(f"/{path}", handler) for path, handler in handlers.items())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        await web.UnixSite(runner, str(self.socket)).start()
-        self.ready.set()
-
-    def url(self, path="/debug/vars"):
-        return f"http://127.0.0.1:{self.port}{path}"
+    def do_GET(self):
+        self.server.asked.append(self.headers)
+        if self.path == "/hung":
+            self.server.ended.wait()
+        if self.path not in ("/debug/vars", "/endless"):
+            return self.send_error(404)
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(self.server.text.encode())
+            while self.path == "/endless":
+                self.wfile.write(b"9" * 1_000_000)
 
 
 @pytest.fixture
-def shown(tmp_path):
-    shown = Shown(tmp_path / "shown.sock")
-    shown.loop.create_task(shown.serve())
-    thread = threading.Thread(target=shown.loop.run_forever)
-    thread.start()
-    assert shown.ready.wait(10)
-    yield shown
-    shown.loop.call_soon_threadsafe(shown.loop.stop)
-    thread.join()
+def shown():
+    """Yield an HTTP server whose text a test may change. `asked` has the headers of each request."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.text, server.asked, server.ended = '{"tasks": 3}', [], threading.Event()
+        server.url = lambda path="/debug/vars": f"http://127.0.0.1:{server.server_port}{path}"
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.ended.set()
+        server.shutdown()
 
 
 class Samlare:
@@ -115,7 +98,7 @@ class Samlare:
 Listen = "127.0.0.1:{self.port}"\n{more}\n"""
         self.path.write_text(head + "".join(f"[[Endpoint]]\n{endpoint}\n" for endpoint in endpoints))
 
-    @contextmanager
+    @contextlib.contextmanager
     def up(self):
         with running(self.command, cwd=FOLDER) as self.process:
             wait_until(self.counters)

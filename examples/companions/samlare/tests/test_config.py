@@ -1,7 +1,9 @@
-"""samlare reports all faults of its file at once, in the file's own words."""
+"""samlare reports all faults of its file at once, by the file's own keys."""
+
+import re
 
 import pytest
-from conftest import FOLDER, endpoint
+from conftest import FOLDER
 from proc import run
 
 
@@ -18,7 +20,7 @@ CheckInterval = 0
 Listen = "here"
 [[Endpoint]]
 URL = "ftp://x"
-Prefix = "a b"
+Prefix = 7
 CA = "/nosuch"
 """)
     assert [line.split(": ")[2] for line in faults(samlare)] == [
@@ -26,11 +28,10 @@ CA = "/nosuch"
 
 
 @pytest.mark.parametrize("text, told", [
-    ("", "Endpoint: Field required"),
-    ("[[Endpoint]]\n" + endpoint("http://x", "a", FailureMetric='"b c"'), "'b c' is no metric name"),
-    ('listen = "192.0.2.1:1"\n[[endpoint]]\nurl = "http://x"\nprefix = "a"\n', "Listen 192.0.2.1:1: Cannot assign"),
+    ("", "Endpoint: Field required"), ("a b", "Expected '=' after a key"),
+    ('listen = "192.0.2.1:1"\n[[endpoint]]\nurl = "http://x"\nprefix = "a"\n', "Listen: .*cannot assign"),
 ])
 def test_fault(samlare, text, told):
     samlare.path.write_text(text)
     line, = faults(samlare)
-    assert told in line
+    assert re.search(told, line)

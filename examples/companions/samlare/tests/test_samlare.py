@@ -8,16 +8,15 @@ from proc import wait_until
 
 
 def test_values(carbon, shown, samlare):
-    """Numbers arrive under their names; over TCP, over a unix socket, with a token."""
-    samlare.write(carbon.port, endpoint(shown.url(), "shop.web1", FailureMetric='"shop.failed"'),
-                  endpoint("http://web2/debug/vars", "shop.web2", Socket=f'"{shown.socket}"', Token='"abc"'))
+    """Numbers arrive under their names; with a token and without one. Characters that Graphite refuses become `_`."""
+    samlare.write(carbon.port, endpoint(shown.url(), "shop.web 1", FailureMetric='"shop/failed"'),
+                  endpoint(shown.url(), "shop.web2", Token='"abc"'))
     with carbon.up(), samlare.up():
-        wait_until(lambda: 3 in carbon.values("shop.web1.tasks").values())
+        wait_until(lambda: 3 in carbon.values("shop.web_1.tasks").values())
         shown.text = '{"tasks": 4}'
         wait_until(lambda: 4 in carbon.values("shop.web2.tasks").values())
-        assert set(carbon.values("shop.failed").values()) == {0}
-    tokens = {(request.host == "web2", request.headers.get("Authorization")) for request in shown.asked}
-    assert tokens == {(True, "Bearer abc"), (False, None)}
+        assert set(carbon.values("shop_failed").values()) == {0}
+    assert {headers["Authorization"] for headers in shown.asked} == {"Bearer abc", None}
 
 
 def test_failures(carbon, shown, samlare):
@@ -38,18 +37,15 @@ def test_failures(carbon, shown, samlare):
 
 
 def test_metrics_that_nobody_expects(carbon, shown, samlare):
-    """samlare survives too many metrics, a number too large, a name too long, and endless nesting."""
+    """samlare survives a number too large, a name too long, and endless nesting."""
     samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=500)
-    shown.text = f"[{'7,' * 30_000}7]"
-    with samlare.up():
-        samlare.until(lambda counters: counters["waiting"] == 10_000 * counters["looks"] > 0)
-        shown.text = f'{{"huge": 1{"0" * 400}, "{"n" * 10_000}": [1, 1], "tasks": 3}}'
-        with carbon.up():
-            wait_until(lambda: carbon.values("shop.web1.tasks"))
-            shown.text = "[" * 100_000 + "]" * 100_000
-            samlare.until(lambda counters: counters["failures"])
-            shown.text = '{"tasks": 4}'
-            wait_until(lambda: 4 in carbon.values("shop.web1.tasks").values())
+    shown.text = f'{{"huge": 1{"0" * 400}, "{"n" * 10_000}": [1, 1], "tasks": 3}}'
+    with carbon.up(), samlare.up():
+        wait_until(lambda: 3 in carbon.values("shop.web1.tasks").values())
+        shown.text = "[" * 100_000 + "]" * 100_000
+        samlare.until(lambda counters: counters["failures"])
+        shown.text = '{"tasks": 4}'
+        wait_until(lambda: 4 in carbon.values("shop.web1.tasks").values())
         assert samlare.process.output().count("shop.web1: ") == 2
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -23,7 +24,6 @@ def options() -> argparse.Namespace:
     add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
     add("--replica", type=os.path.abspath, metavar="FOLDER", help="directory of copies of archived files")
-    add("--fetch-on-read", type=float, metavar="SECONDS", help="reading from tape starts a fetch of this duration")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")
     either.add_argument("--power-cut", action="store_true", help="remember what is synced, for a power cut")
@@ -49,10 +49,10 @@ def main() -> int:
     os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # mfusepy would prefer libfuse 2
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in all threads; sigwait receives them
     try:
-        from .control import listening
+        from .control import Handler
         from .mock import Mock
-        mock = Mock(given.source, given.tape, given.replica, given.fetch_on_read, given.power_cut)
-        control = listening(given.http, mock)
+        mock = Handler.mock = Mock(given.source, given.tape, given.replica, given.power_cut)
+        control = ThreadingHTTPServer(given.http, Handler)
     except (OSError, OverflowError) as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""
         print(f"tapemock: {error}{hint}", file=sys.stderr)

@@ -1,5 +1,5 @@
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -63,7 +63,3 @@ class Handler(BaseHTTPRequestHandler):
         """Do not log requests on stderr."""
 
     do_GET = do_POST = do_DELETE = answer
-
-
-def listening(where: tuple[str, int], mock: Mock) -> ThreadingHTTPServer:
-    return ThreadingHTTPServer(where, type("Bound", (Handler,), {"mock": mock}))

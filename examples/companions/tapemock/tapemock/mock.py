@@ -1,6 +1,5 @@
 """A file system that passes operations on to another folder, or makes them fail."""
 
-import contextlib
 import errno
 import os
 import stat
@@ -13,14 +12,13 @@ from typing import Any
 
 from mfusepy import FUSE, fuse_get_context  # type: ignore[import-untyped]
 
-from .faults import OPERATIONS, Faults, Verdict
+from .faults import OPERATIONS, Fault, Faults
 from .power import Disk, listing
 from .tape import Tape
 
 KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
 NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # utimensat's UTIME_NOW and UTIME_OMIT
 MADE = {"create", "mkdir", "mknod", "symlink"}
-CHANGED = MADE | {"link", "open", "rename", "rmdir", "truncate", "unlink"}  # these operations run one at a time
 
 
 class Fuse(FUSE):  # type: ignore[misc]
@@ -41,9 +39,9 @@ class Mock:
     use_ns = True
     init: Callable[[str], None]
 
-    def __init__(self, source: str, tape: str | None, replica: str | None, on_read: float | None, power: bool) -> None:
+    def __init__(self, source: str, tape: str | None, replica: str | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
-        self.faults, self.on_read, self.changing = Faults(), on_read, threading.RLock()
+        self.faults, self.changing = Faults(), threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
         self.tape = Tape(self.root, tape, replica, self.note,
                          lambda path: self.struck("fetch", [path])) if tape else None
@@ -55,21 +53,19 @@ class Mock:
     def note(self, what: str, path: str, **more: Any) -> None:
         self.log.append({"time": time.time(), "what": what, "path": path, **more})
 
-    def struck(self, operation: str, paths: list[str], size: int = 0) -> Verdict:
-        """Wait as the rules say. Raise OSError if the rules set `errno` but not `torn`; else return their Verdict."""
-        verdict = self.faults.decide(operation, paths, size)
-        if verdict.ids:
-            self.note(operation, paths[0], faults=verdict.ids, errno=verdict.errno, delay=verdict.delay)
-        time.sleep(verdict.delay)
-        if verdict.errno and verdict.torn is None:
-            raise OSError(getattr(errno, verdict.errno), f"as told by fault {verdict.ids[0]}")
-        return verdict
+    def struck(self, operation: str, paths: list[str], size: int = 0) -> tuple[Fault | None, int]:
+        """Wait as the fault says. Raise OSError if it sets `errno` but not `torn`; else return what Faults decides."""
+        fault, room = self.faults.decide(operation, paths, size)
+        if fault:
+            self.note(operation, paths[0], fault=fault.id, errno=fault.errno, delay=fault.delay)
+            time.sleep(fault.delay)
+            if fault.errno and fault.torn is None:
+                raise OSError(getattr(errno, fault.errno), f"as told by fault {fault.id}")
+        return fault, room
 
-    def there(self, path: str, where: str | int) -> None:
-        """If the file `where` is on tape, raise OSError. With --fetch-on-read, also start to fetch this file."""
+    def there(self, where: str | int) -> None:
+        """Raise OSError if the file `where` is on tape."""
         if self.tape and self.tape.stub(where):
-            if self.on_read is not None:
-                self.tape.fetch(path, self.on_read)
             raise OSError(errno.EIO, "on tape")
 
     def owned(self, path: str) -> None:
@@ -118,7 +114,7 @@ class Mock:
         os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
 
     def truncate(self, path: str, length: int) -> None:
-        self.there(path, self.at(path))
+        self.there(self.at(path))
         os.truncate(self.at(path), length)
 
     def create(self, path: str, mode: int, flags: int) -> int:
@@ -126,23 +122,23 @@ class Mock:
 
     def open(self, path: str, flags: int) -> int:
         if flags & os.O_TRUNC:
-            self.there(path, self.at(path))
+            self.there(self.at(path))
         return os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW)
 
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
-        self.there(path, handle)
+        self.there(handle)
         return os.pread(handle, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
-        """Write data. If a rule sets `torn`, write only `torn` bytes. Report success unless a rule sets `errno`."""
-        verdict = self.struck("write", [path], len(data))
-        data = data[:verdict.room]
+        """Write data. If a fault sets `torn`, write only `torn` bytes. Report success unless the fault sets `errno`."""
+        fault, room = self.struck("write", [path], len(data))
+        torn = fault.torn if fault else None
         with self.changing:
-            self.there(path, handle)
-            written = os.pwrite(handle, data[:verdict.torn], offset)
-        if verdict.errno:
-            raise OSError(getattr(errno, verdict.errno), "torn")
-        return written if verdict.torn is None else len(data)
+            self.there(handle)
+            written = os.pwrite(handle, data[:room][:torn], offset)
+        if fault and fault.errno:
+            raise OSError(getattr(errno, fault.errno), "torn")
+        return written if torn is None else room
 
     def flush(self, path: str, handle: int) -> None:
         os.close(os.dup(handle))  # raises the error that closing would raise
@@ -150,8 +146,7 @@ class Mock:
     def fsync(self, path: str, datasync: int, handle: int) -> None:
         os.fdatasync(handle) if datasync else os.fsync(handle)
         if self.disk:
-            with self.changing:
-                self.disk.synced(f"/proc/self/fd/{handle}")
+            self.disk.synced(f"/proc/self/fd/{handle}")
 
     fsyncdir = fsync
 
@@ -167,7 +162,7 @@ def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(passed)
     def operation(self: Mock, path: str, *more: Any) -> Any:
         self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
-        with self.changing if name in CHANGED else contextlib.nullcontext():
+        with self.changing:
             new = name in MADE and self.disk and not os.path.lexists(self.at(path))
             result = passed(self, path, *more)
             if name in MADE:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent
-THERE = Path(os.environ.get("TAPEMOCK_PYTHON", sys.executable))
 
 
 class Refused(Exception):
@@ -61,7 +60,7 @@ class Tapemock:
 
 
 @contextlib.contextmanager
-def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> Iterator[Tapemock]:
+def mounted(source: Path, mount: Path, *options: str, python: str | Path = sys.executable) -> Iterator[Tapemock]:
     """Mount the folder `source` at `mount` while the block runs. Create missing folders."""
     source.mkdir(parents=True, exist_ok=True)
     mount.mkdir(parents=True, exist_ok=True)

@@ -109,18 +109,6 @@ def test_the_next_run_fetches_many_at_once(tape, tmp_path):
             assert (again.mount / path).read_bytes() == content
 
 
-def test_reading_fetches_where_it_is_told_so(tmp_path):
-    (tmp_path / "tape").mkdir()
-    (tmp_path / "source/deep/final").mkdir(parents=True)
-    options = "--tape", str(tmp_path / "tape"), "--fetch-on-read", ".2"
-    with mounted(tmp_path / "source", tmp_path / "mount", *options) as tape:
-        path = archived(tape, b"film", "deep/final/film")
-        assert subprocess.run(["cat", path], capture_output=True).returncode
-        reaches(tape, "disk", "deep/final/film")
-        assert path.read_bytes() == b"film"
-    assert not os.path.exists("deep"), "without --replica there are no copies"
-
-
 def test_refusals(tape):
     (tape.mount / "f").write_text("x")
     (tape.mount / "link").symlink_to("/etc/hostname")
