@@ -45,8 +45,7 @@ def visitors(request, shop):
     post_every = getattr(request, "param", 3)
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=900, post_every=post_every) as load:
         yield
-        result = load.stop()
-    assert len(result.records) > 100 and not result.failures, result.summary()
+    assert len(load.result.records) > 100
 
 
 def listed(shop):

@@ -56,20 +56,18 @@ def test_what_goes_wrong_is_taken_back(shop, name):
         assert not [host.name for host in shop.web if host.run("ls -A /var/www/shop/static")], "nothing of it landed"
         if bad.harm:
             succeed(shop)
-        result = load.stop()
-    assert not result.failures, result.summary()
-    assert set(part(result, 0, until).releases) <= {old, tag if bad.seen else old}, result.summary()
+    assert set(part(load.result, 0, until).releases) <= {old, tag if bad.seen else old}, load.result.summary()
 
 
 def test_errors_that_only_visitors_meet_are_taken_back(shop):
     """Visitors get only this release's 5xx, none more than 2 s after the deploy fails or 1 s after the 20th, even if
     the journal is slow. No connection is dropped."""
     old, tag = live(shop), shop.image("bad-weary", "weary")
-    with settings(shop, bake=20), shop.load(rate=100) as load:
+    with settings(shop, bake=20), shop.load(may_fail=True, rate=100) as load:
         with slow(shop.web, "journalctl", 25):
             outcome = shop.roll("deploy", tag)
         succeed(shop)
-        result = load.stop()
+    result = load.result
     assert outcome.code == 1 and "answers to visitors" in outcome.stderr and BACK in outcome.stderr, outcome.stderr
     assert result.causes.keys() == {"http 500"}, result.summary()
     assert {record.release for record in result.failures} == {tag}

@@ -77,11 +77,10 @@ def test_nobody_waits_for_a_hung_engine(shop):
                   post_every=30) as load:
             time.sleep(20)  # 1,200 requests; 400 fill the pipe
             wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
-            result = load.stop()
     finally:
         for host in machines:
             host.run("pkill -CONT -x dockerd")
-    assert not result.failures and len(result.records) > 1000, result.summary()
+    assert len(load.result.records) > 1000
 
 
 def test_the_first_deploy(first, shop):
@@ -107,16 +106,15 @@ def story(first):
     for host in shop.web:
         host.run("curl -sSf -X POST -H 'Host: orders.example' 'http://localhost/?task=later'")
     wait_until(lambda: puts_back(shop) >= 2, 30, "the old worker has met both")
-    with shop.load(seconds=400) as load:
+    with shop.load(may_fail=True, seconds=400) as load:
         told = {name: tell(shop, *STORY[name]) for name in STORY}
-        result = load.stop()
     all_is_well(shop)
     ends = [chapter.began for chapter in told.values()][1:] + [float("inf")]
     for chapter, ended in zip(told.values(), ends):
-        chapter.seen = part(result, chapter.began, ended)
+        chapter.seen = part(load.result, chapter.began, ended)
     orders = set(shop.query("SELECT id FROM orders_order")) - known
     journal = [line for line in shop.journal() if line["at"] > began]
-    return SimpleNamespace(told=told, seen=result, journal=journal, orders=orders)
+    return SimpleNamespace(told=told, seen=load.result, journal=journal, orders=orders)
 
 
 def lines(story, **wanted):

@@ -110,13 +110,11 @@ def test_the_container_has_its_share_of_the_server(host):
 def test_docker_restarted_or_killed_costs_no_request(host, how):
     """If Docker stops twice within a minute under load, no request fails, and no container or unit restarts."""
     before, counted = started(host), host.run(RESTARTS)
-    with load(host) as visitors:
+    with load(host):
         for _ in range(2):
             host.run(how)
             time.sleep(1)  # visitors continue meanwhile
             wait_until(lambda: host.ssh("docker info >/dev/null 2>&1").returncode == 0, 60, "Docker answers again")
-        result = visitors.stop()
-    assert not result.failures, result.summary()
     assert started(host) == before and host.run(RESTARTS) == counted
     assert active(host, *UNITS) == ["active"] * 3
 
@@ -124,14 +122,12 @@ def test_docker_restarted_or_killed_costs_no_request(host, how):
 def test_a_killed_docker_runner_costs_no_request(host):
     """The next docker-runner of web, worker and beat adopts the container, without a restart."""
     before, counted = started(host), [int(number) for number in host.run(RESTARTS).split()]
-    with load(host) as visitors:
+    with load(host):
         host.run("systemctl kill -s KILL --kill-who=main shop-web@a shop-worker@a shop-beat")
         wait_until(lambda: [int(number) - 1 for number in host.run(RESTARTS).split()] == counted, 30, "they come back")
         host.run("systemctl kill -s KILL --kill-who=all shop-web@a")
         wait_until(lambda: int(host.run(f"{RESTARTS} | head -n 1")) == counted[0] + 2, 30, "it comes back again")
         wait_until(lambda: active(host, *UNITS) == ["active"] * 3)
-        result = visitors.stop()
-    assert not result.failures, result.summary()
     assert started(host) == before
 
 
@@ -184,12 +180,12 @@ def test_a_reboot_ends_what_is_under_way(host, images):
     asked = "grep shop/a/web.sock /proc/net/unix | grep -v 00010000"  # without listening sockets
     with proc.running(slow) as request:
         wait_until(lambda: host.run(asked), 10, "it is being answered")
-        with load(host, rate=20) as visitors:
+        with load(host, rate=20, may_fail=True) as visitors:
             host.console("systemctl reboot")
             assert request.wait(60) == 0 and request.output() == "200"
             wait_until(lambda: "false" in docker("inspect", "--format={{.State.Running}}",
                                                  host.machine.container).stdout, 90, "the server is off")
-            result = visitors.stop()
+    result = visitors.result
     assert not [cause for cause in result.causes if cause.startswith("http")], result.summary()
     host.power_on()
     host.run("journalctl -t shop-worker-b -o cat | grep 'busy has ended its task'")
@@ -207,12 +203,11 @@ RETURNS = {
 def test_it_comes_back_by_itself(host, fault):
     """After each fault visitors get answers again without help, and all units run, once each."""
     old = started(host)["/shop-web-a"]
-    with load(host, rate=20) as visitors:
+    with load(host, rate=20, may_fail=True) as visitors:
         host.run(RETURNS[fault])
         wait_until(lambda: started(host).get("/shop-web-a", old) != old or fault == "nginx killed", 60)
         until_it_answers(host, "shop", "v1")
-        result = visitors.stop()
-    assert result.failures, "the fault was felt"
+    assert visitors.result.failures, "the fault was felt"
     wait_until(lambda: running(host) == set(ALL), 30, "everything runs, and nothing else")
 
 
@@ -244,8 +239,7 @@ def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):
     with load(host, rate=100) as visitors:
         host.run("cd /run/shop && ln -s b/web.sock new && mv -T new web.sock")
         until_it_answers(host, "shop", "v2")
-        result = visitors.stop()
-    assert not result.failures and not result.late("v1", "v2"), result.summary()
+    assert not visitors.result.late("v1", "v2"), visitors.result.summary()
     host.run("sync")
     host.power_cut()
     host.power_on()

@@ -137,10 +137,11 @@ def _cause(error):
 
 class Load:
     """A load in its own process, so that a busy test does not slow it: `with Load(url, rate=100) as load: …`, then
-    `load.result`. The end of the block, or stop(), sends no more and waits for the pending requests."""
+    `load.result`. The end of the block, or stop(), sends no more and waits for the pending requests. No request may
+    fail, unless `may_fail`."""
 
-    def __init__(self, *targets, **options):
-        self.plan, self.result = Plan(tuple(targets), **options), None
+    def __init__(self, *targets, may_fail=False, **options):
+        self.plan, self.may_fail, self.result = Plan(tuple(targets), **options), may_fail, None
 
     def __enter__(self):
         command = [sys.executable, "-m", "e2e.fleet.load", json.dumps(vars(self.plan))]
@@ -150,11 +151,12 @@ class Load:
         self.process.stderr.readline()  # its first line means that it has begun
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, raised, *unused):
         try:
-            self.stop()
+            result = self.stop()
         finally:
             end(self.process)
+        assert raised or self.may_fail or not result.failures, result.summary()
 
     def stop(self):
         """Stop sending and return the Result. Raise AssertionError if the load generator failed."""
