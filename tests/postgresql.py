@@ -101,7 +101,7 @@ def postgres_for_all():
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
-    """Return this run's own PostgreSQL. Do not stop or pause it: use new_postgres() for that."""
+    """Return this run's own PostgreSQL. Do not stop it: use new_postgres() for that."""
     server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
     server.template = TEMPLATE
     return server

@@ -8,7 +8,6 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -89,26 +88,8 @@ class Server:
     def stop(self):
         self.stack.close()
 
-    @contextlib.contextmanager
-    def paused(self):
-        """Pause the service for the block: it accepts connections but answers nothing. Its work continues later."""
-        signal_tree(self.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            signal_tree(self.process.pid, signal.SIGCONT)
-
     def is_ready(self):
         return answers(self.port)
-
-
-def signal_tree(pid, number):
-    """Signal a process and all its descendants, as those of PostgreSQL lead groups of their own."""
-    os.kill(pid, number)
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            with contextlib.suppress(OSError):
-                signal_tree(int(child), number)
 
 
 class Redis(Server):
