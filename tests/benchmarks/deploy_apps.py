@@ -57,7 +57,7 @@ class Served(Shop):
     def stage(self):
         """Give the app its own database and queues."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
-        redis = services.redis_url.removesuffix("/0")
+        redis = services.redis
         self.set(SITE_URL="http://localhost", ALLOWED_HOSTS=f"{self.app}.example", WORKER_CONCURRENCY=2,
                  SECRET_KEY=secrets.token_hex(32), DATABASE_URL=services.new_database(self.app),
                  BROKER_URL=f"{redis}/{6 + number}", CACHE_URL=f"{redis}/{7 + number}",

@@ -44,7 +44,7 @@ class Orders(Shop):
 
     def stage(self):
         """Set the settings, with an empty database and an empty Redis."""
-        redis = self.fleet.services.redis_url.removesuffix("/0")
+        redis = self.fleet.services.redis
         self.fleet.services.run(f"for n in 3 4 {JOURNAL}; do redis-cli -n $n flushdb; done")
         self.set(SITE_URL="http://localhost", ALLOWED_HOSTS="orders.example", WORKER_CONCURRENCY=4,
                  SECRET_KEY=secrets.token_hex(32), DATABASE_URL=self.fleet.services.new_database("orders"),

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from e2e import byhand
 from e2e.byhand import active, answers, containers
 from e2e.fleet import apps
 from e2e.provisioned import Project
@@ -55,8 +56,7 @@ def project(serving):
 
 def started(host):
     """Return the start time of each container, and the engine's process id."""
-    format = "{{.Name}} {{.State.StartedAt}}"
-    return host.run(f"docker inspect --format '{format}' $(docker ps -q) | sort; pidof dockerd")
+    return byhand.started(host), host.run("pidof dockerd")
 
 
 def test_every_host_of_a_bare_fleet_is_provisioned(first):

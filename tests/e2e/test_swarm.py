@@ -107,7 +107,7 @@ def test_no_request_fails(shop):
         shop.good("rollback")
     assert len(load.result.records) > 100
     assert set(load.result.releases) == {"v1", "v2"}, load.result.summary()
-    assert [step for step, _ in there.steps()] == ["pull", "migrate", "update"]
+    assert [event["step"] for event in there.done()] == ["pull", "migrate", "update"]
     shop.alone("v1")
 
 

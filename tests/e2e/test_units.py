@@ -8,7 +8,7 @@ import pytest
 import proc
 from documented import block
 from e2e import byhand
-from e2e.byhand import active, answers, containers, until_it_answers
+from e2e.byhand import active, answers, containers, started, until_it_answers
 from e2e.fleet import apps
 from slipway.fleet.docker import docker
 from e2e.fleet.load import Load
@@ -49,10 +49,9 @@ def images(fleet):
 @pytest.fixture(scope="module")
 def installed(fleet, images):
     """Install the app shop in all roles on a server, and commit its release v1."""
-    fleet.reset("web1")
-    host = byhand.install(fleet, "web1", "shop", images["v1"].rpartition(":")[0])
+    host = byhand.install(fleet, images["v1"])
     assert answers(host, "shop")[0] == 503, "no release is up yet"
-    byhand.release(host, "shop", images["v1"])
+    byhand.release(host, images["v1"])
     return host
 
 
@@ -68,12 +67,6 @@ def host(installed):
 def running(host):
     """Return the names of all running containers."""
     return {name for name, state in containers(host).items() if state == "running"}
-
-
-def started(host):
-    """Return {container: its start time}."""
-    return dict(line.split() for line in host.run(
-        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
 
 
 def load(host, **options):
@@ -144,9 +137,8 @@ def test_a_kill_at_any_moment_of_stop_and_start(host, what):
 
 def start_busy(host, image):
     """Start slot b with a worker that still needs 30 s for its task when it is stopped."""
-    host.run(f"docker pull -q {image}; printf 'export TAG=busy\\nexport IMAGE_ID=%s\\n'"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/run/shop/b.tag;"
-             " cp /etc/default/shop.env /run/shop/b.env;"
+    byhand.release(host, image, "/run/shop/b.tag")
+    host.run("cp /etc/default/shop.env /run/shop/b.env;"
              " systemctl start shop-web@b shop-worker@b shop-beat", timeout=120)
     wait_until(lambda: {"shop-web-b", "shop-worker-b", "shop-beat"} <= running(host), 60, "slot b runs")
     wait_until(lambda: host.ssh("test -e /run/shop/b/worker.ready").returncode == 0, 30, "its worker works")
@@ -232,9 +224,8 @@ def test_another_image_as_a_service(host, images):
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):
     """A power cut while slot b serves an uncommitted release leads to slot a with TAG's release and its settings."""
-    host.run(f"docker pull -q {images['v2']}; printf 'export TAG=v2\\nexport IMAGE_ID=%s\\n'"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {images['v2']}) >/run/shop/b.tag;"
-             " cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")
+    byhand.release(host, images["v2"], "/run/shop/b.tag")
+    host.run("cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")
     wait_until(lambda: host.ssh("curl -sf --unix-socket /run/shop/b/web.sock http://x/").returncode == 0)
     with load(host, rate=100) as visitors:
         host.run("cd /run/shop && ln -s b/web.sock new && mv -T new web.sock")

@@ -117,7 +117,7 @@ class Ported(Shop):
         self.make("provision")
         services = self.fleet.services
         services.run("redis-cli flushall")
-        redis = services.redis_url.removesuffix("/0")
+        redis = services.redis
         settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{APP}.example", "BROKER_URL": f"{redis}/3",
                     "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(APP),
                     "CACHE_URL": f"{redis}/4"}
