@@ -59,21 +59,25 @@ class Folder:
         edit(self.folder / path, old, new)
 
 
+def take_files(folder):
+    """Copy this checkout's files there, uncommitted changes included. Return their new paths."""
+    listed = output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT).split("\0")
+    paths = [path for path in listed if (ROOT / path).is_file()]
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, folder / path)
+    return [folder / path for path in paths]
+
+
 class Checkout(Folder):
     """A clone of this checkout, uncommitted changes included, committed, with its virtualenv."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.take_files()
+        take_files(folder)
         self.lend_virtualenv()
         self.git("init", "-q")
         self.commit("All")
-
-    def take_files(self):
-        for path in run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT).stdout.splitlines():
-            if (ROOT / path).exists():
-                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / path, self.folder / path)
 
 
 class Project(Folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import take_files
 from engine import Container, docker
 from proc import ROOT, put, put_into_git, run
 
@@ -70,12 +71,8 @@ def checkout(tmp_path_factory):
     """A copy of the checkout, git's files and untracked ones and any wheelhouse, as a repository in a path with a
     space. The image is built from it; tests change copies of it."""
     folder = tmp_path_factory.mktemp("a check out")
-    listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
-    for path in filter(None, listed.stdout.split("\0")):
-        if (ROOT / path).is_file():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / path, folder / path)
-            (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
+    for path in take_files(folder):
+        path.chmod(path.stat().st_mode & 0o700)  # as under a strict umask
     if (ROOT / "wheelhouse").exists():
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
     put_into_git(folder)

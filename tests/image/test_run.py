@@ -5,6 +5,7 @@ import urllib.request
 
 from documented import block
 from engine import Container, docker
+from load import ask
 from proc import ROOT, output, put, wait_until
 
 from .conftest import containers
@@ -22,21 +23,12 @@ class Command(BaseCommand):
 """
 
 
-def status(url):
-    """Return the status of an answer, also of an error."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def serving(container, path="/"):
+def serving(container):
     """Wait until the container's site answers 200."""
     def answers():
         assert container.state()["Running"], container.logs()
-        return status(container.url(path)) == 200
-    wait_until(answers, 60, f"200 from {path}")
+        return ask(container.port(), "/", 0, 10).outcome == "200"
+    wait_until(answers, 60, "a page")
 
 
 def test_quick_start(image, volume, tmp_path):
