@@ -24,6 +24,14 @@ def without_celery(package):
         path.write_text(text)
 
 
+def add_wrong_migration(folder):
+    """Add to the project's app accounts a migration that fails."""
+    (folder / "project/accounts/migrations/0002_wrong.py").write_text(
+        "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+        "    dependencies = [('accounts', '0001_initial')]\n"
+        "    operations = [migrations.RunSQL('SELECT nonsense')]\n")
+
+
 class Folder:
     """A folder with git and make, and with this checkout's virtualenv."""
 

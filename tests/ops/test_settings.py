@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 import warm
-from proc import ROOT, append, edit
+from proc import ROOT, append, edit, passed
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,7 @@ def produced(shop, *names, **env):
     """Return the settings of these names in production."""
     code = ("import json, sys; from django.conf import settings as s\n"
             "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
-    done = warm.python("-c", code, *names, cwd=shop, env={**ALL, **env})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(passed(warm.python("-c", code, *names, cwd=shop, env={**ALL, **env})).stdout)
 
 
 def assigned_twice(shop):
