@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import warm
-from proc import ROOT, output, passed, run
+from proc import ROOT, output, passed, python, run
 from services import Server, as_user, folder_for, missing
 from sharing import shared
 
@@ -68,7 +67,7 @@ class Postgres(Server):
 
 def migrate(url):
     """Apply all migrations to the database of that URL."""
-    passed(warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url}))
+    passed(python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url}))
 
 
 def postgres_bin():

@@ -67,6 +67,11 @@ def run(command, timeout=300, **options):
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
 
 
+def python(*words, **options):
+    """Run the virtualenv's Python to its end. Return the finished process."""
+    return run([VE_PYTHON, *words], **options)
+
+
 def output(command, timeout=300, **options):
     """Run a command to its end, which must be a success. Return its stdout."""
     return passed(run(command, timeout, **options)).stdout

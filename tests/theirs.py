@@ -2,9 +2,8 @@
 
 import shutil
 
-import warm
 from checkout import Folder
-from proc import VE_PYTHON, put, run
+from proc import VE_PYTHON, put, python, run
 
 PLAIN: dict[str, str] = {}  # as startproject makes it
 LAYERS = {  # settings as a package, apps beside it, Celery, requirements by environment
@@ -57,7 +56,7 @@ class Theirs(Folder):
         folder.mkdir()
         begin = ("startproject", "mysite", ".") if files is PLAIN else ()
         if begin:
-            assert warm.python("-m", "django", *begin, cwd=folder, env=self.env).returncode == 0
+            assert python("-m", "django", *begin, cwd=folder, env=self.env).returncode == 0
         for path, text in files.items():
             put(folder / path, text)
         self.lend_virtualenv()

@@ -8,8 +8,7 @@ import subprocess
 
 import pytest
 
-import warm
-from proc import ROOT, passed, run, running
+from proc import ROOT, passed, python, run, running
 
 NAMES = ["manage.py", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
          *(path.name for path in ROOT.glob("*.mk"))]
@@ -42,8 +41,8 @@ class Clone:
         return run(self.command(command), stderr=subprocess.STDOUT, **self.options(environment))
 
     def ask(self, *words):
-        """Run a Python that only asks or queues something, in a fork, which is quicker. Return its output."""
-        done = passed(warm.python(*words, cwd=self.path, env=self.environment))
+        """Run a Python that only asks or queues something, which must succeed. Return its output."""
+        done = passed(python(*words, cwd=self.path, env=self.environment))
         return done.stdout + done.stderr
 
     def command(self, words):

@@ -8,8 +8,7 @@ import sqlite3
 import pytest
 from ops.served import COMMAND, short_folder, status
 
-import warm
-from proc import ROOT, running, wait_until
+from proc import ROOT, python, running, wait_until
 from relay import Relay
 
 
@@ -29,7 +28,7 @@ def slot(url, folder, **env):
 
 def said(url):
     """Return the expected content, with showmigrations' own output."""
-    done = warm.python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    done = python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0 and done.stdout, done.stderr
     return "release build-7\nmedia local\n" + done.stdout
 
