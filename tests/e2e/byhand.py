@@ -42,12 +42,12 @@ def answers(host, app, path="/"):
     return int(status), body
 
 
-def until_it_answers(host, app, what, seconds=60):
+def until_it_answers(host, app, what):
     """Wait until a visitor gets 200 and a page that contains `what`."""
     def good():
         status, body = answers(host, app)
         return status == 200 and what in body
-    wait_until(good, seconds, f"{app} on {host.name} answers with {what}")
+    wait_until(good, what=f"{app} on {host.name} answers with {what}")
 
 
 def active(host, *units):

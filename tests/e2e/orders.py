@@ -50,11 +50,6 @@ class Orders(Shop):
                  SECRET_KEY=secrets.token_hex(32), DATABASE_URL=self.fleet.services.new_database("orders"),
                  BROKER_URL=f"{redis}/3", CACHE_URL=f"{redis}/4", JOURNAL_URL=f"{redis}/{JOURNAL}")
 
-    def other(self):
-        """Return (the tag that is live everywhere, the other tag)."""
-        [live] = checker.tags(self)
-        return live, self.image({"build-1": "build-2", "build-2": "build-1"}[live])
-
     def load(self, **options):
         return super().load(**{"rate": 30, "post_path": "/", **options})
 

@@ -66,10 +66,10 @@ class Project:
             if "web" in self.hosts[host]["roles"]:
                 wait_until(lambda: f'"{tag}"' in self.inside(host, "/readyz")[1], 60, f"{host} is ready")
 
-    def inside(self, name, path, options="-sS"):
+    def inside(self, name, path):
         """Return (status, body) of a host's nginx for a request as the deployer sends it."""
         said = self.fleet.hosts[name].run(
-            f"curl {options} -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
+            f"curl -sS -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
             f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
         body, _, status = said.rpartition("\n")
         return int(status), body

@@ -51,7 +51,7 @@ def test_the_old_slot_retires(shop):
 def test_settings_come_with_a_release(shop):
     """A deploy of the live release makes staged settings live, and leaves REVERT unchanged."""
     before = checker.check(shop)
-    assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
+    shop.set(GREETING="hello")
     shop.good("deploy", live(shop), "--no-bake")
     for name, host in checker.check(shop).items():
         assert "GREETING" not in before[name]["settings"] and "GREETING=hello\n" in host["settings"]

@@ -21,7 +21,7 @@ def shop(fleet, project_image, tmp_path):
     shop.hosts = {"web1": {"roles": ["web", "worker", "beat"], "opts": "-e ORDERS_HOST=web1"}}
     shop.provision()
     shop.stage()
-    assert shop.deploy("env", "set", input="DATABASE_URL=sqlite:////data/db.sqlite3\n").returncode == 0
+    shop.set(DATABASE_URL="sqlite:////data/db.sqlite3")
     shop.good("deploy", shop.image("build-1"))
     return shop
 

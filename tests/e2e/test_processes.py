@@ -26,9 +26,7 @@ def shop(fleet, tmp_path_factory):
     shop.settings |= OWN
     for name, roles in ROLES.items():
         shop.hosts[name]["roles"] = roles
-    shop.provision()
-    shop.stage()
-    shop.bring("v1")
+    shop.first("v1", "--no-bake")
     return shop
 
 

@@ -128,7 +128,7 @@ def test_what_is_bad_is_taken_back(shop, fault, said):
 
 def test_a_rollback_brings_the_settings(shop):
     """A rollback restores the settings of its release. A secret is a file in the container."""
-    assert shop.deploy("env", "set", input="COLOUR=blue\n").returncode == 0
+    shop.set(COLOUR="blue")
     assert shop.deploy("env", "set-file", "CERT", "-", input="a\nb\n").returncode == 0
     assert "COLOUR" not in shop.environment()
     shop.good("deploy", shop.image("v3"), "--no-bake")

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 
 import pytest
-from ops.served import COMMAND, short_folder, status
+from ops.served import COMMAND, answers, short_folder
 
 from proc import ROOT, python, running, wait_until
 from relay import Relay
@@ -21,7 +21,7 @@ def slot(url, folder, **env):
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until((folder / "web.sock").exists)
         assert (folder / "web.plan").exists()  # before the site listens
-        wait_until(lambda: status(folder / "web.sock") == 200, what="the site answers")
+        wait_until(lambda: answers(folder / "web.sock"), what="the site answers")
         yield folder / "web.plan"
         assert process.poll() is None, process.output()
 
