@@ -101,8 +101,8 @@ class Redis(Server):
         return [shutil.which("redis-server") or missing("redis-server"), "--port", self.port, "--bind", "127.0.0.1",
                 "--save", "", "--appendonly", "no"]
 
-    def url(self, number=0, port=None):
-        return f"redis://127.0.0.1:{port or self.port}/{number}"
+    def url(self, number=0):
+        return f"redis://127.0.0.1:{self.port}/{number}"
 
 
 @pytest.fixture(scope="session")
@@ -153,9 +153,6 @@ class RabbitMQ(Server):
     def is_ready(self):
         """Return True after its message, because its port opens earlier."""
         return "Server startup complete" in self.process.output()
-
-    def url(self):
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
 
 @dataclass
