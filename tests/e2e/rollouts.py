@@ -43,7 +43,8 @@ class Rolling:
 
     def finish(self):
         """Wait for the deploy's end. Return self, which then is the outcome."""
-        out, self.stderr = self.process.communicate(timeout=240)
+        out, said = self.process.communicate(timeout=240)
+        self.stderr = said.decode(errors="replace")
         self.events += [json.loads(line) for line in out.splitlines()]
         self.code = self.process.returncode
         return self
@@ -80,8 +81,9 @@ class Shop(Project):
     def rolling(self, *words):
         """Run a deploy or rollback for the block: `shop.rolling("deploy", "v2")`. The end of the block ends it."""
         command = [str(word) for word in self.command(words[0], "--json", *words[1:])]
-        process = subprocess.Popen(command, cwd=self.checkout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        # Without a buffer, in which what `until` has not asked for would be lost to `finish`.
+        process = subprocess.Popen(command, bufsize=0, cwd=self.checkout, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         try:
             yield Rolling(process)
         finally:
