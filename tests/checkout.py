@@ -24,6 +24,14 @@ def without_celery(package):
         path.write_text(text)
 
 
+def add_wrong_migration(folder):
+    """Add to the project's app accounts a migration that fails."""
+    (folder / "project/accounts/migrations/0002_wrong.py").write_text(
+        "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+        "    dependencies = [('accounts', '0001_initial')]\n"
+        "    operations = [migrations.RunSQL('SELECT nonsense')]\n")
+
+
 class Folder:
     """A folder with git and make, and with this checkout's virtualenv."""
 
@@ -59,21 +67,25 @@ class Folder:
         edit(self.folder / path, old, new)
 
 
+def take_files(folder):
+    """Copy this checkout's files there, uncommitted changes included. Return their new paths."""
+    listed = output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT).split("\0")
+    paths = [path for path in listed if (ROOT / path).is_file()]
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, folder / path)
+    return [folder / path for path in paths]
+
+
 class Checkout(Folder):
     """A clone of this checkout, uncommitted changes included, committed, with its virtualenv."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.take_files()
+        take_files(folder)
         self.lend_virtualenv()
         self.git("init", "-q")
         self.commit("All")
-
-    def take_files(self):
-        for path in run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT).stdout.splitlines():
-            if (ROOT / path).exists():
-                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / path, self.folder / path)
 
 
 class Project(Folder):

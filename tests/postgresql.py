@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import warm
-from proc import ROOT, output, run
+from proc import ROOT, output, passed, python, run
 from services import Server, as_user, folder_for, missing
 from sharing import shared
 
@@ -68,8 +67,7 @@ class Postgres(Server):
 
 def migrate(url):
     """Apply all migrations to the database of that URL."""
-    done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
-    assert done.returncode == 0, done.stdout + done.stderr
+    passed(python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url}))
 
 
 def postgres_bin():
@@ -101,7 +99,7 @@ def postgres_for_all():
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
-    """Return this run's own PostgreSQL. Do not stop or pause it: use new_postgres() for that."""
+    """Return this run's own PostgreSQL. Do not stop it: use new_postgres() for that."""
     server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
     server.template = TEMPLATE
     return server

@@ -67,6 +67,11 @@ def run(command, timeout=300, **options):
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
 
 
+def python(*words, **options):
+    """Run the virtualenv's Python to its end. Return the finished process."""
+    return run([VE_PYTHON, *words], **options)
+
+
 def output(command, timeout=300, **options):
     """Run a command to its end, which must be a success. Return its stdout."""
     return passed(run(command, timeout, **options)).stdout
@@ -128,7 +133,7 @@ def as_mortal(command):
 
 
 @contextlib.contextmanager
-def running(command, grace=10, **options):
+def running(command, **options):
     """Run a process in its own session for the block. At the end, its whole group gets TERM, then KILL.
 
     Yield the Popen, with `.output()`: all its stdout and stderr so far.
@@ -143,18 +148,18 @@ def running(command, grace=10, **options):
             error.add_note(f"{process.args}, {state(process)}, had said:\n{process.output()[-3000:]}")
             raise
         finally:
-            end(process, grace)
+            end(process)
 
 
 def state(process):
     return "which runs" if process.poll() is None else f"ended with {process.returncode}"
 
 
-def end(process, grace=10):
-    """End a process that leads its own group, and the group: with TERM, and after `grace` seconds with KILL."""
+def end(process):
+    """End a process that leads its own group, and the group: with TERM, and after ten seconds with KILL."""
     signal_group(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(grace)
+        process.wait(10)
     signal_group(process, signal.SIGKILL)
     process.wait(10)
 

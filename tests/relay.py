@@ -13,7 +13,7 @@ class Relay:
     `deaf`, it drops clients' data from the first query of PostgreSQL's protocol on."""
 
     def __init__(self, target, port=None):
-        self.target, self.deaf, self.sockets, self.connections = target, False, [], 0
+        self.target, self.deaf, self.sockets = target, False, []
         self.port = port or free_port()
         self.listening, self.flowing = threading.Event(), threading.Event()
         self.listening.set(), self.flowing.set()
@@ -30,7 +30,6 @@ class Relay:
                 self.join(client)
 
     def join(self, client):
-        self.connections += 1
         try:
             server = socket.create_connection(("127.0.0.1", self.target))
         except OSError:

@@ -8,7 +8,6 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -89,26 +88,8 @@ class Server:
     def stop(self):
         self.stack.close()
 
-    @contextlib.contextmanager
-    def paused(self):
-        """Pause the service for the block: it accepts connections but answers nothing. Its work continues later."""
-        signal_tree(self.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            signal_tree(self.process.pid, signal.SIGCONT)
-
     def is_ready(self):
         return answers(self.port)
-
-
-def signal_tree(pid, number):
-    """Signal a process and all its descendants, as those of PostgreSQL lead groups of their own."""
-    os.kill(pid, number)
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            with contextlib.suppress(OSError):
-                signal_tree(int(child), number)
 
 
 class Redis(Server):
@@ -120,8 +101,8 @@ class Redis(Server):
         return [shutil.which("redis-server") or missing("redis-server"), "--port", self.port, "--bind", "127.0.0.1",
                 "--save", "", "--appendonly", "no"]
 
-    def url(self, number=0, port=None):
-        return f"redis://127.0.0.1:{port or self.port}/{number}"
+    def url(self, number=0):
+        return f"redis://127.0.0.1:{self.port}/{number}"
 
 
 @pytest.fixture(scope="session")
@@ -172,9 +153,6 @@ class RabbitMQ(Server):
     def is_ready(self):
         """Return True after its message, because its port opens earlier."""
         return "Server startup complete" in self.process.output()
-
-    def url(self):
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
 
 @dataclass

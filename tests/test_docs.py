@@ -3,25 +3,20 @@
 import inspect
 import os
 import re
-import subprocess
-from pathlib import Path
 
 from documented import blocks, commands
+from proc import ROOT, output, run
 from slipway.deploy import config, errors
 from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files, site
 from slipway.env import Env
-
-ROOT = Path(__file__).resolve().parent.parent
-
 
 PROJECTS = {"slipway/make/README.project.md"}  # this page is read in a project
 
 
 def git_files():
     """Return every path that git tracks or would add: new files count before they are committed."""
-    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
-                            capture_output=True, text=True, check=True, timeout=60).stdout.split("\n")
+    listed = output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT).split("\n")
     return [path for path in listed if path and (ROOT / path).exists()]
 
 
@@ -143,7 +138,7 @@ def test_every_command_is_run():
 
 def linted(folder, *words):
     """Run a linter there, with a project's settings. Return what it says."""
-    done = subprocess.run([ROOT / "ve/bin" / words[0], *words[1:]], cwd=folder, capture_output=True, text=True)
+    done = run([ROOT / "ve/bin" / words[0], *words[1:]], cwd=folder)
     return done.stdout + done.stderr if done.returncode else ""
 
 

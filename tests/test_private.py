@@ -2,7 +2,7 @@
 
 import re
 
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, VE_PYTHON, output
 
 # Django documents this name: "Default managers" in its page on managers.
 PUBLIC = 'lint.flake8-self.extend-ignore-names = ["_default_manager"]'
@@ -10,8 +10,7 @@ BY_TEXT = re.compile(r"""attr\([^()]+, f?["']_[a-z]|setattr\((?!sys\b)""")  # th
 
 
 def test_no_private_name_of_a_library():
-    done = run([VE_PYTHON, "-m", "ruff", "check", "--isolated", "--no-cache", "--select=SLF001", "--config", PUBLIC,
-                "--exclude=slipway/tests", "slipway"], cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
+    output([VE_PYTHON, "-m", "ruff", "check", "--isolated", "--no-cache", "--select=SLF001", "--config", PUBLIC,
+            "--exclude=slipway/tests", "slipway"], cwd=ROOT)
     code = {path: path.read_text() for path in (ROOT / "slipway").rglob("*.py") if "tests" not in path.parts}
     assert not [f"{path}: {found[0]}" for path, text in code.items() for found in BY_TEXT.finditer(text)]

@@ -2,9 +2,8 @@
 
 import shutil
 
-import warm
 from checkout import Folder
-from proc import VE_PYTHON, put, run
+from proc import VE_PYTHON, passed, put, python, run
 
 PLAIN: dict[str, str] = {}  # as startproject makes it
 LAYERS = {  # settings as a package, apps beside it, Celery, requirements by environment
@@ -55,9 +54,8 @@ class Theirs(Folder):
         super().__init__(folder)
         self.template = template
         folder.mkdir()
-        begin = ("startproject", "mysite", ".") if files is PLAIN else ()
-        if begin:
-            assert warm.python("-m", "django", *begin, cwd=folder, env=self.env).returncode == 0
+        if files is PLAIN:
+            passed(python("-m", "django", "startproject", "mysite", ".", cwd=folder, env=self.env))
         for path, text in files.items():
             put(folder / path, text)
         self.lend_virtualenv()
@@ -66,7 +64,7 @@ class Theirs(Folder):
         self.env["PYTHONPATH"] = str(folder.parent / "installed")
         shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
         if "shop/models.py" in files:
-            assert self.manage("makemigrations", "shop").returncode == 0
+            passed(self.manage("makemigrations", "shop"))
         self.git("init", "--quiet")
         self.commit("Ours")
 

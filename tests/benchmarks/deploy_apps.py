@@ -4,7 +4,6 @@ import secrets
 import shutil
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from e2e.fleet import apps
@@ -14,7 +13,7 @@ from e2e.rollouts import QUICK, Shop
 
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent
-APP, LIMIT = "orders", 15  # a release that is not ready after so many seconds is taken back
+APP = "orders"
 SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30,
             "rollout.migrate": 120}
 CHANGE = 200_000  # bytes of a release's own layer, as in a release that changes only code
@@ -50,14 +49,10 @@ class Served(Shop):
         if more:
             self.hosts[NAMES[count - 1]]["roles"].append("beat")
 
-    def over(self, ssh_config):
-        """Use this ssh_config to reach the servers from now on."""
-        self.fleet = replace(self.fleet, ssh_config=ssh_config)
-
     def stage(self):
         """Give the app its own database and queues."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
-        redis = services.redis_url.removesuffix("/0")
+        redis = services.redis
         self.set(SITE_URL="http://localhost", ALLOWED_HOSTS=f"{self.app}.example", WORKER_CONCURRENCY=2,
                  SECRET_KEY=secrets.token_hex(32), DATABASE_URL=services.new_database(self.app),
                  BROKER_URL=f"{redis}/{6 + number}", CACHE_URL=f"{redis}/{7 + number}",
@@ -86,14 +81,14 @@ class Releases:
 
 
 def commands(app, image):
-    """Return the commands that people type on a server to replace a container. The options are those of docker-runner;
-    nginx, user, settings and socket are those of a provisioned app."""
+    """Return what people type on a server to replace a container. The options are those of docker-runner; nginx, user,
+    settings and socket are those of a provisioned app."""
     folder = f"/run/{app}/a"
-    return [f"docker pull -q {image} >/dev/null", f"docker rm -f {app} >/dev/null",
-            f"docker run -d --name {app} --restart=always --init --no-healthcheck --cap-drop=ALL --read-only"
+    return (f"docker pull -q {image} >/dev/null && docker rm -f {app} >/dev/null &&"
+            f" docker run -d --name {app} --restart=always --init --no-healthcheck --cap-drop=ALL --read-only"
             f" --security-opt=no-new-privileges --tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec --pids-limit=1000"
             f" --memory=2g --user $(id -u {app}):$(id -g {app}) --env-file /etc/default/{app}.env -v {folder}:{folder}"
-            f" -e SOCKET={folder}/web.sock {image} run >/dev/null"]
+            f" -e SOCKET={folder}/web.sock {image} run >/dev/null")
 
 
 def take_over(served, tag):
@@ -102,4 +97,4 @@ def take_over(served, tag):
     image = f"{served.settings['image']}:{tag}"
     for host in served.web:
         host.run(f"ln -sfn a/web.sock /run/{served.app}/web.sock && docker create --name {served.app} {image}")
-        host.run(" && ".join(commands(served.app, image)), timeout=120)
+        host.run(commands(served.app, image), timeout=120)

@@ -1,6 +1,5 @@
 """The CPU seconds that a server of the fleet uses, including its engine and containers."""
 
-import resource
 from pathlib import Path
 
 from slipway.fleet.docker import docker
@@ -32,9 +31,3 @@ def _used(container):
     folder = next(path for path in (V2 / f"docker-{container}.scope", Path("/sys/fs/cgroup/docker") / container)
                   if path.exists())
     return int((folder / "cpu.stat").read_text().split()[1]) / 1e6
-
-
-def own():
-    """Return the CPU seconds that finished commands of this process, and their children, have used."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

@@ -5,8 +5,7 @@ import os
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import mean
 
 import deploy_cpu as cpu
@@ -14,7 +13,6 @@ from deploy_apps import APP, Releases, Served, commands, take_over
 from e2e.provisioned import ROOT
 from proc import run, wait_until
 
-HERE = Path(__file__).parent
 RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
 SETTLES = 2  # seconds for a release to start its other processes after the first has answered
 # The loop that people write by hand: one host after another, by one ssh each. It does not wait, publish or migrate.
@@ -27,15 +25,13 @@ ENVIRONMENT = {name: value for name, value in os.environ.items()
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: seconds until the last server answered correctly, and until the command ended; requests
-    lost and sent; CPU seconds of a server, above those at rest, and of the command."""
+    """One run of a command: seconds until the last server answered correctly; requests lost and sent; CPU seconds of a
+    server, above those at rest."""
 
     seconds: float
-    whole: float
     lost: int
     sent: int
     host_cpu: float
-    own_cpu: float
 
 
 class Bench:
@@ -43,16 +39,13 @@ class Bench:
 
     def __init__(self, fleet, folder, count):
         self.fleet, self.folder, self.count, self.releases = fleet, folder, count, Releases(fleet.registry)
-        self.ours, self.hand = (Served(fleet, folder, APP + more, count) for more in ("", "hand"))
         self.rest = {}
-        near = folder / "ssh_config"  # a path without spaces, because classic.sh splits SSH at spaces
-        if not near.exists():
-            near.symlink_to(fleet.ssh_config)
-        self.live = self.releases.new()
-        for served in (self.ours, self.hand):
-            served.over(near)
-            served.first(self.live)
-        take_over(self.hand, self.live)
+        near = replace(fleet, ssh_config=folder / "ssh_config")  # without spaces, at which classic.sh splits SSH
+        near.ssh_config.symlink_to(fleet.ssh_config)
+        self.ours, self.hand = (Served(near, folder, APP + more, count) for more in ("", "hand"))
+        live = self.releases.new()
+        self.ours.first(live), self.hand.first(live)
+        take_over(self.hand, live)
 
     def end(self):
         """Stop the app in both forms."""
@@ -69,12 +62,11 @@ class Bench:
 
     # ---- the tools ----
 
-    def by(self, tool, tag, **options):
+    def by(self, tool, tag):
         """Deploy a release with a tool of TOOLS."""
-        return getattr(self, tool.removesuffix(".sh"))(tag, **options)
+        return getattr(self, tool.removesuffix(".sh"))(tag)
 
-    def deploy(self, tag, ready=60, **options):
-        self.ours.settings["rollout.ready"] = ready
+    def deploy(self, tag, **options):
         self.retire()
         return self.measure(self.ours, self.ours.command("deploy", tag), tag, **options)
 
@@ -88,14 +80,14 @@ class Bench:
     def rollback(self, tag):
         return self.measure(self.ours, self.ours.command("rollback"), tag)
 
-    def classic(self, tag, ready=60, **options):
+    def classic(self, tag):
         env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
-               "TAG": tag, "READY": str(ready), "SSH": f"ssh -F {self.ours.fleet.ssh_config}"}
-        return self.measure(self.ours, ["sh", ROOT / "deploy/classic.sh"], tag, env, **options)
+               "TAG": tag, "READY": "60", "SSH": f"ssh -F {self.ours.fleet.ssh_config}"}
+        return self.measure(self.ours, ["sh", ROOT / "deploy/classic.sh"], tag, env)
 
     def loop(self, tag):
         env = {"HOSTS": " ".join(self.hand.hosts), "SSH": f"ssh -F {self.hand.fleet.ssh_config}",
-               "COMMANDS": " && ".join(self.commands(tag))}
+               "COMMANDS": self.commands(tag)}
         return self.measure(self.hand, ["sh", "-c", LOOP], tag, env)
 
     def pyinfra(self, tag):
@@ -103,8 +95,8 @@ class Bench:
                 "ssh_known_hosts_file": str(self.fleet.ssh_config.with_name("known_hosts"))}
         inventory = self.folder / "inventory.py"
         inventory.write_text(f"hosts = {[(name, data) for name in self.hand.hosts]!r}\n")
-        return self.measure(self.hand, [sys.executable, "-m", "pyinfra", "-y", inventory, HERE / "by_pyinfra.py"], tag,
-                            {"COMMANDS": " && ".join(self.commands(tag))}, cwd=self.folder)
+        words = [sys.executable, "-m", "pyinfra", "-y", inventory, "exec", "--", self.commands(tag)]
+        return self.measure(self.hand, words, tag, cwd=self.folder)
 
     def commands(self, tag):
         return commands(self.hand.app, f"{self.hand.settings['image']}:{tag}")
@@ -115,11 +107,11 @@ class Bench:
         """Run a command under load until all servers have answered as `tag`, or, if it fails, until it has ended. If
         its exit code is not in `codes`, exit with its output."""
         rest = self.at_rest(served)
-        with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
+        with served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/") as load:
             time.sleep(0.3)  # so that the load sees the old release
-            hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
+            hosts, began = cpu.used(served.web), time.time()
             done = run(command, timeout=300, cwd=cwd, env={**ENVIRONMENT, **dict(env)})
-            whole, own = time.time() - began, cpu.own() - own
+            seconds = time.time() - began
             if done.returncode == 0:
                 wait_until(lambda: all(release(host, served) == tag for host in served.web), 60, f"all serve {tag}")
             time.sleep(SETTLES)
@@ -127,16 +119,15 @@ class Bench:
             result = load.stop()
         if done.returncode not in codes:
             sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        seconds = whole
         if done.returncode == 0:
             seconds = result.began + max(result.of(host.url).first(tag) for host in served.web) - began
-        return Run(seconds, whole, len(result.failures), len(result.records),
-                   hosts - rest * answered(result, began, until) / len(served.web), own)
+        return Run(seconds, len(result.failures), len(result.records),
+                   hosts - rest * answered(result, began, until) / len(served.web))
 
     def at_rest(self, served, seconds=5):
         """Return the CPU seconds that a server uses for each answered request while nobody deploys."""
         if served.app not in self.rest:
-            with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
+            with served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/") as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)

@@ -3,7 +3,7 @@
     python3 tests/benchmarks/first_page.py [--runs 5]
 
 Both run in turn, because machines are noisy. Cold: the package caches, which are in a scratch folder, are emptied
-before each run; warm: they are kept. The network's speed counts, so the bytes fetched are printed as well.
+before each run; warm: they are kept. The network's speed counts.
 """
 
 import argparse
@@ -56,10 +56,6 @@ def by_hand(scratch, caches):
     return seconds_to_page(["sh", "-c", BY_HAND.format(version=version, port=port)], scratch, port, caches)
 
 
-def size(folder):
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
 def one(measured, cold, caches):
     if cold:
         shutil.rmtree(caches, ignore_errors=True)
@@ -76,7 +72,6 @@ def main():
         for cold in (True, False):
             pairs = [(one(ours, cold, caches), one(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
-        print(f"bytes in the caches: ours {size(caches):,}, plain Django {size(others):,}")
 
 
 if __name__ == "__main__":

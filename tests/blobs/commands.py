@@ -1,10 +1,9 @@
 """Commands of the project with filed/, an app whose files are in the database."""
 
 import os
-import sys
 
-import warm
-from proc import ROOT, run
+import proc
+from proc import ROOT, passed
 
 PATH = f"{ROOT}/tests/blobs:{ROOT}"
 OFF = {"STORAGE_URL": "", "DJANGO_SETTINGS_MODULE": "project.settings_test"}
@@ -16,25 +15,17 @@ from django.core.files.storage import default_storage as s
 """
 
 
-def python(*words, fresh=False, **env):
-    """Run Python with the app's settings. `fresh`: in a new process, not a fork, for tests that measure memory."""
-    found = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
-             **env}
-    if fresh:
-        return run([sys.executable, *words], cwd=ROOT, env=found, timeout=300)
-    return warm.python(*words, cwd=ROOT, env=found, timeout=300)
+def python(*words, **env):
+    """Run Python with the app's settings."""
+    own = {"DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH}
+    return proc.python(*words, cwd=ROOT, env={**os.environ, **own, **env})
 
 
 def manage(url, *words, **env):
     """Run a Django command, which must succeed. Return its output."""
-    return ended_well(python("-m", "django", *words, TEST_DATABASE_URL=url, **env))
+    return passed(python("-m", "django", *words, TEST_DATABASE_URL=url, **env)).stdout
 
 
-def code(url, text, *words, fresh=False, **env):
+def code(url, text, *words, **env):
     """Run code with Django loaded and the database of that URL. Return its output."""
-    return ended_well(python("-c", HEAD + text, *words, fresh=fresh, TEST_DATABASE_URL=url, **env))
-
-
-def ended_well(done):
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return passed(python("-c", HEAD + text, *words, TEST_DATABASE_URL=url, **env)).stdout

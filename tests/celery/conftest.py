@@ -8,8 +8,7 @@ import subprocess
 
 import pytest
 
-import warm
-from proc import ROOT, output, run, running
+from proc import ROOT, passed, python, run, running
 
 NAMES = ["manage.py", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
          *(path.name for path in ROOT.glob("*.mk"))]
@@ -34,28 +33,20 @@ class Clone:
     def options(self, environment):
         return {"cwd": self.path, "env": {**self.environment, **environment}}
 
-    def start(self, *command, stdout=None, stderr=None, **environment):
-        """Run a process for the block: a make target; "sh" and a target, for the target's last command without make, so
-        that signals reach it; or "python" and its arguments."""
-        streams = {name: file for name, file in (("stdout", stdout), ("stderr", stderr)) if file is not None}
-        return running(self.command(command), **self.options(environment), **streams)
+    def start(self, *command, **environment):
+        """Run a process for the block: a make target; or "python" and its arguments."""
+        return running(self.command(command), **self.options(environment))
 
-    def run(self, *command, timeout=300, **environment):
-        return run(self.command(command), timeout, stderr=subprocess.STDOUT, **self.options(environment))
+    def run(self, *command, **environment):
+        return run(self.command(command), stderr=subprocess.STDOUT, **self.options(environment))
 
     def ask(self, *words):
-        """Run a command that only asks or queues something, in a fork, which is quicker. stdout contains stderr."""
-        done = warm.python(*words, cwd=self.path, env=self.environment)
-        done.stdout += done.stderr
-        return done
+        """Run a Python that only asks or queues something, which must succeed. Return its output."""
+        done = passed(python(*words, cwd=self.path, env=self.environment))
+        return done.stdout + done.stderr
 
     def command(self, words):
-        if words[0] == "python":
-            return [self.python, *words[1:]]
-        if words[0] == "sh":
-            recipe = output([*MAKE, "-n", *words[1:]], cwd=self.path)
-            return ["sh", "-c", recipe.splitlines()[-1]]
-        return [*MAKE, *words]
+        return [self.python, *words[1:]] if words[0] == "python" else [*MAKE, *words]
 
     def rows(self, query):
         """Return rows of the project's own database, or none if it does not exist yet."""

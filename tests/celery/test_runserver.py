@@ -5,15 +5,8 @@ import sqlite3
 
 import pytest
 
+from checkout import add_wrong_migration
 from proc import answers, as_mortal, free_port, running, wait_until
-
-
-def one_line(done, *words):
-    """Assert that the command failed with a single line, besides make's own, that contains all the words."""
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("make")]
-    assert done.returncode != 0 and len(lines) == 1, done.stdout
-    for word in words:
-        assert word in lines[0]
 
 
 def test_fresh_clone(clone):
@@ -43,7 +36,9 @@ def test_other_database(clone):
 
 def test_no_port(clone):
     """An invalid port costs one line, not Django's traceback."""
-    one_line(clone.run("runserver", "PORT=99999"), "99999 is not a port", "PORT=8001")
+    done = clone.run("runserver", "PORT=99999")
+    line, = (line for line in done.stdout.splitlines() if not line.startswith("make"))
+    assert done.returncode and "99999 is not a port" in line and "PORT=8001" in line, done.stdout
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -62,19 +57,10 @@ def test_read_only_checkout(clone, made):
     assert len(lines) == 1 and "var" in lines[0] and "Permission denied" in lines[0], lines
 
 
-WRONG = """from django.db import migrations
-
-
-class Migration(migrations.Migration):
-    dependencies = [("accounts", "0001_initial")]
-    operations = [migrations.RunSQL('SELECT nonsense')]
-"""
-
-
 def test_a_migration_that_fails(clone):
     """Server, worker and beat each name the failed migration, its error and the command for details in one line. None
     runs on a half-migrated database."""
-    (clone.path / "project/accounts/migrations/0002_wrong.py").write_text(WRONG)
+    add_wrong_migration(clone.path)
     celery = ("-m", "celery", "-q", "-A", "project")
     for words in (["manage.py", "runserver", str(free_port())], [*celery, "worker"], [*celery, "beat"]):
         done = clone.run("python", *words)

@@ -12,22 +12,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import warm
-from proc import ROOT, edit, passed, run
+from proc import ROOT, edit, passed, python, run
 
 KEY = "0123456789abcdef" * 4
 LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
 
 
-def python(code, **env):
-    """Run code with only these variables."""
+def production(*words, **env):
+    """Run Python with only these variables."""
     clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    return warm.python(*code, cwd=ROOT, env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
+    return python(*words, cwd=ROOT, env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
 
 
 def check(**env):
     """Return the reported problems, one a line."""
-    done = python(["manage.py", "version"], **env)
+    done = production("manage.py", "version", **env)
     assert done.returncode in (0, 64), done.stderr
     return done.stderr.splitlines()
 
@@ -36,7 +35,7 @@ def value(names, **env):
     """Return the settings of those names."""
     code = ("import json, sys; from django.conf import settings as s\n"
             "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
-    return json.loads(passed(python(["-c", code, *names.split()], **{**LEAST, **env})).stdout)
+    return json.loads(passed(production("-c", code, *names.split(), **{**LEAST, **env})).stdout)
 
 
 @pytest.mark.parametrize("site, host, to", [
@@ -48,13 +47,13 @@ def test_a_visitor_chooses_no_port(site, host, to):
     """Links that the site makes have SITE_URL's port, whatever port the visitor claims. Other hosts stay refused."""
     code = ("import sys, django; django.setup(); from django.test import Client\n"
             "print(Client().get('/', headers={'host': sys.argv[1]}).headers.get('Location', ''))")
-    done = python(["-c", code, host], **{**LEAST, "SITE_URL": site})
+    done = production("-c", code, host, **{**LEAST, "SITE_URL": site})
     assert (done.returncode, done.stdout.strip()) == (0, to and f"https://{to}/"), done.stderr
 
 
 def test_deploy_check():
     """Django's check for deployment finds nothing if only required variables are set."""
-    done = python(["manage.py", "check", "--deploy", "--fail-level=WARNING"], **LEAST)
+    done = production("manage.py", "check", "--deploy", "--fail-level=WARNING", **LEAST)
     assert done.returncode == 0 and "2 silenced" in done.stdout, done.stdout + done.stderr
 
 
@@ -95,7 +94,7 @@ def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
     """Postgres ends statements and idle transactions of web and beat after half a minute or a minute, those of a worker
     after its task limit, and those of a command never, as a migration may be long. Sessions are named."""
     url = postgres.url(postgres.database(migrated=False))
-    done = passed(python(["-c", ASK], **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more}))
+    done = passed(production("-c", ASK, **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more}))
     assert json.loads(done.stdout) == said
 
 
@@ -156,9 +155,9 @@ print(send_mail("Welcome", "text", None, ["a@b.example"]), client and client.opt
 def test_mail_and_sentry_are_off():
     """Without EMAIL_URL no mail is sent, and the log names the unsent mail. Without a DSN Sentry is not imported; with
     one it gets the release."""
-    done = python(["-c", OFF], **LEAST)
+    done = production("-c", OFF, **LEAST)
     assert done.stdout == "0 None\n" and "mail not sent" in done.stderr and "Welcome" in done.stderr
-    done = python(["-c", OFF], **LEAST, SENTRY_DSN="http://key@127.0.0.1:9/1", RELEASE="build-42")
+    done = production("-c", OFF, **LEAST, SENTRY_DSN="http://key@127.0.0.1:9/1", RELEASE="build-42")
     assert done.stdout == "0 build-42\n", done.stderr
 
 
@@ -186,8 +185,8 @@ def test_sentry_learns_no_secret(postgres):
     request with a foreign host is no event, only a warning in the log."""
     url = postgres.url(postgres.database())
     with events() as (kept, dsn):
-        done = passed(python(["-c", SIGN_IN], **{**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url},
-                             SENTRY_DSN=dsn))
+        env = {**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url, "SENTRY_DSN": dsn}
+        done = passed(production("-c", SIGN_IN, **env))
     text = "".join(kept)
     assert text.count("cannot connect to postgres") == 1 and "/admin/login/" in text and "no answer of" in text, text
     assert "typed-" not in text and "evil.example" not in text, re.findall(".{99}typed-.{9}", text)
@@ -235,7 +234,7 @@ def test_where_uploads_are(tmp_path):
         code = ("from django.conf import settings as s\n"
                 "print(s.STORAGES['default'], s.INSTALLED_APPS.count('slipway.files'))")
         env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
-        done = warm.python("-c", code, cwd=tmp_path, env=env)
+        done = python("-c", code, cwd=tmp_path, env=env)
         assert "DatabaseStorage" in done.stdout and done.stdout.endswith(" 1\n"), done.stderr
 
 

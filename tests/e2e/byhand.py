@@ -7,8 +7,6 @@ from pathlib import Path
 from e2e.provisioned import Project
 from proc import wait_until
 
-SECRET = "planted-secret-4711"
-
 
 def put(host, texts):
     """Write files in one call. `texts` is {path: (text, mode)}."""
@@ -20,20 +18,21 @@ def put(host, texts):
     host.run("sh -s", input="\n".join(lines) + "\n")
 
 
-def install(fleet, name, app, image, roles=("web", "worker", "beat")):
-    """Provision a host for the app, with one setting and without a release. Return the host."""
+def install(fleet, image):
+    """Make bare web1 a server of the app shop in all roles, with one setting and without a release. Return it."""
+    fleet.reset("web1")
     with tempfile.TemporaryDirectory() as folder:
-        project = Project(fleet, Path(folder), app, image, opts="--memory 256m")
-        project.hosts = {name: {"roles": list(roles)}}
+        project = Project(fleet, Path(folder), "shop", image.rpartition(":")[0], opts="--memory 256m")
+        project.hosts = {"web1": {"roles": ["web", "worker", "beat"]}}
         project.provision()
-    fleet.hosts[name].run(f"echo SECRET_KEY={SECRET}-{app} >/etc/default/{app}.env")
-    return fleet.hosts[name]
+    fleet.hosts["web1"].run("echo SECRET_KEY=planted-secret-4711-shop >/etc/default/shop.env")
+    return fleet.hosts["web1"]
 
 
-def release(host, app, image):
-    """Commit a release: pull it, and write it to TAG with its image id."""
+def release(host, image, path="/var/www/shop/TAG"):
+    """Pull a release, and write it to TAG, which commits it, or a slot's file, with its image id."""
     host.run(f"docker pull -q {image} && printf 'export TAG=%s\\nexport IMAGE_ID=%s\\n' {image.rpartition(':')[2]}"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/var/www/{app}/TAG", timeout=300)
+             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >{path}", timeout=300)
 
 
 def answers(host, app, path="/"):
@@ -43,17 +42,23 @@ def answers(host, app, path="/"):
     return int(status), body
 
 
-def until_it_answers(host, app, what, seconds=60):
+def until_it_answers(host, app, what):
     """Wait until a visitor gets 200 and a page that contains `what`."""
     def good():
         status, body = answers(host, app)
         return status == 200 and what in body
-    wait_until(good, seconds, f"{app} on {host.name} answers with {what}")
+    wait_until(good, what=f"{app} on {host.name} answers with {what}")
 
 
 def active(host, *units):
     """Return systemd's state of each unit, in order."""
     return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
+
+
+def started(host):
+    """Return {container: its start time}."""
+    return dict(line.split() for line in host.run(
+        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
 
 
 def containers(host):

@@ -44,16 +44,11 @@ class Orders(Shop):
 
     def stage(self):
         """Set the settings, with an empty database and an empty Redis."""
-        redis = self.fleet.services.redis_url.removesuffix("/0")
+        redis = self.fleet.services.redis
         self.fleet.services.run(f"for n in 3 4 {JOURNAL}; do redis-cli -n $n flushdb; done")
         self.set(SITE_URL="http://localhost", ALLOWED_HOSTS="orders.example", WORKER_CONCURRENCY=4,
                  SECRET_KEY=secrets.token_hex(32), DATABASE_URL=self.fleet.services.new_database("orders"),
                  BROKER_URL=f"{redis}/3", CACHE_URL=f"{redis}/4", JOURNAL_URL=f"{redis}/{JOURNAL}")
-
-    def other(self):
-        """Return (the tag that is live everywhere, the other tag)."""
-        [live] = checker.tags(self)
-        return live, self.image({"build-1": "build-2", "build-2": "build-1"}[live])
 
     def load(self, **options):
         return super().load(**{"rate": 30, "post_path": "/", **options})

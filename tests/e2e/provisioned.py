@@ -6,7 +6,7 @@ import shlex
 import sys
 
 from documented import block
-from proc import ROOT, run, wait_until
+from proc import ROOT, passed, run, wait_until
 
 NAMES = ("web1", "web2", "work1")
 ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
@@ -43,14 +43,11 @@ class Project:
 
     def set(self, **settings):
         """Stage these settings, which must succeed."""
-        done = self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
-        assert done.returncode == 0, done.stderr
+        passed(self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items())))
 
     def provision(self, *words):
         """Provision, which must succeed. Return the output."""
-        done = self.deploy("provision", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return passed(self.deploy("provision", *words)).stdout
 
     def changes(self, *words):
         """Provision. Return the number of changes that it reports."""
@@ -69,10 +66,10 @@ class Project:
             if "web" in self.hosts[host]["roles"]:
                 wait_until(lambda: f'"{tag}"' in self.inside(host, "/readyz")[1], 60, f"{host} is ready")
 
-    def inside(self, name, path, options="-sS"):
+    def inside(self, name, path):
         """Return (status, body) of a host's nginx for a request as the deployer sends it."""
         said = self.fleet.hosts[name].run(
-            f"curl {options} -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
+            f"curl -sS -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
             f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
         body, _, status = said.rpartition("\n")
         return int(status), body

@@ -17,33 +17,17 @@ QUICK = {"rollout.canary": 1, "rollout.bake": 2, "rollout.ready": 60, "rollout.d
 
 
 @dataclass
-class Outcome:
-    """The outcome of a deploy: exit code, events (dicts, as --json has them), stderr, seconds."""
+class Rolling:
+    """A deploy in progress, and from `finish` on its outcome: exit code, events (dicts, as --json has them), stderr."""
 
-    code: int
-    events: list
-    stderr: str
-    seconds: float = 0.0
-
-    def steps(self, state="done"):
-        """Return the (step, host) that reached that state, in order."""
-        return [(event["step"], event["host"]) for event in self.events
-                if event["event"] == "step" and event["state"] == state]
-
-    def at(self, step, state="done"):
-        """Return the time, as of time.time(), at which a step last reached that state."""
-        return max(event["at"] for event in self.events if event["event"] == "step"
-                   and (event["step"], event["state"]) == (step, state))
-
-
-@dataclass
-class Rolling(Outcome):
-    """A deploy in progress."""
-
-    process: object = None
-    code: int = None
+    process: subprocess.Popen
     events: list = field(default_factory=list)
+    code: int | None = None
     stderr: str = ""
+
+    def done(self):
+        """Return the events of steps that are done, in order."""
+        return [event for event in self.events if (event["event"], event.get("state")) == ("step", "done")]
 
     def until(self, step, host=None, state="start", seconds=60):
         """Read events until a step reaches that state (on `host`, or on any). Return the event."""
@@ -57,9 +41,10 @@ class Rolling(Outcome):
                 return event
         raise AssertionError(f"no {step} within {seconds} s")
 
-    def finish(self, timeout=240):
-        """Wait for the deploy's end. Return self, which then is a complete Outcome."""
-        out, self.stderr = self.process.communicate(timeout=timeout)
+    def finish(self):
+        """Wait for the deploy's end. Return self, which then is the outcome."""
+        out, said = self.process.communicate(timeout=240)
+        self.stderr = said.decode(errors="replace")
         self.events += [json.loads(line) for line in out.splitlines()]
         self.code = self.process.returncode
         return self
@@ -96,25 +81,23 @@ class Shop(Project):
     def rolling(self, *words):
         """Run a deploy or rollback for the block: `shop.rolling("deploy", "v2")`. The end of the block ends it."""
         command = [str(word) for word in self.command(words[0], "--json", *words[1:])]
-        process = subprocess.Popen(command, cwd=self.checkout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        # Without a buffer, in which what `until` has not asked for would be lost to `finish`.
+        process = subprocess.Popen(command, bufsize=0, cwd=self.checkout, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         try:
-            yield Rolling(process=process)
+            yield Rolling(process)
         finally:
             end(process)
             process.stdout.close()
             process.stderr.close()
 
-    def roll(self, *words, timeout=240):
-        """Run a deploy or rollback to its end. Return the Outcome."""
-        began = time.monotonic()
+    def roll(self, *words):
+        """Run a deploy or rollback to its end. Return the outcome."""
         with self.rolling(*words) as rolling:
-            outcome = rolling.finish(timeout)
-        outcome.seconds = time.monotonic() - began
-        return outcome
+            return rolling.finish()
 
     def good(self, *words):
-        """Deploy or roll back, which must succeed. Return the Outcome."""
+        """Deploy or roll back, which must succeed. Return the outcome."""
         outcome = self.roll(*words)
         assert outcome.code == 0, outcome.stderr
         return outcome

@@ -101,13 +101,6 @@ def severed(number):
     return sever
 
 
-def full(folder):
-    """Return a context manager that fills a folder of a web host."""
-    def fill(shop):
-        return shop.web[1].full(folder)
-    return fill
-
-
 @contextlib.contextmanager
 def crammed(shop):
     """Use up the inodes of /run on all web hosts, so that no file can be created there."""
@@ -155,7 +148,7 @@ class Bad:
 
 
 def fail(shop, bad, tag):
-    """Deploy the release with its faults, and wait until no host is locked. Return the Outcome."""
+    """Deploy the release with its faults, and wait until no host is locked. Return the outcome."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(settings(shop, **bad.limits))
         if bad.harm and not bad.at:

@@ -15,11 +15,10 @@ import ci_lines
 from e2e.byhand import answers
 from e2e.fleet.apps import made_project
 from e2e.provisioned import Project
-from proc import run
+from proc import output, put_into_git
 
 pytestmark = pytest.mark.extra
 HOST, APP = "web1", "shop"
-SETTINGS = "SITE_URL=http://localhost\nSECRET_KEY={}\nDATABASE_URL={}\n"
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,8 @@ def server(fleet, tmp_path_factory):
     server.hosts = {HOST: {"roles": ["web"], "internal": fleet.hosts[HOST].address}}
     server.settings["rollout.bake"] = 2
     server.provision()
-    settings = SETTINGS.format(secrets.token_hex(32), fleet.services.new_database("ci_lines"))
-    staged = server.deploy("env", "set", input=settings)
-    assert staged.returncode == 0, staged.stderr
+    server.set(SITE_URL="http://localhost", SECRET_KEY=secrets.token_hex(32),
+               DATABASE_URL=fleet.services.new_database("ci_lines"))
     return server
 
 
@@ -42,9 +40,7 @@ def project(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("a project") / APP
     shutil.copytree(made_project().folder, folder, ignore=shutil.ignore_patterns("ve"))
     shutil.copy(server.path, folder / "deploy/production.toml")
-    done = run(["sh", "-ec", "git init -q; git add -A; git -c user.name=A -c user.email=a@shop.example commit -qm 1"],
-               cwd=folder)
-    assert done.returncode == 0, done.stderr
+    put_into_git(folder)
     return folder
 
 
@@ -63,8 +59,7 @@ def follow(commands, folder, environment, server):
     address than this machine."""
     for command in commands:
         there = {"IMAGE": server.settings["image"]} if re.search("make (deploy|rollback)", command) else {}
-        done = run(["sh", "-ec", command], cwd=folder, env={**environment, **there}, timeout=1500)
-        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        output(["sh", "-ec", command], cwd=folder, env={**environment, **there}, timeout=1500)
 
 
 def release(server):
@@ -86,4 +81,4 @@ def test_the_lines_release_and_roll_back(server, project, environment):
     rollback = [step.command for step in ci_lines.github() if step.job == "rollback"]
     follow(rollback, project, environment, server)
     assert release(server) == (200, "build-1")
-    assert run(["git", "status", "--porcelain"], cwd=project).stdout == ""
+    assert output(["git", "status", "--porcelain"], cwd=project) == ""

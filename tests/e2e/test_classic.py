@@ -45,9 +45,8 @@ def images(fleet):
 @pytest.fixture
 def host(fleet, images):
     """Install the app shop in all roles on a server, and start its release v1."""
-    fleet.reset("web1")
-    host = byhand.install(fleet, "web1", "shop", images["v1"].rpartition(":")[0])
-    byhand.release(host, "shop", images["v1"])
+    host = byhand.install(fleet, images["v1"])
+    byhand.release(host, images["v1"])
     host.run("systemctl start shop.target")
     until_it_answers(host, "shop", "v1")
     return host

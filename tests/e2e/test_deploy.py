@@ -31,7 +31,7 @@ def test_the_old_slot_retires(shop):
     logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     with settings(shop, keep_warm=1, keep_releases=1):
         before, new = int(shop.web[0].run(logins)), good(shop)
-        assert shop.roll("deploy", new, "--no-bake").code == 0
+        shop.good("deploy", new, "--no-bake")
         assert int(shop.web[0].run(logins)) - before - 1 == 1, "a deploy takes one connection a host"
 
     def retired():
@@ -43,17 +43,16 @@ def test_the_old_slot_retires(shop):
         wait_until(lambda host=host: sorted(host.run(names).split()) == sorted([old, new]), 60,
                    f"old images left {host.name}")
         assert "before" not in host.run("ls /run/shop")
-    with shop.load() as load:
-        assert shop.roll("rollback").code == 0
-        result = load.stop()
-    assert not result.failures and live(shop) == old, result.summary()
+    with shop.load():
+        shop.good("rollback")
+    assert live(shop) == old
 
 
 def test_settings_come_with_a_release(shop):
     """A deploy of the live release makes staged settings live, and leaves REVERT unchanged."""
     before = checker.check(shop)
-    assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
-    assert shop.roll("deploy", live(shop), "--no-bake").code == 0
+    shop.set(GREETING="hello")
+    shop.good("deploy", live(shop), "--no-bake")
     for name, host in checker.check(shop).items():
         assert "GREETING" not in before[name]["settings"] and "GREETING=hello\n" in host["settings"]
         assert host["revert"] == before[name]["revert"]
@@ -108,9 +107,9 @@ def test_a_deployer_that_stands_still(shop):
         rolling.process.send_signal(signal.SIGSTOP)
         shop.settled(50)
         rolling.process.send_signal(signal.SIGCONT)
-        outcome, result = rolling.finish(), load.stop()
+        outcome = rolling.finish()
     assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr
-    assert live(shop) == old and not result.failures and new in result.releases, result.summary()
+    assert live(shop) == old and new in load.result.releases, load.result.summary()
 
 
 @pytest.mark.extra
@@ -131,7 +130,7 @@ def test_a_host_that_cannot_be_reached_is_left_out(shop):
     succeed(shop)
     with unreachable(shop, "work1"):
         outcome = shop.roll("deploy", good(shop), "--skip-unreachable")
-    assert outcome.code == 2 and "on work1: cannot be reached" in outcome.stderr and not outcome.steps(), outcome.stderr
+    assert outcome.code == 2 and "on work1: cannot be reached" in outcome.stderr and not outcome.done(), outcome.stderr
 
 
 @pytest.mark.extra

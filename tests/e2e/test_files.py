@@ -62,7 +62,7 @@ def shop(fleet, project_image, tmp_path):
     shop.first("build-1", "--no-bake")
     assert not shop.query("SELECT 1 FROM pg_tables WHERE tablename LIKE 'slipway_blobs%'")
     shop.image("build-2")
-    assert shop.deploy("env", "set", input="STORAGE_URL=database:\n").returncode == 0
+    shop.set(STORAGE_URL="database:")
     shop.good("deploy", "build-2", "--no-bake")
     saved = shop.web[0].run(f"docker-runner {shop.app} manage shell -v 0 -c {shlex.quote(SAVE)}", timeout=120)
     assert saved.strip() == PATH

@@ -9,7 +9,7 @@ import pytest
 from checkout import NOTHING_TO_INSTALL
 from documented import block, commands
 from e2e.fleet import apps
-from proc import ROOT, edit, run, wait_until
+from proc import ROOT, edit, output, wait_until
 from slipway.fleet.names import of_folder
 
 PAGE = ROOT / "docs/one-server.md"
@@ -44,8 +44,7 @@ class Reader:
     def here(self, line, answers=""):
         """Type a line of the page in the project."""
         words = [*shlex.split(line), *self.given] if line.startswith("make ") else ["sh", "-c", line]
-        done = run(words, cwd=self.project.folder, env=self.env, timeout=1800, input=answers, stdin=None)
-        assert done.returncode == 0, f"{line}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        output(words, cwd=self.project.folder, env=self.env, timeout=1800, input=answers, stdin=None)
 
     def describe(self):
         """Write the page's servers' file, with the test server's name in place of the address."""

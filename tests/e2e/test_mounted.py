@@ -74,12 +74,13 @@ def test_the_mount_is_killed_under_load(shop):
     """The page reports the loss, no other page fails, and the mount recovers by itself, in the same containers. File
     names may be any bytes."""
     before, files = shop.host.run("docker ps -q"), shop.host.url + "/files/"
-    with Load(files, shop.host.url + "/", host="orders.example", rate=20, seconds=600, post_every=0) as load:
+    load = Load(files, shop.host.url + "/", may_fail=True, host="orders.example", rate=20, seconds=600, post_every=0)
+    with load:
         shop.there()
         shop.host.run("pkill -KILL -x sshfs")
         shop.gone()
         shop.there()
-        result = load.stop()
+    result = load.result
     assert set(result.of(files).causes) == {"http 503"}, result.summary()
     assert len(result.failures) == len(result.of(files).failures) < len(result.records) / 2, result.summary()
     assert shop.host.run("docker ps -q") == before

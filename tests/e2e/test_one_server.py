@@ -21,9 +21,8 @@ def shop(fleet, project_image, tmp_path):
     shop.hosts = {"web1": {"roles": ["web", "worker", "beat"], "opts": "-e ORDERS_HOST=web1"}}
     shop.provision()
     shop.stage()
-    assert shop.deploy("env", "set", input="DATABASE_URL=sqlite:////data/db.sqlite3\n").returncode == 0
-    outcome = shop.roll("deploy", shop.image("build-1"))
-    assert outcome.code == 0, outcome.stderr
+    shop.set(DATABASE_URL="sqlite:////data/db.sqlite3")
+    shop.good("deploy", shop.image("build-1"))
     return shop
 
 
@@ -38,10 +37,8 @@ def test_sqlite(shop):
     for words, live in ((["deploy", shop.image("build-2")], "build-2"), (["rollback"], "build-1")):
         before = orders(shop)
         with shop.load() as load:
-            outcome = shop.roll(*words)
-            result = load.stop()
-        assert outcome.code == 0 and not result.failures, outcome.stderr + result.summary()
-        written, after = sum(record.method == "POST" for record in result.records), orders(shop)
+            shop.good(*words)
+        written, after = sum(record.method == "POST" for record in load.result.records), orders(shop)
         assert written > 20 and after[:len(before)] == before and len(after) == len(before) + written
         assert checker.tags(shop) == {live}
     plan = shop.host.run("docker-runner orders manage showmigrations --plan", timeout=120)

@@ -26,9 +26,7 @@ def shop(fleet, tmp_path_factory):
     shop.settings |= OWN
     for name, roles in ROLES.items():
         shop.hosts[name]["roles"] = roles
-    shop.provision()
-    shop.stage()
-    shop.bring("v1")
+    shop.first("v1", "--no-bake")
     return shop
 
 
@@ -50,17 +48,16 @@ def containers(shop, name, role):
 def test_they_go_with_the_release(shop):
     """Both processes are deployed and rolled back without a failed request. The one that overlaps runs in both slots
     until visitors have moved. status and logs include them."""
-    with shop.load() as load:
+    with shop.load():
         with settings(shop, canary=10), shop.rolling("deploy", shop.image("v2")) as rolling:
             rolling.until("flip", "web1")
             meanwhile = containers(shop, "web1", "mail"), answers(shop)
             assert rolling.finish().code == 0, rolling.stderr
         assert answers(shop) == both("v2")
         checker.check(shop)
-        assert shop.roll("rollback").code == 0
-        result = load.stop()
+        shop.good("rollback")
     assert meanwhile == (["shop-mail-a", "shop-mail-b"], both("v1"))
-    assert answers(shop) == both("v1") and not result.failures, result.summary()
+    assert answers(shop) == both("v1")
     status = shop.deploy("status")
     rows = [line.split()[:5] for line in status.stdout.splitlines()]
     assert status.returncode == 0, status.stdout

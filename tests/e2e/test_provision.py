@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from e2e import byhand
 from e2e.byhand import active, answers, containers
 from e2e.fleet import apps
 from e2e.provisioned import Project
@@ -55,8 +56,7 @@ def project(serving):
 
 def started(host):
     """Return the start time of each container, and the engine's process id."""
-    format = "{{.Name}} {{.State.StartedAt}}"
-    return host.run(f"docker inspect --format '{format}' $(docker ps -q) | sort; pidof dockerd")
+    return byhand.started(host), host.run("pidof dockerd")
 
 
 def test_every_host_of_a_bare_fleet_is_provisioned(first):
@@ -149,7 +149,7 @@ def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
     other = Project(project.fleet, tmp_path, "other", images["other"].rpartition(":")[0])
     other.hosts = {"web1": {"roles": ["web"]}}
     other.provision()
-    assert other.deploy("env", "set", input="OTHER=1\n").returncode == 0
+    other.set(OTHER="1")
     other.start("web1", image=images["other"])
     assert answers(host, "shop")[0] == 200
     for path in PATHS:
@@ -178,7 +178,7 @@ def test_no_app_gets_another_apps_visitors(project, images, tmp_path):
         named.settings["site.names"], nameless.settings["site.names"] = [f"{named.app}.example"], []
         named.provision(), nameless.provision()
         if nameless is other:
-            assert other.deploy("env", "set", input="OTHER=1\n").returncode == 0
+            other.set(OTHER="1")
             other.start("web1", image=images["other"])
         for name, app in ((f"{named.app}.example", named), ("x.example", nameless), ("localhost", nameless)):
             for host in ("web1", "work1"):

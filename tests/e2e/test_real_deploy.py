@@ -15,7 +15,7 @@ from e2e.fleet.apps import made_project
 from e2e.fleet.load import Load
 from e2e.orders import Orders, doubled, repeated
 from e2e.scenarios import part, settings
-from proc import run, wait_until
+from proc import output, wait_until
 
 BACK = "taken back: the old release serves everywhere"
 # For each chapter: the command, the old release, the release that is live at the end, and the step after which the
@@ -36,19 +36,17 @@ def first(fleet, project_image, tmp_path_factory):
     tag = shop.image("build-1")
     make(shop, "provision")
     shop.stage()
-    done = make(shop, "deploy", f"TAG={tag}")
+    said = make(shop, "deploy", f"TAG={tag}")
     pages = {name: answers(host, shop.app) for name, host in shop.machines().items()}
-    return SimpleNamespace(shop=shop, said=done.stdout, pages=pages)
+    return SimpleNamespace(shop=shop, said=said, pages=pages)
 
 
 def make(shop, *words):
     """Run make in the project, which has slipway only as a wheel."""
     shop.write()
     options = shlex.join(["--config", str(shop.path), "--ssh-config", str(shop.fleet.ssh_config)])
-    done = run(["make", "-o", "ve/sentinel-deploy", *words, f"ARGS={options}", f"PYTHON={sys.executable}"],
-               cwd=made_project().folder, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+    return output(["make", "-o", "ve/sentinel-deploy", *words, f"ARGS={options}", f"PYTHON={sys.executable}"],
+                  cwd=made_project().folder, timeout=400)
 
 
 @pytest.fixture
@@ -77,11 +75,10 @@ def test_nobody_waits_for_a_hung_engine(shop):
                   post_every=30) as load:
             time.sleep(20)  # 1,200 requests; 400 fill the pipe
             wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
-            result = load.stop()
     finally:
         for host in machines:
             host.run("pkill -CONT -x dockerd")
-    assert not result.failures and len(result.records) > 1000, result.summary()
+    assert len(load.result.records) > 1000
 
 
 def test_the_first_deploy(first, shop):
@@ -107,16 +104,15 @@ def story(first):
     for host in shop.web:
         host.run("curl -sSf -X POST -H 'Host: orders.example' 'http://localhost/?task=later'")
     wait_until(lambda: puts_back(shop) >= 2, 30, "the old worker has met both")
-    with shop.load(seconds=400) as load:
+    with shop.load(may_fail=True, seconds=400) as load:
         told = {name: tell(shop, *STORY[name]) for name in STORY}
-        result = load.stop()
     all_is_well(shop)
     ends = [chapter.began for chapter in told.values()][1:] + [float("inf")]
     for chapter, ended in zip(told.values(), ends):
-        chapter.seen = part(result, chapter.began, ended)
+        chapter.seen = part(load.result, chapter.began, ended)
     orders = set(shop.query("SELECT id FROM orders_order")) - known
     journal = [line for line in shop.journal() if line["at"] > began]
-    return SimpleNamespace(told=told, seen=result, journal=journal, orders=orders)
+    return SimpleNamespace(told=told, seen=load.result, journal=journal, orders=orders)
 
 
 def lines(story, **wanted):
@@ -187,7 +183,7 @@ def test_a_running_task_is_done_once(story, name):
     """A task was running when each worker was told to stop taking tasks, also that of the release that is taken back.
     No task is done twice."""
     outcome, ticks = story.told[name].outcome, lines(story, task="tick")
-    moments = {STORY[name][1]: outcome.at("pause")}
+    moments = {STORY[name][1]: max(event["at"] for event in outcome.done() if event["step"] == "pause")}
     if STORY[name][3]:
         moments["build-2"] = next(event["at"] for event in outcome.events if event["event"] == "takeback")
     for release, moment in moments.items():

@@ -1,17 +1,17 @@
 """Test of the tutorial: each command in order and each quoted output, in a project made from a fresh clone."""
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from checkout import WHO, Checkout
-from proc import ROOT, answers, append, edit, free_port, wait_until
+from proc import ROOT, answers, append, edit, free_port, running, signal_group, wait_until
 
 TEXT = (ROOT / "docs/tutorial.md").read_text()
 END = "--end of the command--"
@@ -47,25 +47,6 @@ class Terminal:
         """Kill the shell and its processes."""
         os.killpg(self.shell.pid, signal.SIGKILL)
         self.shell.communicate()
-
-
-class Second:
-    """The command of the second terminal, until Ctrl-C."""
-
-    def __init__(self, command, folder, env):
-        self.command, self.said = command, tempfile.TemporaryFile()
-        self.process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
-                                        stdout=self.said, stderr=subprocess.STDOUT, start_new_session=True)
-
-    def output(self):
-        self.said.seek(0)
-        return self.said.read().decode()
-
-    def ctrl_c(self):
-        """Interrupt the command. Return its output."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(30)
-        return self.output()
 
 
 def pattern(quoted):
@@ -116,11 +97,12 @@ def reader(tmp_path):
 def test_the_tutorial(reader):
     """The tutorial works from a fresh clone to a rollback, and its second terminal shows only 200."""
     folder, env = reader
-    first, second, where = Terminal(folder, env), None, str(folder)
-    try:
+    first, where = Terminal(folder, env), str(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(first.end)
         for part in PARTS.finditer(TEXT):
             if part["command"] and part["shell"]:
-                second = Second(part["command"], where, env)
+                second = stack.enter_context(running(["bash", "-c", part["command"]], cwd=where, env=env))
                 wait_until(lambda: "200 200" in second.output() or answers(env["PORT"]), 60, part["command"])
             elif part["command"]:
                 output, code, where = first.run(part["command"])
@@ -128,9 +110,7 @@ def test_the_tutorial(reader):
             elif part["added"] or part["changed"]:
                 change(where, part)
             elif part["ctrl_c"]:
-                said = second.ctrl_c()
-                assert "runserver" in second.command or not re.sub("200 ", "", said), said[-2000:]
-    finally:
-        first.end()
-        if second and second.process.poll() is None:
-            second.ctrl_c()
+                signal_group(second, signal.SIGINT)
+                second.wait(30)
+                said = second.output()
+                assert "runserver" in second.args[-1] or not re.sub("200 ", "", said), said[-2000:]

@@ -8,7 +8,7 @@ import pytest
 import proc
 from documented import block
 from e2e import byhand
-from e2e.byhand import active, answers, containers, until_it_answers
+from e2e.byhand import active, answers, containers, started, until_it_answers
 from e2e.fleet import apps
 from slipway.fleet.docker import docker
 from e2e.fleet.load import Load
@@ -49,10 +49,9 @@ def images(fleet):
 @pytest.fixture(scope="module")
 def installed(fleet, images):
     """Install the app shop in all roles on a server, and commit its release v1."""
-    fleet.reset("web1")
-    host = byhand.install(fleet, "web1", "shop", images["v1"].rpartition(":")[0])
+    host = byhand.install(fleet, images["v1"])
     assert answers(host, "shop")[0] == 503, "no release is up yet"
-    byhand.release(host, "shop", images["v1"])
+    byhand.release(host, images["v1"])
     return host
 
 
@@ -68,12 +67,6 @@ def host(installed):
 def running(host):
     """Return the names of all running containers."""
     return {name for name, state in containers(host).items() if state == "running"}
-
-
-def started(host):
-    """Return {container: its start time}."""
-    return dict(line.split() for line in host.run(
-        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
 
 
 def load(host, **options):
@@ -110,13 +103,11 @@ def test_the_container_has_its_share_of_the_server(host):
 def test_docker_restarted_or_killed_costs_no_request(host, how):
     """If Docker stops twice within a minute under load, no request fails, and no container or unit restarts."""
     before, counted = started(host), host.run(RESTARTS)
-    with load(host) as visitors:
+    with load(host):
         for _ in range(2):
             host.run(how)
             time.sleep(1)  # visitors continue meanwhile
             wait_until(lambda: host.ssh("docker info >/dev/null 2>&1").returncode == 0, 60, "Docker answers again")
-        result = visitors.stop()
-    assert not result.failures, result.summary()
     assert started(host) == before and host.run(RESTARTS) == counted
     assert active(host, *UNITS) == ["active"] * 3
 
@@ -124,14 +115,12 @@ def test_docker_restarted_or_killed_costs_no_request(host, how):
 def test_a_killed_docker_runner_costs_no_request(host):
     """The next docker-runner of web, worker and beat adopts the container, without a restart."""
     before, counted = started(host), [int(number) for number in host.run(RESTARTS).split()]
-    with load(host) as visitors:
+    with load(host):
         host.run("systemctl kill -s KILL --kill-who=main shop-web@a shop-worker@a shop-beat")
         wait_until(lambda: [int(number) - 1 for number in host.run(RESTARTS).split()] == counted, 30, "they come back")
         host.run("systemctl kill -s KILL --kill-who=all shop-web@a")
         wait_until(lambda: int(host.run(f"{RESTARTS} | head -n 1")) == counted[0] + 2, 30, "it comes back again")
         wait_until(lambda: active(host, *UNITS) == ["active"] * 3)
-        result = visitors.stop()
-    assert not result.failures, result.summary()
     assert started(host) == before
 
 
@@ -148,9 +137,8 @@ def test_a_kill_at_any_moment_of_stop_and_start(host, what):
 
 def start_busy(host, image):
     """Start slot b with a worker that still needs 30 s for its task when it is stopped."""
-    host.run(f"docker pull -q {image}; printf 'export TAG=busy\\nexport IMAGE_ID=%s\\n'"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/run/shop/b.tag;"
-             " cp /etc/default/shop.env /run/shop/b.env;"
+    byhand.release(host, image, "/run/shop/b.tag")
+    host.run("cp /etc/default/shop.env /run/shop/b.env;"
              " systemctl start shop-web@b shop-worker@b shop-beat", timeout=120)
     wait_until(lambda: {"shop-web-b", "shop-worker-b", "shop-beat"} <= running(host), 60, "slot b runs")
     wait_until(lambda: host.ssh("test -e /run/shop/b/worker.ready").returncode == 0, 30, "its worker works")
@@ -184,12 +172,12 @@ def test_a_reboot_ends_what_is_under_way(host, images):
     asked = "grep shop/a/web.sock /proc/net/unix | grep -v 00010000"  # without listening sockets
     with proc.running(slow) as request:
         wait_until(lambda: host.run(asked), 10, "it is being answered")
-        with load(host, rate=20) as visitors:
+        with load(host, rate=20, may_fail=True) as visitors:
             host.console("systemctl reboot")
             assert request.wait(60) == 0 and request.output() == "200"
             wait_until(lambda: "false" in docker("inspect", "--format={{.State.Running}}",
                                                  host.machine.container).stdout, 90, "the server is off")
-            result = visitors.stop()
+    result = visitors.result
     assert not [cause for cause in result.causes if cause.startswith("http")], result.summary()
     host.power_on()
     host.run("journalctl -t shop-worker-b -o cat | grep 'busy has ended its task'")
@@ -207,12 +195,11 @@ RETURNS = {
 def test_it_comes_back_by_itself(host, fault):
     """After each fault visitors get answers again without help, and all units run, once each."""
     old = started(host)["/shop-web-a"]
-    with load(host, rate=20) as visitors:
+    with load(host, rate=20, may_fail=True) as visitors:
         host.run(RETURNS[fault])
         wait_until(lambda: started(host).get("/shop-web-a", old) != old or fault == "nginx killed", 60)
         until_it_answers(host, "shop", "v1")
-        result = visitors.stop()
-    assert result.failures, "the fault was felt"
+    assert visitors.result.failures, "the fault was felt"
     wait_until(lambda: running(host) == set(ALL), 30, "everything runs, and nothing else")
 
 
@@ -237,15 +224,13 @@ def test_another_image_as_a_service(host, images):
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):
     """A power cut while slot b serves an uncommitted release leads to slot a with TAG's release and its settings."""
-    host.run(f"docker pull -q {images['v2']}; printf 'export TAG=v2\\nexport IMAGE_ID=%s\\n'"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {images['v2']}) >/run/shop/b.tag;"
-             " cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")
+    byhand.release(host, images["v2"], "/run/shop/b.tag")
+    host.run("cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")
     wait_until(lambda: host.ssh("curl -sf --unix-socket /run/shop/b/web.sock http://x/").returncode == 0)
     with load(host, rate=100) as visitors:
         host.run("cd /run/shop && ln -s b/web.sock new && mv -T new web.sock")
         until_it_answers(host, "shop", "v2")
-        result = visitors.stop()
-    assert not result.failures and not result.late("v1", "v2"), result.summary()
+    assert not visitors.result.late("v1", "v2"), visitors.result.summary()
     host.run("sync")
     host.power_cut()
     host.power_on()

@@ -1,7 +1,6 @@
 """One image for all tests here, built from a copy of the checkout. It and its containers are removed at the end."""
 
 import contextlib
-import itertools
 import os
 import secrets
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import take_files
 from engine import Container, docker
 from proc import ROOT, put, put_into_git, run
 
@@ -70,12 +70,8 @@ def checkout(tmp_path_factory):
     """A copy of the checkout, git's files and untracked ones and any wheelhouse, as a repository in a path with a
     space. The image is built from it; tests change copies of it."""
     folder = tmp_path_factory.mktemp("a check out")
-    listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
-    for path in filter(None, listed.stdout.split("\0")):
-        if (ROOT / path).is_file():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / path, folder / path)
-            (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
+    for path in take_files(folder):
+        path.chmod(path.stat().st_mode & 0o700)  # as under a strict umask
     if (ROOT / "wheelhouse").exists():
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
     put_into_git(folder)
@@ -107,12 +103,12 @@ def settings():
 
 @contextlib.contextmanager
 def containers(image, settings):
-    """Yield a function start(*command, options=(), env={}, of=image) that returns a Container with `settings` and its
-    own port. Remove all containers at the end."""
+    """Yield a function start(*command, options=(), env={}) that returns a Container with `settings` and its own port.
+    Remove all containers at the end."""
     with contextlib.ExitStack() as stack:
-        def start(*command, options=(), env=None, of=image):
+        def start(*command, options=(), env=None):
             flags = [f"--env={key}={value}" for key, value in {**settings, **(env or {})}.items()]
-            done = docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, *options, of, *command)
+            done = docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, *options, image, *command)
             stack.callback(docker, "rm", "--force", "--volumes", done.stdout)
             return Container(done.stdout)
         yield start
@@ -125,20 +121,12 @@ def run_container(image, settings):
         yield start
 
 
-@pytest.fixture(scope="module")
-def run_for_all(image, settings):
-    """Yield the function of `containers`. Its containers are removed after the module's tests."""
-    with containers(image, settings) as start:
-        yield start
-
-
 @pytest.fixture
 def one_off(image, settings):
-    """Return one_off(*command, options=(), env={}), which runs a command; with `env=None` it gets no settings."""
-    def finish(*command, options=(), env={}, of=image, **more):  # noqa: B006
-        given = {} if env is None else {**settings, **env}
-        flags = [f"--env={key}={value}" for key, value in given.items()]
-        return docker("run", "--rm", *flags, *options, of, *command, check=False, **more)
+    """Return one_off(*command, options=(), **env), which runs a command to its end."""
+    def finish(*command, options=(), **env):
+        flags = [f"--env={key}={value}" for key, value in {**settings, **env}.items()]
+        return docker("run", "--rm", *flags, *options, image, *command, check=False)
     return finish
 
 
@@ -152,13 +140,10 @@ def shop(tmp_path_factory):
     return [f"--volume={folder}:/app/shop:ro"]
 
 
-numbers = itertools.count(1)
-
-
 @contextlib.contextmanager
-def new_volume(name):
+def new_volume():
     """Yield the name of an empty volume. At the end, remove it with the containers that still use it."""
-    made = docker("volume", "create", f"{name}-{next(numbers)}").stdout
+    made = docker("volume", "create").stdout
     try:
         yield made
     finally:
@@ -168,16 +153,16 @@ def new_volume(name):
 
 
 @pytest.fixture
-def volume(name):
+def volume():
     """Yield the name of an empty volume."""
-    with new_volume(name) as made:
+    with new_volume() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def data(name, image, settings):
+def data(image, settings):
     """Yield options that mount a volume with a migrated SQLite database at /data, shared by all read-only tests."""
-    with new_volume(name) as made:
+    with new_volume() as made:
         flags = [f"--env={key}={value}" for key, value in settings.items()]
         docker("run", "--rm", *flags, f"--volume={made}:/data", image, "migrate")
         yield [f"--volume={made}:/data"]

@@ -10,6 +10,8 @@ import pytest
 from connect import connection_to
 from proc import wait_until
 
+from .conftest import containers
+
 HOST = "shop.example"
 PRODUCTION = {"SITE_URL": f"https://{HOST}", "ADMIN_PATH": "staff/door", "METRICS_TOKEN": "a-token-of-the-tests",
               "DJANGO_SETTINGS_MODULE": "shop.settings"}
@@ -35,9 +37,10 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def web(run_for_all, data, shop):
-    """Return a site that is shared by all tests that only read."""
-    return run_for_all(options=[*data, *shop], env=PRODUCTION)
+def web(image, settings, data, shop):
+    """Yield a site that is shared by all tests that only read."""
+    with containers(image, settings) as start:
+        yield start(options=[*data, *shop], env=PRODUCTION)
 
 
 @pytest.fixture

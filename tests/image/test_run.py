@@ -5,6 +5,7 @@ import urllib.request
 
 from documented import block
 from engine import Container, docker
+from load import ask
 from proc import ROOT, output, put, wait_until
 
 from .conftest import containers
@@ -22,21 +23,12 @@ class Command(BaseCommand):
 """
 
 
-def status(url):
-    """Return the status of an answer, also of an error."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def serving(container, path="/"):
+def serving(container):
     """Wait until the container's site answers 200."""
     def answers():
         assert container.state()["Running"], container.logs()
-        return status(container.url(path)) == 200
-    wait_until(answers, 60, f"200 from {path}")
+        return ask(container.port(), "/", 0, 10).outcome == "200"
+    wait_until(answers, 60, "a page")
 
 
 def test_quick_start(image, volume, tmp_path):
@@ -90,13 +82,13 @@ def test_settings_file(image, settings, data, tmp_path):
         assert web.stop() == 0
 
 
-def test_compress(one_off, tmp_path):
+def test_compress(one_off, image, tmp_path):
     """compress runs django-compressor if it is installed; otherwise there is nothing to do, which is no error."""
-    done = one_off("compress", env=None)
+    done = docker("run", "--rm", image, "compress")
     assert (done.returncode, done.stdout) == (0, "compress: nothing to do without django-compressor"), done.stderr
     put(tmp_path / "compressor/management/commands/compress.py", COMPRESSOR)
     (tmp_path / "settings_compressor.py").write_text(
         "from project.settings_docker import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'compressor']\n")
     options = [f"--volume={tmp_path / name}:/app/{name}:ro" for name in ("compressor", "settings_compressor.py")]
-    done = one_off("compress", env={"DJANGO_SETTINGS_MODULE": "settings_compressor"}, options=options)
+    done = one_off("compress", options=options, DJANGO_SETTINGS_MODULE="settings_compressor")
     assert (done.returncode, done.stdout) == (0, "compressed by force"), done.stderr

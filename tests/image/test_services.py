@@ -38,6 +38,14 @@ def env(postgres, broker):
             "DJANGO_SETTINGS_MODULE": "shop.settings"}
 
 
+def site(start, probe="/healthz", **env):
+    """Return (container, port) of a site that answers the probe with 200."""
+    port = free_port()
+    web = start(env={"DJANGO_SETTINGS_MODULE": "shop.settings", "PORT": str(port), **env})
+    wait_until(lambda: ask(port, probe, 0, 10).outcome == "200", 60)
+    return web, port
+
+
 def send(container, *orders):
     """Queue orders, each (number, seconds), in that order, from a running container."""
     code = f"from shop.tasks import order\nfor number, seconds in {orders}: order.delay(number, seconds)"
@@ -54,9 +62,7 @@ def worker(start, env):
 
 def test_task(start, env, worker):
     """A page queues a task in the broker, a worker does it, and both log the request's id."""
-    port = free_port()
-    web = start(env={**env, "PORT": str(port)})
-    wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
+    web, port = site(start, **env)
     assert ask(port, "/queue?n=7", 0, 60).outcome == "200", web.logs()
     worker.says("order 7 ended")
     ids = [entry["request_id"] for entry in web.entries() if entry.get("path") == "/queue"]
@@ -88,21 +94,10 @@ def test_stopped_worker(start, env, worker):
     assert "order 2 ended" in second.logs() and "order 1 began" not in second.logs()
 
 
-@pytest.fixture
-def site(start, postgres):
-    """Return (container, port) of a site that answers."""
-    port = free_port()
-    env = {"DATABASE_URL": postgres.url(postgres.database()), "DJANGO_SETTINGS_MODULE": "shop.settings",
-           "PORT": str(port), "WEB_CONCURRENCY": "2"}
-    web = start(env=env)
-    wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
-    return web, port
-
-
-def test_term_under_load(site):
+def test_term_under_load(start, postgres):
     """After TERM, a site under load answers every request that it accepted, and exits with 0. Later requests are
     answered or refused, except perhaps one at the moment of closing."""
-    web, port = site
+    web, port = site(start, DATABASE_URL=postgres.url(postgres.database()), WEB_CONCURRENCY="2")
     with Load(port, "/slow?n={n}&seconds=0.2", visitors=12, pause=0.01) as load:
         wait_until(lambda: len(load.asked) > 40)
         term = time.monotonic()
@@ -138,10 +133,7 @@ def test_postgres_restarts(start):
     """While Postgres restarts under load, /readyz answers 503 and pages answer with an error. Then /readyz answers 200,
     and the site recovers by itself."""
     with new_postgres() as postgres:
-        port = free_port()
-        web = start(env={"DATABASE_URL": postgres.url(postgres.database()), "PORT": str(port),
-                         "DJANGO_SETTINGS_MODULE": "shop.settings", "WEB_CONCURRENCY": "2"})
-        wait_until(lambda: readyz(port) == "200")
+        web, port = site(start, "/readyz", DATABASE_URL=postgres.url(postgres.database()), WEB_CONCURRENCY="2")
         with Load(port, "/users", pause=0.02) as load:
             wait_until(lambda: load.outcomes()["200"] > 20)
             postgres.stop()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from checkout import add_wrong_migration
 from proc import ROOT, VE_PYTHON, append, free_port, executable, run, running, signal_group, wait_until
 
 BASE_PYTHON = os.path.realpath(sys.executable)
@@ -79,10 +80,7 @@ def test_failed_by_the_database(manage, url, words):
 
 def test_a_migration_that_fails_shows_where(manage):
     """If a migration or a query is wrong, its traceback is shown, because one needs it."""
-    migration = manage.folder / "project/accounts/migrations/0002_wrong.py"
-    migration.write_text("from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
-                         "    dependencies = [('accounts', '0001_initial')]\n"
-                         "    operations = [migrations.RunSQL('SELECT nonsense')]\n")
+    add_wrong_migration(manage.folder)
     done = manage("migrate")
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
@@ -173,7 +171,7 @@ def test_ctrl_c_ends_make_test(project, part, told, shell):
     with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
         wait_until(lambda: (project / "said").exists() and STEPS[part] in (project / "said").read_text())
         signal_group(job, signal.SIGINT)
-        assert job.wait(10)
+        assert job.wait(60)
         assert "failed" not in job.output()
     assert len((project / "said").read_text().splitlines()) == PARTS.index(part) + 1
 

@@ -5,10 +5,9 @@ import sysconfig
 
 import pytest
 
-import warm
 import wheels
 from checkout import build_package
-from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, passed, refusal, run, running, wait_until
+from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, passed, python, refusal, run, running, wait_until
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -20,7 +19,7 @@ class Plain:
     def __init__(self, folder, index, env):
         self.folder, self.index, self.env = folder, index, env
         folder.mkdir()
-        passed(warm.python("-m", "django", "startproject", "mysite", folder, cwd=folder, env=env))
+        passed(python("-m", "django", "startproject", "mysite", folder, cwd=folder, env=env))
 
     def shell(self, *lines):
         """Run lines of the page, with this checkout as ../slipway, whose package is in `index`. All except the last

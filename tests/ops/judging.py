@@ -4,9 +4,8 @@ import json
 import os
 import shutil
 
-import warm
 from checkout import without_celery
-from proc import ROOT, VE_PYTHON, edit, run
+from proc import ROOT, edit, python
 
 HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
 
@@ -33,16 +32,11 @@ def add(project, name, operations, *needs, more=""):
         f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
 
 
-def process(*words, cwd, env):
-    """Run a process as the image's build does."""
-    return run([VE_PYTHON, *words], cwd=cwd, env=env)
-
-
-def verdicts(project, *words, url="sqlite://:memory:", start=warm.python):
+def verdicts(project, *words, url="sqlite://:memory:"):
     """Run slipway.schema.verdicts. Return the finished process."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
            "PYTHONDONTWRITEBYTECODE": "1"}  # a file changed within a second might keep its old .pyc
-    return start("-m", "slipway.schema.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
+    return python("-m", "slipway.schema.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
 
 
 def found(project):

@@ -15,7 +15,7 @@ from django.urls import path
 from slipway.logs import request_id
 from slipway.asgi import application as pages
 
-MOST = 2  # seconds that a long poll waits
+MOST = float(os.environ.get("MOST", "2"))  # seconds that a long poll waits
 
 
 def said(after):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connect import connection_to
+from load import ask
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 
 
@@ -64,22 +65,16 @@ class Site:
 
     def ready(self):
         """Wait until the site is ready."""
-        def is_ready():
-            answer = self.get("/readyz")
-            assert answer.status == 200, answer.body
-            return True
-        wait_until(is_ready)
+        wait_until(lambda: self.get("/readyz").status == 200, what="the site is ready")
 
 
 COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 RUN = ["env", f"PATH={VE_PYTHON.parent}:{os.environ['PATH']}", ROOT / "docker-run.sh", "run"]
 
 
-def status(path):
-    """Return the status of /healthz on a unix socket."""
-    connection = connection_to(path)
-    connection.request("GET", "/healthz")
-    return connection.getresponse().status
+def answers(path):
+    """Return True if /healthz of that unix socket is 200."""
+    return ask(path, "/healthz", 0, 60).outcome == "200"
 
 
 @contextlib.contextmanager

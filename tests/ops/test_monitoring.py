@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from ops.served import serve
-from proc import ROOT, run
+from proc import ROOT, output
 from services import missing
 
 EXAMPLE = ROOT / "examples/monitoring"
@@ -18,15 +18,13 @@ RULES = (EXAMPLE / "rules.yml").read_text()
 
 def tool(name, *words):
     """Run promtool or amtool, from Debian's packages prometheus and prometheus-alertmanager or $PROMTOOL, $AMTOOL."""
-    path = os.environ.get(name.upper()) or shutil.which(name) or missing(name)
-    return run([path, *words], cwd=EXAMPLE, timeout=120)
+    output([os.environ.get(name.upper()) or shutil.which(name) or missing(name), *words], cwd=EXAMPLE)
 
 
 @pytest.mark.parametrize("command", re.findall("(?:promtool|amtool) .*", (EXAMPLE / "README.md").read_text()))
 def test_the_files_are_taken(command):
     """The commands of its README accept the files; one of them runs the rules' tests."""
-    done = tool(*command.split())
-    assert done.returncode == 0, done.stdout + done.stderr
+    tool(*command.split())
 
 
 def test_metrics_that_are_asked_for_exist(sqlite_url, site_folder):

@@ -110,4 +110,4 @@ def test_an_end_and_memory_have_limits(reader):
                "for _ in range(500_000): print('x' * 99, file=sys.stderr)\n"
                "sys.exit(7 if held() - before < 8_000 else 1)")
     with script(chatter, reader.write_end) as process:
-        assert process.wait(20) == 7
+        assert process.wait(60) == 7

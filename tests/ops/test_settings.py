@@ -8,8 +8,7 @@ import shutil
 
 import pytest
 
-import warm
-from proc import ROOT, append, edit
+from proc import ROOT, append, edit, passed, python
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def shop(checkout, tmp_path):
 
 
 def asked(shop, **env):
-    return warm.python("-c", SHOW, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", **env})
+    return python("-c", SHOW, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", **env})
 
 
 @pytest.mark.parametrize("environment", [
@@ -81,15 +80,13 @@ def produced(shop, *names, **env):
     """Return the settings of these names in production."""
     code = ("import json, sys; from django.conf import settings as s\n"
             "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
-    done = warm.python("-c", code, *names, cwd=shop, env={**ALL, **env})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(passed(python("-c", code, *names, cwd=shop, env={**ALL, **env})).stdout)
 
 
 def assigned_twice(shop):
     """Return the settings of which check warns in production: name → the files of the two lines, the one that holds
     last. Each line must be that of an assignment."""
-    done = warm.python("manage.py", "check", cwd=shop, env=ALL)
+    done = python("manage.py", "check", cwd=shop, env=ALL)
     said = re.findall(r"\(slipway.W001\) (\w+) is assigned twice, in (\S+):(\d+) and (\S+):(\d+): the latter holds",
                       done.stderr)
     assert done.returncode == 0 and len(said) == done.stderr.count("(slipway."), done.stderr
@@ -154,11 +151,11 @@ def test_the_last_assignment_wins(shop):
     edit(shop / DOCKER, "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
     show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.EMAIL_BACKEND, *s.DATABASES, *s.CACHES)"
     env = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1"}
-    done = warm.python("-c", show, cwd=shop, env=env)
+    done = python("-c", show, cwd=shop, env=env)
     assert done.stdout == "staff/ shop.Post default reports default pages\n", done.stderr
-    done = warm.python("-c", show, cwd=shop, env={**env, "REPORTS_URL": "x", "SITE_URL": ""})
+    done = python("-c", show, cwd=shop, env={**env, "REPORTS_URL": "x", "SITE_URL": ""})
     assert done.returncode == 64 and re.findall(r"settings: (\w+)", done.stderr) == ["SITE_URL", "REPORTS_URL"]
-    done = warm.python("-c", show, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"})
+    done = python("-c", show, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"})
     assert done.stdout == "staff/ django.core.mail.backends.console.EmailBackend default default\n", done.stderr
 
 
@@ -169,6 +166,6 @@ def test_the_last_assignment_wins(shop):
 def test_what_has_gone_is_told(shop, file, gone, told):
     """manage.py check reports it in a line, even if slipway is no app any more, or nobody checks the environment."""
     edit(shop / "project" / file, gone, "")
-    done = warm.python("manage.py", "check", cwd=shop, env={**os.environ, "VE": str(ROOT / "ve")})
+    done = python("manage.py", "check", cwd=shop, env={**os.environ, "VE": str(ROOT / "ve")})
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert f"?: (slipway.{told}) " in done.stderr

@@ -6,8 +6,7 @@ import ssl
 
 import pytest
 
-import warm
-from proc import ROOT
+from proc import ROOT, python
 from relay import Relay
 from services import certificate
 
@@ -46,7 +45,7 @@ def ask(request, tmp_path):
         more = {variable: f"{scheme}://{user}localhost:{tls.port}/"}
         if trusted:
             more["SSL_CERT_FILE"] = str(path)
-        done = warm.python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={**env, **more})
+        done = python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={**env, **more})
         tls.close()
         return done
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ops.judging import add, copy, found, process, verdicts
+from ops.judging import add, copy, found, verdicts
 from proc import put
 
 MIGRATIONS = {
@@ -35,7 +35,7 @@ def test_each_database_has_verdicts_of_its_own(project, postgres):
     """On Postgres, old code can omit a column with db_default; SQLite copies the table instead. An error's message has
     the cure. A constraint whose name only the database knows is no error."""
     for url in ("sqlite://:memory:", postgres.url(postgres.database(migrated=False))):
-        done = verdicts(project, url=url, start=process)
+        done = verdicts(project, url=url)
         assert (done.returncode, done.stderr) == (0, "")
     vendors = found(project)["vendors"]
     wrong = {vendor: {name[6:10] for name in entries

@@ -6,10 +6,9 @@ import shutil
 import sqlite3
 
 import pytest
-from ops.served import COMMAND, short_folder, status
+from ops.served import COMMAND, answers, short_folder
 
-import warm
-from proc import ROOT, running, wait_until
+from proc import ROOT, python, running, wait_until
 from relay import Relay
 
 
@@ -22,14 +21,14 @@ def slot(url, folder, **env):
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until((folder / "web.sock").exists)
         assert (folder / "web.plan").exists()  # before the site listens
-        wait_until(lambda: status(folder / "web.sock") == 200, what="the site answers")
+        wait_until(lambda: answers(folder / "web.sock"), what="the site answers")
         yield folder / "web.plan"
         assert process.poll() is None, process.output()
 
 
 def said(url):
     """Return the expected content, with showmigrations' own output."""
-    done = warm.python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    done = python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0 and done.stdout, done.stderr
     return "release build-7\nmedia local\n" + done.stdout
 

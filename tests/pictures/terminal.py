@@ -1,33 +1,33 @@
 """A picture of a command's final output on a terminal: `python -m pictures.terminal FILE.svg COMMAND…`."""
 
-import fcntl
 import os
 import pty
 import re
 import shlex
-import struct
 import sys
-import termios
 from pathlib import Path
-
-from pictures.svg import screen
+from xml.sax.saxutils import escape
 
 ROWS, COLUMNS = 60, 100
+# In the reader's colour scheme, dark or light.
+STYLE = """
+  .page { fill: #ffffff } .good { fill: #1a7f37 } .bad { fill: #cf222e }
+  text { fill: #1d2733; font: 13px ui-monospace, Menlo, Consolas, monospace; white-space: pre }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117 } .good { fill: #3fb950 } .bad { fill: #f85149 } text { fill: #e2e8ef }
+  }
+"""
 
 
 def recorded(command):
-    """Return all output of a command on a terminal of that size."""
-    pid, terminal = pty.fork()
-    if not pid:
-        os.environ["COLUMNS"] = str(COLUMNS)  # the size below may come too late
-        os.execvp(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    """Run a command on a terminal, which shows its output. Return all of it."""
+    os.environ.update(COLUMNS=str(COLUMNS), LINES=str(ROWS))
     pieces = []
-    try:
-        while piece := os.read(terminal, 65536):
-            pieces.append(piece)
-    except OSError:  # Linux has no end of file for a terminal
-        os.waitpid(pid, 0)
+
+    def read(terminal):
+        pieces.append(os.read(terminal, 65536))
+        return pieces[-1]
+    pty.spawn(command, read)
     return b"".join(pieces).decode(errors="replace").replace("\r\n", "\n")
 
 
@@ -41,12 +41,26 @@ def left(text):
     return [line for line in lines if not line.startswith("make[")]
 
 
+def picture(lines, title):
+    """Return the text of an SVG of these lines."""
+    wide, high = COLUMNS * 8 + 32, len(lines) * 19 + 30
+    shown = ""
+    for number, line in enumerate(lines):
+        text = escape(line).replace("✓", '<tspan class="good">✓</tspan>').replace("✗", '<tspan class="bad">✗</tspan>')
+        shown += f'<text xml:space="preserve" x="16" y="{30 + number * 19}">{text}</text>\n'
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"
+     role="img">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+<rect class="page" width="{wide}" height="{high}"/>
+{shown}</svg>
+"""
+
+
 def main(path, *command):
-    """Run the command, print its output, and write the picture."""
+    """Run the command, and write the picture."""
     shown = shlex.join(command).replace("'", '"')
-    lines = [f"$ {shown}", *left(recorded(command))]
-    print(*lines, sep="\n")
-    Path(path).write_text(screen(lines, shown))
+    Path(path).write_text(picture([f"$ {shown}", *left(recorded(command))], shown))
 
 
 if __name__ == "__main__":

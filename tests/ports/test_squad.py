@@ -18,7 +18,7 @@ from e2e import checker
 from e2e.conftest import fleet  # noqa: F401: a fixture
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
-from proc import run, wait_until
+from proc import output, wait_until
 
 from slipway.adopt.proposal import LEVELS, TEAM
 
@@ -72,9 +72,7 @@ class Ported(Shop):
     def type(self, *words, **options):
         """Run a command in its folder, which must succeed. Return the output."""
         env = {**os.environ, **WHO, "SSH_CONFIG": str(self.fleet.ssh_config)}
-        done = run(words, LONG, cwd=self.folder, env=env, **options)
-        assert done.returncode == 0, f"{words}: {(done.stdout + done.stderr)[-3000:]}"
-        return done.stdout
+        return output(words, LONG, cwd=self.folder, env=env, **options)
 
     def make(self, *words, **options):
         return self.type("make", "--no-print-directory", *words, **options)
@@ -117,7 +115,7 @@ class Ported(Shop):
         self.make("provision")
         services = self.fleet.services
         services.run("redis-cli flushall")
-        redis = services.redis_url.removesuffix("/0")
+        redis = services.redis
         settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{APP}.example", "BROKER_URL": f"{redis}/3",
                     "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(APP),
                     "CACHE_URL": f"{redis}/4"}
@@ -148,9 +146,8 @@ class Ported(Shop):
 def ported(fleet, tmp_path):  # noqa: F811
     """Return its source package as a repository. pip checks the hash."""
     (tmp_path / "pin.txt").write_text(PIN)
-    done = run(["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes",
-                "-r", "pin.txt", "-d", "."], 600, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    output(["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes",
+            "-r", "pin.txt", "-d", "."], 600, cwd=tmp_path)
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
     ported = Ported(fleet, next(tmp_path.glob("squad-*/")).rename(tmp_path / APP))

@@ -3,7 +3,7 @@
 import pytest
 
 from checkout import Folder, Project
-from proc import passed
+from proc import output, passed
 from sharing import once
 
 from .releases import FIRST, releases
@@ -14,6 +14,13 @@ from .team import work
 def template(tmp_path_factory):
     """Return the template of the projects: today's files and two older releases. No test changes it."""
     return Folder(once(tmp_path_factory, "a template", releases))
+
+
+@pytest.fixture
+def clone(template, tmp_path):
+    """Return a clone of the template."""
+    output(["git", "clone", "--quiet", template.folder, tmp_path / "clone"], env=template.env)
+    return Folder(tmp_path / "clone")
 
 
 @pytest.fixture(scope="session")

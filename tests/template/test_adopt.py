@@ -7,7 +7,6 @@ import secrets
 
 import pytest
 
-from checkout import Folder
 from proc import ROOT, VE_PYTHON, output, passed, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
 
@@ -316,11 +315,9 @@ def test_folders_are_shared(theirs):
     assert project.changed() == [] and (project.folder / "docker/dev.sh").exists()
 
 
-def test_level_servers(template, tmp_path):
+def test_level_servers(clone, tmp_path):
     """The servers have the project's name. make template-update brings the template's next release, but leaves the
     project's own compose.yaml. The project's linter accepts the template's files, and its git stores a whole wheel."""
-    clone = Folder(tmp_path / "template")
-    output(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
     clone.git("remote", "remove", "origin")
     style = "[flake8]\nexclude = */migrations/*,ve\nper-file-ignores = config/settings/*:E501\n"
     files = {**LAYERS, "setup.cfg": style, "compose.yaml": "services: {}\n"}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from checkout import Folder, Project
+from checkout import Project
 from proc import ROOT, refusal, run
 
 from slipway.make.new import without_user
@@ -40,24 +40,21 @@ def test_it_works_at_once(started):
     assert "make: passed: check flake8 mypy shellcheck hadolint migrations tests\n" in done.stdout
 
 
-def test_source_that_others_can_reach(template, tmp_path):
+def test_source_that_others_can_reach(template, clone, tmp_path):
     """A project made from a clone records the clone's origin. Names may be given. In an existing git repository, its
     owner commits."""
-    clone, folder = tmp_path / "clone", tmp_path / "git/shop"
-    run(["git", "clone", "--quiet", template.folder, clone], env=template.env)
+    folder = tmp_path / "git/shop"
     run(["git", "init", "--quiet", folder.parent], env=template.env)
-    done = Project.copy(".", folder, "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1', cwd=clone)
+    done = Project.copy(".", folder, "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1', cwd=clone.folder)
     assert done.returncode == 0 and "made books; next: git add, git commit" in done.stderr, done.stderr
     settings = (folder / "project/settings_base.py").read_text()
     assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (folder / ".git").exists()
     assert f'_src_path: "{template.folder}"\n' in (folder / ".copier-answers.yml").read_text()
 
 
-def test_a_commit_of_ones_own(template, tmp_path):
+def test_a_commit_of_ones_own(template, clone, tmp_path):
     """A project from a commit that the origin lacks records the clone, and says why. If git commit fails, so does make
     new, with a cure. Options that make new gives, too, may be repeated."""
-    run(["git", "clone", "--quiet", template.folder, tmp_path / "clone"], env=template.env)
-    clone = Folder(tmp_path / "clone")
     (clone.folder / "docs/ours.md").touch()
     clone.commit("Ours")
     (tmp_path / ".gitconfig").write_text("[gpg]\nprogram = /nowhere\n[commit]\ngpgsign = true\n")
@@ -85,10 +82,8 @@ def test_bad_answers(template, tmp_path, option):
 @pytest.mark.parametrize("args, said", [
     ([], "no NAME"), (["NAME=docs"], "exists already"), (["NAME=../x"], "git commit"),
     (["NAME=/dev/null/x"], "cannot be made")])
-def test_refused(template, tmp_path, args, said):
+def test_refused(clone, tmp_path, args, said):
     """make new names the fault in one line, and makes nothing."""
-    run(["git", "clone", "--quiet", template.folder, tmp_path / "clone"], env=template.env)
-    clone = Folder(tmp_path / "clone")
     if said == "git commit":
         (clone.folder / "new.txt").write_text("not committed\n")
     assert said in refusal(clone.make("new", *args))

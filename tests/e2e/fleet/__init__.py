@@ -29,14 +29,9 @@ class Fleet:
 
 def attach():
     """Return the fleet that `make fleet` made for this checkout. Raise FleetError if there is none."""
-    found = fleet.machines(of_folder(ROOT))
-    if not {"services", "registry"} <= set(found):
+    names = of_folder(ROOT)
+    machines, config = fleet.machines(names), names.folder / "ssh_config"
+    if not {"services", "registry"} <= machines.keys():
         raise FleetError("no fleet here: run make fleet")
-    return of(found)
-
-
-def of(machines):
-    """Return the fleet of these machines."""
-    config = of_folder(ROOT).folder / "ssh_config"
     hosts = {name: Host(machine, config) for name, machine in sorted(machines.items()) if machine.kind == "host"}
     return Fleet(hosts, Services(machines["services"], config), Registry(machines["registry"]), config)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from checkout import Checkout, Project
-from proc import ROOT, append, run
+from proc import ROOT, append, output
 from slipway.make import image, wheelhouse
 from slipway.fleet.docker import build, content_of
 from slipway.fleet.names import of_folder
@@ -47,7 +47,5 @@ def project(tag):
     clean = "REVISION=" + "0" * 40  # a checkout with changes could not be tested otherwise
     with open(ROOT / "Dockerfile") as door:  # two builds at once would write the same wheelhouse
         fcntl.flock(door, fcntl.LOCK_EX)
-        done = run(["make", "build", "APP=shop", f"IMAGE={name}", f"TAG={tag}", clean], timeout=1800,
-                   cwd=made_project().folder)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        output(["make", "build", "APP=shop", f"IMAGE={name}", f"TAG={tag}", clean], 1800, cwd=made_project().folder)
     return f"{name}:{tag}"

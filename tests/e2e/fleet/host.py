@@ -26,13 +26,9 @@ class Host:
         return self.machine.address
 
     @property
-    def http_port(self):
-        return self.machine.ports[80]
-
-    @property
     def url(self):
         """Return the URL of its nginx for this machine."""
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://127.0.0.1:{self.machine.ports[80]}"
 
     def ssh(self, command, user="root", timeout=60, **options):
         """Run a shell command over ssh. Return the finished process, whatever its exit code (255 is ssh's own)."""
@@ -60,29 +56,12 @@ class Host:
     def power_on(self):
         """Switch the host on, and wait until all its units have started."""
         docker("start", self.machine.container)
-        self.wait_running()
-
-    def wait_running(self, seconds=60):
-        """Wait until systemd has started all units. Raise FleetError that names the failed ones."""
-        wait_running(self.machine, self.ssh_config, seconds)
+        wait_running(self.machine, self.ssh_config)
 
     def reset(self):
         """Make the host bare again, with the same name and ports. This takes a few seconds."""
         create(self.machine, self.ssh_config.parent)
-        self.wait_running()
-
-    @contextlib.contextmanager
-    def cut_off(self):
-        """Drop all packets to and from the host for the block, without a notice to anybody."""
-        rules = ("raw {} PREROUTING -i eth0 -j DROP", "mangle {} POSTROUTING -o eth0 -j DROP")
-
-        def apply(verb):
-            self.console(" && ".join("iptables -w -t " + rule.format(verb) for rule in rules))
-        apply("-I")
-        try:
-            yield
-        finally:
-            apply("-D")
+        wait_running(self.machine, self.ssh_config)
 
     @contextlib.contextmanager
     def full(self, folder):
@@ -103,8 +82,9 @@ class Services(Host):
     """The host with Postgres and Redis, shared by all tests. The URLs are valid on hosts and in their containers."""
 
     @property
-    def redis_url(self):
-        return f"redis://{self.address}:6379/0"
+    def redis(self):
+        """Return its Redis's URL without a database's number."""
+        return f"redis://{self.address}:6379"
 
     def new_database(self, name):
         """Create an empty database of that name, in place of any old one. Return its URL."""

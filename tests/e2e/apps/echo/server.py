@@ -1,8 +1,8 @@
 """A stand-in for an app. `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port after making its
 $READY_FILE; `worker` and `beat` wait for TERM; a deploy's other commands do nothing. Any further command prints its
-words and environment as JSON; `exit N` exits with N. /?fail answers 500. $FAULT breaks the release: see FAULTS. As in
-the image, it reads settings from $SETTINGS_FILE, accepts for $DRAIN seconds after TERM, and `healthcheck ready` asks
-/readyz until it has answered 200 once."""
+words and environment as JSON; `exit N` exits with N. $FAULT breaks the release: see FAULTS. As in the image, it reads
+settings from $SETTINGS_FILE, accepts for $DRAIN seconds after TERM, and `healthcheck ready` asks /readyz until it has
+answered 200 once."""
 
 import http.client
 import json
@@ -25,7 +25,6 @@ FAULTS = {
     "unready": "never gets ready: /readyz answers 503",
     "impostor": "says it is another release",
     "migration": "it cannot tell which migrations are pending, and its migrations fail",
-    "incompatible": "has a migration with which the release before cannot work",
     "idle": "its worker never gets ready",
     "weary": "answers 500 to visitors, from 3 s after the first one on, and well to the deployer",
     "fleeting": "its worker ends 1 s after it has begun to consume",
@@ -34,7 +33,6 @@ FAULTS = {
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = 3  # seconds
-PENDING = ("incompatible", "needy")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # times of visits
 ANSWERED = []
@@ -56,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
         is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
-        code = 500 if url.query == "fail" else status(url.path, is_visitor)
+        code = status(url.path, is_visitor)
         if url.path == "/metrics":
             body = figures()
         elif is_visitor and url.path not in ("/healthz", "/readyz"):
@@ -151,7 +149,7 @@ def tell(text):
 
 
 def plan():
-    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT in PENDING)
+    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT == "needy")
 
 
 def wait(command):

@@ -1,1 +1,0 @@
-"""The drawn pictures of the docs: `make pictures`."""
