@@ -18,8 +18,11 @@ from slipway.health import probes
 CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
 SETTINGS = dict(re.findall("^([A-Z_]+)=(.*)", (CLUSTER / "production/settings.env.example").read_text(), re.MULTILINE))
 WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process: command
-FLY = tomllib.loads((PLATFORMS / "fly.toml").read_text())
-RENDER, HEROKU = (yaml.safe_load((PLATFORMS / name).read_text()) for name in ("render.yaml", "heroku.yml"))
+FLY, RENDER, HEROKU, SERVICE, JOB = (
+    (tomllib.loads if name.endswith("toml") else yaml.safe_load)((PLATFORMS / name).read_text()) for name in (
+        "fly.toml", "render.yaml", "heroku.yml", "cloudrun-service.yaml", "cloudrun-migrate.yaml"))
+[SITE] = SERVICE["spec"]["template"]["spec"]["containers"]
+[BEFORE] = JOB["spec"]["template"]["spec"]["template"]["spec"]["containers"]
 KNOWN = {*"""app kill_signal kill_timeout build deploy env processes http_service vm internal_port force_https
     auto_stop_machines min_machines_running checks type name runtime image dockerCommand preDeployCommand
     healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()}  # from the documentation of Fly and Render
@@ -43,7 +46,8 @@ def pods(built):
 
 @pytest.mark.parametrize("version", ["1.30", "1.36"])
 def test_schemas_know_every_key(built, version):
-    for made in built.values():
+    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run uses a pod's schema
+    for made in [*built.values(), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}]:
         kubernetes_validate.validate(made, version, strict=True)
     assert all(KNOWN >= part.keys() for part in (FLY, FLY["http_service"], *RENDER["services"]))
     assert max(FLY["kill_timeout"], *(one["maxShutdownDelaySeconds"] for one in RENDER["services"])) <= 300
@@ -82,12 +86,12 @@ def test_how_pods_live_and_end(built, pods):
 def test_what_is_asked_of_the_site(pods):
     """Traffic waits for /readyz. Every probe's path is one that the image answers to anybody, at the right port."""
     [box], fly = pods["web"]["containers"], FLY["http_service"]
-    asked = {kind: one["httpGet"] for kind, one in box.items() if kind.endswith("Probe")}
+    asked = [(kind, one["httpGet"]) for of in (box, SITE) for kind, one in of.items() if kind.endswith("Probe")]
     port = int(re.findall(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
-    assert len(asked) == 3 and all(get["path"] in probes.OPEN and get["port"] == "http" for get in asked.values())
-    assert box["ports"][0]["containerPort"] == fly["internal_port"] == port
-    first = [asked["startupProbe"]["path"], fly["checks"][0]["path"], RENDER["services"][0]["healthCheckPath"]]
-    assert first == ["/readyz"] * 3
+    assert len(asked) == 5 and all(get["path"] in probes.OPEN and get["port"] in ("http", port) for _, get in asked)
+    assert [of["ports"][0]["containerPort"] for of in (box, SITE)] + [fly["internal_port"]] == [port] * 3
+    first = [get["path"] for kind, get in asked if kind == "startupProbe"]
+    assert [*first, fly["checks"][0]["path"], RENDER["services"][0]["healthCheckPath"]] == ["/readyz"] * 4
 
 
 def test_the_image_s_own_commands(pods, tmp_path):
@@ -106,6 +110,7 @@ def test_the_image_s_own_commands(pods, tmp_path):
          "release": FLY["deploy"]["release_command"].split()},
         {**{one["name"].removeprefix("shop-"): one["dockerCommand"].split() for one in RENDER["services"]},
          "release": RENDER["services"][0]["preDeployCommand"].split()},
+        {"web": SITE["args"], "release": BEFORE["args"], "worker": ["worker"], "beat": ["beat"]},
         {name: one["command"][0] for name, one in {**HEROKU["run"], "release": HEROKU["release"]}.items()},
         dict(line.split(": ", 1) for line in (PLATFORMS / "Procfile").read_text().splitlines())]
     wanted = {name: started([command]) for name, command in WANTED.items()}
@@ -119,11 +124,12 @@ def test_settings_and_threads():
     check = [ROOT / "ve/bin/python", "manage.py", "version"]
     assert run(check, cwd=ROOT, env=env).returncode == 64, "SECRET_KEY is for everybody to choose"
     assert run(check, cwd=ROOT, env={**env, "SECRET_KEY": secrets.token_hex(32)}).stderr == ""
-    for one in RENDER["services"]:
-        assert {entry["key"] for entry in one["envVars"]} - {"WEB_THREADS"} == SETTINGS.keys()
+    for one in [*RENDER["services"], SITE, BEFORE]:
+        names = {entry.get("key") or entry["name"] for entry in one.get("envVars") or one["env"]}
+        assert names - {"WEB_THREADS"} == SETTINGS.keys()
     texts = [path.read_text() for path in (ROOT / "compose.yaml", *sorted(PLATFORMS.glob("[!R]*")))]
     threads = re.findall(r'WEB_THREADS(?:=|: | = "|, value: ")(\d+)', "".join(texts))
-    assert len(threads) == 5 and len({*threads}) == 1, threads
+    assert len(threads) == 6 and len({*threads}) == 1, threads
 
 
 def test_a_rollout(tmp_path):
