@@ -6,9 +6,10 @@ from unittest import mock
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
 from .. import env
+from ..media import media
 from ..settings import checks
 from ..values import storage
 
@@ -49,6 +50,11 @@ class Checks(SimpleTestCase):
         with mock.patch.object(env, "env", own):
             self.assertEqual([error.id for error in env.ends_with_check()], ["slipway.E014"])
         self.assertEqual(env.ends_with_check(), [])
+
+    @override_settings(DEBUG=True, MEDIA_URL="")
+    def test_without_media_url(self) -> None:
+        """Without MEDIA_URL no pattern serves uploads: it would match every URL."""
+        self.assertEqual(media(), [])
 
     def test_in_a_line_by_the_command(self) -> None:
         with self.settings(READINESS={}), self.assertRaises(SystemCheckError) as caught:
