@@ -4,11 +4,12 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import apps
 from django.conf import settings
 from django.conf.urls.static import static
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import re_path
+
+from . import values
 
 
 def media() -> list[Any]:
@@ -25,8 +26,6 @@ def media() -> list[Any]:
 
 def place() -> str:
     """Return where Django stores uploads, in the words of production.toml: local, database or bucket."""
-    if apps.is_installed("slipway.files"):
-        from .files.storage import DatabaseStorage
-        if isinstance(default_storage, DatabaseStorage):
-            return "database"
+    if values.apps(settings.STORAGES):
+        return "database"
     return "local" if isinstance(default_storage, FileSystemStorage) else "bucket"

@@ -44,10 +44,6 @@ def production() -> bool:
     return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
 
 
-def celery() -> bool:
-    return bool(setting("CELERY_BROKER_URL"))
-
-
 def uploads_have_urls() -> bool:
     from django.urls import is_valid_path  # not at the top: the settings import this module before they are complete
 
@@ -80,7 +76,7 @@ NEEDS = [
          "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
     Need("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
          "MIDDLEWARE has no TooMany: if many sign in at once, some get error 500", f'add "{OURS}TooMany"'),
-    Need("slipway.E012", lambda: not celery() or has_app("django_celery_beat"),
+    Need("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or has_app("django_celery_beat"),
          "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
     Need("slipway.E015", uploads_have_urls,
          "urlpatterns matches no address below MEDIA_URL: nobody can read uploads in the database",
