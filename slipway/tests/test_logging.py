@@ -26,7 +26,6 @@ def failure(text: str) -> Any:
 class Formats(SimpleTestCase):
     def test_json(self) -> None:
         """A record becomes one JSON object in one line. Its traceback is one field."""
-        self.addCleanup(request_id.clear)
         request_id.start("0123456789")
         line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
         self.assertNotIn("\n", line)
