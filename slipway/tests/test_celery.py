@@ -81,25 +81,14 @@ class FilesTest(SimpleTestCase):
 
 class BrokerTest(SimpleTestCase):
 
-    def assert_down(self, url: str, transport: str | None = None, **options: Any) -> None:
-        app = Celery("other", broker=url, set_as_current=False)
-        app.conf.update(broker_transport=transport, broker_transport_options=options)
-        with patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
-            celery.check_broker()
-        self.assertNotIn("hush", str(caught.exception))
-
     def test_refused(self) -> None:
         """A broker that refuses connections is down, and the error does not show its password."""
         celery.check_broker()
         for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
-            with self.subTest(url):
-                self.assert_down(url)
-
-    def test_folder_cannot_be_made(self) -> None:
-        """The broker is down if its folder cannot be created."""
-        with tempfile.NamedTemporaryFile() as file:
-            self.assert_down("filesystem://", FILES, data_folder_out=Path(file.name, "x"),
-                             data_folder_in=Path(file.name, "x"))
+            app = Celery("other", broker=url, set_as_current=False)
+            with self.subTest(url), patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
+                celery.check_broker()
+            self.assertNotIn("hush", str(caught.exception))
 
 
 class RequestIdTest(SimpleTestCase):
