@@ -6,13 +6,13 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from slipway.logs import request_id
-from slipway.logs.logging import Json, RequestIdFilter, Text
+from slipway.logs.logging import Json, Text, add_request_id
 
 
 def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
     made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
                                                 extra=extra)
-    RequestIdFilter().filter(made)
+    add_request_id(made)
     return made
 
 
