@@ -8,14 +8,6 @@ import pytest
 from proc import answers, as_mortal, free_port, running, wait_until
 
 
-def one_line(done, *words):
-    """Assert that the command failed with a single line, besides make's own, that contains all the words."""
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("make")]
-    assert done.returncode != 0 and len(lines) == 1, done.stdout
-    for word in words:
-        assert word in lines[0]
-
-
 def test_fresh_clone(clone):
     """A fresh clone serves its page after one line on migrations. The second start, here without the reloader, prints
     nothing about migrations."""
@@ -39,11 +31,6 @@ def test_other_database(clone):
     with sqlite3.connect(clone.path.parent / "shared.sqlite3") as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
     database.close()
-
-
-def test_no_port(clone):
-    """An invalid port costs one line, not Django's traceback."""
-    one_line(clone.run("runserver", "PORT=99999"), "99999 is not a port", "PORT=8001")
 
 
 @pytest.mark.parametrize("made", [False, True])
