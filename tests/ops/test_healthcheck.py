@@ -46,9 +46,8 @@ def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, monkey
     assert check() == not_yet
     monkeypatch.setenv("ROLE", role)
     healthcheck.alive()
-    monkeypatch.setattr("time.time", lambda: 4e9)  # the clock steps
     assert check() == ""
-    os.utime(tmp_path / "alive", (time.monotonic() - 61,) * 2)
+    os.utime(tmp_path / "alive", (time.time() - 61,) * 2)
     assert check() == f"healthcheck: {role} was last alive 61 s ago"
 
 
@@ -79,7 +78,7 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
     for state, said in (("paused", "healthcheck: worker takes no tasks yet"), ("consuming", ""), ("paused", "")):
         (tmp_path / "file").write_text(f"{state} v1")
         assert check("ready") == said
-    os.utime(tmp_path / "alive", (-61, -61))
+    os.utime(tmp_path / "alive", (0, 0))
     assert check("ready").startswith("healthcheck: worker was last alive ")
 
 
