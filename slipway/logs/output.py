@@ -41,9 +41,6 @@ class Output(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def isatty(self) -> bool:
-        return os.isatty(self.fd)
-
     def fileno(self) -> int:
         return self.fd
 
