@@ -94,6 +94,8 @@ def own(how: str) -> str:
         return WAYS[way](what)
     except (KeyError, ValueError):
         return f"{how!r} is none of: seconds N, file, port N, http [:N]/PATH"
+    except (OSError, http.client.HTTPException) as error:
+        return f"{how}: {error}"
 
 
 def seconds(what: str) -> str:
@@ -110,19 +112,13 @@ def file(_: str) -> str:
 
 
 def port(what: str) -> str:
-    try:
-        socket.create_connection(("localhost", int(what)), 4).close()
-    except OSError as error:
-        return f"port {what} does not answer: {error.strerror or error}"
+    socket.create_connection(("localhost", int(what)), 4).close()
     return ""
 
 
 def page(what: str) -> str:
     number, slash, path = what.partition("/")
-    try:
-        status = ask(None, int(number.removeprefix(":") or 8000), slash + path)
-    except (OSError, http.client.HTTPException) as error:
-        return f"the process does not answer: {error}"
+    status = ask(None, int(number.removeprefix(":") or 8000), slash + path)
     return "" if 200 <= status < 400 else f"the process answers {status} to {slash}{path}"
 
 
