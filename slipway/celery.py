@@ -146,12 +146,6 @@ def take_request_id(task_id: str, task: Any, **_: Any) -> None:
         request_id.start(getattr(task.request, "request_id", None) or task_id)
 
 
-@signals.task_postrun.connect
-def drop_request_id(task: Any, **_: Any) -> None:
-    if not task.request.is_eager:
-        request_id.clear()
-
-
 @signals.celeryd_init.connect
 def prepare_database(**_: Any) -> None:
     """Prepare the development database when a worker or beat starts. If that fails, exit with a one-line error."""

@@ -4,37 +4,28 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import apps
 from django.conf import settings
 from django.conf.urls.static import static
 from django.core.files.storage import FileSystemStorage, default_storage
-from django.http import HttpRequest, HttpResponse
 from django.urls import re_path
+
+from . import values
 
 
 def media() -> list[Any]:
     """Return the URL patterns for uploads. Django serves uploads from the database or, in development, from a folder.
-    In production nginx serves the folder, and Django answers 404 for missing files."""
-    url = urlsplit(settings.MEDIA_URL or "")
-    path = re.escape(url.path.lstrip("/"))  # the path on this site
+    In production nginx serves the folder."""
+    path = re.escape(urlsplit(settings.MEDIA_URL or "").path.lstrip("/"))  # the path on this site
     if not path:  # without MEDIA_URL, a pattern would match every URL
         return []
     if place() == "database":
         from .files.views import serve
         return [re_path(f"^{path}(?P<name>.+)$", serve)]
-    if settings.DEBUG:
-        return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
-    return [re_path(f"^{path}", absent)] if not url.netloc else []
+    return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)  # [] unless DEBUG is on
 
 
 def place() -> str:
     """Return where Django stores uploads, in the words of production.toml: local, database or bucket."""
-    if apps.is_installed("slipway.files"):
-        from .files.storage import DatabaseStorage
-        if isinstance(default_storage, DatabaseStorage):
-            return "database"
+    if values.apps(settings.STORAGES):
+        return "database"
     return "local" if isinstance(default_storage, FileSystemStorage) else "bucket"
-
-
-def absent(_: HttpRequest) -> HttpResponse:
-    return HttpResponse("There is no such file.", "text/plain", 404)

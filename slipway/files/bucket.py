@@ -5,12 +5,9 @@ A bucket sends every browser the same bytes, so the object NAME is uncompressed.
 copies with a Content-Encoding, for a CDN that chooses by browser. No object is incomplete, even after an interruption.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ THREADS = 8
 ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})((?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)/?")
 ENCODINGS = {".gz": "gzip", ".br": "br"}
 FOREVER = "public, max-age=31536000, immutable"
-# Timeouts in seconds, and retries. Many servers do not support checksums in trailers; all support Content-MD5.
+# Timeouts in seconds, and retries. Many servers do not support checksums in trailers.
 LIMITS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"mode": "standard", "total_max_attempts": 3},
           "max_pool_connections": THREADS, "request_checksum_calculation": "when_required"}
 
@@ -76,9 +73,7 @@ def there(client: Any, bucket: str, prefix: str) -> set[str]:
 
 def put(client: Any, bucket: str, key: str, path: Path, given: dict[str, str]) -> None:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).digest()
-        file.seek(0)
-        client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=base64.b64encode(digest).decode(), **given)
+        client.put_object(Bucket=bucket, Key=key, Body=file, **given)
 
 
 def headers(name: str, names: set[str]) -> dict[str, str]:

@@ -49,7 +49,6 @@ output.Output.observers.append(LOST.inc)
 
 def observe(method: str | None, status: int, seconds: float) -> None:
     kind = f"{status // 100}xx"
-    kind = kind if kind in CLASSES else "other"
     REQUESTS.labels(kind).inc()
     DURATION.labels(method if method in METHODS else "OTHER", kind).observe(seconds)
 

@@ -38,22 +38,18 @@ class Part:
 def parts() -> list[Part]:
     """Check all parts that /readyz?beat checks, and return them within about 2 s."""
     answers = readiness.ask(beat=True)
-    database = answers.get("database")
     ages: Ages = {}
-    if database and database["state"] == "ok":
+    if "database" in answers and answers["database"]["state"] == "ok":
         ages = readiness.value("heartbeats", "slipway.health.heartbeat.ages") or {}
-    return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
-            for name, answer in answers.items()]
+    return [part(name, answer, ages) for name, answer in answers.items()]
 
 
-def state(name: str, up: bool, ages: Ages) -> str:
-    return "up" if up else "off" if settings.DEBUG and name in ages else "down"
-
-
-def part(name: str, state: str, ms: float, about: str) -> Part:
-    if state == "up":
-        return Part(name, state, ms, about)
-    return Part(name, state, ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
+def part(name: str, answer: readiness.Answer, ages: Ages) -> Part:
+    if answer["state"] == "ok":
+        return Part(name, "up", answer["ms"], about(name, ages))
+    state = "off" if settings.DEBUG and name in ages else "down"
+    cure = CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED
+    return Part(name, state, answer["ms"], about(name, ages), *cure)
 
 
 def about(name: str, ages: Ages) -> str:

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from threading import BoundedSemaphore, Thread
 from typing import TypeVar
 
@@ -16,17 +15,15 @@ def within(seconds: float, function: Callable[[], T]) -> T:
     if not _seats.acquire(blocking=False):
         raise TimeoutError("too many are waiting already")
     answer: Future[T] = Future()
-    Thread(target=_run, args=(function, answer), daemon=True).start()
-    return answer.result(timeout=seconds)
 
-
-def _run(function: Callable[[], T], answer: Future[T]) -> None:
-    try:
+    def run() -> None:
         try:
-            outcome = partial(answer.set_result, function())
+            answer.set_result(function())
         except Exception as error:
-            outcome = partial(answer.set_exception, error)
-        connections.close_all()
-    finally:
-        _seats.release()
-    outcome()
+            answer.set_exception(error)
+        finally:
+            connections.close_all()
+            _seats.release()
+
+    Thread(target=run, daemon=True).start()
+    return answer.result(timeout=seconds)

@@ -14,31 +14,26 @@ from . import request_id
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-class RequestIdFilter(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not hasattr(record, "request_id"):
-            record.request_id = request_id.current() or "-"
-        return True
+def add_request_id(record: logging.LogRecord) -> bool:
+    if not hasattr(record, "request_id"):
+        record.request_id = request_id.current() or "-"
+    return True
 
 
-class OfVisitors(logging.Filter):
-    """Turns errors that visitors can cause, such as a wrong Host, into warnings without traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
-        return True
+def make_warning(record: logging.LogRecord) -> bool:
+    """Turn errors that visitors can cause, such as a wrong Host, into warnings without traceback."""
+    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True
 
 
-class NoArguments(logging.Filter):
-    """Removes arguments and results of tasks from Celery's log records, because they may be secrets."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.__dict__.pop("data", None)
-        if isinstance(record.args, dict):
-            record.msg = record.msg.removesuffix(": %(return_value)s")
-            record.args = {name: value for name, value in record.args.items()
-                           if name not in ("args", "kwargs", "return_value")}
-        return True
+def drop_arguments(record: logging.LogRecord) -> bool:
+    """Remove arguments and results of tasks from Celery's log records, because they may be secrets."""
+    record.__dict__.pop("data", None)
+    if isinstance(record.args, dict):
+        record.msg = record.msg.removesuffix(": %(return_value)s")
+        record.args = {name: value for name, value in record.args.items()
+                       if name not in ("args", "kwargs", "return_value")}
+    return True
 
 
 class Text(logging.Formatter):
@@ -77,16 +72,14 @@ class Json(JsonFormatter):
 
 def logging_config(json: bool) -> dict[str, Any]:
     passed_on = {"handlers": [], "propagate": True}
-    of_tasks = {**passed_on, "filters": ["no_arguments"]}
-    of_visitors = {**passed_on, "filters": ["of_visitors"]}
+    of_tasks = {**passed_on, "filters": [drop_arguments]}
+    of_visitors = {**passed_on, "filters": [make_warning]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "slipway.logs.logging.RequestIdFilter"},
-                    "of_visitors": {"()": "slipway.logs.logging.OfVisitors"},
-                    "no_arguments": {"()": "slipway.logs.logging.NoArguments"}},
-        "formatters": {"console": {"()": "slipway.logs.logging." + ("Json" if json else "Text")}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
+        "formatters": {"console": {"()": Json if json else Text}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console",
+                                 "filters": [add_request_id]}},
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},

@@ -1,11 +1,12 @@
 """Non-blocking stdout and stderr for web, worker and beat in production.
 
 If Docker hangs, it stops reading the pipe of the container's output, and the pipe fills up. Then processes that log
-would block, and visitors would wait. Therefore this module buffers up to LIMIT bytes, and a thread writes them later.
-Further lines are dropped; their number is logged once Docker reads again.
+would block, and visitors would wait. Therefore the pipe gets room for LIMIT bytes, and lines that do not fit are
+dropped; their number is logged with the next line that fits.
 """
 
-import atexit
+import contextlib
+import fcntl
 import io
 import logging
 import os
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIMIT = 1 << 20
-LAST = 1  # seconds that an exiting process waits, at most, until the buffered lines are written
-WHOLE = 4096  # bytes that a pipe takes all at once or not at all
 
 
 class Output(io.RawIOBase):
@@ -34,81 +33,42 @@ class Output(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
-        # A fork waits for self.lock: otherwise a child could inherit a metric's lock that `drop` holds at this moment.
-        os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
-                            after_in_child=self.reset)
-        atexit.register(self.finish)
+        os.register_at_fork(after_in_child=self.reset)  # another thread of the parent may hold the lock
 
     def reset(self) -> None:
-        """Empty the buffer. A forked child calls this, because its parent writes the buffered lines."""
-        self.lock, self.kept, self.lost = threading.RLock(), bytearray(), 0
-        self.thread: threading.Thread | None = None
+        self.lock, self.rest, self.lost = threading.RLock(), b"", 0
 
     def writable(self) -> bool:
         return True
-
-    def isatty(self) -> bool:
-        return os.isatty(self.fd)
 
     def fileno(self) -> int:
         return self.fd
 
     def write(self, data: "Buffer") -> int:
-        data = bytes(data)
+        data, lost = bytes(data), 0
         with self.lock:
-            rest = data if self.kept else data[self.put(data):]
-            if rest == data and len(self.kept) + len(data) > LIMIT:
+            self.rest = self.rest[self.put(self.rest):]  # of a line too long for the pipe to take at once
+            if self.rest or not (done := self.put(data)):
                 self.drop(data)
-            else:
-                self.kept += rest
-            if self.kept and not self.thread:
-                self.start()
+                return len(data)
+            self.rest = data[done:]
+            if self.lost and select.select([], [self.fd], [], 0)[1]:  # there is room for one line more
+                lost, self.lost = self.lost, 0
+        if lost:
+            logger.warning("%d log lines were lost: Docker read too slowly", lost)
         return len(data)
 
     def put(self, data: bytes) -> int:
         try:
             return os.write(self.fd, data)
-        except BlockingIOError:
+        except OSError:  # the pipe is full, or its reader has gone
             return 0
-        except OSError:  # the reader has closed the pipe
-            self.drop(data)
-            return len(data)
 
     def drop(self, data: bytes) -> None:
         lines = data.count(b"\n")
         self.lost += lines
         for observer in self.observers:
             observer(lines)
-
-    def start(self) -> None:
-        self.thread = threading.Thread(target=self.bring_out, name="output", daemon=True)
-        try:
-            self.thread.start()
-        except RuntimeError:  # no thread can start now: the next write tries again
-            self.thread = None
-
-    def bring_out(self) -> None:
-        room, kept = select.poll(), True
-        room.register(self.fd, select.POLLOUT)
-        while kept:
-            room.poll(1000)
-            with self.lock:
-                del self.kept[:self.put(first_lines(self.kept))]
-                kept = bool(self.kept)
-                if not kept:
-                    lost, self.lost, self.thread = self.lost, 0, None
-        if lost:
-            logger.warning("%d log lines were lost: Docker read too slowly", lost)
-
-    def finish(self) -> None:
-        if thread := self.thread:
-            thread.join(LAST)
-
-
-def first_lines(data: bytearray) -> bytes:
-    """Return as many whole lines (at least one) as a pipe takes at once, so that no other output splits them."""
-    end = data.rfind(b"\n", 0, WHOLE) + 1 or data.find(b"\n") + 1 or len(data)
-    return bytes(data[:end])
 
 
 def install() -> None:
@@ -126,7 +86,10 @@ def reopen(fd: int) -> int | None:
     on an error. `fd` itself stays blocking, because other processes share it."""
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
-            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            opened = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            with contextlib.suppress(OSError):  # a terminal, or the machine's pipes have their limit of memory
+                fcntl.fcntl(opened, getattr(fcntl, "F_SETPIPE_SZ"), LIMIT)
+            return opened
     except OSError:
         pass
     return None

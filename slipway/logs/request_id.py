@@ -17,7 +17,3 @@ def start(given: str = "") -> str:
     request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given or "") else uuid.uuid4().hex
     _current.set(request_id)
     return request_id
-
-
-def clear() -> None:
-    _current.set("")

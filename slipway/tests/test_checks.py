@@ -1,14 +1,12 @@
-"""Tests of the errors that `manage.py check` reports if settings lack something that slipway needs."""
+"""Tests of the errors that `manage.py check` reports if settings lack something that slipway needs. How it reports them
+is tested in tests/ops/test_settings.py."""
 
 from typing import Any
-from unittest import mock
 
 from django.conf import settings
-from django.core.management import call_command
-from django.core.management.base import SystemCheckError
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
-from .. import env
+from ..media import media
 from ..settings import checks
 from ..values import storage
 
@@ -30,10 +28,10 @@ class Checks(SimpleTestCase):
             without("INSTALLED_APPS", "slipway"), without("MIDDLEWARE", "RequestId"), without("MIDDLEWARE", "Probes"),
             without("MIDDLEWARE", ".Metrics"), {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
             {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "STATIC_ROOT": "/app/static"},
-            {**PRODUCTION, "DEBUG": True}, {"PERMISSIONS_POLICY": ""},
+            {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
             {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
-            {"READINESS_BEAT": ["worker"]}, {
+            {
                 "INSTALLED_APPS": [*{*settings.INSTALLED_APPS, "slipway.files"}], "MEDIA_URL": "/none/",
                 "STORAGES": {**settings.STORAGES, "default": storage("database:")}}]
         ids = [need.id for need in checks.NEEDS]
@@ -42,16 +40,7 @@ class Checks(SimpleTestCase):
                 self.assertEqual(self.told(**changed), {name})
         self.assertEqual(self.told(**PRODUCTION), set())
 
-    def test_nobody_checks_the_environment(self) -> None:
-        """Settings that read env but do not end with env.check() are reported."""
-        own = env.Env({})
-        own.text("KEY", example="abc")
-        with mock.patch.object(env, "env", own):
-            self.assertEqual([error.id for error in env.ends_with_check()], ["slipway.E014"])
-        self.assertEqual(env.ends_with_check(), [])
-
-    def test_in_a_line_by_the_command(self) -> None:
-        with self.settings(READINESS={}), self.assertRaises(SystemCheckError) as caught:
-            call_command("check")
-        self.assertIn('\n?: (slipway.E006) READINESS names no checks: a release would count as ready even without ',
-                      str(caught.exception))
+    @override_settings(DEBUG=True, MEDIA_URL="")
+    def test_without_media_url(self) -> None:
+        """Without MEDIA_URL no pattern serves uploads: it would match every URL."""
+        self.assertEqual(media(), [])

@@ -6,13 +6,13 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from slipway.logs import request_id
-from slipway.logs.logging import Json, RequestIdFilter, Text
+from slipway.logs.logging import Json, Text, add_request_id
 
 
 def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
     made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
                                                 extra=extra)
-    RequestIdFilter().filter(made)
+    add_request_id(made)
     return made
 
 
@@ -26,7 +26,6 @@ def failure(text: str) -> Any:
 class Formats(SimpleTestCase):
     def test_json(self) -> None:
         """A record becomes one JSON object in one line. Its traceback is one field."""
-        self.addCleanup(request_id.clear)
         request_id.start("0123456789")
         line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
         self.assertNotIn("\n", line)

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import django.db
@@ -55,17 +54,9 @@ def load_clients() -> None:
 def close_connections() -> None:
     """Close all connections before a fork: two processes that share one would read each other's answers. Redis's
     client opens new ones in each process by itself."""
-    for close in closers():
-        try:
-            close()
-        except Exception:  # the worker opens a new connection
-            log.warning("a connection could not be closed before a fork", exc_info=True)
-
-
-def closers() -> Iterator[Callable[[], object]]:
     for connection in connections.all(initialized_only=True):
-        yield connection.close
+        connection.close()
         if connection.settings_dict["OPTIONS"].get("pool"):  # pools have threads, which forks do not inherit
-            yield getattr(connection, "close_pool")
+            getattr(connection, "close_pool")()
     if celery := sys.modules.get("slipway.celery"):
-        yield celery.disconnect
+        celery.disconnect()

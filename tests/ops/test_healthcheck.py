@@ -46,9 +46,8 @@ def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, monkey
     assert check() == not_yet
     monkeypatch.setenv("ROLE", role)
     healthcheck.alive()
-    monkeypatch.setattr("time.time", lambda: 4e9)  # the clock steps
     assert check() == ""
-    os.utime(tmp_path / "alive", (time.monotonic() - 61,) * 2)
+    os.utime(tmp_path / "alive", (time.time() - 61,) * 2)
     assert check() == f"healthcheck: {role} was last alive 61 s ago"
 
 
@@ -79,7 +78,7 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
     for state, said in (("paused", "healthcheck: worker takes no tasks yet"), ("consuming", ""), ("paused", "")):
         (tmp_path / "file").write_text(f"{state} v1")
         assert check("ready") == said
-    os.utime(tmp_path / "alive", (-61, -61))
+    os.utime(tmp_path / "alive", (0, 0))
     assert check("ready").startswith("healthcheck: worker was last alive ")
 
 
@@ -91,8 +90,8 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
         closed, number = held.getsockname()[1], listening.getsockname()[1]
         for how, said in (
                 (f"http :{number}/ill", "the process answers 404 to /ill"),
-                (f"port {closed}", f"port {closed} does not answer: Connection refused"),
-                (f"http :{closed}/well", "the process does not answer: [Errno 111] Connection refused"),
+                (f"port {closed}", f"port {closed}: [Errno 111] Connection refused"),
+                (f"http :{closed}/well", f"http :{closed}/well: [Errno 111] Connection refused"),
                 ("file", "the process has not created its READY_FILE"), ("seconds 2000000000", "the process has run "),
                 *((wrong, f"'{wrong}' is none of: seconds N, ") for wrong in ("port x", "nothing", "http :x/"))):
             assert check("ready", how).startswith(f"healthcheck: {said}"), how

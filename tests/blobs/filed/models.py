@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from slipway.blobs import small_enough  # as projects' migrations import it
+from slipway.files import small_enough
 
 
 class Paper(models.Model):
