@@ -44,13 +44,11 @@ runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
 worker: ## run background jobs (ARGS="…" for Celery)
 beat: ## send scheduled jobs when they are due (ARGS="…" for Celery)
 worker beat:
-	@$(call with,$(of_processes) ARGS)$(slipway) process $(CELERY) $@ --loglevel INFO {ARGS}
+	@$(call with,CELERY_APP ARGS)$(slipway) exec $(CELERY) $@ --loglevel INFO {ARGS}
 
 dev: $(VE)/sentinel-dev ## run server, worker and beat in one terminal; Ctrl-C stops all
-	@$(call with,$(of_processes) PORT)PYTHONUNBUFFERED=1 $(slipway) process procfile $(VE)/bin/python -m honcho \
+	@$(call with,PROJECT CELERY_APP PROCFILE PORT)export PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho \
 	  -e /dev/null -f "$$PROCFILE" start -p "$$PORT"
-
-of_processes = PROJECT CELERY_APP PROCFILE REQUIREMENTS REQUIREMENTS_DEV
 
 app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=orders)
 	@$(call with,NAME)exec $(MANAGE) startapp "$$NAME"
