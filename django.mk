@@ -74,7 +74,7 @@ of_checks = MANAGE TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED REQUIREMENTS
 MYPY      = $(VE)/bin/python -m mypy
 
 doctor: FORCE ## list what this machine lacks to develop, build and ship, and how to get it
-	@$(call with,PYTHON_MIN DOCKER ENV DEPLOY_FOLDER)$(slipway) doctor
+	@$(call with,PYTHON_MIN DOCKER)$(slipway) doctor
 
 clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean
