@@ -88,16 +88,13 @@ class Users(TransactionTestCase):
         answer = self.client.get("/")
         self.assertEqual(answer.context["release"], settings.RELEASE)
         self.assertIn("no-store", answer["Cache-Control"])
-        for name in settings.READINESS:
-            self.assertContains(answer, f'<li id="part-{name}"')
-        self.assertRegex(answer.content.decode(), r'class="ms">\d+\.\d ms<')
+        self.assertLessEqual({*settings.READINESS}, {part.name for part in answer.context["parts"]})
 
     def test_staff_of_a_deployed_site_are_not_told_to_start_things_by_hand(self) -> None:
         self.sign_in(is_staff=True)
         with answers(database="ok", worker="down"), heartbeats():
             answer = self.client.get("/")
-        self.assertContains(answer, "make logs")
-        self.assertNotContains(answer, "make worker")
+        self.assertEqual([part.command for part in answer.context["parts"]], ["", "make logs"])
 
     def test_others_are_visitors(self) -> None:
         self.sign_in()
@@ -116,9 +113,8 @@ class Development(SimpleTestCase):
         for name, command in [("worker", "make worker"), ("beat", "make beat"), ("migrations", "make migrate")]:
             with answers(**{"database": "ok", name: "down"}), heartbeats():
                 answer = self.client.get("/")
-            self.assertContains(answer, f"<kbd>{command}</kbd>")
-            self.assertEqual(answer.context["down"], [name])
-            self.assertContains(answer, 'data-state="down"')
+            self.assertEqual([part.command for part in answer.context["parts"]], ["", command])
+            self.assertEqual((answer.context["state"], answer.context["down"]), ("down", [name]))
 
     def test_what_was_not_started_is_no_fault(self) -> None:
         """Show "off" for a worker or beat that never started, but "down" if the database is down."""
@@ -126,7 +122,6 @@ class Development(SimpleTestCase):
             answer = self.client.get("/")
         told = [answer.context[name] for name in ("state", "off", "down")]
         self.assertEqual(told, ["off", ["worker"], []])
-        self.assertContains(answer, "<kbd>make worker</kbd>")
         with answers(database="down", worker="down"), heartbeats(worker=None):
             answer = self.client.get("/")
         self.assertEqual(answer.context["down"], ["database", "worker"])

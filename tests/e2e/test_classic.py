@@ -20,7 +20,6 @@ verb=$1 job=$2 file=/etc/init/$2.conf
 stanza() { sed -n "/^$1\$/,/^end script\$/p" "$file" | sed '1d;$d' >"/run/$job.$2"; }
 extra=$(sed -n 's/^env EXTRA="\(.*\)"$/\1/p' "$file" | sed 's/--log-driver=syslog//')
 case $verb in
-    status) systemctl -q is-active "upstart-$job" && echo "$job start/running" || echo "$job stop/waiting" ;;
     start)
         stanza 'pre-start script' pre && sh -e "/run/$job.pre"
         stanza script main
