@@ -44,13 +44,11 @@ runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
 worker: ## run background jobs (ARGS="…" for Celery)
 beat: ## send scheduled jobs when they are due (ARGS="…" for Celery)
 worker beat:
-	@$(call with,$(of_processes) ARGS)$(slipway) process $(CELERY) $@ --loglevel INFO {ARGS}
+	@$(call with,CELERY_APP ARGS)$(slipway) exec $(CELERY) $@ --loglevel INFO {ARGS}
 
 dev: $(VE)/sentinel-dev ## run server, worker and beat in one terminal; Ctrl-C stops all
-	@$(call with,$(of_processes) PORT)PYTHONUNBUFFERED=1 $(slipway) process procfile $(VE)/bin/python -m honcho \
+	@$(call with,PROJECT CELERY_APP PROCFILE PORT)export PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho \
 	  -e /dev/null -f "$$PROCFILE" start -p "$$PORT"
-
-of_processes = PROJECT CELERY_APP PROCFILE REQUIREMENTS REQUIREMENTS_DEV
 
 app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=orders)
 	@$(call with,NAME)exec $(MANAGE) startapp "$$NAME"
@@ -76,7 +74,7 @@ of_checks = MANAGE TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED REQUIREMENTS
 MYPY      = $(VE)/bin/python -m mypy
 
 doctor: FORCE ## list what this machine lacks to develop, build and ship, and how to get it
-	@$(call with,PYTHON_MIN DOCKER ENV DEPLOY_FOLDER)$(slipway) doctor
+	@$(call with,PYTHON_MIN DOCKER)$(slipway) doctor
 
 clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean

@@ -11,7 +11,7 @@ import sys
 from slipway.make.python import lacks
 
 ROOMS = "adopt", "fleet"
-MAKE = """audit check clean completion contract docs doctor drift exec image new process requirements services
+MAKE = """audit check clean completion contract docs doctor drift exec image new requirements services
           update vendor virtualenv""".split()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
@@ -19,14 +19,15 @@ PATIENCE = 2  # seconds to find out who the visitor is
 def home(request: HttpRequest) -> HttpResponse:
     if not may_look(request):
         return render(request, "home/welcome.html")
-    return live(request, "home/home.html")
-
-
-def running(request: HttpRequest) -> HttpResponse:
-    """Return the HTML section that the page's script reloads every few seconds."""
-    if not may_look(request):
-        raise Http404
-    return live(request, "home/running.html")
+    found = parts()
+    down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))
+    response = render(request, "home/home.html", {
+        "parts": found, "down": down, "off": off, "state": "down" if down else "off" if off else "up",
+        "up": len(found) - len(off), "development": settings.DEBUG,
+        "release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version(),
+    })
+    add_never_cache_headers(response)
+    return response
 
 
 def may_look(request: HttpRequest) -> bool:
@@ -41,15 +42,3 @@ def may_look(request: HttpRequest) -> bool:
         return within(PATIENCE, lambda: bool(user.is_active and user.is_staff))
     except Exception:
         return False
-
-
-def live(request: HttpRequest, template: str) -> HttpResponse:
-    found = parts()
-    down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))
-    response = render(request, template, {
-        "parts": found, "down": down, "off": off, "state": "down" if down else "off" if off else "up",
-        "up": len(found) - len(off), "development": settings.DEBUG,
-        "release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version(),
-    })
-    add_never_cache_headers(response)
-    return response

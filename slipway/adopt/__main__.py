@@ -13,7 +13,7 @@ from slipway.make.new import git, origin, without_user
 
 from .proposal import LEVELS, Template, is_ours, plan
 from .look import LISTS, Found, Tree, look
-from .todo import left_out, same_targets, todo
+from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
@@ -52,13 +52,10 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
-    lacking = left_out(existing, {**tree, **changed, **new}[".dockerignore"]) if "image" in levels else ()
-    rules = "\n".join(template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk"))
     edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
-           [*todo(existing, found, levels, edited), *same_targets(existing, rules), *lacking,
-            "make requirements, then make test; then git add -A, git commit"])
+           [*todo(existing, found, levels, edited), "make requirements, then make test; then git add -A, git commit"])
     return []
 
 

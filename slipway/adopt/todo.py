@@ -28,6 +28,7 @@ def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterat
             yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
     if "image" in levels:
         yield from unset(existing, found)
+        yield from untranslated(existing)
         if found.celery and f"{found.package}/celery.py" not in existing:
             package = found.package
             yield f"{found.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
@@ -63,32 +64,8 @@ def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
         yield from asked(child)
 
 
-def same_targets(existing: Tree, rules: str) -> Iterator[str]:
-    """Yield a to-do for each target of the project's Makefile that the .mk files (`rules`) have, too."""
-    names = {*re.findall(r"^([a-z][a-z0-9-]*):.*## ", rules, re.MULTILINE)}
-    for number, line in enumerate(existing.get("Makefile", "").splitlines(), 1):
-        if (match := re.match(r"([a-z][a-z0-9-]*) *:(?!=)", line)) and match[1] in names:
-            yield f"Makefile:{number}: make {match[1]} runs your target, not the template's of this name: rename yours"
-
-
-def left_out(existing: Tree, ignored: str) -> Iterator[str]:
-    """Yield a to-do for each file that code names but .dockerignore (`ignored`) excludes, and for catalogues that git
-    lacks."""
-    code = {path: text for path, text in existing.items() if path.endswith(".py") and not is_ignored(ignored, path)}
-    for path in (path for path in existing if not path.endswith(".py") and is_ignored(ignored, path)):
-        named = rf"""["'/]{re.escape(path.rpartition('/')[2])}["']"""
-        if place := next((f"{name}:{line_of(code[name], named)}" for name in code if re.search(named, code[name])), ""):
-            yield f"{place}: .dockerignore keeps {path} out of the image: if the code reads it, add !{path} at the end"
+def untranslated(existing: Tree) -> Iterator[str]:
+    """Yield a to-do for catalogues that git lacks."""
     if bare := [path for path in existing if path.endswith(".po") and f"{path[:-2]}mo" not in existing]:
         yield (f"{bare[0]}:1: git has no .mo file of {len(bare)} catalogues, so an image built elsewhere is not "
                "translated: commit these files, or run compilemessages before make build")
-
-
-def is_ignored(ignored: str, path: str) -> bool:
-    """Return True if a .dockerignore with the text `ignored` excludes the path. The last line that matches decides."""
-    last = False
-    for line in (line.strip() for line in ignored.splitlines()):
-        pattern = re.escape(line.lstrip("!").strip("/")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
-        if line and line[0] != "#" and re.match(pattern.replace(r"\?", "[^/]") + "(/|$)", path):
-            last = line[0] != "!"
-    return last

@@ -6,11 +6,8 @@ Exits with 1 if development is impossible. Needs only Python 3.9, as the machine
 from __future__ import annotations
 
 import os
-import re
-import socket
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage, which
@@ -25,7 +22,7 @@ says = partial(image.output, seconds=10)
 
 
 def main(env: dict[str, str]) -> int:
-    found = {"develop": [*develop(env)], "build": [*build(env)], "ship": [*ship(env)]}
+    found = {"develop": [*develop(env)], "build": [*build(env)], "ship": [*ship()]}
     for purpose, lacks in found.items():
         for text, cure in lacks:
             print(f"{purpose:8} {text}: {cure}")
@@ -69,50 +66,12 @@ def engine(docker: list[str]) -> Iterator[Lack]:
         yield f"only {free / GB:.1f} GB are free in Docker's folder", "docker system prune, or free 3 GB there"
 
 
-def ship(env: dict[str, str]) -> Iterator[Lack]:
+def ship() -> Iterator[Lack]:
     if not which("ssh"):
         yield "no ssh here", "apt install openssh-client"
-        return
-    if says(["ssh-add"], "-l") is None:
+    elif says(["ssh-add"], "-l") is None:
         yield (NOTE + "no ssh-agent with a key; a key with a passphrase needs it",
                'eval "$(ssh-agent)" && ssh-add (ssh-keygen makes a key)')
-    names = " ".join(env.get(name, "") for name in ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")).split()
-    path = f"{env.get('DEPLOY_FOLDER') or 'deploy'}/{env.get('ENV') or 'production'}.toml"
-    try:
-        names = names or fleet(path)
-    except (ImportError, OSError, ValueError, KeyError, AttributeError) as error:
-        yield f"the hosts in {path} cannot be read ({error})", "correct it: make config-check lists all errors"
-    config = ["-F", env["SSH_CONFIG"]] if env.get("SSH_CONFIG") else []
-    with ThreadPoolExecutor(8) as pool:  # in parallel: to resolve an unknown host name takes seconds
-        for lacks in pool.map(lambda name: [*host(name, config)], dict.fromkeys(names)):
-            yield from lacks
-
-
-def fleet(path: str) -> list[str]:
-    import tomllib  # new in Python 3.11, which the deployer needs anyway
-    return [host.get("address", name) for name, host in tomllib.loads(Path(path).read_text())["hosts"].items()]
-
-
-def host(name: str, config: list[str]) -> Iterator[Lack]:
-    """Yield what ssh lacks to reach host `name`: an address or a key in known_hosts. `config`: options for ssh."""
-    lines = (says(["ssh"], *config, "-G", "--", name) or "").splitlines()
-    first = dict(line.partition(" ")[::2] for line in reversed(lines))  # reversed: the first value wins, as in ssh
-    address, port = first.get("hostname", name), first.get("port", "22")
-    at = first.get("hostkeyalias") or (address if port == "22" else f"[{address}]:{port}")
-    files = f"{first.get('userknownhostsfile', '')} {first.get('globalknownhostsfile', '')}".split()
-    asks = not re.match("no|false|off|accept-new", first.get("stricthostkeychecking", ""))
-    if not {"proxyjump", "proxycommand"} & {*first} and not resolves(address):
-        yield f"{name} has no address", "correct its name, or set HostName in ssh_config"
-    elif asks and not any(says(["ssh-keygen"], "-F", known, "-f", os.path.expanduser(file))
-                          for file in files for known in (at, address)):  # ssh also accepts a key stored without port
-        yield f"known_hosts lacks {at}", f"ssh {name} once; accept only the server's own key"
-
-
-def resolves(address: str) -> bool:
-    try:
-        return bool(socket.getaddrinfo(address, None))
-    except (OSError, UnicodeError):
-        return False
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e import byhand, checker
+from e2e import byhand
 from e2e.byhand import answers, containers, until_it_answers
 from e2e.fleet import apps
 from host.test_units import upstart_job
@@ -20,7 +20,6 @@ verb=$1 job=$2 file=/etc/init/$2.conf
 stanza() { sed -n "/^$1\$/,/^end script\$/p" "$file" | sed '1d;$d' >"/run/$job.$2"; }
 extra=$(sed -n 's/^env EXTRA="\(.*\)"$/\1/p' "$file" | sed 's/--log-driver=syslog//')
 case $verb in
-    status) systemctl -q is-active "upstart-$job" && echo "$job start/running" || echo "$job stop/waiting" ;;
     start)
         stanza 'pre-start script' pre && sh -e "/run/$job.pre"
         stanza script main
@@ -64,45 +63,32 @@ def classic(host, tag, image, user="root", **more):
 
 def files(host):
     """Return {name: the release named in it} of the files in the app's folder."""
-    said = host.run("cd /var/www/shop && for file in $(find . -type f ! -name releases.log); do"
+    said = host.run("cd /var/www/shop && for file in $(find . -type f); do"
                     " echo $file $(sed -n 's/^export TAG=//p' $file); done")
     return {name: release for name, release in (line.split() for line in said.splitlines())}
 
 
 def test_a_release_there_and_back(host, images):
-    """A user with sudo releases v2: all roles run v2 and REVERT names v1. v2 again is only a restart. v1 again is the
+    """A user with sudo releases v2: all roles run v2. v2 again is only a restart. v1 again is the
     way back. A broken release is taken back with exit 1; one that does not exist changes nothing."""
     done = classic(host, "v2", images["v2"], user="deploy", READY="60")
     assert done.returncode == 0, done.stderr
-    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./TAG.before": "v1"}
     v2 = host.run("sed -n 's/^export IMAGE_ID=//p' /var/www/shop/TAG").strip()
     each = host.run(f"docker inspect --format '{{{{.Config.Image}}}}' {' '.join(containers(host))}").split()
     assert each == [v2] * 3
     before = host.run("docker ps -q")
     assert classic(host, "v2", images["v2"], READY="60").returncode == 0
-    assert host.run("docker ps -q") != before and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert host.run("docker ps -q") != before and files(host) == {"./TAG": "v2", "./TAG.before": "v2"}
     assert classic(host, "v1", images["v1"], READY="60").returncode == 0
-    assert "v1" in answers(host, "shop")[1] and files(host) == {"./TAG": "v1", "./REVERT": "v2"}
-    records = checker.records(host.run("cat /var/www/shop/releases.log"))
-    assert [(found["action"], found["tag"], found["outcome"]) for found in records] == [
-        ("deploy", "v2", "committed"), ("restart", "v2", "committed"), ("deploy", "v1", "committed")]
+    assert "v1" in answers(host, "shop")[1]
     serving = host.run("docker ps -q")
     done = classic(host, "nowhere", images["v1"])
-    assert done.returncode == 2 and "pull failed, nothing was changed" in done.stderr
+    assert done.returncode == 2 and "pull failed" in done.stderr and "nothing was changed" in done.stderr
     assert host.run("docker ps -q") == serving
     done = classic(host, "v2-error", images["v2-error"])
     assert done.returncode == 1 and "the old release serves" in done.stderr, done.stderr
-    assert "v1" in answers(host, "shop")[1] and files(host) == {"./TAG": "v1", "./REVERT": "v2"}
-    assert records[0]["image_id"] == v2 and records[0]["digest"].startswith("sha256:")
-
-
-def test_another_image_under_the_live_name(fleet, host, images):
-    """If the registry's v1 has become another image, it is refused with exit 2, and v1 continues to serve."""
-    fleet.registry.push(apps.echo("v2"), "moved:v1")
-    host.run("sed -i s,/shop,/moved, /etc/default/shop")
-    done = classic(host, "v1", images["v1"].replace("/shop:", "/moved:"))
-    assert done.returncode == 2 and "another image with this tag" in done.stderr, done.stderr
-    assert '"v1"' in answers(host, "shop")[1]
+    assert "v1" in answers(host, "shop")[1] and files(host) == {"./TAG": "v1"}
 
 
 def test_a_host_with_upstart(host, images):
@@ -110,10 +96,10 @@ def test_a_host_with_upstart(host, images):
     host.run("systemctl disable --now --quiet shop.target")
     jobs = {f"/etc/init/shop-{name}.conf": (upstart_job(name), "644") for name in BUILT_IN}
     byhand.put(host, {"/usr/local/sbin/initctl": (INITCTL, "755"), **jobs})
-    assert classic(host, "v2", images["v2"], INIT="upstart", READY="60").returncode == 0
-    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert classic(host, "v2", images["v2"], READY="60").returncode == 0
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./TAG.before": "v1"}
     assert set(containers(host)) == {"shop-web-a", "shop-worker-a", "shop-beat"}
-    done = classic(host, "v2-crash", images["v2-crash"], INIT="upstart")
+    done = classic(host, "v2-crash", images["v2-crash"])
     assert done.returncode == 1 and "the old release serves" in done.stderr, done.stderr
-    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2"}
     assert host.ssh("systemctl is-active shop-web@a").stdout == "inactive\n"
