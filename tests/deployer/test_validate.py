@@ -4,11 +4,10 @@ import contextlib
 import functools
 import io
 import json
-import os
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slipway.deploy.commands import releases, status
@@ -34,7 +33,6 @@ LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encod
          | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
 STEPS = ("facts", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide",
          "end", "abort")
-FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")))
 
 
 def places(value, path=()):
@@ -83,7 +81,6 @@ EVENT = st.fixed_dictionaries({"event": st.sampled_from([*validate.EVENTS])}, op
     "state": JSON | st.sampled_from(["start", "done", "failed"])})
 
 
-@FEW
 @given(st.sampled_from([display.Json, display.Lines, display.Terminal]), st.lists(EVENT, max_size=20))
 @example(display.Lines, [{"event": "progress", "text": "x", "at": at} for at in (1e300, "now", None, 1e999)])
 def test_no_event_silences_the_display(fleet, kind, said):
@@ -103,7 +100,6 @@ def test_no_event_silences_the_display(fleet, kind, said):
     assert not CONTROL.search(shown)
 
 
-@FEW
 @given(st.sampled_from(STEPS), LINES)
 def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
     error, shown = told(fleet, {step: lambda message: [said, b""]})
@@ -111,7 +107,6 @@ def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
     assert not CONTROL.search(shown)
 
 
-@FEW
 @given(st.data())
 def test_answers_that_are_wrong_in_one_place(fleet, data):
     base = fine(fleet)["facts"]
