@@ -3,9 +3,7 @@
 import asyncio
 import functools
 import io
-import os
 import re
-import sys
 import textwrap
 from types import SimpleNamespace
 
@@ -20,7 +18,7 @@ from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.child import Done
 from deployer.conftest import fleet_of
 from deployer.recipes import Host, Plan
-from proc import ROOT, run
+from proc import ROOT
 
 
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
@@ -114,13 +112,6 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\n  it failed"
     assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
-
-
-def test_pyinfra_that_is_not_installed_is_said():
-    done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT, env={
-        **os.environ, "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
-    assert (done.returncode, done.stderr) == (
-        2, "deploy: pyinfra is not installed: run this command by make, which installs it\n")
 
 
 SYSTEM = "/etc/systemd/system"

@@ -100,25 +100,22 @@ def command(folder, *words, name="web1"):
         **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
 
 
-def test_no_ssh_client_is_said(tmp_path):
-    words, env = command(tmp_path, "status")
-    env["PATH"] = str(tmp_path)
-    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (2, "deploy: ssh is not on this machine: install the OpenSSH client\n")
-
-
 @pytest.mark.alone
-@pytest.mark.parametrize("words, number, name", [
-    ("deploy v2", signal.SIGTERM, "silent"), ("env list", signal.SIGINT, "mute"), ("provision", signal.SIGINT, "mute")])
-def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name):
+@pytest.mark.parametrize("words, number, name, code, told", [
+    ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
+    *((words, signal.SIGINT, "mute", 130, "deploy: interrupted\n") for words in ("env list", "provision")),
+    *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
+    *(("watch", number, "silent", 0, "") for number in SIGNALS[:2])])
+def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, told):
     words, env = command(stub, *words.split(), name=name)
     process = subprocess.Popen(words, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
-    wait_until(lambda: (stub / "calls").exists(), 30, "ssh was called")
+    pid = wait_until((stub / "pid").read_text, 30, "ssh was called")
     began = time.monotonic()
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert time.monotonic() - began < 15 and process.returncode and "Traceback" not in said, said
+    assert time.monotonic() - began < 15 and (process.returncode, said) == (code, told)
+    assert not os.path.exists(f"/proc/{pid.strip()}"), "its ssh is gone"
 
 
 @pytest.mark.parametrize("step, number, said", [

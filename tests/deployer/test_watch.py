@@ -3,10 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 from unittest import mock
 
 import pytest
@@ -17,7 +13,6 @@ from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
 from deployer.agents import Agent, agents, fine
 from deployer.clock import held, run
-from proc import ROOT, executable, wait_until
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31
@@ -82,22 +77,6 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
     why = "web1: no answer within 30 s" if silent else "web1: cannot be reached: "
     assert [text for text in said if text.startswith(why)]
     assert all(pipe.gone for pipe in pipes)
-
-
-@pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
-def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
-    (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
-    executable(tmp_path / "ssh", "#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with subprocess.Popen([sys.executable, "-m", "slipway.deploy", "--config", tmp_path / "x.toml", *words],
-                              cwd=ROOT, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            pids = tmp_path / "ssh.pids"
-            wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), 60, "it asks")
-            process.send_signal(number)
-            assert (process.wait(60), process.stderr.read()) == (code, told)
-        assert not os.path.exists(f"/proc/{pids.read_text().split()[0]}"), "its ssh is gone"
-        pids.unlink()
 
 
 def test_what_of_a_host_is_not_well(fleet):
