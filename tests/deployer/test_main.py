@@ -43,7 +43,7 @@ def test_a_configuration_is_told_whole(tmp_path):
     (["--hosts", " , ", "status"], {}, "the app does not run there; the hosts are: web1, web2, work1"),
     (["plan", "build-1"], {}, "the image shop names no registry, so hosts would pull"),
     (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
-    (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make, which in")])
+    (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make")])
 def test_wrong_usage_is_exit_2(words, more, said):
     done = deploy(*words, **more)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
