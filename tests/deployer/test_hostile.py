@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slipway.deploy import __main__, config
 from slipway.deploy.commands import plan, rollback
+from slipway.deploy.config import schema
 from slipway.deploy.errors import Refused
 from deployer.conftest import TOML
 from deployer.test_server import files
@@ -22,12 +23,9 @@ TEXT = st.one_of(
 SCALARS = st.one_of(TEXT, st.booleans(), st.integers(), st.integers(-10**5000, 10**5000), st.floats(), st.datetimes(),
                     st.dates(), st.times(), st.sampled_from(["web", "worker", "beat", "off", "elsewhere", "certbot"]))
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
-KEYS = st.sampled_from([
-    "app", "image", "registry", "media", "opts", "memory", "site", "site.names", "site.tls", "site.certificate",
-    "site.key", "site.email", "site.body_limit", "site.proxies", "rollout.smoke", "rollout.ready", "rollout.bake",
-    "rollout.max_errors", "hooks.before", "registry.login", "hosts", "hosts.web1",
-    "hosts.web1.address", "hosts.web1.roles", "hosts.web1.internal", "hosts.web1.opts", "hosts.front.internal",
-    "hosts.front.balancer", "watch", "watch.hosts_up", "watch.ttl", "watch.disk", "hooks.alert"])
+TABLES = {**schema.TABLES, "hosts.web1": schema.HOST, "hosts.front": schema.HOST, "process.mail": schema.PROCESS}
+KEYS = st.sampled_from([*schema.TOP, "hosts.web1", "registry.login", *(
+    f"{table}.{key}" for table, keys in TABLES.items() for key in keys)])
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
 
 

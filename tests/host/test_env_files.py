@@ -64,7 +64,6 @@ def test_a_program_of_an_image_gets_every_byte(tmp_path):
 
 
 def test_no_value_is_told():
-    """The problems of a wrong file name lines and settings, never values."""
     for case in (*WRONG, *NO_TEXT):
         planted = re.sub(rb"(?m)(?<==)['\" ]?\w?", rb"\g<0>planted", case)
         assert not any("planted" in problem for problem in envfile.read(planted, "x")[1])
