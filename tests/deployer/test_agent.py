@@ -69,14 +69,19 @@ def test_the_invariants_hold_whatever_happens(actions, own, back):
                 machine.at_rest()
 
 
-@pytest.mark.parametrize("aborted, full", [(False, False), (False, True), (True, True)])
-def test_going_back_needs_no_new_file(machine, aborted, full):
+@pytest.mark.parametrize("action, aborted, full", [
+    ("deploy", False, False), ("deploy", False, True), ("deploy", True, True), ("rollback", False, False)])
+def test_going_back_needs_no_new_file(machine, action, aborted, full):
     """A host, even without room in /run, goes back after any step; if the deployer aborts, even after the promise."""
+    tag = "v2"
+    if action == "rollback":
+        machine.attempt("deploy", tag)
+        tag = "v1"
     disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
-    before, steps = state(machine.host), machine.steps("deploy", "v2")
+    before, steps = state(machine.host), machine.steps(action, tag)
     for until in range(1, len(steps) if aborted else len(steps) - 1):
         machine.say = lambda event: None if event.get("state") != "failed" else pytest.fail(str(event))
-        machine.attempt("deploy", "v2", until=until, aborted=aborted, full=full)
+        machine.attempt(action, tag, until=until, aborted=aborted, full=full)
         assert state(machine.host) == before, f"after {steps[until - 1][0]}"
         machine.at_rest()
 
