@@ -22,18 +22,6 @@ from deployer.clock import run
 from deployer.test_validate import rollout, told
 from proc import ROOT, wait_until
 
-TOML = """app = "shop"
-image = "registry.example/shop"
-[hosts.{name}]
-roles = ["web", "worker", "beat"]
-internal = "10.0.0.1"
-[hosts.front]
-balancer = true
-internal = "10.0.0.2"
-[site]
-names = ["shop.example"]
-"""
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAKEN_BACK = "\ntaken back: the old release serves everywhere"
 CURE = "; correct the cause, then deploy again"
@@ -94,22 +82,17 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step, said):
     assert lines == ["  it answered: broken", "  | boom"] and error.exit_code == 1
 
 
-def command(folder, *words, name="web1"):
-    (folder / "x.toml").write_text(TOML.format(name=name))
-    return [sys.executable, "-m", "slipway.deploy", "--config", str(folder / "x.toml"), *words], {
-        **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
-
-
 @pytest.mark.alone
 @pytest.mark.parametrize("words, number, name, code, told", [
     ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
-    *((words, signal.SIGINT, "mute", 130, "deploy: interrupted\n") for words in ("env list", "provision")),
+    ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
+    ("provision", signal.SIGINT, "silent", 130, "deploy: interrupted\n"),
     *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
     *(("watch", number, "silent", 0, "") for number in SIGNALS[:2])])
 def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, told):
-    words, env = command(stub, *words.split(), name=name)
-    process = subprocess.Popen(words, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-m", "slipway.deploy", *words.split()], cwd=ROOT, text=True, env={
+        **os.environ, "HOSTS": name, "APP": "shop", "IMAGE": "registry.example/shop"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     pid = wait_until((stub / "pid").read_text, 30, "ssh was called")
     began = time.monotonic()
     process.send_signal(number)
