@@ -16,7 +16,7 @@ os.environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # this machine'
 pytest_plugins = ["sharing", "services", "postgresql"]
 
 # Slowness fails no Hypothesis test.
-hypothesis.settings.register_profile("all", deadline=None, database=None,
+hypothesis.settings.register_profile("all", max_examples=150, deadline=None, database=None,
                                      suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("all"), derandomize=True,
                                      phases=[hypothesis.Phase.generate])  # for mutants.py: the same examples each time

@@ -45,12 +45,16 @@ class Pipe(child.Process):
 
 @contextlib.contextmanager
 def agents(make):
-    """Put an agent, make(), behind each new connection while the block runs. For each message the agent returns its
-    answers, an iterable of bytes. If make() returns None, the connection ends before an agent starts."""
-    async def start(*words, **options):
-        return Pipe(make())
+    """Put an agent, make(ssh's address of the host), behind each new connection while the block runs; yield the list of
+    connections. For each message the agent returns its answers, an iterable of bytes. If make() returns None, the
+    connection ends before an agent starts."""
+    pipes = []
+
+    async def start(words):
+        pipes.append(Pipe(make(words[words.index("--") + 1])))
+        return pipes[-1]
     with mock.patch.object(connection, "start", start):
-        yield
+        yield pipes
 
 
 def line(message):

@@ -20,8 +20,6 @@ class Jumping(selectors.DefaultSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop that uses the clock of Jumping."""
-
     def __init__(self):
         self.selector = Jumping()
         super().__init__(self.selector)

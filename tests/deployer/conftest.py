@@ -53,7 +53,7 @@ def fleet(data):
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
-    """A folder, first in PATH, with stand-ins for ssh and sudo; its file `calls` lists the calls of ssh."""
+    """A folder, first in PATH, with stand-ins for ssh and sudo; its file `pid` has the id of ssh's process."""
     shutil.copytree(BIN, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("STUB", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

@@ -3,14 +3,12 @@
 import asyncio
 import base64
 import os
-
-from pyinfra.context import ctx_host
+import shlex
 
 from slipway.deploy.agent import shell
 from slipway.deploy.errors import HostProblem
 from slipway.deploy.provisioning import recipe
 from slipway.deploy.provisioning.fitness import Found
-from slipway.deploy.provisioning.operations import PutWhole
 from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
 from slipway.deploy.ssh import child
@@ -18,7 +16,7 @@ from slipway.deploy.ssh.child import Done
 from deployer.test_server import host_of
 
 STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"
-ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n"}
+ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n", "stat -L -c": "600 root root\n"}
 
 
 class Host:
@@ -65,37 +63,14 @@ def work(function, channel=None, check=False, announced=None):
 
 
 class Plan:
-    """The operations that the recipe would run on a host, in their order. `names`: of those that change something;
-    `commands`: name → scripts; `files`: path → (content, mode, owner, group) of the files that it would write."""
+    """What provisioning does on a host. `names`: of the operations that change something, in their order; `scripts`:
+    that the host runs; `files`: path → (content, mode, owner, group) of the files that are written."""
 
     def __init__(self, fleet, name, found=Found(), there="", team=lambda fleet, host: None):
-        here, self.commands, self.files = host_of(fleet, name), {}, {}
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
-        self.host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
-
-        session, problem = work(lambda: recipe.provision(fleet, here, found, Out(), team), self.host, check=True)
+        host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
+        session, problem = work(lambda: recipe.provision(fleet, host_of(fleet, name), found, Out(), team), host)
         assert problem is None, problem
         self.names = session.changes("web1")
-        self.look_at(session)
-
-    def look_at(self, session):
-        host = session.state.inventory.get_host("web1")
-
-        def commands(data):
-            with ctx_host.use(host):
-                return list(data.command_generator())
-
-        async def all_of():
-            host.connector_data["loop"] = asyncio.get_running_loop()
-            with session.entered():
-                for data in session.state.ops[host].values():
-                    for command in await child.in_thread(commands, data):
-                        self.take(data.global_arguments["name"], command)
-        asyncio.run(all_of())
-
-    def take(self, name, command):
-        if isinstance(command, PutWhole):
-            path, content, mode, *owner = command.words
-            self.files[path] = content.decode(), oct(mode)[2:], *owner
-        else:
-            self.commands.setdefault(name, []).append(str(command))
+        self.scripts = [shlex.split(script)[-1] for script in host.asked if script.startswith("sh -c ")]
+        self.files = {path: tuple(words) for path, *words in host.written}

@@ -64,14 +64,19 @@ def test_the_invariants_hold_whatever_happens(actions, own, back):
                 machine.at_rest()
 
 
-@pytest.mark.parametrize("aborted, full", [(False, False), (False, True), (True, True)])
-def test_going_back_needs_no_new_file(machine, aborted, full):
+@pytest.mark.parametrize("action, aborted, full", [
+    ("deploy", False, False), ("deploy", False, True), ("deploy", True, True), ("rollback", False, False)])
+def test_going_back_needs_no_new_file(machine, action, aborted, full):
     """A host, even without room in /run, goes back after any step; if the deployer aborts, even after the promise."""
+    tag = "v2"
+    if action == "rollback":
+        machine.attempt("deploy", tag)
+        tag = "v1"
     disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
-    before, steps = state(machine.host), machine.steps("deploy", "v2")
+    before, steps = state(machine.host), machine.steps(action, tag)
     for until in range(1, len(steps) if aborted else len(steps) - 1):
         machine.say = lambda event: None if event.get("state") != "failed" else pytest.fail(str(event))
-        machine.attempt("deploy", "v2", until=until, aborted=aborted, full=full)
+        machine.attempt(action, tag, until=until, aborted=aborted, full=full)
         assert state(machine.host) == before, f"after {steps[until - 1][0]}"
         machine.at_rest()
 
@@ -95,16 +100,19 @@ def test_visitors_are_back_when_the_agent_ends(machine):
     assert releases.read_log(host)[0][-1]["cause"] == "told to"
 
 
-@pytest.mark.parametrize("until, forward, found, tag", [
-    (-2, None, "open", "v1"), (-1, None, "promised", "v2"), (-2, True, "settling", "v2"), (-1, False, "settling", "v1"),
-    (-1, True, "settling", "v2"), (-2, False, "settling", "v1"), (-3, True, "settling", "v1")])
-def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, forward, found, tag):
-    """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared, and goes
-    back even without room in /run."""
+@pytest.mark.parametrize("until, sick, forward, found, tag", [
+    (-2, False, None, "open", "v1"), (-1, False, None, "promised", "v2"), (-2, False, True, "settling", "v2"),
+    (-1, False, False, "settling", "v1"), (-1, False, True, "settling", "v2"), (-2, False, False, "settling", "v1"),
+    (-3, False, True, "settling", "v1"), (-2, True, True, "settling", "v1")])
+def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, forward, found, tag):
+    """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared and
+    visitors have not gone back, as from a sick release; it goes back even without room in /run."""
     host = machine.host
     with subprocess.Popen(["sleep", "60"]) as agent:
         host.agent, reaped = agent.pid, threading.Thread(target=agent.wait)
-        machine.begun("deploy", "v2", until, Attempt(host, program="/agent", pid=agent.pid), id="2")
+        attempt = machine.begun("deploy", "v2", until, Attempt(host, program="/agent", pid=agent.pid), id="2")
+        if sick:
+            slots.flip_back(host, attempt.noted["live"])
         reaped.start()
         host.full = forward is False
         assert fate.decide(host, "0", forward) == {"fate": "committed"}, "an earlier deploy, not the one under way"
@@ -118,18 +126,6 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, forward
         machine.at_rest()
         assert fate.decide(host, "2", True) == {"fate": "committed" if tag == "v2" else "back"}
     assert releases.read_tag(host.tag) == release(tag)
-
-
-def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(machine):
-    host, machine.host.agent = machine.host, 7
-    with mock.patch.object(fate, "kill"):
-        attempt = machine.begun("deploy", "v2", -2, Attempt(host, program="/agent", pid=7), id="2")
-        slots.flip_back(host, attempt.noted["live"])
-        assert fate.decide(host, "2", True) == {"fate": "settling"}
-    host.agent = 0
-    machine.settle()
-    machine.at_rest()
-    assert fate.decide(host, "2", True) == {"fate": "back"} and releases.read_tag(host.tag) == release("v1")
 
 
 def test_a_takeback_waits_for_the_decision(machine):

@@ -29,7 +29,7 @@ def talk(name, work, limit=20.0, ssh=Ssh()):
 
 def speak(hear, work):
     """Return the result of work(connection) for a connection to a stand-in for the agent, on a simulated clock."""
-    with agents(lambda: hear):
+    with agents(lambda host: hear):
         return run(whole(Connection(Host("web1", "web1"), Ssh(), "shop"), work))
 
 

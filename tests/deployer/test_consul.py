@@ -3,6 +3,8 @@ asks a real Consul."""
 
 import json
 import subprocess
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -13,6 +15,7 @@ from slipway.deploy.server.consul_hosts import Web, listed, merged, web_of
 from slipway.deploy.server.site import Out
 from deployer.conftest import fleet_of
 from deployer.test_server import host_of
+from proc import put
 
 AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
 
@@ -98,32 +101,24 @@ def test_who_is_known(known, found, then):
 
 @pytest.fixture
 def balancer(tmp_path, monkeypatch):
-    """A balancer whose list has A and B; `reloads` counts the reloads of nginx."""
-    class Balancer:
-        path, reloads = tmp_path / "shop-balancer/hosts.conf", 0
-
-        def reload(self):
-            self.reloads += 1
-    here = Balancer()
-    here.path.parent.mkdir()
-    here.path.write_text(listed([A, B]))
-    (tmp_path / "nginx.conf").touch()
+    """A balancer whose list, the file `path`, has A and B; `reload` stands in for the reload of nginx."""
+    put(tmp_path / "nginx.conf")
     monkeypatch.setattr(consul_hosts, "NGINX", tmp_path)
-    monkeypatch.setattr(consul_hosts, "reload", here.reload)
-    return here
+    monkeypatch.setattr(consul_hosts, "reload", mock.Mock())
+    return SimpleNamespace(path=put(tmp_path / "shop-balancer/hosts.conf", listed([A, B])), reload=consul_hosts.reload)
 
 
 def test_nginx_reloads_where_the_list_differs(balancer):
     consul_hosts.update("shop", [A, B])
-    assert balancer.reloads == 0
+    assert balancer.reload.call_count == 0
     for found in ([A, *failing(B)], [A, *failing(B)], failing(A, B), []):
         consul_hosts.update("shop", found)
-    assert balancer.reloads == 1 and balancer.path.read_text() == listed([A, *failing(B)])
+    assert balancer.reload.call_count == 1 and balancer.path.read_text() == listed([A, *failing(B)])
     assert [" down;" in line for line in balancer.path.read_text().splitlines()] == [False, True]
 
 
-def test_a_failed_reload_is_repeated(balancer, monkeypatch):
-    monkeypatch.setattr(consul_hosts, "reload", lambda: subprocess.run("false", check=True))
+def test_a_failed_reload_is_repeated(balancer):
+    balancer.reload.side_effect = subprocess.CalledProcessError(1, "nginx")
     with pytest.raises(subprocess.CalledProcessError):
         consul_hosts.update("shop", [A, *failing(B)])
     assert balancer.path.read_text() == listed([A, B])
@@ -134,4 +129,4 @@ def test_a_drain_needs_no_consul(balancer):
         balancer.path.with_name("drained").write_text(names)
         consul_hosts.update("shop")
         assert balancer.path.read_text().count(" down;") == down
-    assert balancer.reloads == 2
+    assert balancer.reload.call_count == 2

@@ -61,19 +61,6 @@ def test_a_commit_is_for_good(machine):
     assert unsynced(found) == []
 
 
-def test_staged_settings_are_for_good(machine, monkeypatch):
-    host = machine.host
-    monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
-    os.makedirs(host.etc + ".secrets")
-    with watched() as found:
-        staging.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
-    assert {("sync", inode(path)) for path in (host.next_env + ".new", host.etc + ".secrets/KEY.1.new")} <= {*found}
-    with watched() as found:
-        staging.finish_staging(host, ["KEY.1"])
-    assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
-    assert unsynced(found) == []
-
-
 def test_what_is_no_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.symlink("file", tmp_path / "link")
@@ -127,10 +114,16 @@ LIVE = {"shop.env": (b"A=1\n", "0o644")}
 
 
 def test_nothing_takes_effect_before_it_is_kept(host):
-    staging.stage(host, text(b"A=2\n"), SECRETS)
+    """Both halves of it are for good."""
+    with watched() as found:
+        staging.stage(host, text(b"A=2\n"), SECRETS)
     new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
     assert listing(host) == {**LIVE, **new}
-    staging.finish_staging(host, [*SECRETS])
+    assert {("sync", inode(f"{host.root}/etc/default/{name}")) for name in new} <= {*found}
+    with watched() as found:
+        staging.finish_staging(host, [*SECRETS])
+    assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
+    assert unsynced(found) == []
     assert listing(host) == {**LIVE, **{name.removesuffix(".new"): found for name, found in new.items()}}
     assert host.asked == [("root", "shop"), ("root", "root")]
 

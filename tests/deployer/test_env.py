@@ -94,7 +94,7 @@ def stage(fleet, monkeypatch):
         odd = {"read_settings": lambda message: [line({"id": message["id"], "ok": settings})],
                **dict.fromkeys(("stage", "keep", "end", "abort"), note)}
         words = {"action": "set", "names": [], "hosts": "work", **(does or {})}
-        with agents(lambda: Agent(fine(fleet), odd)):
+        with agents(lambda host: Agent(fine(fleet), odd)):
             clock.run(env.handle(fleet, argparse.Namespace(**words)))
         return told
     return on

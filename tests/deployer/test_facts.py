@@ -46,12 +46,6 @@ def paths(host):
     return dict(zip(FILES, (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"))))
 
 
-def look(host):
-    with world(host):
-        found = {**facts.committed(host, "v1"), "more": facts.running(host, False)}
-    return {**found, **found.pop("more"), "problems": found["problems"] + facts.running(host, False)["problems"]}
-
-
 def odd(found):
     """Return where the facts break the schema of the deployer, or ""."""
     hints = validate.hints(validate.ANSWERS["facts"])
@@ -73,7 +67,8 @@ def test_files_with_anything_in_them(host, name, content, sound):
         content = with_crc(content.decode(errors="replace").replace("\n", " ")).encode(errors="replace")
     Path(path).write_bytes(content)
     try:
-        found = look(host)
+        with world(host):
+            found = facts.collect(host, tag="v1")
         assert odd(found) == ""
         assert all(path in text or "releases.log" in text for text in found["problems"])
         assert name == "tag" or found["tag"] == {"tag": "v1", "image_id": "sha256:1"}
@@ -129,50 +124,29 @@ def test_a_log_of_a_gigabyte(host):
 MB = 2**20
 
 
-class Server(Simulated):
-    """A host with containers, and 1000 MB of memory available."""
-
-    def __init__(self, root):
-        super().__init__(root)
-        self.found, self.pid = {}, 100
-        put(self.root + "/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
-
-    def runs(self, name, held, processes=3):
-        """Add a container whose processes share `held` bytes, and hold page cache besides."""
-        one = f"{len(self.found):064x}"
-        self.found[name] = one, "sha256:1", 1
-        for _ in range(processes):
-            self.pid += 1
-            folder = f"{self.root}/proc/{self.pid}"
-            put(f"{folder}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
-            put(f"{folder}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
-                f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
-                f"Pss_Shmem:   {MB // 1024} kB\n")
-
-    def look(self, live="a"):
-        return memory.for_slots(self, self.found, live)
+def needs(host, live="a", **held):
+    """Return what a new slot needs on a host with 1000 MB available. `held`: container, with _ for -, → the MB that its
+    three processes share; they hold page cache besides."""
+    put(host.root + "/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
+    containers = {name.replace("_", "-"): (f"{number:064x}", "sha256:1", 1) for number, name in enumerate(held)}
+    for number, ((one, *_), share) in enumerate(zip(containers.values(), held.values())):
+        for pid in range(100 + 3 * number, 103 + 3 * number):
+            put(f"{host.root}/proc/{pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (pid % 2)}\n")
+            put(f"{host.root}/proc/{pid}/smaps_rollup", f"Rss: {share * 1024} kB\nPss: {share * 1024} kB\nPss_Anon:"
+                f" {(share - 3) * 1024 // 3} kB\nPss_File: 512000 kB\nPss_Shmem:   1024 kB\n")
+    return memory.for_slots(host, containers, live)
 
 
-@pytest.fixture
-def server(tmp_path):
-    return Server(tmp_path / "root")
+@pytest.mark.parametrize("live, need", [("a", 210), ("b", 0), (None, 0)])
+def test_a_second_slot_needs_what_the_live_one_holds(host, live, need):
+    found = needs(host, live, shop_web_a=120, shop_worker_a=90, shop_beat=60)
+    assert found["need"] == need * MB + memory.SPARE and (live != "a" or found["memory"] == 1000 * MB)
 
 
-def test_a_second_slot_needs_what_the_live_one_holds(server):
-    server.runs("shop-web-a", 120 * MB)
-    server.runs("shop-worker-a", 90 * MB)
-    server.runs("shop-beat", 60 * MB)
-    assert server.look() == {"memory": 1000 * MB, "need": 210 * MB + memory.SPARE}
-    assert server.look("b")["need"] == memory.SPARE and server.look(None)["need"] == memory.SPARE
-
-
-def test_what_the_idle_slot_holds_is_free(server):
-    server.runs("shop-web-a", 120 * MB)
-    server.runs("shop-web-b", 150 * MB)
-    server.runs("shop-worker-a", 120 * MB, processes=1)
-    os.unlink(f"{server.root}/proc/{server.pid}/smaps_rollup")
-    put(server.root + "/proc/99/status", "")
-    assert server.look() == {"memory": 1150 * MB, "need": 120 * MB + memory.SPARE}
+def test_what_the_idle_slot_holds_is_free(host):
+    put(host.root + "/proc/98/status", "")
+    put(host.root + "/proc/99/cgroup", f"0::/system.slice/docker-{0:064x}.scope\n")  # a process that has just ended
+    assert needs(host, shop_web_a=120, shop_web_b=150) == {"memory": 1150 * MB, "need": 120 * MB + memory.SPARE}
 
 
 URL = "https://ann:planted@shop.example:8443/planted?x"

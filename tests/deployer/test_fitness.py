@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.deploy.agent.roles import BUILT_IN, Process
@@ -138,7 +138,6 @@ def test_every_fault_of_a_host_is_told_at_once():
     assert fitness.problems(fitness.parse(GOOD)) == ["could not be inspected: the script ended early"]
 
 
-@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "unit", "x",
                                            "malformed"]),
                           st.one_of(st.text(max_size=8), st.sampled_from([

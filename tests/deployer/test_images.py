@@ -88,14 +88,10 @@ def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     "sha256:d HTTP/1.0\r\nHost: d\r\n\r\nPOST /containers/create HTTP/1.0", "a b", "a\nb", "a\tb", "a\\b", "a\x00", "é",
     "../..", "a/./b", "a/.."])
 def test_a_word_that_would_be_another_request(host, word):
-    socket, host.docker_sock = host.docker_sock, "/nobody-listens"
-    for ask in (lambda: images.about(host, word), lambda: images.pull(host, "r.example/shop", "v2", word),
-                lambda: images.resolve(host, "r.example/shop", word)):
-        with pytest.raises(Problem, match="^invalid path for a request to Docker: '/"):
-            ask()
-    host.docker_sock = socket
+    with pytest.raises(Problem, match="^invalid path for a request to Docker: '/"):
+        images.about(host, word)
     host.serve((200, IMAGE))
-    assert images.about(host, "r.example/a..b:v1..2")
+    assert images.about(host, "r.example/a..b:v1..2") and len(host.asked) == 1
 
 
 def test_what_was_pulled_is_told(host):

@@ -20,50 +20,42 @@ from deployer.simulated import Simulated
 FIRST = "deploy v2 by ann from laptop since now"
 
 
-class Systemd:
-    """A stand-in for systemd-run. `came`: its error if another process has just taken the unit's name, or empty."""
-
-    def __init__(self, host, came=""):
-        self.host, self.came, self.started = host, came, []
-
-    def run(self, words, stderr, **options):
-        if self.came:
-            stderr.write(b"Failed to start transient service unit: Unit shop-deploy.service " + self.came + b".\n")
-            return SimpleNamespace(returncode=1)
-        self.started.append(words)
-        return SimpleNamespace(returncode=0)
-
-
 @pytest.fixture
 def host(tmp_path):
     return Simulated(tmp_path / "root")
 
 
-def lock(host, monkeypatch, systemd):
-    monkeypatch.setattr(serve.subprocess, "run", systemd.run)
-    return serve.lock(host, agent_of(host, "agent-1"), FIRST, 30)
+def lock(host, monkeypatch, came):
+    """Lock the host; return who has the lock instead, or None, and how often systemd-run started an agent. `came`:
+    returns systemd-run's error if another process has just taken the unit's name, else nothing."""
+    started = []
+
+    def run(words, stderr, **options):
+        said = came()
+        stderr.write(b"Failed to start transient service unit: Unit shop-deploy.service " + said + b".\n")
+        started.extend([words] * (not said))
+        return SimpleNamespace(returncode=1 if said else 0)
+    monkeypatch.setattr(serve.subprocess, "run", run)
+    return serve.lock(host, agent_of(host, "agent-1"), FIRST, 30)["locked"], len(started)
 
 
 @pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
 def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
-    assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody else, a moment ago"
+    assert lock(host, monkeypatch, lambda: said) == ("by somebody else, a moment ago", 0)
 
 
 @pytest.mark.parametrize("lasts, locked", [(2, None), (99, "retirement of slot b")])
 def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypatch, lasts, locked):
-    now, asked, systemd = [0.0], [], Systemd(host, b"already exists")
+    now, asked = [0], []
 
     def holder(host):
         asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, held, held
         return asked[-1]
-
-    def wait(seconds):
-        now[0] += 50
-        systemd.came = b"already exists" if now[0] < 50 * lasts else b""
     monkeypatch.setattr(serve, "holder", holder)
-    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=wait))
-    assert lock(host, monkeypatch, systemd)["locked"] == locked
-    assert now[0] < 180 and len(systemd.started) == (locked is None)
+    monkeypatch.setattr(serve, "time", SimpleNamespace(
+        monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50)))
+    came = lock(host, monkeypatch, lambda: b"already exists" if now[0] < 50 * lasts else b"")
+    assert came == (locked, int(locked is None)) and now[0] < 180
 
 
 @pytest.mark.parametrize("folder", ["/run/other/agent-1", "/tmp/agent-x/agent"])

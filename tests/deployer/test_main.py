@@ -18,8 +18,8 @@ WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 COMMAND = [sys.executable, "-m", "slipway.deploy"]
 
 
-def deploy(*words):
-    return run([*COMMAND, *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop"})
+def deploy(*words, python=COMMAND[:1], **env):
+    return run([*python, *COMMAND[1:], *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop", **env})
 
 
 def test_a_configuration_is_told_whole(tmp_path):
@@ -37,13 +37,16 @@ def test_a_configuration_is_told_whole(tmp_path):
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
-def test_wrong_usage_is_exit_2():
-    for words, said in ((["provision", "--nothing"], "unrecognized arguments: --nothing"),
-                        (["env", "--hosts", "web9", "list"], "there is no 'web9'; the hosts are: web1, web2, work1"),
-                        (["--hosts", " , ", "status"], "the app does not run there; the hosts are: web1, web2, work1"),
-                        (["plan", "build-1"], "the image shop names no registry, so hosts would pull")):
-        done = deploy(*words)
-        assert done.returncode == 2 and said in done.stderr
+@pytest.mark.parametrize("words, more, said", [
+    (["provision", "--nothing"], {}, "unrecognized arguments: --nothing"),
+    (["env", "--hosts", "web9", "list"], {}, "there is no 'web9'; the hosts are: web1, web2, work1"),
+    (["--hosts", " , ", "status"], {}, "the app does not run there; the hosts are: web1, web2, work1"),
+    (["plan", "build-1"], {}, "the image shop names no registry, so hosts would pull"),
+    (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
+    (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make")])
+def test_wrong_usage_is_exit_2(words, more, said):
+    done = deploy(*words, **more)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):

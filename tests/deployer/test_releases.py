@@ -4,7 +4,7 @@ import shlex
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.deploy.agent import releases
@@ -38,7 +38,6 @@ def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
     assert releases.read_tag(str(tmp_path / "REVERT")) is None
 
 
-@settings(deadline=None)  # a machine may be busy
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
 def test_a_record_is_read_as_it_was_written(content):
     content = {key: value for key, value in content.items() if key not in ("id", "at", "who")} | RECORD

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import io
-import itertools
 import os
 import signal
 import subprocess
@@ -23,43 +22,20 @@ from deployer.clock import run
 from deployer.test_validate import rollout, told
 from proc import ROOT, wait_until
 
-TOML = """app = "shop"
-image = "registry.example/shop"
-[hosts.{name}]
-roles = ["web", "worker", "beat"]
-internal = "10.0.0.1"
-[hosts.front]
-balancer = true
-internal = "10.0.0.2"
-[site]
-names = ["shop.example"]
-"""
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAKEN_BACK = "\ntaken back: the old release serves everywhere"
 CURE = "; correct the cause, then deploy again"
 
 
-class Some:
-    """Agents: the first answers nonsense, or cannot be reached (without `first`); the second reports a problem."""
-
-    def __init__(self, fleet, first=True):
-        self.base, self.first, self.numbers = fine(fleet), first, itertools.count(1)
-
-    def __call__(self):
-        number = next(self.numbers)
-        if number == 1:
-            return Agent(self.base, {"facts": lambda message: [b"[]\n"]}) if self.first else None
-        facts = {**self.base["facts"], "problems": ["something is amiss"] if number == 2 else []}
-        return Agent({**self.base, "facts": facts})
-
-
-@pytest.mark.parametrize("first, said", [(True, "invalid answer"), (False, "cannot be reached")])
-def test_one_host_that_does_not_answer_hides_nothing(fleet, first, said):
-    made, _ = rollout(fleet)
-    with agents(Some(fleet, first)), pytest.raises(Refused) as refused:
-        run(made.plan())
-    with agents(Some(fleet, first)), contextlib.redirect_stdout(io.StringIO()) as out:
+@pytest.mark.parametrize("odd, said", [
+    ({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")])
+def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
+    base = fine(fleet)
+    amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"]}}
+    hosts = {"root@web1.example": odd and Agent(base, odd), "web2": Agent(amiss), "work": Agent(base)}
+    with agents(hosts.get), pytest.raises(Refused) as refused:
+        run(rollout(fleet)[0].plan())
+    with agents(hosts.get), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     for text in (str(refused.value), out.getvalue()):
         assert said in text and "something is amiss" in text
@@ -76,7 +52,7 @@ def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
         return hear
     made, _ = rollout(replace(fleet, hosts=fleet.hosts[:1]))
     odd = {"facts": hold(ok=facts), "resolve": hold(problem="no such tag", more={})}
-    with agents(lambda: Agent(fine(fleet), odd)), pytest.raises(Refused) as refused:
+    with agents(lambda host: Agent(fine(fleet), odd)), pytest.raises(Refused) as refused:
         run(made.plan())
     assert str(refused.value).splitlines() == ["on web1: no such tag", "on web1: something is amiss"]
 
@@ -87,7 +63,7 @@ def test_a_host_forges_no_line(fleet):
     forged = "active\nweb9  web  v2  a  active\non web9: all is well"
     found["slots"]["a"]["units"]["web"].update(state=forged, health=forged, since=forged)
     found.update(problems=[forged], lock=forged)
-    with agents(lambda: Agent(answers)), contextlib.redirect_stdout(io.StringIO()) as out:
+    with agents(lambda host: Agent(answers)), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     lines = out.getvalue().splitlines()
     assert not [text for text in lines if text.startswith(("web9", "on web9"))], lines
@@ -105,31 +81,23 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
     assert lines == ["  it answered: broken", "  | boom"] and error.exit_code == 1
 
 
-def command(folder, *words, name="web1"):
-    (folder / "x.toml").write_text(TOML.format(name=name))
-    return [sys.executable, "-m", "slipway.deploy", "--config", str(folder / "x.toml"), *words], {
-        **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
-
-
-def test_no_ssh_client_is_said(tmp_path):
-    words, env = command(tmp_path, "status")
-    env["PATH"] = str(tmp_path)
-    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (2, "deploy: ssh is not on this machine: install the OpenSSH client\n")
-
-
 @pytest.mark.alone
-@pytest.mark.parametrize("words, number, name", [
-    ("deploy v2", signal.SIGTERM, "silent"), ("env list", signal.SIGINT, "mute"), ("provision", signal.SIGINT, "mute")])
-def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name):
-    words, env = command(stub, *words.split(), name=name)
-    process = subprocess.Popen(words, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
-    wait_until(lambda: (stub / "calls").exists(), 30, "ssh was called")
+@pytest.mark.parametrize("words, number, name, code, told", [
+    ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
+    ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
+    ("provision", signal.SIGINT, "silent", 130, "deploy: interrupted\n"),
+    *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
+    *(("watch", number, "silent", 0, "") for number in SIGNALS[:2])])
+def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, told):
+    process = subprocess.Popen([sys.executable, "-m", "slipway.deploy", *words.split()], cwd=ROOT, text=True, env={
+        **os.environ, "HOSTS": name, "APP": "shop", "IMAGE": "registry.example/shop"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    pid = wait_until((stub / "pid").read_text, 30, "ssh was called")
     began = time.monotonic()
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert time.monotonic() - began < 15 and process.returncode and "Traceback" not in said, said
+    assert time.monotonic() - began < 15 and (process.returncode, said) == (code, told)
+    assert not os.path.exists(f"/proc/{pid.strip()}"), "its ssh is gone"
 
 
 @pytest.mark.parametrize("step, number, said", [
@@ -160,7 +128,7 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
         return [line({"id": message["id"], "ok": {}})] if step != "end" else []
     asked = []
     made, _ = rollout(fleet)
-    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)):
+    with agents(lambda host: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)):
         if step == "end":
             made.tell = lambda event: os.kill(os.getpid(), number) if event.get("step") == "commit" else None
         run(made.run())
@@ -175,7 +143,7 @@ def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
     asked, answers = [], fine(fleet)
     answers["facts"]["lock"] = lock
     made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": f"touch {tmp_path}/hooked{hook}"}))
-    with agents(lambda: Agent(answers, asked=asked)):
+    with agents(lambda host: Agent(answers, asked=asked)):
         with pytest.raises(DeployError, match=said) if said else contextlib.nullcontext():
             asyncio.run(made.run())
     assert ((tmp_path / "hooked").exists(), asked.count("lock")) == (bool(hook) or not said, 0 if said else 3)

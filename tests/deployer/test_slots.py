@@ -6,12 +6,11 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import images, serve, slots
+from slipway.deploy.agent import serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from slipway.deploy.agent.steps.begin import begin
 from slipway.deploy.agent.steps.readiness import empty_slot
-from deployer.machine import GIVEN
 from deployer.simulated import Simulated, world
 from proc import executable
 
@@ -37,40 +36,26 @@ def host(tmp_path):
 def test_the_live_slot_is_never_stopped(host):
     for stop in (slots.begin_stop, slots.stop):
         with pytest.raises(Problem, match="slot a is live"):
-            stop(host, "a", 30)
+            stop(host, "a")
     assert len(host.up) == 4
 
 
-def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
-    host.connected(LISTENER + VISITOR)
-    waits = []
+@pytest.mark.parametrize("seen", [
+    [LISTENER + VISITOR] * 50 + [LISTENER] * 2,
+    # a new visitor is on no list for an instant, so a slot counts as empty only if it is empty twice in a row
+    [LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER]])
+def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, seen):
+    left, slept = iter(seen), []
+    host.connected(next(left))
 
     def sleep(seconds):
-        waits.append(seconds)
         assert len(host.up) == 4, "it was stopped under a visitor"
-        if len(waits) == 50:
-            host.connected(LISTENER)
+        slept.append(seconds)
+        seconds == slots.LOOKUP or host.connected(next(left))
     with mock.patch.object(time, "sleep", sleep):
         slots.begin_stop(host, "b", 30)
-    assert len(waits) >= 50 and sorted(host.up) == ["shop-web@a.service", "shop-worker@a.service"]
-
-
-def test_a_moment_between_two_visitors_is_no_quiet(host):
-    """A new visitor is on no list for an instant, so a slot counts as empty only if it is empty twice in a row."""
-    seen = iter([LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER])
-    host.connected(next(seen))
-    with mock.patch.object(time, "sleep", lambda seconds: seconds == slots.LOOKUP or host.connected(next(seen))):
-        assert slots.drain(host, "b", 30)
-    assert not list(seen)
-
-
-def test_what_has_just_been_left_is_not_empty_yet(host):
-    """nginx may still connect to the slot that web.sock has just left."""
-    host.connected(LISTENER)
-    slept = []
-    with mock.patch.object(time, "sleep", slept.append):
-        assert slots.drain(host, "a", 30)
-    assert slept[0] == slots.LOOKUP
+    assert slept[0] == slots.LOOKUP, "nginx may still connect to the slot that web.sock has just left"
+    assert not list(left) and sorted(host.up) == ["shop-web@a.service", "shop-worker@a.service"]
 
 
 @contextlib.contextmanager
@@ -85,9 +70,9 @@ def clock():
 def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     host.connected(LISTENER + VISITOR)
     with clock() as now:
-        assert slots.drain(host, "b", 30) is False
-    assert 30 <= now[0] < 31
-    up, attempt = dict(host.up), {**GIVEN, "drain": 7, "slot": "b"}
+        assert slots.drain(host, "b") is False
+    assert slots.DRAIN <= now[0] < slots.DRAIN + 1
+    up, attempt = dict(host.up), {"keep_warm": 600, "drain": 7, "program": "/agent", "image": "", "slot": "b"}
     slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
     with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:
         slots.retire_later(host, "b", attempt)
@@ -97,7 +82,7 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
                  lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt)):
         host.up = dict(up)
         slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
-        with clock() as now, mock.patch.object(images, "prune"):
+        with clock() as now:
             ends()
         assert 7 <= now[0] < 8 and not slots.running(host, *slots.units(host, "b"))
 

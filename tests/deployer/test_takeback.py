@@ -39,17 +39,6 @@ def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
     assert len(told) == 1 and told[0].startswith(f"not healthy, but the rollback goes on: {role} "), said
 
 
-def test_a_warm_rollback_that_is_taken_back(machine):
-    host = machine.host
-    machine.attempt("deploy", "v2")
-    before = state(host)
-    assert "shop-mail@b.service" not in host.up
-    assert machine.begun("rollback", "v1", -3).noted["warm"]
-    machine.settle()
-    machine.at_rest()
-    assert state(host) == before
-
-
 @pytest.mark.parametrize("lost", ["beat", "mail"])
 def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, lost):
     host, before, start = machine.host, state(machine.host), machine.host.start

@@ -3,10 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 from unittest import mock
 
 import pytest
@@ -15,10 +11,8 @@ from slipway.deploy import config
 from slipway.deploy.commands import watch
 from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
-from slipway.deploy.ssh import connection
-from deployer.agents import Agent, Pipe, fine, line
+from deployer.agents import Agent, agents, fine
 from deployer.clock import held, run
-from proc import ROOT, executable, wait_until
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31
@@ -46,47 +40,32 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
     assert [found.broken for found in rules.at_once()] == [False, False]
 
 
-class World:
-    """Two hosts; from BEGIN to END the first cannot be reached, or is silent."""
-
-    def __init__(self, silent=False):
-        roles = {f"web{number}": {"roles": ["web"]} for number in (1, 2)}
-        self.fleet = config.build({"app": "shop", "image": "x", "media": "bucket", "hosts": roles}, {}, "test")
-        self.silent, self.connections = silent, []
-
-    def agent(self, name):
-        """Return a host's agent, or None if the host cannot be reached."""
-        def away():
-            return name == "web1" and BEGIN <= asyncio.get_running_loop().time() < END
-
-        def facts(message):
-            return [] if away() else [line({"id": message["id"], "ok": fine(self.fleet)["facts"]})]
-        return None if away() and not self.silent else Agent(fine(self.fleet), odd={"facts": facts})
-
-    async def start(self, words, *rest, **options):
-        """Stand in for the start of ssh."""
-        self.connections.append(Pipe(self.agent(words[words.index("--") + 1])))
-        return self.connections[-1]
-
-
-async def command(world):
+async def command(fleet):
     """Run the command on these hosts, end it as TERM does after an hour and a half, and return its exit code."""
     async def hook(*words):
         with held():
             return await failure(*words)
     failure = hooks.failure
-    with mock.patch.object(connection, "start", world.start), mock.patch.object(hooks, "failure", hook):
-        task = asyncio.create_task(watch.handle(world.fleet, argparse.Namespace(once=False, hosts="", json=False)))
+    with mock.patch.object(hooks, "failure", hook):
+        task = asyncio.create_task(watch.handle(fleet, argparse.Namespace(once=False, hosts="", json=False)))
         asyncio.get_running_loop().call_later(5400, task.cancel)
         return await task
 
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
-    world = World(silent)
-    world.fleet.hooks["alert"] = (f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
-                                  f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'")
-    assert run(command(world)) == 0
+    """From BEGIN to END the first of two hosts cannot be reached, or is silent."""
+    roles = {f"web{number}": {"roles": ["web"]} for number in (1, 2)}
+    fleet = config.build({"app": "shop", "image": "x", "media": "bucket", "hosts": roles}, {}, "test")
+    fleet.hooks["alert"] = (f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
+                            f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'")
+
+    def agent(host):
+        def away():
+            return host == "web1" and BEGIN <= asyncio.get_running_loop().time() < END
+        return None if away() and not silent else Agent(fine(fleet), {"facts": lambda message: [] if away() else None})
+    with agents(agent) as pipes:
+        assert run(command(fleet)) == 0
     assert len((tmp_path / "runs").read_text().split()) == 5
     told = [json.loads(text) for text in (tmp_path / "told").read_text().splitlines()]
     assert [(alert["rule"], alert["state"], alert["hosts"]) for alert in told] == [
@@ -97,23 +76,7 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
     assert said.count("shop: hosts_up: 1 of 2 hosts up, the minimum is 80 %: web1") == 1
     why = "web1: no answer within 30 s" if silent else "web1: cannot be reached: "
     assert [text for text in said if text.startswith(why)]
-    assert all(pipe.gone for pipe in world.connections)
-
-
-@pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
-def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
-    (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
-    executable(tmp_path / "ssh", "#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with subprocess.Popen([sys.executable, "-m", "slipway.deploy", "--config", tmp_path / "x.toml", *words],
-                              cwd=ROOT, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            pids = tmp_path / "ssh.pids"
-            wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), 60, "it asks")
-            process.send_signal(number)
-            assert (process.wait(60), process.stderr.read()) == (code, told)
-        assert not os.path.exists(f"/proc/{pids.read_text().split()[0]}"), "its ssh is gone"
-        pids.unlink()
+    assert all(pipe.gone for pipe in pipes)
 
 
 def test_what_of_a_host_is_not_well(fleet):

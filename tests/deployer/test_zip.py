@@ -57,22 +57,10 @@ def project(tmp_path_factory):
     return folder
 
 
-def python(project, *words, **env):
-    return run([BASE_PYTHON, *words], cwd=project, env={**os.environ, **env})
-
-
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_all_that_servers_get_is_the_same(project, fleet):
     """Wheel and source make the same files, sites, scripts, agent and stack, and can import every command."""
-    zipped, source = (python(project, "-c", MAKE_ALL, ENV=fleet, PYTHONPATH=path)
-                      for path in (WHEEL, str(ROOT)))
+    zipped, source = (run([BASE_PYTHON, "-c", MAKE_ALL], cwd=project, env={
+        **os.environ, "ENV": fleet, "PYTHONPATH": path}) for path in (WHEEL, str(ROOT)))
     assert (zipped.returncode, zipped.stderr) == (source.returncode, source.stderr) == (0, "")
     assert json.loads(zipped.stdout) == json.loads(source.stdout)
-
-
-def test_it_reads_the_project_s_files(project):
-    """make calls the deployer like this: from the wheel, without an installed package."""
-    done = python(project, "-m", "slipway", "config", "check", PYTHONPATH=WHEEL)
-    assert done.returncode == 0 and done.stdout.startswith("shop, image r.example/shop\n  web1 "), done.stderr
-    done = python(project, "-m", "slipway", "config", "check", PYTHONPATH=WHEEL, ENV="none")
-    assert done.returncode == 2 and done.stderr.startswith("deploy: deploy/none.toml: there is no such file: ")

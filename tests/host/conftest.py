@@ -58,16 +58,12 @@ class App(ThreadingMixIn, UnixStreamServer):
 
             do_GET = do_POST = answer
 
-            def address_string(self):
-                return "nginx"
-
             def log_message(self, *args):
                 pass
 
         super().__init__(str(path), Handler)
         self.hanging, self.let_go = 0, threading.Event()
-        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self):
         self.shutdown()

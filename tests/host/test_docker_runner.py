@@ -116,7 +116,6 @@ def test_folders_that_options_mount(server, opts, data, tmp):
 
 
 def test_make_up_has_the_same_limits():
-    """`make up` limits a container as a server does."""
     head = (ROOT / "compose.yaml").read_text().partition("\nservices:")[0]
     for option in ("init: true", "read_only: true", "cap_drop: [ALL]", "pids_limit: 1000", "mem_limit: "):
         assert f"\n  {option}" in head
@@ -182,7 +181,6 @@ def test_user_and_secrets(server):
 
 
 def test_no_secret_is_in_a_process_list(server):
-    """No call of docker, for one-offs or units, has a setting's value among its words."""
     server("shop", "migrate")
     server("--unit", "shop-web-a", "shop", "run")
     assert len(server.calls("run")) == 2

@@ -158,7 +158,6 @@ def test_nobody_says_what_is_not_known(server):
 
 
 def test_a_stop_without_room_for_its_note(server):
-    """A full disk does not prevent a stop."""
     with container(server, WELL_BEHAVED) as init:
         (server.root / "run/docker-runner/shop-web-a.stop").symlink_to("/dev/full/none")
         assert server("--stop", "shop-web-a").returncode == 0

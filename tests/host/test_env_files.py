@@ -1,20 +1,12 @@
-"""The grammar of env files, in examples, and its readers: the project's .env, the deployer's `env`, the agent before a
-deploy, and the image's SETTINGS_FILE."""
+"""The grammar of env files, in examples. The project's .env, the deployer's `env`, the agent before a deploy and the
+image's SETTINGS_FILE are all read by slipway.envfile."""
 
-import ast
-import base64
-import os
 import re
 
-import pytest
-
+from slipway import envfile
 from slipway.deploy.agent import facts
 from slipway.deploy.agent.host import Host
-from slipway.deploy.env.changes import staged
-from slipway.deploy.env.staging import decoded
-from slipway.deploy.errors import HostProblem
-from proc import ROOT, VE_PYTHON, run
-from slipway import envfile
+from proc import ROOT, VE_PYTHON, put, run
 
 LONG = 65535
 # Contents of a file, and the numbers of its wrong lines; None if the file is not UTF-8.
@@ -47,56 +39,31 @@ def numbers(problems):
     return None if "not UTF-8" in said else [int(number) for number in re.findall(r"\bline (\d+)", said)]
 
 
-def by_image(content, root):
-    path = root / ".env"
-    path.write_bytes(content)
-    return numbers(envfile.read_file(path)[1])
+def test_wrong_lines_are_named():
+    assert [(case, numbers(envfile.read(case, "x")[1])) for case, _ in CASES] == CASES
 
 
-def by_agent(content, root):
-    """Read the file as the agent does before a deploy, as live and as staged settings."""
-    host = Host("shop", str(root))
-    os.makedirs(os.path.dirname(host.env), exist_ok=True)
-    for path in (host.env, host.env + ".next"):
-        with open(path, "wb") as file:
-            file.write(content)
-    told = facts.settings_problems(host)
-    staged = [problem for problem in told if problem.startswith(host.env + ".next ")]
-    assert numbers(staged) == numbers([problem for problem in told if problem not in staged])
-    return numbers(staged)
+def test_a_change_keeps_all_other_bytes():
+    for case in RIGHT:
+        kept = case.removeprefix(b"\xef\xbb\xbf")
+        added = b"\n" * (kept[-1:] not in (b"", b"\n")) + b"NEW=1\n"
+        assert envfile.changed(case.decode(), {"NEW": "1"}, ()).encode() == kept + added
 
 
-def by_env(content, root):
-    """Read the file as `env set` does, which keeps all its bytes, or refuses it."""
-    try:
-        text = staged(decoded(base64.b64encode(content).decode(), "APP.env"), None, {"NEW": "1"}, ())
-    except HostProblem as problem:
-        return numbers(problem.args)
-    kept = content.removeprefix(b"\xef\xbb\xbf")
-    assert text.encode() == kept + b"\n" * (kept[-1:] not in (b"", b"\n")) + b"NEW=1\n"
-    return []
+def test_the_agent_looks_at_live_and_staged_settings(tmp_path):
+    host = Host("shop", str(tmp_path))
+    put(host.env, "A\n"), put(host.env + ".next", "A=1\nB='x'\n")
+    assert numbers(facts.settings_problems(host)) == [1, 2]
 
 
-def by_settings_file(content, root):
-    """Read the file as an image does at its start: it sets the variables that other readers find, or runs nothing."""
-    path = root / "settings"
-    path.write_bytes(content)
-    show = [VE_PYTHON, "-c", "import os; print({name.decode(): text.decode() for name, text in os.environb.items()})"]
-    done = run([VE_PYTHON, "-S", "-m", "slipway.envfile", *show], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
-    assert done.returncode in (0, 64) and (done.returncode == 0) == (not done.stderr), done.stderr
-    if not done.returncode:
-        assert envfile.read(content, "x")[0].items() <= ast.literal_eval(done.stdout).items()
-    return numbers([done.stderr])
-
-
-@pytest.mark.parametrize("reader", [by_image, by_agent, by_env, by_settings_file])
-def test_python_says_the_same_everywhere(reader, tmp_path):
-    """Each reader accepts the right files, and names the wrong lines of the others."""
-    assert [(case, reader(case, tmp_path)) for case, _ in CASES] == CASES
+def test_a_program_of_an_image_gets_every_byte(tmp_path):
+    lines = ["A=a=b $HOME #x `id` \\", "B={\"a\": '1'}", "C=\u00a0é€😀"]
+    path = put(tmp_path / "settings", "\n".join(lines))
+    done = run([VE_PYTHON, "-S", "-m", "slipway.envfile", "/usr/bin/env"], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
+    assert {*lines} <= {*done.stdout.splitlines()}, done.stderr
 
 
 def test_no_value_is_told():
-    """The problems of a wrong file name lines and settings, never values."""
     for case in (*WRONG, *NO_TEXT):
         planted = re.sub(rb"(?m)(?<==)['\" ]?\w?", rb"\g<0>planted", case)
         assert not any("planted" in problem for problem in envfile.read(planted, "x")[1])

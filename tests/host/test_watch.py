@@ -29,7 +29,6 @@ def host(nginx):
 
 @pytest.fixture
 def log(nginx):
-    """The path of nginx's access log."""
     return nginx.root / "var/log/nginx/shop.access.log"
 
 
