@@ -6,11 +6,12 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import serve, slots
+from slipway.deploy.agent import images, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from slipway.deploy.agent.steps.begin import begin
 from slipway.deploy.agent.steps.readiness import empty_slot
+from deployer.machine import GIVEN
 from deployer.simulated import Simulated, world
 from proc import executable
 
@@ -36,7 +37,7 @@ def host(tmp_path):
 def test_the_live_slot_is_never_stopped(host):
     for stop in (slots.begin_stop, slots.stop):
         with pytest.raises(Problem, match="slot a is live"):
-            stop(host, "a")
+            stop(host, "a", 30)
     assert len(host.up) == 4
 
 
@@ -70,9 +71,9 @@ def clock():
 def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     host.connected(LISTENER + VISITOR)
     with clock() as now:
-        assert slots.drain(host, "b") is False
-    assert slots.DRAIN <= now[0] < slots.DRAIN + 1
-    up, attempt = dict(host.up), {"keep_warm": 600, "drain": 7, "program": "/agent", "image": "", "slot": "b"}
+        assert slots.drain(host, "b", 30) is False
+    assert 30 <= now[0] < 31
+    up, attempt = dict(host.up), {**GIVEN, "drain": 7, "slot": "b"}
     slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
     with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:
         slots.retire_later(host, "b", attempt)
@@ -82,7 +83,7 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
                  lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt)):
         host.up = dict(up)
         slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
-        with clock() as now:
+        with clock() as now, mock.patch.object(images, "prune"):
             ends()
         assert 7 <= now[0] < 8 and not slots.running(host, *slots.units(host, "b"))
 
