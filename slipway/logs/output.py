@@ -33,7 +33,9 @@ class Output(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
-        os.register_at_fork(after_in_child=self.reset)  # another thread of the parent may hold the lock
+        # A fork waits for self.lock: otherwise a child could inherit a metric's lock that `drop` holds at this moment.
+        os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
+                            after_in_child=self.reset)
 
     def reset(self) -> None:
         self.lock, self.rest, self.lost = threading.RLock(), b"", 0
