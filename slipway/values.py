@@ -124,7 +124,7 @@ def mail(text: str) -> Mail:
 def storage(text: str) -> dict[str, Any]:
     """Return a STORAGES entry for `database:`, `s3://…` or, if the text is "", the folder MEDIA_ROOT."""
     if not text:
-        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+        return {"BACKEND": "slipway.files.folder.Folder"}
     if text.startswith("s3:"):
         return bucket(text)
     match = re.fullmatch(r"database:(?:\?limit=([1-9][0-9]{0,5})([MG])B)?", text)

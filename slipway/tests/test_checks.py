@@ -4,9 +4,8 @@ is tested in tests/ops/test_settings.py."""
 from typing import Any
 
 from django.conf import settings
-from django.test import SimpleTestCase, override_settings
+from django.test import SimpleTestCase
 
-from ..media import media
 from ..settings import checks
 from ..values import storage
 
@@ -39,8 +38,3 @@ class Checks(SimpleTestCase):
             with self.subTest(name):
                 self.assertEqual(self.told(**changed), {name})
         self.assertEqual(self.told(**PRODUCTION), set())
-
-    @override_settings(DEBUG=True, MEDIA_URL="")
-    def test_without_media_url(self) -> None:
-        """Without MEDIA_URL no pattern serves uploads: it would match every URL."""
-        self.assertEqual(media(), [])

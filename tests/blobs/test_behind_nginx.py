@@ -45,8 +45,8 @@ def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F81
     """Slow clients hold no thread if nginx buffers the file. For longer files they hold half of the threads, and
     further clients get status 429. Under ASGI they hold none."""
     code(sqlite_made, SAVE)
-    host = nginx.site("shop", media="database", balancers=["127.0.0.1"])
-    port = nginx.balancer("shop", [host], media="database")
+    host = nginx.site("shop", balancers=["127.0.0.1"])
+    port = nginx.balancer("shop", [host])
     with serve(tmp_path, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", STORAGE_URL="database:", DATABASE_URL=sqlite_made,
                SERVER=server, WEB_THREADS="2") as served, nginx.serving(host, port):
         (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)

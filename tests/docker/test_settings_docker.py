@@ -226,7 +226,7 @@ def test_a_manage_py_of_ones_own(tmp_path):
 def test_where_uploads_are(tmp_path):
     """Uploads are in a folder, or in the database if settings_base.py sets it for all environments, with its app."""
     storages, apps = value("STORAGES INSTALLED_APPS")
-    assert storages["default"]["BACKEND"].endswith("FileSystemStorage") and "slipway.files" not in apps
+    assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.files" not in apps
     for folder in ("project", "slipway"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     edit(tmp_path / "project/settings_base.py", 'env.storage("STORAGE_URL")', 'env.storage("STORAGE_URL", "database:")')

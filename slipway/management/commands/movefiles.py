@@ -5,11 +5,12 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from ... import values
 from ...env import SettingsError, env
+from ...files.folder import Folder
 
 
 class Command(BaseCommand):
@@ -51,7 +52,7 @@ def plain(error: Exception) -> str:
 
 def storage(word: str) -> Any:
     if word.startswith("/"):
-        return FileSystemStorage(word)
+        return Folder(word)
     url = word if word.startswith("database:") else env.text(word, "") if re.fullmatch("[A-Z][A-Z0-9_]*", word) else ""
     if not url:
         raise ValueError(f"{word.partition('://')[0]} is neither database:, the absolute path of a folder nor a "
@@ -63,7 +64,7 @@ def storage(word: str) -> Any:
 
 def names(source: Any, path: str = "") -> Iterator[str]:
     folders, files = source.listdir(path)
-    yield from (f"{path}{name}" for name in sorted(files) if name)
+    yield from (f"{path}{name}" for name in sorted(files) if name and not re.fullmatch(r"\.[0-9a-f]{16}\.part", name))
     for folder in sorted(folders):
         yield from names(source, f"{path}{folder}/")
 
@@ -80,11 +81,7 @@ def copy(source: Any, target: Any, name: str) -> bool:
             raise OSError("exists in both places, and the target is newer, so it stays: delete one of the two")
         target.delete(name)
     with source.open(name) as file:
-        try:
-            saved = target.save(name, file)
-        except BaseException:
-            target.delete(name)  # a folder on a full disk keeps half of it
-            raise
+        saved = target.save(name, file)
     if saved != name:
         target.delete(saved)
         raise OSError(f"cannot keep its name, the target calls it {saved}")

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from slipway.files import small_enough
+from slipway.blobs import small_enough  # as projects' migrations import it
 
 
 class Paper(models.Model):
