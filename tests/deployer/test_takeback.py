@@ -12,7 +12,7 @@ from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
 from deployer.machine import Machine, release, state
-from deployer.simulated import OWN, world
+from deployer.simulated import OWN, Killed, world
 
 
 @pytest.mark.parametrize("name", ["healthcheck", "shop-alerts", "shop-mail-a"])
@@ -99,6 +99,16 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
         silent.setattr(docker, "ask", mock.Mock(side_effect=Problem("docker does not answer")))
         machine.settle()
     machine.at_rest()
+
+
+def test_a_one_off_does_not_outlive_its_deploy(machine, monkeypatch):
+    def killed(name, extra):
+        machine.host.one_offs[name] = extra[extra.index("--label") + 1]
+        raise Killed
+    with monkeypatch.context() as dying:
+        dying.setattr(machine.host, "docker_runner", killed)
+        machine.attempt("deploy", "v2")
+    machine.at_rest("v1")
 
 
 @pytest.mark.parametrize("said, told", [
