@@ -63,7 +63,7 @@ def work(function, channel=None, check=False, announced=None):
 
 
 class Plan:
-    """What provisioning does on a host. `names`: of the operations that change something, in their order; `scripts`:
+    """The work of provisioning on a host. `names`: of the operations that change something, in their order; `scripts`:
     that the host runs; `files`: path → (content, mode, owner, group) of the files that are written."""
 
     def __init__(self, fleet, name, found=Found(), there="", team=lambda fleet, host: None):

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from slipway.lasting import files as lasting
 from slipway.lasting.files import link_replace as link, move, remove, sync, write_beside, write_replace as write
 
-__all__ = ["link", "move", "remove", "sync", "write", "write_beside"]  # besides what is defined here
+__all__ = ["clear", "entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
+           "sync", "touch", "write", "write_beside"]
 
 
 def read_bytes(path: str, most: int | None = None) -> bytes | None:
