@@ -19,12 +19,15 @@ def main() -> None:
     """Run the program that is named first: adopt, fleet, a helper of make, or a command of the deployer."""
     if sys.version_info < (3, 9):
         python, least = os.environ.get("PYTHON", sys.executable), os.environ.get("PYTHON_MIN", "3.11")
-        sys.exit("make: " + ": ".join(lacks(python, least) or ()))
+        sys.exit("make: " + lacks(python, least))
     name = sys.argv[1] if sys.argv[1:] else ""
     module = name if name in ROOMS else "make." + name if name in MAKE else "deploy"
     if module != "deploy":
         del sys.argv[1]
-    runpy.run_module("slipway." + module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("slipway." + module, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def words(typed: str) -> "list[str]":

@@ -14,63 +14,62 @@ from shutil import disk_usage, which
 
 from slipway.envfile import read_file
 from slipway.make import image, python
-from slipway.make.python import Lack
 
 GB = 1024 ** 3
-NOTE = "note: "  # a problem that begins with it is only a hint
+NOTE = "note: "  # what begins with it is only a hint
 says = partial(image.output, seconds=10)
 
 
 def main(env: dict[str, str]) -> int:
     found = {"develop": [*develop(env)], "build": [*build(env)], "ship": [*ship()]}
     for purpose, lacks in found.items():
-        for text, cure in lacks:
-            print(f"{purpose:8} {text}: {cure}")
-    lacking = [purpose for purpose, lacks in found.items() if any(not text.startswith(NOTE) for text, _ in lacks)]
+        for lack in lacks:
+            print(f"{purpose:8} {lack}")
+    lacking = [purpose for purpose, lacks in found.items() if any(not lack.startswith(NOTE) for lack in lacks)]
     ready = [purpose for purpose in found if purpose not in lacking]
     print("; ".join(f"{words} for: {', '.join(names)}"
                     for words, names in (("ready", ready), ("not ready", lacking)) if names))
     return "develop" in lacking
 
 
-def develop(env: dict[str, str]) -> Iterator[Lack]:
+def develop(env: dict[str, str]) -> Iterator[str]:
     if lack := python.lacks(env["PYTHON"], env["PYTHON_MIN"]):
         yield lack
     if (free := disk_usage(".").free) < GB / 2:
-        yield f"only {free / GB:.1f} GB are free in this folder", "free 500 MB for the virtualenv"
+        yield f"only {free / GB:.1f} GB are free in this folder: free 500 MB for the virtualenv"
     for problem in read_file(Path(".env"))[1]:
-        yield problem, "correct it: nothing starts before that"
+        yield f"{problem}: correct it: nothing starts before that"
 
 
-def build(env: dict[str, str]) -> Iterator[Lack]:
+def build(env: dict[str, str]) -> Iterator[str]:
     docker, remote = env.get("DOCKER", "").split() or ["docker"], "DOCKER_HOST" in env
     if not which("git"):
-        yield "no git here, but images are named after commits", "apt install git"
+        yield "no git here, but images are named after commits: apt install git"
     if not which(docker[0]):
-        yield "no docker here", "install Docker (https://docs.docker.com/engine/install/)"
+        yield "no docker here: install Docker (https://docs.docker.com/engine/install/)"
     elif says(docker, "version") is not None:
         yield from engine(docker)
     elif not remote and os.path.exists(sock := "/var/run/docker.sock") and not os.access(sock, os.W_OK):
-        yield "you have no access to Docker", "sudo usermod -aG docker YOU, then log in again"
+        yield "you have no access to Docker: sudo usermod -aG docker YOU, then log in again"
     else:
-        yield "Docker's engine does not answer", "start it (systemctl start docker, or Docker Desktop)"
+        yield "Docker's engine does not answer: start it (systemctl start docker, or Docker Desktop)"
 
 
-def engine(docker: list[str]) -> Iterator[Lack]:
+def engine(docker: list[str]) -> Iterator[str]:
     if says(docker, "buildx", "version") is None:
-        yield NOTE + "no buildx here, so Docker uses its classic builder", "apt install docker-buildx-plugin"
+        yield NOTE + "no buildx here, so Docker uses its classic builder: apt install docker-buildx-plugin"
     if says(docker, "compose", "version") is None and not which("docker-compose"):
-        yield NOTE + "no Docker Compose here, but `make up` needs it", "apt install docker-compose-plugin"
+        yield NOTE + "no Docker Compose here, but `make up` needs it: apt install docker-compose-plugin"
     root = says(docker, "info", "--format", "{{.DockerRootDir}}") or ""
     if os.path.isdir(root) and (free := disk_usage(root).free) < 3 * GB:
-        yield f"only {free / GB:.1f} GB are free in Docker's folder", "docker system prune, or free 3 GB there"
+        yield f"only {free / GB:.1f} GB are free in Docker's folder: docker system prune, or free 3 GB there"
 
 
-def ship() -> Iterator[Lack]:
+def ship() -> Iterator[str]:
     if not which("ssh"):
-        yield "no ssh here", "apt install openssh-client"
+        yield "no ssh here: apt install openssh-client"
     elif says(["ssh-add"], "-l") is None:
-        yield (NOTE + "no ssh-agent with a key; a key with a passphrase needs it",
+        yield (NOTE + "no ssh-agent with a key; a key with a passphrase needs it: "
                'eval "$(ssh-agent)" && ssh-add (ssh-keygen makes a key)')
 
 

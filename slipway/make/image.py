@@ -31,8 +31,6 @@ def main(action: str, env: Env) -> None:
         signal.signal(number, lambda got, _: sys.exit(128 + got))  # so that half-made files are removed
     try:
         {"wheelhouse": wheelhouse, "build": build, "push": push, "up": up, "down": down}[action](env)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except OSError as error:
         cure = ": take it from the template, see docs/make.md" if error.filename in WHEELS_FROM else ""
         sys.exit(f"make: {error.filename}: {error.strerror}{cure}")

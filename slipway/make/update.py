@@ -41,8 +41,6 @@ def main(action: str, version: str, *options: str) -> None:
         finish(before, wanted)
     except (Problem, OSError) as problem:
         sys.exit(f"make: {problem}")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def answers() -> tuple[str, str]:

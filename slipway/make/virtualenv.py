@@ -31,15 +31,13 @@ def explained(ve: Path, env: Mapping[str, str]) -> Iterator[None]:
     """Exit with one line if this Python lacks something, or if the work on `ve` fails."""
     try:
         if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
-            raise Problem(": ".join(lack))
+            raise Problem(lack)
         yield
     except Problem as problem:
         sys.exit(f"make: {problem}")
     except OSError as error:
         sys.exit(f"make: {error.filename or ve}: {error.strerror}: free some space, or make it writable, or run make "
                  "VE=/a/folder/of/yours")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 @contextlib.contextmanager
