@@ -64,7 +64,8 @@ MADE_FOR = $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE) $(PYTHON)
 ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MADE_FOR))
 $(VE)/sentinel: FORCE
 endif
-of_uv = PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
+UV_PINS = $(firstword $(wildcard $(REQUIREMENTS_UV) $(REQUIREMENTS_UV:.txt=.in)))
+of_uv = PYTHON_MIN INSTALLER PIP_ARGS UV_PINS MADE_FOR
 install = @$(call with,$(of_uv))$(slipway) virtualenv $@ $(1)
 
 $(VE)/sentinel: $(REQUIREMENTS)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VE_PYTHON = ROOT / "ve/bin/python"
-UV = shutil.which("uv") or str(ROOT / "ve/bin/uv")
+UV = shutil.which("uv") or str(ROOT / "var/uv/bin/uv")
 
 
 _kept = []

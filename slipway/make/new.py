@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from slipway.make import jobs, vendor, virtualenv
-from slipway.make.uv import ANY_INDEX, Problem, say
+from slipway.make.uv import ANY_INDEX
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
@@ -29,6 +29,10 @@ REQUIREMENTS = """# Packages of production. `make requirements` compiles this fi
 # Yours: django, and the packages of your apps.
 {django}
 """
+
+
+class Problem(Exception):
+    """An error that says in one line what is wrong and what to do."""
 
 
 def main(action: str, *args: str) -> None:
@@ -155,6 +159,10 @@ def commit(app: str) -> None:
         said = last_line(done.stderr or done.stdout)
         return say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
+
+
+def say(text: str) -> None:
+    print(f"make: {text}", file=sys.stderr)
 
 
 def last_line(said: str) -> str:

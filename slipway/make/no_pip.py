@@ -1,4 +1,5 @@
-"""The module `pip` of a virtualenv that make has made."""
+#!/usr/bin/env python3
+"""The module and the program `pip` of a virtualenv that make has made."""
 
 import sys
 

@@ -28,7 +28,9 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
     refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
     refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
-    command = [virtualenv.uv_path(env), *shlex.split(env["COMPILE"]), *upgrade]
+    if not (program := virtualenv.uv_path(env)):
+        sys.exit("make: no uv and no requirements/uv.in here: install uv, or write it into that file")
+    command = [program, *shlex.split(env["COMPILE"]), *upgrade]
     compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
     keep_indexes(sources.pop(pins[0]), Path(pins[0]))
     with constraints(Path(pins[0])) as file:

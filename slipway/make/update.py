@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 
 from slipway.make import new, virtualenv
-from slipway.make.new import git, last_line
-from slipway.make.uv import Problem, say
+from slipway.make.new import Problem, git, last_line, say
 
 OURS = (":(glob)*.mk", "Dockerfile", "docker-run.sh", ":(glob)deploy/*.sh", "requirements", ".github/workflows",
         ".gitlab-ci.yml", "Jenkinsfile")  # the template's files in a project

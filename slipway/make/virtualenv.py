@@ -7,84 +7,76 @@ import contextlib
 import fcntl
 import os
 import pkgutil
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from slipway.make import uv
 from slipway.make.python import lacks
-from slipway.make.uv import Problem
 
 
 def main(args: list[str], env: Mapping[str, str]) -> None:
     sentinel, files = Path(args[0]), args[1:]
-    with explained(sentinel.parent, env), lock(sentinel.parent):
-        if holds(sentinel, files, env):
+    with lock(sentinel.parent, env):
+        # All is installed, perhaps by another make while this one waited for the lock.
+        if sentinel.exists() and is_whole(sentinel.parent, env) and all(
+                os.stat(file).st_mtime_ns <= sentinel.stat().st_mtime_ns for file in files):
             sentinel.touch()
         else:
-            make(sentinel, files, env)
+            install(sentinel, files, env)
 
 
 @contextlib.contextmanager
-def explained(ve: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Exit with one line if this Python lacks something, or if the work on `ve` fails."""
+def lock(ve: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Lock the virtualenv. Installers inherit the lock, and keep it if make is killed. Exit with one line if this
+    Python lacks something, or a file cannot be written."""
+    if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
+        sys.exit(f"make: {lack}")
     try:
-        if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
-            raise Problem(lack)
-        yield
-    except Problem as problem:
-        sys.exit(f"make: {problem}")
+        ve.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{ve}.lock", "w") as file:
+            os.set_inheritable(file.fileno(), True)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("make: waiting for another make, which is installing", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
     except OSError as error:
         sys.exit(f"make: {error.filename or ve}: {error.strerror}: free some space, or make it writable, or run make "
                  "VE=/a/folder/of/yours")
 
 
-@contextlib.contextmanager
-def lock(ve: Path) -> Iterator[None]:
-    """Lock the virtualenv. Installers inherit the lock, and keep it if make is killed."""
-    ve.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{ve}.lock", "w") as file:
-        os.set_inheritable(file.fileno(), True)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            uv.say("waiting for another make, which is installing")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def is_made_for(ve: Path, env: Mapping[str, str]) -> bool:
+def is_whole(ve: Path, env: Mapping[str, str]) -> bool:
+    """Return True if the virtualenv is of this Python and folder, and no install into it was interrupted."""
     made = ve / "made-for"
-    return os.access(ve / "bin/python", os.X_OK) and made.exists() and made.read_text() == env["MADE_FOR"]
+    return (os.access(ve / "bin/python", os.X_OK) and made.exists() and made.read_text() == env["MADE_FOR"]
+            and not (ve / "unfinished").exists())
 
 
-def holds(sentinel: Path, files: list[str], env: Mapping[str, str]) -> bool:
-    """Return True if all is installed, perhaps by another make while this one waited for the lock."""
-    return sentinel.exists() and is_made_for(sentinel.parent, env) and all(
-        os.stat(file).st_mtime_ns <= sentinel.stat().st_mtime_ns for file in files)
-
-
-def make(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
-    """Install `files` and, so that theirs stay, those of the other sentinels. Begin with a new virtualenv if an install
-    was interrupted, for another Python or folder, and for pip, which removes nothing."""
+def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
+    """Install `files` and, so that theirs stay, those of the other sentinels. Begin with a new virtualenv if this one
+    is not whole, and for pip, which removes nothing."""
     ve, unfinished = sentinel.parent, sentinel.parent / "unfinished"
-    if unfinished.exists() or not is_made_for(ve, env) or env["INSTALLER"] == "pip" and sentinel.exists():
+    if not is_whole(ve, env) or env["INSTALLER"] == "pip" and sentinel.exists():
         create(ve, env)
     sentinel.unlink(missing_ok=True)
     if own := files[sentinel.name != "sentinel":]:
-        uv.say("installing " + " ".join(own))
+        print("make: installing", *own, file=sys.stderr)
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
     wanted = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]
-    command, before = uv.installer(ve, wanted, env) if files else [], packages(ve)
+    command = installer(ve, wanted, env) if files else ["true"]  # a project without Django may pin nothing
+    strategy = uv.ANY_INDEX if "--require-hashes" in command else {}  # hashes protect packages, whatever their index
+    before = packages(ve)
     unfinished.write_text(" ".join(files))
-    try:
-        if command:  # a project without Django may pin nothing
-            uv.run(command, ve, files[-1], env)
-    except Problem:
+    if cause := uv.run(command, ve, {**strategy, **env}):
         if packages(ve) == before:  # nothing was installed, so the virtualenv is still good
             unfinished.unlink()
-        raise
+        sys.exit(f"make: {files[-1]} is not installed: {cause}")
     unfinished.rename(sentinel)  # its time is that before the install, during which files may change
 
 
@@ -93,33 +85,52 @@ def packages(ve: Path) -> set[Path]:
 
 
 def create(ve: Path, env: Mapping[str, str]) -> None:
-    """Make an empty virtualenv. Its `pip` installs nothing, as the next make would remove that. Raise Problem if the
-    folder is no virtualenv, but has files."""
+    """Make an empty virtualenv. Its `pip` installs nothing, as the next make would remove that."""
     if ve.exists() and not (ve / "pyvenv.cfg").exists() and any(ve.iterdir()):
-        raise Problem(f"{ve} exists and is not a virtualenv: move it, or run make VE=another-name")
-    for sentinel in ve.glob("sentinel*"):
-        sentinel.unlink()
+        sys.exit(f"make: {ve} exists and is not a virtualenv: move it, or run make VE=another-name")
+    (ve / "made-for").unlink(missing_ok=True)
     # Use the interpreter itself, not a link to it: if an upgrade removes it, bin/python fails, and ve.mk notices that.
-    command = [os.path.realpath(sys.executable), "-m", "venv", "--clear", "--without-pip", str(ve)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise Problem(f"{env['PYTHON']} could not make a virtualenv: {uv.why(done.stdout)}")
+    if cause := uv.run([os.path.realpath(sys.executable), "-m", "venv", "--clear", "--without-pip", str(ve)], ve, env):
+        sys.exit(f"make: {env['PYTHON']} could not make a virtualenv: {cause}")
     [folder] = ve.glob("lib/python*/site-packages")
-    folder.joinpath("pip.py").write_bytes(pkgutil.get_data("slipway.make", "no_pip.py") or b"")
-    for name in ("pip", "pip3"):
-        (ve / "bin" / name).write_text('#!/bin/sh\nexec "${0%/*}/python" -m pip "$@"\n')
-        (ve / "bin" / name).chmod(0o755)
+    for path in (folder / "pip.py", ve / "bin/pip", ve / "bin/pip3"):
+        path.write_bytes(pkgutil.get_data("slipway.make", "no_pip.py") or b"")
+        path.chmod(0o755)
     (ve / "made-for").write_text(env["MADE_FOR"])
 
 
+def installer(ve: Path, files: Iterable[str], env: Mapping[str, str]) -> list[str]:
+    """Return the command that installs what `files` pin: uv's, which also removes all else, or pip's. If one package
+    has a hash, every package needs a hash."""
+    hashes = ["--require-hashes"] * any("--hash=" in Path(path).read_text("utf-8") for path in files)
+    words = [*hashes, *shlex.split(env["PIP_ARGS"])]
+    if env["INSTALLER"] != "pip" and (path := uv_path(env)):
+        sync = ["pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
+        return [path, *sync, *words, *files]
+    return [*pip(ve), *words, *(f"--requirement={file}" for file in files)]
+
+
 def uv_path(env: Mapping[str, str]) -> str:
-    """Return uv's absolute path. Make an empty virtualenv for it if there is none. Exit if it cannot be installed."""
-    ve = Path(env["VE"])
-    with explained(ve, env), lock(ve):
-        if not uv.there(ve, env) and not is_made_for(ve, env):
-            create(ve, env)
-        path = uv.find(ve, env)
-    return os.path.abspath(path) if os.sep in path else path
+    """Return uv's path: INSTALLER, the one that runs this (UV) or is on the path, or the pinned one, which pip installs
+    into a virtualenv of its own. Return "" if none is pinned."""
+    if env["INSTALLER"] not in ("uv", "pip"):
+        return os.path.abspath(env["INSTALLER"])
+    found = env.get("UV") or shutil.which("uv") or ""
+    if found or not env["UV_PINS"]:
+        return found
+    if not os.path.exists("var/uv/sentinel"):
+        soon = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}  # report a missing network soon
+        main(["var/uv/sentinel", env["UV_PINS"]], {**env, "INSTALLER": "pip", **soon})
+    return os.path.abspath("var/uv/bin/uv")
+
+
+def pip(ve: Path) -> list[str]:
+    """Return the command of this Python's pip or, if it has none, of one that this installs into the virtualenv."""
+    python = str(ve / "bin/python")
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    subprocess.run([python, "-m", "ensurepip"], stdout=subprocess.DEVNULL, close_fds=False)
+    return [python, "-m", "pip", "install", "--quiet"]
 
 
 if __name__ == "__main__":
