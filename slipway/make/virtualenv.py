@@ -127,7 +127,7 @@ def uv_path(env: Mapping[str, str]) -> str:
 def pip(ve: Path) -> list[str]:
     """Return the command of this Python's pip or, if it has none, of one that this installs into the virtualenv."""
     python = str(ve / "bin/python")
-    if find_spec("pip"):
+    if find_spec("pip") and sys.prefix == sys.base_prefix:  # in a virtualenv it may be the one that installs nothing
         return [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
     subprocess.run([python, "-m", "ensurepip"], stdout=subprocess.DEVNULL, close_fds=False)
     return [python, "-m", "pip", "install", "--quiet"]

@@ -170,8 +170,10 @@ def test_another_interpreter(scratch):
     assert "installing" in scratch.made() and scratch.has("tiny") == ["1.0"]
 
 
+@WITH_PIP_TOO
 def test_in_its_own_activated_virtualenv(scratch):
-    """PYTHON may be the virtualenv's own python: a new virtualenv is made by the Python that it stands for."""
+    """PYTHON may be the virtualenv's own python: a new virtualenv is made by the Python that it stands for, and filled
+    by a real pip."""
     scratch.made()
     scratch.env["PATH"] = f"{scratch.folder}/ve/bin:{scratch.env['PATH']}"
     assert "installing" in scratch.made("ve/sentinel", "PYTHON=python3") and scratch.has("tiny") == ["1.0"]
