@@ -17,20 +17,19 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import django
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.db.migrations import AddField, AlterField, Migration
+from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
-
-from slipway.schema.tables import NOBODY, Tables, Told
 
 ROOT = Path.cwd()  # the project's folder
 VENDORS = {"postgresql", "sqlite"}  # databases for which a build judges migrations
@@ -49,7 +48,9 @@ CURES = {
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
 
-Key = tuple[str, str]  # an app's label and the name of a migration
+NOBODY = ""  # stands for an unknown migration
+Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
+Key = tuple[str, str]  # an app's label and the name of a migration or model
 Sql = dict[Key, list[str]]
 
 
@@ -116,23 +117,37 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL in `sql` and, grouped by table, in `told`."""
+    """Applies migrations. Records their SQL in `sql`, and the SQL of their operations in `told`."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.sql: Sql = {}
         self.told: dict[Key, list[Told]] = {}
-        self.tables = Tables()
+        self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
-        with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
-            migration.apply(state.clone(), editor, collect_sql=True)
-        lines = "\n".join(editor.collected_sql).splitlines()
+        key, after, one = (migration.app_label, migration.name), state.clone(), copy(migration)
+        told = self.told[key] = []
+        for operation in migration.operations:
+            one.operations = [operation]
+            with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
+                after = one.apply(after, editor, collect_sql=True)
+            told.append(("\n".join(editor.collected_sql).splitlines(), self.made(key, operation)))
+        lines = [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        key = migration.app_label, migration.name
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        self.told[key] = self.tables.told(".".join(key), lines)
         return super().apply_migration(state, migration, fake, fake_initial)
+
+    def made(self, key: Key, operation: Any) -> frozenset[str]:
+        """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
+        and for a model that only the state got, or that Django does not manage: its table may be an older one."""
+        model = key[0], (getattr(operation, "model_name", "") or getattr(operation, "name", "")).lower()
+        if isinstance(operation, CreateModel) and operation.options.get("managed", True):
+            self.makers.setdefault(model, set()).add(".".join(key))
+        found = frozenset(self.makers.get(model, {NOBODY}))
+        if isinstance(operation, RenameModel):
+            self.makers.setdefault((key[0], operation.new_name_lower), set()).update(found)
+        return found
 
 
 def not_null(migration: Migration) -> list[str]:
