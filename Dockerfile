@@ -70,7 +70,8 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash . \
  && ./docker-run.sh compress \
  && mv static-root /static-root
 
-# ---- test: run the tests. The last stage needs their results, so there is no image if they fail ----
+# ---- test: run the tests, and judge whether older code still runs after each migration. The last stage needs the
+# results, so there is no image if the tests fail ----
 FROM deps AS test
 ARG TEST_DATABASE=sqlite
 ARG DRIFT_ALLOWED=
@@ -83,10 +84,6 @@ RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-u
 COPY --from=app /app ./
 RUN cp "$(python -c 'import slipway.make as make; print(*make.__path__)')/docker-test.sh" / \
  && TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" sh /docker-test.sh tests /results
-
-# ---- verdicts: judge whether older code still runs after each migration. Reuse the verdicts of earlier builds ----
-FROM test AS verdicts
-COPY wheelhouse/verdicts /verdicts
 RUN sh /docker-test.sh verdicts /results
 
 # ---- the image: layers that change least come first ----
@@ -94,7 +91,7 @@ FROM base
 COPY --from=deps /ve /ve
 COPY --from=app /static-root static-root
 COPY --from=app /app ./
-COPY --from=verdicts /results ./
+COPY --from=test /results ./
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 USER 10001:10001

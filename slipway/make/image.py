@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 Env = Mapping[str, str]
-HOUSE, VERDICTS = Path("wheelhouse"), Path("wheelhouse/verdicts/migrations.json")
+HOUSE = Path("wheelhouse")
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt")
 REVISION = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
@@ -117,25 +117,15 @@ def make_wheels(env: Env, folder: Path) -> None:
 
 def build(env: Env) -> None:
     image, django = f"{env['IMAGE']}:{env['TAG']}", Path("manage.py").exists()
-    command, tests = engine(env), []
+    engine(env)
+    tests = []
     if django:
-        VERDICTS.parent.mkdir(parents=True, exist_ok=True)
+        Path(HOUSE, "verdicts").mkdir(parents=True, exist_ok=True)  # a Dockerfile from before 1.0.0 copies this folder
         tests = [word for name in ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS")
                  for word in ("--build-arg", f"{name}={env[name]}")]
     docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
-    if django:
-        keep_verdicts(command, image)
     print(f"make: built {image}")
-
-
-def keep_verdicts(command: list[str], image: str) -> None:
-    """Copy the image's verdicts on migrations for the next build. Some builders leave no image in this engine."""
-    if container := output(command, "create", image):
-        new = VERDICTS.with_suffix(".new")
-        if output(command, "cp", f"{container}:/app/migrations.json", str(new)) is not None:
-            new.rename(VERDICTS)
-        output(command, "rm", container)
 
 
 def push(env: Env) -> None:

@@ -1,39 +1,28 @@
 """The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
 
-The image's build runs `python -m slipway.schema.verdicts FILE PINS…`. This command adds verdicts for the database of
-TEST_DATABASE_URL to FILE. PINS are files that pin versions, such as requirements.txt. With --hold the command only
-reads FILE, and exits with 1 if migrations must be judged. FILE in the image:
-{"version": 2, "of": "…", "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
-"failed": {}, "again": {}}
-
-"of" is a hash of all inputs. "failed" has errors instead of verdicts. "again" has their times if a build must retry.
+The image's build runs `python -m slipway.schema.verdicts FILE`. This command adds verdicts for the database of
+TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations. FILE in the image:
+{"version": 2, "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
+"failed": {}}
 """
 
-import contextlib
-import hashlib
 import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterable
 from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import django
-from django.apps import apps
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel
 from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
-ROOT = Path.cwd()  # the project's folder
-VENDORS = {"postgresql", "sqlite"}  # databases for which a build judges migrations
-APART = {"__pycache__", "locale", "media", "static", "templates"}  # folders that migrations do not read
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
     "DROP_COLUMN": "in two releases: the first no longer uses the field (with null=True or db_default=…, so that"
@@ -184,63 +173,19 @@ def judge() -> dict[str, Verdict]:
     return linter.migrations
 
 
-def data() -> list[Path]:
-    """Return the project's files that migrations may read, such as SQL, but not Python modules."""
-    homes = [Path(app.path) for app in apps.get_app_configs()]
-    tops = {home.relative_to(ROOT).parts[0] for home in homes if ROOT in home.parents}
-    paths = {path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
-    return [path for path in paths if path.suffix not in (".py", ".pyc")
-            and ("migrations" in path.parts or not APART & {*path.parts})]
-
-
-def depends(pins: Iterable[Path]) -> str:
-    """Return a hash of all inputs: Python's version, `pins`, migrations, and all files that migrations may use."""
-    modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
-    own = {name for name, module in sys.modules.items()
-           if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
-    own.discard("__mp_main__")  # SQLite's backend imports multiprocessing, which adds this copy of __main__
-    files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__ or "") for name in modules | own]
-    files += [(str(path), str(ROOT / path)) for path in data()]
-    digest = hashlib.sha256(sys.version.encode())
-    for name, path in sorted(files):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(Path(path).read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def read(path: Path, of: str) -> dict[str, Any]:
-    """Return FILE's content. If FILE cannot be read, or the inputs' hash `of` has changed, return an empty result."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found: dict[str, Any] = json.loads(path.read_text())
-        if found["of"] == of:
-            return found
-    return {"version": 2, "of": of, "vendors": {}, "failed": {}, "again": {}}
-
-
-def ask(found: dict[str, Any]) -> None:
-    """Judge all migrations on the connected database. Add the verdicts or the error to `found`, FILE's content."""
-    for outcome in ("vendors", "failed", "again"):
-        found[outcome].pop(connection.vendor, None)
+def main(path: Path) -> None:
+    os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
+    django.setup()
+    logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
+    empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
+    found = json.loads(path.read_text()) if path.exists() else empty
     try:
         found["vendors"][connection.vendor] = judge()
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
-        if breaks(error) or not isinstance(error, DatabaseError):
-            found["again"][connection.vendor] = time.time()  # the next build retries: a new time voids Docker's cache
-
-
-def main(*words: str) -> int:
-    path, *pins = [Path(word) for word in words if word != "--hold"]
-    os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
-    django.setup()
-    logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
-    found = read(path, depends(pins))
-    if "--hold" in words:
-        return 0 if VENDORS <= {*found["vendors"], *found["failed"]} - {*found["again"]} else 1
-    ask(found)
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(Path(sys.argv[1]))

@@ -10,13 +10,11 @@ from proc import ROOT, append, executable, output, put_into_git, refusal, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
-# A fake docker: its builder makes a wheelhouse of one file; its images contain verdicts on migrations.
+# A fake docker: its builder makes a wheelhouse of one file.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case $1 in
     image) echo "${REVISION-}" ;;
-    create) [ -z "${FAIL-}" ] || exit 1; echo one ;;
-    cp) [ "$2" = one:/app/migrations.json ] && echo "$VERDICTS" >"$3" ;;
     run) [ -z "${FAIL-}" ] || exit 7; mkdir -p house && touch house/requirements.txt && tar -cf - -C house . ;;
 esac
 """
@@ -86,19 +84,6 @@ def test_wheelhouse_fails(project):
     assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0 and calls(project) == 1
 
 
-def test_verdicts_are_kept_for_the_next_build(project):
-    """After a build, the image's verdicts are in the wheelhouse and no container is left. If the image is not in the
-    engine, as with some builders, nothing changes."""
-    path = project / "wheelhouse/verdicts/migrations.json"
-    for said in ("first", "second"):
-        done = make(project, "build", "DOCKER=./stub", "TAG=1", VERDICTS=said)
-        assert done.returncode == 0 and path.read_text() == f"{said}\n", done.stderr
-    assert (project / "calls").read_text().count("rm one\n") == 2
-    done = make(project, "build", "DOCKER=./stub", "TAG=1", FAIL="1")
-    assert done.returncode == 0 and done.stderr == "" and path.read_text() == "second\n", done.stderr
-    assert [path.name for path in path.parent.iterdir()] == ["migrations.json"]
-
-
 def test_without_django(project):
     """Another program's folder has no manage.py: its build makes no wheels and prints nothing about Django."""
     for name in ("manage.py", "requirements.txt", "docker/packages.txt"):
@@ -106,7 +91,7 @@ def test_without_django(project):
     done = make(project, "build", "DOCKER=./stub", "TAG=1")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     said = (project / "calls").read_text()
-    assert " --build-arg RELEASE=1 " in said and "TEST" not in said and "PROJECT" not in said and "create" not in said
+    assert " --build-arg RELEASE=1 " in said and "TEST" not in said and "PROJECT" not in said
     assert not (project / "wheelhouse").exists()
 
 

@@ -19,7 +19,7 @@ OFFLINE = {  # with --network=none BuildKit would not reuse the stage `base`: us
 def test_a_build_and_the_next(builder, project, name):
     """After make wheelhouse a build needs no network. A second build of the same commit reuses every layer, whatever
     the files' times. After a changed line of code, only the last few layers, which contain code, are new, and they are
-    small; verdicts on migrations are reused."""
+    small."""
     assert builder.make(project, "wheelhouse", f"APP={name}").returncode == 0
     # If the other builder has made the wheelhouse, this one must still run the stage that makes wheels.
     assert build(builder, project, name, "wheels", "BUILD_ARGS=--target builder").returncode == 0
@@ -37,7 +37,7 @@ def test_a_build_and_the_next(builder, project, name):
     assert layers(f"{name}:{first}") == layers(f"{name}:{second}")
     append(project / "project/home/views.py", f"\n# changed, {name}, {builder.name}\n")  # no cache has this line
     done = build(builder, project, name, changed, *options)
-    assert done.returncode == 0 and "verdicts: reused those of an earlier build" in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout
     before, after = layers(f"{name}:{first}"), layers(f"{name}:{changed}")
     new = [layer for layer in after if layer not in before]
     assert 1 <= len(new) <= 3 and after[:-3] == before[:-3], new
@@ -93,7 +93,6 @@ def test_postgres(builders, project, name):
     done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres",
                  f"BUILD_ARGS={OFFLINE['classic']}")
     assert done.returncode == 0, done.stdout
-    assert "verdicts: checking" in done.stdout, done.stdout
     shown = docker("run", "--rm", "--entrypoint=cat", f"{name}:postgres", "migrations.json").stdout
     vendors = json.loads(shown)["vendors"]
     verdicts = {vendor: entries["accounts.0002_shelf"]["verdict"] for vendor, entries in vendors.items()}

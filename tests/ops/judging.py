@@ -20,7 +20,6 @@ def copy(folder, *apps):
         (folder / app / "migrations").mkdir(parents=True)
         for path in ("__init__.py", "migrations/__init__.py", "views.py", "models.py"):
             (folder / app / path).write_text("")
-    (folder / "pins").write_text("")
     return folder
 
 
@@ -32,11 +31,10 @@ def add(project, name, operations, *needs, more=""):
         f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
 
 
-def verdicts(project, *words, url="sqlite://:memory:"):
+def verdicts(project, url="sqlite://:memory:"):
     """Run slipway.schema.verdicts. Return the finished process."""
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
-           "PYTHONDONTWRITEBYTECODE": "1"}  # a file changed within a second might keep its old .pyc
-    return python("-m", "slipway.schema.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url}
+    return python("-m", "slipway.schema.verdicts", "migrations.json", cwd=project, env=env)
 
 
 def found(project):
