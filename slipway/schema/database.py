@@ -18,18 +18,13 @@ Write = Callable[[str], object]
 
 
 def prepare(write: Write) -> None:
-    """Migrate the project's own SQLite file. For another database only print pending migrations: other people may use
-    it, and a half-written branch must not migrate it. `write` prints a line for the user. If the database cannot be
-    used or a migration fails, raise a CommandError of one line."""
+    """Migrate the project's own SQLite file; not another database: other people may use it, and a half-written branch
+    must not migrate it. `write` prints a line for the user. If the database cannot be used or a migration fails, raise
+    a CommandError of one line."""
     try:
-        migrate(write) if is_own() else tell(write)
+        migrate(write) if is_own() else pending()
     finally:
         connection.close()  # child processes open their own
-
-
-def tell(write: Write) -> None:
-    if missing := pending():
-        write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
 @contextmanager
@@ -80,10 +75,8 @@ def one_line() -> Iterator[None]:
 def explain(migrating: bool) -> None:
     """Explain a command's database error: raise a CommandError if the database cannot be used or migrations are
     pending. If the command was `migrating`, ignore pending migrations."""
-    told: list[str] = []
-    tell(told.append)
-    if told and not migrating:
-        raise CommandError(told[0])
+    if (missing := pending()) and not migrating:
+        raise CommandError(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
 def is_own() -> bool:

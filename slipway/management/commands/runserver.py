@@ -7,7 +7,7 @@ from django.contrib.staticfiles.management.commands.runserver import Command as 
 from django.core.management import CommandError
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from slipway.schema.database import is_own, prepare, tell
+from slipway.schema.database import prepare
 
 
 class Command(Runserver):
@@ -17,8 +17,5 @@ class Command(Runserver):
         if not 0 < int(self.port) < 65536:
             raise CommandError(f"{self.port} is not a port: use one from 1 to 65535, such as make runserver PORT=8001")
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
-            prepare(self.stdout.write if is_own() else lambda line: None)  # else check_migrations() prints the warning
+            prepare(self.stdout.write)
         super().run(**options)
-
-    def check_migrations(self) -> None:
-        tell(self.stdout.write)
