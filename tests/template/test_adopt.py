@@ -347,8 +347,7 @@ def test_level_servers(clone, tmp_path):
     ({"pyproject.toml": "[project]\nname = 'shop'\ndependencies = ['Django>=5', 'pillow']\n"},
      ["Django>=5", "pillow"], ""),
     ({"pyproject.toml": "[tool.poetry.dependencies]\nDjango = '^5.2'\n"}, ["django"], "poetry export"),
-    ({"Pipfile": "[packages]\ndjango = '*'\n"}, ["django"], "pipenv requirements"),
-    ({"setup.cfg": "[options]\ninstall_requires =\n    Django\n"}, ["django"], "setup.cfg:2: copy its packages")])
+    ({"Pipfile": "[packages]\ndjango = '*'\n"}, ["django"], "pipenv requirements")])
 def test_requirements(files, lines, told):
     """requirements.in has the list's lines, or the to-do list says to copy them."""
     found = look(files, "shop")
