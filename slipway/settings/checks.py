@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import resolve_name
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -69,11 +69,6 @@ NEEDS = [
     Need("slipway.E006", lambda: bool(setting("READINESS")),
          "READINESS names no checks: a release would count as ready even without a database",
          'set READINESS = {"database": "slipway.health.checks.database", …}'),
-    Need("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
-         "SERVER is neither wsgi nor asgi", 'set SERVER = "wsgi"'),
-    Need("slipway.E008", lambda: not production() or PurePath(setting("STATIC_ROOT") or "").name == "static-root",
-         "STATIC_ROOT is the wrong folder: the image takes static files from static-root beside manage.py",
-         'set STATIC_ROOT = Path(__file__).resolve().parent.parent / "static-root"'),
     Need("slipway.E009", lambda: not production() or not settings.DEBUG,
          "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
     Need("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),

@@ -9,7 +9,7 @@ from django.test import SimpleTestCase
 from ..settings import checks
 from ..values import storage
 
-PRODUCTION = {"SETTINGS_MODULE": "shop.settings_docker", "STATIC_ROOT": "/app/static-root"}
+PRODUCTION = {"SETTINGS_MODULE": "shop.settings_docker"}
 
 
 def without(name: str, middleware: str) -> dict[str, Any]:
@@ -26,8 +26,7 @@ class Checks(SimpleTestCase):
         gone: list[dict[str, Any]] = [
             without("INSTALLED_APPS", "slipway"), without("MIDDLEWARE", "RequestId"), without("MIDDLEWARE", "Probes"),
             without("MIDDLEWARE", ".Metrics"), {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
-            {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "STATIC_ROOT": "/app/static"},
-            {**PRODUCTION, "DEBUG": True},
+            {"READINESS": {}}, {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
             {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
             {
