@@ -68,26 +68,22 @@ class Part:
     def __init__(self, name: str, check: Check, give_up: float = GIVE_UP, shared: float = SHARED) -> None:
         self.name, self.check, self.give_up, self.shared = name, check, give_up, shared
         self.lock = threading.Lock()
-        self.current: Attempt | None = None
-        self.hanging: list[Attempt] = []
+        self.runs: list[Attempt] = []  # those that hang, then the current one
         self.down = False
 
     def attempt(self) -> Attempt:
         """Return the check's current run. First start a new run if there is none or `may_start` permits it."""
         with self.lock:
-            if self.current is None or self.may_start(self.current):
-                self.current = Attempt(self.check)
-                self.current.start()
-            return self.current
+            self.runs = [*(run for run in self.runs[:-1] if not run.done.is_set()), *self.runs[-1:]]
+            if not self.runs or self.may_start(self.runs[-1]):
+                self.runs.append(Attempt(self.check))
+                self.runs[-1].start()
+            return self.runs[-1]
 
     def may_start(self, last: Attempt) -> bool:
         if last.done.is_set():
             return time.monotonic() - last.ended >= self.shared
-        self.hanging = [attempt for attempt in self.hanging if not attempt.done.is_set()]
-        if time.monotonic() - last.started < self.give_up or len(self.hanging) >= HANGING:
-            return False
-        self.hanging.append(last)
-        return True
+        return time.monotonic() - last.started >= self.give_up and len(self.runs) <= HANGING
 
     def finish(self, attempt: Attempt, asked: float) -> str:
         """Wait for a run, at most DEADLINE seconds after `asked`. Return its error, or "" if the part is up."""

@@ -66,7 +66,7 @@ class Parts(SimpleTestCase):
                 self.assertIn(error, self.verdict(part))
                 self.assertIn(error, self.verdict(part))
             first, part.shared = part.attempt(), 0
-            self.assertIs(first, part.current)
+            self.assertIs(first, part.runs[-1])
             self.assertIsNot(part.attempt(), first)
 
     def test_a_hanging_part_is_down_at_once_when_asked_again(self) -> None:
@@ -90,7 +90,7 @@ class Parts(SimpleTestCase):
                     self.verdict(part)
             self.assertEqual(threads() - before, readiness.HANGING + 1)
             self.released.set()
-            for attempt in filter(None, [*part.hanging, part.current]):
+            for attempt in part.runs:
                 self.assertTrue(attempt.done.wait(30))
             self.assertEqual(self.verdict(part), "")
         self.assertEqual(len(self.calls), readiness.HANGING + 2)
