@@ -93,17 +93,8 @@ class Env:
             self.problem(f"{name}_FILE names an empty file")
         return value
 
-    def missing(self, name: str, example: str) -> None:
-        self.problem(f"{name} is not set; for example {name}={example}", examples=False)
-
     def text(self, name: str, default: str | Required = REQUIRED, example: str = "") -> str:
-        given = self.given(name)
-        if given is not None:
-            return given
-        if not isinstance(default, Required):
-            return default
-        self.missing(name, example)
-        return example
+        return self.parsed(name, str, default, example)
 
     def parsed(self, name: str, parse: Callable[[str], T], default: D | Required, example: str) -> T | D:
         """Return the variable's parsed text, or `default` if the variable is not set. If the text is malformed, or
@@ -117,7 +108,7 @@ class Env:
         elif given is None and not isinstance(default, Required):
             return default
         elif given is None:
-            self.missing(name, example)
+            self.problem(f"{name} is not set; for example {name}={example}", examples=False)
         return self.stand_in(name, parse, example)
 
     def stand_in(self, name: str, parse: Callable[[str], T], example: str) -> T:
