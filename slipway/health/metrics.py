@@ -4,7 +4,6 @@ Each worker counts in its own files in the folder PROMETHEUS_MULTIPROC_DIR (see 
 File names contain the worker's number, not its pid. So a new worker with the same number continues the counts.
 """
 
-import gc
 import os
 import struct
 import sys
@@ -79,9 +78,8 @@ class Page:
         yield from (family for family in found if family.name != "worker_pid")
         resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory that a worker uses.", labels=["worker"])
         for number, pid in workers(found).items():
-            held = process.memory(pid)
-            if held:
-                resident.add_metric([number], held[0])
+            if held := process.memory(pid):
+                resident.add_metric([number], held)
         yield resident
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(workers(found)))
         release = GaugeMetricFamily("release_info", "The release that answers.", labels=["release"])
@@ -121,12 +119,10 @@ def variables() -> dict[str, Any]:
     """Return the values for /debug/vars. Memory is in bytes, summed over gunicorn's workers."""
     found = families()
     samples = [sample for family in found for sample in family.samples]
-    held = [memory for memory in map(process.memory, workers(found).values()) if memory]
     return {
         **own.published(),
         "cmdline": [sys.executable, *sys.argv],
-        "memstats": {"Alloc": sum(memory[0] for memory in held), "Sys": sum(memory[1] for memory in held),
-                     "NumGC": sum(generation["collections"] for generation in gc.get_stats())},
+        "memstats": {"Alloc": sum(map(process.memory, workers(found).values()))},
         "uptime": round(process.uptime(), 1),
         "release": RELEASE,
         "requests": {sample.labels["status"]: int(sample.value)

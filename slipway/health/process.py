@@ -12,11 +12,9 @@ def uptime() -> float:
     return time.monotonic() - started
 
 
-def memory(pid: int) -> tuple[int, int] | None:
-    """Return a process's (resident, virtual) memory in bytes, or None if it cannot be read."""
+def memory(pid: int) -> int:
+    """Return a process's resident memory in bytes, or 0 if it cannot be read."""
     try:
-        virtual, resident = Path(f"/proc/{pid}/statm").read_text().split()[:2]
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        return None
-    page = os.sysconf("SC_PAGE_SIZE")
-    return int(resident) * page, int(virtual) * page
+        return 0

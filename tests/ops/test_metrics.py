@@ -85,7 +85,7 @@ def test_counted_right_over_workers(site):
     held = [value for name, value in said.items() if name.startswith("process_resident_memory_bytes")]
     seen = site.get("/debug/vars", unix=True).json()
     assert seen["workers"] == len(held) == 2 and all(20e6 < value < 500e6 for value in held)
-    assert 2 * 20e6 < seen["memstats"]["Alloc"] < seen["memstats"]["Sys"] and 0 < seen["uptime"] < 3600
+    assert seen["memstats"]["Alloc"] > 2 * 20e6 and 0 < seen["uptime"] < 3600
     assert (seen["orders_open"], seen["broken"], seen["odd"]) == (3, None, None)
     assert "broken of /debug/vars is down: ZeroDivisionError" in site.process.output()
     assert seen["celery"] == {"worker": None, "beat": None, "waiting": {"celery": 0}, "dead": 0}
