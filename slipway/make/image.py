@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -174,13 +174,18 @@ def up(env: Env) -> None:
     if subprocess.call([*command, "up", "-d", "--remove-orphans"]):
         log(command, "migrate")
         sys.exit(1)
-    deadline = time.monotonic() + float(env["UP_SECONDS"])
-    while output(command, "exec", "-T", "web", "./docker-run.sh", "healthcheck") is None:
-        if time.monotonic() > deadline:
-            log(command, "web")
-            sys.exit(f"make: the site does not answer within {env['UP_SECONDS']} s, see its log above")
-        time.sleep(0.5)
+    wait(command, "web", ["./docker-run.sh", "healthcheck"], env["UP_SECONDS"], "the site")
     print(f"make: http://localhost:{env['PORT']}")
+
+
+def wait(command: list[str], service: str, ask: Sequence[str], seconds: str, what: str) -> None:
+    """Run the command `ask` in the service's container until it succeeds. Exit with its log if it never does."""
+    deadline = time.monotonic() + float(seconds)
+    while output(command, "exec", "-T", service, *ask) is None:
+        if time.monotonic() > deadline:
+            log(command, service)
+            sys.exit(f"make: {what} does not answer within {seconds} s, see its log above")
+        time.sleep(0.3)
 
 
 def log(command: list[str], service: str) -> None:

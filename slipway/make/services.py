@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,48 +30,37 @@ volumes: {db: {}}
 URLS = {"db": {"DATABASE_URL": "postgres://app:app@127.0.0.1:5432/app"},
         "redis": {"CACHE_URL": "redis://127.0.0.1:6379/1", "BROKER_URL": "redis://127.0.0.1:6379/0"}}
 ASKS = {"db": ("pg_isready", "-q", "-U", "app", "-h", "127.0.0.1"), "redis": ("redis-cli", "ping")}
-SECONDS = 60  # the longest time to wait for each service
-ENV = Path(".env")
+FILE, ENV = Path("var/services.yaml"), Path(".env")
 
 
 def main(action: str, env: Mapping[str, str]) -> None:
     image.engine(env)
     app = env["APP"]
-    command = [*image.compose(env), "--project-name", f"{app}-services", "--file", "-"]
+    command = [*image.compose(env), "--project-name", f"{app}-services", "--file", str(FILE)]
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(COMPOSE)
     names = ["db", *["redis"][:bool(re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
     urls = {name: url for service in names for name, url in URLS[service].items()}
     variables, problems = envfile.read_file(ENV)
     others = [name for name in urls if (os.environ.get(name) or variables.get(name) or urls[name]) != urls[name]]
     if action == "services-down":
-        docker(command, "down")
+        run(command, "down")
         write_env({}, [name for name in urls if variables.get(name) == urls[name]])
         print("make: stopped, and removed the URLs from .env; the data stays in Docker's volume", f"{app}-services_db")
     elif problems or others:
         sys.exit("make: " + [*problems, f"to use these services, remove your own {' and '.join(others)} from .env "
                                         "or the environment"][0])
     else:
-        docker(command, "up", "--detach", *names)
+        run(command, "up", "--detach", *names)
         for name in names:
-            wait(command, name)
+            image.wait(command, name, ASKS[name], "60", name)
         write_env(urls, [])
         print(f"make: {' and '.join(names)} answer; .env names {', '.join(urls)}; next: make migrate")
 
 
-def docker(command: list[str], *words: str, quiet: bool = False) -> int:
-    output = subprocess.DEVNULL if quiet else None
-    code = subprocess.run([*command, *words], input=COMPOSE, text=True, stdout=output, stderr=output).returncode
-    if code and not quiet:
+def run(command: list[str], *words: str) -> None:
+    if subprocess.call([*command, *words]):
         sys.exit(f"make: Docker Compose failed, see above: {shlex.join(words)}")
-    return code
-
-
-def wait(command: list[str], name: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while docker(command, "exec", "-T", name, *ASKS[name], quiet=True):
-        if time.monotonic() > deadline:
-            docker(command, "logs", "--tail", "20", name)
-            sys.exit(f"make: {name} does not answer within {SECONDS} s, see its log above")
-        time.sleep(0.2)
 
 
 def write_env(values: dict[str, str], unset: list[str]) -> None:

@@ -9,7 +9,7 @@ from proc import ROOT, executable, run
 OWN = "# mine\nSECRET_KEY=x\nSHOP_OPEN=false\n"
 DB = "DATABASE_URL=postgres://app:app@127.0.0.1:5432/app\n"
 REDIS = "CACHE_URL=redis://127.0.0.1:6379/1\nBROKER_URL=redis://127.0.0.1:6379/0\n"
-STUB = '#!/bin/sh\ncat >compose.yaml\necho "$*" >>calls\ncase $* in *" ${FAIL:-nothing} "*) exit 1;; esac\n'
+STUB = '#!/bin/sh\necho "$*" >>calls\ncase $* in *" ${FAIL:-nothing} "*) exit 1;; esac\n'
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_env_names_them_while_they_run(project, pins, lines):
     (project / "requirements.txt").write_text(pins)
     for _ in range(2):
         assert make(project, "services").returncode == 0 and env_file(project) == OWN + lines
-    assert (project / "compose.yaml").read_text().count('["127.0.0.1:') == 2, "nobody else can reach them"
+    assert (project / "var/services.yaml").read_text().count('["127.0.0.1:') == 2, "nobody else can reach them"
     assert (" db redis\n" in (project / "calls").read_text()) == (REDIS in lines)
     done = make(project, "services-down")
     assert "shop-services_db" in done.stdout, done.stderr
