@@ -39,8 +39,6 @@ class Attempt:
         self.done = threading.Event()
         self.error, self.ended = "", 0.0
         self.value: Any = None
-
-    def start(self) -> None:
         try:
             threading.Thread(target=self.run, name="readiness", daemon=True).start()
         except RuntimeError as error:  # no thread can start now
@@ -77,7 +75,6 @@ class Part:
             self.runs = [*(run for run in self.runs[:-1] if not run.done.is_set()), *self.runs[-1:]]
             if not self.runs or self.may_start(self.runs[-1]):
                 self.runs.append(Attempt(self.check))
-                self.runs[-1].start()
             return self.runs[-1]
 
     def may_start(self, last: Attempt) -> bool:
