@@ -75,17 +75,17 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
      "listen 443 ssl http2 default_server;", "listen [::]:443 ssl http2 default_server;"], []),
     # Only the balancer is trusted about a visitor's address.
     ({}, "web1", OURS["common"], ["set_real_ip_from 10.0.0.10;"], []),
-    ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
+    ({}, "web1", OURS["site"], ["10.0.0.10 trusted;"], []),
     # Downloads through the app are limited, on web hosts and on the balancer.
     ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
     ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
     # A balancer proxies to every web host's internal address. Proxies before it are named only in its files.
     ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["common"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
-    (ELSEWHERE, "front", FRONT["site"], ["    default  \"\";\n    192.0.2.0/24 proxy;\n}"], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["site"], ["  private;\n    192.0.2.0/24 trusted;\n}"], ["10.0.0.10"]),
     # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
     (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
-    (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:      https;"], []),
+    (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:     https;"], []),
     ({**FILES, "hosts.front": None}, "web1", OURS["public"], ["ssl_certificate /etc/ssl/shop.pem;"], [])]
 
 

@@ -103,7 +103,8 @@ class Nginx:
 
     def put_site(self, kind, site, public, values):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""
-        self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", values))
+        self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", {
+            **values, "MAPS": render("nginx/maps.conf", values)}))
         self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", render(f"nginx/{public}", values)))
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
         self.put(f"etc/nginx/{site}/common.conf", render("nginx/common.conf", values))
@@ -113,7 +114,7 @@ class Nginx:
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
-                  "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
+                  "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", balancers),
                   "REAL_IP": each("set_real_ip_from {};", balancers), **more}
         self.put_site("", app, public, values)
         for slot in "ab":
@@ -124,8 +125,8 @@ class Nginx:
     def balancer(self, app, ports, proxies=()):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
         port, site = free_port(), f"{app}-balancer"
-        values = {"APP": app, "SITE": site, "BODY_LIMIT": "2m", **NAMELESS,
-                  "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
+        values = {"APP": app, "SITE": site, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
+                  "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
                   "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
         self.put_site("balancer-", site, "http.conf", values)

@@ -97,7 +97,8 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
         f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
         f"{folder}/common.conf": render("nginx/common.conf", values),
         f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
-        f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", values),
+        f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", {
+            **values, "MAPS": render("nginx/maps.conf", values)}),
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
         (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
          *([hosts_file(fleet.app)] if kind and not hosts else [])), hosts)
@@ -128,8 +129,7 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "HTTPS_PORT": "443",
         "BODY_LIMIT": site["body_limit"],
         "REAL_IP": each("set_real_ip_from {};", believed),
-        "BALANCERS": each("{} balancer;", believed),
-        "PROXIES": each("{} proxy;", believed),
+        "TRUSTED": each("{} trusted;", believed),
         "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
                  each("server {} max_fails=2 fail_timeout=10s;", hosts),
     }
