@@ -19,6 +19,7 @@ from connect import connection_to
 import services
 from proc import free_port, output, put, running, wait_until
 from slipway.deploy.server.render import each, render
+from slipway.deploy.server.site import with_port
 
 NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
 
@@ -101,22 +102,24 @@ class Nginx:
             text = text.replace(folder, f"{self.root}{folder}")
         put(self.root / path, text)
 
-    def put_site(self, kind, site, public, values):
+    def put_site(self, kind, site, values, tls=False):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""
+        values = with_port(values, tls)
         self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", {
             **values, "MAPS": render("nginx/maps.conf", values)}))
-        self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", render(f"nginx/{public}", values)))
+        public = render("nginx/public.conf", values)
+        self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", public))
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
         self.put(f"etc/nginx/{site}/common.conf", render("nginx/common.conf", values))
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
 
-    def site(self, app, public="http.conf", balancers=(), **more):
+    def site(self, app, tls=False, balancers=(), **more):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
                   "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", balancers),
                   "REAL_IP": each("set_real_ip_from {};", balancers), **more}
-        self.put_site("", app, public, values)
+        self.put_site("", app, values, tls)
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
@@ -129,7 +132,7 @@ class Nginx:
                   "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
                   "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
-        self.put_site("balancer-", site, "http.conf", values)
+        self.put_site("balancer-", site, values)
         return port
 
     def flip(self, app, slot):

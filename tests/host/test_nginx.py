@@ -219,7 +219,7 @@ def test_the_access_log(nginx, shop):
 def test_https(nginx, apps, certificate):
     """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect."""
     tls = free_port()
-    port = nginx.site("shop", public="https.conf", HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
+    port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
                       CERTIFICATE_KEY=str(certificate[1]))
     apps("shop", "a", "v1")
     challenge = nginx.root / "var/www/acme/.well-known/acme-challenge"
@@ -246,13 +246,13 @@ TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name
 
 
 @pytest.mark.parametrize("one, two, pages, said", TWO_APPS)
-@pytest.mark.parametrize("public", ["http.conf", "https.conf"])
-def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, public, one, two, pages, said):
+@pytest.mark.parametrize("tls", [False, True])
+def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one, two, pages, said):
     """On one port, a name shows its own app. Any other name shows the app without names; if each app has names, such
     visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
-    ports, tls = (free_port(), free_port()), public == "https.conf"
+    ports = free_port(), free_port()
     for app, values in (("a", one), ("b", two)):
-        nginx.site(app, public, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}",
+        nginx.site(app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}",
                    CERTIFICATE=str(certificate[0]), CERTIFICATE_KEY=str(certificate[1]), **values)
 
     def answer(name, path="/"):
@@ -361,7 +361,7 @@ def test_what_is_shipped_is_clean(nginx, certificate):
     """`nginx -t` has no warning about the shipped files of two apps, one with a dash in its name, except for the
     spelling of http2, which newer versions deprecate."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
-    nginx.site("my-blog", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
+    nginx.site("my-blog", tls=True, HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
                CERTIFICATE_KEY=str(certificate[1]), **A)
     nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))

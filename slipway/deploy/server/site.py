@@ -87,13 +87,14 @@ def ends_tls(fleet: Fleet, host: Host) -> bool:
 def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
-    values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
+    values = with_port({**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate,
+                        "CERTIFICATE_KEY": key}, tls)
     folder, kept = f"{NGINX}/{name}", drained_file(fleet.app)
     names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
     hosts = {hosts_file(fleet.app): first_hosts(fleet, out)} if kind and fleet.by_consul else {}
     return Site(name, {
         **names,
-        f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
+        f"{folder}/public.conf": render("nginx/public.conf", values),
         f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
         f"{folder}/common.conf": render("nginx/common.conf", values),
         f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
@@ -102,6 +103,15 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
         (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
          *([hosts_file(fleet.app)] if kind and not hosts else [])), hosts)
+
+
+def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
+    """Add the values that say at which port a site is, and if it ends TLS."""
+    if not tls:
+        return {**values, "PORT": values["HTTP_PORT"], "TLS": "", "REDIRECT": ""}
+    # Newer versions prefer `http2 on;` and warn; nginx of Debian 11 and 12 knows only this form.
+    return {**values, "PORT": values["HTTPS_PORT"] + " ssl http2", "TLS": render("nginx/tls.conf", values),
+            "REDIRECT": render("nginx/redirect.conf", values)}
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
