@@ -22,10 +22,9 @@ BUCKET = {"static.publish": "s3://shop-static/shop"}
 
 
 def printed(fleet, target, options=Options(), only=""):
-    """Return a line for each group of steps; `only` selects steps by name. Quiet hosts are in brackets."""
+    """Return a line for each group of steps; `only` selects steps by name."""
     groups = plan(fleet, fleet.app_hosts, target, options, WHO)
-    lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.named,
-                                  *(f"({name})" for name in step.quiet), *step.where.split()])
+    lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.hosts, *step.where.split()])
                         for step in group if not only or step.name in only.split()) for group in groups]
     return [line for line in lines if line]
 
@@ -34,19 +33,19 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
     "all is proved before anything turns; canary, the others, beat; watched; committed in two halves": (
         {}, DEPLOY, Options(), "", [
             "begin : web1 web2 work", "pull : web1 web2 work",
-            "start web : web1 web2 (work) + verdicts : web1 + publish : web1 web2",
+            "start web : web1 web2 + verdicts : web1 + publish : web1 web2",
             "migrate : web1 if some are pending", "start web : web1 web2 if some are pending", "start worker : work",
             "ready web worker : web1 web2 work",
             "pause : work", "flip : web1", "watch : web1", "flip : web2 + flip : work", "replace : work",
             "watch : web1 web2 work", "prepare : web1 web2 work", "promise : web1 web2 work",
             "commit : web1 web2 work"]),
     "a rollback is urgent: visitors first, everywhere at once": ({}, ROLLBACK, Options(), "", [
-        "begin : web1 web2 work", "pull : web1 web2 work", "start web : web1 web2 (work)", "ready web : web1 web2",
+        "begin : web1 web2 work", "pull : web1 web2 work", "start web : web1 web2", "ready web : web1 web2",
         "flip : web1 web2 work", "pause : work + start worker : work", "ready worker : work", "replace : work",
         "prepare : web1 web2 work", "promise : web1 web2 work", "commit : web1 web2 work"]),
     "static files reach a bucket before any visitor does, from one host": (
         BUCKET, DEPLOY, Options(), "start publish upload flip", [
-            "start web : web1 web2 (work) + publish : web1 web2 + upload : web1",
+            "start web : web1 web2 + publish : web1 web2 + upload : web1",
             "start web : web1 web2 if some are pending", "start worker : work", "flip : web1",
             "flip : web2 + flip : work"]),
     "a host without web may upload": (
@@ -54,14 +53,14 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
     "what a rollback goes to was published": (BUCKET, ROLLBACK, Options(), "publish upload", []),
     "processes of a team start with workers, and end with beat, in waves": (
         TEAM, DEPLOY, Options(), "start ready pause replace", [
-            "start web : web1 web2 (work)", "start web : web1 web2 if some are pending", "start mail : work",
+            "start web : web1 web2", "start web : web1 web2 if some are pending", "start mail : work",
             "ready web mail : web1 web2 work", "replace : web2",
             "replace : work"]),
     "for a rollback at once": (TEAM, ROLLBACK, Options(), "start ready pause replace", [
-        "start web : web1 web2 (work)", "ready web : web1 web2", "start mail : work", "ready mail : work",
+        "start web : web1 web2", "ready web : web1 web2", "start mail : work", "ready mail : work",
         "replace : web2 work"]),
     "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
-        "start web : web1 web2 (work) (clock)", "start web : web1 web2 if some are pending", "start worker : work"]),
+        "start web : web1 web2", "start web : web1 web2 if some are pending", "start worker : work"]),
     "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
         "verdicts : web2", "migrate : web1 if some are pending"]),
     "nobody does at the first deploy of all": (
@@ -69,7 +68,7 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
     "before a rollback to a named release": (
         {}, replace(ROLLBACK, judge="web2"), Options(), "verdicts migrate", ["verdicts : web2"]),
     "migrate in any case": ({"rollout.always_migrate": True}, DEPLOY, Options(), "migrate start", [
-        "start web : web1 web2 (work)", "migrate : web1", "start web : web1 web2", "start worker : work"]),
+        "start web : web1 web2", "migrate : web1", "start web : web1 web2", "start worker : work"]),
     "--no-bake leaves the canary's watch": ({}, DEPLOY, Options(bake=False), "watch", ["watch : web1"]),
     "no watch lasts 0 seconds": ({"rollout": {"canary": 0, "bake": 0}}, DEPLOY, Options(), "watch", []),
 }

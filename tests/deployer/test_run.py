@@ -68,13 +68,6 @@ def test_what_is_under_way_fails_at_once(rollout):
     assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in rollout.told
 
 
-def test_a_host_that_only_records_the_step_is_not_named(rollout):
-    run(rollout.steps([Step("start", ("web1", "work"), {"roles": ["web"]}, quiet=("work",)),
-                       Step("begin", ("work",), quiet=("work",))]))
-    assert [event.get("hosts") or event["host"] for event in rollout.told] == [["web1"], "web1", "web1"]
-    assert [asked[0] for asked in rollout.hosts.connections["work"].asked] == ["start", "begin"]
-
-
 def test_what_ends_as_it_boots_is_told_of_its_start(rollout):
     hear(rollout, "web1", step="start")
     assert report(run(failure(rollout, Step("migrate", ("web2",))))).startswith("web1: start: of 30")

@@ -103,7 +103,7 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, a
     assert said == {"event": "sick", "step": "start", "problem": f"{role} exited right after its start",
                     "more": {"log_of": (f"shop-{role}-b", pytest.approx(time.time() - time.monotonic(), abs=60), ANY)}}
     assert str(attempt.died) == said["problem"]
-    attempt.note(changed=True)  # steps before the flip may still run
+    attempt.note(one_offs=True)  # steps before the flip may still run
     with world(attempt.host), pytest.raises(Problem, match=f"{role} exited"):
         flip(attempt.host, attempt, print, [])
     assert slots.live(attempt.host) == "a"

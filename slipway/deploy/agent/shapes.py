@@ -104,7 +104,6 @@ class Noted(TypedDict, total=False):
     warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
     one_offs: bool
-    changed: bool
     before: dict[str, list[str] | None]  # role that runs in no slot → its files (slots.pins); None: it did not run
     ended: list[str]  # units of the old slot that the attempt has stopped
     renames: list[list[str]]  # [from, to] of files that `prepare` wrote, in the order in which to rename them

@@ -43,7 +43,5 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_failure(host: Host, attempt: Noted) -> None:
-    """Record the attempt in releases.log if it changed something on this host."""
-    if attempt.get("changed"):
-        failed = record(attempt, attempt.get("outcome", "taken back"))
-        releases.append(host, {**failed, "cause": attempt.get("cause", "")})
+    failed = record(attempt, attempt.get("outcome", "taken back"))
+    releases.append(host, {**failed, "cause": attempt.get("cause", "")})

@@ -43,15 +43,10 @@ class Step:
     args: dict[str, Any] = field(default_factory=dict)
     each: PerHost = field(default_factory=dict)  # host name → further arguments of the step on this host
     where: str = ""  # PENDING: run the step only if migrations are pending
-    quiet: tuple[str, ...] = ()  # hosts that only record the rollout in this step; no display names them
 
     @property
     def limit(self) -> int:
         return STEP_KINDS[self.name].limit + int(self.args.get("seconds", 0))
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        return tuple(name for name in self.hosts if name not in self.quiet)
 
     def args_for(self, host: str) -> dict[str, Any]:
         return {**self.args, **self.each.get(host, {})}
@@ -81,12 +76,11 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
 
 
 def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
-    """Yield the steps that start the new release in the idle slot. Hosts without web also run the step `start` for web,
-    because every host must record the rollout. Workers start after migrations, because they take tasks at once. A web
-    that exits before the migrations may need them: it starts again."""
+    """Yield the steps that start the new release in the idle slot. Workers start after migrations, because they take
+    tasks at once. A web that exits before the migrations may need them: it starts again."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     behind = having_behind(fleet, hosts)
-    start = Step("start", names, {"roles": ["web"]}, quiet=tuple(host.name for host in hosts if not host.has("web")))
+    start = Step("start", having(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
         yield (start, judge, Step("publish", having(hosts, "web")),
                upload(fleet, names))
@@ -185,9 +179,9 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
     """Return the plan as rows of a table. The steps of a group get the same number."""
     rows: list[tuple[str, ...]] = [("", "step", "hosts", "a takeback")]
     for number, group in enumerate(groups, 1):
-        for step in (step for step in group if step.named):
+        for step in group:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
-            hosts = ", ".join(step.named) + (f", {step.where}" if step.where else "")
+            hosts = ", ".join(step.hosts) + (f", {step.where}" if step.where else "")
             rows.append((f"{number}.", step.name + roles + seconds, hosts, STEP_KINDS[step.name].undo))
     return rows

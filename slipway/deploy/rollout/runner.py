@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,11 +50,9 @@ class Run:
 
     def _announce(self, group: Sequence[Step]) -> None:
         for name in dict.fromkeys(step.name for step in group):
-            steps = [step for step in group if step.name == name and step.named]
-            if not steps:
-                continue
+            steps = [step for step in group if step.name == name]
             roles = steps[0].args["roles"] if name == "start" else []
-            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.named],
+            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.hosts],
                              "roles": roles, "limit": steps[0].args.get("seconds", 0)})
 
     async def _alarmed(self) -> None:
@@ -66,7 +63,7 @@ class Run:
     async def _do(self, step: Step, name: str) -> Any:
         if self.cause:  # a host got sick before this step: do not begin it
             raise self.cause
-        with timed(self.hosts.tell, step.name, name) if name in step.named else contextlib.nullcontext():
+        with timed(self.hosts.tell, step.name, name):
             try:
                 return await self._ask(step, name)
             except HostProblem as problem:

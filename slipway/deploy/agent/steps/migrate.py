@@ -48,14 +48,12 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 
 @step(120, "the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)
 
 
 @step(120, "the files stay, unused")
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
     """Upload static files to a bucket. If collectstatic fails with an error line, raise Problem with this line."""
-    attempt.note(changed=True)
     try:
         one_off(host, attempt, ["collectstatic", bucket], seconds)
     except Problem as problem:

@@ -20,7 +20,6 @@ FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its c
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
     """Add the release's static files to the files of earlier releases. Never overwrite a file: its name contains a hash
     of its content, so files with the same name are equal."""
-    attempt.note(changed=True)
     with image_files.opened(host, attempt.noted["image_id"]) as container:
         root = "%s/%s" % (image_files.folder(host, attempt.noted["image_id"]), ROOT)
         manifest = image_files.text(host, container, root + "/staticfiles.json")

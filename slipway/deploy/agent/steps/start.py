@@ -28,7 +28,6 @@ LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --pl
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
     """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
-    attempt.note(changed=True)
     if migrated:
         return start_again(host, attempt)
     if "worker" in here:

@@ -43,7 +43,6 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)
-    attempt.note(changed=True)
     slots.way_back(host, attempt.noted["live"])
     attempt.flipped.set()
     if attempt.died:
