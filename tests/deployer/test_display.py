@@ -61,7 +61,8 @@ def test_a_log_has_a_line_for_each_begin_and_end():
     lines = [line.split(" ", 1) for line in screen(Lines(io.StringIO()), pull())[-1]]
     assert all(re.fullmatch("[0-9:]{8}", clock) for clock, _ in lines)
     assert [text for _, text in lines] == [
-        "pull on web1, web2, work1", "web1: a word", "pull failed on web2; stopped on work1 (13.0 s)"]
+        "pull            0.0 s  … web1  … web2  … work1", "web1: a word",
+        "pull           13.0 s  ✓ web1  ✗ web2  – work1"]
 
 
 def test_an_event_is_drawn_with_those_that_wait(monkeypatch):

@@ -106,17 +106,10 @@ class Lines:
         self.rows: dict[str, Row] = {}  # step → its line, while the step runs
 
     def tell(self, event: Event, more: bool = False) -> None:
-        began, ended = self.fold(event)
-        if began:
-            self.put(event, began.begun())
-        if ended:
-            self.put(event, ended.ended())
-        if text := line(event):
-            self.put(event, text)
-
-    def put(self, event: Event, text: str) -> None:
         clock = time.strftime("%H:%M:%S ", time.localtime(event["at"])) if "at" in event else ""
-        put(clock + visible(text), self.out)
+        rows = [row.drawn(row.began) for row in self.fold(event) if row]
+        for text in filter(None, [*rows, line(event)]):
+            put(clock + visible(text), self.out)
 
     def fold(self, event: Event) -> tuple[Row | None, Row | None]:
         """Store an event. Return the begun step's Row and the ended step's Row; each may be None."""

@@ -33,9 +33,10 @@ class Row:
     def in_state(self, state: str) -> list[str]:
         return [host for host, its in self.states.items() if its == state]
 
-    def drawn(self, now: float, width: int) -> str:
+    def drawn(self, now: float, width: int = 10_000) -> str:
         seconds = self.took if self.over() else now - self.began
-        begin = f"{self.label():13}{seconds:6.1f} s  "
+        label = " ".join([self.step, "+".join(self.roles)])
+        begin = f"{label:13}{seconds:6.1f} s  "
         marks = "  ".join(f"{MARKS[state]} {host}" for host, state in self.states.items())
         if len(begin) + len(marks) > width * 0.7:
             marks = ", ".join(self.counts())
@@ -55,13 +56,3 @@ class Row:
         more = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""
         limit = f", {seconds:.0f} of {self.limit:.0f} s" if self.limit else ""
         return f"{noted[0] if noted else f'waits for {waiting[0]}'}{more}{limit}"
-
-    def label(self) -> str:
-        return " ".join([self.step, "+".join(self.roles)]).strip()
-
-    def begun(self) -> str:
-        return f"{self.label()} on {', '.join(self.states)}"
-
-    def ended(self) -> str:
-        bad = [f"{state} on {', '.join(hosts)}" for state in ("failed", "stopped") if (hosts := self.in_state(state))]
-        return f"{self.label()} {'; '.join(bad) or 'done'} ({self.took:.1f} s)"
