@@ -244,10 +244,8 @@ def main(folder: str, words: list[str]) -> None:
     elif mode == "takeback":
         takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
-    elif mode == "retire":
-        retire(Host(app), folder, *rest)
     else:
-        sys.exit("unknown mode " + mode)
+        retire(Host(app), folder, *rest)
 
 
 # All requests that are no steps. The deployer reads here which answers their functions declare.

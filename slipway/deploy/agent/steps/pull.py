@@ -25,9 +25,9 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
 def known(host: Host, attempt: Attempt) -> Image | None:
     """Return the image to which a rollback goes. Return None for a deploy, or if the host lacks the image."""
     image = attempt.noted.get("image_id", "")
-    here = {"image_id": image, "digests": []} if attempt.noted["warm"] else image and images.about(host, image)
-    digest = attempt.noted.get("digest")
-    return {**here, "digests": sorted({*here["digests"], *([digest] if digest else [])})} if here else None
+    if attempt.noted["warm"]:
+        return {"image_id": image, "digests": []}
+    return images.about(host, image) if image else None
 
 
 def fetched(host: Host, attempt: Attempt, say: Say, image: str, credentials: str, reference: str) -> Image:

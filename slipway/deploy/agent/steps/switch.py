@@ -73,7 +73,6 @@ def flip_back(host: Host, attempt: Noted) -> None:
 @step(120)
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
-    if not attempt.watch:
-        raise Problem("this host cannot be watched: it has not flipped its visitors")
+    assert attempt.watch, "the plan flips a host before it is watched"
     total, errors = attempt.watch(seconds)
     return {"answers": total, "errors": errors}
