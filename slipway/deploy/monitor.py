@@ -1,6 +1,7 @@
 """Checks that enough hosts are up and no disk is too full."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -41,7 +42,7 @@ class Rules:
     share: float  # the share of the hosts that must be up, from 0 to 1
     room: int  # bytes that must be free on each disk
     ttl: float  # seconds without a good answer after which a host counts as down
-    began: float  # the time when watching began; each host counts as up at that time
+    began: float  # the time at which each host counts as up
     problems: dict[str, str] = field(default_factory=dict)  # host → its last problem, or ""
     up: dict[str, float] = field(default_factory=dict)  # host → the time when it was last up
     free: dict[str, int] = field(default_factory=dict)  # host → free bytes of its fullest disk, by its last answer
@@ -58,11 +59,9 @@ class Rules:
             self.free[host] = free
         return before != problem
 
-    def at_once(self) -> Iterator[Rule]:
-        """Yield each rule's state. A host counts as down if its last answer reports a problem or is missing."""
-        return self._stand(tuple(host for host in self.hosts if self.problems.get(host, "silent")))
-
-    def _stand(self, dark: tuple[str, ...]) -> Iterator[Rule]:
+    def standing(self, now: float) -> Iterator[Rule]:
+        """Yield each rule's state."""
+        dark = tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)
         up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
         yield Rule("hosts_up", up / len(self.hosts) < self.share, dark,
                    f"{up} of {len(self.hosts)} hosts up, the minimum is {self.share * 100:g} %")
@@ -72,7 +71,7 @@ class Rules:
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
         """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
-        for rule in self._stand(tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)):
+        for rule in self.standing(now):
             if rule.broken:
                 if rule.name not in self.alerts:
                     yield "broken", rule
@@ -122,8 +121,9 @@ class Watcher:
 
     async def once(self) -> bool:
         """Check each host once. Return True if enough hosts are up and no disk is too full."""
+        self.rules.began = -math.inf  # a host is up only if it says so now
         await self._to_the_end(together(self._hear, self.hosts))
-        rules = list(self.rules.at_once())
+        rules = list(self.rules.standing(self.now()))
         for rule in rules:
             self.tell({"event": "rule", **self._record("broken" if rule.broken else "kept", rule)})
         return not any(rule.broken for rule in rules)

@@ -37,7 +37,7 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
         told += [(state, *found) for state, found in rules.changes(now)]
     assert [(state, name) for state, name, *_ in told] == [("broken", rule), ("over", rule)] * bool(rule)
     assert all(found[3] == about for found in told[:1])
-    assert [found.broken for found in rules.at_once()] == [False, False]
+    assert [found.broken for found in rules.standing(now)] == [False, False]
 
 
 async def command(fleet):
