@@ -165,23 +165,13 @@ def test_nginx_says_how_visitors_come(host, data, tls, scheme):
 HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
 
 
-@pytest.mark.parametrize("settings, opts, said", [
-    ("DATABASE_URL=postgres://a:planted@db/shop", "", None), ("A=1", "", None),
-    (f"DATABASE_URL={HOME}", "", "data for"),
-    ("DATABASE_URL=sqlite:////planted/db", "", GONE), ("DATABASE_URL=sqlite://:memory:", "", GONE),
-    ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
-    ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
-    ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
-    (f"DATABASE_URL={HOME}", "-v /srv/a:/data/media --tmpfs /database", "data for"),
-    (f"DATABASE_URL={HOME}", "-v /srv/a:/data", ""), (f"DATABASE_URL={HOME}", "-v \"", "data for"),
-    ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),
-    (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "set DATABASE_URL")])
-def test_where_sqlite_has_its_file(host, settings, opts, said):
-    Path(host.secrets).mkdir()
-    Path(host.secrets, "DATABASE_URL.1").write_text(HOME)
-    Path(host.etc).write_text(f"IMAGE=registry.example:5000/shop\nOPTS='{opts}'\n")
+@pytest.mark.parametrize("settings, said", [
+    ("DATABASE_URL=postgres://a:planted@db/shop", None), ("A=1", None), (f"DATABASE_URL={HOME}", "data for"),
+    ("DATABASE_URL=sqlite:////planted/db", GONE), ("DATABASE_URL=sqlite://:memory:", GONE),
+    ("DATABASE_URL=spatialite:////data/db?timeout=9", "data for")])
+def test_where_sqlite_has_its_file(host, settings, said):
     found = sqlite.problem(host, settings.encode())
-    assert found is None if said is None else said in found and (said or not found) and "planted" not in found
+    assert found is None if said is None else said in found and "planted" not in found
     Path(host.var, "data").mkdir()
     assert sqlite.problem(host, settings.encode()) == ("" if said == "data for" else found)
     with world(host):
