@@ -131,7 +131,6 @@ UNFIT = {
     "systemd is 241, but 247 or newer is needed": {"systemd": 241},
     "Docker does not answer: see systemctl status docker": {"docker": {}},
     "Docker is 19.3.1, but 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
-    "python3 is 3.8, but 3.9 or newer is needed": {"python": [3, 8]},
     "/var/www/shop has 1 MB free, but needs 16 MB": {"free": {"/var/www/shop": 2**20}},
     "/var/log has 1 MB free, but needs 16 MB": {"free": {"/var/log": 2**20}},
     "visitors cannot be watched": {"blind": "visitors cannot be watched"},

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TypedDict
@@ -34,7 +33,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
-            "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
+            "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": engine, "containers": up,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",

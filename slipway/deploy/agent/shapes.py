@@ -95,7 +95,6 @@ class Noted(TypedDict, total=False):
     drain: float
     keep_releases: int
     allow_incompatible: bool
-    waited: float  # seconds that the deploy had taken before `began`
     # saved by the steps
     live: str
     slot: str
@@ -197,7 +196,6 @@ class Memory(TypedDict):
 
 
 class Facts(Running, Kept, Memory):
-    python: list[int]
     arch: str
     systemd: int
     docker: Docker

@@ -55,7 +55,6 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, wa
 def fitness(facts: Facts) -> Iterator[str]:
     yield from facts["problems"]
     yield from too_old("systemd", str(facts["systemd"]))
-    yield from too_old("python3", ".".join(map(str, facts["python"])))
     if facts["docker"].get("version"):
         yield from too_old("Docker", facts["docker"]["version"])
     else:

@@ -39,7 +39,6 @@ class Rollout:
     options: Options = Options()
     skip_unreachable: bool = False
     id: str = field(default_factory=lambda: os.urandom(6).hex())
-    began: float = field(default_factory=time.monotonic)
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
 
     async def plan(self) -> list[Group]:
@@ -49,11 +48,11 @@ class Rollout:
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
         releases, DeployError for any other failure."""
-        self.began = time.monotonic()
+        began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                seconds = await hooks.around(self.fleet.hooks, record, self.began,
+                seconds = await hooks.around(self.fleet.hooks, record, began,
                                              self._do(Run(hosts), groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
@@ -120,7 +119,6 @@ class Rollout:
         try:
             with interruptible():
                 await run.hosts.lock(self._who(target))
-                steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})

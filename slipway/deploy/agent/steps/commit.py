@@ -163,7 +163,7 @@ def record(attempt: Noted, outcome: str) -> Record:
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
         "began": attempt["began"], "at": round(time.time(), 1), "outcome": outcome,
         "roles": attempt["roles"],
-        "seconds": round(time.monotonic() - attempt["started"] + attempt.get("waited", 0), 1)}
+        "seconds": round(time.monotonic() - attempt["started"], 1)}
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
     return found
