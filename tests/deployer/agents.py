@@ -6,7 +6,7 @@ from unittest import mock
 
 from slipway.deploy.rollout import preflight
 from slipway.deploy.ssh import child, connection
-from slipway.deploy.ssh.conversation import MARK
+from slipway.deploy.ssh.bootstrap import MARK
 
 
 class Pipe(child.Process):

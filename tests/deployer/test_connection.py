@@ -15,7 +15,7 @@ from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import HostProblem, Lost
 from slipway.deploy.ssh import bootstrap, child, connection
 from slipway.deploy.ssh.connection import Connection
-from slipway.deploy.ssh.conversation import MARK, WANTED
+from slipway.deploy.ssh.bootstrap import MARK, WANTED
 from deployer.agents import agents, line
 from deployer.clock import run
 from proc import ROOT
@@ -57,11 +57,11 @@ def sendings(monkeypatch, name="fine"):
     """Ask `decide` over a connection; return the answer, and how often the agent was sent."""
     sent = []
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "_send_agent", lambda made: sent.append(1) or SEND_AGENT(made))
+        patch.setattr(bootstrap, "sent", lambda: sent.append(1) or AGENT)
         return talk(name, lambda made: made.ask("decide", id="x")), len(sent)
 
 
-SEND_AGENT = Connection._send_agent
+AGENT = bootstrap.sent()
 
 
 def test_a_host_keeps_the_agent(kept, monkeypatch):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from .conversation import WANTED
-
+MARK = b"--8<-- slipway"  # the agent's first line; the login's greeting comes before it, even on this line
+WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: send it
 KEPT = "/run/{app}"  # the folder on a host that holds the agent's folder
 # All that the agent imports, under the package's own paths. It needs only Python 3.9.
 PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/agent")

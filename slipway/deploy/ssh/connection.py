@@ -54,9 +54,6 @@ class Connection(Conversation):
         if hasattr(self, "process"):  # only if `open` started it
             await self.process.close()
 
-    def _send_agent(self) -> None:
-        self.process.write(bootstrap.sent())
-
     # ---- the deployer's calls ----
 
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> Any:

@@ -5,12 +5,11 @@ import json
 from typing import Any
 
 from ..errors import HostProblem, Lost, nonsense
-from . import validate
+from . import bootstrap, validate
+from .bootstrap import MARK, WANTED
 from .child import Process
 from .validate import Tell
 
-MARK = b"--8<-- slipway"  # the agent's first line; the login's greeting comes before it, even on this line
-WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: send it
 Answer = dict[str, Any]
 
 
@@ -78,10 +77,7 @@ class Conversation:
             if self.sent:
                 raise nonsense("a second request for the agent's code")
             self.sent = True
-            self._send_agent()
-
-    def _send_agent(self) -> None:
-        raise NotImplementedError
+            self.process.write(bootstrap.sent())
 
     def _take(self, message: Answer) -> None:
         self.heard = True
