@@ -61,7 +61,7 @@ def hosts(monkeypatch, fleet):
         found.log.append((host.name, "inspect"))
         if isinstance(found.said.get(host.name), HostProblem):
             raise found.said[host.name]
-        said = f"{found.said.get(host.name, '')}\nend\n"
+        said = f"{found.said.get(host.name, '')}\n"
         return Done(0, said.encode(), b"")
     monkeypatch.setattr(connection, "run", at_host)
     return found

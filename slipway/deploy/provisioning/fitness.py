@@ -20,7 +20,6 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Found:
-    whole: bool = True  # inspect.sh ran to its end
     missing: frozenset[str] = frozenset()  # commands and other things that the app needs, but the server lacks
     versions: tuple[str, ...] = ()
     others: tuple[str, ...] = ()  # files, users and groups with the app's name, not made by provisioning
@@ -56,15 +55,13 @@ def parse(lines: Iterable[str]) -> Found:
 
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kinds.get(kind, ())))
-    return Found("end" in kinds, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
+    return Found(frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in kinds, every("process"), every("unit"),
                  "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
                  every("drained"), "registered" in kinds, "defined" in kinds, every("site"))
 
 
 def problems(found: Found) -> list[str]:
-    if not found.whole:
-        return ["could not be inspected: the script ended early"]
     others = [f"has {', '.join(found.others)}, not made by provisioning: choose another name for the app, or"
               " remove them"] if found.others else []
     return [*(text for name, text in NEEDED.items() if name in found.missing), *others,

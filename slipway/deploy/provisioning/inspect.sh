@@ -86,4 +86,3 @@ LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
 for unit in "$app.target" "consul-hosts@$app.service"; do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done
-echo "end"
