@@ -7,14 +7,11 @@ PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 
 def render(name: str, values: Mapping[str, str]) -> str:
-    """Return a template with each `@KEY@` replaced. Raise ValueError if a value is missing.
+    """Return a template with each `@KEY@` replaced. Raise KeyError if a value is missing.
     `@APP_ID@` becomes APP with underscores instead of hyphens, and `@SITE_ID@` SITE: names of nginx's variables have no
     hyphens."""
     values = {**values, **{f"{key}_ID": values[key].replace("-", "_") for key in ("APP", "SITE") if key in values}}
     text = HOST.joinpath(name).read_text(encoding="utf-8")
-    unknown = sorted(set(PLACEHOLDER.findall(text)) - set(values))
-    if unknown:
-        raise ValueError(f"slipway/deploy/server/{name} needs a value for {', '.join(unknown)}")
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
