@@ -15,7 +15,7 @@ from .conftest import program
 
 VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
           "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "alerts", "IN_SLOT": "", "MOUNT": "",
-          "OPTIONS": "-e READY_FILE=/dev/shm/ready"}
+          "OPTIONS": "-e READY_FILE=/dev/shm/ready", "CONTAINER": ""}
 
 OWN = {"alerts": Process("alerts", "manage alert 'a b' \"it's 5 % of $HOME\"", False, "file", ports=["2525:2525"]),
        "mail": Process("mail", "mail", True, "seconds 5")}

@@ -92,7 +92,7 @@ def process_unit(app: str, process: Process) -> File:
     options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
     values = {"APP": app, "NAME": process.name, "FILE": file, "COMMAND": systemd_words(process.command),
               "READY": process.ready, "OPTIONS": options, "STOP": str(process.stop),
-              "LIMIT": str(process.stop + STOPPING)}
+              "LIMIT": str(process.stop + STOPPING), "CONTAINER": render("systemd/container.conf", {})}
     values |= {"UNIT": f"{name}-%i", "SLOT": "%i", "IN_SLOT": "in slot %i", "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
                } if process.overlap else {"UNIT": name, "SLOT": process.name, "IN_SLOT": "", "MOUNT": ""}
     return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
@@ -116,7 +116,7 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS), (DOCKER_DROP_IN, host.roles),
               (NGINX_DROP_IN, serves_http(host)), (FOLLOWER_UNIT, fleet.by_consul and host.balancer)]
     for name in (name for name, needed in wanted if needed):
-        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
+        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {"CONTAINER": render("systemd/container.conf", {})}))
 
 
 def tmpfiles(fleet: Fleet) -> File:
