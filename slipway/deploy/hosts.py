@@ -68,11 +68,11 @@ class Hosts:
 
     async def show_settings(self, args: argparse.Namespace) -> None:
         """Show the names of the settings, and the changes that the next deploy will make live."""
-        await staging.show(Connections(self.fleet, self.fleet.chosen(args.hosts)))
+        await staging.show(self.fleet, self.fleet.chosen(args.hosts))
 
     async def stage(self, args: argparse.Namespace, change: Change) -> None:
         """Store a change of settings. The next deploy makes the change live."""
-        await staging.stage(Connections(self.fleet, self.fleet.chosen(args.hosts)), change)
+        await staging.stage(self.fleet, self.fleet.chosen(args.hosts), change)
 
     def command(self, words: list[str], tty: bool) -> list[str]:
         """Return the command line that runs `words` on a host, in the live release. `tty`: True to get a terminal."""

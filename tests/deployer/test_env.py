@@ -86,13 +86,13 @@ def stage(fleet, monkeypatch):
         on.told = told = []
 
         def note(message):
-            word = "abort" if "abort" in message else message["do"]
+            word = message["do"]
             told.append((word, message.get("args")))
             return [line({"id": message["id"], "ok": {}} if word in ("stage", "keep")
                          else {"id": LOCK, "ok": {"locked": None}})]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"B=2\n")))
         odd = {"read_settings": lambda message: [line({"id": message["id"], "ok": settings})],
-               **dict.fromkeys(("stage", "keep", "end", "abort"), note)}
+               **dict.fromkeys(("stage", "keep", "end"), note)}
         words = {"action": "set", "names": [], "hosts": "work", **(does or {})}
         with agents(lambda host: Agent(fine(fleet), odd)):
             clock.run(env.handle(fleet, argparse.Namespace(**words)))
@@ -108,7 +108,7 @@ def stage(fleet, monkeypatch):
 def test_what_is_not_understood_is_not_built_upon(stage, files, does, said):
     with pytest.raises(Refused, match=f"^on work: {said}$"):
         stage(*files, does=does)
-    assert [do for do, _ in stage.told] == ["abort"]
+    assert [do for do, _ in stage.told] == ["end"]
 
 
 def test_settings_are_listed_by_name(stage, capsys):

@@ -6,15 +6,15 @@ import base64
 import getpass
 import secrets
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..agent.staging import Settings
-from ..config import Host
+from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused, by_text
 from ..ssh.connection import encoded, who
-from ..ssh.connections import Connections
+from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
 from .changes import check_names, differences, read_values, staged
@@ -52,12 +52,11 @@ def set_file(args: argparse.Namespace) -> Change:
 CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 
-async def show(hosts: Connections) -> None:
+async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
     async def known(host: Host) -> list[str]:
         return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
-    async with hosts:
-        await hosts.reach_all()
-        found = await on_each(hosts.hosts, known)
+    async with locked(fleet, chosen, "") as hosts:
+        found = await on_each(chosen, known)
     for text, names in by_text(found).items():
         print(f"{', '.join(names)}:\n{text}")
 
@@ -69,17 +68,10 @@ def lines(current: str, following: str | None) -> list[str]:
 
 # ---- on hosts ----
 
-async def stage(hosts: Connections, change: Change) -> None:
+async def stage(fleet: Fleet, chosen: Sequence[Host], change: Change) -> None:
     """Stage a change of settings on all hosts. Raise Refused or Locked if nothing was staged."""
-    async with hosts:
-        await hosts.reach_all()
-        await hosts.lock(who("env"), Refused)
-        try:
-            await write(hosts, change)
-        except DeployError as error:
-            await hosts.take_back(str(error))
-            raise
-        await hosts.release()
+    async with locked(fleet, chosen, who("env")) as hosts:
+        await write(hosts, change)
     print(f"{change.done}: live with the next deploy")
 
 

@@ -1,10 +1,9 @@
 """Inspects hosts, locks them, and applies a recipe of recipe.py: provision, remove or drain."""
 
-import contextlib
 import functools
 import importlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 
 from ..config import Fleet, Host, folder
@@ -14,7 +13,7 @@ from ..server.site import Out
 from ..ssh import connection
 from ..ssh.child import in_thread
 from ..ssh.connection import Connection, who
-from ..ssh.connections import Connections
+from ..ssh.connections import locked
 from ..ssh.gather import gathered, on_each
 from ..ssh.validate import visible
 from . import fitness
@@ -52,7 +51,8 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
     known = found | await others(fleet, hosts)
-    async with reached(fleet, hosts, "" if check else who(what)) as connections:
+    async with locked(fleet, hosts, "" if check else who(what), bare=True) as reached:
+        connections = reached.connections
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
         left_out = await who_is_out(fleet, known, connections)
         try:
@@ -65,22 +65,6 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                 notes(fleet, found, left_out)
             total = changes(check, {host.name: run.changes(host.name) for host in hosts})
     return total
-
-
-@contextlib.asynccontextmanager
-async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterator[Mapping[str, Connection]]:
-    """Connect to the hosts, and lock them unless `what` is "". Anybody else who wants a lock sees `what`.
-    Yield host name → connection. Raise Locked or Refused if a host cannot be reached or locked."""
-    async with Connections(fleet, [*hosts]) as connections:
-        await connections.reach_all()
-        if what:
-            await connections.lock(what, Refused, bare=True)
-        try:
-            yield connections.connections
-        except DeployError:  # all hosts have finished, so unlock; not after an interrupt: hosts may still work
-            await connections.release()
-            raise
-        await connections.release()
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -144,3 +144,19 @@ class Connections:
 
     def _hear(self, name: str, event: Event) -> None:
         self.tell({**event, "host": name})
+
+
+@contextlib.asynccontextmanager
+async def locked(fleet: Fleet, hosts: Sequence[Host], what: str, bare: bool = False) -> AsyncIterator[Connections]:
+    """Connect to the hosts, and lock them unless `what` is "". Anybody else who wants a lock sees `what`.
+    Raise Locked or Refused if a host cannot be reached or locked. `bare`: the hosts may lack the app."""
+    async with Connections(fleet, [*hosts]) as connections:
+        await connections.reach_all()
+        if what:
+            await connections.lock(what, Refused, bare)
+        try:
+            yield connections
+        except DeployError:  # all hosts have finished, so unlock; not after an interrupt: hosts may still work
+            await connections.release()
+            raise
+        await connections.release()
