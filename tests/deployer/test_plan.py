@@ -163,12 +163,12 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
 
 
 @pytest.mark.parametrize("tls, scheme, url, said", [
-    ("off", "http", "https://shop.example", "SITE_URL is https://shop.example, but TLS is off: visitors would be"),
+    ("off", "http", "https://shop.example", "SITE_URL is https://shop.example, but visitors use http (tls = \"off\""),
     ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000, but visitors use https"),
     ("files", "http", "https://a.example", 'nginx does not match tls = "files" in [site]: run make provision'),
     ("files", "", "http://localhost", "SITE_URL is http://localhost, but visitors use https"),
     ("off", "http", "http://localhost.evil.example", "SITE_URL is not https; http is allowed only for localhost"),
-    (None, "http", "https://shop.example", "SITE_URL is https://shop.example, but TLS is off"),
+    (None, "http", "https://shop.example", "SITE_URL is https://shop.example, but visitors use http "),
     (None, "https", "https://shop.example", ""), ("off", "http", "http://shop.localhost", ""), ("off", "", "", "")])
 def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
     """SITE_URL must match the file's `tls` (None: a fleet by variables) and nginx, on web hosts; a rollback goes on."""

@@ -116,18 +116,14 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         return
     tls, site = fleet.site["tls"], facts["site"]
     wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
-    if why := wrong_site(site["url"]):
-        yield (f"SITE_URL {why}: set it to https://… by make env ARGS='set SITE_URL', set tls in [site] to"
-               ' "files", "certbot" or "elsewhere", and run make provision')
+    why = wrong_site(site["url"])
+    if not why and wanted and site["url"] and not site["url"].startswith(f"{wanted}:"):
+        why = f'is {site["url"]}, but visitors use {wanted} (tls = "{tls}" in [site])'
+    if why:
+        yield (f'SITE_URL {why}: set it to https://… by make env ARGS="set SITE_URL", set tls to "files", "certbot" or'
+               ' "elsewhere", and run make provision; to try it without TLS, use http://localhost and tls = "off"')
     elif site["scheme"] not in ("", wanted):
         yield f'nginx does not match tls = "{tls}" in [site]: run make provision'
-    elif wanted == "http" and site["url"].startswith("https:"):
-        yield (f'SITE_URL is {site["url"]}, but TLS is off: visitors would be sent to a port where nothing listens. Set'
-               ' tls in [site] to "files", "certbot" or "elsewhere", and run make provision; or, to try it without'
-               ' TLS, set SITE_URL to http://localhost by make env ARGS="set SITE_URL"')
-    elif wanted == "https" and site["url"].startswith("http:"):
-        yield (f'SITE_URL is {site["url"]}, but visitors use https (tls = "{tls}"): set it to https://… by make env'
-               ' ARGS="set SITE_URL"; or set tls = "off" in [site] and run make provision')
 
 
 def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
