@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.deploy import config
+from slipway.deploy import __main__, config
+from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import drift, preflight
 from slipway.deploy.rollout.plan import Options, Target, plan, shown
@@ -69,7 +70,7 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
         {}, replace(ROLLBACK, judge="web2"), Options(), "verdicts migrate", ["verdicts : web2"]),
     "migrate in any case": ({"rollout.always_migrate": True}, DEPLOY, Options(), "migrate start", [
         "start web : web1 web2", "migrate : web1", "start web : web1 web2", "start worker : work"]),
-    "--no-bake leaves the canary's watch": ({}, DEPLOY, Options(bake=False), "watch", ["watch : web1"]),
+    "--no-bake leaves the canary's watch": ({"rollout.bake": 0}, DEPLOY, Options(), "watch", ["watch : web1"]),
     "no watch lasts 0 seconds": ({"rollout": {"canary": 0, "bake": 0}}, DEPLOY, Options(), "watch", []),
 }
 
@@ -88,11 +89,11 @@ def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
         assert [row[2] for row in rows if row[1].startswith("start")] == wanted
 
 
-def flips(data, web, cap, options):
+def flips(data, web, cap):
     """Return the number of hosts in each wave of flips on `web` web hosts; a wave may also have a worker host."""
     hosts = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
     fleet = fleet_of(data, {"hosts": hosts, "rollout.parallel": cap})
-    found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, options, WHO) if group[0].name == "flip"]
+    found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO) if group[0].name == "flip"]
     assert [name for group in found for step in group for name in step.hosts if name != "work"] == [*hosts][:-1]
     return [[len(step.hosts) for step in group] for group in found]
 
@@ -101,8 +102,15 @@ def flips(data, web, cap, options):
     (0, 0, [[1]]), (1, 0, [[1], [1]]), (32, 0, [[1], [2, 1], [4], [8], [16], [1]]),
     (4, 1, [[1], [1, 1], [1], [1]]), (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
 def test_hosts_flip_in_waves(data, web, cap, waves):
-    """The canary, then each wave twice the last, up to the cap of file or --parallel; the worker in the second."""
-    assert flips(data, web, cap, Options()) == flips(data, web, 7, Options(parallel=cap)) == waves
+    """The canary, then each wave twice the last, up to `parallel`; the worker in the second."""
+    assert flips(data, web, cap) == waves
+
+
+@pytest.mark.parametrize("words, parallel, bake", [([], 7, 10), (["--parallel", "0", "--no-bake"], 0, 0)])
+def test_options_outrank_the_file(data, words, parallel, bake):
+    fleet = fleet_of(data, {"rollout.parallel": 7})
+    rollout = deploy_of(fleet, __main__.parse(["deploy", "v2", *words]), print).fleet.rollout
+    assert (rollout["parallel"], rollout["bake"]) == (parallel, bake)
 
 
 def test_each_host_hears_what_is_its_own(fleet):

@@ -1,5 +1,6 @@
 import argparse
 import sys
+from dataclasses import replace
 
 from ..agent.releases import TAG
 from ..config import Fleet
@@ -15,7 +16,7 @@ from ..ssh.validate import Tell
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release to deploy: a tag of the image")
     parser.add_argument("--parallel", type=int, metavar="N", help="switch at most N hosts at once; 0: no limit")
-    parser.add_argument("--no-bake", action="store_true", help="skip the last watch (`bake` seconds)")
+    parser.add_argument("--no-bake", dest="bake", action="store_const", const=0, help="skip the last watch")
     parser.add_argument("--allow-dirty", action="store_true", help="allow an image with uncommitted changes")
     add_risks(parser)
 
@@ -39,8 +40,9 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
                       " Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = \"ssh\"")
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
-    options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
-    return engine_of(fleet).rollout("deploy", args.tag, options, args, tell)
+    given = {key: value for key in ("parallel", "bake") if (value := getattr(args, key)) is not None}
+    options = Options(args.allow_incompatible, args.allow_dirty)
+    return engine_of(replace(fleet, rollout=fleet.rollout | given)).rollout("deploy", args.tag, options, args, tell)
 
 
 def check_tag(tag: str) -> None:

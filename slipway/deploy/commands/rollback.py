@@ -22,5 +22,5 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if args.to:
         plan.check_tag(args.to)
-    options = Options(allow_incompatible=args.allow_incompatible)
+    options = Options(args.allow_incompatible)
     return engine_of(fleet).rollout("rollback", args.to, options, args, tell)

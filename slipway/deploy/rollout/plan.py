@@ -29,8 +29,6 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    parallel: int | None = None  # number of hosts at once; None: as `parallel` in [rollout] says
-    bake: bool = True
     allow_incompatible: bool = False
     allow_dirty: bool = False
     credentials: str = ""  # user:password for the registry
@@ -59,7 +57,7 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
          attempt: dict[str, str]) -> list[tuple[Step, ...]]:
     """Return step groups. A group's steps run in parallel. `attempt`: the rollout's "id" and description ("who")."""
     groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
-              *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
+              *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts)),
               *committing(hosts)]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
@@ -110,12 +108,11 @@ def upload(fleet: Fleet, names: Sequence[str]) -> Step:
     return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": UPLOAD})
 
 
-def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
+def switching(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """Yield the steps that pause old workers, then move visitors, then replace processes without `overlap`. Visitors
     move on one host first (the canary), then in waves. `flip` begins to watch a host; `watch` waits for problems."""
-    web, rollout = having(hosts, "web"), fleet.rollout
+    web, rollout, cap = having(hosts, "web"), fleet.rollout, fleet.rollout["parallel"]
     rest = tuple(name for name in all_of(hosts) if name not in web)
-    cap = rollout["parallel"] if options.parallel is None else options.parallel
     watched = {"smoke": rollout["smoke"], "max_errors": rollout["max_errors"]}
     yield (Step("pause", having(hosts, "worker")),)
     yield (Step("flip", web[:1], watched),)
@@ -126,7 +123,7 @@ def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     yield from ((Step("flip", wave, watched),) for wave in others)
     alone = replace(fleet, hosts)
     yield from ((dataclasses.replace(alone, hosts=wave),) for wave in (alone.hosts[:1], *waves(alone.hosts[1:], cap)))
-    if options.bake and rollout["bake"]:
+    if rollout["bake"]:
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
 

@@ -34,8 +34,7 @@ class Swarm:
             raise Refused(f"{words[0]} does not work with engine.kind = \"swarm\": docs/swarm.md lists what does")
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
-        rollout = {**self.fleet.rollout, **({} if options.bake else {"bake": 0})}
-        return Rollout(dataclasses.replace(self.fleet, rollout=rollout), tell, action, tag)
+        return Rollout(self.fleet, tell, action, tag)
 
     async def status(self, args: argparse.Namespace) -> int:
         seen = await Manager(self.fleet).state()
