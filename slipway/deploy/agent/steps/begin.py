@@ -27,13 +27,12 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:
         attempt.noted["action"] = "restart"  # on this host the tag is live already, though perhaps not on other hosts
     attempt.note(warm=is_warm(host, attempt, idle))
+    slots.cancel_retirement(host)
     if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
-        slots.cancel_retirement(host)
         return {"warm": True}
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "stopping the earlier release that still runs in slot %s" % idle})
-    slots.cancel_retirement(host)
     slots.begin_stop(host, idle, attempt.noted["drain"])
     return {"warm": False}
 
