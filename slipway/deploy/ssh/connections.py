@@ -87,10 +87,6 @@ class Connections:
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
         return (await self._each_that_can(open_))[1]
 
-    async def reach_all(self) -> None:
-        if problems := await self.reach():
-            raise Refused(on_hosts(problems))
-
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """Ask hosts for facts; return facts and problems by host name. Functions in `args` compute the arguments."""
         return await self._each_that_can(lambda host: self.connections[host.name].ask(
@@ -151,7 +147,8 @@ async def locked(fleet: Fleet, hosts: Sequence[Host], what: str, bare: bool = Fa
     """Connect to the hosts, and lock them unless `what` is "". Anybody else who wants a lock sees `what`.
     Raise Locked or Refused if a host cannot be reached or locked. `bare`: the hosts may lack the app."""
     async with Connections(fleet, [*hosts]) as connections:
-        await connections.reach_all()
+        if problems := await connections.reach():
+            raise Refused(on_hosts(problems))
         if what:
             await connections.lock(what, Refused, bare)
         try:
