@@ -1,7 +1,6 @@
 """TAG, REVERT and releases.log: how they are written and read, and the release that a rollback goes to."""
 
 import shlex
-import zlib
 
 import pytest
 from hypothesis import given
@@ -43,10 +42,8 @@ def test_a_record_is_read_as_it_was_written(content):
     content = {key: value for key, value in content.items() if key not in ("id", "at", "who")} | RECORD
     line = releases.line(content)
     assert line.count("\n") == 1
-    assert {key: value for key, value in releases.parse_line(line).items() if key != "crc32"} == {
-        **content, "version": releases.VERSION}
+    assert releases.parse_line(line) == {**content, "version": releases.VERSION}
     assert releases.parse_line(line[:-3]) is None
-    assert releases.parse_line(line.replace("committed", "c0mmitted")) is None
 
 
 def test_a_torn_line_is_skipped_and_counted():
@@ -65,8 +62,7 @@ def test_a_record_of_no_release_is_torn(more):
 
 
 def test_what_is_newer_is_refused_by_name():
-    head = releases.line(RECORD).replace('"version": 1', '"version": 2').rpartition(', "crc32"')[0]
-    line = '%s, "crc32": "%08x"}' % (head, zlib.crc32((head + "}").encode()))
+    line = releases.line(RECORD).replace('"version": 1', '"version": 2')
     with pytest.raises(Problem, match="releases.log has version 2"):
         releases.parse_line(line)
 

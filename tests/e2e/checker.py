@@ -3,7 +3,6 @@ code. `check(shop)` raises AssertionError with all violations."""
 
 import json
 import re
-import zlib
 
 from slipway.fleet.fleet import in_parallel
 
@@ -86,9 +85,10 @@ def records(text):
 
 
 def record(line):
-    head, found, tail = line.rpartition(', "crc32": "')
-    whole = found and tail == '%08x"}' % zlib.crc32((head + "}").encode())
-    return json.loads(line) if whole else None
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def of_fleet(app, found, divided):

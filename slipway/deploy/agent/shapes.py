@@ -59,7 +59,7 @@ class Release(TypedDict):
 
 
 class Record(Release):
-    """A line of releases.log. Code ignores fields of type Any, except version and crc32."""
+    """A line of releases.log. Code ignores fields of type Any, except version."""
     id: NotRequired[str | None]
     action: str
     outcome: str
@@ -73,7 +73,6 @@ class Record(Release):
     allow_incompatible: NotRequired[Any]
     cause: NotRequired[Any]
     version: NotRequired[Any]
-    crc32: NotRequired[Any]
 
 
 class Noted(TypedDict, total=False):
