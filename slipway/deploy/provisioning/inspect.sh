@@ -49,14 +49,13 @@ if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [
 
 # ---- the app's state ----
 
-[ ! -e "$settings" ] || python3 - "$settings" "$envfile" 2>/dev/null <<'END' ||
+[ ! -e "$settings" ] || python3 - "$settings" "$envfile" 2>/dev/null <<'END'
 import sys
 envfile = {"__name__": "envfile"}
 exec(sys.argv[2], envfile)
 for problem in envfile["read_file"](sys.argv[1])[1]:
     print("malformed", problem)
 END
-    echo "malformed ${settings##*/} cannot be checked without python3 3.9"
 answers() { # answers SOCKET: true if the web is ready. The file of a socket may exist without a web
     [ -S "$1" ] && python3 - "$1" 2>/dev/null <<'END'
 import http.client, socket, sys
