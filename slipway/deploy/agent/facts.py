@@ -26,15 +26,15 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     shows visitors the app; `blind`: test if nginx logs requests; `tag`: add releases.log's records about this tag;
     `history`: add the newest 100 records."""
     runs: Running
-    engine, up, version, runs, strangers = at_once([
-        lambda: docker_info(host), lambda: containers(host) or {}, lambda: systemd(host), lambda: running(host, health),
+    engine, up, runs, strangers = at_once([
+        lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
         lambda: entrance.strangers(host) if health else []])
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
             "arch": os.uname().machine, "files": digests(host, paths),
-            "systemd": version, "docker": engine, "containers": up,
+            "docker": engine, "containers": up,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
@@ -144,11 +144,6 @@ def coming(host: Host) -> bytes | None:
     """Return the settings that the next deploy uses: APP.env.next, else APP.env; None if both files are missing."""
     staged = disk.read_bytes(host.next_env)
     return disk.read_bytes(host.env) if staged is None else staged
-
-
-def systemd(host: Host) -> int:
-    done = host.systemctl("--version", check=False)
-    return int((re.match(r"systemd (\d+)", done.stdout) or [0, 0])[1])
 
 
 def free(path: str) -> int:

@@ -196,7 +196,6 @@ class Memory(TypedDict):
 
 class Facts(Running, Kept, Memory):
     arch: str
-    systemd: int
     docker: Docker
     containers: dict[str, Container]
     files: dict[str, str]  # path of a file on the host → sha256 of its content

@@ -54,7 +54,6 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, wa
 
 def fitness(facts: Facts) -> Iterator[str]:
     yield from facts["problems"]
-    yield from too_old("systemd", str(facts["systemd"]))
     if facts["docker"].get("version"):
         yield from too_old("Docker", facts["docker"]["version"])
     else:
