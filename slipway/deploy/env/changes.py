@@ -6,9 +6,11 @@ from typing import Any
 from slipway import envfile
 from slipway import values as allowed
 
-from ..errors import HostProblem, Refused
+from ..errors import HostProblem, Refused, by_text
 
 HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
+BACK = ("the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
+        " env ARGS='set NAME'")
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
@@ -30,13 +32,9 @@ def understood(text: str, file: str) -> dict[str, str]:
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
-    hosts_of: dict[str, list[str]] = {}
-    for (step, host), answer in answers.items():
-        if step == "prepare" and answer["kept"]:
-            text = (f"the old settings are back; changed: {', '.join(answer['changed']) or 'only comments'}; newer ones"
-                    f" are in /etc/default/*.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
-            hosts_of.setdefault(text, []).append(host)
-    return {text: ", ".join(hosts) for text, hosts in hosts_of.items()}
+    found = {host: [BACK.format(", ".join(answer["changed"]) or "only comments", answer["kept"])]
+             for (step, host), answer in answers.items() if step == "prepare" and answer["kept"]}
+    return {text: ", ".join(hosts) for text, hosts in by_text(found).items()}
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:

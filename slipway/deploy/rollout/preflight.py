@@ -9,7 +9,7 @@ from ..agent.roles import BUILT_IN
 from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
-from ..errors import Locked, Refused, on_hosts
+from ..errors import Locked, Refused, by_text, on_hosts
 from ..server import files as server
 from .plan import Target
 
@@ -147,9 +147,7 @@ def tags(facts: AllFacts) -> dict[str, str]:
 
 def spread(tags: Mapping[str, str | None]) -> str:
     """Return which hosts have which release, such as "v1 on web1, web2; v2 on work"; "" if all have the same."""
-    found: dict[str, list[str]] = {}
-    for name, tag in sorted(tags.items()):
-        found.setdefault(tag or "no release", []).append(name)
+    found = by_text({name: [tag or "no release"] for name, tag in tags.items()})
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
 
 
