@@ -69,6 +69,8 @@ NEEDS = [
     Need("slipway.E006", lambda: bool(setting("READINESS")),
          "READINESS names no checks: a release would count as ready even without a database",
          'set READINESS = {"database": "slipway.health.checks.database", …}'),
+    Need("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
+         "SERVER is neither wsgi nor asgi", 'set SERVER = "wsgi"'),
     Need("slipway.E009", lambda: not production() or not settings.DEBUG,
          "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
     Need("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),

@@ -26,7 +26,7 @@ class Checks(SimpleTestCase):
         gone: list[dict[str, Any]] = [
             without("INSTALLED_APPS", "slipway"), without("MIDDLEWARE", "RequestId"), without("MIDDLEWARE", "Probes"),
             without("MIDDLEWARE", ".Metrics"), {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
-            {"READINESS": {}}, {**PRODUCTION, "DEBUG": True},
+            {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
             {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
             {
