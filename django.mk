@@ -107,7 +107,7 @@ template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.
 	@$(call with,VERSION ARGS $(of_uv))$(slipway) update $(COPIER) "$$VERSION" {ARGS}
 
 slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
-	@$(call with,TO ARGS)$(slipway) update diff "$$TO" {ARGS}
+	@$(call with,TO ARGS)$(slipway) diff "$$TO" {ARGS}
 
 # Report an unknown target. If an included .mk file is missing, make itself reports that.
 ifneq ($(MAKECMDGOALS),)

@@ -48,8 +48,8 @@ export VE PYTHON
 
 # Paths that stand in rules and commands as they are.
 special = $(strip $(word 2,$(1)) $(foreach char,; : ' " ` \ \# % | & < > ( ) * ? $$,$(findstring $(char),$(1))))
-plain = $(foreach name,$(1),$(if $(call special,$($(name))),$(error make: $(name) must be one path, without special characters)))
-$(call plain,VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY)
+one_path = $(foreach name,$(1),$(if $(call special,$($(name))),$(error make: $(name) must be one path, without special characters)))
+$(call one_path,VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY)
 
 # The command line of the package, from the wheel in vendor/ or from the source.
 slipway = $(strip $(if $(call special,$(SLIPWAY)),$(error make: SLIPWAY is $(SLIPWAY): keep the one of $(REQUIREMENTS))) \

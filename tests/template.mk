@@ -23,7 +23,7 @@ new: $(VE)/copier/sentinel ## start a project from the last commit (NAME=../shop
 
 package: FORCE ## build the wheel that projects get, in var/package
 	@rm -rf var/package
-	@$(call with,$(of_uv))$(slipway) vendor package
+	@$(call with,$(of_uv))$(slipway) wheel package
 
 # More processes than cores, as most tests wait. Those marked "alone" run by themselves.
 test test-real: PYTEST += -n 6 --dist worksteal

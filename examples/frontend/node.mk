@@ -7,7 +7,7 @@ include ve.mk
 
 ASSETS ?= $(PROJECT)/static/built
 ARGS   ?=
-$(call plain,ASSETS)
+$(call one_path,ASSETS)
 
 has_node = { command -v node && command -v npm; } >/dev/null || { \
   echo 'make: no node or no npm in PATH: install Node.js (https://nodejs.org/)' >&2; exit 1; }

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from slipway.make import vendor
 from slipway.make.new import git, origin, without_user
+from slipway.make.wheel import build
 
 from .proposal import LEVELS, Template, is_ours, plan
 from .look import LISTS, Found, Tree, look
@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(f"adopt: {options.path} has no manage.py: name the folder that has it")
     os.chdir(options.path)
     with tempfile.TemporaryDirectory() as folder:
-        vendor.build(ROOT, Path(folder))
+        build(ROOT, Path(folder))
         [wheel] = Path(folder).glob("*.whl")
         problems = adopt([*LEVELS][:[*LEVELS].index(options.level) + 1], options.apply, wheel)
     if problems:

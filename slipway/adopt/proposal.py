@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from slipway.make import jobs, vendor
+from slipway.make import jobs, wheel
 
 from .look import Found, Tree
 
@@ -89,12 +89,12 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
          *lines, ""]) for path, (source, lines) in found.lists.items()}
     if "image" in levels:
         package, wanted = f"./{template.wheel}", texts["requirements.in"]
-        texts["requirements.in"] = added(vendor.LINE.sub(package, wanted), [package + "[jobs]" * found.jobs])
+        texts["requirements.in"] = added(wheel.LINE.sub(package, wanted), [package + "[jobs]" * found.jobs])
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
     return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),
                     ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
-                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [vendor.ATTRIBUTES.strip()])}
+                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()])}
 
 
 def added(text: str, lines: list[str]) -> str:

@@ -15,12 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from slipway.make import jobs, vendor, virtualenv
+from slipway.make import jobs, virtualenv, wheel
 from slipway.make.uv import ANY_INDEX
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
-TEMPLATE = vendor.CLONE  # made by copier
+TEMPLATE = wheel.CLONE  # made by copier
 REQUIREMENTS = """# Packages of production. `make requirements` compiles this file into requirements.txt.
 
 # Slipway, with the packages that it needs. `make template-update` brings its next version.
@@ -69,11 +69,11 @@ def finish(app: str, site_name: str, with_jobs: str) -> None:
     needs_jobs = with_jobs == "True"
     set_names(app, site_name)
     [django] = re.findall("^django[<>=].*$", Path("requirements.in").read_text(), re.MULTILINE)
-    Path("requirements.in").write_text(REQUIREMENTS.format(name=vendor.NAME, jobs="[jobs]" * needs_jobs, django=django))
+    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, jobs="[jobs]" * needs_jobs, django=django))
     write_readme(app, site_name, " BROKER_URL" * needs_jobs)
     if not needs_jobs:
         leave_out_jobs()
-    vendor.main(TEMPLATE)
+    wheel.main(TEMPLATE)
     compile_pins(ANY_INDEX)
     write_env(Path(".env"))
     reachable_source(ANSWERS)

@@ -1,8 +1,5 @@
-"""Update a project from its template: `update COPIER VERSION OPTION…` runs the program COPIER. `update diff VERSION
-OPTION…` shows what would change. VERSION may be empty: the newest release. Options go to copier or git diff.
-
-copier merges the template's files and runs vendor.py of the new release. See docs/update.md.
-"""
+"""Update a project from its template: `update COPIER VERSION OPTION…`. VERSION may be empty: the newest release. The
+program COPIER merges the template's files and runs wheel.py of the new release. See docs/update.md."""
 
 import os
 import re
@@ -14,32 +11,36 @@ from pathlib import Path
 from slipway.make import new, virtualenv
 from slipway.make.new import Problem, git, last_line, say
 
-OURS = (":(glob)*.mk", "Dockerfile", "docker-run.sh", ":(glob)deploy/*.sh", "requirements", ".github/workflows",
-        ".gitlab-ci.yml", "Jenkinsfile")  # the template's files in a project
 ANSWERS = Path(".copier-answers.yml")
 RELEASE = re.compile(r"refs/tags/(v?[0-9]+(?:\.[0-9]+)*)$", re.MULTILINE)
 
 
-def main(action: str, version: str, *options: str) -> None:
+def main(copier: str, version: str, *options: str) -> None:
     try:
-        source, before = answers()
-        known = releases(source)
-        if version and version not in known:
-            raise Problem(f"the template has no version {version}, only {' '.join(known[::-1])}")
-        wanted = version or next(iter(known), "HEAD")
+        source, before, wanted = versions(version)
         there = output("ls-remote", source, "HEAD") if wanted == "HEAD" else ""
-        if action != "diff" and not options and (wanted == before or there.startswith(before.split("-g")[-1])):
+        if not options and (wanted == before or there.startswith(before.split("-g")[-1])):
             return say(f"this project has {before}, the newest release, so nothing has changed")
         with tempfile.TemporaryDirectory() as folder:
             template = clone(source, before, folder)
-            if action == "diff":
-                return diff([template, "diff", *options, before, wanted, "--"])
-            update(action, wanted, options)
+            update(copier, wanted, options)
             news = output(template, "diff", "--unified=0", before, wanted, "--", "CHANGELOG.md")
         print(*(line[1:] for line in news.splitlines() if re.match(r"\+[^+]", line)), sep="\n")
         finish(before, wanted)
     except (Problem, OSError) as problem:
         sys.exit(f"make: {problem}")
+
+
+def versions(version: str) -> tuple[str, str, str]:
+    """Return the template's address, the project's version of it, and `version` or the newest release."""
+    source, before = answers()
+    done = git("ls-remote", "--tags", "--refs", "--sort=-version:refname", source)
+    if done.returncode:
+        raise Problem(f"cannot read the template {source} ({done.stderr.strip().splitlines()[0]}): correct {ANSWERS}")
+    known = RELEASE.findall(done.stdout)
+    if version and version not in known:
+        raise Problem(f"the template has no version {version}, only {' '.join(known[::-1])}")
+    return source, before, version or next(iter(known), "HEAD")
 
 
 def answers() -> tuple[str, str]:
@@ -52,14 +53,6 @@ def answers() -> tuple[str, str]:
     return re.sub("^(gh:|gl:|git[+])/?", lambda short: hosts[short[1]], found["_src_path"]), found["_commit"]
 
 
-def releases(source: str) -> list[str]:
-    """Return the template's releases, the newest first."""
-    done = git("ls-remote", "--tags", "--refs", "--sort=-version:refname", source)
-    if done.returncode:
-        raise Problem(f"cannot read the template {source} ({done.stderr.strip().splitlines()[0]}): correct {ANSWERS}")
-    return RELEASE.findall(done.stdout)
-
-
 def clone(source: str, before: str, folder: str) -> str:
     """Clone the template into `folder`. Return git's option for it. Raise Problem if it lacks the commit `before`."""
     output("clone", "--quiet", "--bare", "--filter=blob:none", source, folder)
@@ -67,14 +60,6 @@ def clone(source: str, before: str, folder: str) -> str:
         raise Problem(f"the template {source} has no {before}, which {ANSWERS} names as this project's version: push "
                       "it there, or set _src_path to a clone that has it")
     return f"--git-dir={folder}"
-
-
-def diff(command: list[str]) -> None:
-    """Show the changes of the template's files that this project has or would get, and the changelog's."""
-    changes = output(*command[:2], "--name-status", "--no-renames", *command[-3:], *OURS).splitlines()
-    paths = [path for status, path in (line.split("\t") for line in changes)
-             if Path(path).exists() or status == "A" and path.endswith((".mk", ".sh"))]
-    subprocess.call(["git", *command, "CHANGELOG.md", *paths])
 
 
 def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
@@ -97,15 +82,13 @@ def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
 
 
 def finish(before: str, wanted: str) -> None:
-    """Compile the pins, and say what is left to do. Take the template's side of pins and, so that make goes on, of .mk
-    files with conflicts."""
+    """Compile the pins, and say what is left. Take the template's pins and, so that make goes on, its .mk files."""
     conflicts = output("diff", "--name-only", "--relative", "--diff-filter=U", "-z").split("\0")[:-1]
     for path in (ours := [path for path in conflicts if re.fullmatch(r"requirements/.*\.txt|.*\.mk", path)]):
         git("checkout", "--quiet", "--theirs", "--", path)
         if path.endswith(".mk"):
             say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
-    say(f"merged the template's changes from {before} to {wanted}: git diff HEAD shows them, git commit -a keeps them, "
-        "git reset --hard undoes all")
+    say(f"merged from {before} to {wanted}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
     try:
         new.compile_pins({})
     finally:  # git reset --hard then removes new files, too

@@ -1,5 +1,5 @@
 """Put this clone's package into the project in the working folder: build its wheel into vendor/, remove older ones
-there, and name it in requirements.in. copier runs this at the end of an update. `vendor package` is make package.
+there, and name it in requirements.in. copier runs this at the end of an update. `wheel package` is make package.
 """
 
 import os
