@@ -85,7 +85,7 @@ $(VE)/companion/sentinel: examples/companions/requirements.txt $(VE)/sentinel
 $(VE)/companion/sentinel-dev: $(VE)/companion/sentinel $(REQUIREMENTS_DEV)
 	$(call install,examples/companions/requirements.txt $(REQUIREMENTS_DEV))
 
-# ---- test servers in containers: CONTRIBUTING.md ----
+# ---- test servers in containers: .github/CONTRIBUTING.md ----
 
 # Each process that runs tests has a fleet. Files run in their order, so that deploys find hosts that an earlier file
 # has provisioned.

@@ -42,6 +42,13 @@ def test_links_to_headings_lead_somewhere():
             assert heading in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{heading}"
 
 
+def test_blocks_of_code_are_closed():
+    """A fence that names a language opens a block, and the next one, which names none, closes it."""
+    for page in (ROOT / path for path in git_files() if path.endswith(".md")):
+        fences = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)
+        assert all(fences[::2]) and not any(fences[1::2]) and len(fences) % 2 == 0, (page, fences)
+
+
 def test_the_start_page_ships_as_the_readme_does():
     """The start page names the targets of the README's section, in order."""
     section = (ROOT / "README.md").read_text().partition("\n## Ship\n")[2].partition("\n## ")[0]
@@ -95,7 +102,7 @@ docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
-docs/image.md: python3 .*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
+docs/image.md: PYTHONPATH.*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
 docs/make.md: (cp|echo|mkdir|printf|make -C) .*            | make/test_reuse.py             | docs/make.md
 docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md

@@ -1,10 +1,10 @@
 """The kinds of steps: names, limits and undos, declared beside the functions that run on hosts.
 
-A new step is a function in a file of this folder, marked by `step`, and a line in rollout/plan.py; table.py imports the
-file. The step gets the host, the attempt, a function that sends events, and its own arguments. Before it changes
-something, it saves in the attempt's file what an undo needs. It may run twice. If it fails, it raises Problem. The
-deployer checks the answer against the function's return type. The function that undoes the step stands in the same
-file, and in the list of takeback.py."""
+A new step is a function in a file of this folder, which table.py imports, marked by `step`, and a line in
+rollout/plan.py. The step gets the host, the attempt, a function that sends events, and its own arguments. Before it
+changes something, it saves in the attempt's file what an undo needs (a key of Noted). It may run twice. If it fails, it
+raises Problem. The deployer checks the answer against the function's return type. takeback.py lists the function that
+undoes the step."""
 
 from __future__ import annotations
 
