@@ -58,8 +58,9 @@ async def events(request):
 
 
 def block(request):
-    time.sleep(MOST)
-    return HttpResponse("slept")
+    while not said(0):
+        time.sleep(0.02)
+    return HttpResponse("waited")
 
 
 def fail(request):
