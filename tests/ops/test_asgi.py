@@ -44,7 +44,7 @@ def test_at_its_end(site_of, site_folder, preload):
 @pytest.mark.parametrize("server", ["asgi", "wsgi"])
 def test_accepted_before_its_end(site_of, server):
     """A worker that stops answers a connection that it has accepted, even if the request comes half a second later."""
-    with site_of(SERVER=server) as site:
+    with site_of("from slipway.web import asgi_worker\nasgi_worker.ARRIVES = 20\n", SERVER=server) as site:
         late = site.connection(unix=True)
         late.connect()
         site.process.terminate()
