@@ -24,7 +24,7 @@ def answer(request, status):
     return HttpResponse(status=status)
 
 def hang(request):
-    Path(os.environ["HANGING"], str(os.getpid())).touch()
+    Path(os.environ["HANGING"], f"{os.getpid()}.{threading.get_ident()}").touch()
     threading.Event().wait(120)
 
 publish("orders_open", lambda: 3)
@@ -108,11 +108,12 @@ def test_a_killed_worker_leaves_right_figures(sqlite_url, site_folder):
     with start(site_folder, sqlite_url) as site, ThreadPoolExecutor(3) as pool:
         load(site)
         lost = [pool.submit(site.get, "/hang") for _ in range(3)]  # one less than threads, so that one can answer
-        wait_until(lambda: site.figures()["http_requests_in_flight"] == 3)
-        for pid in os.listdir(site_folder / "hanging"):
+        hanging = wait_until(lambda: len(found := os.listdir(site_folder / "hanging")) == 3 and found)
+        assert site.figures()["http_requests_in_flight"] == 3
+        for pid in {name.partition(".")[0] for name in hanging}:
             os.kill(int(pid), signal.SIGKILL)
         assert all(request.exception(60) for request in lost)
-        wait_until(lambda: site.workers() == 2)
+        wait_until(lambda: (said := site.figures())["workers"] == 2 and said["http_requests_in_flight"] == 0)
         load(site)
         assert site.figures()["http_requests_in_flight"] == 0
         assert totals(site) == {"2xx": 60, "3xx": 0, "4xx": 60, "5xx": 60}
