@@ -32,8 +32,8 @@ def test_no_request_fails_meanwhile(site_of, server):
         while site.process.poll() is None and time.monotonic() < began + 60:
             asked.append(pool.submit(ask, site.port, "/readyz" if len(asked) % 10 == 0 else "/plain", 0, 30))
             if len(asked) == 50:
-                site.process.terminate()
                 at = time.monotonic()
+                site.process.terminate()
             time.sleep(max(0, began + len(asked) / 50 - time.monotonic()))
         ended = time.monotonic()
         found = [each.result(60) for each in asked]
