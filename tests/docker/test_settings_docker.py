@@ -176,7 +176,7 @@ with patch.object(ModelBackend, "authenticate", fails):
     client.post("/admin/login/?next=/&token=typed-3", {"username": "typed-1", "password": "typed-2"}, headers={
         "host": "localhost", "referer": "http://localhost/reset?key=typed-4", "cookie": "other=typed-7"})
 client.get("/", headers={"host": "evil.example"})
-sentry_sdk.flush()
+sentry_sdk.flush(60)
 """
 
 
