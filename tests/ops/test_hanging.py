@@ -17,6 +17,11 @@ LIMIT = 2.2  # seconds on the client's clock; 2 are promised
 NEEDS = {"redis": ["cached", "queued"], "rabbitmq": ["queued"]}
 URLS = {"redis": {"BROKER_URL": "redis://127.0.0.1:{}/5", "CACHE_URL": "redis://127.0.0.1:{}/6"},
         "rabbitmq": {"BROKER_URL": "amqp://guest:guest@127.0.0.1:{}//"}}
+PATIENT = """
+from slipway.jobs import task
+task.SLOW = CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 30
+CELERY_BROKER_TRANSPORT_OPTIONS |= {"read_timeout": 30, "write_timeout": 30}
+"""
 WAYS = [*itertools.product(NEEDS, ["stopped", "no new connection"])]
 
 
@@ -43,8 +48,8 @@ def sites(redis, rabbitmq, sqlite_url, tmp_path):
         yield [*pool.map(start, range(len(WAYS)))]
 
 
-def production(folder, database, relay, kind):
-    (folder / "hanging.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'pages'\n")
+def production(folder, database, relay, kind, more=""):
+    (folder / "hanging.py").write_text(f"from project.settings_docker import *\nROOT_URLCONF = 'pages'\n{more}")
     return serve(folder, DJANGO_SETTINGS_MODULE="hanging", ROLE="web", SITE_URL="http://localhost",
                  SECRET_KEY="0123456789abcdef" * 4, DATABASE_URL=database,
                  **{"BROKER_URL": "", **{name: url.format(relay.port) for name, url in URLS[kind].items()}})
@@ -128,7 +133,7 @@ def test_connections_that_ended_cost_nobody_a_task(rabbitmq, sqlite_url, tmp_pat
     """Each thread of the site keeps a connection, and threads may get each other's. Without a new connection for the
     second attempt, a tenth of these rounds met two dead ones in a row."""
     relay = Relay(rabbitmq.port)
-    with production(tmp_path, sqlite_url, relay, "rabbitmq") as site, ThreadPoolExecutor(8) as pool:
+    with production(tmp_path, sqlite_url, relay, "rabbitmq", PATIENT) as site, ThreadPoolExecutor(8) as pool:
         for _ in range(60):
             assert {answer.status for answer in pool.map(site.get, ["/queued"] * 16)} == {200}, site.process.output()
             relay.hang_up()
