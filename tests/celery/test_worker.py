@@ -36,7 +36,7 @@ def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
         assert notes(clone) == 1
         (tmp_path / "worker.pause").unlink()
         wait_until(lambda: notes(clone) == 2, 60, "the waiting task is done")
-    assert said(tmp_path) == "consuming v1\n"
+        wait_until(lambda: said(tmp_path) == "consuming v1\n", 30, "it says so")
 
 
 def test_an_unknown_task_is_not_lost(clone, tmp_path):
