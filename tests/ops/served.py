@@ -98,6 +98,6 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
         command = [*(RUN if "DRAIN" in env else COMMAND), "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             site, workers = Site(process, port, path), int(env["WEB_CONCURRENCY"])
-            wait_until(lambda: process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
+            wait_until(lambda: process.poll() is not None or site.workers() >= workers, what="gunicorn's workers")
             assert process.poll() is None, process.output()
             yield site
