@@ -22,6 +22,7 @@ def broken() -> NoReturn:
     raise RuntimeError("the password is s3cret\nand more")
 
 
+PROMISED = readiness.DEADLINE
 released = threading.Event()
 
 
@@ -44,8 +45,16 @@ def threads() -> int:
     return sum(thread.name == "readiness" for thread in threading.enumerate())
 
 
-class Parts(SimpleTestCase):
+class Patient(SimpleTestCase):
+    """On a busy machine a check that does not hang may take longer than DEADLINE."""
+
     def setUp(self) -> None:
+        self.enterContext(mock.patch.object(readiness, "DEADLINE", 30))
+
+
+class Parts(Patient):
+    def setUp(self) -> None:
+        super().setUp()
         self.released = threading.Event()
         self.calls: list[int] = []
         self.addCleanup(self.released.set)
@@ -72,12 +81,12 @@ class Parts(SimpleTestCase):
     def test_a_hanging_part_is_down_at_once_when_asked_again(self) -> None:
         """Once a check has hung until the deadline, later callers do not wait for it."""
         part = readiness.Part("x", self.hang, shared=0)
-        with mock.patch.object(readiness, "DEADLINE", 0.1), self.assertLogs("slipway.readiness", "WARNING"):
+        with mock.patch.object(readiness, "DEADLINE", 0.5), self.assertLogs("slipway.readiness", "WARNING"):
             self.assertIn("no answer", self.verdict(part))
             begin = time.monotonic()
             for _ in range(100):
                 self.assertIn("no answer", self.verdict(part))
-        self.assertLess(time.monotonic() - begin, 5)
+        self.assertLess(time.monotonic() - begin, 25)
         self.assertEqual(len(self.calls), 1)
 
     def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self) -> None:
@@ -114,7 +123,7 @@ class Parts(SimpleTestCase):
             self.assertIn("new thread", self.verdict(readiness.Part("x", fine)))
 
 
-class Answers(SimpleTestCase):
+class Answers(Patient):
     @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
                        READINESS_BEAT={"worker": path(fine)})
     def test_readyz(self) -> None:
@@ -144,14 +153,14 @@ class Answers(SimpleTestCase):
 
     @override_settings(READINESS={str(number): path(hanging) for number in range(40)})
     def test_readyz_is_in_time(self) -> None:
-        """/readyz answers within 2 s even if several parts hang, because it waits for them together: 40 parts, of half
-        a second each, take no 20 s."""
+        """/readyz answers within 2 s even if several parts hang, because it waits for them together: 40 parts, of a
+        second each, take no 40 s."""
         self.addCleanup(end_hanging)
-        self.assertLess(readiness.DEADLINE, 2)
+        self.assertLess(PROMISED, 2)
         begin = time.monotonic()
-        with mock.patch.object(readiness, "DEADLINE", 0.5), self.assertLogs("slipway.readiness", "WARNING"):
+        with mock.patch.object(readiness, "DEADLINE", 1), self.assertLogs("slipway.readiness", "WARNING"):
             self.assertEqual(self.client.get("/readyz").status_code, 503)
-        self.assertLess(time.monotonic() - begin, 10)
+        self.assertLess(time.monotonic() - begin, 30)
 
 
 class Checks(TestCase):

@@ -140,7 +140,7 @@ class Hasher(TestCase):
             self.assertEqual(answer.status_code, 429)
             self.assertTemplateUsed(answer, "429.html")
             self.assertEqual(answer["Retry-After"], "5")
-        self.assertLess(time.monotonic() - start, 4)
+        self.assertLess(time.monotonic() - start, 30)
         self.assertTrue(user.check_password(PASSWORD))
 
     def test_imported_passwords_have_the_same_seats(self) -> None:
