@@ -29,7 +29,7 @@ class Hello:
         self.image = f"{of_folder(ROOT).fleet}-hello"
         theirs = {name: value for name, value in os.environ.items() if not re.match("GIT_|MAKE|MFLAGS|FLEET", name)}
         who = {f"GIT_{who}_{what}": "a@hello.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        self.env = {**theirs, "SSH_CONFIG": str(fleet.ssh_config), "IMAGE": self.image, "READY": "6", **who}
+        self.env = {**theirs, "SSH_CONFIG": str(fleet.ssh_config), "IMAGE": self.image, "READY": "20", **who}
         (folder / "slipway").symlink_to(ROOT)
         self.type(*lines("Lay it out"), cwd=folder)
 

@@ -12,7 +12,7 @@ from checkout import take_files
 from engine import Container, docker
 from proc import ROOT, put, put_into_git, run
 
-BUILD = 900  # seconds for a build on a slow machine
+BUILD = 1800  # seconds for a build on a slow machine
 
 
 class Builder:

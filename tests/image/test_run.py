@@ -60,8 +60,7 @@ def test_stop(run_container, data, volume):
     web = run_container(options=[*data, f"--volume={volume}:/dev/shm", "--user=0"])
     serving(web)
     web.execute("touch", "/dev/shm/been-ready")
-    docker("stop", web.id)
-    assert web.state()["ExitCode"] == 0
+    assert web.stop() == 0
     docker("start", web.id)
     serving(web)
     assert web.execute("test", "-e", "/dev/shm/been-ready", check=False).returncode == 1
