@@ -87,7 +87,7 @@ class Parts(Patient):
             for _ in range(100):
                 self.assertIn("no answer", self.verdict(part))
         self.assertLess(time.monotonic() - begin, 25)
-        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(len(part.runs), 1)
 
     def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self) -> None:
         """After `give_up` seconds a new check may start. While HANGING given-up checks hang, none starts."""
