@@ -28,7 +28,7 @@ def test_the_old_slot_retires(shop):
     hosts, old = shop.machines().values(), live(shop)
     for host in hosts:
         host.run("cd /run/shop && mkdir -p agent-of-before && touch -d -2hours agent-of-before agent-of-before.py")
-    logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
+    logins = "journalctl --sync; journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     with settings(shop, keep_warm=1, keep_releases=1):
         before, new = int(shop.web[0].run(logins)), good(shop)
         shop.good("deploy", new, "--no-bake")

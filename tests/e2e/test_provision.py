@@ -89,7 +89,7 @@ def test_what_runs_is_not_restarted(project):
         host.run("cd /etc/systemd/system; for unit in shop-*.service; do echo '# changed' >>$unit; done;"
                  " systemctl daemon-reload; echo '# changed' >>/usr/local/bin/docker-runner")
     project.settings.update(opts="--label=new=yes", **{"site.body_limit": "9m"})
-    logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
+    logins = "journalctl --sync; journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     known = int(hosts["web2"].run(logins))
     said = project.provision()
     assert int(hosts["web2"].run(logins)) - known - 1 == 2, "one to look, one to work"

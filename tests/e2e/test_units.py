@@ -82,8 +82,11 @@ def test_the_target_starts_and_stops_it_all(host):
     since = host.run("date '+%F %T.%N'").strip()
     host.run("systemctl start shop.target")
     until_it_answers(host, "shop", "v1")
-    shown = host.run(f"journalctl --sync; journalctl --since '{since}' -o cat")
-    assert shown.count("v1 serves at") == 1
+
+    def lines():
+        return host.run(f"journalctl --sync; journalctl --since '{since}' -o cat").count("v1 serves at")
+    wait_until(lines, what="the line is in the journal")
+    assert lines() == 1
 
 
 def test_the_container_has_its_share_of_the_server(host):
