@@ -29,7 +29,7 @@ class Rolling:
         """Return the events of steps that are done, in order."""
         return [event for event in self.events if (event["event"], event.get("state")) == ("step", "done")]
 
-    def until(self, step, host=None, state="start", seconds=60):
+    def until(self, step, host=None, state="start", seconds=120):
         """Read events until a step reaches that state (on `host`, or on any). Return the event."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

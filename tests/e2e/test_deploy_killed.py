@@ -35,7 +35,8 @@ def test_an_interrupt_takes_back(shop, number, step):
     """After Ctrl-C, TERM or HUP at any step, the old release serves everywhere, the exit code is 1, and no request is
     lost. If all hosts have prepared, the signal is too late: the new release serves, with exit 0."""
     old, new = live(shop), good(shop)
-    with shop.load(), shop.rolling("deploy", new) as rolling:
+    # A long watch lets no deploy end before the signal.
+    with settings(shop, bake=20), shop.load(), shop.rolling("deploy", new) as rolling:
         rolling.until(step)
         rolling.process.send_signal(number)
         outcome = rolling.finish()
@@ -87,7 +88,8 @@ LOG = "/var/www/shop/releases.log"
 
 @contextlib.contextmanager
 def all_but_one_prepared(shop, rolling, slow="web1"):
-    """Block one host's prepare for the block, after all others have prepared: reading its log waits."""
+    """Block one host's prepare for the block, after all others have prepared: reading its log waits. A long watch gives
+    time to set this up."""
     rolling.until("replace")
     host = shop.fleet.hosts[slow]
     host.run(f"mv {LOG} {LOG}.aside && mkfifo {LOG}")
@@ -108,7 +110,7 @@ def test_hosts_that_promises_divide(shop):
     """A kill can leave two releases only while some hosts have promised and others have not. Each host is complete,
     status shows both releases and fails, and the next deploy repairs it."""
     old, new = live(shop), good(shop)
-    with shop.load(), shop.rolling("deploy", new) as rolling:
+    with settings(shop, bake=10, dead_after=20), shop.load(), shop.rolling("deploy", new) as rolling:
         with all_but_one_prepared(shop, rolling):
             shop.fleet.hosts["web2"].run("systemctl kill -s STOP --kill-who=main shop-deploy")
         all_done(rolling, "promise", {"web1", "work1"})
@@ -124,7 +126,7 @@ def test_hosts_that_promises_divide(shop):
 def test_a_host_whose_ssh_is_cut_before_its_promise(shop):
     """The host gets no promise and takes itself back. The deployer cannot know that and asks it; then all go back."""
     old, new = live(shop), good(shop)
-    with shop.rolling("deploy", new) as rolling:
+    with settings(shop, bake=10), shop.rolling("deploy", new) as rolling:
         with contextlib.ExitStack() as cut:
             with all_but_one_prepared(shop, rolling):
                 cut.enter_context(severed(1)(shop))
@@ -137,7 +139,7 @@ def test_a_host_whose_ssh_is_cut_before_its_promise(shop):
 def test_an_answer_that_is_lost_after_the_commit(shop):
     """If a host commits and its ssh fails before it answers, the deployer asks it again, and the deploy succeeds."""
     new, host = good(shop), shop.fleet.hosts["web2"]
-    with contextlib.ExitStack() as stack, shop.rolling("deploy", new) as rolling:
+    with settings(shop, bake=10), contextlib.ExitStack() as stack, shop.rolling("deploy", new) as rolling:
         rolling.until("flip", "web2", "done")
         stack.enter_context(slow([host], "systemd-run", 10))  # the host commits, then sets the old slot's timer
         rolling.until("commit", "web1", "done")
@@ -155,7 +157,7 @@ def test_a_host_that_is_cut_off_takes_itself_back(shop):
     """A host that is unreachable from pull to flip takes itself back after dead_after, the others at once. The exit
     code is 3, because the deployer could not ask it."""
     old, host = live(shop), shop.web[0]
-    with shop.rolling("deploy", good(shop)) as rolling:
+    with settings(shop, bake=20), shop.rolling("deploy", good(shop)) as rolling:
         rolling.until("publish")
         with severed(0)(shop):
             outcome = rolling.finish()
