@@ -17,14 +17,14 @@ BAD = {
     "worker ends again and again": Bad(("work1: ", " exited", "waits for work", BACK),  # before the flip or after it
                                        fault="fleeting", seen=True),
     "beat ends and no file can be made": Bad(("work1: watch: shop-beat has exited, and ", BACK), fault="faint",
-                                             limits={"bake": 6}, harm=crammed, at=("replace", "work1", "done"),
+                                             limits={"bake": 20}, harm=crammed, at=("replace", "work1", "done"),
                                              seen=True),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
     "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), at=("pull", "web2", "done"), seen=True,
-                           harm=lambda shop: shop.web[1].full("/var/www/shop")),
+                           limits={"bake": 6}, harm=lambda shop: shop.web[1].full("/var/www/shop")),
     "cut off after its flip": Bad(("web1: ", "silent for 6 s", "taken back, but web1 can't be reached"), code=3,
-                                  harm=severed(0), at=("watch", "web1", "start"), seen=True),
+                                  limits={"bake": 20}, harm=severed(0), at=("watch", "web1", "start"), seen=True),
 }
 
 OFTEN = BAD.keys() - {"worker ends again and again"}  # as beat does, and fast tests cover it in detail
@@ -57,8 +57,8 @@ def test_what_goes_wrong_is_taken_back(shop, name):
 
 
 def test_errors_that_only_visitors_meet_are_taken_back(shop):
-    """Visitors get only this release's 5xx, none more than 2 s after the deploy fails or 1 s after the 20th, even if
-    the journal is slow. No connection is dropped."""
+    """Visitors get only this release's 5xx, none more than 5 s after the deploy fails or after the 20th, even if the
+    journal is slow. No connection is dropped."""
     old, tag = live(shop), shop.image("bad-weary", "weary")
     with settings(shop, bake=20), shop.load(may_fail=True, rate=100) as load:
         with slow(shop.web, "journalctl", 25):
@@ -70,7 +70,7 @@ def test_errors_that_only_visitors_meet_are_taken_back(shop):
     assert {record.release for record in result.failures} == {tag}
     bad = sorted(record.ended for record in result.failures)
     late = bad[-1] - bad[:20][-1]
-    assert late <= 1 and "journalctl did not answer" in outcome.stderr, (bad, outcome.stderr)
+    assert late <= 5 and "journalctl did not answer" in outcome.stderr, (bad, outcome.stderr)
     gate = min(event["at"] for event in outcome.events if event["event"] == "sick" or event.get("state") == "failed")
-    assert max(record.ended for record in result.failures) <= gate - result.began + 2
+    assert max(record.ended for record in result.failures) <= gate - result.began + 5
     assert old in result.releases

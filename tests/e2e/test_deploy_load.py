@@ -81,7 +81,7 @@ def saturated(shop, bake):
     old, new = (shop.image(f"single-{number}", "single") for number in (1, 2))
     shop.good("deploy", old, "--no-bake")
     with settings(shop, bake=bake), shop.rolling("deploy", new) as rolling:
-        rolling.until("publish")
+        rolling.until("pull")
         with shop.load(rate=100, post_path="/?ms=90", timeout=60) as load:
             yield rolling, load, old, new
 

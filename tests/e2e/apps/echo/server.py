@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 FAULTS = {
     "": "none",
     "crash": "ends with 1 as soon as it starts",
-    "needy": "does so until there is a file `migrated` beside its socket; it has a migration with which the release"
-             " before cannot work",
+    "needy": "does so until there is a file `migrated` beside its socket; it has a migration, of 5 s, with which the"
+             " release before cannot work",
     "error": "answers 500 to all but /healthz",
     "unready": "never gets ready: /readyz answers 503",
     "impostor": "says it is another release",
@@ -208,6 +208,7 @@ def read_settings(path):
 def migrate():
     if FAULT == "migration":
         sys.exit("django.db.utils.ProgrammingError: told to fail")
+    time.sleep(5 if FAULT == "needy" else 0)
     print("No migrations to apply.")
 
 
