@@ -141,7 +141,7 @@ def running(command, **options):
     with tempfile.TemporaryFile() as file:
         options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT, **options}
         process = subprocess.Popen([str(word) for word in command], start_new_session=True, **options)
-        process.output = lambda: os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
+        process.output = lambda: os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
         try:
             yield process
         except Exception as error:  # a failed wait does not show why

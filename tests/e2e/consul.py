@@ -48,7 +48,7 @@ def kill(*hosts):
     """Kill the agents of these hosts, so that they do not announce their leave."""
     for host in hosts:
         host.run("systemctl kill --signal=KILL consul")
-        wait_until(lambda host=host: host.ssh("systemctl is-active consul").stdout != "active\n", 10, "it is dead")
+        wait_until(lambda host=host: host.ssh("systemctl is-active consul").stdout != "active\n", what="it is dead")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ def visits(shop, name):
 
 def has_visitors(shop, name):
     before = visits(shop, name)
-    wait_until(lambda: visits(shop, name) > before + 20, 30, f"{name} has visitors")
+    wait_until(lambda: visits(shop, name) > before + 20, 60, f"{name} has visitors")
 
 
 def has_none(shop, name):
