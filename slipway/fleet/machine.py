@@ -79,7 +79,7 @@ def ssh(machine: Machine, config: Path, command: str) -> subprocess.CompletedPro
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
-def wait_running(machine: Machine, config: Path, seconds: float = 60) -> None:
+def wait_running(machine: Machine, config: Path, seconds: float = 180) -> None:
     deadline, why = time.monotonic() + seconds, "not asked"
     while time.monotonic() < deadline:
         why = registry_problem(machine) if machine.kind == "registry" else systemd_problem(machine, config)

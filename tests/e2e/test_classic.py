@@ -56,7 +56,7 @@ def classic(host, tag, image, user="root", **more):
         config = Path(folder, "ssh_config")
         config.symlink_to(host.ssh_config)
         env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
-               "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {config} -l {user}", "READY": "12",
+               "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {config} -l {user}", "READY": "30",
                **more}
         return run(["sh", ROOT / "deploy/classic.sh"], env=env, timeout=300)
 

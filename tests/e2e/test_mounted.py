@@ -15,6 +15,7 @@ from proc import ROOT, wait_until
 pytestmark = pytest.mark.extra
 COMPANION = ROOT / "examples/companions/mounted"
 KEY = "/etc/mounted/archive.key"
+GONE, SEEN = "cannot be reached just now", "curl -s -H 'Host: orders.example' http://localhost/files/"
 BLOCKS = ("apt-get ", "for unit ")  # the first words of the README's commands
 
 
@@ -51,13 +52,13 @@ class Archive(Orders):
         def got():
             found = answers(self.host, "orders", "/files/")
             return found[0] == status and text in found[1]
-        wait_until(got, 30, f"the page says {text!r}")
+        wait_until(got, what=f"the page says {text!r}")
 
     def there(self):
         self.until(200, "film.mkv")
 
     def gone(self):
-        self.until(503, "cannot be reached just now")
+        self.until(503, GONE)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,7 @@ def test_the_mount_is_killed_under_load(shop):
     load = Load(files, shop.host.url + "/", may_fail=True, host="orders.example", rate=20, seconds=600, post_every=0)
     with load:
         shop.there()
-        shop.host.run("pkill -KILL -x sshfs")
-        shop.gone()
+        shop.host.run(f"pkill -KILL -x sshfs; until {SEEN} | grep '{GONE}'; do sleep 0.1; done")  # before it is back
         shop.there()
     result = load.result
     assert set(result.of(files).causes) == {"http 503"}, result.summary()

@@ -34,7 +34,7 @@ def test_no_visitor_notices(shop):
     """Today's commands provision and deploy under load: no request fails, provisioning restarts nothing, and status
     finds no problem. A rollback to the old version's release works, and so does the next deploy, which survives a
     boot."""
-    with shop.load(rate=80, seconds=400) as load:
+    with shop.load(rate=80) as load:
         before = [*map(byhand.started, shop.machines().values())]
         shop.provision()
         assert [*map(byhand.started, shop.machines().values())] == before
