@@ -56,12 +56,12 @@ def test_an_answer_without_an_end(tmp_path, pause):
                 while not over.wait(pause):
                     connection.sendall(b".")
         threading.Thread(target=drip, daemon=True).start()
-        asking = threading.Thread(target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=0.5)),
+        asking = threading.Thread(target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=2)),
                                   daemon=True)
         asking.start()
         asking.join(20)
         over.set()
-    assert said == [(0, "only in part within 0.5 s")]
+    assert said == [(0, "only in part within 2 s")]
 
 
 def test_a_smoke_path_that_fails(server):
@@ -101,7 +101,7 @@ def ask(monkeypatch, tmp_path):
     *((ready, {"running": False}, "does not run", None) for ready in WAYS),
     *((ready, {"there": False}, "does not run", None) for ready in WAYS),
     ("file", {"problem": Problem("Docker is away")}, "cannot be checked: Docker is away", None),
-    ("seconds 5", {"age": 5}, "", None), ("seconds 9", {"age": 3}, "has run for only 3 s", None),
+    ("seconds 5", {"age": 5}, "", None), ("seconds 9", {"age": 3}, "has run for only ", None),
     ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
     ("file", {"code": 1}, "has not created its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
     ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),
