@@ -5,7 +5,9 @@ import json
 import os
 import sys
 import threading
+import time
 import urllib.request
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -62,6 +64,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append(self.headers)
+        self.server.seconds[int(time.time())] += 1
         if self.path == "/hung":
             self.server.ended.wait()
         if self.path not in ("/debug/vars", "/endless"):
@@ -76,9 +79,11 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def shown():
-    """Yield an HTTP server whose text a test may change. `asked` has the headers of each request."""
+    """Yield an HTTP server whose text a test may change. `asked` has the headers of each request, `seconds` the number
+    of requests in each second."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         server.text, server.asked, server.ended = '{"tasks": 3}', [], threading.Event()
+        server.seconds = Counter()
         server.url = lambda path="/debug/vars": f"http://127.0.0.1:{server.server_port}{path}"
         threading.Thread(target=server.serve_forever).start()
         yield server
