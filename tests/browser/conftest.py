@@ -55,7 +55,8 @@ def serve(site, *words, **env):
     port = free_port()
     url = f"http://localhost:{port}"
     with site.server(port, *words, **env) as process:
-        wait_until(lambda: urlopen(f"{url}/static/site.css", timeout=10).status == 200, 60, process.output)
+        # The first answer takes long, and a part that is late would be shown as down.
+        wait_until(lambda: urlopen(f"{url}/readyz", timeout=30).status == 200, 120, process.output)
         yield url
 
 

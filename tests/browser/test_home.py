@@ -22,13 +22,14 @@ def test_looks(visit, check_looks, development, width, scheme):
 
 
 def test_worker_and_beat_turn_alive(visit, site, development):
-    """Once worker and beat have started, the page shows them within 70 s."""
+    """Once worker and beat have started, the page shows them."""
     page = visit(development, 1280)
+    tally = "4 of 6 parts are up; not started: worker, beat"
+    wait_until(lambda: page.reload() and page.locator("#tally").inner_text() == tally, what=tally)
     assert page.locator("#part-worker .cure").inner_text() == "Type make worker in another terminal."
     assert page.locator("#part-worker .state").inner_text() == "not started"
-    assert page.locator("#tally").inner_text() == "4 of 6 parts are up; not started: worker, beat"
     with site.celery("worker", "--loglevel=INFO"), site.celery("beat", "--loglevel=INFO"):
-        wait_until(lambda: page.reload() and page.locator(".sky[data-state=up]").count(), 70, "worker and beat are up")
+        wait_until(lambda: page.reload() and page.locator(".sky[data-state=up]").count(), 180, "worker and beat are up")
         phone = visit(development, 390)
         assert phone.locator("#tally").inner_text() == "All 6 parts are up"
         take_pictures({1280: page, 390: phone})
