@@ -57,7 +57,7 @@ class Folder:
 
     def make(self, *words):
         return run(["make", "--no-print-directory", *NOTHING_TO_INSTALL, f"COPIER={COPIER}", *words], cwd=self.folder,
-                   env=self.env, timeout=300)
+                   env=self.env)
 
     def files(self):
         """Return {path: content} of git's files."""

@@ -5,7 +5,7 @@ import json
 from proc import run, wait_until
 
 
-def docker(*words, timeout=120, check=True, **options):
+def docker(*words, timeout=300, check=True, **options):
     """Run a docker command. Return its result, with stdout stripped."""
     done = run(["docker", *words], timeout=timeout, **options)
     assert not check or done.returncode == 0, f"docker {words[0]}: {done.stderr}"

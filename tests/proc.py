@@ -61,7 +61,7 @@ def wait_until(condition, seconds=60, what=None):
         time.sleep(min(max(0.02, time.monotonic() - began), 0.25))
 
 
-def run(command, timeout=300, **options):
+def run(command, timeout=900, **options):
     """Run a command to its end, without stdin. Return its stdout and stderr as text; no exit code raises."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
@@ -72,7 +72,7 @@ def python(*words, **options):
     return run([VE_PYTHON, *words], **options)
 
 
-def output(command, timeout=300, **options):
+def output(command, timeout=900, **options):
     """Run a command to its end, which must be a success. Return its stdout."""
     return passed(run(command, timeout, **options)).stdout
 

@@ -36,7 +36,7 @@ with override_settings(LANGUAGE_CODE="de"):
 def saved(image, tmp_path_factory):
     """Return the layers as tar files, from the bottom up."""
     folder = tmp_path_factory.mktemp("saved")
-    docker("save", "--output", folder / "image.tar", image, timeout=300)
+    docker("save", "--output", folder / "image.tar", image)
     with tarfile.open(folder / "image.tar") as tar:
         tar.extractall(folder, filter="data")
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -35,7 +35,7 @@ def check(name, fault="", options=""):
     docker("tag", apps.echo("v1", fault), f"{image}:v1")
     words = [f"{image}:v1", *options.split()]
     ready = "6" if fault == "unready" else "60"
-    done = run(["python3", "-m", "slipway", "contract", *words], 300, cwd=ROOT, env={**os.environ, "READY": ready})
+    done = run(["python3", "-m", "slipway", "contract", *words], cwd=ROOT, env={**os.environ, "READY": ready})
     assert not docker("ps", "-aq", "--filter", f"ancestor={image}:v1").stdout
     docker("rmi", f"{image}:v1")
     lines = (done.stdout + done.stderr).splitlines()

@@ -94,7 +94,7 @@ def test_migrate_waits_while_a_server_migrates(manage):
             wait_until(lambda: f"-> FLOCK  ADVISORY  WRITE {job.pid} " in Path("/proc/locks").read_text())
             assert not job.output() and not (manage.folder / "var/db.sqlite3").exists()
             fcntl.flock(lock, fcntl.LOCK_UN)
-            assert job.wait(60) == 0 and "accounts.0001_initial... OK" in job.output()
+            assert job.wait(300) == 0 and "accounts.0001_initial... OK" in job.output()
 
 
 STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy", "shellcheck": "run.sh",
@@ -226,7 +226,7 @@ def stub(project, line):
 
 
 def make(project, *words):
-    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)})
 
 
 def test_lint_sees(project):

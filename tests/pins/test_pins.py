@@ -35,7 +35,7 @@ def network():
 
 def uv(*args, cwd=ROOT):
     """Run uv as make does, with pip's settings."""
-    return run([UV, *args], cwd=cwd, timeout=300, env=settings(ENVIRONMENT))
+    return run([UV, *args], cwd=cwd, env=settings(ENVIRONMENT))
 
 
 @pytest.mark.parametrize("python", PYTHONS)
