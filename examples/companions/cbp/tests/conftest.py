@@ -11,7 +11,7 @@ import pytest
 from proc import free_port, running, wait_until
 
 COMMAND, FOLDER = [sys.executable, "-m", "cbp"], Path(__file__).resolve().parent.parent
-socket.setdefaulttimeout(10)
+socket.setdefaulttimeout(60)
 
 
 class Cbp:

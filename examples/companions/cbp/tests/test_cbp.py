@@ -110,14 +110,14 @@ def test_drain(cbp):
             client.sendall(b"x")
             assert server.recv(1) == b"x" and cbp.process.poll() is None
             ends(client, server)
-            assert cbp.process.wait(10) == 0
+            assert cbp.process.wait(60) == 0
 
 
 def test_drain_is_limited(cbp):
     with cbp.service() as accept, cbp.up("--drain", ".3"), cbp.connect(), accept():
         cbp.until(connected=1)
         cbp.process.terminate()
-        assert cbp.process.wait(10) == 0
+        assert cbp.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("options, told", [

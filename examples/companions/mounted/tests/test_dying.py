@@ -34,12 +34,12 @@ def test_it_hangs_dies_and_is_mounted_again(tmp_path):
     with serving(tmp_path / "archive") as (ask, process):
         assert ask("/files/").status == 503, "nothing is mounted yet"
         with mounted(tmp_path / "disk", tmp_path / "archive") as running:
-            wait_until(lambda: ask("/files/").status == 200, 20)
+            wait_until(lambda: ask("/files/").status == 200)
             running.process.send_signal(signal.SIGSTOP)
             seen = visited(ask, 6)
             running.process.kill()
         with mounted(tmp_path / "disk", tmp_path / "archive"):
-            wait_until(lambda: ask("/files/").status == 200, 20)
+            wait_until(lambda: ask("/files/").status == 200)
             output = process.output()
     assert all(status == 200 and seconds < 15 for path, status, _, seconds in seen if path == "/plain")
     page = [one[1:] for one in seen if one[0] == "/files/"]
@@ -55,7 +55,7 @@ def test_a_download_breaks_off(tmp_path):
     (tmp_path / "disk/film").write_bytes(b"x" * 100_000_000)
     with mounted(tmp_path / "disk", tmp_path / "archive") as running, serving(tmp_path / "archive") as (ask, process):
         for _ in range(PLACES + 1):
-            wait_until(lambda: ask("/files/").status == 200, 20)
+            wait_until(lambda: ask("/files/").status == 200)
             with ask("/files/film") as answer:
                 count = len(answer.read(1000))
                 running.process.send_signal(signal.SIGSTOP)
@@ -76,4 +76,4 @@ def test_calls_that_hang_do_not_add_up():
     for error in (Late, Late, Hangs):
         pytest.raises(error, mount.call, gate.wait)
     gate.set()
-    wait_until(lambda: not mount.calls, 5)
+    wait_until(lambda: not mount.calls)

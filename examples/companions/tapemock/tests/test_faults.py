@@ -73,12 +73,12 @@ def test_a_disk_that_is_full_after_so_many_bytes(tapemock):
 
 
 def test_others_do_not_wait_for_what_is_delayed(tapemock, file):
-    with tapemock.failing("media/f.jpg", "open", delay=3):
+    with tapemock.failing("media/f.jpg", "open", delay=10):
         readers = [subprocess.Popen(["cat", file], stdout=subprocess.DEVNULL) for _ in range(20)]
         wait_until(lambda: len(tapemock.log()) == 20)
         (tapemock.mount / "other").write_text("x")
         assert all(reader.poll() is None for reader in readers)
-        assert [reader.wait(20) for reader in readers] == [0] * 20
+        assert [reader.wait(60) for reader in readers] == [0] * 20
 
 
 @pytest.mark.parametrize("more, errno", [({}, None), ({"errno": "EIO"}, "EIO")])

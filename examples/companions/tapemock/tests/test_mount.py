@@ -98,7 +98,7 @@ def test_term_unmounts_though_a_file_is_open_and_a_call_waits(tapemock):
     with subprocess.Popen(["cat", tapemock.mount / "slow"], stderr=subprocess.DEVNULL) as waiting:
         wait_until(tapemock.log)
         tapemock.process.terminate()
-        assert tapemock.process.wait(10) == 0 and waiting.wait(10) == 1
+        assert tapemock.process.wait(60) == 0 and waiting.wait(60) == 1
     assert raised(os.close, handle) == "ENOTCONN" and not os.path.ismount(tapemock.mount)
 
 
