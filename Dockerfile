@@ -44,10 +44,10 @@ CMD ["/build/bin/python", "-", "vendor/requirements.txt", "vendor/dev.txt"]
 # ---- deps: production's packages in /ve. pip runs from its wheel and is not installed ----
 # Delete only files that no package reads at run time. Other paths with "test" may be code, such as django.test.
 FROM base AS deps
-COPY wheelhouse/requirements.txt wheelhouse/*.whl /wheelhouse/
+COPY wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
-    --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt \
+    --no-index /wheelhouse/*-*.whl \
  && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
@@ -80,7 +80,7 @@ COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
 COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
 RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
-    --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
+    --no-index /wheelhouse/dev/*.whl
 COPY --from=app /app ./
 RUN cp "$(python -c 'import slipway.make as make; print(*make.__path__)')/docker-test.sh" / \
  && TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" sh /docker-test.sh tests /results

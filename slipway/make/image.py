@@ -75,9 +75,8 @@ def platform(env: Env) -> list[str]:
 
 def wheelhouse(env: Env) -> None:
     """Make wheels of all pins, unless the wheelhouse was made from the same files and values."""
-    source = made_from(env)
-    marks = HOUSE / "made-from", HOUSE / "requirements.txt"
-    if all(mark.exists() for mark in marks) and marks[0].read_bytes() == source:
+    source, mark = made_from(env), HOUSE / "made-from"
+    if mark.exists() and mark.read_bytes() == source:
         return
     engine(env)
     with tempfile.TemporaryDirectory(prefix="wheelhouse.", dir=".") as folder:
@@ -116,13 +115,10 @@ def make_wheels(env: Env, folder: Path) -> None:
 # ---- build and push ----
 
 def build(env: Env) -> None:
-    image, django = f"{env['IMAGE']}:{env['TAG']}", Path("manage.py").exists()
+    image = f"{env['IMAGE']}:{env['TAG']}"
     engine(env)
-    tests = []
-    if django:
-        Path(HOUSE, "verdicts").mkdir(parents=True, exist_ok=True)  # a Dockerfile from before 1.0.0 copies this folder
-        tests = [word for name in ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS")
-                 for word in ("--build-arg", f"{name}={env[name]}")]
+    names = ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS") if Path("manage.py").exists() else ()
+    tests = [word for name in names for word in ("--build-arg", f"{name}={env[name]}")]
     docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
     print(f"make: built {image}")

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from checkout import Checkout, Project
-from proc import ROOT, append, output
-from slipway.make import image, wheelhouse
+from proc import ROOT, output
+from slipway.make import image
 from slipway.fleet.docker import build, content_of
 from slipway.fleet.names import of_folder
 
@@ -35,7 +35,6 @@ def made_project():
     shutil.copytree(ROOT / "wheelhouse", made.folder / "wheelhouse")
     [wheel] = made.folder.glob("vendor/*.whl")
     shutil.copy(wheel, made.folder / "wheelhouse")
-    append(made.folder / "wheelhouse/requirements.txt", wheelhouse.requirement(wheel))
     with contextlib.chdir(made.folder):
         Path("wheelhouse/made-from").write_bytes(image.made_from({"BASE": "debian:trixie-slim", "PLATFORM": ""}))
     return made
