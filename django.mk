@@ -33,10 +33,11 @@ help: ## show this list
 
 ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 
-# Settings that name a package of development, such as "debug_toolbar", need it in these; make help need not know.
-in_settings = sed -n '/^[A-Za-z]/{y/-/_/;s/^django_//;s/[^A-Za-z0-9_].*//;s/.*/["'\''](django_)?&["'\''.]/p;}' $(wildcard $(dev_in)) \
-              /dev/null | grep -Ef - $(wildcard */settings*.py) /dev/null
-runserver worker beat migrate migrations check: $(VE)/sentinel$(and $(filter-out help,$(or $(MAKECMDGOALS),test)),$(shell $(in_settings)),-dev)
+# Settings that name a package of development, such as "debug_toolbar", need it in these.
+in_settings = sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[^A-Za-z0-9_].*//' \
+              -e "s/.*/[\"'](django_)?&[\"'.]/p" $(wildcard $(dev_in)) /dev/null | \
+              grep -Ef - $(wildcard */settings*.py) /dev/null
+runserver worker beat migrate migrations check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
 
 runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
 	@$(call with,PORT)exec $(MANAGE) runserver "$$PORT"
