@@ -49,7 +49,7 @@ rollback status releases logs watch: FORCE
 	@$(deployer) $@ {ARGS}
 
 fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(call with,FLEET_HOSTS FLEET_BASE)$(run_fleet) up --base "$$FLEET_BASE" {FLEET_HOSTS}
+	@$(call with,FLEET_HOSTS FLEET_BASE)$(run_fleet) up "$$FLEET_BASE" {FLEET_HOSTS}
 
 fleet-down: FORCE ## remove the test servers and their data
 	@$(call with,FLEETS)$(run_fleet) down {FLEETS}

@@ -1,7 +1,6 @@
-"""Run containers as test servers: `fleet up [HOST…]` makes them, and a container with Postgres and Redis. `fleet down`
-removes them all."""
+"""Run containers as test servers, for make. `fleet up BASE HOST…` makes and starts those that do not run yet, of the
+Debian image BASE, and a container with Postgres and Redis. `fleet down NUMBER…` removes the fleets of these numbers."""
 
-import argparse
 import os
 import re
 import secrets
@@ -12,29 +11,23 @@ from pathlib import Path
 
 from . import fleet
 from .docker import FleetError
-from .names import DEFAULT_HOSTS, of_folder
+from .names import of_folder
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="fleet", description="Test servers in containers.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    up = commands.add_parser("up", help="make and start all servers that do not run yet")
-    up.add_argument("hosts", nargs="*", help=f"names of hosts (default: {' '.join(DEFAULT_HOSTS)})")
-    up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="image of their Debian (default: %(default)s)")
-    up.add_argument("--registry", action="store_true", help="make a registry, too")
-    down = commands.add_parser("down", help="remove what `up` has made")
-    down.add_argument("numbers", nargs="*", help="numbers of fleets (default: $FLEET, or 1)")
-    args = parser.parse_args()
+def main(command: str, *words: str) -> None:
     try:
-        if args.command == "down":
-            for number in args.numbers or [""]:
-                fleet.down(of_folder(number=number))
-            return
-        started = time.monotonic()
-        made = fleet.up(of_folder(), args.hosts or DEFAULT_HOSTS, args.base, args.registry)
-        print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{usage(made, of_folder().folder)}")
+        if command == "up":
+            return up(*words)
+        for number in words:
+            fleet.down(of_folder(number=number))
     except (FleetError, OSError, subprocess.TimeoutExpired) as error:
         sys.exit(f"fleet: {error}")
+
+
+def up(base: str, *hosts: str) -> None:
+    started, names = time.monotonic(), of_folder()
+    made = fleet.up(names, hosts, base)
+    print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{usage(made, names.folder)}")
 
 
 def usage(machines: fleet.Machines, folder: Path) -> str:
@@ -70,4 +63,4 @@ def production(hosts: fleet.Machines) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -13,14 +13,13 @@ from .docker import FleetError, build, docker, inspect
 from .machine import LABEL, Machine, create, from_inspect, keygen, wait_running
 from .names import INSIDE, Names, free_ports, known_hosts, ssh_config
 
-BASE = "debian:bookworm-slim"
 ADDRESSES = {"registry": 10, "services": 11}  # last number of the IP address; hosts have 21 and up
 Machines = dict[str, Machine]  # name → machine
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def up(names: Names, hosts: Sequence[str], base: str = BASE, registry: bool = False) -> Machines:
+def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) -> Machines:
     """Start the fleet's machines, and make missing `hosts`. Replace a machine that does not start or whose definition
     has changed. `base`: the Debian image; `registry`: add a registry."""
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

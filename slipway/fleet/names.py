@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_HOSTS = ("web1", "web2", "work1")
 INSIDE = {"host": (22, 80, 443), "services": (22, 5432, 6379), "registry": (5000,)}
 
 
