@@ -1,11 +1,11 @@
 """This checkout with its uncommitted changes, in a git repository of its own; and a project made from it."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 from proc import ROOT, UV, VE_PYTHON, edit, output, passed, run
+from slipway.make import jobs
 from slipway.make.uv import settings
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
@@ -18,10 +18,7 @@ WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
 def without_celery(package):
     """Remove background jobs from a project's settings."""
     for path in package.glob("settings*.py"):
-        text, count = re.subn("\n# ---- background jobs.*# ---- end of background jobs ----\n", "", path.read_text(),
-                              flags=re.DOTALL)
-        assert count == 1, path
-        path.write_text(text)
+        path.write_text(jobs.without(path.read_text()))
 
 
 def add_wrong_migration(folder):
