@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import socket
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,8 @@ RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one on PATH use
 
 
 def missing(package):
-    """Skip the test, because this machine lacks Debian's package. In CI, which installs it, fail."""
-    needed = os.environ.get("CI") and sys.platform == "linux"
-    (pytest.fail if needed else pytest.skip)(f"needs {package}")
+    """Skip the test, because this machine lacks Debian's package. In CI such a run fails: see conftest.py."""
+    pytest.skip(f"needs {package}")
 
 
 def pytest_runtest_setup(item):
