@@ -226,12 +226,4 @@ def stub(project, line):
 
 
 def make(project, *words):
-    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)})
-
-
-def test_lint_sees(project):
-    """A broken style rule and a wrong type are both reported in one run."""
-    for path, text in (("project/urls.py", "import os  # unused\n"), ("project/home/views.py", "\n\nhome = 1\n")):
-        append(project / path, text)
-    done = make(project, "lint")
-    assert done.returncode == 2 and "F401" in done.stdout and "[assignment]" in done.stdout, done.stdout + done.stderr
+    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
