@@ -12,8 +12,6 @@ from playwright.sync_api import sync_playwright
 
 from proc import ROOT, free_port, output, running, wait_until
 
-collect_ignore = [] if (ROOT / "project/home").exists() else ["test_home.py"]
-
 LEFT_OUT = shutil.ignore_patterns("ve", "ve.lock", "var", ".git", ".env", "wheelhouse", "__pycache__", "node_modules")
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
@@ -106,12 +104,7 @@ def visit(chromium):
     assert problems == []
 
 
-@pytest.fixture
-def check_looks():
-    return has_its_looks
-
-
-def has_its_looks(page):
+def check_looks(page):
     """Assert that the stylesheet and the pictures are loaded, and that nothing is wider than the window."""
     family = page.evaluate("getComputedStyle(document.body).fontFamily")
     assert "system-ui" in family, family

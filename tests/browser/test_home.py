@@ -1,4 +1,4 @@
-"""Tests of a new project's page, in a browser. A project without project/home does not run them."""
+"""Tests of a new project's page, in a browser."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,12 @@ import pytest
 
 from proc import wait_until
 
+from .conftest import check_looks
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_looks(visit, check_looks, development, width, scheme):
+def test_looks(visit, development, width, scheme):
     """The page has its styles on a desktop and a phone, in the light and the dark scheme, and lists the parts."""
     page = visit(development, width, scheme)
     check_looks(page)

@@ -2,11 +2,11 @@
 
 import pytest
 
-PASSWORD = "a ship in a bottle"
+from .conftest import PASSWORD, check_looks
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_error_page(visit, check_looks, deployed, width):
+def test_error_page(visit, deployed, width):
     """An error page looks like the site, also several folders down."""
     page = visit(f"{deployed}/there/is/no/such/page", width, expected=["404"])
     check_looks(page)

@@ -25,8 +25,7 @@ class Clone:
         for name in ("project", "slipway", "requirements"):
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         for name in NAMES:
-            if (ROOT / name).exists():
-                shutil.copy2(ROOT / name, path / name)
+            shutil.copy2(ROOT / name, path / name)
         (path / "ve").symlink_to(ROOT / "ve")
         self.python = str(path / "ve/bin/python")
 

@@ -4,13 +4,6 @@ from proc import put
 
 FILES = {
     "shop/__init__.py": "",
-    "shop/apps.py": """
-from django.apps import AppConfig
-
-class ShopConfig(AppConfig):
-    name = "shop"
-    label = "shop_of_tests"  # the project may have a shop of its own
-""",
     "shop/models.py": """
 from django.db import models, transaction
 

@@ -27,7 +27,7 @@ def write(clone, worker):
         answers = visitors.map(lambda _: urllib.request.urlopen(*post).read(), range(POSTS))
         assert {*answers} == {b"noted"}
         assert writer.wait(60) == 0, writer.output()
-        counts = "SELECT source, COUNT(*), COUNT(DISTINCT number) FROM shop_of_tests_note GROUP BY source"
+        counts = "SELECT source, COUNT(*), COUNT(DISTINCT number) FROM shop_note GROUP BY source"
         wanted = [("task", POSTS, POSTS), ("web", POSTS, POSTS), ("writer", WRITES, WRITES)]
         wait_until(lambda: sorted(clone.rows(counts)) == wanted, what=wanted)
         said = worker.output() + web.output() + writer.output()

@@ -19,7 +19,7 @@ def said(folder):
 
 
 def notes(clone):
-    return len(clone.rows("SELECT id FROM shop_of_tests_note WHERE source = 'task'"))
+    return len(clone.rows("SELECT id FROM shop_note WHERE source = 'task'"))
 
 
 def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
