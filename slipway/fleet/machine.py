@@ -25,25 +25,19 @@ class Machine:
     kind: str  # host, services or registry
     ports: dict[int, int] = field(hash=False)
 
-    def label(self) -> str:
-        return json.dumps(vars(self))
-
     def command(self, options: list[str]) -> list[str]:
         published = [f"--publish=127.0.0.1:{outside}:{inside}" for inside, outside in self.ports.items()]
         return ["create", f"--name={self.container}", f"--hostname={self.name}", f"--network={self.network}",
                 f"--network-alias={self.name}", f"--ip={self.address}", f"--label={LABEL}={self.network}",
-                f"--label={LABEL}.machine={self.label()}", *published, *options, self.image]
+                f"--label={LABEL}.machine={json.dumps(vars(self))}", *published, *options, self.image]
 
 
 def from_inspect(found: Any) -> Machine | None:
-    """Return the Machine of an inspected container; None if no fleet made the container, or it never started."""
+    """Return the Machine of a fleet's inspected container; None if it never started."""
     if found["State"]["StartedAt"].startswith("0001"):
         return None
-    try:
-        known = json.loads(found["Config"]["Labels"][f"{LABEL}.machine"])
-        return Machine(**{**known, "ports": {int(inside): outside for inside, outside in known["ports"].items()}})
-    except (KeyError, TypeError, ValueError):
-        return None
+    known = json.loads(found["Config"]["Labels"][f"{LABEL}.machine"])
+    return Machine(**{**known, "ports": {int(inside): outside for inside, outside in known["ports"].items()}})
 
 
 def create(machine: Machine, folder: Path) -> None:
