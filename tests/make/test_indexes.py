@@ -74,16 +74,12 @@ def with_login(port):
     return f"http://{USER}:{PASSWORD}@127.0.0.1:{port}/simple/"
 
 
-def told_by_a_line(scratch, port):
-    """Name the index in requirements.in, and its login in the environment."""
-    append(scratch.folder / "requirements.in", SHARED.replace("{port}", str(port)) + "\n")
-    scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
-
-
-def told(scratch, port, by):
-    """Name the index in requirements.in, in pip's settings, or in a variable of pip's or uv's."""
+def told(scratch, port, by="requirements.in"):
+    """Name the index there, with its login in the environment, or in pip's settings, or in a variable of pip's or
+    uv's."""
     if by == "requirements.in":
-        told_by_a_line(scratch, port)
+        append(scratch.folder / by, SHARED.replace("{port}", str(port)) + "\n")
+        scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
     elif by == "pip.conf":
         scratch.env["PIP_CONFIG_FILE"] = str(scratch.folder.parent / by)
         (scratch.folder.parent / by).write_text(f"[global]\nextra-index-url = {with_login(port)}\n")
@@ -127,7 +123,7 @@ def taken_by_pip(scratch, tmp_path):
 def test_the_index_stays_in_the_pins(indexes):
     """The pins have the index's line once, as written. A removed line is removed there as well."""
     scratch, port = indexes
-    told_by_a_line(scratch, port)
+    told(scratch, port)
     line, path = SHARED.replace("{port}", str(port)), scratch.folder / "requirements.in"
     for said in ("make: installing uv.txt\n", ""):  # the pinned uv stays
         assert scratch.made("requirements") == said
@@ -178,7 +174,7 @@ def test_without_the_login(indexes, tmp_path):
     """If an index refuses the login, the compile fails: its package is fetched from no other index. Older pins are not
     installed, and one line says why."""
     scratch, port = indexes
-    told_by_a_line(scratch, port)
+    told(scratch, port)
     scratch.env["INDEX_PASSWORD"] = "wrong"
     done = scratch.make("requirements")
     assert done.returncode == 2 and "401 Unauthorized" in done.stderr, done.stderr
