@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from proc import free_port, run
 
-from .test_pins import ENVIRONMENT, copy_pins, network  # noqa: F401: a fixture
+from .test_pins import ENVIRONMENT, copy_pins
 
 DJANGO = {"id": "PYSEC-1", "affected": [{"package": {"name": "django", "ecosystem": "PyPI"}, "ranges": [
     {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9"}]}]}]}

@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
 
 import pytest
 
@@ -19,18 +17,6 @@ PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-d
 NO_WHEEL = {("requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
 # This machine's settings of pip and uv apply. Its indexes may be mirrors that each have a part of PyPI.
 ENVIRONMENT = {"UV_INDEX_STRATEGY": "unsafe-best-match", **os.environ}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    """Skip the tests if there is no network, except in CI, where nobody would notice."""
-    try:
-        urllib.request.urlopen("https://pypi.org/simple/pip/", timeout=20).close()
-    except urllib.error.HTTPError:
-        pass  # the index answers
-    except OSError as error:
-        if not os.environ.get("CI"):
-            pytest.skip(f"no network: {error}")
 
 
 def uv(*args, cwd=ROOT):
