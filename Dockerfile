@@ -37,9 +37,9 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ make python3-dev python3-pip-whl \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv --without-pip /build
+ && python3 -m venv --without-pip /ve
 COPY requirements.txt requirements/dev.txt vendo[r]/*.whl vendor/
-CMD ["/build/bin/python", "-", "vendor/requirements.txt", "vendor/dev.txt"]
+CMD ["sh", "-s", "vendor/requirements.txt", "vendor/dev.txt"]
 
 # ---- deps: production's packages in /ve. pip runs from its wheel and is not installed ----
 # Delete only files that no package reads at run time. Other paths with "test" may be code, such as django.test.

@@ -97,11 +97,11 @@ def made_from(env: Env) -> bytes:
 
 
 def program() -> bytes:
-    return files("slipway.make").joinpath("wheelhouse.py").read_bytes()
+    return files("slipway.make").joinpath("wheelhouse.sh").read_bytes()
 
 
 def make_wheels(env: Env, folder: Path) -> None:
-    """Make the wheels in a container of the builder, to which this sends the program wheelhouse.py."""
+    """Make the wheels in a container of the builder, to which this sends the program wheelhouse.sh."""
     command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *shlex.split(env["WHEEL_ARGS"])]
     tar = folder / "wheels.tar"
     with tar.open("wb") as file:

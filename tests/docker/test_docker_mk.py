@@ -7,7 +7,7 @@ import pytest
 
 from proc import ROOT, append, executable, output, put_into_git, refusal, run
 
-WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
+WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.sh")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
 # A fake docker: its builder makes a wheelhouse of one file.
 STUB = """#!/bin/sh

@@ -226,4 +226,4 @@ def stub(project, line):
 
 
 def make(project, *words):
-    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)})
