@@ -55,10 +55,10 @@ def docker(tmp_path):
     return make
 
 
-def ask(server, path, method="GET", login=None, **headers):
+def ask(server, path, method="GET", login=None):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     coded = base64.b64encode((login or server.login).encode()).decode()
-    connection.request(method, path, headers={"Authorization": f"Basic {coded}", **headers})
+    connection.request(method, path, headers={"Authorization": f"Basic {coded}"})
     got = connection.getresponse()
     answer = Answer(got.status, got.headers, got.read())
     connection.close()
@@ -92,7 +92,7 @@ def test_what_is_pulled_is_what_was_saved(docker, kind, layers):
 def test_only_who_knows_the_login_reads(docker):
     with registry.serve("shop:v1", docker(archive())) as server:
         for login in (":", "deploy:guessed"):
-            for path in ("/v2/", "/v2/app/manifests/v1"):
+            for path in ("/v2/", f"/v2/app/manifests/{server.digest}"):
                 answer = ask(server, path, login=login)
                 assert (answer.status, answer.body, server.sent) == (401, b"", 0)
                 assert answer.headers["WWW-Authenticate"].startswith("Basic ")
@@ -101,16 +101,13 @@ def test_only_who_knows_the_login_reads(docker):
 
 def test_the_api_a_host_uses(docker):
     with registry.serve("shop:v1", docker(archive())) as server:
-        whole = ask(server, "/v2/any/name/manifests/v1")
+        whole = ask(server, f"/v2/any/name/manifests/{server.digest}")
         assert whole.headers["Docker-Content-Digest"] == server.digest and server.sent == len(whole.body)
-        head = ask(server, "/v2/any/name/manifests/v1", "HEAD")
+        head = ask(server, f"/v2/any/name/manifests/{server.digest}", "HEAD")
         assert head.body == b"" and dict(head.headers).keys() == dict(whole.headers).keys()
         assert head.headers["Content-Length"] == str(len(whole.body)) and server.sent == len(whole.body)
         for path in ("/", f"/v2/app/blobs/sha256:{'0' * 64}", "/v2/app/blobs/../../etc/passwd"):
             assert ask(server, path).status == 404, path
-        part = ask(server, f"/v2/app/blobs/{server.digest}", Range="bytes=10-")
-        assert part.status == 206 and part.body == whole.body[10:]
-        assert part.headers["Content-Range"] == f"bytes 10-{len(whole.body) - 1}/{len(whole.body)}"
 
 
 def test_what_can_not_be_served_is_refused(docker, tmp_path):

@@ -1,4 +1,4 @@
-"""A read-only server of images: Docker's Registry HTTP API v2."""
+"""A read-only server of images: what an engine's pull by digest asks of Docker's Registry HTTP API v2."""
 
 import base64
 import contextlib
@@ -77,8 +77,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
         if self.path.rstrip("/") == "/v2":
             return self.answer(200, body=b"{}")
-        found = re.fullmatch(r"/v2/.+/(manifests|blobs)/(.+)", self.path)
-        blob = found and self.find(*found.groups())
+        found = re.fullmatch(r"/v2/.+/(?:manifests|blobs)/(.+)", self.path)
+        blob = found and self.server.blobs.get(found[1])
         if not blob:
             return self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
         self.send(blob)
@@ -89,24 +89,11 @@ class Handler(BaseHTTPRequestHandler):
         wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
-    def find(self, kind: str, reference: str) -> Blob | None:
-        """Return the Blob whose digest is `reference`, or None. If `reference` is a tag, return the manifest."""
-        if kind == "manifests" and not reference.startswith("sha256:"):
-            reference = self.server.digest
-        return self.server.blobs.get(reference)
-
     def send(self, blob: Blob) -> None:
-        """Send a Blob, or its rest if an earlier transfer broke off."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
-        if start >= blob.size and start:
-            return self.answer(416, {"Content-Range": f"bytes */{blob.size}"})
-        part = {"Content-Range": f"bytes {start}-{blob.size - 1}/{blob.size}"} if asked else {}
-        self.head(206 if asked else 200, blob.size - start, {
-            "Content-Type": blob.kind, "Docker-Content-Digest": blob.digest, "Accept-Ranges": "bytes", **part})
+        self.head(200, blob.size, {"Content-Type": blob.kind, "Docker-Content-Digest": blob.digest})
         if self.command == "GET" and blob.size:
-            self.server.count(blob.size - start)
-            self.connection.sendfile(self.server.file, blob.offset + start, blob.size - start)
+            self.server.count(blob.size)
+            self.connection.sendfile(self.server.file, blob.offset, blob.size)
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
