@@ -10,7 +10,6 @@ import importlib  # noqa: E402
 import io  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
-import traceback  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from typing import cast  # noqa: E402
@@ -44,7 +43,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     main = argparse.ArgumentParser(
         prog="deploy", description="Operate the servers of a project.", formatter_class=argparse.RawTextHelpFormatter,
         epilog="commands:\n" + "\n".join(f"  {name:11} {text}" for name, text in COMMANDS.items()))
-    main.set_defaults(verbose=False, config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
+    main.set_defaults(config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)
     main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see COMMAND --help")
@@ -59,7 +58,6 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command has. They may stand before or after the command's name."""
     add = functools.partial(parser.add_argument, default=argparse.SUPPRESS)
-    add("-v", "--verbose", action="store_true", help="show the traceback of an error")
     add("--config", metavar="FILE", help="the configuration; default: HOSTS etc., else $DEPLOY_FOLDER/$ENV.toml")
     add("--ssh-config", metavar="FILE", help="use this ssh_config, not your own; default: $SSH_CONFIG")
     add("--hosts", metavar="A,B", help="only these hosts")
@@ -74,18 +72,14 @@ def handle(args: argparse.Namespace) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    args = argparse.Namespace(verbose=False)
     for stream in (sys.stdout, sys.stderr):
         cast(io.TextIOWrapper, stream).reconfigure(errors="backslashreplace")  # for terminals without UTF-8
     try:
-        args = parse(words)
-        return handle(args)
+        return handle(parse(words))
     except (Interrupted, KeyboardInterrupt):
         put("deploy: interrupted", sys.stderr)
         return Interrupted.exit_code
     except DeployError as error:
-        if args.verbose:
-            put(visible(traceback.format_exc()), sys.stderr)
         put("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), sys.stderr)
         return error.exit_code
     except BrokenPipeError:

@@ -32,7 +32,6 @@ def test_a_configuration_is_told_whole(tmp_path):
         f"deploy: {tmp_path}/x.toml: {problem}" for problem in (
             "app: 'Shop' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z",
             "hosts.a.roles: 'web' is not a list")]
-    assert "Traceback" in deploy("-v", "--config", tmp_path / "x.toml", "config", "check").stderr
     with open("/dev/full", "wb") as full:
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
