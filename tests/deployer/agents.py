@@ -84,12 +84,12 @@ def fine(fleet):
             "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
                       "b": {"release": None, "units": {}}}},
         "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
-        "decide": {"fate": "back"}, "begin": {"warm": False}, "prepare": {"changed": [], "kept": ""},
+        "decide": {"fate": "back"}, "prepare": {"changed": [], "kept": ""},
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""}, "watch": {"answers": 3, "errors": 0},
-        "end": {"code": 0, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v2"},
-        "abort": {"code": 1, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v1"},
+        "end": {"said": [], "locked": None, "attempt": False, "tag": "v2"},
+        "abort": {"said": [], "locked": None, "attempt": False, "tag": "v1"},
     }
 
 

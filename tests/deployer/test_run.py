@@ -150,12 +150,12 @@ def test_the_log_is_asked_for_when_all_is_over(rollout):
     web1 = rollout.hosts.connections["web1"]
     web1.answer = {"log": ["Traceback", "boom"]}
     assert report(run(rollout.evidence(problem(), {"web1": None}))) == report(problem()) and web1.asked == []
-    found = report(run(rollout.evidence(problem(), {"web1": {"code": 1}})))
+    found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
     assert found == report(problem()) + "\n  | Traceback\n  | boom"
     assert web1.asked == [("said", 20, {"name": "shop-web-b", "since": 1, "until": 2})]
     for web1.answer, said in (({"log": []}, "shop-web-b logged nothing"),
                               (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer")):
-        found = report(run(rollout.evidence(problem(), {"web1": {"code": 1}})))
+        found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
         assert found == report(problem()) + f"\n  | ({said})"
 
 

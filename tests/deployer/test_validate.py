@@ -129,7 +129,7 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
 WORDS = ["sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0", "x y", "x\n", "../x", "x?y",
          "x&y", "x\\y", "$x", "%n", "-x:\u0660", "\u20ac", "x" * 999]
 GO_ON = {  # do → paths of values that are passed on to a host, an engine, a file or a unit
-    "resolve": [("digest",)], "pull": [("image_id",), ("digests", 0)], "end": [("live", "tag"), ("live", "image_id")],
+    "resolve": [("digest",)], "pull": [("image_id",), ("digests", 0)],
     "facts": [*((*path, key) for key in ("tag", "image_id") for path in [
                   ("tag",), ("revert",), ("known", 0), ("records", 0), ("slots", "a", "release"),
                   ("alone", "beat", "release")]), ("known", 0, "digest")]}
@@ -137,7 +137,7 @@ GO_ON = {  # do → paths of values that are passed on to a host, an engine, a f
 
 @pytest.mark.parametrize("do, path", [(do, path) for do, paths in GO_ON.items() for path in paths])
 def test_what_goes_on_has_a_pattern(fleet, do, path):
-    base, shape = fine(fleet)[do], validate.ANSWERS["lock" if do == "end" else do]
+    base, shape = fine(fleet)[do], validate.ANSWERS[do]
     said = [validate.mismatch(with_(base, path, word), shape) for word in WORDS]
     assert all("is invalid" in text for text in said) and validate.mismatch(base, shape) == ""
 

@@ -23,7 +23,7 @@ from . import disk, facts, images, releases, shell, slots, staging, takeback
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
-from .shapes import Event, Message, NotRequired, Noted, Release
+from .shapes import Event, Message, NotRequired, Noted
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
@@ -41,10 +41,8 @@ output = threading.Lock()  # held while a thread writes a line to stdout
 
 class Locked(TypedDict):
     locked: str | None  # who else holds the host's lock; None: nobody else (our unit has ended, or cannot start)
-    code: NotRequired[int]  # exit code of the unit, or of systemd-run if the unit cannot start
     said: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
     attempt: NotRequired[bool]  # True: the host has an unfinished attempt
-    live: NotRequired[Release | None]  # the release in the live slot
     tag: NotRequired[str | None]  # the committed release's tag, from the file TAG
 
 
@@ -100,8 +98,8 @@ def read(app: str, folder: str) -> None:
 
 
 def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False) -> Locked:
-    """Hold the host's lock: run the agent in `folder` as unit APP-deploy. Return the unit's exit code, or who else
-    holds the lock. `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack
+    """Hold the host's lock: run the agent in `folder` as unit APP-deploy. Return how it ended, or who else holds the
+    lock. `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack
     its folders; then the agent's folder may be a temporary one."""
     deadline = time.monotonic() + WAIT
     while True:
@@ -109,16 +107,15 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
             return {"locked": held}
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem("%s cannot hold the agent: run make provision first, and free some space there" % host.run)
-        code, errors = run_as_unit(host, folder, description, dead_after, bare)
+        errors = run_as_unit(host, folder, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
     held = held or ("by somebody else, a moment ago" if taken else None)
-    found: Locked = {"code": code, "said": errors, "locked": held}
+    found: Locked = {"said": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
-        found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
-                      "tag": tag and tag["tag"]})
+        found.update({"attempt": bool(disk.read(host.attempt)), "tag": tag and tag["tag"]})
     return found
 
 
@@ -134,19 +131,19 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
+def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> list[str]:
     run = [sys.executable, "-I", "-S", folder]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
                   **({"KillMode": "process"} if bare else {})}  # kill only the agent: apt or nginx may finish
     with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
-        done = subprocess.run(
+        subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
              *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app],
             stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
-        return done.returncode, stderr.read().decode(errors="replace").strip().splitlines()[-5:]
+        return stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
 def holder(host: Host) -> str | None:

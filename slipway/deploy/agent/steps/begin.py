@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from typing import TypedDict
 
 from .. import disk, releases, slots, takeback
 from ..attempt import Attempt, settings
@@ -11,12 +10,8 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 from .kind import step
 
 
-class Begun(TypedDict):
-    warm: bool  # True: the idle slot still runs the release to which this rollback returns
-
-
 @step(600, "the idle slot stays stopped")
-def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
+def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> None:
     """Begin the attempt that `values` describe. Begin to stop the idle slot, unless is_warm returns True."""
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
@@ -30,11 +25,10 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     slots.cancel_retirement(host)
     if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
-        return {"warm": True}
+        return
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "stopping the earlier release that still runs in slot %s" % idle})
     slots.begin_stop(host, idle, attempt.noted["drain"])
-    return {"warm": False}
 
 
 def settle_leftovers(host: Host, say: Say) -> Noted:
