@@ -15,7 +15,7 @@ NOTED = 2  # version of the file /run/APP/attempt; in version 1, beat was the on
 KEPT = 5000  # releases.log keeps this many newest records; a tag in these must not name another image later
 LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt file; a record has about 500
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
-TAG, IMAGE_ID, DIGEST = (re.compile(text.pattern) for text in (shapes.TAG, shapes.IMAGE_ID, shapes.DIGEST))
+TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (shapes.TAG, shapes.IMAGE_ID, shapes.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
 
 

@@ -25,29 +25,18 @@ Properties = dict[str, str]  # a unit's properties, from systemd
 Member = tuple["tarfile.TarInfo", Optional[Iterator[bytes]]]  # (entry, content; None: no regular file)
 
 
-class Text:
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
-
-
-class Below:
-    """A number of at least 0 and less than `end`."""
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-
-
-TAG, IMAGE_ID = Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"), Text("[A-Za-z0-9_.:-]{0,200}")
-DIGEST = Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
+# Beside str stands the text's pattern; beside float the end of the number's range, which begins at 0.
+TAG, IMAGE_ID = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "[A-Za-z0-9_.:-]{0,200}"
+DIGEST = "(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?"
 Tag = Annotated[str, TAG]
 ImageId = Annotated[str, IMAGE_ID]
 Digest = Annotated[str, DIGEST]
-Time = Annotated[float, Below(250e9)]  # seconds since the epoch, before the year 9999; or a duration in seconds
-Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
-Count = Annotated[str, Text("[0-9]{0,9}")]
-Version = Annotated[str, Text("[A-Za-z0-9.+~:-]{0,99}")]
-SettingName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*")]
-SlotName = Annotated[str, Text("[ab]")]
+Time = Annotated[float, 250e9]  # seconds since the epoch, before the year 9999; or a duration in seconds
+Base64 = Annotated[str, "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"]
+Count = Annotated[str, "[0-9]{0,9}"]
+Version = Annotated[str, "[A-Za-z0-9.+~:-]{0,99}"]
+SettingName = Annotated[str, "[A-Za-z_][A-Za-z0-9_]*"]
+SlotName = Annotated[str, "[ab]"]
 
 
 # ---- on disk ----

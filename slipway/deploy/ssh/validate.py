@@ -14,7 +14,7 @@ from typing import (Annotated, Any, Literal, NotRequired, TypedDict, Union, get_
                     get_type_hints, is_typeddict)
 
 from ..agent.serve import REQUESTS
-from ..agent.shapes import Below, More, Text
+from ..agent.shapes import More
 from ..agent.steps.table import STEPS
 from ..errors import nonsense
 
@@ -85,8 +85,8 @@ def opened(shape: Any) -> tuple[Any, tuple[Any, ...]]:
     return get_origin(shape) or shape, get_args(shape)
 
 
-def within(value: Any, bound: Text | Below) -> bool:
-    return bool(re.fullmatch(bound.pattern, value)) if isinstance(bound, Text) else 0 <= value < bound.end
+def within(value: Any, bound: str | float) -> bool:
+    return bool(re.fullmatch(bound, value)) if isinstance(bound, str) else 0 <= value < bound
 
 
 def parts(value: Any, origin: Any, words: Sequence[Any]) -> list[tuple[str, Any, Any]] | None:
