@@ -1,6 +1,5 @@
 """Checks hosts before a deploy, and finds the release for a rollback. Does no I/O."""
 
-import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +21,8 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
     """Return path → sha256 of programs, units and /etc/default/APP after provisioning. If variables such as HOSTS
     define the fleet, leave out /etc/default/APP: no variable sets its docker options."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    return {file.path: digest(file.content) for file in files if not file.once
+    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
             and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
-
-
-@functools.lru_cache(1000)
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
