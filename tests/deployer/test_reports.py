@@ -43,16 +43,11 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
-    facts, answers = {**fine(fleet)["facts"], "problems": ["something is amiss"]}, []
-
-    def hold(**answer):
-        def hear(message):
-            answers.append(line({"id": message["id"], **answer}))
-            return answers if len(answers) == 2 else []
-        return hear
+    base = fine(fleet)
+    base["facts"]["problems"] = ["something is amiss"]
     made, _ = rollout(replace(fleet, hosts=fleet.hosts[:1]))
-    odd = {"facts": hold(ok=facts), "resolve": hold(problem="no such tag", more={})}
-    with agents(lambda host: Agent(fine(fleet), odd)), pytest.raises(Refused) as refused:
+    odd = {"resolve": lambda message: [line({"id": message["id"], "problem": "no such tag", "more": {}})]}
+    with agents(lambda host: Agent(base, odd)), pytest.raises(Refused) as refused:
         run(made.plan())
     assert str(refused.value).splitlines() == ["on web1: no such tag", "on web1: something is amiss"]
 

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import TypedDict
 
 from . import disk, facts, images, releases, shell, slots, staging, takeback
@@ -31,7 +30,7 @@ from .steps.table import STEPS
 MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
-READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide}
+READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide, "resolve": images.resolve}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
@@ -91,8 +90,6 @@ def read(app: str, folder: str) -> None:
         if message.get("do") == "lock":
             answer(message, lambda: lock(host, folder, **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # the deployer's lock has ended: refuse LOCKED
-        elif message.get("do") == "resolve":  # in a thread, because a registry may be slow
-            beside(answer, message, partial(images.resolve, host, **message["args"]))
         elif message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
             answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 
@@ -246,4 +243,4 @@ def main(folder: str, words: list[str]) -> None:
 
 
 # All requests that are no steps. The deployer reads here which answers their functions declare.
-REQUESTS = {**READERS, **LOCKED, "lock": lock, "resolve": images.resolve}
+REQUESTS = {**READERS, **LOCKED, "lock": lock}

@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import os
 import time
@@ -81,14 +80,14 @@ class Rollout:
         self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
-        resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
+        facts, more = await hosts.facts(
             paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
-            history=lambda host: False, blind=lambda host: True))
+            history=lambda host: False, blind=lambda host: True)
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
         try:
-            target, texts = await targeting.find(facts, resolved)
+            target, texts = await targeting.find(facts)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}

@@ -30,35 +30,22 @@ class Targeting:
     hosts: Connections
     stack: contextlib.AsyncExitStack
 
-    async def resolve(self) -> Resolved | HostProblem | None:
-        """Let the first host ask the registry which image the tag names. On failure return the HostProblem.
-        Return None for a rollback, for `registry = "ssh"`, or if registry.login's variable is not set."""
-        if self.action == "rollback" or serves(self.fleet, self.action):
-            return None
-        name = self.hosts.hosts[0].name
-        try:
-            found: Resolved = await self.hosts.connections[name].ask(
-                "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
-            return found
-        except Refused:
-            return None
-        except HostProblem as problem:
-            problem.host = name
-            return problem
-
-    async def find(self, facts: AllFacts, resolved: Resolved | HostProblem | None) -> tuple[Target, list[str]]:
-        """Return (Target, problems). `resolved`: the result of `resolve`. Raise Refused if no release is found."""
+    async def find(self, facts: AllFacts) -> tuple[Target, list[str]]:
+        """Return (Target, problems). For a deploy, the first host asks the registry which image the tag names, unless
+        `registry = "ssh"`. Raise Refused if no release is found."""
         if self.action == "rollback":
             return self._back(facts), []
         action = "restart" if {*preflight.tags(facts).values()} == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
-        self.credentials()
-        if isinstance(resolved, HostProblem):  # if this host sent no facts, its problem is already reported
-            return Target(action, self.tag), [f"on {resolved.host}: {resolved}"] * (resolved.host in facts)
-        assert resolved
-        text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {found["arch"] for found in facts.values()})
-        return Target(action, self.tag, resolved["digest"]), [text] if text else []
+        name = self.hosts.hosts[0].name
+        try:
+            found: Resolved = await self.hosts.connections[name].ask(
+                "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+        except HostProblem as problem:
+            return Target(action, self.tag), [f"on {name}: {problem}"]
+        text = images.foreign(f"{self.fleet.image}:{self.tag}", found, {each["arch"] for each in facts.values()})
+        return Target(action, self.tag, found["digest"]), [text] if text else []
 
     def credentials(self) -> str:
         """Return "user:password" from the environment variable named in registry.login; "" without registry.login.
