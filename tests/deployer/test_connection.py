@@ -54,24 +54,24 @@ def temporary(kept):
 
 
 def sendings(monkeypatch, name="fine"):
-    """Ask `decide` over a connection; return the answer, and how often the agent was sent."""
+    """Run a command over a connection; return the answer, and how often the agent was sent."""
     sent = []
     with monkeypatch.context() as patch:
         patch.setattr(bootstrap, "sent", lambda: sent.append(1) or AGENT)
-        return talk(name, lambda made: made.ask("decide", id="x")), len(sent)
+        return talk(name, lambda made: made.ask("command", script=":")), len(sent)
 
 
-AGENT = bootstrap.sent()
+AGENT, DONE = bootstrap.sent(), {"code": 0, "out": "", "err": ""}  # DONE: the answer to `sendings`
 
 
 def test_a_host_keeps_the_agent(kept, monkeypatch):
-    assert sendings(monkeypatch, "greeting") == ({"fate": "back"}, 1)
+    assert sendings(monkeypatch, "greeting") == (DONE, 1)
     agent, = kept.iterdir()
     caches = [path for path in agent.rglob("*.pyc") if path.stem.startswith("serve.")]
     assert caches and agent.stat().st_mode & 0o777 == 0o700
     before = caches[0].stat().st_mtime_ns
     for name in ("fine", "greeting"):
-        assert sendings(monkeypatch, name) == ({"fate": "back"}, 0)
+        assert sendings(monkeypatch, name) == (DONE, 0)
     assert caches[0].stat().st_mtime_ns == before and [*kept.iterdir()] == [agent]
 
 
@@ -85,14 +85,14 @@ def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
     agent, = kept.iterdir()
     os.utime(agent, (1, 1))
     spoil(kept)
-    assert sendings(monkeypatch) == sendings(monkeypatch) == ({"fate": "back"}, 1)
+    assert sendings(monkeypatch) == sendings(monkeypatch) == (DONE, 1)
     assert not kept.exists() or [*kept.iterdir()] == [agent] and agent.stat().st_mtime == 1
     assert not temporary(kept)
 
 
 def test_an_agent_that_cannot_be_kept_is_no_failure(kept, monkeypatch):
     (kept / bootstrap.name()).touch()  # no folder can get this name
-    assert sendings(monkeypatch) == ({"fate": "back"}, 1) and len([*kept.iterdir()]) == 1 and not temporary(kept)
+    assert sendings(monkeypatch) == (DONE, 1) and len([*kept.iterdir()]) == 1 and not temporary(kept)
 
 
 @pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
@@ -271,5 +271,5 @@ def test_a_word_that_comes_when_the_lock_has_just_ended_disturbs_no_agent(stub):
     async def work(made):
         made._line({"do": "alive"})
         made._line({"abort": {"cause": "told to"}})
-        return await made.ask("decide", id="x")
-    assert talk("fine", work) == {"fate": "back"}
+        return await made.ask("command", script=":")
+    assert talk("fine", work) == DONE

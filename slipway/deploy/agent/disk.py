@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
 
-from slipway.lasting import files as lasting
-from slipway.lasting.files import link_replace as link, move, remove, sync, write_beside, write_replace as write
+from slipway.lasting.files import link_replace as link, locked, move, remove, sync, write_beside, write_replace as write
 
 __all__ = ["clear", "entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
            "sync", "touch", "write", "write_beside"]
@@ -40,15 +38,6 @@ def read_exact(path: str, most: int | None = None) -> str | None:
 
 def entries(folder: str) -> list[str]:
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-
-
-@contextlib.contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """Hold a folder's lock during the `with` block. If the folder is missing, lock nothing."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(FileNotFoundError):
-            stack.enter_context(lasting.locked(folder))
-        yield
 
 
 def read_small(path: str, most: int = 4096) -> str | None:

@@ -236,7 +236,8 @@ def main(folder: str, words: list[str]) -> None:
     elif mode == "work":
         work(app, folder)
     elif mode == "takeback":
-        takeback.settle(Host(app), say)
+        if os.path.exists(Host(app).run):  # a first provisioning that ends early lacks it
+            takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     else:
         retire(Host(app), folder, *rest)
