@@ -110,7 +110,7 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
         await process.close(0)
 
 
-def thread(function: Callable[..., T], *words: Any) -> Future[T]:
+async def in_thread(function: Callable[..., T], *words: Any) -> T:
     """Call a blocking function in a thread. Neither cancellation nor Python's exit waits for the thread."""
     future = Future[T]()
     future.set_running_or_notify_cancel()  # from now on the future cannot be cancelled
@@ -121,8 +121,4 @@ def thread(function: Callable[..., T], *words: Any) -> Future[T]:
         except BaseException as error:
             future.set_exception(error)
     threading.Thread(target=call, daemon=True).start()
-    return future
-
-
-async def in_thread(function: Callable[..., T], *words: Any) -> T:
-    return await asyncio.wrap_future(thread(function, *words))
+    return await asyncio.wrap_future(future)
