@@ -144,12 +144,13 @@ def test_old_images_go(host, capsys):
     found = [{"Id": f"sha256:v{number}", "Created": number, "RepoDigests": [f"shop@sha256:dv{number}"],
               "RepoTags": [f"shop:v{number}"] * (number != 6)} for number in range(9, 0, -1)]
     host.serve((200, found), (200, []), (409, {"message": "a container uses it"}), (200, []), (200, []))
-    assert images.prune(host, "shop", 2) == ["shop:v1", "shop@sha256:dv6", "shop:v7"]
+    images.prune(host, "shop", 2)
     assert [asked.partition(" HTTP")[0] for asked in host.asked] == [
         "GET /images/json?all=0&filters=%7B%22reference%22:%5B%22shop%22%5D%7D",
         *(f"DELETE /images/{name}" for name in ("shop:v1", "shop:v5", "shop@sha256:dv6", "shop:v7"))]
     host.serve((200, found), (200, []))
-    assert images.prune(host, "shop", 2, most=1) == ["shop:v1"]
+    images.prune(host, "shop", 2, most=1)
+    assert len(host.asked) == 2 and host.asked[1].startswith("DELETE /images/shop:v1 ")
     os.symlink("a/web.sock", host.web_sock)
     host.serve((500, {"message": "no answer"}))
     serve.retire(host, host.run + "/agent-1", "shop", "5", "a", "v1", "sha256:v1", "30")

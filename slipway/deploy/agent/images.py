@@ -114,15 +114,12 @@ def needed_by(host: Host, last: int) -> list[str | None]:
     return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 
 
-def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
-    """Remove up to `most` unneeded images of repository `image`, oldest first; return names. `last`: see needed_by."""
+def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> None:
+    """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see needed_by."""
     found = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
     kept: set[str | None] = needed(host, last)
     old = [name for one in sorted(found, key=lambda one: int(one["Created"])) if one["Id"] not in kept
            for name in one["RepoTags"] or one["RepoDigests"] or ()]
-    gone: list[str] = []
-    for name in old:
-        if len(gone) < most and docker.call(host, "DELETE", "/images/" + name, seconds=300)[0] == 200:
-            gone.append(name)
+    for name in old[:most]:
+        docker.call(host, "DELETE", "/images/" + name, seconds=300)  # Docker keeps what a container uses
     disk.sync(host.var)
-    return gone
