@@ -111,13 +111,12 @@ def test_a_one_off_does_not_outlive_its_deploy(machine, monkeypatch):
     machine.at_rest("v1")
 
 
-@pytest.mark.parametrize("said, told", [
-    ("collectstatic: s3://shop/static: NoSuchBucket", "collectstatic: s3://shop/static: NoSuchBucket"),
-    ("settings: SECRET_KEY is not set", "collectstatic s3://shop/static failed: exit 1")])
-def test_an_upload_that_fails_is_told_by_the_image_s_line(machine, monkeypatch, said, told):
-    monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, said))
-    with pytest.raises(Problem, match=f"^{told}$"):
+def test_an_upload_that_fails_shows_the_image_s_line(machine, monkeypatch):
+    line = "collectstatic: s3://shop/static: NoSuchBucket"
+    monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, line))
+    with pytest.raises(Problem, match="^collectstatic s3://shop/static failed: exit 1$") as failed:
         machine.begun("deploy", "v2", 4)
+    assert failed.value.more["log"] == [line]
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):
