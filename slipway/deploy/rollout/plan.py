@@ -77,11 +77,11 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Yield the steps that start the new release in the idle slot. Workers start after migrations, because they take
     tasks at once. A web that exits before the migrations may need them: it starts again."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
-    behind = having_behind(fleet, hosts)
+    behind, bucket = having_behind(fleet, hosts), fleet.static["publish"]
     start = Step("start", having(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
         yield (start, judge, Step("publish", having(hosts, "web")),
-               upload(fleet, names))
+               Step("upload", names[:1] if bucket else (), {"bucket": bucket, "seconds": UPLOAD}))
         where = PENDING if target.judge and not rollout["always_migrate"] else ""
         yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]}, where=where),)
         yield (Step("start", having(hosts, "web"), {"roles": ["web"], "migrated": True}, where=where),)
@@ -100,12 +100,6 @@ def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
 
 def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
     return [role for role in fleet.behind_web() if having(hosts, role)]
-
-
-def upload(fleet: Fleet, names: Sequence[str]) -> Step:
-    """Return the step that uploads static files to the bucket, from one host. Without a bucket, no host runs it."""
-    bucket = fleet.static["publish"]
-    return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": UPLOAD})
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
