@@ -51,17 +51,14 @@ def is_gone(pid: int, id: str, seconds: float) -> bool:
 
 
 def docker(seconds: float, *words: str) -> str:
+    """Return docker's output, also of a failure; "" after `seconds`, or without docker."""
     try:
-        process = subprocess.Popen(("docker",) + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   universal_newlines=True, start_new_session=True)
-    except OSError:
+        return subprocess.check_output(("docker",) + words, stderr=subprocess.STDOUT, universal_newlines=True,
+                                       timeout=seconds).strip()
+    except subprocess.CalledProcessError as error:
+        return str(error.output).strip()
+    except (OSError, subprocess.TimeoutExpired):
         return ""
-    with process:
-        try:
-            return process.communicate(timeout=seconds)[0].strip()
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return ""
 
 
 def number(name: str) -> int:
