@@ -16,11 +16,10 @@ from deployer.conftest import fleet_of
 from deployer.test_server import files
 from proc import executable, put, run
 
-# Stand-ins for programs of the machine, which has one package and one user.
+# Stand-ins for programs of the machine, which has one user.
 STAND_INS = {
-    "dpkg": 'case $2 in */etc/default/grub) echo "grub-common: $2" ;; *) exit 1 ;; esac',
     "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
-    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "dockerd": ":"}
+    "systemctl": "echo systemd 252", "apt-get": ":", "dockerd": ":"}
 
 
 @pytest.fixture
@@ -49,14 +48,14 @@ def inspect(shell, tmp_path):
 CURE = ", not made by provisioning: choose another name for the app, or remove them"
 
 TAKEN = {  # app → what already has that name
-    "lock": "/run/lock (of root)", "grub": "/etc/default/grub (of the package grub-common)",
-    "default": "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)",
-    "tmp": "/usr/lib/tmpfiles.d/tmp.conf (of root)",
+    "lock": "/run/lock", "grub": "/etc/default/grub",
+    "default": "/etc/nginx/sites-available/default, /usr/lib/systemd/system/default.target",
+    "tmp": "/usr/lib/tmpfiles.d/tmp.conf",
     "messagebus": "the user messagebus, the group messagebus"}
 
 
 def test_a_name_that_something_else_goes_by(inspect, tmp_path):
-    for path in re.findall("/[^ ]+", " ".join(TAKEN.values()).replace("/run/lock", "/run/lock/x")):
+    for path in re.findall("/[^ ,]+", " ".join(TAKEN.values()).replace("/run/lock", "/run/lock/x")):
         put(f"{tmp_path}{path}", "IMAGE=redis:7\n")
     assert {app: inspect(app) for app in TAKEN} == {app: [f"has {said}{CURE}"] for app, said in TAKEN.items()}
     assert inspect("grub", remove=True) == [f"has {TAKEN['grub']}{CURE}"] and inspect("shop") == []
@@ -77,7 +76,7 @@ def test_units_of_processes(inspect, tmp_path):
     for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
         unit = process_unit(app, process)
         put(f"{tmp_path}{unit.path}", unit.content)
-    told = ["has /etc/systemd/system/shop-alerts.service (of root)" + CURE]
+    told = ["has /etc/systemd/system/shop-alerts.service" + CURE]
     assert inspect("shop") == [] and inspect("shop", own=[alerts]) == told
     assert set(inspect.found.processes) == {"web@", "beat"}
     put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)

@@ -26,23 +26,19 @@ if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; t
 
 # ---- other uses of the app's name ----
 
-whose() {
-    of=$(dpkg -S "$1" 2>/dev/null | sed -n '1s/:.*//p')
-    if [ -n "$of" ]; then echo "other $1 (of the package $of)"; else echo "other $1 (of $(stat -c %U "$1"))"; fi
-}
 others() {
     for path in $marks; do
         ! [ -f "$path" ] || ! head -n 1 "$path" | grep -q -e '^# Goes to /' -e '^# For docker-runner; written' ||
             return 0
     done
-    for path in $named; do if [ -e "$path" ] || [ -L "$path" ]; then whose "$path"; fi; done
+    for path in $named; do if [ -e "$path" ] || [ -L "$path" ]; then echo "other $path"; fi; done
     ! getent passwd "$app" >/dev/null || echo "other the user $app"
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
 for path in $own; do
     name=${path##*/"$app-"}
-    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
+    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then echo "other $path"; fi
 done
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group
