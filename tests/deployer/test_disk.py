@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from slipway.deploy.agent import disk, serve, shell, staging
-from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps.table import STEPS
 
 
@@ -158,6 +158,6 @@ def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
         b"\xff\n", 0o750, [("root", "www-data")])
     monkeypatch.undo()
     for name, owner, said in (("no/such", "root", "No such file or directory"), ("b", "nobody-here", "nobody-here")):
-        with pytest.raises((OSError, Problem), match=said):
+        with pytest.raises((OSError, KeyError), match=said):
             shell.put(host, f"{tmp_path}/{name}", text(b""), 0o644, owner, "root")
     assert not {"b", "b.new", "file.new", "elsewhere"} & {*os.listdir(tmp_path)}

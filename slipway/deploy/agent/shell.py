@@ -49,7 +49,4 @@ def refuse(host: Host, **args: object) -> None:
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:
-    try:
-        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
-    except KeyError as error:
-        raise Problem(str(error.args[0])) from None
+    return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
