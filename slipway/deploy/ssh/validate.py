@@ -75,7 +75,7 @@ def mismatch(value: Any, shape: Any, path: str = "it") -> str:
         return "" if type(value) is str and value in words else f"{path} is not one of {', '.join(words)}"
     found = parts(value, origin, words)
     if found is None:
-        return f"{path} is {kind(value)}"
+        return f"{path} is {'missing' if value is MISSING else 'of another type'}"
     return next((said for place, part, inner in found if (said := mismatch(part, inner, path + place))), "")
 
 
@@ -117,12 +117,6 @@ def is_scalar(value: Any, shape: Any) -> bool:
     return shape is Any or type(value) is shape
 
 
-def kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null",
-             object: "missing"}
-    return names.get(type(value), "a wrong number")
-
-
 # ---- messages ----
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -131,7 +125,7 @@ def parse(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise nonsense(f"not JSON: {line[:60]!r}") from None
     if type(message) is not dict:
-        raise nonsense(f"it is {kind(message)}, not an object")
+        raise nonsense("it is not an object")
     return message
 
 
