@@ -22,19 +22,15 @@ from ..ssh.connection import Connection
 from .connector import OverConnection
 
 
-class Failed(PyinfraError):
-    """Raised if pyinfra cannot read a fact from a host."""
-
-
 class Now(State):
     """A pyinfra State that runs each operation when it is called."""
 
     is_executing = True
 
     def fail_hosts(self, hosts_to_fail: set[Host], activated_count: int | None = None) -> None:
-        """Raise Failed if a command failed on a host: otherwise pyinfra would continue with an empty fact."""
+        """Raise pyinfra's error for a failed command: otherwise pyinfra would continue with an empty fact."""
         if hosts_to_fail:
-            raise Failed
+            raise NestedOperationError
 
 
 class Check(Now):
@@ -90,7 +86,7 @@ class Session:
             with ctx_host.use(host):
                 recipe(*words)
         except (PyinfraError, HostProblem) as error:
-            silent = isinstance(error, (NestedOperationError, Failed))  # without a text: take the command's output
+            silent = isinstance(error, NestedOperationError)  # without a text: take the command's output
             said = host.connector_data["said"] or "it failed" if silent else str(error)
             raise HostProblem(": ".join(filter(None, [self.unfinished(host), said]))) from error
         except Exception as error:  # a bug in a recipe, ours or the team's; or pyinfra cannot handle the host
