@@ -62,7 +62,8 @@ class Manager:
 
     async def settings(self, name: str) -> str:
         try:
-            data = understood(data_of, await self.docker("config", "inspect", name)) if name else b""
+            data = understood(lambda said: base64.b64decode(json.loads(said)[0]["Spec"]["Data"]),
+                              await self.docker("config", "inspect", name)) if name else b""
         except HostProblem as problem:
             raise Refused(f"{NAME}: {problem}") from None
         return data.decode(errors="replace")
@@ -70,10 +71,6 @@ class Manager:
     async def keep(self, kind: str, name: str, content: bytes) -> None:
         if not await self.docker(kind, "ls", "--quiet", "--filter", f"name={name}"):
             await self.docker(kind, "create", name, "-", input=content)
-
-
-def data_of(said: str) -> bytes:
-    return base64.b64decode(json.loads(said)[0]["Spec"]["Data"])
 
 
 def understood(read: Callable[[str], T], said: str) -> T:
