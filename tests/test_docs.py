@@ -1,7 +1,6 @@
 """Tests of the documents against the code."""
 
 import inspect
-import os
 import re
 
 from documented import blocks, commands
@@ -20,26 +19,19 @@ def git_files():
     return [path for path in listed if path and (ROOT / path).exists()]
 
 
-def test_links_between_documents_lead_somewhere():
-    """A relative link or picture in a Markdown file names an existing path."""
-    for page in (ROOT / path for path in git_files() if path.endswith(".md") and path not in PROJECTS):
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
-            path = os.path.relpath(page.parent / target, ROOT)
-            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} links to {target}"
-
-
 def anchors(page):
     """Return GitHub's anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_links_to_headings_lead_somewhere():
-    """The part of a link after # is a heading of its page."""
-    for page in (ROOT / path for path in git_files() if path.endswith(".md")):
-        for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+def test_links_lead_somewhere():
+    """A relative link or picture in a Markdown file names an existing path, and after # a heading of its page."""
+    for page in (ROOT / path for path in git_files() if path.endswith(".md") and path not in PROJECTS):
+        for target, heading in re.findall(r"\]\((?!https?:|mailto:)([^)#]*)#?([^)]*)\)", page.read_text()):
             there = page.parent / target if target else page
-            assert heading in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{heading}"
+            assert there.exists(), f"{page.relative_to(ROOT)} links to {target}"
+            assert not heading or heading in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{heading}"
 
 
 def test_blocks_of_code_are_closed():
