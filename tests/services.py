@@ -53,8 +53,9 @@ def as_user(name):
 
 @contextlib.contextmanager
 def folder_for(user):
-    """Yield a folder outside of pytest's, which other users may not enter. Its name is short, for socket paths."""
-    with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-") as path:
+    """Yield a folder outside of pytest's and of mutants.py's, which other users may not enter. Its name is short, for
+    socket paths."""
+    with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-", dir="/tmp") as path:
         if os.getuid() == 0:
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)
         yield Path(path)
