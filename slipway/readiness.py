@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, TypedDict
 
 from django.conf import settings
@@ -31,32 +32,25 @@ class Answer(TypedDict):
 
 
 class Attempt:
-    """One run of a check. `error` is "" until the check fails."""
+    """One run of a check, in a thread of its own."""
 
     def __init__(self, check: Check) -> None:
-        self.check = check
-        self.started = time.monotonic()
-        self.done = threading.Event()
-        self.error, self.ended = "", 0.0
-        self.value: Any = None
-        try:
-            threading.Thread(target=self.run, name="readiness", daemon=True).start()
-        except RuntimeError as error:  # no thread can start now
-            self.end(error)
+        self.check, self.started, self.ended = check, time.monotonic(), 0.0
+        self.outcome: Future[Any] = Future()
+        threading.Thread(target=self.run, name="readiness", daemon=True).start()
 
     def run(self) -> None:
         try:
-            self.value = self.check()
-            self.end()
+            self.outcome.set_result(self.timed())
         except BaseException as error:  # whatever is raised, the part is down
-            self.end(error)
+            self.outcome.set_exception(error)
+
+    def timed(self) -> object:
+        try:
+            return self.check()
         finally:
             connections.close_all()  # the connections of this thread
-
-    def end(self, error: BaseException | None = None) -> None:
-        self.error = " ".join(f"{type(error).__name__}: {error}".split()) if error else ""
-        self.ended = time.monotonic()
-        self.done.set()
+            self.ended = time.monotonic()
 
     def ms(self) -> float:
         return round(((self.ended or time.monotonic()) - self.started) * 1000, 1)
@@ -72,21 +66,24 @@ class Part:
     def attempt(self) -> Attempt:
         """Return the check's current run. First start a new run if there is none or `may_start` permits it."""
         with self.lock:
-            self.runs = [*(run for run in self.runs[:-1] if not run.done.is_set()), *self.runs[-1:]]
+            self.runs = [*(run for run in self.runs[:-1] if not run.outcome.done()), *self.runs[-1:]]
             if not self.runs or self.may_start(self.runs[-1]):
                 self.runs.append(Attempt(self.check))
             return self.runs[-1]
 
     def may_start(self, last: Attempt) -> bool:
-        if last.done.is_set():
+        if last.outcome.done():
             return time.monotonic() - last.ended >= self.shared
         return time.monotonic() - last.started >= self.give_up and len(self.runs) <= HANGING
 
     def finish(self, attempt: Attempt, asked: float) -> str:
         """Wait for a run, at most DEADLINE seconds after `asked`. Return its error, or "" if the part is up."""
         deadline = min(attempt.started, asked) + DEADLINE
-        in_time = attempt.done.wait(max(0, deadline - time.monotonic()))
-        error = attempt.error if in_time else f"no answer within {DEADLINE} s"
+        try:
+            raised = attempt.outcome.exception(max(0, deadline - time.monotonic()))
+            error = " ".join(f"{type(raised).__name__}: {raised}".split()) if raised else ""
+        except TimeoutError:
+            error = f"no answer within {DEADLINE} s"
         self.note(error)
         return error
 
@@ -128,4 +125,4 @@ def value(name: str, path: str) -> Any:
 
 def values(paths: Mapping[str, str]) -> list[Any]:
     """Call the functions at `paths` ({name: dotted path}) in parallel. Return their results (None after an error)."""
-    return [None if error else attempt.value for error, attempt in ended(paths).values()]
+    return [None if error else attempt.outcome.result() for error, attempt in ended(paths).values()]

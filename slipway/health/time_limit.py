@@ -1,9 +1,8 @@
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore
 from typing import TypeVar
 
-from django.db import connections
+from .. import readiness
 
 T = TypeVar("T")
 _seats = BoundedSemaphore(8)  # otherwise, while the database hangs, each visitor would add a waiting thread
@@ -14,16 +13,12 @@ def within(seconds: float, function: Callable[[], T]) -> T:
     at once if too many calls run. A call that hangs does not delay the process's exit."""
     if not _seats.acquire(blocking=False):
         raise TimeoutError("too many are waiting already")
-    answer: Future[T] = Future()
 
-    def run() -> None:
+    def seated() -> T:
         try:
-            answer.set_result(function())
-        except Exception as error:
-            answer.set_exception(error)
+            return function()
         finally:
-            connections.close_all()
             _seats.release()
 
-    Thread(target=run, daemon=True).start()
-    return answer.result(timeout=seconds)
+    answer: T = readiness.Attempt(seated).outcome.result(seconds)
+    return answer

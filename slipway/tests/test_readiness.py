@@ -100,7 +100,7 @@ class Parts(Patient):
             self.assertEqual(threads() - before, readiness.HANGING + 1)
             self.released.set()
             for attempt in part.runs:
-                self.assertTrue(attempt.done.wait(30))
+                attempt.outcome.result(30)
             self.assertEqual(self.verdict(part), "")
         self.assertEqual(len(self.calls), readiness.HANGING + 2)
 
@@ -115,12 +115,6 @@ class Parts(Patient):
         self.assertEqual([(record.levelname, record.getMessage()) for record in logs.records], [
             ("INFO", f"x is down: RuntimeError: {readiness.NEVER}"), ("INFO", "x is up again"),
             ("WARNING", "x is down: RuntimeError: the password is s3cret and more")])
-
-    def test_no_thread_to_be_had(self) -> None:
-        """A process that cannot start a thread is not ready, and the error says why."""
-        with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")), \
-                self.assertLogs("slipway.readiness", "WARNING"):
-            self.assertIn("new thread", self.verdict(readiness.Part("x", fine)))
 
 
 class Answers(Patient):
