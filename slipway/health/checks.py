@@ -43,11 +43,8 @@ def cache() -> None:
 
 
 def fresh(name: str) -> None:
-    """Raise Down unless the last heartbeat of `name` is recent. The checks of worker and beat share one query."""
-    ages = readiness.value("heartbeats", "slipway.health.heartbeat.ages")
-    if ages is None:
-        raise Down("the database does not answer")
-    age = ages[name]
+    """Raise Down unless the last heartbeat of `name` is recent."""
+    age = heartbeat.ages()[name]
     if age is None:
         raise Down(readiness.NEVER)
     if age > heartbeat.LIMIT:
