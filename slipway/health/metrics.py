@@ -72,19 +72,22 @@ def workers(found: Iterable[Metric]) -> dict[str, int]:
             for family in found if family.name == "worker_pid" for sample in family.samples if sample.value}
 
 
+def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
 class Page:
     def collect(self) -> Iterator[Metric]:
         found = families()
         yield from (family for family in found if family.name != "worker_pid")
-        resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory that a worker uses.", labels=["worker"])
-        for number, pid in workers(found).items():
-            if held := process.memory(pid):
-                resident.add_metric([number], held)
-        yield resident
-        yield GaugeMetricFamily("workers", "Workers that have started.", value=len(workers(found)))
-        release = GaugeMetricFamily("release_info", "The release that answers.", labels=["release"])
-        release.add_metric([RELEASE], 1)
-        yield release
+        pids = workers(found)
+        yield gauge("process_resident_memory_bytes", "Memory that a worker uses.", "worker",
+                    {number: held for number, pid in pids.items() if (held := process.memory(pid))})
+        yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
+        yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
         yield from jobs()
 
@@ -99,16 +102,11 @@ def celery() -> dict[str, Any]:
 
 def jobs() -> Iterator[Metric]:
     found = {name: value for name, value in celery().items() if value is not None}
-    ages = GaugeMetricFamily("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", labels=["part"])
-    for part in found.keys() & {"worker", "beat"}:
-        ages.add_metric([part], found[part])
-    waiting = GaugeMetricFamily("celery_tasks_waiting", "Tasks that no worker has taken yet.", labels=["queue"])
-    for queue, count in found.get("waiting", {}).items():
-        waiting.add_metric([queue], count)
-    yield from (family for family in (ages, waiting) if family.samples)
+    yield gauge("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", "part",
+                {part: found[part] for part in found.keys() & {"worker", "beat"}})
+    yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
     if "dead" in found:
-        yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.",
-                                value=found["dead"])
+        yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
 
 
 def page() -> bytes:
