@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,14 +116,12 @@ def unbroken() -> Iterator[None]:
     """Delay TERM and INT until the block ends. Otherwise Celery would exit at once, even during a query. It could
     record a task as sent and never send it."""
     came: list[int] = []
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for ending in (signal.SIGTERM, signal.SIGINT):
-            before[ending] = signal.signal(ending, lambda number, frame: came.append(number))
+    before = {ending: signal.signal(ending, lambda number, frame: came.append(number))
+              for ending in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        for ending in came[:1]:
+            signal.raise_signal(ending)
