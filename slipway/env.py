@@ -124,7 +124,7 @@ class Env:
         return self.parsed(name, lambda text: whole_number(text, least), default, example or str(max(10, least)))
 
     def flag(self, name: str, default: bool = False) -> bool:
-        return self.parsed(name, flag, default, "true")
+        return self.parsed(name, lambda text: one_of(text, ("true", "false")) == "true", default, "true")
 
     def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
         return self.parsed(name, lambda text: [word.strip() for word in text.split(",")], list(default), "a,b")
@@ -198,12 +198,6 @@ def one_of(text: str, words: Sequence[str]) -> str:
     if text not in words:
         raise ValueError(f"is neither {' nor '.join(words)}")
     return text
-
-
-def flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("is neither true nor false")
-    return text == "true"
 
 
 def url_path(text: str) -> str:
