@@ -177,10 +177,7 @@ def dsn(text: str) -> str:
 def split(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
-    except ValueError:  # its text quotes the URL's secret
-        raise ValueError("is malformed") from None
-    try:
         url.port
-    except ValueError:
-        raise ValueError("has a port that is not a number") from None
+    except ValueError:  # its text quotes the URL's secret
+        raise ValueError("is malformed, or has a port that is not a number") from None
     return url
