@@ -75,12 +75,10 @@ except Exception:  # gunicorn would print neither file nor line
 
 wsgi_app = "slipway.web.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
-slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # on a host: /run/APP/SLOT/web.sock
 bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
 umask = 0o111  # any user may use the socket, but its folder limits access: nginx's user need not be in the app's group
 worker_class = f"slipway.web.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
 worker_tmp_dir = SHM
-timeout = 30
 graceful_timeout = 25
 # nginx opens a connection per request: a worker accepts only as many as it has threads, so that no request waits while
 # another worker is free. Load balancers reuse connections for 60 s, and report an error if we close them first.
@@ -131,7 +129,7 @@ def load() -> Any:
 
 
 def on_starting(server: Arbiter) -> None:
-    web_plan.begin(slot)
+    web_plan.begin(over_socket)
     os.register_at_fork(after_in_parent=forking.take_signals)
 
 
@@ -139,7 +137,6 @@ def pre_fork(server: Any, worker: Worker) -> None:
     """Give the worker the lowest free number: it writes its metrics under this number."""
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
-    mark_process_dead(worker.number)
     if preload_app:
         forking.close_connections()
     forking.hold_signals()
@@ -156,7 +153,7 @@ def post_worker_init(worker: Worker) -> None:
     from ..health import metrics
     readiness.ask()
     if worker.number == "1":
-        web_plan.tell(slot)
+        web_plan.tell(over_socket)
     metrics.PID.set(float(worker.pid))
 
 
@@ -167,8 +164,7 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
     global _status
-    if os.getpid() != server.pid:
-        _status = getattr(sys.exc_info()[1], "code", 0)
+    _status = getattr(sys.exc_info()[1], "code", 0)
 
 
 def on_exit(server: Arbiter) -> None:
