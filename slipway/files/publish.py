@@ -1,5 +1,5 @@
 """`python -m slipway.files.publish FOLDER [COMMAND]` adds this release's static files to those of earlier releases in
-FOLDER. If FOLDER is in a bucket (s3://…), docker-run.sh runs COMMAND afterwards.
+FOLDER, which may be in a bucket (s3://…). Afterwards docker-run.sh runs COMMAND.
 
 File names contain a hash of the content. Existing files stay, because pages of older releases use them. Files of
 django-compressor are also added, but not staticfiles.json. Readers always find complete files, even after a power cut.
@@ -26,8 +26,6 @@ def main(args: list[str]) -> None:
     place, *command = args
     if place.startswith("s3:"):
         to_bucket(place)
-    elif command:
-        sys.exit("collectstatic: give one folder and no command, as in docker-run.sh collectstatic /static")
     else:
         to_folder(place)
     if command:

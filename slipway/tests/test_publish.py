@@ -43,13 +43,12 @@ class Publish(SimpleTestCase):
                                             "out.0123.css": "made", "out.4567.js": "made"})
 
     def test_without_a_folder(self) -> None:
-        """Without arguments the command prints its purpose and succeeds. Wrong arguments fail with one line."""
+        """Without arguments the command prints its purpose and succeeds. A wrong folder fails with one line."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
             main([])
         self.assertRegex(said.getvalue(), "^collectstatic: .*docker-run.sh collectstatic /static\n$")
-        for args in (["/one", "/two"], ["/proc/nowhere"]):
-            with self.assertRaisesRegex(SystemExit, "^collectstatic: "):
-                main(args)
+        with self.assertRaisesRegex(SystemExit, "^collectstatic: "):
+            main(["/proc/nowhere"])
 
     def test_whole_or_not(self) -> None:
         """If one file cannot be written, no file is published."""
