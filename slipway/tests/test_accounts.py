@@ -13,10 +13,6 @@ USERS: Any = get_user_model()
 
 
 class Users(TestCase):
-    def test_the_user_model_is_the_projects_own(self) -> None:
-        """Every user is an accounts.User in this app's table: Django cannot change that after the first migration."""
-        self.assertEqual((USERS._meta.label, USERS._meta.db_table), ("accounts.User", "accounts_user"))
-
     def test_superuser_by_the_command(self) -> None:
         """A superuser that the command makes may sign in to the admin. Outside of tests, Argon2 hashes its password."""
         with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
