@@ -26,8 +26,6 @@ class LockedOpen:
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "r+", *, shared: bool = False,
                  timeout: float | None = None, encoding: str | None = None) -> None:
-        if mode[:1] not in self.FLAGS:
-            raise ValueError(f"LockedOpen has no mode {mode!r}")
         access = os.O_RDWR if "+" in mode else os.O_RDONLY if "r" in mode else os.O_WRONLY
         self.path, self.mode, self.encoding = path, mode, encoding
         self.lock = locked(path, self.FLAGS[mode[0]] | access, shared=shared, timeout=timeout)
