@@ -1,5 +1,6 @@
-"""Connections that stay open: a chat over websockets, its lines as events and by long polls. A URLconf and an ASGI
-application. The chat's file, CHAT, is shared by all processes and releases: its lines are `who number`."""
+"""Pages, some named after the service that they need, and connections that stay open: a chat over websockets, its
+lines as events and by long polls. A URLconf and an ASGI application. The chat's file, CHAT, is shared by all processes
+and releases: its lines are `who number`."""
 
 import asyncio
 import json
@@ -9,11 +10,13 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from django.contrib import admin
+from django.core.cache import cache
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 from slipway.logs import request_id
 from slipway.asgi import application as pages
+from slipway.tasks import heartbeat
 
 MOST = float(os.environ.get("MOST", "2"))  # seconds that a long poll waits
 
@@ -32,7 +35,17 @@ async def more(after):
 
 
 def plain(request):
-    return HttpResponse(os.environ.get("RELEASE_NAME", ""))
+    return HttpResponse(os.environ.get("RELEASE_NAME", "plain"))
+
+
+def cached(request):
+    cache.set("key", 1)
+    return HttpResponse(cache.get("key"))
+
+
+def queued(request):
+    heartbeat.delay()
+    return HttpResponse("queued")
 
 
 async def who(request):
@@ -90,4 +103,4 @@ async def application(scope, receive, send):
 
 
 urlpatterns = [path("admin/", admin.site.urls),
-               *(path(view.__name__, view) for view in (plain, who, poll, events, block, fail))]
+               *(path(view.__name__, view) for view in (plain, cached, queued, who, poll, events, block, fail))]

@@ -90,7 +90,7 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
     its first process is the image's entrypoint."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
-    path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # includes pages.py of this folder
+    path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # includes live.py of this folder
     env = {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "scratch_settings",
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     with short_folder() as short:

@@ -83,7 +83,7 @@ def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, prel
 def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
     """If the database is not migrated yet, the site starts nevertheless, and its pages work after the migration."""
     (site_folder / "querying.py").write_text(
-        "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom pages import *\n")
+        "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom live import *\n")
     database = tmp_path / "db.sqlite3"
     settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's error page is slow
     with serve(site_folder, settings, DATABASE_URL=f"sqlite:///{database}") as site:

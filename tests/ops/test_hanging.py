@@ -50,7 +50,7 @@ def sites(redis, rabbitmq, sqlite_url, tmp_path):
 
 
 def production(folder, database, relay, kind, more=""):
-    (folder / "hanging.py").write_text(f"from project.settings_docker import *\nROOT_URLCONF = 'pages'\n{more}")
+    (folder / "hanging.py").write_text(f"from project.settings_docker import *\nROOT_URLCONF = 'live'\n{more}")
     return serve(folder, DJANGO_SETTINGS_MODULE="hanging", ROLE="web", SITE_URL="http://localhost",
                  SECRET_KEY="0123456789abcdef" * 4, DATABASE_URL=database,
                  **{"BROKER_URL": "", **{name: url.format(relay.port) for name, url in URLS[kind].items()}})
