@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import sys
-from importlib import import_module
 
 import django.db
 from django.conf import settings
@@ -31,8 +30,6 @@ def take_signals() -> None:
 
 def warm_up() -> None:
     """Load what each worker would otherwise load at its first request."""
-    for name in ("slipway.health.metrics", "django.db.migrations.executor"):
-        import_module(name)
     try:
         get_resolver().url_patterns  # imports the views
     except django.db.Error:  # no database or no tables yet: /readyz reports both later
