@@ -68,13 +68,10 @@ class DatabaseStorage(Storage):
     get_created_time = get_modified_time  # a file's content never changes
 
     def url(self, name: str | None) -> str:
-        base_url = (settings.MEDIA_URL or "").rstrip("/") + "/"
-        return urljoin(base_url, (filepath_to_uri(name) or "").lstrip("/"))
+        return str(urljoin(settings.MEDIA_URL, (filepath_to_uri(name) or "").lstrip("/")))
 
     def delete(self, name: str) -> None:
         """Delete the file if it exists. `defer` keeps Django from loading the data for receivers of delete signals."""
-        if not name:
-            raise ValueError("The name must be given to delete().")
         blobs = self.blobs(name)
         with transaction.atomic(self.using):
             Chunk.objects.using(self.using).filter(blob__in=blobs).defer("data").delete()
@@ -115,8 +112,6 @@ class DatabaseStorage(Storage):
         raise FileExistsError(f"{name} was saved by too many processes at once")
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
-        if mode not in ("r", "rb"):
-            raise ValueError(f"mode {mode!r} is neither r nor rb: to write a file to the database, use save()")
         return StoredFile(self.find(name), self.using, mode)
 
 
