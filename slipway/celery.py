@@ -151,6 +151,6 @@ def prepare_database(**_: Any) -> None:
     """Prepare the development database when a worker or beat starts. If that fails, exit with a one-line error."""
     if hasattr(settings, "OWN_DATABASE"):
         try:
-            prepare(lambda line: print(line, file=sys.stderr, flush=True))
+            prepare()
         except CommandError as error:
             sys.exit(f"celery: {error}")

@@ -1,7 +1,8 @@
 """Prepare the database for development before server, worker or beat starts."""
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,15 +15,12 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ..lasting import LockedOpen
 
-Write = Callable[[str], object]
 
-
-def prepare(write: Write) -> None:
+def prepare() -> None:
     """Migrate the project's own SQLite file; not another database: other people may use it, and a half-written branch
-    must not migrate it. `write` prints a line for the user. If the database cannot be used or a migration fails, raise
-    a CommandError of one line."""
+    must not migrate it. If the database cannot be used or a migration fails, raise a CommandError of one line."""
     try:
-        migrate(write) if is_own() else pending()
+        migrate() if is_own() else pending()
     finally:
         connection.close()  # child processes open their own
 
@@ -38,7 +36,7 @@ def turn() -> Iterator[None]:
         yield
 
 
-def migrate(write: Write) -> None:
+def migrate() -> None:
     """Migrate the project's own SQLite file."""
     with turn():
         if missing := pending():
@@ -48,7 +46,7 @@ def migrate(write: Write) -> None:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(
                     f"{failed} failed on {where()}: {said(error)}. For the traceback: make migrate") from error
-            write(f"{len(missing)} migrations applied to {where()}")
+            print(f"{len(missing)} migrations applied to {where()}", file=sys.stderr, flush=True)
         connection.close()
 
 

@@ -17,5 +17,5 @@ class Command(Runserver):
         if not 0 < int(self.port) < 65536:
             raise CommandError(f"{self.port} is not a port: use one from 1 to 65535, such as make runserver PORT=8001")
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
-            prepare(self.stdout.write)
+            prepare()
         super().run(**options)
