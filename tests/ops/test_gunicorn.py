@@ -12,7 +12,7 @@ import pytest
 from ops.served import COMMAND, answers, serve, short_folder
 
 from postgresql import migrate
-from proc import ROOT, VE_PYTHON, free_port, output, run, running, wait_until
+from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
 
 @pytest.fixture
@@ -104,13 +104,6 @@ def test_told_to_end_while_it_loads(environment, tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
     assert not figures(process, tmp_path)
-
-
-def test_workers_end_at_different_times(environment):
-    """Each worker exits after so many requests and up to half as many more, so that equally busy ones exit in turn."""
-    lines = output([*COMMAND, "--print-config"], cwd=ROOT, env=environment).splitlines()
-    config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in lines)}
-    assert int(config["max_requests"]) == 10_000 and int(config["max_requests_jitter"]) == 5_000, config
 
 
 def test_a_head_is_no_news(site_of):
