@@ -8,7 +8,6 @@ from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
@@ -44,14 +43,6 @@ def production() -> bool:
     return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
 
 
-def uploads_have_urls() -> bool:
-    from django.urls import is_valid_path  # not at the top: the settings import this module before they are complete
-
-    from ..media import place
-    path = urlsplit(setting("MEDIA_URL") or "").path.lstrip("/")
-    return not path or place() != "database" or bool(is_valid_path(f"/{path}a.txt"))
-
-
 NEEDS = [
     Need("slipway.E001", lambda: has_app("slipway"),
          "INSTALLED_APPS has no slipway: its tables and commands are missing", 'add "slipway"'),
@@ -77,9 +68,6 @@ NEEDS = [
          "MIDDLEWARE has no TooMany: if many sign in at once, some get error 500", f'add "{OURS}TooMany"'),
     Need("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or has_app("django_celery_beat"),
          "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
-    Need("slipway.E015", uploads_have_urls,
-         "urlpatterns matches no address below MEDIA_URL: nobody can read uploads in the database",
-         'add *media() of slipway.media, or set MEDIA_URL = ""'),
 ]
 
 

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.test import SimpleTestCase
 
 from ..settings import checks
-from ..values import storage
 
 PRODUCTION = {"SETTINGS_MODULE": "shop.settings_docker"}
 
@@ -28,10 +27,7 @@ class Checks(SimpleTestCase):
             without("MIDDLEWARE", ".Metrics"), {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
             {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
-            {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
-            {
-                "INSTALLED_APPS": [*{*settings.INSTALLED_APPS, "slipway.files"}], "MEDIA_URL": "/none/",
-                "STORAGES": {**settings.STORAGES, "default": storage("database:")}}]
+            {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"}]
         ids = [need.id for need in checks.NEEDS]
         for name, changed in zip(ids, gone, strict=True):
             with self.subTest(name):
