@@ -1,17 +1,15 @@
 """Tests of `docker-run.sh collectstatic s3://…`: static files in a bucket of moto's server, for any engine."""
 
 import os
-import random
 import re
 import shutil
-import signal
 import socket
 import sys
 
 import pytest
 from s3.conftest import Bucket, moto
 
-from proc import ROOT, free_port, output, run, running, wait_until
+from proc import ROOT, free_port, output, run
 
 FOREVER = "public, max-age=31536000, immutable"
 PARTS = ("slipway", "project", "manage.py", "docker-run.sh")
@@ -168,31 +166,3 @@ def test_a_server_that_says_nothing(first):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = {**first.env, "STATIC_STORAGE_URL": f"s3://key:secret@127.0.0.1:{silent.getsockname()[1]}/bucket"}
         refused(run([sys.executable, "-c", HASTY], cwd=first.folder, env=env, timeout=60), "(?i)time")
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """Return a release with many files, which take some time."""
-    release = Release(tmp_path_factory.mktemp("large"))
-    release.static(**{f"n{number}_bin": random.Random(number).randbytes(1_000_000) for number in range(30)})
-    return release.collect()
-
-
-def whole(bucket, release, prefix):
-    """Return the bucket's names. Each file must be complete."""
-    names, files = bucket.names(), release.files()
-    assert all(bucket.get(name) == files[name.removeprefix(prefix)] for name in names)
-    return names
-
-
-def test_killed_in_the_midst(bucket, settings, large):
-    """After a kill each file in the bucket is complete, and the next run adds only the others."""
-    words = ("collectstatic", f"s3://{bucket.name}/k")
-    with running(large.words(*words), cwd=large.folder, env={**large.env, **settings}) as process:
-        wait_until(lambda: process.poll() is not None or len(bucket.names()) > 5, 60, "some are there")
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL, process.output()
-    total, before = len(large.files()), len(whole(bucket, large, "k/"))
-    assert 5 < before < total
-    assert added(large.do(*words, **settings)) == (total - before, total)
-    assert len(whole(bucket, large, "k/")) == total
