@@ -2,7 +2,6 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
@@ -33,17 +32,13 @@ class RequestId(Middleware):
 
 class SitePort(Middleware):
     """Puts the port of SITE_URL into the request's Host header, because Django makes links with this header. Without
-    the setting SITE_PORT, as in development, the middleware is off."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        super().__init__(get_response)
-        if getattr(settings, "SITE_PORT", None) is None:
-            raise MiddlewareNotUsed
+    the setting SITE_PORT, as in development, the header stays."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        port = getattr(settings, "SITE_PORT", None)
         name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
-        if name:
-            request.META["HTTP_HOST"] = name + settings.SITE_PORT
+        if name and port is not None:
+            request.META["HTTP_HOST"] = name + port
         return self.get_response(request)
 
 
