@@ -65,8 +65,6 @@ class DatabaseStorage(Storage):
     def get_modified_time(self, name: str) -> datetime:
         return self.find(name).modified
 
-    get_created_time = get_modified_time  # a file's content never changes
-
     def url(self, name: str | None) -> str:
         return str(urljoin(settings.MEDIA_URL, (filepath_to_uri(name) or "").lstrip("/")))
 
