@@ -45,7 +45,7 @@ class Container:
         docker("stop", "--time=30", self.id)
         return self.state()["ExitCode"]
 
-    def says(self, text, seconds=60):
+    def says(self, text, seconds=120):
         """Wait until the log contains the text."""
         wait_until(lambda: text in self.logs() or not self.state()["Running"], seconds, f"{text!r} in the log")
         assert text in self.logs(), self.logs()

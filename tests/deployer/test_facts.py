@@ -108,7 +108,7 @@ def test_a_log_of_a_gigabyte(host):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(records) == 1 and torn <= 1
-    assert peak < 8 * releases.LONGEST and time.monotonic() - began < 5
+    assert peak < 8 * releases.LONGEST and time.monotonic() - began < 30
     releases.append(host, RECORD)
     assert os.path.getsize(host.log) < 2 * releases.LONGEST and slots.live(host) == "a"
 

@@ -40,7 +40,7 @@ print(json.dumps({
     "locked": deploy in ("active", "activating", "deactivating"), "retires": retires,
     "containers": [line.split("|") for line in call(
         "docker", "ps", "-a", "--filter", "name=^/?%s-" % app, "--format", form).splitlines()],
-    "answers": "web" in roles and call("curl", "-s", "-m", "5", "--unix-socket", run + "/nginx.sock",
+    "answers": "web" in roles and call("curl", "-s", "-m", "30", "--unix-socket", run + "/nginx.sock",
                                        "http://localhost/readyz"),
 }))
 """

@@ -75,8 +75,8 @@ class Orders(Shop):
     def goes_on(self):
         """Wait until all tasks that beat has sent are done, and then a task that the live release sent."""
         known, [tag] = self.ids(what="sent"), checker.tags(self)
-        wait_until(lambda: self.done(known), 90, "all that beat has sent is done")
-        wait_until(lambda: (self.ids(what="sent", release=tag) - known) & self.ids(what="done", release=tag), 60,
+        wait_until(lambda: self.done(known), 180, "all that beat has sent is done")
+        wait_until(lambda: (self.ids(what="sent", release=tag) - known) & self.ids(what="done", release=tag), 120,
                    "beat and worker go on")
 
 

@@ -105,7 +105,7 @@ def test_a_deployer_that_stands_still(shop):
     with settings(shop, bake=60), shop.load(rate=30) as load, shop.rolling("deploy", new) as rolling:
         rolling.until("watch", "work1")
         rolling.process.send_signal(signal.SIGSTOP)
-        shop.settled(50)
+        shop.settled(90)
         rolling.process.send_signal(signal.SIGCONT)
         outcome = rolling.finish()
     assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr

@@ -32,7 +32,7 @@ def shop(fleet, tmp_path_factory):
 
 def answers(shop):
     """Return {host: the release that answers at the process's port}."""
-    return {name: json.loads(shop.fleet.hosts[name].run("curl -sS -m 5 http://127.0.0.1:2525/"))["release"]
+    return {name: json.loads(shop.fleet.hosts[name].run("curl -sS -m 30 http://127.0.0.1:2525/"))["release"]
             for name in ("web2", "work1")}
 
 
