@@ -11,6 +11,7 @@ from slipway.make.uv import settings
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
                                                            "copier/sentinel")]
 COPIER = VE_PYTHON.parent / "copier"
+WRITTEN = shutil.ignore_patterns(".mypy_cache", "*.pyc.*")  # files that another worker may just write
 WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
        for what, value in (("NAME", "T"), ("EMAIL", "t@example.org"))}
 

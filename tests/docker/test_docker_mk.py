@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from checkout import WRITTEN
 from proc import ROOT, append, executable, output, put_into_git, refusal, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.sh")
@@ -24,7 +25,7 @@ def project(tmp_path):
     """Return a folder with only the files that docker.mk needs, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    shutil.copytree(ROOT / "slipway", folder / "slipway")
+    shutil.copytree(ROOT / "slipway", folder / "slipway", ignore=WRITTEN)
     for file in (*FILES, "Dockerfile"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, folder / file)

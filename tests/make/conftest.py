@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import wheels
+from checkout import WRITTEN
 from proc import ROOT, UV, VE_PYTHON, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
@@ -27,7 +28,7 @@ class Scratch:
         """Copy the checkout's files to the folder, and pin tiny 1.0 and, for development, extra."""
         self.folder.mkdir()
         (self.folder / "requirements").mkdir()
-        shutil.copytree(ROOT / "slipway/make", self.folder / "slipway/make")
+        shutil.copytree(ROOT / "slipway/make", self.folder / "slipway/make", ignore=WRITTEN)
         for name in ("__init__.py", "__main__.py"):
             shutil.copy(ROOT / "slipway" / name, self.folder / "slipway")
         for path in [ROOT / "Makefile", ROOT / "manage.py", *ROOT.glob("*.mk")]:

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from checkout import WRITTEN
 from proc import ROOT, VE_PYTHON, executable, output, put, refusal, run
 
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
@@ -45,7 +46,7 @@ def knobs(text):
 def copy(tmp_path):
     """Return a folder with the makefiles and their needs, without a virtualenv; for dry runs only."""
     for name in ("slipway", "requirements"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=WRITTEN)
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests/template.mk", tmp_path / "tests")
     for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("requirements.*")]:

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from checkout import WRITTEN
 from proc import ROOT, output, run
 
 INSTALLED = "make: installing what package-lock.json names\n"
@@ -16,7 +17,7 @@ def front(tmp_path):
     """Return a function that runs make in a project with a front end, and returns (exit code, stderr)."""
     for path in [ROOT / "Makefile", *ROOT.glob("*.mk")]:
         shutil.copy(path, tmp_path)
-    shutil.copytree(ROOT / "slipway/make", tmp_path / "slipway/make")
+    shutil.copytree(ROOT / "slipway/make", tmp_path / "slipway/make", ignore=WRITTEN)
     shutil.copy(ROOT / "examples/frontend/node.mk", tmp_path)
     (tmp_path / "with.mk").write_text("include Makefile node.mk\n")
     run(["git", "init", "--quiet"], cwd=tmp_path)

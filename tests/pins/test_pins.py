@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from checkout import WRITTEN
 from proc import ROOT, UV, VE_PYTHON, output, run
 from slipway.make.uv import settings
 
@@ -45,7 +46,7 @@ def hashes(text):
 def copy_pins(folder):
     """Copy the pins, and the files needed to compile them."""
     for name in ("slipway", "requirements", "examples/companions"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=WRITTEN)
     for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
         shutil.copy(path, folder)
 

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from checkout import Project, build_package
+from checkout import WRITTEN, Project, build_package
 from proc import VE_PYTHON, free_port, output, passed, run, running, wait_until
 
 
@@ -15,7 +15,7 @@ def wheel(template, tmp_path):
     return build_package(tmp_path / "wheel", template.folder)
 
 
-def test_an_index_accepts_it(template, wheel, tmp_path):
+def test_an_index_accepts_it(template, clone, wheel, tmp_path):
     """Its metadata is complete. The same commit gives the same bytes, and another one another version."""
     output([VE_PYTHON, "-m", "twine", "check", "--strict", wheel])
     with zipfile.ZipFile(wheel) as content:
@@ -26,14 +26,13 @@ def test_an_index_accepts_it(template, wheel, tmp_path):
     assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("jobs", "deploy", "s3"))
     assert "\nRequires-Dist: django>=5.2\n" in metadata
     assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
-    shutil.copytree(template.folder, tmp_path / "clone", symlinks=True)
-    run(["git", "commit", "-q", "--allow-empty", "-m", "More"], cwd=tmp_path / "clone", env=template.env, check=True)
-    assert build_package(tmp_path / "next", tmp_path / "clone").name != wheel.name
+    clone.git("commit", "-q", "--allow-empty", "-m", "More")
+    assert build_package(tmp_path / "next", clone.folder).name != wheel.name
 
 
 def test_from_an_index(started, wheel, tmp_path):
     """The line of docs/update.md takes it from a package index, by its hash. Its command runs, and completes words."""
-    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True)
+    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True, ignore=WRITTEN)
     project, port = Project(tmp_path / "shop"), free_port()
     (tmp_path / "index").mkdir()
     serve = [VE_PYTHON, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-a", ".", "-P", ".",

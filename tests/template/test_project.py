@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from checkout import Checkout, Project
+from checkout import WRITTEN, Checkout, Project
 from documented import block
 from proc import ROOT, output, passed
 from sharing import once
@@ -30,7 +30,7 @@ def bare(template, tmp_path_factory):
 @pytest.fixture
 def project(started, tmp_path):
     """Return a project for one test."""
-    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True)
+    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True, ignore=WRITTEN)
     return Project(tmp_path / "shop")
 
 
