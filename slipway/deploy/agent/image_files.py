@@ -22,8 +22,7 @@ NUMBERS = itertools.count(1)
 @contextlib.contextmanager
 def opened(host: Host, image: str) -> Iterator[str]:
     """Create a container of the image and yield the container's name. Remove the container afterwards."""
-    sweep(host)
-    name = "%s%d" % (prefix(host), next(NUMBERS))
+    name = "%s-files-%d-%d" % (host.app, os.getpid(), next(NUMBERS))
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
     what = "docker create of %s" % image
     try:
@@ -34,19 +33,14 @@ def opened(host: Host, image: str) -> Iterator[str]:
         remove(host, name)
 
 
-def prefix(host: Host) -> str:
-    return "%s-files-%d-" % (host.app, os.getpid())
-
-
 def sweep(host: Host) -> None:
-    """Remove the containers that killed agents created in `opened`."""
+    """Remove the containers that killed agents created in `opened`. No other agent may have one open."""
     path = docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits exclude an app called APP-files
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
-            if not match[1].startswith(prefix(host)):
-                remove(host, match[1])
+            remove(host, match[1])
 
 
 def remove(host: Host, name: str) -> None:
