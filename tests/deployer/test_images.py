@@ -153,7 +153,7 @@ def test_old_images_go(host, capsys):
     assert len(host.asked) == 2 and host.asked[1].startswith("DELETE /images/shop:v1 ")
     os.symlink("a/web.sock", host.web_sock)
     host.serve((500, {"message": "no answer"}))
-    serve.retire(host, host.run + "/agent-1", "shop", "5", "a", "v1", "sha256:v1", "30")
+    serve.retire(host, "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import itertools
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,16 +78,6 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
             assert {*pool.map(write, [turn] * 4)} == {f"{host.run}/agent-{turn}"}
         assert len([*Path(host.run, f"agent-{turn}/a").iterdir()]) == 20
     assert len([*Path(host.run).glob("agent-*")]) == 10
-
-
-def test_a_retirement_drops_old_agents(host):
-    """It keeps its own, and one that started within the hour: its connection may lock this host later."""
-    own, recent, old = (agent_of(host, f"agent-{name}") for name in ("1", "2", "3"))
-    for path in (own, old, Path(host.run, "agent-of-before.py"), Path(host.run, "a.tag")):
-        Path(path).touch()
-        os.utime(path, (1, 1))
-    serve.drop_old_agents(own)
-    assert {path.name for path in Path(host.run).glob("a*")} == {"agent-1", "agent-2", "a", "a.tag"}
 
 
 TEXTS = {**bootstrap.files(), "unpack": Path(unpack.__file__).read_text(),

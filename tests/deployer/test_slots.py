@@ -78,7 +78,7 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:
         slots.retire_later(host, "b", attempt)
     words = call.call_args.args
-    for ends in (lambda: serve.retire(host, "/agent", *words[words.index(host.app) + 1:]),
+    for ends in (lambda: serve.retire(host, *words[words.index(host.app) + 1:]),
                  lambda: empty_slot(host, attempt),
                  lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt)):
         host.up = dict(up)

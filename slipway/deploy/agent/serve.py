@@ -34,7 +34,6 @@ READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
-OLD = 3600  # seconds after its last start for which an agent of another version is kept
 output = threading.Lock()  # held while a thread writes a line to stdout
 
 
@@ -202,11 +201,9 @@ def feed_watchdog() -> None:
             sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host: Host, folder: str, image: str, last: str, slot: str, tag: str, image_id: str,
-           drained: str) -> None:
-    """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
-    `folder`: this agent's; `last`: how many releases keep their images; `drained`: seconds for visitors to leave."""
-    drop_old_agents(folder)
+def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str, drained: str) -> None:
+    """Stop the slot if it is idle and still runs `tag`; remove old images and secrets. A timer runs this. `last`: how
+    many releases keep their images; `drained`: seconds for visitors to leave."""
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
         staging.drop_secrets(host)
@@ -215,22 +212,10 @@ def retire(host: Host, folder: str, image: str, last: str, slot: str, tag: str, 
         print("some old images or secrets could not be removed: %s" % problem, file=sys.stderr)
 
 
-def drop_old_agents(folder: str) -> None:
-    """Remove the agents of other versions. A connection that is open needs its folder for a later lock: keep them for
-    an hour after their last start."""
-    parent, own = os.path.split(folder)
-    for name in disk.entries(parent):
-        path = "%s/%s" % (parent, name)
-        if name.startswith("agent-") and name != own:
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(path).st_mtime < time.time() - OLD:
-                    disk.clear(path)
-
-
 def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
     with contextlib.suppress(OSError):
-        os.utime(folder)
+        os.utime(folder)  # earlier agents remove the folder of one that did not start for an hour
     if mode == "read":
         read(app, folder)
     elif mode == "work":
@@ -240,7 +225,7 @@ def main(folder: str, words: list[str]) -> None:
             takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     else:
-        retire(Host(app), folder, *rest)
+        retire(Host(app), *rest)
 
 
 # All requests that are no steps. The deployer reads here which answers their functions declare.
