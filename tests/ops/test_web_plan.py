@@ -50,9 +50,12 @@ def urls(sqlite_url, postgres, tmp_path):
 
 @pytest.mark.parametrize("which, marks", [
     ("all", {"[X]"}), ("some", {"[X]", "[ ]"}), ("none", {"[ ]"})])
-def test_told(urls, which, marks):
+def test_told(urls, which, marks, tmp_path):
     """web.plan has the release and the place of uploads, then only showmigrations' lines, and no other file is left."""
-    with short_folder() as folder, slot(urls[which], folder) as plan:
+    (tmp_path / "patient.py").write_text(
+        "from project.settings import *\nfrom slipway import readiness\nreadiness.DEADLINE = 30\n")
+    patient = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "patient"}
+    with short_folder() as folder, slot(urls[which], folder, **patient) as plan:
         text = written(plan)
         assert text == said(urls[which])
         assert {line[:3] for line in text.splitlines()[2:]} == marks
