@@ -84,4 +84,4 @@ def test_workers_that_have_done_their_share(site_of):
     with site_of(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
         statuses = {each.result(60).status for each in [
             pool.submit(site.get, "/plain", unix=True, headers={"Connection": "close"}) for _ in range(1500)]}
-        assert statuses == {200} and site.process.output().count("Booting worker") > 4
+        assert statuses == {200} and site.process.output().count("Booting worker") > 3
