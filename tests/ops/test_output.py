@@ -68,7 +68,7 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
         reader.start()
         wait_until(lambda: len(reader.data) > 500_000, what="what is kept is read")
         lost = site.figures()["log_lines_lost_total"]
-        wait_until(lambda: site.get("/after") and told_as_lost(reader.lines()) == lost, 30, "the workers tell it")
+        wait_until(lambda: site.get("/after") and told_as_lost(reader.lines()) == lost, 60, "the workers tell it")
     told = [line for line in map(json.loads, reader.lines()) if "no-such-page" in line["message"]]
     assert len(told) + lost == 2 * REQUESTS
     line = next(line for line in told if line["logger"] == "gunicorn.access")
