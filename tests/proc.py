@@ -41,7 +41,7 @@ def answers(port):
         return page.status == 200
 
 
-def wait_until(condition, seconds=60, what=None):
+def wait_until(condition, seconds=120, what=None):
     """Poll `condition` until it is true, and return its value. Fail after `seconds`.
 
     An OSError or AssertionError of it counts as "not yet", and is reported at the timeout. A slow condition, for

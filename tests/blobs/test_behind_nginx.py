@@ -58,4 +58,4 @@ def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F81
             assert [response.status for response in responses] == [200] * count + [429] * (4 - count)
             assert CONTENT[1000:] == responses[0].read()
         with contextlib.closing(connection_to(port, 60)) as connection:
-            wait_until(lambda: whole(connection), 60, "its place is free")
+            wait_until(lambda: whole(connection), 120, "its place is free")

@@ -148,11 +148,11 @@ def test_a_task_that_kills_its_process_ends_in_the_dead_queue(jobs):
     dead_tasks lists it, sends it again, or drops it."""
     with jobs.worker() as worker:
         jobs.send("poison.delay('process')", "order.delay(1)")
-        wait_until(lambda: "is dead: its worker was lost 5 times" in worker.output(), 60, "it is given up")
+        wait_until(lambda: "is dead: its worker was lost 5 times" in worker.output(), 120, "it is given up")
         assert worker.output().count("poison began") == 5 and "order 1 ended" in worker.output(), worker.output()
         *counts, said = jobs.dead("", "", "--again")  # listing changes nothing
         assert counts == [1, 1, 1] and "shop.tasks.poison: its worker was lost 5 times" in said
-        wait_until(lambda: worker.output().count("is dead:") == 2, 60, "it is given up once more")
+        wait_until(lambda: worker.output().count("is dead:") == 2, 120, "it is given up once more")
         assert jobs.dead("--drop", "")[:2] == (1, 0)
 
 
@@ -162,10 +162,10 @@ def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
     jobs.send("poison.delay('worker')")
     for _ in range(2):
         with jobs.worker(LIMIT="2") as worker:
-            worker.wait(60)
+            worker.wait(120)
             began += worker.output().count("poison began")
     with jobs.worker(LIMIT="2") as worker:
-        wait_until(lambda: "is dead: its worker was lost 2 times" in worker.output(), 60, "it is given up")
+        wait_until(lambda: "is dead: its worker was lost 2 times" in worker.output(), 120, "it is given up")
         assert "poison began" not in worker.output()
     assert began == 2
     jobs.send("order.delay(1)", "order.delay(2)")
@@ -186,7 +186,7 @@ def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
     """After some time an unknown task is given up. It can be sent again once a release knows it."""
     with rabbitmq_jobs.worker(SHORT="1") as worker:
         rabbitmq_jobs.send("app.send_task('shop.tasks.nothing')")
-        wait_until(lambda: "shop.tasks.nothing[" in worker.output(), 60, "it is given up")
+        wait_until(lambda: "shop.tasks.nothing[" in worker.output(), 120, "it is given up")
         assert worker.output().count("unknown task shop.tasks.nothing: goes back") == 3
     count, said = rabbitmq_jobs.dead()
     assert count == 1 and "shop.tasks.nothing: no release knows it" in said
@@ -198,14 +198,14 @@ def test_an_outage_of_the_database_costs_no_task(redis_jobs, postgres):
     jobs, relay, name = redis_jobs, Relay(postgres.port), postgres.database()
     with jobs.worker(DATABASE_URL=postgres.url(name, relay.port)) as worker:
         jobs.send("[stored.delay(number) for number in range(8)]", "slow.delay()")
-        wait_until(lambda: worker.output().count("stored ") == 8 and "QueryCanceled" in worker.output(), 60)
+        wait_until(lambda: worker.output().count("stored ") == 8 and "QueryCanceled" in worker.output(), 120)
         assert "Retry in" not in worker.output(), worker.output()
         relay.close()
         jobs.send("[stored.delay(number) for number in range(8, 28)]")
-        wait_until(lambda: "Retry in 4s" in worker.output(), 60, "they are tried")
+        wait_until(lambda: "Retry in 4s" in worker.output(), 120, "they are tried")
         assert "stored 8" not in worker.output()
         relay = Relay(postgres.port, relay.port)
-        wait_until(lambda: worker.output().count("stored ") == 28, 60, "all are done")
+        wait_until(lambda: worker.output().count("stored ") == 28, 120, "all are done")
         assert worker.output().count("raised unexpected") == 1, worker.output()
     relay.close()
     with contextlib.closing(psycopg2.connect(postgres.url(name))) as connection, connection.cursor() as cursor:
@@ -217,7 +217,7 @@ def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
     """The task waits in the broker, and no worker counts the retry as a failure."""
     with redis_jobs.worker() as worker:
         redis_jobs.send("later.delay(900)")
-        wait_until(lambda: "Retry in 900s" in worker.output(), 60)
+        wait_until(lambda: "Retry in 900s" in worker.output(), 120)
         assert "later ended" not in worker.output() and "ERROR" not in worker.output()
 
 
@@ -225,7 +225,7 @@ def test_a_task_that_is_put_off_is_done_in_time_and_once(rabbitmq_jobs):
     """The worker keeps a delayed task for a second at a time, puts it back, and runs it when it is due, not before."""
     with rabbitmq_jobs.worker(SHORT="1") as worker:
         rabbitmq_jobs.send("later.delay(4)")
-        wait_until(lambda: "later ended" in worker.output(), 60)
+        wait_until(lambda: "later ended" in worker.output(), 120)
         entries = [json.loads(line) for line in worker.output().splitlines() if line.startswith("{")]
     first, second = [entry["time"] for entry in entries if entry["message"] == "later began"]
     gap = (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()

@@ -29,7 +29,7 @@ def test_dev(clone):
     port = free_port()
     with clone.start("dev", f"PORT={port}") as dev:
         wait_until(lambda: f"http://127.0.0.1:{port}/" in dev.output() and "succeeded" in dev.output())
-        wait_until(lambda: clone.heartbeats() == {"worker", "beat"}, 70)
+        wait_until(lambda: clone.heartbeats() == {"worker", "beat"}, 120)
         assert answers(port) and dev.output().count("migrations applied") == 1
         assert not re.search("Traceback| ERROR |locked", dev.output()), dev.output()
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", dev.output()))
@@ -38,9 +38,9 @@ def test_dev(clone):
         append(clone.path / "project/celery.py",
                "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
                "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
-        wait_until(lambda: re.search(r"worker\.1 .*the new code", dev.output()), 60, "what was edited runs")
+        wait_until(lambda: re.search(r"worker\.1 .*the new code", dev.output()), 120, "what was edited runs")
         signal_group(dev, signal.SIGINT)
-        dev.wait(60)
+        dev.wait(120)
         said = dev.output()
     for name, pid in started.items():
         assert f"{name}.1 stopped (rc=0)" in said, said

@@ -26,7 +26,7 @@ def write(clone, worker):
         post = f"http://127.0.0.1:{port}/order", b"", 60
         answers = visitors.map(lambda _: urllib.request.urlopen(*post).read(), range(POSTS))
         assert {*answers} == {b"noted"}
-        assert writer.wait(60) == 0, writer.output()
+        assert writer.wait(120) == 0, writer.output()
         counts = "SELECT source, COUNT(*), COUNT(DISTINCT number) FROM shop_note GROUP BY source"
         wanted = [("task", POSTS, POSTS), ("web", POSTS, POSTS), ("writer", WRITES, WRITES)]
         wait_until(lambda: sorted(clone.rows(counts)) == wanted, what=wanted)
