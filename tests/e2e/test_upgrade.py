@@ -31,13 +31,14 @@ def shop(fleet, tmp_path):
 
 
 def test_no_visitor_notices(shop):
-    """Today's commands provision and deploy under load: no request fails, provisioning restarts nothing, and status
-    finds no problem. A rollback to the old version's release works, and so does the next deploy, which survives a
-    boot."""
+    """Today's commands provision and deploy under load: no request fails, provisioning restarts nothing, the old slot
+    still retires, and status finds no problem. A rollback to the old version's release works, and so does the next
+    deploy, which survives a boot."""
     with shop.load(rate=80) as load:
         before = [*map(byhand.started, shop.machines().values())]
         shop.provision()
         assert [*map(byhand.started, shop.machines().values())] == before
+        shop.web[0].run("systemctl start --wait shop-retire")  # the old agent's work, beside today's agent
         shop.good("rollback")
         assert checker.tags(shop) == {"v0"}
         shop.bring("v2")

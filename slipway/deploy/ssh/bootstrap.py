@@ -54,8 +54,9 @@ def below(path: str, found: Traversable) -> Iterator[tuple[str, Traversable]]:
 
 @functools.cache
 def name() -> str:
-    """Return the name of the agent's folder on a host, with a hash of its files."""
-    return f"agent-{hashlib.sha256(repr(files()).encode()).hexdigest()[:16]}"
+    """Return the name of the agent's folder on a host, with a hash of its files. Before 1.0.0 an agent was a file, and
+    before it retired a slot it removed files of other agents, agent-*, and failed at a folder."""
+    return f"agent.{hashlib.sha256(repr(files()).encode()).hexdigest()[:16]}"
 
 
 @functools.cache
