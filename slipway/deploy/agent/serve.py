@@ -214,8 +214,6 @@ def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str
 
 def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
-    with contextlib.suppress(OSError):
-        os.utime(folder)  # earlier agents remove the folder of one that did not start for an hour
     if mode == "read":
         read(app, folder)
     elif mode == "work":
