@@ -115,8 +115,9 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
     wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS), (DOCKER_DROP_IN, host.roles),
               (NGINX_DROP_IN, serves_http(host)), (FOLLOWER_UNIT, fleet.by_consul and host.balancer)]
+    values = {"CONTAINER": render("systemd/container.conf", {})}
     for name in (name for name, needed in wanted if needed):
-        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {"CONTAINER": render("systemd/container.conf", {})}))
+        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
 
 
 def tmpfiles(fleet: Fleet) -> File:
