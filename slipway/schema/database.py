@@ -8,7 +8,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.core.management.commands.migrate import Command as Migrate
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
@@ -25,23 +24,13 @@ def prepare() -> None:
         connection.close()  # child processes open their own
 
 
-@contextmanager
-def turn() -> Iterator[None]:
-    """Lock the project's own SQLite file. In a fresh clone, server, worker, beat and `make migrate` may open it at
-    once. While one switches it to WAL mode, SQLite fails in the others; two that migrate would both make the tables."""
-    lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
-    with one_line():
-        lock.touch()
-    with LockedOpen(lock, "a"):
-        yield
-
-
 def migrate() -> None:
-    """Migrate the project's own SQLite file."""
-    with turn():
+    """Migrate the project's own SQLite file. Lock it: in a fresh clone, server, worker and beat may open it at once.
+    While one switches it to WAL mode, SQLite fails in the others; two that migrate would both make the tables."""
+    with one_line(), LockedOpen(Path(settings.OWN_DATABASE).with_suffix(".lock"), "a"):
         if missing := pending():
             try:
-                call_command(Migrate(), verbosity=0, interactive=False, skip_checks=True)
+                call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(

@@ -1,12 +1,10 @@
 """Tests of manage.py: it runs in the project's virtualenv, from any folder, or fails with one line."""
 
-import fcntl
 import os
 import re
 import shutil
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -83,18 +81,6 @@ def test_a_migration_that_fails_shows_where(manage):
     add_wrong_migration(manage.folder)
     done = manage("migrate")
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
-
-
-def test_migrate_waits_while_a_server_migrates(manage):
-    """`make runserver` and `make migrate` at once on a new SQLite file: one waits for the other's lock."""
-    (manage.folder / "var").mkdir()
-    with open(manage.folder / "var/db.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with running([manage.folder / "ve/bin/python", manage.folder / "manage.py", "migrate"], cwd="/") as job:
-            wait_until(lambda: f"-> FLOCK  ADVISORY  WRITE {job.pid} " in Path("/proc/locks").read_text())
-            assert not job.output() and not (manage.folder / "var/db.sqlite3").exists()
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            assert job.wait(300) == 0 and "accounts.0001_initial... OK" in job.output()
 
 
 STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy", "shellcheck": "run.sh",
