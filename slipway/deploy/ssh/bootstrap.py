@@ -13,20 +13,20 @@ WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: sen
 KEPT = "/run/{app}"  # the folder on a host that holds the agent's folder
 # All that the agent imports, under the package's own paths. It needs only Python 3.9.
 PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/agent")
-# Runs the agent whose folder is the first of sys.path, where also `python3 FOLDER` puts it.
+# The agent's __main__.py. The agent's folder is the first of sys.path, where also `python3 FOLDER` puts it.
 MAIN = "import sys\n\nfrom slipway.deploy.agent.serve import main\n\nmain(sys.path[0], sys.argv[1:])\n"
 # This program's last argument is the agent's folder. It runs nothing from a folder that others can write to.
 BOOT = f"""import binascii, os, sys, zlib
-path, text = sys.argv.pop(), b""
+path = sys.argv.pop()
 parent = os.path.dirname(path)
 safe = os.path.isdir(parent) and os.lstat(parent).st_uid == os.geteuid() and not os.lstat(parent).st_mode & 0o22
 if not (safe and os.path.isdir(path)):
     os.write(1, {WANTED!r} + b"\\n")
-    while not text.endswith(b"\\n"):
-        text += os.read(0, 65536) or sys.exit(1)
-    exec(zlib.decompress(binascii.a2b_base64(text)))
+    sent = open(0, "rb", buffering=0, closefd=False).readline()
+    exec(zlib.decompress(binascii.a2b_base64(sent)))
 sys.path.insert(0, path)
-{MAIN}"""
+exec(open(path + "/__main__.py").read())
+"""
 
 
 def command(app: str) -> list[str]:
