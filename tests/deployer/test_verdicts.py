@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.deploy.agent import disk, http, images, releases, slots
+from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.verdicts import parse, verdicts
@@ -43,7 +43,7 @@ def judge(tmp_path, monkeypatch):
     """judge(the new release's migrations.json, its list of migrations, …): the answer of `verdicts`."""
     host = Host(tmp_path / "root")
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
-    monkeypatch.setattr(http, "listens", lambda sock: True)
+    disk.touch(host.slot("b", "web.sock"))
 
     def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None, old=None,
             died=None, told=None, after=None):

@@ -54,16 +54,6 @@ def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator
             yield piece
 
 
-def listens(sock: str) -> bool:
-    try:
-        with asked(sock, "", 1):
-            return True
-    except (FileNotFoundError, ConnectionRefusedError):
-        return False
-    except OSError:
-        return True  # the process listens, but is overloaded
-
-
 @contextlib.contextmanager
 def asked(sock: Place, request: str, timeout: float | None, tls: str = "") -> Iterator[socket.socket]:
     """Connect and send a request. `tls`: a name, to use TLS with any certificate."""
