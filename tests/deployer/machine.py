@@ -22,7 +22,7 @@ BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], 
         ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}), ("replace", {"seconds": 0}), *TURN[-3:])
 
 # what each attempt gets from its deployer and its agent
-GIVEN = {"keep_warm": 600, "drain": 30, "keep_releases": 5, "image": "", "roles": [], "program": "/agent"}
+GIVEN = {"keep_warm": 600, "drain": 30, "keep_releases": 5, "image": "", "program": "/agent"}
 
 
 def release(tag):

@@ -117,7 +117,6 @@ def test_each_host_hears_what_is_its_own(fleet):
     target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}, "web2": {"image_id": "sha256:9"}})
     begin = plan(fleet, fleet.app_hosts, target, Options(), WHO)[0][0]
     assert [begin.args_for(name)["image_id"] for name in ("web1", "web2")] == ["sha256:1", "sha256:9"]
-    assert begin.args_for("work")["roles"] == ["worker", "beat"]
 
 
 def slots(tag, **units):

@@ -116,7 +116,7 @@ def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new
             disk.write(path, text, 0o600)
         slots.pin(host, "a", release("v2"), "FLAG=typed\n")
         slots.pin(host, "b", release(tag), new)
-        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", began=0.0, started=0.0,
+        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", started=0.0,
                           settings_from=host.env + source, **GIVEN)
         attempt.note()
         with world(host):

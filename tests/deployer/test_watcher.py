@@ -41,8 +41,7 @@ def watch(host):
     watchers = []
 
     def start():
-        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, started=0, action="deploy", image_id="sha256:v2",
-                          roles=[])
+        attempt = Attempt(host, live="a", slot="b", tag="v2", started=0, action="deploy", image_id="sha256:v2")
         attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
         watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)

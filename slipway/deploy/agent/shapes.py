@@ -57,8 +57,6 @@ class Record(Release):
     at: NotRequired[Time]
     seconds: NotRequired[Time]
     withdrawn: NotRequired[str]  # the tag from which a rollback went back
-    began: NotRequired[Any]
-    roles: NotRequired[Any]
     allow_incompatible: NotRequired[Any]
     cause: NotRequired[Any]
     version: NotRequired[Any]
@@ -77,7 +75,6 @@ class Noted(TypedDict, total=False):
     digest: str
     image_id: str
     who: str
-    roles: list[str]
     image: str
     keep_warm: float
     drain: float
@@ -86,8 +83,7 @@ class Noted(TypedDict, total=False):
     # saved by the steps
     live: str
     slot: str
-    began: float  # seconds since the epoch; only shown, as the host's clock may step
-    started: float  # the same moment by time.monotonic(), which all processes share until the host reboots
+    started: float  # by time.monotonic(), which all processes share until the host reboots
     warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
     one_offs: bool

@@ -68,8 +68,7 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
                "image": fleet.image, **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")},
                **({"allow_incompatible": True} if options.allow_incompatible else {})}
-    each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in zip(names, hosts)}
-    yield (Step("begin", names, attempt, each=each),)
+    yield (Step("begin", names, attempt, each=target.releases),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
 

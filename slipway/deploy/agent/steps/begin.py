@@ -16,7 +16,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> No
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
-    attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "started": time.monotonic(),
+    attempt.noted.update({**values, "live": live, "slot": idle, "started": time.monotonic(),
                           "renames": [], "removes": []})
     current = releases.read_tag(host.tag)
     if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:

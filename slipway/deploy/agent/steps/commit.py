@@ -161,9 +161,7 @@ def record(attempt: Noted, outcome: str) -> Record:
     found: Record = {
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
-        "began": attempt["began"], "at": round(time.time(), 1), "outcome": outcome,
-        "roles": attempt["roles"],
-        "seconds": round(time.monotonic() - attempt["started"], 1)}
+        "at": round(time.time(), 1), "seconds": round(time.monotonic() - attempt["started"], 1), "outcome": outcome}
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
     return found
