@@ -1,25 +1,16 @@
 """Chooses the engine, "hosts" (agents over ssh) or "swarm" (Docker Swarm). Both have the methods of Hosts."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from .config import Fleet
-from .rollout.plan import Step
-from .ssh.validate import Tell
 
 if TYPE_CHECKING:
     from .hosts import Hosts
+    from .rollout.rollout import Rollout
     from .swarm.engine import Swarm
+    from .swarm.rollout import Rollout as SwarmRollout
 
-
-class Rolling(Protocol):
-    """The interface of a deploy or rollback."""
-
-    @property
-    def tell(self) -> Tell: ...
-
-    async def plan(self) -> list[tuple[Step, ...]]: ...
-
-    async def run(self) -> None: ...
+Rolling: TypeAlias = "Rollout | SwarmRollout"  # a deploy or rollback: both have `tell`, plan() and run()
 
 
 def engine_of(fleet: Fleet) -> "Hosts | Swarm":
