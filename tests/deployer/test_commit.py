@@ -26,7 +26,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """A host. Its connection ends at the message `cut`, for `outage` seconds. `arrives`: the host still gets that
     message; `silent`: the host does not notice the end; `power`: the cause is a power cut; `killed`: the agent was
@@ -99,7 +99,7 @@ class Talk:
     """A stand-in for Connection."""
 
     def __init__(self, host, ssh=None, app=""):
-        self.model, self.aborting = host.model, None
+        self.model, self.aborting = host, None
 
     async def open(self, limit):
         await self.model.asked(None)
@@ -125,9 +125,8 @@ class Talk:
 def finish(models, sick=""):
     """Return the error or None, host → reported fate, and host → real fate. `sick`: a host that becomes unhealthy."""
     async def end():
-        hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
-        team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
-                           connections={host.name: Talk(host) for host in hosts}, locked=list(models))
+        team = Connections(SimpleNamespace(app="shop", ssh=None), list(models.values()), lambda event: None,
+                           connections={name: Talk(model) for name, model in models.items()}, locked=list(models))
         made = Run(team)
         if sick:
             made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})

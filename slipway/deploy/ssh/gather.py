@@ -27,8 +27,7 @@ async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T
             return await function(host)
         except HostProblem as problem:
             return problem
-    named = {host.name: host for host in hosts}
-    ends = await together(lambda name: call(named[name]), named)
+    ends = {host.name: end for host, end in (await together(call, hosts)).items()}
     return ({name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
             {name: end for name, end in ends.items() if isinstance(end, HostProblem)})
 
