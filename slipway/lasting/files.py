@@ -90,12 +90,9 @@ def begin(new: str) -> int:
 
 def end(new: str) -> None:
     """Wait until the file's writer has finished or died, then remove the file if it still exists."""
-    try:
-        with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
-            remove(new)
-    except OSError as error:
-        if error.errno != errno.ELOOP:  # ELOOP: the path is a symlink, so no `written` is using it
-            raise
+    if os.path.islink(new):  # no `written` is using it
+        return remove(new)
+    with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
         remove(new)
 
 
