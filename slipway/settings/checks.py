@@ -7,19 +7,12 @@ from collections.abc import Callable, Iterator
 from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
 OURS = "slipway.web.middleware."
-
-
-class Need(NamedTuple):
-    id: str
-    met: Callable[[], bool]
-    why: str
-    cure: str
 
 
 def setting(name: str, default: Any = None) -> Any:
@@ -43,37 +36,36 @@ def production() -> bool:
     return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
 
 
-NEEDS = [
-    Need("slipway.E001", lambda: has_app("slipway"),
-         "INSTALLED_APPS has no slipway: its tables and commands are missing", 'add "slipway"'),
-    Need("slipway.E002", lambda: has("RequestId"),
-         "MIDDLEWARE has no RequestId: log lines do not name their request",
-         f'begin with "{OURS}RequestId"'),
-    Need("slipway.E003", lambda: has("Probes"),
-         "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live",
-         f'add "{OURS}Probes" after RequestId'),
-    Need("slipway.E004", lambda: has("Metrics"),
-         "MIDDLEWARE has no Metrics: requests are not counted", f'add "{OURS}Metrics" after Probes'),
-    Need("slipway.E005", first_is_ours,
-         "MIDDLEWARE has classes before Probes that may refuse or redirect a probe",
-         f'move "{OURS}Probes" before them, after RequestId'),
-    Need("slipway.E006", lambda: bool(setting("READINESS")),
-         "READINESS names no checks: a release would count as ready even without a database",
-         'set READINESS = {"database": "slipway.health.checks.database", …}'),
-    Need("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
-         "SERVER is neither wsgi nor asgi", 'set SERVER = "wsgi"'),
-    Need("slipway.E009", lambda: not production() or not settings.DEBUG,
-         "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
-    Need("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
-         "MIDDLEWARE has no TooMany: if many sign in at once, some get error 500", f'add "{OURS}TooMany"'),
-    Need("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or has_app("django_celery_beat"),
-         "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
+NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, what to do if it does not)
+    ("slipway.E001", lambda: has_app("slipway"),
+     'INSTALLED_APPS has no slipway: its tables and commands are missing: add "slipway"'),
+    ("slipway.E002", lambda: has("RequestId"),
+     f'MIDDLEWARE has no RequestId: log lines do not name their request: begin with "{OURS}RequestId"'),
+    ("slipway.E003", lambda: has("Probes"),
+     "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
+     f'"{OURS}Probes" after RequestId'),
+    ("slipway.E004", lambda: has("Metrics"),
+     f'MIDDLEWARE has no Metrics: requests are not counted: add "{OURS}Metrics" after Probes'),
+    ("slipway.E005", first_is_ours,
+     f'MIDDLEWARE has classes before Probes that may refuse or redirect a probe: move "{OURS}Probes" before them, '
+     "after RequestId"),
+    ("slipway.E006", lambda: bool(setting("READINESS")),
+     "READINESS names no checks: a release would count as ready even without a database: "
+     'set READINESS = {"database": "slipway.health.checks.database", …}'),
+    ("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
+     'SERVER is neither wsgi nor asgi: set SERVER = "wsgi"'),
+    ("slipway.E009", lambda: not production() or not settings.DEBUG,
+     "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False"),
+    ("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
+     f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"'),
+    ("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or has_app("django_celery_beat"),
+     'INSTALLED_APPS has no django_celery_beat, which stores beat\'s schedule: add "django_celery_beat"'),
 ]
 
 
 @register()
 def needs(**_: Any) -> list[Error]:
-    return [Error(f"{need.why}: {need.cure}", id=need.id) for need in NEEDS if not need.met()]
+    return [Error(text, id=id) for id, holds, text in NEEDS if not holds()]
 
 
 @register()

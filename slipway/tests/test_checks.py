@@ -28,7 +28,7 @@ class Checks(SimpleTestCase):
             {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
             {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"}]
-        ids = [need.id for need in checks.NEEDS]
+        ids = [id for id, *_ in checks.NEEDS]
         for name, changed in zip(ids, gone, strict=True):
             with self.subTest(name):
                 self.assertEqual(self.told(**changed), {name})
