@@ -13,10 +13,9 @@ class Faults(Exception):
 
 
 class Shape(BaseModel):
-    """Base class of the configuration. In the file, the key of carbon_host is CarbonHost, or its own name. Unknown keys
-    are errors."""
+    """Base class of the configuration. In the file, the key of carbon_host is CarbonHost. Unknown keys are errors."""
 
-    model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_pascal, extra="forbid", frozen=True)
 
 
 class Endpoint(Shape):

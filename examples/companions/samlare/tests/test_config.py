@@ -29,7 +29,7 @@ CA = "/nosuch"
 
 @pytest.mark.parametrize("text, told", [
     ("", "Endpoint: Field required"), ("a b", "Expected '=' after a key"),
-    ('listen = "192.0.2.1:1"\n[[endpoint]]\nurl = "http://x"\nprefix = "a"\n', "Listen: .*cannot assign"),
+    ('Listen = "192.0.2.1:1"\n[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n', "Listen: .*cannot assign"),
 ])
 def test_fault(samlare, text, told):
     samlare.path.write_text(text)

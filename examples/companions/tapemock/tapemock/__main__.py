@@ -23,7 +23,6 @@ def options() -> argparse.Namespace:
     add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that MOUNT shows")
     add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
-    add("--replica", type=os.path.abspath, metavar="FOLDER", help="directory of copies of archived files")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")
     either.add_argument("--power-cut", action="store_true", help="remember what is synced, for a power cut")
@@ -51,7 +50,7 @@ def main() -> int:
     try:
         from .control import Handler
         from .mock import Mock
-        mock = Handler.mock = Mock(given.source, given.tape, given.replica, given.power_cut)
+        mock = Handler.mock = Mock(given.source, given.tape, given.power_cut)
         control = ThreadingHTTPServer(given.http, Handler)
     except (OSError, OverflowError) as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""

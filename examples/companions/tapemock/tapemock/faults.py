@@ -1,6 +1,5 @@
 import errno
 import fnmatch
-import random
 import threading
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,7 +23,6 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     errno: Annotated[str, AfterValidator(known)] | None = None
     delay: float = Field(0, ge=0, le=86400)
     torn: int | None = Field(None, ge=0)
-    rate: float = Field(1, ge=0, le=1)
     count: int | None = Field(None, ge=1)
     after: int = Field(0, ge=0)
     id: int = 0
@@ -36,13 +34,12 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
                 and any(fnmatch.fnmatchcase(path.lstrip("/"), self.path) for path in paths))
 
     def room(self, operation: str, size: int) -> int | None:
-        """Return how many bytes of an operation pass, or None if the fault strikes. The first `after` bytes pass; then
-        the fault strikes with chance `rate`."""
+        """Return how many bytes of an operation pass, or None if the fault strikes, as it does after `after` bytes."""
         left = self.after - self._passed
         if left > 0 and (size <= left or operation == "write"):
             self._passed += min(size, left)
             return min(size, left)
-        return None if random.random() < self.rate else size
+        return None
 
 
 class Faults:

@@ -39,12 +39,11 @@ class Mock:
     use_ns = True
     init: Callable[[str], None]
 
-    def __init__(self, source: str, tape: str | None, replica: str | None, power: bool) -> None:
+    def __init__(self, source: str, tape: str | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.changing = Faults(), threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, tape, replica, self.note,
-                         lambda path: self.struck("fetch", [path])) if tape else None
+        self.tape = Tape(self.root, tape, self.note, lambda path: self.struck("fetch", [path])) if tape else None
         self.disk = Disk(self.root) if power else None
 
     def at(self, path: str) -> str:

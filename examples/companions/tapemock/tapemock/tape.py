@@ -16,12 +16,10 @@ MARK = "user.tapemock"  # extended attribute of a file on tape: its content's na
 
 
 class Tape:
-    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`;
-    copies, under the files' own paths, to the folder `replica` if it is set."""
+    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`."""
 
-    def __init__(self, root: str, folder: str, replica: str | None, note: Callable[..., None],
-                 struck: Callable[[str], object]) -> None:
-        self.root, self.folder, self.replica, self.note, self.struck = root, f"{folder}/", replica, note, struck
+    def __init__(self, root: str, folder: str, note: Callable[..., None], struck: Callable[[str], object]) -> None:
+        self.root, self.folder, self.note, self.struck = root, f"{folder}/", note, struck
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()
         os.listdir(folder)
 
@@ -36,9 +34,6 @@ class Tape:
         final = "/final/" in path and HIDDEN not in path
         if final and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE and not self.stub(handle):
             try:
-                if self.replica:
-                    os.makedirs(os.path.dirname(self.replica + path), exist_ok=True)
-                    shutil.copyfile(f"/proc/self/fd/{handle}", self.replica + path)
                 self.archive(handle)
                 self.note("archived", path)
             except OSError as error:

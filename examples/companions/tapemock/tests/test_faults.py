@@ -56,12 +56,10 @@ def test_only_what_the_pattern_names(tapemock, file):
         assert (tapemock.mount / "other.jpg").read_text() == "x"
 
 
-def test_by_count_and_by_rate(tapemock, file):
+def test_by_count(tapemock, file):
     with tapemock.failing(operation="open", errno="EMFILE", count=2):
         assert [raised(file.read_bytes) for _ in range(4)] == ["EMFILE", "EMFILE", None, None]
         assert tapemock.ask("GET", "/faults")[0]["struck"] == 2
-    with tapemock.failing(operation="open", errno="EIO", rate=.5):
-        assert 10 < [raised(file.read_bytes) for _ in range(100)].count("EIO") < 90
 
 
 def test_a_disk_that_is_full_after_so_many_bytes(tapemock):
@@ -102,7 +100,7 @@ def test_the_oldest_of_two_faults(tapemock, file):
     ({"operation": "reed", "errno": "EIO"}, "operation 0 Input should be 'chmod', "),
     ({"delay": -1}, "delay.*greater"),
     ({"delay": True}, "delay.*valid number"), ({"delay": float("nan")}, "delay.*finite"),
-    ({"rate": 2, "errno": "EIO"}, "rate.*less"), ({"torn": 1.5}, "torn.*valid integer"),
+    ({"torn": 1.5}, "torn.*valid integer"),
     ({"errors": 1}, "errors Extra")])
 def test_a_fault_that_cannot_be_is_refused(given, said, tapemock):
     with pytest.raises(Refused, match=said):
