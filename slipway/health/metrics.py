@@ -6,7 +6,6 @@ File names contain the worker's number, not its pid. So a new worker with the sa
 
 import os
 import struct
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -119,7 +118,6 @@ def variables() -> dict[str, Any]:
     samples = [sample for family in found for sample in family.samples]
     return {
         **own.published(),
-        "cmdline": [sys.executable, *sys.argv],
         "memstats": {"Alloc": sum(map(process.memory, workers(found).values()))},
         "uptime": round(process.uptime(), 1),
         "release": RELEASE,
