@@ -3,29 +3,22 @@
 import json
 import sys
 import time
-from collections.abc import Awaitable, Mapping
-from typing import NotRequired, TypedDict
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any
 
+from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Locked, Refused
 from ..ssh import child
+from ..ssh.connection import who
 
 SECONDS = 300
+Record = dict[str, Any]
 
 
-class HookRecord(TypedDict):
-    """The JSON that a hook gets on stdin."""
-
-    version: int
-    id: str
-    app: str
-    action: str
-    tag: str
-    digest: str
-    who: str
-    hosts: list[str]
-    outcome: NotRequired[str]
-    seconds: NotRequired[float]
-    cause: NotRequired[str]
+def record(fleet: Fleet, id: str, action: str, tag: str, digest: str, hosts: Iterable[Host]) -> Record:
+    """Return the JSON that a hook gets on stdin. After the deploy, `around` adds outcome, seconds and cause."""
+    return {"version": 1, "id": id, "app": fleet.app, "action": action, "tag": tag, "digest": digest,
+            "who": who(f"{action} {tag}"), "hosts": [host.name for host in hosts]}
 
 
 async def failure(command: str, record: Mapping[str, object], seconds: float) -> str:
@@ -39,7 +32,7 @@ async def failure(command: str, record: Mapping[str, object], seconds: float) ->
         return f"cannot be started: {error.strerror}"
 
 
-async def run(command: str, record: HookRecord, must: bool = False) -> None:
+async def run(command: str, record: Record, must: bool = False) -> None:
     """Run a hook, unless `command` is "". If the hook fails, print a warning, but with `must` raise Refused."""
     if not command:
         return
@@ -50,7 +43,7 @@ async def run(command: str, record: HookRecord, must: bool = False) -> None:
         print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {said}", file=sys.stderr)
 
 
-async def around(commands: Mapping[str, str], record: HookRecord, began: float, work: Awaitable[None]) -> float:
+async def around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:
     """Await `work`, then run the hook `committed` or `failed`. If `work` raises Refused or Locked, run no hook. Return
     the seconds since `began`."""
     try:

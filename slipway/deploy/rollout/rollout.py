@@ -16,7 +16,6 @@ from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
-from .hooks import HookRecord
 from .plan import Options, Step, Target, judge, plan
 from .report import report
 from .runner import Run
@@ -59,12 +58,12 @@ class Rollout:
     # ---- plan ----
 
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], HookRecord]:
+            Target, list[Group], hooks.Record]:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
                 preflight.nobody_else(facts)
-                record = self._record(target, hosts)
+                record = hooks.record(self.fleet, self.id, target.action, target.tag, target.digest, hosts.hosts)
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
         except Interrupted as error:
             raise Refused(f"{error}: nothing was changed") from None
@@ -103,11 +102,6 @@ class Rollout:
 
     def _who(self, target: Target) -> str:
         return who(f"{target.action} {target.tag}")
-
-    def _record(self, target: Target, hosts: Connections) -> HookRecord:
-        return {"version": 1, "id": self.id, "app": self.fleet.app, "action": target.action,
-                "tag": target.tag, "digest": target.digest, "who": self._who(target),
-                "hosts": [host.name for host in hosts.hosts]}
 
     # ---- run ----
 
@@ -172,7 +166,7 @@ class Rollout:
             self.tell({"event": "committed", "host": name, "text": f"has committed, despite: {problem}"})
 
 
-def live(record: HookRecord, seconds: float, watched: Mapping[str, Watched]) -> str:
+def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
     """Return the last line that a successful deploy or rollback prints."""
     answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
     seen = f", {answers} requests seen, {errors} errors" if watched else ""

@@ -64,10 +64,8 @@ class Rollout:
                 seen = await self.manager.state()
                 check(seen, self.action, self.tag)
                 release = await self._release(seen)
-                record: hooks.HookRecord = {
-                    "version": 1, "id": self.id, "app": self.fleet.app, "action": self.action, "tag": release.tag,
-                    "digest": release.image.partition("@")[2], "who": who(f"{self.action} {release.tag}"),
-                    "hosts": [host.name for host in self.fleet.app_hosts]}
+                record = hooks.record(self.fleet, self.id, self.action, release.tag,
+                                      release.image.partition("@")[2], self.fleet.app_hosts)
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
             seconds = await hooks.around(self.fleet.hooks, record, began, self._do(seen, release))
             self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
