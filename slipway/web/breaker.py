@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-SLOW = 0.5  # seconds: a call that fails sooner does not count as hanging
+SLOW = 0.5  # seconds
 REST = 3  # seconds after a timeout until the next call may try
 
 
@@ -19,12 +19,11 @@ class Hangs(ConnectionError):
 
 
 class Breaker:
-    """A circuit breaker. Make calls inside `with breaker.attempt():`. This raises Hangs if a call is not allowed."""
+    """A circuit breaker. Make calls inside `with breaker.attempt():`. This raises Hangs if a call is not allowed. A
+    call that fails after more than `slow` seconds counts as hanging."""
 
-    hangs: type[Exception] = Hangs
-
-    def __init__(self, name: str) -> None:
-        self.name, self.lock = name, threading.Lock()
+    def __init__(self, name: str, slow: float = SLOW) -> None:
+        self.name, self.slow, self.lock = name, slow, threading.Lock()
         self.until: float | None = None  # the time at which the next call may try; None: all calls are allowed
 
     @contextlib.contextmanager
@@ -32,8 +31,8 @@ class Breaker:
         tries, began = self.check(), time.monotonic()
         try:
             yield
-        except Exception as error:
-            self.settle(tries, self.in_vain(error, time.monotonic() - began))
+        except Exception:
+            self.settle(tries, time.monotonic() - began > self.slow)
             raise
         self.settle(tries, False)
 
@@ -44,13 +43,9 @@ class Breaker:
             if self.until is None:
                 return False
             if now < self.until:
-                raise self.hangs(f"the {self.name} did not answer just now")
+                raise Hangs(f"the {self.name} did not answer just now")
             self.until = now + REST  # meanwhile other calls fail at once
             return True
-
-    def in_vain(self, error: Exception, seconds: float) -> bool:
-        """Return True if a call that failed after `seconds` counts as hanging."""
-        return seconds > SLOW
 
     def settle(self, tries: bool, in_vain: bool) -> None:
         """Record how a call ended. `in_vain` means that the call hung; `tries` is what `check` returned."""

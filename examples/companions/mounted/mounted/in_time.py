@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
-from slipway.web.breaker import Breaker
+from slipway.web.breaker import Breaker, Hangs
 
 SECONDS = 2.0  # timeout of a call
 MOST = 8  # calls per process that may run or hang at once
@@ -24,22 +24,9 @@ class Late(Away):
     """A call timed out, or too many calls hang."""
 
 
-class Hangs(Away, ConnectionError):
-    """The circuit breaker refused a call, because an earlier call hung."""
-
-
-class MountBreaker(Breaker):
-    """A circuit breaker that blocks calls only after timeouts, not after other errors."""
-
-    hangs = Hangs
-
-    def in_vain(self, error: Exception, seconds: float) -> bool:
-        return isinstance(error, Late)
-
-
 class Mount:
     def __init__(self) -> None:
-        self.breaker, self.lock, self.away = MountBreaker("file system"), threading.Lock(), False
+        self.breaker, self.lock, self.away = Breaker("file system", SECONDS), threading.Lock(), False
         self.calls: dict[Future[Any], float] = {}  # running call → time of its start
         self.places = threading.BoundedSemaphore(PLACES)
 
@@ -54,6 +41,8 @@ class Mount:
         try:
             with self.breaker.attempt():
                 result = self.in_time(function)
+        except Hangs as error:  # an earlier call hung, and is noted
+            raise Away(str(error)) from None
         except Exception as error:
             self.note(error if isinstance(error, Away) else None)
             raise
