@@ -64,7 +64,9 @@ class Services(SimpleTestCase):
         for parse, text in ((values.mail, "mail.example"), (values.mail, "smtp://"), (values.broker, "kafka://a"),
                             (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a/b"),
                             (values.bucket, "https://k:s@a/b"), (values.origin, "static"), (values.dsn, "sentry"),
-                            (values.origin, "http://static.example/")):
+                            (values.origin, "http://static.example/"), (values.storage, "s3://key@host/b"),
+                            *((values.storage, text) for text in ("database", "database:?limit=0MB", "file:///data",
+                                                                  "database:?limit=5", "database:x"))):
             with self.subTest(text), self.assertRaises(ValueError):
                 parse(text)
 

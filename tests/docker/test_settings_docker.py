@@ -236,10 +236,3 @@ def test_where_uploads_are(tmp_path):
         env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
         done = python("-c", code, cwd=tmp_path, env=env)
         assert "DatabaseStorage" in done.stdout and done.stdout.endswith(" 1\n"), done.stderr
-
-
-@pytest.mark.parametrize("url", ["database", "database:?limit=0MB", "database:?limit=5", "database:x",
-                                 "s3://key@host/b", "file:///data"])
-def test_no_place_for_uploads(url):
-    lines = check(**LEAST, STORAGE_URL=url)
-    assert [line.split()[1] for line in lines] == ["STORAGE_URL"] and "key@" not in lines[0].split(";")[0]
