@@ -50,17 +50,16 @@ class FilesTest(SimpleTestCase):
         return connection.channel()
 
     def test_message_is_whole_or_absent(self) -> None:
-        """While a message is being written, a reader finds none, not half of one."""
-        reader, real = self.channel(), Path.write_text
+        """Before a message is written completely, a reader finds none, not half of one."""
+        reader, real = self.channel(), os.rename
 
-        def slow(path: Path, text: str) -> None:
-            path.touch()
-            with self.assertRaises(Empty):
-                reader._get("celery")
-            real(path, text)
+        def rename(*paths: Any) -> None:
+            self.assertRaises(Empty, reader._get, "celery")
+            real(*paths)
 
-        with patch.object(Path, "write_text", slow):
+        with patch.object(os, "rename", side_effect=rename) as renamed:
             self.channel()._put("celery", "message")
+        renamed.assert_called_once()
         self.assertEqual(reader._get("celery"), "message")
 
     def test_tables_are_whole(self) -> None:
