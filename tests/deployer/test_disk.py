@@ -27,12 +27,6 @@ def inode(path):
     return os.stat(path).st_ino
 
 
-def test_a_file_is_on_the_disk_before_its_name_is(tmp_path):
-    with watched() as found:
-        disk.write(f"{tmp_path}/file", "text")
-    assert found == [("sync", inode(tmp_path / "file")), ("rename", f"{tmp_path}/file"), ("sync", inode(tmp_path))]
-
-
 @pytest.mark.parametrize("fails", ["rename", "fsync"])
 def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
     def broken(*_, **__):
