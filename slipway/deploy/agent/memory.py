@@ -28,10 +28,6 @@ def held(host: Host, ids: dict[str, str]) -> dict[str, int]:
         with contextlib.suppress(OSError):  # the file vanishes if the process ends
             groups = disk.read("%s/proc/%s/cgroup" % (host.root, pid)) or ""
             for one in filter(groups.__contains__, ids):
-                found[ids[one]] += memory_of(host, pid)
+                used = disk.read("%s/proc/%s/smaps_rollup" % (host.root, pid)) or ""
+                found[ids[one]] += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", used, re.M))) * 1024
     return found
-
-
-def memory_of(host: Host, pid: str) -> int:
-    text = disk.read("%s/proc/%s/smaps_rollup" % (host.root, pid)) or ""
-    return sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", text, re.M))) * 1024
