@@ -98,7 +98,7 @@ runner() {
 main() {
     cd "$(dirname "$0")"
     script=${0##*/}
-    [ -z "${SETTINGS_FILE-}" ] || exec python -S -m slipway.envfile "./$script" "$@" # starts this script again
+    [ -z "${SETTINGS_FILE-}" ] || exec python -m slipway.envfile "./$script" "$@" # starts this script again
     case ${1-} in */"$script") shift ;; esac # a platform's command may repeat the entrypoint
     name=${1-run}
     [ $# -eq 0 ] || shift

@@ -4,7 +4,7 @@ standard library of Python 3.9, because the deployer's agent runs it on hosts.
 Write one `KEY=value` per line, without `export` and without quotes around the value. `#` starts a comment line. `$NAME`
 is not replaced. Docker and our other readers (see tests/host/test_env_files.py) read files in the same way.
 
-`python -S -m slipway.envfile COMMAND…` adds the variables in the file $SETTINGS_FILE to the environment, then executes
+`python -m slipway.envfile COMMAND…` adds the variables in the file $SETTINGS_FILE to the environment, then executes
 the command. Variables that are already set stay.
 """
 

@@ -3,10 +3,11 @@ grammar of such files see tests/host/test_env_files.py."""
 
 import os
 import shutil
+import venv
 
 import pytest
 
-from proc import ROOT, as_mortal, executable, run
+from proc import ROOT, as_mortal, executable, put, run
 
 KEY = "planted-0123456789abcdef-" * 3
 SETTINGS = f"SITE_URL=https://shop.example\nSECRET_KEY={KEY}\nDATABASE_URL=sqlite:////tmp/none.sqlite3\n"
@@ -14,19 +15,24 @@ SETTINGS = f"SITE_URL=https://shop.example\nSECRET_KEY={KEY}\nDATABASE_URL=sqlit
 
 @pytest.fixture
 def app(tmp_path):
-    """Return app(*words, settings=…, **env), which runs docker-run.sh as in an image, with a team's command `show`."""
+    """Return app(*words, settings=…, **env), which runs docker-run.sh as in a project's image, where slipway is among
+    the virtualenv's packages, with a team's command `show`."""
     folder = tmp_path / "an app"
     (folder / "docker-run.d").mkdir(parents=True)
     shutil.copy(ROOT / "docker-run.sh", folder)
-    for name in ("slipway", "project", "manage.py"):
+    for name in ("project", "manage.py"):
         (folder / name).symlink_to(ROOT / name)
+    venv.create(tmp_path / "ve", symlinks=True)
+    here, there = (next(path.glob("lib/*/site-packages")) for path in (ROOT / "ve", tmp_path / "ve"))
+    put(there / "packages.pth", f"{ROOT}\n{here}\n")
     executable(folder / "docker-run.d/show",
                '#!/bin/sh\n# what it was given\nprintf "%s|" "$SITE_URL" "${SETTINGS_FILE-}" "$@"\n')
 
     def app(*words, settings=SETTINGS, path="settings", **env):
         if settings is not None:
             (tmp_path / "settings").write_text(settings)
-        env = {"PATH": f"{ROOT / 've/bin'}:{os.environ['PATH']}", "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+        env = {"PATH": f"{tmp_path / 've/bin'}:{os.environ['PATH']}",
+               "DJANGO_SETTINGS_MODULE": "project.settings_docker",
                "SETTINGS_FILE": str(tmp_path / path) if path else "", **env}
         return run(as_mortal([folder / "docker-run.sh", *words]), cwd=tmp_path, env=env)
     return app

@@ -59,7 +59,7 @@ def test_the_agent_looks_at_live_and_staged_settings(tmp_path):
 def test_a_program_of_an_image_gets_every_byte(tmp_path):
     lines = ["A=a=b $HOME #x `id` \\", "B={\"a\": '1'}", "C=\u00a0é€😀"]
     path = put(tmp_path / "settings", "\n".join(lines))
-    done = run([VE_PYTHON, "-S", "-m", "slipway.envfile", "/usr/bin/env"], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
+    done = run([VE_PYTHON, "-m", "slipway.envfile", "/usr/bin/env"], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
     assert {*lines} <= {*done.stdout.splitlines()}, done.stderr
 
 
