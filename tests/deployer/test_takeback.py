@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import time
 from unittest import mock
 
 import pytest
@@ -11,6 +12,7 @@ from slipway.deploy.agent import disk, docker, releases, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
+from slipway.deploy.agent.steps.table import STEPS
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, Killed, world
 
@@ -109,6 +111,13 @@ def test_a_one_off_does_not_outlive_its_deploy(machine, monkeypatch):
         dying.setattr(machine.host, "docker_runner", killed)
         machine.attempt("deploy", "v2")
     machine.at_rest("v1")
+
+
+def test_a_report_shows_the_lines_since_a_container_s_own_start(machine):
+    attempt = machine.begun("deploy", "v2", 10)  # all steps before `replace`
+    began = time.time()
+    STEPS["replace"](machine.host, attempt, machine.say, seconds=0)
+    assert attempt.log_of("shop-worker-b")[1] < began and attempt.log_of("shop-beat")[1] > began - .1
 
 
 def test_an_upload_that_fails_shows_the_image_s_line(machine, monkeypatch):

@@ -24,7 +24,7 @@ class Attempt:
         self.sick: Problem | None = None  # the first problem that the watcher found after the flip
         self.ids: dict[str, str] = {}  # name → id of containers that must keep running
         self.media = ""  # where the new release stores uploads, as its web says; "" if unknown
-        self.logs_since = 0.0  # a time.monotonic(); log lines before this time are the old release's
+        self.logs_since: dict[str, float] = {}  # container → a time.monotonic(); earlier lines are the old release's
 
     def note(self, **values: Unpack[Noted]) -> None:
         """Save values in the attempt's file. If the watcher has found a problem, save nothing and raise Problem."""
@@ -36,7 +36,7 @@ class Attempt:
 
     def log_of(self, container: str) -> tuple[str, float, float]:
         """Return (container, start, end). The container's log lines between these two times are of the new release."""
-        now, age = time.time(), time.monotonic() - (self.logs_since or self.noted["started"])
+        now, age = time.time(), time.monotonic() - self.logs_since.get(container, self.noted["started"])
         return container, now - age, now + 1  # a takeback takes longer
 
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:

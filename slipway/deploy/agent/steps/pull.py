@@ -44,7 +44,8 @@ def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
     if not slots.stopped(host, attempt.noted["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
             host.app, attempt.noted["slot"]))
-    attempt.logs_since = time.monotonic()
+    containers = [host.container(role, attempt.noted["slot"]) for role in host.in_slots()]
+    attempt.logs_since = dict.fromkeys(containers, time.monotonic())
     warning = slots.empty(host, attempt.noted["slot"])
     if warning:
         say({"event": "progress", "text": warning})

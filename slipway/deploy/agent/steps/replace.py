@@ -23,7 +23,7 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
                  for role, unit in units.items()}
         attempt.note(before={**found, **attempt.noted.get("before", {})})
         host.systemctl("stop", *units.values(), timeout=STOP)
-        attempt.logs_since = time.monotonic()
+        attempt.logs_since.update(dict.fromkeys(map(host.container, units), time.monotonic()))
         settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))
         for role in units:
             slots.set_aside(host, role)
