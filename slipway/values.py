@@ -74,8 +74,6 @@ def broker(text: str) -> str:
     url = split(text)
     if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
         raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
-    if url.scheme.startswith("redis") and not find_spec("redis"):
-        raise ValueError("needs redis in requirements.in")
     return text
 
 
