@@ -174,5 +174,6 @@ def split(text: str) -> SplitResult:
         url = urlsplit(text)
         url.port
     except ValueError:  # its text quotes the URL's secret
-        raise ValueError("is malformed, or has a port that is not a number") from None
+        raise ValueError("is malformed, or has a port that is not a number: write a password's special characters as "
+                         "%XX (%2F for /, %40 for @, %23 for #)") from None
     return url

@@ -1,9 +1,10 @@
 import re
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 import dj_database_url
+
+from .. import values
 
 
 def database(url: str) -> dict[str, Any]:
@@ -37,11 +38,7 @@ def check_database(url: str) -> None:
         if rest != ":memory:" and (not rest.startswith("//") or len(rest) < 3):
             raise ValueError("needs an absolute path (sqlite:////data/db.sqlite3, with four slashes)")
         return
-    try:
-        urlsplit(url).port
-    except ValueError:
-        raise ValueError("has a port that is not a number, or special characters in its password: write them as %XX "
-                         "(%2F for /, %40 for @, %23 for #)") from None
+    values.split(url)
     if re.search("[#\\s]", rest):
         raise ValueError("has a space or a #: write %20 or %23")
 
