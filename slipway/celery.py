@@ -10,7 +10,6 @@ import contextlib
 import logging
 import sys
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,20 +22,13 @@ from kombu import Connection
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
-from .env import SettingsError
+from .env import load_settings
 from .jobs import deliveries
 from .lasting import LockedOpen, write_replace
 from .logs import request_id
 from .schema.database import prepare
 
-try:
-    settings.INSTALLED_APPS
-except SettingsError as error:  # otherwise celery would print a traceback
-    error.leave()
-except Exception:  # for some errors celery prints neither file nor line
-    traceback.print_exc()
-    sys.exit(1)
-
+load_settings()
 app = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "slipway.jobs.worker:Consumer"

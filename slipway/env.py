@@ -3,11 +3,13 @@
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
+from django.conf import settings
 from django.core.checks import Error, register
 
 from . import values
@@ -40,6 +42,17 @@ class SettingsError(Exception):
     def leave(self) -> NoReturn:
         print("\n".join(f"settings: {problem}" for problem in self.problems), file=sys.stderr)
         sys.exit(64)
+
+
+def load_settings() -> None:
+    """Load Django's settings, or print what is wrong and exit: gunicorn and Celery would name neither file nor line."""
+    try:
+        settings.INSTALLED_APPS
+    except SettingsError as error:
+        error.leave()
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 class Env:

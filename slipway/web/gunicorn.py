@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import MutableMapping
 from datetime import timedelta
 from importlib import import_module
@@ -24,7 +23,7 @@ from django.conf import settings
 from gunicorn import glogging
 from prometheus_client.multiprocess import mark_process_dead
 
-from ..env import Env, SettingsError
+from ..env import Env, SettingsError, load_settings
 from ..health import process
 from ..health.probes import answered
 from ..logs.request_id import HEADER
@@ -53,25 +52,18 @@ def leave() -> None:
 atexit.register(leave)  # registered first, so called last: by then threads have ended and logs are written
 SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk cannot block workers
 
-try:
-    settings.INSTALLED_APPS  # report all problems of the settings before anything starts
-    env = Env(os.environ)
-    port = env.number("PORT", 8000)
-    preload_app = env.flag("WEB_PRELOAD", True)  # load the project once; workers are forks and share its memory
-    enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
-    workers = env.number("WEB_CONCURRENCY", enough, least=1)
-    threads = env.number("WEB_THREADS", 4, least=1)
-    env.number("DRAIN", 0)  # docker-run.sh uses it: report a wrong value here
-    asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
-    if asgi and not find_spec("uvicorn"):
-        env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make"
-                    " requirements")
-    env.check()
-except SettingsError as error:
-    error.leave()
-except Exception:  # gunicorn would print neither file nor line
-    traceback.print_exc()
-    sys.exit(1)
+load_settings()
+env = Env(os.environ)
+port = env.number("PORT", 8000)
+preload_app = env.flag("WEB_PRELOAD", True)  # load the project once; workers are forks and share its memory
+enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
+workers = env.number("WEB_CONCURRENCY", enough, least=1)
+threads = env.number("WEB_THREADS", 4, least=1)
+env.number("DRAIN", 0)  # docker-run.sh uses it: report a wrong value here
+asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
+if asgi and not find_spec("uvicorn"):
+    env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make requirements")
+env.check()
 
 wsgi_app = "slipway.web.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
