@@ -45,8 +45,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
             raise self.retry(exc=error, countdown=min(2 ** met, LONGEST),
                              headers={**(self.request.headers or {}), OUTAGES: met + 1})
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None,
-                    link: Any = None, link_error: Any = None, shadow: Any = None, **options: Any) -> Any:
+    def apply_async(self, *args: Any, producer: Any = None, **options: Any) -> Any:
         """Send the task as Celery does. A broker redelivers a message that a worker keeps too long. So a task with a
         long delay gets a header (DUE) with its due time. Workers requeue its message regularly until then."""
         seconds = ahead(options.get("countdown"), options.get("eta"))
@@ -55,8 +54,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
         if seconds > deliveries.hold(self.app):
             headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
-        send = partial(super().apply_async, args, kwargs, task_id, link=link, link_error=link_error, shadow=shadow,
-                       **{**options, "headers": headers or None})
+        send: Callable[..., Any] = partial(super().apply_async, *args, **{**options, "headers": headers or None})
         patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
         return send(producer=producer) if patient else in_haste(send, producer, self.app.connection_for_write)
 
