@@ -1,24 +1,11 @@
 """Django's Redis cache, with calls that fail at once while Redis hangs (see breaker.py)."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 
 from .breaker import Breaker
 
-P = ParamSpec("P")
-T = TypeVar("T")
 breaker = Breaker("cache")
-
-
-def guarded(method: Callable[P, T]) -> Callable[P, T]:
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with breaker.attempt():
-            return method(*args, **kwargs)
-    return call
+guarded = breaker.attempt()  # as a decorator, it makes each call in a `with` of its own
 
 
 class RedisCache(DjangoRedisCache):
