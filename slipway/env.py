@@ -5,7 +5,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -176,7 +175,6 @@ class Env:
         """If there are problems, print them and exit with 64. The settings of each environment end with this call.
         If `examples` is True, examples may replace missing required variables."""
         self.examples = examples
-        import_module("slipway.settings.checks")  # so that its checks run even if INSTALLED_APPS lacks slipway
         if faults := self.faults(examples):
             SettingsError(faults).leave()
 

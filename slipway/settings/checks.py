@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
@@ -17,10 +18,6 @@ OURS = "slipway.web.middleware."
 
 def setting(name: str, default: Any = None) -> Any:
     return getattr(settings, name, default)
-
-
-def has_app(name: str) -> bool:
-    return any(f"{app}.".startswith(f"{name}.") for app in settings.INSTALLED_APPS)
 
 
 def first_is_ours() -> bool:
@@ -37,15 +34,9 @@ def production() -> bool:
 
 
 NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, what to do if it does not)
-    ("slipway.E001", lambda: has_app("slipway"),
-     'INSTALLED_APPS has no slipway: its tables and commands are missing: add "slipway"'),
-    ("slipway.E002", lambda: has("RequestId"),
-     f'MIDDLEWARE has no RequestId: log lines do not name their request: begin with "{OURS}RequestId"'),
     ("slipway.E003", lambda: has("Probes"),
      "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
      f'"{OURS}Probes" after RequestId'),
-    ("slipway.E004", lambda: has("Metrics"),
-     f'MIDDLEWARE has no Metrics: requests are not counted: add "{OURS}Metrics" after Probes'),
     ("slipway.E005", first_is_ours,
      f'MIDDLEWARE has classes before Probes that may refuse or redirect a probe: move "{OURS}Probes" before them, '
      "after RequestId"),
@@ -58,7 +49,7 @@ NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, wha
      "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False"),
     ("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
      f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"'),
-    ("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or has_app("django_celery_beat"),
+    ("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or apps.is_installed("django_celery_beat"),
      'INSTALLED_APPS has no django_celery_beat, which stores beat\'s schedule: add "django_celery_beat"'),
 ]
 
