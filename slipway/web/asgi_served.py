@@ -24,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ID = request_id.HEADER.lower().encode()
+app: Application = import_string(getattr(settings, "ASGI_APPLICATION", None) or "slipway.asgi.application")
 
 
 class Exchange:
@@ -89,31 +90,26 @@ def headers_of(message: MutableMapping[str, Any]) -> dict[bytes, str]:
     return {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in message.get("headers", ())}
 
 
-async def page(app: Application, exchange: Exchange) -> None:
+async def page(exchange: Exchange) -> None:
     await app(exchange.scope, exchange.receive, exchange.send)
     with suppress(OSError):  # the client has gone
         await exchange.end()
 
 
-async def websocket(app: Application, exchange: Exchange) -> None:
+async def websocket(exchange: Exchange) -> None:
     exchange.id = request_id.start(headers_of(exchange.scope).get(ID, ""))
     with metrics.WEBSOCKETS.track_inprogress():
         await app(exchange.scope, exchange.from_client, exchange.send)
 
 
-def served(app: Application) -> Application:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        kind = {"http": page, "websocket": websocket}.get(scope["type"])
-        if not kind:
-            return await app(scope, receive, send)
-        scope = {**scope, "client": scope.get("client") or ("", 0)}  # a unix socket has no client address
-        exchange = Exchange(scope, receive, send)
-        try:
-            await kind(app, exchange)
-        finally:
-            streams.discard(exchange)
-            exchange.log()
-    return answer
-
-
-application = served(import_string(getattr(settings, "ASGI_APPLICATION", None) or "slipway.asgi.application"))
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    kind = {"http": page, "websocket": websocket}.get(scope["type"])
+    if not kind:
+        return await app(scope, receive, send)
+    scope = {**scope, "client": scope.get("client") or ("", 0)}  # a unix socket has no client address
+    exchange = Exchange(scope, receive, send)
+    try:
+        await kind(exchange)
+    finally:
+        streams.discard(exchange)
+        exchange.log()
