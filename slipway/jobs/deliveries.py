@@ -36,10 +36,6 @@ def connection(app: Celery) -> Connection:
     return _link[0]
 
 
-def dead_queue(channel: Any) -> Queue:
-    return Queue(DEAD)(channel)
-
-
 def headers(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = message.headers or {}
     return found
@@ -58,7 +54,7 @@ def replace(app: Celery, message: Message, queue: str | None = None, **more: Any
     try:
         producer = app.amqp.Producer(connection(app))
         if queue == DEAD:
-            dead_queue(producer.channel).declare()
+            Queue(DEAD, channel=connection(app).default_channel).declare()
         exchange: Any = "" if queue else where.get("exchange", "")
         republish(producer, message, exchange, queue or where.get("routing_key"), OF_DELIVERY)
     except Exception as error:

@@ -2,7 +2,7 @@ from time import gmtime, strftime
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from kombu import Message
+from kombu import Message, Queue
 
 from ...jobs import deliveries
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         from slipway.celery import app, ask_broker
         try:
             with ask_broker() as connection:
-                queue = deliveries.dead_queue(connection.default_channel)
+                queue = Queue(deliveries.DEAD, channel=connection.default_channel)
                 queue.declare()
                 messages = list(iter(queue.get, None))  # each message must be acknowledged or requeued
                 for message in messages:
