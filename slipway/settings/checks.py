@@ -16,10 +16,6 @@ from django.core.checks import Error, Warning, register
 OURS = "slipway.web.middleware."
 
 
-def setting(name: str, default: Any = None) -> Any:
-    return getattr(settings, name, default)
-
-
 def first_is_ours() -> bool:
     before = settings.MIDDLEWARE[:settings.MIDDLEWARE.index(f"{OURS}Probes")] if has("Probes") else []
     return all(name.startswith(OURS) for name in before)
@@ -40,16 +36,16 @@ NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, wha
     ("slipway.E005", first_is_ours,
      f'MIDDLEWARE has classes before Probes that may refuse or redirect a probe: move "{OURS}Probes" before them, '
      "after RequestId"),
-    ("slipway.E006", lambda: bool(setting("READINESS")),
+    ("slipway.E006", lambda: bool(getattr(settings, "READINESS", None)),
      "READINESS names no checks: a release would count as ready even without a database: "
      'set READINESS = {"database": "slipway.health.checks.database", …}'),
-    ("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
+    ("slipway.E007", lambda: getattr(settings, "SERVER", "wsgi") in ("wsgi", "asgi"),
      'SERVER is neither wsgi nor asgi: set SERVER = "wsgi"'),
     ("slipway.E009", lambda: not production() or not settings.DEBUG,
      "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False"),
     ("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
      f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"'),
-    ("slipway.E012", lambda: not setting("CELERY_BROKER_URL") or apps.is_installed("django_celery_beat"),
+    ("slipway.E012", lambda: not getattr(settings, "CELERY_BROKER_URL", "") or apps.is_installed("django_celery_beat"),
      'INSTALLED_APPS has no django_celery_beat, which stores beat\'s schedule: add "django_celery_beat"'),
 ]
 
