@@ -12,6 +12,3 @@ class Heartbeat(models.Model):
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
     host: models.CharField[str, str] = models.CharField(max_length=255)
     release: models.CharField[str, str] = models.CharField(max_length=255)
-
-    def __str__(self) -> str:
-        return self.name

@@ -19,9 +19,6 @@ class Blob(models.Model):
     modified: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True, db_index=True)
     owned: models.BooleanField[bool, bool] = models.BooleanField(default=False)  # no code uses this field
 
-    def __str__(self) -> str:
-        return self.name or "-"
-
 
 class Chunk(models.Model):
     """A part of a file: CHUNK bytes, or fewer at the file's end."""

@@ -161,7 +161,7 @@ class Reader(io.RawIOBase):
     def load(self, number: int) -> memoryview:
         data = Chunk.objects.using(self.using).filter(blob=self.blob, number=number).values_list("data", flat=True)[:1]
         if not data or len(data[0]) != min(CHUNK, self.blob.size - number * CHUNK):
-            raise OSError(f"{self.blob} was deleted or replaced while it was read, or is damaged")
+            raise OSError(f"{self.blob.name} was deleted or replaced while it was read, or is damaged")
         return memoryview(data[0]).cast("B")  # psycopg2 returns a memoryview of chars, not of bytes
 
 
