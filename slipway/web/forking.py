@@ -18,13 +18,9 @@ log = logging.getLogger(__name__)
 ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def hold_signals() -> None:
-    """Block TERM, INT and QUIT before a fork, until first process and worker call `take_signals`. Otherwise a new
-    worker's handlers from the first process would swallow these signals, and gunicorn would wait for a timeout."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-
-
 def take_signals() -> None:
+    """Take the signals ENDS, which pre_fork blocks, in first process and worker. Otherwise a new worker's handlers from
+    the first process would swallow these signals, and gunicorn would wait for a timeout."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 

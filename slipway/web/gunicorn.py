@@ -131,7 +131,7 @@ def pre_fork(server: Any, worker: Worker) -> None:
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     if preload_app:
         forking.close_connections()
-    forking.hold_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, forking.ENDS)  # until take_signals
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
