@@ -37,12 +37,6 @@ if getattr(settings, "CELERY_BROKER_URL", "") == "filesystem://":
 app.autodiscover_tasks()
 
 
-def load_transport() -> None:
-    """Import the broker's client library without connecting."""
-    app.amqp  # Celery creates app.amqp at the first access: do it now
-    app.connection_for_write().get_transport_cls()
-
-
 def disconnect() -> None:
     """Close this process's broker connections; later calls open new ones."""
     pool: Any = app.pool  # celery-types names another class

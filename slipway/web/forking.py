@@ -41,7 +41,8 @@ def load_clients() -> None:
     for name in settings.CACHES:
         caches.create_connection(name)
     if celery := sys.modules.get("slipway.celery"):
-        celery.load_transport()
+        celery.app.amqp  # Celery creates app.amqp at the first access: do it now
+        celery.app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
 
 
 def close_connections() -> None:
