@@ -42,26 +42,25 @@ def send_all(plan, stopped):
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         sent = []
         for number in range(int(plan.rate * plan.seconds)):
-            due = number / plan.rate
-            time.sleep(max(0, due - (time.monotonic() - clock)))
+            time.sleep(max(0, number / plan.rate - (time.monotonic() - clock)))
             if stopped:
                 break
-            sent.append(pool.submit(_send, plan, number, due, clock))
+            sent.append(pool.submit(_send, plan, number, clock))
     return Result([each.result() for each in sent], began)
 
 
-def _send(plan, number, due, clock):
+def _send(plan, number, clock):
     """Send one request and read its answer to the last byte. Return its Record."""
     target = plan.targets[number % len(plan.targets)]
     post = plan.post_every and number // len(plan.targets) % plan.post_every >= plan.post_every - plan.posts
     method, started = "POST" if post else "GET", time.monotonic() - clock
-    status = release = cause = None
+    release = cause = None
     try:
         status, release = _exchange(plan, target, method)
         cause = None if status < 400 else f"http {status}"
     except (OSError, http.client.HTTPException) as error:
         cause = next((name for kind, name in CAUSES if isinstance(error, kind)), f"{type(error).__name__}: {error}")
-    return Record(number, target, method, due, started, time.monotonic() - clock, status, release, cause)
+    return Record(target, method, started, time.monotonic() - clock, release, cause)
 
 
 def _exchange(plan, target, method):

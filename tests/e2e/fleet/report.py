@@ -10,13 +10,10 @@ from dataclasses import dataclass
 class Record:
     """One request. Times are seconds since the load's start; `release` answered it; `cause` is its failure."""
 
-    number: int
     target: str
     method: str
-    due: float  # the planned time
     started: float  # the time of its connect
     ended: float
-    status: int | None = None
     release: str | None = None
     cause: str | None = None  # refused, reset, empty, cut short, timeout, http 500, …; None: no failure
 
