@@ -34,6 +34,17 @@ def listen(path):
     return listening
 
 
+@contextlib.contextmanager
+def served(server):
+    """Let a socketserver answer in a thread for the block. Yield the server."""
+    with server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
 def answer(listening, answers):
     """Give the next connections these answers, bytes, one each. Return the list of their requests."""
     asked = []

@@ -7,12 +7,12 @@ import re
 import socketserver
 import stat
 import tarfile
-import threading
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
 
+from connect import served
 from slipway.deploy.agent import image_files, images
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import publish as publisher
@@ -57,10 +57,8 @@ class Engine(Host):
                 head = b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n" if body is not None else b"HTTP/1.0 404 Not Found\r\n\r\n"
                 with suppress(BrokenPipeError):
                     self.request.sendall(head + (body or b""))
-        with socketserver.UnixStreamServer(self.root + "/run/docker.sock", Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with served(socketserver.UnixStreamServer(self.root + "/run/docker.sock", Handler)):
             yield self
-            server.shutdown()
 
 
 def tar(*members):

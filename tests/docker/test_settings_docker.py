@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from connect import served
 from proc import ROOT, edit, passed, python, run
 
 KEY = "0123456789abcdef" * 4
@@ -206,10 +206,8 @@ def events():
             self.send_response(200)
             self.end_headers()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Keeps) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Keeps)) as server:
         yield kept, f"http://key@127.0.0.1:{server.server_port}/1"
-        server.shutdown()
 
 
 def test_a_manage_py_of_ones_own(tmp_path):

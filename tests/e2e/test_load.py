@@ -4,10 +4,10 @@ import contextlib
 import socket
 import socketserver
 import struct
-import threading
 
 import pytest
 
+from connect import served
 from e2e.fleet.load import Load
 from proc import free_port
 
@@ -20,11 +20,9 @@ def server(answer):
     def handle(connection, *_):
         connection.recv(1000)
         answer(connection)
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handle) as listening:
+    with served(socketserver.ThreadingTCPServer(("127.0.0.1", 0), handle)) as listening:
         listening.daemon_threads = True
-        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_address[1]}/"
-        listening.shutdown()
 
 
 def reset(connection):

@@ -7,12 +7,12 @@ import os
 import re
 import socketserver
 import ssl
-import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from connect import served
 from proc import free_port, run, wait_until
 from slipway.deploy.agent import entrance, http
 from slipway.deploy.agent.host import Host
@@ -312,10 +312,7 @@ def test_a_balancer_never_repeats_a_post(nginx):
             seen.append(self.request.recv(10000).split(b" ")[0])
 
     with contextlib.ExitStack() as stack:
-        hosts = [stack.enter_context(socketserver.TCPServer(("127.0.0.1", 0), Breaking)) for _ in range(2)]
-        for host in hosts:
-            threading.Thread(target=host.serve_forever, args=[0.05], daemon=True).start()
-            stack.callback(host.shutdown)
+        hosts = [stack.enter_context(served(socketserver.TCPServer(("127.0.0.1", 0), Breaking))) for _ in range(2)]
         port = nginx.balancer("shop", [host.server_address[1] for host in hosts])
         with nginx.serving(port):
             assert ask(port, method="POST", body=b"x")[0] == 503

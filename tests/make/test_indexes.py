@@ -4,13 +4,13 @@ import base64
 import contextlib
 import re
 import shutil
-import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 import wheels
+from connect import served
 from proc import append, refusal, run
 from slipway.make import requirements
 
@@ -43,14 +43,9 @@ def index(folder, *packages, login=False):
         place = folder / "simple" / name
         place.mkdir(parents=True, exist_ok=True)
         wheels.wheel(place, name, version, {f"{name}.py": f"version = {version!r}  # {text}\n"})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(folder)))
-    server.login = login
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(folder)))) as server:
+        server.login = login
         yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Tests of make audit with the real pip-audit and a stand-in for its service. They need the network."""
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from connect import served
 from proc import free_port, run
 
 from .test_pins import ENVIRONMENT, copy_pins
@@ -29,10 +29,8 @@ def test_what_is_known_of_a_pin_fails(tmp_path):
     def audit(port, *ignored):
         words = f"--vulnerability-service osv --osv-url http://127.0.0.1:{port}/v1/query {' '.join(ignored)}"
         return run(["make", "-C", tmp_path, "audit", f"AUDIT_ARGS={words}"], env=ENVIRONMENT)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Osv)) as server:
         done, ignored = audit(server.server_port), audit(server.server_port, "--ignore-vuln PYSEC-1")
-        server.shutdown()
     assert done.returncode == 2 and "django" in done.stdout and "PYSEC-1" in done.stdout and "9.9" in done.stdout
     assert ignored.returncode == 0 and "make: No known vulnerabilities found" in ignored.stderr, ignored.stderr
     away = audit(free_port())
