@@ -1,21 +1,10 @@
 """An app on a host of the fleet that is released by hand, without a deploy, and functions that observe it."""
 
-import base64
 import tempfile
 from pathlib import Path
 
 from e2e.provisioned import Project
 from proc import wait_until
-
-
-def put(host, texts):
-    """Write files in one call. `texts` is {path: (text, mode)}."""
-    lines = ["set -e"]
-    for path, (text, mode) in texts.items():
-        coded = base64.b64encode(text.encode()).decode()
-        lines += [f"mkdir -p \"$(dirname '{path}')\"", f"touch '{path}' && chmod {mode} '{path}'",
-                  f"echo {coded} | base64 -d >'{path}'"]
-    host.run("sh -s", input="\n".join(lines) + "\n")
 
 
 def install(fleet, image):

@@ -94,8 +94,10 @@ def test_a_release_there_and_back(host, images):
 def test_a_host_with_upstart(host, images):
     """upstart's jobs release v2, and take a broken release back, in slot a's folder and without systemd's units."""
     host.run("systemctl disable --now --quiet shop.target")
-    jobs = {f"/etc/init/shop-{name}.conf": (upstart_job(name), "644") for name in BUILT_IN}
-    byhand.put(host, {"/usr/local/sbin/initctl": (INITCTL, "755"), **jobs})
+    for name in BUILT_IN:
+        host.write(f"/etc/init/shop-{name}.conf", upstart_job(name))
+    host.write("/usr/local/sbin/initctl", INITCTL)
+    host.run("chmod 755 /usr/local/sbin/initctl")
     assert classic(host, "v2", images["v2"], READY="60").returncode == 0
     assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./TAG.before": "v1"}
     assert set(containers(host)) == {"shop-web-a", "shop-worker-a", "shop-beat"}
