@@ -3,12 +3,10 @@
 import functools
 import hashlib
 import io
-import json
 import subprocess
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 # All capabilities but SYS_RESOURCE: a Docker that runs in a container may refuse SYS_RESOURCE and --privileged.
 CAPABILITIES = """
@@ -37,11 +35,6 @@ def docker(*words: object, input: bytes | None = None, timeout: float = 60, chec
         said = "\n".join(err.strip().splitlines()[-20:])
         raise FleetError(f"docker {words[0]} … failed ({done.returncode}): {said}")
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-
-def inspect(names: Sequence[str]) -> list[Any]:
-    found: list[Any] = json.loads(docker("inspect", *names).stdout) if names else []
-    return found
 
 
 def build(files: Mapping[str, bytes], name: str, target: str = "", timeout: float = 900, **arguments: str) -> str:

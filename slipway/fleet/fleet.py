@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from .docker import FleetError, build, docker, inspect
+from .docker import FleetError, build, docker
 from .machine import LABEL, Machine, create, from_inspect, keygen, wait_running
 from .names import INSIDE, Names, free_ports, known_hosts, ssh_config
 
@@ -75,8 +76,9 @@ def image_of(kind: str, base: str) -> str:
 
 
 def machines(names: Names) -> Machines:
-    known = [from_inspect(found) for found in inspect(containers(names))]
-    return {machine.name: machine for machine in known if machine}
+    ids = containers(names)
+    found = json.loads(docker("inspect", *ids).stdout) if ids else []
+    return {machine.name: machine for machine in map(from_inspect, found) if machine}
 
 
 def containers(names: Names) -> list[str]:
