@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 
 from slipway.fleet.docker import docker
@@ -21,14 +20,9 @@ KillSignal=SIGINT
 PLACES = "/var/lib/consul /etc/consul.d /usr/bin/consul /etc/systemd/system/consul.service"
 
 
-def program():
-    """Return the path of consul, from Debian 11's package or $CONSUL."""
-    return os.environ.get("CONSUL") or shutil.which("consul") or missing("consul")
-
-
 def install(host, **settings):
     """Install an agent on a host without starting it."""
-    docker("cp", program(), f"{host.machine.container}:/usr/bin/consul")
+    docker("cp", shutil.which("consul") or missing("consul"), f"{host.machine.container}:/usr/bin/consul")
     host.write("/etc/systemd/system/consul.service", UNIT)
     host.write("/etc/consul.d/agent.json", json.dumps({"bind_addr": host.address, **settings}))
     host.run("id -u consul >/dev/null 2>&1 || useradd --system consul; install -d -o consul /var/lib/consul;"
