@@ -63,12 +63,6 @@ class Json(JsonFormatter):
             static_fields={"release": RELEASE}, reserved_attrs=[*RESERVED_ATTRS, "request", "server_time"],
             rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
 
-    def jsonify_log_record(self, log_data: Any) -> str:
-        try:
-            return super().jsonify_log_record(log_data)
-        except (TypeError, ValueError):  # an `extra` without a JSON form: use its text
-            return super().jsonify_log_record({str(key): str(value) for key, value in log_data.items()})
-
 
 def logging_config(json: bool) -> dict[str, Any]:
     passed_on = {"handlers": [], "propagate": True}
