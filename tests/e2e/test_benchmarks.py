@@ -9,7 +9,7 @@ pytestmark = pytest.mark.extra
 SMALL = ("--runs 1", "--runs 1 start", "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1 --parts plain'")
 
 
-@pytest.mark.parametrize("command, small", zip(commands(ROOT / "docs/benchmarks.md"), SMALL, strict=True))
+@pytest.mark.parametrize("command, small", [*zip(commands(ROOT / "docs/benchmarks.md"), SMALL, strict=True)])
 def test_a_benchmark(command, small):
     """It runs to its end, and prints a table or a ratio."""
     done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
