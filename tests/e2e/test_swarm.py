@@ -201,7 +201,6 @@ class RealShop(Orders, SwarmShop):
             del host["opts"]
 
 
-@pytest.mark.rare  # the tests above cover its deploys, with a stand-in
 def test_the_projects_own_image(fleet, project_image, tmp_path):
     """A release with a migration loses no request and no task. Settings are a file, the disk is read-only, the database
     changes once, and two beats never run at a time."""
