@@ -76,6 +76,9 @@ class Env:
                          "import of settings_base")
         variables, problems = read_file(path)
         self.variables = {**variables, **self.variables}
+        # Docker keeps " #", but other readers of a .env take it for the start of a comment.
+        problems += [f'{path.name}: {name} has " #" in its value: put a comment on a line of its own, or such a value '
+                     f"into a file that {name}_FILE names" for name, value in variables.items() if " #" in value]
         for problem in problems:
             self.problem(problem)
 

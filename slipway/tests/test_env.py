@@ -60,6 +60,12 @@ class Reading(SimpleTestCase):
         env.read(Path("/nowhere/.env"))
         self.assertIn("too late, after the variable KEY", env.faults(examples=True)[0])
 
+    def test_a_comment_behind_a_value(self) -> None:
+        with TemporaryDirectory() as folder:
+            (path := Path(folder, ".env")).write_text("KEY=s3cret # ours\nCOLOR=#fff\nURL=/a#b\n")
+            [problem] = self.problems({}, lambda env: env.read(path))
+        self.assertRegex(problem, r'^\.env: KEY has " #" in its value: (?!.*s3cret).*KEY_FILE')
+
     def test_values(self) -> None:
         """Numbers must be whole and not below `least`. Slashes around a path do not matter. An empty variable counts as
         not set, because env files cannot omit one."""
