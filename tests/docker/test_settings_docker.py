@@ -109,6 +109,7 @@ FOLLOWS = [
     ("ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS", {"ALLOWED_HOSTS": "www.shop.example"},
      [["shop.example", "www.shop.example"], ["https://shop.example"]]),
     ("SECRET_KEY SECRET_KEY_FALLBACKS", {"SECRET_KEY_FALLBACKS": KEY[::-1]}, [KEY, [KEY[::-1]]]),
+    ("ADMINS", {"ADMINS": "a@shop.example,b@shop.example"}, [[["a@shop.example"] * 2, ["b@shop.example"] * 2]]),
     (LIMITS, {}, [600, 570]), (LIMITS, {"TASK_TIME_LIMIT": "5"}, [5, 4]),
     ("CELERY_BROKER_TRANSPORT_OPTIONS", {**REDIS, "TASK_TIME_LIMIT": "5"}, [{"visibility_timeout": 65}]),
     ("SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD", {"HSTS_SUBDOMAINS": "true", "HSTS_PRELOAD": "true"},
