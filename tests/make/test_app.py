@@ -17,8 +17,8 @@ def clone(tmp_path_factory):
 def tree(clone):
     """Return a clone, in which a test may make an app."""
     yield clone
+    clone.git("reset", "-q", "--hard")
     clone.git("clean", "-fdq", "project")
-    clone.git("checkout", "-q", ".")
 
 
 def make_app(tree, name):
@@ -39,6 +39,28 @@ def test_an_app_is_listed_and_typed(tree):
             in (tree.folder / URLS).read_text())
     assert "class StockEntry(" in (tree.folder / "project/stock_entries/models.py").read_text()
     output([tree.folder / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=tree.folder)
+
+
+ORDINARY = """
+import a_package_without_types
+from celery import shared_task
+
+def fill(apps, schema_editor):
+    apps.get_model("orders", "Order").objects.update(title=a_package_without_types.TITLE)
+
+@shared_task(bind=True)
+def send(self, number):
+    self.retry(countdown=number)
+"""
+
+
+def test_types_are_demanded_by_one_line(tree):
+    """mypy accepts a day's ordinary code without types; `strict` asks for types."""
+    words = [tree.folder / "ve/bin/python", "-m", "mypy", "--config-file", ".mypy.ini"]
+    (tree.folder / "project/ordinary.py").write_text(ORDINARY)
+    output(words, cwd=tree.folder)
+    tree.edit(".mypy.ini", "[mypy]", "[mypy]\nstrict = True")
+    assert run(words, cwd=tree.folder).stdout.count("ordinary.py:") == 2
 
 
 def test_lists_that_are_not_found(tree):
