@@ -49,12 +49,10 @@ rollback status releases logs watch: FORCE
 	@$(deployer) $@ {ARGS}
 
 fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(call with,FLEET_HOSTS FLEET_BASE)$(run_fleet) up "$$FLEET_BASE" {FLEET_HOSTS}
+	@$(call with,FLEET_HOSTS FLEET_BASE)$(slipway) fleet up "$$FLEET_BASE" {FLEET_HOSTS}
 
 fleet-down: FORCE ## remove the test servers and their data
-	@$(call with,FLEETS)$(run_fleet) down {FLEETS}
-
-run_fleet = $(slipway) fleet
+	@$(call with,FLEETS)$(slipway) fleet down {FLEETS}
 
 # Check the servers' file, such as production.toml, before any package is installed.
 servers-file: FORCE

@@ -81,13 +81,10 @@ clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean
 
 ## Pins
-requirements: FORCE ## compile requirements.in and requirements/*.in after a change; versions stay
-	@$(call with,$(of_pins))$(slipway) requirements $(REQUIREMENTS) {MORE_PINS}
-
-upgrade: FORCE ## compile all .in files with the newest versions
-	@$(call with,$(of_pins))$(slipway) requirements --upgrade $(REQUIREMENTS) {MORE_PINS}
-
-of_pins = $(of_uv) MORE_PINS COMPILE
+requirements: ## compile requirements.in and requirements/*.in after a change; versions stay
+upgrade: ## compile all .in files with the newest versions
+requirements upgrade: FORCE
+	@$(call with,$(of_uv) MORE_PINS COMPILE)$(slipway) requirements $(filter --upgrade,--$@) $(REQUIREMENTS) {MORE_PINS}
 
 audit: var/audit/sentinel ## check the pins for known vulnerabilities
 	@$(call with,AUDIT_ARGS)$(slipway) audit var/audit/bin/python -m pip_audit --no-deps --disable-pip \
