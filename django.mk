@@ -4,6 +4,7 @@
 include ve.mk
 
 NAME        ?=
+TEST        ?=
 PYTEST      ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS ?=
 MANAGE      ?= $(VE)/bin/python manage.py
@@ -22,8 +23,8 @@ dev_in       = $(REQUIREMENTS_DEV:.txt=.in)
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
-.PHONY: help ve app runserver dev worker beat migrate migrations check flake8 test lint doctor clean requirements \
-        upgrade audit docs template-update slipway-diff
+.PHONY: help ve app runserver shell dev worker beat migrate migrations check flake8 test format lint coverage \
+        doctor clean requirements upgrade audit docs template-update slipway-diff
 
 ## Develop
 help: ## show this list
@@ -37,7 +38,7 @@ ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 in_settings = sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[^A-Za-z0-9_].*//' \
               -e "s/.*/[\"'](django_)?&[\"'.]/p" $(wildcard $(dev_in)) /dev/null | \
               grep -Ef - $(wildcard */settings*.py) /dev/null
-runserver worker beat migrate migrations check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
+runserver shell worker beat migrate migrations check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
 
 runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
 	@$(call with,PORT)exec $(MANAGE) runserver "$$PORT"
@@ -55,22 +56,24 @@ app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=
 	@$(call with,NAME)exec $(MANAGE) startapp "$$NAME"
 
 migrate: ## apply migrations to the database
-	@$(call with,ARGS)$(slipway) exec $(MANAGE) migrate {ARGS}
-
 migrations: ## write migrations for changed models
-	@$(call with,ARGS)$(slipway) exec $(MANAGE) makemigrations {ARGS}
+shell: ## start Python with the models imported (ARGS="…")
+migrate migrations shell:
+	@$(call with,ARGS)$(slipway) exec $(MANAGE) $(patsubst m%s,makem%s,$@) {ARGS}
 
 ## Check
 check: ## run Django's checks
 flake8: $(VE)/sentinel-dev ## check the style of Python
-test: check flake8 ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
+test: $(if $(TEST),$(VE)/sentinel-dev,check flake8) ## run checks, linters, tests; or some tests (TEST=project.orders)
 lint: check flake8 ## run Django's checks; check style and types of Python, shell scripts and Dockerfiles
-# These two check everything in one run and report all failures, so what they depend on does nothing by itself.
+format: $(VE)/sentinel-dev ## format the project's Python by ruff
+coverage: $(VE)/sentinel-dev ## measure which lines the tests run (TEST=…: these tests)
+# test and lint check everything in one run and report all failures, so what they depend on does nothing by itself.
 test lint: in_all = yes
-check flake8 test lint:
+check flake8 test lint format coverage:
 	@$(if $(and $(value in_all),$(filter check flake8,$@)),,$(call with,$(of_checks))$(slipway) check $@)
 
-of_checks = MANAGE TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED REQUIREMENTS_DEV \
+of_checks = PROJECT MANAGE TEST TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED REQUIREMENTS_DEV \
             $(foreach name,SHELL_FILES DOCKERFILES,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 MYPY      = $(VE)/bin/python -m mypy
 

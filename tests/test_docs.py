@@ -112,6 +112,8 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*/tapemock/README.md: .*              | ../examples/companions/tapemock/tests/test_faults.py | README
 .*: make dev                                               | celery/test_dev.py             | dev
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
+.*: make (lint|format)                                     | make/test_app.py               | "--all-files"
+.*: make coverage                                          | make/test_manage.py            | "coverage"
 .*: make requirements                                      | make/test_reuse.py             | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
 docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md

@@ -1,5 +1,5 @@
-"""Check the project: `check test` runs checks, linters and tests, `check lint` all but the tests, `check check` and
-`check flake8` only one. Needs Python 3.9.
+"""Check the project: `check test` runs checks, linters and tests, `check lint` all but the tests, `check check`,
+`flake8`, `format` and `coverage` only one. With TEST, `check test` runs these tests alone. Needs Python 3.9.
 
 make passes its variables in the environment.
 """
@@ -22,7 +22,8 @@ from slipway.make import drift
 
 SKIPPED = {".git", ".mypy_cache", "node_modules", "var", "wheelhouse"}
 SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
-STYLE = ["--max-line-length=120", "--per-file-ignores=*/migrations/*:E501"]  # if the project does not configure flake8
+# If the project does not configure flake8. make format writes E203 and E701.
+STYLE = ["--max-line-length=120", "--extend-ignore=E203,E701", "--per-file-ignores=*/migrations/*:E501"]
 MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
 PYTEST = re.compile(r"^\[(tool[.:])?pytest", re.MULTILINE)
 CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")  # of mypy
@@ -39,9 +40,11 @@ class Part:
 
 def main(kind: str, env: Mapping[str, str]) -> int:
     """Run the parts of `kind` and print which failed. If Django's own check fails, run no tests."""
+    if kind == "test" and env["TEST"]:
+        words = tests_of(env)
+        os.execvp(words[0], words)
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also ends the child, so exit at once
-    parts = [part for part in [django(env), *linters(env)] if kind in ("test", "lint", part.name)]
-    passed, failed = run_all(parts, env)
+    passed, failed = run_all(parts_of(kind, env), env)
     if kind == "test" and "check" not in failed:
         more = run_all(testing(env), env)
         passed, failed = passed + more[0], failed + more[1]
@@ -50,6 +53,14 @@ def main(kind: str, env: Mapping[str, str]) -> int:
         return 1
     print(f"make: passed: {' '.join(passed)}")
     return 0
+
+
+def parts_of(kind: str, env: Mapping[str, str]) -> list[Part]:
+    if kind == "format":
+        return [Part(kind, command(f"{env['VE']}/bin/ruff", "format", env["PROJECT"]), "ruff", "ruff")]
+    if kind == "coverage":
+        return [Part(kind, partial(coverage, *tests_of(env)), "coverage", "coverage")]
+    return [part for part in [django(env), *linters(env)] if kind in ("test", "lint", part.name)]
 
 
 def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -87,17 +98,45 @@ def django(env: Mapping[str, str]) -> Part:
     return Part("check", command(*shlex.split(env["MANAGE"]), "check"))
 
 
+def of_team(env: Mapping[str, str]) -> list[str]:
+    """Return the words of TESTS, if they are the team's own; for `pytest` with the settings and files of Django's."""
+    words = shlex.split(env["TESTS"])
+    if words == ["pytest"]:
+        return ["-m", "pytest", f"--ds={env['PROJECT']}.settings_test", "-o", "python_files=test*.py", "--pyargs"]
+    return [] if words == ["manage.py", "test"] else words
+
+
+def tests_of(env: Mapping[str, str]) -> list[str]:
+    """Return the command that runs TEST, or all tests: Django's, pytest's in tests/, or what TESTS says."""
+    if env["TESTS"] == "pytest" and not glob.glob(f"{env['VE']}/lib/python*/site-packages/pytest_django"):
+        dev = env["REQUIREMENTS_DEV"].removesuffix(".txt")
+        sys.exit(f"make: TESTS = pytest needs pytest-django: add it to {dev}.in, then make requirements")
+    names, args, pytest_args = (shlex.split(env[name]) for name in ("TEST", "ARGS", "PYTEST_ARGS"))
+    if own := of_team(env):
+        return [f"{env['VE']}/bin/python", *own, *names, *(pytest_args if "pytest" in env["TESTS"] else []), *args]
+    if names and names[0].startswith("tests/"):
+        return [*shlex.split(env["PYTEST"]), *names, *pytest_args]
+    return [*shlex.split(env["MANAGE"]), "test", *names, *args]
+
+
+def coverage(python: str, *tests: str) -> int:
+    """Run the tests under coverage, and report even if some fail. Return the tests' exit code."""
+    measure = [python, "-m", "coverage"]
+    failed = subprocess.call([*measure, "run", *tests])
+    subprocess.call([*measure, "report"])
+    subprocess.call([*measure, "html"])
+    return failed
+
+
 def testing(env: Mapping[str, str]) -> list[Part]:
     """Return the checks of migrations and tests. Another command in TESTS replaces `manage.py test` and pytest."""
-    manage, args, pytest_args = (shlex.split(env[name]) for name in ("MANAGE", "ARGS", "PYTEST_ARGS"))
-    agree = Part("migrations", partial(drift.main, manage, env["DRIFT_ALLOWED"].split()))
-    if (own := shlex.split(env["TESTS"])) not in ([], ["manage.py", "test"]):
-        pytest = pytest_args if "pytest" in env["TESTS"] else []
-        return [agree, Part("tests", command(f"{env['VE']}/bin/python", *own, *pytest, *args))]
-    words = [*manage, "test", *args]
+    agree = Part("migrations", partial(drift.main, shlex.split(env["MANAGE"]), env["DRIFT_ALLOWED"].split()))
+    words = tests_of(env)
+    if of_team(env):
+        return [agree, Part("tests", command(*words))]
     if not Path("tests").is_dir():
         return [agree, Part("tests", partial(some_tests, *words))]
-    more = command(*shlex.split(env["PYTEST"]), "tests", *pytest_args)
+    more = command(*shlex.split(env["PYTEST"]), "tests", *shlex.split(env["PYTEST_ARGS"]))
     return [agree, Part("tests", command(*words)), Part("pytest", more, "pytest")]
 
 

@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from slipway.make import check
+
 Env = Mapping[str, str]
 HOUSE = Path("wheelhouse")
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt")
@@ -118,7 +120,8 @@ def build(env: Env) -> None:
     image = f"{env['IMAGE']}:{env['TAG']}"
     engine(env)
     names = ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS") if Path("manage.py").exists() else ()
-    tests = [word for name in names for word in ("--build-arg", f"{name}={env[name]}")]
+    values = {**env, "TESTS": " ".join(check.of_team(env)) or env["TESTS"]}
+    tests = [word for name in names for word in ("--build-arg", f"{name}={values[name]}")]
     docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
     print(f"make: built {image}")

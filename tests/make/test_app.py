@@ -1,9 +1,11 @@
 """Tests of make app: a complete, typed app, or one line of error. The app's tests run in celery/test_start_page.py."""
 
+import shutil
+
 import pytest
 
-from checkout import Checkout
-from proc import output, run
+from checkout import NOTHING_TO_INSTALL, Checkout
+from proc import executable, output, passed, put, run
 
 SETTINGS, URLS = "project/settings_base.py", "project/urls.py"
 
@@ -61,6 +63,19 @@ def test_types_are_demanded_by_one_line(tree):
     output(words, cwd=tree.folder)
     tree.edit(".mypy.ini", "[mypy]", "[mypy]\nstrict = True")
     assert run(words, cwd=tree.folder).stdout.count("ordinary.py:") == 2
+
+
+def test_a_commit_is_formatted_and_linted(tree, tmp_path):
+    """pre-commit's hooks run make format and make lint: what ruff wrote passes flake8."""
+    quick = " ".join([*NOTHING_TO_INSTALL, "MYPY=true", "SHELL_FILES=", "DOCKERFILES="])
+    executable(tmp_path / "make", f'#!/bin/sh\nexec {shutil.which("make")} {quick} "$@"\n')
+    put(tree.folder / "project/untidy.py", "def page( n ):\n    rows = [1,2]\n    return rows[n+1 :n]\n")
+    tree.git("add", ".")
+    words = [tree.folder / "ve/bin/pre-commit", "run", "--all-files"]
+    env = {**tree.env, "PATH": f"{tmp_path}:{tree.env['PATH']}"}
+    assert "files were modified" in run(words, cwd=tree.folder, env=env).stdout
+    assert "rows[n + 1 : n]" in (tree.folder / "project/untidy.py").read_text()
+    assert "make lint..." in passed(run(words, cwd=tree.folder, env=env)).stdout
 
 
 def test_lists_that_are_not_found(tree):

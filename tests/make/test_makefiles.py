@@ -221,9 +221,9 @@ def test_nothing_is_asked_in_vain(stubbed):
     ("\"$(touch canary)\" `touch canary` $HOME # x", ["$(touch canary)", "`touch", "canary`", "$HOME", "#", "x"])])
 def test_words_arrive_as_typed(stubbed, typed, words):
     """ARGS are words as a shell would split them: quotes keep words together, and nothing is executed."""
-    words_typed = ["-o", "ve/sentinel", "migrate", f"ARGS={typed}", f"PYTHON={VE_PYTHON}", "MANAGE=docker"]
+    words_typed = ["-o", "ve/sentinel", "shell", f"ARGS={typed}", f"PYTHON={VE_PYTHON}", "MANAGE=docker"]
     output(["make", "-C", stubbed, *words_typed])
-    assert (stubbed / "calls").read_text().endswith("[docker][migrate]" + "".join(f"[{word}]" for word in words))
+    assert (stubbed / "calls").read_text().endswith("[docker][shell]" + "".join(f"[{word}]" for word in words))
     assert not (stubbed / "canary").exists()
 
 

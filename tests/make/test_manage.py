@@ -130,14 +130,38 @@ def test_tests_that_another_command_runs(project):
     assert summary(done) == ["tests"] and said[-1] == "-m pytest ours -k mine -x" and len(said) == len(STEPS) - 1, said
 
 
+@pytest.mark.parametrize("words, said", [
+    (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
+    (["TEST=tests/test_a.py"], "-m pytest tests/test_a.py -k mine"),
+    (["TEST=a_test.py", "TESTS=-m pytest"], "-m pytest a_test.py -k mine -x"),
+    (["TEST=x", "TESTS=pytest"], "make: TESTS = pytest needs pytest-django: add it to requirements/dev.in, then make "
+     "requirements")])
+def test_some_tests_alone(project, words, said):
+    """TEST runs these tests alone: by Django, by pytest if they are in tests/, or as TESTS says."""
+    stub(project, 'echo "$*" >&2; exit 3')
+    done = make(project, "test", "ARGS=-x", "PYTEST_ARGS=-k mine", *words)
+    assert ([line for line in done.stderr.splitlines() if "***" not in line], done.returncode) == ([said], 2)
+
+
 def test_the_build_runs_the_same(project):
     """TESTS and the list of apps with allowed drift reach docker-test.sh."""
     executable(project / "its docker", '#!/bin/sh\nprintf "[%s]" "$@" >>calls\n')
-    make(project, "build", "-o", "wheelhouse", "DOCKER='./its docker'", "TESTS=-m pytest", "DRIFT_ALLOWED=one two")
+    make(project, "build", "-o", "wheelhouse", "DOCKER='./its docker'", "TESTS=pytest", "DRIFT_ALLOWED=one two")
     said, file = (project / "calls").read_text(), (ROOT / "Dockerfile").read_text()
-    assert "[--build-arg][TESTS=-m pytest]" in said and "[--build-arg][DRIFT_ALLOWED=one two]" in said
+    assert "[TESTS=-m pytest --ds=project.settings_test -o python_files=test*.py --pyargs]" in said
+    assert "[--build-arg][DRIFT_ALLOWED=one two]" in said
     assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN (.*\n)?.*TESTS="\$TESTS" .*/docker-test.sh tests', file)
     assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN (.*\n)?.*DRIFT_ALLOWED="\$DRIFT_ALLOWED" sh /docker-', file)
+
+
+@pytest.mark.parametrize("tests, said", [("manage.py test", "(failures=1)"), ("pytest", "project.settings_test")])
+def test_coverage(project, tests, said):
+    """make coverage prints a number and writes pages, and fails as the tests do, those of TESTS = pytest, too."""
+    append(project / "project/tests.py", "        self.fail()\n")
+    done = make(project, "coverage", "TEST=project.tests", f"TESTS={tests}")
+    assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
+    assert re.search(r"^project/settings.py .*\n(?!.*migrations)(.*\n)*TOTAL .* \d+%$", done.stdout, re.MULTILINE)
+    assert (project / "var/coverage/index.html").exists() and not (project / ".coverage").exists()
 
 
 def quoted(words):
