@@ -16,14 +16,16 @@ RUN apt-get update \
 ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
-# ---- postgres: Debian's Postgres and its libraries, to run tests and judge migrations; without its query compiler ----
+# ---- postgres: Debian's Postgres and its libraries, to run tests and judge migrations; without its query compiler;
+# and gettext, to compile translations ----
 FROM base AS postgres
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
  && apt-cache depends postgresql >/tmp/depends \
  && package=$(sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p' /tmp/depends) \
  && apt-cache depends "$package" >/tmp/depends \
- && apt-get install -y --no-install-recommends $(sed -n '/llvm/d; s/.*Depends: \(lib[^ ]*\)$/\1/p' /tmp/depends) \
+ && apt-get install -y --no-install-recommends gettext \
+    $(sed -n '/llvm/d; s/.*Depends: \(lib[^ ]*\)$/\1/p' /tmp/depends) \
  && apt-get download "$package" && dpkg -x ./"$package"_*.deb / && rm ./"$package"_*.deb \
  && rm -rf /var/lib/apt/lists/* /usr/lib/postgresql/*/lib/bitcode /usr/lib/postgresql/*/lib/llvm* \
  && install -d /usr/lib/postgresql/shared && find /usr/lib/postgresql -type f -executable -o -name '*.so' >/tmp/programs \
@@ -52,10 +54,13 @@ RUN python3 -m venv --without-pip /ve \
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 
-# ---- source: the project's files as .dockerignore filters them, without those that only the build needs ----
-FROM base AS source
+# ---- source: the project's files as .dockerignore filters them, without those that only the build needs, and with
+# compiled translations ----
+FROM postgres AS source
 COPY . ./
-RUN mkdir -p docker/docker-run.d && mv docker/docker-run.d . \
+RUN find . -path '*/LC_MESSAGES/*.po' -exec \
+    sh -ec 'for file; do msgfmt --check-format -o "${file%.po}.mo" "$file"; done' sh {} + \
+ && mkdir -p docker/docker-run.d && mv docker/docker-run.d . \
  && rm -rf Dockerfile docker vendor requirements requirements.txt wheelhouse \
  && chmod -R u=rwX,go=rX .
 

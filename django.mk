@@ -23,7 +23,7 @@ dev_in       = $(REQUIREMENTS_DEV:.txt=.in)
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
-.PHONY: help ve app runserver shell dev worker beat migrate migrations check flake8 test format lint coverage \
+.PHONY: help ve app runserver shell dev worker beat migrate migrations messages check flake8 test format lint coverage \
         doctor clean requirements upgrade audit docs template-update slipway-diff
 
 ## Develop
@@ -38,7 +38,7 @@ ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 in_settings = sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[^A-Za-z0-9_].*//' \
               -e "s/.*/[\"'](django_)?&[\"'.]/p" $(wildcard $(dev_in)) /dev/null | \
               grep -Ef - $(wildcard */settings*.py) /dev/null
-runserver shell worker beat migrate migrations check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
+runserver shell worker beat migrate migrations messages check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
 
 runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
 	@$(call with,PORT)exec $(MANAGE) runserver "$$PORT"
@@ -57,8 +57,9 @@ app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=
 
 migrate: ## apply migrations to the database
 migrations: ## write migrations for changed models
+messages: ## collect the texts to translate into LANGUAGES, and compile the translations
 shell: ## start Python with the models imported (ARGS="…")
-migrate migrations shell:
+migrate migrations messages shell:
 	@$(call with,ARGS)$(slipway) exec $(MANAGE) $(patsubst m%s,makem%s,$@) {ARGS}
 
 ## Check

@@ -63,7 +63,7 @@ class Visitors(TestCase):
             answer = self.client.get("/")
         self.assertEqual(answer.status_code, 200)
         self.assertFalse(answer.cookies)
-        self.assertFalse(answer.has_header("Vary"), "somebody looked into the session")
+        self.assertEqual(answer["Vary"], "Accept-Language", "somebody looked into the session")
 
     def test_database_down(self) -> None:
         for cookie in ["", "k" * 32]:

@@ -89,6 +89,7 @@ def image(builders, checkout, name):
     """Build the image. Files planted beside and in the project must not get into it. Return its tag."""
     for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
         put(checkout / path, "planted-secret\n")
+    put(checkout / "project/locale/de/LC_MESSAGES/django.po", 'msgid "A ship"\nmsgstr "Ein Schiff"\n')
     done = builders["classic"].make(checkout, "build", f"APP={name}", "TAG=release-1")
     assert done.returncode == 0, done.stdout
     return f"{name}:release-1"

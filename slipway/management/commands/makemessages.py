@@ -1,0 +1,32 @@
+"""Django's makemessages for the project's own files and, unless told otherwise, for all LANGUAGES. It also compiles."""
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.core.management.commands.makemessages import Command as MakeMessages
+from django.utils.translation import to_locale
+
+TOP = "vendor", "var", "wheelhouse", "static-root"  # an app in the project's package may have such a name
+
+
+class Command(MakeMessages):
+    def handle(self, *args: Any, **options: Any) -> None:
+        options["ignore_patterns"] = [
+            *options["ignore_patterns"], "node_modules", "built", "built.new",
+            *(f"{folder}/?*" for folder in (*TOP, os.path.relpath(sys.prefix)))]
+        if not options["locale"] and not options["all"]:
+            options["locale"] = locales()
+        super().handle(*args, **options)
+        call_command("compilemessages", ignore_patterns=options["ignore_patterns"], verbosity=0)
+
+
+def locales() -> list[str]:
+    """Return the locales of LANGUAGES, but for the one that the texts in the code are in."""
+    own = settings.LANGUAGE_CODE.partition("-")[0]
+    found = [to_locale(code) for code, _ in settings.LANGUAGES if code.partition("-")[0] != own]
+    if not found or not settings.is_overridden("LANGUAGES"):
+        raise CommandError('LANGUAGES in settings_base.py names no language to translate to: add ("de", "Deutsch")')
+    return found
