@@ -1,8 +1,9 @@
 """Development settings. They need no database server or broker. Settings of your own machine go into .env."""
 
+import sys
 from pathlib import Path
 
-from slipway import values
+from slipway import development, values
 from slipway.env import env
 from slipway.logs.logging import logging_config
 
@@ -28,7 +29,10 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 OWN_DATABASE = VAR / "db.sqlite3"  # runserver migrates only this database by itself
 DATABASES = {"default": env.database("DATABASE_URL", values.sqlite(OWN_DATABASE))}
 MEDIA_ROOT = VAR / "media"
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND, EMAIL_FILE_PATH = "slipway.web.mail.Kept", VAR / "mail"  # to be read at /mail/
+if env.flag("DEBUG_TOOLBAR", not {"runserver", "migrate"}.isdisjoint(sys.argv)):  # others start faster without it
+    development.toolbar(INSTALLED_APPS, MIDDLEWARE)
+    DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
 
 # ---- background jobs ----
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")

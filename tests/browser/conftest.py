@@ -25,7 +25,8 @@ class Site:
 
     def __init__(self, folder):
         self.folder = folder
-        self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
+        self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1",
+                    "DEBUG_TOOLBAR": "false"}
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
         (folder / "project/settings_deployed.py").write_text("from .settings import *\nDEBUG = False\n")
         self.manage("migrate")

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import urllib.request
 
 import pytest
 
@@ -15,6 +16,7 @@ def test_fresh_clone(clone):
     port = free_port()
     with clone.start("runserver", f"PORT={port}") as server:
         wait_until(lambda: answers(port))
+        assert b"djDebug" in urllib.request.urlopen(f"http://localhost:{port}", timeout=30).read()
         lines = [line for line in server.output().splitlines() if not re.match("[0-9]{4}-", line)]  # without log lines
     assert re.fullmatch(r"\d+ migrations applied to the database var/db.sqlite3", lines[0])
     with clone.start("python", "manage.py", "runserver", "--noreload", str(port)) as server:

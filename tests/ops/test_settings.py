@@ -156,7 +156,7 @@ def test_the_last_assignment_wins(shop):
     done = python("-c", show, cwd=shop, env={**env, "REPORTS_URL": "x", "SITE_URL": ""})
     assert done.returncode == 64 and re.findall(r"settings: (\w+)", done.stderr) == ["SITE_URL", "REPORTS_URL"]
     done = python("-c", show, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"})
-    assert done.stdout == "staff/ django.core.mail.backends.console.EmailBackend default default\n", done.stderr
+    assert done.stdout == "staff/ slipway.web.mail.Kept default default\n", done.stderr
 
 
 @pytest.mark.parametrize("file, gone, told", [
