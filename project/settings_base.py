@@ -4,7 +4,7 @@ settings.py (development), settings_docker.py (production) and settings_test.py 
 from datetime import timedelta
 from pathlib import Path
 
-from csp.constants import NONE, SELF
+from csp.constants import NONCE, NONE, SELF
 
 from slipway.env import REQUIRED, env
 from slipway.release import RELEASE
@@ -111,7 +111,8 @@ AXES_VERBOSE = False
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"  # features that no page may use
 # Sources that pages may load from: https://django-csp.readthedocs.io/
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
-    "default-src": [SELF], "base-uri": [SELF], "form-action": [SELF], "frame-ancestors": [NONE], "object-src": [NONE],
+    "default-src": [SELF, NONCE],  # NONCE: a page's own <script {% nonce %}> and <style {% nonce %}>
+    "base-uri": [SELF], "form-action": [SELF], "frame-ancestors": [NONE], "object-src": [NONE],
 }}
 
 # ---- background jobs: a project without Celery has no such block, here and in the other settings ----

@@ -22,11 +22,11 @@ def fail(request: HttpRequest, code: str) -> NoReturn:
     raise ERRORS[code]
 
 
-def tell_id(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(engines["django"].from_string("{% load pages %}{% request_id %}").render())
+def show(request: HttpRequest, tag: str) -> HttpResponse:
+    return HttpResponse(engines["django"].from_string("{% load pages %}{% " + tag + " %}").render({}, request))
 
 
-urlpatterns = [path("fail/<code>", fail), path("form", lambda request: HttpResponse("taken")), path("id", tell_id)]
+urlpatterns = [path("fail/<code>", fail), path("form", lambda request: HttpResponse("taken")), path("show/<tag>", show)]
 
 
 class ErrorPages(SimpleTestCase):
@@ -48,7 +48,7 @@ class ErrorPages(SimpleTestCase):
     def test_each_error_has_its_page(self) -> None:
         """400, 403, 404, 500 and a form without its token have their own pages. These use no service, even if the
         visitor has a session. A page can show the request id of the logs."""
-        answer = self.client.get("/id")
+        answer = self.client.get("/show/request_id")
         self.assertEqual(answer.content.decode(), answer.headers["X-Request-ID"])
         self.client.cookies[settings.SESSION_COOKIE_NAME] = "k" * 32
         self.check_page(self.client.get("/fail/400"), 400, "400.html")
@@ -70,3 +70,11 @@ class ErrorPages(SimpleTestCase):
             self.assertEqual(tags.render(), f"{settings.SITE_NAME} {settings.STATIC_URL}x.css")
         with mock.patch.object(pages, "static", "/hashed/{}".format):
             self.assertEqual(pages.asset("x.css"), "/hashed/x.css")
+
+    @override_settings(ROOT_URLCONF=__name__)
+    def test_inline_script_and_style(self) -> None:
+        """The policy allows what has the page's nonce; that of a page without one allows nothing."""
+        answer = self.client.get("/show/nonce")
+        policy = "default-src 'self' '{}'".format(answer.text.replace('nonce="', "nonce-").strip('"'))
+        self.assertIn(policy, answer["Content-Security-Policy"])
+        self.assertNotIn("nonce", self.client.get("/show/request_id")["Content-Security-Policy"])

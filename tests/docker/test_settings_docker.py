@@ -125,7 +125,7 @@ FOLLOWS = [
     ("STORAGES", {"STORAGE_URL": "database:?limit=50MB"}, [{"default": {
         "BACKEND": "slipway.files.storage.DatabaseStorage", "OPTIONS": {"limit": 50_000_000}}}]),
     ("CONTENT_SECURITY_POLICY", {"STATIC_URL": "https://static.example/shop"},
-     [{"DIRECTIVES": {"default-src": ["'self'", "https://static.example/shop/"]}}]),
+     [{"DIRECTIVES": {"default-src": ["'self'", "csp.constants.NONCE", "https://static.example/shop/"]}}]),
 ]
 
 
