@@ -1,7 +1,8 @@
 """Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
 `new finish APP SITE_NAME JOBS` in the project's folder (JOBS: True or False).
 
-`finish` sets names, adds the package, writes README.md and .env; commits unless the folder is in a git repository.
+`finish` sets names, adds the package, writes README.md, AGENTS.md and .env; commits unless the folder is in a git
+repository.
 """
 
 import json
@@ -97,8 +98,11 @@ def replace(path: str, pattern: str, value: str) -> None:
 
 
 def write_readme(app: str, site_name: str, broker: str) -> None:
+    """Write README.md, and its part for whoever changes the code as AGENTS.md."""
     text = files("slipway.make").joinpath("README.project.md").read_text("utf-8")
-    Path("README.md").write_text(Template(text).substitute(app=app, site_name=site_name, broker=broker), "utf-8")
+    text = Template(text).substitute(app=app, site_name=site_name, broker=broker)
+    Path("README.md").write_text(text, "utf-8")
+    Path("AGENTS.md").write_text(text.partition("\n## Ship\n")[0], "utf-8")
 
 
 def leave_out_jobs() -> None:

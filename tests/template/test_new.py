@@ -15,8 +15,8 @@ def text(project, path):
 
 
 def test_names(started):
-    """The project has its own names everywhere, from its folder; a secret key that git ignores; a first commit; and a
-    README that refers only to existing files."""
+    """The project has its own names everywhere, from its folder; a secret key that git ignores; a first commit; a
+    README that refers only to existing files; and its beginning as AGENTS.md."""
     assert re.search(r"^APP +\?= my-shop$", text(started, "Makefile"), re.MULTILINE)
     assert 'SITE_NAME = "My Shop"' in text(started, "project/settings_base.py")
     for env in ("production", "staging"):
@@ -29,6 +29,8 @@ def test_names(started):
     assert f" Its {len(started.files())} files are yours" in (ROOT / "README.md").read_text().replace("\n", " ")
     readme = text(started, "README.md")
     assert readme.startswith("# My Shop\n") and "\n    git clone URL my-shop && cd my-shop\n" in readme
+    agents = text(started, "AGENTS.md")
+    assert readme.startswith(f"{agents}\n## Ship\n") and agents.count("\n") <= 40 and "make test TEST=" in agents
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", readme):
         assert (started.folder / target).exists(), target
 
