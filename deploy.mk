@@ -8,11 +8,17 @@ HOST          ?=
 FLEETS        ?= 1
 FLEET_HOSTS   ?= web1 web2 work1
 FLEET_BASE    ?= debian:bookworm-slim
+REQUIREMENTS_DEPLOY ?= $(call pins,deploy)
+$(call one_path,REQUIREMENTS_DEPLOY)
 
-# The deployer needs only Python; provisioning also needs requirements/deploy.txt.
+# The deployer needs only Python. Provisioning also needs packages, in a virtualenv of its own.
 of_servers  = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)
 deployer    = $(of_servers)$(slipway)
-provisioner = PYTHON=$(VE)/bin/python; $(deployer)
+provisioner = PYTHON=$(PROVISIONER); $(deployer)
+PROVISIONER = $(VE)/deploy/bin/python
+
+$(VE)/deploy/sentinel: $(REQUIREMENTS_DEPLOY) $(VE)/sentinel
+	$(call install,$<)
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch fleet fleet-down
@@ -20,13 +26,13 @@ provisioner = PYTHON=$(VE)/bin/python; $(deployer)
 config-check: FORCE ## check the servers' file, and list its hosts
 	@$(deployer) config check {ARGS}
 
-provision: servers-file $(VE)/sentinel-deploy ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
+provision: servers-file $(VE)/deploy/sentinel ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
 	@$(provisioner) provision {ARGS}
 
-drain: servers-file $(VE)/sentinel-deploy ## take a web host out of the balancers (HOST=web1)
+drain: servers-file $(VE)/deploy/sentinel ## take a web host out of the balancers (HOST=web1)
 	@$(provisioner) drain "$$HOST" {ARGS}
 
-undrain: servers-file $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=web1)
+undrain: servers-file $(VE)/deploy/sentinel ## put a web host back into the balancers (HOST=web1)
 	@$(provisioner) drain --end "$$HOST" {ARGS}
 
 env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")

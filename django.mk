@@ -95,10 +95,10 @@ audit: var/audit/sentinel ## check the pins for known vulnerabilities
 	  --progress-spinner off {AUDIT_ARGS} $(addprefix -r ,$(wildcard $(REQUIREMENTS) $(MORE_PINS)))
 
 # Programs that the project does not use get virtualenvs of their own.
-var/audit/sentinel: requirements/audit.txt
+var/audit/sentinel: $(call pins,audit)
 	$(call install,$<)
 
-$(VE)/copier/sentinel: requirements/copier.txt $(VE)/sentinel
+$(VE)/copier/sentinel: $(call pins,copier) $(VE)/sentinel
 	$(call install,$<)
 
 ## Keep up

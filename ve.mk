@@ -10,22 +10,21 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval ove
 $(foreach name,$(filter-out PROJECT,$(.VARIABLES)),$(if $(filter environment,$(origin $(name))),\
         $(eval $(name) := $$(value $(name)))))
 
-PYTHON              ?= python3
-PYTHON_MIN          ?= 3.11
-VE                  ?= ve
-REQUIREMENTS        ?= requirements.txt
-REQUIREMENTS_DEV    ?= requirements/dev.txt
-REQUIREMENTS_DEPLOY ?= requirements/deploy.txt
-REQUIREMENTS_UV     ?= requirements/uv.txt
-INSTALLER           ?= uv
-PIP_ARGS            ?=
-APP                 ?= app
-IMAGE               ?= $(APP)
-PORT                ?= 8000
-ARGS                ?=
-TESTS               ?= manage.py test
-DRIFT_ALLOWED       ?=
-SLIPWAY             ?= $(or $(wildcard vendor/slipway_django-*.whl),.)
+PYTHON           ?= python3
+PYTHON_MIN       ?= 3.11
+VE               ?= ve
+REQUIREMENTS     ?= requirements.txt
+REQUIREMENTS_DEV ?= requirements/dev.txt
+REQUIREMENTS_UV  ?= $(call pins,uv)
+INSTALLER        ?= uv
+PIP_ARGS         ?=
+APP              ?= app
+IMAGE            ?= $(APP)
+PORT             ?= 8000
+ARGS             ?=
+TESTS            ?= manage.py test
+DRIFT_ALLOWED    ?=
+SLIPWAY          ?= $(or $(wildcard vendor/slipway_django-*.whl),.)
 
 # The package of the settings, as manage.py names it: in main("…"), or as DJANGO_SETTINGS_MODULE.
 ifneq ($(filter undefined environment,$(origin PROJECT)),)
@@ -46,10 +45,13 @@ given =
 given_to =
 export VE PYTHON
 
+# Pins of tools, such as uv, come with the package. A file of the project's own replaces them.
+pins = $(firstword $(wildcard requirements/$(1).txt slipway/requirements/$(1).txt) var/pins/$(1).txt)
+
 # Paths that stand in rules and commands as they are.
 special = $(strip $(word 2,$(1)) $(foreach char,; : ' " ` \ \# % | & < > ( ) * ? $$,$(findstring $(char),$(1))))
 one_path = $(foreach name,$(1),$(if $(call special,$($(name))),$(error make: $(name) must be one path, without special characters)))
-$(call one_path,VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY)
+$(call one_path,VE REQUIREMENTS REQUIREMENTS_DEV)
 
 # The command line of the package, from the wheel in vendor/ or from the source.
 slipway = $(strip $(if $(call special,$(SLIPWAY)),$(error make: SLIPWAY is $(SLIPWAY): keep the one of $(REQUIREMENTS))) \
@@ -64,8 +66,7 @@ MADE_FOR = $(if $(filter /%,$(VE)),,$(CURDIR)/)$(VE) $(PYTHON)
 ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MADE_FOR))
 $(VE)/sentinel: FORCE
 endif
-UV_PINS = $(firstword $(wildcard $(REQUIREMENTS_UV) $(REQUIREMENTS_UV:.txt=.in)))
-of_uv = PYTHON_MIN INSTALLER PIP_ARGS UV_PINS MADE_FOR
+of_uv = PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
 install = @$(call with,$(of_uv))$(slipway) virtualenv $@ $(1)
 
 $(VE)/sentinel: $(REQUIREMENTS)
@@ -74,10 +75,10 @@ $(VE)/sentinel: $(REQUIREMENTS)
 $(VE)/sentinel-dev: $(VE)/sentinel $(wildcard $(REQUIREMENTS_DEV))
 	$(call install,$(REQUIREMENTS) $(wildcard $(REQUIREMENTS_DEV)))
 
-$(VE)/sentinel-deploy: $(VE)/sentinel $(REQUIREMENTS_DEPLOY)
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
+var/pins/%.txt: $(wildcard vendor/slipway_django-*.whl)
+	@$(slipway) packaged requirements/$(@F) $@
 
-$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY):
+$(REQUIREMENTS):
 	@echo 'make: no $@ here: list the packages in $(@:.txt=.in), then run make requirements' >&2; exit 1
 
 .PHONY: FORCE

@@ -11,8 +11,8 @@ import sys
 from slipway.make.python import lacks
 
 ROOMS = "adopt", "fleet"
-MAKE = """audit check clean completion contract diff docs doctor drift exec image new requirements services
-          update virtualenv wheel""".split()
+MAKE = """audit check clean completion contract diff docs doctor drift exec image new packaged requirements
+          services update virtualenv wheel""".split()
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ screenshots: $(VE)/sentinel-browser ## take the pictures of the start page in do
 s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 	@$(pytest) tests/s3 {PYTEST_ARGS}
 
-of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) requirements/copier.txt requirements/tests.txt
+of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(call pins,copier) requirements/tests.txt
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev $(of_tests)
 	$(call install,$(of_tests))
@@ -66,7 +66,7 @@ $(VE)/sentinel-browser $(VE)/sentinel-s3: $(VE)/sentinel-%: $(VE)/sentinel-dev r
 
 companion_names = $(patsubst examples/companions/%/README.md,%,$(wildcard examples/companions/*/README.md))
 companion_python = $(abspath $(VE))/companion/bin/python
-MORE_PINS += $(patsubst %.in,%.txt,$(wildcard examples/companions/requirements.in))
+MORE_PINS += $(patsubst %.in,%.txt,$(wildcard slipway/requirements/*.in examples/companions/requirements.in))
 
 companion-image: FORCE ## build a companion's image (NAME=samlare TAG=1)
 	@$(call with,DOCKER NAME TAG)$(slipway) exec {DOCKER} build --build-arg NAME="$$NAME" --tag "$$NAME:$$TAG" examples/companions

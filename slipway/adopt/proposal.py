@@ -10,9 +10,9 @@ from .look import Found, Tree
 
 Texts = dict[str, str]  # path → text
 LEVELS = {  # level → the template's files that it brings
-    "make": ["django.mk", "ve.mk", "requirements/uv.txt"],
+    "make": ["django.mk", "ve.mk"],
     "image": ["docker.mk", "Dockerfile", "docker-run.sh", "docker/packages.txt", "compose.yaml"],
-    "servers": ["deploy.mk", "deploy/production.toml", "requirements/deploy.in", "requirements/copier.txt"],
+    "servers": ["deploy.mk", "deploy/production.toml"],
 }
 # adopt never changes an existing file with such an ending. If MARK matches its text, the template wrote the file.
 TEAM = ("packages.txt", "production.toml", "compose.slipway.yaml", "compose.yaml", ".copier-answers.yml", ".whl",

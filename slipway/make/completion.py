@@ -27,5 +27,5 @@ if __name__ == "__main__":
     try:
         import shtab
     except ImportError:
-        sys.exit("completion: shtab is not installed: add slipway-django[deploy] to your pins, or run make provision")
+        sys.exit("completion: shtab is not installed: add it to requirements/dev.in, then make requirements ve")
     print(shtab.complete(parser(), shell=sys.argv[1]))

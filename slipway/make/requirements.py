@@ -29,7 +29,7 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
     refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
     if not (program := virtualenv.uv_path(env)):
-        sys.exit("make: no uv and no requirements/uv.in here: install uv, or write it into that file")
+        sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
     command = [program, *shlex.split(env["COMPILE"]), *upgrade]
     compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
     keep_indexes(sources.pop(pins[0]), Path(pins[0]))

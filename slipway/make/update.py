@@ -82,12 +82,11 @@ def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
 
 
 def finish(before: str, wanted: str) -> None:
-    """Compile the pins, and say what is left. Take the template's pins and, so that make goes on, its .mk files."""
+    """Compile the pins, and say what is left. Take the template's .mk files, so that make goes on."""
     conflicts = output("diff", "--name-only", "--relative", "--diff-filter=U", "-z").split("\0")[:-1]
-    for path in (ours := [path for path in conflicts if re.fullmatch(r"requirements/.*\.txt|.*\.mk", path)]):
+    for path in (ours := [path for path in conflicts if path.endswith(".mk")]):
         git("checkout", "--quiet", "--theirs", "--", path)
-        if path.endswith(".mk"):
-            say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
+        say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
     say(f"merged from {before} to {wanted}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
     try:
         new.compile_pins({})

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from slipway.make import uv
+from slipway.make import packaged, uv
 from slipway.make.python import lacks
+
+OF_PACKAGE = "var/pins/uv.txt"  # where ve.mk looks for uv's pins if the project has none
 
 
 def main(args: list[str], env: Mapping[str, str]) -> None:
@@ -115,12 +117,14 @@ def uv_path(env: Mapping[str, str]) -> str:
     into a virtualenv of its own. Return "" if none is pinned."""
     if env["INSTALLER"] not in ("uv", "pip"):
         return os.path.abspath(env["INSTALLER"])
-    found = env.get("UV") or shutil.which("uv") or ""
-    if found or not env["UV_PINS"]:
+    found, pins = env.get("UV") or shutil.which("uv") or "", env["REQUIREMENTS_UV"]
+    if not found and pins == OF_PACKAGE:
+        packaged.main("requirements/uv.txt", pins)
+    if found or not os.path.exists(pins):
         return found
     if not os.path.exists("var/uv/sentinel"):
         soon = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}  # report a missing network soon
-        main(["var/uv/sentinel", env["UV_PINS"]], {**env, "INSTALLER": "pip", **soon})
+        main(["var/uv/sentinel", pins], {**env, "INSTALLER": "pip", **soon})
     return os.path.abspath("var/uv/bin/uv")
 
 

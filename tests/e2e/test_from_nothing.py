@@ -35,7 +35,8 @@ class Reader:
         self.server, self.project, self.password = fleet.hosts["web1"], apps.made_project(), secrets.token_hex(16)
         self.env = {**self.project.env, "SSH_CONFIG": str(fleet.ssh_config)}
         self.project.git("init", "--quiet")  # else the page's commit would go into this checkout, which contains it
-        self.given = [*NOTHING_TO_INSTALL, "--old-file=ve/sentinel-deploy", f"IMAGE={of_folder(ROOT).fleet}-shop"]
+        self.given = [*NOTHING_TO_INSTALL, "--old-file=ve/deploy/sentinel", "PROVISIONER=ve/bin/python",
+                      f"IMAGE={of_folder(ROOT).fleet}-shop"]
 
     def on_server(self, first, **options):
         """Type the page's sample that begins so, as root on the server."""

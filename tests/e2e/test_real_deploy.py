@@ -45,8 +45,8 @@ def make(shop, *words):
     """Run make in the project, which has slipway only as a wheel."""
     shop.write()
     options = shlex.join(["--config", str(shop.path), "--ssh-config", str(shop.fleet.ssh_config)])
-    return output(["make", "-o", "ve/sentinel-deploy", *words, f"ARGS={options}", f"PYTHON={sys.executable}"],
-                  cwd=made_project().folder, timeout=400)
+    return output(["make", "-o", "ve/deploy/sentinel", *words, f"ARGS={options}", f"PYTHON={sys.executable}",
+                   f"PROVISIONER={sys.executable}"], cwd=made_project().folder, timeout=400)
 
 
 @pytest.fixture

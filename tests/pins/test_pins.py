@@ -11,11 +11,12 @@ from proc import ROOT, UV, VE_PYTHON, output, run
 from slipway.make.uv import settings
 
 PINS = ["requirements.txt", "examples/companions/requirements.txt",
-        *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("requirements/*.txt"))]
+        *sorted(str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "slipway")
+                for path in folder.glob("requirements/*.txt"))]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
 # No version of gevent, which pyinfra needs, has a wheel there, so it is built from source.
-NO_WHEEL = {("requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
+NO_WHEEL = {("slipway/requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
 # This machine's settings of pip and uv apply. Its indexes may be mirrors that each have a part of PyPI.
 ENVIRONMENT = {"UV_INDEX_STRATEGY": "unsafe-best-match", **os.environ}
 

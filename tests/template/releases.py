@@ -42,9 +42,9 @@ def before_today(template):
 
 
 def before_second(template):
-    """Go back to the first release: one more file, one with another name, and some other lines."""
+    """Go back to the first release: some files have another name, and some lines differ."""
     template.git("mv", "deploy/ci.sh", "deploy/jobs.sh")
     template.edit("Dockerfile", "WORKDIR /app", "WORKDIR /application")
-    template.edit("requirements/uv.txt", "uv==", "uv==0.")
+    template.git("mv", "slipway/requirements/uv.in", "slipway/requirements/uv.txt", "requirements")
     template.edit("docker-run.sh", "\n", "\n# of the first release\n")
     (template.folder / "CHANGELOG.md").write_text("# Changelog\n\n## 1.0.0\n" + OLD_LOG.split("## 1.0.0\n")[1])

@@ -281,7 +281,7 @@ def refused(project, *options, folder=None):
 
 def test_refusals(theirs, tmp_path):
     """All reasons are reported at once, one a line, and nothing is written."""
-    project = theirs({**LAYERS, "deploy.mk": "ours:\n", "docker": "#!/bin/sh\n", ".gitignore": "uv.txt\nve/\n"})
+    project = theirs({**LAYERS, "deploy.mk": "ours:\n", "docker": "#!/bin/sh\n", ".gitignore": "django.mk\nve/\n"})
     (tmp_path / "outside").mkdir()
     (project.folder / "vendor").symlink_to(tmp_path / "outside")
     (project.folder / "requirements.in").symlink_to(tmp_path / "outside/list")
@@ -289,7 +289,7 @@ def test_refusals(theirs, tmp_path):
     project.commit("More")
     lines = refused(project, "--level", "servers", "--apply")
     told = ["deploy.mk exists", "docker exists", ".whl leads via", "vendor/.gitattributes leads via",
-            "requirements.in leads via", "requirements/uv.txt is ignored by git"]
+            "requirements.in leads via", "django.mk is ignored by git"]
     assert [line for line in told if line not in str(lines)] == [] and len(lines) == len(told), lines
     assert project.git("status", "--porcelain") == "" and (tmp_path / "outside/list").read_text() == "django\n"
     project.edit("manage.py", "config.settings.local", "settings")
@@ -330,8 +330,7 @@ def test_level_servers(clone, tmp_path):
     clone.git("tag", "3.0.0")
     passed(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
-        ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt", "requirements/deploy.txt",
-        "requirements/dev.txt"}
+        ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt", "requirements/dev.txt"}
     assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
     assert "/slipway_django-3.0.0-" in (project.folder / "requirements.in").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")

@@ -80,6 +80,17 @@ def test_patch(project, tmp_path):
     assert len(list(project.folder.glob("vendor/*.whl"))) == 1
 
 
+def test_pins_of_tools(project):
+    """They come with the package, until the project has a file of its own."""
+    for tool in ("audit", "copier", "deploy", "uv"):
+        passed(project.make(f"var/pins/{tool}.txt"))
+        pins = (project.folder / f"var/pins/{tool}.txt").read_bytes()
+        assert pins == (ROOT / f"slipway/requirements/{tool}.txt").read_bytes()
+    assert "virtualenv ve/deploy/sentinel var/pins/deploy.txt" in project.make("-n", "provision").stdout
+    (project.folder / "requirements/deploy.txt").write_text("pyinfra==3.0\n")
+    assert "virtualenv ve/deploy/sentinel requirements/deploy.txt" in project.make("-n", "provision").stdout
+
+
 def test_docs(started):
     """The package's manual lists its pages, and shows one by name or path."""
     pages = started.make("docs").stdout

@@ -12,8 +12,7 @@ from proc import ROOT, output, refusal, run
 from .releases import FIRST, SECOND, TODAY
 from .team import DROPPED
 
-TEMPLATES = re.compile(r"[a-z]+\.mk|Dockerfile|docker-run\.sh|deploy/.*\.sh|"
-                       r"requirements/(audit|copier|deploy|uv)\..*")
+TEMPLATES = re.compile(r"[a-z]+\.mk|Dockerfile|docker-run\.sh|deploy/.*\.sh")
 OF_BOTH = {".gitlab-ci.yml", ".copier-answers.yml", "requirements.in", "requirements.txt"}
 
 
@@ -56,13 +55,14 @@ def everyone_has_his_own(project, before, after):
     assert pins[1].count("vendor/") == 1 and f"./{wheel} \\\n    --hash=sha256:" in pins[1]
     assert ["whitenoise==" in text for text in pins] == [False, True] and "django-filter==" in pins[1]
     assert teams(before) == teams(after)
-    for path in [*DROPPED, "deploy/jobs.sh", "tests", "CHANGELOG.md", "copier.yml", "slipway"]:
+    for path in [*DROPPED, "requirements/uv.in", "requirements/uv.txt", "deploy/jobs.sh", "tests", "CHANGELOG.md",
+                 "copier.yml", "slipway"]:
         assert not (project.folder / path).exists(), path
 
 
 def teams(files):
     return {path: content for path, content in files.items()
-            if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or path.startswith("vendor/"))}
+            if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or re.match(r"vendor/|requirements/uv\.", path))}
 
 
 def nothing_is_left_to_do(project):
@@ -77,8 +77,8 @@ def nothing_is_left_to_do(project):
 
 def test_conflict_and_going_back(project):
     """If both changed a line, the file is named and contains both versions. A removed file with the team's changes is
-    named too, as is the changelog's news. Compiled pins are the template's. The one command in the output undoes all:
-    new, changed, removed and conflicting files."""
+    named too, as is the changelog's news. The one command in the output undoes all: new, changed, removed and
+    conflicting files."""
     project.edit("Dockerfile", "WORKDIR /application", "WORKDIR /srv")
     project.edit("django.mk", "# django.mk", "# ours, django.mk")
     project.edit("requirements/uv.txt", "uv==", "uv==1.")
@@ -91,7 +91,7 @@ def test_conflict_and_going_back(project):
     text = (project.folder / "Dockerfile").read_text()
     assert re.search(r"<<<<<<< before updating\nWORKDIR /srv\n=+\nWORKDIR /app\n>>>>>>> after updating", text)
     assert (project.folder / "deploy/ci.sh").exists()
-    assert (project.folder / "requirements/uv.txt").read_bytes() == (ROOT / "requirements/uv.txt").read_bytes()
+    assert not (project.folder / "requirements/uv.txt").exists()
     project.git("reset", "--quiet", "--hard")
     assert project.git("status", "--porcelain") == "" and version(project) == FIRST
 
@@ -101,7 +101,7 @@ def test_diff(project):
     files = project.make("slipway-diff", "ARGS=--name-status")
     assert files.returncode == 0 and set(files.stdout.splitlines()) == {
         "M\tCHANGELOG.md", "M\tDockerfile", "M\tdocker-run.sh", "M\tdjango.mk", "R100\tdeploy/jobs.sh\tdeploy/ci.sh",
-        "M\t.gitlab-ci.yml", "M\trequirements/uv.txt"}, files.stdout + files.stderr
+        "M\t.gitlab-ci.yml", "D\trequirements/uv.in", "D\trequirements/uv.txt"}, files.stdout + files.stderr
     assert "django.mk" not in project.make("slipway-diff", f"TO={SECOND}").stdout
     assert f"no version 9.9, only {FIRST} {SECOND} {TODAY}" in refusal(project.make("slipway-diff", "TO=9.9"))
 
