@@ -21,7 +21,8 @@ $(VE)/deploy/sentinel: $(REQUIREMENTS_DEPLOY) $(VE)/sentinel
 	$(call install,$<)
 
 ## Operate
-.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch fleet fleet-down
+.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch classic fleet \
+        fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
 	@$(deployer) config check {ARGS}
@@ -53,6 +54,9 @@ logs: ## show the servers' logs (ARGS="-f --role worker --since '1 hour ago'")
 watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
 rollback status releases logs watch: FORCE
 	@$(deployer) $@ {ARGS}
+
+classic: FORCE ## write deploy/classic.sh, which deploys by stop and start
+	@$(call with,DEPLOY_FOLDER)$(slipway) packaged deploy/classic.sh "$$DEPLOY_FOLDER/classic.sh"
 
 fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
 	@$(call with,FLEET_HOSTS FLEET_BASE)$(slipway) fleet up "$$FLEET_BASE" {FLEET_HOSTS}

@@ -92,6 +92,7 @@ docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
 docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
+docs/deploy.md: make classic.*                             | template/test_project.py       | "classic"
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: PYTHONPATH.*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md

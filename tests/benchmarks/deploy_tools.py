@@ -1,4 +1,4 @@
-"""The tools that deploy a release: the deployer, the loop people write by hand, pyinfra and deploy/classic.sh; and the
+"""The tools that deploy a release: the deployer, the loop people write by hand, pyinfra and classic.sh; and the
 cost of a run: seconds, requests, CPU."""
 
 import os
@@ -83,7 +83,7 @@ class Bench:
     def classic(self, tag):
         env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
                "TAG": tag, "READY": "60", "SSH": f"ssh -F {self.ours.fleet.ssh_config}"}
-        return self.measure(self.ours, ["sh", ROOT / "deploy/classic.sh"], tag, env)
+        return self.measure(self.ours, ["sh", ROOT / "slipway/deploy/classic.sh"], tag, env)
 
     def loop(self, tag):
         env = {"HOSTS": " ".join(self.hand.hosts), "SSH": f"ssh -F {self.hand.fleet.ssh_config}",

@@ -1,4 +1,4 @@
-"""deploy/classic.sh with a stand-in for ssh: the order of its steps, and its takeback if a step fails."""
+"""classic.sh with a stand-in for ssh: the order of its steps, and its takeback if a step fails."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import pytest
 
 from proc import ROOT, executable, run, running, wait_until
 
-SCRIPT = ROOT / "deploy/classic.sh"
+SCRIPT = ROOT / "slipway/deploy/classic.sh"
 WEB = {"HOSTS": "app1 app2"}
 ALL = {**WEB, "CELERY_HOSTS": "app3", "BEAT_HOSTS": "app3"}
 # Logs address, step and roles of a call; checks that the script arrives complete; fails or hangs by $FAIL and $HANG.

@@ -1,4 +1,4 @@
-"""Tests of deploy/classic.sh on a real host: it releases by stop and start, and takes a broken release back."""
+"""Tests of classic.sh on a real host: it releases by stop and start, and takes a broken release back."""
 
 import os
 import tempfile
@@ -58,7 +58,7 @@ def classic(host, tag, image, user="root", **more):
         env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
                "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {config} -l {user}", "READY": "30",
                **more}
-        return run(["sh", ROOT / "deploy/classic.sh"], env=env, timeout=300)
+        return run(["sh", ROOT / "slipway/deploy/classic.sh"], env=env, timeout=300)
 
 
 def files(host):

@@ -12,7 +12,7 @@ APP = {
                              "class BookTest(TestCase):\n    def test_book(self):\n"
                              "        self.assertEqual(Book.objects.create(title=\"One\").pk, 1)\n",
 }
-DROPPED = ["deploy/classic.sh", "project/home", "project/tests.py", "deploy/staging.toml"]
+DROPPED = ["deploy/README.md", "project/home", "project/tests.py", "deploy/staging.toml"]
 
 
 def work(project):

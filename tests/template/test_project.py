@@ -1,5 +1,6 @@
 """Tests of a new project's files, with all options and with none; and of the targets for its package."""
 
+import os
 import re
 import shutil
 
@@ -16,7 +17,7 @@ CI = {"gitlab": {".gitlab-ci.yml", "deploy/ci.sh"}, "jenkins": {"Jenkinsfile", "
                  "deploy/ci.sh"}}
 OF_CI = re.compile(r"\.github/|\.gitlab|Jenkinsfile|deploy/ci\.sh")
 # Files for all projects, whatever their options.
-FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|deploy/classic\.sh|\.mypy\.ini|vendor/.*")
+FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|\.mypy\.ini|vendor/.*")
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +88,16 @@ def test_pins_of_tools(project):
         pins = (project.folder / f"var/pins/{tool}.txt").read_bytes()
         assert pins == (ROOT / f"slipway/requirements/{tool}.txt").read_bytes()
     assert "virtualenv ve/deploy/sentinel var/pins/deploy.txt" in project.make("-n", "provision").stdout
+    [wheel] = project.folder.glob("vendor/*.whl")
+    os.utime(wheel)  # it is another
+    assert "packaged requirements/uv.txt" in project.make("-n", "var/pins/uv.txt").stdout
     (project.folder / "requirements/deploy.txt").write_text("pyinfra==3.0\n")
     assert "virtualenv ve/deploy/sentinel requirements/deploy.txt" in project.make("-n", "provision").stdout
+
+
+def test_classic(project):
+    passed(project.make("classic"))
+    assert (project.folder / "deploy/classic.sh").read_bytes() == (ROOT / "slipway/deploy/classic.sh").read_bytes()
 
 
 def test_docs(started):

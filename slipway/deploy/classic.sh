@@ -2,7 +2,7 @@
 # classic.sh: stop the old release, then start the new one, on hosts with upstart or without Python (docs/deploy.md).
 #
 #   HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 \
-#     APP=shop IMAGE=registry.example/shop TAG=build-42 deploy/classic.sh
+#     APP=shop IMAGE=registry.example/shop TAG=build-42 sh deploy/classic.sh
 # Exit codes: 0 released; 1 failed and taken back; 2 refused, nothing changed; 3 failed, not taken back everywhere.
 set -eu
 
