@@ -120,10 +120,10 @@ def mail(text: str) -> Mail:
 
 
 def storage(text: str) -> dict[str, Any]:
-    """Return a STORAGES entry for `database:`, `s3://…` or, if the text is "", the folder MEDIA_ROOT."""
+    """Return a STORAGES entry for `database:`, a bucket or, if the text is "", the folder MEDIA_ROOT."""
     if not text:
         return {"BACKEND": "slipway.files.folder.Folder"}
-    if text.startswith("s3:"):
+    if text.startswith(("s3:", "s3+http:")):
         return bucket(text)
     match = re.fullmatch(r"database:(?:\?limit=([1-9][0-9]{0,5})([MG])B)?", text)
     if not match:
@@ -138,17 +138,19 @@ def apps(storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def bucket(text: str) -> dict[str, Any]:
-    url = split(text)
-    name = url.path.strip("/")
-    if url.scheme != "s3" or not url.hostname or not url.username or not url.password or not name or "/" in name:
+    """Return a STORAGES entry for s3:// or, without encryption, s3+http://. If the URL has no key, boto3 finds one:
+    that of the machine's role."""
+    url, schemes = split(text), {"s3": "https", "s3+http": "http"}
+    name, key, secret = url.path.strip("/"), unquote(url.username or ""), unquote(url.password or "")
+    if url.scheme not in schemes or not url.hostname or bool(key) != bool(secret) or not name or "/" in name:
         raise ValueError("is not s3://key:secret@host/bucket")
     if not find_spec("storages") or not find_spec("boto3"):
         raise ValueError("needs django-storages[s3] in requirements.in")
     region = parse_qs(url.query).get("region")
     authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")  # boto3 ignores the latter
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
-        "access_key": unquote(url.username), "secret_key": unquote(url.password), "bucket_name": name,
-        "endpoint_url": "https://" + url.netloc.rpartition("@")[2], "file_overwrite": False,
+        "bucket_name": name, "endpoint_url": f"{schemes[url.scheme]}://{url.netloc.rpartition('@')[2]}",
+        "file_overwrite": False, **({"access_key": key, "secret_key": secret} if key else {}),
         **({"region_name": region[0]} if region else {}), **({"verify": authority} if authority else {})}}
 
 

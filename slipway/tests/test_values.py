@@ -62,7 +62,7 @@ class Services(SimpleTestCase):
     def test_refused(self) -> None:
         """URLs of another kind are refused."""
         for parse, text in ((values.mail, "mail.example"), (values.mail, "smtp://"), (values.broker, "kafka://a"),
-                            (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a/b"),
+                            (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a@b/c"),
                             (values.bucket, "https://k:s@a/b"), (values.origin, "static"), (values.dsn, "sentry"),
                             (values.origin, "http://static.example/"), (values.storage, "s3://key@host/b"),
                             *((values.storage, text) for text in ("database", "database:?limit=0MB", "file:///data",

@@ -10,10 +10,14 @@ import sys
 from contextlib import closing
 from urllib.request import urlopen
 
+import boto3
 import psycopg2
+import pytest
 from blobs.commands import PATH, code, manage
 
 from proc import ROOT, running, wait_until
+
+from .conftest import moto
 
 LARGE = random.Random(1).randbytes(32_000_000)  # so large that a copy can be killed midway
 FILES = {**{f"a/{number}": random.Random(number).randbytes(number * 1000) for number in range(20)},
@@ -43,6 +47,22 @@ def test_uploads(bucket, sqlite_made):
     assert url.startswith(f"https://127.0.0.1:{bucket.port}/{bucket.name}/papers/a.txt?") and "Signature=" in url
     with urlopen(url, context=ssl.create_default_context(cafile=bucket.cert)) as answer:
         assert answer.read() == b"first"
+
+
+@pytest.mark.parametrize("key, signs", [("key:secret@", "key"), ("", "test-key")])
+def test_without_tls_or_key(sqlite_made, tmp_path, key, signs):
+    """s3+http:// is a bucket, too. Without a key in the URL the machine's role signs: its key is from a service."""
+    manage(sqlite_made, "migrate", "-v0", "--run-syncdb")
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with moto() as port:
+        server = f"http://127.0.0.1:{port}"
+        boto3.client("s3", endpoint_url=server, region_name="eu", aws_access_key_id="a", aws_secret_access_key="b"
+                     ).create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": "eu"})
+        url = code(sqlite_made, UPLOADS, STORAGE_URL=f"s3+http://{key}127.0.0.1:{port}/shop?region=eu", **nobody,
+                   AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"), AWS_EC2_METADATA_SERVICE_ENDPOINT=server).strip()
+        assert url.startswith(f"{server}/shop/papers/a.txt?") and f"X-Amz-Credential={signs}%2F" in url, url
+        with urlopen(url) as answer:
+            assert answer.read() == b"first"
 
 
 def test_a_bucket_that_is_away(bucket, sqlite_made):
