@@ -68,8 +68,8 @@ def run(command, timeout=900, **options):
 
 
 def python(*words, **options):
-    """Run the virtualenv's Python to its end. Return the finished process."""
-    return run([VE_PYTHON, *words], **options)
+    """Run this virtualenv's Python to its end. Return the finished process."""
+    return run([sys.executable, *words], **options)
 
 
 def output(command, timeout=900, **options):

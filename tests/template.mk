@@ -7,7 +7,7 @@ FLEETS = 1 2
 KEEP  ?=
 
 ## The template itself
-.PHONY: new package test-real pins image-test browser screenshots s3 e2e e2e-all ports benchmark mutants \
+.PHONY: new package test-real pins image-test browser screenshots psycopg s3 e2e e2e-all ports benchmark mutants \
         companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
@@ -53,6 +53,13 @@ screenshots: $(VE)/sentinel-browser ## take the pictures of the start page in do
 
 s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 	@$(pytest) tests/s3 {PYTEST_ARGS}
+
+# psycopg 3 has a virtualenv of its own, as Django prefers it to psycopg2.
+psycopg: $(VE)/psycopg/sentinel ## test with psycopg 3 and its pool
+	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/psycopg/bin/python -m pytest tests/psycopg tests/blobs {PYTEST_ARGS}
+
+$(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg.txt $(VE)/sentinel
+	$(call install,$(filter %.txt,$^))
 
 of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(call pins,copier) requirements/tests.txt
 

@@ -89,7 +89,8 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
          *lines, ""]) for path, (source, lines) in found.lists.items()}
     if "image" in levels:
         package, wanted = f"./{template.wheel}", texts["requirements.in"]
-        texts["requirements.in"] = added(wheel.LINE.sub(package, wanted), [package + "[jobs]" * found.jobs])
+        wanted = wanted if wheel.LINE.search(wanted) else added(wanted, [package])
+        texts["requirements.in"] = wheel.named(wanted, package, *["jobs"] * found.jobs)
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
     return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),

@@ -1,5 +1,5 @@
 """Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
-`new finish APP SITE_NAME JOBS` in the project's folder (JOBS: True or False).
+`new finish APP SITE_NAME JOBS DRIVER` in the project's folder (JOBS: True or False; DRIVER: psycopg2 or psycopg).
 
 `finish` sets names, adds the package, writes README.md, AGENTS.md and .env; commits unless the folder is in a git
 repository.
@@ -25,7 +25,7 @@ TEMPLATE = wheel.CLONE  # made by copier
 REQUIREMENTS = """# Packages of production. `make requirements` compiles this file into requirements.txt.
 
 # Slipway, with the packages that it needs. `make template-update` brings its next version.
-./vendor/{name}-0-py3-none-any.whl{jobs}
+./vendor/{name}-0-py3-none-any.whl[{extras}]
 
 # Yours: django, and the packages of your apps.
 {django}
@@ -66,11 +66,12 @@ def start(copier: str, name: str, *options: str) -> None:
     sys.exit(code or unmade)
 
 
-def finish(app: str, site_name: str, with_jobs: str) -> None:
+def finish(app: str, site_name: str, with_jobs: str, driver: str) -> None:
     needs_jobs = with_jobs == "True"
     set_names(app, site_name)
     [django] = re.findall("^django[<>=].*$", Path("requirements.in").read_text(), re.MULTILINE)
-    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, jobs="[jobs]" * needs_jobs, django=django))
+    extras = ",".join(["jobs"] * needs_jobs + [driver])
+    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=django))
     write_readme(app, site_name, " BROKER_URL" * needs_jobs)
     if not needs_jobs:
         leave_out_jobs()

@@ -13,7 +13,7 @@ from slipway.make import virtualenv
 from slipway.make.uv import ANY_INDEX, settings
 
 NAME = "slipway_django"
-LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+", re.MULTILINE)
+LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+(?:\[([\w,-]*)\])?", re.MULTILINE)
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
 CLONE = Path(__file__).absolute().parents[2]
 
@@ -28,7 +28,18 @@ def main(clone: Path) -> None:
     if not (folder / ".gitattributes").exists():
         (folder / ".gitattributes").write_text(ATTRIBUTES)
     if wanted.exists():
-        wanted.write_text(LINE.sub(f"./{wheel}", wanted.read_text("utf-8")), "utf-8")
+        wanted.write_text(named(wanted.read_text("utf-8"), f"./{wheel}"), "utf-8")
+
+
+def named(wanted: str, wheel: str, *extras: str) -> str:
+    """Replace the package's path in the requirements `wanted`. Its extras stay; one more is psycopg2, which the package
+    once brought by itself, unless `wanted` names a driver for PostgreSQL."""
+    driver = [] if re.search(r"^[^#\n]*psycopg", wanted, re.MULTILINE) else ["psycopg2"]
+
+    def line(found: re.Match[str]) -> str:
+        there = dict.fromkeys([*(found[1] or "").split(","), *extras, *driver])
+        return wheel + f"[{','.join(filter(None, there))}]" * any(there)
+    return LINE.sub(line, wanted)
 
 
 def build(clone: Path, folder: Path) -> None:

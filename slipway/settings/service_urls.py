@@ -25,9 +25,22 @@ def database(url: str) -> dict[str, Any]:
     elif settings["ENGINE"] == "django.db.backends.postgresql":
         if not settings["NAME"]:
             raise ValueError("names no database")
+        if "pool" in options:
+            options["pool"] = pool(options["pool"])
+            settings["CONN_MAX_AGE"] = 0  # Django refuses both
         settings["OPTIONS"] = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5,
                                "keepalives_count": 3, "tcp_user_timeout": 30_000, **options}
     return settings
+
+
+def pool(size: Any) -> dict[str, Any]:
+    """Return psycopg's settings for a pool of at most `size` connections in each process. A request waits at most five
+    seconds for one. Raise ValueError if that is no number, or if the package is missing."""
+    if type(size) is not int or size < 1:
+        raise ValueError("has a pool that is not a number of connections, such as ?pool=8")
+    if not find_spec("psycopg_pool"):
+        raise ValueError("has a pool, which needs psycopg instead of psycopg2 in requirements.in")
+    return {"min_size": 1, "max_size": size, "timeout": 5}
 
 
 def check_database(url: str) -> None:

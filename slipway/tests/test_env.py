@@ -133,6 +133,8 @@ class Databases(SimpleTestCase):
         """Each malformed URL is refused. The error names the fault without the URL."""
         for url, word in {
             "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
+            "postgres://h/n?pool=true": "pool=8", "postgres://h/n?pool=0": "pool=8",
+            "postgres://h/n?pool=8": "psycopg instead of psycopg2",
             "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
             "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
             "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",

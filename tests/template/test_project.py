@@ -22,9 +22,10 @@ FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|\.mypy\.ini|vendor/.*")
 
 @pytest.fixture(scope="session")
 def bare(template, tmp_path_factory):
-    """Return a project without CI and background jobs. No test changes it."""
+    """Return a project without CI and background jobs, with psycopg 3. No test changes it."""
     def make(path):
-        Project.made(template.folder, path, "--data", "app=shop", "--data", "ci=none", "--data", "jobs=false")
+        answers = "app=shop", "ci=none", "jobs=false", "driver=psycopg"
+        Project.made(template.folder, path, *(word for answer in answers for word in ("--data", answer)))
     return Project(once(tmp_path_factory, "bare", make))
 
 
@@ -52,6 +53,8 @@ def test_none_chosen(bare):
     for path, content in bare.files().items():
         said = re.search(r"celery|worker:|beat:|BROKER_URL|make worker|ci\.sh", content.decode("utf-8", "replace"))
         assert FOR_ALL.fullmatch(path) or not said, f"{path}: {said}"
+    pins = (bare.folder / "requirements.txt").read_text()
+    assert "\npsycopg-pool==" in pins and "psycopg2" not in pins
     done = bare.make()
     assert done.returncode == 0 and "make: passed: " in done.stdout, done.stdout + done.stderr
 
