@@ -34,14 +34,17 @@ def timeouts(role: str, time_limit: int) -> str:
 
 
 def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Content-Security-Policy `own` with the URLs of external static files and uploads added."""
-    directives = {**own["DIRECTIVES"]}
+    """Return the Content-Security-Policy `own`, Django's or django-csp's, with the URLs of external static files and
+    uploads added."""
+    if "DIRECTIVES" in own:
+        return {**own, "DIRECTIVES": policy(own["DIRECTIVES"], static_url, uploads)}
+    directives = {**own}
     if not static_url.startswith("/"):
         directives.update(allowed(directives, static_url))
     if bucket := uploads.get("OPTIONS", {}).get("endpoint_url"):
         for name in ("img-src", "media-src"):
             directives[name] = [*directives.get(name, directives.get("default-src", ())), bucket]
-    return {**own, "DIRECTIVES": directives}
+    return directives
 
 
 def allowed(directives: Mapping[str, Any], source: str) -> dict[str, list[str]]:

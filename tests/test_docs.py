@@ -118,7 +118,7 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*: make requirements                                      | make/test_reuse.py             | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
 docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md
-docs/update.md: (PATH|echo).*                              | template/test_update.py        | docs/update.md
+docs/update.md: (PATH|printf).*                            | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
 .*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
 .*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines

@@ -1,5 +1,5 @@
 """Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
-`new finish APP SITE_NAME JOBS DRIVER` in the project's folder (JOBS: True or False; DRIVER: psycopg2 or psycopg).
+`new finish APP SITE_NAME JOBS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder.
 
 `finish` sets names, adds the package, writes README.md, AGENTS.md and .env; commits unless the folder is in a git
 repository.
@@ -30,6 +30,18 @@ REQUIREMENTS = """# Packages of production. `make requirements` compiles this fi
 # Yours: django, and the packages of your apps.
 {django}
 """
+DJANGO = {"5.2": "django>=5.2,<5.3", "6.0": "django>=6.0,<6.1"}
+# What settings say instead if Django itself sends the Content-Security-Policy: file → {old: new}.
+POLICY = {
+    "project/settings_base.py": {
+        "from csp.constants import NONCE, NONE, SELF": "from django.utils.csp import CSP", '    "csp",\n': "",
+        "csp.middleware.CSPMiddleware": "django.middleware.csp.ContentSecurityPolicyMiddleware",
+        "https://django-csp.readthedocs.io/": "https://docs.djangoproject.com/en/6.0/ref/csp/",
+        'CONTENT_SECURITY_POLICY = {"DIRECTIVES": {': "SECURE_CSP = {", "\n}}\n": "\n}\n", "[SELF]": "[CSP.SELF]",
+        "[SELF, NONCE]": "[CSP.SELF, CSP.NONCE]", "[NONE]": "[CSP.NONE]"},
+    "project/settings_docker.py": {
+        "CONTENT_SECURITY_POLICY": "SECURE_CSP",
+        '[(address, address) for address in env.words("ADMINS")]': 'env.words("ADMINS")'}}
 
 
 class Problem(Exception):
@@ -66,13 +78,16 @@ def start(copier: str, name: str, *options: str) -> None:
     sys.exit(code or unmade)
 
 
-def finish(app: str, site_name: str, with_jobs: str, driver: str) -> None:
+def finish(app: str, site_name: str, with_jobs: str, driver: str, django: str) -> None:
     needs_jobs = with_jobs == "True"
     set_names(app, site_name)
-    [django] = re.findall("^django[<>=].*$", Path("requirements.in").read_text(), re.MULTILINE)
-    extras = ",".join(["jobs"] * needs_jobs + [driver])
-    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=django))
-    write_readme(app, site_name, " BROKER_URL" * needs_jobs)
+    extras = ",".join(["csp"] * (django == "5.2") + ["jobs"] * needs_jobs + [driver])
+    text = REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django])
+    Path("requirements.in").write_text(text)
+    write_readme(app=app, site_name=site_name, broker=" BROKER_URL" * needs_jobs,
+                 python="3.11" if django == "5.2" else "3.12")
+    if django != "5.2":
+        use_new_django()
     if not needs_jobs:
         leave_out_jobs()
     wheel.main(TEMPLATE)
@@ -98,10 +113,21 @@ def replace(path: str, pattern: str, value: str) -> None:
     Path(path).write_text(text)
 
 
-def write_readme(app: str, site_name: str, broker: str) -> None:
+def use_new_django() -> None:
+    """Require the Python that Django 6 requires, and let Django send the Content-Security-Policy."""
+    replace("Makefile", r"^(PORT +\?= .*)$", "\nPYTHON_MIN = 3.12")
+    for path, changes in POLICY.items():
+        text = Path(path).read_text("utf-8")
+        for old, new in changes.items():
+            if old not in text:
+                raise Problem(f"{path} of the template has no {old!r}")
+            text = text.replace(old, new)
+        Path(path).write_text(text, "utf-8")
+
+
+def write_readme(**words: str) -> None:
     """Write README.md, and its part for whoever changes the code as AGENTS.md."""
-    text = files("slipway.make").joinpath("README.project.md").read_text("utf-8")
-    text = Template(text).substitute(app=app, site_name=site_name, broker=broker)
+    text = Template(files("slipway.make").joinpath("README.project.md").read_text("utf-8")).substitute(words)
     Path("README.md").write_text(text, "utf-8")
     Path("AGENTS.md").write_text(text.partition("\n## Ship\n")[0], "utf-8")
 

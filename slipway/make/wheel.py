@@ -14,6 +14,7 @@ from slipway.make.uv import ANY_INDEX, settings
 
 NAME = "slipway_django"
 LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+(?:\[([\w,-]*)\])?", re.MULTILINE)
+BROUGHT = {"csp": "csp|django>=6", "psycopg2": "psycopg"}  # extra → what a project may have instead
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
 CLONE = Path(__file__).absolute().parents[2]
 
@@ -32,12 +33,13 @@ def main(clone: Path) -> None:
 
 
 def named(wanted: str, wheel: str, *extras: str) -> str:
-    """Replace the package's path in the requirements `wanted`. Its extras stay; one more is psycopg2, which the package
-    once brought by itself, unless `wanted` names a driver for PostgreSQL."""
-    driver = [] if re.search(r"^[^#\n]*psycopg", wanted, re.MULTILINE) else ["psycopg2"]
+    """Replace the package's path in the requirements `wanted`. Its extras stay; those that the package once brought by
+    itself are added, unless `wanted` has something instead."""
+    more = [extra for extra, instead in BROUGHT.items()
+            if not re.search(rf"^[^#\n]*({instead})", wanted, re.MULTILINE)]
 
     def line(found: re.Match[str]) -> str:
-        there = dict.fromkeys([*(found[1] or "").split(","), *extras, *driver])
+        there = sorted({*(found[1] or "").split(","), *extras, *more})
         return wheel + f"[{','.join(filter(None, there))}]" * any(there)
     return LINE.sub(line, wanted)
 

@@ -3,6 +3,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from django.test import SimpleTestCase
 
@@ -129,12 +130,20 @@ class Databases(SimpleTestCase):
         self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
 
+    def test_pool(self) -> None:
+        """psycopg has a pool, psycopg2 has none. Django's persistent connections are off then."""
+        service_urls = "slipway.settings.service_urls"
+        with mock.patch(f"{service_urls}.find_spec", return_value=None), self.assertRaisesRegex(ValueError, "psycopg2"):
+            database("postgres://h/n?pool=8")
+        with mock.patch(f"{service_urls}.find_spec"):
+            settings = database("postgres://h/n?pool=8")
+        self.assertEqual((settings["CONN_MAX_AGE"], settings["OPTIONS"]["pool"]["max_size"]), (0, 8))
+
     def test_malformed(self) -> None:
         """Each malformed URL is refused. The error names the fault without the URL."""
         for url, word in {
             "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
             "postgres://h/n?pool=true": "pool=8", "postgres://h/n?pool=0": "pool=8",
-            "postgres://h/n?pool=8": "psycopg instead of psycopg2",
             "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
             "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
             "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",

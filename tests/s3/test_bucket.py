@@ -51,7 +51,7 @@ def test_uploads(bucket, sqlite_made):
 
 @pytest.mark.parametrize("key, signs", [("key:secret@", "key"), ("", "test-key")])
 def test_without_tls_or_key(sqlite_made, tmp_path, key, signs):
-    """s3+http:// is a bucket, too. Without a key in the URL the machine's role signs: its key is from a service."""
+    """s3+http:// is a bucket, too. Without a key the machine's role signs: a metadata service has its key."""
     manage(sqlite_made, "migrate", "-v0", "--run-syncdb")
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     with moto() as port:

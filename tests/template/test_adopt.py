@@ -366,4 +366,4 @@ def test_further_down_in_the_repository(theirs):
     assert "\nfrom config.test_settings import *" in (project.folder / "site/config/settings_test.py").read_text()
     assert (project.folder / "site/requirements/dev.in").read_text().splitlines()[1] == "-r local.txt"
     listed = (project.folder / "site/requirements.in").read_text()
-    assert re.search(r"^-r \.\./requirements.txt\n\./vendor/slipway_django-\S+\.whl\[jobs,psycopg2\]$", listed, re.M)
+    assert re.search(r"^-r \.\./requirements.txt\n\./vendor/\S+\.whl\[csp,jobs,psycopg2\]$", listed, re.M)

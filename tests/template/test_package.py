@@ -24,7 +24,7 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
         [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
     assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/management/app/views.py-tpl"} < {*names}
     assert not [name for name in names if name.startswith(("slipway/tests/", "slipway/adopt/", "docs/"))]
-    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("jobs", "deploy", "s3", "psycopg", "psycopg2"))
+    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("csp", "jobs", "deploy", "s3", "psycopg2"))
     assert "\nRequires-Dist: django>=5.2\n" in metadata
     assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
     clone.git("commit", "-q", "--allow-empty", "-m", "More")
@@ -32,10 +32,11 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
 
 
 @pytest.mark.parametrize("before, after", [
-    ("OLD[jobs]\n", "NEW[jobs,psycopg2]\n"), ("# psycopg\nOLD\n", "# psycopg\nNEW[psycopg2]\n"),
-    ("OLD[jobs,psycopg]\n", "NEW[jobs,psycopg]\n"), ("psycopg[c]\nOLD\n", "psycopg[c]\nNEW\n")])
-def test_one_driver(before, after):
-    """An update names psycopg2, which the package once brought, only if the project names no driver."""
+    ("OLD[jobs]\n", "NEW[csp,jobs,psycopg2]\n"), ("# psycopg\nOLD\n", "# psycopg\nNEW[csp,psycopg2]\n"),
+    ("OLD[csp,psycopg]\n", "NEW[csp,psycopg]\n"), ("psycopg[c]\nOLD\n", "psycopg[c]\nNEW[csp]\n"),
+    ("OLD[jobs,psycopg2]\ndjango>=6.0,<6.1\n", "NEW[jobs,psycopg2]\ndjango>=6.0,<6.1\n")])
+def test_what_the_package_once_brought(before, after):
+    """An update names psycopg2 and django-csp, unless the project has another driver or Django's own policy."""
     old, new = "./vendor/slipway_django-1.0.0-py3-none-any.whl", "./vendor/slipway_django-2.0.0-py3-none-any.whl"
     assert named(before.replace("OLD", old), new) == after.replace("NEW", new)
 
@@ -52,8 +53,8 @@ def test_from_an_index(started, wheel, tmp_path):
         upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
         output([VE_PYTHON, "-m", "twine", *upload, wheel])
         [path] = (project.folder / "vendor").glob("*.whl")
-        project.edit("requirements.in", f"./vendor/{path.name}[jobs,psycopg2]",
-                     f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[jobs,psycopg2]==2.0.0")
+        project.edit("requirements.in", f"./vendor/{path.name}[csp,jobs,psycopg2]",
+                     f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[csp,jobs,psycopg2]==2.0.0")
         for words in (["requirements"], ["own/sentinel", "VE=own"]):
             passed(project.make(*words))
     assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()

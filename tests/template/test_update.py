@@ -49,7 +49,7 @@ def everyone_has_his_own(project, before, after):
     assert "stages: [test, build, deploy]\n" in after[".gitlab-ci.yml"].decode()
     [wheel] = [path for path in after if path.endswith(".whl")]
     assert wheel == f"vendor/slipway_django-{TODAY}-py3-none-any.whl"
-    assert f"./{wheel}[jobs,psycopg2]\n" in after["requirements.in"].decode()
+    assert f"./{wheel}[csp,jobs,psycopg2]\n" in after["requirements.in"].decode()
     assert "django-filter\n" in after["requirements.in"].decode()
     pins = [content["requirements.txt"].decode() for content in (before, after)]
     assert pins[1].count("vendor/") == 1 and f"./{wheel} \\\n    --hash=sha256:" in pins[1]
@@ -149,5 +149,5 @@ def test_from_the_commit_before(template, tmp_path):
     output(["sh", "-ec", lines], cwd=project.folder, env=project.env)
     text = (project.folder / "requirements.in").read_text()
     assert "./vendor/slipway_django-2.0.0-py3-none-any.whl[jobs]\n" in text and "find-links" not in text
-    assert "\npsycopg2-binary\n" in text
+    assert "\ndjango-csp\npsycopg2-binary\n" in text
     assert "==" not in text and "vendor/" in (project.folder / "requirements.txt").read_text()
