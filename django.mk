@@ -79,7 +79,7 @@ of_checks = PROJECT MANAGE TEST TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED
 MYPY      = $(VE)/bin/python -m mypy
 
 doctor: FORCE ## list what this machine lacks to develop, build and ship, and how to get it
-	@$(call with,PYTHON_MIN DOCKER)$(slipway) doctor
+	@$(call with,PYTHON_MIN DOCKER BASE)$(slipway) doctor
 
 clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean

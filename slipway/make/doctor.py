@@ -16,6 +16,7 @@ from slipway.envfile import read_file
 from slipway.make import image, python
 
 GB = 1024 ** 3
+DEBIANS = {"bookworm": (3, 11), "trixie": (3, 13)}  # release → its Python
 NOTE = "note: "  # what begins with it is only a hint
 says = partial(image.output, seconds=10)
 
@@ -35,10 +36,18 @@ def main(env: dict[str, str]) -> int:
 def develop(env: dict[str, str]) -> Iterator[str]:
     if lack := python.lacks(env["PYTHON"], env["PYTHON_MIN"]):
         yield lack
+    yield from another_python(env.get("BASE", ""))
     if (free := disk_usage(".").free) < GB / 2:
         yield f"only {free / GB:.1f} GB are free in this folder: free 500 MB for the virtualenv"
     for problem in read_file(Path(".env"))[1]:
         yield f"{problem}: correct it: nothing starts before that"
+
+
+def another_python(base: str) -> Iterator[str]:
+    """Say so if the image, from `base`, has another Python than development."""
+    here = sys.version_info[:2]
+    for there in (version for name, version in DEBIANS.items() if name in base and version != here):
+        yield NOTE + "Python is {}.{} here and {}.{} in the image".format(*here, *there)
 
 
 def build(env: dict[str, str]) -> Iterator[str]:

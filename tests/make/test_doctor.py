@@ -19,7 +19,8 @@ def machine(project, tmp_path):
         executable(tmp_path / "programs" / name, f'#!/bin/sh\n{text or f"exec {shutil.which(name)}"} "$@"\n')
 
     def doctor(*words, **env):
-        env = {"PATH": f"{tmp_path}/programs", "HOME": str(tmp_path), "DOCKER_HOST": "tcp://127.0.0.1:1", **env}
+        env = {"PATH": f"{tmp_path}/programs", "HOME": str(tmp_path), "DOCKER_HOST": "tcp://127.0.0.1:1", "BASE": "",
+               **env}
         done = run(["make", "-s", "-C", project, "doctor", *words], env=env)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout
@@ -40,6 +41,12 @@ def test_a_bare_machine(machine):
     code, said = machine("PYTHON_MIN=3.99")
     assert code == 2 and "needs 3.99 or newer: " in said and ".env line 1: not KEY=value" in said
     assert said.endswith("\nnot ready for: develop, build, ship\n")
+
+
+@pytest.mark.parametrize("base, version", [("debian:bookworm-slim", (3, 11)), ("debian:trixie", (3, 13))])
+def test_another_python_in_the_image(machine, base, version):
+    here, note = sys.version_info[:2], "note: Python is {}.{} here and {}.{} in the image\n"
+    assert (note.format(*here, *version) in machine(f"BASE={base}")[1]) == (here != version)
 
 
 def test_docker(machine):
