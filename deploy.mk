@@ -8,8 +8,6 @@ HOST          ?=
 FLEETS        ?= 1
 FLEET_HOSTS   ?= web1 web2 work1
 FLEET_BASE    ?= debian:bookworm-slim
-REQUIREMENTS_DEPLOY ?= $(call pins,deploy)
-$(call one_path,REQUIREMENTS_DEPLOY)
 
 # The deployer needs only Python. Provisioning also needs packages, in a virtualenv of its own.
 of_servers  = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)
@@ -17,7 +15,7 @@ deployer    = $(of_servers)$(slipway)
 provisioner = PYTHON=$(PROVISIONER); $(deployer)
 PROVISIONER = $(VE)/deploy/bin/python
 
-$(VE)/deploy/sentinel: $(REQUIREMENTS_DEPLOY) $(VE)/sentinel
+$(VE)/deploy/sentinel: $(call pins,deploy) $(VE)/sentinel
 	$(call install,$<)
 
 ## Operate

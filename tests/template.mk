@@ -56,12 +56,12 @@ s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 
 # psycopg 3 has a virtualenv of its own, as Django prefers it to psycopg2.
 psycopg: $(VE)/psycopg/sentinel ## test with psycopg 3 and its pool
-	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/psycopg/bin/python -m pytest tests/psycopg tests/blobs {PYTEST_ARGS}
+	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/psycopg/bin/python -m pytest tests/pool tests/blobs {PYTEST_ARGS}
 
 $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg.txt $(VE)/sentinel
 	$(call install,$(filter %.txt,$^))
 
-of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(call pins,copier) requirements/tests.txt
+of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(call pins,deploy) $(call pins,copier) requirements/tests.txt
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev $(of_tests)
 	$(call install,$(of_tests))

@@ -148,7 +148,7 @@ def test_of_two_wheels_none_is_taken(copy):
 
 
 PROGRAMS = set("PYTHON PYTEST MANAGE CELERY MYPY".split())  # whoever sets them may run anything
-PATHS = set("VE REQUIREMENTS REQUIREMENTS_DEV REQUIREMENTS_DEPLOY SLIPWAY".split())  # they stand in rules
+PATHS = set("VE REQUIREMENTS REQUIREMENTS_DEV SLIPWAY".split())  # they stand in rules
 CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary",
           "$$(touch canary)"]
 STUB = """#!/bin/sh

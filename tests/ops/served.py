@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Site:
         wait_until(lambda: self.get("/readyz").status == 200, what="the site is ready")
 
 
-COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
+COMMAND = [sys.executable, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 RUN = ["env", f"PATH={VE_PYTHON.parent}:{os.environ['PATH']}", ROOT / "docker-run.sh", "run"]
 
 

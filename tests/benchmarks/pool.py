@@ -1,0 +1,82 @@
+"""Compare a site whose requests share psycopg's pool with one where each connects to Postgres anew. Print ratios.
+
+    make ve/psycopg/sentinel && ve/psycopg/bin/python tests/benchmarks/pool.py [--runs 3] [--visitors 16]
+"""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from load import Load  # noqa: E402
+from ops.served import serve  # noqa: E402
+from postgresql import new_postgres  # noqa: E402
+from proc import wait_until  # noqa: E402
+from benchmarks.side_by_side import report  # noqa: E402
+
+# Its import opens a pool, which the workers, forks of this process, must not use.
+PAGES = """
+from django.db import connection
+from django.http import HttpResponse
+from django.urls import path
+
+def asked(seconds):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout') FROM pg_sleep(%s)", [seconds])
+        return cursor.fetchone()[0]
+
+asked(0)
+urlpatterns = [path("<int:ms>", lambda request, ms: HttpResponse(asked(ms / 1000)))]
+"""
+
+
+@contextlib.contextmanager
+def site(folder, url, **env):
+    """Yield production's site, whose page /20 asks the database for 20 ms."""
+    (folder / "pages.py").write_text(PAGES)
+    (folder / "asking.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'pages'\n")
+    with serve(folder, DJANGO_SETTINGS_MODULE="asking", SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4,
+               DATABASE_URL=url, BROKER_URL="redis://127.0.0.1:1", ROLE="web",
+               **{"SERVER": "asgi", **env}) as serving:
+        yield serving
+
+
+def sessions(url):
+    """Return the number of the site's sessions in Postgres."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'web %'"
+    with psycopg.connect(url) as database:
+        return database.execute(count).fetchone()[0]
+
+
+def measured(folder, url, pool, visitors):
+    """Return a request's milliseconds, in the median, and the number of sessions."""
+    with site(folder, url + pool) as serving, Load(serving.port, "/20", visitors) as load:
+        wait_until(lambda: len(load.asked) > 50 * visitors, what="requests")
+        used = sessions(url)
+    assert load.outcomes().keys() == {"200"}, load.outcomes()
+    return median(asked.ended - asked.began for asked in load.asked) * 1000, used
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--visitors", type=int, default=16)
+    args = parser.parse_args()
+    with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
+        url = postgres.url(postgres.database(migrated=False))
+        for pool in ("?pool=16", "?pool=8", "?pool=4"):
+            pairs = [[measured(Path(folder), url, each, args.visitors) for each in (pool, "")]
+                     for _ in range(args.runs)]
+            counts = [max(used for _, used in each) for each in zip(*pairs)]
+            report(f"{args.visitors} visitors, {counts[0]} sessions against {counts[1]}", pool, "none",
+                   [[ms for ms, _ in pair] for pair in pairs], "ms")
+
+
+if __name__ == "__main__":
+    main()
