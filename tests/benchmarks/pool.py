@@ -1,6 +1,6 @@
 """Compare a site whose requests share psycopg's pool with one where each connects to Postgres anew. Print ratios.
 
-    make ve/psycopg/sentinel && ve/psycopg/bin/python tests/benchmarks/pool.py [--runs 3] [--visitors 16]
+    make ve/psycopg/sentinel && ve/psycopg/bin/python tests/benchmarks/pool.py [--runs 3]
 """
 
 import argparse
@@ -12,13 +12,14 @@ from statistics import median
 
 import psycopg
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])
+from benchmarks.side_by_side import report  # noqa: E402
 from load import Load  # noqa: E402
 from ops.served import serve  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import wait_until  # noqa: E402
-from benchmarks.side_by_side import report  # noqa: E402
+
+VISITORS = 16
 
 # Its import opens a pool, which the workers, forks of this process, must not use.
 PAGES = """
@@ -54,28 +55,24 @@ def sessions(url):
         return database.execute(count).fetchone()[0]
 
 
-def measured(folder, url, pool, visitors):
-    """Return a request's milliseconds, in the median, and the number of sessions."""
-    with site(folder, url + pool) as serving, Load(serving.port, "/20", visitors) as load:
-        wait_until(lambda: len(load.asked) > 50 * visitors, what="requests")
-        used = sessions(url)
+def measured(folder, url, pool):
+    """Print the number of sessions. Return a request's milliseconds, in the median."""
+    with site(folder, url + pool) as serving, Load(serving.port, "/20", VISITORS) as load:
+        wait_until(lambda: len(load.asked) > 50 * VISITORS, what="requests")
+        print(pool or "without", sessions(url), "sessions")
     assert load.outcomes().keys() == {"200"}, load.outcomes()
-    return median(asked.ended - asked.began for asked in load.asked) * 1000, used
+    return median(asked.ended - asked.began for asked in load.asked) * 1000
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--visitors", type=int, default=16)
-    args = parser.parse_args()
+    runs = range(parser.parse_args().runs)
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         url = postgres.url(postgres.database(migrated=False))
         for pool in ("?pool=16", "?pool=8", "?pool=4"):
-            pairs = [[measured(Path(folder), url, each, args.visitors) for each in (pool, "")]
-                     for _ in range(args.runs)]
-            counts = [max(used for _, used in each) for each in zip(*pairs)]
-            report(f"{args.visitors} visitors, {counts[0]} sessions against {counts[1]}", pool, "none",
-                   [[ms for ms, _ in pair] for pair in pairs], "ms")
+            pairs = [[measured(Path(folder), url, each) for each in (pool, "")] for _ in runs]
+            report(f"{VISITORS} visitors", pool, "none", pairs, "ms")
 
 
 if __name__ == "__main__":

@@ -84,23 +84,18 @@ def test_patch(project, tmp_path):
     assert len(list(project.folder.glob("vendor/*.whl"))) == 1
 
 
-def test_pins_of_tools(project):
-    """They come with the package, until the project has a file of its own."""
-    for tool in ("audit", "copier", "deploy", "uv"):
-        passed(project.make(f"var/pins/{tool}.txt"))
-        pins = (project.folder / f"var/pins/{tool}.txt").read_bytes()
-        assert pins == (ROOT / f"slipway/requirements/{tool}.txt").read_bytes()
-    assert "virtualenv ve/deploy/sentinel var/pins/deploy.txt" in project.make("-n", "provision").stdout
+def test_files_of_the_package(project):
+    """Tools' pins come with the package, until the project has its own. make classic writes the package's script."""
+    pins = {f"var/pins/{tool}.txt": f"requirements/{tool}.txt" for tool in ("audit", "copier", "deploy", "uv")}
+    passed(project.make(*pins, "classic"))
+    for path, name in {**pins, "deploy/classic.sh": "deploy/classic.sh"}.items():
+        assert (project.folder / path).read_bytes() == (ROOT / "slipway" / name).read_bytes()
     [wheel] = project.folder.glob("vendor/*.whl")
     os.utime(wheel)  # it is another
     assert "packaged requirements/uv.txt" in project.make("-n", "var/pins/uv.txt").stdout
-    (project.folder / "requirements/deploy.txt").write_text("pyinfra==3.0\n")
-    assert "virtualenv ve/deploy/sentinel requirements/deploy.txt" in project.make("-n", "provision").stdout
-
-
-def test_classic(project):
-    passed(project.make("classic"))
-    assert (project.folder / "deploy/classic.sh").read_bytes() == (ROOT / "slipway/deploy/classic.sh").read_bytes()
+    for path in ("var/pins/deploy.txt", "requirements/deploy.txt"):
+        assert f"virtualenv ve/deploy/sentinel {path}" in project.make("-n", "provision").stdout
+        (project.folder / "requirements/deploy.txt").write_text("pyinfra==3.0\n")
 
 
 def test_docs(started):
