@@ -12,11 +12,12 @@ PACKAGES = "/ve/lib/python3.13/site-packages"
 
 
 def test_a_project_of_django_6(builders, name, settings, tmp_path):
-    """A new project's own tests pass in its build, and the package's in its image, which has neither django-csp nor
-    psycopg2. Django sends the policy."""
+    """A new project's own tests pass in its build, on Postgres, and the package's in its image, which has neither
+    django-csp nor psycopg2. Django sends the policy."""
     template = Checkout(tmp_path / "slipway").folder
     passed(Project.copy(template, tmp_path / "shop", "--data", "django=6.0", "--data", "driver=psycopg"))
-    done = builders["classic"].make(tmp_path / "shop", "build", f"APP={name}", "TAG=django-6")
+    done = builders["classic"].make(tmp_path / "shop", "build", f"APP={name}", "TAG=django-6",
+                                    "TEST_DATABASE=postgres")
     assert done.returncode == 0, done.stdout
     image = f"{name}:django-6"
     there = docker("run", "--rm", "--entrypoint=ls", image, PACKAGES).stdout.split()

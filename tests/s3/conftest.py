@@ -74,9 +74,12 @@ def server(certificate):
 @pytest.fixture
 def bucket(server, request):
     """Return an empty bucket."""
-    port, cert = server
-    client = boto3.client("s3", endpoint_url=f"https://127.0.0.1:{port}", region_name="eu", verify=str(cert),
-                          aws_access_key_id="key", aws_secret_access_key="s/cret")
-    bucket = Bucket(client, f"files-{abs(hash(request.node.nodeid))}", port, cert)
+    return new_bucket(f"files-{abs(hash(request.node.nodeid))}", *server)
+
+
+def new_bucket(name, port, cert=None):
+    client = boto3.client("s3", endpoint_url=f"http{'s' * bool(cert)}://127.0.0.1:{port}", region_name="eu",
+                          verify=cert and str(cert), aws_access_key_id="key", aws_secret_access_key="s/cret")
+    bucket = Bucket(client, name, port, cert)
     bucket.create()
     return bucket
