@@ -4,7 +4,7 @@ import re
 
 PATHS = ("project/settings*.py", "project/home/templates/home/next.html", "Procfile.dev", "compose.yaml",
          "deploy/production.toml", "requirements/dev.in")
-BLOCK = re.compile(r"\n?^.*---- background jobs.*\n(?:.*\n)*?.*---- end of background jobs ----.*\n", re.MULTILINE)
+BLOCK = re.compile(r"((?<=\n)\n)?^.*---- background jobs.*\n(?:.*\n)*?.*---- end of background jobs ----.*\n", re.MULTILINE)
 
 
 def without(text: str) -> str:
