@@ -34,6 +34,10 @@ if env.flag("DEBUG_TOOLBAR", not {"runserver", "migrate"}.isdisjoint(sys.argv)):
     development.toolbar(INSTALLED_APPS, MIDDLEWARE)
     DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
 
+# ---- accounts ----
+STAFF_NEED_MFA = False
+# ---- end of accounts ----
+
 # ---- background jobs ----
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")
 CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_folder(CELERY_BROKER_URL, VAR / "broker")

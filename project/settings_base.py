@@ -115,6 +115,35 @@ CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
     "base-uri": [SELF], "form-action": [SELF], "frame-ancestors": [NONE], "object-src": [NONE],
 }}
 
+# ---- accounts: a project without django-allauth has no such block, here and in other files ----
+INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = "slipway.accounts.apps.Admin"  # with the site's sign-in
+INSTALLED_APPS += ["slipway.accounts", "allauth", "allauth.account", "allauth.mfa", "django.contrib.humanize"]
+MIDDLEWARE.insert(-1, "allauth.account.middleware.AccountMiddleware")
+AUTHENTICATION_BACKENDS.append("allauth.account.auth_backends.AuthenticationBackend")
+SIGN_UP_OPEN = True  # False: only staff add accounts
+STAFF_NEED_MFA = True  # in the admin
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "slipway.accounts.adapter.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# Mails have codes instead of links: a link's secret would be in the logs of servers.
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_CHANGE_EMAIL = True  # an account has one address
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True  # without a question
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"add_webauthn": "slipway.accounts.forms.add", "login_webauthn": "slipway.accounts.forms.login",
+             "authenticate_webauthn": "slipway.accounts.forms.authenticate",
+             "reauthenticate_webauthn": "slipway.accounts.forms.reauthenticate"}
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_TOTP_TOLERANCE = 1  # clocks differ by up to half a minute
+# ---- end of accounts ----
+
 # ---- background jobs: a project without Celery has no such block, here and in the other settings ----
 INSTALLED_APPS.append("django_celery_beat")
 READINESS["broker"] = "slipway.celery.check_broker"

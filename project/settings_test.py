@@ -19,6 +19,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_H
 AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
 DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
 
+# ---- accounts ----
+STAFF_NEED_MFA = False  # force_login() knows no second factor
+# ---- end of accounts ----
+
 # ---- background jobs ----
 CELERY_BROKER_URL = "memory://localhost"  # kombu warns if this URL has no host
 CELERY_TASK_ALWAYS_EAGER = True  # delay() runs the task at once, and .get() returns its result

@@ -10,6 +10,9 @@ from slipway.pages import pages
 urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("project.home.urls")),
+    # ---- accounts ----
+    path("accounts/", include("allauth.urls")),
+    # ---- end of accounts ----
     *pages(),  # robots.txt, favicon.ico; in development mails (/mail/) and the debug toolbar
     *media(),  # uploads, unless nginx or a bucket serves them
 ]

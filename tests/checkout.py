@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from proc import ROOT, UV, VE_PYTHON, edit, output, passed, run
-from slipway.make import jobs
+from slipway.make import blocks
 from slipway.make.uv import settings
 
 NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
@@ -19,7 +19,7 @@ WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
 def without_celery(package):
     """Remove background jobs from a project's settings."""
     for path in package.glob("settings*.py"):
-        path.write_text(jobs.without(path.read_text()))
+        path.write_text(blocks.without(path.read_text(), "jobs"))
 
 
 def add_wrong_migration(folder):

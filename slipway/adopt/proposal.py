@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from slipway.make import jobs, wheel
+from slipway.make import blocks, wheel
 
 from .look import Found, Tree
 
@@ -71,7 +71,8 @@ def taken(existing: Tree, found: Found, levels: list[str], template: Template) -
         texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
     names = {"deploy/production.toml": f"{found.servers}/production.toml",
              "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml"}
-    return {names.get(path, path): text if found.celery else jobs.without(text) for path, text in texts.items()}
+    unused = ["accounts", *["jobs"] * (not found.celery)]
+    return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
 
 def settings(text: str, middle: str, base: str) -> str:

@@ -1,5 +1,6 @@
 """Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
-`new finish APP SITE_NAME JOBS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder.
+`new finish APP SITE_NAME PARTS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder (PARTS:
+accounts,jobs, one of them or none).
 
 `finish` sets names, adds the package, writes README.md, AGENTS.md and .env; commits unless the folder is in a git
 repository.
@@ -16,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from slipway.make import jobs, virtualenv, wheel
+from slipway.make import blocks, virtualenv, wheel
 from slipway.make.uv import ANY_INDEX
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
@@ -78,18 +79,19 @@ def start(copier: str, name: str, *options: str) -> None:
     sys.exit(code or unmade)
 
 
-def finish(app: str, site_name: str, with_jobs: str, driver: str, django: str) -> None:
-    needs_jobs = with_jobs == "True"
+def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> None:
     set_names(app, site_name)
-    extras = ",".join(["csp"] * (django == "5.2") + ["jobs"] * needs_jobs + [driver])
+    chosen = [*parts.split(","), *["csp"] * (django == "5.2"), driver]
+    extras = ",".join(sorted(filter(None, chosen)))
     text = REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django])
     Path("requirements.in").write_text(text)
-    write_readme(app=app, site_name=site_name, broker=" BROKER_URL" * needs_jobs,
+    write_readme(app=app, site_name=site_name, broker=" BROKER_URL" * ("jobs" in chosen),
                  python="3.11" if django == "5.2" else "3.12")
     if django != "5.2":
         use_new_django()
-    if not needs_jobs:
-        leave_out_jobs()
+    leave_out(*[part for part in blocks.MARKS if part not in chosen])
+    if "jobs" not in chosen:
+        replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
     wheel.main(TEMPLATE)
     compile_pins(ANY_INDEX)
     write_env(Path(".env"))
@@ -132,11 +134,9 @@ def write_readme(**words: str) -> None:
     Path("AGENTS.md").write_text(text.partition("\n## Ship\n")[0], "utf-8")
 
 
-def leave_out_jobs() -> None:
-    """Remove background jobs (Celery, worker, beat): the blocks that comments mark, and staging's roles."""
-    for path in (path for pattern in jobs.PATHS for path in Path().glob(pattern)):
-        path.write_text(jobs.without(path.read_text("utf-8")), "utf-8")
-    replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
+def leave_out(*parts: str) -> None:
+    for path in (path for pattern in blocks.PATHS for path in Path().glob(pattern)):
+        path.write_text(blocks.without(path.read_text("utf-8"), *parts), "utf-8")
 
 
 def compile_pins(env: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ import ipaddress
 import logging
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+from unicodedata import normalize
 
 from django.contrib.auth import get_user_model, signals
 from django.core.exceptions import BadRequest
@@ -37,8 +38,10 @@ def counted_as(request: HttpRequest) -> str | None:
 
 
 def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
-    """Return the account name that the visitor typed, or None. Raise BadRequest if a database could not store it."""
-    found: str | None = (credentials or getattr(request, "data", request.POST)).get("username")
+    """Return the typed name, or the e-mail address without its case. Raise BadRequest if it could not be stored."""
+    typed = credentials or getattr(request, "data", request.POST)
+    email: str | None = typed.get("email")
+    found: str | None = normalize("NFKC", email).casefold() if email else typed.get("username")
     if found and (len(found) > LONGEST or "\0" in found):
         raise BadRequest("the account name is too long or has a NUL character")
     return found
@@ -49,8 +52,9 @@ def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None,
     """Log a failed sign-in. Show only names of existing accounts: people type passwords into the name field."""
     came_from = request and address(request)
     users: Any = get_user_model()
-    name = credentials.get(users.USERNAME_FIELD) or credentials.get("username") or ""
-    known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).exists()
+    field = users.EMAIL_FIELD if "email" in credentials else users.USERNAME_FIELD
+    name = credentials.get(field) or credentials.get("username") or ""
+    known = users._default_manager.filter(**{field: name}).exists()
     account, outcome = name if known else "(unknown)", "failed"
     if getattr(request, "axes_locked_out", False):
         outcome = "refused after too many failures"

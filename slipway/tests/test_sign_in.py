@@ -5,27 +5,38 @@ from datetime import timedelta
 from typing import Any
 
 from axes.models import AccessAttempt, AccessLog
+from django.contrib.admin import AdminSite
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.cache import cache
 from django.core.exceptions import BadRequest
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
-from django.urls import reverse
+from django.urls import include, path, reverse
 from django.utils import timezone
 
 from slipway.security import hashers, sign_in
 
 USERS: Any = get_user_model()._default_manager
 PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
+ANN, BOB = "ann@shop.example", "bob@shop.example"
+urlpatterns = [path("admin/", AdminSite().urls), path("", include("project.home.urls"))]  # without accounts
 
 
-@override_settings(AXES_ENABLED=True)
+@override_settings(AXES_ENABLED=True, ROOT_URLCONF=__name__)
 class SignIn(TestCase):
+    door, field, name = "admin:login", "username", ANN
+    spellings = [f" {ANN}", f"{ANN} ", f"\uff41{ANN[1:]}", f"{ANN}\n"]
+
     @classmethod
     def setUpTestData(cls) -> None:
-        USERS.create_superuser("ann", password=PASSWORD)
+        USERS.create_superuser(cls.name, ANN, PASSWORD)
 
-    def sign_in(self, password: str, address: str = "192.0.2.1", name: str = "ann") -> Any:
-        return self.client.post(reverse("admin:login"), {"username": name, "password": password},
+    def setUp(self) -> None:
+        cache.clear()  # allauth counts there, too
+
+    def sign_in(self, password: str, address: str = "192.0.2.1", name: str = ANN) -> Any:
+        self.client.cookies.clear()
+        return self.client.post(reverse(self.door), {self.field: name, "password": password},
                                 headers={"X-Forwarded-For": address})
 
     def fails(self, times: int, **more: Any) -> Any:
@@ -59,15 +70,15 @@ class SignIn(TestCase):
     def test_nobody_shuts_out_somebody_else(self) -> None:
         """A lock affects no other account at the same address, and no other address, even if a proxy writes IPv4
         addresses as IPv6. An address that a visitor claims does not count."""
-        USERS.create_superuser("bob", password=PASSWORD)
+        USERS.create_superuser(BOB, BOB, PASSWORD)
         self.fails(5, address="::ffff:192.0.2.1")
-        self.assertEqual(self.sign_in(PASSWORD, name="bob", address="::ffff:192.0.2.1").status_code, 302)
+        self.assertEqual(self.sign_in(PASSWORD, name=BOB, address="::ffff:192.0.2.1").status_code, 302)
         self.assertEqual(self.sign_in(PASSWORD, address="::ffff:192.0.2.2").status_code, 302)
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2, 192.0.2.1").status_code, 429)
 
     def test_no_disguise_gives_more_tries(self) -> None:
         """Another browser, or another spelling of the same name, gives no more attempts."""
-        for number, name in enumerate(("ann", " ann", "ann ", "\uff41nn", "ann\n")):
+        for number, name in enumerate([ANN, *self.spellings]):
             self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
             answer = self.fails(1, name=name)[0]
         self.assertEqual(answer.status_code, 429)
@@ -86,17 +97,17 @@ class SignIn(TestCase):
         """A failure's log line names the account only if it exists: other names may be typed passwords."""
         _, (record,) = self.fails(1)
         self.assertNotIn(WRONG, str(vars(record)))
-        self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
-        self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
-        _, (record,) = self.fails(1, name=PASSWORD)
+        self.assertEqual(record.getMessage(), f"sign-in failed: account {ANN}, from 192.0.2.1")
+        self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", ANN, reverse(self.door)))
+        _, (record,) = self.fails(1, name="typed@shop.example")
         self.assertEqual(record.getMessage(), "sign-in failed: account (unknown), from 192.0.2.1")
         self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
 
     def test_a_name_that_no_database_takes(self) -> None:
         """A name that is too long or has a NUL is a bad request, not an error of the site."""
-        for unfit in ("x" * 256, "ann\0"):
+        for unfit in ({"username": "x" * 256}, {"username": "ann\0"}, {"email": "x" * 250 + "@a.example"}):
             with self.assertRaises(BadRequest):
-                authenticate(RequestFactory().post("/"), username=unfit, password=WRONG)
+                authenticate(RequestFactory().post("/"), **unfit, password=WRONG)
 
     def test_what_no_database_takes(self) -> None:
         """Texts that PostgreSQL refuses, too long or with a NUL, cause no error in any part of a sign-in request."""
@@ -105,8 +116,8 @@ class SignIn(TestCase):
                 ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000),
                 ("d", {"X-Forwarded-For": "fe80::1%" + "x" * 300}, "")):
             with self.subTest(name[0]):
-                form = {"username": name, "password": WRONG}
-                answer = self.client.post(reverse("admin:login") + query, form, headers=headers)
+                form = {self.field: name, "password": WRONG}
+                answer = self.client.post(reverse(self.door) + query, form, headers=headers)
                 self.assertEqual(answer.status_code, 200)
 
     def test_a_network_of_ipv6_is_one_visitor(self) -> None:
@@ -116,6 +127,12 @@ class SignIn(TestCase):
             self.assertEqual(record.remote, f"2001:db8:0:7::{number or ''}")
         self.assertEqual(answer.status_code, 429)
         self.assertEqual(self.sign_in(PASSWORD, address="2001:db8:0:8::1").status_code, 302)
+
+
+@override_settings(ROOT_URLCONF="project.urls")
+class SignInToAccounts(SignIn):
+    door, field, name = "account_login", "login", "ann"
+    spellings = ["ANN@shop.example", " ann@SHOP.example", f"{ANN}\n", "ann@\u017fhop.example"]
 
 
 class Address(SimpleTestCase):
@@ -128,7 +145,8 @@ class Address(SimpleTestCase):
             self.assertEqual(sign_in.counted_as(request), found)
 
 
-@override_settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"])
+@override_settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"],
+                   ROOT_URLCONF=__name__)
 class Hasher(TestCase):
     def test_there_are_only_so_many_seats(self) -> None:
         """If no seat is free, the visitor gets the page 429 at once. A seat given back can be used again."""

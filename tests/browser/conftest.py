@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+from aiosmtpd.controller import Controller
 from playwright.sync_api import sync_playwright
 
 from proc import ROOT, free_port, output, running, wait_until
@@ -20,15 +21,25 @@ WIDTHS = {1280: 900, 390: 844}  # of a desktop and of a phone, each with its hei
 PASSWORD = "a ship in a bottle"
 
 
+class Mails(list):
+    """What a mail server got: (receivers, text)."""
+
+    async def handle_DATA(self, server, session, envelope):
+        self.append((envelope.rcpt_tos, envelope.content.decode()))
+        return "250 OK"
+
+
 class Site:
     """A scratch copy of the project with a database of its own and a superuser `ann`."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, mail_server):
+        self.folder, self.mails = folder, mail_server.handler
         self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1",
                     "DEBUG_TOOLBAR": "false"}
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
-        (folder / "project/settings_deployed.py").write_text("from .settings import *\nDEBUG = False\n")
+        (folder / "project/settings_deployed.py").write_text(
+            "from .settings import *\nDEBUG, STAFF_NEED_MFA = False, True\n"
+            f"EMAIL_BACKEND, EMAIL_PORT = 'django.core.mail.backends.smtp.EmailBackend', {mail_server.port}\n")
         self.manage("migrate")
         self.manage("createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org")
 
@@ -46,7 +57,10 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    return Site(tmp_path_factory.mktemp("browser") / "a site")
+    server = Controller(Mails(), "127.0.0.1", free_port())
+    server.start()
+    yield Site(tmp_path_factory.mktemp("browser") / "a site", server)
+    server.stop()
 
 
 def serve(site, *words, **env):

@@ -170,11 +170,11 @@ from django.test import Client
 import sentry_sdk
 client = Client(raise_request_exception=False)
 dsn = "postgres://shop:typed-5@db.example/shop"
-def fails(self, request, username=None, password=None):
+def fails(self, request, **credentials):
     logging.getLogger("shop").warning("no answer of %s", dsn)
     raise RuntimeError(f"cannot connect to {dsn}, password=typed-6")
 with patch.object(ModelBackend, "authenticate", fails):
-    client.post("/admin/login/?next=/&token=typed-3", {"username": "typed-1", "password": "typed-2"}, headers={
+    client.post("/accounts/login/?next=/&token=typed-3", {"login": "typed-1@a.org", "password": "typed-2"}, headers={
         "host": "localhost", "referer": "http://localhost/reset?key=typed-4", "cookie": "other=typed-7"})
 client.get("/", headers={"host": "evil.example"})
 sentry_sdk.flush(60)
@@ -189,7 +189,7 @@ def test_sentry_learns_no_secret(postgres):
         env = {**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url, "SENTRY_DSN": dsn}
         done = passed(production("-c", SIGN_IN, **env))
     text = "".join(kept)
-    assert text.count("cannot connect to postgres") == 1 and "/admin/login/" in text and "no answer of" in text, text
+    assert text.count("cannot connect to postgres") == 1 and "/accounts/login/" in text and "no answer of" in text, text
     assert "typed-" not in text and "evil.example" not in text, re.findall(".{99}typed-.{9}", text)
     lines = [json.loads(line) for line in done.stderr.splitlines() if "evil.example" in line]
     assert [(line["level"], "exception" in line) for line in lines] == [("WARNING", False)], lines

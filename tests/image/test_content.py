@@ -8,7 +8,7 @@ import pytest
 
 from engine import docker
 
-LIMIT = 110_000_000  # bytes more than the base image
+LIMIT = 132_000_000  # bytes more than the base image; 23 MB of these are for accounts
 FORBIDDEN = re.compile(r"""
     (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
     | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
@@ -29,7 +29,7 @@ for code, name in LANGUAGES:
     translation("django", Path(django.__file__).parent / "conf/locale", [to_locale(code)])
 print(translation("django", "/app/project/locale", ["de"]).gettext("A ship"))
 with override_settings(LANGUAGE_CODE="de", LANGUAGES=LANGUAGES):
-    print(django.test.Client(headers={"host": "localhost:8000"}).get("/admin/login/").content.decode())
+    print(django.test.Client(headers={"host": "localhost:8000"}).get("/accounts/login/").content.decode())
 """
 
 
@@ -63,12 +63,12 @@ def test_layers(saved, image):
 
 
 def test_what_stays(one_off, data):
-    """All of Django's languages work without their sources, the admin is in German, and the project's own catalogue, of
-    which git has only the source, is compiled. A package keeps modules that are called test but are none."""
+    """All of Django's languages work without their sources, the sign-in page is in German, and the project's own
+    catalogue, of which git has only the source, is compiled. A package keeps modules called test that are none."""
     done = one_off("manage", "shell", "--verbosity=0", "--command", GERMAN, options=data)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Ein Schiff\n"), done.stdout
-    assert "Anmelden" in done.stdout and "Log in" not in done.stdout, done.stdout
+    assert "Passwort vergessen?" in done.stdout and "Forgot" not in done.stdout, done.stdout
 
 
 def test_bytecode(saved, image):
@@ -93,7 +93,7 @@ def test_labels(image):
 
 
 def test_size(image):
-    """The image is at most 110 MB larger than its base."""
+    """The image is at most 132 MB larger than its base."""
     assert size(image) - size("debian:trixie-slim") <= LIMIT
 
 

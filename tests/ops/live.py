@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from django.contrib import admin
 from django.core.cache import cache
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from slipway.logs import request_id
 from slipway.asgi import application as pages
@@ -102,5 +102,5 @@ async def application(scope, receive, send):
     await (chat if scope["type"] == "websocket" else pages)(scope, receive, send)
 
 
-urlpatterns = [path("admin/", admin.site.urls),
+urlpatterns = [path("admin/", admin.site.urls), path("accounts/", include("allauth.urls")),
                *(path(view.__name__, view) for view in (plain, cached, queued, who, poll, events, block, fail))]

@@ -61,8 +61,8 @@ def test_each_request_has_its_id_and_its_line(site_of):
         assert site.get("/metrics", {"X-Forwarded-For": "192.0.2.1"}, unix=True).status == 404
         answer = site.get("/who?token=secret", {"X-Request-ID": ID}, unix=True)
         assert answer.body.decode() == answer.headers["X-Request-ID"] == ID
-        assert site.get("/fail").status == 500 and site.get("/admin/login/").status == 200
-        told = wait_until(lambda: "/admin/login/ 200" in (said := site.process.output()) and said)
+        assert site.get("/fail").status == 500 and site.get("/accounts/login/").status == 200
+        told = wait_until(lambda: "/accounts/login/ 200" in (said := site.process.output()) and said)
     assert re.search(rf"INFO gunicorn.access \[{ID[:8]}\] GET /who 200 in [\d.]+ ms\n", told)
     assert told.count("RuntimeError: it fails") == 1 and "secret" not in told and "/readyz" not in told
 

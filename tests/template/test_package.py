@@ -24,7 +24,8 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
         [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
     assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/management/app/views.py-tpl"} < {*names}
     assert not [name for name in names if name.startswith(("slipway/tests/", "slipway/adopt/", "docs/"))]
-    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in ("csp", "jobs", "deploy", "s3", "psycopg2"))
+    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in (
+        "accounts", "csp", "jobs", "deploy", "s3", "psycopg2"))
     assert "\nRequires-Dist: django>=5.2\n" in metadata
     assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
     clone.git("commit", "-q", "--allow-empty", "-m", "More")
@@ -53,8 +54,9 @@ def test_from_an_index(started, wheel, tmp_path):
         upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
         output([VE_PYTHON, "-m", "twine", *upload, wheel])
         [path] = (project.folder / "vendor").glob("*.whl")
-        project.edit("requirements.in", f"./vendor/{path.name}[csp,jobs,psycopg2]",
-                     f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[csp,jobs,psycopg2]==2.0.0")
+        project.edit("requirements.in", f"./vendor/{path.name}[accounts,csp,jobs,psycopg2]",
+                     f"--extra-index-url http://127.0.0.1:{port}/simple/\n"
+                     "slipway-django[accounts,csp,jobs,psycopg2]==2.0.0")
         for words in (["requirements"], ["own/sentinel", "VE=own"]):
             passed(project.make(*words))
     assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()

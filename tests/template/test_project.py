@@ -16,15 +16,16 @@ CI = {"gitlab": {".gitlab-ci.yml", "deploy/ci.sh"}, "jenkins": {"Jenkinsfile", "
       "github": {".github/workflows/deploy.yml", ".github/workflows/test.yml", ".github/workflows/upgrade.yml",
                  "deploy/ci.sh"}}
 OF_CI = re.compile(r"\.github/|\.gitlab|Jenkinsfile|deploy/ci\.sh")
+OF_ANSWERS = re.compile(r"(?i:allauth|mfa|-- accounts|sign_up)|celery|worker:|beat:|BROKER_URL|make worker|ci\.sh")
 # Files for all projects, whatever their options.
 FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|\.mypy\.ini|vendor/.*")
 
 
 @pytest.fixture(scope="session")
 def bare(template, tmp_path_factory):
-    """Return a project without CI and background jobs, with psycopg 3. No test changes it."""
+    """Return a project without CI, accounts and background jobs, with psycopg 3. No test changes it."""
     def make(path):
-        answers = "app=shop", "ci=none", "jobs=false", "driver=psycopg"
+        answers = "app=shop", "ci=none", "accounts=false", "jobs=false", "driver=psycopg"
         Project.made(template.folder, path, *(word for answer in answers for word in ("--data", answer)))
     return Project(once(tmp_path_factory, "bare", make))
 
@@ -48,10 +49,10 @@ def test_what_there_is_to_read(request, name):
 
 
 def test_none_chosen(bare):
-    """Without CI and background jobs no file mentions them, and all checks pass."""
+    """Without CI, accounts and background jobs no file mentions them, and all checks pass."""
     assert of_ci(bare) == set()
     for path, content in bare.files().items():
-        said = re.search(r"celery|worker:|beat:|BROKER_URL|make worker|ci\.sh", content.decode("utf-8", "replace"))
+        said = OF_ANSWERS.search(content.decode("utf-8", "replace"))
         assert FOR_ALL.fullmatch(path) or not said, f"{path}: {said}"
     pins = (bare.folder / "requirements.txt").read_text()
     assert "\npsycopg-pool==" in pins and "psycopg2" not in pins

@@ -49,7 +49,7 @@ def everyone_has_his_own(project, before, after):
     assert "stages: [test, build, deploy]\n" in after[".gitlab-ci.yml"].decode()
     [wheel] = [path for path in after if path.endswith(".whl")]
     assert wheel == f"vendor/slipway_django-{TODAY}-py3-none-any.whl"
-    assert f"./{wheel}[csp,jobs,psycopg2]\n" in after["requirements.in"].decode()
+    assert f"./{wheel}[accounts,csp,jobs,psycopg2]\n" in after["requirements.in"].decode()
     assert "django-filter\n" in after["requirements.in"].decode()
     pins = [content["requirements.txt"].decode() for content in (before, after)]
     assert pins[1].count("vendor/") == 1 and f"./{wheel} \\\n    --hash=sha256:" in pins[1]

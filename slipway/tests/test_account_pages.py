@@ -1,0 +1,112 @@
+"""Tests of the pages for accounts: what the admin asks for, and attacks on sessions, accounts and forms."""
+
+import re
+import time
+from typing import Any
+from unittest import mock
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal import auth as totp
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.core import mail
+from django.core.cache import cache
+from django.test import Client, TestCase, override_settings
+from django.urls import reverse
+from django.utils.module_loading import import_string
+
+USERS: Any = get_user_model()._default_manager
+ANN, PASSWORD = "ann@example.org", "a ship in a bottle"
+NEW = {"password1": PASSWORD, "password2": PASSWORD}
+
+
+class Pages(TestCase):
+    def setUp(self) -> None:
+        cache.clear()  # limits of rates
+        self.ann = USERS.create_superuser("ann", ANN, PASSWORD)
+
+    def post(self, page: str, client: Client | None = None, /, **form: str) -> Any:
+        return (client or self.client).post(reverse(page), form)
+
+    def sign_in(self, client: Client | None = None, **more: str) -> Any:
+        return self.post("account_login", client, login=ANN, password=PASSWORD, **more)
+
+    def test_sign_up_closed(self) -> None:
+        with self.settings(SIGN_UP_OPEN=False):
+            self.assertTemplateUsed(self.post("account_signup", email="b@c.de", **NEW), "account/signup_closed.html")
+        self.assertEqual(USERS.count(), 1)
+
+    @override_settings(STAFF_NEED_MFA=True)
+    def test_the_admin_wants_a_factor(self) -> None:
+        """Staff without a factor are sent to add one, and then get in. A session from before has to give it: its
+        password is not enough. Who is no staff is not asked."""
+        index, old = reverse("admin:index"), Client()
+        self.assertRedirects(self.client.get(index, follow=True), f"{reverse('account_login')}?next={index}")
+        for client in (self.client, old):
+            self.sign_in(client)
+            self.assertEqual(client.get(index, follow=True).request["PATH_INFO"], reverse("mfa_index"))
+        self.post("account_reauthenticate", password=PASSWORD)
+        secret = self.client.get(reverse("mfa_activate_totp")).context["form"].secret
+        code = totp.format_hotp_value(totp.hotp_value(secret, int(time.time()) // 30))
+        with mock.patch("django.db.transaction.on_commit", lambda do: do()):  # this test's transaction never ends
+            self.post("mfa_activate_totp", code=code)
+        self.assertIn("activated", mail.outbox[-1].subject.lower())
+        self.assertEqual(self.client.get(index).status_code, 200)
+        for page in (index, reverse("mfa_view_recovery_codes"), reverse("mfa_add_webauthn")):
+            self.post("account_reauthenticate", old, password=PASSWORD)
+            self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("mfa_reauthenticate"))
+        USERS.update(is_staff=False)
+        self.assertEqual(self.client.get(index, follow=True).status_code, 403)
+
+    def test_a_superuser_needs_no_mail(self) -> None:
+        """The address of a new superuser counts as verified, but not one that is another account's."""
+        USERS.create_superuser("mate", ANN, PASSWORD)
+        self.assertEqual(EmailAddress.objects.get(verified=True).user, self.ann)
+
+    def test_fixation(self) -> None:
+        """A session's key of before the second factor is worth nothing afterwards. A recovery code works once."""
+        [code, *_] = RecoveryCodes.activate(totp.TOTP.activate(self.ann, "A" * 32).instance.user).get_unused_codes()
+        attacker, late = Client(), Client()
+        for client in (self.client, late):
+            self.sign_in(client)
+        attacker.cookies["sessionid"] = self.client.cookies["sessionid"].value
+        for client in (self.client, late):
+            self.post("mfa_authenticate", client, code=code)
+        self.assertEqual([client.get(reverse("account_email")).status_code for client in (self.client, attacker, late)],
+                         [200, 302, 302])
+
+    def test_open_redirect(self) -> None:
+        """No page sends a visitor to another site."""
+        for place in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+            for answer in (self.sign_in(next=place), self.post("account_logout", next=place)):
+                self.assertEqual(answer["Location"], "/")
+
+    def test_who_has_an_account(self) -> None:
+        """Sign-in, sign-up and reset answer alike whether or not there is an account: with as many mails and hashed
+        passwords, which take time."""
+        for page, name, form in (("account_login", "login", {"password": "wrong"}), ("account_signup", "email", NEW),
+                                 ("account_reset_password", "email", {})):
+            told = []
+            for email in (ANN, "bob@example.org"):
+                mail.outbox.clear()
+                with mock.patch.object(MD5PasswordHasher, "encode", autospec=True, return_value="md5$a$b") as hashed:
+                    answer = self.post(page, Client(), **{name: email, **form})
+                shown = re.sub(rf'value="\w{{64}}"|{email}', "", answer.content.decode())
+                told.append((answer.status_code, answer.get("Location"), shown, len(mail.outbox), hashed.call_count))
+            self.assertEqual(*told)
+
+    def test_what_no_database_takes(self) -> None:
+        """Addresses that are too long or have a NUL are refused."""
+        for email in ("x" * 300 + "@example.org", "a\0b@example.org"):
+            self.assertEqual(self.post("account_signup", email=email, **NEW).status_code, 200)
+
+    def test_what_is_no_passkey(self) -> None:
+        """Each form refuses JSON that is no credential."""
+        ann = {"user": self.ann}
+        for step, more in (("add", ann), ("authenticate", ann), ("login", {}), ("reauthenticate", ann)):
+            form = import_string(settings.MFA_FORMS[f"{step}_webauthn"])
+            for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
+                        '"attestationObject": "YQ"}}'):
+                self.assertIn("credential", form({"credential": bad}, **more).errors)
