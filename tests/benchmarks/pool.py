@@ -1,9 +1,8 @@
 """Compare a site whose requests share psycopg's pool with one where each connects to Postgres anew. Print ratios.
 
-    make ve/psycopg/sentinel && ve/psycopg/bin/python tests/benchmarks/pool.py [--runs 3]
+    make ve/psycopg/sentinel && ve/psycopg/bin/python tests/benchmarks/pool.py
 """
 
-import argparse
 import contextlib
 import sys
 import tempfile
@@ -27,13 +26,13 @@ from django.db import connection
 from django.http import HttpResponse
 from django.urls import path
 
-def asked(seconds):
+def ask(request, ms):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('statement_timeout') FROM pg_sleep(%s)", [seconds])
-        return cursor.fetchone()[0]
+        cursor.execute("SELECT current_setting('statement_timeout') FROM pg_sleep(%s)", [ms / 1000])
+        return HttpResponse(cursor.fetchone()[0])
 
-asked(0)
-urlpatterns = [path("<int:ms>", lambda request, ms: HttpResponse(asked(ms / 1000)))]
+ask(None, 0)
+urlpatterns = [path("<int:ms>", ask)]
 """
 
 
@@ -65,13 +64,10 @@ def measured(folder, url, pool):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=3)
-    runs = range(parser.parse_args().runs)
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         url = postgres.url(postgres.database(migrated=False))
         for pool in ("?pool=16", "?pool=8", "?pool=4"):
-            pairs = [[measured(Path(folder), url, each) for each in (pool, "")] for _ in runs]
+            pairs = [[measured(Path(folder), url, each) for each in (pool, "")] for _ in range(3)]
             report(f"{VISITORS} visitors", pool, "none", pairs, "ms")
 
 

@@ -1,5 +1,6 @@
 """The site as on a developer's machine, in a scratch copy, and a headless Chromium that visits it."""
 
+import io
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Debugging
 from playwright.sync_api import sync_playwright
 
 from proc import ROOT, free_port, output, running, wait_until
@@ -21,25 +23,17 @@ WIDTHS = {1280: 900, 390: 844}  # of a desktop and of a phone, each with its hei
 PASSWORD = "a ship in a bottle"
 
 
-class Mails(list):
-    """What a mail server got: (receivers, text)."""
-
-    async def handle_DATA(self, server, session, envelope):
-        self.append((envelope.rcpt_tos, envelope.content.decode()))
-        return "250 OK"
-
-
 class Site:
     """A scratch copy of the project with a database of its own and a superuser `ann`."""
 
-    def __init__(self, folder, mail_server):
-        self.folder, self.mails = folder, mail_server.handler
+    def __init__(self, folder, mail_port):
+        self.folder, self.mails = folder, io.StringIO()
         self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1",
                     "DEBUG_TOOLBAR": "false"}
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
         (folder / "project/settings_deployed.py").write_text(
             "from .settings import *\nDEBUG, STAFF_NEED_MFA = False, True\n"
-            f"EMAIL_BACKEND, EMAIL_PORT = 'django.core.mail.backends.smtp.EmailBackend', {mail_server.port}\n")
+            f"EMAIL_BACKEND, EMAIL_PORT = 'django.core.mail.backends.smtp.EmailBackend', {mail_port}\n")
         self.manage("migrate")
         self.manage("createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org")
 
@@ -57,9 +51,10 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    server = Controller(Mails(), "127.0.0.1", free_port())
+    site = Site(tmp_path_factory.mktemp("browser") / "a site", port := free_port())
+    server = Controller(Debugging(site.mails), "127.0.0.1", port)
     server.start()
-    yield Site(tmp_path_factory.mktemp("browser") / "a site", server)
+    yield site
     server.stop()
 
 

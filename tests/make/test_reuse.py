@@ -2,7 +2,6 @@
 
 import os
 import sysconfig
-import zipfile
 
 import pytest
 
@@ -45,21 +44,15 @@ class Plain:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """Return a folder of packages that refer to the checkout's, a uv that is the checkout's, and our package, which
-    pins that uv."""
+    """Return a folder of packages that refer to the checkout's, a uv that is the checkout's, and our package."""
     folder = tmp_path_factory.mktemp("index")
     packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
     for name in ("django", "celery", "flake8", "mypy", "honcho", "watchfiles"):
         script = f'#!/bin/sh\nexec "{VE_PYTHON}" -m {name} "$@"\n'
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
     uv = f'#!/bin/sh\nexec "{UV}" "$@"\n'
-    pin = wheels.pin(wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv}))
-    package = build_package(folder / "package")
-    with zipfile.ZipFile(package) as built:
-        content = {name: built.read(name) for name in built.namelist()}
-    with zipfile.ZipFile(package, "w") as ours:
-        for name, text in {**content, "slipway/requirements/uv.txt": pin}.items():
-            ours.writestr(name, text)
+    (folder / "uv.txt").write_text(wheels.pin(wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv})))
+    build_package(folder / "package")
     return folder
 
 
@@ -69,7 +62,7 @@ def newcomer(tmp_path, index, clean_env):
     which takes seconds."""
     settings = tmp_path / "pip.conf"
     settings.write_text(f"[global]\nno-index = true\nfind-links = {index}\n")
-    clean_env.update(PIP_CONFIG_FILE=str(settings), PYTHON=BASE_PYTHON)
+    clean_env.update(PIP_CONFIG_FILE=str(settings), PYTHON=BASE_PYTHON, REQUIREMENTS_UV=str(index / "uv.txt"))
     return Plain(tmp_path / "mysite", index, clean_env)
 
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.commands.makemessages import Command as MakeMessages
 from django.utils.translation import to_locale
 
-TOP = "vendor", "var", "wheelhouse", "static-root"  # an app in the project's package may have such a name
+TOP = "slipway", "vendor", "var", "wheelhouse", "static-root"  # an app in the project's package may have such a name
 
 
 class Command(MakeMessages):
