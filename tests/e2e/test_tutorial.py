@@ -76,15 +76,6 @@ def change(folder, part):
     edit(path, old, new)
 
 
-def press_ctrl_c(process):
-    """End a command. bash ignores a Ctrl-C that comes while its curl ends by itself: then press it again."""
-    for seconds in [30] if "runserver" in process.args[-1] else [5] * 6:
-        signal_group(process, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(seconds)
-    raise AssertionError(f"Ctrl-C does not end {process.args[-1]}")
-
-
 @pytest.fixture
 def reader(tmp_path):
     """Yield (the folder of a new reader, the environment). At the end, remove the reader's servers."""
@@ -119,6 +110,9 @@ def test_the_tutorial(reader):
             elif part["added"] or part["changed"]:
                 change(where, part)
             elif part["ctrl_c"]:
-                press_ctrl_c(second)
+                # bash ignores a Ctrl-C that comes while its curl ends by itself: then press it again
+                again = 30 if "runserver" in second.args[-1] else 5
+                wait_until(lambda: signal_group(second, signal.SIGINT) or wait_until(
+                    lambda: second.poll() is not None, again), 29, "the end")
                 said = second.output()
                 assert "runserver" in second.args[-1] or not re.sub("200 ", "", said), said[-2000:]
