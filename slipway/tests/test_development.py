@@ -1,4 +1,4 @@
-"""Tests of what a site has in development alone, mails and the toolbar, and of robots.txt and favicon.ico."""
+"""Tests of the page of mails, which a site has in development alone, and of robots.txt and favicon.ico."""
 
 import re
 from tempfile import TemporaryDirectory
@@ -8,7 +8,6 @@ from django.core.mail import send_mail
 from django.test import SimpleTestCase, override_settings
 
 from slipway import pages
-from slipway.development import toolbar
 
 with mock.patch("django.conf.settings.DEBUG", True):
     urlpatterns = pages.pages()
@@ -36,8 +35,3 @@ class Pages(SimpleTestCase):
         self.assertEqual((answer.content, answer["Content-Type"]), (b"User-agent: *\nDisallow:\n", "text/plain"))
         self.assertRedirects(self.client.get("/favicon.ico"), "/static/favicon.svg", fetch_redirect_response=False)
         self.assertEqual(self.client.get("/mail/").status_code, 404)
-
-    def test_no_toolbar_that_is_not_installed(self) -> None:
-        with mock.patch("slipway.development.find_spec", lambda name: None):
-            toolbar(apps := ["slipway"], ["last"])
-        self.assertEqual(apps, ["slipway"])
