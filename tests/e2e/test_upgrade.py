@@ -8,7 +8,7 @@ from e2e import byhand, checker
 from e2e.rollouts import Shop
 from proc import ROOT, run
 
-BEFORE = "6fbe453444891f894cbec4579c8c56c09c80e7c8"  # the last landed commit, later the last release, of the deployer
+BEFORE = "fc6082a2df69d40d2a4256027be762db887d9fea"  # the last landed commit, later the last release, of the deployer
 
 
 @pytest.fixture
