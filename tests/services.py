@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import kombu
 import pytest
 
 from proc import free_port, output, running, wait_until
@@ -152,6 +153,18 @@ class RabbitMQ(Server):
     def is_ready(self):
         """Return True after its message, because its port opens earlier."""
         return "Server startup complete" in self.process.output()
+
+
+def emptied(url):
+    """Return the URL of a broker after removing Celery's queues. A worker that ended with an earlier test may have left
+    its message."""
+    with kombu.Connection(url) as connection:
+        for name in ("celery", "celery.dead"):
+            queue = kombu.Queue(name)(connection.default_channel)
+            queue.declare()
+            queue.purge()
+            queue.delete()
+    return url
 
 
 @dataclass

@@ -6,12 +6,12 @@ import json
 import re
 from datetime import datetime
 
-import kombu
 import psycopg2
 import pytest
 
 from proc import wait_until
 from relay import Relay
+from services import emptied
 
 from .shop import FILES, add_shop
 
@@ -114,13 +114,8 @@ def prepared(clone, url):
     add_shop(clone)
     (clone.path / "shop/tasks.py").write_text(FILES["shop/tasks.py"] + TASKS)
     (clone.path / "shop/settings.py").write_text(SETTINGS)
-    clone.environment.update(SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4, BROKER_URL=url,
+    clone.environment.update(SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4, BROKER_URL=emptied(url),
                              DATABASE_URL=f"sqlite:///{clone.path}/db.sqlite3", TASK_TIME_LIMIT="600")
-    with kombu.Connection(url) as connection:
-        for name in ("celery", "celery.dead"):
-            queue = kombu.Queue(name)(connection.default_channel)
-            queue.declare()
-            queue.purge()
     return Jobs(clone)
 
 

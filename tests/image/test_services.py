@@ -12,6 +12,7 @@ from engine import docker
 from load import Load, ask
 from proc import free_port, output, wait_until
 from postgresql import new_postgres
+from services import emptied
 
 HOST = "--network=host"
 WAITS = "another beat is running"
@@ -21,7 +22,7 @@ WAITS = "another beat is running"
 def broker(request):
     """Return the URL of each broker in turn, with empty queues."""
     server = request.getfixturevalue(request.param)
-    return server.url(1) if request.param == "redis" else server.url()
+    return emptied(server.url(1) if request.param == "redis" else server.url())
 
 
 @pytest.fixture
