@@ -81,7 +81,7 @@ companion-image: FORCE ## build a companion's image (NAME=samlare TAG=1)
 companions: $(companion_names:%=companion-test-%) ## test all companions (PYTEST_ARGS="…")
 
 companion-test-%: $(VE)/companion/sentinel-dev
-	@cd examples/companions/$* && MYPYPATH='$(CURDIR)' '$(companion_python)' -m mypy --strict --follow-imports=silent $*
+	@cd examples/companions/$* && MYPYPATH='$(CURDIR)' '$(companion_python)' -m mypy --config-file= --strict --follow-imports=silent $*
 	@$(call with,PYTEST_ARGS)cd examples/companions/$* && \
 	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$PYTEST_ARGS
 
