@@ -26,6 +26,13 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # it has no types
         make_password(email)
         super().send_account_already_exists_mail(email)
 
+    def is_safe_url(self, url: str) -> bool:
+        """Refuse a `next` that is no address, such as https://[: it must not be an error of the site."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:
+            return False
+
     def get_client_ip(self, request: HttpRequest) -> str:
         return counted_as(request) or "unknown"
 

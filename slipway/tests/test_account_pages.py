@@ -79,7 +79,7 @@ class Pages(TestCase):
 
     def test_open_redirect(self) -> None:
         """No page sends a visitor to another site."""
-        for place in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        for place in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "https://["):
             for answer in (self.sign_in(next=place), self.post("account_logout", next=place)):
                 self.assertEqual(answer["Location"], "/")
 
