@@ -1,4 +1,4 @@
-"""What a new superuser, a sign-in and a new second factor cause."""
+"""What a new account, a sign-in and a new second factor cause."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.signals import authenticator_added
 from axes.utils import reset
 from django.contrib.auth import get_user_model, signals
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -14,14 +14,20 @@ from ..security import sign_in
 from .admin import PROVED
 
 
+@receiver(pre_save, sender=get_user_model())
+def without_capitals(instance: Any, **_: Any) -> None:
+    """Store an address as allauth looks for it: else it would not sign in, and somebody else could sign up with it."""
+    if instance.email:
+        instance.email = instance.email.lower()
+
+
 @receiver(post_save, sender=get_user_model())
 def verify(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     """Count the address of a new superuser as verified, unless it is another account's: who may make superusers needs
     no mail to get in."""
     if created and not raw and instance.is_superuser and instance.email:
-        email = instance.email.lower()
-        if not EmailAddress.objects.is_verified(email):
-            EmailAddress.objects.create(user=instance, email=email, primary=True, verified=True)
+        if not EmailAddress.objects.is_verified(instance.email):
+            EmailAddress.objects.create(user=instance, email=instance.email, primary=True, verified=True)
 
 
 @receiver(signals.user_logged_in)

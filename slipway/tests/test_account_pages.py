@@ -65,6 +65,13 @@ class Pages(TestCase):
         USERS.create_superuser("mate", ANN, PASSWORD)
         self.assertEqual(EmailAddress.objects.get(verified=True).user, self.ann)
 
+    def test_capitals(self) -> None:
+        """An address that staff wrote with capitals signs in, and is nobody else's."""
+        USERS.create_user("bob", "Bob@example.org", PASSWORD)
+        self.assertEqual(self.post("account_login", login="Bob@example.org", password=PASSWORD).status_code, 302)
+        self.post("account_signup", Client(), email="bob@example.org", **NEW)
+        self.assertEqual(USERS.count(), 2)
+
     def test_fixation(self) -> None:
         """A session's key of before the second factor is worth nothing afterwards. A recovery code works once."""
         [code, *_] = RecoveryCodes.activate(totp.TOTP.activate(self.ann, "A" * 32).instance.user).get_unused_codes()
