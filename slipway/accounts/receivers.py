@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
 from axes.utils import reset
 from django.contrib.auth import get_user_model, signals
@@ -38,6 +39,7 @@ def forget_failures(request: HttpRequest, user: Any, **_: Any) -> None:
 
 
 @receiver(authenticator_added)
-def prove(request: HttpRequest, user: Any, **_: Any) -> None:
-    """Note that the session has given a second factor, as nobody adds one without using it."""
-    request.session[PROVED] = user.pk
+def prove(request: HttpRequest, authenticator: Authenticator, **_: Any) -> None:
+    """Note that the session has given this factor, as nobody adds one without using it."""
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        request.session[PROVED] = authenticator.pk

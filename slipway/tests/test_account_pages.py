@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
@@ -41,7 +42,7 @@ class Pages(TestCase):
     @override_settings(STAFF_NEED_MFA=True)
     def test_the_admin_wants_a_factor(self) -> None:
         """Staff without a factor are sent to add one, and then get in. A session from before has to give it: its
-        password is not enough. Who is no staff is not asked."""
+        password is not enough. Once a factor is deleted it counts no more. Who is no staff is not asked."""
         index, old = reverse("admin:index"), Client()
         self.assertRedirects(self.client.get(index, follow=True), f"{reverse('account_login')}?next={index}")
         for client in (self.client, old):
@@ -57,6 +58,9 @@ class Pages(TestCase):
         for page in (index, reverse("mfa_view_recovery_codes"), reverse("mfa_add_webauthn")):
             self.post("account_reauthenticate", old, password=PASSWORD)
             self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("mfa_reauthenticate"))
+        Authenticator.objects.filter(type="totp").delete()
+        self.assertEqual(self.client.get(index, follow=True).request["PATH_INFO"], reverse("mfa_index"))
+        self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("account_reauthenticate"))
         USERS.update(is_staff=False)
         self.assertEqual(self.client.get(index, follow=True).status_code, 403)
 
