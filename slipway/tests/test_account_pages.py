@@ -121,10 +121,15 @@ class Pages(TestCase):
         self.assertTrue(logs.records[0].exc_info)
 
     def test_what_is_no_passkey(self) -> None:
-        """Each form refuses JSON that is no credential."""
+        """Each form refuses JSON that is no credential, or that PostgreSQL does not store."""
         ann = {"user": self.ann}
-        for step, more in (("add", ann), ("authenticate", ann), ("login", {}), ("reauthenticate", ann)):
+        for step, more in (("authenticate", ann), ("login", {}), ("reauthenticate", ann), ("add", ann)):
             form = import_string(settings.MFA_FORMS[f"{step}_webauthn"])
             for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
                         '"attestationObject": "YQ"}}'):
                 self.assertIn("credential", form({"credential": bad}, **more).errors)
+        for bad in ('{"x": "\\u0000"}', '{"x": "\\ud800"}', '{"x": 1e999}'):
+            with mock.patch("allauth.mfa.webauthn.forms.auth"):  # it ignores what it does not know
+                refused = form({"credential": bad}, **ann)
+                self.assertIn("credential", refused.errors)
+                self.assertTrue(refused.as_div().encode())
