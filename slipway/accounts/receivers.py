@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
@@ -29,6 +30,13 @@ def verify(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     if created and not raw and instance.is_superuser and instance.email:
         if not EmailAddress.objects.is_verified(instance.email):
             EmailAddress.objects.create(user=instance, email=instance.email, primary=True, verified=True)
+
+
+@receiver(post_save, sender=get_user_model())
+def forget_replaced(instance: Any, raw: bool = False, update_fields: Any = None, **_: Any) -> None:
+    """Forget the address that staff replaced in the admin: its mailbox could still set the account's password."""
+    if app_settings.CHANGE_EMAIL and not raw and (update_fields is None or "email" in update_fields):
+        EmailAddress.objects.filter(user=instance).exclude(email=instance.email).delete()
 
 
 @receiver(signals.user_logged_in)

@@ -76,6 +76,14 @@ class Pages(TestCase):
         self.post("account_signup", Client(), email="bob@example.org", **NEW)
         self.assertEqual(USERS.count(), 2)
 
+    def test_a_replaced_address(self) -> None:
+        """An address that staff replaced in the admin sets no password, and signs nobody in."""
+        self.ann.email = "ann@example.com"
+        self.ann.save()
+        self.post("account_reset_password", email=ANN)
+        self.assertIn("Unknown", mail.outbox[-1].subject)
+        self.assertEqual(self.sign_in().status_code, 200)
+
     def test_fixation(self) -> None:
         """A session's key of before the second factor is worth nothing afterwards. A recovery code works once."""
         [code, *_] = RecoveryCodes.activate(totp.TOTP.activate(self.ann, "A" * 32).instance.user).get_unused_codes()
