@@ -34,7 +34,7 @@ class Site(AdminSite):
 def proved(request: HttpRequest) -> bool:
     """Return True if the user gave a second factor in this session, and still has it. The session may be older."""
     given = [record["id"] for record in get_authentication_records(request, request.user) if record["method"] == "mfa"]
-    return Authenticator.objects.filter(user=request.user, pk__in=[request.session.get(PROVED), *given]).exists()
+    return bool(Authenticator.objects.filter(user=request.user, pk__in=[request.session.get(PROVED), *given]).exists())
 
 
 def place_to_prove(request: HttpRequest) -> str:
