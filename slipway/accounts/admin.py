@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
@@ -11,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-PROVED = "slipway_second_factor"  # in a session: who has added a factor there
+PROVED = "slipway_second_factor"  # in a session: the factor that was added there
 
 
 class Site(AdminSite):
@@ -31,12 +32,12 @@ class Site(AdminSite):
 
 
 def proved(request: HttpRequest) -> bool:
-    """Return True if the user gave a second factor in this session. The session may be older than the factor."""
-    records = get_authentication_records(request, request.user)
-    return request.session.get(PROVED) == request.user.pk or any(record["method"] == "mfa" for record in records)
+    """Return True if the user gave a second factor in this session, and still has it. The session may be older."""
+    given = [record["id"] for record in get_authentication_records(request, request.user) if record["method"] == "mfa"]
+    return bool(Authenticator.objects.filter(user=request.user, pk__in=[request.session.get(PROVED), *given]).exists())
 
 
 def place_to_prove(request: HttpRequest) -> str:
     """Return the page that asks for the user's second factor or, if there is none, the page to add one."""
     ways = get_adapter().get_reauthentication_methods(request.user)
-    return next((way["url"] for way in ways if way["id"].startswith("mfa")), reverse("mfa_index"))
+    return next((way["url"] for way in ways[:1] if way["id"].startswith("mfa")), reverse("mfa_index"))

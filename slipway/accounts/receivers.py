@@ -1,12 +1,14 @@
-"""What a new superuser, a sign-in and a new second factor cause."""
+"""What a new account, a sign-in and a new second factor cause."""
 
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
 from axes.utils import reset
 from django.contrib.auth import get_user_model, signals
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -14,14 +16,27 @@ from ..security import sign_in
 from .admin import PROVED
 
 
+@receiver(pre_save, sender=get_user_model())
+def without_capitals(instance: Any, **_: Any) -> None:
+    """Store an address as allauth looks for it: else it would not sign in, and somebody else could sign up with it."""
+    if instance.email:
+        instance.email = instance.email.lower()
+
+
 @receiver(post_save, sender=get_user_model())
 def verify(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     """Count the address of a new superuser as verified, unless it is another account's: who may make superusers needs
     no mail to get in."""
     if created and not raw and instance.is_superuser and instance.email:
-        email = instance.email.lower()
-        if not EmailAddress.objects.is_verified(email):
-            EmailAddress.objects.create(user=instance, email=email, primary=True, verified=True)
+        if not EmailAddress.objects.is_verified(instance.email):
+            EmailAddress.objects.create(user=instance, email=instance.email, primary=True, verified=True)
+
+
+@receiver(post_save, sender=get_user_model())
+def forget_replaced(instance: Any, raw: bool = False, update_fields: Any = None, **_: Any) -> None:
+    """Forget the address that staff replaced in the admin: its mailbox could still set the account's password."""
+    if app_settings.CHANGE_EMAIL and not raw and (update_fields is None or "email" in update_fields):
+        EmailAddress.objects.filter(user=instance).exclude(email=instance.email).delete()
 
 
 @receiver(signals.user_logged_in)
@@ -32,6 +47,7 @@ def forget_failures(request: HttpRequest, user: Any, **_: Any) -> None:
 
 
 @receiver(authenticator_added)
-def prove(request: HttpRequest, user: Any, **_: Any) -> None:
-    """Note that the session has given a second factor, as nobody adds one without using it."""
-    request.session[PROVED] = user.pk
+def prove(request: HttpRequest, authenticator: Authenticator, **_: Any) -> None:
+    """Note that the session has given this factor, as nobody adds one without using it."""
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        request.session[PROVED] = authenticator.pk

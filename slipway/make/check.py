@@ -111,12 +111,19 @@ def tests_of(env: Mapping[str, str]) -> list[str]:
     if env["TESTS"] == "pytest" and not glob.glob(f"{env['VE']}/lib/python*/site-packages/pytest_django"):
         dev = env["REQUIREMENTS_DEV"].removesuffix(".txt")
         sys.exit(f"make: TESTS = pytest needs pytest-django: add it to {dev}.in, then make requirements")
-    names, args, pytest_args = (shlex.split(env[name]) for name in ("TEST", "ARGS", "PYTEST_ARGS"))
+    names, args, pytest_args = (words_of(name, env) for name in ("TEST", "ARGS", "PYTEST_ARGS"))
     if own := of_team(env):
         return [f"{env['VE']}/bin/python", *own, *names, *(pytest_args if "pytest" in env["TESTS"] else []), *args]
     if names and names[0].startswith("tests/"):
         return [*shlex.split(env["PYTEST"]), *names, *pytest_args]
     return [*shlex.split(env["MANAGE"]), "test", *names, *args]
+
+
+def words_of(name: str, env: Mapping[str, str]) -> list[str]:
+    try:
+        return shlex.split(env[name])
+    except ValueError as error:
+        sys.exit(f"make: {name}: {error}")
 
 
 def coverage(python: str, *tests: str) -> int:

@@ -5,7 +5,6 @@ import ipaddress
 import logging
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from unicodedata import normalize
 
 from django.contrib.auth import get_user_model, signals
 from django.core.exceptions import BadRequest
@@ -38,10 +37,11 @@ def counted_as(request: HttpRequest) -> str | None:
 
 
 def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
-    """Return the typed name, or the e-mail address without its case. Raise BadRequest if it could not be stored."""
+    """Return the typed name. The case of an e-mail address does not count, as for allauth, which takes one also as a
+    name. Look-alikes count: they are others' addresses. Raise BadRequest if it could not be stored."""
     typed = credentials or getattr(request, "data", request.POST)
-    email: str | None = typed.get("email")
-    found: str | None = normalize("NFKC", email).casefold() if email else typed.get("username")
+    found: str | None = typed.get("email") or typed.get("username")
+    found = found.lower() if found and "@" in found else found
     if found and (len(found) > LONGEST or "\0" in found):
         raise BadRequest("the account name is too long or has a NUL character")
     return found

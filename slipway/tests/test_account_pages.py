@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
@@ -41,7 +42,7 @@ class Pages(TestCase):
     @override_settings(STAFF_NEED_MFA=True)
     def test_the_admin_wants_a_factor(self) -> None:
         """Staff without a factor are sent to add one, and then get in. A session from before has to give it: its
-        password is not enough. Who is no staff is not asked."""
+        password is not enough. Once a factor is deleted it counts no more. Who is no staff is not asked."""
         index, old = reverse("admin:index"), Client()
         self.assertRedirects(self.client.get(index, follow=True), f"{reverse('account_login')}?next={index}")
         for client in (self.client, old):
@@ -57,6 +58,9 @@ class Pages(TestCase):
         for page in (index, reverse("mfa_view_recovery_codes"), reverse("mfa_add_webauthn")):
             self.post("account_reauthenticate", old, password=PASSWORD)
             self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("mfa_reauthenticate"))
+        Authenticator.objects.filter(type="totp").delete()
+        self.assertEqual(self.client.get(index, follow=True).request["PATH_INFO"], reverse("mfa_index"))
+        self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("account_reauthenticate"))
         USERS.update(is_staff=False)
         self.assertEqual(self.client.get(index, follow=True).status_code, 403)
 
@@ -64,6 +68,21 @@ class Pages(TestCase):
         """The address of a new superuser counts as verified, but not one that is another account's."""
         USERS.create_superuser("mate", ANN, PASSWORD)
         self.assertEqual(EmailAddress.objects.get(verified=True).user, self.ann)
+
+    def test_capitals(self) -> None:
+        """An address that staff wrote with capitals signs in, and is nobody else's."""
+        USERS.create_user("bob", "Bob@example.org", PASSWORD)
+        self.assertEqual(self.post("account_login", login="Bob@example.org", password=PASSWORD).status_code, 302)
+        self.post("account_signup", Client(), email="bob@example.org", **NEW)
+        self.assertEqual(USERS.count(), 2)
+
+    def test_a_replaced_address(self) -> None:
+        """An address that staff replaced in the admin sets no password, and signs nobody in."""
+        self.ann.email = "ann@example.com"
+        self.ann.save()
+        self.post("account_reset_password", email=ANN)
+        self.assertIn("Unknown", mail.outbox[-1].subject)
+        self.assertEqual(self.sign_in().status_code, 200)
 
     def test_fixation(self) -> None:
         """A session's key of before the second factor is worth nothing afterwards. A recovery code works once."""
@@ -79,7 +98,7 @@ class Pages(TestCase):
 
     def test_open_redirect(self) -> None:
         """No page sends a visitor to another site."""
-        for place in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        for place in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "https://["):
             for answer in (self.sign_in(next=place), self.post("account_logout", next=place)):
                 self.assertEqual(answer["Location"], "/")
 
@@ -102,11 +121,23 @@ class Pages(TestCase):
         for email in ("x" * 300 + "@example.org", "a\0b@example.org"):
             self.assertEqual(self.post("account_signup", email=email, **NEW).status_code, 200)
 
+    def test_twice_at_once(self) -> None:
+        """Of two sign-ups at once, as by a double click, the second is asked to wait; the log says why."""
+        with mock.patch("allauth.account.adapter.generate_unique_username", return_value="ann"):
+            with self.assertLogs("slipway.web.middleware", "WARNING") as logs:
+                self.assertEqual(self.post("account_signup", email="ann@example.com", **NEW).status_code, 429)
+        self.assertTrue(logs.records[0].exc_info)
+
     def test_what_is_no_passkey(self) -> None:
-        """Each form refuses JSON that is no credential."""
+        """Each form refuses JSON that is no credential, or that PostgreSQL does not store."""
         ann = {"user": self.ann}
-        for step, more in (("add", ann), ("authenticate", ann), ("login", {}), ("reauthenticate", ann)):
+        for step, more in (("authenticate", ann), ("login", {}), ("reauthenticate", ann), ("add", ann)):
             form = import_string(settings.MFA_FORMS[f"{step}_webauthn"])
             for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
                         '"attestationObject": "YQ"}}'):
                 self.assertIn("credential", form({"credential": bad}, **more).errors)
+        for bad in ('{"x": "\\u0000"}', '{"x": "\\ud800"}', '{"x": 1e999}'):
+            with mock.patch("allauth.mfa.webauthn.forms.auth"):  # it ignores what it does not know
+                refused = form({"credential": bad}, **ann)
+                self.assertIn("credential", refused.errors)
+                self.assertTrue(refused.as_div().encode())

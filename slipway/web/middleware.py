@@ -1,7 +1,9 @@
+import logging
 import time
 from collections.abc import Callable
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
@@ -10,6 +12,8 @@ from django.shortcuts import render
 from ..health import metrics, probes
 from ..logs import request_id
 from ..security import hashers
+
+logger = logging.getLogger(__name__)
 
 
 class Middleware:
@@ -61,11 +65,21 @@ class PermissionsPolicy(Middleware):
 
 class TooMany(Middleware):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, hashers.TooMany):
+        if isinstance(exception, hashers.TooMany) or sent_twice(request, exception):
             response = render(request, "429.html", status=429)
             response["Retry-After"] = "5"
             return response
         return None
+
+
+def sent_twice(request: HttpRequest, exception: Exception) -> bool:
+    """Return True if a form for accounts came twice at once, as by a double click, and the database took it only once:
+    allauth's views do not expect this."""
+    view = request.resolver_match.func.__module__ if request.resolver_match else ""
+    twice = isinstance(exception, IntegrityError) and view.startswith("allauth.") and "unique" in str(exception).lower()
+    if twice:
+        logger.warning("twice at once: %s", request.path, exc_info=exception)
+    return twice
 
 
 class Metrics(Middleware):

@@ -134,6 +134,7 @@ def test_tests_that_another_command_runs(project):
     (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
     (["TEST=tests/test_a.py"], "-m pytest tests/test_a.py -k mine"),
     (["TEST=a_test.py", "TESTS=-m pytest"], "-m pytest a_test.py -k mine -x"),
+    (["TEST=it's"], "make: TEST: No closing quotation"),
     (["TEST=x", "TESTS=pytest"], "make: TESTS = pytest needs pytest-django: add it to requirements/dev.in, then make "
      "requirements")])
 def test_some_tests_alone(project, words, said):

@@ -21,13 +21,14 @@ def test_from_a_text_to_a_visitor(project):
     """make messages collects the project's texts into each of LANGUAGES, none of others' folders, whose catalogues stay
     as they are; run again, it compiles the translations. A visitor gets the language that the browser asks for."""
     assert "CommandError: LANGUAGES in settings_base.py" in run(MESSAGES, cwd=project).stderr
-    edit(project / "project/settings_base.py", '("en", "English")', '("en", "English"), ("de", "Deutsch")')
+    edit(project / "project/settings_base.py", '"English")', '"English"), ("en-gb", "British"), ("de", "Deutsch")')
     edit(project / "project/home/templates/home/welcome.html", "{% block body %}", "{% block body %}" + TEXT)
     for folder in ("node_modules/x", "vendor/x", "var/x", "static-root", "project/static/built"):
         put(project / folder / "foreign.html", TEXT.replace("A ship", "Foreign"))
     put(project / "project/vendor/page.html", TEXT.replace("A ship", "Ours"))
     theirs = put(project / "node_modules/x/locale/de/LC_MESSAGES/django.po", said := 'msgid "x"\nmsgstr "y"\n')
     output(MESSAGES, cwd=project)
+    assert {path.name for path in (project / "project/locale").iterdir()} == {"de", "en_GB"}
     assert re.findall('^msgid "(.+)"', (project / PO).read_text(), re.MULTILINE) == ["A ship", "Ours"]
     edit(project / PO, 'msgid "A ship"\nmsgstr ""', 'msgid "A ship"\nmsgstr "Ein Schiff"')
     output(MESSAGES, cwd=project)

@@ -24,9 +24,9 @@ class Command(MakeMessages):
 
 
 def locales() -> list[str]:
-    """Return the locales of LANGUAGES, but for the one that the texts in the code are in."""
-    own = settings.LANGUAGE_CODE.partition("-")[0]
-    found = [to_locale(code) for code, _ in settings.LANGUAGES if code.partition("-")[0] != own]
+    """Return the locales of LANGUAGES, but for the one that the texts in the code are in (en-us: en, but not en-gb)."""
+    own = f"{settings.LANGUAGE_CODE}-"
+    found = [to_locale(code) for code, _ in settings.LANGUAGES if not own.startswith(f"{code}-")]
     if not found or not settings.is_overridden("LANGUAGES"):
         raise CommandError('LANGUAGES in settings_base.py names no language to translate to: add ("de", "Deutsch")')
     return found
