@@ -61,16 +61,20 @@ READINESS = {
     "cache": "slipway.health.checks.cache",
 }
 
-TEMPLATES = [{
-    "BACKEND": "django.template.backends.django.DjangoTemplates",
-    "DIRS": [BASE_DIR / "project/templates"],
-    "APP_DIRS": True,
-    "OPTIONS": {"context_processors": [
-        "django.template.context_processors.request",
-        "django.contrib.auth.context_processors.auth",
-        "django.contrib.messages.context_processors.messages",
-    ]},
-}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project/templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
 
 STATICFILES_DIRS = [BASE_DIR / "project/static"]
 MEDIA_URL = "media/"
@@ -110,10 +114,14 @@ AXES_VERBOSE = False
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"  # features that no page may use
 # Sources that pages may load from: https://django-csp.readthedocs.io/
-CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
+_policy = {
     "default-src": [SELF, NONCE],  # NONCE: a page's own <script {% nonce %}> and <style {% nonce %}>
-    "base-uri": [SELF], "form-action": [SELF], "frame-ancestors": [NONE], "object-src": [NONE],
-}}
+    "base-uri": [SELF],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+    "object-src": [NONE],
+}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": _policy}
 
 # ---- accounts: a project without django-allauth has no such block, here and in other files ----
 INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = "slipway.accounts.apps.Admin"  # with the site's sign-in
@@ -125,7 +133,7 @@ STAFF_NEED_MFA = True  # in the admin
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "slipway.accounts.adapter.Adapter"
-ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_LOGIN_METHODS = {"email"}  # a user model without username needs ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 # Mails have codes instead of links: a link's secret would be in the logs of servers.
@@ -137,9 +145,12 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True  # without a question
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_FORMS = {"add_webauthn": "slipway.accounts.forms.add", "login_webauthn": "slipway.accounts.forms.login",
-             "authenticate_webauthn": "slipway.accounts.forms.authenticate",
-             "reauthenticate_webauthn": "slipway.accounts.forms.reauthenticate"}
+MFA_FORMS = {
+    "add_webauthn": "slipway.accounts.forms.add",
+    "login_webauthn": "slipway.accounts.forms.login",
+    "authenticate_webauthn": "slipway.accounts.forms.authenticate",
+    "reauthenticate_webauthn": "slipway.accounts.forms.reauthenticate",
+}
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_TOTP_TOLERANCE = 1  # clocks differ by up to half a minute
 # ---- end of accounts ----

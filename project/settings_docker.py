@@ -59,8 +59,8 @@ METRICS_TOKEN = env.parsed("METRICS_TOKEN", values.token, "", values.KEY)  # cli
 _task_limit = CELERY_TASK_TIME_LIMIT or _task_limit
 if "CELERY_TASK_SOFT_TIME_LIMIT" not in globals():
     CELERY_TASK_SOFT_TIME_LIMIT = production.soft_time_limit(_task_limit)
-CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, REQUIRED if _role in ("worker", "beat") else "",
-                               "redis://redis.example:6379/0")
+_needed = REQUIRED if _role in ("worker", "beat") else ""
+CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, _needed, "redis://redis.example:6379/0")
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # without a broker, the process that sends a task runs it
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://localhost"  # kombu warns if this URL has no host
@@ -70,9 +70,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = production.broker_options(CELERY_BROKER_URL, _
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 # ---- end of background jobs ----
 
-DATABASES = {"default": production.session(
-    env.database(), f"{_role or 'manage'} {RELEASE} {_site.host}", production.timeouts(_role, _task_limit),
-    pooler=env.flag("DATABASE_POOLER"))}
+_session = f"{_role or 'manage'} {RELEASE} {_site.host}"
+_limits, _pooler = production.timeouts(_role, _task_limit), env.flag("DATABASE_POOLER")
+DATABASES = {"default": production.session(env.database(), _session, _limits, pooler=_pooler)}
 if SERVER == "asgi" and _role == "web":
     DATABASES["default"]["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
 
@@ -97,4 +97,5 @@ env.check(examples="IMAGE_BUILD" in os.environ)  # the image's build lacks requi
 
 if SENTRY_DSN:
     from slipway.logs import sentry
+
     sentry.start(SENTRY_DSN, RELEASE, SENTRY_ENVIRONMENT)

@@ -1,5 +1,7 @@
 """Settings for tests: they are fast, and need no database server or broker."""
 
+from tempfile import TemporaryDirectory
+
 from slipway import values
 from slipway.env import env
 from slipway.logs.logging import logging_config
@@ -18,6 +20,8 @@ ALLOWED_HOSTS = ["testserver", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # the first one is fast
 AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
 DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
+_uploads = TemporaryDirectory()  # removed at the end
+MEDIA_ROOT = _uploads.name
 
 # ---- accounts ----
 STAFF_NEED_MFA = False  # force_login() knows no second factor

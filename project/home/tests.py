@@ -42,8 +42,9 @@ def hanging_database():
 
 
 def answers(**states):
-    return mock.patch("slipway.readiness.ask", lambda beat: {
-        name: {"state": state, "ms": 1.5} for name, state in states.items()})
+    return mock.patch(
+        "slipway.readiness.ask", lambda beat: {name: {"state": state, "ms": 1.5} for name, state in states.items()}
+    )
 
 
 def heartbeats(**ages):

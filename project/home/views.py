@@ -21,11 +21,10 @@ def home(request: HttpRequest) -> HttpResponse:
         return render(request, "home/welcome.html")
     found = parts()
     down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))
-    response = render(request, "home/home.html", {
-        "parts": found, "down": down, "off": off, "state": "down" if down else "off" if off else "up",
-        "up": len(found) - len(off), "development": settings.DEBUG,
-        "release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version(),
-    })
+    state = "down" if down else "off" if off else "up"
+    seen = {"parts": found, "down": down, "off": off, "state": state, "up": len(found) - len(off)}
+    runs = {"release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version()}
+    response = render(request, "home/home.html", {**seen, **runs, "development": settings.DEBUG})
     add_never_cache_headers(response)
     return response
 

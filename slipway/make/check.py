@@ -116,6 +116,7 @@ def tests_of(env: Mapping[str, str]) -> list[str]:
         return [f"{env['VE']}/bin/python", *own, *names, *(pytest_args if "pytest" in env["TESTS"] else []), *args]
     if names and names[0].startswith("tests/"):
         return [*shlex.split(env["PYTEST"]), *names, *pytest_args]
+    names = [name.removesuffix(".py").replace("/", ".") if name.endswith(".py") else name for name in names]
     return [*shlex.split(env["MANAGE"]), "test", *names, *args]
 
 

@@ -38,8 +38,8 @@ POLICY = {
         "from csp.constants import NONCE, NONE, SELF": "from django.utils.csp import CSP", '    "csp",\n': "",
         "csp.middleware.CSPMiddleware": "django.middleware.csp.ContentSecurityPolicyMiddleware",
         "https://django-csp.readthedocs.io/": "https://docs.djangoproject.com/en/6.0/ref/csp/",
-        'CONTENT_SECURITY_POLICY = {"DIRECTIVES": {': "SECURE_CSP = {", "\n}}\n": "\n}\n", "[SELF]": "[CSP.SELF]",
-        "[SELF, NONCE]": "[CSP.SELF, CSP.NONCE]", "[NONE]": "[CSP.NONE]"},
+        "_policy = {": "SECURE_CSP = {", 'CONTENT_SECURITY_POLICY = {"DIRECTIVES": _policy}\n': "",
+        "[SELF]": "[CSP.SELF]", "[SELF, NONCE]": "[CSP.SELF, CSP.NONCE]", "[NONE]": "[CSP.NONE]"},
     "project/settings_docker.py": {
         "CONTENT_SECURITY_POLICY": "SECURE_CSP",
         '[(address, address) for address in env.words("ADMINS")]': 'env.words("ADMINS")'}}

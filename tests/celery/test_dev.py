@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import urllib.request
 
 import pytest
 
-from proc import answers, append, free_port, signal_group, wait_until
+from documented import block
+from proc import ROOT, answers, append, free_port, signal_group, wait_until
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
@@ -46,3 +48,32 @@ def test_dev(clone):
         assert f"{name}.1 stopped (rc=0)" in said, said
         with pytest.raises(ProcessLookupError):
             os.killpg(int(pid), 0)
+
+
+STREAM = """
+import asyncio
+from django.http import StreamingHttpResponse
+
+async def events(request):
+    async def stream():
+        while True:
+            yield ": \\n\\n"
+            await asyncio.sleep(1)
+    return StreamingHttpResponse(stream(), content_type="text/event-stream")
+
+urlpatterns.append(path("events", events))
+"""
+
+
+def test_an_edit_during_a_stream(clone):
+    """The server of docs/image.md for ASGI logs requests, and restarts though a browser reads an event stream."""
+    (clone.path / "Procfile.dev").write_text(block(ROOT / "docs/image.md", "server: "))
+    urls, port = clone.path / "project/urls.py", free_port()
+    append(urls, STREAM)
+    with clone.start("dev", f"PORT={port}") as dev:
+        wait_until(lambda: answers(port))
+        wait_until(lambda: re.search("gunicorn.access .* GET /", dev.output()))
+        with urllib.request.urlopen(f"http://localhost:{port}/events", timeout=60) as stream:
+            assert stream.readline() == b": \n"
+            wait_until(lambda: "Reloading" in dev.output() or append(urls, "\n"))
+            wait_until(lambda: answers(port))

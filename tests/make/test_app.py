@@ -46,6 +46,19 @@ def test_an_app_is_listed_and_typed(tree):
 ORDINARY = """
 import a_package_without_types
 from celery import shared_task
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest, HttpResponse
+from django.test import TestCase
+
+def latest(request: HttpRequest) -> HttpResponse:
+    entry = LogEntry.objects.filter(user__email=request.user.email)[0]
+    return HttpResponse(f"{entry.id} {entry.user_id} {entry.get_action_flag_display()}")
+
+class Latest(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.user = get_user_model().objects.create_user("ann")
 
 @shared_task(bind=True)
 def send(self, number):
@@ -54,7 +67,7 @@ def send(self, number):
 
 
 def test_types_are_demanded_by_one_line(tree):
-    """mypy accepts a day's ordinary code without types; `strict` asks for types."""
+    """mypy accepts a day's ordinary code, with and without types; `strict` asks for types."""
     words = [tree.folder / "ve/bin/python", "-m", "mypy", "--config-file", ".mypy.ini"]
     (tree.folder / "project/ordinary.py").write_text(ORDINARY)
     output(words, cwd=tree.folder)

@@ -132,6 +132,7 @@ def test_tests_that_another_command_runs(project):
 
 @pytest.mark.parametrize("words, said", [
     (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
+    (["TEST=project/home/tests.py project/shop"], "manage.py test project.home.tests project/shop -x"),
     (["TEST=tests/test_a.py"], "-m pytest tests/test_a.py -k mine"),
     (["TEST=a_test.py", "TESTS=-m pytest"], "-m pytest a_test.py -k mine -x"),
     (["TEST=it's"], "make: TEST: No closing quotation"),

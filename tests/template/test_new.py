@@ -5,7 +5,7 @@ import re
 import pytest
 
 from checkout import Project
-from proc import ROOT, refusal, run
+from proc import ROOT, passed, refusal, run
 
 from slipway.make.new import without_user
 
@@ -36,10 +36,11 @@ def test_names(started):
 
 
 def test_it_works_at_once(started):
-    """Plain make passes: checks, linters and tests."""
+    """Plain make passes: checks, linters and tests. The formatter, which pre-commit runs, has nothing to change."""
     done = started.make()
     assert done.returncode == 0 and "\nRan " in done.stderr, done.stdout + done.stderr
     assert "make: passed: check flake8 mypy shellcheck hadolint migrations tests\n" in done.stdout
+    assert re.match(r"\d+ files left unchanged\n", passed(started.make("format")).stdout)
 
 
 def test_source_that_others_can_reach(template, clone, tmp_path):

@@ -59,6 +59,7 @@ def test_none_chosen(bare):
     assert "\ncheck-jsonschema\n" in (bare.folder / "requirements/dev.in").read_text(), "what stays keeps its lines"
     done = bare.make()
     assert done.returncode == 0 and "make: passed: " in done.stdout, done.stdout + done.stderr
+    assert not re.search("^.* reformatted", passed(bare.make("format")).stdout)
 
 
 def of_ci(project):
