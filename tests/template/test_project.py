@@ -56,6 +56,7 @@ def test_none_chosen(bare):
         assert FOR_ALL.fullmatch(path) or not said, f"{path}: {said}"
     pins = (bare.folder / "requirements.txt").read_text()
     assert "\npsycopg-pool==" in pins and "psycopg2" not in pins
+    assert "redis" not in (bare.folder / "compose.yaml").read_text(), "its package comes with jobs"
     assert "\ncheck-jsonschema\n" in (bare.folder / "requirements/dev.in").read_text(), "what stays keeps its lines"
     done = bare.make()
     assert done.returncode == 0 and "make: passed: " in done.stdout, done.stdout + done.stderr
