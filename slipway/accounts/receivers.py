@@ -27,9 +27,9 @@ def without_capitals(instance: Any, **_: Any) -> None:
 def verify(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     """Count the address of a new superuser as verified, unless it is another account's: who may make superusers needs
     no mail to get in."""
-    if created and not raw and instance.is_superuser and instance.email:
-        if not EmailAddress.objects.is_verified(instance.email):
-            EmailAddress.objects.create(user=instance, email=instance.email, primary=True, verified=True)
+    new = created and not raw and instance.is_superuser and instance.email
+    if new and not EmailAddress.objects.is_verified(new):
+        EmailAddress.objects.create(user=instance, email=new, primary=True, verified=True)
 
 
 @receiver(post_save, sender=get_user_model())

@@ -66,11 +66,9 @@ def build(env: dict[str, str]) -> Iterator[str]:
 
 def engine(docker: list[str]) -> Iterator[str]:
     if says(docker, "buildx", "version") is None:
-        yield (NOTE + "no buildx here, so Docker uses its classic builder: apt install docker-buildx-plugin, "
-               "or Debian's docker-buildx")
+        yield NOTE + "no buildx, so a slower builder: apt install docker-buildx-plugin (Debian: docker-buildx)"
     if says(docker, "compose", "version") is None and not which("docker-compose"):
-        yield (NOTE + "no Docker Compose here, but `make up` needs it: apt install docker-compose-plugin, "
-               "or Debian's docker-compose")
+        yield NOTE + "no Compose, which `make up` needs: apt install docker-compose-plugin (Debian: docker-compose)"
     root = says(docker, "info", "--format", "{{.DockerRootDir}}") or ""
     if os.path.isdir(root) and (free := disk_usage(root).free) < 3 * GB:
         yield f"only {free / GB:.1f} GB are free in Docker's folder: docker system prune, or free 3 GB there"
