@@ -73,8 +73,7 @@ class TooMany(Middleware):
 
 
 def sent_twice(request: HttpRequest, exception: Exception) -> bool:
-    """Return True if a form for accounts came twice at once, as by a double click, and the database took it only once:
-    allauth's views do not expect this."""
+    """Return True if a form for accounts came twice at once, as by a double click: allauth looks first, then saves."""
     view = request.resolver_match.func.__module__ if request.resolver_match else ""
     twice = isinstance(exception, IntegrityError) and view.startswith("allauth.") and "unique" in str(exception).lower()
     if twice:
