@@ -83,8 +83,7 @@ def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> No
     set_names(app, site_name)
     chosen = [*parts.split(","), *["csp"] * (django == "5.2"), driver]
     extras = ",".join(sorted(filter(None, chosen)))
-    text = REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django])
-    Path("requirements.in").write_text(text)
+    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django]))
     write_readme(app=app, site_name=site_name, broker=" BROKER_URL" * ("jobs" in chosen),
                  python="3.11" if django == "5.2" else "3.12")
     if django != "5.2":

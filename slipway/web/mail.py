@@ -35,8 +35,7 @@ class Kept(BaseEmailBackend):
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
         Path(settings.EMAIL_FILE_PATH).mkdir(parents=True, exist_ok=True)
         for message in messages:
-            number = time.time_ns()
-            file(number).write_bytes(message.message().as_bytes())
+            file(time.time_ns()).write_bytes(message.message().as_bytes())
             logger.info("mail not sent, but kept: %s: see /mail/", message.subject)
         return len(messages)
 
