@@ -145,8 +145,12 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True  # without a question
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-_forms = ["add", "authenticate", "login", "reauthenticate"]
-MFA_FORMS = {f"{name}_webauthn": f"slipway.accounts.forms.{name}" for name in _forms}
+MFA_FORMS = {
+    "add_webauthn": "slipway.accounts.forms.add",
+    "login_webauthn": "slipway.accounts.forms.login",
+    "authenticate_webauthn": "slipway.accounts.forms.authenticate",
+    "reauthenticate_webauthn": "slipway.accounts.forms.reauthenticate",
+}
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_TOTP_TOLERANCE = 1  # clocks differ by up to half a minute
 # ---- end of accounts ----
