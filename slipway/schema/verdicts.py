@@ -23,6 +23,8 @@ from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
+from .columns import columns, harmless, wider
+
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
     "DROP_COLUMN": "in two releases: the first no longer uses the field (with null=True or db_default=…, so that"
@@ -120,10 +122,14 @@ class Executor(MigrationExecutor):
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
             told.append(("\n".join(editor.collected_sql).splitlines(), self.made(key, operation)))
+        before = columns(self.connection)
+        state = super().apply_migration(state, migration, fake, fake_initial)
+        known = wider(before, columns(self.connection))
+        told[:] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
         lines = [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        return super().apply_migration(state, migration, fake, fake_initial)
+        return state
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -145,12 +151,14 @@ def not_null(migration: Migration) -> list[str]:
             and operation.field.db_default is NOT_PROVIDED]
 
 
-def text(issue: Any, columns: Iterable[str] = ()) -> str:
-    """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
+def text(issue: Any, missing: Iterable[str] = ()) -> str:
+    """Return the linter's issue and a cure in one line. A NOT NULL issue names the columns `missing`: the linter's names
+    none."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
-    where = where or issue.code == "NOT_NULL" and ", ".join(columns)
+    if not where and issue.code == "NOT_NULL":
+        where = ", ".join(missing)
     cure = CURES.get(issue.code, "")
-    return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
+    return f"{issue.message}" + (f" ({where})" if where else "") + (f": {cure}" if cure else "")
 
 
 def first_line(error: BaseException) -> str:
