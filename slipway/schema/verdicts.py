@@ -1,4 +1,5 @@
-"""The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
+"""The verdict of django-migration-linter on each migration (does old code still work after the migration?), and on
+Postgres whom it locks, as JSON.
 
 The image's build runs `python -m slipway.schema.verdicts FILE`. This command adds verdicts for the database of
 TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations. FILE in the image:
@@ -24,6 +25,7 @@ from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
 from .columns import columns, harmless, wider
+from .locks import Lock, Watch
 
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
@@ -49,6 +51,7 @@ class Verdict(TypedDict):
     verdict: str
     messages: list[str]
     since: NotRequired[list[str]]
+    locks: NotRequired[list[Lock]]
 
 
 class Verdicts(MigrationLinter):
@@ -106,30 +109,36 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL in `sql`, and the SQL of their operations in `told`."""
+    """Applies migrations. Records their SQL in `sql`, the SQL of their operations in `told`, and their locks."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.sql: Sql = {}
         self.told: dict[Key, list[Told]] = {}
+        self.locks: dict[Key, list[Lock]] = {}
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
-        key, after, one = (migration.app_label, migration.name), state.clone(), copy(migration)
-        told = self.told[key] = []
+        key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
+        before = columns(self.connection)
+        with watch.over(migration) as watched:
+            state = super().apply_migration(state, watched, fake, fake_initial)
+        known, self.locks[key] = wider(before, columns(self.connection)), watch.locks()
+        self.told[key] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
+        lines = [line for sql, _ in self.told[key] for line in sql]
+        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
+        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        return state
+
+    def collect(self, state: Any, migration: Any) -> list[Told]:
+        after, one, told = state.clone(), copy(migration), []
         for operation in migration.operations:
             one.operations = [operation]
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            told.append(("\n".join(editor.collected_sql).splitlines(), self.made(key, operation)))
-        before = columns(self.connection)
-        state = super().apply_migration(state, migration, fake, fake_initial)
-        known = wider(before, columns(self.connection))
-        told[:] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
-        lines = [line for sql, _ in told for line in sql]
-        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        return state
+            made = self.made((migration.app_label, migration.name), operation)
+            told.append(("\n".join(editor.collected_sql).splitlines(), made))
+        return told
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -152,8 +161,8 @@ def not_null(migration: Migration) -> list[str]:
 
 
 def text(issue: Any, missing: Iterable[str] = ()) -> str:
-    """Return the linter's issue and a cure in one line. A NOT NULL issue names the columns `missing`: the linter's names
-    none."""
+    """Return the linter's issue and a cure in one line. To a NOT NULL issue, which has no column, add those
+    that are `missing`."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
     if not where and issue.code == "NOT_NULL":
         where = ", ".join(missing)
@@ -169,8 +178,10 @@ def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     linter = Verdicts(executor.sql, executor.told)
-    for migration in linter.migration_loader.disk_migrations.values():
+    for key, migration in linter.migration_loader.disk_migrations.items():
         linter.lint_migration(migration)
+        if locks := executor.locks.get(key):
+            linter.migrations[".".join(key)]["locks"] = locks
     return linter.migrations
 
 

@@ -5,6 +5,8 @@ from django_migration_linter.sql_analyser.base import Issue
 
 from slipway.schema.columns import widens
 from slipway.schema.verdicts import CURES, text
+from ops.judging import add, copy, found, verdicts
+from proc import edit
 
 
 @pytest.mark.parametrize("issue, said", [
@@ -26,3 +28,95 @@ def test_a_message_is_whole(issue, said):
     ("numeric(10,2)", "text", False), ("character varying(9)", "numeric(12)", False)])
 def test_which_types_are_wider(old, new, is_wider):
     assert widens(old, new) is is_wider
+
+
+ORDER, LINE = "xshop_order", "xshop_line"
+NEW = """migrations.CreateModel("Order", [("id", models.AutoField(primary_key=True)),
+    ("short", models.CharField(max_length=20)), ("long", models.CharField(max_length=40)),
+    ("number", models.IntegerField()), ("free", models.TextField(null=True)),
+    ("price", models.DecimalField(max_digits=9, decimal_places=2))]),
+    migrations.CreateModel("Line", [("id", models.AutoField(primary_key=True)), ("note", models.TextField())])"""
+
+
+def alter(name, field):
+    return f'migrations.AlterField("order", "{name}", models.{field})'
+
+
+def add_field(name, field):
+    return f'migrations.AddField("order", "{name}", models.{field})'
+
+
+def constraint(begin):
+    return f'migrations.AddConstraint("order", models.{begin}, name="{begin[:5]}"))'
+
+
+def index(operation, name):
+    return f'{operation}("order", models.Index(fields=["free"], name="{name}"))'
+
+
+def sql(text):
+    return f"migrations.RunSQL({text!r})"
+
+
+def lock(waits, *work, table=ORDER):
+    """Return a lock on a table, with work on the same table."""
+    return {"table": table, "waits": waits, **{kind: [table] * (kind in work) for kind in (
+        "scanned", "rewritten", "changed")}}
+
+
+ALL = "readers and writers"
+COPY = "migrations.RunPython(lambda apps, editor: [*apps.get_model('xshop', 'Line').objects.all()])"
+REWRITTEN, SCANNED, ROWS = lock(ALL, "scanned", "rewritten"), lock(ALL, "scanned"), lock("rows", "changed")
+INDEXED, OTHER = lock("writers", "scanned"), {"table": LINE, "waits": "writers", "scanned": [ORDER], "rewritten": [],
+                                              "changed": []}
+IMPORTS = "\nfrom django.contrib.postgres import operations as indexes\nfrom django.db.models import functions\n"
+APART = "    atomic = False\n"
+CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
+    "longer": (alter("short", "CharField(max_length=40)"), "ok", []),
+    "text": (alter("short", "TextField()"), "ok", []),
+    "digits": (alter("price", "DecimalField(max_digits=12, decimal_places=2)"), "ok", []),
+    "shorter": (alter("long", "CharField(max_length=10)"), "error", [REWRITTEN]),
+    "big": (alter("number", "BigIntegerField()"), "ok", [REWRITTEN]),
+    "random": (sql("ALTER TABLE xshop_order ADD u uuid DEFAULT gen_random_uuid()"), "warning", [REWRITTEN]),
+    "not_null": (alter("free", "TextField()"), "error", [SCANNED]),
+    "unique": (constraint("UniqueConstraint(fields=['number']"), "error", [SCANNED]),
+    "check": (constraint("CheckConstraint(condition=models.Q(number__gte=0)"), "ok", [SCANNED]),
+    "not_valid": (sql("ALTER TABLE xshop_order ADD CONSTRAINT v CHECK (number > 0) NOT VALID"), "warning", []),
+    "valid": (sql("ALTER TABLE xshop_order VALIDATE CONSTRAINT v"), "warning", []),
+    "foreign": (add_field("line", 'ForeignKey("xshop.Line", models.CASCADE, null=True)'), "warning", [OTHER, SCANNED]),
+    "index": (index("migrations.AddIndex", "a"), "warning", [INDEXED]),
+    "indexed": (alter("long", "CharField(max_length=10, db_index=True)"), "warning", [INDEXED]),
+    "index_apart": (index("migrations.AddIndex", "b"), "warning", [INDEXED], APART),
+    "concurrently": (index("indexes.AddIndexConcurrently", "c"), "ok", [], APART),
+    "nullable": (add_field("a", "TextField(null=True)"), "ok", []),
+    "default": (add_field("b", 'TextField(db_default="")'), "ok", []),
+    "now": (add_field("c", "DateTimeField(db_default=functions.Now())"), "ok", []),
+    "update": (sql("UPDATE xshop_order SET number = 1"), "warning", [ROWS]),
+    "update_apart": (sql("UPDATE xshop_order SET number = 1"), "warning", [ROWS], APART),
+    "copies": (COPY, "warning", [{**ROWS, "table": LINE, "changed": [LINE]}]),
+    "new_table": ('migrations.CreateModel("New", [("id", models.AutoField(primary_key=True)),'
+                  ' ("order", models.ForeignKey("xshop.Order", models.CASCADE))])', "ok", []),
+    "stays_locked": (f"{add_field('d', 'TextField(null=True)')}, {COPY}", "warning",
+                     [lock("rows", "changed", table=LINE), {**lock(ALL), "changed": [LINE, ORDER]}]),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, postgres):
+    project = copy(tmp_path_factory.mktemp("locks") / "a project", "xshop")
+    before = ["xshop.0001"]
+    add(project, "xshop.0001", NEW)
+    for name, (operations, _, _, *more) in CASES.items():
+        add(project, f"xshop.{name}", operations, *before, more="".join(more))
+        before = [f"xshop.{name}"]
+        edit(project / f"xshop/migrations/{name}.py", "\n", IMPORTS)
+    done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
+    assert (done.returncode, done.stderr) == (0, "")
+    return found(project)["vendors"]["postgresql"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whom_a_migration_locks(judged, name):
+    operations, verdict, locks, *_ = CASES[name]
+    told = judged[f"xshop.{name}"]
+    assert (told["verdict"], told.get("locks", [])) == (verdict, locks), told
