@@ -1,12 +1,17 @@
 """Whom a migration keeps waiting, and if old code works after it: what the build's verdicts say on Postgres."""
 
+import contextlib
+import json
+import os
+
+import psycopg2
 import pytest
 from django_migration_linter.sql_analyser.base import Issue
 
 from slipway.schema.columns import widens
 from slipway.schema.verdicts import CURES, text
 from ops.judging import add, copy, found, verdicts
-from proc import edit
+from proc import ROOT, edit, passed, python
 
 
 @pytest.mark.parametrize("issue, said", [
@@ -120,3 +125,17 @@ def test_whom_a_migration_locks(judged, name):
     operations, verdict, locks, *_ = CASES[name]
     told = judged[f"xshop.{name}"]
     assert (told["verdict"], told.get("locks", [])) == (verdict, locks), told
+
+
+def test_the_sizes_of_tables(postgres):
+    """A partitioned table has its partitions' size."""
+    url = postgres.url(postgres.database())
+    setup = ("CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE part1 PARTITION OF part DEFAULT;"
+             " INSERT INTO part SELECT generate_series(1, 1000); ANALYZE part1")
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(setup)
+    done = passed(python("manage.py", "tablesizes", "part", "part1", "nowhere", cwd=ROOT,
+                         env={**os.environ, "DATABASE_URL": url}))
+    sizes = json.loads(done.stdout)
+    assert sizes == {"part": sizes["part1"], "part1": [sizes["part"][0], 1000], "nowhere": [0, 0]}
+    assert sizes["part"][0] > 36_000

@@ -14,7 +14,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
-from . import hooks, images, migrations, preflight
+from . import hooks, images, locks, migrations, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import report
@@ -119,6 +119,7 @@ class Rollout:
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
                                              urgent=not self.tag)
+                    texts += locks.check(answers, self.fleet.rollout["max_lock"], self.options.allow_locks)
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
