@@ -10,6 +10,7 @@ import pytest
 from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.migrate import migrate
 from slipway.deploy.agent.steps.verdicts import parse, verdicts
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import locks, migrations
@@ -33,6 +34,7 @@ class Host(Simulated):
 
     def call(self, *words, **options):
         if words[0] == "docker-runner":
+            self.extra = options["env"]["EXTRA"]
             said = self.sizes if "tablesizes" in words else self.plans[words[2]]
             return SimpleNamespace(returncode=0 if said is not None else 1, stdout=said or "", stderr="no such module")
         return super().call(*words, **options)
@@ -271,3 +273,11 @@ def test_a_release_that_does_not_tell_sizes_is_a_problem(judge):
     with pytest.raises(Problem, match="sizes of its tables: no JSON"):
         judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), PLAN)
     assert "locked" not in judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), APPLIED)
+
+
+def test_how_often_migrate_tried_to_get_a_lock_is_told(tmp_path):
+    host, said, line = Host(tmp_path / "root"), [], "lock: shop.0002_note waits for a lock: tries again in 1 s"
+    host.plans = {"b": f"  Applying shop.0002_note...\n{line}\n OK\n"}
+    migrate(host, Attempt(host, id="1", slot="b"), said.append, 300)
+    assert said == [{"event": "progress", "text": line}]
+    assert host.extra.endswith("-e 'PGOPTIONS=-c lock_timeout=2s' -e LOCK_SECONDS=295")
