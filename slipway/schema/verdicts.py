@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -174,6 +175,35 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
+@contextmanager
+def scratch() -> Iterator[None]:
+    """Use an empty database of its own for the block: the one of the URL may be somebody's."""
+    name, made = connection.settings_dict["NAME"], ":memory:"
+    if connection.vendor == "postgresql":
+        made = f"{name}_verdicts"
+        execute("DROP DATABASE IF EXISTS", made)
+        execute("CREATE DATABASE", made)
+    elif connection.vendor != "sqlite":
+        raise ValueError(f"{connection.vendor} is neither Postgres nor SQLite")
+    try:
+        use(made)
+        yield
+    finally:
+        use(name)
+        if connection.vendor == "postgresql":
+            execute("DROP DATABASE", made)
+
+
+def use(name: str) -> None:
+    connection.close()
+    connection.settings_dict["NAME"] = name
+
+
+def execute(words: str, name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{words} {connection.ops.quote_name(name)}")
+
+
 def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
@@ -192,7 +222,8 @@ def main(path: Path) -> None:
     empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
     found = json.loads(path.read_text()) if path.exists() else empty
     try:
-        found["vendors"][connection.vendor] = judge()
+        with scratch():
+            found["vendors"][connection.vendor] = judge()
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
