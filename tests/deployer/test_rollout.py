@@ -1,6 +1,8 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
 import contextlib
+import json
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
@@ -15,7 +17,8 @@ from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout
 from slipway.deploy.rollout.target import image_of
 from deployer.agents import Agent, agents, fine
-from deployer.clock import run
+from deployer.clock import held, run
+from proc import executable
 
 
 def taken_back(fleet, ends):
@@ -88,6 +91,27 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     assert [event["text"] for event in events if event["event"] == "warning"] == [
         "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails"
     ] * (tag == "part")
+
+
+IMAGE = {"vendors": {"postgresql": {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}}}
+
+
+@pytest.mark.parametrize("listed, docker, told", [
+    ({"names": ["shop.0001"], "vendor": "postgresql"}, f"echo '{json.dumps(IMAGE)}'", ["shop.0002 on postgresql: ok"]),
+    ({"names": ["shop.0001"], "vendor": "postgresql"}, "exit 125",
+     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine"]),
+    ({"names": ["shop.0001"], "vendor": "mysql"}, f"echo '{json.dumps(IMAGE)}'", []), ({}, "exit 125", [])])
+def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, listed, docker, told):
+    executable(tmp_path / "docker", f"#!/bin/sh\n{docker}\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    events, found = [], {**fine(fleet), "listed": listed}
+
+    async def planned():
+        with held():
+            await Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan()
+    with agents(lambda host: Agent(found)):
+        run(planned())
+    assert [event["text"] for event in events if event["event"] == "progress"][1:] == told
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}

@@ -14,7 +14,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
-from . import hooks, images, locks, migrations, preflight
+from . import hooks, images, locks, migrations, news, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import report
@@ -41,7 +41,11 @@ class Rollout:
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-            return (await self._decide(hosts, stack))[1]
+            target, groups, _ = await self._decide(hosts, stack)
+            if target.judge:
+                for text in await news.lines(hosts.connections[target.judge], f"{self.fleet.image}:{target.tag}"):
+                    self.tell({"event": "progress", "text": text})
+            return groups
 
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
