@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 FILES = "*/migrations/*.py"
 ADDED = (["diff", "--name-only", "--diff-filter=A", "HEAD^"], ["ls-files", "--others", "--exclude-standard"])
-WAIT = {"rows": "who writes the same rows of {} waits", "writers": "writers of {} wait",
-        "readers and writers": "readers and writers of {} wait"}
+WAIT = {"rows": "who writes the same rows waits", "writers": "writers wait",
+        "readers and writers": "readers and writers wait"}
 
 
 def new() -> set[str]:
@@ -34,8 +34,14 @@ def lines(found: Any, names: Iterable[str]) -> Iterator[str]:
             yield ": ".join(filter(None, [f"{name} on {vendor}", entry["verdict"], "; ".join(entry["messages"])]))
             for lock in entry.get("locks", ()):
                 work = {table: kind for kind in ("scanned", "rewritten", "changed") for table in lock[kind]}
-                done = " and ".join(f"{table} is {kind}" for table, kind in work.items())
-                yield f"{name} on {vendor}: {WAIT[lock['waits']].format(lock['table'])} while {done}"
+                yield f"{name} on {vendor}: {sentence(lock['table'], lock['waits'], work)}"
+
+
+def sentence(table: str, waits: str, work: Mapping[str, str], named: Callable[[str], str] = str) -> str:
+    """Return who waits for a table while `work` (table → what is done to it) lasts. `named`: adds a table's size."""
+    done = " and ".join(f"{'it' if other == table else named(other)} is {kind}{' row by row' * (kind == 'changed')}"
+                        for other, kind in work.items())
+    return f"{named(table)}: {WAIT[waits]} while {done}"
 
 
 def judge(python: str, settings: str) -> None:

@@ -161,7 +161,7 @@ ENTRY = {"verdict": "warning", "messages": ["a", "b"], "locks": [LOCK]}
 JUDGED = {"vendors": {"postgresql": {f"shop.000{number}": ENTRY for number in (1, 2, 3)}, "sqlite": {}}}
 SHOWN = [line for number in (2, 3) for line in (
     f"shop.000{number} on postgresql: warning: a; b",
-    f"shop.000{number} on postgresql: writers of shop_item wait while shop_item is scanned and shop_line is rewritten")]
+    f"shop.000{number} on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten")]
 
 
 @pytest.mark.parametrize("target", ["test", "build"])

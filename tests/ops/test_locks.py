@@ -106,6 +106,12 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
 }
 
 
+def asked(url, sql):
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory, postgres):
     project = copy(tmp_path_factory.mktemp("locks") / "a project", "xshop")
@@ -115,8 +121,10 @@ def judged(tmp_path_factory, postgres):
         add(project, f"xshop.{name}", operations, *before, more="".join(more))
         before = [f"xshop.{name}"]
         edit(project / f"xshop/migrations/{name}.py", "\n", IMPORTS)
-    done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
+    url = postgres.url(postgres.database(migrated=False))
+    done = verdicts(project, url=url)
     assert (done.returncode, done.stderr) == (0, "")
+    assert not asked(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"), "it may be somebody's"
     return found(project)["vendors"]["postgresql"]
 
 
@@ -131,9 +139,8 @@ def test_the_sizes_of_tables(postgres):
     """A partitioned table has its partitions' size."""
     url = postgres.url(postgres.database())
     setup = ("CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE part1 PARTITION OF part DEFAULT;"
-             " INSERT INTO part SELECT generate_series(1, 1000); ANALYZE part1")
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(setup)
+             " INSERT INTO part SELECT generate_series(1, 1000); ANALYZE part1; SELECT 1")
+    asked(url, setup)
     done = passed(python("manage.py", "tablesizes", "part", "part1", "nowhere", cwd=ROOT,
                          env={**os.environ, "DATABASE_URL": url}))
     sizes = json.loads(done.stdout)

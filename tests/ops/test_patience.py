@@ -22,7 +22,9 @@ def closed(apps, editor):
 
 
 """
-TWO = f"migrations.RunSQL({ADD.format('a')!r}), migrations.RunSQL({ADD.format('b')!r})"
+MODEL = """migrations.CreateModel("Order", [("id", models.AutoField(primary_key=True)),
+    ("old", models.TextField(null=True))])"""
+TWO = f"migrations.RemoveField('order', 'old'), migrations.RunSQL({ADD.format('a')!r})"
 INDEX, CLOSED = ("indexes.AddIndexConcurrently('order', models.Index(fields=['id'], name='x'))",
                  "migrations.RunPython(closed)")
 APART = "    atomic = False\n"
@@ -39,7 +41,7 @@ def migrates(tmp_path, postgres):
     @contextlib.contextmanager
     def run(operations, more="", lock=SHARED, seconds=60):
         project = copy(tmp_path / "a project", "xshop")
-        add(project, "xshop.0001", 'migrations.CreateModel("Order", [("id", models.AutoField(primary_key=True))])')
+        add(project, "xshop.0001", MODEL)
         add(project, "xshop.0002", operations, "xshop.0001", more=more)
         path = project / "xshop/migrations/0002.py"
         path.write_text(path.read_text().replace("\n\n\n", f"\n{IMPORTS}", 1))

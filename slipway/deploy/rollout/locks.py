@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from slipway.make.verdicts import sentence
+
 from ..agent.steps.locks import Lock
 from ..errors import Refused
 
 ROWS = "changed"
 RATES = {ROWS: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}  # bytes a second on a slow server
 BRIEF = 0.1  # seconds: shorter work on a table is not told
-WAIT = {"rows": "who writes the same rows waits", "writers": "writers wait",
-        "readers and writers": "readers and writers wait"}
 CURES = {ROWS: "change rows in a migration of their own, in batches, with atomic = False",
          "rewritten": "add a new column, fill it in batches, then use it",
          "scanned": "add a constraint NOT VALID, then VALIDATE it in a later migration; build an index concurrently"}
@@ -39,18 +39,12 @@ def seconds(lock: Lock, sizes: Sizes) -> float:
 
 def text(lock: Lock, sizes: Sizes) -> str:
     """Return a line such as "shop.0042_x: orders (48 million rows, 6 GB): writers wait while it is scanned, …"."""
-    done = " and ".join(
-        f"{'it' if table == lock['table'] else table + measure(table, sizes)} is {kind}{' row by row' * (kind == ROWS)}"
-        for table, kind in lock["work"].items())
+    def named(table: str) -> str:
+        size, rows = sizes.get(table, (0, 0))
+        return f"{table} ({f'{short(rows, THOUSANDS)} rows, ' * (rows > 0)}{short(size, BYTES)})"
+    said = sentence(lock["table"], lock["waits"], lock["work"], named)
     time = "duration unknown" if ROWS in lock["work"].values() else f"about {seconds(lock, sizes):.1f} s"
-    about = f"{lock['migration']}: {lock['table']}{measure(lock['table'], sizes)}"
-    return f"{about}: {WAIT[lock['waits']]} while {done}, {time}"
-
-
-def measure(table: str, sizes: Sizes) -> str:
-    """Return a table's size, such as " (48 million rows, 6 GB)"."""
-    size, rows = sizes.get(table, (0, 0))
-    return f" ({f'{short(rows, THOUSANDS)} rows, ' * (rows > 0)}{short(size, BYTES)})"
+    return f"{lock['migration']}: {said}, {time}"
 
 
 def short(number: int, units: tuple[str, ...]) -> str:
