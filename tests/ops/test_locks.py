@@ -70,7 +70,8 @@ def lock(waits, *work, table=ORDER):
 
 
 ALL = "readers and writers"
-COPY = "migrations.RunPython(lambda apps, editor: [*apps.get_model('xshop', 'Line').objects.all()])"
+COPY = ("migrations.RunPython(lambda apps, _: [one.save() for one in"
+        " apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])")
 REWRITTEN, SCANNED, ROWS = lock(ALL, "scanned", "rewritten"), lock(ALL, "scanned"), lock("rows", "changed")
 INDEXED, OTHER = lock("writers", "scanned"), {"table": LINE, "waits": "writers", "scanned": [ORDER], "rewritten": [],
                                               "changed": []}
@@ -89,15 +90,15 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "not_valid": (sql("ALTER TABLE xshop_order ADD CONSTRAINT v CHECK (number > 0) NOT VALID"), "warning", []),
     "valid": (sql("ALTER TABLE xshop_order VALIDATE CONSTRAINT v"), "warning", []),
     "foreign": (add_field("line", 'ForeignKey("xshop.Line", models.CASCADE, null=True)'), "warning", [OTHER, SCANNED]),
-    "index": (index("migrations.AddIndex", "a"), "warning", [INDEXED]),
-    "indexed": (alter("long", "CharField(max_length=10, db_index=True)"), "warning", [INDEXED]),
+    "plain_index": (index("migrations.AddIndex", "a"), "warning", [INDEXED]),
+    "db_index": (alter("long", "CharField(max_length=10, db_index=True)"), "warning", [INDEXED]),
     "index_apart": (index("migrations.AddIndex", "b"), "warning", [INDEXED], APART),
     "concurrently": (index("indexes.AddIndexConcurrently", "c"), "ok", [], APART),
     "nullable": (add_field("a", "TextField(null=True)"), "ok", []),
     "default": (add_field("b", 'TextField(db_default="")'), "ok", []),
     "now": (add_field("c", "DateTimeField(db_default=functions.Now())"), "ok", []),
-    "update": (sql("UPDATE xshop_order SET number = 1"), "warning", [ROWS]),
-    "update_apart": (sql("UPDATE xshop_order SET number = 1"), "warning", [ROWS], APART),
+    "update_all": (sql("UPDATE xshop_order SET number = number"), "warning", [ROWS]),
+    "update_apart": (sql("UPDATE xshop_order SET number = number"), "warning", [ROWS], APART),
     "copies": (COPY, "warning", [{**ROWS, "table": LINE, "changed": [LINE]}]),
     "new_table": ('migrations.CreateModel("New", [("id", models.AutoField(primary_key=True)),'
                   ' ("order", models.ForeignKey("xshop.Order", models.CASCADE))])', "ok", []),
@@ -112,15 +113,20 @@ def asked(url, sql):
         return cursor.fetchall()
 
 
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory, postgres):
-    project = copy(tmp_path_factory.mktemp("locks") / "a project", "xshop")
-    before = ["xshop.0001"]
+def written(folder):
+    """Write a project with these migrations."""
+    project, before = copy(folder, "xshop"), ["xshop.0001"]
     add(project, "xshop.0001", NEW)
     for name, (operations, _, _, *more) in CASES.items():
         add(project, f"xshop.{name}", operations, *before, more="".join(more))
         before = [f"xshop.{name}"]
         edit(project / f"xshop/migrations/{name}.py", "\n", IMPORTS)
+    return project
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, postgres):
+    project = written(tmp_path_factory.mktemp("locks") / "a project")
     url = postgres.url(postgres.database(migrated=False))
     done = verdicts(project, url=url)
     assert (done.returncode, done.stderr) == (0, "")
