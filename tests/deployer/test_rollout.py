@@ -14,7 +14,7 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import images
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
-from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.rollout.rollout import Rollout, live
 from slipway.deploy.rollout.target import image_of
 from deployer.agents import Agent, agents, fine
 from deployer.clock import held, run
@@ -153,6 +153,18 @@ def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{said}")
+
+
+FAST, SLOW = {"answers": 3, "errors": 0, "before": [0.5, 0.25], "since": [1, 0.125]}, {
+    "answers": 4, "errors": 1, "before": None, "since": [2.5, 0.1]}
+
+
+@pytest.mark.parametrize("watched, said", [
+    ({}, ""), ({"web1": {"answers": 0, "errors": 0}}, ", 0 requests seen, 0 errors"),
+    ({"web1": FAST, "web2": SLOW}, ", 7 requests seen, 1 errors; slowest 2.50 s, 99% within 0.12 s;"
+     " before: slowest 0.50 s, 99% within 0.25 s")])
+def test_the_summary_says_how_long_visitors_waited(watched, said):
+    assert live({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == f"v2 is live on web1, web2 (9.0 s{said})"
 
 
 ONE = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}

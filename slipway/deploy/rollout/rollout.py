@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..agent.shapes import Facts
-from ..agent.steps.switch import Watched
+from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
@@ -174,8 +174,18 @@ class Rollout:
 def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
     """Return the last line that a successful deploy or rollback prints."""
     answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
-    seen = f", {answers} requests seen, {errors} errors" if watched else ""
+    seen = f", {answers} requests seen, {errors} errors{speeds(watched)}" if watched else ""
     return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen})"
+
+
+def speeds(watched: Mapping[str, Watched]) -> str:
+    """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
+    told = ""
+    for when, key in (("", "since"), ("before: ", "before")):
+        if found := [pair for answer in watched.values() if (pair := answer.get(key))]:
+            slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
+            told += f"; {when}slowest {slowest:.2f} s, 99% within {most:.2f} s"
+    return told
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
