@@ -50,7 +50,8 @@ def judge(python: str, settings: str) -> None:
     if names := new():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "migrations.json")
-            subprocess.call([python, "-m", "slipway.schema.verdicts", str(path)],
-                            env={**os.environ, "DJANGO_SETTINGS_MODULE": settings})
-            if path.exists():
-                print(*lines(json.loads(path.read_text()), names), sep="\n")
+            done = subprocess.run([python, "-m", "slipway.schema.verdicts", str(path)], capture_output=True, text=True,
+                                  env={**os.environ, "DJANGO_SETTINGS_MODULE": settings})
+            why = (done.stderr.splitlines() or ["no output"])[-1]
+            said = [*lines(json.loads(path.read_text()), names)] if path.exists() else []
+            print(*said or [f"make: no verdicts on {', '.join(sorted(names))}: {why}"], sep="\n")
