@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from slipway.make import drift
+from slipway.make import drift, verdicts
 
 SKIPPED = {".git", ".mypy_cache", "node_modules", "var", "wheelhouse"}
 SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
@@ -51,6 +51,8 @@ def main(kind: str, env: Mapping[str, str]) -> int:
     if failed or not passed:
         print(f"make: failed: {' '.join(failed)}" if failed else "make: nothing was checked", file=sys.stderr)
         return 1
+    if kind == "test":
+        verdicts.judge(f"{env['VE']}/bin/python", f"{env['PROJECT']}.settings_test")
     print(f"make: passed: {' '.join(passed)}")
     return 0
 

@@ -6,6 +6,7 @@ build needs no wheels and runs no tests.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from slipway.make import check
+from slipway.make import check, verdicts
 
 Env = Mapping[str, str]
 HOUSE = Path("wheelhouse")
@@ -124,6 +125,9 @@ def build(env: Env) -> None:
     tests = [word for name in names for word in ("--build-arg", f"{name}={values[name]}")]
     docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
+    if new := verdicts.new():
+        found = output(shlex.split(env["DOCKER"]), "run", "--rm", "--entrypoint=cat", image, "migrations.json")
+        print(*verdicts.lines(json.loads(found or '{"vendors": {}}'), new), sep="\n")
     print(f"make: built {image}")
 
 

@@ -1,4 +1,5 @@
-"""The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
+"""The verdict of django-migration-linter on each migration (does old code still work after the migration?), and on
+Postgres whom it locks, as JSON.
 
 The image's build runs `python -m slipway.schema.verdicts FILE`. This command adds verdicts for the database of
 TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations. FILE in the image:
@@ -10,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -22,6 +24,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
+
+from .columns import columns, harmless, wider
+from .locks import Lock, Watch
 
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
@@ -47,6 +52,7 @@ class Verdict(TypedDict):
     verdict: str
     messages: list[str]
     since: NotRequired[list[str]]
+    locks: NotRequired[list[Lock]]
 
 
 class Verdicts(MigrationLinter):
@@ -104,26 +110,36 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL in `sql`, and the SQL of their operations in `told`."""
+    """Applies migrations. Records their SQL in `sql`, the SQL of their operations in `told`, and their locks."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.sql: Sql = {}
         self.told: dict[Key, list[Told]] = {}
+        self.locks: dict[Key, list[Lock]] = {}
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
-        key, after, one = (migration.app_label, migration.name), state.clone(), copy(migration)
-        told = self.told[key] = []
+        key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
+        before = columns(self.connection)
+        with watch.over(migration) as watched:
+            state = super().apply_migration(state, watched, fake, fake_initial)
+        known, self.locks[key] = wider(before, columns(self.connection)), watch.locks()
+        self.told[key] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
+        lines = [line for sql, _ in self.told[key] for line in sql]
+        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
+        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        return state
+
+    def collect(self, state: Any, migration: Any) -> list[Told]:
+        after, one, told = state.clone(), copy(migration), []
         for operation in migration.operations:
             one.operations = [operation]
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            told.append(("\n".join(editor.collected_sql).splitlines(), self.made(key, operation)))
-        lines = [line for sql, _ in told for line in sql]
-        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        return super().apply_migration(state, migration, fake, fake_initial)
+            made = self.made((migration.app_label, migration.name), operation)
+            told.append(("\n".join(editor.collected_sql).splitlines(), made))
+        return told
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -145,24 +161,57 @@ def not_null(migration: Migration) -> list[str]:
             and operation.field.db_default is NOT_PROVIDED]
 
 
-def text(issue: Any, columns: Iterable[str] = ()) -> str:
-    """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
+def text(issue: Any, missing: Iterable[str] = ()) -> str:
+    """Return the linter's issue and a cure in one line. To a NOT NULL issue, which has no column, add those
+    that are `missing`."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
-    where = where or issue.code == "NOT_NULL" and ", ".join(columns)
+    if not where and issue.code == "NOT_NULL":
+        where = ", ".join(missing)
     cure = CURES.get(issue.code, "")
-    return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
+    return f"{issue.message}" + (f" ({where})" if where else "") + (f": {cure}" if cure else "")
 
 
 def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
+@contextmanager
+def scratch() -> Iterator[None]:
+    """Use an empty database of its own for the block: the one of the URL may be somebody's."""
+    name, made = connection.settings_dict["NAME"], ":memory:"
+    if connection.vendor == "postgresql":
+        made = f"{name}_verdicts"
+        execute("DROP DATABASE IF EXISTS", made)
+        execute("CREATE DATABASE", made)
+    elif connection.vendor != "sqlite":
+        raise ValueError(f"{connection.vendor} is neither Postgres nor SQLite")
+    try:
+        use(made)
+        yield
+    finally:
+        use(name)
+        if connection.vendor == "postgresql":
+            execute("DROP DATABASE", made)
+
+
+def use(name: str) -> None:
+    connection.close()
+    connection.settings_dict["NAME"] = name
+
+
+def execute(words: str, name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{words} {connection.ops.quote_name(name)}")
+
+
 def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     linter = Verdicts(executor.sql, executor.told)
-    for migration in linter.migration_loader.disk_migrations.values():
+    for key, migration in linter.migration_loader.disk_migrations.items():
         linter.lint_migration(migration)
+        if locks := executor.locks.get(key):
+            linter.migrations[".".join(key)]["locks"] = locks
     return linter.migrations
 
 
@@ -173,7 +222,8 @@ def main(path: Path) -> None:
     empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
     found = json.loads(path.read_text()) if path.exists() else empty
     try:
-        found["vendors"][connection.vendor] = judge()
+        with scratch():
+            found["vendors"][connection.vendor] = judge()
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)

@@ -1,6 +1,8 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
 import contextlib
+import json
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
@@ -12,10 +14,11 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import images
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
-from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.rollout.rollout import Rollout, live
 from slipway.deploy.rollout.target import image_of
 from deployer.agents import Agent, agents, fine
-from deployer.clock import run
+from deployer.clock import held, run
+from proc import executable
 
 
 def taken_back(fleet, ends):
@@ -90,6 +93,27 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     ] * (tag == "part")
 
 
+IMAGE = {"vendors": {"postgresql": {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}}}
+
+
+@pytest.mark.parametrize("listed, docker, told", [
+    ({"names": ["shop.0001"], "vendor": "postgresql"}, f"echo '{json.dumps(IMAGE)}'", ["shop.0002 on postgresql: ok"]),
+    ({"names": ["shop.0001"], "vendor": "postgresql"}, "exit 125",
+     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine"]),
+    ({"names": ["shop.0001"], "vendor": "mysql"}, f"echo '{json.dumps(IMAGE)}'", []), ({}, "exit 125", [])])
+def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, listed, docker, told):
+    executable(tmp_path / "docker", f"#!/bin/sh\n{docker}\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    events, found = [], {**fine(fleet), "listed": listed}
+
+    async def planned():
+        with held():
+            await Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan()
+    with agents(lambda host: Agent(found)):
+        run(planned())
+    assert [event["text"] for event in events if event["event"] == "progress"][1:] == told
+
+
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
 
 
@@ -129,6 +153,18 @@ def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{said}")
+
+
+FAST, SLOW = {"answers": 3, "errors": 0, "before": [0.5, 0.25], "since": [1, 0.125]}, {
+    "answers": 4, "errors": 1, "before": None, "since": [2.5, 0.1]}
+
+
+@pytest.mark.parametrize("watched, said", [
+    ({}, ""), ({"web1": {"answers": 0, "errors": 0}}, ", 0 requests seen, 0 errors"),
+    ({"web1": FAST, "web2": SLOW}, ", 7 requests seen, 1 errors; slowest 2.50 s, 99% within 0.12 s;"
+     " before: slowest 0.50 s, 99% within 0.25 s")])
+def test_the_summary_says_how_long_visitors_waited(watched, said):
+    assert live({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == f"v2 is live on web1, web2 (9.0 s{said})"
 
 
 ONE = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}

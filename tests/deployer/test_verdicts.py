@@ -10,9 +10,10 @@ import pytest
 from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.migrate import migrate
 from slipway.deploy.agent.steps.verdicts import parse, verdicts
 from slipway.deploy.errors import Refused
-from slipway.deploy.rollout import migrations
+from slipway.deploy.rollout import locks, migrations
 from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
 
@@ -29,11 +30,12 @@ def build(**vendors):
 class Host(Simulated):
     """`images`: image id → migrations.json; `plans`: slot → the list of migrations, or None if that fails."""
 
-    images, plans = {}, {}
+    images, plans, sizes = {}, {}, "no JSON"
 
     def call(self, *words, **options):
         if words[0] == "docker-runner":
-            said = self.plans[words[2]]
+            self.extra = options["env"]["EXTRA"]
+            said = self.sizes if "tablesizes" in words else self.plans[words[2]]
             return SimpleNamespace(returncode=0 if said is not None else 1, stdout=said or "", stderr="no such module")
         return super().call(*words, **options)
 
@@ -222,3 +224,60 @@ def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
     assert bool(refusal(answer, "rollback", urgent=True)) == bool(live)
     assert not refusal(answer, "rollback", allowed=bool(live), urgent=True, warned=warned)
     assert ["shop.0002_note" + why in text for text in warned] == [True]
+
+
+def locked(waits, **work):
+    """Return the build's entry of a migration that locks the table item."""
+    lock = {"table": "item", "waits": waits, "scanned": [], "rewritten": [], "changed": [], **work}
+    return {**OK, "locks": [lock]}
+
+
+ALL, MB = "readers and writers", 10**6
+SMALL, LARGE = [8192, 100], [6000 * MB, 48_000_000]
+LONG = "shop.0002_note: item (48 million rows, 6 GB): "
+TOLD = [  # what a migration does, the tables' sizes → the line, and if the deploy is refused
+    (locked(ALL, scanned=["item"], rewritten=["item"]), {"item": LARGE},
+     f"{LONG}readers and writers wait while it is rewritten, about 300.0 s", ": add a new column, fill it"),
+    (locked("writers", scanned=["item"]), {"item": LARGE}, f"{LONG}writers wait while it is scanned, about 60.0 s",
+     ": add a constraint NOT VALID"),
+    (locked("writers", scanned=["item"]), {"item": [150 * MB, 0]},
+     "shop.0002_note: item (150 MB): writers wait while it is scanned, about 1.5 s", ""),
+    (locked("writers", scanned=["line"]), {"item": SMALL, "line": LARGE}, "shop.0002_note: item (100 rows, 8.2 kB):"
+     " writers wait while line (48 million rows, 6 GB) is scanned, about 60.0 s", ": add a constraint NOT VALID"),
+    (locked(ALL, changed=["item"], scanned=["line"]), {"item": LARGE, "line": SMALL}, f"{LONG}readers and writers wait"
+     " while line (100 rows, 8.2 kB) is scanned and it is changed row by row, duration unknown", ": change rows in a"),
+    (locked("rows", changed=["item"]), {"item": LARGE},
+     f"{LONG}who writes the same rows waits while it is changed row by row, duration unknown", ""),
+    (locked(ALL, rewritten=["item"], scanned=["item"]), {"item": SMALL}, "", ""),
+    (locked(ALL, changed=["item"]), {"item": SMALL}, "", ""), (OK, {}, "", "")]
+
+
+@pytest.mark.parametrize("entry, sizes, line, refused", TOLD)
+def test_who_waits_for_a_migration(judge, entry, sizes, line, refused):
+    judge.host.sizes = f"a line of the project\n{json.dumps(sizes)}\n"
+    answer = judge(build(postgresql={"shop.0001_initial": locked(ALL, rewritten=["other"]), "shop.0002_note": entry}),
+                   PLAN)
+    assert not refusal(answer)
+    answers = {("verdicts", "web1"): answer}
+    assert locks.check(answers, 2, allowed=True) == [line] * bool(line)
+    if refused:
+        with pytest.raises(Refused) as caught:
+            locks.check(answers, 2, allowed=False)
+        head, told = str(caught.value).splitlines()
+        assert "max_lock, 2 s" in head and "--allow-locks" in head and told.startswith(f"  {line}{refused}")
+    else:
+        assert locks.check(answers, 2, allowed=False) == [line] * bool(line)
+
+
+def test_a_release_that_does_not_tell_sizes_is_a_problem(judge):
+    with pytest.raises(Problem, match="sizes of its tables: no JSON"):
+        judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), PLAN)
+    assert "locked" not in judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), APPLIED)
+
+
+def test_how_often_migrate_tried_to_get_a_lock_is_told(tmp_path):
+    host, said, line = Host(tmp_path / "root"), [], "lock: shop.0002_note waits for a lock: tries again in 1 s"
+    host.plans = {"b": f"  Applying shop.0002_note...\n{line}\n OK\n"}
+    migrate(host, Attempt(host, id="1", slot="b"), said.append, 300)
+    assert said == [{"event": "progress", "text": line}]
+    assert host.extra.endswith("-e 'PGOPTIONS=-c lock_timeout=2s' -e LOCK_SECONDS=295")

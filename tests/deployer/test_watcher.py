@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import time
 
 import pytest
 
@@ -148,6 +149,23 @@ def test_errors_of_the_release_are_seen(log):
     assert log(*[line()] * 18, line(status=500)) == "" == log(line())
     assert log(line(status=500)) == "of 21 answers to visitors 2 were errors (before: 0 of 50)"
     assert log(*[line(status=500)] * 500, most=1.0) == ""
+
+
+def timed(at, seconds, status=200):
+    return line(status=status).replace("{", f'{{"time": "2026-11-26T{at}+00:00", "app_seconds": "{seconds}", ', 1)
+
+
+def test_how_long_visitors_waited(tmp_path):
+    """A deploy that begins at six tells it of answers before and since, without websockets."""
+    log = put(tmp_path / "var/log/nginx/shop.access.log", timed("05:59:58", 0.1) * 198 + timed("05:59:59", 3.0) * 2)
+    with log.open("a") as file:
+        file.write(timed("06:00:00", "9.0, 0.5"))
+        file.flush()
+        seen = visitors.Visitors(Host("shop", str(tmp_path)), began=time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1)))
+        file.write(timed("06:00:01", 900.0, 101) + timed("06:00:02", 0.7))
+        file.flush()
+        seen.look()
+    assert seen.speeds() == ((3.0, 0.1), (0.7, 0.7)) and visitors.Visitors(Host("none")).speeds() == (None, None)
 
 
 def test_a_log_that_is_replaced_is_read_from_its_start(log):

@@ -1,5 +1,6 @@
 """Tests of manage.py: it runs in the project's virtualenv, from any folder, or fails with one line."""
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from checkout import add_wrong_migration
-from proc import ROOT, VE_PYTHON, append, free_port, executable, run, running, signal_group, wait_until
+from proc import ROOT, VE_PYTHON, append, free_port, executable, put_into_git, run, running, signal_group, wait_until
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: do not remake the checkout's own virtualenv from here.
@@ -154,6 +155,30 @@ def test_the_build_runs_the_same(project):
     assert "[--build-arg][DRIFT_ALLOWED=one two]" in said
     assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN (.*\n)?.*TESTS="\$TESTS" .*/docker-test.sh tests', file)
     assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN (.*\n)?.*DRIFT_ALLOWED="\$DRIFT_ALLOWED" sh /docker-', file)
+
+
+LOCK = {"table": "shop_item", "waits": "writers", "scanned": ["shop_item", "shop_line"], "rewritten": ["shop_line"],
+        "changed": []}
+ENTRY = {"verdict": "warning", "messages": ["a", "b"], "locks": [LOCK]}
+JUDGED = {"vendors": {"postgresql": {f"shop.000{number}": ENTRY for number in (1, 2, 3)}, "sqlite": {}}}
+SHOWN = [line for number in (2, 3) for line in (
+    f"shop.000{number} on postgresql: warning: a; b",
+    f"shop.000{number} on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten")]
+
+
+@pytest.mark.parametrize("target", ["test", "build"])
+def test_the_verdicts_on_new_migrations_are_shown(project, target):
+    """New are those of the last commit, and those that are not committed."""
+    executable(project / "stub", "#!/bin/sh\n[ $1 != run ] || cat judged")
+    stub(project, 'case "$*" in *slipway.schema.verdicts*) cat judged >"$3"; esac')
+    (project / "judged").write_text(json.dumps(JUDGED))
+    folder = project / "shop/migrations"
+    folder.mkdir(parents=True)
+    for step in (put_into_git, put_into_git, lambda folder: None):
+        (folder / f"000{len(list(folder.iterdir())) + 1}.py").touch()
+        step(project)
+    done = make(project, target, "-o", "wheelhouse", "DOCKER=./stub")
+    assert done.returncode == 0 and [line for line in done.stdout.splitlines() if "shop" in line] == SHOWN, done.stdout
 
 
 @pytest.mark.parametrize("tests, said", [("manage.py test", "(failures=1)"), ("pytest", "project.settings_test")])

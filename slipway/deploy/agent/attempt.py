@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from . import disk, releases
 from .host import Host, Problem
-from .shapes import Container, Noted, Release, Unpack
+from .shapes import Any, Container, Noted, Release, Unpack
 
 
 class Attempt:
@@ -14,7 +14,7 @@ class Attempt:
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
-        self.watch: Callable[[float], tuple[int, int]] | None = None  # Watcher.rest, once visitors are watched
+        self.watch: Callable[[float], Any] | None = None  # Watcher.rest, once visitors are watched
         self.over = threading.Event()  # set when the watcher shall stop, or has found a problem
         self.hears = False  # True while a thread reports containers that exit before the flip
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit

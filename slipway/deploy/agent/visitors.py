@@ -8,6 +8,7 @@ import json
 import os
 import re
 import threading
+import time
 
 from . import http
 from .host import Host, wait_until
@@ -17,13 +18,15 @@ ENOUGH = 20  # fewer answers than this prove nothing, and are not judged
 PATHS, EACH = 20, 100_000  # limits: paths per client, pairs of client and path in total; clients can invent paths
 NOTED = 3  # seconds to wait until an answer is in nginx's log
 OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
-LAST = re.compile(r"(\d{3})\s*$")
+LAST, SECONDS = re.compile(r"(\d{3})\s*$"), re.compile(r"(\d+\.\d+)\s*$")
+Times = collections.Counter[int]  # milliseconds → number of answers that took so long
 
 
 class Tally:
-    """Counts of the app's answers and errors: in total, and per client and path."""
+    """Counts of the app's answers and errors: in total, and per client and path. `since`: when a deploy began."""
 
-    def __init__(self, text: bytes = b"") -> None:
+    def __init__(self, text: bytes = b"", since: str = "") -> None:
+        self.since, self.times = since, (Times(), Times())  # of answers before the deploy, and while it runs
         self.total = self.wrong = self.own = 0  # app's answers to visitors; errors among these; answers to the agent
         self.each: dict[int, list[int]] = {}  # hash of client and path → [answers, errors]
         self.paths: collections.Counter[str] = collections.Counter()  # client → number of its paths in `each`
@@ -39,6 +42,9 @@ class Tally:
                     self.own += 1
                 elif status and entry["status"] != 499:
                     self.count(entry["client"], entry["path"], int(status[1]) >= 500)
+                    took = SECONDS.search(entry.get("app_seconds", ""))
+                    if took and entry["status"] != 101:  # websockets last
+                        self.times[entry["time"] >= self.since][round(1000 * float(took[1]))] += 1
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
@@ -63,6 +69,16 @@ class Tally:
         return sum(wrong / count for count, wrong in self.each.values()) / len(self.each) if self.of_all() else 0.0
 
 
+def speed(times: Times) -> tuple[float, float] | None:
+    """Return (the seconds of the slowest answer, those within which 99% came); None without answers."""
+    slower = 0
+    for milliseconds in sorted(times, reverse=True):
+        slower += times[milliseconds]
+        if slower > sum(times.values()) / 100:
+            return max(times) / 1000, milliseconds / 1000
+    return None
+
+
 def worse(before: Tally, now: Tally, most: float) -> bool:
     """Return True if two shares of errors, Tally.of_all and Tally.of_each, both rose by more than `most`."""
     return now.of_all() > before.of_all() + most and now.of_each() > before.of_each() + most
@@ -71,12 +87,13 @@ def worse(before: Tally, now: Tally, most: float) -> bool:
 class Visitors:
     """Counts this host's answers to visitors before and after the creation of this object."""
 
-    def __init__(self, host: Host, site: str = "") -> None:
+    def __init__(self, host: Host, site: str = "", began: float = 0) -> None:
         self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, site or host.app)
         self.inode = self.offset = 0
         self.text = self.new_lines()
         self.usual: Tally | None = None
-        self.now, self.lock = Tally(), threading.Lock()
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(began))  # as nginx writes it
+        self.now, self.lock = Tally(since=since), threading.Lock()
 
     def new_lines(self) -> bytes:
         """Return the log's new whole lines. If the log was rotated or truncated, return its last whole lines."""
@@ -96,8 +113,14 @@ class Visitors:
             self.now.read(self.new_lines())
 
     def before(self) -> Tally:
-        self.usual = self.usual or Tally(self.text)  # counted only now, so that the flip did not wait for the count
+        self.usual = self.usual or Tally(self.text, self.now.since)  # counted now: the flip did not wait for it
         return self.usual
+
+    def speeds(self) -> tuple[tuple[float, float] | None, ...]:
+        """Return the speed of answers before the deploy, and of those while it ran."""
+        with self.lock:
+            before, since = self.before().times
+            return speed(before), speed(since + self.now.times[True])
 
     def problem(self, most: float) -> str:
         """Count new answers. Return one line if the share of errors rose by more than `most`, else ""."""

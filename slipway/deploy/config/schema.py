@@ -103,6 +103,7 @@ ROLLOUT: Keys = {
     "ready": (number(1, 3600), 60),
     "migrate": (number(1, 86_400), 300),
     "always_migrate": (flag, False),
+    "max_lock": (number(0, 86_400, float), 2),
     "canary": (seconds, 2),
     "parallel": (number(0, 10_000), 0),
     "bake": (seconds, 10),

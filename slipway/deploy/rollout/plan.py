@@ -31,6 +31,7 @@ class Target:
 class Options:
     allow_incompatible: bool = False
     allow_dirty: bool = False
+    allow_locks: bool = False
     credentials: str = ""  # user:password for the registry
 
 

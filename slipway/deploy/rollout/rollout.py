@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..agent.shapes import Facts
-from ..agent.steps.switch import Watched
+from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
@@ -14,7 +14,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
-from . import hooks, images, migrations, preflight
+from . import hooks, images, locks, migrations, news, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import report
@@ -41,7 +41,11 @@ class Rollout:
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-            return (await self._decide(hosts, stack))[1]
+            target, groups, _ = await self._decide(hosts, stack)
+            if target.judge:
+                for text in await news.lines(hosts.connections[target.judge], f"{self.fleet.image}:{target.tag}"):
+                    self.tell({"event": "progress", "text": text})
+            return groups
 
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
@@ -119,6 +123,7 @@ class Rollout:
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
                                              urgent=not self.tag)
+                    texts += locks.check(answers, self.fleet.rollout["max_lock"], self.options.allow_locks)
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
@@ -169,8 +174,18 @@ class Rollout:
 def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
     """Return the last line that a successful deploy or rollback prints."""
     answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
-    seen = f", {answers} requests seen, {errors} errors" if watched else ""
+    seen = f", {answers} requests seen, {errors} errors{speeds(watched)}" if watched else ""
     return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen})"
+
+
+def speeds(watched: Mapping[str, Watched]) -> str:
+    """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
+    told = ""
+    for when, key in (("", "since"), ("before: ", "before")):
+        if found := [pair for answer in watched.values() if (pair := answer.get(key))]:
+            slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
+            told += f"; {when}slowest {slowest:.2f} s, 99% within {most:.2f} s"
+    return told
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from .. import slots
 from ..attempt import Attempt
@@ -10,14 +9,9 @@ from ..shapes import Noted, Say
 from ..visitors import Visitors
 from .kind import step
 from .readiness import role_problem, web_problem
-from .watcher import Watcher
+from .watcher import Watched, Watcher
 
 STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second
-
-
-class Watched(TypedDict):
-    answers: int  # number of answers that visitors got since the flip
-    errors: int  # how many of these answers had a status of 500 or more
 
 
 @step(120, "old workers consume again")
@@ -74,5 +68,5 @@ def flip_back(host: Host, attempt: Noted) -> None:
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
     assert attempt.watch, "the plan flips a host before it is watched"
-    total, errors = attempt.watch(seconds)
-    return {"answers": total, "errors": errors}
+    answer: Watched = attempt.watch(seconds)
+    return answer

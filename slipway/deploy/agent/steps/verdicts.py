@@ -11,6 +11,7 @@ from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import NotRequired, Say
+from . import locks
 from .kind import step
 from .migrate import one_off
 from .start import forbid_exits, web_plan
@@ -26,6 +27,7 @@ class Found(TypedDict):
     """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors."""
     vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # engine → migration → (verdict, reason, makers)
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
+    locks: dict[str, list[locks.Lock]]  # migration → tables that it locks on Postgres
 
 
 class Verdicts(TypedDict):
@@ -38,8 +40,21 @@ class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    locked: NotRequired[locks.Locked]  # tables that the pending migrations lock
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
+
+
+class Listed(TypedDict, total=False):
+    """The live release's migrations, and the engine of its database."""
+    names: list[str]
+    vendor: str
+
+
+def listed(host: Host) -> Listed:
+    live = slots.live(host)
+    return {"names": sorted(told_before(host, live)), "vendor": vendor_of(host, disk.read_bytes(host.slot_file(
+        live, "env")))} if live else {}
 
 
 @step(900)
@@ -63,7 +78,9 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
         return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
                 "media": attempt.media}
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media}
+    held = [lock for name in pending for lock in found["locks"].get(name, ())] if vendor == "postgresql" else []
+    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media,
+            "locked": locks.measured(host, attempt, held)}
 
 
 def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
@@ -88,7 +105,7 @@ def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdi
     try:
         found = verdicts_in(host, live_image(host, attempt))
     except (Problem, OSError):  # go on: this deploy may replace a malformed image
-        found = {"vendors": {}, "failed": {}}
+        found = {"vendors": {}, "failed": {}, "locks": {}}
     if not before and (names(found) - known or not names(found)):  # found may list squashed ones: ask the live release
         before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(found), True)
     wanted = before.keys() - known
@@ -149,7 +166,9 @@ def parse(text: str | None) -> Found:
         vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())))
                             for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
-        return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
+        held = {name: locks.parse(name, entry)
+                for name, entry in found.get("vendors", {}).get("postgresql", {}).items()}
+        return {"vendors": vendors, "failed": dict(found.get("failed", {})), "locks": held}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 

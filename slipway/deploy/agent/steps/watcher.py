@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
-from typing import Optional
+from typing import Optional, TypedDict
 
 from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Say
+from ..shapes import NotRequired, Say
 from ..visitors import Visitors
 from .readiness import container, role_problem, other_problem, web_problem, worker_problem
 Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it returns None if all is well
+
+
+class Watched(TypedDict):
+    answers: int  # number of answers that visitors got since the flip
+    errors: int  # how many of these answers had a status of 500 or more
+    before: NotRequired[tuple[float, float] | None]  # seconds of the slowest answer before the deploy, and of 99%
+    since: NotRequired[tuple[float, float] | None]  # the same of answers while it ran
 
 
 class Watcher:
@@ -22,7 +30,8 @@ class Watcher:
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
-        self.visitors = Visitors(host)
+        now = time.monotonic()
+        self.visitors = Visitors(host, began=time.time() - now + attempt.noted.get("started", now))
         self.problem: Problem | None = None
         # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
@@ -33,15 +42,15 @@ class Watcher:
         for check in self.checks:
             threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
-    def rest(self, seconds: float) -> tuple[int, int]:
-        """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return how many answers visitors
-        got since the flip, and how many of them were errors."""
+    def rest(self, seconds: float) -> Watched:
+        """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return what visitors got."""
         self.attempt.over.wait(seconds)
         for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
-        return self.visitors.now.total, self.visitors.now.wrong
+        before, since = self.visitors.speeds()
+        return {"answers": self.visitors.now.total, "errors": self.visitors.now.wrong, "before": before, "since": since}
 
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
         """Run a check every `pause` seconds until `times` runs in a row fail. If `until_well`, stop once it passes."""
