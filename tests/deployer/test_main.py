@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from slipway.deploy import __main__
-from slipway.deploy.commands import logs, status
+from slipway.deploy.commands import logs, run as one_off, status
 from slipway.deploy.errors import DeployError
 from proc import ROOT, executable, run
 
@@ -70,6 +70,22 @@ def test_a_host_s_log_shows_what_it_is_and_whose(fleet, stub, capfd):
         asyncio.run(logs.handle(fleet, __main__.parse(["--hosts", "web1", "logs"])))
     whole = "web1 | \\x1b[2J\\rweb2 | forged\nweb1 | web2 | too\n"
     assert capfd.readouterr() == (whole, whole)
+
+
+def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
+    """The host's journal says who ran which command, but not its arguments, which may be secrets. Without a journal it
+    runs, too, with its words and exit code. Without HOST it runs on the first host with web."""
+    executable(stub / "id", "#!/bin/sh\necho 0\n")
+    executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
+    executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; exit 37\n""")
+    words = ["manage", "shell", "-c", "it's $SECRET"]
+    assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", "", "--", *words]))) == 37
+    assert capfd.readouterr().out == "|".join(["shop", *words, ""])
+    said = (stub / "logged").read_text()
+    assert said.startswith("-t|shop-run|--|manage shell by ") and "SECRET" not in said
+    assert [one_off.chosen(fleet, name).name for name in ("", "work")] == ["web1", "work"]
+    with pytest.raises(DeployError, match="no host 'front'; the hosts are: web1, web2, work"):
+        one_off.chosen(fleet, "front")
 
 
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):
