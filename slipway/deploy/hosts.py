@@ -43,7 +43,7 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible(text_tables.table([text_tables.ROWS, *rows])))
+        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts)])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
@@ -51,7 +51,7 @@ class Hosts:
         async with Connections(self.fleet, hosts) as connections:
             problems = await connections.reach()
             facts, others = await connections.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
-                                                    health=lambda host: True)
+                                                    health=lambda host: True, jobs=lambda host: True)
         problems |= others | drift.problems(self.fleet, connections.hosts, facts)
         return dict(sorted(facts.items())), problems
 

@@ -80,12 +80,15 @@ def test_a_malformed_file_is_named(host, name, text):
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
-@pytest.mark.parametrize("body", ['{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000])
+@pytest.mark.parametrize("body", [
+    '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000, '{"celery": [7]}',
+    '{"celery": {"failed": {"%s": 1, "x": %d, "y": []}, "dead": NaN}}' % ("\\u0001" * 150_000, 10**30),
+    '{"celery": {"failed": {"x": %d}, "dead": {}}}' % 10**30])
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
-        found = facts.collect(host, health=True)
+        found = facts.collect(host, health=True, jobs=True)
     assert odd(found) == ""
     assert len(json.dumps(found)) < 2**20 < LONGEST
 

@@ -88,7 +88,8 @@ def test_counted_right_over_workers(site):
     assert seen["memstats"]["Alloc"] > 2 * 20e6 and 0 < seen["uptime"] < 3600
     assert (seen["orders_open"], seen["broken"], seen["odd"]) == (3, None, None)
     assert "broken of /debug/vars is down: ZeroDivisionError" in site.process.output()
-    assert seen["celery"] == {"worker": None, "beat": None, "waiting": {"celery": 0}, "dead": 0}
+    assert seen["celery"] == {"worker": None, "beat": None, "waiting": {"celery": 0}, "dead": 0, "tasks": {},
+                              "failed": {}}
 
 
 def test_an_invented_method_makes_no_new_series(site):

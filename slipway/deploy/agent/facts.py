@@ -11,7 +11,7 @@ from slipway import envfile
 from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
-                     UnitFacts)
+                     Tasks, UnitFacts)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -21,10 +21,10 @@ class Said(TypedDict):
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            blind: bool = False) -> Facts:
+            blind: bool = False, jobs: bool = False) -> Facts:
     """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, and if nginx
-    shows visitors the app; `blind`: test if nginx logs requests; `tag`: add releases.log's records about this tag;
-    `history`: add the newest 100 records."""
+    shows visitors the app; `blind`: test if nginx logs requests; `jobs`: ask web about tasks; `tag`: add releases.log's
+    records about this tag; `history`: add the newest 100 records."""
     runs: Running
     engine, up, runs, strangers = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
@@ -38,6 +38,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
+            "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
@@ -112,6 +113,21 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     if health and worker and worker["state"] == "active":
         worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}
+
+
+def tasks(host: Host, live: str | None) -> Tasks | None:
+    """Return what the live release's web says of Celery's tasks; None if it says nothing, or has no Celery."""
+    status, body = http.ask(host.slot(live or "a", "web.sock"), "/debug/vars", direct=True)
+    found = (releases.parse_object(body) or {}).get("celery") if status == 200 else None
+    found = found if isinstance(found, dict) else {}
+    failed = found.get("failed")
+    if not isinstance(failed, dict):
+        return None
+    return {"failed": {name[:255]: number(count) for name, count in failed.items()}, "dead": number(found.get("dead"))}
+
+
+def number(value: object) -> int:
+    return value if type(value) is int and 0 < value < 2**53 else 0
 
 
 def unit_facts(state: Properties) -> UnitFacts:
