@@ -10,7 +10,8 @@ from ..models import Count
 from ..release import RELEASE
 
 Found = dict[tuple[str, str], tuple[int, float]]  # (name, state) → (number, seconds in all)
-TASK = "task"
+TASK, RUN = "task", "run"  # kinds: Celery's tasks; runs of commands by the clock
+Totals = dict[str, dict[str, list[float]]]  # {name: {state: [number, seconds in all]}}
 KEPT = timedelta(days=7)  # afterwards a former release's own rows are removed
 
 
@@ -26,11 +27,19 @@ def add(kind: str, found: Found) -> None:
         Count.objects.filter(at__lt=Now() - KEPT).exclude(release__in=("", RELEASE)).delete()
 
 
-def tasks() -> dict[str, dict[str, object]]:
-    """Return {"tasks": {name: {state: [number, seconds in all]}}, "failed": {name: number in this release}}."""
-    totals: dict[str, object] = {}
-    for name, state, *both in Count.objects.filter(kind=TASK, release="").values_list(
+def totals(kind: str) -> Totals:
+    found: Totals = {}
+    for name, state, *both in Count.objects.filter(kind=kind, release="").values_list(
             "name", "state", "number", "seconds"):
-        totals.setdefault(name, {})[state] = both  # type: ignore[index]
+        found.setdefault(name, {})[state] = both
+    return found
+
+
+def tasks() -> dict[str, object]:
+    """Return {"tasks": totals, "failed": {name: number in this release}}."""
     failed = Count.objects.filter(kind=TASK, release=RELEASE, state="failed", number__gt=0)
-    return {"tasks": totals, "failed": dict(failed.values_list("name", "number"))}
+    return {"tasks": totals(TASK), "failed": dict(failed.values_list("name", "number"))}
+
+
+def runs() -> Totals:
+    return totals(RUN)

@@ -97,6 +97,8 @@ class Page:
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
+        yield counters("scheduled_runs", "Runs of commands by the clock.",
+                       readiness.value("runs", "slipway.health.counts.runs") or {}, 0)
         yield from jobs()
 
 

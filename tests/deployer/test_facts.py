@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
+from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
@@ -91,6 +92,20 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
         found = facts.collect(host, health=True, jobs=True)
     assert odd(found) == ""
     assert len(json.dumps(found)) < 2**20 < LONGEST
+
+
+@pytest.mark.parametrize("state, began, due", [
+    ("inactive", 7200, False), ("active", 7200, True), ("active", 60, False)])
+def test_a_command_that_is_due_again_while_it_runs(host, monkeypatch, state, began, due):
+    """systemd itself says when it was due next."""
+    at = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - began))
+    monkeypatch.setattr(host, "states", lambda service, timer: {
+        service: {"ActiveState": state, "Result": "success", "ActiveEnterTimestamp": at},
+        timer: {"ActiveState": "active", "LastTriggerUSec": at}})
+    monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
+    hour = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # once an hour, a second before it began
+    assert facts.of_timed(host, "digest", hour) == {
+        "timer": "active", "state": state, "result": "success", "last": at, "due": due}
 
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):

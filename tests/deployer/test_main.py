@@ -36,6 +36,25 @@ def test_a_configuration_is_told_whole(tmp_path):
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
+@pytest.mark.parametrize("where", ["here", "on the host", "nowhere"])
+def test_a_schedule_is_checked_by_systemd(tmp_path, stub, where):
+    """This machine's systemd checks it, or else that of a host with the role. If there is none, a line says so."""
+    path = shutil.which("systemd-analyze")
+    (tmp_path / "x.toml").write_text('[hosts.a]\naddress = "%s"\nroles = ["digest"]\n[process.digest]\ncommand = "x"\n'
+                                     'schedule = "06:30 often"\n' % ("unreachable" if where == "nowhere" else "a"))
+    if where != "here":
+        (stub / "sh").symlink_to(shutil.which("sh"))
+        executable(stub / "id", "#!/bin/sh\necho 1\n")
+        executable(stub / "sudo", "#!/bin/sh\nshift\nshift; exec %s \"$@\"\n" % path)
+    env = {} if where == "here" else {"PATH": str(stub)}
+    done = deploy("--config", tmp_path / "x.toml", "config", "check", **env)
+    if where == "nowhere":
+        assert done.returncode == 0 and done.stderr.startswith("process.digest.schedule: not checked: a: cannot be")
+    else:
+        assert done.returncode == 2 and done.stderr == (
+            "deploy: process.digest.schedule: Failed to parse calendar specification '06:30 often': Invalid argument\n")
+
+
 @pytest.mark.parametrize("words, more, said", [
     (["provision", "--nothing"], {}, "unrecognized arguments: --nothing"),
     (["env", "--hosts", "web9", "list"], {}, "there is no 'web9'; the hosts are: web1, web2, work1"),

@@ -3,15 +3,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from slipway import envfile
 
 from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
-from .host import Host, Problem, at_once, lock_holder
+from .host import Host, Problem, at_once, is_up, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
-                     Tasks, UnitFacts)
+                     Tasks, Timed, UnitFacts)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -21,10 +21,11 @@ class Said(TypedDict):
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            blind: bool = False, jobs: bool = False) -> Facts:
+            blind: bool = False, jobs: bool = False, timed: Mapping[str, str] | None = None) -> Facts:
     """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, and if nginx
-    shows visitors the app; `blind`: test if nginx logs requests; `jobs`: ask web about tasks; `tag`: add releases.log's
-    records about this tag; `history`: add the newest 100 records."""
+    shows visitors the app; `blind`: test if nginx logs requests; `jobs`: ask web about tasks; `timed`: names and
+    schedules of commands by the clock; `tag`: add releases.log's records about this tag; `history`: add the newest 100
+    records."""
     runs: Running
     engine, up, runs, strangers = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
@@ -39,6 +40,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
             "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
+            "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
@@ -113,6 +115,16 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     if health and worker and worker["state"] == "active":
         worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}
+
+
+def of_timed(host: Host, name: str, schedule: str) -> Timed:
+    timer = "%s-%s.timer" % (host.app, name)
+    service, found = host.states(host.unit(name), timer).values()
+    last = found.get("LastTriggerUSec") or service.get("ActiveEnterTimestamp")
+    after = "--base-time=" + service.get("ActiveEnterTimestamp", "")
+    then = readable([], None, host.call, "systemd-analyze", "calendar", after, schedule) if is_up(service) else None
+    return {"timer": found.get("ActiveState"), "state": service.get("ActiveState"), "result": service.get("Result"),
+            "last": last, "due": bool(then and re.search(r"From now: .* ago$", then.stdout, re.MULTILINE))}
 
 
 def tasks(host: Host, live: str | None) -> Tasks | None:

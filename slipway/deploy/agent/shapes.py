@@ -162,6 +162,15 @@ class Tasks(TypedDict):
     dead: int
 
 
+class Timed(TypedDict):
+    """A command by the clock. systemd's words, such as "failed", in `state`, and "exit-code" in `result`."""
+    timer: str | None  # the state of its timer
+    state: str | None
+    result: str | None
+    last: str | None  # when it last began
+    due: bool  # True if it is due again while it still runs
+
+
 class Running(TypedDict):
     live: SlotName | None  # the slot that visitors reach
     slots: dict[str, SlotFacts]
@@ -198,4 +207,5 @@ class Facts(Running, Kept, Memory):
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
     tasks: Tasks | None  # None if the deployer did not ask, or web does not answer
+    timed: dict[str, Timed]  # those that the deployer asked about
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

@@ -75,6 +75,8 @@ proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as hapr
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
 
+schedule = text(r"[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
+
 REGISTRY: Keys = {"login": (variable, "")}
 HOST: Keys = {
     "address": (address, ""),
@@ -88,6 +90,7 @@ PROCESS: Keys = {
     "overlap": (flag, False),
     "ready": (ready, "seconds 5"),
     "ports": (list_of(port), []),
+    "schedule": (schedule, ""),
 }
 SITE: Keys = {
     "names": (list_of(site_name), []),
