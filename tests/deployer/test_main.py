@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from slipway.deploy import __main__
-from slipway.deploy.commands import logs, run as one_off, status
+from slipway.deploy.commands import logs, maintenance, run as one_off, status
 from slipway.deploy.errors import DeployError
-from proc import ROOT, executable, run
+from proc import ROOT, executable, put, run
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 
@@ -105,6 +105,23 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     assert [one_off.chosen(fleet, name).name for name in ("", "work")] == ["web1", "work"]
     with pytest.raises(DeployError, match="no host 'front'; the hosts are: web1, web2, work"):
         one_off.chosen(fleet, "front")
+
+
+def test_maintenance(fleet, stub, capsys, monkeypatch):
+    """Web hosts and balancers get the file, which tells who turned it on first. A host without our nginx hides none."""
+    executable(stub / "id", "#!/bin/sh\necho 0\n")
+    monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
+    put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
+    file = put(stub / "nginx/shop/maintenance", "on by ann from laptop\n")
+
+    def said(action):
+        with pytest.raises(DeployError, match="^on front: run make provision first$"):
+            asyncio.run(maintenance.handle(fleet, __main__.parse(["maintenance", action])))
+        return capsys.readouterr().out
+    for action in ("on", "status"):
+        assert said(action) == "web1: on by ann from laptop\nweb2: on by ann from laptop\n"
+    assert said("off") == "web1: off\nweb2: off\n" and not file.exists()
+    assert said("on").startswith("web1: on by ") and " since " in file.read_text()
 
 
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):

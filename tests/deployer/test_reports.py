@@ -31,7 +31,7 @@ CURE = "; correct the cause, then deploy again"
     ({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")])
 def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     base = fine(fleet)
-    amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"]}}
+    amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"], "maintenance": True}}
     hosts = {"root@web1.example": odd and Agent(base, odd), "web2": Agent(amiss), "work": Agent(base)}
     with agents(hosts.get), pytest.raises(Refused) as refused:
         run(rollout(fleet)[0].plan())
@@ -41,6 +41,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
         assert said in text and "something is amiss" in text
     assert "v1" in out.getvalue()
     assert out.getvalue().endswith(
+        "visitors of web2 get the maintenance page until make maintenance ARGS=off\n"
         'tasks that failed in this release: shop.pay 3 x: see make logs ARGS="--role worker"\n'
         '2 dead tasks: see make run ARGS="manage dead_tasks"\n')
 

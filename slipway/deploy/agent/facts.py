@@ -40,6 +40,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
             "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
+            "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 

@@ -207,5 +207,6 @@ class Facts(Running, Kept, Memory):
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
     tasks: Tasks | None  # None if the deployer did not ask, or web does not answer
+    maintenance: bool  # True if visitors get the maintenance page
     timed: dict[str, Timed]  # those that the deployer asked about
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

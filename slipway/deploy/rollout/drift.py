@@ -61,7 +61,8 @@ def of_timed(role: str, found: Timed) -> Iterator[str]:
 
 
 def notes(facts: AllFacts) -> Iterator[str]:
-    """Yield what `status` tells beside the problems: tasks that failed in the live release, and dead tasks."""
+    """Yield what `status` tells beside the problems: maintenance, tasks that failed in the live release, dead tasks."""
+    yield from preflight.closed(facts)
     said = next((found["tasks"] for found in facts.values() if found["tasks"]), None)
     if said and said["failed"]:
         names = ", ".join(f"{brief(name)} {count} x" for name, count in sorted(said["failed"].items()))
