@@ -94,18 +94,20 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 
-@pytest.mark.parametrize("state, began, due", [
-    ("inactive", 7200, False), ("active", 7200, True), ("active", 60, False)])
-def test_a_command_that_is_due_again_while_it_runs(host, monkeypatch, state, began, due):
-    """systemd itself says when it was due next."""
+@pytest.mark.parametrize("timer, state, began, wrong", [
+    ("active", "inactive", 7200, ""), ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
+    ("active", "active", 7200, "overdue, as it still runs"), ("failed", "inactive", 9, "overdue, as its timer is failed"),
+])
+def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, state, began, wrong):
+    """systemd itself says if it was due again meanwhile."""
     at = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - began))
-    monkeypatch.setattr(host, "states", lambda service, timer: {
-        service: {"ActiveState": state, "Result": "success", "ActiveEnterTimestamp": at},
-        timer: {"ActiveState": "active", "LastTriggerUSec": at}})
+    monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
+        {"ActiveState": state, "Result": "exit-code", "ActiveEnterTimestamp": at},
+        {"ActiveState": timer, "LastTriggerUSec": at}))))
     monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
-    hour = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # once an hour, a second before it began
-    assert facts.of_timed(host, "digest", hour) == {
-        "timer": "active", "state": state, "result": "success", "last": at, "due": due}
+    hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # a second before it began
+    assert facts.of_timed(host, "digest", hourly) == {
+        "state": state, "restarts": None, "since": at, "health": wrong}
 
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):

@@ -224,11 +224,6 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         preflight.recorded(facts, "v5")
 
 
-def timed(**more):
-    found = {"timer": "active", "state": "inactive", "result": "exit-code", "last": "Thu", "due": False}
-    return {"digest": found | more}
-
-
 DRIFT = {
     "v0 is committed, but not on all hosts: deploy again, or roll back": {
         "tag": {"tag": "v0", "image_id": "sha256:0"}, "slots": slots("v0")},
@@ -236,10 +231,8 @@ DRIFT = {
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
     "visitors of shop.example get 421": {"strangers": ["visitors of shop.example get 421"]},
-    "digest failed (exit-code), it began Thu: see make logs ARGS=\"--role digest\"": {"timed": timed(state="failed")},
-    "digest is overdue, its timer is inactive: run make provision": {"timed": timed(timer="inactive")},
-    "digest is overdue, as it still runs since Thu: see make logs ARGS=\"--role digest\"": {
-        "timed": timed(state="active", due=True)},
+    "digest is failed, exit-code: see make logs ARGS=\"--role digest\"": {
+        "timed": {"digest": {"state": "failed", "health": "exit-code"}, "fine": {"state": "inactive", "health": ""}}},
     "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": "v2"},
     "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},

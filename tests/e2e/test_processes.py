@@ -80,7 +80,7 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     shop.good("deploy", shop.image("v3"))
     assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
     status = shop.deploy("status").stdout
-    assert "nightly is overdue, as it still runs since" in status and "broken failed (exit-code)" in status
+    assert "nightly is active, overdue, as it still runs: see" in status and "broken is failed, exit-code: " in status
     shop.fleet.hosts["work1"].run("systemctl stop shop-nightly.timer shop-nightly.service")
     assert containers(shop, "work1", "nightly") == []
     shop.hosts["work1"]["roles"] = ROLES["work1"]

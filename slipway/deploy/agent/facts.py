@@ -11,7 +11,7 @@ from slipway import envfile
 from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, is_up, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
-                     Tasks, Timed, UnitFacts)
+                     Tasks, UnitFacts)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -118,14 +118,17 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     return {"release": release, "units": units}
 
 
-def of_timed(host: Host, name: str, schedule: str) -> Timed:
-    timer = "%s-%s.timer" % (host.app, name)
-    service, found = host.states(host.unit(name), timer).values()
-    last = found.get("LastTriggerUSec") or service.get("ActiveEnterTimestamp")
-    after = "--base-time=" + service.get("ActiveEnterTimestamp", "")
-    then = readable([], None, host.call, "systemd-analyze", "calendar", after, schedule) if is_up(service) else None
-    return {"timer": found.get("ActiveState"), "state": service.get("ActiveState"), "result": service.get("Result"),
-            "last": last, "due": bool(then and re.search(r"From now: .* ago$", then.stdout, re.MULTILINE))}
+def of_timed(host: Host, name: str, schedule: str) -> UnitFacts:
+    service, timer = host.states(host.unit(name), "%s-%s.timer" % (host.app, name)).values()
+    began, wrong = "--base-time=" + service.get("ActiveEnterTimestamp", ""), ""
+    then = readable([], None, host.call, "systemd-analyze", "calendar", began, schedule) if is_up(service) else None
+    if timer.get("ActiveState") != "active":
+        wrong = "overdue, as its timer is %s" % timer.get("ActiveState")
+    elif service.get("ActiveState") == "failed":
+        wrong = service.get("Result", "")
+    elif then and re.search(r"From now: .* ago$", then.stdout, re.MULTILINE):
+        wrong = "overdue, as it still runs"
+    return {**unit_facts(service), "since": timer.get("LastTriggerUSec"), "health": wrong}
 
 
 def tasks(host: Host, live: str | None) -> Tasks | None:

@@ -162,15 +162,6 @@ class Tasks(TypedDict):
     dead: int
 
 
-class Timed(TypedDict):
-    """A command by the clock. systemd's words, such as "failed", in `state`, and "exit-code" in `result`."""
-    timer: str | None  # the state of its timer
-    state: str | None
-    result: str | None
-    last: str | None  # when it last began
-    due: bool  # True if it is due again while it still runs
-
-
 class Running(TypedDict):
     live: SlotName | None  # the slot that visitors reach
     slots: dict[str, SlotFacts]
@@ -208,5 +199,5 @@ class Facts(Running, Kept, Memory):
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
     tasks: Tasks | None  # None if the deployer did not ask, or web does not answer
     maintenance: bool  # True if visitors get the maintenance page
-    timed: dict[str, Timed]  # those that the deployer asked about
+    timed: dict[str, UnitFacts]  # commands by the clock, if the deployer asked; `health`: what is wrong, if anything
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

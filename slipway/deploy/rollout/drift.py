@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..agent.shapes import Facts, SlotFacts, Timed
+from ..agent.shapes import Facts, SlotFacts
 from ..config import Fleet, Host
 from ..ssh.validate import brief
 from . import preflight
@@ -24,7 +24,8 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
-    yield from (text for role, found in facts["timed"].items() for text in of_timed(role, found))
+    yield from (f"{role} is {found['state']}, {found['health']}: see make logs ARGS=\"--role {role}\""
+                for role, found in facts["timed"].items() if found.get("health"))
     yield from facts["strangers"]
     if facts["staged"]:
         yield "settings are staged: they go live with the next deploy"
@@ -49,15 +50,6 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
             yield from restarting(role, process, role, facts)
             if not running(process):
                 yield f"{role} is {process['state']}"
-
-
-def of_timed(role: str, found: Timed) -> Iterator[str]:
-    if found["timer"] != "active":
-        yield f"{role} is overdue, its timer is {found['timer']}: run make provision"
-    if found["state"] == "failed":
-        yield f"{role} failed ({found['result']}), it began {found['last']}: see make logs ARGS=\"--role {role}\""
-    if found["due"]:
-        yield f"{role} is overdue, as it still runs since {found['last']}: see make logs ARGS=\"--role {role}\""
 
 
 def notes(facts: AllFacts) -> Iterator[str]:

@@ -24,10 +24,7 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
         if role in facts["alone"]:
             yield row(host.name, role, facts["alone"][role]["release"], "", facts["alone"][role])
         elif role in facts["timed"]:
-            found = facts["timed"][role]
-            words = {"active": "running", "inactive": "waiting"}
-            yield row(host.name, role, None, "", {"state": words.get(found["state"] or "", found["state"]),
-                                                  "since": found["last"]})
+            yield row(host.name, role, None, "", facts["timed"][role])
         else:
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
     other = {"a": "b", "b": "a"}.get(live or "", "")
