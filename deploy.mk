@@ -19,8 +19,8 @@ $(VE)/deploy/sentinel: $(call pins,deploy) $(VE)/sentinel
 	$(call install,$<)
 
 ## Operate
-.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch classic fleet \
-        fleet-down
+.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run console dbshell \
+        maintenance watch classic fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
 	@$(deployer) config check {ARGS}
@@ -42,8 +42,17 @@ deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-
 plan deploy: FORCE
 	@$(call with,TAG)$(deployer) $@ "$$TAG" {ARGS}
 
-run: FORCE ## run a command in the live release of a host (HOST=web1 ARGS="manage showmigrations")
+run: FORCE ## run a command in a host's live release (HOST=work1 ARGS="manage showmigrations"; ARGS=bash: a shell)
 	@$(deployer) run "$$HOST" -- {ARGS}
+
+console: FORCE ## start Django's shell in the live release (HOST=web1; default: the first host with web)
+	@$(deployer) run "$$HOST" -- shell {ARGS}
+
+dbshell: FORCE ## start the database's client in the live release (HOST=web1)
+	@$(deployer) run "$$HOST" -- manage dbshell {ARGS}
+
+maintenance: FORCE ## show visitors the maintenance page (ARGS=on, off or status)
+	@$(deployer) maintenance $(if $(ARGS),{ARGS},status)
 
 rollback: ## return all servers to the previous release (ARGS="--to build-41")
 status: ## show what runs where; fails if there are problems

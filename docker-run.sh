@@ -27,6 +27,10 @@ command_shell() { # start a Python shell with the project loaded
     exec python manage.py shell "$@"
 }
 
+command_bash() { # start a shell in the container
+    exec bash "$@"
+}
+
 command_worker() { # run background jobs, $WORKER_CONCURRENCY (2) at a time
     note_role worker
     # The container may run as any user. If its gid has no name, Celery warns as if it were root: hide that.

@@ -19,6 +19,7 @@ from celery import Celery, signals
 from django.conf import settings
 from django.core.management import CommandError
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
@@ -51,15 +52,17 @@ def check_broker() -> None:
 
 @contextlib.contextmanager
 def ask_broker() -> Iterator[Connection]:
-    """Yield a broker connection (connect timeout: 1 s). Raise ConnectionError if connecting or the block fails."""
+    """Yield a broker connection (connect timeout: 1 s). Raise ConnectionError if the broker fails, also later."""
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    faults: tuple[type[BaseException], ...] = (Exception,)
     try:
         with app.connection_for_write(connect_timeout=1, transport_options=limits) as connection:
             connection.ensure_connection(max_retries=0)
+            faults = OSError, OperationalError, *connection.connection_errors, *connection.channel_errors
             yield connection
-    except Exception as error:
+    except faults as error:
         raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None
 
 

@@ -12,3 +12,18 @@ class Heartbeat(models.Model):
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
     host: models.CharField[str, str] = models.CharField(max_length=255)
     release: models.CharField[str, str] = models.CharField(max_length=255)
+
+
+class Count(models.Model):
+    """How often something ended in a state, such as a task ("task") that failed; release "" is all releases."""
+
+    kind: models.CharField[str, str] = models.CharField(max_length=10)
+    name: models.CharField[str, str] = models.CharField(max_length=255)
+    state: models.CharField[str, str] = models.CharField(max_length=10)
+    release: models.CharField[str, str] = models.CharField(max_length=255)
+    number: models.BigIntegerField[int, int] = models.BigIntegerField()
+    seconds: models.FloatField[float, float] = models.FloatField()
+    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "name", "state", "release"], name="slipway_count_once")]

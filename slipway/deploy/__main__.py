@@ -34,6 +34,7 @@ COMMANDS = {  # name of a module in commands/ → its help text
     "run": "run a one-off command on a host, in the live release",
     "watch": "check that enough hosts are up and no disk is too full; else run a hook",
     "drain": "stop sending visitors to a web host, or resume",
+    "maintenance": "show visitors the maintenance page (on), or the site (off)",
     "env": "stage settings and secrets for the next deploy",
 }
 

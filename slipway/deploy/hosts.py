@@ -14,6 +14,7 @@ from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import text_tables
+from .server import files as server
 from .ssh.connections import Connections
 from .ssh.gather import Problems
 from .ssh.validate import Tell, brief, visible
@@ -43,15 +44,17 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible(text_tables.table([text_tables.ROWS, *rows])))
+        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts)])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
         """Return the agents' findings and all problems, both by host name. An unreachable host has only problems."""
         async with Connections(self.fleet, hosts) as connections:
             problems = await connections.reach()
-            facts, others = await connections.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
-                                                    health=lambda host: True)
+            facts, others = await connections.facts(
+                paths=lambda host: list(preflight.expected(self.fleet, host)), health=lambda host: True,
+                jobs=lambda host: True,
+                timed=lambda host: {each.name: each.schedule for each in server.timed(self.fleet, host)})
         problems |= others | drift.problems(self.fleet, connections.hosts, facts)
         return dict(sorted(facts.items())), problems
 

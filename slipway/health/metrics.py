@@ -12,7 +12,7 @@ from typing import Any
 
 from django.apps import apps
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .. import readiness
@@ -37,8 +37,9 @@ WEBSOCKETS = Gauge("websockets_open", "Open websockets.", registry=REGISTRY, mul
 LOST = Counter("log_lines_lost", "Log lines lost because Docker read too slowly.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
-PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}
-PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celery.queues"}
+PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None, "tasks": None, "failed": None}
+PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celery.queues",
+         "counts": "slipway.health.counts.tasks"}
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # creates the counter, with 0, before the first request
@@ -78,6 +79,14 @@ def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
     return family
 
 
+def counters(name: str, text: str, totals: dict[str, dict[str, list[float]]], which: int) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["name", "state"])
+    for key, states in totals.items():
+        for state, both in states.items():
+            family.add_metric([key, state], both[which])
+    return family
+
+
 class Page:
     def collect(self) -> Iterator[Metric]:
         found = families()
@@ -88,12 +97,15 @@ class Page:
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
+        yield counters("scheduled_runs", "Runs of commands by the clock.",
+                       readiness.value("runs", "slipway.health.counts.runs") or {}, 0)
         yield from jobs()
 
 
 def celery() -> dict[str, Any]:
     """Return {"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: number of tasks}, "dead":
-    number of tasks that were given up}. Unknown values are None. Without Celery, return {}."""
+    number of tasks that were given up, "tasks": …, "failed": …} (counts.tasks). Unknown values are None. Without
+    Celery, return {}."""
     if not apps.is_installed("django_celery_beat"):
         return {}
     return {**PARTS, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
@@ -104,6 +116,8 @@ def jobs() -> Iterator[Metric]:
     yield gauge("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", "part",
                 {part: found[part] for part in found.keys() & {"worker", "beat"}})
     yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
+    yield counters("celery_tasks", "Tasks that ended, as workers count.", found.get("tasks", {}), 0)
+    yield counters("celery_task_seconds", "Seconds that they took.", found.get("tasks", {}), 1)
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
 

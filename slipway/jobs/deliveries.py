@@ -37,8 +37,13 @@ def connection(app: Celery) -> Connection:
 
 
 def headers(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = message.headers or {}
-    return found
+    return message.headers if isinstance(message.headers, dict) else {}
+
+
+def mark(message: Message) -> dict[str, Any]:
+    """Return when and why a message was given up; {} if it does not say, as if somebody else put it into the queue."""
+    found = headers(message).get(MARK)
+    return found if isinstance(found, dict) else {}
 
 
 def name(message: Message) -> str:
@@ -82,7 +87,7 @@ def bury(app: Celery, message: Message, why: str) -> None:
 
 def revive(app: Celery, message: Message) -> None:
     """Move a message from the queue of dead tasks to its former queue."""
-    queue = (headers(message).pop(MARK, None) or {}).get("queue") or app.conf.task_default_queue
-    for header in ("deliveries", "unknown"):
-        message.headers.pop(header, None)
+    queue = mark(message).get("queue") or app.conf.task_default_queue
+    for header in (MARK, "deliveries", "unknown"):
+        headers(message).pop(header, None)
     replace(app, message, queue)

@@ -30,6 +30,8 @@ DUE = "due"  # header: the task's due time, if its delay is longer than deliveri
 class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
     """The base class of tasks. Tasks survive long delays, retries and database outages."""
 
+    Request = "slipway.jobs.counts:Request"
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task. If a worker loses the database connection, retry the task after 1, 2, 4 … LONGEST seconds.
         `max_retries` does not count these attempts."""

@@ -89,6 +89,11 @@ class BrokerTest(SimpleTestCase):
                 celery.check_broker()
             self.assertNotIn("hush", str(caught.exception))
 
+    def test_other_errors(self) -> None:
+        """What a message has wrong is not the broker's fault."""
+        with self.assertRaises(KeyError), celery.ask_broker():
+            raise KeyError
+
 
 class RequestIdTest(SimpleTestCase):
 

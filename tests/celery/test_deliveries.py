@@ -4,6 +4,7 @@ arguments in the log."""
 import contextlib
 import json
 import re
+import sqlite3
 from datetime import datetime
 
 import psycopg2
@@ -51,6 +52,11 @@ def stored(self, number):
     from django.contrib.sessions.models import Session
     Session.objects.create(session_key=f"{number} {self.request.retries}", expire_date="2040-01-01T00:00Z")
     log("stored %s", number)
+
+@shared_task
+def hung():
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the soft time limit
+    signal.pause()
 
 @shared_task
 def slow():
@@ -225,3 +231,51 @@ def test_a_task_that_is_put_off_is_done_in_time_and_once(rabbitmq_jobs):
     first, second = [entry["time"] for entry in entries if entry["message"] == "later began"]
     gap = (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
     assert 3.9 <= gap < 30
+
+
+def page(jobs):
+    return jobs.clone.ask("-c", "import django; django.setup()\n"
+                          "from slipway.health import metrics; print(metrics.page().decode())")
+
+
+def test_how_tasks_ended_is_counted(redis_jobs):
+    """A worker counts each end of a task once, by the code's names. It stores the counts at its start, so that a task
+    begins with 0, and at its end. The next worker adds to them; while the database is away, its counts wait."""
+    redis_jobs.clone.ask("manage.py", "migrate", "-v0")
+    with redis_jobs.worker(LIMIT="1") as worker:
+        redis_jobs.send("[order.delay(number) for number in range(2)]", "later.delay(0)", "tired.delay('x')",
+                        "hung.apply_async(soft_time_limit=1, time_limit=2)", "poison.delay('process')",
+                        "order.apply_async((2,), shadow='forged')", "app.send_task('shop.tasks.forged')")
+        for said in ("order 2 ended", "later ended", "was tried 1 times", "Hard time limit", "is dead", "unknown task"):
+            wait_until(lambda: said in worker.output(), 120, said)
+        wait_until(lambda: 'name="shop.tasks.stored",state="failed"} 0.0' in page(redis_jobs))
+        ended(worker)
+    place = redis_jobs.clone.path / "db.sqlite3"
+    with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as other, redis_jobs.worker() as worker:
+        other.execute("BEGIN EXCLUSIVE")
+        redis_jobs.send("order.delay(3)")
+        for said in ("order 3 ended", "cannot store the counts of tasks: OperationalError"):
+            wait_until(lambda: said in worker.output(), 120, said)
+        other.execute("ROLLBACK")
+        ended(worker)
+    said = page(redis_jobs)
+    found = re.findall(r'^celery_tasks_total\{name="shop.tasks.(\w+)",state="(\w+)"\} ([1-9].*)$', said, re.M)
+    assert {" ".join(each) for each in found} == {
+        "order succeeded 4.0", "later retried 1.0", "later succeeded 1.0", "tired failed 1.0", "hung failed 1.0",
+        "poison failed 1.0"}
+    assert float(re.search(r'^celery_task_seconds_total\{.*hung",state="failed"\} (.*)$', said, re.M)[1]) >= 2
+
+
+def ended(worker):
+    """Stop the worker's main process, as an engine does; `running` would hit its children, too."""
+    worker.terminate()
+    assert worker.wait(120) == 0
+
+
+def test_a_malformed_dead_task_is_not_the_brokers_fault(jobs):
+    """What somebody else put into the queue is listed, sent again and dropped like the rest."""
+    jobs.send("with app.producer_or_acquire() as p:",
+              "    for dead in ('x', {'at': 'x'}, {'at': 1e300, 'why': [], 'queue': ''}):",
+              "        p.publish([[]], routing_key='celery.dead', exchange='', headers={'task': 7, 'dead': dead})")
+    *counts, said = jobs.dead("", "--again", "")
+    assert counts == [3, 3, 0] and "-  -  7: []" in said, said

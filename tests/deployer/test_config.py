@@ -110,6 +110,10 @@ WRONG = [
         "process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"]),
     ("process", {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}}, [
         "process.mail.ports: needs overlap = false: two containers cannot publish one port at once"]),
+    ("process", {"digest": {"command": "x", "schedule": "daily\nUser=root"}}, [
+        "process.digest.schedule: 'daily\\nUser=root' is not a time for systemd's OnCalendar, such as *-*-* 06:30"]),
+    ("process", {"digest": {"command": "x", "schedule": "daily", "ports": ["25:25"], "ready": "file"}}, [
+        f"process.digest.{key}: has no effect with a schedule: remove it" for key in ("ports", "ready")]),
     ("hooks", {"soon": "x"}, ["hooks.soon: unknown; keys: before, committed, failed, alert"]),
     ("static.publish", "s3://key:secret@s3.example/shop", [
         "static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"]),

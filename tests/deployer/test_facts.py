@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
+from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
@@ -80,14 +81,33 @@ def test_a_malformed_file_is_named(host, name, text):
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
-@pytest.mark.parametrize("body", ['{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000])
+@pytest.mark.parametrize("body", [
+    '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000, '{"celery": [7]}',
+    '{"celery": {"failed": {"%s": 1, "x": %d, "y": []}, "dead": NaN}}' % ("\\u0001" * 150_000, 10**30),
+    '{"celery": {"failed": {"x": %d}, "dead": {}}}' % 10**30])
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
-        found = facts.collect(host, health=True)
+        found = facts.collect(host, health=True, jobs=True)
     assert odd(found) == ""
     assert len(json.dumps(found)) < 2**20 < LONGEST
+
+
+@pytest.mark.parametrize("timer, state, began, wrong", [
+    ("active", "inactive", 7200, ""), ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
+    ("active", "active", 7200, "overdue, as it still runs"),
+    ("failed", "inactive", 60, "overdue, as its timer is failed")])
+def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, state, began, wrong):
+    """systemd itself says if it was due again meanwhile."""
+    at = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - began))
+    monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
+        {"ActiveState": state, "Result": "exit-code", "ActiveEnterTimestamp": at},
+        {"ActiveState": timer, "LastTriggerUSec": at}))))
+    monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
+    hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # a second before it began
+    assert facts.of_timed(host, "digest", hourly) == {
+        "state": state, "restarts": None, "since": at, "health": wrong}
 
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):

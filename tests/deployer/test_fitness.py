@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.server.files import process_unit
+from slipway.deploy.server.files import process_unit, timed_units
 from deployer.conftest import fleet_of
 from deployer.test_server import files
 from proc import executable, put, run
@@ -30,9 +30,10 @@ def inspect(shell, tmp_path):
     for name, script in STAND_INS.items():
         executable(stubs / name, f"#!/bin/sh\n{script}\n")
 
-    def call(app, remove=False, own=()):
+    def call(app, remove=False, own=(), timed=()):
         fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
-                      processes=BUILT_IN | {process.name: process for process in own})
+                      processes=BUILT_IN | {process.name: process for process in own},
+                      timed={process.name: process for process in timed})
         _, _, script, *words, envfile = fitness.inspection(fleet, remove)
         words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
                  for one in words]
@@ -81,6 +82,19 @@ def test_units_of_processes(inspect, tmp_path):
     assert set(inspect.found.processes) == {"web@", "beat"}
     put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
     assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
+
+
+def test_timers_of_processes(inspect, tmp_path):
+    """Timers that provisioning wrote are found, not those of others or of another app."""
+    digest = Process("digest", "x", False, "", schedule="daily")
+    put(f"{tmp_path}/etc/default/shop", "# For docker-runner; written by provisioning.\n")
+    put(f"{tmp_path}/etc/systemd/system/shop-backup.timer", "[Timer]\n")
+    for app in ("shop", "shop-b"):
+        for unit in timed_units(app, digest):
+            put(f"{tmp_path}{unit.path}", unit.content)
+    assert inspect("shop", timed=[digest]) == [] and inspect.found.timers == ("digest",)
+    put(f"{tmp_path}/etc/systemd/system/shop-digest.timer", "[Timer]\n")
+    assert inspect("shop", timed=[digest]) == ["has /etc/systemd/system/shop-digest.timer" + CURE]
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from slipway.deploy import __main__
-from slipway.deploy.commands import logs, status
+from slipway.deploy.commands import logs, maintenance, run as one_off, status
 from slipway.deploy.errors import DeployError
-from proc import ROOT, executable, run
+from proc import ROOT, executable, put, run
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 
@@ -34,6 +34,25 @@ def test_a_configuration_is_told_whole(tmp_path):
             "hosts.a.roles: 'web' is not a list")]
     with open("/dev/full", "wb") as full:
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
+
+
+@pytest.mark.parametrize("where", ["here", "on the host", "nowhere"])
+def test_a_schedule_is_checked_by_systemd(tmp_path, stub, where):
+    """This machine's systemd checks it, or else that of a host with the role. If there is none, a line says so."""
+    path = shutil.which("systemd-analyze")
+    (tmp_path / "x.toml").write_text('[hosts.a]\naddress = "%s"\nroles = ["digest"]\n[process.digest]\ncommand = "x"\n'
+                                     'schedule = "06:30 often"\n' % ("unreachable" if where == "nowhere" else "a"))
+    if where != "here":
+        (stub / "sh").symlink_to(shutil.which("sh"))
+        executable(stub / "id", "#!/bin/sh\necho 1\n")
+        executable(stub / "sudo", "#!/bin/sh\nshift\nshift; exec %s \"$@\"\n" % path)
+    env = {} if where == "here" else {"PATH": str(stub)}
+    done = deploy("--config", tmp_path / "x.toml", "config", "check", **env)
+    if where == "nowhere":
+        assert done.returncode == 0 and done.stderr.startswith("process.digest.schedule: not checked: a: cannot be")
+    else:
+        assert done.returncode == 2 and done.stderr == (
+            "deploy: process.digest.schedule: Failed to parse calendar specification '06:30 often': Invalid argument\n")
 
 
 @pytest.mark.parametrize("words, more, said", [
@@ -70,6 +89,39 @@ def test_a_host_s_log_shows_what_it_is_and_whose(fleet, stub, capfd):
         asyncio.run(logs.handle(fleet, __main__.parse(["--hosts", "web1", "logs"])))
     whole = "web1 | \\x1b[2J\\rweb2 | forged\nweb1 | web2 | too\n"
     assert capfd.readouterr() == (whole, whole)
+
+
+def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
+    """The host's journal says who ran which command, but not its arguments, which may be secrets. Without a journal it
+    runs, too, with its words and exit code. Without HOST it runs on the first host with web."""
+    executable(stub / "id", "#!/bin/sh\necho 0\n")
+    executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
+    executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; exit 37\n""")
+    words = ["manage", "shell", "-c", "it's $SECRET"]
+    assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", "", "--", *words]))) == 37
+    assert capfd.readouterr().out == "|".join(["shop", *words, ""])
+    said = (stub / "logged").read_text()
+    assert said.startswith("-t|shop-run|--|manage shell by ") and "SECRET" not in said
+    assert [one_off.chosen(fleet, name).name for name in ("", "work")] == ["web1", "work"]
+    with pytest.raises(DeployError, match="no host 'front'; the hosts are: web1, web2, work"):
+        one_off.chosen(fleet, "front")
+
+
+def test_maintenance(fleet, stub, capsys, monkeypatch):
+    """Web hosts and balancers get the file, which tells who turned it on first. A host without our nginx hides none."""
+    executable(stub / "id", "#!/bin/sh\necho 0\n")
+    monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
+    put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
+    file = put(stub / "nginx/shop/maintenance", "on by ann from laptop\n")
+
+    def said(action):
+        with pytest.raises(DeployError, match="^on front: run make provision first$"):
+            asyncio.run(maintenance.handle(fleet, __main__.parse(["maintenance", action])))
+        return capsys.readouterr().out
+    for action in ("on", "status"):
+        assert said(action) == "web1: on by ann from laptop\nweb2: on by ann from laptop\n"
+    assert said("off") == "web1: off\nweb2: off\n" and not file.exists()
+    assert said("on").startswith("web1: on by ") and " since " in file.read_text()
 
 
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):

@@ -231,6 +231,8 @@ DRIFT = {
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
     "visitors of shop.example get 421": {"strangers": ["visitors of shop.example get 421"]},
+    "digest is failed, exit-code: see make logs ARGS=\"--role digest\"": {
+        "timed": {"digest": {"state": "failed", "health": "exit-code"}, "fine": {"state": "inactive", "health": ""}}},
     "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": "v2"},
     "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},

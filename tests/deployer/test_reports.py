@@ -31,7 +31,7 @@ CURE = "; correct the cause, then deploy again"
     ({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")])
 def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     base = fine(fleet)
-    amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"]}}
+    amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"], "maintenance": True}}
     hosts = {"root@web1.example": odd and Agent(base, odd), "web2": Agent(amiss), "work": Agent(base)}
     with agents(hosts.get), pytest.raises(Refused) as refused:
         run(rollout(fleet)[0].plan())
@@ -40,6 +40,10 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     for text in (str(refused.value), out.getvalue()):
         assert said in text and "something is amiss" in text
     assert "v1" in out.getvalue()
+    assert out.getvalue().endswith(
+        "visitors of web2 get the maintenance page until make maintenance ARGS=off\n"
+        'tasks that failed in this release: shop.pay 3 x: see make logs ARGS="--role worker"\n'
+        '2 dead tasks: see make run ARGS="manage dead_tasks"\n')
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
@@ -57,7 +61,7 @@ def test_a_host_forges_no_line(fleet):
     found = answers["facts"]
     forged = "active\nweb9  web  v2  a  active\non web9: all is well"
     found["slots"]["a"]["units"]["web"].update(state=forged, health=forged, since=forged)
-    found.update(problems=[forged], lock=forged)
+    found.update(problems=[forged], lock=forged, tasks={"failed": {forged: 1}, "dead": 0})
     with agents(lambda host: Agent(answers)), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     lines = out.getvalue().splitlines()

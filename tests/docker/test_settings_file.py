@@ -52,6 +52,7 @@ def test_words_stay_as_they_are(app):
     assert (site, read, words) == ("https://shop.example", "", ["two words", "", "a'b\"$HOME\n*", ""]), done.stderr
     assert app("/app/docker-run.sh", "show", "x").stdout.endswith("|x|")
     assert app("show", settings=SETTINGS + "SETTINGS_FILE=/nowhere\n").stdout == "https://shop.example||"
+    assert app("bash", "-c", 'echo "$SITE_URL"; exit 3').returncode == 3
 
 
 def test_what_the_container_has_wins(app):

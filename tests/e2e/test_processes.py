@@ -7,6 +7,7 @@ import pytest
 from e2e import checker
 from e2e.rollouts import Shop
 from e2e.scenarios import settings
+from proc import wait_until
 
 pytestmark = pytest.mark.extra
 
@@ -65,3 +66,23 @@ def test_they_go_with_the_release(shop):
     logs = shop.deploy("logs", "--role", "alerts", "-n", "20").stdout
     assert "work1 | " in logs and "v2 listens at 2525" in logs and "2600" not in logs
     assert shop.deploy("logs", "--role", "wrong").returncode == 2
+
+
+def test_a_command_by_the_clock_outlasts_a_deploy(shop):
+    """A timer starts it once. A deploy does not end it. status shows that it is due again, and that another one fails.
+    A host that loses the roles loses the timers."""
+    for name, command in (("nightly", "daemon 2700"), ("broken", "exit 37")):
+        shop.settings |= {f"process.{name}.command": command, f"process.{name}.schedule": "*:*:0/5"}
+    shop.hosts["work1"]["roles"] = [*ROLES["work1"], "nightly", "broken"]
+    shop.provision()
+    wait_until(lambda: containers(shop, "work1", "nightly") == ["shop-nightly"], what="the timer has started it")
+    began = shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly")
+    shop.good("deploy", shop.image("v3"))
+    assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
+    status = shop.deploy("status").stdout
+    assert "nightly is active, overdue, as it still runs: see" in status and "broken is failed, exit-code: " in status
+    shop.fleet.hosts["work1"].run("systemctl stop shop-nightly.timer shop-nightly.service")
+    assert containers(shop, "work1", "nightly") == []
+    shop.hosts["work1"]["roles"] = ROLES["work1"]
+    shop.provision()
+    assert shop.fleet.hosts["work1"].run("ls /etc/systemd/system/ | grep -e nightly -e broken || :") == ""

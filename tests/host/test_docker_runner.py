@@ -97,6 +97,14 @@ def test_words_arrive_as_they_were_typed(server):
     assert ran[ran.index("--name") + 1] == "shop-manage-shell__x"
 
 
+@pytest.mark.parametrize("words, name", [
+    (["shell"], "shop-shell"), (["manage", "dbshell"], "shop-manage-dbshell"), (["bash", "-l"], "shop-bash")])
+def test_several_people_have_a_console_at_once(server, words, name):
+    server("shop", *words), server("shop", *words)
+    names = {call[call.index("--name") + 1] for call in server.calls("run")}
+    assert len(names) == 2 and all(re.fullmatch(rf"{name}-\d+", found) for found in names)
+
+
 @pytest.mark.parametrize("opts, data, tmp", [
     ("", True, True), ("-v '/srv/a b:/tmp:rw'", True, False), ("--tmpfs /tmp:size=1g", True, False),
     ("--mount 'type=tmpfs,dst=/tmp/,tmpfs-size=1g'", True, False), ("-v /tmp:/srv", True, True),

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from connect import served
-from proc import free_port, run, wait_until
+from proc import free_port, put, run, wait_until
 from slipway.deploy.agent import entrance, http
 from slipway.deploy.agent.host import Host
 
@@ -54,6 +54,28 @@ def test_the_page_of_a_site_without_a_release(nginx, apps):
         for status in ("500", "503"):
             answer = ask(port, X_Status=status)
             assert answer[0] == int(status) and release(answer) == "v1", "the app's own errors are left alone"
+
+
+@pytest.mark.parametrize("front", [False, True], ids=["web host", "balancer"])
+def test_maintenance(nginx, apps, front):
+    """While the file exists, visitors get the page, without a reload; machines, certbot and the deployer do not."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    site, port = ("shop-balancer", nginx.balancer("shop", [port])) if front else ("shop", port)
+    put(nginx.root / "var/www/acme/.well-known/acme-challenge/token", "for certbot")
+    with nginx.serving(port):
+        (nginx.root / f"etc/nginx/{site}/maintenance").touch()
+        for path in ("/", "/static/app.css", "/media/x", "/x:/healthz", "/healthz/x", "//private:"):
+            for method in ("GET", "POST"):
+                status, headers, body = ask(port, path, method=method)
+                assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body, path
+        assert ask(port, "/.maintenance.html")[0] == 404
+        for path, token in (("/healthz?x", ""), ("/readyz", ""), ("/metrics", "Bearer x"), ("/debug/vars", "Bearer x")):
+            assert release(ask(port, path, Authorization=token)) == "v1", path
+        assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
+        assert front or release(ask(nginx.root / "run/shop/nginx.sock")) == "v1", "a deploy's smoke test"
+        (nginx.root / f"etc/nginx/{site}/maintenance").unlink()
+        assert release(ask(port)) == "v1"
 
 
 def test_operators_pages_are_not_public(nginx, shop):

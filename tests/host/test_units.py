@@ -8,7 +8,7 @@ import pytest
 from proc import executable, run
 
 from slipway.deploy.agent.roles import BUILT_IN, Process
-from slipway.deploy.server.files import process_unit
+from slipway.deploy.server.files import process_unit, timed_units
 from slipway.deploy.server.render import HOST, render
 
 from .conftest import program
@@ -36,11 +36,11 @@ def upstart_job(name):
         "COMMAND": process.command, "STOP": str(process.stop), "OPTIONS": options})
 
 
-@pytest.mark.parametrize("name", ["systemd/docker-service@.service", "systemd/APP-PROCESS.service"])
+@pytest.mark.parametrize("name", ["docker-service@.service", "APP-PROCESS.service", "APP-TIMED.service"])
 def test_containers_units_share_their_rules(name):
     """No unit with a container is ordered after Docker, or the engine's start would wait for the unit's stop. systemd
     does not kill that stop too early. tests/e2e/test_units.py tests the other common rules."""
-    text = render(name, VALUES)
+    text = render(f"systemd/{name}", VALUES)
     container = re.search(r"^ExecStart=.* --unit (\S+)", text, re.MULTILINE)[1]
     assert not re.search("^(After|Before|Requires|Requisite)=.*docker.service", text, re.MULTILINE)
     stop = re.search(rf"^ExecStop=.* --stop {re.escape(container)} (\d+)$", text, re.MULTILINE)[1]
@@ -128,6 +128,8 @@ def test_the_live_slot_is_started(slot):
     units = slot.root / "etc/systemd/system"
     install(units, "mail")
     install(units, "alerts")
+    for unit in timed_units("shop", Process("digest", "manage digest", False, "", schedule="daily")):
+        (units / unit.path.rpartition("/")[2]).write_text(unit.content)
     (units / "shop-backup.service").write_text("[Service]\nExecStart=/usr/local/bin/docker-runner shop manage dump\n")
     (units / "shop-b-web@.service").write_text((units / "shop-web@.service").read_text())
     assert slot("shop").stdout == ("start --no-block shop-alerts.service shop-beat.service shop-mail@b.service"

@@ -18,13 +18,16 @@ AGENT = "slipway-deploy"  # the user agent that marks these requests in nginx's 
 # HTTP/1.0 is simple: the answer ends when the connection closes. To import http.client takes longer than a request.
 REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: %s\r\n"
            "X-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n")
+DIRECT = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\n\r\n"  # without a proxy's headers, the app shows its metrics
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
-        agent: str = AGENT) -> tuple[int, str]:
-    """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds."""
-    request, answer = REQUEST % (path, site[1], agent, site[0]), b""
+        agent: str = AGENT, direct: bool = False) -> tuple[int, str]:
+    """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds.
+    `direct`: ask without the headers of a proxy."""
+    request = DIRECT % (path, site[1], agent) if direct else REQUEST % (path, site[1], agent, site[0])
+    answer = b""
     try:
         for piece in pieces(sock, request, timeout, site[1] if tls else ""):
             answer += piece

@@ -8,12 +8,13 @@ READY_FILE = "/dev/shm/ready"  # a process that the team added creates this file
 
 class Process:
     """A process of the app. `overlap`: True if it runs in slots. `ready`: the check, see steps/probes.py. `stop`:
-    seconds until a stop kills the process. `options`, `ports`: for `docker run`; {} in `options` is the app's name."""
+    seconds until a stop kills the process. `options`, `ports`: for `docker run`; {} in `options` is the app's name.
+    `schedule`: when a timer runs it; all other processes run always."""
 
     def __init__(self, name: str, command: str, overlap: bool, ready: str, stop: int = 60,
-                 options: str = "-e READY_FILE=" + READY_FILE, ports: Sequence[str] = ()) -> None:
+                 options: str = "-e READY_FILE=" + READY_FILE, ports: Sequence[str] = (), schedule: str = "") -> None:
         self.name, self.command, self.overlap, self.ready = name, command, overlap, ready
-        self.stop, self.options, self.ports = stop, options, ports
+        self.stop, self.options, self.ports, self.schedule = stop, options, ports, schedule
 
     @property
     def stays(self) -> bool:

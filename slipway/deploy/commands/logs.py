@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
-    if args.role and args.role not in fleet.processes:
-        raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(fleet.processes)}")
-    names = [name for role, process in fleet.processes.items() if args.role in ("", role)
+    if args.role and args.role not in fleet.roles:
+        raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(fleet.roles)}")
+    names = [name for role, process in fleet.roles.items() if args.role in ("", role)
              for name in engine_of(fleet).journal(process)]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]

@@ -54,11 +54,16 @@ class Fleet:
     engine: Table = field(default_factory=dict)
     static: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
+    timed: dict[str, Process] = field(default_factory=dict)  # the processes with a schedule, which no deploy knows
     by_variables: bool = False  # True: read from HOSTS and similar variables, which cannot set all keys
     ssh: Ssh = Ssh()
 
     def with_role(self, role: str) -> list[Host]:
         return [host for host in self.hosts if host.has(role)]
+
+    @property
+    def roles(self) -> dict[str, Process]:
+        return self.processes | self.timed
 
     def alone(self) -> list[str]:
         """Return the roles without `overlap`: their old process stops before the new one starts."""
@@ -158,7 +163,9 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     tables = {table: {**schema.defaults(table), **values[table]} for table in schema.TABLES}
     unset = {key: default for key, (_, default) in schema.PROCESS.items()}
     own = {name: Process(name, **{**unset, **keys}) for name, keys in processes.items()}
-    fleet = Fleet(**{**values, **tables, "hosts": hosts, "processes": BUILT_IN | own,
+    timed = {name: process for name, process in own.items() if process.schedule}
+    always = {name: process for name, process in own.items() if not process.schedule}
+    fleet = Fleet(**{**values, **tables, "hosts": hosts, "processes": BUILT_IN | always, "timed": timed,
                      "registry": registry if isinstance(registry, str) else "",
                      "registry_login": "" if isinstance(registry, str) else registry.get("login", "")})
     if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:

@@ -19,8 +19,8 @@ def problems(fleet: Fleet) -> Problems:
     yield from of_swarm(fleet) if fleet.is_swarm else of_hosts(fleet)
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])
-        yield from ((f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.processes)}")
-                    for role in host.roles if role not in fleet.processes)
+        yield from ((f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.roles)}")
+                    for role in host.roles if role not in fleet.roles)
     if len(web) > 1 and fleet.media == "local":
         differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"
         yield "media", f"{differ}; use \"database\" or \"bucket\""
@@ -28,6 +28,8 @@ def problems(fleet: Fleet) -> Problems:
         yield from of_balancer(host, web)
     for process in fleet.processes.values():
         yield from of_process(process, fleet.rollout["ready"])
+    for process in fleet.timed.values():
+        yield from of_timed(process, fleet.is_swarm)
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
@@ -63,6 +65,13 @@ def of_process(process: Process, limit: int) -> Problems:
     way, _, what = process.ready.partition(" ")
     if way == "seconds" and int(what) >= limit:
         yield f"process.{process.name}.ready", f"{what} s must be less than rollout.ready, {limit} s"
+
+
+def of_timed(process: Process, in_swarm: bool) -> Problems:
+    if in_swarm:
+        yield f"process.{process.name}.schedule", "does not work with engine.kind = \"swarm\": let beat send a task"
+    yield from ((f"process.{process.name}.{key}", "has no effect with a schedule: remove it") for key, value in (
+        ("overlap", process.overlap), ("ports", process.ports), ("ready", process.ready != "seconds 5")) if value)
 
 
 def of_swarm(fleet: Fleet) -> Problems:

@@ -12,8 +12,8 @@ Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
 # Names that a process cannot have, because a unit, container or file on a server, or a command of the image, has them.
-NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "run",
-              "healthcheck", "help", "attempt")
+NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "bash",
+              "run", "healthcheck", "help", "attempt")
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # a port, from 1 to 65535
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
@@ -75,6 +75,8 @@ proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as hapr
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
 
+schedule = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
+
 REGISTRY: Keys = {"login": (variable, "")}
 HOST: Keys = {
     "address": (address, ""),
@@ -88,6 +90,7 @@ PROCESS: Keys = {
     "overlap": (flag, False),
     "ready": (ready, "seconds 5"),
     "ports": (list_of(port), []),
+    "schedule": (schedule, ""),
 }
 SITE: Keys = {
     "names": (list_of(site_name), []),

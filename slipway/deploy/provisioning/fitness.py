@@ -26,6 +26,7 @@ class Found:
     malformed: tuple[str, ...] = ()  # problems in APP.env
     user: bool = False  # the app's user exists
     processes: tuple[str, ...] = ()  # names of processes that have a unit, with @ if they run in slots: "web@", "beat"
+    timers: tuple[str, ...] = ()  # names of processes that have a timer
     units: tuple[str, ...] = ()  # the app's units that run or are enabled
     daemon_json: str = ""
     node: bool = False  # the server belongs to a swarm
@@ -39,6 +40,7 @@ class Found:
 def inspection(fleet: Fleet, brief: bool) -> list[str]:
     app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
     own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
+    own += [file.path for process in fleet.timed.values() for file in files.timed_units(app, process)]
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes
     script, envfile = (resources.files("slipway").joinpath(path).read_text("utf-8")
@@ -56,7 +58,7 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kinds.get(kind, ())))
     return Found(frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in kinds, every("process"), every("unit"),
+                 "user" in kinds, every("process"), every("timer"), every("unit"),
                  "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
                  every("drained"), "registered" in kinds, "defined" in kinds, every("site"))
 

@@ -26,11 +26,9 @@ if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; t
 
 # ---- other uses of the app's name ----
 
+ours() { [ -f "$1" ] && head -n 1 "$1" | grep -q -e '^# Goes to /' -e '^# For docker-runner; written'; }
 others() {
-    for path in $marks; do
-        ! [ -f "$path" ] || ! head -n 1 "$path" | grep -q -e '^# Goes to /' -e '^# For docker-runner; written' ||
-            return 0
-    done
+    for path in $marks; do ! ours "$path" || return 0; done
     for path in $named; do if [ -e "$path" ] || [ -L "$path" ]; then echo "other $path"; fi; done
     ! getent passwd "$app" >/dev/null || echo "other the user $app"
     ! getent group "$app" >/dev/null || echo "other the group $app"
@@ -38,8 +36,14 @@ others() {
 others
 for path in $own; do
     name=${path##*/"$app-"}
-    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then echo "other $path"; fi
+    if [ -e "$path" ] && ! ours "$path" && ! processes | grep -qx "${name%.service}"; then echo "other $path"; fi
 done
+timers() { # print names of the app's processes that have a timer here
+    for path in "$root/etc/systemd/system/$app-"*.timer; do
+        name=${path##*/"$app-"} name=${name%.timer}
+        case $name in *[!a-z0-9]*) ;; *) ! ours "$path" || echo "$name" ;; esac
+    done
+}
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group
 
@@ -74,10 +78,11 @@ done
 ! answers "$root/run/$app/web.sock" || echo "serves"
 ! [ -e "/etc/nginx/$app-balancer/drained" ] || sed 's/^/drained /' "/etc/nginx/$app-balancer/drained"
 processes | sed 's/^/process /'
+timers | sed 's/^/timer /'
 # shellcheck disable=SC2046
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "consul-hosts@$app.service"; do
+for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done

@@ -50,6 +50,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
             f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # without rm, the next run skips the reload
     if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
+        for process in wanted.timed(fleet, here):
+            enable(f"{fleet.app}-{process.name}.timer", running=True)
     team(fleet, here)
 
 
@@ -75,7 +77,8 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
-            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
+            *wanted.stale_files(fleet, here, found.processes, found.timers),
+            consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
 
@@ -149,7 +152,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
-            for path in wanted.stale_files(fleet, here, found.processes) if path in there]
+            for path in wanted.stale_files(fleet, here, found.processes, found.timers) if path in there]
     if gone:
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 
@@ -194,7 +197,7 @@ def enable(unit: str, running: bool | None = None) -> None:
 
 def stop(units: list[str]) -> None:
     names, enabled = shlex.join(units), shlex.join(
-        unit for unit in units if unit.endswith(".target") or unit.startswith("consul-hosts@"))
+        unit for unit in units if unit.endswith((".target", ".timer")) or unit.startswith("consul-hosts@"))
     server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
         f"systemctl stop {names}",
         f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..agent.shapes import Facts, SlotFacts
 from ..config import Fleet, Host
+from ..ssh.validate import brief
 from . import preflight
 from .preflight import AllFacts
 
@@ -23,6 +24,8 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
+    yield from (f"{role} is {found['state']}, {found['health']}: see make logs ARGS=\"--role {role}\""
+                for role, found in facts["timed"].items() if found.get("health"))
     yield from facts["strangers"]
     if facts["staged"]:
         yield "settings are staged: they go live with the next deploy"
@@ -47,6 +50,17 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
             yield from restarting(role, process, role, facts)
             if not running(process):
                 yield f"{role} is {process['state']}"
+
+
+def notes(facts: AllFacts) -> Iterator[str]:
+    """Yield what `status` tells beside the problems: maintenance, tasks that failed in the live release, dead tasks."""
+    yield from preflight.closed(facts)
+    said = next((found["tasks"] for found in facts.values() if found["tasks"]), None)
+    if said and said["failed"]:
+        names = ", ".join(f"{brief(name)} {count} x" for name, count in sorted(said["failed"].items()))
+        yield f"tasks that failed in this release: {names[:1000]}: see make logs ARGS=\"--role worker\""
+    if said and said["dead"]:
+        yield f"{said['dead']} dead tasks: see make run ARGS=\"manage dead_tasks\""
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:

@@ -145,6 +145,11 @@ def spread(tags: Mapping[str, str | None]) -> str:
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
 
 
+def closed(facts: AllFacts) -> Iterator[str]:
+    if names := [name for name, found in facts.items() if found["maintenance"]]:
+        yield f"visitors of {', '.join(names)} get the maintenance page until make maintenance ARGS=off"
+
+
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
     """Return the hosts with another release than `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}

@@ -23,6 +23,8 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     for role in host.roles:
         if role in facts["alone"]:
             yield row(host.name, role, facts["alone"][role]["release"], "", facts["alone"][role])
+        elif role in facts["timed"]:
+            yield row(host.name, role, None, "", facts["timed"][role])
         else:
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
     other = {"a": "b", "b": "a"}.get(live or "", "")

@@ -59,6 +59,10 @@ def by_units(fleet: Fleet, host: Host) -> bool:
     return bool(host.roles) and not fleet.is_swarm
 
 
+def timed(fleet: Fleet, host: Host) -> list[Process]:
+    return [process for name, process in fleet.timed.items() if host.has(name)]
+
+
 def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
@@ -98,6 +102,13 @@ def process_unit(app: str, process: Process) -> File:
     return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
 
 
+def timed_units(app: str, process: Process) -> list[File]:
+    values = {"APP": app, "NAME": process.name, "COMMAND": systemd_words(process.command),
+              "SCHEDULE": process.schedule, "CONTAINER": render("systemd/container.conf", {})}
+    return [File(f"{UNITS}/{app}-{process.name}.{kind}", render(f"systemd/APP-TIMED.{kind}", values))
+            for kind in ("service", "timer")]
+
+
 def systemd_words(line: str) -> str:
     quoted = (re.sub(r'(["\\])', r"\\\1", word).replace("%", "%%").replace("$", "$$") for word in shlex.split(line))
     return " ".join(word if re.fullmatch(r"[\w./:=,@+%$-]+", word) else f'"{word}"' for word in quoted)
@@ -107,6 +118,7 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     if not by_units(fleet, host):
         return
     yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
+    yield from (file for process in timed(fleet, host) for file in timed_units(fleet.app, process))
     for name in APP_UNITS:
         yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
 
@@ -139,19 +151,22 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
 # ---- leftovers of an earlier role ----
 
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
-    """Return those of the app's `units` that the host does not need."""
-    needed = [file.path for file in unit_files(fleet, host)]
+    """Return those of the app's `units` that the host does not need. `units` has no service that a timer starts."""
+    needed = {file.path for file in unit_files(fleet, host)} - {
+        f"{UNITS}/{fleet.app}-{name}.service" for name in fleet.timed}
     return [unit for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
             if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
 
 
-def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
-    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@"."""
+def stale_files(fleet: Fleet, host: Host, names: Collection[str], timers: Collection[str] = ()) -> list[str]:
+    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@";
+    `timers`: names of timers there."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})
     units = {f"{UNITS}/{app}-{name}.service": name for name in names}
     units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
+    units |= {f"{UNITS}/{app}-{name}.{kind}": "" for name in timers for kind in ("service", "timer")}
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
     pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
               for kind in ("env", "tag")]

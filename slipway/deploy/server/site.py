@@ -120,7 +120,8 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
         *(f"{NGINX}/{name}/{file}"
-          for file in ("public.conf", "app.conf", "common.conf", "maintenance.html", "drained", "hosts.conf"))))
+          for file in ("public.conf", "app.conf", "common.conf", "maintenance.html", "maintenance", "drained",
+                       "hosts.conf"))))
         for name in unwanted]
 
 

@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
 def line(message: Message) -> str:
     """Return a dead task's UTC time, id, name and reason, not the arguments, which may be secrets."""
-    headers = deliveries.headers(message)
-    told: dict[str, Any] = headers.get(deliveries.MARK) or {}
-    return (f"{strftime('%Y-%m-%d %H:%M:%S', gmtime(told.get('at', 0)))}  {headers.get('id', '-')}  "
-            f"{deliveries.name(message)}: {told.get('why', '')}")
+    told = deliveries.mark(message)
+    at = told.get("at")
+    when = strftime("%Y-%m-%d %H:%M:%S", gmtime(at)) if isinstance(at, float) and 0 <= at < 250e9 else "-"
+    return f"{when}  {deliveries.headers(message).get('id', '-')}  {deliveries.name(message)}: {told.get('why', '')}"

@@ -1,0 +1,36 @@
+"""maintenance: show visitors the maintenance page, or tell if they see it. A file beside nginx's configuration turns it
+on at once, and stays over a reboot."""
+
+import argparse
+
+from ..config import Fleet, Host
+from ..errors import DeployError, on_hosts
+from ..server.files import serves_http
+from ..ssh.connection import run, who
+from ..ssh.gather import gathered, texts
+from ..ssh.validate import decoded
+
+SCRIPT = """
+grep -qs _closed "/etc/nginx/sites-available/$2" || { echo "run make provision first" >&2; exit 1; }
+cd "/etc/nginx/$2" || exit
+case $1 in on) [ -e maintenance ] || echo "$3" >maintenance ;; off) rm -f maintenance ;; esac
+sync
+cat maintenance 2>/dev/null || echo off
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["on", "off", "status"])
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    async def change(host: Host) -> str:
+        site = fleet.app if host.has("web") else f"{fleet.app}-balancer"
+        words = ["sh", "-c", SCRIPT, "sh", args.action, site, who("on")]
+        return decoded((await run(host, fleet.ssh, words, check=True)).out)
+    found, problems = await gathered(
+        [host for host in fleet.chosen(args.hosts, balancers=True) if serves_http(host)], change)
+    for name, text in found.items():
+        print(f"{name}: {text}")
+    if problems:
+        raise DeployError(on_hosts(texts(problems)))
