@@ -32,6 +32,7 @@ COMMANDS = {  # name of a module in commands/ → its help text
     "status": "show what runs where, and all problems",
     "releases": "show past releases: when, by whom, and their outcome",
     "logs": "show the logs of web, worker, beat and your own processes",
+    "errors": "show what has failed since the live release, in groups",
     "run": "run a one-off command on a host, in the live release",
     "watch": "check that enough hosts are up and no disk is too full; else run a hook",
     "drain": "stop sending visitors to a web host, or resume",

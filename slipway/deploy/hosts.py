@@ -43,7 +43,8 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible(text_tables.table([text_tables.ROWS, *rows])))
+        kept = on_hosts({name: [text_tables.logs(found)] for name, found in facts.items() if found["logs"]})
+        print(visible("\n".join(filter(None, [text_tables.table([text_tables.ROWS, *rows]), kept]))))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
@@ -62,7 +63,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: found["records"] for name, found in facts.items()}))
         else:
-            print(visible(text_tables.table(text_tables.history(facts))))
+            print(visible(text_tables.history(facts)))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 

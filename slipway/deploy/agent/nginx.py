@@ -16,6 +16,7 @@ from .shapes import Any, Time
 
 MOST = 2000  # lines that an answer has, at most; each has at most LONGEST bytes
 LONGEST = 1000
+READ = 2**28  # bytes of a log that are read, at most
 FAILED = re.compile(rb'"status":5\d\d,')
 ERROR = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] ")
 LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR"}  # else CRITICAL
@@ -50,7 +51,9 @@ def entries(host: Host, since: float, until: float | None = None) -> Iterator[En
 
 def whole_lines(path: str, since: float) -> Iterator[bytes]:
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_mtime >= since:
+        status = os.fstat(file.fileno())
+        if status.st_mtime >= since:
+            file.seek(max(0, status.st_size - READ))
             while line := file.readline(2**16):
                 yield line
 

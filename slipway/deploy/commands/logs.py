@@ -15,7 +15,7 @@ from ..screen.display import write
 from ..ssh import child
 from ..ssh.child import Process, in_thread
 from ..ssh.connections import Connections
-from ..ssh.gather import on_each, together
+from ..ssh.gather import together
 from ..ssh.validate import decoded, parse
 
 LAST = 100  # lines of each host that are shown if neither a number nor a time is given
@@ -125,14 +125,13 @@ class Nginx(Journals):
             problems = await connections.reach()
             words = {"since": self.args.since or 0, "until": self.args.until, "last": self.args.lines or 0,
                      "patterns": search.patterns(self.args)}
-            answers = await on_each(connections.hosts, lambda host: connections.connections[host.name].ask(
-                "nginx", **words), DeployError)
+            answers, more = await connections.ask("nginx", **words)
         self.found = {name: [Line(at, name, "nginx", raw) for at, raw in answer["lines"]]
                       for name, answer in answers.items()}
         self.cut = [name for name, answer in answers.items() if answer["cut"]]
         await super().show()
-        if problems:
-            raise DeployError(on_hosts(problems))
+        if problems | more:
+            raise DeployError(on_hosts(problems | more))
 
     async def lines(self, host: Host) -> Lines:
         for line in self.found.get(host.name, []):

@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..agent.groups import Window
 from ..agent.shapes import Facts
 from ..agent.steps.switch import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
+from ..log import errors
 from ..ssh.connection import who
 from ..ssh.connections import Connections
+from ..ssh.gather import gathered
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, preflight
@@ -22,6 +25,7 @@ from .runner import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"
+SEARCH = 10  # seconds for a host to find the new release's errors; it is live already
 Group = tuple[Step, ...]
 
 
@@ -49,16 +53,29 @@ class Rollout:
         began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-                target, groups, record = await self._begin(hosts, stack)
+                target, groups, record, facts = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, began,
                                              self._do(Run(hosts), groups, target))
+                new = await self._new_errors(hosts, facts, target.tag)
+                text = "\n".join(filter(None, [live(record, seconds, self.watched), new and f"{new}: see make errors"]))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
-                           "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
+                           "seconds": seconds, "answers": self.watched, "errors": new, "text": text})
+
+    async def _new_errors(self, hosts: Connections, facts: Mapping[str, Facts], tag: str) -> str:
+        """Return the release's errors that the release before did not have, in one line; "" if none are known."""
+        async def ask(host: Host) -> dict[str, Any]:
+            seen = facts[host.name]
+            window: Window = {"since": seen["now"], "until": None, "tag": tag, "back": None,
+                              "before": seen["tag"]["tag"] if seen["tag"] else ""}
+            found: dict[str, Any] = await hosts.connections[host.name].ask("errors", SEARCH + 1, window=window,
+                                                                           seconds=SEARCH)
+            return found
+        return errors.summary(errors.merged((await gathered(hosts.hosts, ask))[0]))
 
     # ---- plan ----
 
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], hooks.Record]:
+            Target, list[Group], hooks.Record, dict[str, Facts]]:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
@@ -67,7 +84,7 @@ class Rollout:
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
         except Interrupted as error:
             raise Refused(f"{error}: nothing was changed") from None
-        return target, groups, record
+        return target, groups, record, facts
 
     def _connections(self) -> Connections:
         return Connections(self.fleet, self.hosts, self.tell, shared=serves(self.fleet, self.action))

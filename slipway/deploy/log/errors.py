@@ -1,0 +1,94 @@
+"""The groups of errors that agents found: which errors to ask for, and how people read them. Does no I/O."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from ..agent.groups import LATEST, Group, Window, brief, named
+from ..agent.shapes import Facts, Record
+from ..errors import Refused, under
+from .lines import LATEST as LAST
+
+Groups = list[dict[str, Any]]  # Group, and `hosts`
+
+
+def window(facts: Mapping[str, Facts], tag: str = "", since: float | None = None, all: bool = False) -> Window:
+    """Return which errors to count: those since the deploy of the live release began, those of the release `tag`, since
+    a time, or all. Raise Refused if no host has a record of `tag`."""
+    records = {record.get("id"): record for found in facts.values() for record in found["records"]
+               if record["outcome"] == "committed" and record["action"] != "restart"}
+    known = sorted(records.values(), key=at)
+    places = [place for place, record in enumerate(known) if tag in ("", record["tag"])]
+    if tag and not places:
+        raise Refused(f"{tag} was never live, or too long ago: see make releases")
+    if all or not places:
+        return {"since": since or 0.0, "until": None, "tag": tag, "before": "", "back": 0.0}
+    live, earlier, later = known[places[-1]], known[:places[-1]], known[places[-1] + 1:]
+    before = next((record for record in reversed(earlier) if record["tag"] != live["tag"]), None)
+    begin = max(0.0, at(live) - live.get("seconds", 0)) if since is None else since
+    return {"since": begin, "until": at(later[0]) if tag and later else None, "tag": tag,
+            "before": before["tag"] if before else "", "back": min(begin, at(before)) if before else begin}
+
+
+def at(record: Record) -> float:
+    return record.get("at", 0.0)
+
+
+def merged(answers: Mapping[str, Mapping[str, Any]]) -> Groups:
+    """Return the groups of all hosts, new ones first, then the most frequent. `answers`: host → its answer."""
+    found: dict[str, dict[str, Any]] = {}
+    for host, answer in sorted(answers.items()):
+        for group in answer["groups"]:
+            ours = found.setdefault(group["id"], {**group, "count": 0, "hosts": [], "latest": []})
+            ours["hosts"].append(host)
+            newest = group if group["last"] >= ours["last"] else {}
+            ours |= {key: newest[key] for key in ("last", "place", "message", "text") if key in newest}
+            ours |= {"count": ours["count"] + group["count"], "first": min(ours["first"], group["first"]),
+                     "known": ours["known"] or group["known"],
+                     "latest": sorted([*ours["latest"], *group.get("latest", [])])[-LATEST:],
+                     **{key: sorted({*ours[key], *group[key]}) for key in ("releases", "roles")}}
+    return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
+
+
+def chosen(groups: Groups, word: str) -> Groups:
+    """Return the group of this number or id. Raise Refused if there is none."""
+    found = [group for number, group in enumerate(groups, 1) if word in (str(number), group["id"])]
+    if not found:
+        raise Refused(f"there is no group {word!r}: make errors lists them")
+    return found[:1]
+
+
+def head(group: Mapping[str, Any], number: int, marks: bool) -> str:
+    """Return a group's two lines. `marks`: True to mark it if it is new."""
+    new = "new " if marks and not group["known"] else ""
+    times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
+    where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
+    what = " ".join(filter(None, [group["title"], group["place"]])) + f": {group['message']}" * bool(group["message"])
+    return under(f"{number}. {new}{what}\n{group['count']} x, {times}, {where}"
+                 f"{', ' * bool(group['releases'])}{', '.join(group['releases'])}, id {group['id']}")
+
+
+def whole(group: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a group's traceback, its newest requests or tasks, and the line that shows more."""
+    yield from filter(None, [group.get("text")])
+    for at, id, what, release in group["latest"]:
+        yield " ".join(filter(None, [clock(at), id, release, what]))
+    ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]  # no id acts on a shell
+    since = clock(group["last"] - 60, "%Y-")
+    words = f"--request {ids[-1]}" if ids else f"--role {group['roles'][0]} --since '{since}'"
+    yield f'make logs ARGS="{words}"'
+
+
+def clock(at: float, year: str = "") -> str:
+    return datetime.fromtimestamp(min(max(at, 0), LAST)).strftime(f"{year}%m-%d %H:%M:%S")
+
+
+def summary(groups: Groups) -> str:
+    """Return the new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
+    new: list[Any] = [group for group in groups if not group["known"]]
+    return f"{len(new)} new error{'s' * (len(new) > 1)}: {brief(new)}" if new else ""
+
+
+def alert(group: Group) -> str:
+    return f"new error: {named(group)}: make errors ARGS={group['id']}"
