@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from .agent.groups import Window
+from .agent.groups import named
 from .agent.shapes import Facts
 from .config import Fleet, Host
 from .errors import HostProblem
-from .log import errors
 from .rollout import hooks
 from .rollout.drift import EMPTY, running
 from .rollout.preflight import mega
@@ -176,15 +175,15 @@ class Watcher:
         connection, seen = self.connections.get(host.name), self.seen.get(host.name)
         if not connection or not seen:
             return
-        window: Window = {"since": self.searched.get(host.name, seen["now"]), "until": None, "tag": "", "back": None,
-                          "before": seen["revert"]["tag"] if seen["revert"] else ""}
+        since = self.searched.get(host.name, seen["now"])
         with contextlib.suppress(HostProblem):
-            answer = await connection.ask("errors", self.limit, window=window, seconds=self.limit / 2)
+            answer = await connection.ask("errors", self.limit, since=since, seconds=self.limit / 2)
             self.searched[host.name] = seen["now"]
             for group in answer["groups"]:
                 if not group["known"] and group["id"] not in self.told and len(self.told) < MOST:
                     self.told.add(group["id"])
-                    self._alert("broken", Rule("errors", True, (host.name,), errors.alert(group)))
+                    text = f"new error: {named(group)}: make errors ARGS={group['id']}"
+                    self._alert("broken", Rule("errors", True, (host.name,), text))
 
     # ---- rules ----
 

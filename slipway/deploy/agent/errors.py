@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from . import groups, nginx, releases
-from .groups import Group, Groups, Hit, Window
+from .groups import Group, Groups, Hit
 from .host import ENVIRONMENT, Host, Problem
-from .shapes import Any
+from .shapes import Any, Time
 
 LIMIT = 45  # seconds for a search; the deployer waits a minute
+FOREVER = 250e9  # seconds since the epoch, in the year 9892
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|Main process exited, code=|Scheduled restart job'
@@ -25,37 +26,46 @@ FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,MESSAGE_ID,UNIT,EXIT_STATUS"
 class Found(TypedDict):
     groups: list[Group]
     left: int
+    since: Time | None  # None: this host does not know when the release's deploy began
 
 
-def find(host: Host, window: Window, only: str = "", seconds: float = LIMIT) -> Found:
-    """Return the groups of errors in the window. Tell the traceback and newest requests of the group `only`."""
-    found, since = Groups(window, only), window["since"]
+def find(host: Host, since: float | None = None, tag: str = "", only: str = "", seconds: float = LIMIT) -> Found:
+    """Return the groups of errors since a time, or since the deploy of the live release (or `tag`) began. New are those
+    that the release before did not have. Tell the traceback and newest requests of the group `only`."""
+    live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
+    before, begin, after = times(host, live)
+    since = begin if since is None else since
+    if since is None:
+        return {"groups": [], "left": 0, "since": None}
+    begin = begin or (since if before else FOREVER)  # FOREVER: a balancer cannot tell what is new
+    found = Groups(since, after, begin, live, tag, only)
 
-    def search(begin: float, end: float | None) -> None:
-        for hit in itertools.chain(in_nginx(host, begin, end), in_journal(host, begin, end, seconds)):
+    def search(first: float, last: float | None = None) -> None:
+        for hit in itertools.chain(in_nginx(host, first, last), in_journal(host, first, last, seconds)):
             found.add(hit)
-    search(since, window["until"])
-    if found.found and window["before"]:  # had the release before them, too?
-        back = live_since(host, window["before"], since) if window["back"] is None else window["back"]
-        search(back, since - 1e-6)
-    return {"groups": [*found.found.values()], "left": found.left}
+    search(since)
+    if found.found and before and before < since:
+        search(before, since - 1e-6)
+    return {"groups": [*found.found.values()], "left": found.left, "since": since}
 
 
-def new_since(host: Host, since: float, seconds: float) -> str:
-    """Return in a few words the errors since then that the committed release did not have; "" if they are unknown."""
+def times(host: Host, tag: str) -> tuple[float | None, float | None, float]:
+    """Return when the release before `tag` went live here, when the deploy of `tag` began, and when the next release
+    went live. Of a deploy that is not committed only the first is known."""
+    known = [record for record in releases.read_log(host)[0]
+             if record["outcome"] == "committed" and record["action"] != "restart"]
+    at = max((place for place, record in enumerate(known) if record["tag"] == tag), default=len(known))
+    ends = [record.get("at", 0.0) for record in known]
+    begins = [record.get("at", 0.0) - record.get("seconds", 0.0) for record in known]
+    return ends[at - 1] if at else None, begins[at] if at < len(known) else None, min(ends[at + 1:], default=FOREVER)
+
+
+def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
+    """Return in a few words the release's new errors since then; "" if they are unknown."""
     try:
-        live = releases.read_tag(host.tag)
-        window: Window = {"since": since, "until": None, "tag": "", "before": live["tag"] if live else "", "back": None}
-        return groups.brief(find(host, window, seconds=seconds)["groups"])
+        return groups.brief(find(host, since, tag, seconds=seconds)["groups"])
     except Exception:  # whatever is in a log, it must not disturb a takeback
         return ""
-
-
-def live_since(host: Host, tag: str, latest: float) -> float:
-    """Return when the release was last committed here, at most `latest`."""
-    times = [record.get("at", 0) for record in releases.read_log(host)[0]
-             if record["outcome"] == "committed" and record["tag"] == tag and record["action"] != "restart"]
-    return min([latest, *times[-1:]])
 
 
 def in_nginx(host: Host, since: float, until: float | None) -> Iterator[Hit]:
@@ -108,7 +118,7 @@ def entries(names: list[str], units: list[str], since: float, until: float | Non
     timer.start()
     try:
         while process.stdout and (line := process.stdout.readline(LONGEST)):
-            yield nginx.fields(line)
+            yield nginx.fields(line.decode(errors="replace"))
         if process.wait() < 0:
             raise Problem("the journal could not be searched within %g s: name a shorter time" % seconds)
     finally:

@@ -19,7 +19,7 @@ JOURNAL = 5  # seconds to wait for journalctl
 
 class Said(TypedDict):
     log: list[str]
-    errors: str  # new errors in a few words, such as "KeyError orders/views.py:31 detail, 12 times"
+    cause: str  # why the last attempt failed
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
@@ -166,8 +166,8 @@ def first_log(host: Host) -> float | None:
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
     """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz, and
-    the host's new errors."""
+    the cause that the last attempt's record gives."""
     done = host.call("journalctl", "-t", name, "-n", "2000", "-o", "cat", "--no-pager", "--since", "@%.3f" % since,
                      "--until", "@%.3f" % until, timeout=JOURNAL)
     return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][-50:],
-            "errors": errors.new_since(host, since, JOURNAL)}
+            "cause": "".join(str(record.get("cause", "")) for record in releases.read_log(host)[0][-1:])}

@@ -48,16 +48,6 @@ class Group(TypedDict):
     latest: NotRequired[list[tuple[Time, str, str, str]]]  # time, id, what, release
 
 
-class Window(TypedDict):
-    """Which errors count: those from `since` to `until`, with `tag` only this release's. `before`: the release before,
-    whose errors are known; `back`: the time from which it was live."""
-    since: float
-    until: float | None
-    tag: str
-    before: str
-    back: float | None
-
-
 def in_record(at: float, role: str, record: dict[str, Any]) -> Hit:
     """Return the error in a record of Slipway's log."""
     texts = {key: value for key, value in record.items() if type(value) is str}
@@ -84,25 +74,25 @@ def raised(text: str) -> tuple[str, str]:
 
 
 class Groups:
-    """Counts errors. `left`: errors that are in no group, because there are too many groups."""
+    """Counts errors from `since` on; with `tag` only this release's, and before `until` those of unknown releases. What
+    releases other than `live` had, or what came before `begin`, is known. `left`: errors beyond MOST groups."""
 
-    def __init__(self, window: Window, only: str = "") -> None:
-        self.window, self.only, self.left = window, only, 0
+    def __init__(self, since: float, until: float, begin: float, live: str, tag: str = "", only: str = "") -> None:
+        self.since, self.until, self.begin, self.live, self.tag, self.only = since, until, begin, live, tag, only
         self.found: dict[str, Group] = {}
+        self.left = 0
 
     def add(self, hit: Hit) -> None:
-        window, id = self.window, hashlib.sha256(repr(hit.key).encode(errors="replace")).hexdigest()[:8]
-        old = bool(window["before"]) and (
-            hit.release == window["before"] if hit.release else hit.at < window["since"])
-        counts = window["since"] <= hit.at <= (window["until"] or hit.at) and (
-            not hit.release or window["tag"] in ("", hit.release))
+        id = hashlib.sha256(repr(hit.key).encode(errors="replace")).hexdigest()[:8]
+        ours = hit.release == self.tag if hit.release else hit.at < self.until
+        counts = hit.at >= self.since and (ours or not self.tag)
         if counts and id not in self.found and len(self.found) >= MOST:
             self.left += 1
         elif counts:
             self.count(hit, self.found.setdefault(id, {
                 "id": id, "title": hit.title, "place": "", "message": "", "count": 0, "first": hit.at, "last": hit.at,
                 "releases": [], "roles": [], "known": False}))
-        if old and id in self.found:
+        if id in self.found and (hit.release != self.live if hit.release else hit.at < self.begin):
             self.found[id]["known"] = True
 
     def count(self, hit: Hit, group: Group) -> None:

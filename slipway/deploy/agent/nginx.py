@@ -14,13 +14,11 @@ from typing import TypedDict
 from .host import Host
 from .shapes import Any, Time
 
-MOST = 2000  # lines that an answer has, at most; each has at most LONGEST bytes
-LONGEST = 1000
-READ = 2**28  # bytes of a log that are read, at most
+MOST, WIDTH = 2000, 1000  # lines that an answer has, at most; characters of each
+READ = 2**28  # bytes from the end of a log that are read
 FAILED = re.compile(rb'"status":5\d\d,')
 ERROR = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] ")
-LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR"}  # else CRITICAL
-MALFORMED = (ValueError, TypeError, KeyError, OverflowError)
+LEVELS = {"info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR"}  # else CRITICAL
 Entry = tuple[float, str, str]  # time, level and text of a line
 
 
@@ -33,18 +31,18 @@ def lines(host: Host, since: float, until: float | None, last: int, patterns: Se
     """Return the newest `last` lines (0: all) that contain all `patterns`, oldest first."""
     most = min(last or MOST, MOST)
     found = heapq.nlargest(most + 1, (
-        (at, text) for at, level, text in entries(host, since, until)
+        (at, text[:WIDTH]) for at, level, text in entries(host, since, until)
         if all(re.search(pattern, '"level": "%s" %s' % (level, text)) for pattern in patterns)))
     return {"lines": found[:most][::-1], "cut": len(found) > most}
 
 
 def entries(host: Host, since: float, until: float | None = None) -> Iterator[Entry]:
     """Yield the lines of all logs, also of those that logrotate moved last."""
-    for site in (host.app, host.app + "-balancer"):
-        for kind, read in (("access", visit), ("error", error)):
-            path = "%s/var/log/nginx/%s.%s.log" % (host.root, site, kind)
-            for line in (line for end in (".1", "") for line in whole_lines(path + end, since)):
-                entry = read(line)
+    for name in ("access", "error", "balancer.access", "balancer.error"):
+        for end in (".1", ""):
+            path = "%s/var/log/nginx/%s.%s.log%s" % (host.root, host.app, name, end)
+            for line in whole_lines(path.replace(".balancer.", "-balancer."), since):
+                entry = parsed(line)
                 if entry and since <= entry[0] <= (until or entry[0]):
                     yield entry
 
@@ -58,30 +56,21 @@ def whole_lines(path: str, since: float) -> Iterator[bytes]:
                 yield line
 
 
-def visit(line: bytes) -> Entry | None:
-    """Return a line of the access log if nginx answered with 5xx, else None."""
-    entry = fields(line) if FAILED.search(line) else {}
-    with contextlib.suppress(*MALFORMED):
-        return datetime.fromisoformat(entry["time"]).timestamp(), "ERROR", text_of(line)
+def parsed(line: bytes) -> Entry | None:
+    """Return a line of the error log, or of the access log if nginx answered with 5xx; else None."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
+        text = line.decode(errors="replace").strip()
+        if FAILED.search(line):
+            return datetime.fromisoformat(fields(text)["time"]).timestamp(), "ERROR", text
+        if found := ERROR.match(text):
+            at = datetime.strptime(found[1], "%Y/%m/%d %H:%M:%S").timestamp()
+            return at, LEVELS.get(found[2], "CRITICAL"), text
     return None
 
 
-def error(line: bytes) -> Entry | None:
-    text = text_of(line)
-    found = ERROR.match(text)
-    with contextlib.suppress(*MALFORMED):
-        at = datetime.strptime(found[1] if found else "", "%Y/%m/%d %H:%M:%S").timestamp()
-        return at, LEVELS.get(found[2] if found else "", "CRITICAL"), text
-    return None
-
-
-def fields(line: bytes | str) -> dict[str, Any]:
+def fields(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def text_of(line: bytes) -> str:
-    return line.decode(errors="replace").strip()[:LONGEST]

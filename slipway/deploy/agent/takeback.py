@@ -49,5 +49,5 @@ def note_failure(host: Host, attempt: Noted) -> None:
     failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
         since = time.time() - (time.monotonic() - attempt["started"])
-        cause = "; ".join(filter(None, [cause, errors.new_since(host, since, JOURNAL)]))
+        cause = "; ".join(filter(None, [cause, errors.new_since(host, since, attempt["tag"], JOURNAL)]))
     releases.append(host, {**failed, "cause": cause})

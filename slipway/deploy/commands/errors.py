@@ -2,11 +2,13 @@
 
 import argparse
 import json
+from typing import Any
 
 from ..config import Fleet
-from ..errors import DeployError, on_hosts
+from ..errors import DeployError, HostProblem, Refused, on_hosts, under
 from ..log import errors, search
 from ..ssh.connections import Connections
+from ..ssh.gather import gathered, texts
 from ..ssh.validate import visible
 
 
@@ -21,27 +23,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
-        facts, more = await connections.facts()
-        window = errors.window(facts, args.release, args.since, args.all)
-        answers, others = await connections.ask("errors", window=window)
+        answers, others = await ask(connections, args)
         groups = errors.merged(answers)
         if args.group:
             only = errors.chosen(groups, args.group)[0]["id"]
-            answers, _ = await connections.ask("errors", window=window, only=only)
-            groups = errors.chosen(errors.merged(answers), only)
-    left = sum(answer["left"] for answer in answers.values())
-    show(groups, args, left, bool(window["before"]))
-    if found := problems | more | others:
+            groups = errors.chosen(errors.merged((await ask(connections, args, only))[0]), only)
+    show(groups, args, sum(answer["left"] for answer in answers.values()))
+    if found := problems | texts(others):
         raise DeployError(on_hosts(found))
 
 
-def show(groups: errors.Groups, args: argparse.Namespace, left: int, marks: bool) -> None:
+async def ask(connections: Connections, args: argparse.Namespace, only: str = "") -> tuple[
+        dict[str, Any], dict[str, HostProblem]]:
+    """Return answers and problems by host. Balancers do not know releases: they answer for the time of the others."""
+    since = 0 if args.all else args.since
+    answers: dict[str, Any] = {}
+    problems: dict[str, HostProblem] = {}
+    for runs in (True, False):
+        found, failed = await gathered(
+            [host for host in connections.hosts if bool(host.roles) is runs],
+            lambda host: connections.connections[host.name].ask("errors", since=since, tag=args.release, only=only))
+        answers, problems = answers | found, problems | failed
+        since = min((answer["since"] for answer in found.values() if answer["since"] is not None), default=since)
+    if args.release and since is None and not problems:
+        raise Refused(f"{args.release} was never live, or too long ago: see make releases")
+    return answers, problems
+
+
+def show(groups: errors.Groups, args: argparse.Namespace, left: int) -> None:
     if args.json:
         return print(json.dumps(groups))
     for number, group in enumerate(groups, 1):
-        print(visible(errors.head(group, number, marks)))
-        if args.group:
-            print(visible("\n".join(errors.whole(group))))
+        more = errors.whole(group) if args.group else ()
+        print(visible(under("\n".join([errors.head(group, number), *more]))))
     if not groups:
         print("no errors")
     if left:

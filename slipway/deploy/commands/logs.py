@@ -16,7 +16,7 @@ from ..ssh import child
 from ..ssh.child import Process, in_thread
 from ..ssh.connections import Connections
 from ..ssh.gather import together
-from ..ssh.validate import decoded, parse
+from ..ssh.validate import decoded, parse, visible
 
 LAST = 100  # lines of each host that are shown if neither a number nor a time is given
 Lines = AsyncIterator[Line]
@@ -41,17 +41,37 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
     if args.lines is None and args.since is None and args.until is None:
         args.lines = LAST
-    shows = Nginx(fleet, args) if args.role == "nginx" else Journals(fleet, args)
-    await shows.show()
+    logs = Logs(fleet, args)
+    if args.role == "nginx":
+        await logs.ask_nginx()
+    await logs.show()
 
 
-class Journals:
-    """Shows the processes' logs, which the hosts' journals have. `cut`: hosts with more lines than shown."""
+class Logs:
+    """Shows what the hosts' journals have, or nginx's logs. `cut`: hosts with more lines than shown."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
         self.fleet, self.args, self.hosts = fleet, args, fleet.chosen(args.hosts)
         self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
+        self.nginx: dict[str, list[Line]] | None = None
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    async def ask_nginx(self) -> None:
+        """Let the agents of web hosts and balancers read nginx's logs, which are files."""
+        args = self.args
+        if args.follow or args.release:
+            raise Refused("nginx's logs know no release, and cannot be followed: leave out -f and --release")
+        self.hosts = [host for host in self.fleet.chosen(args.hosts, True) if host.balancer or host.has("web")]
+        async with Connections(self.fleet, [*self.hosts]) as connections:
+            problems = await connections.reach()
+            answers, more = await connections.ask("nginx", since=args.since or 0, until=args.until,
+                                                  last=args.lines or 0, patterns=search.patterns(args))
+        for name, text in (problems | more).items():
+            self.failed.append(name)
+            await put(visible(on_hosts({name: text})), sys.stderr)
+        self.nginx = {name: [Line(at, name, "nginx", raw) for at, raw in found["lines"]]
+                      for name, found in answers.items()}
+        self.cut = [name for name, found in answers.items() if found["cut"]]
 
     async def show(self) -> None:
         try:
@@ -62,8 +82,9 @@ class Journals:
         finally:
             await together(lambda one: one.close(0), self.running)
         if self.cut:
-            await put(f"only the last {self.args.lines} lines of {', '.join(sorted(self.cut))}: add"
-                      f" -n {10 * self.args.lines} or --since -1h to ARGS for more", sys.stderr)
+            number = f"-n {10 * self.args.lines} or " if self.args.lines else ""
+            await put(f"older lines of {', '.join(sorted(self.cut))} are left out: add {number}--since -1h to ARGS",
+                      sys.stderr)
         if self.failed:
             raise DeployError(f"no logs from {', '.join(sorted(self.failed))}")
 
@@ -82,14 +103,17 @@ class Journals:
 
     async def lines(self, host: Host) -> Lines:
         """Yield a host's lines, oldest first."""
-        if self.args.follow or not self.args.lines:
+        if self.nginx is not None:
+            found = self.nginx.get(host.name, [])
+        elif self.args.follow or not self.args.lines:
             async for line in self.read(host):
                 yield line
             return
-        newest = [line async for line in self.read(host)]
-        if len(newest) > self.args.lines:
-            self.cut.append(host.name)
-        for line in reversed(newest[:self.args.lines]):
+        else:
+            newest = [line async for line in self.read(host)]
+            found = newest[:self.args.lines][::-1]
+            self.cut += [host.name] if len(newest) > len(found) else []
+        for line in found:
             yield line
 
     async def read(self, host: Host) -> Lines:
@@ -108,34 +132,6 @@ class Journals:
             self.failed.append(host.name)
         for text in said.splitlines():
             await put(f"{host.name} | {text}", sys.stderr)
-
-
-class Nginx(Journals):
-    """Shows nginx's errors, and the requests that it answered with 5xx; its logs are files, which agents read."""
-
-    def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        super().__init__(fleet, args)
-        if args.follow or args.release:
-            raise Refused("nginx's logs know no release, and cannot be followed: leave out -f and --release")
-        self.hosts = [host for host in fleet.chosen(args.hosts, balancers=True) if host.balancer or host.has("web")]
-        self.found: dict[str, list[Line]] = {}
-
-    async def show(self) -> None:
-        async with Connections(self.fleet, [*self.hosts]) as connections:
-            problems = await connections.reach()
-            words = {"since": self.args.since or 0, "until": self.args.until, "last": self.args.lines or 0,
-                     "patterns": search.patterns(self.args)}
-            answers, more = await connections.ask("nginx", **words)
-        self.found = {name: [Line(at, name, "nginx", raw) for at, raw in answer["lines"]]
-                      for name, answer in answers.items()}
-        self.cut = [name for name, answer in answers.items() if answer["cut"]]
-        await super().show()
-        if problems | more:
-            raise DeployError(on_hosts(problems | more))
-
-    async def lines(self, host: Host) -> Lines:
-        for line in self.found.get(host.name, []):
-            yield line
 
 
 async def merged(streams: Sequence[Lines]) -> Lines:

@@ -1,38 +1,15 @@
-"""The groups of errors that agents found: which errors to ask for, and how people read them. Does no I/O."""
+"""The groups of errors that agents found, as people read them. Does no I/O."""
 
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..agent.groups import LATEST, Group, Window, brief, named
-from ..agent.shapes import Facts, Record
-from ..errors import Refused, under
+from ..agent.groups import LATEST, brief
+from ..errors import Refused
 from .lines import LATEST as LAST
 
 Groups = list[dict[str, Any]]  # Group, and `hosts`
-
-
-def window(facts: Mapping[str, Facts], tag: str = "", since: float | None = None, all: bool = False) -> Window:
-    """Return which errors to count: those since the deploy of the live release began, those of the release `tag`, since
-    a time, or all. Raise Refused if no host has a record of `tag`."""
-    records = {record.get("id"): record for found in facts.values() for record in found["records"]
-               if record["outcome"] == "committed" and record["action"] != "restart"}
-    known = sorted(records.values(), key=at)
-    places = [place for place, record in enumerate(known) if tag in ("", record["tag"])]
-    if tag and not places:
-        raise Refused(f"{tag} was never live, or too long ago: see make releases")
-    if all or not places:
-        return {"since": since or 0.0, "until": None, "tag": tag, "before": "", "back": 0.0}
-    live, earlier, later = known[places[-1]], known[:places[-1]], known[places[-1] + 1:]
-    before = next((record for record in reversed(earlier) if record["tag"] != live["tag"]), None)
-    begin = max(0.0, at(live) - live.get("seconds", 0)) if since is None else since
-    return {"since": begin, "until": at(later[0]) if tag and later else None, "tag": tag,
-            "before": before["tag"] if before else "", "back": min(begin, at(before)) if before else begin}
-
-
-def at(record: Record) -> float:
-    return record.get("at", 0.0)
 
 
 def merged(answers: Mapping[str, Mapping[str, Any]]) -> Groups:
@@ -59,14 +36,14 @@ def chosen(groups: Groups, word: str) -> Groups:
     return found[:1]
 
 
-def head(group: Mapping[str, Any], number: int, marks: bool) -> str:
-    """Return a group's two lines. `marks`: True to mark it if it is new."""
-    new = "new " if marks and not group["known"] else ""
+def head(group: Mapping[str, Any], number: int) -> str:
+    """Return a group's two lines."""
+    new = "" if group["known"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
     where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
     what = " ".join(filter(None, [group["title"], group["place"]])) + f": {group['message']}" * bool(group["message"])
-    return under(f"{number}. {new}{what}\n{group['count']} x, {times}, {where}"
-                 f"{', ' * bool(group['releases'])}{', '.join(group['releases'])}, id {group['id']}")
+    return "\n".join([f"{number}. {new}{what}", ", ".join([f"{group['count']} x", times, where, *group["releases"],
+                                                          f"id {group['id']}"])])
 
 
 def whole(group: Mapping[str, Any]) -> Iterator[str]:
@@ -88,7 +65,3 @@ def summary(groups: Groups) -> str:
     """Return the new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
     new: list[Any] = [group for group in groups if not group["known"]]
     return f"{len(new)} new error{'s' * (len(new) > 1)}: {brief(new)}" if new else ""
-
-
-def alert(group: Group) -> str:
-    return f"new error: {named(group)}: make errors ARGS={group['id']}"

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..agent.groups import Window
 from ..agent.shapes import Facts
 from ..agent.steps.switch import Watched
 from ..config import Fleet, Host
@@ -63,14 +62,9 @@ class Rollout:
 
     async def _new_errors(self, hosts: Connections, facts: Mapping[str, Facts], tag: str) -> str:
         """Return the release's errors that the release before did not have, in one line; "" if none are known."""
-        async def ask(host: Host) -> dict[str, Any]:
-            seen = facts[host.name]
-            window: Window = {"since": seen["now"], "until": None, "tag": tag, "back": None,
-                              "before": seen["tag"]["tag"] if seen["tag"] else ""}
-            found: dict[str, Any] = await hosts.connections[host.name].ask("errors", SEARCH + 1, window=window,
-                                                                           seconds=SEARCH)
-            return found
-        return errors.summary(errors.merged((await gathered(hosts.hosts, ask))[0]))
+        found, _ = await gathered(hosts.hosts, lambda host: hosts.connections[host.name].ask(
+            "errors", SEARCH + 1, since=facts[host.name]["now"], tag=tag, seconds=SEARCH))
+        return errors.summary(errors.merged(found))
 
     # ---- plan ----
 

@@ -91,5 +91,5 @@ class Run:
             except HostProblem as error:
                 said = {"log": [f"(the log of {name} cannot be read: {error})"]}
             problem.more = {**problem.more, "log": said["log"] or [f"({name} logged nothing)"],
-                            "errors": said.get("errors", "")}
+                            "cause": said.get("cause", "")}
         return problem
