@@ -48,6 +48,7 @@ def test_what_fails_is_found(shop):
     assert {"KeyError orders/views.py:32 detail: 3", "new shop: of\\x1b[2J 12"} < {*heads}, heads
     number = told.index(next(line for line in told if "KeyError" in line))
     assert told[number + 1].startswith("  2 x, ") and "web on web1, web2" in told[number + 1]
+    assert f" {tag} " in shop.deploy("releases").stdout
     whole = shop.deploy("errors", told[number + 1][-8:]).stdout
     assert TRACEBACK.splitlines()[0] in whole and 'make logs ARGS="--request 5f0c7d1e9a4b"' in whole
 

@@ -85,12 +85,13 @@ def in_journal(host: Host, since: float, until: float | None, seconds: float) ->
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in entries([*names], [*units], since, until, seconds):
-        at, unit, kind, text = time_of(entry), *(str(entry.get(key, "")) for key in ("UNIT", "MESSAGE_ID", "MESSAGE"))
+        told = {name: value for name, value in entry.items() if type(value) is str}
+        at, (unit, kind, text) = time_of(told), (told.get(key, "") for key in ("UNIT", "MESSAGE_ID", "MESSAGE"))
         if kind == EXITED:
-            exits[unit] = str(entry.get("EXIT_STATUS"))[:9]
+            exits[unit] = told.get("EXIT_STATUS", "?")[:9]
         elif kind == RESTARTS and unit in units:
             yield ended(at, units[unit], exits.pop(unit, "0"))
-        elif not kind and (role := names.get(str(entry.get("SYSLOG_IDENTIFIER")))):
+        elif not kind and (role := names.get(told.get("SYSLOG_IDENTIFIER", ""))):
             record = nginx.fields(text) or dict(BROKEN.findall(text[:2000]))
             if record.get("level") in ("ERROR", "CRITICAL"):
                 yield groups.in_record(at, role, record)
