@@ -21,7 +21,7 @@ from .ssh.connection import Connection
 from .ssh.gather import together
 from .ssh.validate import Tell, brief
 
-MOST = 10_000  # groups of errors that are told
+MOST = 5  # new errors that are told at a time
 HOOK = 30  # seconds that a hook may take
 WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": the old worker during a deploy
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -179,11 +179,11 @@ class Watcher:
         with contextlib.suppress(HostProblem):
             answer = await connection.ask("errors", self.limit, since=since, seconds=self.limit / 2)
             self.searched[host.name] = seen["now"]
-            for group in answer["groups"]:
-                if not group["known"] and group["id"] not in self.told and len(self.told) < MOST:
-                    self.told.add(group["id"])
-                    text = f"new error: {named(group)}: make errors ARGS={group['id']}"
-                    self._alert("broken", Rule("errors", True, (host.name,), text))
+            new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
+            for group in new[:MOST]:  # those beyond are told when they come again
+                self.told.add(group["id"])
+                text = f"new error: {named(group)}: make errors ARGS={group['id']}"
+                self._alert("broken", Rule("errors", True, (host.name,), text))
 
     # ---- rules ----
 

@@ -192,7 +192,7 @@ def answer(message, host, asked):
     only = message["args"].get("only", "")
     hits = [groups.in_record(SINCE + at, "web", {"exception": traceback(line=at), "release": "v2", "method": "GET",
                                                  "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
-    hits += [Hit(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J", id="$(reboot)")] * 4 if host == "work" else []
+    hits += [Hit(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
     made = found(*hits, only=only)
     made["groups"][0]["known"] = host == "web2"
     return [line({"id": message["id"], "ok": made})]
@@ -223,6 +223,11 @@ def test_groups_of_all_hosts(fleet, capsys):
     nothing = {**fine(fleet), "errors": {"groups": [], "left": 0, "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
         run(fleet, "--release", "v9")
+
+
+def test_no_line_to_copy_acts_on_a_shell():
+    *_, said = errors.whole({"latest": [[1, "$(reboot)", "", ""]], "roles": ["$(reboot)", "web"], "last": 1})
+    assert "$" not in said and " ARGS=\"--role web --since '" in said
 
 
 @pytest.mark.parametrize("told", [True, False])

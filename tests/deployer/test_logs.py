@@ -58,7 +58,7 @@ def test_what_journalctl_is_asked():
 
 
 def record(**more):
-    """Return a line as slipway.logs writes it; tests/ops/test_output.py holds it against the formatter."""
+    """Return a line as slipway.logs writes it, which slipway/tests/test_logging.py shows."""
     return json.dumps({"time": "2026-11-26T08:00:00.5+00:00", "level": "ERROR", "logger": "shop", "message": "Oh",
                        "request_id": "5f0c7d1e", "release": "build-4.2", **more})
 
@@ -187,7 +187,7 @@ def test_nginx_s_logs_are_read_where_it_runs(fleet, capfd):
     def agent(address):
         return Agent({**fine(fleet), "nginx": {"lines": [[1.0, f"of {address}"]], "cut": address == "front"}})
     with agents(agent) as pipes:
-        run(fleet, "--role", "nginx")
+        run(fleet, "--role", "nginx", "--hosts", "web1,web2,front")
     out, err = capfd.readouterr()
     assert sorted(line.split()[2:] for line in out.splitlines()) == [
         [name, "nginx", "of", address]
@@ -201,7 +201,7 @@ def test_nginx_s_logs_are_read_where_it_runs(fleet, capfd):
 def test_colours_are_for_terminals(fleet, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    args = argparse.Namespace(hosts="")
+    args = argparse.Namespace(hosts="", role="")
     assert logs.Logs(fleet, args).coloured
     monkeypatch.setenv("NO_COLOR", "1")
     assert not logs.Logs(fleet, args).coloured

@@ -4,7 +4,6 @@ Log lines have visitors' texts: what is kept of them is cut, and the number of g
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, NamedTuple, TypedDict
 
@@ -73,6 +72,11 @@ def raised(text: str) -> tuple[str, str]:
     return (found[1], found[2] or "") if found else ("?", "")
 
 
+def id_of(key: tuple[str, ...]) -> str:
+    import hashlib  # only when needed: it loads slowly
+    return hashlib.sha256(repr(key).encode(errors="replace")).hexdigest()[:8]
+
+
 class Groups:
     """Counts errors from `since` on; with `tag` only this release's, and before `until` those of unknown releases. What
     releases other than `live` had, or what came before `begin`, is known. `left`: errors beyond MOST groups."""
@@ -83,7 +87,7 @@ class Groups:
         self.left = 0
 
     def add(self, hit: Hit) -> None:
-        id = hashlib.sha256(repr(hit.key).encode(errors="replace")).hexdigest()[:8]
+        id = id_of(hit.key)
         ours = hit.release == self.tag if hit.release else hit.at < self.until
         counts = hit.at >= self.since and (ours or not self.tag)
         if counts and id not in self.found and len(self.found) >= MOST:

@@ -51,7 +51,7 @@ class Logs:
     """Shows what the hosts' journals have, or nginx's logs. `cut`: hosts with more lines than shown."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        self.fleet, self.args, self.hosts = fleet, args, fleet.chosen(args.hosts)
+        self.fleet, self.args, self.hosts = fleet, args, fleet.chosen(args.hosts, args.role == "nginx")
         self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
         self.nginx: dict[str, list[Line]] | None = None
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -61,7 +61,7 @@ class Logs:
         args = self.args
         if args.follow or args.release:
             raise Refused("nginx's logs know no release, and cannot be followed: leave out -f and --release")
-        self.hosts = [host for host in self.fleet.chosen(args.hosts, True) if host.balancer or host.has("web")]
+        self.hosts = [host for host in self.hosts if host.balancer or host.has("web")]
         async with Connections(self.fleet, [*self.hosts]) as connections:
             problems = await connections.reach()
             answers, more = await connections.ask("nginx", since=args.since or 0, until=args.until,

@@ -42,8 +42,8 @@ def head(group: Mapping[str, Any], number: int) -> str:
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
     where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
     what = " ".join(filter(None, [group["title"], group["place"]])) + f": {group['message']}" * bool(group["message"])
-    return "\n".join([f"{number}. {new}{what}", ", ".join([f"{group['count']} x", times, where, *group["releases"],
-                                                          f"id {group['id']}"])])
+    below = [f"{group['count']} x", times, where, *group["releases"], f"id {group['id']}"]
+    return f"{number}. {new}{what}\n{', '.join(below)}"
 
 
 def whole(group: Mapping[str, Any]) -> Iterator[str]:
@@ -51,9 +51,10 @@ def whole(group: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, [group.get("text")])
     for at, id, what, release in group["latest"]:
         yield " ".join(filter(None, [clock(at), id, release, what]))
-    ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]  # no id acts on a shell
-    since = clock(group["last"] - 60, "%Y-")
-    words = f"--request {ids[-1]}" if ids else f"--role {group['roles'][0]} --since '{since}'"
+    # Somebody copies this line to a shell, so that nothing in it may act there.
+    ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]
+    role = next((f"--role {role} " for role in group["roles"] if re.fullmatch("[a-z0-9]+", role)), "")
+    words = f"--request {ids[-1]}" if ids else f"{role}--since '{clock(group['last'] - 60, '%Y-')}'"
     yield f'make logs ARGS="{words}"'
 
 
