@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--lines", type=int, metavar="N", help=f"the last N lines of each host ({LAST})")
     parser.add_argument("--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …, nginx")
     for name in ("since", "until"):
-        parser.add_argument(f"--{name}", type=search.when, metavar="TIME", help="such as -1h, 14:05 or yesterday")
+        parser.add_argument(f"--{name}", type=search.moment, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=[level.lower() for level in search.LEVELS], help="this level and above")
     parser.add_argument("--grep", default="", metavar="RE", help="only lines with this regular expression")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")

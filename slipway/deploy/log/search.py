@@ -12,22 +12,17 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DAYS = {"today": 0, "yesterday": 1}
 
 
-def moment(text: str, now: datetime) -> float:
+def moment(text: str) -> float:
     """Return the seconds since the epoch for "-1h", "1 hour ago", "14:05", "yesterday 14:05" or a date, by this
-    machine's clock: a host may have another time zone. Raise ValueError if it is no time."""
+    machine's clock: a host may have another time zone."""
+    now = datetime.now()
     if ago := AGO.fullmatch(text):
         return now.timestamp() - int(ago[1]) * SECONDS[ago[2][0]]
-    day, _, clock = text.partition(" ")
-    if re.fullmatch(r"\d\d:\d\d(:\d\d)?", text):
-        day, clock = "today", text
+    day, _, clock = ("today " * bool(re.fullmatch(r"\d\d:\d\d(:\d\d)?", text)) + text).partition(" ")
     if day in DAYS:
         text = f"{now.date() - timedelta(days=DAYS[day])} {clock or '00:00'}"
-    return max(0.0, datetime.fromisoformat(text).astimezone().timestamp())
-
-
-def when(text: str) -> float:
     try:
-        return moment(text.strip(), datetime.now())
+        return max(0.0, datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'") from None
