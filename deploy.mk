@@ -19,7 +19,7 @@ $(VE)/deploy/sentinel: $(call pins,deploy) $(VE)/sentinel
 	$(call install,$<)
 
 ## Operate
-.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run console dbshell \
+.PHONY: config-check provision drain undrain env plan deploy rollback status releases errors logs run console dbshell \
         maintenance watch classic fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
@@ -57,9 +57,10 @@ maintenance: FORCE ## show visitors the maintenance page (ARGS=on, off or status
 rollback: ## return all servers to the previous release (ARGS="--to build-41")
 status: ## show what runs where; fails if there are problems
 releases: ## list past deploys: when, by whom, outcome
-logs: ## show the servers' logs (ARGS="-f --role worker --since '1 hour ago'")
+errors: ## show what has failed since the live release, in groups (ARGS=3: all of the third)
+logs: ## show the servers' logs (ARGS="--since -1h --level warning --grep timeout", ARGS=-f)
 watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
-rollback status releases logs watch: FORCE
+rollback status releases errors logs watch: FORCE
 	@$(deployer) $@ {ARGS}
 
 classic: FORCE ## write deploy/classic.sh, which deploys by stop and start

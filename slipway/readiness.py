@@ -15,6 +15,8 @@ from django.conf import settings
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from .health import process
+
 logger = logging.getLogger(__name__)
 
 DEADLINE = 1.9  # seconds for the checks of all parts, so that /readyz answers within 2 s
@@ -90,7 +92,8 @@ class Part:
     def note(self, error: str) -> None:
         with self.lock:
             changed, self.down = self.down != bool(error), bool(error)
-        if changed:
+        # At its start every worker finds pending migrations: one line of each container is enough.
+        if changed and (self.name != "migrations" or process.worker in ("0", "1")):
             level = logging.WARNING if error and not error.endswith(NEVER) else logging.INFO
             logger.log(level, "%s is %s", self.name, f"down: {error}" if error else "up again")
 

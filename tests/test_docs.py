@@ -123,6 +123,7 @@ docs/update.md: (PATH|printf).*                            | template/test_updat
 .*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
 .*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines
 .*: make (un)?drain .*                                     | e2e/test_balancer.py           | "drain"
+.*: make (logs|errors|releases).*                          | e2e/test_trouble.py            | "errors"
 .*: make watch.*                                           | e2e/test_deploy.py             | "--once"
 .*: (git|printf .*\||make (new|provision|env|deploy|status|rollback)).* | e2e/test_tutorial.py | docs/tutorial.md
 """

@@ -18,6 +18,7 @@ from . import config  # noqa: E402
 from .config.ssh import Ssh  # noqa: E402
 from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
+from .log.search import glued  # noqa: E402
 from .screen.display import put  # noqa: E402
 from .ssh.interrupts import run_interruptible  # noqa: E402
 from .ssh.validate import visible  # noqa: E402
@@ -31,6 +32,7 @@ COMMANDS = {  # name of a module in commands/ → its help text
     "status": "show what runs where, and all problems",
     "releases": "show past releases: when, by whom, and their outcome",
     "logs": "show the logs of web, worker, beat and your own processes",
+    "errors": "show what has failed since the live release, in groups",
     "run": "run a one-off command on a host, in the live release",
     "watch": "check that enough hosts are up and no disk is too full; else run a hook",
     "drain": "stop sending visitors to a web host, or resume",
@@ -53,7 +55,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add_common(command)
     module = importlib.import_module(f".commands.{args.command}", __package__)
     module.add_arguments(command)
-    return command.parse_args(args.rest, argparse.Namespace(**vars(args), handle=module.handle))
+    return command.parse_args(glued(args.rest), argparse.Namespace(**vars(args), handle=module.handle))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

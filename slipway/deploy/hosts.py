@@ -44,7 +44,9 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts)])))
+        kept = on_hosts({name: [text_tables.logs(found)] for name, found in facts.items() if found["logs"]})
+        told = [text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts), kept]
+        print(visible("\n".join(filter(None, told))))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
@@ -65,7 +67,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: found["records"] for name, found in facts.items()}))
         else:
-            print(visible(text_tables.table(text_tables.history(facts))))
+            print(visible(text_tables.history(facts)))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 

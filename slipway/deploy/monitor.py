@@ -1,6 +1,7 @@
 """Checks that enough hosts are up and no disk is too full."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+from .agent.groups import named
 from .agent.shapes import Facts
 from .config import Fleet, Host
 from .errors import HostProblem
@@ -19,6 +21,7 @@ from .ssh.connection import Connection
 from .ssh.gather import together
 from .ssh.validate import Tell, brief
 
+MOST = 5  # new errors that are told at a time
 HOOK = 30  # seconds that a hook may take
 WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": the old worker during a deploy
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -26,7 +29,7 @@ CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not bro
 
 
 class Rule(NamedTuple):
-    """The state of a rule ("hosts_up" or "disk"). `hosts`: the hosts that are down, or whose disk is too full."""
+    """The state of a rule ("hosts_up", "disk" or "errors"). `hosts`: those that break it."""
 
     name: str
     broken: bool
@@ -113,10 +116,15 @@ class Watcher:
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
         self.connections: dict[str, Connection] = {}
+        self.seen: dict[str, Facts] = {}
+        self.searched: dict[str, float] = {}  # host → the time on its clock up to which its errors are known
+        self.told: set[str] = set()  # ids of groups of errors
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
         again = [*(self._again(partial(self._hear, host)) for host in self.hosts), self._again(self._look)]
+        if self.fleet.watch["errors"]:
+            again += [self._again(partial(self._search, host)) for host in self.hosts]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
@@ -147,6 +155,7 @@ class Watcher:
         try:
             async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
+            self.seen[host.name] = facts
             problem, free = brief(sickness(host, facts, self.fleet.timed)), room(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
@@ -161,20 +170,38 @@ class Watcher:
             await self.connections[host.name].open()
         return self.connections[host.name]
 
+    async def _search(self, host: Host) -> None:
+        """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
+        connection, seen = self.connections.get(host.name), self.seen.get(host.name)
+        if not connection or not seen:
+            return
+        since = self.searched.get(host.name, seen["now"])
+        with contextlib.suppress(HostProblem):
+            answer = await connection.ask("errors", self.limit, since=since, seconds=self.limit / 2)
+            self.searched[host.name] = seen["now"]
+            new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
+            for group in new[:MOST]:  # those beyond are told when they come again
+                self.told.add(group["id"])
+                text = f"new error: {named(group)}: make errors ARGS={group['id']}"
+                self._alert("broken", Rule("errors", True, (host.name,), text))
+
     # ---- rules ----
 
     async def _look(self) -> None:
         """Report alerts that begin or end, and run the team's hook `alert` for each. If the hook fails, the next call
         runs it again."""
         for state, rule in self.rules.changes(self.now()):
-            alert = self._record(state, rule)
-            self.tell({"event": "alert", **alert})
-            self.waiting.append(alert)
+            self._alert(state, rule)
         while command := self.waiting and self.fleet.hooks["alert"]:
             if said := await hooks.failure(command, self.waiting[0], HOOK):
                 return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts
+
+    def _alert(self, state: str, rule: Rule) -> None:
+        alert = self._record(state, rule)
+        self.tell({"event": "alert", **alert})
+        self.waiting.append(alert)
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
         about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")

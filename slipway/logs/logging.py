@@ -13,10 +13,17 @@ from . import request_id
 # Characters that move the cursor or end a line: with them, a visitor's text could look like lines of the log.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+# Docker splits lines of more than 16 KB. Of a longer traceback these many characters of its begin and end are kept.
+FIRST, LAST = 3000, 6000
+
 
 def add_request_id(record: logging.LogRecord) -> bool:
+    """Add the request's id, and method and path if Django logs a failed request."""
     if not hasattr(record, "request_id"):
         record.request_id = request_id.current() or "-"
+    request: Any = getattr(record, "request", None)
+    if hasattr(request, "method") and hasattr(request, "path"):
+        record.method, record.path = request.method, request.path
     return True
 
 
@@ -62,6 +69,10 @@ class Json(JsonFormatter):
             ["levelname", "name", "message", "request_id"], defaults={"time": None}, timestamp="time",
             static_fields={"release": RELEASE}, reserved_attrs=[*RESERVED_ATTRS, "request", "server_time"],
             rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
+
+    def formatException(self, exc_info: Any) -> str:
+        text = str(super().formatException(exc_info))
+        return text if len(text) <= FIRST + LAST else f"{text[:FIRST]}\n  … cut …\n{text[-LAST:]}"
 
 
 def logging_config(json: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import logging
 import sys
 from typing import Any
 
-from django.test import SimpleTestCase
+from django.test import RequestFactory, SimpleTestCase
 
 from slipway.logs import request_id
 from slipway.logs.logging import Json, Text, add_request_id
@@ -29,6 +29,7 @@ class Formats(SimpleTestCase):
         request_id.start("0123456789")
         line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
         self.assertNotIn("\n", line)
+        self.assertIn('"level": "ERROR"', line)  # `make logs` and `make errors` search for such texts
         told = json.loads(line)
         self.assertRegex(told.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00$")
         self.assertIn("RuntimeError: a\nb", told.pop("exception"))
@@ -39,6 +40,15 @@ class Formats(SimpleTestCase):
         """A record is logged even if JSON has no form for its extra."""
         for extra in (object(), b"\xff", "\ud800"):
             self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
+
+    def test_json_fits_one_line_of_docker(self) -> None:
+        """A long traceback loses its middle: Docker splits lines of more than 16 KB. A failed request is named."""
+        line = Json().format(record("x", exc_info=failure("begin" + "\n x" * 9000 + "end"),
+                                    request=RequestFactory().get("/x?secret")))
+        told = json.loads(line)
+        self.assertLess(len(line), 16_384)
+        self.assertRegex(told["exception"], r"^Traceback[\s\S]*begin[\s\S]*… cut …[\s\S]*end$")
+        self.assertEqual((told["method"], told["path"]), ("GET", "/x"))
 
     def test_text(self) -> None:
         """Line ends and escapes in a visitor's text are shown as escapes, so that nobody can forge a log line. A

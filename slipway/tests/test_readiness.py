@@ -116,6 +116,15 @@ class Parts(Patient):
             ("INFO", f"x is down: RuntimeError: {readiness.NEVER}"), ("INFO", "x is up again"),
             ("WARNING", "x is down: RuntimeError: the password is s3cret and more")])
 
+    def test_pending_migrations_are_logged_once_a_container(self) -> None:
+        """Of the workers of a container only the first logs that migrations are pending."""
+        part = readiness.Part("migrations", broken, shared=0)
+        with mock.patch("slipway.health.process.worker", "2"), self.assertNoLogs("slipway.readiness", "INFO"):
+            self.verdict(part)
+        part.down = False
+        with mock.patch("slipway.health.process.worker", "1"), self.assertLogs("slipway.readiness", "WARNING"):
+            self.verdict(part)
+
 
 class Answers(Patient):
     @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},

@@ -72,7 +72,7 @@ def fine(fleet):
     return {
         "facts": {
             "arch": "x86_64", "memory": 10**9, "need": 10**8,
-            "sqlite": None, "torn": 0,
+            "sqlite": None, "torn": 0, "logs": 1e9,
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
             "timed": {}, "maintenance": False, "tasks": {"failed": {"shop.pay": 3}, "dead": 2},
@@ -89,6 +89,7 @@ def fine(fleet):
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""}, "watch": {"answers": 3, "errors": 0},
+        "errors": {"groups": [], "left": 0, "since": 1},
         "end": {"said": [], "locked": None, "attempt": False, "tag": "v2"},
         "abort": {"said": [], "locked": None, "attempt": False, "tag": "v1"},
     }

@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps import readiness
+from slipway.deploy.screen import text_tables
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
 from deployer.conftest import fleet_of
@@ -114,7 +115,16 @@ def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
     lines = [f"line {number}" for number in range(60)] + ['- - [22/Nov/2026 14:24:00] "GET /readyz HTTP/1.0" 500'] * 60
     journal = subprocess.CompletedProcess((), 0, "\n".join(lines))
     monkeypatch.setattr(host, "call", lambda *words, **options: journal)
-    assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60]}
+    assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60], "cause": ""}
+
+
+def test_since_when_a_host_has_logs(host, monkeypatch):
+    journal = subprocess.CompletedProcess((), 0, '{"__REALTIME_TIMESTAMP": "1795694400000000"}\n')
+    monkeypatch.setattr(host, "call", lambda *words, **options: journal)
+    assert facts.first_log(host) == 1795694400
+    journal.stdout = "no journal"
+    assert facts.first_log(host) is None
+    assert text_tables.logs({"logs": 1795694400.0}) == "logs since 2026-11-26"
 
 
 def test_a_log_of_a_gigabyte(host):

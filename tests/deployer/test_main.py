@@ -1,6 +1,5 @@
 """The command line: its messages and exit codes."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from slipway.deploy import __main__
-from slipway.deploy.commands import logs, maintenance, run as one_off, status
+from slipway.deploy.commands import maintenance, run as one_off, status
 from slipway.deploy.errors import DeployError
 from proc import ROOT, executable, put, run
 
@@ -78,17 +77,6 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
         assert done.returncode == 2 and not (tmp_path / "ve").exists(), done.stderr
         assert done.stderr.splitlines()[0] == (
             "deploy: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)")
-
-
-def test_a_host_s_log_shows_what_it_is_and_whose(fleet, stub, capfd):
-    """No byte of a host's log, nor of its stderr, acts on the terminal, or looks like a line of another host."""
-    executable(stub / "id", "#!/bin/sh\necho 0\n")
-    said = r"printf '\033[2J\rweb2 | forged\nweb2 | too\n'"
-    executable(stub / "journalctl", f"#!/bin/sh\n{said}; {said} >&2; exit 1\n")
-    with pytest.raises(DeployError, match="^no logs from web1$"):
-        asyncio.run(logs.handle(fleet, __main__.parse(["--hosts", "web1", "logs"])))
-    whole = "web1 | \\x1b[2J\\rweb2 | forged\nweb1 | web2 | too\n"
-    assert capfd.readouterr() == (whole, whole)
 
 
 def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):

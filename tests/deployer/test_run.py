@@ -148,10 +148,10 @@ def test_the_log_is_asked_for_when_all_is_over(rollout):
         found.step, found.host = "watch", "web1"
         return found
     web1 = rollout.hosts.connections["web1"]
-    web1.answer = {"log": ["Traceback", "boom"]}
+    web1.answer = {"log": ["Traceback", "boom"], "cause": f"{SICK['problem']}; KeyError, 12 times"}
     assert report(run(rollout.evidence(problem(), {"web1": None}))) == report(problem()) and web1.asked == []
     found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
-    assert found == report(problem()) + "\n  | Traceback\n  | boom"
+    assert found == report(problem()) + "; KeyError, 12 times\n  | Traceback\n  | boom"
     assert web1.asked == [("said", 20, {"name": "shop-web-b", "since": 1, "until": 2})]
     for web1.answer, said in (({"log": []}, "shop-web-b logged nothing"),
                               (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer")):

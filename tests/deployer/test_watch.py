@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import dataclasses
 import json
 from unittest import mock
 
@@ -11,7 +12,7 @@ from slipway.deploy import config
 from slipway.deploy.commands import watch
 from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
-from deployer.agents import Agent, agents, fine
+from deployer.agents import Agent, agents, fine, line
 from deployer.clock import held, run
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
@@ -102,3 +103,23 @@ def test_a_host_that_dies_of_its_disk_keeps_that_alert():
             rules.hear("web1", "", now, 2**20 if 300 < now < 1000 else 2**31)
         told += [(now, state, rule.name) for state, rule in rules.changes(now)]
     assert told == [(320, "broken", "disk"), (2680, "over", "disk")]
+
+
+def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
+    """Of all hosts and looks, from the start of `watch` on; not what the release before had, too."""
+    asked = []
+
+    def found(message):
+        asked.append(message["args"])
+        group = {"title": "KeyError", "place": "a.py:3 b", "message": "", "count": 1, "first": 1, "last": 1,
+                 "releases": [], "roles": []}
+        told = [{**group, "id": 8 * "a", "known": False}, {**group, "id": 8 * "b", "known": True}]
+        return [line({"id": message["id"], "ok": {"groups": told, "left": 0, "since": 1}})]
+    fleet = dataclasses.replace(fleet, hosts=fleet.hosts[:2])
+    fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
+    with agents(lambda host: Agent(fine(fleet), {"errors": found})):
+        assert run(command(fleet)) == 0
+    text = "shop: errors: new error: KeyError a.py:3 b: make errors ARGS=aaaaaaaa: web1"
+    assert [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()] == [text]
+    assert capfd.readouterr().out.count("new error") == 1 and len(asked) > 9
+    assert asked[0]["since"] == 1e9

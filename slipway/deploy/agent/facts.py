@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -8,7 +9,7 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, visitors
+from . import disk, docker, entrance, errors, http, memory, nginx, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, is_up, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
                      Tasks, UnitFacts)
@@ -18,6 +19,7 @@ JOURNAL = 5  # seconds to wait for journalctl
 
 class Said(TypedDict):
     log: list[str]
+    cause: str  # why the last attempt failed
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
@@ -27,9 +29,9 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     schedules of commands by the clock; `tag`: add releases.log's records about this tag; `history`: add the newest 100
     records."""
     runs: Running
-    engine, up, runs, strangers = at_once([
+    engine, up, runs, strangers, logs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
-        lambda: entrance.strangers(host) if health else []])
+        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else None])
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
@@ -42,6 +44,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
+            "logs": logs,
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
@@ -186,8 +189,17 @@ def free(path: str) -> int:
         return 0
 
 
+def first_log(host: Host) -> float | None:
+    """Return the time of the oldest entry in the journal; None if it is unknown."""
+    words = "sh", "-c", "journalctl --quiet --no-pager -o json --output-fields=PRIORITY | head -n 1"
+    done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
+    return errors.time_of(nginx.fields(done.stdout)) or None if done else None
+
+
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
-    """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
+    """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz, and
+    the cause that the last attempt's record gives."""
     done = host.call("journalctl", "-t", name, "-n", "2000", "-o", "cat", "--no-pager", "--since", "@%.3f" % since,
                      "--until", "@%.3f" % until, timeout=JOURNAL)
-    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][-50:]}
+    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][-50:],
+            "cause": "".join(str(record.get("cause", "")) for record in releases.read_log(host)[0][-1:])}

@@ -193,6 +193,7 @@ class Facts(Running, Kept, Memory):
     settings: list[str]  # problems in APP.env and APP.env.next
     site: Front
     sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
+    logs: Time | None  # when the journal's oldest entry was written; None: unknown, or not asked for
     staged: bool  # True: new settings wait for the next deploy
     now: float
     free: dict[str, int]  # path → free bytes

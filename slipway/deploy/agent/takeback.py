@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 
-from . import disk, releases
+from . import disk, errors, releases
+from .facts import JOURNAL
 from .host import Host, Problem
 from .shapes import Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
@@ -12,6 +14,7 @@ from .steps.migrate import remove_one_offs
 from .steps.readiness import empty_slot
 from .steps.replace import processes_back
 from .steps.switch import flip_back, workers_back
+from .visitors import ANSWERS
 
 
 def settle(host: Host, say: Say) -> None:
@@ -43,5 +46,8 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_failure(host: Host, attempt: Noted) -> None:
-    failed = record(attempt, attempt.get("outcome", "taken back"))
-    releases.append(host, {**failed, "cause": attempt.get("cause", "")})
+    failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
+    if ANSWERS in cause:  # which errors? Ask only now: visitors are back
+        since = time.time() - (time.monotonic() - attempt["started"])
+        cause = "; ".join(filter(None, [cause, errors.new_since(host, since, attempt["tag"], JOURNAL)]))
+    releases.append(host, {**failed, "cause": cause})

@@ -18,6 +18,7 @@ ENOUGH = 20  # fewer answers than this prove nothing, and are not judged
 PATHS, EACH = 20, 100_000  # limits: paths per client, pairs of client and path in total; clients can invent paths
 NOTED = 3  # seconds to wait until an answer is in nginx's log
 OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
+ANSWERS = "answers to visitors"  # marks the cause of a takeback by max_errors
 LAST, SECONDS = re.compile(r"(\d{3})\s*$"), re.compile(r"(\d+\.\d+)\s*$")
 Times = collections.Counter[int]  # milliseconds → number of answers that took so long
 
@@ -127,8 +128,8 @@ class Visitors:
         self.look()
         with self.lock:
             now, before = self.now, self.before()
-            return "of %d answers to visitors %d were errors (before: %d of %d)" % (
-                now.total, now.wrong, before.wrong, before.total) if worse(before, now, most) else ""
+            return "of %d %s %d were errors (before: %d of %d)" % (
+                now.total, ANSWERS, now.wrong, before.wrong, before.total) if worse(before, now, most) else ""
 
     def blind(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""

@@ -121,6 +121,7 @@ WATCH: Keys = {
     "hosts_up": (number(0, 1, float), 0.8),
     "ttl": (number(3, 3600), 60),
     "disk": (size, "2g"),
+    "errors": (flag, False),
 }
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),

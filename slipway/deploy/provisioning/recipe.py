@@ -40,6 +40,7 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     units(fleet, here, there)
     if here.roles:
         docker(fleet, found)
+        journal(there)
         sockets(fleet, there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
@@ -75,7 +76,7 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
-    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
+    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet), wanted.journal()] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes, found.timers),
             consul.service_path(fleet.app), consul.script().path,
@@ -131,6 +132,14 @@ def docker(fleet: Fleet, found: Found) -> None:
         written = write(settings)
         server.shell(name="reload docker.service", _if=written.did_change, commands=[
             "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
+
+
+def journal(there: dict[str, Entry]) -> None:
+    """Let the journal keep the logs. Its restart loses no line: systemd holds its sockets."""
+    file = wanted.journal()
+    folder(os.path.dirname(file.path))
+    server.shell(name="restart systemd-journald.service", _if=write(file, there).did_change, commands=[
+        "systemctl restart systemd-journald.service", "journalctl --flush"])
 
 
 def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:

@@ -17,7 +17,9 @@ TRACEBACK = "Traceback (most recent call last)"
 
 def report(problem: HostProblem) -> str:
     """Return the cause, which stands first and, after a long log, also last; between them what the app said."""
-    cause = f"{problem.host}: {problem.step}: {str(problem)[:2000]}"
+    said = str(problem)[:2000]
+    noted = problem.more.get("cause", "")  # the host has added the errors that visitors met
+    cause = f"{problem.host}: {problem.step}: {noted if noted.startswith(said) else said}"
     log = [f"  | {line[:2000]}" for line in counted(entries(problem.more.get("log", ())))][-LOG:]
     answer = [f"  it answered: {said}" for said in [words_of(problem.more.get("body", ""))] if said]
     lines = [cause, *answer, *log, *([cause] if len(log) > SHORT else [])]

@@ -10,8 +10,10 @@ from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
+from ..log import errors
 from ..ssh.connection import who
 from ..ssh.connections import Connections
+from ..ssh.gather import gathered
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, locks, migrations, news, preflight
@@ -22,6 +24,7 @@ from .runner import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"
+SEARCH = 10  # seconds for a host to find the new release's errors; it is live already
 Group = tuple[Step, ...]
 
 
@@ -53,16 +56,24 @@ class Rollout:
         began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-                target, groups, record = await self._begin(hosts, stack)
+                target, groups, record, facts = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, began,
                                              self._do(Run(hosts), groups, target))
+                new = await self._new_errors(hosts, facts, target.tag)
+                text = "\n".join(filter(None, [live(record, seconds, self.watched), new and f"{new}: see make errors"]))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
-                           "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
+                           "seconds": seconds, "answers": self.watched, "errors": new, "text": text})
+
+    async def _new_errors(self, hosts: Connections, facts: Mapping[str, Facts], tag: str) -> str:
+        """Return the release's errors that the release before did not have, in one line; "" if none are known."""
+        found, _ = await gathered(hosts.hosts, lambda host: hosts.connections[host.name].ask(
+            "errors", SEARCH + 1, since=facts[host.name]["now"], tag=tag, seconds=SEARCH))
+        return errors.summary(errors.merged(found))
 
     # ---- plan ----
 
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], hooks.Record]:
+            Target, list[Group], hooks.Record, dict[str, Facts]]:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
@@ -71,7 +82,7 @@ class Rollout:
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
         except Interrupted as error:
             raise Refused(f"{error}: nothing was changed") from None
-        return target, groups, record
+        return target, groups, record, facts
 
     def _connections(self) -> Connections:
         return Connections(self.fleet, self.hosts, self.tell, shared=serves(self.fleet, self.action))

@@ -87,8 +87,9 @@ class Run:
             name, since, until = problem.more["log_of"]
             asked = self.hosts.connections[problem.host].ask("said", 20, name=name, since=since, until=until)
             try:
-                log = (await asked)["log"]
+                said = await asked
             except HostProblem as error:
-                log = [f"(the log of {name} cannot be read: {error})"]
-            problem.more = {**problem.more, "log": log or [f"({name} logged nothing)"]}
+                said = {"log": [f"(the log of {name} cannot be read: {error})"]}
+            problem.more = {**problem.more, "log": said["log"] or [f"({name} logged nothing)"],
+                            "cause": said.get("cause", "")}
         return problem

@@ -8,7 +8,7 @@ from typing import Any
 from ..agent.shapes import Facts, Release
 from ..config import Host
 from ..rollout.drift import EMPTY, running
-from ..ssh.validate import visible
+from ..ssh.validate import brief, visible
 
 Row = tuple[str, ...]
 WIDTH = 100
@@ -34,6 +34,10 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
         yield row(host.name, "old", warm["release"], other, state)
 
 
+def logs(facts: Facts) -> str:
+    return f"logs since {datetime.fromtimestamp(facts['logs'] or 0):%Y-%m-%d}"
+
+
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
@@ -56,19 +60,24 @@ def cut(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
 
 
-def history(facts: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """Return heading and rows of `releases`, newest last. A deploy has a row for each outcome on its hosts."""
+def history(facts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts, and below the row
+    of one that failed its cause."""
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
             entry = found.setdefault((record.get("id"), record["outcome"]),
                                      {"at": 0, "seconds": 0, **record, "hosts": []})
             entry["hosts"].append(name)
+            entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
             entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
+    entries = sorted(found.values(), key=lambda entry: entry["at"])
     rows = [(datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"), entry["action"], entry["tag"],
              entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
-            for entry in sorted(found.values(), key=lambda entry: entry["at"])]
-    return [("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]
+            for entry in entries]
+    lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
+    causes = [f"\n    {brief(entry['cause'])}" if entry["cause"] else "" for entry in entries]
+    return "\n".join([lines[0], *(line + cause for line, cause in zip(lines[1:], causes))])
 
 
 def by(entry: Mapping[str, Any]) -> str:

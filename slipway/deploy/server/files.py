@@ -137,6 +137,10 @@ def tmpfiles(fleet: Fleet) -> File:
     return File(f"/etc/tmpfiles.d/{fleet.app}.conf", render(f"tmpfiles.d/{name}.conf", {"APP": fleet.app}))
 
 
+def journal() -> File:
+    return File("/etc/systemd/journald.conf.d/10-slipway.conf", render("journald.conf", {}))
+
+
 def daemon_json(before: str, swarm: bool = False) -> File | None:
     """Set Slipway's settings in daemon.json, whose text is `before`. Return the file; None if nothing changes. Raise
     ValueError if `before` is neither blank nor a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""

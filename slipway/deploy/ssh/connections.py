@@ -10,7 +10,7 @@ from ..agent.shapes import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
 from . import child
-from .connection import Connection
+from .connection import READ, Connection
 from .conversation import Answer
 from .gather import Problems, gathered, on_each, texts, together
 from .validate import Event, Tell, decoded
@@ -91,6 +91,10 @@ class Connections:
         """Ask hosts for facts; return facts and problems by host name. Functions in `args` compute the arguments."""
         return await self._each_that_can(lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
+
+    async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], Problems]:
+        """Send a request to all hosts; return answers and problems by host name."""
+        return await self._each_that_can(lambda host: self.connections[host.name].ask(do, timeout, **args))
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""

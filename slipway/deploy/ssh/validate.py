@@ -41,6 +41,8 @@ MISSING = object()  # stands for an absent key, because None may be a value
 
 def visible(text: str) -> str:
     """Escape control and bidi characters except newlines, so that no terminal obeys them: ESC becomes \\x1b."""
+    if text.isprintable():  # quickly: logs have many lines
+        return text
     return "".join(character if character == "\n" or unicodedata.category(character) not in UNSEEN
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
 

@@ -18,7 +18,7 @@ from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import hashed, secret
 
-OF_HOSTS = ("watch",)  # commands that Swarm does not support; OPTIONS are options that it does not support
+OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS are options that it does not support
 OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel")
 
 

@@ -1,0 +1,1 @@
+"""What hosts have logged: what to ask their journals for, and how people read it."""

@@ -1,0 +1,65 @@
+"""Turns the options of `logs` into journalctl's. Does no I/O."""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+AGO = re.compile(r"-?(\d{1,6}) ?(s|sec|second|m|min|minute|h|hour|d|day|w|week)s?( ago)?")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+DAYS = {"today": 0, "yesterday": 1}
+
+
+def moment(text: str) -> float:
+    """Return the seconds since the epoch for "-1h", "1 hour ago", "14:05", "yesterday 14:05" or a date, by this
+    machine's clock: a host may have another time zone."""
+    now = datetime.now()
+    if ago := AGO.fullmatch(text):
+        return now.timestamp() - int(ago[1]) * SECONDS[ago[2][0]]
+    day, _, clock = ("today " * bool(re.fullmatch(r"\d\d:\d\d(:\d\d)?", text)) + text).partition(" ")
+    if day in DAYS:
+        text = f"{now.date() - timedelta(days=DAYS[day])} {clock or '00:00'}"
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'") from None
+
+
+def glued(words: Sequence[str]) -> list[str]:
+    """Join --since and -1h to one word, as argparse takes -1h for an option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in ("--since", "--until") and re.match(r"-\d", word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def patterns(args: argparse.Namespace) -> list[str]:
+    """Return regular expressions, all of which a line must contain. They know how Slipway writes JSON: ASCII, and a
+    space after each colon. Quotes in a text have a backslash there, so no text can look like a field."""
+    fields = {"level": "|".join(LEVELS[LEVELS.index(args.level.upper()):]) if args.level else "",
+              "release": re.escape(args.release), "request_id": re.escape(args.request)}
+    found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
+    if args.grep:
+        text = re.sub(r"[^\x00-\x7f]", lambda char: re.escape(json.dumps(char[0])[1:-1]), args.grep)
+        found.append(f"(?{'i' * args.grep.islower()}:{text})")
+    return found
+
+
+def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:
+    """Return the command that prints the journal's entries as JSON: with `lines` one more than that, newest first. (Of
+    a time, -n without --reverse keeps the oldest entries before systemd 254, and the newest since.)"""
+    words = ["journalctl", "--quiet", "--no-pager", "--all", "-o", "json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
+    words += [f"--{name}=@{value:.6f}" for name in ("since", "until") if (value := getattr(args, name)) is not None]
+    if found := patterns(args):
+        words += ["--case-sensitive=yes", "--grep=(?s)^" + "".join(f"(?=.*{pattern})" for pattern in found)]
+    if args.follow:
+        words += ["-f", *(["-n", str(args.lines)] if args.lines else [])]
+    elif args.lines:
+        words += ["--reverse", "-n", str(args.lines + 1)]
+    return [*words, *(word for name in names for word in ("-t", name))]

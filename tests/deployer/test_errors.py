@@ -1,0 +1,245 @@
+"""`make errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, and what people read."""
+
+import asyncio
+import json
+import os
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from slipway.deploy import __main__
+from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback
+from slipway.deploy.agent.errors import EXITED, FOREVER, RESTARTS
+from slipway.deploy.agent.groups import Groups, Hit
+from slipway.deploy.commands import errors as command
+from slipway.deploy.errors import DeployError, Refused
+from slipway.deploy.log import errors
+from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.screen import text_tables
+from slipway.deploy.ssh import validate
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run as simulated
+from deployer.simulated import Simulated
+from deployer.test_hostile import CONTROL
+from deployer.test_logs import entry, record, visit
+from proc import executable, put
+
+SINCE = 1795680000.0
+LIBRARY = '  File "/ve/lib/python3.13/site-packages/django/core/base.py", line 198, in _get_response\n    x()\n'
+
+
+def traceback(file="/app/orders/views.py", line=31, function="detail", end="KeyError: 'a'"):
+    own = f'  File "{file}", line {line}, in {function}\n    order = orders[key]\n            ~~~~~^\n'
+    return f"Traceback (most recent call last):\n{LIBRARY}{own}{LIBRARY}{end}"
+
+
+def key(**fields):
+    return groups.in_record(1, "web", fields).key
+
+
+@pytest.mark.parametrize("fields, same", [
+    ({"exception": traceback(line=99, end="KeyError: 'b'")}, True), ({"exception": traceback(function="list")}, False),
+    ({"exception": traceback(file="/app/shop/views.py")}, False), ({"exception": traceback(end="OSError")}, False),
+    ({"exception": traceback(end="KeyError: 'a\nTraceback'")}, True), ({"message": "KeyError: 'a'"}, False),
+    ({"exception": traceback(function="save", end="OSError") + "\n\nDuring handling of …:\n\n" + traceback()}, True),
+    ({"exception": "  + Exception Group Traceback (most recent call last):\n  |" + LIBRARY + "  | ExceptionGroup: two\n"
+      "  +-+---------------- 1 ----------------\n"
+      + "".join(f"    | {line}\n" for line in traceback().splitlines()) + "    +------\n"}, True)])
+def test_one_exception_at_one_function_is_a_group(fields, same):
+    """Neither the line nor the message counts, so that a release makes no group new by a line more."""
+    assert (key(**fields) == key(exception=traceback())) is same
+
+
+def test_what_a_group_says():
+    hit = groups.in_record(1, "web", {"exception": traceback(end="shop.errors.Odd: no\nmore"), "method": "GET",
+                                      "path": "/orders/3/", "message": "x", "request_id": "5f0c7d1e", "release": "v2"})
+    assert hit[3:9] == ("Odd", "orders/views.py:31 detail", "no", "v2", "5f0c7d1e", "GET /orders/3/")
+    foreign = groups.in_record(1, "web", {"exception": f"Traceback (most recent call last):\n{LIBRARY}OSError\n"})
+    assert (foreign.title, foreign.key[3]) == ("OSError", "_get_response")
+    first, second, other = (key(logger="shop", message=text) for text in (
+        "/a/1 failed: 3 of order 0f3a4c5d6e7f8a9b", "/b failed: 12 of order 77", "beat failed: 12 of order 77"))
+    assert first == second != other
+
+
+def found(*hits, tag="", only="", until=FOREVER):
+    made = Groups(SINCE, until, SINCE, "v2", tag, only)
+    for hit in hits:
+        made.add(hit)
+    answer = {"groups": [*made.found.values()], "left": made.left, "since": SINCE}
+    assert validate.mismatch(json.loads(json.dumps(answer)), agent_errors.Found) == ""
+    return answer
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["a", "b"]), inner))
+
+
+@example({"exception": 'File "x", line 1, in y\n' * 9 + "| " * 99_999}, SINCE)
+@example({"message": "1-" * 99_999, "exception": "Traceback (most recent call last):\n" + " " * 99_999}, SINCE)
+@given(st.dictionaries(st.sampled_from(["logger", "message", "exception", "release", "request_id", "method"]), JSON),
+       st.floats(0, 2e9))
+def test_a_hostile_record_is_only_counted(fields, at):
+    answer = found(groups.in_record(at, "web", fields), only="x")
+    assert len(json.dumps(answer)) < 90_000
+    for group in errors.merged({"web1": validate.seen(json.loads(json.dumps(answer)))}):
+        assert not CONTROL.search("".join(errors.head(group, 1).split("\n")))
+
+
+@pytest.mark.parametrize("hits, more, count, known", [
+    ([(5, "v2")], {}, 1, False), ([(5, "v2"), (-9, "v1")], {}, 1, True), ([(5, "v1")], {}, 1, True),
+    ([(5, ""), (-9, "")], {}, 1, True), ([(-9, "v2")], {}, 0, False), ([(5, "v2"), (6, "v1")], {"tag": "v2"}, 1, True),
+    ([(5, "v2"), (9, "v2"), (6, ""), (9, "")], {"tag": "v2", "until": SINCE + 7}, 3, False)])
+def test_what_counts_and_what_is_new(hits, more, count, known):
+    made = found(*(Hit(SINCE + at, "web", ("k",), "x", release=tag) for at, tag in hits), **more)
+    assert [(group["count"], group["known"]) for group in made["groups"]] == [(count, known)] * bool(count)
+
+
+def test_groups_are_limited():
+    many = [Hit(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
+    answer = found(*many, many[0])
+    assert (len(answer["groups"]), answer["left"], answer["groups"][0]["count"]) == (groups.MOST, 7, 2)
+
+
+def committed(tag, at, action="deploy"):
+    return releases.line({"tag": tag, "image_id": "1", "action": action, "outcome": "committed", "at": at,
+                          "seconds": 10})
+
+
+@pytest.fixture
+def host(tmp_path, stub, monkeypatch):
+    """host(new, old): a host with v2 live, whose journal has these entries since the window began, and before it."""
+    monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": f"{stub}:/usr/bin:/bin"})
+    made = Simulated(tmp_path / "root")
+    disk.write(made.tag, "export TAG=v2\nexport IMAGE_ID=1\n")
+    disk.write(made.log, committed("v0", 5) + committed("v1", 700) + committed("v2", SINCE + 10)
+               + committed("v2", SINCE + 20, "restart"))
+
+    def prints(new, old=(), script='case "$*" in *--until*) cat "$0.old" ;; *) cat "$0.new" ;; esac'):
+        for name, lines in (("new", new), ("old", old)):
+            put(stub / f"journalctl.{name}", "".join(f"{json.dumps(line)}\n" for line in lines))
+        executable(stub / "journalctl", f'#!/bin/sh\necho "$*" >>"$0.asked"\n{script}\n')
+        return made
+    return prints
+
+
+def systemd(kind, at, **more):
+    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": "shop-worker@a.service", **more}
+
+
+def test_an_agent_finds_errors(host, stub):
+    """In the journal, in nginx's log and in what systemd says. What the release before had, too, is not new."""
+    failed = record(exception=traceback(), release="v2")
+    made = host([entry(failed, SINCE + 1), entry(failed.replace("31", "32"), SINCE + 2, "shop-web-b"),
+                 entry(record(level="INFO", message='"level": "ERROR"'), SINCE), entry(failed, SINCE, "other-web-a"),
+                 *(systemd(RESTARTS, 2, UNIT=unit) for unit in ("x.service", "shop-beat.service")),
+                 systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
+                 entry(record(message="big " * 9999, release="v2")[:9000], SINCE + 7, "shop-worker-a")],
+                [entry(record(exception=traceback(line=7), release="v1"), SINCE - 5)])
+    log = made.root + "/var/log/nginx/shop.access.log"
+    put(log, visit(503, "2026-11-26T08:00:03+00:00", app_status="502, 502", user_agent="x" * 9000))
+    os.utime(log, (SINCE + 3, SINCE + 3))
+    answer = agent_errors.find(made)
+    told = {(group["title"], group["message"][:25]): (group["count"], group["known"]) for group in answer["groups"]}
+    assert told == {
+        ("KeyError", "'a'"): (2, True), ("nginx", "answered 502 for the app"): (1, False),
+        ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0, a"): (1, False),
+        ("shop", ("big " * 7)[:25]): (1, False)}
+    asked = (stub / "journalctl.asked").read_text().splitlines()
+    assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 2]
+
+
+def test_from_when_errors_count(host, stub):
+    """What is new is asked only if there is an error. A balancer knows no release: it is told a time."""
+    made = host([])
+    for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
+        assert agent_errors.find(made, **words) == {"groups": [], "left": 0, "since": since}
+    assert len((stub / "journalctl.asked").read_text().splitlines()) == 3
+
+
+def test_a_journal_of_nonsense(host):
+    """Malformed lines cost nothing else; a search that does not end is ended."""
+    texts = ('{"level": "ERROR"', "\x1b[2J", "[" * 9000, None, [255], '{"level": "ERROR"}')
+    made = host([entry(text, SINCE + 1) for text in texts] * 800, script='printf "{\\n[1]\\n\\0\\377\\n"; cat "$0.new"')
+    assert [group["count"] for group in agent_errors.find(made, since=SINCE + 1)["groups"]] == [3200]
+    with pytest.raises(agent_errors.Problem, match="^the journal could not be searched within 0.2 s"):
+        agent_errors.find(host([], script="exec sleep 60"), seconds=0.2)
+
+
+def test_a_takeback_by_max_errors_names_the_new_errors(host):
+    """Only then, and after all else: a search may be slow. An odd file disturbs no takeback."""
+    made = host([entry(record(exception=traceback(), release="v3"), time.time() + 9)] * 12)
+    new = "; KeyError orders/views.py:31 detail, 12 times"
+    for cause, tail in (("web1: watch: of 40 answers to visitors 12 were errors", new), ("web1: migrate: exit 1", "")):
+        takeback.note_failure(made, {"id": cause, "tag": "v3", "action": "deploy", "started": time.monotonic(),
+                                     "cause": cause})
+        assert releases.read_log(made)[0][-1]["cause"] == cause + tail
+    table = text_tables.history({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
+    assert [line for line in table.split("\n") if line.startswith(" ")] == [
+        "    web1: watch: of 40 answers to visitors 12 were errors; KeyError orders/views.py:31 detail, 12 times",
+        "    web1: migrate: exit 1"]
+    disk.write(made.tag, "x")
+    assert agent_errors.new_since(made, SINCE, "", 5) == ""
+
+
+def run(fleet, *words):
+    asyncio.run(command.handle(fleet, __main__.parse(["errors", *words])))
+
+
+def answer(message, host, asked):
+    asked.append((host, message["args"]["since"]))
+    only = message["args"].get("only", "")
+    hits = [groups.in_record(SINCE + at, "web", {"exception": traceback(line=at), "release": "v2", "method": "GET",
+                                                 "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
+    hits += [Hit(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
+    made = found(*hits, only=only)
+    made["groups"][0]["known"] = host == "web2"
+    return [line({"id": message["id"], "ok": made})]
+
+
+def test_groups_of_all_hosts(fleet, capsys):
+    asked = []
+    with agents(lambda host: Agent(fine(fleet), {"errors": lambda message: answer(message, host, asked)})):
+        run(fleet)
+        assert asked[-1] == ("front", SINCE) and {since for host, since in asked[:-1]} == {None}
+        out = capsys.readouterr().out.splitlines()
+        assert out[0] == "1. new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
+        assert out[2] == "2. KeyError orders/views.py:41 detail: 'a'"
+        assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3].replace("root@", "")
+        for word in (out[3][-8:], "2"):
+            run(fleet, word)
+            text = capsys.readouterr().out
+            assert traceback(line=41).replace("\n", "\n  ") in text and " 5f0c7d41 v2 GET /41/\n" in text
+            assert text.endswith('make logs ARGS="--request 5f0c7d41"\n') and text.count(" GET /4") == errors.LATEST
+        run(fleet, "1")
+        assert '\n  make logs ARGS="--role beat --since \'202' in capsys.readouterr().out
+        run(fleet, "--json", "--all")
+        assert len(json.loads(capsys.readouterr().out)) == 2 and asked[-1] == ("front", SINCE)
+        with pytest.raises(Refused):
+            run(fleet, "9")
+    with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
+        run(fleet)
+    nothing = {**fine(fleet), "errors": {"groups": [], "left": 0, "since": None}}
+    with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
+        run(fleet, "--release", "v9")
+
+
+def test_no_line_to_copy_acts_on_a_shell():
+    *_, said = errors.whole({"latest": [[1, "$(reboot)", "", ""]], "roles": ["$(reboot)", "web"], "last": 1})
+    assert "$" not in said and " ARGS=\"--role web --since '" in said
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_deploy_names_its_new_errors(fleet, told):
+    """Those since its begin, by the host's clock. A host that does not tell them changes nothing."""
+    asked, events = [], []
+
+    def tell(message):
+        return answer(message, "web1", asked) if told else [line({"id": message["id"], "ok": {}})]
+    with agents(lambda host: Agent(fine(fleet), {"errors": tell})):
+        simulated(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").run())
+    new = "1 new error: KeyError orders/views.py:41 detail, 6 times"
+    assert asked == [("web1", 1e9)] * 3 * told
+    assert events[-1]["outcome"] == "committed" and events[-1]["errors"] == new * told
+    assert events[-1]["text"].endswith(f"errors)\n{new}: see make errors") is told

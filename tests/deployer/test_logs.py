@@ -1,0 +1,211 @@
+"""`make logs`: times, filters, lines for people, and the command on hosts with a stand-in for journalctl."""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+from datetime import datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from slipway.deploy import __main__
+from slipway.deploy.agent import nginx
+from slipway.deploy.agent.host import Host
+from slipway.deploy.commands import logs
+from slipway.deploy.errors import DeployError, Refused
+from slipway.deploy.log import lines, search
+from slipway.deploy.ssh import validate
+from deployer.agents import Agent, agents, fine
+from deployer.test_hostile import CONTROL
+from proc import executable, put
+
+NOW = datetime(2026, 11, 26, 9, 30)
+
+
+@pytest.mark.parametrize("text, time", [
+    ("-1h", (26, 8, 30)), ("1h", (26, 8, 30)), ("1 hour ago", (26, 8, 30)), ("90 min", (26, 8)),
+    ("2 weeks", (12, 9, 30)), ("14:05", (26, 14, 5)), ("yesterday", (25,)), ("yesterday 14:05", (25, 14, 5)),
+    ("today", (26,)),
+    ("2026-11-25", (25,)), ("2026-11-25 14:05", (25, 14, 5)), ("2026-11-25T14:05:09", (25, 14, 5, 9)),
+    *((odd, None) for odd in ("1 month ago", "soon", "-h", "25:00", "1x", "", "9" * 30))])
+def test_a_time(monkeypatch, text, time):
+    class Clock(datetime):
+        @classmethod
+        def now(cls):
+            return NOW
+    monkeypatch.setattr(search, "datetime", Clock)
+    if time is None:
+        with pytest.raises(argparse.ArgumentTypeError, match="is no time: give -1h"):
+            search.moment(text)
+    else:
+        assert search.moment(text) == datetime(2026, 11, *time).timestamp()
+
+
+def asked(*words):
+    return __main__.parse(["logs", *words])
+
+
+def command(*words):
+    return " ".join(search.journalctl(["shop-web-a"], asked(*words)))
+
+
+def test_what_journalctl_is_asked():
+    assert asked("--since", "-1h", "--until", "-1m").until - asked("--since", "1h").since == pytest.approx(3540, abs=9)
+    assert re.search(r" --since=@[0-9.]+ -t shop-web-a$", command("--since", "-1h"))
+    assert " --reverse -n 8 " in command("-n", "7") and " -f -n 7 " in command("-f", "-n", "7")
+    with pytest.raises(SystemExit):
+        asked("--since", "soon")
+
+
+def record(**more):
+    """Return a line as slipway.logs writes it, which slipway/tests/test_logging.py shows."""
+    return json.dumps({"time": "2026-11-26T08:00:00.5+00:00", "level": "ERROR", "logger": "shop", "message": "Oh",
+                       "request_id": "5f0c7d1e", "release": "build-4.2", **more})
+
+
+@pytest.mark.parametrize("words, fits", [
+    (["--level", "error"], True), (["--level", "critical"], False), (["--release", "build-4.2"], True),
+    (["--release", "build-4x2"], False), (["--release", "build-4"], False), (["--request", "5f0c7d1e"], True),
+    (["--grep", "oh|no"], True), (["--grep", "OH"], False), (["--grep", "é$|h."], True), (["--grep", "é"], True),
+    (["--level", "warning", "--grep", "oh", "--request", "5f0"], False),
+    (["--level", "warning", "--grep", "oh", "--request", "5f0c7d1e", "--release", "build-4.2"], True)])
+def test_a_line_has_all_that_is_asked_for(words, fits):
+    """A visitor's text that looks like a field is not one."""
+    found = next(word for word in search.journalctl([], asked(*words)) if word.startswith("--grep="))
+    pattern = re.compile(found.removeprefix("--grep="))
+    assert bool(pattern.match(record(path="/caf\xe9"))) is fits
+    forged = record(message=' '.join(json.loads(record())) + record(), level="INFO", release="x", request_id="y")
+    assert not pattern.match(forged) or words[0] == "--grep"
+
+
+def entry(message, at=1795680000.25, name="shop-web-a"):
+    return {"MESSAGE": message, "__REALTIME_TIMESTAMP": str(int(at * 1e6)), "SYSLOG_IDENTIFIER": name}
+
+
+def told(message, coloured=False):
+    sent = validate.parse(json.dumps(entry(message)).encode())
+    return lines.shown(lines.from_journal("web1", "shop", sent), coloured)
+
+
+def test_a_line_for_people():
+    time = datetime.fromtimestamp(1795680000.25).strftime("%m-%d %H:%M:%S.250")
+    begin = f"{time} web1 web-a"
+    assert told("[" * 9000) == f"{begin} {'[' * 9000}"
+    assert told("plain") == f"{begin} plain" and told([112, 255]) == f"{begin} p\ufffd" and told(None) == f"{begin} "
+    assert told(record(exception="Traceback\n  File x\nKeyError")) == (
+        f"{begin} ERROR shop: Oh\n    Traceback\n      File x\n    KeyError")
+    assert told(record(), coloured=True) == f"{begin} \033[31mERROR\033[m shop: Oh"
+    assert told('{"method": "GET", "path": "/", "status": 502}') == f"{begin} GET / 502"
+
+
+@example(record(message="\x1b[2J\nweb2 forged", exception="\x9b31m\r"))
+@example('{"level": {"a": "\x1b"}}')
+@given(st.one_of(st.text(), st.lists(st.integers(0, 255)), st.none(), st.integers(), st.lists(st.text()),
+                 st.builds(record, level=st.text(), message=st.text(), exception=st.text(), logger=st.text())))
+def test_a_hostile_line_is_only_text(message):
+    """No byte of a log acts on the terminal, or looks like a line of another host."""
+    first, *more = told(message).split("\n")
+    assert " web1 web-a " in first and all(line.startswith("    ") for line in more)
+    assert not CONTROL.search("".join([first, *more]))
+
+
+@pytest.fixture
+def journal(stub):
+    """journal(*lines): let each host's journalctl print these lines, then stderr and the exit code."""
+    def prints(*found, err="", code=0):
+        put(stub / "printed", "".join(f"{line}\n" for line in found))
+        executable(stub / "id", "#!/bin/sh\necho 0\n")
+        executable(stub / "journalctl", f"#!/bin/sh\nn=9999\nwhile [ $# -gt 0 ]; do [ $1 != -n ] || n=$2; shift; done\n"
+                   f"head -n $n {stub}/printed; printf '{err}' >&2; exit {code}\n")
+    return prints
+
+
+def run(fleet, *words):
+    asyncio.run(logs.handle(fleet, asked(*words)))
+
+
+def test_lines_of_all_hosts_in_the_order_of_time(fleet, journal, capfd):
+    journal(*(json.dumps(entry(f"line {at}", at)) for at in (3, 2, 1)))
+    run(fleet, "--hosts", "web1,web2", "-n", "2")
+    out, err = capfd.readouterr()
+    assert [line.split()[2:] for line in out.splitlines()] == [
+        [host, "web-a", "line", at] for at in "23" for host in ("web1", "web2")]
+    assert err == "older lines of web1, web2 are left out: add -n 20 or --since -1h to ARGS\n"
+    run(fleet, "--hosts", "web1", "--json", "-n", "3")
+    assert capfd.readouterr() == ("line 1\nline 2\nline 3\n", "")
+    run(fleet, "--hosts", "web1", "--since", "yesterday")
+    assert [line.split()[-1] for line in capfd.readouterr().out.splitlines()] == ["3", "2", "1"]
+    run(fleet, "--hosts", "web1", "-f", "--json")
+    assert capfd.readouterr().out == "line 3\nline 2\nline 1\n"
+
+
+@pytest.mark.parametrize("printed, words, err, said", [
+    ((), ["--grep", "x"], "", ""), ((), [], "", "no logs from web1"),
+    ((), ["--grep", "x"], r"bad\033[2J", "no logs from"), (("not JSON",), [], "", "on web1: sends an invalid")])
+def test_a_journal_that_fails(fleet, journal, capfd, printed, words, err, said):
+    journal(*printed, err=err, code=1)
+    if said:
+        with pytest.raises(DeployError, match=said):
+            run(fleet, "--hosts", "web1", *words)
+    else:
+        run(fleet, "--hosts", "web1", *words)
+    assert capfd.readouterr() == ("", r"web1 | bad\x1b[2J" + "\n" if err else "")
+
+
+def visit(status, time, **more):
+    entry = {"time": time, "request_id": "5f0c7d1e", "path": "/", "status": status, "app_status": str(status), **more}
+    return json.dumps(entry, separators=(",", ":")) + "\n"
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A host whose nginx has logs: of the app, rotated, and of the balancer, with lines of any kind among them."""
+    put(tmp_path / "var/log/nginx/shop.access.log.1", visit(504, "2026-11-26T08:00:01+00:00"))
+    put(tmp_path / "var/log/nginx/shop.access.log", "{\n" + visit(200, "2026-11-26T08:00:02+00:00")
+        + visit(502, "2026-11-26T08:00:03+00:00", method="GET") + visit(500, "x") + '{"status":500,"x":' + "[" * 50_000)
+    put(tmp_path / "var/log/nginx/shop-balancer.access.log", visit(503, "2026-11-26T09:00:02+01:00"))
+    put(tmp_path / "var/log/nginx/shop.error.log", "odd\n0000/00/00 00:00:00 [error] x\n"
+        + datetime.fromtimestamp(1795680004).strftime("%Y/%m/%d %H:%M:%S [crit] 1#1: connect() failed\n"))
+    for path in (tmp_path / "var/log/nginx").iterdir():
+        os.utime(path, (1795680004, 1795680004))
+    return Host("shop", str(tmp_path))
+
+
+def test_nginx_s_logs(host):
+    def found(since=0, until=None, last=0, *words):
+        answer = nginx.lines(host, since, until, last, search.patterns(asked(*words)))
+        assert validate.mismatch(json.loads(json.dumps(answer)), nginx.Lines) == ""
+        return [at - 1795680000 for at, _ in answer["lines"]], answer["cut"]
+    assert found() == ([1, 2, 3, 4], False) and found(last=2) == ([3, 4], True)
+    assert found(1795680002, 1795680003) == ([2, 3], False)
+    assert found(0, None, 0, "--level", "critical") == ([4], False)
+    assert found(0, None, 0, "--request", "5f0c7d1e", "--grep", "get") == ([3], False)
+
+
+def test_nginx_s_logs_are_read_where_it_runs(fleet, capfd):
+    """From web hosts and balancers, by agents."""
+    def agent(address):
+        return Agent({**fine(fleet), "nginx": {"lines": [[1.0, f"of {address}"]], "cut": address == "front"}})
+    with agents(agent) as pipes:
+        run(fleet, "--role", "nginx", "--hosts", "web1,web2,front")
+    out, err = capfd.readouterr()
+    assert sorted(line.split()[2:] for line in out.splitlines()) == [
+        [name, "nginx", "of", address]
+        for name, address in (("front", "front"), ("web1", "root@web1.example"), ("web2", "web2"))]
+    assert "older lines of front are left out: add -n 1000" in err and len(pipes) == 3
+    for words in (["--role", "nginx", "-f"], ["--role", "nginx", "--release", "x"], ["--role", "mail"]):
+        with pytest.raises(Refused):
+            run(fleet, *words)
+
+
+def test_colours_are_for_terminals(fleet, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    args = argparse.Namespace(hosts="", role="")
+    assert logs.Logs(fleet, args).coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not logs.Logs(fleet, args).coloured
