@@ -1,5 +1,6 @@
 """The command line: its messages and exit codes."""
 
+import asyncio
 import os
 import shutil
 import subprocess

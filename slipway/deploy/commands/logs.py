@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    roles = ("", "nginx", *fleet.processes)
+    roles = ("", "nginx", *fleet.roles)
     if args.role not in roles:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
     if args.lines is None and args.since is None and args.until is None:
@@ -117,7 +117,7 @@ class Logs:
             yield line
 
     async def read(self, host: Host) -> Lines:
-        names = [name for role, process in self.fleet.processes.items() if self.args.role in ("", role)
+        names = [name for role, process in self.fleet.roles.items() if self.args.role in ("", role)
                  for name in engine_of(self.fleet).journal(process)]
         words = search.journalctl(names, self.args)
         process = await child.start(self.fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL)
