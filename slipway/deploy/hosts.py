@@ -44,9 +44,7 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        kept = on_hosts({name: [text_tables.logs(found)] for name, found in facts.items() if found["logs"]})
-        told = [text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts), kept]
-        print(visible("\n".join(filter(None, told))))
+        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *drift.notes(facts)])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:

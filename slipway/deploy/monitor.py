@@ -22,6 +22,7 @@ from .ssh.gather import together
 from .ssh.validate import Tell, brief
 
 MOST = 5  # new errors that are told at a time
+RECENT = 600  # seconds in which errors are searched, so that none is missed while a host does not answer
 HOOK = 30  # seconds that a hook may take
 WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": the old worker during a deploy
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -116,8 +117,6 @@ class Watcher:
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
         self.connections: dict[str, Connection] = {}
-        self.seen: dict[str, Facts] = {}
-        self.searched: dict[str, float] = {}  # host → the time on its clock up to which its errors are known
         self.told: set[str] = set()  # ids of groups of errors
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
@@ -155,7 +154,6 @@ class Watcher:
         try:
             async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
-            self.seen[host.name] = facts
             problem, free = brief(sickness(host, facts, self.fleet.timed)), room(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
@@ -172,13 +170,10 @@ class Watcher:
 
     async def _search(self, host: Host) -> None:
         """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
-        connection, seen = self.connections.get(host.name), self.seen.get(host.name)
-        if not connection or not seen:
+        if not (connection := self.connections.get(host.name)):
             return
-        since = self.searched.get(host.name, seen["now"])
         with contextlib.suppress(HostProblem):
-            answer = await connection.ask("errors", self.limit, since=since, seconds=self.limit / 2)
-            self.searched[host.name] = seen["now"]
+            answer = await connection.ask("errors", self.limit, since=-RECENT, seconds=self.limit / 2)
             new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
             for group in new[:MOST]:  # those beyond are told when they come again
                 self.told.add(group["id"])

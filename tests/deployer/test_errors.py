@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slipway.deploy import __main__
 from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback
-from slipway.deploy.agent.errors import EXITED, FOREVER, RESTARTS
+from slipway.deploy.agent.errors import EXITED, FAILED, RESTARTS
 from slipway.deploy.agent.groups import Groups, Hit
 from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
@@ -23,7 +23,7 @@ from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run as simulated
 from deployer.simulated import Simulated
 from deployer.test_hostile import CONTROL
-from deployer.test_logs import entry, record, visit
+from deployer.test_logs import entry, record
 from proc import executable, put
 
 SINCE = 1795680000.0
@@ -63,10 +63,9 @@ def test_what_a_group_says():
     assert first == second != other
 
 
-def found(*hits, tag="", only="", until=FOREVER):
-    made = Groups(SINCE, until, SINCE, "v2", tag, only)
-    for hit in hits:
-        made.add(hit)
+def found(*hits, tag="", only=""):
+    made = Groups(SINCE, SINCE, "v2", tag, only)
+    made.add(hits)
     answer = {"groups": [*made.found.values()], "left": made.left, "since": SINCE}
     assert validate.mismatch(json.loads(json.dumps(answer)), agent_errors.Found) == ""
     return answer
@@ -90,7 +89,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
 @pytest.mark.parametrize("hits, more, count, known", [
     ([(5, "v2")], {}, 1, False), ([(5, "v2"), (-9, "v1")], {}, 1, True), ([(5, "v1")], {}, 1, True),
     ([(5, ""), (-9, "")], {}, 1, True), ([(-9, "v2")], {}, 0, False), ([(5, "v2"), (6, "v1")], {"tag": "v2"}, 1, True),
-    ([(5, "v2"), (9, "v2"), (6, ""), (9, "")], {"tag": "v2", "until": SINCE + 7}, 3, False)])
+    ([(5, "v2"), (6, "")], {"tag": "v2"}, 2, False)])
 def test_what_counts_and_what_is_new(hits, more, count, known):
     made = found(*(Hit(SINCE + at, "web", ("k",), "x", release=tag) for at, tag in hits), **more)
     assert [(group["count"], group["known"]) for group in made["groups"]] == [(count, known)] * bool(count)
@@ -110,7 +109,7 @@ def committed(tag, at, action="deploy"):
 @pytest.fixture
 def host(tmp_path, stub, monkeypatch):
     """host(new, old): a host with v2 live, whose journal has these entries since the window began, and before it."""
-    monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": f"{stub}:/usr/bin:/bin"})
+    monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": os.environ["PATH"]})
     made = Simulated(tmp_path / "root")
     disk.write(made.tag, "export TAG=v2\nexport IMAGE_ID=1\n")
     disk.write(made.log, committed("v0", 5) + committed("v1", 700) + committed("v2", SINCE + 10)
@@ -124,28 +123,27 @@ def host(tmp_path, stub, monkeypatch):
     return prints
 
 
-def systemd(kind, at, **more):
-    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": "shop-worker@a.service", **more}
+def systemd(kind, at, role="worker@a", **more):
+    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": f"shop-{role}.service", **more}
 
 
 def test_an_agent_finds_errors(host, stub):
-    """In the journal, in nginx's log and in what systemd says. What the release before had, too, is not new."""
-    failed = record(exception=traceback(), release="v2")
+    """Of processes, of nginx, and of what systemd says. What the release before had, too, is not new."""
+    failed, visit = record(exception=traceback(), release="v2"), {"status": 503, "app_status": "502, 502"}
     made = host([entry(failed, SINCE + 1), entry(failed.replace("31", "32"), SINCE + 2, "shop-web-b"),
                  entry(record(level="INFO", message='"level": "ERROR"'), SINCE), entry(failed, SINCE, "other-web-a"),
-                 *(systemd(RESTARTS, 2, UNIT=unit) for unit in ("x.service", "shop-beat.service")),
+                 entry(json.dumps(visit), SINCE, "shop_nginx"), entry('{"app_status":"500"}', SINCE, "shop_nginx"),
+                 *(systemd(kind, 2, role) for kind in (FAILED, RESTARTS) for role in ("x", "beat", "digest")),
                  systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
-                 entry(record(message="big " * 9999, release="v2")[:9000], SINCE + 7, "shop-worker-a")],
+                 entry([*record(message="big " * 9999, release="v2")[:9000].encode()], SINCE + 7, "shop-worker-a")],
                 [entry(record(exception=traceback(line=7), release="v1"), SINCE - 5)])
-    log = made.root + "/var/log/nginx/shop.access.log"
-    put(log, visit(503, "2026-11-26T08:00:03+00:00", app_status="502, 502", user_agent="x" * 9000))
-    os.utime(log, (SINCE + 3, SINCE + 3))
-    answer = agent_errors.find(made)
-    told = {(group["title"], group["message"][:25]): (group["count"], group["known"]) for group in answer["groups"]}
+    put(made.root + "/etc/systemd/system/shop-digest.timer", "")
+    told = {(group["title"], group["message"][:25]): (group["count"], group["known"])
+            for group in agent_errors.find(made)["groups"]}
     assert told == {
-        ("KeyError", "'a'"): (2, True), ("nginx", "answered 502 for the app"): (1, False),
-        ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0, a"): (1, False),
-        ("shop", ("big " * 7)[:25]): (1, False)}
+        ("KeyError", "'a'"): (2, True), ("nginx", "502 Bad Gateway"): (1, False),
+        ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0"): (1, False),
+        ("digest", "ended with exit code 0"): (2, False), ("shop", ("big " * 7)[:25]): (1, False)}
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 2]
 
@@ -155,7 +153,9 @@ def test_from_when_errors_count(host, stub):
     made = host([])
     for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
         assert agent_errors.find(made, **words) == {"groups": [], "left": 0, "since": since}
-    assert len((stub / "journalctl.asked").read_text().splitlines()) == 3
+    assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
+    asked = (stub / "journalctl.asked").read_text()
+    assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
 
 
 def test_a_journal_of_nonsense(host):
@@ -193,29 +193,29 @@ def answer(message, host, asked):
     hits = [groups.in_record(SINCE + at, "web", {"exception": traceback(line=at), "release": "v2", "method": "GET",
                                                  "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
     hits += [Hit(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
-    made = found(*hits, only=only)
+    made = {**found(*hits, only=only), **({"since": None} if host == "front" else {})}
     made["groups"][0]["known"] = host == "web2"
     return [line({"id": message["id"], "ok": made})]
 
 
 def test_groups_of_all_hosts(fleet, capsys):
     asked = []
+
+    def said(*words):
+        run(fleet, *words)
+        return capsys.readouterr().out
     with agents(lambda host: Agent(fine(fleet), {"errors": lambda message: answer(message, host, asked)})):
-        run(fleet)
-        assert asked[-1] == ("front", SINCE) and {since for host, since in asked[:-1]} == {None}
-        out = capsys.readouterr().out.splitlines()
+        out = said().splitlines()
+        assert {since for _, since in asked[:4]} == {None}
+        assert sorted(asked[4:]) == sorted((host, SINCE) for host, _ in asked[:4])  # as a balancer knows no time
         assert out[0] == "1. new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
         assert out[2] == "2. KeyError orders/views.py:41 detail: 'a'"
-        assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3].replace("root@", "")
-        for word in (out[3][-8:], "2"):
-            run(fleet, word)
-            text = capsys.readouterr().out
-            assert traceback(line=41).replace("\n", "\n  ") in text and " 5f0c7d41 v2 GET /41/\n" in text
-            assert text.endswith('make logs ARGS="--request 5f0c7d41"\n') and text.count(" GET /4") == errors.LATEST
-        run(fleet, "1")
-        assert '\n  make logs ARGS="--role beat --since \'202' in capsys.readouterr().out
-        run(fleet, "--json", "--all")
-        assert len(json.loads(capsys.readouterr().out)) == 2 and asked[-1] == ("front", SINCE)
+        assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3]
+        whole = said(out[3][-8:])
+        assert traceback(line=41).replace("\n", "\n  ") in whole and " 5f0c7d41 v2 GET /41/\n" in whole
+        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" GET /4") == errors.LATEST
+        assert '\n  make logs ARGS="--role beat --since \'202' in said("1")
+        assert len(json.loads(said("--json", "--all"))) == 2 and asked[-1] == ("front", SINCE)
         with pytest.raises(Refused):
             run(fleet, "9")
     with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
@@ -232,7 +232,7 @@ def test_no_line_to_copy_acts_on_a_shell():
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_deploy_names_its_new_errors(fleet, told):
-    """Those since its begin, by the host's clock. A host that does not tell them changes nothing."""
+    """Those since its begin. A host that does not tell them changes nothing."""
     asked, events = [], []
 
     def tell(message):
@@ -240,6 +240,6 @@ def test_a_deploy_names_its_new_errors(fleet, told):
     with agents(lambda host: Agent(fine(fleet), {"errors": tell})):
         simulated(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").run())
     new = "1 new error: KeyError orders/views.py:41 detail, 6 times"
-    assert asked == [("web1", 1e9)] * 3 * told
+    assert [-9 < since < 0 for _, since in asked] == [True] * 3 * told
     assert events[-1]["outcome"] == "committed" and events[-1]["errors"] == new * told
     assert events[-1]["text"].endswith(f"errors)\n{new}: see make errors") is told

@@ -13,7 +13,6 @@ from hypothesis import given, settings, strategies as st
 from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps import readiness
-from slipway.deploy.screen import text_tables
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
 from deployer.conftest import fleet_of
@@ -124,7 +123,6 @@ def test_since_when_a_host_has_logs(host, monkeypatch):
     assert facts.first_log(host) == 1795694400
     journal.stdout = "no journal"
     assert facts.first_log(host) is None
-    assert text_tables.logs({"logs": 1795694400.0}) == "logs since 2026-11-26"
 
 
 def test_a_log_of_a_gigabyte(host):

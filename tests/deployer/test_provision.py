@@ -127,8 +127,8 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
                          "write /etc/default/shop", "add group shop", "add user shop"]
     order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
              f"write {SYSTEM}/docker.service.d/restart.conf", "reload systemd",
-             "enable docker.service", "reload docker.service", f"write {JOURNAL}",
-             "restart systemd-journald.service", "create the paths of /etc/tmpfiles.d/shop.conf",
+             "enable docker.service", "reload docker.service", "create the paths of /etc/tmpfiles.d/shop.conf",
+             f"write {JOURNAL}", "restart systemd-journald.service",
              "install nginx site shop", "enable nginx.service", "enable shop.target"]
     assert [name for name in names if name in order] == order
 

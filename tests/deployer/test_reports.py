@@ -43,7 +43,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     assert out.getvalue().endswith(
         "visitors of web2 get the maintenance page until make maintenance ARGS=off\n"
         'tasks that failed in this release: shop.pay 3 x: see make logs ARGS="--role worker"\n'
-        '2 dead tasks: see make run ARGS="manage dead_tasks"\n')
+        '2 dead tasks: see make run ARGS="manage dead_tasks"\non web2, work: logs since 2001-09-09\n')
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):

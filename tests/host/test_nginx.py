@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import socket
 import socketserver
 import ssl
 import urllib.request
@@ -14,7 +15,7 @@ import pytest
 
 from connect import served
 from proc import free_port, put, run, wait_until
-from slipway.deploy.agent import entrance, http
+from slipway.deploy.agent import entrance, errors, http
 from slipway.deploy.agent.host import Host
 
 from .conftest import NAMELESS, ask
@@ -76,6 +77,22 @@ def test_maintenance(nginx, apps, front):
         assert front or release(ask(nginx.root / "run/shop/nginx.sock")) == "v1", "a deploy's smoke test"
         (nginx.root / f"etc/nginx/{site}/maintenance").unlink()
         assert release(ask(port)) == "v1"
+
+
+def test_the_journal_has_what_fails(nginx, apps):
+    """nginx's errors, and requests answered with 5xx, of web hosts and balancers; `make errors` sees the app's 502."""
+    port = nginx.site("my-shop")
+    front = nginx.balancer("my-shop", [port])
+    apps("my-shop", "a", "v1")
+    put(nginx.root / "run/systemd/journal/x", "")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, nginx.serving(port, front):
+        journal.bind(str(nginx.root / "run/systemd/journal/dev-log"))
+        journal.settimeout(30)
+        for path in ("/", "/crash?secret"):
+            ask(front, path)
+        said = [re.fullmatch(r"<187>.{15} my_shop_nginx: (.*)", journal.recv(9999).decode())[1] for _ in range(3)]
+    assert "prematurely closed" in said[0] and [json.loads(line)["status"] for line in said[1:]] == [503, 503]
+    assert [hit.message for line in said for hit in errors.in_line(0, "nginx", line)] == ["502 Bad Gateway"]
 
 
 def test_operators_pages_are_not_public(nginx, shop):

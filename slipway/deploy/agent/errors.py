@@ -1,26 +1,29 @@
-"""Find the app's errors in this host's journal and in nginx's logs. journalctl searches, so Python sees only hits."""
+"""Find the app's errors in this host's journal, nginx's, too. journalctl searches, so that Python sees only hits."""
 
 from __future__ import annotations
 
-import itertools
+import math
 import re
 import subprocess
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
-from . import groups, nginx, releases
+from . import disk, groups, releases
 from .groups import Group, Groups, Hit
-from .host import ENVIRONMENT, Host, Problem
+from .host import ENVIRONMENT, UNITS, Host, Problem
 from .shapes import Any, Time
 
 LIMIT = 45  # seconds for a search; the deployer waits a minute
-FOREVER = 250e9  # seconds since the epoch, in the year 9892
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
-EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
-PATTERN = '"level": "(ERROR|CRITICAL)"|Main process exited, code=|Scheduled restart job'
+# The ids of systemd's messages, which fit PATTERN.
+EXITED, RESTARTS, FAILED = ("98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3",
+                            "d9b373ed55a64feb8242e02dbe79a49c")
+PATTERN = ('"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job|'
+           "Failed with result")
 BROKEN = re.compile(r'"(level|logger|message|release)": "([^"\\]{1,300})')  # in a line that Docker has split
-FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,MESSAGE_ID,UNIT,EXIT_STATUS"
+FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
+GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 
 class Found(TypedDict):
@@ -30,34 +33,31 @@ class Found(TypedDict):
 
 
 def find(host: Host, since: float | None = None, tag: str = "", only: str = "", seconds: float = LIMIT) -> Found:
-    """Return the groups of errors since a time, or since the deploy of the live release (or `tag`) began. New are those
-    that the release before did not have. Tell the traceback and newest requests of the group `only`."""
+    """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
+    (or `tag`) began. New are those that the release before did not have. Tell the traceback and newest requests of the
+    group `only`."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
-    before, begin, after = times(host, live)
-    since = begin if since is None else since
+    before, begin, end = times(host, live)
+    since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
         return {"groups": [], "left": 0, "since": None}
-    begin = begin or (since if before else FOREVER)  # FOREVER: a balancer cannot tell what is new
-    found = Groups(since, after, begin, live, tag, only)
-
-    def search(first: float, last: float | None = None) -> None:
-        for hit in itertools.chain(in_nginx(host, first, last), in_journal(host, first, last, seconds)):
-            found.add(hit)
-    search(since)
+    # A balancer cannot tell what is new: it knows no release.
+    found = Groups(since, begin or (since if before else math.inf), live, tag, only)
+    found.add(hits(host, since, end if tag else None, seconds))
     if found.found and before and before < since:
-        search(before, since - 1e-6)
+        found.add(hits(host, before, since - 1e-6, seconds))
     return {"groups": [*found.found.values()], "left": found.left, "since": since}
 
 
-def times(host: Host, tag: str) -> tuple[float | None, float | None, float]:
+def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:
     """Return when the release before `tag` went live here, when the deploy of `tag` began, and when the next release
     went live. Of a deploy that is not committed only the first is known."""
     known = [record for record in releases.read_log(host)[0]
              if record["outcome"] == "committed" and record["action"] != "restart"]
     at = max((place for place, record in enumerate(known) if record["tag"] == tag), default=len(known))
     ends = [record.get("at", 0.0) for record in known]
-    begins = [record.get("at", 0.0) - record.get("seconds", 0.0) for record in known]
-    return ends[at - 1] if at else None, begins[at] if at < len(known) else None, min(ends[at + 1:], default=FOREVER)
+    begin = ends[at] - known[at].get("seconds", 0.0) if at < len(known) else None
+    return ends[at - 1] if at else None, begin, min(ends[at + 1:], default=None)
 
 
 def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
@@ -68,66 +68,70 @@ def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
         return ""
 
 
-def in_nginx(host: Host, since: float, until: float | None) -> Iterator[Hit]:
-    """Yield nginx's 502 and 504, also those that visitors saw as 503."""
-    for at, _, text in nginx.entries(host, since, until):
-        entry = nginx.fields(text)
-        status = str(entry.get("app_status", entry.get("host_status", "")))[-3:]
-        if status in ("502", "504"):
-            what = " ".join(str(entry.get(key, "")) for key in ("method", "path"))[:200]
-            yield Hit(at, "nginx", ("nginx", status), "nginx", "", "answered %s for the app" % status,
-                      id=str(entry.get("request_id", ""))[:64], what=what)
-
-
-def in_journal(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Hit]:
-    """Yield errors that processes logged, and containers that ended unasked: systemd starts only these again itself."""
-    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"), *((role, "") for role in host.alone())]
+def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Hit]:
+    """Yield errors that processes and nginx logged, and containers that ended unasked: those that systemd starts again,
+    or that ran by the clock and failed."""
+    timed = re.findall(r"^%s-([a-z][a-z0-9]*)\.timer$" % re.escape(host.app),
+                       "\n".join(disk.entries(host.root + UNITS)), re.M)
+    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"),
+             *((role, "") for role in [*host.alone(), *timed])]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
+    names[nginx_name(host.app)] = "nginx"
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in entries([*names], [*units], since, until, seconds):
-        told = {name: value for name, value in entry.items() if type(value) is str}
-        at, (unit, kind, text) = time_of(told), (told.get(key, "") for key in ("UNIT", "MESSAGE_ID", "MESSAGE"))
-        if kind == EXITED:
-            exits[unit] = told.get("EXIT_STATUS", "?")[:9]
-        elif kind == RESTARTS and unit in units:
-            yield ended(at, units[unit], exits.pop(unit, "0"))
-        elif not kind and (role := names.get(told.get("SYSLOG_IDENTIFIER", ""))):
-            record = nginx.fields(text) or dict(BROKEN.findall(text[:2000]))
-            if record.get("level") in ("ERROR", "CRITICAL"):
-                yield groups.in_record(at, role, record)
+        name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)
+        if unit not in units:
+            yield from in_line(time_of(entry), names.get(name, ""), message_of(entry))
+        elif kind == EXITED:
+            exits[unit] = code[:9]
+        elif kind == RESTARTS or kind == FAILED and units[unit] in timed:
+            yield ended(time_of(entry), units[unit], exits.pop(unit, "0"))
+
+
+def in_line(at: float, role: str, text: str) -> Iterator[Hit]:
+    """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
+    entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
+    said = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
+    if role == "nginx" and said:
+        yield groups.in_record(at, role, {**entry, "logger": role, "message": said})
+    elif role and role != "nginx" and entry.get("level") in ("ERROR", "CRITICAL"):
+        yield groups.in_record(at, role, entry)
 
 
 def ended(at: float, role: str, code: str) -> Hit:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
     memory = ", perhaps as memory was short" if signal == 9 else ""
     why = "by signal %d%s" % (signal, memory) if signal else "with exit code " + code
-    return Hit(at, role, ("ended", role, code), role, "", "ended %s, and was started again" % why)
+    return Hit(at, role, ("ended", role, code), role, message="ended " + why)
 
 
 def entries(names: list[str], units: list[str], since: float, until: float | None,
             seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the entries that fit PATTERN: what these containers say, and what systemd says of these units."""
-    if not names:  # a balancer runs no app, and journalctl would search all that it has
-        return
-    words = [*("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
-    times = ["--since=@%.6f" % since, *(["--until=@%.6f" % until] if until else [])]
-    process = subprocess.Popen(
-        ["journalctl", "--quiet", "--no-pager", "--all", "-o", "json", "--output-fields=" + FIELDS, *times,
-         "--case-sensitive=yes", "--grep=" + PATTERN, *words],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
-    try:
+    """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units."""
+    words = ["--since=@%.6f" % since, *(["--until=@%.6f" % until] if until else []),
+             "--output-fields=MESSAGE," + ",".join(FIELDS), "--case-sensitive=yes", "--grep=" + PATTERN,
+             *("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
+    with subprocess.Popen(
+            ["timeout", "%g" % seconds, "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
         while process.stdout and (line := process.stdout.readline(LONGEST)):
-            yield nginx.fields(line.decode(errors="replace"))
-        if process.wait() < 0:
-            raise Problem("the journal could not be searched within %g s: name a shorter time" % seconds)
-    finally:
-        timer.cancel()
-        process.kill()
-        process.wait()
+            yield releases.parse_object(line.decode(errors="replace")) or {}
+    if process.returncode == 124:
+        raise Problem("the journal could not be searched within %g s: name a shorter time" % seconds)
 
 
-def time_of(entry: dict[str, Any]) -> float:
+def nginx_name(app: str) -> str:
+    return app.replace("-", "_") + "_nginx"  # as it is in nginx's files
+
+
+def time_of(entry: Mapping[str, Any]) -> float:
     text = str(entry.get("__REALTIME_TIMESTAMP"))
     return int(text) / 1e6 if re.fullmatch("[0-9]{1,17}", text) else 0.0
+
+
+def message_of(entry: Mapping[str, Any]) -> str:
+    """Return the text of an entry. journalctl writes what is not UTF-8 as a list of bytes."""
+    said = entry.get("MESSAGE")
+    if isinstance(said, list) and all(type(byte) is int and 0 <= byte < 256 for byte in said):
+        said = bytes(said).decode(errors="replace")
+    return said if isinstance(said, str) else ""

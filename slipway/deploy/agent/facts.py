@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, errors, http, memory, nginx, releases, site, slots, sqlite, visitors
+from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, visitors
 from .host import Host, Problem, at_once, is_up, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
                      Tasks, UnitFacts)
@@ -193,7 +193,7 @@ def first_log(host: Host) -> float | None:
     """Return the time of the oldest entry in the journal; None if it is unknown."""
     words = "sh", "-c", "journalctl --quiet --no-pager -o json --output-fields=PRIORITY | head -n 1"
     done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
-    return errors.time_of(nginx.fields(done.stdout)) or None if done else None
+    return errors.time_of(releases.parse_object(done.stdout) or {}) or None if done else None
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:

@@ -5,6 +5,8 @@ Log lines have visitors' texts: what is kept of them is cut, and the number of g
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Iterable
 from typing import Annotated, NamedTuple, TypedDict
 
 from .shapes import Any, NotRequired, Time
@@ -54,63 +56,51 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Hit:
     what = " ".join(filter(None, [texts.get("method"), texts.get("path")])) or message
     rest = {"release": texts.get("release", "")[:128], "id": texts.get("request_id", "")[:64], "what": what[:200],
             "text": text[:12_000]}
-    frames = FRAME.findall(text[:12_000].rpartition("Traceback (most recent call last)")[2])
+    tail = text[:12_000].rpartition("Traceback (most recent call last)")[2]
+    frames = [*FRAME.finditer(tail)]
     if not frames:
         key = ("logged", logger, VARYING.sub("N", message[:300]))
         return Hit(at, role, key, logger[:100], "", message[:300], **rest)
-    file, line, function = ([frame for frame in frames if not FOREIGN.search(frame[0])] or frames)[-1]
-    kind, said = raised(text[:12_000])
-    file = file.replace("/app/", "", 1) if file.startswith("/app/") else file
-    return Hit(at, role, ("raised", kind, file, function), kind.rpartition(".")[2], "%s:%s %s" % (file, line, function),
-               said, **rest)
-
-
-def raised(text: str) -> tuple[str, str]:
-    """Return the exception's type and the first line of its message, from a traceback."""
-    end = [*FRAME.finditer(text)][-1].end()
-    found = RAISED.search(text, end)
-    return (found[1], found[2] or "") if found else ("?", "")
-
-
-def id_of(key: tuple[str, ...]) -> str:
-    import hashlib  # only when needed: it loads slowly
-    return hashlib.sha256(repr(key).encode(errors="replace")).hexdigest()[:8]
+    file, line, function = ([frame for frame in frames if not FOREIGN.search(frame[1])] or frames)[-1].groups()
+    found = RAISED.search(tail, frames[-1].end())
+    kind, said = (found[1], found[2] or "") if found else ("?", "")
+    place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
+    return Hit(at, role, ("raised", kind, file, function), kind.rpartition(".")[2], place, said, **rest)
 
 
 class Groups:
-    """Counts errors from `since` on; with `tag` only this release's, and before `until` those of unknown releases. What
-    releases other than `live` had, or what came before `begin`, is known. `left`: errors beyond MOST groups."""
+    """Counts errors from `since` on; with `tag` only those of this release, and of unknown ones. What releases other
+    than `live` had, or what came before `begin`, is known. `left`: errors beyond MOST groups."""
 
-    def __init__(self, since: float, until: float, begin: float, live: str, tag: str = "", only: str = "") -> None:
-        self.since, self.until, self.begin, self.live, self.tag, self.only = since, until, begin, live, tag, only
+    def __init__(self, since: float, begin: float, live: str, tag: str = "", only: str = "") -> None:
+        self.since, self.begin, self.live, self.tag, self.only = since, begin, live, tag, only
         self.found: dict[str, Group] = {}
         self.left = 0
 
-    def add(self, hit: Hit) -> None:
-        id = id_of(hit.key)
-        ours = hit.release == self.tag if hit.release else hit.at < self.until
-        counts = hit.at >= self.since and (ours or not self.tag)
-        if counts and id not in self.found and len(self.found) >= MOST:
-            self.left += 1
-        elif counts:
-            self.count(hit, self.found.setdefault(id, {
-                "id": id, "title": hit.title, "place": "", "message": "", "count": 0, "first": hit.at, "last": hit.at,
-                "releases": [], "roles": [], "known": False}))
-        if id in self.found and (hit.release != self.live if hit.release else hit.at < self.begin):
-            self.found[id]["known"] = True
+    def add(self, hits: Iterable[Hit]) -> None:
+        for hit in hits:
+            id = "%08x" % zlib.crc32(repr(hit.key).encode(errors="replace"))
+            counts = hit.at >= self.since and (not self.tag or hit.release in ("", self.tag))
+            if counts and id not in self.found and len(self.found) >= MOST:
+                self.left += 1
+            elif counts:
+                self.count(hit, self.found.setdefault(id, {
+                    "id": id, "title": hit.title, "place": "", "message": "", "count": 0, "first": hit.at,
+                    "last": hit.at, "releases": [], "roles": [], "known": False}))
+            if id in self.found and (hit.release != self.live if hit.release else hit.at < self.begin):
+                self.found[id]["known"] = True
 
     def count(self, hit: Hit, group: Group) -> None:
         group["count"] += 1
         group["first"] = min(group["first"], hit.at)
         if hit.at >= group["last"]:
             group["last"], group["place"], group["message"] = hit.at, hit.place, hit.message
-        for name, value in (("releases", hit.release), ("roles", hit.role)):
-            if value and value not in group[name] and len(group[name]) < 20:  # type: ignore[literal-required]
-                group[name].append(value)  # type: ignore[literal-required]
+        for names, name in ((group["releases"], hit.release), (group["roles"], hit.role)):
+            if name and name not in names and len(names) < 20:
+                names.append(name)
         if group["id"] == self.only:
             group["text"] = hit.text or group.get("text", "")
-            latest = [*group.get("latest", []), (hit.at, hit.id, hit.what, hit.release)]
-            group["latest"] = sorted(latest)[-LATEST:]
+            group["latest"] = sorted([*group.get("latest", []), (hit.at, hit.id, hit.what, hit.release)])[-LATEST:]
 
 
 def brief(groups: list[Group]) -> str:

@@ -48,6 +48,6 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 def note_failure(host: Host, attempt: Noted) -> None:
     failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
-        since = time.time() - (time.monotonic() - attempt["started"])
-        cause = "; ".join(filter(None, [cause, errors.new_since(host, since, attempt["tag"], JOURNAL)]))
+        new = errors.new_since(host, attempt["started"] - time.monotonic(), attempt["tag"], JOURNAL)
+        cause = "; ".join(filter(None, [cause, new]))
     releases.append(host, {**failed, "cause": cause})

@@ -8,7 +8,7 @@ from ..config import Fleet
 from ..errors import DeployError, HostProblem, Refused, on_hosts, under
 from ..log import errors, search
 from ..ssh.connections import Connections
-from ..ssh.gather import gathered, texts
+from ..ssh.gather import texts
 from ..ssh.validate import visible
 
 
@@ -35,17 +35,13 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 async def ask(connections: Connections, args: argparse.Namespace, only: str = "") -> tuple[
         dict[str, Any], dict[str, HostProblem]]:
-    """Return answers and problems by host. Balancers do not know releases: they answer for the time of the others."""
-    since = 0 if args.all else args.since
-    answers: dict[str, Any] = {}
-    problems: dict[str, HostProblem] = {}
-    for runs in (True, False):
-        found, failed = await gathered(
-            [host for host in connections.hosts if bool(host.roles) is runs],
-            lambda host: connections.connections[host.name].ask("errors", since=since, tag=args.release, only=only))
-        answers, problems = answers | found, problems | failed
-        since = min((answer["since"] for answer in found.values() if answer["since"] is not None), default=since)
-    if args.release and since is None and not problems:
+    """Return answers and problems by host. Hosts without the release, as balancers, answer for the others' time."""
+    words = {"tag": args.release, "only": only}
+    answers, problems = await connections.ask("errors", since=0 if args.all else args.since, **words)
+    times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
+    if times and len(times) < len(answers):
+        answers, problems = await connections.ask("errors", since=min(times), **words)
+    if args.release and not times and not problems:
         raise Refused(f"{args.release} was never live, or too long ago: see make releases")
     return answers, problems
 

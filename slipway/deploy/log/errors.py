@@ -7,7 +7,6 @@ from typing import Any
 
 from ..agent.groups import LATEST, brief
 from ..errors import Refused
-from .lines import LATEST as LAST
 
 Groups = list[dict[str, Any]]  # Group, and `hosts`
 
@@ -54,12 +53,12 @@ def whole(group: Mapping[str, Any]) -> Iterator[str]:
     # Somebody copies this line to a shell, so that nothing in it may act there.
     ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]
     role = next((f"--role {role} " for role in group["roles"] if re.fullmatch("[a-z0-9]+", role)), "")
-    words = f"--request {ids[-1]}" if ids else f"{role}--since '{clock(group['last'] - 60, '%Y-')}'"
+    words = f"--request {ids[-1]}" if ids else f"{role}--since '{clock(group['last'] - 60)}'"
     yield f'make logs ARGS="{words}"'
 
 
-def clock(at: float, year: str = "") -> str:
-    return datetime.fromtimestamp(min(max(at, 0), LAST)).strftime(f"{year}%m-%d %H:%M:%S")
+def clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
 
 
 def summary(groups: Groups) -> str:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # with the journal's priorities
 AGO = re.compile(r"-?(\d{1,6}) ?(s|sec|second|m|min|minute|h|hour|d|day|w|week)s?( ago)?")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-DAYS = {"today": 0, "yesterday": 1}
 
 
 def moment(text: str) -> float:
@@ -18,11 +17,9 @@ def moment(text: str) -> float:
     now = datetime.now()
     if ago := AGO.fullmatch(text):
         return now.timestamp() - int(ago[1]) * SECONDS[ago[2][0]]
-    day, _, clock = ("today " * bool(re.fullmatch(r"\d\d:\d\d(:\d\d)?", text)) + text).partition(" ")
-    if day in DAYS:
-        text = f"{now.date() - timedelta(days=DAYS[day])} {clock or '00:00'}"
+    date = text.replace("yesterday", str(now.date() - timedelta(days=1)))
     try:
-        return max(0.0, datetime.fromisoformat(text).timestamp())
+        return max(0.0, datetime.fromisoformat(re.sub(r"^(?=\d\d:)", f"{now.date()} ", date)).timestamp())
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'") from None
@@ -30,19 +27,14 @@ def moment(text: str) -> float:
 
 def glued(words: Sequence[str]) -> list[str]:
     """Join --since and -1h to one word, as argparse takes -1h for an option."""
-    found: list[str] = []
-    for word in words:
-        if found and found[-1] in ("--since", "--until") and re.match(r"-\d", word):
-            found[-1] += f"={word}"
-        else:
-            found.append(word)
-    return found
+    return re.sub(r"(?<=--(?:since|until))\0(?=-\d)", "=", "\0".join(words)).split("\0") if words else []
 
 
 def patterns(args: argparse.Namespace) -> list[str]:
     """Return regular expressions, all of which a line must contain. They know how Slipway writes JSON: ASCII, and a
     space after each colon. Quotes in a text have a backslash there, so no text can look like a field."""
-    fields = {"level": "|".join(LEVELS[LEVELS.index(args.level.upper()):]) if args.level else "",
+    levels = [name.upper() for name, level in LEVELS.items() if args.level and level <= LEVELS[args.level]]
+    fields = {"level": "|".join(levels) if args.role != "nginx" else "",
               "release": re.escape(args.release), "request_id": re.escape(args.request)}
     found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
@@ -56,6 +48,8 @@ def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:
     a time, -n without --reverse keeps the oldest entries before systemd 254, and the newest since.)"""
     words = ["journalctl", "--quiet", "--no-pager", "--all", "-o", "json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
     words += [f"--{name}=@{value:.6f}" for name in ("since", "until") if (value := getattr(args, name)) is not None]
+    if args.level and args.role == "nginx":
+        words.append(f"--priority={LEVELS[args.level]}")
     if found := patterns(args):
         words += ["--case-sensitive=yes", "--grep=(?s)^" + "".join(f"(?=.*{pattern})" for pattern in found)]
     if args.follow:

@@ -40,8 +40,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     units(fleet, here, there)
     if here.roles:
         docker(fleet, found)
-        journal(there)
         sockets(fleet, there)
+    journal(there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
@@ -76,8 +76,8 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
-    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet), wanted.journal()] if here.roles else []
-    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
+    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
+    return [*(file.path for file in (*app, wanted.journal(), *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes, found.timers),
             consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),

@@ -1,10 +1,12 @@
 """The problems that `status` shows. Does no I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ..agent.shapes import Facts, SlotFacts
 from ..config import Fleet, Host
+from ..errors import on_hosts
 from ..ssh.validate import brief
 from . import preflight
 from .preflight import AllFacts
@@ -53,7 +55,7 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 
 
 def notes(facts: AllFacts) -> Iterator[str]:
-    """Yield what `status` tells beside the problems: maintenance, tasks that failed in the live release, dead tasks."""
+    """Yield what `status` tells beside the problems: maintenance, failed tasks, dead tasks, logs."""
     yield from preflight.closed(facts)
     said = next((found["tasks"] for found in facts.values() if found["tasks"]), None)
     if said and said["failed"]:
@@ -61,6 +63,9 @@ def notes(facts: AllFacts) -> Iterator[str]:
         yield f"tasks that failed in this release: {names[:1000]}: see make logs ARGS=\"--role worker\""
     if said and said["dead"]:
         yield f"{said['dead']} dead tasks: see make run ARGS=\"manage dead_tasks\""
+    if since := {name: [f"logs since {datetime.fromtimestamp(found['logs']):%Y-%m-%d}"]
+                 for name, found in facts.items() if found["logs"]}:
+        yield on_hosts(since)
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:

@@ -13,7 +13,6 @@ from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Ref
 from ..log import errors
 from ..ssh.connection import who
 from ..ssh.connections import Connections
-from ..ssh.gather import gathered
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, locks, migrations, news, preflight
@@ -56,24 +55,23 @@ class Rollout:
         began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-                target, groups, record, facts = await self._begin(hosts, stack)
+                target, groups, record = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, began,
                                              self._do(Run(hosts), groups, target))
-                new = await self._new_errors(hosts, facts, target.tag)
+                new = await self._new_errors(hosts, began, target.tag)
                 text = "\n".join(filter(None, [live(record, seconds, self.watched), new and f"{new}: see make errors"]))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "answers": self.watched, "errors": new, "text": text})
 
-    async def _new_errors(self, hosts: Connections, facts: Mapping[str, Facts], tag: str) -> str:
+    async def _new_errors(self, hosts: Connections, began: float, tag: str) -> str:
         """Return the release's errors that the release before did not have, in one line; "" if none are known."""
-        found, _ = await gathered(hosts.hosts, lambda host: hosts.connections[host.name].ask(
-            "errors", SEARCH + 1, since=facts[host.name]["now"], tag=tag, seconds=SEARCH))
+        found, _ = await hosts.ask("errors", SEARCH + 1, since=began - time.monotonic(), tag=tag, seconds=SEARCH)
         return errors.summary(errors.merged(found))
 
     # ---- plan ----
 
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], hooks.Record, dict[str, Facts]]:
+            Target, list[Group], hooks.Record]:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
@@ -82,7 +80,7 @@ class Rollout:
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
         except Interrupted as error:
             raise Refused(f"{error}: nothing was changed") from None
-        return target, groups, record, facts
+        return target, groups, record
 
     def _connections(self) -> Connections:
         return Connections(self.fleet, self.hosts, self.tell, shared=serves(self.fleet, self.action))

@@ -34,10 +34,6 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
         yield row(host.name, "old", warm["release"], other, state)
 
 
-def logs(facts: Facts) -> str:
-    return f"logs since {datetime.fromtimestamp(facts['logs'] or 0):%Y-%m-%d}"
-
-
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))

@@ -92,9 +92,9 @@ class Connections:
         return await self._each_that_can(lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
-    async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], Problems]:
+    async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], dict[str, HostProblem]]:
         """Send a request to all hosts; return answers and problems by host name."""
-        return await self._each_that_can(lambda host: self.connections[host.name].ask(do, timeout, **args))
+        return await gathered(self.hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""
