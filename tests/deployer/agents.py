@@ -89,7 +89,7 @@ def fine(fleet):
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""}, "watch": {"answers": 3, "errors": 0},
-        "errors": {"groups": [], "left": 0, "since": 1},
+        "errors": {"groups": [], "since": 1},
         "end": {"said": [], "locked": None, "attempt": False, "tag": "v2"},
         "abort": {"said": [], "locked": None, "attempt": False, "tag": "v1"},
     }

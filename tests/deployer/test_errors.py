@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slipway.deploy import __main__
 from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback
 from slipway.deploy.agent.errors import EXITED, FAILED, RESTARTS
-from slipway.deploy.agent.groups import Groups, Hit
+from slipway.deploy.agent.groups import Groups, error
 from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
@@ -35,8 +35,8 @@ def traceback(file="/app/orders/views.py", line=31, function="detail", end="KeyE
     return f"Traceback (most recent call last):\n{LIBRARY}{own}{LIBRARY}{end}"
 
 
-def key(**fields):
-    return groups.in_record(1, "web", fields).key
+def id_of(**fields):
+    return groups.in_record(1, "web", fields)["id"]
 
 
 @pytest.mark.parametrize("fields, same", [
@@ -49,24 +49,25 @@ def key(**fields):
       + "".join(f"    | {line}\n" for line in traceback().splitlines()) + "    +------\n"}, True)])
 def test_one_exception_at_one_function_is_a_group(fields, same):
     """Neither the line nor the message counts, so that a release makes no group new by a line more."""
-    assert (key(**fields) == key(exception=traceback())) is same
+    assert (id_of(**fields) == id_of(exception=traceback())) is same
 
 
 def test_what_a_group_says():
-    hit = groups.in_record(1, "web", {"exception": traceback(end="shop.errors.Odd: no\nmore"), "method": "GET",
-                                      "path": "/orders/3/", "message": "x", "request_id": "5f0c7d1e", "release": "v2"})
-    assert hit[3:9] == ("Odd", "orders/views.py:31 detail", "no", "v2", "5f0c7d1e", "GET /orders/3/")
+    told = groups.in_record(1, "web", {"exception": traceback(end="shop.errors.Odd: no\nmore"), "method": "GET",
+                                       "path": "/orders/3/", "message": "x", "request_id": "5f0c7d1e", "release": "v2"})
+    assert (told["title"], told["place"], told["message"], told["latest"]) == (
+        "Odd", "orders/views.py:31 detail", "no", [(1, "5f0c7d1e", "GET /orders/3/", "v2")])
     foreign = groups.in_record(1, "web", {"exception": f"Traceback (most recent call last):\n{LIBRARY}OSError\n"})
-    assert (foreign.title, foreign.key[3]) == ("OSError", "_get_response")
-    first, second, other = (key(logger="shop", message=text) for text in (
+    assert (foreign["title"], foreign["place"][-13:]) == ("OSError", "_get_response")
+    first, second, other = (id_of(logger="shop", message=text) for text in (
         "/a/1 failed: 3 of order 0f3a4c5d6e7f8a9b", "/b failed: 12 of order 77", "beat failed: 12 of order 77"))
     assert first == second != other
 
 
-def found(*hits, tag="", only=""):
-    made = Groups(SINCE, SINCE, "v2", tag, only)
-    made.add(hits)
-    answer = {"groups": [*made.found.values()], "left": made.left, "since": SINCE}
+def found(*errors, tag=""):
+    made = Groups(SINCE, SINCE, "v2", tag)
+    made.add(errors)
+    answer = {"groups": [*made.found.values()], "since": SINCE}
     assert validate.mismatch(json.loads(json.dumps(answer)), agent_errors.Found) == ""
     return answer
 
@@ -80,7 +81,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
 @given(st.dictionaries(st.sampled_from(["logger", "message", "exception", "release", "request_id", "method"]), JSON),
        st.floats(0, 2e9))
 def test_a_hostile_record_is_only_counted(fields, at):
-    answer = found(groups.in_record(at, "web", fields), only="x")
+    answer = found(groups.in_record(at, "web", fields))
     assert len(json.dumps(answer)) < 90_000
     for group in errors.merged({"web1": validate.seen(json.loads(json.dumps(answer)))}):
         assert not CONTROL.search("".join(errors.head(group, 1).split("\n")))
@@ -91,14 +92,14 @@ def test_a_hostile_record_is_only_counted(fields, at):
     ([(5, ""), (-9, "")], {}, 1, True), ([(-9, "v2")], {}, 0, False), ([(5, "v2"), (6, "v1")], {"tag": "v2"}, 1, True),
     ([(5, "v2"), (6, "")], {"tag": "v2"}, 2, False)])
 def test_what_counts_and_what_is_new(hits, more, count, known):
-    made = found(*(Hit(SINCE + at, "web", ("k",), "x", release=tag) for at, tag in hits), **more)
+    made = found(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **more)
     assert [(group["count"], group["known"]) for group in made["groups"]] == [(count, known)] * bool(count)
 
 
 def test_groups_are_limited():
-    many = [Hit(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
-    answer = found(*many, many[0])
-    assert (len(answer["groups"]), answer["left"], answer["groups"][0]["count"]) == (groups.MOST, 7, 2)
+    many = [error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
+    *_, first, more = found(*many, many[-9])["groups"]
+    assert (first["count"], more["count"], more["title"]) == (1, 7, groups.MORE)
 
 
 def committed(tag, at, action="deploy"):
@@ -152,7 +153,7 @@ def test_from_when_errors_count(host, stub):
     """What is new is asked only if there is an error. A balancer knows no release: it is told a time."""
     made = host([])
     for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
-        assert agent_errors.find(made, **words) == {"groups": [], "left": 0, "since": since}
+        assert agent_errors.find(made, **words) == {"groups": [], "since": since}
     assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
     asked = (stub / "journalctl.asked").read_text()
     assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
@@ -189,11 +190,10 @@ def run(fleet, *words):
 
 def answer(message, host, asked):
     asked.append((host, message["args"]["since"]))
-    only = message["args"].get("only", "")
-    hits = [groups.in_record(SINCE + at, "web", {"exception": traceback(line=at), "release": "v2", "method": "GET",
+    told = [groups.in_record(SINCE + at, "web", {"exception": traceback(line=at), "release": "v2", "method": "GET",
                                                  "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
-    hits += [Hit(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
-    made = {**found(*hits, only=only), **({"since": None} if host == "front" else {})}
+    told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
+    made = {**found(*told), **({"since": None} if host == "front" else {})}
     made["groups"][0]["known"] = host == "web2"
     return [line({"id": message["id"], "ok": made})]
 
@@ -213,20 +213,20 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3]
         whole = said(out[3][-8:])
         assert traceback(line=41).replace("\n", "\n  ") in whole and " 5f0c7d41 v2 GET /41/\n" in whole
-        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" GET /4") == errors.LATEST
+        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" GET /4") == groups.LATEST
         assert '\n  make logs ARGS="--role beat --since \'202' in said("1")
-        assert len(json.loads(said("--json", "--all"))) == 2 and asked[-1] == ("front", SINCE)
+        assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused):
             run(fleet, "9")
     with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
         run(fleet)
-    nothing = {**fine(fleet), "errors": {"groups": [], "left": 0, "since": None}}
+    nothing = {**fine(fleet), "errors": {"groups": [], "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
         run(fleet, "--release", "v9")
 
 
 def test_no_line_to_copy_acts_on_a_shell():
-    *_, said = errors.whole({"latest": [[1, "$(reboot)", "", ""]], "roles": ["$(reboot)", "web"], "last": 1})
+    *_, said = errors.whole({"text": "", "latest": [[1, "$(x)", "", ""]], "roles": ["$(x)", "web"], "last": 1})
     assert "$" not in said and " ARGS=\"--role web --since '" in said
 
 

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from slipway.deploy import config
+from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import watch
 from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
@@ -111,14 +112,12 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
 
     def found(message):
         asked.append(message["args"])
-        group = {"title": "KeyError", "place": "a.py:3 b", "message": "", "count": 1, "first": 1, "last": 1,
-                 "releases": [], "roles": []}
-        told = [{**group, "id": 8 * "a", "known": False}, {**group, "id": 8 * "b", "known": True}]
-        return [line({"id": message["id"], "ok": {"groups": told, "left": 0, "since": 1}})]
+        told = [{**error(1, "web", (name,), "KeyError", name), "known": name == "b"} for name in "ab"]
+        return [line({"id": message["id"], "ok": {"groups": told, "since": 1}})]
     fleet = dataclasses.replace(fleet, hosts=fleet.hosts[:2])
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
     with agents(lambda host: Agent(fine(fleet), {"errors": found})):
         assert run(command(fleet)) == 0
-    text = "shop: errors: new error: KeyError a.py:3 b: make errors ARGS=aaaaaaaa: web1"
+    text = "shop: errors: new error: KeyError a: make errors ARGS=ecc7e62d: web1"
     assert [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()] == [text]
     assert capfd.readouterr().out.count("new error") == 1 and len(asked) > 9

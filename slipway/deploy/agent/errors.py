@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 from . import disk, groups, releases
-from .groups import Group, Groups, Hit
+from .groups import Group, Groups, error
 from .host import ENVIRONMENT, UNITS, Host, Problem
 from .shapes import Any, Time
 
@@ -28,7 +28,6 @@ GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 class Found(TypedDict):
     groups: list[Group]
-    left: int
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
@@ -40,13 +39,14 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
     before, begin, end = times(host, live)
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
-        return {"groups": [], "left": 0, "since": None}
+        return {"groups": [], "since": None}
     # A balancer cannot tell what is new: it knows no release.
-    found = Groups(since, begin or (since if before else math.inf), live, tag, only)
+    found = Groups(since, begin or (since if before else math.inf), live, tag)
     found.add(hits(host, since, end if tag else None, seconds))
     if found.found and before and before < since:
         found.add(hits(host, before, since - 1e-6, seconds))
-    return {"groups": [*found.found.values()], "left": found.left, "since": since}
+    return {"groups": [group if group["id"] == only else {**group, "text": "", "latest": []}
+                       for group in found.found.values()], "since": since}
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:
@@ -68,7 +68,7 @@ def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
         return ""
 
 
-def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Hit]:
+def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Group]:
     """Yield errors that processes and nginx logged, and containers that ended unasked: those that systemd starts again,
     or that ran by the clock and failed."""
     timed = re.findall(r"^%s-([a-z][a-z0-9]*)\.timer$" % re.escape(host.app),
@@ -88,7 +88,7 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
             yield ended(time_of(entry), units[unit], exits.pop(unit, "0"))
 
 
-def in_line(at: float, role: str, text: str) -> Iterator[Hit]:
+def in_line(at: float, role: str, text: str) -> Iterator[Group]:
     """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
     entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
     said = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
@@ -98,11 +98,11 @@ def in_line(at: float, role: str, text: str) -> Iterator[Hit]:
         yield groups.in_record(at, role, entry)
 
 
-def ended(at: float, role: str, code: str) -> Hit:
+def ended(at: float, role: str, code: str) -> Group:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
     memory = ", perhaps as memory was short" if signal == 9 else ""
     why = "by signal %d%s" % (signal, memory) if signal else "with exit code " + code
-    return Hit(at, role, ("ended", role, code), role, message="ended " + why)
+    return error(at, role, ("ended", role, code), role, message="ended " + why)
 
 
 def entries(names: list[str], units: list[str], since: float, until: float | None,

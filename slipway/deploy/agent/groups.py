@@ -7,11 +7,11 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Annotated, NamedTuple, TypedDict
+from typing import Annotated, TypedDict
 
-from .shapes import Any, NotRequired, Time
+from .shapes import Any, Time
 
-MOST = 500  # groups
+MOST, MORE = 500, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 LATEST = 5  # newest requests or tasks that are kept of a group
 FRAME = re.compile(r'^[ |]*File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
 RAISED = re.compile(r"^(?: {0,99}\| )?([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
@@ -20,21 +20,9 @@ FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slip
 VARYING = re.compile(r"(?<!\S)/\S*|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(0x)?[0-9a-f]{12,}\b|\d+")  # paths, ids
 
 
-class Hit(NamedTuple):
-    """An error. `key`: what its group has in common. `release`, `id`, `what`, `text` may be "": they are unknown."""
-    at: float
-    role: str
-    key: tuple[str, ...]
-    title: str
-    place: str = ""
-    message: str = ""
-    release: str = ""
-    id: str = ""  # of the request or task
-    what: str = ""  # method and path of the request, or what the task said
-    text: str = ""  # the traceback
-
-
 class Group(TypedDict):
+    """Errors of one kind, of which each may be the only one."""
+
     id: Annotated[str, "[0-9a-f]{8}"]
     title: str  # the exception's type, or the logger
     place: str  # file:line function
@@ -44,63 +32,67 @@ class Group(TypedDict):
     last: Time
     releases: list[str]
     roles: list[str]
+    hosts: list[str]  # the deployer fills it in
     known: bool  # True: the release before had it, too
-    text: NotRequired[str]
-    latest: NotRequired[list[tuple[Time, str, str, str]]]  # time, id, what, release
+    text: str  # the newest traceback
+    latest: list[tuple[Time, str, str, str]]  # time, id, what, release of requests or tasks; what is not known is ""
 
 
-def in_record(at: float, role: str, record: dict[str, Any]) -> Hit:
+def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
     """Return the error in a record of Slipway's log."""
-    texts = {key: value for key, value in record.items() if type(value) is str}
+    texts = {key: value[:12_000] for key, value in record.items() if type(value) is str}
     logger, message, text = (texts.get(key, "") for key in ("logger", "message", "exception"))
     what = " ".join(filter(None, [texts.get("method"), texts.get("path")])) or message
-    rest = {"release": texts.get("release", "")[:128], "id": texts.get("request_id", "")[:64], "what": what[:200],
-            "text": text[:12_000]}
-    tail = text[:12_000].rpartition("Traceback (most recent call last)")[2]
+    visit = texts.get("request_id", "")[:64], what[:200], texts.get("release", "")[:128]
+    tail = text.rpartition("Traceback (most recent call last)")[2]
     frames = [*FRAME.finditer(tail)]
     if not frames:
         key = ("logged", logger, VARYING.sub("N", message[:300]))
-        return Hit(at, role, key, logger[:100], "", message[:300], **rest)
+        return error(at, role, key, logger[:100], "", message[:300], visit, text)
     file, line, function = ([frame for frame in frames if not FOREIGN.search(frame[1])] or frames)[-1].groups()
     found = RAISED.search(tail, frames[-1].end())
     kind, said = (found[1], found[2] or "") if found else ("?", "")
     place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
-    return Hit(at, role, ("raised", kind, file, function), kind.rpartition(".")[2], place, said, **rest)
+    return error(at, role, ("raised", kind, file, function), kind.rpartition(".")[2], place, said, visit, text)
+
+
+def error(at: float, role: str, key: tuple[str, ...], title: str, place: str = "", message: str = "",
+          visit: tuple[str, str, str] = ("", "", ""), text: str = "") -> Group:
+    """Return the group of one error. `key`: what its group has in common."""
+    return {"id": "%08x" % zlib.crc32(repr(key).encode(errors="replace")), "title": title, "place": place,
+            "message": message, "count": 1, "first": at, "last": at, "releases": [*filter(None, visit[2:])],
+            "roles": [role], "hosts": [], "known": False, "text": text, "latest": [(at, *visit)]}
+
+
+def put(found: dict[str, Group], group: Group) -> None:
+    """Add a group's errors to those that were found of it."""
+    if one := found.get(group["id"]):
+        newest = group if group["last"] >= one["last"] else one
+        group = {**newest, "count": one["count"] + group["count"], "first": min(one["first"], group["first"]),
+                 "known": one["known"] or group["known"], "text": newest["text"] or one["text"] or group["text"],
+                 "releases": sorted({*one["releases"], *group["releases"]})[-20:],
+                 "roles": sorted({*one["roles"], *group["roles"]}), "hosts": sorted({*one["hosts"], *group["hosts"]}),
+                 "latest": sorted([*one["latest"], *group["latest"]])[-LATEST:]}
+    found[group["id"]] = group
 
 
 class Groups:
     """Counts errors from `since` on; with `tag` only those of this release, and of unknown ones. What releases other
-    than `live` had, or what came before `begin`, is known. `left`: errors beyond MOST groups."""
+    than `live` had, or what came before `begin`, is known."""
 
-    def __init__(self, since: float, begin: float, live: str, tag: str = "", only: str = "") -> None:
-        self.since, self.begin, self.live, self.tag, self.only = since, begin, live, tag, only
+    def __init__(self, since: float, begin: float, live: str, tag: str = "") -> None:
+        self.since, self.begin, self.live, self.tag = since, begin, live, tag
         self.found: dict[str, Group] = {}
-        self.left = 0
 
-    def add(self, hits: Iterable[Hit]) -> None:
-        for hit in hits:
-            id = "%08x" % zlib.crc32(repr(hit.key).encode(errors="replace"))
-            counts = hit.at >= self.since and (not self.tag or hit.release in ("", self.tag))
-            if counts and id not in self.found and len(self.found) >= MOST:
-                self.left += 1
-            elif counts:
-                self.count(hit, self.found.setdefault(id, {
-                    "id": id, "title": hit.title, "place": "", "message": "", "count": 0, "first": hit.at,
-                    "last": hit.at, "releases": [], "roles": [], "known": False}))
-            if id in self.found and (hit.release != self.live if hit.release else hit.at < self.begin):
-                self.found[id]["known"] = True
-
-    def count(self, hit: Hit, group: Group) -> None:
-        group["count"] += 1
-        group["first"] = min(group["first"], hit.at)
-        if hit.at >= group["last"]:
-            group["last"], group["place"], group["message"] = hit.at, hit.place, hit.message
-        for names, name in ((group["releases"], hit.release), (group["roles"], hit.role)):
-            if name and name not in names and len(names) < 20:
-                names.append(name)
-        if group["id"] == self.only:
-            group["text"] = hit.text or group.get("text", "")
-            group["latest"] = sorted([*group.get("latest", []), (hit.at, hit.id, hit.what, hit.release)])[-LATEST:]
+    def add(self, errors: Iterable[Group]) -> None:
+        for one in errors:
+            release = "".join(one["releases"])
+            if one["first"] >= self.since and (not self.tag or release in ("", self.tag)):
+                if one["id"] not in self.found and len(self.found) >= MOST:
+                    one = error(one["first"], "", ("more",), MORE)
+                put(self.found, one)
+            if one["id"] in self.found and (release != self.live if release else one["first"] < self.begin):
+                self.found[one["id"]]["known"] = True
 
 
 def brief(groups: list[Group]) -> str:

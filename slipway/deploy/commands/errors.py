@@ -1,9 +1,8 @@
 """errors: what has failed since the live release was committed, in groups of all hosts."""
 
 import argparse
-import json
-from typing import Any
 
+from ..agent.groups import Group
 from ..config import Fleet
 from ..errors import DeployError, HostProblem, Refused, on_hosts, under
 from ..log import errors, search
@@ -17,25 +16,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", type=search.moment, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--all", action="store_true", help="all that the hosts have kept")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
-        answers, others = await ask(connections, args)
-        groups = errors.merged(answers)
+        groups, others = await ask(connections, args)
         if args.group:
-            only = errors.chosen(groups, args.group)[0]["id"]
-            groups = errors.chosen(errors.merged((await ask(connections, args, only))[0]), only)
-    show(groups, args, sum(answer["left"] for answer in answers.values()))
+            only = errors.chosen(groups, args.group)
+            groups = [group for group in (await ask(connections, args, only))[0] if group["id"] == only]
+    for number, group in enumerate(groups, 1):
+        print(visible(under("\n".join([errors.head(group, number), *(errors.whole(group) if args.group else ())]))))
+    if not groups:
+        print("no errors")
     if found := problems | texts(others):
         raise DeployError(on_hosts(found))
 
 
 async def ask(connections: Connections, args: argparse.Namespace, only: str = "") -> tuple[
-        dict[str, Any], dict[str, HostProblem]]:
-    """Return answers and problems by host. Hosts without the release, as balancers, answer for the others' time."""
+        list[Group], dict[str, HostProblem]]:
+    """Return groups, and problems by host. Hosts without the release, as balancers, answer for the others' time."""
     words = {"tag": args.release, "only": only}
     answers, problems = await connections.ask("errors", since=0 if args.all else args.since, **words)
     times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
@@ -43,16 +43,4 @@ async def ask(connections: Connections, args: argparse.Namespace, only: str = ""
         answers, problems = await connections.ask("errors", since=min(times), **words)
     if args.release and not times and not problems:
         raise Refused(f"{args.release} was never live, or too long ago: see make releases")
-    return answers, problems
-
-
-def show(groups: errors.Groups, args: argparse.Namespace, left: int) -> None:
-    if args.json:
-        return print(json.dumps(groups))
-    for number, group in enumerate(groups, 1):
-        more = errors.whole(group) if args.group else ()
-        print(visible(under("\n".join([errors.head(group, number), *more]))))
-    if not groups:
-        print("no errors")
-    if left:
-        print(f"{left} errors more, in too many groups: name a shorter time, such as --since -1h")
+    return errors.merged(answers), problems

@@ -1,41 +1,33 @@
 """The groups of errors that agents found, as people read them. Does no I/O."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..agent.groups import LATEST, brief
+from ..agent.groups import Group, brief, put
 from ..errors import Refused
 
-Groups = list[dict[str, Any]]  # Group, and `hosts`
 
-
-def merged(answers: Mapping[str, Mapping[str, Any]]) -> Groups:
+def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     """Return the groups of all hosts, new ones first, then the most frequent. `answers`: host → its answer."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Group] = {}
     for host, answer in sorted(answers.items()):
         for group in answer["groups"]:
-            ours = found.setdefault(group["id"], {**group, "count": 0, "hosts": [], "latest": []})
-            ours["hosts"].append(host)
-            newest = group if group["last"] >= ours["last"] else {}
-            ours |= {key: newest[key] for key in ("last", "place", "message", "text") if key in newest}
-            ours |= {"count": ours["count"] + group["count"], "first": min(ours["first"], group["first"]),
-                     "known": ours["known"] or group["known"],
-                     "latest": sorted([*ours["latest"], *group.get("latest", [])])[-LATEST:],
-                     **{key: sorted({*ours[key], *group[key]}) for key in ("releases", "roles")}}
+            group["hosts"] = [host]
+            put(found, group)
     return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
 
 
-def chosen(groups: Groups, word: str) -> Groups:
-    """Return the group of this number or id. Raise Refused if there is none."""
-    found = [group for number, group in enumerate(groups, 1) if word in (str(number), group["id"])]
-    if not found:
-        raise Refused(f"there is no group {word!r}: make errors lists them")
-    return found[:1]
+def chosen(groups: Sequence[Group], word: str) -> str:
+    """Return the id of the group of this number or id. Raise Refused if there is none."""
+    for number, group in enumerate(groups, 1):
+        if word in (str(number), group["id"]):
+            return group["id"]
+    raise Refused(f"there is no group {word!r}: make errors lists them")
 
 
-def head(group: Mapping[str, Any], number: int) -> str:
+def head(group: Group, number: int) -> str:
     """Return a group's two lines."""
     new = "" if group["known"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
@@ -45,9 +37,9 @@ def head(group: Mapping[str, Any], number: int) -> str:
     return f"{number}. {new}{what}\n{', '.join(below)}"
 
 
-def whole(group: Mapping[str, Any]) -> Iterator[str]:
+def whole(group: Group) -> Iterator[str]:
     """Yield a group's traceback, its newest requests or tasks, and the line that shows more."""
-    yield from filter(None, [group.get("text")])
+    yield from filter(None, [group["text"]])
     for at, id, what, release in group["latest"]:
         yield " ".join(filter(None, [clock(at), id, release, what]))
     # Somebody copies this line to a shell, so that nothing in it may act there.
@@ -61,7 +53,7 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
 
 
-def summary(groups: Groups) -> str:
+def summary(groups: list[Group]) -> str:
     """Return the new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
-    new: list[Any] = [group for group in groups if not group["known"]]
+    new = [group for group in groups if not group["known"]]
     return f"{len(new)} new error{'s' * (len(new) > 1)}: {brief(new)}" if new else ""
