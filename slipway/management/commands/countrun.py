@@ -14,4 +14,4 @@ class Command(BaseCommand):
 
     def handle(self, name: str, result: str, **_: Any) -> None:
         ended = "succeeded" if result == "success" else "failed"
-        counts.add(counts.RUN, {(name, state): (int(state == ended), 0) for state in ("succeeded", "failed")})
+        counts.add(counts.RUNS, {f"{name} {state}": [state == ended, 0] for state in ("succeeded", "failed")})
