@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slipway.deploy import __main__
-from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback
+from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback, timers
 from slipway.deploy.agent.errors import EXITED, FOREVER, RESTARTS
 from slipway.deploy.agent.groups import Groups, Hit
 from slipway.deploy.commands import errors as command
@@ -128,13 +128,15 @@ def systemd(kind, at, **more):
     return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": "shop-worker@a.service", **more}
 
 
-def test_an_agent_finds_errors(host, stub):
+def test_an_agent_finds_errors(host, stub, monkeypatch):
     """In the journal, in nginx's log and in what systemd says. What the release before had, too, is not new."""
+    monkeypatch.setattr(timers, "schedules", lambda host: {"digest": "daily"})
     failed = record(exception=traceback(), release="v2")
     made = host([entry(failed, SINCE + 1), entry(failed.replace("31", "32"), SINCE + 2, "shop-web-b"),
                  entry(record(level="INFO", message='"level": "ERROR"'), SINCE), entry(failed, SINCE, "other-web-a"),
                  *(systemd(RESTARTS, 2, UNIT=unit) for unit in ("x.service", "shop-beat.service")),
                  systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
+                 systemd(EXITED, 6, EXIT_STATUS="37", UNIT="shop-digest.service"),
                  entry(record(message="big " * 9999, release="v2")[:9000], SINCE + 7, "shop-worker-a")],
                 [entry(record(exception=traceback(line=7), release="v1"), SINCE - 5)])
     log = made.root + "/var/log/nginx/shop.access.log"
@@ -145,6 +147,7 @@ def test_an_agent_finds_errors(host, stub):
     assert told == {
         ("KeyError", "'a'"): (2, True), ("nginx", "answered 502 for the app"): (1, False),
         ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0, a"): (1, False),
+        ("digest", "ended with exit code 37"): (1, False),
         ("shop", ("big " * 7)[:25]): (1, False)}
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 2]

@@ -52,9 +52,9 @@ def test_a_command_by_the_clock(data):
     assert "\nRestart=on-abnormal\n" in units[service].rpartition("Restart=always")[2]
     assert roles.processes_in("shop", {"shop-digest.service": units[service]}) == {} and "digest" not in fleet.processes
     assert not [path for path in files(fleet, "web1") if "digest" in path]
-    assert {service, timer} < {*server.stale_files(fleet, host_of(fleet, "web1"), [], ["digest"])}
+    assert {service, timer} < {*server.stale_files(fleet, host_of(fleet, "web1"), ["digest", "digest.timer"])}
     work = host_of(fleet, "work")
-    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest"], ["digest"])}
+    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest", "digest.timer"])}
     assert server.stale_units(fleet, work, ["shop-digest.service", "shop-digest.timer", "shop-old.timer"]) == [
         "shop-digest.service", "shop-old.timer"]
 

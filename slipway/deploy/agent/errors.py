@@ -6,10 +6,11 @@ import itertools
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import TypedDict
 
-from . import groups, nginx, releases
+from . import groups, nginx, releases, timers
 from .groups import Group, Groups, Hit
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
@@ -44,6 +45,8 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
         for hit in itertools.chain(in_nginx(host, first, last), in_journal(host, first, last, seconds)):
             found.add(hit)
     search(since)
+    for hit in overdue(host):
+        found.add(hit)
     if found.found and before and before < since:
         search(before, since - 1e-6)
     return {"groups": [*found.found.values()], "left": found.left, "since": since}
@@ -68,6 +71,14 @@ def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
         return ""
 
 
+def overdue(host: Host) -> Iterator[Hit]:
+    """Yield commands by the clock that are overdue now: no log says so."""
+    for role, schedule in timers.schedules(host).items():
+        wrong = timers.state(host, role, schedule)["health"]
+        if wrong.startswith("overdue"):
+            yield Hit(time.time(), role, ("overdue", role), role, "", wrong)
+
+
 def in_nginx(host: Host, since: float, until: float | None) -> Iterator[Hit]:
     """Yield nginx's 502 and 504, also those that visitors saw as 503."""
     for at, _, text in nginx.entries(host, since, until):
@@ -80,8 +91,11 @@ def in_nginx(host: Host, since: float, until: float | None) -> Iterator[Hit]:
 
 
 def in_journal(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Hit]:
-    """Yield errors that processes logged, and containers that ended unasked: systemd starts only these again itself."""
-    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"), *((role, "") for role in host.alone())]
+    """Yield errors that processes logged, and containers that ended unasked: systemd starts only these again itself,
+    except for commands by the clock."""
+    timed = timers.schedules(host)
+    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"), *((role, "") for role in host.alone()),
+             *((role, "") for role in timed)]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in entries([*names], [*units], since, until, seconds):
@@ -89,6 +103,8 @@ def in_journal(host: Host, since: float, until: float | None, seconds: float) ->
         at, (unit, kind, text) = time_of(told), (told.get(key, "") for key in ("UNIT", "MESSAGE_ID", "MESSAGE"))
         if kind == EXITED:
             exits[unit] = told.get("EXIT_STATUS", "?")[:9]
+            if units.get(unit) in timed:
+                yield ended(at, units[unit], exits.pop(unit), "")
         elif kind == RESTARTS and unit in units:
             yield ended(at, units[unit], exits.pop(unit, "0"))
         elif not kind and (role := names.get(told.get("SYSLOG_IDENTIFIER", ""))):
@@ -97,11 +113,11 @@ def in_journal(host: Host, since: float, until: float | None, seconds: float) ->
                 yield groups.in_record(at, role, record)
 
 
-def ended(at: float, role: str, code: str) -> Hit:
+def ended(at: float, role: str, code: str, then: str = ", and was started again") -> Hit:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
     memory = ", perhaps as memory was short" if signal == 9 else ""
     why = "by signal %d%s" % (signal, memory) if signal else "with exit code " + code
-    return Hit(at, role, ("ended", role, code), role, "", "ended %s, and was started again" % why)
+    return Hit(at, role, ("ended", role, code), role, "", "ended %s%s" % (why, then))
 
 
 def entries(names: list[str], units: list[str], since: float, until: float | None,
