@@ -27,6 +27,12 @@ def add(what: str, found: Found) -> None:
         Count.objects.filter(name__startswith=f"{what} ", at__lt=Now() - KEPT).exclude(name=own).delete()
 
 
+def run(name: str, result: str) -> None:
+    """Count a run of a command by the clock. systemd calls this with its SERVICE_RESULT."""
+    ended = "succeeded" if result == "success" else "failed"
+    add(RUNS, {f"{name} {state}": [state == ended, 0] for state in ("succeeded", "failed")})
+
+
 def total(name: str) -> Found:
     return Count.objects.filter(name=name).values_list("found", flat=True).first() or {}
 
