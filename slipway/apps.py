@@ -7,7 +7,6 @@ class OpsConfig(AppConfig):
     """The Django app of slipway. At start it registers slipway's checks and signal receivers."""
 
     name = "slipway"
-    default_auto_field = "django.db.models.BigAutoField"  # independent of the project's setting
 
     def ready(self) -> None:
         import_module("slipway.settings.checks")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 
@@ -15,15 +16,8 @@ class Heartbeat(models.Model):
 
 
 class Count(models.Model):
-    """How often something ended in a state, such as a task ("task") that failed; release "" is all releases."""
+    """Counts of what ended, see health/counts.py. `name`: what, such as "tasks", or what and the release."""
 
-    kind: models.CharField[str, str] = models.CharField(max_length=10)
-    name: models.CharField[str, str] = models.CharField(max_length=255)
-    state: models.CharField[str, str] = models.CharField(max_length=10)
-    release: models.CharField[str, str] = models.CharField(max_length=255)
-    number: models.BigIntegerField[int, int] = models.BigIntegerField()
-    seconds: models.FloatField[float, float] = models.FloatField()
+    name: models.CharField[str, str] = models.CharField(primary_key=True, max_length=255)
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["kind", "name", "state", "release"], name="slipway_count_once")]
+    found: models.JSONField[Any, Any] = models.JSONField()

@@ -14,7 +14,6 @@ from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import text_tables
-from .server import files as server
 from .ssh.connections import Connections
 from .ssh.gather import Problems
 from .ssh.validate import Tell, brief, visible
@@ -51,10 +50,8 @@ class Hosts:
         """Return the agents' findings and all problems, both by host name. An unreachable host has only problems."""
         async with Connections(self.fleet, hosts) as connections:
             problems = await connections.reach()
-            facts, others = await connections.facts(
-                paths=lambda host: list(preflight.expected(self.fleet, host)), health=lambda host: True,
-                jobs=lambda host: True,
-                timed=lambda host: {each.name: each.schedule for each in server.timed(self.fleet, host)})
+            facts, others = await connections.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
+                                                    health=lambda host: True)
         problems |= others | drift.problems(self.fleet, connections.hosts, facts)
         return dict(sorted(facts.items())), problems
 

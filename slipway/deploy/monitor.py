@@ -5,7 +5,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -85,10 +85,10 @@ class Rules:
                 yield "over", rule
 
 
-def sickness(host: Host, facts: Facts, timed: Collection[str] = ()) -> str:
-    """Return the host's first problem, or "". `timed`: roles that run only at times."""
+def sickness(host: Host, facts: Facts) -> str:
+    """Return the host's first problem, or ""."""
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
-    for role in (role for role in host.roles if role not in timed):
+    for role in (role for role in host.roles if role not in facts["timed"]):
         unit: Any = facts["alone"].get(role) or slot["units"].get(role) or {}
         if not running(unit):
             return f"{role} is {unit.get('state') or 'missing'}"
@@ -154,7 +154,7 @@ class Watcher:
         try:
             async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
-            problem, free = brief(sickness(host, facts, self.fleet.timed)), room(facts)
+            problem, free = brief(sickness(host, facts)), room(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
             if connection := self.connections.pop(host.name, None):

@@ -79,11 +79,10 @@ def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
     return family
 
 
-def counters(name: str, text: str, totals: dict[str, dict[str, list[float]]], which: int) -> Metric:
+def counter(name: str, text: str, found: dict[str, list[float]], which: int = 0) -> Metric:
     family = CounterMetricFamily(name, text, labels=["name", "state"])
-    for key, states in totals.items():
-        for state, both in states.items():
-            family.add_metric([key, state], both[which])
+    for key, both in found.items():
+        family.add_metric(key.rsplit(" ", 1), both[which])
     return family
 
 
@@ -97,8 +96,8 @@ class Page:
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
-        yield counters("scheduled_runs", "Runs of commands by the clock.",
-                       readiness.value("runs", "slipway.health.counts.runs") or {}, 0)
+        yield counter("scheduled_runs", "Runs of commands by the clock.",
+                      readiness.value("runs", "slipway.health.counts.runs") or {})
         yield from jobs()
 
 
@@ -116,8 +115,8 @@ def jobs() -> Iterator[Metric]:
     yield gauge("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", "part",
                 {part: found[part] for part in found.keys() & {"worker", "beat"}})
     yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
-    yield counters("celery_tasks", "Tasks that ended, as workers count.", found.get("tasks", {}), 0)
-    yield counters("celery_task_seconds", "Seconds that they took.", found.get("tasks", {}), 1)
+    yield counter("celery_tasks", "Tasks that ended, as workers count.", found.get("tasks", {}))
+    yield counter("celery_task_seconds", "Seconds that they took.", found.get("tasks", {}), 1)
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
 

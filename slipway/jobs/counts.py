@@ -4,13 +4,10 @@ or waits for that. Names come from the code's tasks, never from a message."""
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]
-from celery import Celery, signals
-from celery.exceptions import Ignore, Reject, Retry, Terminated
+from celery import signals
 from celery.worker.request import Request as BaseRequest
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -20,55 +17,38 @@ from ..health.time_limit import within
 logger = logging.getLogger(__name__)
 
 EVERY = 60  # seconds
+ENDS = {"task-succeeded": "succeeded", "task-failed": "failed", "task-retried": "retried"}  # Celery's events
 _found: counts.Found = {}
 _lock = threading.Lock()
 
 
 class Request(BaseRequest):
-    """Celery calls these methods in the main process when the pool reports how a task ended."""
+    """Celery calls send_event in the main process when the pool reports how a task ended, even if no event is sent."""
+
+    ended = False
 
     def __init_subclass__(cls) -> None:
-        """Extend on_success of the classes that Celery derives from this one, which do not call ours."""
-        cls.on_success = with_count(cls.on_success)  # type: ignore[method-assign]
+        cls.on_success = BaseRequest.on_success  # type: ignore[method-assign]  # Celery's subclasses tell no success
 
-    def on_retry(self, exc_info: Any) -> Any:
-        count(self, "retried")
-        return super().on_retry(exc_info)
-
-    def on_failure(self, exc_info: Any, *args: Any, **more: Any) -> Any:
-        error = exc_info.exception
-        if isinstance(error, ExceptionWithTraceback):
-            error = error.exc
-        if not isinstance(error, (Retry, Ignore, Reject, Terminated)):
-            count(self, "failed")
-        return super().on_failure(exc_info, *args, **more)
-
-
-def with_count(on_success: Callable[..., Any]) -> Callable[..., Any]:
-    def counted(self: Request, result: Any, **more: Any) -> Any:
-        """Call on_success, which also gets each error of a task. Then it calls on_failure."""
-        if not result[0]:
-            count(self, "succeeded")
-        return on_success(self, result, **more)
-    return counted
-
-
-def count(request: Any, state: str) -> None:
-    seconds = max(0, time.time() - (request.time_start or time.time()))
-    gather({(request.task.name[:255], state): (1, seconds)})
+    def send_event(self, type: str, **fields: Any) -> None:
+        if type in ENDS and not self.ended:  # a task that exceeds its hard time limit fails twice
+            self.ended = True
+            seconds = max(0, time.time() - (self.time_start or time.time()))
+            gather({f"{self.task.name} {ENDS[type]}": [1, seconds]})
+        super().send_event(type, **fields)
 
 
 def gather(more: counts.Found) -> None:
+    global _found
     with _lock:
-        for key, (number, seconds) in more.items():
-            before = _found.get(key, (0, 0))
-            _found[key] = before[0] + number, before[1] + seconds
+        _found = counts.plus(_found, more)
 
 
-def begin(app: Celery) -> None:
-    """Count from now on. A task's first failure shows as a change, because its row begins with 0."""
-    gather({(name[:255], state): (0, 0.0) for name in app.tasks if not name.startswith("celery.")
-            for state in ("succeeded", "failed")})
+@signals.worker_ready.connect
+def begin(sender: Any, **_: Any) -> None:
+    """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
+    names = [name for name in sender.app.tasks if not name.startswith("celery.")]
+    gather({f"{name} {state}": [0, 0] for name in names for state in ("succeeded", "failed")})
     threading.Thread(target=store_often, name="counts", daemon=True).start()
 
 
@@ -80,13 +60,13 @@ def store_often() -> NoReturn:
 
 def store() -> None:
     """Add to the database what was counted since the last call. If that fails, the next call tries again."""
+    global _found
     with _lock:
-        found = {**_found}
-        _found.clear()
+        found, _found = _found, {}
     if not found:
         return
     try:
-        counts.add(counts.TASK, found)
+        counts.add(counts.TASKS, found)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot store the counts of tasks: %s", type(error).__name__)
         gather(found)

@@ -30,7 +30,7 @@ MANY = 1000  # limit of unknown tasks kept: further ones become dead tasks at on
 
 
 class Consumer(BaseConsumer):
-    announced = counting = False
+    announced = False
     qos: Any
     strategies: dict[str, Any]
 
@@ -41,10 +41,6 @@ class Consumer(BaseConsumer):
 
     def on_ready(self) -> None:
         super().on_ready()
-        if not self.counting:
-            from . import counts  # not at the top: it needs Django's models
-            self.counting = True
-            counts.begin(self.app)
         path = os.environ.get("READY_FILE")
         if path and not self.announced:
             self.announced = True

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from slipway.deploy.agent import disk, facts, memory, releases, slots, sqlite
+from slipway.deploy.agent import disk, errors, facts, memory, releases, slots, sqlite, timers
 from slipway.deploy.agent.host import Host
+from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import readiness
+from slipway.deploy.server.files import timed_units
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
 from deployer.conftest import fleet_of
@@ -89,7 +91,7 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
-        found = facts.collect(host, health=True, jobs=True)
+        found = facts.collect(host, health=True)
     assert odd(found) == ""
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
@@ -99,15 +101,18 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     ("active", "active", 7200, "overdue, as it still runs"),
     ("failed", "inactive", 60, "overdue, as its timer is failed")])
 def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, state, began, wrong):
-    """systemd itself says if it was due again meanwhile."""
+    """systemd itself says if it was due again meanwhile. Timers of others are not asked."""
     at = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - began))
+    hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # a second before it began
+    unit = timed_units("shop", Process("digest", "x", False, "", schedule=hourly))[1]
+    put(host.root + unit.path, unit.content), put(host.root + unit.path.replace("digest", "backup"), "[Timer]\n")
     monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
         {"ActiveState": state, "Result": "exit-code", "ActiveEnterTimestamp": at},
         {"ActiveState": timer, "LastTriggerUSec": at}))))
     monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
-    hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # a second before it began
-    assert facts.of_timed(host, "digest", hourly) == {
-        "state": state, "restarts": None, "since": at, "health": wrong}
+    assert timers.schedules(host) == {"digest": hourly}
+    assert timers.state(host, "digest", hourly) == {"state": state, "restarts": None, "since": at, "health": wrong}
+    assert [hit["message"] for hit in errors.overdue(host)] == [wrong] * wrong.startswith("overdue")
 
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):

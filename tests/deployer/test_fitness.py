@@ -92,7 +92,7 @@ def test_timers_of_processes(inspect, tmp_path):
     for app in ("shop", "shop-b"):
         for unit in timed_units(app, digest):
             put(f"{tmp_path}{unit.path}", unit.content)
-    assert inspect("shop", timed=[digest]) == [] and inspect.found.timers == ("digest",)
+    assert inspect("shop", timed=[digest]) == [] and inspect.found.processes == ("digest", "digest.timer")
     put(f"{tmp_path}/etc/systemd/system/shop-digest.timer", "[Timer]\n")
     assert inspect("shop", timed=[digest]) == ["has /etc/systemd/system/shop-digest.timer" + CURE]
 

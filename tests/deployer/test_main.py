@@ -49,10 +49,10 @@ def test_a_schedule_is_checked_by_systemd(tmp_path, stub, where):
     env = {} if where == "here" else {"PATH": str(stub)}
     done = deploy("--config", tmp_path / "x.toml", "config", "check", **env)
     if where == "nowhere":
-        assert done.returncode == 0 and done.stderr.startswith("process.digest.schedule: not checked: a: cannot be")
+        assert done.returncode == 0 and done.stderr.startswith("schedules are not checked: a: cannot be reached")
     else:
         assert done.returncode == 2 and done.stderr == (
-            "deploy: process.digest.schedule: Failed to parse calendar specification '06:30 often': Invalid argument\n")
+            "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument\n")
 
 
 @pytest.mark.parametrize("words, more, said", [

@@ -137,7 +137,7 @@ def test_timers_come_and_go_with_the_role(data):
     fleet = fleet_of(data, {**TIMED, "hosts.web1.roles": ["web", "digest"]})
     assert Plan(fleet, "web1").names[-2:] == ["enable shop.target", "enable shop-digest.timer"]
     there = "".join(f"f|root|root|644||{SYSTEM}/shop-digest.{kind}\n" for kind in ("service", "timer"))
-    gone = Plan(fleet, "web2", Found(timers=("digest",), units=("shop-digest.timer",)), there)
+    gone = Plan(fleet, "web2", Found(processes=("digest", "digest.timer"), units=("shop-digest.timer",)), there)
     assert {"stop shop-digest.timer", f"remove {SYSTEM}/shop-digest.service"} < {*gone.names}
     assert "systemctl --quiet disable shop-digest.timer" in gone.scripts
 

@@ -47,14 +47,14 @@ def test_a_command_by_the_clock(data):
     assert list(units) == [service, timer] and "\nOnCalendar=*-*-* 06:30\nPersistent=yes\n" in units[timer].replace(
         "# After a power cut, make up for what was due meanwhile, once.\n", "")
     assert "ExecStart=/usr/local/bin/docker-runner --unit shop-digest shop manage digest 5%%\n" in units[service]
-    counts = "ExecStopPost=-/usr/bin/timeout -k 5 60 /usr/local/bin/docker-runner shop manage countrun digest $"
-    assert counts in units[service], "if the database hangs there, the command must not run once more"
+    count = "ExecStopPost=-/usr/bin/timeout -k 5 60 /usr/local/bin/docker-runner shop manage shell "
+    assert count in units[service], "if the database hangs there, the command must not run once more"
     assert "\nRestart=on-abnormal\n" in units[service].rpartition("Restart=always")[2]
     assert roles.processes_in("shop", {"shop-digest.service": units[service]}) == {} and "digest" not in fleet.processes
     assert not [path for path in files(fleet, "web1") if "digest" in path]
-    assert {service, timer} < {*server.stale_files(fleet, host_of(fleet, "web1"), [], ["digest"])}
+    assert {service, timer} < {*server.stale_files(fleet, host_of(fleet, "web1"), ["digest", "digest.timer"])}
     work = host_of(fleet, "work")
-    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest"], ["digest"])}
+    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest", "digest.timer"])}
     assert server.stale_units(fleet, work, ["shop-digest.service", "shop-digest.timer", "shop-old.timer"]) == [
         "shop-digest.service", "shop-old.timer"]
 

@@ -103,6 +103,7 @@ def test_several_people_have_a_console_at_once(server, words, name):
     server("shop", *words), server("shop", *words)
     names = {call[call.index("--name") + 1] for call in server.calls("run")}
     assert len(names) == 2 and all(re.fullmatch(rf"{name}-\d+", found) for found in names)
+    assert not [*(server.root / "run/docker-runner").glob("*.lock")]
 
 
 @pytest.mark.parametrize("opts, data, tmp", [

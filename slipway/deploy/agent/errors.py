@@ -9,18 +9,15 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
-from . import disk, groups, releases
+from . import groups, releases, timers
 from .groups import Group, Groups, error
-from .host import ENVIRONMENT, UNITS, Host, Problem
+from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
 LIMIT = 45  # seconds for a search; the deployer waits a minute
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
-# The ids of systemd's messages, which fit PATTERN.
-EXITED, RESTARTS, FAILED = ("98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3",
-                            "d9b373ed55a64feb8242e02dbe79a49c")
-PATTERN = ('"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job|'
-           "Failed with result")
+EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
+PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
 BROKEN = re.compile(r'"(level|logger|message|release)": "([^"\\]{1,300})')  # in a line that Docker has split
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
 GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
@@ -43,6 +40,7 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
     # A balancer cannot tell what is new: it knows no release.
     found = Groups(since, begin or (since if before else math.inf), live, tag)
     found.add(hits(host, since, end if tag else None, seconds))
+    found.add(overdue(host))
     if found.found and before and before < since:
         found.add(hits(host, before, since - 1e-6, seconds))
     return {"groups": [group if group["id"] == only else {**group, "text": "", "latest": []}
@@ -68,11 +66,18 @@ def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
         return ""
 
 
+def overdue(host: Host) -> Iterator[Group]:
+    """Yield commands by the clock that are overdue now: no log says so."""
+    for role, schedule in timers.schedules(host).items():
+        wrong = timers.state(host, role, schedule)["health"]
+        if wrong.startswith("overdue"):
+            yield error(time.time(), role, ("overdue", role), role, message=wrong)
+
+
 def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Group]:
-    """Yield errors that processes and nginx logged, and containers that ended unasked: those that systemd starts again,
-    or that ran by the clock and failed."""
-    timed = re.findall(r"^%s-([a-z][a-z0-9]*)\.timer$" % re.escape(host.app),
-                       "\n".join(disk.entries(host.root + UNITS)), re.M)
+    """Yield errors that processes and nginx logged, and containers that ended unasked: systemd starts only these again
+    itself, except for commands by the clock."""
+    timed = timers.schedules(host)
     slots = [*((role, slot) for role in host.in_slots() for slot in "ab"),
              *((role, "") for role in [*host.alone(), *timed])]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
@@ -82,10 +87,10 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
         name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)
         if unit not in units:
             yield from in_line(time_of(entry), names.get(name, ""), message_of(entry))
-        elif kind == EXITED:
+        elif kind == EXITED and units[unit] not in timed:
             exits[unit] = code[:9]
-        elif kind == RESTARTS or kind == FAILED and units[unit] in timed:
-            yield ended(time_of(entry), units[unit], exits.pop(unit, "0"))
+        elif kind in (EXITED, RESTARTS):
+            yield ended(time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
 
 
 def in_line(at: float, role: str, text: str) -> Iterator[Group]:

@@ -4,15 +4,15 @@ import functools
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, visitors
-from .host import Host, Problem, at_once, is_up, lock_holder
+from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, timers, visitors
+from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
-                     Tasks, UnitFacts)
+                     UnitFacts)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -23,11 +23,10 @@ class Said(TypedDict):
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            blind: bool = False, jobs: bool = False, timed: Mapping[str, str] | None = None) -> Facts:
-    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, and if nginx
-    shows visitors the app; `blind`: test if nginx logs requests; `jobs`: ask web about tasks; `timed`: names and
-    schedules of commands by the clock; `tag`: add releases.log's records about this tag; `history`: add the newest 100
-    records."""
+            blind: bool = False) -> Facts:
+    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, if nginx shows
+    visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
+    records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
     engine, up, runs, strangers, logs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
@@ -41,11 +40,10 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
+            "tasks": tasks(host, runs["live"]) if health and history and host.has("web") and runs["live"] else {},
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
-            "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
-            "logs": logs,
-            "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
+            "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
+            "logs": logs, "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Kept:
@@ -121,32 +119,14 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     return {"release": release, "units": units}
 
 
-def of_timed(host: Host, name: str, schedule: str) -> UnitFacts:
-    service, timer = host.states(host.unit(name), "%s-%s.timer" % (host.app, name)).values()
-    began, wrong = "--base-time=" + service.get("ActiveEnterTimestamp", ""), ""
-    then = readable([], None, host.call, "systemd-analyze", "calendar", began, schedule) if is_up(service) else None
-    if timer.get("ActiveState") != "active":
-        wrong = "overdue, as its timer is %s" % timer.get("ActiveState")
-    elif service.get("ActiveState") == "failed":
-        wrong = service.get("Result", "")
-    elif then and re.search(r"From now: .* ago$", then.stdout, re.MULTILINE):
-        wrong = "overdue, as it still runs"
-    return {**unit_facts(service), "since": timer.get("LastTriggerUSec"), "health": wrong}
-
-
-def tasks(host: Host, live: str | None) -> Tasks | None:
-    """Return what the live release's web says of Celery's tasks; None if it says nothing, or has no Celery."""
-    status, body = http.ask(host.slot(live or "a", "web.sock"), "/debug/vars", direct=True)
-    found = (releases.parse_object(body) or {}).get("celery") if status == 200 else None
-    found = found if isinstance(found, dict) else {}
-    failed = found.get("failed")
-    if not isinstance(failed, dict):
-        return None
-    return {"failed": {name[:255]: number(count) for name, count in failed.items()}, "dead": number(found.get("dead"))}
-
-
-def number(value: object) -> int:
-    return value if type(value) is int and 0 < value < 2**53 else 0
+def tasks(host: Host, live: str) -> dict[str, int]:
+    """Return what the live release's web says of Celery's tasks; {} if it has no Celery, or says nonsense."""
+    told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", direct=True)[1])
+    try:
+        counts = {**(told["celery"]["failed"] or {}), "": told["celery"]["dead"]}
+    except (KeyError, TypeError):
+        return {}
+    return {name[:255]: count for name, count in counts.items() if type(count) is int and 0 < count < 2**53}
 
 
 def unit_facts(state: Properties) -> UnitFacts:

@@ -156,12 +156,6 @@ class Front(TypedDict):
     url: str  # SITE_URL of the next deploy, without its path; "" if unknown
 
 
-class Tasks(TypedDict):
-    """Celery's tasks, as the live release's web counts them."""
-    failed: dict[str, int]  # name → how often it failed in this release
-    dead: int
-
-
 class Running(TypedDict):
     live: SlotName | None  # the slot that visitors reach
     slots: dict[str, SlotFacts]
@@ -198,7 +192,7 @@ class Facts(Running, Kept, Memory):
     now: float
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
-    tasks: Tasks | None  # None if the deployer did not ask, or web does not answer
+    tasks: dict[str, int]  # task → how often it failed in the live release; "" → dead tasks
     maintenance: bool  # True if visitors get the maintenance page
-    timed: dict[str, UnitFacts]  # commands by the clock, if the deployer asked; `health`: what is wrong, if anything
+    timed: dict[str, UnitFacts]  # commands by the clock; `health`: what is wrong, if anything
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

@@ -5,12 +5,11 @@ import argparse
 import shutil
 import sys
 
-from ..agent.roles import Process
 from ..config import Fleet
 from ..errors import HostProblem, Refused
 from ..ssh import child
 from ..ssh.connection import run
-from ..ssh.validate import brief, decoded
+from ..ssh.validate import decoded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,26 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    said = {name: await wrong(fleet, process) for name, process in fleet.timed.items()}
-    if problems := [f"process.{name}.schedule: {brief(text)}" for name, text in said.items() if text]:
-        raise Refused("\n".join(problems))
+    if fleet.timed:
+        await check(fleet)
     print(f"{fleet.app}, image {fleet.image}")
     for host in fleet.hosts:
         print(f"  {host.name:12} {host.address:24} {' '.join(host.roles)}{' balancer' * host.balancer}")
 
 
-async def wrong(fleet: Fleet, process: Process) -> str:
-    """Return what systemd has against a schedule. Ask this machine's systemd, or that of a host with the role."""
-    words = ["systemd-analyze", "calendar", process.schedule]
-    hosts = fleet.with_role(process.name)
+async def check(fleet: Fleet) -> None:
+    """Raise Refused if systemd does not know a schedule. Without a systemd here, ask a server's."""
+    words = ["systemd-analyze", "calendar", *(process.schedule for process in fleet.timed.values())]
+    host = fleet.hosts[0]
     try:
-        if shutil.which(words[0]):
-            done = await child.run(words)
-        elif hosts:
-            done = await run(hosts[0], fleet.ssh, words)
-        else:
-            return ""
+        done = await (child.run(words) if shutil.which(words[0]) else run(host, fleet.ssh, words))
     except HostProblem as problem:
-        print(f"process.{process.name}.schedule: not checked: {hosts[0].name}: {problem}", file=sys.stderr)
-        return ""
-    return decoded(done.err) or "is not valid" if done.code else ""
+        return print(f"schedules are not checked: {host.name}: {problem}", file=sys.stderr)
+    if done.code:
+        raise Refused(f"process: schedule: {decoded(done.err)}")

@@ -25,8 +25,7 @@ class Found:
     others: tuple[str, ...] = ()  # files, users and groups with the app's name, not made by provisioning
     malformed: tuple[str, ...] = ()  # problems in APP.env
     user: bool = False  # the app's user exists
-    processes: tuple[str, ...] = ()  # names of processes that have a unit, with @ if they run in slots: "web@", "beat"
-    timers: tuple[str, ...] = ()  # names of processes that have a timer
+    processes: tuple[str, ...] = ()  # units of processes, with @ if they run in slots: "web@", "beat", "digest.timer"
     units: tuple[str, ...] = ()  # the app's units that run or are enabled
     daemon_json: str = ""
     node: bool = False  # the server belongs to a swarm
@@ -58,7 +57,7 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kinds.get(kind, ())))
     return Found(frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in kinds, every("process"), every("timer"), every("unit"),
+                 "user" in kinds, every("process"), every("unit"),
                  "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
                  every("drained"), "registered" in kinds, "defined" in kinds, every("site"))
 

@@ -35,13 +35,12 @@ others() {
 }
 others
 for path in $own; do
-    name=${path##*/"$app-"}
-    if [ -e "$path" ] && ! ours "$path" && ! processes | grep -qx "${name%.service}"; then echo "other $path"; fi
+    if [ -e "$path" ] && ! ours "$path"; then echo "other $path"; fi
 done
-timers() { # print names of the app's processes that have a timer here
+timers() { # print names such as "digest digest.timer" of the app's processes that have a timer here
     for path in "$root/etc/systemd/system/$app-"*.timer; do
         name=${path##*/"$app-"} name=${name%.timer}
-        case $name in *[!a-z0-9]*) ;; *) ! ours "$path" || echo "$name" ;; esac
+        case $name in *[!a-z0-9]*) ;; *) ! ours "$path" || printf '%s\n' "$name" "$name.timer" ;; esac
     done
 }
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
@@ -77,12 +76,11 @@ for site in "$root"/etc/nginx/sites-enabled/* "$root"/etc/nginx/conf.d/*.conf; d
 done
 ! answers "$root/run/$app/web.sock" || echo "serves"
 ! [ -e "/etc/nginx/$app-balancer/drained" ] || sed 's/^/drained /' "/etc/nginx/$app-balancer/drained"
-processes | sed 's/^/process /'
-timers | sed 's/^/timer /'
+{ processes; timers; } | sed 's/^/process /'
 # shellcheck disable=SC2046
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
+for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed -n "s/.*\.timer$/$app-&/p"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done

@@ -78,8 +78,7 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
     return [*(file.path for file in (*app, wanted.journal(), *wanted.unit_files(fleet, here))),
-            *wanted.stale_files(fleet, here, found.processes, found.timers),
-            consul.service_path(fleet.app), consul.script().path,
+            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
 
@@ -161,7 +160,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
-            for path in wanted.stale_files(fleet, here, found.processes, found.timers) if path in there]
+            for path in wanted.stale_files(fleet, here, found.processes) if path in there]
     if gone:
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 

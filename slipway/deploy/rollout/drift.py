@@ -57,12 +57,13 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 def notes(facts: AllFacts) -> Iterator[str]:
     """Yield what `status` tells beside the problems: maintenance, failed tasks, dead tasks, logs."""
     yield from preflight.closed(facts)
-    said = next((found["tasks"] for found in facts.values() if found["tasks"]), None)
-    if said and said["failed"]:
-        names = ", ".join(f"{brief(name)} {count} x" for name, count in sorted(said["failed"].items()))
-        yield f"tasks that failed in this release: {names[:1000]}: see make logs ARGS=\"--role worker\""
-    if said and said["dead"]:
-        yield f"{said['dead']} dead tasks: see make run ARGS=\"manage dead_tasks\""
+    tasks = next(({**found["tasks"]} for found in facts.values() if found["tasks"]), {})
+    dead = tasks.pop("", 0)
+    if tasks:
+        names = ", ".join(f"{brief(name)} {count} x" for name, count in sorted(tasks.items()))
+        yield f"tasks that failed in this release: {names[:1000]}: see make errors"
+    if dead:
+        yield f"{dead} dead tasks: see make run ARGS=\"manage dead_tasks\""
     if since := {name: [f"logs since {datetime.fromtimestamp(found['logs']):%Y-%m-%d}"]
                  for name, found in facts.items() if found["logs"]}:
         yield on_hosts(since)

@@ -162,17 +162,16 @@ def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
             if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
 
 
-def stale_files(fleet: Fleet, host: Host, names: Collection[str], timers: Collection[str] = ()) -> list[str]:
-    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@";
-    `timers`: names of timers there."""
+def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
+    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp", "web@" or
+    "digest.timer"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})
-    units = {f"{UNITS}/{app}-{name}.service": name for name in names}
+    units = {f"{UNITS}/{app}-{name}{'' if '.' in name else '.service'}": name for name in names}
     units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
-    units |= {f"{UNITS}/{app}-{name}.{kind}": "" for name in timers for kind in ("service", "timer")}
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
-    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
+    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith(("@", ".timer"))
               for kind in ("env", "tag")]
     return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
 

@@ -1,0 +1,36 @@
+"""Commands by the clock, which timers of systemd start: deploys do not know them."""
+
+from __future__ import annotations
+
+import re
+
+from . import disk
+from .host import UNITS, Host, is_up
+from .shapes import UnitFacts
+
+
+def schedules(host: Host) -> dict[str, str]:
+    """Return role → schedule, read from the timers that provisioning wrote."""
+    found = {}
+    for name in disk.entries(host.root + UNITS):
+        role = re.fullmatch(r"%s-([a-z][a-z0-9]*)\.timer" % re.escape(host.app), name)
+        text = role and disk.read("%s%s/%s" % (host.root, UNITS, name)) or ""
+        schedule = re.match(r"# Goes to /.*^OnCalendar=([^\n]*)", text, re.M | re.S)
+        if role and schedule:
+            found[role[1]] = schedule[1]
+    return found
+
+
+def state(host: Host, role: str, schedule: str) -> UnitFacts:
+    """Return the state of a command. `health`: what is wrong with it, or ""."""
+    service, timer = host.states(host.unit(role), "%s-%s.timer" % (host.app, role)).values()
+    wrong, began = "", "--base-time=" + service.get("ActiveEnterTimestamp", "")
+    if timer.get("ActiveState") != "active":
+        wrong = "overdue, as its timer is %s" % timer.get("ActiveState")
+    elif service.get("ActiveState") == "failed":
+        wrong = service.get("Result", "")
+    elif is_up(service):
+        due = host.call("systemd-analyze", "calendar", began, schedule, check=False).stdout
+        wrong = "overdue, as it still runs" if re.search(r"From now: .* ago$", due, re.M) else ""
+    return {"state": service.get("ActiveState"), "restarts": None, "since": timer.get("LastTriggerUSec"),
+            "health": wrong}
