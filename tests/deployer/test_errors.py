@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slipway.deploy import __main__
 from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback, timers
 from slipway.deploy.agent.errors import EXITED, RESTARTS
-from slipway.deploy.agent.groups import Groups, error
+from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
@@ -65,9 +65,9 @@ def test_what_a_group_says():
 
 
 def found(*errors, tag=""):
-    made = Groups(SINCE, SINCE, "v2", tag)
-    made.add(errors)
-    answer = {"groups": [*made.found.values()], "since": SINCE}
+    made = {}
+    groups.count(made, errors, SINCE, SINCE, "v2", tag)
+    answer = {"groups": [*made.values()], "since": SINCE}
     assert validate.mismatch(json.loads(json.dumps(answer)), agent_errors.Found) == ""
     return answer
 

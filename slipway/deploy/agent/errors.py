@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 from . import groups, releases, timers
-from .groups import Group, Groups, error
+from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
@@ -37,14 +38,13 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
         return {"groups": [], "since": None}
-    # A balancer cannot tell what is new: it knows no release.
-    found = Groups(since, begin or (since if before else math.inf), live, tag)
-    found.add(hits(host, since, end if tag else None, seconds))
-    found.add(overdue(host))
-    if found.found and before and before < since:
-        found.add(hits(host, before, since - 1e-6, seconds))
+    found: dict[str, Group] = {}
+    limits = since, begin or (since if before else math.inf), live, tag  # inf: a balancer cannot tell what is new
+    groups.count(found, itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host)), *limits)
+    if found and before and before < since:
+        groups.count(found, hits(host, before, since - 1e-6, seconds), *limits)
     return {"groups": [group if group["id"] == only else {**group, "text": "", "latest": []}
-                       for group in found.found.values()], "since": since}
+                       for group in found.values()], "since": since}
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:

@@ -76,23 +76,17 @@ def put(found: dict[str, Group], group: Group) -> None:
     found[group["id"]] = group
 
 
-class Groups:
-    """Counts errors from `since` on; with `tag` only those of this release, and of unknown ones. What releases other
-    than `live` had, or what came before `begin`, is known."""
-
-    def __init__(self, since: float, begin: float, live: str, tag: str = "") -> None:
-        self.since, self.begin, self.live, self.tag = since, begin, live, tag
-        self.found: dict[str, Group] = {}
-
-    def add(self, errors: Iterable[Group]) -> None:
-        for one in errors:
-            release = "".join(one["releases"])
-            if one["first"] >= self.since and (not self.tag or release in ("", self.tag)):
-                if one["id"] not in self.found and len(self.found) >= MOST:
-                    one = error(one["first"], "", ("more",), MORE)
-                put(self.found, one)
-            if one["id"] in self.found and (release != self.live if release else one["first"] < self.begin):
-                self.found[one["id"]]["known"] = True
+def count(found: dict[str, Group], errors: Iterable[Group], since: float, begin: float, live: str, tag: str) -> None:
+    """Add errors from `since` on; with `tag` only those of this release, and of unknown ones. What releases other than
+    `live` had, or what came before `begin`, is known."""
+    for one in errors:
+        release = "".join(one["releases"])
+        if one["first"] >= since and (not tag or release in ("", tag)):
+            if one["id"] not in found and len(found) >= MOST:
+                one = error(one["first"], "", ("more",), MORE)
+            put(found, one)
+        if one["id"] in found and (release != live if release else one["first"] < begin):
+            found[one["id"]]["known"] = True
 
 
 def brief(groups: list[Group]) -> str:
