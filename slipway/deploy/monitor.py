@@ -118,6 +118,7 @@ class Watcher:
                            self.now())
         self.connections: dict[str, Connection] = {}
         self.told: set[str] = set()  # ids of groups of errors
+        self.news: list[tuple[str, Rule]] = []  # alerts of new errors
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
@@ -178,25 +179,23 @@ class Watcher:
             for group in new[:MOST]:  # those beyond are told when they come again
                 self.told.add(group["id"])
                 text = f"new error: {named(group)}: make errors ARGS={group['id']}"
-                self._alert("broken", Rule("errors", True, (host.name,), text))
+                self.news.append(("broken", Rule("errors", True, (host.name,), text)))
 
     # ---- rules ----
 
     async def _look(self) -> None:
         """Report alerts that begin or end, and run the team's hook `alert` for each. If the hook fails, the next call
         runs it again."""
-        for state, rule in self.rules.changes(self.now()):
-            self._alert(state, rule)
+        news, self.news = self.news, []
+        for state, rule in [*self.rules.changes(self.now()), *news]:
+            alert = self._record(state, rule)
+            self.tell({"event": "alert", **alert})
+            self.waiting.append(alert)
         while command := self.waiting and self.fleet.hooks["alert"]:
             if said := await hooks.failure(command, self.waiting[0], HOOK):
                 return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts
-
-    def _alert(self, state: str, rule: Rule) -> None:
-        alert = self._record(state, rule)
-        self.tell({"event": "alert", **alert})
-        self.waiting.append(alert)
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
         about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")
