@@ -71,7 +71,7 @@ def entry(message, at=1795680000.25, name="shop-web-a"):
 
 
 def told(message):
-    return lines.shown(lines.from_journal("web1", "shop", validate.parse(json.dumps(entry(message)).encode())))
+    return lines.shown("web1", "shop", validate.parse(json.dumps(entry(message)).encode()))
 
 
 def test_a_line_for_people():

@@ -6,12 +6,12 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import TextIO
 
-from ..agent.errors import nginx_name
+from ..agent.errors import nginx_name, time_of
 from ..config import Fleet, Host
 from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search
-from ..log.lines import Line, from_journal, shown
+from ..log.lines import raw, shown
 from ..screen.display import write
 from ..server.files import serves_http
 from ..ssh import child
@@ -20,7 +20,7 @@ from ..ssh.gather import together
 from ..ssh.validate import decoded, parse
 
 LAST = 100  # lines of each host that are shown if neither a number nor a time is given
-Lines = AsyncIterator[Line]
+Lines = AsyncIterator[tuple[float, str]]  # time and text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +74,8 @@ class Logs:
     async def print(self, lines: Lines, many: int = 1) -> None:
         """Print lines, `many` at once: a thread for each would take longer than the lines."""
         texts: list[str] = []
-        async for line in lines:
-            texts.append(line.raw if self.args.json else shown(line, self.coloured))
+        async for _, text in lines:
+            texts.append(text)
             if len(texts) >= many:
                 await put("\n".join(texts), sys.stdout)
                 texts.clear()
@@ -99,7 +99,9 @@ class Logs:
         self.running.append(process)
         try:
             async for line in process.lines():
-                yield from_journal(host.name, self.fleet.app, parse(line))
+                entry = parse(line)
+                yield time_of(entry), (raw(entry) if self.args.json else
+                                       shown(host.name, self.fleet.app, entry, self.coloured))
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
         code, said = await process.ended(), decoded(process.err)
@@ -112,13 +114,13 @@ class Logs:
 async def merged(streams: Sequence[Lines]) -> Lines:
     """Yield the lines of all streams in the order of their times. Hold only one line of each."""
     firsts = await together(lambda stream: anext(stream, None), streams)
-    heads = [(line.at, number, line) for number, line in enumerate(firsts.values()) if line]
+    heads = [(line[0], number, line) for number, line in enumerate(firsts.values()) if line]
     heapq.heapify(heads)
     while heads:
         _, number, line = heads[0]
         yield line
         if following := await anext(streams[number], None):
-            heapq.heapreplace(heads, (following.at, number, following))
+            heapq.heapreplace(heads, (following[0], number, following))
         else:
             heapq.heappop(heads)
 
