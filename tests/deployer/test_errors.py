@@ -86,7 +86,8 @@ def test_a_hostile_record_is_only_counted(fields, at):
     assert len(json.dumps(answer)) < 90_000
     for group in errors.merged({"web1": validate.seen(json.loads(json.dumps(answer)))}):
         assert not CONTROL.search("".join(errors.head(group, 1).split("\n")))
-        *_, copied = errors.whole({**group, "roles": ["$(x)", "web"], "latest": [*group["latest"], (1, "$(x)", "", "")]})
+        latest = [*group["latest"], (1, "$(x)", "", "")]
+        *_, copied = errors.whole({**group, "roles": ["$(x)", "web"], "latest": latest})
         assert re.fullmatch(r'make logs ARGS="[\w :\'-]+"', copied, re.A), "safe in a shell"
 
 
