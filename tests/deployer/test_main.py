@@ -36,23 +36,21 @@ def test_a_configuration_is_told_whole(tmp_path):
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
-@pytest.mark.parametrize("where", ["here", "on the host", "nowhere"])
-def test_a_schedule_is_checked_by_systemd(tmp_path, stub, where):
-    """This machine's systemd checks it, or else that of a host with the role. If there is none, a line says so."""
-    path = shutil.which("systemd-analyze")
-    (tmp_path / "x.toml").write_text('[hosts.a]\naddress = "%s"\nroles = ["digest"]\n[process.digest]\ncommand = "x"\n'
-                                     'schedule = "06:30 often"\n' % ("unreachable" if where == "nowhere" else "a"))
-    if where != "here":
-        (stub / "sh").symlink_to(shutil.which("sh"))
-        executable(stub / "id", "#!/bin/sh\necho 1\n")
-        executable(stub / "sudo", "#!/bin/sh\nshift\nshift; exec %s \"$@\"\n" % path)
-    env = {} if where == "here" else {"PATH": str(stub)}
-    done = deploy("--config", tmp_path / "x.toml", "config", "check", **env)
-    if where == "nowhere":
-        assert done.returncode == 0 and done.stderr.startswith("schedules are not checked: a: cannot be reached")
-    else:
-        assert done.returncode == 2 and done.stderr == (
-            "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument\n")
+INVALID = "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"
+
+
+@pytest.mark.parametrize("here, address, code, said", [
+    (True, "unreachable", 2, INVALID), (False, "a", 2, INVALID),
+    (False, "unreachable", 0, "schedules are not checked: a: cannot be reached")])
+def test_a_schedule_is_checked_by_systemd(tmp_path, stub, here, address, code, said):
+    """This machine's systemd checks it, or else that of a host. If there is none, a line says so."""
+    put(tmp_path / "x.toml", f'[hosts.a]\naddress = "{address}"\nroles = ["digest"]\n[process.digest]\ncommand = "x"\n'
+                             'schedule = "06:30 often"\n')
+    executable(stub / "sudo", f'#!{shutil.which("sh")}\nshift\nshift; exec {shutil.which("systemd-analyze")} "$@"\n')
+    executable(stub / "id", f'#!{shutil.which("sh")}\necho 1\n')
+    (stub / "sh").symlink_to(shutil.which("sh"))
+    done = deploy("--config", tmp_path / "x.toml", "config", "check", **({} if here else {"PATH": str(stub)}))
+    assert done.returncode == code and done.stderr.startswith(said)
 
 
 @pytest.mark.parametrize("words, more, said", [
