@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -84,14 +85,14 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     executable(stub / "id", "#!/bin/sh\necho 0\n")
     executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
     executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; exit 37\n""")
-    words = ["manage", "shell", "-c", "it's $SECRET"]
-    assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", "", "--", *words]))) == 37
-    assert capfd.readouterr().out == "|".join(["shop", *words, ""])
+    words, fleet = ["manage", "shell", "-c", "it's $SECRET"], replace(fleet, hosts=fleet.hosts[::-1])
+    for name, where in (("web1", "web1"), ("work", "work"), ("", "web2")):
+        assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", name, "--", *words]))) == 37
+        assert capfd.readouterr().out == "|".join(["shop", *words, ""]) and where in (stub / "address").read_text()
     said = (stub / "logged").read_text()
     assert said.startswith("-t|shop-run|--|manage shell by ") and "SECRET" not in said
-    assert [one_off.chosen(fleet, name).name for name in ("", "work")] == ["web1", "work"]
-    with pytest.raises(DeployError, match="no host 'front'; the hosts are: web1, web2, work"):
-        one_off.chosen(fleet, "front")
+    with pytest.raises(DeployError, match="no host 'front'; the hosts are: work, web2, web1"):
+        asyncio.run(one_off.handle(fleet, __main__.parse(["run", "front", "--", "shell"])))
 
 
 def test_maintenance(fleet, stub, capsys, monkeypatch):

@@ -55,13 +55,11 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 def notes(facts: AllFacts) -> Iterator[str]:
     """Yield what `status` tells beside the problems: maintenance, tasks that failed in the live release, dead tasks."""
     yield from preflight.closed(facts)
-    tasks = next(({**found["tasks"]} for found in facts.values() if found["tasks"]), {})
-    dead = tasks.pop("", 0)
-    if tasks:
-        names = ", ".join(f"{brief(name)} {count} x" for name, count in sorted(tasks.items()))
-        yield f"tasks that failed in this release: {names[:1000]}: see make errors"
-    if dead:
-        yield f"{dead} dead tasks: see make run ARGS=\"manage dead_tasks\""
+    tasks = next((found["tasks"] for found in facts.values() if found["tasks"]), {})
+    if failed := [f"{brief(name)} {count} x" for name, count in sorted(tasks.items()) if name]:
+        yield f"tasks that failed in this release: {', '.join(failed)[:1000]}: see make errors"
+    if "" in tasks:
+        yield f"{tasks['']} dead tasks: see make run ARGS=\"manage dead_tasks\""
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
