@@ -7,7 +7,7 @@ from ..release import RELEASE
 
 Found = dict[str, list[float]]  # "NAME STATE" → [number, seconds in all]
 TASKS, RUNS = "tasks", "runs"  # kinds: Celery's tasks; runs of commands by the clock
-KEPT = 10  # releases that counted last
+KEPT = 5  # releases that counted last
 
 
 def plus(one: Found, other: Found) -> Found:
