@@ -1,5 +1,7 @@
 """Counts of what ended, and how: a row of the database for each kind has those of all releases, and of the newest."""
 
+from functools import partial
+
 from django.db import transaction
 
 from ..models import Count
@@ -36,8 +38,7 @@ def of(kind: str, release: str = "") -> Found:
     return found.get(release, {})
 
 
-def runs() -> Found:
-    return of(RUNS)
+runs = partial(of, RUNS)  # for /metrics
 
 
 def tasks() -> dict[str, object]:
