@@ -94,8 +94,8 @@ def in_journal(host: Host, since: float, until: float | None, seconds: float) ->
     """Yield errors that processes logged, and containers that ended unasked: systemd starts only these again itself,
     except for commands by the clock."""
     timed = timers.schedules(host)
-    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"), *((role, "") for role in host.alone()),
-             *((role, "") for role in timed)]
+    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"),
+             *((role, "") for role in (*host.alone(), *timed))]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in entries([*names], [*units], since, until, seconds):
