@@ -45,11 +45,10 @@ plan deploy: FORCE
 run: FORCE ## run a command in a host's live release (HOST=work1 ARGS="manage showmigrations"; ARGS=bash: a shell)
 	@$(deployer) run "$$HOST" -- {ARGS}
 
-console: FORCE ## start Django's shell in the live release (HOST=web1; default: the first host with web)
-	@$(deployer) run "$$HOST" -- shell {ARGS}
-
-dbshell: FORCE ## start the database's client in the live release (HOST=web1)
-	@$(deployer) run "$$HOST" -- manage dbshell {ARGS}
+console: ## start Django's shell in the live release (HOST=web1; default: the first host with web)
+dbshell: ## start the database's client in the live release (HOST=web1)
+console dbshell: FORCE
+	@$(deployer) run "$$HOST" -- manage $(@:console=shell) {ARGS}
 
 maintenance: FORCE ## show visitors the maintenance page (ARGS=on, off or status)
 	@$(deployer) maintenance $(if $(ARGS),{ARGS},status)

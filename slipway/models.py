@@ -16,8 +16,7 @@ class Heartbeat(models.Model):
 
 
 class Count(models.Model):
-    """Counts of what ended, see health/counts.py. `name`: what, such as "tasks", or what and the release."""
+    """Counts of what ended, as health/counts.py keeps them."""
 
-    name: models.CharField[str, str] = models.CharField(primary_key=True, max_length=255)
-    at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    kind: models.CharField[str, str] = models.CharField(primary_key=True, max_length=20)
     found: models.JSONField[Any, Any] = models.JSONField()

@@ -1,30 +1,29 @@
-"""Counts of what ended, and how. The database keeps a row for all releases, and one for each release."""
+"""Counts of what ended, and how: a row of the database for each kind has those of all releases, and of the newest."""
 
-from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from ..models import Count
 from ..release import RELEASE
 
 Found = dict[str, list[float]]  # "NAME STATE" → [number, seconds in all]
-TASKS, RUNS = "tasks", "runs"  # Celery's tasks; runs of commands by the clock
-KEPT = timedelta(days=7)  # afterwards a former release's own row is removed
+TASKS, RUNS = "tasks", "runs"  # kinds: Celery's tasks; runs of commands by the clock
+KEPT = 5  # releases that counted last
 
 
 def plus(one: Found, other: Found) -> Found:
     return {key: [sum(both) for both in zip(one.get(key, (0, 0)), other.get(key, (0, 0)))] for key in one | other}
 
 
-def add(what: str, found: Found) -> None:
-    """Add to the counts in one transaction. Raise DatabaseError or InterfaceError if the database fails."""
-    own = f"{what} {RELEASE}"
+def add(kind: str, found: Found) -> None:
+    """Add to the counts. Raise DatabaseError or InterfaceError if the database fails."""
     with transaction.atomic():
-        for name in (what, own):
-            row, _ = Count.objects.select_for_update().get_or_create(name=name, defaults={"at": Now(), "found": {}})
-            Count.objects.filter(name=name).update(at=Now(), found=plus(row.found, found))
-        Count.objects.filter(name__startswith=f"{what} ", at__lt=Now() - KEPT).exclude(name=own).delete()
+        row, _ = Count.objects.select_for_update().get_or_create(kind=kind, defaults={"found": []})
+        before = dict(row.found)
+        now = {release: plus(before.pop(release, {}), found) for release in ("", RELEASE)}
+        row.found = [*now.items(), *before.items()][:KEPT + 1]
+        row.save()
 
 
 def run(name: str, result: str) -> None:
@@ -33,16 +32,16 @@ def run(name: str, result: str) -> None:
     add(RUNS, {f"{name} {state}": [state == ended, 0] for state in ("succeeded", "failed")})
 
 
-def total(name: str) -> Found:
-    return Count.objects.filter(name=name).values_list("found", flat=True).first() or {}
+def of(kind: str, release: str = "") -> Found:
+    """Return the counts of a release, or of all."""
+    found: dict[str, Found] = dict(Count.objects.filter(kind=kind).values_list("found", flat=True).first() or [])
+    return found.get(release, {})
 
 
-def runs() -> Found:
-    return total(RUNS)
+runs = partial(of, RUNS)  # for /metrics
 
 
 def tasks() -> dict[str, object]:
-    """Return {"tasks": counts in all, "failed": {name: number in this release}}."""
-    own = total(f"{TASKS} {RELEASE}").items()
-    return {"tasks": total(TASKS), "failed": {
-        key.removesuffix(" failed"): number for key, (number, _) in own if key.endswith(" failed") and number}}
+    """Return {"tasks": counts of all releases, "failed": {name: number in this release}}."""
+    return {"tasks": of(TASKS), "failed": {key.removesuffix(" failed"): number for key, (number, _) in of(
+        TASKS, RELEASE).items() if key.endswith(" failed") and number}}

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
 from celery import signals
@@ -18,8 +19,7 @@ logger = logging.getLogger(__name__)
 
 EVERY = 60  # seconds
 ENDS = {"task-succeeded": "succeeded", "task-failed": "failed", "task-retried": "retried"}  # Celery's events
-_found: counts.Found = {}
-_lock = threading.Lock()
+_ended: SimpleQueue[counts.Found] = SimpleQueue()  # what is not stored yet
 
 
 class Request(BaseRequest):
@@ -34,21 +34,15 @@ class Request(BaseRequest):
         if type in ENDS and not self.ended:  # a task that exceeds its hard time limit fails twice
             self.ended = True
             seconds = max(0, time.time() - (self.time_start or time.time()))
-            gather({f"{self.task.name} {ENDS[type]}": [1, seconds]})
+            _ended.put({f"{self.task.name} {ENDS[type]}": [1, seconds]})
         super().send_event(type, **fields)
-
-
-def gather(more: counts.Found) -> None:
-    global _found
-    with _lock:
-        _found = counts.plus(_found, more)
 
 
 @signals.worker_ready.connect
 def begin(sender: Any, **_: Any) -> None:
     """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
     names = [name for name in sender.app.tasks if not name.startswith("celery.")]
-    gather({f"{name} {state}": [0, 0] for name in names for state in ("succeeded", "failed")})
+    _ended.put({f"{name} {state}": [0, 0] for name in names for state in ("succeeded", "failed")})
     threading.Thread(target=store_often, name="counts", daemon=True).start()
 
 
@@ -60,16 +54,15 @@ def store_often() -> NoReturn:
 
 def store() -> None:
     """Add to the database what was counted since the last call. If that fails, the next call tries again."""
-    global _found
-    with _lock:
-        found, _found = _found, {}
-    if not found:
-        return
+    found: counts.Found = {}
+    with suppress(Empty):
+        while True:
+            found = counts.plus(found, _ended.get_nowait())
     try:
         counts.add(counts.TASKS, found)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot store the counts of tasks: %s", type(error).__name__)
-        gather(found)
+        _ended.put(found)
     finally:
         connections.close_all()
 

@@ -13,8 +13,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Count',
             fields=[
-                ('name', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
+                ('kind', models.CharField(max_length=20, primary_key=True, serialize=False)),
                 ('found', models.JSONField()),
             ],
         ),

@@ -233,43 +233,42 @@ def test_a_task_that_is_put_off_is_done_in_time_and_once(rabbitmq_jobs):
     assert 3.9 <= gap < 30
 
 
-def page(jobs):
-    return jobs.clone.ask("-c", "import django; django.setup()\n"
-                          "from slipway.health import metrics; print(metrics.page().decode())")
-
-
 def test_how_tasks_ended_is_counted(redis_jobs):
     """A worker counts each end of a task once, by the code's names, but none that is delivered again. It stores the
     counts at its start, so that a task begins with 0, and at its end. The next worker adds to them; while the database
-    is away, its counts wait."""
+    is away, its counts wait. Few releases have counts of their own. Runs by the clock count, too."""
+    def ended(worker):  # only the main process gets the signal, as from an engine
+        worker.terminate()
+        assert worker.wait(120) == 0
     redis_jobs.clone.ask("manage.py", "migrate", "-v0")
-    with redis_jobs.worker(LIMIT="1") as worker:
+    with redis_jobs.worker(LIMIT="1", RELEASE="v1") as worker:
         redis_jobs.send("[order.delay(number) for number in range(2)]", "later.delay(0)", "tired.delay('x')",
                         "hung.apply_async(soft_time_limit=1, time_limit=2)", "poison.delay('process')",
                         "order.apply_async((2,), shadow='forged')", "app.send_task('shop.tasks.forged')")
         for said in ("order 2 ended", "later ended", "was tried 1 times", "Hard time limit", "is dead", "unknown task"):
             wait_until(lambda: said in worker.output(), 120, said)
-        wait_until(lambda: 'name="shop.tasks.stored",state="failed"} 0.0' in page(redis_jobs))
         ended(worker)
     place = redis_jobs.clone.path / "db.sqlite3"
+    redis_jobs.clone.environment["RELEASE"] = "v2"
     with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as other, redis_jobs.worker() as worker:
         other.execute("BEGIN EXCLUSIVE")
-        redis_jobs.send("order.delay(3)")
-        for said in ("order 3 ended", "cannot store the counts of tasks: OperationalError"):
+        redis_jobs.send("order.delay(3)", "tired.delay('x')")
+        for said in ("order 3 ended", "was tried 1 times", "cannot store the counts of tasks: OperationalError"):
             wait_until(lambda: said in worker.output(), 120, said)
         other.execute("ROLLBACK")
         ended(worker)
-    said = page(redis_jobs)
-    found = re.findall(r'^celery_tasks_total\{name="shop.tasks.(\w+)",state="(\w+)"\} ([1-9].*)$', said, re.M)
+    page = redis_jobs.clone.ask(
+        "-c", "import django; django.setup()\nfrom slipway.health import counts, metrics\n"
+        "counts.run('digest', 'success')\n"
+        "print(metrics.page().decode(), counts.tasks()['failed'], bool(counts.of('tasks', 'v1')))\n"
+        "counts.KEPT = 1; counts.add('tasks', {}); print(counts.of('tasks', 'v1'))")
+    found = re.findall(r'^(?:celery_task|scheduled_run)s_total.*?(\w+)",state="(\w+)"\} ([1-9].*)$', page, re.M)
     assert {" ".join(each) for each in found} == {
-        "order succeeded 4.0", "later retried 1.0", "later succeeded 1.0", "tired failed 1.0", "hung failed 1.0"}
-    assert float(re.search(r'^celery_task_seconds_total\{.*hung",state="failed"\} (.*)$', said, re.M)[1]) >= 2
-
-
-def ended(worker):
-    """Stop the worker's main process, as an engine does; `running` would hit its children, too."""
-    worker.terminate()
-    assert worker.wait(120) == 0
+        "order succeeded 4.0", "later retried 1.0", "later succeeded 1.0", "tired failed 2.0", "hung failed 1.0",
+        "digest succeeded 1.0"}
+    assert float(re.search(r'^celery_task_seconds_total\{.*hung",state="failed"\} (.*)$', page, re.M)[1]) >= 2
+    assert 'name="shop.tasks.stored",state="failed"} 0.0' in page and 'name="digest",state="failed"} 0.0' in page
+    assert page.endswith("{'shop.tasks.tired': 1} True\n{}\n"), page
 
 
 def test_a_malformed_dead_task_is_not_the_brokers_fault(jobs):

@@ -71,30 +71,21 @@ def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark):
 
 
 def test_units_of_processes(inspect, tmp_path):
-    alerts = Process("alerts", "manage sendalerts", False, "file")
+    """Units and timers that provisioning wrote are found, not those of others or of another app."""
+    alerts, digest = Process("alerts", "x", False, "file"), Process("digest", "x", False, "", schedule="daily")
     put(f"{tmp_path}/etc/default/shop", "# For docker-runner; written by provisioning.\n")
-    put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
+    foreign = [f"/etc/systemd/system/shop-{name}" for name in ("alerts.service", "digest.timer", "backup.timer")]
+    for path in foreign:
+        put(f"{tmp_path}{path}", "[Service]\nExecStart=/usr/bin/alerts\n")
     for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
-        unit = process_unit(app, process)
-        put(f"{tmp_path}{unit.path}", unit.content)
-    told = ["has /etc/systemd/system/shop-alerts.service" + CURE]
-    assert inspect("shop") == [] and inspect("shop", own=[alerts]) == told
+        put(f"{tmp_path}{process_unit(app, process).path}", process_unit(app, process).content)
+    assert inspect("shop") == [] and inspect("shop", own=[alerts], timed=[digest]) == [
+        f"has {', '.join(foreign[:2])}{CURE}"]
     assert set(inspect.found.processes) == {"web@", "beat"}
-    put(f"{tmp_path}/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
-    assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
-
-
-def test_timers_of_processes(inspect, tmp_path):
-    """Timers that provisioning wrote are found, not those of others or of another app."""
-    digest = Process("digest", "x", False, "", schedule="daily")
-    put(f"{tmp_path}/etc/default/shop", "# For docker-runner; written by provisioning.\n")
-    put(f"{tmp_path}/etc/systemd/system/shop-backup.timer", "[Timer]\n")
-    for app in ("shop", "shop-b"):
-        for unit in timed_units(app, digest):
-            put(f"{tmp_path}{unit.path}", unit.content)
-    assert inspect("shop", timed=[digest]) == [] and inspect.found.processes == ("digest", "digest.timer")
-    put(f"{tmp_path}/etc/systemd/system/shop-digest.timer", "[Timer]\n")
-    assert inspect("shop", timed=[digest]) == ["has /etc/systemd/system/shop-digest.timer" + CURE]
+    for unit in (process_unit("shop", alerts), *timed_units("shop", digest), *timed_units("shop-b", digest)):
+        put(f"{tmp_path}{unit.path}", unit.content)
+    assert inspect("shop", own=[alerts], timed=[digest]) == []
+    assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest", "digest.timer"}
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):

@@ -19,7 +19,6 @@ from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.child import Done
 from deployer.conftest import fleet_of
 from deployer.recipes import Host, Plan
-from deployer.test_server import TIMED
 from proc import ROOT
 
 
@@ -131,15 +130,6 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
              f"write {JOURNAL}", "restart systemd-journald.service",
              "install nginx site shop", "enable nginx.service", "enable shop.target"]
     assert [name for name in names if name in order] == order
-
-
-def test_timers_come_and_go_with_the_role(data):
-    fleet = fleet_of(data, {**TIMED, "hosts.web1.roles": ["web", "digest"]})
-    assert Plan(fleet, "web1").names[-2:] == ["enable shop.target", "enable shop-digest.timer"]
-    there = "".join(f"f|root|root|644||{SYSTEM}/shop-digest.{kind}\n" for kind in ("service", "timer"))
-    gone = Plan(fleet, "web2", Found(processes=("digest", "digest.timer"), units=("shop-digest.timer",)), there)
-    assert {"stop shop-digest.timer", f"remove {SYSTEM}/shop-digest.service"} < {*gone.names}
-    assert "systemctl --quiet disable shop-digest.timer" in gone.scripts
 
 
 def test_files_are_written_with_owner_and_mode(fleet):

@@ -31,7 +31,7 @@ def fleet():
     ({"registry": "ssh"}, "registry: has no effect with engine.kind = \"swarm\""),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
     ({"process": {"smtp": {"command": "x"}, "digest": {"command": "x", "schedule": "daily"}}},
-     "process.digest.schedule: does not work with engine.kind = \"swarm\": let beat send a task"),
+     "process.digest.schedule: has no effect with engine.kind = \"swarm\""),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
     ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "is only for engine.kind"),
     ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no effect"),

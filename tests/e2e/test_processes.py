@@ -81,6 +81,8 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
     status = shop.deploy("status").stdout
     assert "nightly is active, overdue, as it still runs: see" in status and "broken is failed, exit-code: " in status
+    errors = shop.deploy("errors").stdout
+    assert "nightly: overdue, as it still runs" in errors and "broken: ended with exit code 37" in errors
     shop.fleet.hosts["work1"].run("systemctl stop shop-nightly.timer shop-nightly.service")
     assert containers(shop, "work1", "nightly") == []
     shop.hosts["work1"]["roles"] = ROLES["work1"]

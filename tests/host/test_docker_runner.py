@@ -97,12 +97,10 @@ def test_words_arrive_as_they_were_typed(server):
     assert ran[ran.index("--name") + 1] == "shop-manage-shell__x"
 
 
-@pytest.mark.parametrize("words, name", [
-    (["shell"], "shop-shell"), (["manage", "dbshell"], "shop-manage-dbshell"), (["bash", "-l"], "shop-bash")])
-def test_several_people_have_a_console_at_once(server, words, name):
-    server("shop", *words), server("shop", *words)
-    names = {call[call.index("--name") + 1] for call in server.calls("run")}
-    assert len(names) == 2 and all(re.fullmatch(rf"{name}-\d+", found) for found in names)
+def test_several_people_have_a_console_at_once(server):
+    for words in ["shell"], ["manage", "shell"], ["manage", "dbshell"], ["bash", "-l"]:
+        server("shop", *words), server("shop", *words)
+    assert len({call[call.index("--name") + 1] for call in server.calls("run")}) == 8
     assert not [*(server.root / "run/docker-runner").glob("*.lock")]
 
 

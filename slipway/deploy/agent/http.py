@@ -16,18 +16,16 @@ from .shapes import Any, BinaryIO, Place, Site
 MOST = 1_000_000  # bytes read of an answer; the rest is ignored
 AGENT = "slipway-deploy"  # the user agent that marks these requests in nginx's log
 # HTTP/1.0 is simple: the answer ends when the connection closes. To import http.client takes longer than a request.
-REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: %s\r\n"
-           "X-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n")
-DIRECT = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\n\r\n"  # without a proxy's headers, the app shows its metrics
+REQUEST = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\n%sConnection: close\r\n\r\n"
+PROXIED = "X-Forwarded-Proto: %s\r\nX-Forwarded-For: 127.0.0.1\r\n"
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
         agent: str = AGENT, direct: bool = False) -> tuple[int, str]:
     """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds.
-    `direct`: ask without the headers of a proxy."""
-    request = DIRECT % (path, site[1], agent) if direct else REQUEST % (path, site[1], agent, site[0])
-    answer = b""
+    `direct`: ask as no proxy does, so that the app shows its metrics."""
+    request, answer = REQUEST % (path, site[1], agent, "" if direct else PROXIED % site[0]), b""
     try:
         for piece in pieces(sock, request, timeout, site[1] if tls else ""):
             answer += piece
@@ -78,7 +76,7 @@ def secured(connection: socket.socket, name: str) -> socket.socket:
 @contextlib.contextmanager
 def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
     """Request a path; yield (status, file with the body). Raises socket.timeout if no byte comes for `seconds`."""
-    with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), seconds) as connection:
+    with asked(sock, REQUEST % (path, "localhost", AGENT, PROXIED % "http"), seconds) as connection:
         with connection.makefile("rb") as file:
             status = STATUS.match(file.readline(1000))
             while file.readline(10_000).strip():

@@ -11,14 +11,10 @@ from .shapes import UnitFacts
 
 def schedules(host: Host) -> dict[str, str]:
     """Return role → schedule, read from the timers that provisioning wrote."""
-    found = {}
-    for name in disk.entries(host.root + UNITS):
-        role = re.fullmatch(r"%s-([a-z][a-z0-9]*)\.timer" % re.escape(host.app), name)
-        text = role and disk.read("%s%s/%s" % (host.root, UNITS, name)) or ""
-        schedule = re.match(r"# Goes to /.*^OnCalendar=([^\n]*)", text, re.M | re.S)
-        if role and schedule:
-            found[role[1]] = schedule[1]
-    return found
+    folder = host.root + UNITS
+    ours = r"# Goes to \S+/%s-([a-z0-9]+)\.timer .*^OnCalendar=([^\n]*)" % re.escape(host.app)
+    texts = [disk.read("%s/%s" % (folder, name)) or "" for name in disk.entries(folder) if name.endswith(".timer")]
+    return {found[1]: found[2] for found in (re.match(ours, text, re.M | re.S) for text in texts) if found}
 
 
 def state(host: Host, role: str, schedule: str) -> UnitFacts:

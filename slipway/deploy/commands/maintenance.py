@@ -4,10 +4,10 @@ on at once, and stays over a reboot."""
 import argparse
 
 from ..config import Fleet, Host
-from ..errors import DeployError, on_hosts
+from ..errors import DeployError
 from ..server.files import serves_http
 from ..ssh.connection import run, who
-from ..ssh.gather import gathered, texts
+from ..ssh.gather import on_each
 from ..ssh.validate import decoded
 
 SCRIPT = """
@@ -24,13 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    async def change(host: Host) -> str:
+    async def change(host: Host) -> None:
         site = fleet.app if host.has("web") else f"{fleet.app}-balancer"
         words = ["sh", "-c", SCRIPT, "sh", args.action, site, who("on")]
-        return decoded((await run(host, fleet.ssh, words, check=True)).out)
-    found, problems = await gathered(
-        [host for host in fleet.chosen(args.hosts, balancers=True) if serves_http(host)], change)
-    for name, text in found.items():
-        print(f"{name}: {text}")
-    if problems:
-        raise DeployError(on_hosts(texts(problems)))
+        print(f"{host.name}: {decoded((await run(host, fleet.ssh, words, check=True)).out)}")
+    await on_each([host for host in fleet.chosen(args.hosts, balancers=True) if serves_http(host)], change, DeployError)

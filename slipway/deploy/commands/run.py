@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ..config import Fleet, Host
+from ..config import Fleet
 from ..engine import engine_of
 from ..errors import Refused
 from ..ssh import child
@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
-    host = chosen(fleet, args.host)
+    hosts = sorted(fleet.app_hosts, key=lambda host: not host.has("web"))
+    host = next((host for host in hosts if args.host in ("", host.name)), None)
+    if host is None:
+        raise Refused(f"no host {args.host!r}; the hosts are: {', '.join(host.name for host in fleet.app_hosts)}")
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         raise Refused("give a command to run: make run HOST=web1 ARGS='manage showmigrations'")
@@ -29,14 +32,6 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         return await running.ended()
     finally:
         await running.close(0)
-
-
-def chosen(fleet: Fleet, name: str) -> Host:
-    found = [host for host in fleet.app_hosts if host.name == name] if name else [
-        *fleet.with_role("web"), *fleet.app_hosts]
-    if not found:
-        raise Refused(f"no host {name!r}; the hosts are: {', '.join(host.name for host in fleet.app_hosts)}")
-    return found[0]
 
 
 def noted(app: str, words: list[str], command: list[str]) -> list[str]:

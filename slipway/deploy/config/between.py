@@ -29,7 +29,7 @@ def problems(fleet: Fleet) -> Problems:
     for process in fleet.processes.values():
         yield from of_process(process, fleet.rollout["ready"])
     for process in fleet.timed.values():
-        yield from of_timed(process, fleet.is_swarm)
+        yield from of_timed(process)
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
@@ -67,16 +67,16 @@ def of_process(process: Process, limit: int) -> Problems:
         yield f"process.{process.name}.ready", f"{what} s must be less than rollout.ready, {limit} s"
 
 
-def of_timed(process: Process, in_swarm: bool) -> Problems:
-    if in_swarm:
-        yield f"process.{process.name}.schedule", "does not work with engine.kind = \"swarm\": let beat send a task"
-    yield from ((f"process.{process.name}.{key}", "has no effect with a schedule: remove it") for key, value in (
-        ("overlap", process.overlap), ("ports", process.ports), ("ready", process.ready != "seconds 5")) if value)
+def of_timed(process: Process) -> Problems:
+    ignored = {"overlap": process.overlap, "ports": process.ports, "ready": process.ready != "seconds 5"}
+    yield from ((f"process.{process.name}.{key}", "has no effect with a schedule: remove it")
+                for key, value in ignored.items() if value)
 
 
 def of_swarm(fleet: Fleet) -> Problems:
     ignored = {"registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
-               **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts}}
+               **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts},
+               **{f"process.{name}.schedule": process.schedule for name, process in fleet.timed.items()}}
     yield from ((path, "has no effect with engine.kind = \"swarm\"") for path, value in ignored.items() if value)
     if fleet.media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""

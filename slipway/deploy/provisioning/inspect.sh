@@ -38,10 +38,8 @@ for path in $own; do
     if [ -e "$path" ] && ! ours "$path"; then echo "other $path"; fi
 done
 timers() { # print names such as "digest digest.timer" of the app's processes that have a timer here
-    for path in "$root/etc/systemd/system/$app-"*.timer; do
-        name=${path##*/"$app-"} name=${name%.timer}
-        case $name in *[!a-z0-9]*) ;; *) ! ours "$path" || printf '%s\n' "$name" "$name.timer" ;; esac
-    done
+    sed -n "s|^# Goes to /etc/systemd/system/$app-\([a-z0-9]*\)\.timer .*|\1 \1.timer|p" \
+        "$root/etc/systemd/system/$app-"*.timer 2>/dev/null | tr ' ' '\n'
 }
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group

@@ -51,8 +51,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
             f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # without rm, the next run skips the reload
     if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
-        for process in wanted.timed(fleet, here):
-            enable(f"{fleet.app}-{process.name}.timer", running=True)
+        for name in filter(here.has, fleet.timed):
+            enable(f"{fleet.app}-{name}.timer", running=True)
     team(fleet, here)
 
 

@@ -59,10 +59,6 @@ def by_units(fleet: Fleet, host: Host) -> bool:
     return bool(host.roles) and not fleet.is_swarm
 
 
-def timed(fleet: Fleet, host: Host) -> list[Process]:
-    return [process for name, process in fleet.timed.items() if host.has(name)]
-
-
 def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
@@ -118,7 +114,8 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     if not by_units(fleet, host):
         return
     yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
-    yield from (file for process in timed(fleet, host) for file in timed_units(fleet.app, process))
+    yield from (file for name, process in fleet.timed.items() if host.has(name)
+                for file in timed_units(fleet.app, process))
     for name in APP_UNITS:
         yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
 
