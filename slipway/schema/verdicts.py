@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import django
 from django.db import connection
@@ -25,7 +25,7 @@ from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
-from .columns import columns, harmless, wider
+from .columns import column, widens
 from .locks import Lock, Watch
 
 CURES = {
@@ -121,24 +121,25 @@ class Executor(MigrationExecutor):
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
         key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
-        before = columns(self.connection)
-        with watch.over(migration) as watched:
-            state = super().apply_migration(state, watched, fake, fake_initial)
-        known, self.locks[key] = wider(before, columns(self.connection)), watch.locks()
-        self.told[key] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
-        lines = [line for sql, _ in self.told[key] for line in sql]
+        self.told[key], lines = told, [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        with watch.over(migration) as watched:
+            state = super().apply_migration(state, watched, fake, fake_initial)
+        self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
         return state
 
     def collect(self, state: Any, migration: Any) -> list[Told]:
-        after, one, told = state.clone(), copy(migration), []
+        app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
-            one.operations = [operation]
+            one.operations, (old, collation) = [operation], column(self.connection, after, app, operation)
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            made = self.made((migration.app_label, migration.name), operation)
-            told.append(("\n".join(editor.collected_sql).splitlines(), made))
+            sql = "\n".join(editor.collected_sql)
+            new, now = column(self.connection, after, app, operation)
+            if now == collation and widens(old, new):
+                sql = sql.replace(" TYPE ", " WIDER ")  # to the linter, each new TYPE is an error
+            told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
@@ -177,31 +178,15 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def scratch() -> Iterator[None]:
-    """Use an empty database of its own for the block: the one of the URL may be somebody's."""
-    name, made = connection.settings_dict["NAME"], ":memory:"
-    if connection.vendor == "postgresql":
-        made = f"{name}_verdicts"
-        execute("DROP DATABASE IF EXISTS", made)
-        execute("CREATE DATABASE", made)
-    elif connection.vendor != "sqlite":
-        raise ValueError(f"{connection.vendor} is neither Postgres nor SQLite")
+    """Use an empty database of its own for the block, as Django's tests do: the one of the URL may be somebody's."""
+    name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
+    made = creation._create_test_db(verbosity=0, autoclobber=True)
+    connection.close()
+    connection.settings_dict["NAME"] = made
     try:
-        use(made)
         yield
     finally:
-        use(name)
-        if connection.vendor == "postgresql":
-            execute("DROP DATABASE", made)
-
-
-def use(name: str) -> None:
-    connection.close()
-    connection.settings_dict["NAME"] = name
-
-
-def execute(words: str, name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"{words} {connection.ops.quote_name(name)}")
+        creation.destroy_test_db(name, verbosity=0)
 
 
 def judge() -> dict[str, Verdict]:

@@ -25,12 +25,12 @@ def test_a_message_is_whole(issue, said):
 
 
 @pytest.mark.parametrize("old, new, is_wider", [
-    ("character varying(20)", "character varying(40)", True), ("character varying(40)", "character varying(20)", False),
-    ("character varying(20)", "text", True), ("text", "character varying(20)", False),
+    ("varchar(20)", "varchar(40)", True), ("varchar(40)", "varchar(20)", False),
+    ("varchar(20)", "text", True), ("text", "varchar(20)", False),
     ("smallint", "integer", True), ("smallint", "bigint", True), ("bigint", "integer", False),
-    ("integer", "integer", False), ("integer", "text", False), ("numeric(10,2)", "numeric(12,2)", True),
-    ("numeric(10,2)", "numeric(12,3)", False), ("numeric(10,2)", "numeric(9,2)", False),
-    ("numeric(10,2)", "text", False), ("character varying(9)", "numeric(12)", False)])
+    ("integer", "integer", False), ("integer", "text", False), ("numeric(10, 2)", "numeric(12, 2)", True),
+    ("numeric(10, 2)", "numeric(12, 3)", False), ("numeric(10, 2)", "numeric(9, 2)", False),
+    ("numeric(10, 2)", "text", False), ("varchar(9)", "numeric(12)", False)])
 def test_which_types_are_wider(old, new, is_wider):
     assert widens(old, new) is is_wider
 
@@ -63,18 +63,15 @@ def sql(text):
     return f"migrations.RunSQL({text!r})"
 
 
-def lock(waits, *work, table=ORDER):
-    """Return a lock on a table, with work on the same table."""
-    return {"table": table, "waits": waits, **{kind: [table] * (kind in work) for kind in (
-        "scanned", "rewritten", "changed")}}
+def lock(waits, work, table=ORDER, of=None):
+    return {"table": table, "waits": waits, "work": {of or table: work}}
 
 
 ALL = "readers and writers"
 COPY = ("migrations.RunPython(lambda apps, _: [one.save() for one in"
         " apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])")
-REWRITTEN, SCANNED, ROWS = lock(ALL, "scanned", "rewritten"), lock(ALL, "scanned"), lock("rows", "changed")
-INDEXED, OTHER = lock("writers", "scanned"), {"table": LINE, "waits": "writers", "scanned": [ORDER], "rewritten": [],
-                                              "changed": []}
+REWRITTEN, SCANNED, ROWS = lock(ALL, "rewritten"), lock(ALL, "scanned"), lock("rows", "changed")
+INDEXED, OTHER = lock("writers", "scanned"), lock("writers", "scanned", LINE, of=ORDER)
 IMPORTS = "\nfrom django.contrib.postgres import operations as indexes\nfrom django.db.models import functions\n"
 APART = "    atomic = False\n"
 CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
@@ -99,11 +96,11 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "now": (add_field("c", "DateTimeField(db_default=functions.Now())"), "ok", []),
     "update_all": (sql("UPDATE xshop_order SET number = number"), "warning", [ROWS]),
     "update_apart": (sql("UPDATE xshop_order SET number = number"), "warning", [ROWS], APART),
-    "copies": (COPY, "warning", [{**ROWS, "table": LINE, "changed": [LINE]}]),
+    "copies": (COPY, "warning", [lock("rows", "changed", LINE)]),
     "new_table": ('migrations.CreateModel("New", [("id", models.AutoField(primary_key=True)),'
                   ' ("order", models.ForeignKey("xshop.Order", models.CASCADE))])', "ok", []),
     "stays_locked": (f"{add_field('d', 'TextField(null=True)')}, {COPY}", "warning",
-                     [lock("rows", "changed", table=LINE), {**lock(ALL), "changed": [LINE, ORDER]}]),
+                     [lock("rows", "changed", LINE), lock(ALL, "changed", of=LINE)]),
 }
 
 
