@@ -127,7 +127,7 @@ def build(env: Env) -> None:
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
     if new := verdicts.new():
         found = output(shlex.split(env["DOCKER"]), "run", "--rm", "--entrypoint=cat", image, "migrations.json")
-        print(*verdicts.lines(json.loads(found or '{"vendors": {}}'), new), sep="\n")
+        print(*verdicts.lines(json.loads(found or "{}").get("vendors", {}), new), sep="\n")
     print(f"make: built {image}")
 
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypedDict
 from django.db import transaction
 from django.db.migrations import RunPython
 
-WAITS = ("nobody", "rows", "writers", "readers and writers")  # rows: who writes the same rows
-WORK = ("scanned", "rewritten", "changed")  # the slowest last
+WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
+CHANGED = "changed row by row"
+WORK = ("scanned", "rewritten", CHANGED)  # the slowest last
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
 count(l.mode), coalesce(bool_or(l.mode = 'RowExclusiveLock'), false), coalesce(max(CASE
 WHEN l.mode = 'AccessExclusiveLock' THEN 3 WHEN l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock') THEN 2
@@ -95,15 +96,15 @@ class Watch:
         for id, now in after.items():
             if now.waits and work:
                 self.add(self.known[id], now.waits, work)
-            elif work.get(self.known[id]) == "changed":
-                self.add(self.known[id], WAITS.index("rows"), {self.known[id]: "changed"})
+            elif work.get(self.known[id]) == CHANGED:
+                self.add(self.known[id], 1, {self.known[id]: CHANGED})
         return result
 
     def work(self, old: Table, now: Table) -> str:
         """Return what a statement did to a table. On empty tables, Python that shall change rows only reads."""
         scanned = now.scans > old.scans
         if now.writes > old.writes or self.python and (scanned or now.locks > old.locks):
-            return "changed"
+            return CHANGED
         return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits else ""
 
     def add(self, table: str, waits: int, work: dict[str, str]) -> None:

@@ -1,8 +1,9 @@
 """The verdict of django-migration-linter on each migration (does old code still work after the migration?), and on
 Postgres whom it locks, as JSON.
 
-The image's build runs `python -m slipway.schema.verdicts FILE`. This command adds verdicts for the database of
-TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations. FILE in the image:
+The image's build runs `python -m slipway.schema.verdicts FILE [NAME…]`. This command adds verdicts for the database of
+TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations, and prints those on
+the named migrations. FILE in the image:
 {"version": 2, "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
 "failed": {}}
 """
@@ -24,6 +25,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
+
+from slipway.make.verdicts import lines
 
 from .columns import column, widens
 from .locks import Lock, Watch
@@ -200,12 +203,12 @@ def judge() -> dict[str, Verdict]:
     return linter.migrations
 
 
-def main(path: Path) -> None:
+def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found = json.loads(path.read_text()) if path.exists() else empty
+    found = empty | json.loads(path.read_text() or "{}") if path.exists() else empty
     try:
         with scratch():
             found["vendors"][connection.vendor] = judge()
@@ -213,7 +216,9 @@ def main(path: Path) -> None:
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
+    for line in lines(found["vendors"], names):
+        print(line)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -94,18 +94,19 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     ] * (tag == "part")
 
 
-IMAGE = {"vendors": {"postgresql": {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}}}
+NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
+IMAGE = json.dumps({"vendors": {"postgresql": NEWS, "sqlite": NEWS}})
 
 
-@pytest.mark.parametrize("listed, docker, told", [
-    ({"names": ["shop.0001"], "vendor": "postgresql"}, f"echo '{json.dumps(IMAGE)}'", ["shop.0002 on postgresql: ok"]),
-    ({"names": ["shop.0001"], "vendor": "postgresql"}, "exit 125",
-     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine"]),
-    ({"names": ["shop.0001"], "vendor": "mysql"}, f"echo '{json.dumps(IMAGE)}'", []), ({}, "exit 125", [])])
-def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, listed, docker, told):
+@pytest.mark.parametrize("live, docker, told", [
+    ("[X]  shop.0001\n", f"echo '{IMAGE}'", ["shop.0002 on postgresql: ok"]), ("", "exit 125", []),
+    ("[X]  shop.0001\n", "exit 125",
+     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine"])])
+def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, live, docker, told):
     executable(tmp_path / "docker", f"#!/bin/sh\n{docker}\n")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    events, found = [], {**fine(fleet), "listed": listed}
+    events, found = [], fine(fleet)
+    found["facts"]["plan"] = live
 
     async def planned():
         with held():

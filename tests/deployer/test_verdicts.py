@@ -227,35 +227,34 @@ def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
 
 
 def locked(waits, **work):
-    """Return the build's entry of a migration that locks the table item."""
-    lock = {"table": "item", "waits": waits, "scanned": [], "rewritten": [], "changed": [], **work}
-    return {**OK, "locks": [lock]}
+    """Return the build's entry of a migration that locks the table item. `work`: table → what it does meanwhile."""
+    return {**OK, "locks": [{"table": "item", "waits": waits, "work": work}]}
 
 
-ALL, MB = "readers and writers", 10**6
+ALL, ROWS, MB = "readers and writers", "changed row by row", 10**6
 SMALL, LARGE = [8192, 100], [6000 * MB, 48_000_000]
 LONG = "shop.0002_note: item (48 million rows, 6 GB): "
 TOLD = [  # what a migration does, the tables' sizes → the line, and if the deploy is refused
-    (locked(ALL, scanned=["item"], rewritten=["item"]), {"item": LARGE},
+    (locked(ALL, item="rewritten"), {"item": LARGE},
      f"{LONG}readers and writers wait while it is rewritten, about 300.0 s", ": add a new column, fill it"),
-    (locked("writers", scanned=["item"]), {"item": LARGE}, f"{LONG}writers wait while it is scanned, about 60.0 s",
+    (locked("writers", item="scanned"), {"item": LARGE}, f"{LONG}writers wait while it is scanned, about 60.0 s",
      ": add a constraint NOT VALID"),
-    (locked("writers", scanned=["item"]), {"item": [150 * MB, 0]},
+    (locked("writers", item="scanned"), {"item": [150 * MB, 0]},
      "shop.0002_note: item (150 MB): writers wait while it is scanned, about 1.5 s", ""),
-    (locked("writers", scanned=["line"]), {"item": SMALL, "line": LARGE}, "shop.0002_note: item (100 rows, 8.2 kB):"
+    (locked("writers", line="scanned"), {"item": SMALL, "line": LARGE}, "shop.0002_note: item (100 rows, 8.2 kB):"
      " writers wait while line (48 million rows, 6 GB) is scanned, about 60.0 s", ": add a constraint NOT VALID"),
-    (locked(ALL, changed=["item"], scanned=["line"]), {"item": LARGE, "line": SMALL}, f"{LONG}readers and writers wait"
+    (locked(ALL, line="scanned", item=ROWS), {"item": LARGE, "line": SMALL}, f"{LONG}readers and writers wait"
      " while line (100 rows, 8.2 kB) is scanned and it is changed row by row, duration unknown", ": change rows in a"),
-    (locked("rows", changed=["item"]), {"item": LARGE},
-     f"{LONG}who writes the same rows waits while it is changed row by row, duration unknown", ""),
-    (locked(ALL, rewritten=["item"], scanned=["item"]), {"item": SMALL}, "", ""),
-    (locked(ALL, changed=["item"]), {"item": SMALL}, "", ""), (OK, {}, "", "")]
+    (locked("writers of the same rows", item=ROWS), {"item": LARGE},
+     f"{LONG}writers of the same rows wait while it is changed row by row, duration unknown", ""),
+    (locked(ALL, item="rewritten"), {"item": SMALL}, "", ""),
+    (locked(ALL, item=ROWS), {"item": SMALL}, "", ""), (OK, {}, "", "")]
 
 
 @pytest.mark.parametrize("entry, sizes, line, refused", TOLD)
 def test_who_waits_for_a_migration(judge, entry, sizes, line, refused):
     judge.host.sizes = f"a line of the project\n{json.dumps(sizes)}\n"
-    answer = judge(build(postgresql={"shop.0001_initial": locked(ALL, rewritten=["other"]), "shop.0002_note": entry}),
+    answer = judge(build(postgresql={"shop.0001_initial": locked(ALL, other="rewritten"), "shop.0002_note": entry}),
                    PLAN)
     assert not refusal(answer)
     answers = {("verdicts", "web1"): answer}

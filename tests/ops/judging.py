@@ -31,10 +31,10 @@ def add(project, name, operations, *needs, more=""):
         f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
 
 
-def verdicts(project, url="sqlite://:memory:"):
-    """Run slipway.schema.verdicts. Return the finished process."""
+def verdicts(project, *names, url="sqlite://:memory:"):
+    """Run slipway.schema.verdicts, which prints those on the names. Return the finished process."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url}
-    return python("-m", "slipway.schema.verdicts", "migrations.json", cwd=project, env=env)
+    return python("-m", "slipway.schema.verdicts", "migrations.json", *names, cwd=project, env=env)
 
 
 def found(project):

@@ -44,7 +44,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
-            "logs": logs,
+            "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "", "logs": logs,
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 

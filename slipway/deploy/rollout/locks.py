@@ -8,7 +8,7 @@ from slipway.make.verdicts import sentence
 from ..agent.steps.locks import Lock
 from ..errors import Refused
 
-ROWS = "changed"
+ROWS, OF_ROWS = "changed row by row", "writers of the same rows"
 RATES = {ROWS: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}  # bytes a second on a slow server
 BRIEF = 0.1  # seconds: shorter work on a table is not told
 CURES = {ROWS: "change rows in a migration of their own, in batches, with atomic = False",
@@ -26,8 +26,7 @@ def check(answers: Mapping[tuple[str, str], Any], most: float, allowed: bool) ->
     found = [(lock, answer["locked"]["sizes"]) for (step, _), answer in answers.items() if step == "verdicts"
              for lock in answer.get("locked", {}).get("locks", ())]
     long = [f"  {text(lock, sizes)}: {next(CURES[kind] for kind in CURES if kind in lock['work'].values())}"
-            for lock, sizes in found
-            if lock["waits"] != "rows" and seconds(lock, sizes) > most]
+            for lock, sizes in found if lock["waits"] != OF_ROWS and seconds(lock, sizes) > most]
     if long and not allowed:
         raise Refused("\n".join([HARM.format(most), *long]))
     return [text(lock, sizes) for lock, sizes in found if seconds(lock, sizes) >= BRIEF]
@@ -48,7 +47,6 @@ def text(lock: Lock, sizes: Sizes) -> str:
 
 
 def short(number: int, units: tuple[str, ...]) -> str:
-    """Return a number with two digits or more, such as "48 million"."""
-    power = max((power for power in range(len(units)) if number >= 1000 ** power), default=0)
-    value = number / 1000 ** power
-    return f"{value:.{int(power > 0 and value < 10)}f}".removesuffix(".0") + units[power]
+    """Return a number such as "48 million"."""
+    power = min((len(str(number)) - 1) // 3, len(units) - 1)
+    return f"{round(number / 1000 ** power, 1):g}{units[power]}"

@@ -4,23 +4,24 @@ import json
 
 from slipway.make import verdicts
 
+from ..agent.shapes import Facts
+from ..agent.steps.verdicts import parse_plan
 from ..errors import HostProblem
 from ..ssh import child
-from ..ssh.connection import Connection
 
 READ = ["docker", "run", "--rm", "--pull=never", "--network=none", "--entrypoint=cat"]
 
 
-async def lines(judge: Connection, image: str) -> list[str]:
+async def lines(image: str, facts: Facts) -> list[str]:
     """Return a line for each verdict; nothing if the host does not know the live release's migrations."""
+    live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
+    if not live:
+        return []
     try:
-        live = await judge.ask("listed")
-        if not live.get("names"):
-            return []
         done = await child.run([*READ, image, "migrations.json"])
         if done.code:
             return [f"the verdicts on its migrations are unknown: {image} is not on this machine"]
-        entries = json.loads(done.out)["vendors"].get(live["vendor"], {})
-        return [*verdicts.lines({"vendors": {live["vendor"]: entries}}, entries.keys() - live["names"])]
+        found = json.loads(done.out)["vendors"].get(vendor, {})
+        return [*verdicts.lines({vendor: found}, found.keys() - live)]
     except (HostProblem, OSError, ValueError, KeyError, TypeError, AttributeError):
         return []  # a plan without them is better than none

@@ -45,18 +45,6 @@ class Judged(Verdicts):
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
-class Listed(TypedDict, total=False):
-    """The live release's migrations, and the engine of its database."""
-    names: list[str]
-    vendor: str
-
-
-def listed(host: Host) -> Listed:
-    live = slots.live(host)
-    return {"names": sorted(told_before(host, live)), "vendor": vendor_of(host, disk.read_bytes(host.slot_file(
-        live, "env")))} if live else {}
-
-
 @step(900)
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """Judge two cases: whether the live release works after the pending migrations, and whether the new release works
