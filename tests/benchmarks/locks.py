@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -26,58 +27,41 @@ from proc import passed, python  # noqa: E402
 
 WAITED = 0.06  # seconds; shorter waits are noise
 FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', n, 'free', 1"
-        " FROM generate_series(1, {0}) n", f"INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {{0}})")
-ASKED = {"readers": f"SELECT number FROM {ORDER} WHERE id = 7", f"writers of {LINE}":
-         f"UPDATE {LINE} SET note = note WHERE id = 7", "writers": f"UPDATE {ORDER} SET number = number WHERE id = 7"}
+        f" FROM generate_series(1, %s) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, %s)")
+ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = 7",
+         (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = 7",
+         (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = 7"}
 
 
-@contextlib.contextmanager
-def waits(url):
-    """Ask the tables while the block runs. Yield {who: seconds of the longest wait}, filled at the end."""
-    longest, over = dict.fromkeys(ASKED, 0.0), threading.Event()
-
-    def ask(who):
-        with contextlib.closing(psycopg2.connect(url)) as connection:
-            connection.autocommit = True
-            while not over.is_set():
-                began = time.monotonic()
-                with connection.cursor() as cursor:
-                    cursor.execute(ASKED[who])
-                longest[who] = max(longest[who], time.monotonic() - began)
-                over.wait(0.005)
-    threads = [threading.Thread(target=ask, args=[who]) for who in ASKED]
-    for thread in threads:
-        thread.start()
-    try:
-        yield longest
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-def told(locks):
-    """Return who waits for these locks, by the verdict."""
-    by_table = {lock["table"]: lock["waits"] for lock in locks}
-    writers = {who for who, table in (("writers", ORDER), (f"writers of {LINE}", LINE)) if table in by_table}
-    return writers | ({"readers"} if "readers" in by_table.get(ORDER, "") else set())
+def longest(url, sql, over):
+    """Execute it again and again until `over` is set. Return the seconds of the longest wait."""
+    waits = [0]
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        while not over.wait(0.005):
+            began = time.monotonic()
+            cursor.execute(sql)
+            waits.append(time.monotonic() - began)
+    return max(waits)
 
 
 def measure(project, url, rows):
-    """Migrate step by step. Yield (migration, verdict, truth) with who waits."""
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": url}
-
+    """Migrate step by step. Yield (migration, who → seconds of the longest wait)."""
     def migrate(name):
-        passed(python("-m", "django", "migrate", "-v0", "xshop", name, cwd=project, env=env))
+        passed(python("-m", "django", "migrate", "-v0", "xshop", name, cwd=project, env={
+            **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": url}))
     migrate("0001")
     with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        for sql in FILL:
-            cursor.execute(sql.format(rows))
-    judged = found(project)["vendors"]["postgresql"]
+        cursor.execute(FILL, [rows, rows])
     for name in CASES:
-        with waits(url) as longest:
-            migrate(name)
-        yield name, told(judged[f"xshop.{name}"].get("locks", [])), longest
+        over = threading.Event()
+        with ThreadPoolExecutor() as pool:
+            waits = {who: pool.submit(longest, url, sql, over) for who, sql in ASKED.items()}
+            try:
+                migrate(name)
+            finally:
+                over.set()
+        yield name, {who: wait.result() for who, wait in waits.items()}
 
 
 def main():
@@ -87,10 +71,12 @@ def main():
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         project, url = written(Path(folder, "project")), postgres.url(postgres.database(migrated=False))
         passed(verdicts(project, url=url))
-        for name, verdict, longest in measure(project, url, rows):
-            truth = {who for who, seconds in longest.items() if seconds > WAITED}
-            shown = ", ".join(f"{who} {seconds:.2f} s" for who, seconds in longest.items())
-            print(f"{name:14} {'right' if truth == verdict else 'WRONG'}  {shown}  told: {', '.join(sorted(verdict))}")
+        for name, waits in measure(project, url, rows):
+            locks = found(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
+            told = {who for who in ASKED for lock in locks if lock["table"] == who[0] and who[1] in lock["waits"]}
+            truth = {who for who, seconds in waits.items() if seconds > WAITED}
+            shown = ", ".join(f"{' '.join(who)} {seconds:.2f} s" for who, seconds in waits.items())
+            print(f"{name:14} {'right' if truth == told else 'WRONG'}  {shown}  told: {sorted(told)}")
 
 
 if __name__ == "__main__":
