@@ -271,7 +271,7 @@ def test_who_waits_for_a_migration(judge, entry, sizes, line, refused):
 def test_a_release_that_does_not_tell_sizes_is_a_problem(judge):
     with pytest.raises(Problem, match="sizes of its tables: no JSON"):
         judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), PLAN)
-    assert "locked" not in judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), APPLIED)
+    assert "locks" not in judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), APPLIED)
 
 
 def test_how_often_migrate_tried_to_get_a_lock_is_told(tmp_path):
