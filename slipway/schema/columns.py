@@ -9,12 +9,14 @@ INTEGERS = ("smallint", "integer", "bigint")
 LIMITED = re.compile(r"(varchar|numeric)\((\d+)(, \d+)?\)")
 
 
-def column(connection: Any, state: Any, app: str, operation: Any) -> tuple[str, str]:
-    """Return type and collation, in this state, of the column that an AlterField alters; "" for other operations."""
-    if not isinstance(operation, AlterField):
-        return "", ""
-    field = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name)
-    return "" if field.is_relation else field.db_type(connection) or "", getattr(field, "db_collation", None) or ""
+def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
+    """Return True if the operation gives a column a wider type. `state`: before the operation."""
+    if not isinstance(operation, AlterField) or operation.field.is_relation:
+        return False
+    old, new = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name), operation.field.clone()
+    new.set_attributes_from_name(operation.name)
+    collations = {getattr(field, "db_collation", None) for field in (old, new)}
+    return len(collations) == 1 and widens(old.db_type(connection) or "", new.db_type(connection) or "")
 
 
 def widens(old: str, new: str) -> bool:

@@ -64,16 +64,15 @@ class Watch:
             return {id: Table(*row) for id, *row in cursor.fetchall()}
 
     def watched(self, operation: Any) -> Any:
-        if not isinstance(operation, RunPython):
-            return operation
-        operation, code = copy(operation), operation.code
-
-        def run(*words: Any) -> None:
-            self.python = True
-            code(*words)
-            self.python = False
-        operation.code = run
+        if isinstance(operation, RunPython):
+            operation, code = copy(operation), operation.code
+            operation.code = lambda *words: self.run(code, *words)
         return operation
+
+    def run(self, code: Callable[..., Any], *words: Any) -> None:
+        self.python = True
+        code(*words)
+        self.python = False
 
     def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
@@ -94,10 +93,9 @@ class Watch:
         after = {id: table for id, table in self.tables().items() if id in self.known}
         work = {self.known[id]: kind for id, now in after.items() if (kind := self.work(before[id], now))}
         for id, now in after.items():
-            if now.waits and work:
-                self.add(self.known[id], now.waits, work)
-            elif work.get(self.known[id]) == CHANGED:
-                self.add(self.known[id], 1, {self.known[id]: CHANGED})
+            table = self.known[id]
+            if meanwhile := work if now.waits else {table: CHANGED} if work.get(table) == CHANGED else {}:
+                self.add(table, WAITS[now.waits or 1], meanwhile)
         return result
 
     def work(self, old: Table, now: Table) -> str:
@@ -107,8 +105,8 @@ class Watch:
             return CHANGED
         return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits else ""
 
-    def add(self, table: str, waits: int, work: dict[str, str]) -> None:
-        lock = self.found.setdefault(table, {"table": table, "waits": WAITS[waits], "work": {}})
-        lock["waits"] = max(lock["waits"], WAITS[waits], key=WAITS.index)
+    def add(self, table: str, waits: str, work: dict[str, str]) -> None:
+        lock = self.found.setdefault(table, {"table": table, "waits": waits, "work": {}})
+        lock["waits"] = max(lock["waits"], waits, key=WAITS.index)
         for other, kind in work.items():
             lock["work"][other] = max(kind, lock["work"].get(other, kind), key=WORK.index)

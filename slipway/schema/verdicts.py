@@ -28,7 +28,7 @@ from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
 from slipway.make.verdicts import lines
 
-from .columns import column, widens
+from .columns import is_harmless
 from .locks import Lock, Watch
 
 CURES = {
@@ -135,12 +135,11 @@ class Executor(MigrationExecutor):
     def collect(self, state: Any, migration: Any) -> list[Told]:
         app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
-            one.operations, (old, collation) = [operation], column(self.connection, after, app, operation)
+            one.operations, harmless = [operation], is_harmless(self.connection, after, app, operation)
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
             sql = "\n".join(editor.collected_sql)
-            new, now = column(self.connection, after, app, operation)
-            if now == collation and widens(old, new):
+            if harmless:
                 sql = sql.replace(" TYPE ", " WIDER ")  # to the linter, each new TYPE is an error
             told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
@@ -165,14 +164,12 @@ def not_null(migration: Migration) -> list[str]:
             and operation.field.db_default is NOT_PROVIDED]
 
 
-def text(issue: Any, missing: Iterable[str] = ()) -> str:
-    """Return the linter's issue and a cure in one line. To a NOT NULL issue, which has no column, add those
-    that are `missing`."""
+def text(issue: Any, columns: Iterable[str] = ()) -> str:
+    """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
-    if not where and issue.code == "NOT_NULL":
-        where = ", ".join(missing)
+    where = where or ", ".join(columns if issue.code == "NOT_NULL" else ())
     cure = CURES.get(issue.code, "")
-    return f"{issue.message}" + (f" ({where})" if where else "") + (f": {cure}" if cure else "")
+    return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
 
 
 def first_line(error: BaseException) -> str:
