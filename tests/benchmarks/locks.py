@@ -1,12 +1,11 @@
 """Compare the verdicts on whom migrations lock, made on empty tables, with the truth on large ones. Print both.
 
-    ve/bin/python tests/benchmarks/locks.py [--rows 2000000]
+    ve/bin/python tests/benchmarks/locks.py
 
 While each migration of tests/ops/test_locks.py runs, one session reads a row of the table, one writes a row of it, and
 one writes a row of another table, again and again; the longest of their waits counts.
 """
 
-import argparse
 import contextlib
 import os
 import sys
@@ -25,9 +24,10 @@ from ops.test_locks import CASES, LINE, ORDER, written  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import passed, python  # noqa: E402
 
+ROWS = 2_000_000
 WAITED = 0.06  # seconds; shorter waits are noise
 FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', n, 'free', 1"
-        f" FROM generate_series(1, %s) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, %s)")
+        f" FROM generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})")
 ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = 7",
          (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = 7",
          (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = 7"}
@@ -45,14 +45,14 @@ def longest(url, sql, over):
     return max(waits)
 
 
-def measure(project, url, rows):
+def measure(project, url):
     """Migrate step by step. Yield (migration, who → seconds of the longest wait)."""
     def migrate(name):
         passed(python("-m", "django", "migrate", "-v0", "xshop", name, cwd=project, env={
             **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": url}))
     migrate("0001")
     with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(FILL, [rows, rows])
+        cursor.execute(FILL)
     for name in CASES:
         over = threading.Event()
         with ThreadPoolExecutor() as pool:
@@ -65,13 +65,10 @@ def measure(project, url, rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    rows = parser.parse_args().rows
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         project, url = written(Path(folder, "project")), postgres.url(postgres.database(migrated=False))
         passed(verdicts(project, url=url))
-        for name, waits in measure(project, url, rows):
+        for name, waits in measure(project, url):
             locks = found(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
             told = {who for who in ASKED for lock in locks if lock["table"] == who[0] and who[1] in lock["waits"]}
             truth = {who for who, seconds in waits.items() if seconds > WAITED}

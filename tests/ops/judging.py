@@ -7,7 +7,15 @@ import shutil
 from checkout import without_celery
 from proc import ROOT, edit, python
 
-HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+HEAD = """from django.contrib.postgres.operations import *
+from django.db import migrations, models, transaction
+from django.db.migrations import *
+from django.db.models import *
+from django.db.models.functions import *
+
+
+class Migration(migrations.Migration):
+"""
 
 
 def copy(folder, *apps):

@@ -12,7 +12,7 @@ from django_migration_linter.sql_analyser.base import Issue
 from slipway.schema.columns import widens
 from slipway.schema.verdicts import CURES, text
 from ops.judging import add, copy, found, verdicts
-from proc import ROOT, edit, output
+from proc import ROOT, output
 
 
 @pytest.mark.parametrize("issue, said", [
@@ -50,8 +50,6 @@ COPY = ("RunPython(lambda apps, _: [one.save() for one in"
         " apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])")
 REWRITTEN, SCANNED, UPDATED = lock(ALL, "rewritten"), lock(ALL, "scanned"), lock(SAME, ROWS)
 INDEXED, OTHER = lock("writers", "scanned"), lock("writers", "scanned", LINE, of=ORDER)
-IMPORTS = "\n".join(f"from django.{module} import *" for module in (
-    "db.migrations", "db.models", "db.models.functions", "contrib.postgres.operations"))
 APART = "    atomic = False\n"
 CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
     "longer": ("AlterField('order', 'short', CharField(max_length=40))", "ok", []),
@@ -94,7 +92,6 @@ def written(folder):
     project, before = copy(folder, "xshop"), []
     for name, (operations, _, _, *more) in {"0001": (NEW, "", []), **CASES}.items():
         add(project, f"xshop.{name}", operations, *before, more="".join(more))
-        edit(project / f"xshop/migrations/{name}.py", "\n", f"\n{IMPORTS}\n")
         before = [f"xshop.{name}"]
     return project
 

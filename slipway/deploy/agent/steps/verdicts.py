@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
@@ -20,14 +20,8 @@ VERSION = 2  # newest version of migrations.json that this code can read
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
            "timescalegis": "postgresql", "spatialite": "sqlite"}  # URL scheme → Django's `vendor`, if they differ
 JUDGED = ("postgresql", "sqlite")  # database engines for which `make build` judges migrations
+Entry = tuple[str, str, frozenset[str], list[Lock]]  # verdict, reason, migrations that made its errors' tables, locks
 JUDGING = 40  # limit: seconds to find out if the older release works after a rollback
-
-
-class Entry(NamedTuple):
-    verdict: str
-    why: str
-    makers: frozenset[str]  # migrations that created the tables in the verdict's errors
-    locks: list[Lock]
 
 
 class Found(TypedDict):
@@ -73,7 +67,7 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
                 "media": attempt.media}
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
     entries = found["vendors"].get(vendor, {})
-    locks = measured(host, attempt, [lock for name in pending if name in entries for lock in entries[name].locks])
+    locks = measured(host, attempt, [lock for name in pending if name in entries for lock in entries[name][3]])
     return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media, "locks": locks}
 
 
@@ -167,7 +161,7 @@ def parse(text: str | None) -> Found:
 def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:
     locks: list[Lock] = [{"migration": name, "table": lock["table"], "waits": lock["waits"], "work": {**lock["work"]},
                           "sizes": {}} for lock in entry.get("locks", ())]
-    return Entry(entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())), locks)
+    return entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())), locks
 
 
 def names(found: Found) -> set[str]:
@@ -179,8 +173,8 @@ def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[s
     release lacks the `unknown` migrations. Ignore errors about tables that only they create: it cannot use these."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
-    wrong = {name: entry.why for name, entry in entries.items()
-             if name in wanted and entry.verdict == "error" and not (entry.makers and entry.makers <= {*unknown})}
+    wrong = {name: why for name, (verdict, why, makers, _) in entries.items()
+             if name in wanted and verdict == "error" and not (makers and makers <= {*unknown})}
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 
