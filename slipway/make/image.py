@@ -127,7 +127,8 @@ def build(env: Env) -> None:
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
     if new := verdicts.new():
         found = output(shlex.split(env["DOCKER"]), "run", "--rm", "--entrypoint=cat", image, "migrations.json")
-        print(*verdicts.lines(json.loads(found or "{}").get("vendors", {}), new), sep="\n")
+        for line in verdicts.lines(json.loads(found or "{}").get("vendors", {}), new):
+            print(line)
     print(f"make: built {image}")
 
 

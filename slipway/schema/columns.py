@@ -15,8 +15,7 @@ def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
         return False
     old, new = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name), operation.field.clone()
     new.set_attributes_from_name(operation.name)
-    collations = {getattr(field, "db_collation", None) for field in (old, new)}
-    return len(collations) == 1 and widens(old.db_type(connection) or "", new.db_type(connection) or "")
+    return widens(old.db_type(connection) or "", new.db_type(connection) or "")
 
 
 def widens(old: str, new: str) -> bool:

@@ -26,8 +26,8 @@ from proc import passed, python  # noqa: E402
 
 ROWS = 2_000_000
 WAITED = 0.06  # seconds; shorter waits are noise
-FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', n, 'free', 1"
-        f" FROM generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})")
+FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', n, 'free', 1 FROM"
+        f" generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})")
 ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = 7",
          (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = 7",
          (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = 7"}
