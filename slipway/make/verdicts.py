@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ def new() -> list[str]:
         return []
     paths = [Path(line) for text in found for line in text.splitlines()]
     return sorted({f"{path.parent.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"})
+
+
+def in_image(docker: Sequence[str], image: str) -> dict[str, Any]:
+    """Return the verdicts of each kind of database in an image on this machine; none without it."""
+    words = ["run", "--rm", "--pull=never", "--network=none", "--entrypoint=cat", image, "migrations.json"]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads(subprocess.run([*docker, *words], capture_output=True).stdout)["vendors"])
+    return {}
 
 
 def lines(vendors: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:

@@ -101,7 +101,7 @@ IMAGE = json.dumps({"vendors": {"postgresql": NEWS, "sqlite": NEWS}})
 @pytest.mark.parametrize("live, docker, told", [
     ("[X]  shop.0001\n", f"echo '{IMAGE}'", ["shop.0002 on postgresql: ok"]), ("", "exit 125", []),
     ("[X]  shop.0001\n", "exit 125",
-     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine"])])
+     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none"])])
 def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, live, docker, told):
     executable(tmp_path / "docker", f"#!/bin/sh\n{docker}\n")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
