@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,13 +45,3 @@ def sentence(table: str, waits: str, work: Mapping[str, str], named: Callable[[s
     """Return who waits for a table while `work` (table → what is done to it) lasts. `named`: adds a table's size."""
     done = " and ".join(f"{'it' if other == table else named(other)} is {kind}" for other, kind in work.items())
     return f"{named(table)}: {waits} wait while {done}"
-
-
-def judge(python: str, settings: str) -> None:
-    """Judge new migrations on the tests' database, and show it. An error is none of the tests: it depends on the live
-    release."""
-    if names := new():
-        done = subprocess.run([python, "-m", "slipway.schema.verdicts", os.devnull, *names], capture_output=True,
-                              text=True, env={**os.environ, "DJANGO_SETTINGS_MODULE": settings})
-        why = (done.stderr.splitlines() or ["no output"])[-1]
-        print(done.stdout.strip() or f"make: no verdicts on {', '.join(names)}: {why}")
