@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -20,7 +21,7 @@ import psycopg2
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from ops.judging import found, verdicts  # noqa: E402
-from ops.test_locks import CASES, LINE, ORDER, written  # noqa: E402
+from ops.test_locks import CASES, LINE, ORDER, asked, written  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import passed, python  # noqa: E402
 
@@ -45,30 +46,30 @@ def longest(url, sql, over):
     return max(waits)
 
 
-def measure(project, url):
-    """Migrate step by step. Yield (migration, who → seconds of the longest wait)."""
-    def migrate(name):
-        passed(python("-m", "django", "migrate", "-v0", "xshop", name, cwd=project, env={
-            **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": url}))
-    migrate("0001")
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(FILL)
-    for name in CASES:
-        over = threading.Event()
-        with ThreadPoolExecutor() as pool:
-            waits = {who: pool.submit(longest, url, sql, over) for who, sql in ASKED.items()}
-            try:
-                migrate(name)
-            finally:
-                over.set()
-        yield name, {who: wait.result() for who, wait in waits.items()}
+def measure(url, migrate):
+    """Migrate. Return who → seconds of the longest wait meanwhile."""
+    over = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        waits = {who: pool.submit(longest, url, sql, over) for who, sql in ASKED.items()}
+        try:
+            migrate()
+        finally:
+            over.set()
+    return {who: wait.result() for who, wait in waits.items()}
 
 
 def main():
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder:
         project, url = written(Path(folder, "project")), postgres.url(postgres.database(migrated=False))
         passed(verdicts(project, url=url))
-        for name, waits in measure(project, url):
+
+        def migrate(name):
+            passed(python("-m", "django", "migrate", "-v0", "xshop", name, cwd=project, env={
+                **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": url}))
+        migrate("0001")
+        asked(url, f"{FILL}; SELECT 1")
+        for name in CASES:
+            waits = measure(url, partial(migrate, name))
             locks = found(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
             told = {who for who in ASKED for lock in locks if lock["table"] == who[0] and who[1] in lock["waits"]}
             truth = {who for who, seconds in waits.items() if seconds > WAITED}
