@@ -71,11 +71,11 @@ def fine(fleet):
               "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
     return {
         "facts": {
-            "arch": "x86_64", "memory": 10**9, "need": 10**8,
+            "arch": "x86_64", "plan": "", "memory": 10**9, "need": 10**8,
             "sqlite": None, "torn": 0, "logs": 1e9,
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
-            "timed": {}, "maintenance": False, "plan": "", "tasks": {"failed": {"shop.pay": 3}, "dead": 2},
+            "timed": {}, "maintenance": False, "tasks": {"failed": {"shop.pay": 3}, "dead": 2},
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,

@@ -36,6 +36,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
+            "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "",
             "arch": os.uname().machine, "files": digests(host, paths),
             "docker": engine, "containers": up,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
@@ -44,7 +45,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "tasks": tasks(host, runs["live"]) if jobs and host.has("web") else None,
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {name: of_timed(host, name, schedule) for name, schedule in (timed or {}).items()},
-            "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "", "logs": logs,
+            "logs": logs,
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
