@@ -51,8 +51,9 @@ def main(kind: str, env: Mapping[str, str]) -> int:
     if failed or not passed:
         print(f"make: failed: {' '.join(failed)}" if failed else "make: nothing was checked", file=sys.stderr)
         return 1
-    if kind == "test":
-        verdicts.judge(f"{env['VE']}/bin/python", f"{env['PROJECT']}.settings_test")
+    if kind == "test" and (new := verdicts.new()):  # an error is none of the tests: it depends on the live release
+        subprocess.call([f"{env['VE']}/bin/python", "-m", "slipway.schema.verdicts", os.devnull, *new],
+                        env={**os.environ, "DJANGO_SETTINGS_MODULE": f"{env['PROJECT']}.settings_test"})
     print(f"make: passed: {' '.join(passed)}")
     return 0
 

@@ -6,7 +6,6 @@ build needs no wheels and runs no tests.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -126,8 +125,8 @@ def build(env: Env) -> None:
     docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
            "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
     if new := verdicts.new():
-        found = output(shlex.split(env["DOCKER"]), "run", "--rm", "--entrypoint=cat", image, "migrations.json")
-        print(*verdicts.lines(json.loads(found or '{"vendors": {}}'), new), sep="\n")
+        for line in verdicts.lines(verdicts.in_image(shlex.split(env["DOCKER"]), image), new):
+            print(line)
     print(f"make: built {image}")
 
 

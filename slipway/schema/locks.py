@@ -9,117 +9,104 @@ from typing import Any, NamedTuple, TypedDict
 from django.db import transaction
 from django.db.migrations import RunPython
 
-NOBODY, ROWS, WRITERS, EVERYBODY = range(4)  # who waits for a lock, from the weakest on
-WHO = ("nobody", "rows", "writers", "readers and writers")
-WAITS = {"AccessExclusiveLock": EVERYBODY, "ExclusiveLock": WRITERS, "ShareRowExclusiveLock": WRITERS,
-         "ShareLock": WRITERS}
-CHANGES = "RowExclusiveLock"  # of INSERT, UPDATE and DELETE
+WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
+CHANGED = "changed row by row"
+WORK = ("scanned", "rewritten", CHANGED)  # the slowest last
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
-array_remove(array_agg(l.mode), NULL) FROM pg_class c LEFT JOIN pg_locks l
+count(l.mode), coalesce(bool_or(l.mode = 'RowExclusiveLock'), false), coalesce(max(CASE
+WHEN l.mode = 'AccessExclusiveLock' THEN 3 WHEN l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock') THEN 2
+ELSE 0 END), 0) FROM pg_class c LEFT JOIN pg_locks l
 ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relname != 'django_migrations' GROUP BY c.oid"""
-REFUSES = "25001"  # SQLSTATE of CREATE INDEX CONCURRENTLY, VACUUM and others in a transaction
+REFUSED = "ActiveSqlTransaction"  # the error of CREATE INDEX CONCURRENTLY, VACUUM and others in a transaction
 
 
 class Lock(TypedDict):
-    """A table that a migration locks, and the tables that it works on meanwhile."""
+    """A table that a migration locks, and its work meanwhile."""
     table: str
-    waits: str  # one of WHO, except nobody
-    scanned: list[str]
-    rewritten: list[str]
-    changed: list[str]  # tables whose rows it may change
-
-
-Seen = tuple[int, set[str], set[str], set[str]]  # who waits; tables that are scanned, rewritten, changed
+    waits: str  # one of WAITS, except nobody
+    work: dict[str, str]  # table → one of WORK
 
 
 class Table(NamedTuple):
     name: str
     file: int
     scans: int
-    waits: int
-    modes: list[str]
+    locks: int
+    writes: bool  # it has a lock of INSERT, UPDATE and DELETE
+    waits: int  # index in WAITS, of a whole table's locks
 
 
 class Watch:
-    """Watches the migrations of a connection to Postgres, one after the other."""
+    """Watches a migration on a connection to Postgres. `found`: table → lock."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.known: dict[int, str] = {}  # tables that were there before the migration
-        self.found: dict[str, Seen] = {}
-        self.copies = False  # True: RunPython runs
+        self.found: dict[str, Lock] = {}
+        self.python = False  # True: RunPython runs
 
     @contextmanager
     def over(self, migration: Any) -> Iterator[Any]:
-        """Watch what the block does with the migration that it gets. Then `locks()` returns what was seen."""
+        """Watch what the block does with the migration that it gets."""
         if self.connection.vendor != "postgresql":
             yield migration
             return
-        self.known, self.found = {id: table.name for id, table in self.tables().items()}, {}
+        self.known = {id: table.name for id, table in self.tables().items()}
         watched = copy(migration)
         watched.operations = [self.watched(operation) for operation in migration.operations]
         with self.connection.execute_wrapper(self.execute):
             yield watched
 
-    def locks(self) -> list[Lock]:
-        return [{"table": name, "waits": WHO[waits], "scanned": sorted(scanned), "rewritten": sorted(rewritten),
-                 "changed": sorted(changed)}
-                for name, (waits, scanned, rewritten, changed) in sorted(self.found.items())]
-
     def tables(self) -> dict[int, Table]:
         with self.connection.connection.cursor() as cursor:  # the driver's: Django's would call `execute` again
             cursor.execute(TABLES)
-            return {id: Table(name, file, scans, max([NOBODY, *(WAITS.get(mode, NOBODY) for mode in modes)]), modes)
-                    for id, name, file, scans, modes in cursor.fetchall()}
+            return {id: Table(*row) for id, *row in cursor.fetchall()}
 
     def watched(self, operation: Any) -> Any:
-        if not isinstance(operation, RunPython) or operation.code is RunPython.noop:
-            return operation
-        operation, code = copy(operation), operation.code
-
-        def run(*words: Any) -> None:
-            self.copies = True
-            try:
-                code(*words)
-            finally:
-                self.copies = False
-        operation.code = run
+        if isinstance(operation, RunPython):
+            operation, code = copy(operation), operation.code
+            operation.code = lambda *words: self.run(code, *words)
         return operation
 
-    def execute(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    def run(self, code: Callable[..., Any], *words: Any) -> None:
+        self.python = True
+        code(*words)
+        self.python = False
+
+    def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
         if self.connection.in_atomic_block:
-            return self.noted(execute, sql, params, many, context)
+            return self.noted(execute, *words)
         try:
             with transaction.atomic(self.connection.alias):
-                return self.noted(execute, sql, params, many, context)
+                return self.noted(execute, *words)
         except Exception as error:
-            if REFUSES not in (getattr(error.__cause__, "sqlstate", ""), getattr(error.__cause__, "pgcode", "")):
+            if type(error.__cause__).__name__ != REFUSED:
                 raise
-        return execute(sql, params, many, context)
+        return execute(*words)
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()
         result = execute(*words)
-        self.compare(before, self.tables())
+        after = {id: table for id, table in self.tables().items() if id in self.known}
+        work = {self.known[id]: kind for id, now in after.items() if (kind := self.work(before[id], now))}
+        for id, now in after.items():
+            table = self.known[id]
+            if meanwhile := work if now.waits else {table: CHANGED} if work.get(table) == CHANGED else {}:
+                self.add(table, WAITS[now.waits or 1], meanwhile)
         return result
 
-    def compare(self, before: dict[int, Table], after: dict[int, Table]) -> None:
-        """Note what one statement did to tables, for each table that is locked after it."""
-        pairs = {self.known[id]: (before[id], now) for id, now in after.items() if id in self.known}
-        scanned = {name for name, (old, now) in pairs.items() if now.scans > old.scans and now.waits >= WRITERS}
-        rewritten = {name for name, (old, now) in pairs.items() if now.file != old.file}
-        changed = {name for name, (old, now) in pairs.items()
-                   if (now.modes if self.copies else CHANGES in now.modes and CHANGES not in old.modes)}
-        for name, (_, now) in pairs.items():
-            if now.waits >= WRITERS and (scanned or rewritten or changed):
-                self.add(name, now.waits, scanned, rewritten, changed)
-            elif name in changed:
-                self.add(name, ROWS, set(), set(), {name})
+    def work(self, old: Table, now: Table) -> str:
+        """Return what a statement did to a table. On empty tables, Python that shall change rows only reads."""
+        scanned = now.scans > old.scans
+        if now.writes > old.writes or self.python and (scanned or now.locks > old.locks):
+            return CHANGED
+        return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits else ""
 
-    def add(self, name: str, waits: int, *work: set[str]) -> None:
-        before, *kept = self.found.get(name, (NOBODY, set(), set(), set()))
-        scanned, rewritten, changed = (old | new for old, new in zip(kept, work, strict=True))
-        self.found[name] = max(before, waits), scanned, rewritten, changed
+    def add(self, table: str, waits: str, work: dict[str, str]) -> None:
+        lock = self.found.setdefault(table, {"table": table, "waits": waits, "work": {}})
+        lock["waits"] = max(lock["waits"], waits, key=WAITS.index)
+        for other, kind in work.items():
+            lock["work"][other] = max(kind, lock["work"].get(other, kind), key=WORK.index)

@@ -1,8 +1,9 @@
 """The verdict of django-migration-linter on each migration (does old code still work after the migration?), and on
 Postgres whom it locks, as JSON.
 
-The image's build runs `python -m slipway.schema.verdicts FILE`. This command adds verdicts for the database of
-TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations. FILE in the image:
+The image's build runs `python -m slipway.schema.verdicts FILE [NAME…]`. This command adds verdicts for the database of
+TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations, and prints those on
+the named migrations. FILE in the image:
 {"version": 2, "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
 "failed": {}}
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import django
 from django.db import connection
@@ -25,7 +26,9 @@ from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
-from .columns import columns, harmless, wider
+from slipway.make.verdicts import lines
+
+from .columns import is_harmless
 from .locks import Lock, Watch
 
 CURES = {
@@ -121,24 +124,24 @@ class Executor(MigrationExecutor):
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
         key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
-        before = columns(self.connection)
-        with watch.over(migration) as watched:
-            state = super().apply_migration(state, watched, fake, fake_initial)
-        known, self.locks[key] = wider(before, columns(self.connection)), watch.locks()
-        self.told[key] = [([harmless(line, known) for line in sql], makers) for sql, makers in told]
-        lines = [line for sql, _ in self.told[key] for line in sql]
+        self.told[key], lines = told, [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        with watch.over(migration) as watched:
+            state = super().apply_migration(state, watched, fake, fake_initial)
+        self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
         return state
 
     def collect(self, state: Any, migration: Any) -> list[Told]:
-        after, one, told = state.clone(), copy(migration), []
+        app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
-            one.operations = [operation]
+            one.operations, harmless = [operation], is_harmless(self.connection, after, app, operation)
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            made = self.made((migration.app_label, migration.name), operation)
-            told.append(("\n".join(editor.collected_sql).splitlines(), made))
+            sql = "\n".join(editor.collected_sql)
+            if harmless:
+                sql = sql.replace(" TYPE ", " WIDER ")  # to the linter, each new TYPE is an error
+            told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
@@ -161,14 +164,12 @@ def not_null(migration: Migration) -> list[str]:
             and operation.field.db_default is NOT_PROVIDED]
 
 
-def text(issue: Any, missing: Iterable[str] = ()) -> str:
-    """Return the linter's issue and a cure in one line. To a NOT NULL issue, which has no column, add those
-    that are `missing`."""
+def text(issue: Any, columns: Iterable[str] = ()) -> str:
+    """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
-    if not where and issue.code == "NOT_NULL":
-        where = ", ".join(missing)
+    where = where or ", ".join(columns if issue.code == "NOT_NULL" else ())
     cure = CURES.get(issue.code, "")
-    return f"{issue.message}" + (f" ({where})" if where else "") + (f": {cure}" if cure else "")
+    return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
 
 
 def first_line(error: BaseException) -> str:
@@ -177,31 +178,15 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def scratch() -> Iterator[None]:
-    """Use an empty database of its own for the block: the one of the URL may be somebody's."""
-    name, made = connection.settings_dict["NAME"], ":memory:"
-    if connection.vendor == "postgresql":
-        made = f"{name}_verdicts"
-        execute("DROP DATABASE IF EXISTS", made)
-        execute("CREATE DATABASE", made)
-    elif connection.vendor != "sqlite":
-        raise ValueError(f"{connection.vendor} is neither Postgres nor SQLite")
+    """Use an empty database of its own for the block, as Django's tests do: the one of the URL may be somebody's."""
+    name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
+    made = creation._create_test_db(verbosity=0, autoclobber=True)
+    connection.close()
+    connection.settings_dict["NAME"] = made
     try:
-        use(made)
         yield
     finally:
-        use(name)
-        if connection.vendor == "postgresql":
-            execute("DROP DATABASE", made)
-
-
-def use(name: str) -> None:
-    connection.close()
-    connection.settings_dict["NAME"] = name
-
-
-def execute(words: str, name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"{words} {connection.ops.quote_name(name)}")
+        creation.destroy_test_db(name, verbosity=0)
 
 
 def judge() -> dict[str, Verdict]:
@@ -215,12 +200,12 @@ def judge() -> dict[str, Verdict]:
     return linter.migrations
 
 
-def main(path: Path) -> None:
+def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found = json.loads(path.read_text()) if path.exists() else empty
+    found = empty | json.loads(path.read_text() or "{}") if path.exists() else empty
     try:
         with scratch():
             found["vendors"][connection.vendor] = judge()
@@ -228,7 +213,9 @@ def main(path: Path) -> None:
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
+    for line in lines(found["vendors"], names):
+        print(line)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -71,7 +71,7 @@ def fine(fleet):
               "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
     return {
         "facts": {
-            "arch": "x86_64", "memory": 10**9, "need": 10**8,
+            "arch": "x86_64", "plan": "", "memory": 10**9, "need": 10**8,
             "sqlite": None, "torn": 0, "logs": 1e9,
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},

@@ -25,7 +25,7 @@ from proc import put
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
 RECORD = {"id": "1", "tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "at": 1.5,
           "seconds": 2, "who": None, "digest": "sha256:1"}
-FILES = ("tag", "revert", "log", "attempt", "slot")
+FILES = ("tag", "revert", "log", "attempt", "slot", "plan")
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
                         st.sampled_from(["tag", "live", "slot", "version", "id", "outcome", "at"]), inner, max_size=4),
@@ -41,11 +41,13 @@ def host(tmp_path):
     for path in (host.tag, host.slot_file("a", "tag")):
         disk.write(path, GOOD)
     disk.write(host.log, releases.line(RECORD))
+    disk.write(host.slot_file("a", "plan"), "[X]  shop.0001\n")
     return host
 
 
 def paths(host):
-    return dict(zip(FILES, (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"))))
+    return dict(zip(FILES, (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"),
+                            host.slot_file("a", "plan"))))
 
 
 def odd(found):
@@ -68,6 +70,7 @@ def test_files_with_anything_in_them(host, name, content):
         assert all(path in text or "releases.log" in text for text in found["problems"])
         assert name == "tag" or found["tag"] == {"tag": "v1", "image_id": "sha256:1"}
         assert name == "log" or len(found["records"]) == 1
+        assert name == "plan" or found["plan"] == "[X]  shop.0001\n"
     finally:
         os.unlink(path) if before is None else open(path, "wb").write(before)
 

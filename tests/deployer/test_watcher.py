@@ -115,13 +115,13 @@ def test_what_cannot_be_watched_is_not_well(host, watch):
         watch().rest(60)
 
 
-MOST = 0.05
+MOST, SIX = 0.05, time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1))
 
 
-def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser"):
+def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", **more):
     """Return a line of nginx's log; `app`: the app's status, if it differs from nginx's."""
     return json.dumps({"client": client, "path": path, "status": status, "user_agent": agent,
-                       "app_status": str(status if app is None else app)}) + "\n"
+                       "app_status": str(status if app is None else app), **more}) + "\n"
 
 
 def people(count, path="/", status=200):
@@ -138,7 +138,7 @@ def log(tmp_path):
         with path.open("a") as file:
             file.writelines(lines)
         if not add.watched:
-            return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path))))
+            return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path)), began=SIX))
         return add.watched[0].problem(most)
     add.path, add.watched = path, []
     return add
@@ -151,21 +151,14 @@ def test_errors_of_the_release_are_seen(log):
     assert log(*[line(status=500)] * 500, most=1.0) == ""
 
 
-def timed(at, seconds, status=200):
-    return line(status=status).replace("{", f'{{"time": "2026-11-26T{at}+00:00", "app_seconds": "{seconds}", ', 1)
-
-
-def test_how_long_visitors_waited(tmp_path):
+def test_how_long_visitors_waited(log):
     """A deploy that begins at six tells it of answers before and since, without websockets."""
-    log = put(tmp_path / "var/log/nginx/shop.access.log", timed("05:59:58", 0.1) * 198 + timed("05:59:59", 3.0) * 2)
-    with log.open("a") as file:
-        file.write(timed("06:00:00", "9.0, 0.5"))
-        file.flush()
-        seen = visitors.Visitors(Host("shop", str(tmp_path)), began=time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1)))
-        file.write(timed("06:00:01", 900.0, 101) + timed("06:00:02", 0.7))
-        file.flush()
-        seen.look()
-    assert seen.speeds() == ((3.0, 0.1), (0.7, 0.7)) and visitors.Visitors(Host("none")).speeds() == (None, None)
+    def timed(at, seconds, status=200):
+        return line(status=status, time=f"2026-11-26T{at}+00:00", app_seconds=str(seconds))
+    log(*[timed("05:59:58", 0.1)] * 198, *[timed("05:59:59", 3.0)] * 2, timed("06:00:00", "9.0, 0.5"))
+    log(timed("06:00:01", 900.0, 101), timed("06:00:02", 0.7))
+    assert log.watched[0].speeds() == ((3.0, 0.1), (0.7, 0.7))
+    assert visitors.Visitors(Host("none")).speeds() == (None, None)
 
 
 def test_a_log_that_is_replaced_is_read_from_its_start(log):

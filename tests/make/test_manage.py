@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from checkout import add_wrong_migration
-from proc import ROOT, VE_PYTHON, append, free_port, executable, put_into_git, run, running, signal_group, wait_until
+from proc import (ROOT, VE_PYTHON, append, free_port, executable, put, put_into_git, run, running, signal_group,
+                  wait_until)
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: do not remake the checkout's own virtualenv from here.
@@ -157,27 +158,21 @@ def test_the_build_runs_the_same(project):
     assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN (.*\n)?.*DRIFT_ALLOWED="\$DRIFT_ALLOWED" sh /docker-', file)
 
 
-LOCK = {"table": "shop_item", "waits": "writers", "scanned": ["shop_item", "shop_line"], "rewritten": ["shop_line"],
-        "changed": []}
+LOCK = {"table": "shop_item", "waits": "writers", "work": {"shop_item": "scanned", "shop_line": "rewritten"}}
 ENTRY = {"verdict": "warning", "messages": ["a", "b"], "locks": [LOCK]}
-JUDGED = {"vendors": {"postgresql": {f"shop.000{number}": ENTRY for number in (1, 2, 3)}, "sqlite": {}}}
-SHOWN = [line for number in (2, 3) for line in (
-    f"shop.000{number} on postgresql: warning: a; b",
-    f"shop.000{number} on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten")]
+SHOWN = ["/dev/null shop.0002 shop.0003", "shop.0003 on postgresql: warning: a; b",
+         "shop.0003 on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten"]
 
 
-@pytest.mark.parametrize("target", ["test", "build"])
-def test_the_verdicts_on_new_migrations_are_shown(project, target):
+def test_the_verdicts_on_new_migrations_are_shown(project):
     """New are those of the last commit, and those that are not committed."""
-    executable(project / "stub", "#!/bin/sh\n[ $1 != run ] || cat judged")
-    stub(project, 'case "$*" in *slipway.schema.verdicts*) cat judged >"$3"; esac')
-    (project / "judged").write_text(json.dumps(JUDGED))
-    folder = project / "shop/migrations"
-    folder.mkdir(parents=True)
-    for step in (put_into_git, put_into_git, lambda folder: None):
-        (folder / f"000{len(list(folder.iterdir())) + 1}.py").touch()
+    judged = json.dumps({"vendors": {"postgresql": {"shop.0001": ENTRY, "shop.0003": ENTRY}}})
+    executable(project / "stub", f"#!/bin/sh\n[ $1 != run ] || echo '{judged}'")
+    stub(project, 'case "$*" in "-m slipway.schema.verdicts "*) shift 2; echo "$@"; esac')
+    for number, step in enumerate((put_into_git, put_into_git, lambda folder: None), 1):
+        put(project / f"shop/migrations/000{number}.py", "")
         step(project)
-    done = make(project, target, "-o", "wheelhouse", "DOCKER=./stub")
+    done = make(project, "test", "build", "-o", "wheelhouse", "DOCKER=./stub")
     assert done.returncode == 0 and [line for line in done.stdout.splitlines() if "shop" in line] == SHOWN, done.stdout
 
 

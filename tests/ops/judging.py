@@ -7,7 +7,15 @@ import shutil
 from checkout import without_celery
 from proc import ROOT, edit, python
 
-HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+HEAD = """from django.contrib.postgres.operations import *
+from django.db import migrations, models, transaction
+from django.db.migrations import *
+from django.db.models import *
+from django.db.models.functions import *
+
+
+class Migration(migrations.Migration):
+"""
 
 
 def copy(folder, *apps):
@@ -31,10 +39,10 @@ def add(project, name, operations, *needs, more=""):
         f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
 
 
-def verdicts(project, url="sqlite://:memory:"):
-    """Run slipway.schema.verdicts. Return the finished process."""
+def verdicts(project, *names, url="sqlite://:memory:"):
+    """Run slipway.schema.verdicts, which prints those on the names. Return the finished process."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url}
-    return python("-m", "slipway.schema.verdicts", "migrations.json", cwd=project, env=env)
+    return python("-m", "slipway.schema.verdicts", "migrations.json", *names, cwd=project, env=env)
 
 
 def found(project):

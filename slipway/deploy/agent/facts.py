@@ -35,6 +35,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"]],
+            "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "",
             "arch": os.uname().machine, "files": digests(host, paths),
             "docker": engine, "containers": up,
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,

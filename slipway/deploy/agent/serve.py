@@ -26,13 +26,12 @@ from .shapes import Event, Message, NotRequired, Noted
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
-from .steps.verdicts import listed
 
 MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
 READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide, "resolve": images.resolve,
-           "listed": listed, "errors": errors.find}
+           "errors": errors.find}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock

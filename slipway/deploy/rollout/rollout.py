@@ -43,9 +43,9 @@ class Rollout:
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
-            target, groups, _ = await self._decide(hosts, stack)
+            target, groups, facts = await self._decide(hosts, stack)
             if target.judge:
-                for text in await news.lines(hosts.connections[target.judge], f"{self.fleet.image}:{target.tag}"):
+                for text in await news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
                     self.tell({"event": "progress", "text": text})
             return groups
 

@@ -4,41 +4,31 @@ longer than lock_timeout: then nobody queues for long behind an ALTER TABLE that
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
-LOCKED = "55P03"  # SQLSTATE after lock_timeout
+LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
+TRIES = "lock: {} waits for a lock that others hold: tries again in {:g} s"  # a deploy repeats lines with "lock: "
 LONGEST = 30.0  # seconds to pause
-MARK = "lock: "  # with it begins each line that a deploy repeats
+HALFWAY = ". It is not atomic, so it may have ended halfway: undo by hand what it did, then deploy again"
+OVER = ", and rollout.migrate is over"
 
 
 class Command(migrate.Command):
     current: Any = None  # the migration that runs
     pause = 1.0  # seconds
 
-    def handle(self, *words: Any, **options: Any) -> None:
-        if seconds := float(os.environ.get("LOCK_SECONDS", 0)):
-            self.until, self.connection = time.monotonic() + seconds, connections[options["database"]]
-            with self.connection.execute_wrapper(self.executed):
-                while not self.has_ended(*words, **options):
-                    pass
-        else:
-            super().handle(*words, **options)
-
-    def has_ended(self, *words: Any, **options: Any) -> bool:
-        """Migrate. Return False, after a pause, if a migration got no lock; its transaction is undone."""
-        try:
-            super().handle(*words, **options)
-        except OperationalError as error:
-            if self.current and not self.current.atomic and is_locked(error):
-                raise CommandError(f"{self.current} got no lock: others hold it. It is not atomic, so it may have ended"
-                                   " halfway: undo by hand what it did, then deploy again") from None
-            self.wait(error)
-            return False
-        return True
+    def handle(self, *words: Any, **options: Any) -> Any:
+        if "LOCK_SECONDS" not in os.environ:
+            return super().handle(*words, **options)
+        self.until = time.monotonic() + float(os.environ["LOCK_SECONDS"])
+        self.connection = connections[options["database"]]
+        with self.connection.execute_wrapper(self.executed):
+            self.repeated(partial(super().handle, *words, **options), whole=True)
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current
@@ -49,29 +39,27 @@ class Command(migrate.Command):
         without a limit: nobody queues behind it, and it would leave an invalid index."""
         if self.connection.in_atomic_block:
             return execute(sql, *more)
-        if "CONCURRENTLY" in str(sql).upper():
-            with self.connection.connection.cursor() as cursor:
-                cursor.execute("SET lock_timeout = 0")
-                result = execute(sql, *more)
-                cursor.execute("RESET lock_timeout")
-                return result
+        if "CONCURRENTLY" not in str(sql).upper():
+            return self.repeated(partial(execute, sql, *more))
+        with self.connection.connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+            result = execute(sql, *more)
+            cursor.execute("RESET lock_timeout")
+            return result
+
+    def repeated(self, call: Callable[[], Any], whole: bool = False) -> Any:
+        """Call until that gets its locks. Raise CommandError if too little time is left, or if `call` is the `whole`
+        command and the migration's transaction did not undo all that it did."""
         while True:
             try:
-                return execute(sql, *more)
+                return call()
             except OperationalError as error:
-                self.wait(error)
-
-    def wait(self, error: OperationalError) -> None:
-        """Pause if the error is that of a lock, else raise it. Raise CommandError if too little time is left."""
-        if not is_locked(error):
-            raise error
-        if time.monotonic() + self.pause > self.until:
-            raise CommandError(f"{self.current} got no lock: others hold it, and rollout.migrate is over") from None
-        self.stdout.write(f"\n{MARK}{self.current} waits for a lock that others hold: tries again in {self.pause:g} s")
-        self.stdout.flush()
-        time.sleep(self.pause)
-        self.pause = min(self.pause * 2, LONGEST)
-
-
-def is_locked(error: OperationalError) -> bool:
-    return LOCKED in (getattr(error.__cause__, "sqlstate", ""), getattr(error.__cause__, "pgcode", ""))
+                if type(error.__cause__).__name__ != LOCKED:
+                    raise
+            halfway = whole and self.current and not self.current.atomic
+            if halfway or time.monotonic() + self.pause > self.until:
+                raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if halfway else OVER}")
+            self.stdout.write(f"\n{TRIES.format(self.current, self.pause)}")
+            self.stdout.flush()
+            time.sleep(self.pause)
+            self.pause = min(self.pause * 2, LONGEST)
