@@ -1,4 +1,4 @@
-"""What a new account, a sign-in and a new second factor cause."""
+"""Receivers of new accounts, sign-ins and new second factors."""
 
 from typing import Any
 

@@ -69,6 +69,14 @@ class Site:
         wait_until(lambda: self.get("/readyz").status == 200, what="the site is ready")
 
 
+def metrics_of(process):
+    """Return the folder of a server's metrics, whose files it maps. Names do not tell: a process of this number may
+    have been killed before, and have left its folder."""
+    folder, = {Path(line.split()[-1]).parent for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+               if "/metrics-" in line}
+    return folder
+
+
 COMMAND = [sys.executable, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 RUN = ["env", f"PATH={VE_PYTHON.parent}:{os.environ['PATH']}", ROOT / "docker-run.sh", "run"]
 

@@ -6,10 +6,9 @@ import re
 import signal
 import socket
 import stat
-from pathlib import Path
 
 import pytest
-from ops.served import COMMAND, answers, serve, short_folder
+from ops.served import COMMAND, answers, metrics_of, serve, short_folder
 
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
@@ -35,16 +34,11 @@ def test_from_start_to_end(environment, tmp_path):
         with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
             wait_until(lambda: answers(path))  # the file exists before anybody listens
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
-            assert figures(process, tmp_path)
+            metrics = metrics_of(process)
             process.terminate()
             assert process.wait(30) == 0
             assert "Shutting down: Master" in process.output() and "freed" not in process.output()
-        assert not path.exists() and not figures(process, tmp_path)
-
-
-def figures(process, tmp):
-    """Return the folders of the workers' metrics."""
-    return [path for folder in (Path("/dev/shm"), tmp) for path in folder.glob(f"metrics-{process.pid}-*")]
+        assert not path.exists() and not metrics.exists()
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
@@ -100,10 +94,10 @@ def test_told_to_end_while_it_loads(environment, tmp_path):
     env = {**environment, "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "scratch_settings", "PORT": "1"}
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until(lambda: "loading" in process.output())
-        assert figures(process, tmp_path)
+        metrics = metrics_of(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
-    assert not figures(process, tmp_path)
+    assert not metrics.exists()
 
 
 def test_a_head_is_no_news(site_of):

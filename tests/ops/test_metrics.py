@@ -4,11 +4,10 @@ import contextlib
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ops.served import serve
+from ops.served import metrics_of, serve
 
 from proc import wait_until
 from slipway.deploy.agent import facts
@@ -122,6 +121,5 @@ def test_a_killed_worker_leaves_right_figures(sqlite_url, site_folder):
         load(site)
         assert site.figures()["http_requests_in_flight"] == 0
         assert totals(site) == {"2xx": 60, "3xx": 0, "4xx": 60, "5xx": 60}
-        folder, = Path("/dev/shm").glob(f"metrics-{site.process.pid}-*")
-        numbers = {path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}
+        numbers = {path.stem.rpartition("_")[2] for path in metrics_of(site.process).glob("counter_*.db")}
         assert numbers <= {"0", "1", "2"}, "successors write to the files of those before; 0 is their parent's"
