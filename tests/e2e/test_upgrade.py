@@ -8,7 +8,7 @@ from e2e import byhand, checker
 from e2e.rollouts import Shop
 from proc import ROOT, run
 
-BEFORE = "fc6082a2df69d40d2a4256027be762db887d9fea"  # the last landed commit, later the last release, of the deployer
+BEFORE = "f4380ad5847fc44d3a12eff9d42dbe832fccd17f"  # the last landed commit, later the last release, of the deployer
 
 
 @pytest.fixture
