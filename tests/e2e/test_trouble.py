@@ -43,11 +43,11 @@ def test_what_fails_is_found(fleet, tmp_path):
     assert TRACEBACK.splitlines()[0] in whole and 'make logs ARGS="--request 5f0c7d1e9a4b"' in whole
 
     for number, host in enumerate((*shop.web, *shop.web)):
-        logged(host, "web", "INFO", message=f"line {number}", request_id="0123456789ab")
-    for words, numbers in ((["--grep", "line [0-9]"], "0123"), (["--request", "0123456789ab", "-n", "1"], "23"),
+        logged(host, "web", "INFO", message=f"seen {number}", request_id="0123456789ab")
+    for words, numbers in ((["--grep", "seen [0-9]"], "0123"), (["--request", "0123456789ab", "-n", "1"], "23"),
                            (["--request", "0123456789ab", "--level", "error"], "")):
         assert [line[-6:] for line in said("logs", "--since", began, *words).splitlines()] == [
-            f"line {number}" for number in numbers]
+            f"seen {number}" for number in numbers]
     web1.run(f"touch /etc/nginx/shop/maintenance; {VISIT}; rm /etc/nginx/shop/maintenance; journalctl --sync")
     assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")
     assert web1.run("ls /var/log/journal") and "logs since 20" in said("status")
