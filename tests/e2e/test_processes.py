@@ -71,7 +71,7 @@ def test_they_go_with_the_release(shop):
 def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     """A timer starts it once. A deploy does not end it. status shows that it is due again, and that another one fails.
     A host that loses the roles loses the timers."""
-    for name, command in (("nightly", "daemon 2700"), ("broken", "exit 37")):
+    for name, command in (("nightly", "beat"), ("broken", "exit 37")):
         shop.settings |= {f"process.{name}.command": command, f"process.{name}.schedule": "*:*:0/5"}
     shop.hosts["work1"]["roles"] = [*ROLES["work1"], "nightly", "broken"]
     shop.provision()

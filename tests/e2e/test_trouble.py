@@ -28,6 +28,7 @@ def test_what_fails_is_found(fleet, tmp_path):
         assert done.returncode == 0 and "\x1b" not in done.stdout, done.stderr
         return done.stdout
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
+    assert web1.run("ls /var/log/journal") and "logs since 20" in said("status")
     logged(web1, "web", exception=TRACEBACK % 31, release=live(shop))
     tag = good(shop)
     shop.good("deploy", tag, "--no-bake")
@@ -50,4 +51,3 @@ def test_what_fails_is_found(fleet, tmp_path):
             f"seen {number}" for number in numbers]
     web1.run(f"touch /etc/nginx/shop/maintenance; {VISIT}; rm /etc/nginx/shop/maintenance; journalctl --sync")
     assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")
-    assert web1.run("ls /var/log/journal") and "logs since 20" in said("status")
