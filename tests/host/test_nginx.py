@@ -80,7 +80,8 @@ def test_maintenance(nginx, apps, front):
 
 
 def test_the_journal_has_what_fails(nginx, apps):
-    """nginx's errors, and requests answered with 5xx, of web hosts and balancers; `make errors` sees the app's 502."""
+    """nginx's errors, and the app's 5xx, of web hosts and balancers; `make errors` sees its 502. Visitors cannot fill
+    it: it has no rejected sign-ins, and nothing of maintenance."""
     port = nginx.site("my-shop")
     front = nginx.balancer("my-shop", [port])
     apps("my-shop", "a", "v1")
@@ -88,6 +89,10 @@ def test_the_journal_has_what_fails(nginx, apps):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, nginx.serving(port, front):
         journal.bind(str(nginx.root / "run/systemd/journal/dev-log"))
         journal.settimeout(30)
+        assert 429 in signing_in(port, "192.0.2.1", 40)
+        (closed := nginx.root / "etc/nginx/my-shop/maintenance").touch()
+        assert ask(port)[0] == 503
+        closed.unlink()
         for path in ("/", "/crash?secret"):
             ask(front, path)
         said = [re.fullmatch(r"<187>.{15} my_shop_nginx: (.*)", journal.recv(9999).decode())[1] for _ in range(3)]
