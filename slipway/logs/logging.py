@@ -2,6 +2,7 @@
 
 import logging
 import re
+import traceback
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -15,6 +16,8 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # Docker splits lines of more than 16 KB. Of a longer traceback these many characters of its begin and end are kept.
 FIRST, LAST = 3000, 6000
+# Files that are not the project's own: of Python, of installed packages, of Slipway.
+FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 
 
 def add_request_id(record: logging.LogRecord) -> bool:
@@ -62,7 +65,7 @@ def escaped(text: str) -> str:
 
 class Json(JsonFormatter):
     """Formats a record as one JSON object with time (ISO 8601, UTC), level, logger, message, request_id and release.
-    Adds the exception and the keys of `extra`, if any."""
+    Adds the exception, where it was `raised`, and the keys of `extra`, if any."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -70,9 +73,22 @@ class Json(JsonFormatter):
             static_fields={"release": RELEASE}, reserved_attrs=[*RESERVED_ATTRS, "request", "server_time"],
             rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
 
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        super().add_fields(log_data, record, message_dict)
+        if record.exc_info and record.exc_info[2]:
+            log_data["raised"] = place(*record.exc_info[1:])
+
     def formatException(self, exc_info: Any) -> str:
         text = str(super().formatException(exc_info))
         return text if len(text) <= FIRST + LAST else f"{text[:FIRST]}\n  … cut …\n{text[-LAST:]}"
+
+
+def place(error: BaseException, trace: Any) -> dict[str, Any]:
+    """Return the exception's type, and the innermost line of the project's own code, which `make errors` groups by. The
+    text of the traceback would not do: it has the exception's message, which may be a visitor's."""
+    lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)]
+    *_, (code, line) = [one for one in lines if not FOREIGN.search(one[0].co_filename)] or lines
+    return {"type": type(error).__name__, "file": code.co_filename, "line": line, "function": code.co_name}
 
 
 def logging_config(json: bool) -> dict[str, Any]:

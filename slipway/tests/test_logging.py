@@ -33,8 +33,20 @@ class Formats(SimpleTestCase):
         told = json.loads(line)
         self.assertRegex(told.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00$")
         self.assertIn("RuntimeError: a\nb", told.pop("exception"))
+        self.assertEqual(told.pop("raised")["function"], "failure")
         self.assertEqual(told, {"level": "ERROR", "logger": "shop", "message": "sold 3\nx", "request_id": "0123456789",
                                 "release": "development", "order": 7})
+
+    def test_json_of_an_exception_names_the_innermost_line_of_the_project(self) -> None:
+        """A visitor's text in the exception's message cannot forge it."""
+        own: dict[str, Any] = {}
+        exec(compile("import json\ndef detail(text):\n    json.loads(text)", "/app/orders/views.py", "exec"), own)
+        try:
+            own["detail"]('Traceback (most recent call last):\n  File "/app/forged.py", line 7, in forged')
+        except ValueError:
+            told = json.loads(Json().format(record("x", exc_info=sys.exc_info())))
+        self.assertEqual(told["raised"], {
+            "type": "JSONDecodeError", "file": "/app/orders/views.py", "line": 3, "function": "detail"})
 
     def test_json_of_what_json_cannot_tell(self) -> None:
         """A record is logged even if JSON has no form for its extra."""
