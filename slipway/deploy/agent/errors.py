@@ -58,14 +58,6 @@ def times(host: Host, tag: str) -> tuple[float | None, float | None, float | Non
     return ends[at - 1] if at else None, begin, min(ends[at + 1:], default=None)
 
 
-def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
-    """Return in a few words the release's new errors since then; "" if they are unknown."""
-    try:
-        return groups.brief(find(host, since, tag, seconds=seconds)["groups"])
-    except Exception:  # whatever is in a log, it must not disturb a takeback
-        return ""
-
-
 def overdue(host: Host) -> Iterator[Group]:
     """Yield commands by the clock that are overdue now: no log says so."""
     for role, schedule in timers.schedules(host).items():

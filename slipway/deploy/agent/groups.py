@@ -90,11 +90,11 @@ def count(found: dict[str, Group], errors: Iterable[Group], since: float, begin:
 
 
 def brief(groups: list[Group]) -> str:
-    """Return new groups in a few words, such as "KeyError orders/views.py:31 detail, 12 times", or ""."""
+    """Return new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
     new = sorted((group for group in groups if not group["known"]), key=lambda group: -group["count"])
-    texts = ["%s, %s" % (named(group), "once" if group["count"] == 1 else "%d times" % group["count"])
-             for group in new[:3]]
-    return "; ".join([*texts, *(["%d more" % (len(new) - 3)] if len(new) > 3 else [])])
+    texts = ["%s, %d time%s" % (named(group), group["count"], "s" * (group["count"] > 1)) for group in new[:3]]
+    head = "%d new error%s: " % (len(new), "s" * (len(new) > 1))
+    return head + "; ".join([*texts, *["…"] * (len(new) > 3)]) if new else ""
 
 
 def named(group: Group) -> str:

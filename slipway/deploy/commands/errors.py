@@ -22,11 +22,16 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
         groups, others = await ask(connections, args)
+        numbers = {group["id"]: number for number, group in enumerate(groups, 1)
+                   if args.group in ("", str(number), group["id"])}
         if args.group:
-            only = errors.chosen(groups, args.group)
-            groups = [group for group in (await ask(connections, args, only))[0] if group["id"] == only]
-    for number, group in enumerate(groups, 1):
-        print(visible(under("\n".join([errors.head(group, number), *(errors.whole(group) if args.group else ())]))))
+            if not numbers:
+                raise Refused(f"there is no group {args.group!r}: make errors lists them")
+            groups, others = await ask(connections, args, *numbers)
+    for group in groups:
+        if number := numbers.get(group["id"]):
+            more = errors.whole(group) if args.group else ()
+            print(visible(under("\n".join([errors.head(group, number), *more]))))
     if not groups:
         print("no errors")
     if found := problems | texts(others):
