@@ -52,8 +52,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     finally:
         await together(lambda one: one.close(0), logs.running)
     if logs.cut:
-        await put(f"older lines of {', '.join(sorted(logs.cut))} are left out: add -n {10 * args.lines} or --since -1h"
-                  " to ARGS", sys.stderr)
+        await put(f"older lines of {', '.join(sorted(logs.cut))} are left out: add -n {10 * args.lines or LAST} or "
+                  "--since -1h to ARGS", sys.stderr)
     if logs.failed:
         raise DeployError(f"no logs from {', '.join(sorted(logs.failed))}")
 
@@ -75,7 +75,7 @@ class Logs:
 
     async def lines(self, host: Host) -> Lines:
         """Yield a host's lines, oldest first."""
-        if not self.args.lines:
+        if self.args.lines is None:
             async for line in self.read(host):
                 yield line
             return
