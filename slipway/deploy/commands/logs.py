@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from typing import TextIO
 
 from ..agent.errors import nginx_name, time_of
 from ..config import Fleet, Host
@@ -11,7 +10,7 @@ from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search
 from ..log.lines import raw, shown
-from ..screen.display import write
+from ..screen.display import put, write
 from ..server.files import serves_http
 from ..ssh import child
 from ..ssh.child import Process, in_thread
@@ -52,8 +51,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     finally:
         await together(lambda one: one.close(0), logs.running)
     if logs.cut:
-        await put(f"older lines of {', '.join(sorted(logs.cut))} are left out: add -n {10 * args.lines or LAST} or "
-                  "--since -1h to ARGS", sys.stderr)
+        more = f"add -n {10 * args.lines or LAST} or --since -1h to ARGS"
+        put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {more}", sys.stderr)
     if logs.failed:
         raise DeployError(f"no logs from {', '.join(sorted(logs.failed))}")
 
@@ -71,7 +70,7 @@ class Logs:
 
     async def follow(self, host: Host) -> None:
         async for _, text in self.read(host):
-            await put(text, sys.stdout)
+            await in_thread(write, f"{text}\n", sys.stdout)
 
     async def lines(self, host: Host) -> Lines:
         """Yield a host's lines, oldest first."""
@@ -98,7 +97,7 @@ class Logs:
         if code and not (code == 1 and not said and search.patterns(self.args)):  # 1: no line fits
             self.failed.append(host.name)
         for text in said.splitlines():
-            await put(f"{host.name} | {text}", sys.stderr)
+            put(f"{host.name} | {text}", sys.stderr)
 
 
 async def merged(streams: Sequence[Lines]) -> Lines:
@@ -108,7 +107,3 @@ async def merged(streams: Sequence[Lines]) -> Lines:
         oldest = min(there, key=lambda stream: there[stream][0])
         yield there[oldest]
         heads = {**there, oldest: await anext(oldest, None)}
-
-
-async def put(text: str, out: TextIO) -> None:
-    await in_thread(write, f"{text}\n", out)
