@@ -178,6 +178,6 @@ def first_log(host: Host) -> float | None:
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
     """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
-    done = host.call("journalctl", "-t", name, "-n", "2000", "-o", "cat", "--no-pager", "--since", "@%.3f" % since,
-                     "--until", "@%.3f" % until, timeout=JOURNAL)
-    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][-50:]}
+    done = host.call("journalctl", "-t", name, "-r", "-n", "2000", "-o", "cat", "--no-pager", "--since",
+                     "@%.3f" % since, "--until", "@%.3f" % until, timeout=JOURNAL)  # -r: Debian 12's -n needs it
+    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][:50][::-1]}
