@@ -13,8 +13,8 @@ from .shapes import Any, Time
 
 MOST, MORE = 500, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 LATEST = 5  # newest requests or tasks that are kept of a group
-FRAME = re.compile(r'^[ |]*File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
-RAISED = re.compile(r"^(?: {0,99}\| )?([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
+FRAME = re.compile(r'^ *File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
+RAISED = re.compile(r"^([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
 # Files that are not the project's own: of Python, of installed packages, of Slipway.
 FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 VARYING = re.compile(r"(?<!\S)/\S*|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(0x)?[0-9a-f]{12,}\b|\d+")  # paths, ids
