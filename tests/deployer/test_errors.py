@@ -203,8 +203,8 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert out[2] == "2. KeyError orders/views.py:41 detail: 'a'"
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3]
         whole = said(out[3][-8:])
-        assert traceback(line=41).replace("\n", "\n  ") in whole and " 5f0c7d41 v2 GET /41/\n" in whole
-        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" GET /4") == groups.LATEST
+        assert whole.startswith(out[2]) and traceback(line=41).replace("\n", "\n  ") in whole
+        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
         assert '\n  make logs ARGS="--since \'202' in said("1")
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused):
