@@ -207,7 +207,7 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
         assert '\n  make logs ARGS="--since \'202' in said("1")
         assert said("--all") and asked[-5][1] == 0
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="^there is no group '9'"):
             run(fleet, "9")
     with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
         run(fleet)

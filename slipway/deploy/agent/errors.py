@@ -29,10 +29,9 @@ class Found(TypedDict):
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
-def find(host: Host, since: float | None = None, tag: str = "", only: str = "", seconds: float = LIMIT) -> Found:
+def find(host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT) -> Found:
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
-    (or `tag`) began. New are those that the release before did not have. Tell the traceback and newest requests of the
-    group `only`."""
+    (or `tag`) began. New are those that the release before did not have."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
     before, begin, end = times(host, live)
     since = begin if since is None else since if since >= 0 else time.time() + since
@@ -43,8 +42,7 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
     groups.count(found, itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host)), *limits)
     if found and before and before < since:
         groups.count(found, hits(host, before, since - 1e-6, seconds), *limits)
-    return {"groups": [group if group["id"] == only else {**group, "text": "", "latest": []}
-                       for group in found.values()], "since": since}
+    return {"groups": [*found.values()], "since": since}
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:

@@ -11,7 +11,7 @@ from typing import Annotated, TypedDict
 
 from .shapes import Any, Time
 
-MOST, MORE = 500, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
+MOST, MORE = 200, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 LATEST = 5  # newest requests or tasks that are kept of a group
 FRAME = re.compile(r'^ *File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
 RAISED = re.compile(r"^([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
