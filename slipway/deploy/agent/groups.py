@@ -98,4 +98,4 @@ def brief(groups: list[Group]) -> str:
 
 
 def named(group: Group) -> str:
-    return "%s %s" % (group["title"], group["place"] or group["message"][:80])
+    return " ".join([*group["title"].split(), *(group["place"] or group["message"][:80]).split()])  # in one line
