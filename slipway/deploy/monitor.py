@@ -118,13 +118,11 @@ class Watcher:
                            self.now())
         self.connections: dict[str, Connection] = {}
         self.told: set[str] = set()  # ids of groups of errors
-        self.news: list[tuple[str, Rule]] = []  # alerts of new errors
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
         again = [*(self._again(partial(self._hear, host)) for host in self.hosts), self._again(self._look)]
-        if self.fleet.watch["errors"]:
-            again += [self._again(partial(self._search, host)) for host in self.hosts]
+        again += [self._again(partial(self._search, host)) for host in self.hosts if self.fleet.watch["errors"]]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
@@ -171,31 +169,31 @@ class Watcher:
 
     async def _search(self, host: Host) -> None:
         """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
-        if not (connection := self.connections.get(host.name)):
-            return
-        with contextlib.suppress(HostProblem):
-            answer = await connection.ask("errors", self.limit, since=-RECENT, seconds=self.limit / 2)
+        with contextlib.suppress(HostProblem, KeyError):  # KeyError: it is not connected now
+            answer = await self.connections[host.name].ask("errors", self.limit, since=-RECENT, seconds=self.limit / 2)
             new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
             for group in new[:MOST]:  # those beyond are told when they come again
                 self.told.add(group["id"])
                 text = f"new error: {named(group)}: make errors ARGS={group['id']}"
-                self.news.append(("broken", Rule("errors", True, (host.name,), text)))
+                self._alert("broken", Rule("errors", True, (host.name,), text))
 
     # ---- rules ----
 
     async def _look(self) -> None:
         """Report alerts that begin or end, and run the team's hook `alert` for each. If the hook fails, the next call
         runs it again."""
-        news, self.news = self.news, []
-        for state, rule in [*self.rules.changes(self.now()), *news]:
-            alert = self._record(state, rule)
-            self.tell({"event": "alert", **alert})
-            self.waiting.append(alert)
+        for state, rule in self.rules.changes(self.now()):
+            self._alert(state, rule)
         while command := self.waiting and self.fleet.hooks["alert"]:
             if said := await hooks.failure(command, self.waiting[0], HOOK):
                 return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts
+
+    def _alert(self, state: str, rule: Rule) -> None:
+        alert = self._record(state, rule)
+        self.tell({"event": "alert", **alert})
+        self.waiting.append(alert)
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
         about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")

@@ -120,9 +120,9 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
     lines = [f"line {number}" for number in range(60)] + ['- - [22/Nov/2026 14:24:00] "GET /readyz HTTP/1.0" 500'] * 60
-    journal = subprocess.CompletedProcess((), 0, "\n".join(lines))
-    monkeypatch.setattr(host, "call", lambda *words, **options: journal)
-    assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60], "cause": ""}
+    monkeypatch.setattr(host, "call", lambda *words, **options: subprocess.CompletedProcess(
+        (), 0, "\n".join(lines[::-1] if "-r" in words else lines)))
+    assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60]}
 
 
 def test_since_when_a_host_has_logs(host, monkeypatch):

@@ -26,7 +26,7 @@ def taken_back(fleet, ends):
     async def take_back(cause):
         return ends
     team = SimpleNamespace(hosts=SimpleNamespace(take_back=take_back))
-    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(team, DeployError("it broke")))
+    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(team, DeployError("it broke"), "v2"))
 
 
 @pytest.mark.parametrize("tags, said", [

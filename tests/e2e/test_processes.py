@@ -64,7 +64,7 @@ def test_they_go_with_the_release(shop):
     assert status.returncode == 0, status.stdout
     assert ["work1", "alerts", "v1", "-", "active"] in rows and ["web1", "mail", "v1"] in [row[:3] for row in rows]
     logs = shop.deploy("logs", "--role", "alerts", "-n", "20").stdout
-    assert "work1 | " in logs and "v2 listens at 2525" in logs and "2600" not in logs
+    assert " work1 alerts" in logs and "v2 listens at 2525" in logs and "2600" not in logs
     assert shop.deploy("logs", "--role", "wrong").returncode == 2
 
 

@@ -182,7 +182,7 @@ def test_a_lost_manager(shop):
 def test_what_is_asked_of_it(shop):
     """status, logs, run, plan and releases work as on hosts. A command without a meaning there is refused."""
     assert '["hello", "world"]' in shop.deploy("run", "web1", "--", "hello", "world").stdout
-    assert "web1 | " in shop.deploy("logs", "--role", "web", "-n", "20").stdout
+    assert " web1 web" in shop.deploy("logs", "--role", "web", "-n", "20").stdout
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
     assert "does not work with" in shop.deploy("watch").stderr
     shop.web[0].run("docker node update --availability drain work1")

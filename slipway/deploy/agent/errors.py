@@ -15,7 +15,7 @@ from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
-LIMIT = 45  # seconds for a search; the deployer waits a minute
+LIMIT = 58  # seconds for both searches; the deployer waits a minute
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
@@ -29,10 +29,9 @@ class Found(TypedDict):
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
-def find(host: Host, since: float | None = None, tag: str = "", only: str = "", seconds: float = LIMIT) -> Found:
+def find(host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT) -> Found:
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
-    (or `tag`) began. New are those that the release before did not have. Tell the traceback and newest requests of the
-    group `only`."""
+    (or `tag`) began. New are those that the release before did not have."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
     before, begin, end = times(host, live)
     since = begin if since is None else since if since >= 0 else time.time() + since
@@ -43,8 +42,7 @@ def find(host: Host, since: float | None = None, tag: str = "", only: str = "", 
     groups.count(found, itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host)), *limits)
     if found and before and before < since:
         groups.count(found, hits(host, before, since - 1e-6, seconds), *limits)
-    return {"groups": [group if group["id"] == only else {**group, "text": "", "latest": []}
-                       for group in found.values()], "since": since}
+    return {"groups": [*found.values()], "since": since}
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:
@@ -56,14 +54,6 @@ def times(host: Host, tag: str) -> tuple[float | None, float | None, float | Non
     ends = [record.get("at", 0.0) for record in known]
     begin = ends[at] - known[at].get("seconds", 0.0) if at < len(known) else None
     return ends[at - 1] if at else None, begin, min(ends[at + 1:], default=None)
-
-
-def new_since(host: Host, since: float, tag: str, seconds: float) -> str:
-    """Return in a few words the release's new errors since then; "" if they are unknown."""
-    try:
-        return groups.brief(find(host, since, tag, seconds=seconds)["groups"])
-    except Exception:  # whatever is in a log, it must not disturb a takeback
-        return ""
 
 
 def overdue(host: Host) -> Iterator[Group]:
@@ -117,12 +107,12 @@ def entries(names: list[str], units: list[str], since: float, until: float | Non
              "--output-fields=MESSAGE," + ",".join(FIELDS), "--case-sensitive=yes", "--grep=" + PATTERN,
              *("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
     with subprocess.Popen(
-            ["timeout", "%g" % seconds, "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
+            ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
         while process.stdout and (line := process.stdout.readline(LONGEST)):
             yield releases.parse_object(line.decode(errors="replace")) or {}
     if process.returncode == 124:
-        raise Problem("the journal could not be searched within %g s: name a shorter time" % seconds)
+        raise Problem("the journal could not be searched within %g s: name a shorter time" % (seconds / 2))
 
 
 def nginx_name(app: str) -> str:

@@ -19,7 +19,6 @@ JOURNAL = 5  # seconds to wait for journalctl
 
 class Said(TypedDict):
     log: list[str]
-    cause: str  # why the last attempt failed
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
@@ -178,9 +177,7 @@ def first_log(host: Host) -> float | None:
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
-    """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz, and
-    the cause that the last attempt's record gives."""
-    done = host.call("journalctl", "-t", name, "-n", "2000", "-o", "cat", "--no-pager", "--since", "@%.3f" % since,
-                     "--until", "@%.3f" % until, timeout=JOURNAL)
-    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][-50:],
-            "cause": "".join(str(record.get("cause", "")) for record in releases.read_log(host)[0][-1:])}
+    """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
+    done = host.call("journalctl", "-t", name, "-r", "-n", "2000", "-o", "cat", "--no-pager", "--since",
+                     "@%.3f" % since, "--until", "@%.3f" % until, timeout=JOURNAL)  # -r: Debian 12's -n needs it
+    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][:50][::-1]}

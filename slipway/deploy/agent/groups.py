@@ -11,10 +11,10 @@ from typing import Annotated, TypedDict
 
 from .shapes import Any, Time
 
-MOST, MORE = 500, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
+MOST, MORE = 200, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 LATEST = 5  # newest requests or tasks that are kept of a group
-FRAME = re.compile(r'^[ |]*File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
-RAISED = re.compile(r"^(?: {0,99}\| )?([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
+FRAME = re.compile(r'^ *File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
+RAISED = re.compile(r"^([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
 # Files that are not the project's own: of Python, of installed packages, of Slipway.
 FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 VARYING = re.compile(r"(?<!\S)/\S*|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(0x)?[0-9a-f]{12,}\b|\d+")  # paths, ids
@@ -90,12 +90,12 @@ def count(found: dict[str, Group], errors: Iterable[Group], since: float, begin:
 
 
 def brief(groups: list[Group]) -> str:
-    """Return new groups in a few words, such as "KeyError orders/views.py:31 detail, 12 times", or ""."""
+    """Return new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
     new = sorted((group for group in groups if not group["known"]), key=lambda group: -group["count"])
-    texts = ["%s, %s" % (named(group), "once" if group["count"] == 1 else "%d times" % group["count"])
-             for group in new[:3]]
-    return "; ".join([*texts, *(["%d more" % (len(new) - 3)] if len(new) > 3 else [])])
+    texts = ["%s, %d time%s" % (named(group), group["count"], "s" * (group["count"] > 1)) for group in new[:3]]
+    head = "%d new error%s: " % (len(new), "s" * (len(new) > 1))
+    return head + "; ".join([*texts, *["…"] * (len(new) > 3)]) if new else ""
 
 
 def named(group: Group) -> str:
-    return "%s %s" % (group["title"], group["place"] or group["message"][:80])
+    return " ".join([*group["title"].split(), *(group["place"] or group["message"][:80]).split()])  # in one line

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from . import disk, errors, releases
+from . import disk, errors, groups, releases
 from .facts import JOURNAL
 from .host import Host, Problem
 from .shapes import Noted, Say
@@ -48,6 +49,7 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 def note_failure(host: Host, attempt: Noted) -> None:
     failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
-        new = errors.new_since(host, attempt["started"] - time.monotonic(), attempt["tag"], JOURNAL)
-        cause = "; ".join(filter(None, [cause, new]))
+        with contextlib.suppress(Exception):  # whatever is in a log, it must not disturb a takeback
+            found = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
+            cause = "; ".join(filter(None, [cause, groups.brief(found["groups"])]))
     releases.append(host, {**failed, "cause": cause})

@@ -22,25 +22,24 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
         groups, others = await ask(connections, args)
-        if args.group:
-            only = errors.chosen(groups, args.group)
-            groups = [group for group in (await ask(connections, args, only))[0] if group["id"] == only]
-    for number, group in enumerate(groups, 1):
-        print(visible(under("\n".join([errors.head(group, number), *(errors.whole(group) if args.group else ())]))))
+    chosen = {number: group for number, group in enumerate(groups, 1) if args.group in ("", str(number), group["id"])}
+    if args.group and not chosen:
+        raise Refused(f"there is no group {args.group!r}: make errors lists them")
+    for number, group in chosen.items():
+        more = errors.whole(group) if args.group else ()
+        print(visible(under("\n".join([errors.head(group, number), *more]))))
     if not groups:
         print("no errors")
     if found := problems | texts(others):
         raise DeployError(on_hosts(found))
 
 
-async def ask(connections: Connections, args: argparse.Namespace, only: str = "") -> tuple[
-        list[Group], dict[str, HostProblem]]:
+async def ask(connections: Connections, args: argparse.Namespace) -> tuple[list[Group], dict[str, HostProblem]]:
     """Return groups, and problems by host. Hosts without the release, as balancers, answer for the others' time."""
-    words = {"tag": args.release, "only": only}
-    answers, problems = await connections.ask("errors", since=0 if args.all else args.since, **words)
+    answers, problems = await connections.ask("errors", since=0 if args.all else args.since, tag=args.release)
     times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
     if times and len(times) < len(answers):
-        answers, problems = await connections.ask("errors", since=min(times), **words)
+        answers, problems = await connections.ask("errors", since=min(times), tag=args.release)
     if args.release and not times and not problems:
         raise Refused(f"{args.release} was never live, or too long ago: see make releases")
     return errors.merged(answers), problems

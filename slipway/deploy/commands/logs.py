@@ -1,10 +1,8 @@
 import argparse
-import heapq
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from typing import TextIO
 
 from ..agent.errors import nginx_name, time_of
 from ..config import Fleet, Host
@@ -12,7 +10,7 @@ from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search
 from ..log.lines import raw, shown
-from ..screen.display import write
+from ..screen.display import put, write
 from ..server.files import serves_http
 from ..ssh import child
 from ..ssh.child import Process, in_thread
@@ -42,49 +40,41 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
     if args.lines is None and args.since is None and args.until is None:
         args.lines = LAST
-    await Logs(fleet, args).show()
+    logs, front = Logs(fleet, args), args.role == "nginx"
+    hosts = [host for host in fleet.chosen(args.hosts, front) if serves_http(host) or not front]
+    try:
+        if args.follow:
+            await together(logs.follow, hosts)
+        else:
+            async for _, text in merged([logs.lines(host) for host in hosts]):
+                write(f"{text}\n", sys.stdout)  # not in a thread: its start would take longer than the line
+    finally:
+        await together(lambda one: one.close(0), logs.running)
+    if logs.cut:
+        more = f"add -n {10 * args.lines or LAST} or --since -1h to ARGS"
+        put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {more}", sys.stderr)
+    if logs.failed:
+        raise DeployError(f"no logs from {', '.join(sorted(logs.failed))}")
 
 
 class Logs:
-    """Shows what the hosts' journals have. `cut`: hosts with more lines than shown."""
+    """Reads the hosts' journals. `cut`: hosts with more lines than asked for."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        front, engine = args.role == "nginx", engine_of(fleet)
-        self.fleet, self.args = fleet, args
-        self.hosts = [host for host in fleet.chosen(args.hosts, front) if serves_http(host) or not front]
-        self.names = [nginx_name(fleet.app)] if front else [
-            name for role in fleet.roles if args.role in ("", role) for name in engine.journal(fleet.roles[role])]
+        names = [nginx_name(fleet.app)] if args.role == "nginx" else [
+            name for role, process in fleet.roles.items() if args.role in ("", role)
+            for name in engine_of(fleet).journal(process)]
+        self.fleet, self.args, self.command = fleet, args, search.journalctl(names, args)
         self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
-    async def show(self) -> None:
-        try:
-            if self.args.follow:
-                await together(lambda host: self.print(self.read(host)), self.hosts)
-            else:
-                await self.print(merged([self.lines(host) for host in self.hosts]), many=500)
-        finally:
-            await together(lambda one: one.close(0), self.running)
-        if self.cut:
-            await put(f"older lines of {', '.join(sorted(self.cut))} are left out: add -n {10 * self.args.lines} or "
-                      "--since -1h to ARGS", sys.stderr)
-        if self.failed:
-            raise DeployError(f"no logs from {', '.join(sorted(self.failed))}")
-
-    async def print(self, lines: Lines, many: int = 1) -> None:
-        """Print lines, `many` at once: a thread for each would take longer than the lines."""
-        texts: list[str] = []
-        async for _, text in lines:
-            texts.append(text)
-            if len(texts) >= many:
-                await put("\n".join(texts), sys.stdout)
-                texts.clear()
-        if texts:
-            await put("\n".join(texts), sys.stdout)
+    async def follow(self, host: Host) -> None:
+        async for _, text in self.read(host):
+            await in_thread(write, f"{text}\n", sys.stdout)
 
     async def lines(self, host: Host) -> Lines:
         """Yield a host's lines, oldest first."""
-        if not self.args.lines:
+        if self.args.lines is None:
             async for line in self.read(host):
                 yield line
             return
@@ -94,8 +84,7 @@ class Logs:
             yield line
 
     async def read(self, host: Host) -> Lines:
-        words = self.fleet.ssh.command(host.address, search.journalctl(self.names, self.args))
-        process = await child.start(words, stdin=subprocess.DEVNULL)
+        process = await child.start(self.fleet.ssh.command(host.address, self.command), stdin=subprocess.DEVNULL)
         self.running.append(process)
         try:
             async for line in process.lines():
@@ -108,22 +97,13 @@ class Logs:
         if code and not (code == 1 and not said and search.patterns(self.args)):  # 1: no line fits
             self.failed.append(host.name)
         for text in said.splitlines():
-            await put(f"{host.name} | {text}", sys.stderr)
+            put(f"{host.name} | {text}", sys.stderr)
 
 
 async def merged(streams: Sequence[Lines]) -> Lines:
     """Yield the lines of all streams in the order of their times. Hold only one line of each."""
-    firsts = await together(lambda stream: anext(stream, None), streams)
-    heads = [(line[0], number, line) for number, line in enumerate(firsts.values()) if line]
-    heapq.heapify(heads)
-    while heads:
-        _, number, line = heads[0]
-        yield line
-        if following := await anext(streams[number], None):
-            heapq.heapreplace(heads, (following[0], number, following))
-        else:
-            heapq.heappop(heads)
-
-
-async def put(text: str, out: TextIO) -> None:
-    await in_thread(write, f"{text}\n", out)
+    heads = await together(lambda stream: anext(stream, None), streams)
+    while there := {stream: line for stream, line in heads.items() if line}:
+        oldest = min(there, key=lambda stream: there[stream][0])
+        yield there[oldest]
+        heads = {**there, oldest: await anext(oldest, None)}

@@ -1,12 +1,11 @@
 """The groups of errors that agents found, as people read them. Does no I/O."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..agent.groups import Group, brief, put
-from ..errors import Refused
+from ..agent.groups import Group, put
 
 
 def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
@@ -17,14 +16,6 @@ def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
             group["hosts"] = [host]
             put(found, group)
     return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
-
-
-def chosen(groups: Sequence[Group], word: str) -> str:
-    """Return the id of the group of this number or id. Raise Refused if there is none."""
-    for number, group in enumerate(groups, 1):
-        if word in (str(number), group["id"]):
-            return group["id"]
-    raise Refused(f"there is no group {word!r}: make errors lists them")
 
 
 def head(group: Group, number: int) -> str:
@@ -44,16 +35,9 @@ def whole(group: Group) -> Iterator[str]:
         yield " ".join(filter(None, [clock(at), id, release, what]))
     # Somebody copies this line to a shell, so that nothing in it may act there.
     ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]
-    role = next((f"--role {role} " for role in group["roles"] if re.fullmatch("[a-z0-9]+", role)), "")
-    words = f"--request {ids[-1]}" if ids else f"{role}--since '{clock(group['last'] - 60)}'"
+    words = f"--request {ids[-1]}" if ids else f"--since '{clock(group['last'] - 60)}'"
     yield f'make logs ARGS="{words}"'
 
 
 def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
-
-
-def summary(groups: list[Group]) -> str:
-    """Return the new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
-    new = [group for group in groups if not group["known"]]
-    return f"{len(new)} new error{'s' * (len(new) > 1)}: {brief(new)}" if new else ""

@@ -17,15 +17,18 @@ def raw(entry: Mapping[str, Any]) -> str:
 
 
 def shown(host: str, app: str, entry: Mapping[str, Any], coloured: bool = False) -> str:
-    """Return an entry's text: time, host, role, level, logger and message; below it the traceback, indented."""
+    """Return an entry's time, host, role and text; its second and later lines are indented."""
+    time = datetime.fromtimestamp(time_of(entry)).strftime("%m-%d %H:%M:%S.%f")[:-3]
     role = str(entry.get("SYSLOG_IDENTIFIER", "")).rpartition("_")[2].removeprefix(f"{app}-")
-    record = seen(parse_object(raw(entry)) or {})
+    return f"{time} {host} {role} {readable(raw(entry), coloured)}".replace("\n", "\n    ")
+
+
+def readable(line: str, coloured: bool = False) -> str:
+    """Return the level, logger and message of a line of Slipway's log, and below it the traceback; others unchanged."""
+    record = seen(parse_object(line) or {})
     level, logger = (str(record.get(key) or "") for key in ("level", "logger"))
     visit = " ".join(str(record[key]) for key in ("method", "path", "status") if key in record)
-    text = str(record.get("message") or visit or raw(entry))
-    colour = COLOURS.get(level, 0) if coloured else 0
-    level = f"\033[{colour}m{level}\033[m" if colour else level
-    time = datetime.fromtimestamp(time_of(entry)).strftime("%m-%d %H:%M:%S.%f")[:-3]
-    begin = " ".join(filter(None, [time, host, role, level, logger and f"{logger}:"]))
-    more = [str(record[key]) for key in ("exception", "stack") if record.get(key)]
-    return "\n".join([f"{begin} {text}", *more]).replace("\n", "\n    ")
+    if coloured and level in COLOURS:
+        level = f"\033[{COLOURS[level]}m{level}\033[m"
+    text = " ".join(filter(None, [level, logger and f"{logger}:", str(record.get("message") or visit or line)]))
+    return "\n".join([text, *(str(record[key]) for key in ("exception", "stack") if record.get(key))])

@@ -53,7 +53,7 @@ def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:
     if found := patterns(args):
         words += ["--case-sensitive=yes", "--grep=(?s)^" + "".join(f"(?=.*{pattern})" for pattern in found)]
     if args.follow:
-        words += ["-f", "-n", str(args.lines or "all")]
-    elif args.lines:
+        words += ["-f", "-n", "all" if args.lines is None else str(args.lines)]
+    elif args.lines is not None:
         words += ["--reverse", "-n", str(args.lines + 1)]
     return [*words, *(word for name in names for word in ("-t", name))]

@@ -1,12 +1,12 @@
 """Tells why a rollout failed: the failed step, the app's answer, and the end of its log. Does no I/O."""
 
 import html
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..errors import HostProblem, under
+from ..log.lines import readable
 
 LOG = 45  # lines of a log that are shown, at most
 SHORT = 10  # lines of a log after which the cause need not be repeated
@@ -17,9 +17,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 def report(problem: HostProblem) -> str:
     """Return the cause, which stands first and, after a long log, also last; between them what the app said."""
-    said = str(problem)[:2000]
-    noted = problem.more.get("cause", "")  # the host has added the errors that visitors met
-    cause = f"{problem.host}: {problem.step}: {noted if noted.startswith(said) else said}"
+    cause = f"{problem.host}: {problem.step}: {str(problem)[:2000]}"
     log = [f"  | {line[:2000]}" for line in counted(entries(problem.more.get("log", ())))][-LOG:]
     answer = [f"  it answered: {said}" for said in [words_of(problem.more.get("body", ""))] if said]
     lines = [cause, *answer, *log, *([cause] if len(log) > SHORT else [])]
@@ -54,12 +52,3 @@ def counted(found: Iterable[str]) -> list[str]:
     times, last = Counter(texts), {text: at for at, text in enumerate(texts)}
     return [line for at, text in enumerate(texts) if last[text] == at
             for line in [*([f"({times[text]} times)"] if times[text] > 1 else []), *text.split("\n")]]
-
-
-def readable(line: str) -> str:
-    """Return a JSON log line's level, message and exception; without level or message, return the line unchanged."""
-    try:
-        entry = json.loads(line)
-        return "\n".join([f"{entry['level']} {entry['message']}", *filter(None, [entry.get("exception")])])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return line

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..agent.groups import brief
 from ..agent.shapes import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
-from ..log import errors
+from ..log.errors import merged
 from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
@@ -23,7 +24,7 @@ from .runner import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"
-SEARCH = 10  # seconds for a host to find the new release's errors; it is live already
+SEARCH = 10  # seconds for a host to find the new release's errors, when it is live or taken back
 Group = tuple[Step, ...]
 
 
@@ -40,6 +41,7 @@ class Rollout:
     skip_unreachable: bool = False
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
+    began: float = 0
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
@@ -52,21 +54,23 @@ class Rollout:
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
         releases, DeployError for any other failure."""
-        began = time.monotonic()
+        self.began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                seconds = await hooks.around(self.fleet.hooks, record, began,
+                seconds = await hooks.around(self.fleet.hooks, record, self.began,
                                              self._do(Run(hosts), groups, target))
-                new = await self._new_errors(hosts, began, target.tag)
-                text = "\n".join(filter(None, [live(record, seconds, self.watched), new and f"{new}: see make errors"]))
+                new = await self._new_errors(hosts, target.tag)
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
-                           "seconds": seconds, "answers": self.watched, "errors": new, "text": text})
+                           "seconds": seconds, "answers": self.watched,
+                           "text": live(record, seconds, self.watched) + new})
 
-    async def _new_errors(self, hosts: Connections, began: float, tag: str) -> str:
-        """Return the release's errors that the release before did not have, in one line; "" if none are known."""
-        found, _ = await hosts.ask("errors", SEARCH + 1, since=began - time.monotonic(), tag=tag, seconds=SEARCH)
-        return errors.summary(errors.merged(found))
+    async def _new_errors(self, hosts: Connections, tag: str) -> str:
+        """Return a line with the release's errors that the release before did not have; "" if none are known."""
+        since = self.began - time.monotonic()
+        found, _ = await hosts.ask("errors", SEARCH + 1, since=since, tag=tag, seconds=SEARCH)
+        new = brief(merged(found))
+        return new and f"\n{new}: see make errors"
 
     # ---- plan ----
 
@@ -140,14 +144,14 @@ class Rollout:
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
         except BaseException as error:
-            raise await self._taken_back(run, error) from None
+            raise await self._taken_back(run, error, target.tag) from None
         await self._end(run, promise, commit, target)
 
-    async def _taken_back(self, run: Run, error: BaseException) -> BaseException:
+    async def _taken_back(self, run: Run, error: BaseException, tag: str) -> BaseException:
         """Take all hosts back. Return the error to raise."""
         ends = await run.hosts.take_back(str(error) or type(error).__name__)
         if isinstance(error, HostProblem):
-            error = DeployError(report(await run.evidence(error, ends)))
+            error = DeployError(report(await run.evidence(error, ends)) + await self._new_errors(run.hosts, tag))
         if not isinstance(error, DeployError):
             return error
         lost = [name for name, end in ends.items() if end is None]

@@ -87,9 +87,8 @@ class Run:
             name, since, until = problem.more["log_of"]
             asked = self.hosts.connections[problem.host].ask("said", 20, name=name, since=since, until=until)
             try:
-                said = await asked
+                log = (await asked)["log"]
             except HostProblem as error:
-                said = {"log": [f"(the log of {name} cannot be read: {error})"]}
-            problem.more = {**problem.more, "log": said["log"] or [f"({name} logged nothing)"],
-                            "cause": said.get("cause", "")}
+                log = [f"(the log of {name} cannot be read: {error})"]
+            problem.more = {**problem.more, "log": log or [f"({name} logged nothing)"]}
         return problem
