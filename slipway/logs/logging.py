@@ -83,12 +83,12 @@ class Json(JsonFormatter):
         return text if len(text) <= FIRST + LAST else f"{text[:FIRST]}\n  … cut …\n{text[-LAST:]}"
 
 
-def place(error: BaseException, trace: Any) -> dict[str, Any]:
+def place(error: BaseException, trace: Any) -> dict[str, str]:
     """Return the exception's type, and the innermost line of the project's own code, which `make errors` groups by. The
     text of the traceback would not do: it has the exception's message, which may be a visitor's."""
     lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)]
     *_, (code, line) = [one for one in lines if not FOREIGN.search(one[0].co_filename)] or lines
-    return {"type": type(error).__name__, "file": code.co_filename, "line": line, "function": code.co_name}
+    return {"type": type(error).__name__, "file": code.co_filename, "line": str(line), "function": code.co_name}
 
 
 def logging_config(json: bool) -> dict[str, Any]:

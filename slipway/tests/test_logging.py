@@ -46,7 +46,7 @@ class Formats(SimpleTestCase):
         except ValueError:
             told = json.loads(Json().format(record("x", exc_info=sys.exc_info())))
         self.assertEqual(told["raised"], {
-            "type": "JSONDecodeError", "file": "/app/orders/views.py", "line": 3, "function": "detail"})
+            "type": "JSONDecodeError", "file": "/app/orders/views.py", "line": "3", "function": "detail"})
 
     def test_json_of_what_json_cannot_tell(self) -> None:
         """A record is logged even if JSON has no form for its extra."""

@@ -83,6 +83,7 @@ def test_a_line_for_people():
         f"{begin} ERROR shop: Oh\n    Traceback\n      File x\n    KeyError")
 
 
+@example('{"a":' * 900 + "1" + "}" * 900)
 @example(record(message="\x1b[2J\nweb2 forged", exception="\x9b31m\r"))
 @example('{"level": {"a": "\x1b"}}')
 @given(st.one_of(st.text(), st.lists(st.integers(0, 255)), st.none(), st.integers(), st.lists(st.text()),

@@ -7,7 +7,8 @@ import time
 from e2e.scenarios import good, live, provisioned
 from proc import wait_until
 
-TRACEBACK = 'Traceback (most recent call last):\n  File "/app/orders/views.py", line %d, in detail\n    x\nKeyError: 3'
+RAISED = {"exception": "Traceback (most recent call last):\n  …\nKeyError: 3", "raised": {
+    "type": "KeyError", "file": "/app/orders/views.py", "line": "32", "function": "detail"}}
 VISIT = "curl -s -o /dev/null -H 'Host: shop.example' http://localhost/gone"
 
 
@@ -29,11 +30,11 @@ def test_what_fails_is_found(fleet, tmp_path):
         return done.stdout
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
     assert web1.run("ls /var/log/journal") and "logs since 20" in said("status")
-    logged(web1, "web", exception=TRACEBACK % 31, release=live(shop))
+    logged(web1, "web", release=live(shop), **RAISED)
     tag = good(shop)
     shop.good("deploy", tag, "--no-bake")
     for host in (web1, web2):
-        logged(host, "web", exception=TRACEBACK % 32, release=tag)
+        logged(host, "web", release=tag, **RAISED)
     logged(web2, "web", message="of\x1b[2J 12", release=tag)
     work.run("docker kill -s KILL shop-beat")
     wait_until(lambda: "beat: ended by signal 9" in said("errors"), 60, "systemd has started it again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import math
 import re
@@ -16,6 +18,7 @@ from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
+MANY = 100_000  # groups of the release before that are known, at most
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
@@ -38,11 +41,24 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
     if since is None:
         return {"groups": [], "since": None}
     found: dict[str, Group] = {}
-    limits = since, begin or (since if before else math.inf), live, tag  # inf: a balancer cannot tell what is new
-    groups.count(found, itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host)), *limits)
-    if found and before and before < since:
-        groups.count(found, hits(host, before, since - 1e-6, seconds), *limits)
+    errors = itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host))
+    old = begin or (since if before else math.inf)  # inf: a balancer cannot tell what is new
+    groups.count(found, errors, since, old, live, tag)
+    until = min(since, begin or since) - 1e-6
+    with contextlib.suppress(Problem):  # rather than no errors, show all as new
+        for id in found.keys() & ids(host, before, until, seconds) if found and before and before < until else ():
+            found[id]["known"] = True
     return {"groups": [*found.values()], "since": since}
+
+
+@functools.lru_cache(4)  # `make watch` asks three times a minute for days
+def ids(host: Host, since: float, until: float, seconds: float) -> frozenset[str]:
+    """Return the groups of the errors between two times, at most MANY."""
+    found = set[str]()
+    for group in hits(host, since, until, seconds):
+        if len(found) < MANY:
+            found.add(group["id"])
+    return frozenset(found)
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:

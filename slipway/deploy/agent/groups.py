@@ -13,10 +13,6 @@ from .shapes import Any, Time
 
 MOST, MORE = 200, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 LATEST = 5  # newest requests or tasks that are kept of a group
-FRAME = re.compile(r'^ *File "([^"\n]{1,300})", line (\d{1,7}), in (\S{1,100})', re.M)
-RAISED = re.compile(r"^([A-Za-z_][\w.<>]{0,200})(?:: (.{0,300})|:?$)", re.M)
-# Files that are not the project's own: of Python, of installed packages, of Slipway.
-FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 VARYING = re.compile(r"(?<!\S)/\S*|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(0x)?[0-9a-f]{12,}\b|\d+")  # paths, ids
 
 
@@ -39,21 +35,23 @@ class Group(TypedDict):
 
 
 def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
-    """Return the error in a record of Slipway's log."""
-    texts = {key: value[:12_000] for key, value in record.items() if type(value) is str}
-    logger, message, text = (texts.get(key, "") for key in ("logger", "message", "exception"))
-    what = " ".join(filter(None, [texts.get("method"), texts.get("path")])) or message
-    visit = texts.get("request_id", "")[:64], what[:200], texts.get("release", "")[:128]
-    tail = text.rpartition("Traceback (most recent call last)")[2]
-    frames = [*FRAME.finditer(tail)]
-    if not frames:
-        key = ("logged", logger, VARYING.sub("N", message[:300]))
-        return error(at, role, key, logger[:100], "", message[:300], visit, text)
-    file, line, function = ([frame for frame in frames if not FOREIGN.search(frame[1])] or frames)[-1].groups()
-    found = RAISED.search(tail, frames[-1].end())
-    kind, said = (found[1], found[2] or "") if found else ("?", "")
+    """Return the error in a record of Slipway's log. Only `raised` tells its place: texts may be a visitor's."""
+    logger, message, text = (cut(record, key, 12_000) for key in ("logger", "message", "exception"))
+    what = " ".join(filter(None, [cut(record, "method", 20), cut(record, "path", 180)])) or message[:200]
+    visit = cut(record, "request_id", 64), what, cut(record, "release", 128)
+    raised = record.get("raised")
+    if not isinstance(raised, dict):
+        key = ("logged", logger[:100], VARYING.sub("N", message[:300]))
+        return error(at, role, key, logger[:100], "", message[:300], visit)
+    kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
-    return error(at, role, ("raised", kind, file, function), kind.rpartition(".")[2], place, said, visit, text)
+    said = text.rpartition(kind + ": ")[2].partition("\n")[0][:300]
+    return error(at, role, ("raised", kind, file, function), kind, place, said, visit, text)
+
+
+def cut(record: dict[str, Any], key: str, most: int) -> str:
+    value = record.get(key)
+    return value[:most] if isinstance(value, str) else ""
 
 
 def error(at: float, role: str, key: tuple[str, ...], title: str, place: str = "", message: str = "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..agent.errors import message_of, time_of
 from ..agent.releases import parse_object
-from ..ssh.validate import seen, visible
+from ..ssh.validate import visible
 
 COLOURS = {"WARNING": 33, "ERROR": 31, "CRITICAL": 31}
 
@@ -25,10 +25,11 @@ def shown(host: str, app: str, entry: Mapping[str, Any], coloured: bool = False)
 
 def readable(line: str, coloured: bool = False) -> str:
     """Return the level, logger and message of a line of Slipway's log, and below it the traceback; others unchanged."""
-    record = seen(parse_object(line) or {})
-    level, logger = (str(record.get(key) or "") for key in ("level", "logger"))
-    visit = " ".join(str(record[key]) for key in ("method", "path", "status") if key in record)
+    entry = parse_object(line) or {}
+    record = {key: visible(str(value)) for key, value in entry.items() if isinstance(value, str | int)}
+    level, logger = record.get("level", ""), record.get("logger", "")
+    visit = " ".join(record[key] for key in ("method", "path", "status") if key in record)
     if coloured and level in COLOURS:
         level = f"\033[{COLOURS[level]}m{level}\033[m"
-    text = " ".join(filter(None, [level, logger and f"{logger}:", str(record.get("message") or visit or line)]))
-    return "\n".join([text, *(str(record[key]) for key in ("exception", "stack") if record.get(key))])
+    text = " ".join(filter(None, [level, logger and f"{logger}:", record.get("message") or visit or line]))
+    return "\n".join([text, *(record[key] for key in ("exception", "stack") if record.get(key))])
