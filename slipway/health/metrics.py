@@ -37,9 +37,12 @@ WEBSOCKETS = Gauge("websockets_open", "Open websockets.", registry=REGISTRY, mul
 LOST = Counter("log_lines_lost", "Log lines lost because Docker read too slowly.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
-PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None, "tasks": None, "failed": None}
-PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celery.queues",
-         "counts": "slipway.health.counts.tasks"}
+PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}
+PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celery.queues"}
+COUNTERS = (  # name, text, kind of counts, index of the value
+    ("scheduled_runs", "Runs of commands by the clock.", "runs", 0),
+    ("celery_tasks", "Tasks that ended, as workers count.", "tasks", 0),
+    ("celery_task_seconds", "Seconds that they took.", "tasks", 1))
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # creates the counter, with 0, before the first request
@@ -79,13 +82,6 @@ def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
     return family
 
 
-def counter(name: str, text: str, found: dict[str, list[float]], which: int = 0) -> Metric:
-    family = CounterMetricFamily(name, text, labels=["name", "state"])
-    for key, both in found.items():
-        family.add_metric(key.rsplit(" ", 1), both[which])
-    return family
-
-
 class Page:
     def collect(self) -> Iterator[Metric]:
         found = families()
@@ -96,15 +92,13 @@ class Page:
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
-        yield counter("scheduled_runs", "Runs of commands by the clock.",
-                      readiness.value("runs", "slipway.health.counts.runs") or {})
         yield from jobs()
+        yield from counters()
 
 
 def celery() -> dict[str, Any]:
     """Return {"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: number of tasks}, "dead":
-    number of tasks that were given up, "tasks": …, "failed": …} (counts.tasks). Unknown values are None. Without
-    Celery, return {}."""
+    number of tasks that were given up}. Unknown values are None. Without Celery, return {}."""
     if not apps.is_installed("django_celery_beat"):
         return {}
     return {**PARTS, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
@@ -115,10 +109,21 @@ def jobs() -> Iterator[Metric]:
     yield gauge("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", "part",
                 {part: found[part] for part in found.keys() & {"worker", "beat"}})
     yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
-    yield counter("celery_tasks", "Tasks that ended, as workers count.", found.get("tasks", {}))
-    yield counter("celery_task_seconds", "Seconds that they took.", found.get("tasks", {}), 1)
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
+
+
+def counts() -> dict[str, dict[str, list[Any]]]:
+    return readiness.value("counts", "slipway.health.counts.stored") or {}
+
+
+def counters() -> Iterator[Metric]:
+    found = counts()
+    for name, text, kind, index in COUNTERS:
+        family = CounterMetricFamily(name, text, labels=["name", "state"])
+        for key, both in found.get(kind, {}).items():
+            family.add_metric(key.rsplit(" ", 1), both[index])
+        yield family
 
 
 def page() -> bytes:
@@ -139,4 +144,5 @@ def variables() -> dict[str, Any]:
         "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
         "workers": len(workers(found)),
         "celery": celery(),
+        "counts": counts(),
     }

@@ -4,8 +4,8 @@ or waits for that. Names come from the code's tasks, never from a message."""
 import logging
 import threading
 import time
+from collections import deque
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
 from celery import signals
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 EVERY = 60  # seconds
 ENDS = {"task-succeeded": "succeeded", "task-failed": "failed", "task-retried": "retried"}  # Celery's events
-_ended: SimpleQueue[counts.Found] = SimpleQueue()  # what is not stored yet
+_ended: deque[counts.Ended] = deque(maxlen=100_000)  # not stored yet, as if the database is away
 
 
 class Request(BaseRequest):
@@ -34,15 +34,14 @@ class Request(BaseRequest):
         if type in ENDS and not self.ended:  # a task that exceeds its hard time limit fails twice
             self.ended = True
             seconds = max(0, time.time() - (self.time_start or time.time()))
-            _ended.put({f"{self.task.name} {ENDS[type]}": [1, seconds]})
+            _ended.append((f"{self.task.name} {ENDS[type]}", 1, seconds))
         super().send_event(type, **fields)
 
 
 @signals.worker_ready.connect
 def begin(sender: Any, **_: Any) -> None:
     """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
-    names = [name for name in sender.app.tasks if not name.startswith("celery.")]
-    _ended.put({f"{name} {state}": [0, 0] for name in names for state in ("succeeded", "failed")})
+    _ended.extend((f"{name} failed", 0, 0) for name in sender.app.tasks if not name.startswith("celery."))
     threading.Thread(target=store_often, name="counts", daemon=True).start()
 
 
@@ -54,15 +53,15 @@ def store_often() -> NoReturn:
 
 def store() -> None:
     """Add to the database what was counted since the last call. If that fails, the next call tries again."""
-    found: counts.Found = {}
-    with suppress(Empty):
+    found: list[counts.Ended] = []
+    with suppress(IndexError):
         while True:
-            found = counts.plus(found, _ended.get_nowait())
+            found.append(_ended.popleft())
     try:
-        counts.add(counts.TASKS, found)
+        counts.add("tasks", found)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot store the counts of tasks: %s", type(error).__name__)
-        _ended.put(found)
+        _ended.extend(found)
     finally:
         connections.close_all()
 

@@ -86,16 +86,22 @@ def test_a_malformed_file_is_named(host, name, text):
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
-@pytest.mark.parametrize("body", [
-    '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000, '{"celery": [7]}',
-    '{"celery": {"failed": {"%s": 1, "x": %d, "y": []}, "dead": NaN}}' % ("\\u0001" * 150_000, 10**30),
-    '{"celery": {"failed": {"x": %d}, "dead": {}}}' % 10**30])
-def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
+FAILED = "tasks failed in this release (see make errors): "
+TOLD = '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, "v1"], "old failed": [1, 1, "v0"]}}, "celery": %s}'
+
+
+@pytest.mark.parametrize("body, tasks", [
+    (TOLD % ("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
+    (TOLD % ("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
+    *[(body, []) for body in (
+        '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000, '{"counts": [7]}',
+        '{"counts": {"tasks": {"x failed": 7}}}', TOLD % ("x", '{"dead": 1e999}'))]])
+def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
         found = facts.collect(host, health=True)
-    assert odd(found) == ""
+    assert odd(found) == "" and found["tasks"] == tasks
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 

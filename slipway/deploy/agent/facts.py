@@ -40,7 +40,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "tasks": tasks(host, runs["live"]) if health and history and host.has("web") and runs["live"] else {},
+            "tasks": tasks(host, runs["live"]) if health and history and host.has("web") and runs["live"] else [],
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
             "logs": logs, "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
@@ -119,14 +119,17 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     return {"release": release, "units": units}
 
 
-def tasks(host: Host, live: str) -> dict[str, int]:
-    """Return what the live release's web says of Celery's tasks; {} if it has no Celery, or says nonsense."""
-    told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", direct=True)[1])
+def tasks(host: Host, live: str) -> list[str]:
+    """Return lines about Celery's tasks: which failed in the live release, how many are dead. Its web knows."""
+    told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
-        counts = {**(told["celery"]["failed"] or {}), "": told["celery"]["dead"]}
-    except (KeyError, TypeError):
-        return {}
-    return {name[:255]: count for name, count in counts.items() if type(count) is int and 0 < count < 2**53}
+        failed = sorted(key[:-7] for key, (_, _, release) in told["counts"].get("tasks", {}).items()
+                        if key.endswith(" failed") and release == told["release"])
+        dead = int(told["celery"]["dead"] or 0)
+    except Exception:  # it may say anything, and nothing without Celery
+        return []
+    return [*(["tasks failed in this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
+            *(["%d tasks are dead: see make run ARGS=\"manage dead_tasks\"" % dead] if dead else ())]
 
 
 def unit_facts(state: Properties) -> UnitFacts:

@@ -22,10 +22,10 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
-        agent: str = AGENT, direct: bool = False) -> tuple[int, str]:
-    """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds.
-    `direct`: ask as no proxy does, so that the app shows its metrics."""
-    request, answer = REQUEST % (path, site[1], agent, "" if direct else PROXIED % site[0]), b""
+        agent: str = AGENT) -> tuple[int, str]:
+    """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds. To a
+    request without a scheme, which no proxy sends, the app shows its metrics."""
+    request, answer = REQUEST % (path, site[1], agent, site[0] and PROXIED % site[0]), b""
     try:
         for piece in pieces(sock, request, timeout, site[1] if tls else ""):
             answer += piece

@@ -193,7 +193,7 @@ class Facts(Running, Kept, Memory):
     now: float
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
-    tasks: dict[str, int]  # task → how often it failed in the live release; "" → dead tasks
+    tasks: list[str]  # lines about tasks that failed in the live release, and about dead ones
     maintenance: bool  # True if visitors get the maintenance page
     timed: dict[str, UnitFacts]  # commands by the clock; `health`: what is wrong, if anything
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

@@ -57,11 +57,7 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 def notes(facts: AllFacts) -> Iterator[str]:
     """Yield what `status` tells beside the problems: maintenance, failed tasks, dead tasks, logs."""
     yield from preflight.closed(facts)
-    tasks = next((found["tasks"] for found in facts.values() if found["tasks"]), {})
-    if failed := [f"{brief(name)} {count} x" for name, count in sorted(tasks.items()) if name]:
-        yield f"tasks that failed in this release: {', '.join(failed)[:1000]}: see make errors"
-    if "" in tasks:
-        yield f"{tasks['']} dead tasks: see make run ARGS=\"manage dead_tasks\""
+    yield from map(brief, next((found["tasks"] for found in facts.values() if found["tasks"]), ()))
     if since := {name: [f"logs since {datetime.fromtimestamp(found['logs']):%Y-%m-%d}"]
                  for name, found in facts.items() if found["logs"]}:
         yield on_hosts(since)
