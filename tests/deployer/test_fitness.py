@@ -85,7 +85,7 @@ def test_units_of_processes(inspect, tmp_path):
     for unit in (process_unit("shop", alerts), *timed_units("shop", digest), *timed_units("shop-b", digest)):
         put(f"{tmp_path}{unit.path}", unit.content)
     assert inspect("shop", own=[alerts], timed=[digest]) == []
-    assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest", "digest.timer"}
+    assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest"}
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):

@@ -115,7 +115,7 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
 
 
-SYSTEM, JOURNAL = "/etc/systemd/system", "/etc/systemd/journald.conf.d/10-slipway.conf"
+SYSTEM, JOURNALD = "/etc/systemd/system", "/etc/systemd/journald.conf.d/10-slipway.conf"
 CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
 
 
@@ -125,9 +125,9 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
     assert names[:5] == ["install docker.io, nginx", "install docker-cli, if Debian has it",
                          "write /etc/default/shop", "add group shop", "add user shop"]
     order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
-             f"write {SYSTEM}/docker.service.d/restart.conf", "reload systemd",
+             f"write {SYSTEM}/docker.service.d/restart.conf", f"write {JOURNALD}",
+             "reload systemd", "restart systemd-journald.service",
              "enable docker.service", "reload docker.service", "create the paths of /etc/tmpfiles.d/shop.conf",
-             f"write {JOURNAL}", "restart systemd-journald.service",
              "install nginx site shop", "enable nginx.service", "enable shop.target"]
     assert [name for name in names if name in order] == order
 

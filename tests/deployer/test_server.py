@@ -49,7 +49,7 @@ def test_a_command_by_the_clock(data):
     assert count in text, "if the database hangs there, the command must not run once more"
     assert "\nRestart=on-abnormal\n" in text.rpartition("Restart=always")[2]
     assert roles.processes_in("shop", {"shop-digest.service": text}) == {} and "digest" not in fleet.processes
-    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest", "digest.timer"])}
+    assert not {service, timer} & {*server.stale_files(fleet, work, ["digest"])}
     assert server.stale_units(fleet, work, ["shop-digest.service", "shop-digest.timer", "shop-old.timer"]) == [
         "shop-digest.service", "shop-old.timer"]
 
@@ -59,8 +59,8 @@ def test_what_processes_leave(data):
                             "hosts.work.roles": ["worker", "alerts"]})
     stale = server.stale_files(fleet, host_of(fleet, "work"), ["worker@", "alerts", "gone@", "beat"])
     names = [path.rpartition("/")[2] for path in stale]
-    assert names == ["shop-alerts.service", "shop-beat.service", "shop-gone@.service", "shop-web@.service",
-                     "alerts.env", "alerts.tag", "beat.env", "beat.tag"]
+    assert names == ["shop-alerts.service", "shop-alerts.timer", "shop-beat.service", "shop-beat.timer",
+                     "shop-gone@.service", "shop-web@.service", "alerts.env", "alerts.tag", "beat.env", "beat.tag"]
     units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
     assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]
 

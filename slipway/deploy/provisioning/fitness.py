@@ -25,7 +25,7 @@ class Found:
     others: tuple[str, ...] = ()  # files, users and groups with the app's name, not made by provisioning
     malformed: tuple[str, ...] = ()  # problems in APP.env
     user: bool = False  # the app's user exists
-    processes: tuple[str, ...] = ()  # units of processes, with @ if they run in slots: "web@", "beat", "digest.timer"
+    processes: tuple[str, ...] = ()  # names of processes that have a unit, with @ if they run in slots: "web@", "beat"
     units: tuple[str, ...] = ()  # the app's units that run or are enabled
     daemon_json: str = ""
     node: bool = False  # the server belongs to a swarm

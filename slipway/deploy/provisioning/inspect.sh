@@ -5,7 +5,7 @@
 # file; $5: units of the team's processes; $6: Consul's service definition; $7: the text of slipway/envfile.py. POSIX
 # sh. fitness.py puts the function `processes` from docker-slot in front of this script.
 
-app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 envfile=$7
+units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 envfile=$7
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -37,9 +37,8 @@ others
 for path in $own; do
     if [ -e "$path" ] && ! ours "$path"; then echo "other $path"; fi
 done
-timers() { # print names such as "digest digest.timer" of the app's processes that have a timer here
-    sed -n "s|^# Goes to /etc/systemd/system/$app-\([a-z0-9]*\)\.timer .*|\1 \1.timer|p" \
-        "$root/etc/systemd/system/$app-"*.timer 2>/dev/null | tr ' ' '\n'
+timers() { # print names of the app's processes that have a timer here
+    sed -n "s|^# Goes to $units-\([a-z0-9]*\)\.timer .*|\1|p" "$root$units-"*.timer 2>/dev/null
 }
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group
@@ -79,6 +78,6 @@ done
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed -n "s/.*\.timer$/$app-&/p"); do
+for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done

@@ -41,7 +41,6 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     if here.roles:
         docker(fleet, found)
         sockets(fleet, there)
-    journal(there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
@@ -77,7 +76,7 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
-    return [*(file.path for file in (*app, wanted.journal(), *wanted.unit_files(fleet, here))),
+    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
@@ -119,7 +118,10 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     files_of_units = list(wanted.unit_files(fleet, here))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
-    systemd.daemon_reload(name="reload systemd", _if=any_changed(*[write(file, there) for file in files_of_units]))
+    written = {file.path: write(file, there) for file in files_of_units}
+    systemd.daemon_reload(name="reload systemd", _if=any_changed(*written.values()))
+    server.shell(name="restart systemd-journald.service", _if=written[wanted.JOURNALD].did_change, commands=[
+        "systemctl restart systemd-journald.service", "journalctl --flush"])  # no line is lost: systemd holds the sockets
 
 
 def docker(fleet: Fleet, found: Found) -> None:
@@ -131,14 +133,6 @@ def docker(fleet: Fleet, found: Found) -> None:
         written = write(settings)
         server.shell(name="reload docker.service", _if=written.did_change, commands=[
             "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
-
-
-def journal(there: dict[str, Entry]) -> None:
-    """Let the journal keep the logs. Its restart loses no line: systemd holds its sockets."""
-    file = wanted.journal()
-    folder(os.path.dirname(file.path))
-    server.shell(name="restart systemd-journald.service", _if=write(file, there).did_change, commands=[
-        "systemctl restart systemd-journald.service", "journalctl --flush"])
 
 
 def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:

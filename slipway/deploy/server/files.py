@@ -18,7 +18,7 @@ PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
-DAEMON = "/etc/docker/daemon.json"
+DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-slipway.conf"
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. Change them only by
@@ -127,15 +127,12 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     values = {"CONTAINER": render("systemd/container.conf", {})}
     for name in (name for name, needed in wanted if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
+    yield File(JOURNALD, render("journald.conf", {}))
 
 
 def tmpfiles(fleet: Fleet) -> File:
     name = "APP-proxy" if fleet.is_swarm else "APP"
     return File(f"/etc/tmpfiles.d/{fleet.app}.conf", render(f"tmpfiles.d/{name}.conf", {"APP": fleet.app}))
-
-
-def journal() -> File:
-    return File("/etc/systemd/journald.conf.d/10-slipway.conf", render("journald.conf", {}))
 
 
 def daemon_json(before: str, swarm: bool = False) -> File | None:
@@ -160,15 +157,15 @@ def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
-    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp", "web@" or
-    "digest.timer"."""
+    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})
-    units = {f"{UNITS}/{app}-{name}{'' if '.' in name else '.service'}": name for name in names}
+    units = {f"{UNITS}/{app}-{name}.service": name for name in names}
+    units |= {f"{UNITS}/{app}-{name}.timer": "" for name in names if not name.endswith("@")}
     units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
-    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith(("@", ".timer"))
+    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
               for kind in ("env", "tag")]
     return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
 
