@@ -121,7 +121,7 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     written = {file.path: write(file, there) for file in files_of_units}
     systemd.daemon_reload(name="reload systemd", _if=any_changed(*written.values()))
     server.shell(name="restart systemd-journald.service", _if=written[wanted.JOURNALD].did_change, commands=[
-        "systemctl restart systemd-journald.service", "journalctl --flush"])  # no line is lost: systemd holds the sockets
+        "systemctl restart systemd-journald.service", "journalctl --flush"])  # no line is lost: systemd has the sockets
 
 
 def docker(fleet: Fleet, found: Found) -> None:
