@@ -50,16 +50,14 @@ dbshell: ## start the database's client in the live release (HOST=web1)
 console dbshell: FORCE
 	@$(deployer) run "$$HOST" -- manage $(@:console=shell) {ARGS}
 
-maintenance: FORCE ## show visitors the maintenance page (ARGS=on, off or status)
-	@$(deployer) maintenance $(if $(ARGS),{ARGS},status)
-
 rollback: ## return all servers to the previous release (ARGS="--to build-41")
 status: ## show what runs where; fails if there are problems
 releases: ## list past deploys: when, by whom, outcome
 errors: ## show what has failed since the live release, in groups (ARGS=3: all of the third)
 logs: ## show the servers' logs (ARGS="--since -1h --level warning --grep timeout", ARGS=-f)
+maintenance: ## show visitors the maintenance page (ARGS=on or off), or tell if they see it
 watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
-rollback status releases errors logs watch: FORCE
+rollback status releases errors logs maintenance watch: FORCE
 	@$(deployer) $@ {ARGS}
 
 classic: FORCE ## write deploy/classic.sh, which deploys by stop and start

@@ -5,21 +5,18 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from celery import signals
 from celery.worker.request import Request as BaseRequest
 from django.db import DatabaseError, InterfaceError, connections
 
 from ..health import counts
-from ..health.time_limit import within
 
 logger = logging.getLogger(__name__)
 
-EVERY = 60  # seconds
 ENDS = {"task-succeeded": "succeeded", "task-failed": "failed", "task-retried": "retried"}  # Celery's events
-_ended: deque[counts.Ended] = deque(maxlen=100_000)  # not stored yet, as if the database is away
+_ended: deque[counts.Ended] = deque(maxlen=100_000)  # not stored yet; the limit is for a database that is away
 
 
 class Request(BaseRequest):
@@ -38,25 +35,16 @@ class Request(BaseRequest):
         super().send_event(type, **fields)
 
 
-@signals.worker_ready.connect
-def begin(sender: Any, **_: Any) -> None:
-    """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
-    _ended.extend((f"{name} failed", 0, 0) for name in sender.app.tasks if not name.startswith("celery."))
-    threading.Thread(target=store_often, name="counts", daemon=True).start()
-
-
-def store_often() -> NoReturn:
-    while True:
+def store_often() -> None:
+    store()
+    while not _over.wait(60):
         store()
-        time.sleep(EVERY)
+    store()
 
 
 def store() -> None:
     """Add to the database what was counted since the last call. If that fails, the next call tries again."""
-    found: list[counts.Ended] = []
-    with suppress(IndexError):
-        while True:
-            found.append(_ended.popleft())
+    found = [_ended.popleft() for _ in range(len(_ended))]
     try:
         counts.add("tasks", found)
     except (DatabaseError, InterfaceError) as error:
@@ -66,7 +54,19 @@ def store() -> None:
         connections.close_all()
 
 
+_over = threading.Event()
+_thread = threading.Thread(target=store_often, name="counts", daemon=True)
+
+
+@signals.worker_ready.connect
+def begin(sender: Any, **_: Any) -> None:
+    """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
+    _ended.extend((f"{name} failed", 0, 0) for name in sender.app.tasks if not name.startswith("celery."))
+    _thread.start()
+
+
 @signals.worker_shutdown.connect
-def store_at_last(**_: Any) -> None:
-    with suppress(TimeoutError):  # the database may hang
-        within(5, store)
+def end(**_: Any) -> None:
+    _over.set()
+    if _thread.ident:
+        _thread.join(5)  # the database may hang

@@ -20,7 +20,7 @@ cat maintenance 2>/dev/null || echo off
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["on", "off", "status"])
+    parser.add_argument("action", nargs="?", default="status", choices=["on", "off", "status"])
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:

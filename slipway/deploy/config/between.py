@@ -26,10 +26,8 @@ def problems(fleet: Fleet) -> Problems:
         yield "media", f"{differ}; use \"database\" or \"bucket\""
     for host in fleet.balancers:
         yield from of_balancer(host, web)
-    for process in fleet.processes.values():
+    for process in fleet.roles.values():
         yield from of_process(process, fleet.rollout["ready"])
-    for process in fleet.timed.values():
-        yield from of_timed(process)
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
@@ -65,12 +63,9 @@ def of_process(process: Process, limit: int) -> Problems:
     way, _, what = process.ready.partition(" ")
     if way == "seconds" and int(what) >= limit:
         yield f"process.{process.name}.ready", f"{what} s must be less than rollout.ready, {limit} s"
-
-
-def of_timed(process: Process) -> Problems:
     ignored = {"overlap": process.overlap, "ports": process.ports, "ready": process.ready != "seconds 5"}
     yield from ((f"process.{process.name}.{key}", "has no effect with a schedule: remove it")
-                for key, value in ignored.items() if value)
+                for key, value in ignored.items() if value and process.schedule)
 
 
 def of_swarm(fleet: Fleet) -> Problems:
