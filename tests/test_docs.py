@@ -4,7 +4,7 @@ import inspect
 import re
 
 from documented import blocks, commands
-from proc import ROOT, output, run
+from proc import ROOT, output, put, run
 from slipway.deploy import config, errors
 from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files, site
@@ -152,11 +152,9 @@ def test_samples_pass_the_linters(tmp_path):
     for number, (page, (language, text)) in enumerate((page, each) for page in pages for each in blocks(ROOT / page)):
         kind = "more" if re.match("docs/provision|[^d]", page) else "app"
         path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language or 'none'}/{number}")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text if text.startswith("#!") else f"# {page}\n{text}")
-    (tmp_path / "project").mkdir()
+        put(path, text if text.startswith("#!") else f"# {page}\n{text}")
     for name in ("app/__init__.py", "app/tasks.py", "project/chat.py"):
-        (tmp_path / name).write_text("from typing import Any\n\nchat: Any\nsend_invoices: Any\n")
+        put(tmp_path / name, "from typing import Any\n\nchat: Any\nsend_invoices: Any\n")
     (tmp_path / "slipway").symlink_to(ROOT / "slipway")
     assert linted(tmp_path, "flake8", "--config", ROOT / ".flake8", "--extend-ignore=F401,F821", "app", "more") == ""
     assert linted(tmp_path, "mypy", "--config-file", ROOT / ".mypy.ini", "--cache-dir", ROOT / ".mypy_cache",

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from proc import ROOT, executable, run, running, wait_until
+from proc import ROOT, executable, put, run, running, wait_until
 
 SCRIPT = ROOT / "slipway/deploy/classic.sh"
 WEB = {"HOSTS": "app1 app2"}
@@ -158,9 +158,8 @@ def synced(trace):
     ("restart", [("fsync", "TAG.new"), ("rename", "TAG"), ("fsync", ".")]),
     ("back", [("rename", "TAG"), ("fsync", ".")])])
 def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, wanted):
-    (tmp_path / WWW).mkdir(parents=True)
     for name in ("TAG", "TAG.before"):
-        (tmp_path / WWW / name).write_text("export TAG=v1\n")
+        put(tmp_path / WWW / name, "export TAG=v1\n")
     trace = ["strace", "-f", "-qq", "-e", "trace=openat,fsync,/^rename", "-o", tmp_path / "calls"]
     done = on_host([*trace, *shell], tmp_path, step, ROLES="")
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,6 @@ STAND_INS = {
 def inspect(shell, tmp_path):
     """inspect(app, remove=False): the problems found on the machine below tmp_path that concern names and settings."""
     stubs = tmp_path / "stubs"
-    stubs.mkdir()
     for name, script in STAND_INS.items():
         executable(stubs / name, f"#!/bin/sh\n{script}\n")
 

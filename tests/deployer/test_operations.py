@@ -16,6 +16,7 @@ from slipway.deploy.provisioning.operations import nginx_site, whole_file
 from slipway.deploy.server.files import File
 from slipway.deploy.server.site import Site
 from deployer.recipes import Here, Host, STAT, work
+from proc import put
 
 OWNER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
@@ -24,9 +25,7 @@ OWNER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_n
 def folder(tmp_path):
     """A folder with a space in its name that holds a file and a link."""
     made = tmp_path / "a folder"
-    made.mkdir()
-    (made / "file").write_text("text")
-    (made / "file").chmod(0o640)
+    put(made / "file", "text").chmod(0o640)
     (made / "link").symlink_to("../some where")
     return made
 
@@ -77,10 +76,10 @@ def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
     for name, mode, at_once in (("file", "640", "640"), ("nothing", "644", "600")):
         host, modes = Here(), []
 
-        async def put(path, content, mode, owner, group):
+        async def upload(path, content, mode, owner, group):
             modes.append(oct(mode)[2:])
             await Here.put(host, path, content, mode, OWNER, GROUP)
-        host.put = put
+        host.put = upload
         before = os.lstat(folder / "file").st_ino
         _, problem = work(lambda: files.put(src=str(tmp_path / "source"), dest=f"{folder}/{name}", mode=mode), host)
         assert problem is None and modes == [at_once]
@@ -179,8 +178,7 @@ def test_commands_get_their_input_and_codes():
 
 def loaded(monkeypatch, tmp_path, text):
     """Return operations_of_the_team() for a provision_more.py with this text."""
-    (tmp_path / "deploy").mkdir()
-    (tmp_path / "deploy/provision_more.py").write_text(text)
+    put(tmp_path / "deploy/provision_more.py", text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, provisioning.MORE, raising=False)
     return provisioning.operations_of_the_team()

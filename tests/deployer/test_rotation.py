@@ -14,6 +14,7 @@ from slipway.deploy.agent.steps import commit
 from slipway.deploy.agent.steps.table import STEPS
 from deployer.machine import GIVEN, Machine, release
 from deployer.simulated import FOREVER, Killed, Simulated, world
+from proc import put
 
 OLD = "# of v1\nDATABASE_URL=old\nGONE=1\n"
 
@@ -77,8 +78,7 @@ def test_a_restart_s_settings_outlive_a_rollback(rotating):
 
 def test_what_a_rollback_takes_away_is_kept(rotating):
     host, kept = rotating.host, "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY.1\n"
-    Path(host.secrets).mkdir()
-    Path(host.secrets, "KEY.1").write_text("secret")
+    put(f"{host.secrets}/KEY.1", "secret")
     rotating.attempt("deploy", "v3", kept)
     disk.write(host.next_env, "DATABASE_URL=new\nFLAG=2\nKEY_FILE=/run/secrets/KEY.1\nMAIL=1\n", 0o600)
     told = rotating.attempt("rollback", "v2")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from checkout import WRITTEN
-from proc import ROOT, append, executable, output, put_into_git, refusal, run
+from proc import ROOT, append, executable, output, put, put_into_git, refusal, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.sh")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
@@ -24,7 +24,6 @@ esac
 def project(tmp_path):
     """Return a folder with only the files that docker.mk needs, in a path with a space."""
     folder = tmp_path / "a project"
-    folder.mkdir()
     shutil.copytree(ROOT / "slipway", folder / "slipway", ignore=WRITTEN)
     for file in (*FILES, "Dockerfile"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +121,7 @@ def test_push_without_a_registry(project):
     words = ("push", "DOCKER=./stub", "TAG=1", "APP=shop")
     assert refusal(make(project, *words)) == (
         "make: IMAGE=shop names no registry: set IMAGE in the Makefile, such as registry.example/shop")
-    (project / "deploy").mkdir()
-    (project / "deploy/production.toml").write_text('registry = "ssh"\n')
+    put(project / "deploy/production.toml", 'registry = "ssh"\n')
     done = make(project, *words)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == (
         'make: nothing to push: deploy/production.toml has registry = "ssh", so make deploy sends the image\n')

@@ -15,7 +15,6 @@ STUB = '#!/bin/sh\necho "$*" >>calls\ncase $* in *" ${FAIL:-nothing} "*) exit 1;
 @pytest.fixture
 def project(tmp_path):
     folder = tmp_path / "a project"
-    folder.mkdir()
     executable(folder / "docker", STUB)
     for path, text in {".env": OWN, "requirements.txt": "redis==8.1.0\n"}.items():
         (folder / path).write_text(text)

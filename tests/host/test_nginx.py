@@ -65,7 +65,7 @@ def test_maintenance(nginx, apps, front):
     site, port = ("shop-balancer", nginx.balancer("shop", [port])) if front else ("shop", port)
     put(nginx.root / "var/www/acme/.well-known/acme-challenge/token", "for certbot")
     with nginx.serving(port):
-        (nginx.root / f"etc/nginx/{site}/maintenance").touch()
+        file = put(nginx.root / f"etc/nginx/{site}/maintenance")
         for path in ("/", "/static/app.css", "/media/x", "/x:/healthz", "/healthz/x", "//private:"):
             for method in ("GET", "POST"):
                 status, headers, body = ask(port, path, method=method)
@@ -75,7 +75,7 @@ def test_maintenance(nginx, apps, front):
             assert release(ask(port, path, Authorization=token)) == "v1", path
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
         assert front or release(ask(nginx.root / "run/shop/nginx.sock")) == "v1", "a deploy's smoke test"
-        (nginx.root / f"etc/nginx/{site}/maintenance").unlink()
+        file.unlink()
         assert release(ask(port)) == "v1"
 
 
@@ -191,8 +191,7 @@ def test_a_balancer_is_believed(nginx, apps):
 def test_static_files(nginx, shop):
     """Static files come from disk, precompressed, cached for ever; the app answers for links and missing files."""
     folder = nginx.root / "var/www/shop/static"
-    folder.mkdir(parents=True)
-    (folder / "app.0123.css").write_text("plain")
+    put(folder / "app.0123.css", "plain")
     (folder / "app.0123.css.gz").write_bytes(gzip.compress(b"was compressed"))
     _, headers, body = ask(shop, "/static/app.0123.css")
     assert body == "plain" and headers["Content-Type"] == "text/css"
@@ -211,11 +210,9 @@ def test_static_files(nginx, shop):
 def test_uploads_are_inert(nginx, shop):
     """An upload is served as an image or a download, and never run; the app answers for links and missing files."""
     folder = nginx.root / "var/www/shop/media"
-    folder.mkdir(parents=True)
-    (nginx.root / "secret").write_text("secret")
-    (folder / "link.png").symlink_to(nginx.root / "secret")
     for name in ("evil.html", "evil.svg", "evil.js", "evil", "photo.PNG", "evil.png.html"):
-        (folder / name).write_text("<script>alert(1)</script>")
+        put(folder / name, "<script>alert(1)</script>")
+    (folder / "link.png").symlink_to(put(nginx.root / "secret", "secret"))
     for name in ("evil.html", "evil.svg", "evil.js", "evil", "evil.png.html"):
         status, headers, _ = ask(shop, f"/media/{name}")
         assert (status, headers["Content-Type"], headers["Content-Disposition"]) == (
@@ -266,9 +263,7 @@ def test_https(nginx, apps, certificate):
     port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
                       CERTIFICATE_KEY=str(certificate[1]))
     apps("shop", "a", "v1")
-    challenge = nginx.root / "var/www/acme/.well-known/acme-challenge"
-    challenge.mkdir(parents=True)
-    (challenge / "token").write_text("for certbot")
+    put(nginx.root / "var/www/acme/.well-known/acme-challenge/token", "for certbot")
     with nginx.serving(port, tls):
         status, headers, _ = ask(port, "/a?b=c", Host="shop.example")
         assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")

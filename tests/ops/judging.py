@@ -5,7 +5,7 @@ import os
 import shutil
 
 from checkout import without_celery
-from proc import ROOT, edit, python
+from proc import ROOT, edit, put, python
 
 HEAD = """from django.contrib.postgres.operations import *
 from django.db import migrations, models, transaction
@@ -25,9 +25,8 @@ def copy(folder, *apps):
     without_celery(folder / "project")
     edit(folder / "project/settings_base.py", "INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},")
     for app in apps:
-        (folder / app / "migrations").mkdir(parents=True)
         for path in ("__init__.py", "migrations/__init__.py", "views.py", "models.py"):
-            (folder / app / path).write_text("")
+            put(folder / app / path)
     return folder
 
 
