@@ -76,7 +76,6 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
 def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     """The host's journal says who ran which command, but not its arguments, which may be secrets. Without a journal it
     runs, too, with its words and exit code. Without HOST it runs on the first host with web."""
-    executable(stub / "id", "#!/bin/sh\necho 0\n")
     executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
     executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; exit 37\n""")
     words, fleet = ["manage", "shell", "-c", "it's $SECRET"], replace(fleet, hosts=fleet.hosts[::-1])
@@ -91,7 +90,6 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
 
 def test_maintenance(fleet, stub, capsys, monkeypatch):
     """Web hosts and balancers get the file, which tells who turned it on first. A host without our nginx hides none."""
-    executable(stub / "id", "#!/bin/sh\necho 0\n")
     monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
     put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
     file = put(stub / "nginx/shop/maintenance", "on by ann from laptop\n")
