@@ -14,7 +14,7 @@ from slipway.deploy.agent import disk, errors, facts, memory, releases, slots, s
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import readiness
-from slipway.deploy.server.files import timed_units
+from slipway.deploy.server.files import timer as timer_of
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
 from deployer.conftest import fleet_of
@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
     """systemd itself says if it was due again meanwhile. Timers of others are not asked."""
     at = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - began))
     hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1))  # a second before it began
-    unit = timed_units("shop", Process("digest", "x", False, "", schedule=hourly))[1]
+    unit = timer_of("shop", Process("digest", "x", False, "", schedule=hourly))
     put(host.root + unit.path, unit.content), put(host.root + unit.path.replace("digest", "backup"), "[Timer]\n")
     monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
         {"ActiveState": state, "Result": "exit-code", "ActiveEnterTimestamp": at},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.server.files import process_unit, timed_units
+from slipway.deploy.server.files import process_unit, timer
 from deployer.conftest import fleet_of
 from deployer.test_server import files
 from proc import executable, put, run
@@ -81,7 +81,8 @@ def test_units_of_processes(inspect, tmp_path):
     assert inspect("shop") == [] and inspect("shop", own=[alerts], timed=[digest]) == [
         f"has {', '.join(foreign[:2])}{CURE}"]
     assert set(inspect.found.processes) == {"web@", "beat"}
-    for unit in (process_unit("shop", alerts), *timed_units("shop", digest), *timed_units("shop-b", digest)):
+    for unit in (process_unit("shop", alerts), process_unit("shop", digest), timer("shop", digest),
+                 timer("shop-b", digest)):
         put(f"{tmp_path}{unit.path}", unit.content)
     assert inspect("shop", own=[alerts], timed=[digest]) == []
     assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest"}

@@ -8,17 +8,18 @@ import pytest
 from proc import executable, run
 
 from slipway.deploy.agent.roles import BUILT_IN, Process
-from slipway.deploy.server.files import process_unit, timed_units
+from slipway.deploy.server.files import process_unit
 from slipway.deploy.server.render import HOST, render
 
 from .conftest import program
 
 VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
-          "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "alerts", "IN_SLOT": "", "MOUNT": "",
+          "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "--slot alerts ", "IN_SLOT": "", "MOUNT": "",
           "OPTIONS": "-e READY_FILE=/dev/shm/ready", "CONTAINER": ""}
 
 OWN = {"alerts": Process("alerts", "manage alert 'a b' \"it's 5 % of $HOME\"", False, "file", ports=["2525:2525"]),
-       "mail": Process("mail", "mail", True, "seconds 5")}
+       "mail": Process("mail", "mail", True, "seconds 5"),
+       "digest": Process("digest", "manage digest", False, "", schedule="daily")}
 
 
 def install(folder, name):
@@ -36,7 +37,7 @@ def upstart_job(name):
         "COMMAND": process.command, "STOP": str(process.stop), "OPTIONS": options})
 
 
-@pytest.mark.parametrize("name", ["docker-service@.service", "APP-PROCESS.service", "APP-TIMED.service"])
+@pytest.mark.parametrize("name", ["docker-service@.service", "APP-PROCESS.service"])
 def test_containers_units_share_their_rules(name):
     """No unit with a container is ordered after Docker, or the engine's start would wait for the unit's stop. systemd
     does not kill that stop too early. tests/e2e/test_units.py tests the other common rules."""
@@ -128,8 +129,7 @@ def test_the_live_slot_is_started(slot):
     units = slot.root / "etc/systemd/system"
     install(units, "mail")
     install(units, "alerts")
-    for unit in timed_units("shop", Process("digest", "manage digest", False, "", schedule="daily")):
-        (units / unit.path.rpartition("/")[2]).write_text(unit.content)
+    install(units, "digest")
     (units / "shop-backup.service").write_text("[Service]\nExecStart=/usr/local/bin/docker-runner shop manage dump\n")
     (units / "shop-b-web@.service").write_text((units / "shop-web@.service").read_text())
     assert slot("shop").stdout == ("start --no-block shop-alerts.service shop-beat.service shop-mail@b.service"

@@ -38,8 +38,8 @@ class Found:
 
 def inspection(fleet: Fleet, brief: bool) -> list[str]:
     app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
-    own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
-    own += [file.path for process in fleet.timed.values() for file in files.timed_units(app, process)]
+    own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
+    own += [files.timer(app, process).path for process in fleet.timed.values()]
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes
     script, envfile = (resources.files("slipway").joinpath(path).read_text("utf-8")

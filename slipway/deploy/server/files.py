@@ -93,16 +93,18 @@ def process_unit(app: str, process: Process) -> File:
     values = {"APP": app, "NAME": process.name, "FILE": file, "COMMAND": systemd_words(process.command),
               "READY": process.ready, "OPTIONS": options, "STOP": str(process.stop),
               "LIMIT": str(process.stop + STOPPING), "CONTAINER": render("systemd/container.conf", {})}
-    values |= {"UNIT": f"{name}-%i", "SLOT": "%i", "IN_SLOT": "in slot %i", "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
-               } if process.overlap else {"UNIT": name, "SLOT": process.name, "IN_SLOT": "", "MOUNT": ""}
+    values |= {"UNIT": f"{name}-%i", "SLOT": "--slot %i ", "IN_SLOT": "in slot %i",
+               "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
+               } if process.overlap else {"UNIT": name, "SLOT": f"--slot {process.name} ", "IN_SLOT": "", "MOUNT": ""}
+    if process.schedule:  # before the first deploy there is nothing to run
+        values |= {"SLOT": "", "MOUNT": f"ConditionPathExists=/var/www/{app}/TAG",
+                   "CONTAINER": values["CONTAINER"] + render("systemd/timed.conf", values)}
     return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
 
 
-def timed_units(app: str, process: Process) -> list[File]:
-    values = {"APP": app, "NAME": process.name, "COMMAND": systemd_words(process.command),
-              "SCHEDULE": process.schedule, "CONTAINER": render("systemd/container.conf", {})}
-    return [File(f"{UNITS}/{app}-{process.name}.{kind}", render(f"systemd/APP-TIMED.{kind}", values))
-            for kind in ("service", "timer")]
+def timer(app: str, process: Process) -> File:
+    values = {"APP": app, "NAME": process.name, "SCHEDULE": process.schedule}
+    return File(f"{UNITS}/{app}-{process.name}.timer", render("systemd/APP-PROCESS.timer", values))
 
 
 def systemd_words(line: str) -> str:
@@ -113,9 +115,8 @@ def systemd_words(line: str) -> str:
 def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     if not by_units(fleet, host):
         return
-    yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
-    yield from (file for name, process in fleet.timed.items() if host.has(name)
-                for file in timed_units(fleet.app, process))
+    yield from (process_unit(fleet.app, process) for name, process in fleet.roles.items() if host.has(name))
+    yield from (timer(fleet.app, process) for name, process in fleet.timed.items() if host.has(name))
     for name in APP_UNITS:
         yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
 
