@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from proc import ROOT, UV, VE_PYTHON, edit, output, passed, run
+from proc import ROOT, UV, VE_PYTHON, edit, output, passed, put, run
 from slipway.make import blocks
 from slipway.make.uv import settings
 
@@ -40,8 +40,7 @@ class Folder:
                     "UV": UV, "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY", "first-index"), **WHO}
 
     def lend_virtualenv(self):
-        (self.folder / ".git/info").mkdir(parents=True, exist_ok=True)
-        (self.folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not match
+        put(self.folder / ".git/info/exclude", "/ve\n")  # a link, which /ve/ does not match
         (self.folder / "ve").symlink_to(VE_PYTHON.parent.parent)
         if (ROOT / ".mypy_cache").exists():  # so that mypy is quicker
             shutil.copytree(ROOT / ".mypy_cache", self.folder / ".mypy_cache")

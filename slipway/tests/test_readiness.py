@@ -118,12 +118,9 @@ class Parts(Patient):
 
     def test_pending_migrations_are_logged_once_a_container(self) -> None:
         """Of the workers of a container only the first logs that migrations are pending."""
-        part = readiness.Part("migrations", broken, shared=0)
-        with mock.patch("slipway.health.process.worker", "2"), self.assertNoLogs("slipway.readiness", "INFO"):
-            self.verdict(part)
-        part.down = False
-        with mock.patch("slipway.health.process.worker", "1"), self.assertLogs("slipway.readiness", "WARNING"):
-            self.verdict(part)
+        for worker, logs in (("2", self.assertNoLogs), ("1", self.assertLogs)):
+            with mock.patch("slipway.health.process.worker", worker), logs("slipway.readiness", "WARNING"):
+                self.verdict(readiness.Part("migrations", broken, shared=0))
 
 
 class Answers(Patient):

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from documented import block
-from proc import ROOT, answers, append, free_port, signal_group, wait_until
+from proc import ROOT, answers, append, free_port, put, signal_group, wait_until
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
@@ -18,8 +18,7 @@ def test_wrong_at_start(clone, command):
     lines = [line for line in clone.run(command).stdout.splitlines() if not line.startswith("make")]
     assert len(lines) == 1 and "DATABASE_URL" in lines[0], lines
     (clone.path / ".env").unlink()
-    (clone.path / "var").mkdir(exist_ok=True)
-    (clone.path / "var/db.sqlite3").write_text("not a database, but long enough to be taken for one " * 99)
+    put(clone.path / "var/db.sqlite3", "not a database, but long enough to be taken for one " * 99)
     done = clone.run("python", "-W", "ignore", "-m", "celery", "-q", "-A", "project", command)
     lines = [line for line in done.stdout.splitlines() if " INFO " not in line]
     assert done.returncode == 1 and len(lines) == 1 and "var/db.sqlite3" in lines[0], done.stdout

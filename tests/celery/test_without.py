@@ -1,7 +1,7 @@
 """Tests of a project without Celery."""
 
 from checkout import without_celery
-from proc import answers, free_port, wait_until
+from proc import answers, free_port, put, wait_until
 
 # Uninstalling the packages would cost a new install. Hiding them from Python's import is the same to the code that
 # looks for them.
@@ -19,8 +19,7 @@ def test_without_celery(clone):
     """Without the packages and their settings, check, the tests and the page work."""
     without_celery(clone.path / "project")
     hide = clone.path / "hide"
-    hide.mkdir()
-    (hide / "sitecustomize.py").write_text(HIDE)
+    put(hide / "sitecustomize.py", HIDE)
     clone.environment.update(PYTHONPATH=str(hide), HIDDEN=CELERY)
     assert clone.run("python", "-c", "import celery").returncode == 1
     done = clone.run("python", "manage.py", "test")

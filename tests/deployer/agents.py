@@ -72,7 +72,7 @@ def fine(fleet):
     return {
         "facts": {
             "arch": "x86_64", "plan": "", "memory": 10**9, "need": 10**8,
-            "sqlite": None, "torn": 0, "logs": 1e9,
+            "sqlite": None, "torn": 0, "logs": "2026-11-26",
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
             "timed": {}, "maintenance": False, "tasks": ["2 tasks are dead"],

@@ -132,9 +132,9 @@ def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
 
 
 def test_since_when_a_host_has_logs(host, monkeypatch):
-    journal = subprocess.CompletedProcess((), 0, '{"__REALTIME_TIMESTAMP": "1795694400000000"}\n')
+    journal = subprocess.CompletedProcess((), 0, "2026-11-26T09:00:00+0000 web1 systemd[1]: Started\n")
     monkeypatch.setattr(host, "call", lambda *words, **options: journal)
-    assert facts.first_log(host) == 1795694400
+    assert facts.first_log(host) == "2026-11-26"
 
 
 def test_a_log_of_a_gigabyte(host):

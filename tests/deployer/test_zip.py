@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from checkout import build_package
-from proc import ROOT, run
+from proc import ROOT, put, run
 
 WHEEL = "vendor/slipway.whl"
 BASE_PYTHON = os.path.realpath(sys.executable)  # it has none of our packages
@@ -51,9 +51,8 @@ def project(tmp_path_factory):
     """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
     folder = tmp_path_factory.mktemp("project")
     build_package(folder / "vendor").rename(folder / WHEEL)
-    (folder / "deploy").mkdir()
     for name, text in FLEETS.items():
-        (folder / f"deploy/{name}.toml").write_text(f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')
+        put(folder / f"deploy/{name}.toml", f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')
     return folder
 
 

@@ -15,7 +15,7 @@ import ci_lines
 from e2e.byhand import answers
 from e2e.fleet.apps import made_project
 from e2e.provisioned import Project
-from proc import output, put_into_git
+from proc import output, put, put_into_git
 
 pytestmark = pytest.mark.extra
 HOST, APP = "web1", "shop"
@@ -73,8 +73,7 @@ def test_the_lines_release_and_roll_back(server, project, environment):
     follow(ci_lines.commands("github"), project, {**environment, "TAG": "build-1"}, server)
     assert release(server) == (200, "build-1")
     page = project / "project/home/templates/home/ci.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text("new\n")
+    put(page, "new\n")
     follow(["git add -A", "git -c user.name=A -c user.email=a@shop.example commit -qm 2",
             *ci_lines.commands("github")[1:]], project, {**environment, "TAG": "build-2"}, server)
     assert release(server) == (200, "build-2")

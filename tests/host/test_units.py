@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from proc import executable, run
+from proc import executable, put, run
 
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.server.files import process_unit
@@ -57,8 +57,7 @@ def test_tmpfiles(tmp_path):
         ("/run/shop", "0750", "root", "www-data"), *(
             (f"/run/shop/{slot}", "2710", "shop", "www-data") for slot in "ab")]
     # a user other than root can make only files of his own
-    (tmp_path / "etc/tmpfiles.d").mkdir(parents=True)
-    (tmp_path / "etc/tmpfiles.d/shop.conf").write_text(re.sub(r"(\d{4}) \w+ www-data", r"\1 - -", text))
+    put(tmp_path / "etc/tmpfiles.d/shop.conf", re.sub(r"(\d{4}) \w+ www-data", r"\1 - -", text))
     command = [program("systemd-tmpfiles"), "--create", f"--root={tmp_path}", "shop.conf"]
     assert run(command).returncode == 0
     link = tmp_path / "run/shop/web.sock"
@@ -179,9 +178,8 @@ def test_a_slot_is_a_file_system_of_its_own(slot):
 def test_what_a_stop_has_left_keeps_its_folder(slot):
     """If a unit was stopped between its docker-runner's death and its restart, its container and the note still exist.
     A start empties no folder under the container; --empty stops the container first."""
-    (slot.root / "run/docker-runner").mkdir()
-    (slot.root / "run/docker-runner/shop-worker-a").touch()
-    (slot.root / "run/docker-runner/shop-worker-b").touch()
+    for name in "ab":
+        put(slot.root / f"run/docker-runner/shop-worker-{name}")
     assert slot("shop").returncode == 0 and not mounted(slot, "b")
     assert slot("--empty", "shop", "a").stdout == "docker-runner --stop shop-worker-a 10\n" and mounted(slot, "a")
 

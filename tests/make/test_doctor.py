@@ -15,7 +15,6 @@ def machine(project, tmp_path):
     """Return `machine(words)`, which runs make doctor with only make's own programs in PATH. `machine.has(name, text)`
     adds one of this machine's programs, or a script."""
     def has(name, text=None):
-        (tmp_path / "programs").mkdir(exist_ok=True)
         executable(tmp_path / "programs" / name, f'#!/bin/sh\n{text or f"exec {shutil.which(name)}"} "$@"\n')
 
     def doctor(*words, **env):

@@ -140,10 +140,9 @@ def test_what_is_taken_alone_names_what_it_needs(copy):
 
 
 def test_of_two_wheels_none_is_taken(copy):
-    (copy / "vendor").mkdir()
     names = [f"vendor/slipway_django-1.{number}.0-py3-none-any.whl" for number in (1, 2)]
     for name in names:
-        (copy / name).touch()
+        put(copy / name)
     line = refusal(run(["make", "-C", copy, "status"]))
     assert all(name in line for name in names) and "requirements.txt" in line
 

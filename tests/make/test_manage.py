@@ -219,8 +219,7 @@ def test_drift_that_is_allowed(project, allowed, told):
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
     done = run(DRIFT, cwd=project, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "models that agree are no news"
-    (project / "project/home/migrations").mkdir()
-    (project / "project/home/migrations/__init__.py").touch()
+    put(project / "project/home/migrations/__init__.py")
     for app in ("accounts", "home"):
         append(project / f"project/{app}/models.py",
                "\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
@@ -251,7 +250,6 @@ def test_the_package_is_the_one_that_manage_py_names(project, text, name):
 def stub(project, line):
     """Create a virtualenv whose Python runs that line of shell, with the programs that make looks for."""
     (project / "ve").unlink()
-    (project / "ve/bin").mkdir(parents=True)
     (project / "tests").mkdir()
     for name in ("python", "flake8", "mypy", "shellcheck", "hadolint", "pytest"):
         executable(project / "ve/bin" / name, f"#!/bin/sh\n{line}\n")

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from checkout import WRITTEN
-from proc import ROOT, output, run
+from proc import ROOT, output, put, run
 
 INSTALLED = "make: installing what package-lock.json names\n"
 
@@ -22,8 +22,7 @@ def front(tmp_path):
     (tmp_path / "with.mk").write_text("include Makefile node.mk\n")
     run(["git", "init", "--quiet"], cwd=tmp_path)
     (tmp_path / ".gitignore").write_text("/*/static/built/\n")
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets/app.js").touch()
+    put(tmp_path / "assets/app.js")
     package = {"name": "front", "scripts": {"build": "cp assets/* $ASSETS && test ! -e broken"}}
     (tmp_path / "package.json").write_text(json.dumps(package))
     output(["npm", "install", "--package-lock-only", "--offline"], cwd=tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import UV, as_mortal, executable, output, refusal, run
+from proc import UV, as_mortal, executable, output, put, refusal, run
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -19,8 +19,7 @@ from .conftest import BASE_PYTHON, WITH_PIP_TOO
 def fake_python(path, code):
     """Write a Python that runs `code` when it starts, before its arguments."""
     site = path.parent / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(code)
+    put(site / "sitecustomize.py", code)
     return executable(path, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(site))} exec {BASE_PYTHON} "$@"\n')
 
 
@@ -98,8 +97,7 @@ def test_hash_mismatch(scratch):
 
 def test_folder_that_is_no_virtualenv(scratch):
     """A folder that make did not make is never removed."""
-    (scratch.folder / "ve").mkdir()
-    (scratch.folder / "ve/thesis.txt").write_text("years of work")
+    put(scratch.folder / "ve/thesis.txt", "years of work")
     assert "ve exists and is not a virtualenv" in refusal(scratch.make("ve/sentinel"))
     assert (scratch.folder / "ve/thesis.txt").read_text() == "years of work"
 

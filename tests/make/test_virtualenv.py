@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import wheels
-from proc import append, executable, run, running, signal_group, wait_until
+from proc import append, executable, put, run, running, signal_group, wait_until
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -83,8 +83,7 @@ def test_development(scratch):
     ("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)])
 def test_settings_that_name_a_package_of_development(scratch, setting, dev):
     """A package that settings name is installed where Django starts, also if its name begins with django-."""
-    (scratch.folder / "project").mkdir()
-    (scratch.folder / "project/settings.py").write_text(f"INSTALLED_APPS.append({setting})\n")
+    put(scratch.folder / "project/settings.py", f"INSTALLED_APPS.append({setting})\n")
     (scratch.folder / "requirements/dev.in").write_text("# tools\n\nflake8\ndjango-debug-toolbar>=4  # ours\n")
     for target in ("runserver", "worker", "migrate", "migrations", "check"):
         assert ("virtualenv ve/sentinel-dev" in scratch.make("-n", target).stdout) == dev
@@ -116,8 +115,7 @@ def test_what_a_killed_installer_left_is_not_trusted(scratch):
     with slow_install(scratch, "ve/sentinel-dev") as make:
         in_the_middle(scratch)
         half = next((scratch.folder / "ve/lib").glob("python*/site-packages")) / "extra-1.0.dist-info"
-        half.mkdir()
-        (half / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+        put(half / "METADATA", "Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
         signal_group(make, signal.SIGKILL)
         make.wait(10)
     assert scratch.sentinels() == ["sentinel"]

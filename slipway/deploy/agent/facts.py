@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, timers, visitors
+from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, timers, visitors
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
                      UnitFacts)
@@ -29,7 +29,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     runs: Running
     engine, up, runs, strangers, logs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
-        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else None])
+        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else ""])
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
@@ -172,11 +172,11 @@ def free(path: str) -> int:
         return 0
 
 
-def first_log(host: Host) -> float | None:
-    """Return the time of the oldest entry in the journal; None if it is unknown."""
-    words = "sh", "-c", "journalctl --quiet --no-pager -o json --output-fields=PRIORITY | head -n 1"
+def first_log(host: Host) -> str:
+    """Return the day of the oldest entry in the journal; "" if it is unknown."""
+    words = "sh", "-c", "journalctl --quiet --no-pager -o short-iso | head -n 1"
     done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
-    return errors.time_of(releases.parse_object(done.stdout) or {}) or None if done else None
+    return done.stdout[:10] if done else ""
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:

@@ -187,7 +187,7 @@ class Facts(Running, Kept, Memory):
     settings: list[str]  # problems in APP.env and APP.env.next
     site: Front
     sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
-    logs: Time | None  # when the journal's oldest entry was written; None: unknown, or not asked for
+    logs: str  # the day of the journal's oldest entry; "" if unknown, or not asked for
     plan: str  # the live release's migrations, as showmigrations --plan lists them; "" if unknown, or without `tag`
     staged: bool  # True: new settings wait for the next deploy
     now: float

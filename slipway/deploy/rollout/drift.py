@@ -1,7 +1,6 @@
 """The problems that `status` shows. Does no I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from ..agent.shapes import Facts, SlotFacts
@@ -58,8 +57,7 @@ def notes(facts: AllFacts) -> Iterator[str]:
     """Yield what `status` tells beside the problems: maintenance, failed tasks, dead tasks, logs."""
     yield from preflight.closed(facts)
     yield from map(brief, next((found["tasks"] for found in facts.values() if found["tasks"]), ()))
-    if since := {name: [f"logs since {datetime.fromtimestamp(found['logs']):%Y-%m-%d}"]
-                 for name, found in facts.items() if found["logs"]}:
+    if since := {name: [f"logs since {found['logs']}"] for name, found in facts.items() if found["logs"]}:
         yield on_hosts(since)
 
 
