@@ -72,10 +72,10 @@ def fine(fleet):
     return {
         "facts": {
             "arch": "x86_64", "plan": "", "memory": 10**9, "need": 10**8,
-            "sqlite": None, "torn": 0, "logs": "2026-11-26",
+            "sqlite": None, "torn": 0,
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
-            "timed": {}, "maintenance": False, "tasks": ["2 tasks are dead"],
+            "timed": {}, "maintenance": False, "notes": ["2 tasks are dead"],
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,

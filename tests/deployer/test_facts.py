@@ -101,7 +101,7 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
         found = facts.collect(host, health=True)
-    assert odd(found) == "" and found["tasks"] == tasks
+    assert odd(found) == "" and found["notes"] == tasks
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 
@@ -134,7 +134,7 @@ def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
 def test_since_when_a_host_has_logs(host, monkeypatch):
     journal = subprocess.CompletedProcess((), 0, "2026-11-26T09:00:00+0000 web1 systemd[1]: Started\n")
     monkeypatch.setattr(host, "call", lambda *words, **options: journal)
-    assert facts.first_log(host) == "2026-11-26"
+    assert facts.first_log(host) == ["logs since 2026-11-26"]
 
 
 def test_a_log_of_a_gigabyte(host):

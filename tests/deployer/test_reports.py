@@ -40,7 +40,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     for text in (str(refused.value), out.getvalue()):
         assert said in text and "something is amiss" in text
     assert "v1" in out.getvalue()
-    assert "web2 get the maintenance page until make maintenance ARGS=off\n2 tasks are dead\n" in out.getvalue()
+    assert "the maintenance page until make maintenance ARGS=off\non web2, work: 2 tasks are dead\n" in out.getvalue()
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
@@ -58,7 +58,7 @@ def test_a_host_forges_no_line(fleet):
     found = answers["facts"]
     forged = "active\nweb9  web  v2  a  active\non web9: all is well"
     found["slots"]["a"]["units"]["web"].update(state=forged, health=forged, since=forged)
-    found.update(problems=[forged], lock=forged, tasks=[forged])
+    found.update(problems=[forged], lock=forged, notes=[forged])
     with agents(lambda host: Agent(answers)), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     lines = out.getvalue().splitlines()

@@ -29,7 +29,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     runs: Running
     engine, up, runs, strangers, logs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
-        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else ""])
+        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else []])
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
@@ -40,10 +40,10 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "tasks": tasks(host, runs["live"]) if health and history and host.has("web") and runs["live"] else [],
+            "notes": logs + tasks(host, runs["live"]) if health and history and runs["live"] else logs,
             "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
             "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
-            "logs": logs, "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
+            "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Kept:
@@ -172,11 +172,11 @@ def free(path: str) -> int:
         return 0
 
 
-def first_log(host: Host) -> str:
-    """Return the day of the oldest entry in the journal; "" if it is unknown."""
+def first_log(host: Host) -> list[str]:
+    """Return a line that tells since when the journal has logs; [] if it is unknown."""
     words = "sh", "-c", "journalctl --quiet --no-pager -o short-iso | head -n 1"
     done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
-    return done.stdout[:10] if done else ""
+    return ["logs since " + done.stdout[:10]] if done and done.stdout else []
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:

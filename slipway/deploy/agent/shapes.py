@@ -187,13 +187,12 @@ class Facts(Running, Kept, Memory):
     settings: list[str]  # problems in APP.env and APP.env.next
     site: Front
     sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
-    logs: str  # the day of the journal's oldest entry; "" if unknown, or not asked for
     plan: str  # the live release's migrations, as showmigrations --plan lists them; "" if unknown, or without `tag`
     staged: bool  # True: new settings wait for the next deploy
     now: float
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
-    tasks: list[str]  # lines about tasks that failed in the live release, and about dead ones
+    notes: list[str]  # lines about logs, tasks that failed in the live release, and dead ones
     maintenance: bool  # True if visitors get the maintenance page
     timed: dict[str, UnitFacts]  # commands by the clock; `health`: what is wrong, if anything
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask

@@ -54,11 +54,9 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 
 
 def notes(facts: AllFacts) -> Iterator[str]:
-    """Yield what `status` tells beside the problems: maintenance, failed tasks, dead tasks, logs."""
+    """Yield what `status` tells beside the problems: maintenance, logs, failed tasks, dead tasks."""
     yield from preflight.closed(facts)
-    yield from map(brief, next((found["tasks"] for found in facts.values() if found["tasks"]), ()))
-    if since := {name: [f"logs since {found['logs']}"] for name, found in facts.items() if found["logs"]}:
-        yield on_hosts(since)
+    yield from on_hosts({name: map(brief, found["notes"]) for name, found in facts.items()}).splitlines()
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
