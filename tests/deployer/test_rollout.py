@@ -84,14 +84,13 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     events, found = [], fine(fleet)
     found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
     found["resolve"]["digest"] = "sha256:1"
-    part = {**found, "facts": {**found["facts"], "tag": {"tag": "part", "image_id": "sha256:1"}, "maintenance": True}}
+    part = {**found, "facts": {**found["facts"], "tag": {"tag": "part", "image_id": "sha256:1"}, "notes": ["closed"]}}
     with agents(lambda host: Agent(part if "web1" in host and tag == "part" else found)):
         groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
         "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails",
-        "visitors of web1 get the maintenance page until make maintenance ARGS=off"
-    ] * (tag == "part")
+        "on web1: closed"] * (tag == "part")
 
 
 NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}

@@ -27,7 +27,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, strangers, logs = at_once([
+    engine, up, runs, strangers, notes = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
         lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else []])
     kept = committed(host, tag, 100 if history else 0)
@@ -40,8 +40,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "notes": logs + tasks(host, runs["live"]) if health and history and runs["live"] else logs,
-            "maintenance": os.path.exists("%s/etc/nginx/%s/maintenance" % (host.root, host.app)),
+            "notes": closed(host) + notes + (tasks(host, runs["live"]) if health and history and runs["live"] else []),
             "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
@@ -170,6 +169,11 @@ def free(path: str) -> int:
         return status.f_bavail * status.f_frsize
     except OSError:
         return 0
+
+
+def closed(host: Host) -> list[str]:
+    file = "%s/etc/nginx/%s/maintenance" % (host.root, host.app)
+    return ["visitors get the maintenance page until make maintenance ARGS=off"] if os.path.exists(file) else []
 
 
 def first_log(host: Host) -> list[str]:

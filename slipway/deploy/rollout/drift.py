@@ -5,8 +5,6 @@ from typing import Any
 
 from ..agent.shapes import Facts, SlotFacts
 from ..config import Fleet, Host
-from ..errors import on_hosts
-from ..ssh.validate import brief
 from . import preflight
 from .preflight import AllFacts
 
@@ -51,12 +49,6 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
             yield from restarting(role, process, role, facts)
             if not running(process):
                 yield f"{role} is {process['state']}"
-
-
-def notes(facts: AllFacts) -> Iterator[str]:
-    """Yield what `status` tells beside the problems: maintenance, logs, failed tasks, dead tasks."""
-    yield from preflight.closed(facts)
-    yield from on_hosts({name: map(brief, found["notes"]) for name, found in facts.items()}).splitlines()
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:

@@ -10,6 +10,7 @@ from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, by_text, on_hosts
 from ..server import files as server
+from ..ssh.validate import brief
 from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # host name → facts
@@ -145,9 +146,9 @@ def spread(tags: Mapping[str, str | None]) -> str:
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
 
 
-def closed(facts: AllFacts) -> Iterator[str]:
-    if names := [name for name, found in facts.items() if found["maintenance"]]:
-        yield f"visitors of {', '.join(names)} get the maintenance page until make maintenance ARGS=off"
+def notes(facts: AllFacts) -> list[str]:
+    """Return what hosts tell beside their problems."""
+    return on_hosts({name: map(brief, found["notes"]) for name, found in facts.items()}).splitlines()
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:

@@ -112,7 +112,7 @@ class Rollout:
         if differ := preflight.spread(preflight.tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
-        for text in preflight.closed(facts):
+        for text in preflight.notes(facts):
             self.tell({"event": "warning", "text": text})
         if target.action != "restart":
             target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
