@@ -133,12 +133,6 @@ def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
     assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60]}
 
 
-def test_since_when_a_host_has_logs(host, monkeypatch):
-    journal = subprocess.CompletedProcess((), 0, "2026-11-26T09:00:00+0000 web1 systemd[1]: Started\n")
-    monkeypatch.setattr(host, "call", lambda *words, **options: journal)
-    assert facts.first_log(host) == ["logs since 2026-11-26"]
-
-
 def test_a_log_of_a_gigabyte(host):
     with open(host.log, "r+b") as file:
         file.truncate(2**30)
