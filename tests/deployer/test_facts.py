@@ -98,7 +98,7 @@ TOLD = '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, "v1"], "old f
         '{"counts": {"tasks": {"x failed": 7}}}', TOLD % ("x", '{"dead": 1e999}'))]])
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
-    put(host.root + "/etc/nginx/shop/maintenance")
+    put(host.root + "/etc/nginx/shop-balancer/maintenance")
     monkeypatch.setattr(host, "ask", lambda *words, **options: (200, body))
     with world(host):
         found = facts.collect(host, health=True)

@@ -172,8 +172,9 @@ def free(path: str) -> int:
 
 
 def closed(host: Host) -> list[str]:
-    file = "%s/etc/nginx/%s/maintenance" % (host.root, host.app)
-    return ["visitors get the maintenance page until make maintenance ARGS=off"] if os.path.exists(file) else []
+    sites = ("%s/etc/nginx/%s%s/maintenance" % (host.root, host.app, end) for end in ("", "-balancer"))
+    closed = any(map(os.path.exists, sites))
+    return ["visitors get the maintenance page until make maintenance ARGS=off"] if closed else []
 
 
 def first_log(host: Host) -> list[str]:
