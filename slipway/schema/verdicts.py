@@ -127,8 +127,8 @@ class Executor(MigrationExecutor):
         self.told[key], lines = told, [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        with watch.over(migration) as watched:
-            state = super().apply_migration(state, watched, fake, fake_initial)
+        with watch.over(migration):
+            state = super().apply_migration(state, migration, fake, fake_initial)
         self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
         return state
 
