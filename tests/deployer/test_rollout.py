@@ -117,12 +117,10 @@ def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatc
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
-LOCKS = {**VERDICTS, "locks": [{"migration": "shop.0002_note", "table": "item", "waits": "writers",
-                                "work": {"item": "scanned"}, "sizes": {"item": [10**9, 10**6]}}]}
 
 
 @pytest.mark.parametrize("tag, answer, allowed, refused", [
-    ("", BREAKS, False, True), ("", BREAKS, True, False), ("v0", BREAKS, False, True), ("v0", LOCKS, False, True),
+    ("", BREAKS, False, True), ("", BREAKS, True, False), ("v0", BREAKS, False, True),
     ("", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, False),
     ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True)])
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):

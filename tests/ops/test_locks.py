@@ -1,18 +1,16 @@
 """Whom a migration keeps waiting, and if old code works after it: what the build's verdicts say on Postgres."""
 
 import contextlib
-import json
-import os
-import sys
 
 import psycopg2
 import pytest
+from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
+from slipway.schema import waits
 from slipway.schema.columns import widens
 from slipway.schema.verdicts import CURES, text
 from ops.judging import add, copy, found, verdicts
-from proc import ROOT, output
 
 
 @pytest.mark.parametrize("issue, said", [
@@ -113,11 +111,20 @@ def test_whom_a_migration_locks(judged, name):
     assert (told["verdict"], told.get("locks", [])) == (verdict, locks), told
 
 
-def test_the_sizes_of_tables(postgres):
-    """A partitioned table has its partitions' size."""
-    url = postgres.url(postgres.database())
-    asked(url, "CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE part1 PARTITION OF part DEFAULT;"
-               " INSERT INTO part SELECT generate_series(1, 1000); ANALYZE part1; SELECT 1")
-    sizes = json.loads(output([sys.executable, "manage.py", "tablesizes", "part", "part1", "nowhere"], cwd=ROOT,
-                              env={**os.environ, "DATABASE_URL": url}))
-    assert sizes == {"part": sizes["part1"], "part1": [sizes["part"][0], 1000]} and sizes["part"][0] > 36_000
+LARGE, MIDDLE, SMALL = [6 * 10**9, 48_000_000], [150 * 10**6, 0], [8192, 100]
+LONG, ROW = f"{ORDER} (48 million rows, 6 GB): ", "wait while it is changed row by row, duration unknown"
+TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if the deploy is refused
+    (REWRITTEN, {ORDER: LARGE}, LONG + "readers and writers wait while it is rewritten, about 300.0 s", "rewritten"),
+    (INDEXED, {ORDER: MIDDLE}, f"{ORDER} (150 MB): writers wait while it is scanned, about 1.5 s", ""),
+    (OTHER, {ORDER: LARGE, LINE: SMALL}, f"{LINE} (100 rows, 8.2 kB): writers wait while"
+     f" {ORDER} (48 million rows, 6 GB) is scanned, about 60.0 s", "scanned"),
+    (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
+    (UPDATED, {ORDER: LARGE}, f"{LONG}writers of the same rows {ROW}", ""), (lock(ALL, ROWS), {ORDER: SMALL}, "", "")]
+
+
+@pytest.mark.parametrize("lock, sizes, line, cure", TOLD)
+def test_who_waits_for_how_long(lock, sizes, line, cure):
+    said = []
+    with pytest.raises(CommandError, match="max_lock, 2 s") if cure else contextlib.nullcontext():
+        waits.check([("shop.0002", lock)], sizes, 2, said.append)
+    assert said == [f"lock: shop.0002: {line}{cure and f': {waits.CURES[cure]}'}"] * bool(line)

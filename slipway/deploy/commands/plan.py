@@ -12,6 +12,8 @@ from ..screen.display import Lines
 from ..screen.text_tables import table
 from ..ssh.validate import Tell
 
+FOREVER = 1e9  # seconds
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release to deploy: a tag of the image")
@@ -42,7 +44,9 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
     given = {key: value for key in ("parallel", "bake") if (value := getattr(args, key)) is not None}
-    options = Options(args.allow_incompatible, args.allow_dirty, args.allow_locks)
+    if args.allow_locks:
+        given["max_lock"] = FOREVER
+    options = Options(args.allow_incompatible, args.allow_dirty)
     return engine_of(replace(fleet, rollout=fleet.rollout | given)).rollout("deploy", args.tag, options, args, tell)
 
 

@@ -15,7 +15,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
-from . import hooks, images, locks, migrations, news, preflight
+from . import hooks, images, migrations, news, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import report
@@ -134,7 +134,6 @@ class Rollout:
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
                                              urgent=not self.tag)
-                    texts += locks.check(answers, self.fleet.rollout["max_lock"], self.options.allow_locks)
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
