@@ -58,58 +58,43 @@ class Verdict(TypedDict):
     locks: NotRequired[list[Lock]]
 
 
-class Verdicts(MigrationLinter):
-    """A linter that keeps its findings instead of printing them. It judges the SQL that Django generates when all
-    earlier migrations are applied, because Django reads constraint names from the database."""
+class Judge:
+    """Judges the SQL that Django generates when all earlier migrations are applied, because Django reads constraint
+    names from the database."""
 
     def __init__(self, sql: Sql, told: dict[Key, list[Told]]) -> None:
-        super().__init__(no_cache=True)
-        self.sql, self.told = sql, told
-        self.migrations: dict[str, Verdict] = {}
-        self.messages: list[str] = []
-        self.columns: list[str] = []
+        self.sql, self.told, self.linter = sql, told, MigrationLinter(no_cache=True)
 
-    def get_sql(self, app_label: str, migration_name: str) -> list[str]:
-        known = self.sql.get((app_label, migration_name))
-        return super().get_sql(app_label, migration_name) if known is None else known
-
-    def lint_migration(self, migration: Migration) -> None:
-        """Judge a migration. If Django cannot generate the SQL, record an error."""
-        self.columns = not_null(migration)
+    def verdict(self, migration: Migration) -> Verdict:
+        """Judge a migration. If Django cannot generate the SQL, return an error."""
+        key, columns = (migration.app_label, migration.name), not_null(migration)
+        if self.linter.should_ignore_migration(*key, migration.operations):
+            return {"verdict": "ignored", "messages": []}
         try:
-            super().lint_migration(migration)
+            sql = self.sql[key] if key in self.sql else self.linter.get_sql(*key)
+            (errors, _, warnings), data = self.issues(sql), self.linter.analyse_data_migration(migration)
         except Exception as error:
-            self.print_linting_msg(migration.app_label, migration.name, "", None)
-            self.messages.append(f"cannot get its SQL: {first_line(error)}")
-            return
-        verdict = self.migrations[f"{migration.app_label}.{migration.name}"]
-        if verdict["verdict"] == "error" and (since := self.since(migration)):
-            verdict["since"] = since
+            return {"verdict": "error", "messages": [f"cannot get its SQL: {first_line(error)}"]}
+        errors, warnings = errors + data[0], warnings + data[2]
+        found: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
+                          "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
+        if errors and not data[0] and (since := self.since(key)):
+            found["since"] = since
+        return found
 
-    def since(self, migration: Migration) -> list[str]:
-        """Return the migrations that created the tables of this migration's errors. A release without these migrations
-        is safe: it does not use the tables. Return [] if the tables are unknown, as for errors of RunSQL."""
-        key = migration.app_label, migration.name
-        if key not in self.sql or self.analyse_data_migration(migration)[0]:
-            return []
-        found = [(self.codes(lines), makers) for lines, makers in self.told[key]]
+    def since(self, key: Key) -> list[str]:
+        """Return the migrations that created the tables of a migration's errors. A release without these migrations is
+        safe: it does not use the tables. Return [] if the tables are unknown, as for errors of RunSQL."""
+        found = [(self.codes(lines), makers) for lines, makers in self.told.get(key, ())]
         makers = {maker for codes, makers in found if codes for maker in makers}
-        whole = self.codes(self.sql[key]) <= {code for codes, _ in found for code in codes}
+        whole = self.codes(self.sql.get(key, [])) <= {code for codes, _ in found for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
+    def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
+        return analyse_sql_statements(self.linter.sql_analyser_class, sql)
+
     def codes(self, sql: list[str]) -> set[str]:
-        return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
-
-    def print_linting_msg(self, app_label: str, migration_name: str, msg: str, lint_result: Any) -> None:
-        """Record a migration's verdict without printing it. print_errors adds the messages."""
-        self.messages, name = [], lint_result.value if lint_result else "error"
-        verdict: Verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
-        self.migrations[f"{app_label}.{migration_name}"] = verdict
-
-    def print_errors(self, errors: Iterable[Any]) -> None:
-        self.messages.extend(text(issue, self.columns) for issue in errors)
-
-    print_warnings = print_errors  # type: ignore[assignment]
+        return {issue.code for issue in self.issues(sql)[0]}
 
 
 class Executor(MigrationExecutor):
@@ -192,12 +177,12 @@ def scratch() -> Iterator[None]:
 def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
-    linter = Verdicts(executor.sql, executor.told)
-    for key, migration in linter.migration_loader.disk_migrations.items():
-        linter.lint_migration(migration)
+    by, found = Judge(executor.sql, executor.told), dict[str, Verdict]()
+    for key, migration in by.linter.migration_loader.disk_migrations.items():
+        told = found[".".join(key)] = by.verdict(migration)
         if locks := executor.locks.get(key):
-            linter.migrations[".".join(key)]["locks"] = locks
-    return linter.migrations
+            told["locks"] = locks
+    return found
 
 
 def main(path: Path, *names: str) -> None:
