@@ -78,23 +78,20 @@ class Judge:
         errors, warnings = errors + data[0], warnings + data[2]
         found: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
                           "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
-        if errors and not data[0] and (since := self.since(key)):
+        if errors and not data[0] and (since := self.since(key, {issue.code for issue in errors})):
             found["since"] = since
         return found
 
-    def since(self, key: Key) -> list[str]:
-        """Return the migrations that created the tables of a migration's errors. A release without these migrations is
-        safe: it does not use the tables. Return [] if the tables are unknown, as for errors of RunSQL."""
-        found = [(self.codes(lines), makers) for lines, makers in self.told.get(key, ())]
+    def since(self, key: Key, wrong: set[str]) -> list[str]:
+        """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
+        without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
+        found = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in self.told.get(key, ())]
         makers = {maker for codes, makers in found if codes for maker in makers}
-        whole = self.codes(self.sql.get(key, [])) <= {code for codes, _ in found for code in codes}
+        whole = wrong <= {code for codes, _ in found for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
         return analyse_sql_statements(self.linter.sql_analyser_class, sql)
-
-    def codes(self, sql: list[str]) -> set[str]:
-        return {issue.code for issue in self.issues(sql)[0]}
 
 
 class Executor(MigrationExecutor):
@@ -165,9 +162,7 @@ def first_line(error: BaseException) -> str:
 def scratch() -> Iterator[None]:
     """Use an empty database of its own for the block, as Django's tests do: the one of the URL may be somebody's."""
     name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
-    made = creation._create_test_db(verbosity=0, autoclobber=True)
-    connection.close()
-    connection.settings_dict["NAME"] = made
+    connection.settings_dict["NAME"] = creation._create_test_db(verbosity=0, autoclobber=True)
     try:
         yield
     finally:
