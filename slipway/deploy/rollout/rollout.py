@@ -191,8 +191,8 @@ def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -
 def speeds(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
     told = ""
-    for when, key in (("", "since"), ("before: ", "before")):
-        if found := [pair for answer in watched.values() if (pair := answer.get(key))]:
+    for when, at in (("", 1), ("before: ", 0)):
+        if found := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
             slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
             told += f"; {when}slowest {slowest:.2f} s, 99% within {most:.2f} s"
     return told
