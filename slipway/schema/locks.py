@@ -3,11 +3,9 @@ locks, scans and rewrites as full ones."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy
 from typing import Any, NamedTuple, TypedDict
 
 from django.db import transaction
-from django.db.migrations import RunPython
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 CHANGED = "changed row by row"
@@ -39,21 +37,20 @@ class Table(NamedTuple):
 
 
 class Watch:
-    """Watches a migration on a connection to Postgres. `found`: table → lock."""
+    """Watches a migration on a connection. `found`: table → lock; empty unless it is Postgres."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.known: dict[int, str] = {}  # tables that were there before the migration
         self.found: dict[str, Lock] = {}
-        self.python = False  # True: RunPython runs
+        self.python = False  # set it True while RunPython runs
 
     @contextmanager
-    def over(self, migration: Any) -> Iterator[None]:
-        """Watch the migration, which the block applies."""
+    def over(self) -> Iterator[None]:
+        """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
         self.known = {id: table.name for id, table in self.tables().items()}
-        migration.operations = [self.watched(operation) for operation in migration.operations]
         with self.connection.execute_wrapper(self.execute):
             yield
 
@@ -61,17 +58,6 @@ class Watch:
         with self.connection.connection.cursor() as cursor:  # the driver's: Django's would call `execute` again
             cursor.execute(TABLES)
             return {id: Table(*row) for id, *row in cursor.fetchall()}
-
-    def watched(self, operation: Any) -> Any:
-        if isinstance(operation, RunPython):
-            operation, code = copy(operation), operation.code
-            operation.code = lambda *words: self.run(code, *words)
-        return operation
-
-    def run(self, code: Callable[..., Any], *words: Any) -> None:
-        self.python = True
-        code(*words)
-        self.python = False
 
     def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it

@@ -20,7 +20,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import django
 from django.db import connection
-from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel
+from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
@@ -104,13 +104,18 @@ class Executor(MigrationExecutor):
         self.locks: dict[Key, list[Lock]] = {}
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
-    def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
+    def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
         key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
         self.told[key], lines = told, [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        with watch.over(migration):
-            state = super().apply_migration(state, migration, fake, fake_initial)
+        one = copy(migration)
+        with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
+            for operation in migration.operations:
+                one.operations, watch.python = [operation], isinstance(operation, RunPython)
+                state = one.apply(state, editor)
+            watch.python = False
+        self.recorder.record_applied(*key)
         self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
         return state
 
