@@ -1,8 +1,6 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
 import contextlib
-import json
-import os
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
@@ -11,14 +9,13 @@ import pytest
 
 from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.rollout import images
+from slipway.deploy.rollout import images, news
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, live
 from slipway.deploy.rollout.target import image_of
 from deployer.agents import Agent, agents, fine
-from deployer.clock import held, run
-from proc import executable
+from deployer.clock import run
 
 
 def taken_back(fleet, ends):
@@ -95,24 +92,18 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
 
 
 NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
-IMAGE = json.dumps({"vendors": {"postgresql": NEWS, "sqlite": NEWS}})
+UNKNOWN = "the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none"
 
 
-@pytest.mark.parametrize("live, docker, told", [
-    ("[X]  shop.0001\n", f"echo '{IMAGE}'", ["shop.0002 on postgresql: ok"]), ("", "exit 125", []),
-    ("[X]  shop.0001\n", "exit 125",
-     ["the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none"])])
-def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, tmp_path, monkeypatch, live, docker, told):
-    executable(tmp_path / "docker", f"#!/bin/sh\n{docker}\n")
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+@pytest.mark.parametrize("live, image, told", [
+    ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
+    ("[X]  shop.0001\n", {}, [UNKNOWN]), ("", {}, [])])
+def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
+    monkeypatch.setattr(news.verdicts, "in_image", lambda docker, name: image)
     events, found = [], fine(fleet)
     found["facts"]["plan"] = live
-
-    async def planned():
-        with held():
-            await Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan()
     with agents(lambda host: Agent(found)):
-        run(planned())
+        run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan())
     assert [event["text"] for event in events if event["event"] == "progress"][1:] == told
 
 

@@ -8,7 +8,6 @@ from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
 from slipway.schema import waits
-from slipway.schema.columns import widens
 from slipway.schema.verdicts import CURES, text
 from ops.judging import add, copy, found, verdicts
 
@@ -23,15 +22,6 @@ def test_a_message_is_whole(issue, said):
     assert text(Issue(*issue), ["item.note"]) == said
 
 
-WIDER = {"smallint": ["integer", "bigint"], "integer": ["bigint"], "bigint": [], "varchar(20)": ["varchar(40)", "text"],
-         "varchar(40)": ["text"], "text": [], "numeric(10, 2)": ["numeric(12, 2)"], "numeric(12, 2)": [],
-         "numeric(12, 3)": []}
-
-
-def test_which_types_are_wider():
-    assert {old: [new for new in WIDER if widens(old, new)] for old in WIDER} == WIDER
-
-
 ORDER, LINE = "xshop_order", "xshop_line"
 ALL, SAME, ROWS = "readers and writers", "writers of the same rows", "changed row by row"
 
@@ -41,7 +31,7 @@ def lock(waits, work, table=ORDER, of=None):
 
 
 NEW = """CreateModel("Order", [("id", AutoField(primary_key=True)), ("short", CharField(max_length=20)),
-    ("long", CharField(max_length=40)), ("number", IntegerField()), ("free", TextField(null=True)),
+    ("long", CharField(max_length=40)), ("number", SmallIntegerField()), ("free", TextField(null=True)),
     ("price", DecimalField(max_digits=9, decimal_places=2))]),
     CreateModel("Line", [("id", AutoField(primary_key=True)), ("note", TextField())])"""
 COPY = ("RunPython(lambda apps, _: [one.save() for one in"
@@ -52,8 +42,12 @@ APART = "    atomic = False\n"
 CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
     "longer": ("AlterField('order', 'short', CharField(max_length=40))", "ok", []),
     "text": ("AlterField('order', 'short', TextField())", "ok", []),
+    "no_text": ("AlterField('order', 'short', CharField(max_length=40))", "error", [REWRITTEN]),
     "digits": ("AlterField('order', 'price', DecimalField(max_digits=12, decimal_places=2))", "ok", []),
+    "scale": ("AlterField('order', 'price', DecimalField(max_digits=14, decimal_places=3))", "error", [REWRITTEN]),
     "shorter": ("AlterField('order', 'long', CharField(max_length=10))", "error", [REWRITTEN]),
+    "integer": ("AlterField('order', 'number', IntegerField())", "ok", [REWRITTEN]),
+    "small": ("AlterField('order', 'number', SmallIntegerField())", "error", [REWRITTEN]),
     "big": ("AlterField('order', 'number', BigIntegerField())", "ok", [REWRITTEN]),
     "random": ("RunSQL('ALTER TABLE xshop_order ADD u uuid DEFAULT gen_random_uuid()')", "warning", [REWRITTEN]),
     "not_null": ("AlterField('order', 'free', TextField())", "error", [SCANNED]),

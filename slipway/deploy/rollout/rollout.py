@@ -44,10 +44,10 @@ class Rollout:
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
-            if target.judge:
-                for text in await news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
-                    self.tell({"event": "progress", "text": text})
-            return groups
+        if target.judge:
+            for text in news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+                self.tell({"event": "progress", "text": text})
+        return groups
 
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
