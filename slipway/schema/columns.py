@@ -13,9 +13,8 @@ def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
     """Return True if the operation gives a column a wider type. `state`: before the operation."""
     if not isinstance(operation, AlterField) or operation.field.is_relation:
         return False
-    old, new = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name), operation.field.clone()
-    new.set_attributes_from_name(operation.name)
-    return widens(old.db_type(connection) or "", new.db_type(connection) or "")
+    old = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name)
+    return widens(old.db_type(connection) or "", operation.field.db_type(connection) or "")
 
 
 def widens(old: str, new: str) -> bool:
