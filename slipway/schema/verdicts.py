@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -48,7 +48,6 @@ CURES = {
 NOBODY = ""  # stands for an unknown migration
 Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
 Key = tuple[str, str]  # an app's label and the name of a migration or model
-Sql = dict[Key, list[str]]
 
 
 class Verdict(TypedDict):
@@ -58,66 +57,58 @@ class Verdict(TypedDict):
     locks: NotRequired[list[Lock]]
 
 
-class Judge:
-    """Judges the SQL that Django generates when all earlier migrations are applied, because Django reads constraint
-    names from the database."""
+class Executor(MigrationExecutor):
+    """Applies migrations, and judges them (`found`) by the SQL that Django generates when all earlier ones are applied:
+    it reads constraint names from the database."""
 
-    def __init__(self, sql: Sql, told: dict[Key, list[Told]]) -> None:
-        self.sql, self.told, self.linter = sql, told, MigrationLinter(no_cache=True)
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.linter = MigrationLinter(no_cache=True)
+        self.found: dict[str, Verdict] = {}
+        self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
-    def verdict(self, migration: Migration) -> Verdict:
-        """Judge a migration. If Django cannot generate the SQL, return an error."""
+    def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
+        told, watch, one = self.collect(state, migration), Watch(self.connection), copy(migration)
+        with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
+            for operation in migration.operations:
+                one.operations, watch.python = [operation], isinstance(operation, RunPython)
+                state = one.apply(state, editor)
+            watch.python = False
+        self.recorder.record_applied(migration.app_label, migration.name)
+        lines = [line for sql, _ in told for line in sql]
+        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
+        sql = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        verdict = self.found[str(migration)] = self.judge(migration, lambda *_: sql, told)
+        if watch.found:
+            verdict["locks"] = [lock for _, lock in sorted(watch.found.items())]
+        return state
+
+    def judge(self, migration: Migration, sql: Callable[..., list[str]], told: Iterable[Told] = ()) -> Verdict:
+        """Judge a migration. `sql` generates its SQL from an app's label and a name; if it cannot, that is an error."""
         key, columns = (migration.app_label, migration.name), not_null(migration)
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
         try:
-            sql = self.sql[key] if key in self.sql else self.linter.get_sql(*key)
-            (errors, _, warnings), data = self.issues(sql), self.linter.analyse_data_migration(migration)
+            issues, data = self.issues(sql(*key)), self.linter.analyse_data_migration(migration)
         except Exception as error:
             return {"verdict": "error", "messages": [f"cannot get its SQL: {first_line(error)}"]}
-        errors, warnings = errors + data[0], warnings + data[2]
-        found: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
-                          "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
-        if errors and not data[0] and (since := self.since(key, {issue.code for issue in errors})):
-            found["since"] = since
-        return found
+        errors, warnings = issues[0] + data[0], issues[2] + data[2]
+        verdict: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
+                            "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
+        if errors and not data[0] and (since := self.since(told, {issue.code for issue in errors})):
+            verdict["since"] = since
+        return verdict
 
-    def since(self, key: Key, wrong: set[str]) -> list[str]:
+    def since(self, told: Iterable[Told], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
         without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
-        found = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in self.told.get(key, ())]
+        found = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in told]
         makers = {maker for codes, makers in found if codes for maker in makers}
         whole = wrong <= {code for codes, _ in found for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
         return analyse_sql_statements(self.linter.sql_analyser_class, sql)
-
-
-class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL in `sql`, the SQL of their operations in `told`, and their locks."""
-
-    def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
-        self.sql: Sql = {}
-        self.told: dict[Key, list[Told]] = {}
-        self.locks: dict[Key, list[Lock]] = {}
-        self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
-
-    def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
-        self.told[key], lines = told, [line for sql, _ in told for line in sql]
-        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        one = copy(migration)
-        with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
-            for operation in migration.operations:
-                one.operations, watch.python = [operation], isinstance(operation, RunPython)
-                state = one.apply(state, editor)
-            watch.python = False
-        self.recorder.record_applied(*key)
-        self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
-        return state
 
     def collect(self, state: Any, migration: Any) -> list[Told]:
         app, after, one, told = migration.app_label, state.clone(), copy(migration), []
@@ -177,12 +168,10 @@ def scratch() -> Iterator[None]:
 def judge() -> dict[str, Verdict]:
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
-    by, found = Judge(executor.sql, executor.told), dict[str, Verdict]()
-    for key, migration in by.linter.migration_loader.disk_migrations.items():
-        told = found[".".join(key)] = by.verdict(migration)
-        if locks := executor.locks.get(key):
-            told["locks"] = locks
-    return found
+    for migration in executor.loader.disk_migrations.values():
+        if str(migration) not in executor.found:  # another one replaces it
+            executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
+    return executor.found
 
 
 def main(path: Path, *names: str) -> None:
