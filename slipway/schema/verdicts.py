@@ -12,8 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
@@ -154,24 +153,19 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-@contextmanager
-def scratch() -> Iterator[None]:
-    """Use an empty database of its own for the block, as Django's tests do: the one of the URL may be somebody's."""
+def judged() -> dict[str, Verdict]:
+    """Judge all migrations in an empty database, as Django's tests make one: that of the URL may be somebody's."""
     name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
     connection.settings_dict["NAME"] = creation._create_test_db(verbosity=0, autoclobber=True)
     try:
-        yield
+        executor = Executor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+        for migration in executor.loader.disk_migrations.values():
+            if str(migration) not in executor.found:  # another one replaces it
+                executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
+        return executor.found
     finally:
         creation.destroy_test_db(name, verbosity=0)
-
-
-def judge() -> dict[str, Verdict]:
-    executor = Executor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
-    for migration in executor.loader.disk_migrations.values():
-        if str(migration) not in executor.found:  # another one replaces it
-            executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
-    return executor.found
 
 
 def main(path: Path, *names: str) -> None:
@@ -181,8 +175,7 @@ def main(path: Path, *names: str) -> None:
     empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
     found = empty | json.loads(path.read_text() or "{}") if path.exists() else empty
     try:
-        with scratch():
-            found["vendors"][connection.vendor] = judge()
+        found["vendors"][connection.vendor] = judged()
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
