@@ -11,7 +11,6 @@ WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 CHANGED = "changed row by row"
 WORK = ("scanned", "rewritten", CHANGED)  # the slowest last
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
-WRITES = "RowExclusiveLock"  # the lock of INSERT, UPDATE and DELETE
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
 array_agg(l.mode) FROM pg_class c LEFT JOIN pg_locks l
 ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
@@ -75,18 +74,18 @@ class Watch:
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()
         result = execute(*words)
-        after = {id: table for id, table in self.tables().items() if id in self.known}
-        work = {self.known[id]: kind for id, now in after.items() if (kind := self.work(before[id], now))}
-        for id, now in after.items():
-            table = self.known[id]
+        after = {self.known[id]: (before[id], now) for id, now in self.tables().items() if id in self.known}
+        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair))}
+        for table, (_, now) in after.items():
             if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
                 self.add(table, WAITS[now.waits() or 1], meanwhile)
         return result
 
     def work(self, old: Table, now: Table) -> str:
-        """Return what a statement did to a table. On empty tables, Python that shall change rows only reads."""
+        """Return what a statement did to a table. INSERT, UPDATE and DELETE take a RowExclusiveLock; on empty tables,
+        Python that shall change rows only reads."""
         scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
-        if WRITES in locks or self.python and (scanned or locks):
+        if "RowExclusiveLock" in locks or self.python and (scanned or locks):
             return CHANGED
         return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits() else ""
 

@@ -3,9 +3,7 @@ Postgres whom it locks, as JSON.
 
 The image's build runs `python -m slipway.schema.verdicts FILE [NAME…]`. This command adds verdicts for the database of
 TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations, and prints those on
-the named migrations. FILE in the image:
-{"version": 2, "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
-"failed": {}}
+the named migrations. docs/image.md shows FILE.
 """
 
 import json
@@ -112,12 +110,11 @@ class Executor(MigrationExecutor):
     def collect(self, state: Any, migration: Any) -> list[Told]:
         app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
-            one.operations, harmless = [operation], is_harmless(self.connection, after, app, operation)
+            one.operations = [operation]
+            word = " WIDER " if is_harmless(self.connection, after, app, operation) else " TYPE "
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            sql = "\n".join(editor.collected_sql)
-            if harmless:
-                sql = sql.replace(" TYPE ", " WIDER ")  # to the linter, each new TYPE is an error
+            sql = "\n".join(editor.collected_sql).replace(" TYPE ", word)  # to the linter, each new TYPE is an error
             told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
 
@@ -172,8 +169,8 @@ def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
-    empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found = empty | json.loads(path.read_text() or "{}") if path.exists() else empty
+    found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
+    found |= json.loads(path.exists() and path.read_text() or "{}")
     try:
         found["vendors"][connection.vendor] = judged()
     except Exception as error:  # a project may support only one of the databases

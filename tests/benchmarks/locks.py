@@ -20,7 +20,7 @@ import psycopg2
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from ops.judging import found, verdicts  # noqa: E402
-from ops.test_locks import CASES, LINE, ORDER, asked, written  # noqa: E402
+from ops.test_locks import CASES, LINE, ORDER, written  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import passed, python  # noqa: E402
 
@@ -53,7 +53,8 @@ def main():
         migrate = partial(python, "-m", "django", "migrate", "-v0", "xshop", cwd=project, env=env)
         passed(verdicts(project, url=url))
         passed(migrate("0001"))
-        asked(url, f"{FILL}; SELECT 1")
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(FILL)
         for name in CASES:
             migration = pool.submit(migrate, name)
             waits = {who: pool.submit(longest, url, sql, migration) for who, sql in ASKED.items()}

@@ -2,7 +2,6 @@
 
 import contextlib
 
-import psycopg2
 import pytest
 from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
@@ -15,7 +14,6 @@ from ops.judging import add, copy, found, verdicts
 @pytest.mark.parametrize("issue, said", [
     (("NOT_NULL", "NOT NULL constraint"), "NOT NULL constraint (item.note): " + CURES["NOT_NULL"]),
     (("ADD_UNIQUE", "ADDING unique constraint"), "ADDING unique constraint: " + CURES["ADD_UNIQUE"]),
-    (("DROP_COLUMN", "DROPPING columns", "shop", "x"), "DROPPING columns (shop.x): " + CURES["DROP_COLUMN"]),
     (("CREATE_INDEX", "CREATE INDEX locks table", "shop"), "CREATE INDEX locks table (shop)"),
     (("REINDEX", "REINDEX locks table"), "REINDEX locks table")])
 def test_a_message_is_whole(issue, said):
@@ -73,12 +71,6 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
 }
 
 
-def asked(url, sql):
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
-
-
 def written(folder):
     """Write a project with these migrations."""
     project, before = copy(folder, "xshop"), []
@@ -91,10 +83,8 @@ def written(folder):
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory, postgres):
     project = written(tmp_path_factory.mktemp("locks") / "a project")
-    url = postgres.url(postgres.database(migrated=False))
-    done = verdicts(project, "xshop.longer", url=url)
+    done = verdicts(project, "xshop.longer", url=postgres.url(postgres.database(migrated=False)))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "xshop.longer on postgresql: ok\n")
-    assert not asked(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"), "it may be somebody's"
     return found(project)["vendors"]["postgresql"]
 
 

@@ -14,7 +14,6 @@ ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; i
 REMOVAL = 10  # limit: seconds until Docker has removed them
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=2s'"  # limit: visitors queue behind a migration that waits for a lock
 ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
-TOLD = "lock: "  # lines of slipway/management/commands/migrate.py that begin so are for people
 
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "", more: str = "") -> str:
@@ -52,7 +51,7 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
     more = " -e LOCK_SECONDS=%d -e MAX_LOCK=%g" % (max(1, seconds - ENDING), max_lock)
     for line in one_off(host, attempt, ["migrate"], seconds, more=more).splitlines():
-        if line.startswith(TOLD):
+        if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it
             say({"event": "progress", "text": line})
 
 

@@ -46,8 +46,8 @@ class Watcher:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
-        now, speeds = self.visitors.now, self.visitors.speeds()
-        return {"answers": now.total, "errors": now.wrong, "speeds": speeds}
+        now = self.visitors.now
+        return {"answers": now.total, "errors": now.wrong, "speeds": self.visitors.speeds()}
 
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
         """Run a check every `pause` seconds until `times` runs in a row fail. If `until_well`, stop once it passes."""
