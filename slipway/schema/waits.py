@@ -30,9 +30,8 @@ Say = Callable[[str], Any]
 
 def judge(names: Iterable[str], most: float, say: Say) -> None:
     """Check the locks of these migrations with the tables of this database."""
-    if connection.vendor == "postgresql" and FILE.exists():
-        entries = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {})
-        locks = [(name, lock) for name in names for lock in entries.get(name, {}).get("locks", ())]
+    entries = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {}) if FILE.exists() else {}
+    if locks := [(name, lock) for name in names for lock in entries.get(name, {}).get("locks", ())]:
         with connection.cursor() as cursor:
             cursor.execute(SIZES, [[*{table for _, lock in locks for table in (lock["table"], *lock["work"])}]])
             check(locks, {table: size for table, *size in cursor.fetchall()}, most, say)
