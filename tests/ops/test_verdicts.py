@@ -8,48 +8,40 @@ import pytest
 from ops.judging import add, copy, found, verdicts
 
 MIGRATIONS = {
-    "0001_initial": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)),'
-                    ' ("name", models.TextField()), ("place", models.TextField())],'
-                    ' options={"unique_together": {("name", "place")}})',
-    "0002_count": 'migrations.AddField("item", "count", models.IntegerField(db_default=0))',
-    "0003_note": 'migrations.AddField("item", "note", models.TextField(default="")),'
-                 ' migrations.AddField("item", "free", models.TextField(null=True))',
-    "0004_not_unique": 'migrations.AlterUniqueTogether("item", set())',
-    "0005_no_place": 'migrations.RemoveField("item", "place")',
+    "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
+                    ' ("place", TextField())], options={"unique_together": {("name", "place")}})',
+    "0002_count": 'AddField("item", "count", IntegerField(db_default=0))',
+    "0003_note": 'AddField("item", "note", TextField(default="")), AddField("item", "free", TextField(null=True))',
+    "0004_not_unique": 'AlterUniqueTogether("item", set())',
+    "0005_no_place": 'RemoveField("item", "place")',
 }
-FIELDS = '[("id", models.BigAutoField(primary_key=True)), ("name", models.TextField()), ("note", models.TextField())]'
+FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
 
 
 def create(name, **options):
-    return f'migrations.CreateModel("{name}", {FIELDS}, {options})'
+    return f'CreateModel("{name}", {FIELDS}, {options})'
 
 
-def nested(sql):
-    return f"migrations.SeparateDatabaseAndState([migrations.RunSQL('{sql}')])"
-
-
-OWN = 'migrations.RemoveField("thing", "note")'
-OF_OLD = 'migrations.RemoveField("old", "note")'
-OLD = nested('ALTER TABLE "OLD_TABLE" DROP COLUMN "name"')
-MODEL = create("Old", db_table="OLD_TABLE")
-STATE = f"migrations.SeparateDatabaseAndState([], [{MODEL}])"
+OWN = 'RemoveField("thing", "note")'
+OF_OLD = 'RemoveField("old", "note")'
+OLD = "SeparateDatabaseAndState([RunSQL('ALTER TABLE \"OLD_TABLE\" DROP COLUMN \"name\"')])"
+STATE = f"SeparateDatabaseAndState([], [{create('Old', db_table='OLD_TABLE')}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
-MANAGED = 'migrations.AlterModelOptions("old", {"managed": True})'
-DELETED = 'migrations.DeleteModel("thing")'
-PYTHON = "migrations.RunPython(lambda apps, schema_editor: %s)"
+MANAGED = 'AlterModelOptions("old", {"managed": True})'
+PYTHON = "RunPython(lambda apps, schema_editor: %s)"
 # New app → (operations of its second migration, the migrations that created the models of its errors; none if one is
 # unknown). OLD_TABLE is an older app's table, APP_thing the new app's own.
 BRINGS = {
     "xown": (OWN, {"0001"}),
-    "xmodel": ('migrations.RenameModel("Thing", "Matter"), migrations.RemoveField("matter", "note")', {"0001"}),
+    "xmodel": ('RenameModel("Thing", "Matter"), RemoveField("matter", "note")', {"0001"}),
     "xfilled": (f"{PYTHON % 1}, {OWN}", {"0001"}),
-    "xagain": (f"{DELETED}, {create('Thing')}, {OWN}", {"0001", "0002"}),
+    "xagain": (f"DeleteModel('thing'), {create('Thing')}, {OWN}", {"0001", "0002"}),
     "xboth": (f"{OWN}, {OLD}", set()),
     "xstate": (f"{STATE}, {OF_OLD}", set()),
     "xunmanaged": (f"{UNMANAGED}, {MANAGED}, {OF_OLD}", set()),
-    "xmoved": (f'{STATE}, migrations.AlterModelTable("old", "xmoved_old")', set()),
+    "xmoved": (f'{STATE}, AlterModelTable("old", "xmoved_old")', set()),
     "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
-    "xsql": ("migrations.RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
+    "xsql": ("RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
 }
 
 
@@ -63,14 +55,14 @@ def judging(tmp_path_factory, postgres):
     for app, (operations, _) in BRINGS.items():
         add(project, f"{app}.0001", create("Thing"))
         add(project, f"{app}.0002", operations.replace("OLD_TABLE", f"xold_{app}"), f"{app}.0001", "xold.0001")
-    less = 'migrations.RemoveField("thing", "name")'
+    less = 'RemoveField("thing", "name")'
     add(project, "xsquashed.0001", create("Thing"))
     add(project, "xsquashed.0002", OWN, "xsquashed.0001")
     replaces = '    replaces = [("xsquashed", "0001"), ("xsquashed", "0002")]\n'
     add(project, "xsquashed.0001_0002", create("Thing"), more=replaces)
     add(project, "xsquashed.0003", less, "xsquashed.0001_0002")
     add(project, "xacross.0001", create("Thing").replace("TextField()", "TextField(null=True)"))
-    altered = 'migrations.AlterField("thing", "note", models.CharField(null=True, max_length=9))'
+    altered = 'AlterField("thing", "note", CharField(null=True, max_length=9))'
     add(project, "xacross.0002", f"{altered}, {create('Matter')}, {less}", "xacross.0001")
     url = postgres.url(postgres.database(migrated=False))
     for url in ("sqlite://:memory:", url, url):  # again, because what the database holds must not matter
@@ -109,12 +101,9 @@ def test_the_makers_of_the_tables_of_errors_are_told(judging):
     assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
 
 
-SQL = 'migrations.RunSQL("SELECT nothing FROM nowhere")'
-LOST = 'migrations.RunPython(lambda _, editor: editor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))'
-NO_SQL = "migrations.RunPython(lambda *_: 1 / 0)"
-
-
-@pytest.mark.parametrize("operation", [SQL, LOST, NO_SQL])
+@pytest.mark.parametrize("operation", [
+    'RunSQL("SELECT nothing FROM nowhere")', "RunPython(lambda *_: 1 / 0)",
+    'RunPython(lambda _, editor: editor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))'])
 def test_a_database_without_verdicts(tmp_path, postgres, operation):
     """If the project works only on another database, or a connection breaks, that is reported and fails no build."""
     project = copy(tmp_path / "a project", "xshop")
