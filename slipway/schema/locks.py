@@ -40,7 +40,6 @@ class Watch:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.known: dict[int, str] = {}  # tables that were there before the migration
         self.found: dict[str, Lock] = {}
         self.python = False  # set it True while RunPython runs
 
@@ -49,7 +48,7 @@ class Watch:
         """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
-        self.known = {id: table.name for id, table in self.tables().items()}
+        self.known = {id: table.name for id, table in self.tables().items()}  # they were there before the migration
         with self.connection.execute_wrapper(self.execute):
             yield
 

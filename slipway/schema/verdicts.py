@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from copy import copy
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import connection
@@ -151,9 +151,14 @@ def first_line(error: BaseException) -> str:
 
 
 def judged() -> dict[str, Verdict]:
-    """Judge all migrations in an empty database, as Django's tests make one: that of the URL may be somebody's."""
-    name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
-    connection.settings_dict["NAME"] = creation._create_test_db(verbosity=0, autoclobber=True)
+    """Judge all migrations in an empty database: that of the URL may be somebody's."""
+    settings, name = connection.settings_dict, f"verdicts_{os.getpid()}"
+    settings["NAME"] = ":memory:" if connection.vendor == "sqlite" else "postgres"
+    if connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+        settings["NAME"] = name
     try:
         executor = Executor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
@@ -162,7 +167,7 @@ def judged() -> dict[str, Verdict]:
                 executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
         return executor.found
     finally:
-        creation.destroy_test_db(name, verbosity=0)
+        connection.creation.destroy_test_db("postgres", verbosity=0)
 
 
 def main(path: Path, *names: str) -> None:
