@@ -11,11 +11,11 @@ LIMITED = re.compile(r"(varchar|numeric)\((\d+)(, \d+)?\)")
 
 def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
     """Return True if the operation gives a column a wider type. `state`: before the operation."""
-    if not isinstance(operation, AlterField) or operation.field.is_relation:
+    if not isinstance(operation, AlterField):
         return False
-    old, new = state.apps.get_model(app, operation.model_name)._meta.get_field(operation.name), operation.field.clone()
-    new.set_attributes_from_name(operation.name)
-    return widens(old.db_type(connection) or "", new.db_type(connection) or "")
+    fields = state.models[app, operation.model_name_lower].fields[operation.name], operation.field
+    return not any(field.is_relation for field in fields) and widens(
+        *(field.db_type(connection) or "" for field in fields))
 
 
 def widens(old: str, new: str) -> bool:

@@ -3,19 +3,16 @@ locks, scans and rewrites as full ones."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy
 from typing import Any, NamedTuple, TypedDict
 
 from django.db import transaction
-from django.db.migrations import RunPython
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 CHANGED = "changed row by row"
 WORK = ("scanned", "rewritten", CHANGED)  # the slowest last
+WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
-count(l.mode), coalesce(bool_or(l.mode = 'RowExclusiveLock'), false), coalesce(max(CASE
-WHEN l.mode = 'AccessExclusiveLock' THEN 3 WHEN l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock') THEN 2
-ELSE 0 END), 0) FROM pg_class c LEFT JOIN pg_locks l
+array_agg(l.mode) FROM pg_class c LEFT JOIN pg_locks l
 ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relname != 'django_migrations' GROUP BY c.oid"""
 REFUSED = "ActiveSqlTransaction"  # the error of CREATE INDEX CONCURRENTLY, VACUUM and others in a transaction
@@ -32,47 +29,33 @@ class Table(NamedTuple):
     name: str
     file: int
     scans: int
-    locks: int
-    writes: bool  # it has a lock of INSERT, UPDATE and DELETE
-    waits: int  # index in WAITS, of a whole table's locks
+    modes: list[str | None]  # of this session's locks on it
+
+    def waits(self) -> int:
+        return max(WHOLE.get(mode or "", 0) for mode in self.modes)
 
 
 class Watch:
-    """Watches a migration on a connection to Postgres. `found`: table → lock."""
+    """Watches a migration on a connection. `found`: table → lock; empty unless it is Postgres."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.known: dict[int, str] = {}  # tables that were there before the migration
         self.found: dict[str, Lock] = {}
-        self.python = False  # True: RunPython runs
+        self.python = False  # set it True while RunPython runs
 
     @contextmanager
-    def over(self, migration: Any) -> Iterator[Any]:
-        """Watch what the block does with the migration that it gets."""
+    def over(self) -> Iterator[None]:
+        """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
-            yield migration
-            return
-        self.known = {id: table.name for id, table in self.tables().items()}
-        watched = copy(migration)
-        watched.operations = [self.watched(operation) for operation in migration.operations]
+            return (yield)
+        self.known = {id: table.name for id, table in self.tables().items()}  # they were there before the migration
         with self.connection.execute_wrapper(self.execute):
-            yield watched
+            yield
 
     def tables(self) -> dict[int, Table]:
         with self.connection.connection.cursor() as cursor:  # the driver's: Django's would call `execute` again
             cursor.execute(TABLES)
             return {id: Table(*row) for id, *row in cursor.fetchall()}
-
-    def watched(self, operation: Any) -> Any:
-        if isinstance(operation, RunPython):
-            operation, code = copy(operation), operation.code
-            operation.code = lambda *words: self.run(code, *words)
-        return operation
-
-    def run(self, code: Callable[..., Any], *words: Any) -> None:
-        self.python = True
-        code(*words)
-        self.python = False
 
     def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
@@ -90,20 +73,20 @@ class Watch:
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()
         result = execute(*words)
-        after = {id: table for id, table in self.tables().items() if id in self.known}
-        work = {self.known[id]: kind for id, now in after.items() if (kind := self.work(before[id], now))}
-        for id, now in after.items():
-            table = self.known[id]
-            if meanwhile := work if now.waits else {table: CHANGED} if work.get(table) == CHANGED else {}:
-                self.add(table, WAITS[now.waits or 1], meanwhile)
+        after = {self.known[id]: (before[id], now) for id, now in self.tables().items() if id in self.known}
+        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair))}
+        for table, (_, now) in after.items():
+            if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
+                self.add(table, WAITS[now.waits() or 1], meanwhile)
         return result
 
     def work(self, old: Table, now: Table) -> str:
-        """Return what a statement did to a table. On empty tables, Python that shall change rows only reads."""
-        scanned = now.scans > old.scans
-        if now.writes > old.writes or self.python and (scanned or now.locks > old.locks):
+        """Return what a statement did to a table. INSERT, UPDATE and DELETE take a RowExclusiveLock; on empty tables,
+        Python that shall change rows only reads."""
+        scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
+        if "RowExclusiveLock" in locks or self.python and (scanned or locks):
             return CHANGED
-        return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits else ""
+        return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits() else ""
 
     def add(self, table: str, waits: str, work: dict[str, str]) -> None:
         lock = self.found.setdefault(table, {"table": table, "waits": waits, "work": {}})

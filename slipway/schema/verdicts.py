@@ -3,24 +3,21 @@ Postgres whom it locks, as JSON.
 
 The image's build runs `python -m slipway.schema.verdicts FILE [NAME…]`. This command adds verdicts for the database of
 TEST_DATABASE_URL to FILE, or to "failed" the error of a database that cannot have the migrations, and prints those on
-the named migrations. FILE in the image:
-{"version": 2, "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
-"failed": {}}
+the named migrations. docs/image.md shows FILE.
 """
 
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from copy import copy
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import connection
-from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel
+from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
@@ -48,7 +45,6 @@ CURES = {
 NOBODY = ""  # stands for an unknown migration
 Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
 Key = tuple[str, str]  # an app's label and the name of a migration or model
-Sql = dict[Key, list[str]]
 
 
 class Verdict(TypedDict):
@@ -58,89 +54,67 @@ class Verdict(TypedDict):
     locks: NotRequired[list[Lock]]
 
 
-class Verdicts(MigrationLinter):
-    """A linter that keeps its findings instead of printing them. It judges the SQL that Django generates when all
-    earlier migrations are applied, because Django reads constraint names from the database."""
-
-    def __init__(self, sql: Sql, told: dict[Key, list[Told]]) -> None:
-        super().__init__(no_cache=True)
-        self.sql, self.told = sql, told
-        self.migrations: dict[str, Verdict] = {}
-        self.messages: list[str] = []
-        self.columns: list[str] = []
-
-    def get_sql(self, app_label: str, migration_name: str) -> list[str]:
-        known = self.sql.get((app_label, migration_name))
-        return super().get_sql(app_label, migration_name) if known is None else known
-
-    def lint_migration(self, migration: Migration) -> None:
-        """Judge a migration. If Django cannot generate the SQL, record an error."""
-        self.columns = not_null(migration)
-        try:
-            super().lint_migration(migration)
-        except Exception as error:
-            self.print_linting_msg(migration.app_label, migration.name, "", None)
-            self.messages.append(f"cannot get its SQL: {first_line(error)}")
-            return
-        verdict = self.migrations[f"{migration.app_label}.{migration.name}"]
-        if verdict["verdict"] == "error" and (since := self.since(migration)):
-            verdict["since"] = since
-
-    def since(self, migration: Migration) -> list[str]:
-        """Return the migrations that created the tables of this migration's errors. A release without these migrations
-        is safe: it does not use the tables. Return [] if the tables are unknown, as for errors of RunSQL."""
-        key = migration.app_label, migration.name
-        if key not in self.sql or self.analyse_data_migration(migration)[0]:
-            return []
-        found = [(self.codes(lines), makers) for lines, makers in self.told[key]]
-        makers = {maker for codes, makers in found if codes for maker in makers}
-        whole = self.codes(self.sql[key]) <= {code for codes, _ in found for code in codes}
-        return sorted(makers) if whole and NOBODY not in makers else []
-
-    def codes(self, sql: list[str]) -> set[str]:
-        return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
-
-    def print_linting_msg(self, app_label: str, migration_name: str, msg: str, lint_result: Any) -> None:
-        """Record a migration's verdict without printing it. print_errors adds the messages."""
-        self.messages, name = [], lint_result.value if lint_result else "error"
-        verdict: Verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
-        self.migrations[f"{app_label}.{migration_name}"] = verdict
-
-    def print_errors(self, errors: Iterable[Any]) -> None:
-        self.messages.extend(text(issue, self.columns) for issue in errors)
-
-    print_warnings = print_errors  # type: ignore[assignment]
-
-
 class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL in `sql`, the SQL of their operations in `told`, and their locks."""
+    """Applies migrations, and judges them (`found`) by the SQL that Django generates when all earlier ones are applied:
+    it reads constraint names from the database."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        self.sql: Sql = {}
-        self.told: dict[Key, list[Told]] = {}
-        self.locks: dict[Key, list[Lock]] = {}
+        self.linter = MigrationLinter(no_cache=True)
+        self.found: dict[str, Verdict] = {}
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
-    def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
-        key, told, watch = (migration.app_label, migration.name), self.collect(state, migration), Watch(self.connection)
-        self.told[key], lines = told, [line for sql, _ in told for line in sql]
+    def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
+        told, watch, one = self.collect(state, migration), Watch(self.connection), copy(migration)
+        with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
+            for operation in migration.operations:
+                one.operations, watch.python = [operation], isinstance(operation, RunPython)
+                state = one.apply(state, editor)
+            watch.python = False
+        self.recorder.record_applied(migration.app_label, migration.name)
+        lines = [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        with watch.over(migration) as watched:
-            state = super().apply_migration(state, watched, fake, fake_initial)
-        self.locks[key] = [lock for _, lock in sorted(watch.found.items())]
+        sql = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        verdict = self.found[str(migration)] = self.judge(migration, lambda *_: sql, told)
+        if watch.found:
+            verdict["locks"] = [lock for _, lock in sorted(watch.found.items())]
         return state
+
+    def judge(self, migration: Migration, sql: Callable[..., list[str]], told: Iterable[Told] = ()) -> Verdict:
+        """Judge a migration. `sql` generates its SQL from an app's label and a name; if it cannot, that is an error."""
+        key, columns = (migration.app_label, migration.name), not_null(migration)
+        if self.linter.should_ignore_migration(*key, migration.operations):
+            return {"verdict": "ignored", "messages": []}
+        try:
+            issues, data = self.issues(sql(*key)), self.linter.analyse_data_migration(migration)
+        except Exception as error:
+            return {"verdict": "error", "messages": [f"cannot get its SQL: {first_line(error)}"]}
+        errors, warnings = issues[0] + data[0], issues[2] + data[2]
+        verdict: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
+                            "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
+        if errors and not data[0] and (since := self.since(told, {issue.code for issue in errors})):
+            verdict["since"] = since
+        return verdict
+
+    def since(self, told: Iterable[Told], wrong: set[str]) -> list[str]:
+        """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
+        without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
+        found = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in told]
+        makers = {maker for codes, makers in found if codes for maker in makers}
+        whole = wrong <= {code for codes, _ in found for code in codes}
+        return sorted(makers) if whole and NOBODY not in makers else []
+
+    def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
+        return analyse_sql_statements(self.linter.sql_analyser_class, sql)
 
     def collect(self, state: Any, migration: Any) -> list[Told]:
         app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
-            one.operations, harmless = [operation], is_harmless(self.connection, after, app, operation)
+            one.operations = [operation]
+            word = " WIDER " if is_harmless(self.connection, after, app, operation) else " TYPE "
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            sql = "\n".join(editor.collected_sql)
-            if harmless:
-                sql = sql.replace(" TYPE ", " WIDER ")  # to the linter, each new TYPE is an error
+            sql = "\n".join(editor.collected_sql).replace(" TYPE ", word)  # to the linter, each new TYPE is an error
             told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
 
@@ -176,39 +150,34 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-@contextmanager
-def scratch() -> Iterator[None]:
-    """Use an empty database of its own for the block, as Django's tests do: the one of the URL may be somebody's."""
-    name, creation = connection.settings_dict["NAME"], cast(Any, connection.creation)
-    made = creation._create_test_db(verbosity=0, autoclobber=True)
-    connection.close()
-    connection.settings_dict["NAME"] = made
+def judged() -> dict[str, Verdict]:
+    """Judge all migrations in an empty database: that of the URL may be somebody's."""
+    settings, name = connection.settings_dict, f"verdicts_{os.getpid()}"
+    settings["NAME"] = ":memory:" if connection.vendor == "sqlite" else "postgres"
+    if connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+        settings["NAME"] = name
     try:
-        yield
+        executor = Executor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+        for migration in executor.loader.disk_migrations.values():
+            if str(migration) not in executor.found:  # another one replaces it
+                executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
+        return executor.found
     finally:
-        creation.destroy_test_db(name, verbosity=0)
-
-
-def judge() -> dict[str, Verdict]:
-    executor = Executor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
-    linter = Verdicts(executor.sql, executor.told)
-    for key, migration in linter.migration_loader.disk_migrations.items():
-        linter.lint_migration(migration)
-        if locks := executor.locks.get(key):
-            linter.migrations[".".join(key)]["locks"] = locks
-    return linter.migrations
+        connection.creation.destroy_test_db("postgres", verbosity=0)
 
 
 def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
-    empty: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found = empty | json.loads(path.read_text() or "{}") if path.exists() else empty
+    found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
+    found |= json.loads(path.exists() and path.read_text() or "{}")
     try:
-        with scratch():
-            found["vendors"][connection.vendor] = judge()
+        found["vendors"][connection.vendor] = judged()
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)

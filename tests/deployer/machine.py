@@ -10,8 +10,8 @@ from slipway.deploy.agent.steps.table import STEPS
 from deployer.simulated import FOREVER, Killed, Simulated
 
 IN_SLOTS = ["web", "worker", "mail"]
-PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9}), ("migrate", {"seconds": 9}),
-         ("start", {"roles": IN_SLOTS}),
+PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9}),
+         ("migrate", {"seconds": 9, "max_lock": 2}), ("start", {"roles": IN_SLOTS}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
 TURN = (("pause", {"seconds": 0}),
         ("flip", {"smoke": ["/"], "max_errors": 0.05}),

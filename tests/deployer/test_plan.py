@@ -106,11 +106,13 @@ def test_hosts_flip_in_waves(data, web, cap, waves):
     assert flips(data, web, cap) == waves
 
 
-@pytest.mark.parametrize("words, parallel, bake", [([], 7, 10), (["--parallel", "0", "--no-bake"], 0, 0)])
-def test_options_outrank_the_file(data, words, parallel, bake):
-    fleet = fleet_of(data, {"rollout.parallel": 7})
-    rollout = deploy_of(fleet, __main__.parse(["deploy", "v2", *words]), print).fleet.rollout
-    assert (rollout["parallel"], rollout["bake"]) == (parallel, bake)
+@pytest.mark.parametrize("words, parallel, bake, lock", [
+    ([], 7, 10, 2), (["--parallel", "0", "--no-bake", "--allow-locks"], 0, 0, 1e9)])
+def test_options_outrank_the_file(data, words, parallel, bake, lock):
+    fleet = deploy_of(fleet_of(data, {"rollout.parallel": 7}), __main__.parse(["deploy", "v2", *words]), print).fleet
+    [migrate] = [step for group in plan(fleet, fleet.hosts, DEPLOY, Options(), WHO) for step in group
+                 if step.name == "migrate"]
+    assert (fleet.rollout["parallel"], fleet.rollout["bake"], migrate.args["max_lock"]) == (parallel, bake, lock)
 
 
 def test_each_host_hears_what_is_its_own(fleet):

@@ -129,6 +129,16 @@ def test_an_upload_that_fails_shows_the_image_s_line(machine, monkeypatch):
     assert failed.value.more["log"] == [line]
 
 
+def test_what_migrate_tells(machine, monkeypatch):
+    """Lines on locks reach the deployer. It stops trying to get a lock before it is killed, to report why."""
+    attempt, said = machine.begun("deploy", "v2", 3), []
+    call = mock.Mock(return_value=mock.Mock(returncode=0, stdout="  Applying shop.0002...\nlock: it waits\n OK\n"))
+    monkeypatch.setattr(machine.host, "call", call)
+    STEPS["migrate"](machine.host, attempt, said.append, seconds=300, max_lock=0.5)
+    assert said == [{"event": "progress", "text": "lock: it waits"}]
+    assert "=-c lock_timeout=2s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
+
+
 def test_secret_files_go_when_no_settings_name_them(machine):
     host, folder = machine.host, machine.host.secrets
     os.mkdir(folder)

@@ -1,9 +1,7 @@
 """Migrations and releases: the agent's verdicts on a simulated host, and the deployer's decisions on them."""
 
-import contextlib
 import json
 import os
-import re
 import threading
 from types import SimpleNamespace
 
@@ -12,10 +10,9 @@ import pytest
 from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
-from slipway.deploy.agent.steps.migrate import migrate
 from slipway.deploy.agent.steps.verdicts import parse, verdicts
 from slipway.deploy.errors import Refused
-from slipway.deploy.rollout import locks, migrations
+from slipway.deploy.rollout import migrations
 from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
 
@@ -32,12 +29,11 @@ def build(**vendors):
 class Host(Simulated):
     """`images`: image id → migrations.json; `plans`: slot → the list of migrations, or None if that fails."""
 
-    images, plans, sizes = {}, {}, "no JSON"
+    images, plans = {}, {}
 
     def call(self, *words, **options):
         if words[0] == "docker-runner":
-            self.extra = options["env"]["EXTRA"]
-            said = self.sizes if "tablesizes" in words else self.plans[words[2]]
+            said = self.plans[words[2]]
             return SimpleNamespace(returncode=0 if said is not None else 1, stdout=said or "", stderr="no such module")
         return super().call(*words, **options)
 
@@ -162,9 +158,6 @@ def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settin
 def test_a_release_that_tells_its_migrations_is_not_asked(judge):
     answer = judge(build(postgresql={"shop.0002_note": ERROR}), None, told="release v2\n" + PLAN)
     assert "shop.0002_note: it drops a column" in refusal(answer) and "applied" not in answer
-    answer = judge("no JSON", None, told="release v2\n" + APPLIED)
-    assert answer["applied"] is True and not refusal(answer)
-    assert disk.read(judge.host.slot_file("b", "plan")) == APPLIED
 
 
 @pytest.mark.parametrize("outcome, told, has_web, applied", [
@@ -175,7 +168,9 @@ def test_where_migrate_may_be_left_out(judge, outcome, told, has_web, applied):
     disk.write(judge.host.log, releases.append_record("", record))
     if not has_web:
         os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
-    assert judge(None, APPLIED, told=told)["applied"] is applied
+    answer = judge("no JSON", APPLIED, told=told)
+    assert answer["applied"] is applied and not refusal(answer)
+    assert disk.read(judge.host.slot_file("b", "plan")) == APPLIED
 
 
 def test_a_web_that_ends_may_need_a_pending_migration(judge):
@@ -226,48 +221,3 @@ def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
     assert bool(refusal(answer, "rollback", urgent=True)) == bool(live)
     assert not refusal(answer, "rollback", allowed=bool(live), urgent=True, warned=warned)
     assert ["shop.0002_note" + why in text for text in warned] == [True]
-
-
-def locked(waits, **work):
-    """Return the build's entry of a migration that locks the table item. `work`: table → what it does meanwhile."""
-    return {**OK, "locks": [{"table": "item", "waits": waits, "work": work}]}
-
-
-ALL, ROWS, MB = "readers and writers", "changed row by row", 10**6
-SMALL, MIDDLE, LARGE = {"item": [8192, 100]}, {"item": [150 * MB, 0]}, {"item": [6000 * MB, 48_000_000]}
-LONG, ROW = "item (48 million rows, 6 GB): ", "while it is changed row by row, duration unknown"
-TOLD = [  # what a migration does, the tables' sizes → the line, and the cure if the deploy is refused
-    (locked(ALL, item="rewritten"), LARGE, LONG + "readers and writers wait while it is rewritten, about 300.0 s",
-     ": add a new column, fill it"),
-    (locked("writers", item="scanned"), MIDDLE, "item (150 MB): writers wait while it is scanned, about 1.5 s", ""),
-    (locked("writers", line="scanned"), {**SMALL, "line": LARGE["item"]}, "item (100 rows, 8.2 kB): writers wait while"
-     " line (48 million rows, 6 GB) is scanned, about 60.0 s", ": add a constraint NOT VALID"),
-    (locked(ALL, item=ROWS), LARGE, f"{LONG}readers and writers wait {ROW}", ": change rows in a migration"),
-    (locked("writers of the same rows", item=ROWS), LARGE, f"{LONG}writers of the same rows wait {ROW}", ""),
-    (locked(ALL, item=ROWS), SMALL, "", "")]
-
-
-@pytest.mark.parametrize("entry, sizes, line, cure", TOLD)
-def test_who_waits_for_a_migration(judge, entry, sizes, line, cure):
-    judge.host.sizes = f"a line of the project\n{json.dumps(sizes)}\n"
-    answer = judge(build(postgresql={"shop.0001_initial": locked(ALL, other="rewritten"), "shop.0002_note": entry}),
-                   PLAN)
-    assert not refusal(answer)
-    answers, told = {("verdicts", "web1"): answer}, line and f"shop.0002_note: {line}"
-    assert locks.check(answers, 2, allowed=True) == [told] * bool(line)
-    said = f"max_lock, 2 s: .* --allow-locks:\n  {re.escape(told + cure)}"
-    with pytest.raises(Refused, match=said) if cure else contextlib.nullcontext():
-        locks.check(answers, 2, allowed=False)
-
-
-def test_a_release_that_does_not_tell_sizes_is_a_problem(judge):
-    with pytest.raises(Problem, match="sizes of its tables: no JSON"):
-        judge(build(postgresql={"shop.0002_note": TOLD[0][0]}), PLAN)
-
-
-def test_how_often_migrate_tried_to_get_a_lock_is_told(tmp_path):
-    host, said, line = Host(tmp_path / "root"), [], "lock: shop.0002_note waits for a lock: tries again in 1 s"
-    host.plans = {"b": f"  Applying shop.0002_note...\n{line}\n OK\n"}
-    migrate(host, Attempt(host, id="1", slot="b"), said.append, 300)
-    assert said == [{"event": "progress", "text": line}]
-    assert host.extra.endswith("-e 'PGOPTIONS=-c lock_timeout=2s' -e LOCK_SECONDS=295")

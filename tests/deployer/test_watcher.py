@@ -115,7 +115,8 @@ def test_what_cannot_be_watched_is_not_well(host, watch):
         watch().rest(60)
 
 
-MOST, SIX = 0.05, time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1))
+MOST = 0.05
+SIX = time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1)) + 0.5 - time.time() + time.monotonic()
 
 
 def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", **more):
@@ -138,7 +139,7 @@ def log(tmp_path):
         with path.open("a") as file:
             file.writelines(lines)
         if not add.watched:
-            return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path)), began=SIX))
+            return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path)), started=SIX))
         return add.watched[0].problem(most)
     add.path, add.watched = path, []
     return add

@@ -49,5 +49,5 @@ def test_what_fails_is_found(fleet, tmp_path):
                            (["--request", "0123456789ab", "--level", "error"], "")):
         assert [line[-6:] for line in said("logs", "--since", began, *words).splitlines()] == [
             f"seen {number}" for number in numbers]
-    web1.run(f"touch /etc/nginx/shop/maintenance; {VISIT}; rm /etc/nginx/shop/maintenance; journalctl --sync")
+    web1.run(f"cd /run/shop; mv web.sock gone; {VISIT}; mv gone web.sock; journalctl --sync")
     assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")

@@ -1,37 +1,23 @@
 """Whom a migration keeps waiting, and if old code works after it: what the build's verdicts say on Postgres."""
 
 import contextlib
-import json
-import os
-import sys
 
-import psycopg2
 import pytest
+from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
-from slipway.schema.columns import widens
+from slipway.schema import waits
 from slipway.schema.verdicts import CURES, text
 from ops.judging import add, copy, found, verdicts
-from proc import ROOT, output
 
 
 @pytest.mark.parametrize("issue, said", [
     (("NOT_NULL", "NOT NULL constraint"), "NOT NULL constraint (item.note): " + CURES["NOT_NULL"]),
     (("ADD_UNIQUE", "ADDING unique constraint"), "ADDING unique constraint: " + CURES["ADD_UNIQUE"]),
-    (("DROP_COLUMN", "DROPPING columns", "shop", "x"), "DROPPING columns (shop.x): " + CURES["DROP_COLUMN"]),
     (("CREATE_INDEX", "CREATE INDEX locks table", "shop"), "CREATE INDEX locks table (shop)"),
     (("REINDEX", "REINDEX locks table"), "REINDEX locks table")])
 def test_a_message_is_whole(issue, said):
     assert text(Issue(*issue), ["item.note"]) == said
-
-
-WIDER = {"smallint": ["integer", "bigint"], "integer": ["bigint"], "bigint": [], "varchar(20)": ["varchar(40)", "text"],
-         "varchar(40)": ["text"], "text": [], "numeric(10, 2)": ["numeric(12, 2)"], "numeric(12, 2)": [],
-         "numeric(12, 3)": []}
-
-
-def test_which_types_are_wider():
-    assert {old: [new for new in WIDER if widens(old, new)] for old in WIDER} == WIDER
 
 
 ORDER, LINE = "xshop_order", "xshop_line"
@@ -43,7 +29,7 @@ def lock(waits, work, table=ORDER, of=None):
 
 
 NEW = """CreateModel("Order", [("id", AutoField(primary_key=True)), ("short", CharField(max_length=20)),
-    ("long", CharField(max_length=40)), ("number", IntegerField()), ("free", TextField(null=True)),
+    ("long", CharField(max_length=40)), ("number", SmallIntegerField()), ("free", TextField(null=True)),
     ("price", DecimalField(max_digits=9, decimal_places=2))]),
     CreateModel("Line", [("id", AutoField(primary_key=True)), ("note", TextField())])"""
 COPY = ("RunPython(lambda apps, _: [one.save() for one in"
@@ -54,8 +40,12 @@ APART = "    atomic = False\n"
 CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
     "longer": ("AlterField('order', 'short', CharField(max_length=40))", "ok", []),
     "text": ("AlterField('order', 'short', TextField())", "ok", []),
+    "no_text": ("AlterField('order', 'short', CharField(max_length=40))", "error", [REWRITTEN]),
     "digits": ("AlterField('order', 'price', DecimalField(max_digits=12, decimal_places=2))", "ok", []),
+    "scale": ("AlterField('order', 'price', DecimalField(max_digits=14, decimal_places=3))", "error", [REWRITTEN]),
     "shorter": ("AlterField('order', 'long', CharField(max_length=10))", "error", [REWRITTEN]),
+    "integer": ("AlterField('order', 'number', IntegerField())", "ok", [REWRITTEN]),
+    "small": ("AlterField('order', 'number', SmallIntegerField())", "error", [REWRITTEN]),
     "big": ("AlterField('order', 'number', BigIntegerField())", "ok", [REWRITTEN]),
     "random": ("RunSQL('ALTER TABLE xshop_order ADD u uuid DEFAULT gen_random_uuid()')", "warning", [REWRITTEN]),
     "not_null": ("AlterField('order', 'free', TextField())", "error", [SCANNED]),
@@ -81,12 +71,6 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
 }
 
 
-def asked(url, sql):
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
-
-
 def written(folder):
     """Write a project with these migrations."""
     project, before = copy(folder, "xshop"), []
@@ -99,10 +83,8 @@ def written(folder):
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory, postgres):
     project = written(tmp_path_factory.mktemp("locks") / "a project")
-    url = postgres.url(postgres.database(migrated=False))
-    done = verdicts(project, "xshop.longer", url=url)
+    done = verdicts(project, "xshop.longer", url=postgres.url(postgres.database(migrated=False)))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "xshop.longer on postgresql: ok\n")
-    assert not asked(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"), "it may be somebody's"
     return found(project)["vendors"]["postgresql"]
 
 
@@ -113,11 +95,20 @@ def test_whom_a_migration_locks(judged, name):
     assert (told["verdict"], told.get("locks", [])) == (verdict, locks), told
 
 
-def test_the_sizes_of_tables(postgres):
-    """A partitioned table has its partitions' size."""
-    url = postgres.url(postgres.database())
-    asked(url, "CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE part1 PARTITION OF part DEFAULT;"
-               " INSERT INTO part SELECT generate_series(1, 1000); ANALYZE part1; SELECT 1")
-    sizes = json.loads(output([sys.executable, "manage.py", "tablesizes", "part", "part1", "nowhere"], cwd=ROOT,
-                              env={**os.environ, "DATABASE_URL": url}))
-    assert sizes == {"part": sizes["part1"], "part1": [sizes["part"][0], 1000]} and sizes["part"][0] > 36_000
+LARGE, MIDDLE, SMALL = [6 * 10**9, 48_000_000], [150 * 10**6, 0], [8192, 100]
+LONG, ROW = f"{ORDER} (48 million rows, 6 GB): ", "wait while it is changed row by row, duration unknown"
+TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if the deploy is refused
+    (REWRITTEN, {ORDER: LARGE}, LONG + "readers and writers wait while it is rewritten, about 300.0 s", "rewritten"),
+    (INDEXED, {ORDER: MIDDLE}, f"{ORDER} (150 MB): writers wait while it is scanned, about 1.5 s", ""),
+    (OTHER, {ORDER: LARGE, LINE: SMALL}, f"{LINE} (100 rows, 8.2 kB): writers wait while"
+     f" {ORDER} (48 million rows, 6 GB) is scanned, about 60.0 s", "scanned"),
+    (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
+    (UPDATED, {ORDER: LARGE}, f"{LONG}writers of the same rows {ROW}", ""), (lock(ALL, ROWS), {ORDER: SMALL}, "", "")]
+
+
+@pytest.mark.parametrize("lock, sizes, line, cure", TOLD)
+def test_who_waits_for_how_long(lock, sizes, line, cure):
+    said = []
+    with pytest.raises(CommandError, match="max_lock, 2 s") if cure else contextlib.nullcontext():
+        waits.check([("shop.0002", lock)], sizes, 2, said.append)
+    assert said == [f"lock: shop.0002: {line}{cure and f': {waits.CURES[cure]}'}"] * bool(line)

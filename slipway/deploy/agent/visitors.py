@@ -21,6 +21,7 @@ OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
 ANSWERS = "answers to visitors"  # marks the cause of a takeback by max_errors
 LAST, SECONDS = re.compile(r"(\d{3})\s*$"), re.compile(r"(\d+\.\d+)\s*$")
 Times = collections.Counter[int]  # milliseconds → number of answers that took so long
+Speed = tuple[float, float]  # seconds of the slowest answer, and within which 99% came
 
 
 class Tally:
@@ -70,8 +71,7 @@ class Tally:
         return sum(wrong / count for count, wrong in self.each.values()) / len(self.each) if self.of_all() else 0.0
 
 
-def speed(times: Times) -> tuple[float, float] | None:
-    """Return (the seconds of the slowest answer, those within which 99% came); None without answers."""
+def speed(times: Times) -> Speed | None:
     took = sorted(times.elements())
     return (took[-1] / 1000, took[-1 - len(took) // 100] / 1000) if took else None
 
@@ -82,15 +82,15 @@ def worse(before: Tally, now: Tally, most: float) -> bool:
 
 
 class Visitors:
-    """Counts this host's answers to visitors before and after the creation of this object."""
+    """Counts this host's answers to visitors before and after the creation of this object. `started`: Noted's."""
 
-    def __init__(self, host: Host, site: str = "", began: float = 0) -> None:
+    def __init__(self, host: Host, site: str = "", started: float = 0) -> None:
         self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, site or host.app)
         self.inode = self.offset = 0
         self.text = self.new_lines()
         self.usual: Tally | None = None
-        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(began))  # as nginx writes it
-        self.now, self.lock = Tally(since=since), threading.Lock()
+        since = time.localtime(time.time() - time.monotonic() + started)
+        self.now, self.lock = Tally(since=time.strftime("%Y-%m-%dT%H:%M:%S", since)), threading.Lock()
 
     def new_lines(self) -> bytes:
         """Return the log's new whole lines. If the log was rotated or truncated, return its last whole lines."""
@@ -113,8 +113,8 @@ class Visitors:
         self.usual = self.usual or Tally(self.text, self.now.since)  # counted now: the flip did not wait for it
         return self.usual
 
-    def speeds(self) -> tuple[tuple[float, float] | None, ...]:
-        """Return the speed of answers before the deploy, and of those while it ran."""
+    def speeds(self) -> tuple[Speed | None, Speed | None]:
+        """Return the speed of answers before the deploy, and of those while it ran; None without answers."""
         with self.lock:
             before, since = self.before().times
             return speed(before), speed(since + self.now.times[True])

@@ -31,7 +31,6 @@ class Target:
 class Options:
     allow_incompatible: bool = False
     allow_dirty: bool = False
-    allow_locks: bool = False
     credentials: str = ""  # user:password for the registry
 
 
@@ -83,7 +82,8 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
         yield (start, judge, Step("publish", having(hosts, "web")),
                Step("upload", names[:1] if bucket else (), {"bucket": bucket, "seconds": UPLOAD}))
         where = PENDING if target.judge and not rollout["always_migrate"] else ""
-        yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]}, where=where),)
+        limits = {"seconds": rollout["migrate"], "max_lock": rollout["max_lock"]}
+        yield (Step("migrate", names[:1], limits, where=where),)
         yield (Step("start", having(hosts, "web"), {"roles": ["web"], "migrated": True}, where=where),)
         yield (Step("start", having(hosts, *behind), {"roles": behind}),)
         yield (ready(fleet, hosts, ["web", *behind]),)

@@ -16,7 +16,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
-from . import hooks, images, locks, migrations, news, preflight
+from . import hooks, images, migrations, news, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import report
@@ -46,10 +46,10 @@ class Rollout:
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
-            if target.judge:
-                for text in await news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
-                    self.tell({"event": "progress", "text": text})
-            return groups
+        if target.judge:
+            for text in news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+                self.tell({"event": "progress", "text": text})
+        return groups
 
     async def run(self) -> None:
         """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
@@ -138,7 +138,6 @@ class Rollout:
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
                                              urgent=not self.tag)
-                    texts += locks.check(answers, self.fleet.rollout["max_lock"], self.options.allow_locks)
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
@@ -196,8 +195,8 @@ def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -
 def speeds(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
     told = ""
-    for when, key in (("", "since"), ("before: ", "before")):
-        if found := [pair for answer in watched.values() if (pair := answer.get(key))]:
+    for when, at in (("", 1), ("before: ", 0)):
+        if found := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
             slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
             told += f"; {when}slowest {slowest:.2f} s, 99% within {most:.2f} s"
     return told

@@ -1,5 +1,6 @@
-"""Django's migrate. In a deploy, which sets LOCK_SECONDS, it tries again with growing pauses if others hold a lock for
-longer than lock_timeout: then nobody queues for long behind an ALTER TABLE that waits itself."""
+"""Django's migrate. In a deploy, which sets LOCK_SECONDS and MAX_LOCK, it first tells who waits for a large table that
+it locks, and refuses to lock one for longer than MAX_LOCK seconds. It tries again with growing pauses if others hold a
+lock for longer than lock_timeout: then nobody queues for long behind an ALTER TABLE that waits itself."""
 
 import os
 import time
@@ -11,15 +12,17 @@ from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
+from ...schema import database, waits
+
 LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
-TRIES = "lock: {} waits for a lock that others hold: tries again in {:g} s"  # a deploy repeats lines with "lock: "
+TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:g} s"
 LONGEST = 30.0  # seconds to pause
 HALFWAY = ". It is not atomic, so it may have ended halfway: undo by hand what it did, then deploy again"
 OVER = ", and rollout.migrate is over"
 
 
 class Command(migrate.Command):
-    current: Any = None  # the migration that runs
+    current: Any = "migrate"  # or the migration that runs
     pause = 1.0  # seconds
 
     def handle(self, *words: Any, **options: Any) -> Any:
@@ -28,6 +31,7 @@ class Command(migrate.Command):
         self.until = time.monotonic() + float(os.environ["LOCK_SECONDS"])
         self.connection = connections[options["database"]]
         with self.connection.execute_wrapper(self.executed):
+            waits.judge(database.pending(), float(os.environ["MAX_LOCK"]), self.stdout.write)
             self.repeated(partial(super().handle, *words, **options), whole=True)
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
@@ -56,10 +60,10 @@ class Command(migrate.Command):
             except OperationalError as error:
                 if type(error.__cause__).__name__ != LOCKED:
                     raise
-            halfway = whole and self.current and not self.current.atomic
+            halfway = whole and not getattr(self.current, "atomic", True)
             if halfway or time.monotonic() + self.pause > self.until:
                 raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if halfway else OVER}")
-            self.stdout.write(f"\n{TRIES.format(self.current, self.pause)}")
+            self.stdout.write(TRIES.format(self.current, self.pause))
             self.stdout.flush()
             time.sleep(self.pause)
             self.pause = min(self.pause * 2, LONGEST)

@@ -12,14 +12,13 @@ from .kind import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
 REMOVAL = 10  # limit: seconds until Docker has removed them
-# Limits: visitors queue behind a migration that waits for a lock; it stops trying before it is killed, to report why.
-ONE_OFF, ENDING = "-e 'PGOPTIONS=-c lock_timeout=2s' -e LOCK_SECONDS=%d", 5
-TRIED = "lock: "  # a line of slipway/management/commands/migrate.py begins with it
+ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=2s'"  # limit: visitors queue behind a migration that waits for a lock
+ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
 
 
-def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "") -> str:
+def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "", more: str = "") -> str:
     """Run a command in the release of `slot` (default: the new slot); return its output. Raise Problem if it fails."""
-    extra = "--label %s=%s %s" % (ATTEMPT, attempt.noted["id"], ONE_OFF % max(1, seconds - ENDING))
+    extra = "--label %s=%s %s%s" % (ATTEMPT, attempt.noted["id"], ONE_OFF, more)
     attempt.note(one_offs=True)
     try:
         done = host.call("docker-runner", "--slot", slot or attempt.noted["slot"], host.app, *words, timeout=seconds,
@@ -49,9 +48,10 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 
 
 @step(120, "the migrations stay: the old release works with them")
-def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    for line in one_off(host, attempt, ["migrate"], seconds).splitlines():
-        if line.startswith(TRIED):
+def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
+    more = " -e LOCK_SECONDS=%d -e MAX_LOCK=%g" % (max(1, seconds - ENDING), max_lock)
+    for line in one_off(host, attempt, ["migrate"], seconds, more=more).splitlines():
+        if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it
             say({"event": "progress", "text": line})
 
 

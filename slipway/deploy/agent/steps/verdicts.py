@@ -4,15 +4,14 @@ is about one migration on one kind of database. A migration without a verdict is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import NotRequired, Say
 from .kind import step
-from .locks import Lock, measured
 from .migrate import one_off
 from .start import forbid_exits, web_plan
 
@@ -20,13 +19,12 @@ VERSION = 2  # newest version of migrations.json that this code can read
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
            "timescalegis": "postgresql", "spatialite": "sqlite"}  # URL scheme → Django's `vendor`, if they differ
 JUDGED = ("postgresql", "sqlite")  # database engines for which `make build` judges migrations
-Entry = tuple[str, str, frozenset[str], list[Lock]]  # verdict, reason, migrations that made its errors' tables, locks
 JUDGING = 40  # limit: seconds to find out if the older release works after a rollback
 
 
 class Found(TypedDict):
-    """Content of an image's migrations.json."""
-    vendors: dict[str, dict[str, Entry]]  # database engine → migration
+    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # engine → migration → (verdict, reason, makers)
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
 
 
@@ -40,7 +38,6 @@ class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
-    locks: NotRequired[list[Lock]]  # tables that the pending migrations lock
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
@@ -66,9 +63,7 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
         return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
                 "media": attempt.media}
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    entries = found["vendors"].get(vendor, {})
-    locks = measured(host, attempt, [lock for name in pending if name in entries for lock in entries[name][3]])
-    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media, "locks": locks}
+    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media}
 
 
 def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
@@ -151,17 +146,12 @@ def parse(text: str | None) -> Found:
         if found.get("version", 0) > VERSION:
             raise Problem("migrations.json in the image has version %s, which this deployer cannot read: use a newer"
                           " deployer" % found["version"])
-        vendors = {vendor: {name: parse_entry(name, entry) for name, entry in entries.items()}
+        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())))
+                            for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
-
-
-def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:
-    locks: list[Lock] = [{"migration": name, "table": lock["table"], "waits": lock["waits"], "work": {**lock["work"]},
-                          "sizes": {}} for lock in entry.get("locks", ())]
-    return entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())), locks
 
 
 def names(found: Found) -> set[str]:
@@ -173,7 +163,7 @@ def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[s
     release lacks the `unknown` migrations. Ignore errors about tables that only they create: it cannot use these."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
-    wrong = {name: why for name, (verdict, why, makers, _) in entries.items()
+    wrong = {name: why for name, (verdict, why, makers) in entries.items()
              if name in wanted and verdict == "error" and not (makers and makers <= {*unknown})}
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 

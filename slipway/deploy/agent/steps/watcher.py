@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from typing import Optional, TypedDict
 
 from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import NotRequired, Say
-from ..visitors import Visitors
+from ..shapes import Say
+from ..visitors import Speed, Visitors
 from .readiness import container, role_problem, other_problem, web_problem, worker_problem
 Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it returns None if all is well
 
@@ -20,8 +19,7 @@ Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it 
 class Watched(TypedDict):
     answers: int  # number of answers that visitors got since the flip
     errors: int  # how many of these answers had a status of 500 or more
-    before: NotRequired[tuple[float, float] | None]  # seconds of the slowest answer before the deploy, and of 99%
-    since: NotRequired[tuple[float, float] | None]  # the same of answers while it ran
+    speeds: tuple[Speed | None, Speed | None]  # of answers before the deploy, and while it ran; None: there were none
 
 
 class Watcher:
@@ -30,8 +28,7 @@ class Watcher:
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
-        now = time.monotonic()
-        self.visitors = Visitors(host, began=time.time() - now + attempt.noted.get("started", now))
+        self.visitors = Visitors(host, started=attempt.noted.get("started", 0))
         self.problem: Problem | None = None
         # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
@@ -49,8 +46,8 @@ class Watcher:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
-        before, since = self.visitors.speeds()
-        return {"answers": self.visitors.now.total, "errors": self.visitors.now.wrong, "before": before, "since": since}
+        now = self.visitors.now
+        return {"answers": now.total, "errors": now.wrong, "speeds": self.visitors.speeds()}
 
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
         """Run a check every `pause` seconds until `times` runs in a row fail. If `until_well`, stop once it passes."""

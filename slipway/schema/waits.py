@@ -1,0 +1,66 @@
+"""Who waits for pending migrations in this database, by what the build saw them lock and by the tables' sizes."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.management import CommandError
+from django.db import connection
+
+from slipway.make.verdicts import sentence
+
+from .locks import CHANGED, WAITS, WORK, Lock
+
+FILE = Path("migrations.json")  # of the image: the verdicts of its build
+SIZES = """SELECT name, sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint
+FROM unnest(%s::text[]) name, pg_partition_tree(to_regclass(name)) part
+JOIN pg_class c ON c.oid = part.relid AND c.relkind = 'r' GROUP BY name"""
+RATES = {CHANGED: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}  # bytes a second on a slow server
+BRIEF = 0.1  # seconds: shorter work on a table is not told
+CURES = {CHANGED: "change rows in a migration of their own, in batches, with atomic = False",
+         "rewritten": "add a new column, fill it in batches, then use it",
+         "scanned": "add a constraint NOT VALID, then VALIDATE it in a later migration; build an index concurrently"}
+TOO_LONG = ("tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
+            " take the risk with --allow-locks")
+THOUSANDS, BYTES = ("", " thousand", " million", " billion"), (" bytes", " kB", " MB", " GB", " TB")
+Say = Callable[[str], Any]
+
+
+def judge(names: Iterable[str], most: float, say: Say) -> None:
+    """Check the locks of these migrations with the tables of this database."""
+    entries = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {}) if FILE.exists() else {}
+    if locks := [(name, lock) for name in names for lock in entries.get(name, {}).get("locks", ())]:
+        with connection.cursor() as cursor:
+            cursor.execute(SIZES, [[*{table for _, lock in locks for table in (lock["table"], *lock["work"])}]])
+            check(locks, {table: size for table, *size in cursor.fetchall()}, most, say)
+
+
+def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]], most: float, say: Say) -> None:
+    """Say who waits for large tables. Raise CommandError if anybody waits longer than `most` seconds for a whole table.
+    `locks`: (migration, lock); `sizes`: table → (bytes, rows)."""
+    long = False
+    for name, lock in locks:
+        seconds = sum(sizes.get(table, (0,))[0] / RATES[kind] for table, kind in lock["work"].items())
+        if seconds < BRIEF:
+            continue
+        slowest, too_long = max(lock["work"].values(), key=WORK.index), seconds > most and lock["waits"] != WAITS[1]
+        time = "duration unknown" if slowest == CHANGED else f"about {seconds:.1f} s"
+        cure = f": {CURES[slowest]}" if too_long else ""
+        say(f"lock: {name}: {sentence(**lock, named=partial(named, sizes))}, {time}{cure}")
+        long = long or too_long
+    if long:
+        raise CommandError(TOO_LONG.format(most))
+
+
+def named(sizes: Mapping[str, Sequence[int]], table: str) -> str:
+    """Return a table's name and size, such as "orders (48 million rows, 6 GB)"."""
+    size, rows = sizes.get(table, (0, 0))
+    return f"{table} ({f'{short(rows, THOUSANDS)} rows, ' * (rows > 0)}{short(size, BYTES)})"
+
+
+def short(number: int, units: tuple[str, ...]) -> str:
+    """Return a number such as "48 million"."""
+    power = min((len(str(number)) - 1) // 3, len(units) - 1)
+    return f"{round(number / 1000 ** power, 1):g}{units[power]}"
