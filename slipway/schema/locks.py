@@ -1,6 +1,7 @@
 """Whom each migration keeps waiting on Postgres, as seen while the build applies it to empty tables: they show the same
 locks, scans and rewrites as full ones."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypedDict
@@ -15,7 +16,10 @@ TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.
 array_agg(l.mode) FROM pg_class c LEFT JOIN pg_locks l
 ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relname != 'django_migrations' GROUP BY c.oid"""
-REFUSED = "ActiveSqlTransaction"  # the error of CREATE INDEX CONCURRENTLY, VACUUM and others in a transaction
+# Errors, in a transaction, of CREATE INDEX CONCURRENTLY, VACUUM and others, and of DO and CALL that commit.
+REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
+CONTROL = re.compile(r"\s*(ABORT|BEGIN|COMMIT|END|RELEASE|ROLLBACK|SAVEPOINT|START)\b", re.I)  # locks no table
+IDLE = 0  # state of libpq: no transaction
 
 
 class Lock(TypedDict):
@@ -57,23 +61,25 @@ class Watch:
             cursor.execute(TABLES)
             return {id: Table(*row) for id, *row in cursor.fetchall()}
 
-    def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
+    def execute(self, execute: Callable[..., Any], sql: Any, *more: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
-        if self.connection.in_atomic_block:
-            return self.noted(execute, *words)
+        if CONTROL.match(str(sql)):
+            return execute(sql, *more)
+        if self.connection.connection.info.transaction_status != IDLE:
+            return self.noted(execute, sql, *more)
         try:
             with transaction.atomic(self.connection.alias):
-                return self.noted(execute, *words)
+                return self.noted(execute, sql, *more)
         except Exception as error:
-            if type(error.__cause__).__name__ != REFUSED:
+            if type(error.__cause__).__name__ not in REFUSED:
                 raise
-        return execute(*words)
+        return execute(sql, *more)
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()
         result = execute(*words)
-        after = {self.known[id]: (before[id], now) for id, now in self.tables().items() if id in self.known}
+        after = {self.known[id]: (before.get(id, now), now) for id, now in self.tables().items() if id in self.known}
         work = {table: kind for table, pair in after.items() if (kind := self.work(*pair))}
         for table, (_, now) in after.items():
             if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:

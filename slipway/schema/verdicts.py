@@ -17,7 +17,7 @@ from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import connection
-from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunPython
+from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunPython, RunSQL
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
@@ -86,7 +86,7 @@ class Executor(MigrationExecutor):
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
         try:
-            issues, data = self.issues(sql(*key)), self.linter.analyse_data_migration(migration)
+            issues, data = self.issues(sql(*key)), self.linter.analyse_data_migration(forward(migration))
         except Exception as error:
             return {"verdict": "error", "messages": [f"cannot get its SQL: {first_line(error)}"]}
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
@@ -128,6 +128,17 @@ class Executor(MigrationExecutor):
         if isinstance(operation, RenameModel):
             self.makers.setdefault((key[0], operation.new_name_lower), set()).update(found)
         return found
+
+
+def forward(migration: Migration) -> Migration:
+    """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
+    operations = map(copy, migration.operations)
+    migration = copy(migration)
+    migration.operations = [*operations]
+    for operation in migration.operations:
+        if isinstance(operation, RunSQL) and operation.reversible:
+            operation.reverse_sql = RunSQL.noop
+    return migration
 
 
 def not_null(migration: Migration) -> list[str]:

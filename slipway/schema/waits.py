@@ -15,8 +15,8 @@ from .locks import CHANGED, WAITS, WORK, Lock
 
 FILE = Path("migrations.json")  # of the image: the verdicts of its build
 SIZES = """SELECT name, sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint
-FROM unnest(%s::text[]) name, pg_partition_tree(to_regclass(name)) part
-JOIN pg_class c ON c.oid = part.relid AND c.relkind = 'r' GROUP BY name"""
+FROM unnest(%s::text[]) name JOIN pg_class c ON c.relkind = 'r' AND (c.oid = to_regclass(name) OR c.oid IN (
+SELECT relid FROM pg_partition_tree(to_regclass(name)))) GROUP BY name"""
 RATES = {CHANGED: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}  # bytes a second on a slow server
 BRIEF = 0.1  # seconds: shorter work on a table is not told
 CURES = {CHANGED: "change rows in a migration of their own, in batches, with atomic = False",

@@ -136,7 +136,7 @@ def test_what_migrate_tells(machine, monkeypatch):
     monkeypatch.setattr(machine.host, "call", call)
     STEPS["migrate"](machine.host, attempt, said.append, seconds=300, max_lock=0.5)
     assert said == [{"event": "progress", "text": "lock: it waits"}]
-    assert "=-c lock_timeout=2s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
+    assert "=-c lock_timeout=10s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):

@@ -7,11 +7,17 @@ import shutil
 from checkout import without_celery
 from proc import ROOT, edit, put, python
 
-HEAD = """from django.contrib.postgres.operations import *
-from django.db import migrations, models, transaction
+HEAD = """from contextlib import suppress
+from django.contrib.postgres.operations import *
+from django.db import DatabaseError, migrations, models, transaction
 from django.db.migrations import *
 from django.db.models import *
 from django.db.models.functions import *
+
+
+def caught(apps, editor):
+    with suppress(DatabaseError), transaction.atomic():
+        editor.execute("SELECT 1 / 0")
 
 
 class Migration(migrations.Migration):

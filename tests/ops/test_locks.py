@@ -63,6 +63,11 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "now": ("AddField('order', 'c', DateTimeField(db_default=Now()))", "ok", []),
     "update_all": ("RunSQL('UPDATE xshop_order SET number = number')", "warning", [UPDATED]),
     "update_apart": ("RunSQL('UPDATE xshop_order SET number = number')", "warning", [UPDATED], APART),
+    "commits": ("RunSQL('DO $$ BEGIN UPDATE xshop_order SET number = number; COMMIT; END $$')", "warning", [], APART),
+    "by_hand": ("RunSQL(['BEGIN', 'SAVEPOINT a', 'UPDATE xshop_order SET number = number', 'ROLLBACK TO SAVEPOINT a',"
+                " 'COMMIT'])", "warning", [UPDATED], APART),
+    "caught": ("RunPython(caught)", "warning", []),
+    "reversible": ("RunSQL('ALTER TABLE xshop_order ADD g int', 'ALTER TABLE xshop_order DROP COLUMN g')", "ok", []),
     "copies": (COPY, "warning", [lock(SAME, ROWS, LINE)]),
     "new_table": ("CreateModel('New', [('id', AutoField(primary_key=True)),"
                   " ('order', ForeignKey('xshop.Order', CASCADE))])", "ok", []),

@@ -18,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallel", type=int, metavar="N", help="switch at most N hosts at once; 0: no limit")
     parser.add_argument("--no-bake", dest="bake", action="store_const", const=0, help="skip the last watch")
     parser.add_argument("--allow-dirty", action="store_true", help="allow an image with uncommitted changes")
-    parser.add_argument("--allow-locks", dest="max_lock", action="store_const", const=1e9,
-                        help="allow migrations that lock tables for long")
+    parser.add_argument("--allow-locks", action="store_true", help="allow migrations that lock tables for long")
     add_risks(parser)
 
 
@@ -42,7 +41,8 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
                       " Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = \"ssh\"")
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
-    given = {key: value for key in ("parallel", "bake", "max_lock") if (value := getattr(args, key)) is not None}
+    given = {key: value for key in ("parallel", "bake") if (value := getattr(args, key)) is not None}
+    given |= {"max_lock": 1e9} if args.allow_locks else {}
     options = Options(args.allow_incompatible, args.allow_dirty)
     return engine_of(replace(fleet, rollout=fleet.rollout | given)).rollout("deploy", args.tag, options, args, tell)
 

@@ -18,9 +18,8 @@ from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import hashed, secret
 
-OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS: the options, by their names in args
-OPTIONS = {"skip_unreachable": "--skip-unreachable", "allow_incompatible": "--allow-incompatible",
-           "max_lock": "--allow-locks", "parallel": "--parallel"}
+OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS are options that it does not support
+OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Swarm:
 
     def refuse(self, args: argparse.Namespace) -> None:
         words = [args.command] if args.command in OF_HOSTS else [
-            word for name, word in OPTIONS.items() if getattr(args, name, None) not in (None, False)]
+            f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
         words += ["--hosts"] if args.hosts and args.command not in ("logs", "provision") else []
         if words:
             raise Refused(f"{words[0]} does not work with engine.kind = \"swarm\": docs/swarm.md lists what does")

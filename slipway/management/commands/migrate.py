@@ -1,6 +1,6 @@
 """Django's migrate. In a deploy, which sets LOCK_SECONDS and MAX_LOCK, it first tells who waits for a large table that
 it locks, and refuses to lock one for longer than MAX_LOCK seconds. It tries again with growing pauses if others hold a
-lock for longer than lock_timeout: then nobody queues for long behind an ALTER TABLE that waits itself."""
+lock for longer than PATIENCE: then nobody queues for long behind an ALTER TABLE that waits itself."""
 
 import os
 import time
@@ -14,6 +14,7 @@ from django.db import OperationalError, connections
 
 from ...schema import database, waits
 
+PATIENCE = 2.0  # seconds
 LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
 TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:g} s"
 LONGEST = 30.0  # seconds to pause
@@ -24,32 +25,40 @@ OVER = ", and rollout.migrate is over"
 class Command(migrate.Command):
     current: Any = "migrate"  # or the migration that runs
     pause = 1.0  # seconds
+    until = 0.0  # until this time of the monotonic clock it tries to get its locks; 0: this is no deploy
 
     def handle(self, *words: Any, **options: Any) -> Any:
         if "LOCK_SECONDS" not in os.environ:
             return super().handle(*words, **options)
         self.until = time.monotonic() + float(os.environ["LOCK_SECONDS"])
         self.connection = connections[options["database"]]
+        self.connection.ensure_connection()
         with self.connection.execute_wrapper(self.executed):
             waits.judge(database.pending(), float(os.environ["MAX_LOCK"]), self.stdout.write)
             self.repeated(partial(super().handle, *words, **options), whole=True)
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current
+        self.limit_waits()
         super().migration_progress_callback(action, migration, fake)
+
+    def limit_waits(self, seconds: float | None = None) -> None:
+        """Set lock_timeout. Default: PATIENCE for what can begin again, else what the deploy has set."""
+        seconds = seconds or PATIENCE * getattr(self.current, "atomic", True)
+        if self.until and self.connection.vendor == "postgresql":
+            with self.connection.connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = '{seconds}s'" if seconds else "RESET lock_timeout")
 
     def executed(self, execute: Callable[..., Any], sql: str, *more: Any) -> Any:
         """Execute a statement. Without a transaction, repeat it until it gets its locks. CONCURRENTLY waits for them
-        without a limit: nobody queues behind it, and it would leave an invalid index."""
+        to the end: nobody queues behind it, and it would leave an invalid index."""
         if self.connection.in_atomic_block:
             return execute(sql, *more)
-        if "CONCURRENTLY" not in str(sql).upper():
-            return self.repeated(partial(execute, sql, *more))
-        with self.connection.connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = 0")
-            result = execute(sql, *more)
-            cursor.execute("RESET lock_timeout")
-            return result
+        left = self.until - time.monotonic()
+        self.limit_waits(max(PATIENCE, left) if "CONCURRENTLY" in str(sql).upper() else PATIENCE)
+        result = self.repeated(partial(execute, sql, *more))
+        self.limit_waits()
+        return result
 
     def repeated(self, call: Callable[[], Any], whole: bool = False) -> Any:
         """Call until that gets its locks. Raise CommandError if too little time is left, or if `call` is the `whole`

@@ -12,7 +12,7 @@ from .kind import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
 REMOVAL = 10  # limit: seconds until Docker has removed them
-ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=2s'"  # limit: visitors queue behind a migration that waits for a lock
+ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
 ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
 
 
