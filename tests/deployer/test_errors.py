@@ -164,7 +164,7 @@ def test_a_takeback_by_max_errors_names_the_new_errors(host, monkeypatch):
     """Only then, and after all else: a search may be slow. One that fails disturbs no takeback."""
     made = host([entry(record(**failed(), release="v3"), time.time() + 9)] * 12)
     causes = [f"web1: watch: of {number} answers to visitors 12 were errors" for number in (40, 50)]
-    for cause in ("web1: migrate: exit 1", *causes):
+    for cause in ("web1: migrate:\n exit 1", *causes):
         takeback.note_failure(made, {"id": cause, "tag": "v3", "action": "deploy", "started": time.monotonic(),
                                      "cause": cause})
         if cause == causes[0]:

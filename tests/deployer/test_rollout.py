@@ -91,12 +91,13 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
 
 
 NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
-UNKNOWN = "the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none"
+UNKNOWN = ("the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none, or"
+           " the live release is the first")
 
 
 @pytest.mark.parametrize("live, image, told", [
     ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
-    ("[X]  shop.0001\n", {}, [UNKNOWN]), ("", {}, [])])
+    ("[X]  shop.0001\n", {}, [UNKNOWN]), ("", {"postgresql": NEWS}, [UNKNOWN])])
 def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
     monkeypatch.setattr(news.verdicts, "in_image", lambda docker, name: image)
     events, found = [], fine(fleet)

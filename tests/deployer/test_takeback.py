@@ -124,7 +124,7 @@ def test_a_report_shows_the_lines_since_a_container_s_own_start(machine):
 def test_an_upload_that_fails_shows_the_image_s_line(machine, monkeypatch):
     line = "collectstatic: s3://shop/static: NoSuchBucket"
     monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, line))
-    with pytest.raises(Problem, match="^collectstatic s3://shop/static failed: exit 1$") as failed:
+    with pytest.raises(Problem, match=f"^collectstatic s3://shop/static failed: exit 1: {line}$") as failed:
         machine.begun("deploy", "v2", 4)
     assert failed.value.more["log"] == [line]
 

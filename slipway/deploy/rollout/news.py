@@ -9,10 +9,11 @@ from ..agent.steps.verdicts import parse_plan
 
 
 def lines(image: str, facts: Facts) -> Iterator[str]:
-    """Yield a line for each verdict; nothing if the host does not know the live release's migrations."""
-    if live := parse_plan(facts["plan"]):
-        vendor = "postgresql" if facts["sqlite"] is None else "sqlite"
-        if (found := verdicts.in_image(["docker"], image).get(vendor)) is not None:
-            yield from verdicts.lines({vendor: found}, found.keys() - live)
-        else:
-            yield f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none"
+    """Yield a line for each verdict, or that they are unknown."""
+    live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
+    found = verdicts.in_image(["docker"], image).get(vendor)
+    if live and found is not None:
+        yield from verdicts.lines({vendor: found}, found.keys() - live)
+    else:
+        yield (f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"
+               " release is the first")

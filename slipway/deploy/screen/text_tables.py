@@ -72,7 +72,7 @@ def history(facts: Mapping[str, Mapping[str, Any]]) -> str:
              entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
             for entry in entries]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
-    causes = [f"\n    {brief(entry['cause'])}" if entry["cause"] else "" for entry in entries]
+    causes = [f"\n    {brief(' '.join(entry['cause'].split()))}" if entry["cause"] else "" for entry in entries]
     return "\n".join([lines[0], *(line + cause for line, cause in zip(lines[1:], causes))])
 
 

@@ -28,7 +28,8 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
         raise problem from None
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
-        raise Problem("%s failed: exit %d" % (" ".join(words), done.returncode), log=lines)
+        said = ": ".join(["%s failed: exit %d" % (" ".join(words), done.returncode), *lines[-1:]])
+        raise Problem(said, log=lines)
     return done.stdout
 
 
