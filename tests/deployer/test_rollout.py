@@ -91,8 +91,8 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
 
 
 NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
-UNKNOWN = ("the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none, or"
-           " the live release is the first")
+UNKNOWN = ("the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none,"
+           " or the live release is the first")
 
 
 @pytest.mark.parametrize("live, image, told", [

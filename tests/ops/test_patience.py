@@ -38,8 +38,8 @@ TRIES = "waits for a lock that others hold: tries again in"
     (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s")])
 def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, seconds, most, said):
     """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience. An
-    index that is built concurrently is not cut off. First stands who will wait for this migration: a partitioned table has its partitions'
-    size."""
+    index that is built concurrently is not cut off. First stands who will wait for this migration: a partitioned table
+    has its partitions' size."""
     project, url = copy(tmp_path / "a project", "xshop"), postgres.url(postgres.database())
     add(project, "xshop.0001", MODELS)
     add(project, "xshop.0002", operations, "xshop.0001", more=more)
