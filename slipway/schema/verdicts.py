@@ -130,15 +130,14 @@ class Executor(MigrationExecutor):
         return found
 
 
-def forward(migration: Migration) -> Migration:
+def forward(migration: Any) -> Any:
     """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
-    operations = map(copy, migration.operations)
-    migration = copy(migration)
-    migration.operations = [*operations]
-    for operation in migration.operations:
+    one = copy(migration)
+    one.operations = [copy(operation) for operation in migration.operations]
+    for operation in one.operations:
         if isinstance(operation, RunSQL) and operation.reversible:
             operation.reverse_sql = RunSQL.noop
-    return migration
+    return one
 
 
 def not_null(migration: Migration) -> list[str]:
