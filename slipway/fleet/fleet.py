@@ -47,8 +47,7 @@ def down(names: Names) -> None:
 
 
 def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
-    """Return the machines to run, and make their images and network. `kinds`: name → host, services or registry. A
-    machine in `found` keeps its address and ports."""
+    """Make images and network; return the machines to run. Those in `found` keep address and ports."""
     network = network_of(names)
     taken = {port for machine in found.values() for port in machine.ports.values()}
     images = {kind: image_of(kind, base) for kind in set(kinds.values())}
