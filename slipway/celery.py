@@ -85,8 +85,7 @@ def length(connection: Connection, queue: str) -> int:
 
 
 class FilesChannel(filesystem.Channel):
-    """A kombu channel that writes each message file as a whole. kombu itself writes the file in place: a process
-    could read half a file and crash."""
+    """A kombu channel that writes each message file as a whole: of kombu's own a process could read half, and crash."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

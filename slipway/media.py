@@ -13,8 +13,7 @@ from . import values
 
 
 def media() -> list[Any]:
-    """Return the URL patterns for uploads. Django serves uploads from the database or, in development, from a folder.
-    In production nginx serves the folder."""
+    """Return the URL patterns for uploads in the database or, in development, a folder; else nginx serves it."""
     path = re.escape(urlsplit(settings.MEDIA_URL or "").path.lstrip("/"))  # the path on this site
     if not path:  # without MEDIA_URL, a pattern would match every URL
         return []

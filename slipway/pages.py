@@ -13,8 +13,7 @@ from .web import mail
 
 
 def pages() -> list[Any]:
-    """Return the URL patterns of robots.txt, a template, and of favicon.ico, which browsers ask for without a link; in
-    development also of mails and django-debug-toolbar."""
+    """Return the URL patterns of robots.txt and favicon.ico; in development also of mails and django-debug-toolbar."""
     robots = TemplateView.as_view(template_name="robots.txt", content_type="text/plain")
     return [path("robots.txt", robots), path("favicon.ico", favicon), *(development() if settings.DEBUG else [])]
 

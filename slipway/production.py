@@ -34,8 +34,7 @@ def timeouts(role: str, time_limit: int) -> str:
 
 
 def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Content-Security-Policy `own`, Django's or django-csp's, with the URLs of external static files and
-    uploads added."""
+    """Add external static files and uploads to the Content-Security-Policy `own`, Django's or django-csp's."""
     if "DIRECTIVES" in own:
         return {**own, "DIRECTIVES": policy(own["DIRECTIVES"], static_url, uploads)}
     directives = {**own}

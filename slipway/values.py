@@ -88,8 +88,7 @@ def broker_folder(url: str, folder: Path) -> dict[str, Any]:
 
 
 def broker_tls(url: str) -> dict[str, Any] | bool:
-    """Return Celery's TLS options, or False if the URL is without TLS. The options verify the certificate's authority
-    and host name; Celery's defaults verify less."""
+    """Return Celery's TLS options, which verify authority and host name (its defaults do not), or False without TLS."""
     scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     options: dict[str, dict[str, Any]] = {
         "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
@@ -138,8 +137,7 @@ def apps(storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def bucket(text: str) -> dict[str, Any]:
-    """Return a STORAGES entry for s3:// or, without encryption, s3+http://. If the URL has no key, boto3 finds one:
-    that of the machine's role."""
+    """Return a STORAGES entry for s3:// or (no TLS) s3+http://. Without a key, boto3 finds the machine's role."""
     url, schemes = split(text), {"s3": "https", "s3+http": "http"}
     name, key, secret = url.path.strip("/"), unquote(url.username or ""), unquote(url.password or "")
     if url.scheme not in schemes or not url.hostname or bool(key) != bool(secret) or not name or "/" in name:

@@ -202,7 +202,7 @@ def test_files_of_a_server():
     names = {*re.findall(r"`([^` ]+)`", part("docs/server.md", "\n## What it holds\n", "\n## "))} - {"APP"}
     fleet = config.from_environment(dict.fromkeys(("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE"), "shop"))
     host, agents = fleet.hosts[0], {name: path for name, path in vars(Host("shop")).items() if type(path) is str}
-    paths = {agents[name] for name in agents.keys() - {"app", "root", "lock", "docker_sock"}}
+    paths = {agents[name] for name in agents.keys() - {"app", "root", "lock", "retiring", "docker_sock"}}
     paths |= {file.path for file in (*files.app_files(fleet, host), files.tmpfiles(fleet))}
     paths |= {path for each in site.sites(fleet, host, False) for path in each.files}
     for path in (path.replace("shop", "APP") for path in paths):

@@ -180,8 +180,7 @@ class Watcher:
     # ---- rules ----
 
     async def _look(self) -> None:
-        """Report alerts that begin or end, and run the team's hook `alert` for each. If the hook fails, the next call
-        runs it again."""
+        """Report alerts that begin or end, and run the hook `alert` for each, again at the next call if it fails."""
         for state, rule in self.rules.changes(self.now()):
             self._alert(state, rule)
         while command := self.waiting and self.fleet.hooks["alert"]:

@@ -22,8 +22,7 @@ class FleetError(Exception):
 
 
 def docker(*words: object, input: bytes | None = None, timeout: float = 60, check: bool = True) -> Done:
-    """Run `docker WORDS…`. Raise FleetError if docker is missing or too slow. With `check`, raise it also if docker
-    fails."""
+    """Run `docker WORDS…`. Raise FleetError if docker is missing, too slow or, with `check`, fails."""
     try:
         done = subprocess.run(["docker", *map(str, words)], input=input or b"", capture_output=True, timeout=timeout)
     except FileNotFoundError:

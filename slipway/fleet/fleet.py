@@ -1,15 +1,15 @@
 """Make, find and remove a folder's fleet: its test servers."""
 
 import contextlib
-import fcntl
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from ..lasting import LockedOpen
 from .docker import FleetError, build, docker
 from .machine import LABEL, Machine, create, from_inspect, keygen, wait_running
 from .names import INSIDE, Names, free_ports, known_hosts, ssh_config
@@ -24,7 +24,7 @@ def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) ->
     """Start the fleet's machines, and make missing `hosts`. Replace a machine that does not start or whose definition
     has changed. `base`: the Debian image; `registry`: add a registry."""
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(names.folder / "lock"):
+    with LockedOpen(names.folder / "lock", "w"):
         found = machines(names)
         kinds = {**({"registry": "registry"} if registry else {}), "services": "services",
                  **{name: machine.kind for name, machine in found.items()}, **dict.fromkeys(hosts, "host")}
@@ -37,7 +37,7 @@ def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) ->
 def down(names: Names) -> None:
     """Remove the fleet's containers, volumes, network and files; keep images."""
     names.folder.mkdir(parents=True, exist_ok=True)
-    with locked(names.folder / "lock"):
+    with LockedOpen(names.folder / "lock", "w"):
         in_parallel(lambda container: docker("rm", "--force", "--volumes", container, timeout=300), containers(names))
         networks = docker("network", "ls", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
         for network in networks:
@@ -47,8 +47,7 @@ def down(names: Names) -> None:
 
 
 def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
-    """Return the machines to run, and make their images and network. `kinds`: name → host, services or registry. A
-    machine in `found` keeps its address and ports."""
+    """Make images and network; return the machines to run. Those in `found` keep address and ports."""
     network = network_of(names)
     taken = {port for machine in found.values() for port in machine.ports.values()}
     images = {kind: image_of(kind, base) for kind in set(kinds.values())}
@@ -61,7 +60,8 @@ def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> 
         free = free_ports(names.ports(), taken, len(INSIDE[kind]))
         taken.update(free)
         used = {machine.address for machine in [*found.values(), *wanted.values()]}
-        address = f"{network}.{ADDRESSES.get(name) or lowest_free(network, used)}"
+        lowest = next(number for number in range(21, 250) if f"{network}.{number}" not in used)
+        address = f"{network}.{ADDRESSES.get(name, lowest)}"
         wanted[name] = Machine(name, names.container(name), names.fleet, address, image, kind,
                                dict(zip(INSIDE[kind], free, strict=True)))
     return wanted
@@ -83,10 +83,6 @@ def machines(names: Names) -> Machines:
 
 def containers(names: Names) -> list[str]:
     return docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
-
-
-def lowest_free(network: str, used: set[str]) -> int:
-    return next(number for number in range(21, 250) if f"{network}.{number}" not in used)
 
 
 def network_of(names: Names) -> str:
@@ -123,10 +119,3 @@ def write_config(folder: Path, wanted: Machines) -> Path:
 def in_parallel(do: Callable[[T], R], items: Collection[T]) -> list[R]:
     with ThreadPoolExecutor(max(len(items), 1)) as pool:
         return list(pool.map(do, items))
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,5 +1,4 @@
-"""Replaces files atomically and durably, and locks files. Readers of a replaced file find either its old or its new
-content, even if the writer is killed or the power fails. See docs/files.md."""
+"""Replaces files atomically and durably, and locks files: see docs/files.md."""
 
 from __future__ import annotations
 

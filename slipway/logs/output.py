@@ -86,12 +86,10 @@ def install() -> None:
 def reopen(fd: int) -> int | None:
     """Open the pipe or terminal `fd` again, and return the new, non-blocking descriptor. Return None for other files or
     on an error. `fd` itself stays blocking, because other processes share it."""
-    try:
+    with contextlib.suppress(OSError):
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
             opened = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
             with contextlib.suppress(OSError):  # a terminal, or the machine's pipes have their limit of memory
                 fcntl.fcntl(opened, getattr(fcntl, "F_SETPIPE_SZ"), LIMIT)
             return opened
-    except OSError:
-        pass
     return None

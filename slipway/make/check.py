@@ -63,7 +63,7 @@ def parts_of(kind: str, env: Mapping[str, str]) -> list[Part]:
         return [Part(kind, command(f"{env['VE']}/bin/ruff", "format", env["PROJECT"]), "ruff", "ruff")]
     if kind == "coverage":
         return [Part(kind, partial(coverage, *tests_of(env)), "coverage", "coverage")]
-    return [part for part in [django(env), *linters(env)] if kind in ("test", "lint", part.name)]
+    return [part for part in linters(env) if kind in ("test", "lint", part.name)]
 
 
 def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -95,10 +95,6 @@ def some_tests(*words: str) -> int:
         return child.returncode
     print("make: no test ran: write TESTS = -m pytest into the Makefile, as pytest runs yours", file=sys.stderr)
     return 1
-
-
-def django(env: Mapping[str, str]) -> Part:
-    return Part("check", command(*shlex.split(env["MANAGE"]), "check"))
 
 
 def of_team(env: Mapping[str, str]) -> list[str]:
@@ -155,7 +151,8 @@ def linters(env: Mapping[str, str]) -> list[Part]:
     programs, python = f"{env['VE']}/bin", f"{env['VE']}/bin/python"
     style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
     outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
-    parts = [Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
+    parts = [Part("check", command(*shlex.split(env["MANAGE"]), "check")),
+             Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
     if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS):
         parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
     if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):

@@ -1,5 +1,4 @@
-"""Test if an image obeys the rules in docs/image.md: `python3 -m slipway contract IMAGE:TAG [DOCKER RUN OPTION…]`.
-If the image breaks rules, prints the problems and exits with 1."""
+"""Test an image by the rules in docs/image.md: `python3 -m slipway contract IMAGE:TAG [DOCKER RUN OPTION…]`."""
 
 import os
 import re
@@ -31,8 +30,7 @@ def last(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def ask(path: Path, url: str, meanwhile: Callable[[], object] = bool) -> tuple[int, str]:
-    """Request `url` from the socket `path`. Return the status and the body, or 0 and an error. Call `meanwhile` before
-    sending the request's last line."""
+    """Request `url` from the socket `path`; call `meanwhile` before the last line. Return (status, body or error)."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(10)
         try:

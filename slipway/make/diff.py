@@ -1,5 +1,4 @@
-"""Show what an update from the template would change: `diff VERSION OPTION…`. VERSION may be empty: the newest release.
-Options go to git diff."""
+"""Show what an update would change: `diff VERSION OPTION…`. VERSION may be empty: the newest. Options: git diff's."""
 
 import subprocess
 import sys

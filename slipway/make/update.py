@@ -9,9 +9,8 @@ import tempfile
 from pathlib import Path
 
 from slipway.make import new, virtualenv
-from slipway.make.new import Problem, git, last_line, say
+from slipway.make.new import ANSWERS, Problem, git, last_line, say
 
-ANSWERS = Path(".copier-answers.yml")
 RELEASE = re.compile(r"refs/tags/(v?[0-9]+(?:\.[0-9]+)*)$", re.MULTILINE)
 
 

@@ -1,5 +1,4 @@
-"""Install what FILEs pin, for ve.mk: `virtualenv SENTINEL FILE…`. The file SENTINEL, written last, names its FILEs.
-Needs Python 3.9."""
+"""Install what FILEs pin: `virtualenv SENTINEL FILE…`. SENTINEL, written last, names its FILEs. Needs Python 3.9."""
 
 from __future__ import annotations
 

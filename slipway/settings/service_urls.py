@@ -57,8 +57,7 @@ def check_database(url: str) -> None:
 
 
 def cache(url: str) -> dict[str, Any]:
-    """Return Django's settings for a cache URL. Raise ValueError if the URL is malformed, or if the package
-    redis is missing."""
+    """Return Django's settings for a cache URL. Raise ValueError if it is malformed, or redis not installed."""
     if url == "locmem://":
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     if not re.match(r"rediss?://.", url):

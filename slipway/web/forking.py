@@ -1,5 +1,4 @@
-"""Prepare gunicorn's first process before it forks workers. Workers share the memory of all that was loaded before.
-gc.freeze would not save more."""
+"""Prepare gunicorn's first process: workers share the memory of what it has loaded. gc.freeze would save no more."""
 
 import contextlib
 import logging
@@ -46,8 +45,7 @@ def load_clients() -> None:
 
 
 def close_connections() -> None:
-    """Close all connections before a fork: two processes that share one would read each other's answers. Redis's
-    client opens new ones in each process by itself."""
+    """Close connections before a fork: two processes on one would mix up answers. Redis's client opens its own."""
     for connection in connections.all(initialized_only=True):
         connection.close()
         if connection.settings_dict["OPTIONS"].get("pool"):  # pools have threads, which forks do not inherit

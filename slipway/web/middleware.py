@@ -47,8 +47,7 @@ class SitePort(Middleware):
 
 
 class Probes(Middleware):
-    """Answers /healthz, /readyz, /metrics and /debug/vars before most middleware, for any Host, without redirect or
-    session."""
+    """Answers /healthz, /readyz, /metrics, /debug/vars before most middleware: any Host, no redirect, no session."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return probes.answer(request) or self.get_response(request)

@@ -74,7 +74,8 @@ def test_render_refuses_what_it_does_not_know():
     with pytest.raises(KeyError, match="APP"):
         render("nginx/app.conf", {})
     assert "@" not in render("systemd/APP.target", VALUES)
-    assert "$my_shop_proto" in render("nginx/common.conf", {"APP": "x", "SITE": "my-shop", "REAL_IP": ""})
+    assert "$my_shop_proto" in render("nginx/common.conf", {
+        "APP": "x", "SITE": "my-shop", "REAL_IP": "", "BODY_LIMIT": "20m"})
 
 
 # Stand-ins: systemctl prints its arguments; a mount is a file beside the folder, because only root can mount.

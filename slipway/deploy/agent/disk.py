@@ -42,17 +42,14 @@ def entries(folder: str) -> list[str]:
 
 def read_small(path: str, most: int = 4096) -> str | None:
     """Return a regular file's first `most` bytes as text; None if the path is no readable regular file."""
-    try:
+    with contextlib.suppress(OSError):
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        regular = stat.S_ISREG(os.fstat(number).st_mode)  # open(number) fails for a folder, and leaves it open
-        return os.read(number, most).decode(errors="replace") if regular else None
-    except OSError:
-        return None
-    finally:
-        os.close(number)
+        try:
+            regular = stat.S_ISREG(os.fstat(number).st_mode)  # open(number) fails for a folder, and leaves it open
+            return os.read(number, most).decode(errors="replace") if regular else None
+        finally:
+            os.close(number)
+    return None
 
 
 def clear(path: str) -> None:

@@ -93,8 +93,7 @@ def error_of(status: int, body: str) -> str:
 # ---- credentials ----
 
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
-    """Return `credentials` (user:password) as a login. If they are empty, return the login that root's `docker login`
-    saved for the image's registry, or None."""
+    """Return `credentials` (user:password) as a login, else root's `docker login` for the image's registry, or None."""
     if credentials:
         user, _, password = credentials.partition(":")
         return {"username": user, "password": password}

@@ -46,8 +46,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Kept:
-    """Return the content of the files TAG and REVERT, and the unfinished attempt's tag. Of releases.log, return the
-    newest `last` records, and the newest 100 about `tag` or REVERT's tag."""
+    """Return what the host's files keep: of releases.log the newest `last`, and 100 about `tag` or REVERT's."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)

@@ -33,12 +33,9 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
         if forward is None:
             return {"fate": "promised" if attempt.get("promised") else "open"}
         kill(attempt["pid"])
-        note_direction(host, attempt, forward and can_commit(host, attempt), cause)
+        forward = forward and bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
+        note_direction(host, attempt, forward, cause)
     return {"fate": "settling"}
-
-
-def can_commit(host: Host, attempt: Noted) -> bool:
-    return bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
 
 
 def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> None:

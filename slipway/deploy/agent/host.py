@@ -38,7 +38,7 @@ class Host:
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
         self.attempt_files = self.attempt, self.attempt + ".new"  # an agent that dies while writing leaves .new
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
-        self.lock = app + "-deploy.service"
+        self.lock, self.retiring = app + "-deploy.service", app + "-retire"
 
     def kept_env(self, name: str) -> str:
         """Return the path where a rollback saves the old settings, such as APP.env.build-3.kept."""

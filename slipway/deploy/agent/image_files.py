@@ -54,8 +54,7 @@ def folder(host: Host, image: str) -> str | None:
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:
-    """Yield (TarInfo, content in chunks) for each file at or below a path. For a folder or link, the content is None.
-    Yield nothing if the path is missing. Raise Problem if the path's archive is too large or incomplete."""
+    """Yield what is at or below a path, if it exists. Raise Problem if the archive is too large or incomplete."""
     import tarfile  # only when needed: tarfile and urllib.parse load slowly
     import urllib.parse
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))

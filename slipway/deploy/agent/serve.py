@@ -75,10 +75,6 @@ def answer(message: Message, function: Callable[[], object]) -> None:
              "more": {"log": traceback.format_exc().splitlines()[-20:]}})
 
 
-def beside(function: Callable[..., object], *args: object) -> None:
-    threading.Thread(target=function, args=args, daemon=True).start()
-
-
 # ---- before the lock ----
 
 def read(app: str, folder: str) -> None:
@@ -165,7 +161,7 @@ def work(app: str, folder: str) -> None:
         elif message["do"] == "keep":  # in this thread: this process must not exit before `keep` is done
             step(host, attempt, message)
         else:
-            beside(step, host, attempt, message)
+            threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
     with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
             time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit

@@ -164,10 +164,6 @@ def empty(host: Host, slot: str) -> str:
 
 # ---- retirement ----
 
-def timer(host: Host) -> str:
-    return host.app + "-retire"
-
-
 def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     """Start a timer that stops the slot after the attempt's keep_warm seconds, or later if a deploy holds the lock."""
     cancel_retirement(host)
@@ -177,14 +173,14 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     # A full path, because systemd 247 requires it.
     lock = ["/usr/bin/systemd-run", "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
             "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
-    host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % attempt["keep_warm"],
+    host.call("systemd-run", "--quiet", "--collect", "--unit=" + host.retiring, "--on-active=%d" % attempt["keep_warm"],
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
               *lock, sys.executable, "-I", "-S", attempt["program"], "retire", host.app, attempt["image"],
               str(attempt["keep_releases"]), slot, release["tag"], release["image_id"], str(attempt["drain"]))
 
 
 def cancel_retirement(host: Host) -> None:
-    host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
+    host.systemctl("stop", host.retiring + ".timer", host.retiring + ".service", check=False)
 
 
 def retire(host: Host, slot: str, tag: str, image_id: str, drained: float) -> None:

@@ -1,5 +1,4 @@
-"""Checks that the keys of a configuration fit together; schema.py checks single keys. The checks yield (path of a key,
-its problem). Does no I/O."""
+"""Checks that a configuration's keys fit together (schema.py: single ones). They yield (path, problem). Does no I/O."""
 
 from __future__ import annotations
 

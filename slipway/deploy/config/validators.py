@@ -1,5 +1,4 @@
-"""Checks of parsed data. A check takes a value and yields (path of the wrong part, problem). Functions such as `text`
-return a check."""
+"""Checks of parsed data, and functions that make some. A check yields (path of a value's wrong part, problem)."""
 
 import ipaddress
 import re

@@ -38,8 +38,7 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:
-    """Return setting → its change in APP.env.next: "set", "changed", "unset", or "" if it stays as in APP.env.
-    Raise HostProblem if a text is malformed."""
+    """Return setting → its change: set, changed, unset, or "" if it stays. Raise HostProblem if a text is malformed."""
     now = understood(current, "APP.env")
     then = now if following is None else understood(following, "APP.env.next")
     return {name: "" if now.get(name) == then.get(name) else

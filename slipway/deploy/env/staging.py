@@ -76,8 +76,7 @@ async def stage(fleet: Fleet, chosen: Sequence[Host], change: Change) -> None:
 
 
 async def write(hosts: Connections, change: Change) -> None:
-    """Write new files on all hosts under temporary names, then rename the files on all hosts. If writing fails, each
-    host removes its temporary files when its lock ends."""
+    """Write new files on all hosts, then rename all. If writing fails, a host removes its files when its lock ends."""
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:

@@ -1,5 +1,4 @@
-"""Lets pyinfra run commands over the deployer's connections. pyinfra uses a thread per host, but a connection belongs
-to the event loop's thread."""
+"""Lets pyinfra, with a thread per host, run commands over connections, which belong to the event loop's thread."""
 
 import asyncio
 import shlex
@@ -20,8 +19,7 @@ T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """A pyinfra connector. A host's connector_data holds the Connection (`channel`), the event `loop`, and the last
-    failed command's output (`said`)."""
+    """A pyinfra connector. connector_data has a Connection `channel`, its `loop`, and `said`: a failure's output."""
 
     handles_execution = True
 

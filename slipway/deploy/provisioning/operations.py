@@ -65,8 +65,7 @@ class PutWhole(PyinfraCommand):
 
 @operation()
 def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
-    """Write a file atomically. If `file.once` is True, an existing file keeps its content. `seen`: path → Entry of
-    existing paths, if the caller has read them."""
+    """Write a file atomically. With `file.once` an existing one keeps its content. `seen`: what Files has found."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
     there = seen.get(file.path)

@@ -107,7 +107,7 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
     folder(f"{var}/static", "755", "root", "root")
     if wanted.has_media(fleet, here):
         folder(f"{var}/media", "2750", fleet.app, "www-data")
-    if wanted.has_data(fleet):
+    if len(fleet.app_hosts) == 1:  # the database may be SQLite
         folder(f"{var}/data", "700", fleet.app, fleet.app)
     folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
     for file in rest:

@@ -1,5 +1,4 @@
-"""The two-phase commit (docs/design.md): all hosts promise to commit; then all commit, or all go back. If an answer is
-lost, the deployer asks that host again over a new connection."""
+"""The two-phase commit (docs/design.md). If an answer is lost, the deployer asks that host anew."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping

@@ -44,8 +44,7 @@ async def run(command: str, record: Record, must: bool = False) -> None:
 
 
 async def around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:
-    """Await `work`, then run the hook `committed` or `failed`. If `work` raises Refused or Locked, run no hook. Return
-    the seconds since `began`."""
+    """Await `work`, then run a hook: `committed` or, unless Refused or Locked, `failed`. Return the seconds it took."""
     try:
         await work
     except (Refused, Locked):

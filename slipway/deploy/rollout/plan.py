@@ -58,7 +58,7 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
     """Return step groups. A group's steps run in parallel. `attempt`: the rollout's "id" and description ("who")."""
     groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
               *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts)),
-              *committing(hosts)]
+              *((Step(name, all_of(hosts)),) for name in ("prepare", "promise", "commit"))]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
@@ -138,13 +138,6 @@ def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))
     yield (ready(fleet, hosts, behind),)
     yield (replace(fleet, hosts),)
-
-
-def committing(hosts: Sequence[Host]) -> Groups:
-    """Yield the steps of the commit. Until the last step, hosts can still go back."""
-    yield (Step("prepare", all_of(hosts)),)
-    yield (Step("promise", all_of(hosts)),)
-    yield (Step("commit", all_of(hosts)),)
 
 
 def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:

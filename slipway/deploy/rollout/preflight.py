@@ -170,8 +170,7 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
-    """Return host name → its newest record of a committed rollout to `tag`. A host without such a record gets another
-    host's. Raise Refused if no host has one."""
+    """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
     known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}
     some = [record for records in known.values() for record in records]

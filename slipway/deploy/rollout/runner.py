@@ -33,8 +33,7 @@ class Run:
             self.alarm.set()
 
     async def steps(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
-        """Run a group's steps in parallel. Return {(step, host): answer}. If a step fails or a host gets sick, raise
-        the HostProblem at once."""
+        """Run steps in parallel; return {(step, host): answer}. Raise as soon as one fails or a host gets sick."""
         done: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._announce(group)
         try:

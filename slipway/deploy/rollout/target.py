@@ -48,8 +48,7 @@ class Targeting:
         return Target(action, self.tag, found["digest"]), [text] if text else []
 
     def credentials(self) -> str:
-        """Return "user:password" from the environment variable named in registry.login; "" without registry.login.
-        Raise Refused if the variable is not set."""
+        """Return user:password from the variable that registry.login names, or "". Raise Refused if it is not set."""
         name = self.fleet.registry_login
         if name and not os.environ.get(name):
             raise Refused(f"registry.login: set the environment variable {name} to user:password for the registry")

@@ -62,8 +62,7 @@ def put(text: str, out: TextIO) -> None:
 
 
 def write(text: str, out: TextIO) -> None:
-    """Write without the stream's buffer: at exit a stuck thread may hold the buffer's lock. Raise OSError if writing
-    fails."""
+    """Write without the stream's buffer, whose lock a stuck thread may hold at exit. Raise OSError if writing fails."""
     try:
         number = out.fileno()
     except OSError:  # `out` is a StringIO, in tests

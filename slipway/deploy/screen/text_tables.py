@@ -42,8 +42,7 @@ def row(host: str, role: str, release: Release | None, slot: str | None, unit: M
 
 
 def table(lines: Sequence[Row]) -> str:
-    """Return the rows as text with aligned columns, no wider than WIDTH and the terminal. Cut the widest texts; escape
-    line ends."""
+    """Return the rows with aligned columns, no wider than WIDTH and the terminal: cut the widest, escape line ends."""
     limit = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
     lines = [tuple(visible(text[:1000]).replace("\n", "\\n") for text in line) for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

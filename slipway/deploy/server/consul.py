@@ -38,8 +38,7 @@ def service(fleet: Fleet, host: Host) -> File:
 
 
 def check(fleet: Fleet, tls: bool) -> dict[str, object]:
-    """Return Consul's check of a host: a request for /readyz through the host's nginx. A ready app answers within 2 s,
-    hence the timeout of 3 s. Three failures in a row take the host out."""
+    """Return Consul's check of a host: /readyz through its nginx, within 3 s, as a ready app answers within 2."""
     name = next((name for name in fleet.site["names"]), "").replace("*", "any")
     return {
         "name": f"/readyz of {fleet.app}",

@@ -63,11 +63,6 @@ def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
 
-def has_data(fleet: Fleet) -> bool:
-    """Return True if only one server runs the app: the database may be SQLite."""
-    return len(fleet.app_hosts) == 1
-
-
 def runner_file(fleet: Fleet, host: Host) -> File:
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
     options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])

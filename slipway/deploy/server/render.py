@@ -8,8 +8,7 @@ PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 def render(name: str, values: Mapping[str, str]) -> str:
     """Return a template with each `@KEY@` replaced. Raise KeyError if a value is missing.
-    `@APP_ID@` becomes APP with underscores instead of hyphens, and `@SITE_ID@` SITE: names of nginx's variables have no
-    hyphens."""
+    `@APP_ID@` and `@SITE_ID@` are APP and SITE with underscores for hyphens, which nginx's variables cannot have."""
     values = {**values, **{f"{key}_ID": values[key].replace("-", "_") for key in ("APP", "SITE") if key in values}}
     text = HOST.joinpath(name).read_text(encoding="utf-8")
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)

@@ -85,8 +85,7 @@ class Connection(Conversation):
             self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
-        """Run a shell script as root. Do not check its exit code. Raise HostProblem after `timeout` seconds or 1 MB of
-        output."""
+        """Run a shell script as root, whatever its exit code. Raise HostProblem after `timeout` s or 1 MB of output."""
         answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
@@ -107,8 +106,7 @@ class Connection(Conversation):
             self._line({"abort": why})
 
     async def at_end(self, timeout: float) -> Answer | None:
-        """Wait until the agent releases the lock. Return the agent's result (answers.Locked), or None if it does
-        not come within `timeout` seconds. Without a lock, return {}."""
+        """Wait until the agent releases the lock. Return its answer; None after `timeout` s; {} without a lock."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):

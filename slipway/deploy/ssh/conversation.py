@@ -42,8 +42,7 @@ class Conversation:
         return future.result()
 
     def _mark(self) -> "asyncio.Future[Answer]":
-        """Return a future that is done when the next line MARK arrives. The agent sends MARK at its start, and again
-        when it restarts with the lock."""
+        """Return a future that the next line MARK ends. The agent sends MARK when it starts, also with the lock."""
         mark: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.marks.append(mark)
         return mark

@@ -34,8 +34,7 @@ async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T
 
 async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                   error: type[DeployError] = Refused) -> dict[str, T]:
-    """Call the function for all hosts; return host name → result. If hosts have problems, raise one error
-    that lists all problems: Locked if a host is locked, else `error`."""
+    """Call the function for all hosts; return host → result. Raise one error of all problems: Locked or `error`."""
     found, problems = await gathered(hosts, function)
     if problems:
         kind = Locked if any(problem.locked for problem in problems.values()) else error

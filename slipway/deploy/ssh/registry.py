@@ -1,5 +1,4 @@
-"""Serves a local image to hosts over ssh, for `registry = "ssh"`: layers as `docker save` writes them; ssh compresses.
-Hosts pull only layers that they lack."""
+"""Serves a local image over ssh, for `registry = "ssh"`: its layers as `docker save` writes them; ssh compresses."""
 
 import contextlib
 import hashlib

@@ -51,10 +51,6 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         self.file.close()
 
-    def count(self, size: int) -> None:
-        with self.lock:
-            self.sent += size
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Do nothing: Docker on the host reports why a pull failed."""
 
@@ -92,7 +88,8 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, blob: Blob) -> None:
         self.head(200, blob.size, {"Content-Type": blob.kind, "Docker-Content-Digest": blob.digest})
         if self.command == "GET" and blob.size:
-            self.server.count(blob.size)
+            with self.server.lock:
+                self.server.sent += blob.size
             self.connection.sendfile(self.server.file, blob.offset, blob.size)
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:

@@ -139,8 +139,7 @@ class Rollout:
             await asyncio.wait({putting})
 
     async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
-        """Roll the `changed` services back, and remove new ones. If Docker cannot roll one back, deploy the stack of
-        the earlier state (`seen`) instead."""
+        """Roll the `changed` services back; remove new ones. If Docker cannot, deploy the stack of the state `seen`."""
         if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
             return await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
         for name, one in changed.items():
@@ -176,8 +175,7 @@ def check(seen: state.State, action: str, tag: str) -> None:
 
 
 def back(releases: Sequence[Release], tag: str = "") -> Release:
-    """Return the latest earlier release with `tag`. Without a tag, return the latest that differs from the live one.
-    Raise Refused if there is none."""
+    """Return the latest earlier release with `tag` or, without a tag, unlike the live one. Raise Refused if none."""
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release

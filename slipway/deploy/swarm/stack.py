@@ -85,8 +85,7 @@ def logging(fleet: Fleet, role: str) -> Data:
 
 
 def placed(fleet: Fleet, role: str) -> Data:
-    """Return where a service runs: on nodes with the role's label. DNS returns each container's address, not one
-    virtual address."""
+    """Return where a service runs: on nodes with the role's label. DNS returns each container's own address."""
     return {"endpoint_mode": "dnsrr", "placement": {"constraints": [constraint(fleet, role)]},
             "restart_policy": {"condition": "any", "delay": "1s"}}
 

@@ -70,8 +70,7 @@ def names(source: Any, path: str = "") -> Iterator[str]:
 
 
 def copy(source: Any, target: Any, name: str) -> bool:
-    """Copy a file. Return False if the target has the same content. Replace only an older file, else raise OSError.
-    Also raise OSError if the name has a backslash or would change."""
+    """Copy a file; return False if it is there. Raise OSError if that one is newer, or the name would change."""
     if "\\" in name:
         raise OSError("has a backslash, which other storages refuse: rename the file, and update the references to it")
     if target.exists(name):

@@ -18,8 +18,7 @@ FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its c
 
 @step(660, "the files stay, unused")
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
-    """Add the release's static files to the files of earlier releases. Never overwrite a file: its name contains a hash
-    of its content, so files with the same name are equal."""
+    """Add the release's static files to earlier ones. Overwrite none: each name has a hash of the file's content."""
     with image_files.opened(host, attempt.noted["image_id"]) as container:
         root = "%s/%s" % (image_files.folder(host, attempt.noted["image_id"]), ROOT)
         manifest = image_files.text(host, container, root + "/staticfiles.json")

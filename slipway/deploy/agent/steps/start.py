@@ -135,8 +135,7 @@ def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
 
 
 def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
-    """Return the place of uploads and the migrations (name → True if applied) in web.plan; "" and None if it is
-    malformed or of another release."""
+    """Return (place of uploads, migrations) in web.plan; ("", None) if it is malformed or of another release."""
     first, *lines = text.splitlines() or [""]
     media = MEDIA.fullmatch(lines[0]) if lines else None
     lines = lines[bool(media):]
