@@ -57,10 +57,7 @@ class Release:
 
     def do(self, *words, **env):
         """Run a command of the image to its end."""
-        return run(self.words(*words), cwd=self.folder, env={**self.env, **env})
-
-    def words(self, *words):
-        return [self.folder / "docker-run.sh", *words]
+        return run([self.folder / "docker-run.sh", *words], cwd=self.folder, env={**self.env, **env})
 
 
 @pytest.fixture(scope="module")
