@@ -89,21 +89,16 @@ def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
         assert [row[2] for row in rows if row[1].startswith("start")] == wanted
 
 
-def flips(data, web, cap):
-    """Return the number of hosts in each wave of flips on `web` web hosts; a wave may also have a worker host."""
-    hosts = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
-    fleet = fleet_of(data, {"hosts": hosts, "rollout.parallel": cap})
-    found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO) if group[0].name == "flip"]
-    assert [name for group in found for step in group for name in step.hosts if name != "work"] == [*hosts][:-1]
-    return [[len(step.hosts) for step in group] for group in found]
-
-
 @pytest.mark.parametrize("web, cap, waves", [
     (0, 0, [[1]]), (1, 0, [[1], [1]]), (32, 0, [[1], [2, 1], [4], [8], [16], [1]]),
     (4, 1, [[1], [1, 1], [1], [1]]), (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
 def test_hosts_flip_in_waves(data, web, cap, waves):
     """The canary, then each wave twice the last, up to `parallel`; the worker in the second."""
-    assert flips(data, web, cap) == waves
+    hosts = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
+    fleet = fleet_of(data, {"hosts": hosts, "rollout.parallel": cap})
+    found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO) if group[0].name == "flip"]
+    assert [name for group in found for step in group for name in step.hosts if name != "work"] == [*hosts][:-1]
+    assert [[len(step.hosts) for step in group] for group in found] == waves
 
 
 @pytest.mark.parametrize("words, parallel, bake, lock", [
