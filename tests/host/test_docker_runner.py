@@ -359,18 +359,6 @@ def test_a_unit_waits_for_the_engine(server, calls):
     assert done.stderr.count("does not answer") == (calls > 2)
 
 
-def test_a_container_removed_by_its_units_stop(server, listener):
-    """If a stop removes the container just after the engine is back, the unit does not fail."""
-    server.put("stub/container", wanted(server))
-    server.put("stub/fail-wait", "")
-    hung = server.put("stub/hung-wait", "")
-    with running(server.command(*UNIT), env=server.env) as process:
-        wait_until(lambda: server.calls("wait"))
-        server("--stop", "daemon-web-a")
-        hung.unlink()
-        assert process.wait(30) == 143 and "but not by its unit" not in process.output()
-
-
 def test_a_stop_in_the_middle_of_a_start(server):
     """If TERM comes while docker starts the container, the start is finished first: then it has a name."""
     hold = server.put("stub/hold", "")
@@ -383,12 +371,19 @@ def test_a_stop_in_the_middle_of_a_start(server):
     assert (server.stub / "started").exists() and not server.calls("wait")
 
 
-def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener):
-    """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once."""
+@pytest.mark.parametrize("by", ["a signal", "a stop"])
+def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener, by):
+    """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once. If a stop removes
+    the container just after the engine is back, the unit does not fail."""
     server.put("stub/container", wanted(server))
+    server.put("stub/fail-wait", "")
     hung = server.put("stub/hung-wait", "")
     with running(server.command(*UNIT), env=server.env) as process:
         wait_until(lambda: server.calls("wait"))
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(30) == 143
-    hung.unlink()
+        if by == "a stop":
+            server("--stop", "daemon-web-a")
+            hung.unlink()
+        else:
+            os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 143 and "but not by its unit" not in process.output()
+    hung.unlink(missing_ok=True)
