@@ -10,7 +10,7 @@ import pytest
 
 import wheels
 from checkout import WRITTEN
-from proc import ROOT, UV, VE_PYTHON, run
+from proc import ROOT, UV, VE_PYTHON, passed, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 
@@ -50,9 +50,7 @@ class Scratch:
 
     def made(self, *args):
         """Run make, which must succeed. Return its messages."""
-        done = self.make(*(args or ["ve/sentinel"]))
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        return passed(self.make(*(args or ["ve/sentinel"]))).stderr
 
     def has(self, *expressions):
         """Return the virtualenv's value of each expression, for example tiny.version; None if a package is missing."""

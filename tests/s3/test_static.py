@@ -18,7 +18,7 @@ CSS = b"body { color: red } @font-face { font-family: f; src: url('f.woff2') } "
 
 
 class Release:
-    """A folder with the files that .dockerignore includes. `collect` does the build's part; `env` are its settings."""
+    """A folder with the files that .dockerignore includes. `env`: its settings."""
 
     def __init__(self, folder, **env):
         self.folder = folder
@@ -29,12 +29,10 @@ class Release:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
 
-    def static(self, **files):
-        """Add static files {name: content} to the project's; s_css becomes s.css."""
+    def collect(self, **files):
+        """Add static files {name: content} to the project's, where s_css becomes s.css, and do the build's part."""
         for name, content in files.items():
             (self.folder / "project/static" / name.replace("_", ".")).write_bytes(content)
-
-    def collect(self):
         shutil.rmtree(self.folder / "static-root", ignore_errors=True)
         output([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
                env={**self.env, "IMAGE_BUILD": "1"})
@@ -63,17 +61,14 @@ class Release:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """Return the first release. Its settings have no bucket."""
-    release = Release(tmp_path_factory.mktemp("first"))
-    release.static(s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
-    return release.collect()
+    return Release(tmp_path_factory.mktemp("first")).collect(
+        s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
     """Return another release, with one file changed and others removed."""
-    release = Release(tmp_path_factory.mktemp("second"))
-    release.static(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")
-    return release.collect()
+    return Release(tmp_path_factory.mktemp("second")).collect(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")
 
 
 @pytest.fixture
