@@ -19,7 +19,7 @@ class Scratch:
     """A copy of the files that make the virtualenv, in its own folder, with pins from `packages` {name: path}."""
 
     def __init__(self, folder, packages, installer, env):
-        self.folder, self.packages, self.installer = folder, packages, installer
+        self.folder, self.packages = folder, packages
         self.env = {**env, "PYTHON": BASE_PYTHON, "INSTALLER": installer,
                     "PIP_ARGS": f"--no-index --find-links {shlex.quote(str(packages['folder']))}",
                     "SLOW_STARTED": str(folder.parent / "started"), "SLOW_MAY_GO_ON": str(folder.parent / "go on")}

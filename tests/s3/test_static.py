@@ -65,12 +65,6 @@ def first(tmp_path_factory):
         s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
 
 
-@pytest.fixture(scope="module")
-def second(tmp_path_factory):
-    """Return another release, with one file changed and others removed."""
-    return Release(tmp_path_factory.mktemp("second")).collect(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")
-
-
 @pytest.fixture
 def settings(bucket):
     """Return settings of a bucket for static files, with its own key; uploads are elsewhere."""
@@ -92,10 +86,11 @@ def refused(done, said):
     assert not re.search("s(/|%2F)cret", line)
 
 
-def test_a_second_release_adds_what_is_new(bucket, settings, first, second):
+def test_a_second_release_adds_what_is_new(bucket, settings, first, tmp_path):
     """Each file is there under its hashed name, unchanged. Existing files are neither written again nor removed, even
     those of older releases or other owners."""
-    place = f"s3://{bucket.name}/shop/static"
+    place, second = f"s3://{bucket.name}/shop/static", Release(tmp_path)
+    second.collect(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")  # one file changed, others removed
     bucket.put("shop/other", b"somebody's")
     assert added(first.do("collectstatic", place, **settings)) == (len(first.files()),) * 2
     assert bucket.names() == {"shop/other", *(f"shop/static/{name}" for name in first.files())}
