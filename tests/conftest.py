@@ -68,7 +68,7 @@ def take_turn(kind):
 def pytest_runtest_protocol(item, nextitem):
     """A worker with a test marked "alone" waits for the other workers' tests, and they wait for that test."""
     global last
-    if is_worker(item.config) and not (is_alone(last) and is_alone(item)):
+    if hasattr(item.config, "workerinput") and not (is_alone(last) and is_alone(item)):
         turn.close()
         take_turn(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
     last = item
@@ -79,14 +79,9 @@ def pytest_runtest_protocol(item, nextitem):
             turn.close()
 
 
-def is_worker(config):
-    """Return True if this is one of several processes that run the tests."""
-    return hasattr(config, "workerinput")
-
-
 def pytest_sessionfinish(session):
     """Fail a run in CI on Linux that skipped a test, unless the test needs something that is "not to be had"."""
-    if is_worker(session.config):
+    if hasattr(session.config, "workerinput"):  # one of several processes that run the tests
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]

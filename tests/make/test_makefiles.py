@@ -26,11 +26,6 @@ FORBIDDEN = r"""
 """.split()
 
 
-def code(text):
-    """Return a makefile's lines without comments."""
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-
-
 def phony(text):
     """Return the targets that a makefile declares phony, except FORCE."""
     lines = re.findall(r"^\.PHONY:((?:.*\\\n)*.*)$", text, re.MULTILINE)
@@ -58,7 +53,7 @@ def copy(tmp_path):
 @pytest.mark.parametrize("name", ["Makefile", *FILES])
 def test_portable(name):
     """The file uses nothing that GNU Make 3.81, dash or a stock macOS lacks."""
-    text = code((ROOT / name).read_text())
+    text = "\n".join(line for line in (ROOT / name).read_text().splitlines() if not line.lstrip().startswith("#"))
     assert [pattern for pattern in FORBIDDEN if re.search(pattern, text, re.MULTILINE)] == []
 
 
