@@ -23,10 +23,6 @@ def watched():
         yield found
 
 
-def inode(path):
-    return os.stat(path).st_ino
-
-
 @pytest.mark.parametrize("fails", ["rename", "fsync"])
 def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
     def broken(*_, **__):
@@ -42,7 +38,7 @@ def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
 def unsynced(found):
     """Return the folders that were not synced after the last rename into them."""
     folders = {os.path.dirname(path): index for index, (kind, path) in enumerate(found) if kind == "rename"}
-    return [folder for folder, index in folders.items() if ("sync", inode(folder)) not in found[index:]]
+    return [folder for folder, index in folders.items() if ("sync", os.stat(folder).st_ino) not in found[index:]]
 
 
 def test_a_commit_is_for_good(machine):
@@ -109,7 +105,7 @@ def test_nothing_takes_effect_before_it_is_kept(host):
         staging.stage(host, encoded(b"A=2\n"), SECRETS)
     new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
     assert listing(host) == {**LIVE, **new}
-    assert {("sync", inode(f"{host.root}/etc/default/{name}")) for name in new} <= {*found}
+    assert {("sync", os.stat(f"{host.root}/etc/default/{name}").st_ino) for name in new} <= {*found}
     with watched() as found:
         staging.finish_staging(host, [*SECRETS])
     assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
