@@ -52,46 +52,36 @@ def is_alone(item):
     return item is not None and item.get_closest_marker("alone") is not None
 
 
-class Turn:
-    """A worker's lock for its tests: shared, or exclusive for a row of tests marked "alone"."""
-
-    def __init__(self):
-        self.locks = contextlib.ExitStack()
-
-    def take(self, kind):
-        """Take the lock. A worker that waits for it holds the door's lock, so that no later worker gets ahead."""
-        tests = self.locks.enter_context(open(__file__))
-        with open(ROOT / "tests/pytest.ini") as door:
-            fcntl.flock(door, fcntl.LOCK_EX)
-            fcntl.flock(tests, kind)
+# A worker's lock for its tests: shared, or exclusive for a row of tests marked "alone".
+turn, last = contextlib.ExitStack(), None
 
 
-turn, last = Turn(), None
+def take_turn(kind):
+    """Take the lock. A worker that waits for it holds the door's lock, so that no later worker gets ahead."""
+    tests = turn.enter_context(open(__file__))
+    with open(ROOT / "tests/pytest.ini") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(tests, kind)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """A worker with a test marked "alone" waits for the other workers' tests, and they wait for that test."""
     global last
-    if is_worker(item.config) and not (is_alone(last) and is_alone(item)):
-        turn.locks.close()
-        turn.take(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+    if hasattr(item.config, "workerinput") and not (is_alone(last) and is_alone(item)):
+        turn.close()
+        take_turn(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
     last = item
     try:
         return (yield)
     finally:
         if not (is_alone(item) and is_alone(nextitem)):
-            turn.locks.close()
-
-
-def is_worker(config):
-    """Return True if this is one of several processes that run the tests."""
-    return hasattr(config, "workerinput")
+            turn.close()
 
 
 def pytest_sessionfinish(session):
     """Fail a run in CI on Linux that skipped a test, unless the test needs something that is "not to be had"."""
-    if is_worker(session.config):
+    if hasattr(session.config, "workerinput"):  # one of several processes that run the tests
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]

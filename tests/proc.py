@@ -145,14 +145,10 @@ def running(command, **options):
         try:
             yield process
         except Exception as error:  # a failed wait does not show why
-            error.add_note(f"{process.args}, {state(process)}, had said:\n{process.output()[-3000:]}")
+            error.add_note(f"{process.args}, exit {process.poll()}, had said:\n{process.output()[-3000:]}")
             raise
         finally:
             end(process)
-
-
-def state(process):
-    return "which runs" if process.poll() is None else f"ended with {process.returncode}"
 
 
 def end(process):

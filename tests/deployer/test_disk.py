@@ -1,6 +1,5 @@
 """Files that the agent writes on a host, above all settings: they are complete, and survive a power cut."""
 
-import base64
 import contextlib
 import errno
 import os
@@ -12,6 +11,7 @@ import pytest
 from slipway.deploy.agent import disk, serve, shell, staging
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.steps.table import STEPS
+from slipway.deploy.ssh.connection import encoded
 
 
 @contextlib.contextmanager
@@ -21,10 +21,6 @@ def watched():
     with mock.patch.object(os, "rename", lambda path, to: (rename(path, to), found.append(("rename", str(to))))), \
             mock.patch.object(os, "fsync", lambda number: found.append(("sync", os.fstat(number).st_ino))):
         yield found
-
-
-def inode(path):
-    return os.stat(path).st_ino
 
 
 @pytest.mark.parametrize("fails", ["rename", "fsync"])
@@ -42,7 +38,7 @@ def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
 def unsynced(found):
     """Return the folders that were not synced after the last rename into them."""
     folders = {os.path.dirname(path): index for index, (kind, path) in enumerate(found) if kind == "rename"}
-    return [folder for folder, index in folders.items() if ("sync", inode(folder)) not in found[index:]]
+    return [folder for folder, index in folders.items() if ("sync", os.stat(folder).st_ino) not in found[index:]]
 
 
 def test_a_commit_is_for_good(machine):
@@ -72,7 +68,7 @@ def test_a_damaged_log_is_added_to_as_it_is(machine):
     assert Path(machine.host.log).read_bytes().startswith(damaged)
 
 
-SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
+SECRETS = {"KEY.1": encoded(b"\xffsecret")}
 OWN = (os.getuid(), os.getgid())
 
 
@@ -93,10 +89,6 @@ def host(tmp_path, monkeypatch):
     return host
 
 
-def text(content):
-    return base64.b64encode(content).decode()
-
-
 def listing(host):
     """Return the content and mode of every file below /etc/default."""
     return {os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
@@ -110,10 +102,10 @@ LIVE = {"shop.env": (b"A=1\n", "0o644")}
 def test_nothing_takes_effect_before_it_is_kept(host):
     """Both halves of it are for good."""
     with watched() as found:
-        staging.stage(host, text(b"A=2\n"), SECRETS)
+        staging.stage(host, encoded(b"A=2\n"), SECRETS)
     new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
     assert listing(host) == {**LIVE, **new}
-    assert {("sync", inode(f"{host.root}/etc/default/{name}")) for name in new} <= {*found}
+    assert {("sync", os.stat(f"{host.root}/etc/default/{name}").st_ino) for name in new} <= {*found}
     with watched() as found:
         staging.finish_staging(host, [*SECRETS])
     assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
@@ -123,7 +115,7 @@ def test_nothing_takes_effect_before_it_is_kept(host):
 
 
 def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
-    staging.stage(host, text(b"A=2\n"), SECRETS)
+    staging.stage(host, encoded(b"A=2\n"), SECRETS)
     monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
     monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # the exit would end a thread
@@ -134,12 +126,12 @@ def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
 def test_whoever_leaves_before_that_leaves_nothing(host):
     disk.write(host.env + ".next", "A=0\n", 0o600)
     before = listing(host)
-    staging.stage(host, text(b"A=2\n"), SECRETS)
+    staging.stage(host, encoded(b"A=2\n"), SECRETS)
     serve.main("/agent", ["takeback", "shop"])
     assert listing(host) == before
     os.makedirs(host.env + ".next.new/x")
     with pytest.raises(OSError, match="Is a directory"):
-        staging.stage(host, text(b"A=2\n"), SECRETS)
+        staging.stage(host, encoded(b"A=2\n"), SECRETS)
     serve.main("/agent", ["takeback", "shop"])
     assert listing(host) == before
 
@@ -147,11 +139,11 @@ def test_whoever_leaves_before_that_leaves_nothing(host):
 def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
     path = str(tmp_path / "file")
     os.symlink(tmp_path / "elsewhere", path + ".new")  # left by a power cut: it is replaced, not followed
-    shell.put(host, path, text(b"\xff\n"), 0o750, "root", "www-data")
+    shell.put(host, path, encoded(b"\xff\n"), 0o750, "root", "www-data")
     assert (disk.read_bytes(path), os.stat(path).st_mode & 0o7777, host.asked) == (
         b"\xff\n", 0o750, [("root", "www-data")])
     monkeypatch.undo()
     for name, owner, said in (("no/such", "root", "No such file or directory"), ("b", "nobody-here", "nobody-here")):
         with pytest.raises((OSError, KeyError), match=said):
-            shell.put(host, f"{tmp_path}/{name}", text(b""), 0o644, owner, "root")
+            shell.put(host, f"{tmp_path}/{name}", encoded(b""), 0o644, owner, "root")
     assert not {"b", "b.new", "file.new", "elsewhere"} & {*os.listdir(tmp_path)}

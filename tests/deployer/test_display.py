@@ -74,24 +74,19 @@ def test_an_event_is_drawn_with_those_that_wait(monkeypatch):
     assert terminal.out.getvalue().count("\n") == 101
 
 
-@pytest.mark.parametrize("show, full", [
-    ("Json(sys.stdout)", False), ("Lines(sys.stdout)", True), ("Terminal(sys.stdout)", True)])
-def test_that_nobody_reads_ends_no_deploy(show, full):
-    read, write = os.pipe()
-    os.close(read)
-    script = f"from slipway.deploy.screen.display import *\nshow = {show}\n" + 3 * (
-        "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
-    with open("/dev/full" if full else write, "wb") as out:
-        done = run([sys.executable, "-c", script], 30, cwd=ROOT, stdout=out)
-    assert (done.returncode, done.stderr) == (3, "")
+STEP = "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})"
 
 
-def test_a_terminal_that_nobody_reads_holds_nothing_up():
+@pytest.mark.parametrize("show, script, where", [
+    ("Json(sys.stdout)", 3 * f"{STEP}\n", "closed"), ("Lines(sys.stdout)", 3 * f"{STEP}\n", "full"),
+    ("Terminal(sys.stdout)", 3 * f"{STEP}\n", "full"),
+    ("choose(True)", f"for _ in range(5000):\n    {STEP}\nshow.close(0.5)\n", "not read")])
+def test_that_nobody_reads_neither_ends_nor_holds_up_a_deploy(show, script, where):
     read, write = os.pipe()
-    script = ("import sys\nfrom slipway.deploy.screen.display import choose\nshow = choose(True)\n"
-              "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
-              "show.close(0.5)\nsys.exit(3)")
-    with open(read, "rb"), open(write, "wb") as out:
+    script = f"import sys\nfrom slipway.deploy.screen.display import *\nshow = {show}\n{script}sys.exit(3)"
+    with open(read, "rb") as reader, open("/dev/full" if where == "full" else write, "wb") as out:
+        if where == "closed":
+            reader.close()
         done = run([sys.executable, "-c", script], 60, cwd=ROOT, stdout=out)
     assert (done.returncode, done.stderr) == (3, "")
 

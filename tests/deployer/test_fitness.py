@@ -126,9 +126,6 @@ def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, n
     assert not [*fitness.name_problems(fitness.parse(["site  "]), fleet, fleet.balancers[0])]
 
 
-GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
-
-
 def test_every_fault_of_a_host_is_told_at_once():
     said = ["missing systemd", "missing apt-get", "missing python3", "missing sites-enabled", "version systemd 241",
             "version python3 3.7", "version Docker 19.03.1", "daemon []"]
@@ -139,7 +136,8 @@ def test_every_fault_of_a_host_is_told_at_once():
         "systemd is 241, but 247 or newer is needed", "python3 is 3.7, but 3.9 or newer is needed",
         "Docker is 19.03.1, but 20.10 or newer is needed",
         "/etc/docker/daemon.json is not a JSON object (no object): correct it"]
-    assert fitness.problems(fitness.parse(GOOD)) == []
+    good = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
+    assert fitness.problems(fitness.parse(good)) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "swarm", "unit", "x", "malformed"]),

@@ -35,7 +35,8 @@ def lock(host, monkeypatch, came):
         started.extend([words] * (not said))
         return SimpleNamespace(returncode=1 if said else 0)
     monkeypatch.setattr(serve.subprocess, "run", run)
-    return serve.lock(host, agent_of(host, "agent-1"), FIRST, 30)["locked"], len(started)
+    Path(host.run, "agent-1").mkdir()
+    return serve.lock(host, f"{host.run}/agent-1", FIRST, 30)["locked"], len(started)
 
 
 @pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
@@ -61,11 +62,6 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
 def test_an_agent_in_a_temporary_folder_gets_no_lock(host, monkeypatch, folder):
     with pytest.raises(Problem, match="cannot hold the agent: run make provision first"):
         serve.lock(host, folder, FIRST, 30)
-
-
-def agent_of(host, name):
-    Path(host.run, name).mkdir()
-    return f"{host.run}/{name}"
 
 
 def test_two_connections_write_an_agent_at_the_same_moment(host):

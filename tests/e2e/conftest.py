@@ -7,6 +7,7 @@ import pytest
 
 from e2e import fleet as fleets
 from e2e.fleet import apps
+from e2e.scenarios import provisioned, succeed
 
 
 def pytest_configure(config):
@@ -22,6 +23,14 @@ def fleet():
         return fleets.attach()
     except fleets.FleetError as error:
         pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture(scope="module")
+def shop(fleet, tmp_path_factory):
+    """Yield a Shop with a live release. Tests leave it so that the next deploy works, as a last one checks."""
+    shop = provisioned(fleet, tmp_path_factory.mktemp("a shop"))
+    yield shop
+    succeed(shop)
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,11 @@ from e2e import checker
 from e2e.fleet import apps
 from slipway.fleet.docker import docker
 from e2e.rollouts import Shop
-from e2e.scenarios import good, live, provisioned, settings, succeed, unreachable
+from e2e.scenarios import good, live, settings, succeed, unreachable
 from proc import run, wait_until
 
 TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 BACK = "taken back: the old release serves everywhere"
-
-
-@pytest.fixture(scope="module")
-def shop(fleet, tmp_path_factory):
-    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
 
 
 def test_the_old_slot_retires(shop):

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, live, often, provisioned, settings, severed, slow, succeed
+from e2e.scenarios import good, live, often, settings, severed, slow, succeed
 from proc import wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "replace", "prepare", "commit")
@@ -14,15 +14,6 @@ INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, 
 # These are before the flip, between flip and commit, and during the commit; the other steps are variants.
 OFTEN = [(signal.SIGINT, "ready"), (signal.SIGTERM, "watch")]
 OFTEN_KILLED = ("watch", "commit")
-
-
-@pytest.fixture(scope="module")
-def shop(fleet, tmp_path_factory):
-    """Yield a Shop. Each test leaves it with valid invariants; the next test's deploy then works at once, and after all
-    of them a good one must succeed."""
-    shop = provisioned(fleet, tmp_path_factory.mktemp("a shop"))
-    yield shop
-    succeed(shop)
 
 
 def tags(found):
@@ -150,20 +141,6 @@ def test_an_answer_that_is_lost_after_the_commit(shop):
     assert outcome.code == 0, outcome.stderr
     assert [event["host"] for event in outcome.events if "has committed, despite" in event.get("text", "")] == ["web2"]
     assert live(shop) == new
-
-
-@pytest.mark.rare  # test_deploy_bad.py cuts ssh after the flip, and runs often
-def test_a_host_that_is_cut_off_takes_itself_back(shop):
-    """A host that is unreachable from pull to flip takes itself back after dead_after, the others at once. The exit
-    code is 3, because the deployer could not ask it."""
-    old, host = live(shop), shop.web[0]
-    with settings(shop, bake=20), shop.rolling("deploy", good(shop)) as rolling:
-        rolling.until("publish")
-        with severed(0)(shop):
-            outcome = rolling.finish()
-    assert outcome.code == 3, outcome.stderr
-    assert f"{host.name} can't be reached: each goes back by itself within 6 s" in outcome.stderr
-    assert live(shop) == old
 
 
 def test_of_two_deploys_at_the_same_moment_one_goes_on(shop):

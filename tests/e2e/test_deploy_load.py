@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, part, provisioned, settings
+from e2e.scenarios import good, part, settings
 from proc import wait_until
 
 LEAST = 5000  # requests
@@ -20,11 +20,6 @@ STORY = {
     "rollback": ("rollback", 3, 2, 1),
     "rollback further": ("rollback", 2, 1, None),
 }
-
-
-@pytest.fixture(scope="module")
-def shop(fleet, tmp_path_factory):
-    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
 
 
 @pytest.fixture(scope="module")

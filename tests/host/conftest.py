@@ -102,9 +102,13 @@ class Nginx:
             text = text.replace(folder, f"{self.root}{folder}")
         put(self.root / path, text)
 
-    def put_site(self, kind, site, values, tls=False):
-        """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""
-        values = with_port(values, tls)
+    def put_site(self, kind, app, site, trusted, tls=False, **more):
+        """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports. Return
+        its port. `trusted`: who is believed about visitors."""
+        port = free_port()
+        values = with_port({"APP": app, "SITE": site, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
+                            "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", trusted),
+                            "REAL_IP": each("set_real_ip_from {};", trusted), **more}, tls)
         self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", {
             **values, "MAPS": render("nginx/maps.conf", values)}))
         public = render("nginx/public.conf", values)
@@ -112,14 +116,11 @@ class Nginx:
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
         self.put(f"etc/nginx/{site}/common.conf", render("nginx/common.conf", values))
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
+        return port
 
     def site(self, app, tls=False, balancers=(), **more):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
-        port = free_port()
-        values = {"APP": app, "SITE": app, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
-                  "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", balancers),
-                  "REAL_IP": each("set_real_ip_from {};", balancers), **more}
-        self.put_site("", app, values, tls)
+        port = self.put_site("", app, app, balancers, tls, **more)
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
@@ -127,13 +128,8 @@ class Nginx:
 
     def balancer(self, app, ports, proxies=()):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
-        port, site = free_port(), f"{app}-balancer"
-        values = {"APP": app, "SITE": site, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
-                  "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", proxies),
-                  "REAL_IP": each("set_real_ip_from {};", proxies),
-                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
-        self.put_site("balancer-", site, values)
-        return port
+        hosts = each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)
+        return self.put_site("balancer-", app, f"{app}-balancer", proxies, HOSTS=hosts)
 
     def flip(self, app, slot):
         """Move web.sock to a slot by one rename, as a deploy does."""

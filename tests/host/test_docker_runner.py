@@ -73,9 +73,11 @@ def settings_hash(path):
 
 
 def test_a_command_runs_in_the_live_release(server):
-    """The container runs the committed image by id, hardened, with settings and options, and is then removed."""
-    done = server("shop", "migrate")
-    assert (done.returncode, done.stderr) == (0, "")
+    """The container runs the committed image by id, hardened, with settings and options, and is then removed. The
+    docker client takes the script's place, so that signals reach it."""
+    with running(server.command("shop", "migrate"), env=server.env) as process:
+        assert (process.wait(30), process.output()) == (0, "")
+    assert int((server.stub / "pid").read_text()) == process.pid
     assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED, *SMALL,
                             "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
 
@@ -147,13 +149,6 @@ def test_which_image(server):
     server.put("etc/default/shop", "IMAGE=shop\nMEMORY=0\nOPTS=--memory=1g\n")
     assert asked("shop")
     assert [word for word in server.calls("run")[-1] if "--memory" in word] == ["--memory=0", "--memory=1g"]
-
-
-def test_docker_takes_the_scripts_place(server):
-    """The script of a one-off is replaced by the docker client, so that signals reach the client."""
-    with running(server.command("shop", "migrate"), env=server.env) as process:
-        assert process.wait(30) == 0
-    assert int((server.stub / "pid").read_text()) == process.pid
 
 
 def test_two_one_offs_of_a_name_at_once(server):
@@ -364,18 +359,6 @@ def test_a_unit_waits_for_the_engine(server, calls):
     assert done.stderr.count("does not answer") == (calls > 2)
 
 
-def test_a_container_removed_by_its_units_stop(server, listener):
-    """If a stop removes the container just after the engine is back, the unit does not fail."""
-    server.put("stub/container", wanted(server))
-    server.put("stub/fail-wait", "")
-    hung = server.put("stub/hung-wait", "")
-    with running(server.command(*UNIT), env=server.env) as process:
-        wait_until(lambda: server.calls("wait"))
-        server("--stop", "daemon-web-a")
-        hung.unlink()
-        assert process.wait(30) == 143 and "but not by its unit" not in process.output()
-
-
 def test_a_stop_in_the_middle_of_a_start(server):
     """If TERM comes while docker starts the container, the start is finished first: then it has a name."""
     hold = server.put("stub/hold", "")
@@ -388,12 +371,19 @@ def test_a_stop_in_the_middle_of_a_start(server):
     assert (server.stub / "started").exists() and not server.calls("wait")
 
 
-def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener):
-    """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once."""
+@pytest.mark.parametrize("by", ["a signal", "a stop"])
+def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener, by):
+    """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once. If a stop removes
+    the container just after the engine is back, the unit does not fail."""
     server.put("stub/container", wanted(server))
+    server.put("stub/fail-wait", "")
     hung = server.put("stub/hung-wait", "")
     with running(server.command(*UNIT), env=server.env) as process:
         wait_until(lambda: server.calls("wait"))
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(30) == 143
-    hung.unlink()
+        if by == "a stop":
+            server("--stop", "daemon-web-a")
+            hung.unlink()
+        else:
+            os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 143 and "but not by its unit" not in process.output()
+    hung.unlink(missing_ok=True)

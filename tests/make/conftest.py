@@ -10,7 +10,7 @@ import pytest
 
 import wheels
 from checkout import WRITTEN
-from proc import ROOT, UV, VE_PYTHON, run
+from proc import ROOT, UV, VE_PYTHON, passed, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 
@@ -19,7 +19,7 @@ class Scratch:
     """A copy of the files that make the virtualenv, in its own folder, with pins from `packages` {name: path}."""
 
     def __init__(self, folder, packages, installer, env):
-        self.folder, self.packages, self.installer = folder, packages, installer
+        self.folder, self.packages = folder, packages
         self.env = {**env, "PYTHON": BASE_PYTHON, "INSTALLER": installer,
                     "PIP_ARGS": f"--no-index --find-links {shlex.quote(str(packages['folder']))}",
                     "SLOW_STARTED": str(folder.parent / "started"), "SLOW_MAY_GO_ON": str(folder.parent / "go on")}
@@ -50,9 +50,7 @@ class Scratch:
 
     def made(self, *args):
         """Run make, which must succeed. Return its messages."""
-        done = self.make(*(args or ["ve/sentinel"]))
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        return passed(self.make(*(args or ["ve/sentinel"]))).stderr
 
     def has(self, *expressions):
         """Return the virtualenv's value of each expression, for example tiny.version; None if a package is missing."""

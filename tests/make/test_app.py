@@ -23,17 +23,13 @@ def tree(clone):
     clone.git("clean", "-fdq", "project")
 
 
-def make_app(tree, name):
-    return tree.make("app", f"NAME={name}")
-
-
 def changed(tree):
     return tree.git("status", "--porcelain", "-uall", "project")
 
 
 def test_an_app_is_listed_and_typed(tree):
     """mypy --strict accepts a new app, models and admin included, with the project."""
-    done = make_app(tree, "stock_entries")
+    done = tree.make("app", "NAME=stock_entries")
     assert (done.returncode, done.stdout) == (
         0, "wrote project/stock_entries; next: make migrate, then open /stock_entries/ and the admin\n"), done.stderr
     assert '    "project.home",\n    "project.stock_entries",\n    "slipway",' in (tree.folder / SETTINGS).read_text()
@@ -87,7 +83,7 @@ def test_lists_that_are_not_found(tree):
     tree.edit(SETTINGS, "INSTALLED_APPS = [", "INSTALLED_APPS = [] + [")
     tree.edit(URLS, "urlpatterns = [", "urlpatterns = [] + [")
     (tree.folder / "project/celery.py").unlink()
-    assert make_app(tree, "orders").stdout.splitlines()[:2] == [
+    assert tree.make("app", "NAME=orders").stdout.splitlines()[:2] == [
         'add to project/settings_base.py by hand: "project.orders",',
         'add to project/urls.py by hand: path("orders/", include("project.orders.urls")),']
     assert "orders/tests.py" in changed(tree) and "tasks.py" not in changed(tree)
@@ -98,7 +94,7 @@ def test_lists_that_are_not_found(tree):
     ("urls", "has a module urls"), ("templates", "File exists"), ("auth", "installed app"), ("json", "conflicts")])
 def test_names_that_cannot_be(tree, name, said):
     """An invalid name gives one line and changes nothing."""
-    done = make_app(tree, name)
+    done = tree.make("app", f"NAME={name}")
     line, *rest = done.stderr.splitlines()
     assert done.returncode and line.startswith("CommandError: ") and said in line and len(rest) == 1, done.stderr
     assert not changed(tree)
@@ -111,4 +107,4 @@ def test_a_full_disk_changes_nothing(tree):
     assert done.returncode and done.stderr.count("\n") == 1 and done.stderr.endswith("; nothing has changed\n")
     assert not changed(tree)
     (tree.folder / f"{URLS}.new").mkdir()
-    assert "add to project/urls.py by hand" in make_app(tree, "orders").stdout and URLS not in changed(tree)
+    assert "add to project/urls.py by hand" in tree.make("app", "NAME=orders").stdout and URLS not in changed(tree)

@@ -102,7 +102,7 @@ def summary(done):
 def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     """All parts run in order, even if some fail, and the last line names those, or all passed. If check fails, no test
     runs, because Django would refuse each. Later tests cover each part's output."""
-    fails = "|".join(quoted(STEPS[part]) for part in failing) or "-"
+    fails = "|".join(f'*"{STEPS[part]}"*' for part in failing) or "-"
     stub(project, f'echo "$*" >>said; case "$*" in {fails}) exit 3;; esac')
     done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
     said, steps = (project / "said").read_text().splitlines(), [*STEPS.values()][:5 if "check" in failing else None]
@@ -186,10 +186,6 @@ def test_coverage(project, tests, said):
     assert (project / "var/coverage/index.html").exists() and not (project / ".coverage").exists()
 
 
-def quoted(words):
-    return f'*"{words}"*'
-
-
 ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}
 
 
@@ -199,7 +195,7 @@ ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "t
 def test_ctrl_c_ends_make_test(project, part, told, shell):
     """No further part begins, whatever exit code the interrupted part has."""
     trap = ENDS[told]
-    stub(project, f'{trap} echo "$*" >>said; case "$*" in {quoted(STEPS[part])}) sleep 300 >&- 2>&- & wait;; esac')
+    stub(project, f'{trap} echo "$*" >>said; case "$*" in *"{STEPS[part]}"*) sleep 300 >&- 2>&- & wait;; esac')
     with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
         wait_until(lambda: (project / "said").exists() and STEPS[part] in (project / "said").read_text())
         signal_group(job, signal.SIGINT)

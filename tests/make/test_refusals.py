@@ -16,13 +16,6 @@ from proc import UV, as_mortal, executable, output, put, refusal, run
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
 
-def fake_python(path, code):
-    """Write a Python that runs `code` when it starts, before its arguments."""
-    site = path.parent / "site"
-    put(site / "sitecustomize.py", code)
-    return executable(path, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(site))} exec {BASE_PYTHON} "$@"\n')
-
-
 @pytest.mark.parametrize("words, said", [
     (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
     (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
@@ -51,7 +44,9 @@ def test_too_old_a_python(scratch):
 @pytest.mark.parametrize("module", ["ensurepip", "venv"])
 def test_no_venv_module(scratch, tmp_path, module):
     """With Debian's python3 without python3-venv, the error names the package to install."""
-    python = fake_python(tmp_path / "python", f"import sys; sys.modules[{module!r}] = None")
+    site = put(tmp_path / "site/sitecustomize.py", f"import sys; sys.modules[{module!r}] = None").parent
+    path = shlex.quote(str(site))
+    python = executable(tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={path} exec {BASE_PYTHON} "$@"\n')
     line = refusal(scratch.make("ve/sentinel", f"PYTHON={python}"))
     assert "apt install python{}.{}-venv".format(*sys.version_info) in line
     assert not (scratch.folder / "ve").exists()

@@ -60,10 +60,6 @@ class Site:
         lines = page.body.decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
-    def workers(self):
-        """Return the number of started workers."""
-        return self.figures()["workers"]
-
     def ready(self):
         """Wait until the site is ready."""
         wait_until(lambda: self.get("/readyz").status == 200, what="the site is ready")
@@ -107,6 +103,6 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
         command = [*(RUN if "DRAIN" in env else COMMAND), "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             site, workers = Site(process, port, path), int(env["WEB_CONCURRENCY"])
-            wait_until(lambda: process.poll() is not None or site.workers() >= workers, what="gunicorn's workers")
+            wait_until(lambda: process.poll() is not None or site.figures()["workers"] >= workers, what="workers")
             assert process.poll() is None, process.output()
             yield site

@@ -4,12 +4,12 @@ import contextlib
 import itertools
 import threading
 import time
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from statistics import median
 
 import pytest
-from ops.served import Site, serve
+from ops.served import serve
 
 from proc import wait_until
 from relay import Relay
@@ -26,14 +26,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS |= {"read_timeout": 30, "write_timeout": 30}
 WAYS = [*itertools.product(NEEDS, ["stopped", "no new connection"])]
 
 
-@dataclass
-class Watched:
-    """A site with production's settings, whose service hangs behind the relay."""
-
-    kind: str
-    how: str
-    relay: Relay
-    site: Site
+# A site with production's settings, whose service hangs behind the relay.
+Watched = namedtuple("Watched", "kind how relay site")
 
 
 @pytest.fixture

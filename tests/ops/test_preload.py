@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from ops.served import serve
-from redis import Redis
 
 from proc import wait_until
 
@@ -86,7 +85,6 @@ def site(site_folder, postgres, redis):
                DJANGO_SETTINGS_MODULE="preloaded", SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4,
                DATABASE_URL=postgres.url(postgres.database()), CACHE_URL=redis.url(3), BROKER_URL=redis.url(4),
                WEB_CONCURRENCY="2", LOADED=str(site_folder / "loaded")) as site:
-        site.redis = Redis.from_url(redis.url(0))
         site.loaded = lambda: [int(line) for line in (site_folder / "loaded").read_text().split()]
         yield site
 

@@ -47,7 +47,6 @@ def is_down(site, *names):
 
     wait_until(all_say_so, 60, f"{names} are down")
     assert max(answer.seconds for answer in answers) < LIMIT
-    return True
 
 
 def test_database_that_falls_silent_on_an_open_connection(site, relay):

@@ -12,17 +12,6 @@ import pytest
 from proc import ROOT, append, edit, passed, python
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """Return a copy of the project, with the checkout's virtualenv."""
-    path = tmp_path_factory.mktemp("a checkout")
-    for name in ("project", "slipway"):
-        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "manage.py", path)
-    (path / "ve").symlink_to(ROOT / "ve")
-    return path
-
-
 PRODUCTION = {"DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://localhost",
               "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:"}
 OWN, MORE = re.findall(r"```python\n(.*?)```", (ROOT / "docs/settings.md").read_text(), re.DOTALL)
@@ -30,10 +19,13 @@ SHOW = "from django.conf import settings as s; print(s.STRIPE_KEY, s.SHOP_WAREHO
 
 
 @pytest.fixture
-def shop(checkout, tmp_path):
-    """Return the project with the settings of docs/settings.md."""
-    path = shutil.copytree(checkout, tmp_path / "shop", symlinks=True)
-    (path / ".env").unlink(missing_ok=True)
+def shop(tmp_path):
+    """Return a copy of the project with the checkout's virtualenv and the settings of docs/settings.md."""
+    path = tmp_path / "a shop"
+    for name in ("project", "slipway"):
+        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "manage.py", path)
+    (path / "ve").symlink_to(ROOT / "ve")
     append(path / "project/settings_base.py", f"\nfrom decimal import Decimal\n\n{OWN}")
     return path
 

@@ -33,33 +33,19 @@ class Tls(Relay):
             super().join(self.context.wrap_socket(client, server_side=True))
 
 
-@pytest.fixture(params=[("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")], ids="-".join)
-def ask(request, tmp_path):
-    """Return ask(name, trusted), which runs production's settings against a service at `localhost` whose certificate is
-    for `name`, with or without trust in its authority."""
-    scheme, variable = request.param
-    server = request.getfixturevalue({"rediss": "redis", "amqps": "rabbitmq"}[scheme])
-    user = {"rediss": "", "amqps": "guest:guest@"}[scheme]
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://localhost",
-           "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:"}
-
-    def ask(name, trusted):
-        path, key = certificate(tmp_path, name)
-        tls = Tls(server.port, path, key)
-        more = {variable: f"{scheme}://{user}localhost:{tls.port}/"}
-        if trusted:
-            more["SSL_CERT_FILE"] = str(path)
-        done = python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={**env, **more})
-        tls.close()
-        return done
-
-    return ask
-
-
-def test_only_the_right_certificate_will_do(ask):
+@pytest.mark.parametrize("name, trusted", [("localhost", True), ("localhost", False), ("other.example", True)])
+@pytest.mark.parametrize("scheme, variable", [
+    ("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")])
+def test_only_the_right_certificate_will_do(request, tmp_path, scheme, variable, name, trusted):
     """A certificate must be for the name in the URL, from an authority known to this machine or in SSL_CERT_FILE."""
-    done = ask("localhost", trusted=True)
-    assert done.returncode == 0, done.stderr
-    for name, trusted in (("localhost", False), ("other.example", True)):
-        done = ask(name, trusted)
-        assert done.returncode == 1 and "Error" in done.stderr, f"one for {name}, trusted: {trusted}, was taken"
+    service, user = {"rediss": ("redis", ""), "amqps": ("rabbitmq", "guest:guest@")}[scheme]
+    path, key = certificate(tmp_path, name)
+    with contextlib.closing(Tls(request.getfixturevalue(service).port, path, key)) as tls:
+        done = python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={
+            **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://localhost",
+            "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:",
+            variable: f"{scheme}://{user}localhost:{tls.port}/", **({"SSL_CERT_FILE": str(path)} if trusted else {})})
+    if (name, trusted) == ("localhost", True):
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1 and "Error" in done.stderr, "it was taken"

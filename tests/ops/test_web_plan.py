@@ -33,11 +33,6 @@ def said(url):
     return "release build-7\nmedia local\n" + done.stdout
 
 
-def written(plan):
-    """Wait until web.plan has content. Return it."""
-    return wait_until(plan.read_text)
-
-
 @pytest.fixture
 def urls(sqlite_url, postgres, tmp_path):
     """Return {name: URL} of databases with all, some and no migrations."""
@@ -56,7 +51,7 @@ def test_told(urls, which, marks, tmp_path):
         "from project.settings import *\nfrom slipway import readiness\nreadiness.DEADLINE = 30\n")
     patient = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "patient"}
     with short_folder() as folder, slot(urls[which], folder, **patient) as plan:
-        text = written(plan)
+        text = wait_until(plan.read_text)
         assert text == said(urls[which])
         assert {line[:3] for line in text.splitlines()[2:]} == marks
         assert {path.name for path in folder.iterdir()} == {"web.plan", "web.sock"}
@@ -69,7 +64,7 @@ def test_a_database_that_hangs_or_is_away(postgres):
         relay.flowing.clear()
         (folder / "web.plan").touch()  # left by a container that crashed early
         with slot(postgres.url(postgres.database(), relay.port), folder) as plan:
-            assert written(plan) == "unknown\n"
+            assert wait_until(plan.read_text) == "unknown\n"
 
 
 @pytest.mark.parametrize("there, said", [("web.plan", "release build-7\n[ ]  a.0001_initial\n"), ("web.plan.new", "")])

@@ -18,7 +18,7 @@ CSS = b"body { color: red } @font-face { font-family: f; src: url('f.woff2') } "
 
 
 class Release:
-    """A folder with the files that .dockerignore includes. `collect` does the build's part; `env` are its settings."""
+    """A folder with the files that .dockerignore includes. `env`: its settings."""
 
     def __init__(self, folder, **env):
         self.folder = folder
@@ -29,12 +29,10 @@ class Release:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
 
-    def static(self, **files):
-        """Add static files {name: content} to the project's; s_css becomes s.css."""
+    def collect(self, **files):
+        """Add static files {name: content} to the project's, where s_css becomes s.css, and do the build's part."""
         for name, content in files.items():
             (self.folder / "project/static" / name.replace("_", ".")).write_bytes(content)
-
-    def collect(self):
         shutil.rmtree(self.folder / "static-root", ignore_errors=True)
         output([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
                env={**self.env, "IMAGE_BUILD": "1"})
@@ -57,26 +55,14 @@ class Release:
 
     def do(self, *words, **env):
         """Run a command of the image to its end."""
-        return run(self.words(*words), cwd=self.folder, env={**self.env, **env})
-
-    def words(self, *words):
-        return [self.folder / "docker-run.sh", *words]
+        return run([self.folder / "docker-run.sh", *words], cwd=self.folder, env={**self.env, **env})
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """Return the first release. Its settings have no bucket."""
-    release = Release(tmp_path_factory.mktemp("first"))
-    release.static(s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
-    return release.collect()
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory):
-    """Return another release, with one file changed and others removed."""
-    release = Release(tmp_path_factory.mktemp("second"))
-    release.static(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")
-    return release.collect()
+    return Release(tmp_path_factory.mktemp("first")).collect(
+        s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
 
 
 @pytest.fixture
@@ -100,10 +86,11 @@ def refused(done, said):
     assert not re.search("s(/|%2F)cret", line)
 
 
-def test_a_second_release_adds_what_is_new(bucket, settings, first, second):
+def test_a_second_release_adds_what_is_new(bucket, settings, first, tmp_path):
     """Each file is there under its hashed name, unchanged. Existing files are neither written again nor removed, even
     those of older releases or other owners."""
-    place = f"s3://{bucket.name}/shop/static"
+    place, second = f"s3://{bucket.name}/shop/static", Release(tmp_path)
+    second.collect(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")  # one file changed, others removed
     bucket.put("shop/other", b"somebody's")
     assert added(first.do("collectstatic", place, **settings)) == (len(first.files()),) * 2
     assert bucket.names() == {"shop/other", *(f"shop/static/{name}" for name in first.files())}

@@ -35,7 +35,6 @@ FAULTS = {
 HONEYMOON = 3  # seconds
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # times of visits
-ANSWERED = []
 ROLE, WAS_READY = "/dev/shm/role", "/dev/shm/was-ready"
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
@@ -53,13 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(min(int(parse_qs(url.query).get("ms", ["0"])[0]), 60_000) / 1000)
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
-        is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
-        code = status(url.path, is_visitor)
-        if url.path == "/metrics":
-            body = figures()
-        elif is_visitor and url.path not in ("/healthz", "/readyz"):
-            ANSWERED.append(code)
-        self.send_response(code)
+        self.send_response(status(url.path, self.headers.get("User-Agent") != "slipway-deploy"))
         self.send_header("X-Release", release)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -89,14 +82,6 @@ def status(path, is_visitor):
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
     return 500 if FAULT == "error" or is_visitor and spoils() else 200
-
-
-def figures():
-    """Return the metrics that `watch` reads."""
-    parts = "".join(f'celery_heartbeat_age_seconds{{part="{part}"}} 5.0\n' for part in ("worker", "beat"))
-    answers = "".join(f'http_requests_total{{status="{code // 100}xx"}} {ANSWERED.count(code)}.0\n'
-                      for code in (200, 500))
-    return (answers + parts).encode()
 
 
 def spoils():
