@@ -121,8 +121,7 @@ class Watcher:
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
-        again = [*(self._again(partial(self._hear, host)) for host in self.hosts), self._again(self._look)]
-        again += [self._again(partial(self._search, host)) for host in self.hosts if self.fleet.watch["errors"]]
+        again = [*(self._again(partial(self._visit, host)) for host in self.hosts), self._again(self._look)]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
@@ -148,6 +147,11 @@ class Watcher:
 
     # ---- hosts ----
 
+    async def _visit(self, host: Host) -> None:
+        await self._hear(host)
+        if self.fleet.watch["errors"]:
+            await self._search(host)
+
     async def _hear(self, host: Host) -> None:
         free = None
         try:
@@ -170,7 +174,7 @@ class Watcher:
     async def _search(self, host: Host) -> None:
         """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
         with contextlib.suppress(HostProblem, KeyError):  # KeyError: it is not connected now
-            answer = await self.connections[host.name].ask("errors", self.limit, since=-RECENT, seconds=self.limit / 2)
+            answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
             new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
             for group in new[:MOST]:  # those beyond are told when they come again
                 self.told.add(group["id"])

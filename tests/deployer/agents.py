@@ -1,5 +1,6 @@
 """Stand-ins for agents: the other end of a Connection is a function that may answer anything."""
 
+import asyncio
 import contextlib
 import json
 from unittest import mock
@@ -51,6 +52,7 @@ def agents(make):
     pipes = []
 
     async def start(words):
+        await asyncio.sleep(0)  # as a process takes time to start
         pipes.append(Pipe(make(words[words.index("--") + 1])))
         return pipes[-1]
     with mock.patch.object(connection, "start", start):
