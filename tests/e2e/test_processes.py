@@ -79,8 +79,8 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     began = shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly")
     shop.good("deploy", shop.image("v3"))
     assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
-    status = shop.deploy("status").stdout
-    assert "nightly is active, overdue, as it still runs: see" in status and "broken is failed, exit-code: " in status
+    assert "nightly is active, overdue, as it still runs: see" in shop.deploy("status").stdout
+    wait_until(lambda: "broken is failed, exit-code: " in shop.deploy("status").stdout, what="it does not run just now")
     errors = shop.deploy("errors").stdout
     assert "nightly: overdue, as it still runs" in errors and "broken: ended with exit code 37" in errors
     shop.fleet.hosts["work1"].run("systemctl stop shop-nightly.timer shop-nightly.service")

@@ -94,7 +94,7 @@ def test_what_runs_is_not_restarted(project):
     assert int(hosts["web2"].run(logins)) - known - 1 == 2, "one to look, one to work"
     assert "web1, web2, work1: reload systemd" in said.splitlines()
     assert {name: started(host) for name, host in hosts.items()} == before
-    assert "client_max_body_size 9m" in hosts["web1"].run("cat /etc/nginx/shop/app.conf")
+    assert "client_max_body_size 9m" in hosts["web1"].run("cat /etc/nginx/shop/common.conf")
     assert "new=yes" in hosts["work1"].run("cat /etc/default/shop")
     assert hosts["web1"].run("cat /etc/default/shop.env") == settings, "only its owner may change what APP.env holds"
     assert project.changes() == 0
@@ -117,7 +117,7 @@ def test_a_broken_site_never_replaces_a_working_one(project):
     finally:
         host.run("rm -r /etc/nginx/shop/server.d")
     assert (host.run(digest), host.run(working)) == (before, workers)
-    assert "8m" in project.fleet.hosts["web2"].run("cat /etc/nginx/shop/app.conf"), "other hosts go on"
+    assert "8m" in project.fleet.hosts["web2"].run("cat /etc/nginx/shop/common.conf"), "other hosts go on"
 
 
 def test_a_role_that_is_taken_away_stops(project):
