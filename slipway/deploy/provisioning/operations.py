@@ -92,10 +92,11 @@ def nginx_site(site: Site) -> Commands:
                 tuple(path for path in site.absent if path in there))
     if not rest.paths:
         return
+    copy = in_copy(rest)
     yield copy_script(rest)
     for path, content in rest.files.items():
         yield PutWhole(in_copy(rest, path), content)
-    yield test_script(rest)
+    yield f"unshare --mount sh -c 'mount --bind {copy} {NGINX} && nginx -t -q' || {{ rm -rf {copy}; exit 1; }}"
     yield swap_script(rest)
 
 
@@ -111,11 +112,6 @@ def copy_script(site: Site) -> str:
                       *(f"rm -f {in_copy(site, path)}" for path in site.absent),
                       *(f"mkdir -p {os.path.dirname(in_copy(site, path))}" for path in (*site.files, *site.links)),
                       *(f"ln -sfn {target} {in_copy(site, path)}" for path, target in site.links.items())])
-
-
-def test_script(site: Site) -> str:
-    copy = in_copy(site)
-    return f"unshare --mount sh -c 'mount --bind {copy} {NGINX} && nginx -t -q' || {{ rm -rf {copy}; exit 1; }}"
 
 
 def swap_script(site: Site) -> str:

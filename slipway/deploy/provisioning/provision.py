@@ -81,7 +81,8 @@ async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapp
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
             return known[balancer.name].drained
-        done = await connections[balancer.name].command(f"cat {site.drained_file(fleet.app)} 2>/dev/null || :")
+        file = site.of_balancer(fleet.app, "drained")
+        done = await connections[balancer.name].command(f"cat {file} 2>/dev/null || :")
         return done.out.decode(errors="replace").split()
     balancers = [host for host in fleet.balancers if host.name in known]
     names = await on_each(balancers, drained)

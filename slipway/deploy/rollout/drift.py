@@ -43,18 +43,14 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} runs instead of {tag['tag']}, the committed release: deploy again"
     for role, unit in slot["units"].items():
-        yield from unhealthy(role, unit, facts)
+        yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
+        if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
+            yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
     for role, process in facts["alone"].items():
         if host.has(role):
             yield from restarting(role, process, role, facts)
             if not running(process):
                 yield f"{role} is {process['state']}"
-
-
-def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
-    yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
-    if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
-        yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
 
 
 def running(unit: Mapping[str, Any]) -> bool:

@@ -58,7 +58,7 @@ def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = 
 
 def hosts_site(fleet: Fleet, out: Out) -> Site:
     whole = build(fleet, f"{fleet.app}-balancer", False, out)
-    paths = (drained_file(fleet.app), f"{NGINX}/sites-available/{whole.name}")
+    paths = (of_balancer(fleet.app, "drained"), f"{NGINX}/sites-available/{whole.name}")
     return Site(whole.name, {path: whole.files[path] for path in paths if path in whole.files},
                 absent=tuple(path for path in paths if path in whole.absent))
 
@@ -70,12 +70,8 @@ def nobody_left(fleet: Fleet, out: Out) -> str:
     return f"would have no host for visitors: run make undrain HOST={min(names & {*out.drained}, default='')}"
 
 
-def drained_file(app: str) -> str:
-    return f"{NGINX}/{app}-balancer/drained"
-
-
-def hosts_file(app: str) -> str:
-    return f"{NGINX}/{app}-balancer/hosts.conf"
+def of_balancer(app: str, file: str) -> str:
+    return f"{NGINX}/{app}-balancer/{file}"
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
@@ -89,9 +85,10 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     certificate, key = certificate_files(fleet)
     values = with_port({**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate,
                         "CERTIFICATE_KEY": key}, tls)
-    folder, kept = f"{NGINX}/{name}", drained_file(fleet.app)
+    folder = f"{NGINX}/{name}"
+    kept, listing = of_balancer(fleet.app, "drained"), of_balancer(fleet.app, "hosts.conf")
     names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
-    hosts = {hosts_file(fleet.app): first_hosts(fleet, out)} if kind and fleet.by_consul else {}
+    hosts = {listing: first_hosts(fleet, out)} if kind and fleet.by_consul else {}
     return Site(name, {
         **names,
         f"{folder}/public.conf": render("nginx/public.conf", values),
@@ -102,7 +99,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
             **values, "MAPS": render("nginx/maps.conf", values)}),
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
         (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
-         *([hosts_file(fleet.app)] if kind and not hosts else [])), hosts)
+         *([listing] if kind and not hosts else [])), hosts)
 
 
 def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
@@ -141,7 +138,7 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "BODY_LIMIT": site["body_limit"],
         "REAL_IP": each("set_real_ip_from {};", believed),
         "TRUSTED": each("{} trusted;", believed),
-        "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
+        "HOSTS": f"include {of_balancer(fleet.app, 'hosts.conf')};" if fleet.by_consul else
                  each("server {} max_fails=2 fail_timeout=10s;", hosts),
     }
 
