@@ -26,7 +26,8 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:
-            return {"fate": "committed" if has_committed(host, id) else "back"}
+            ends = [record["outcome"] for record in releases.read_log(host)[0] if record.get("id") == id]
+            return {"fate": "committed" if "committed" in ends else "back"}
         unit = host.states(host.lock)[host.lock]
         if unit.get("MainPID") != str(attempt.get("pid")):
             return {"fate": "settling" if is_up(unit) else "stuck"}
@@ -47,10 +48,6 @@ def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> Non
     except OSError:
         if forward:
             raise
-
-
-def has_committed(host: Host, id: str) -> bool:
-    return any(record.get("id") == id and record["outcome"] == "committed" for record in releases.read_log(host)[0])
 
 
 def kill(pid: int) -> None:

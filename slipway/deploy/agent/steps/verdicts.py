@@ -46,7 +46,9 @@ class Judged(Verdicts):
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """Judge two cases: whether the live release works after the pending migrations, and whether the new release works
     after migrations that only the live release has. A rollback needs only the second case."""
-    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
+    settings = disk.read_bytes(host.slot_file(attempt.noted["slot"], "env"))
+    scheme = site.setting(host, settings, "DATABASE_URL").partition(":")[0]
+    vendor = SCHEMES.get(scheme, scheme)
     if attempt.noted["action"] == "rollback":
         try:
             return going_back(host, attempt, vendor)
@@ -59,7 +61,8 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
         forbid_exits(attempt, say)
-        applied = said is not None and ended_well(host)
+        ends = [record["outcome"] for record in releases.read_log(host)[0]]
+        applied = said is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
         return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
                 "media": attempt.media}
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
@@ -73,11 +76,6 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
     except Problem:
         forbid_exits(attempt, say)
         raise
-
-
-def ended_well(host: Host) -> bool:
-    """Return False if the last attempt failed: `migrate` may have ended halfway, so it must run again."""
-    return [record["outcome"] for record in releases.read_log(host)[0]][-1:] in ([], ["committed"])
 
 
 def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdicts:
@@ -178,8 +176,3 @@ def cure(found: Found, vendor: str) -> str:
     if vendor in JUDGED:
         return "the image has no verdicts for %s: build it with make build" % vendor
     return "DATABASE_URL is for %s, but make build judges only for %s" % (vendor, " and ".join(JUDGED))
-
-
-def vendor_of(host: Host, settings: bytes | None) -> str:
-    scheme = site.setting(host, settings, "DATABASE_URL").partition(":")[0]
-    return SCHEMES.get(scheme, scheme)
