@@ -7,6 +7,7 @@ one writes a row of another table, again and again; the longest of their waits c
 """
 
 import os
+import random
 import sys
 import tempfile
 import time
@@ -26,21 +27,22 @@ from proc import passed, python  # noqa: E402
 
 ROWS = 2_000_000
 WAITED = 0.06  # seconds; shorter waits are noise
-FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', n, 'free', 1 FROM"
+QUIET = f"ALTER TABLE {ORDER} SET (autovacuum_enabled = off)"  # a migration would wait for autovacuum
+FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', 1 + n % 9999, 'free', 1 FROM"
         f" generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})")
-ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = 7",
-         (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = 7",
-         (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = 7"}
+ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = %s",
+         (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = %s",
+         (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = %s"}
 
 
 def longest(url, sql, migration):
-    """Execute it again and again while the migration runs. Return the seconds of the longest wait."""
+    """Execute it while the migration runs, each time for another row. Return the seconds of the longest wait."""
     waits = [0]
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         while not migration.done():
             began = time.monotonic()
-            cursor.execute(sql)
+            cursor.execute(sql, [random.randrange(1, ROWS)])
             waits.append(time.monotonic() - began)
             time.sleep(0.005)
     return max(waits)
@@ -54,7 +56,7 @@ def main():
         passed(verdicts(project, url=url))
         passed(migrate("0001"))
         with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(FILL)
+            cursor.execute(f"{QUIET}; {FILL}")
         for name in CASES:
             migration = pool.submit(migrate, name)
             waits = {who: pool.submit(longest, url, sql, migration) for who, sql in ASKED.items()}
