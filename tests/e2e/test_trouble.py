@@ -1,4 +1,4 @@
-"""`make errors` and `make logs` on the fleet, with the hosts' real journals, of systemd 252 and 257."""
+"""`make errors` and `make logs` on the fleet, with the hosts' real journals."""
 
 import json
 import shlex
