@@ -54,6 +54,7 @@ def test_what_a_group_says():
                                        "request_id": "5f0c7d1e", "release": "v2"})
     assert (told["title"], told["place"], told["message"], told["latest"]) == (
         "KeyError", "orders/views.py:31 detail", "no", [(1, "5f0c7d1e", "GET /orders/3/", "v2")])
+    assert groups.in_record(1, "web", {"exception": "KeyError"})["text"] == "KeyError", "of a formatter of one's own"
     first, second, other = (id_of(logger="shop", message=text) for text in (
         "/a/1 failed: 3 of order 0f3a4c5d6e7f8a9b", "/b failed: 12 of order 77", "beat failed: 12 of order 77"))
     assert first == second != other

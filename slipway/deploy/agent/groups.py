@@ -42,7 +42,7 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
     raised = record.get("raised")
     if not isinstance(raised, dict):
         key = ("logged", logger[:100], VARYING.sub("N", message[:300]))
-        return error(at, role, key, logger[:100], "", message[:300], visit)
+        return error(at, role, key, logger[:100], "", message[:300], visit, text[-3000:])
     kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
     said = text.rpartition(kind + ": ")[2].partition("\n")[0][:300]
