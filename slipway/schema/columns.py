@@ -1,4 +1,4 @@
-"""Which new types of columns are harmless: old code works with a wider one."""
+"""Find the new types of columns that are harmless: old code works with a wider one."""
 
 import re
 from typing import Any

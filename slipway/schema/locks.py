@@ -1,4 +1,4 @@
-"""Whom each migration keeps waiting on Postgres, as seen while the build applies it to empty tables: they show the same
+"""Watch whom each migration keeps waiting on Postgres, while the build applies it to empty tables: they show the same
 locks, scans and rewrites as full ones."""
 
 import re

@@ -1,4 +1,4 @@
-"""Who waits for pending migrations in this database, by what the build saw them lock and by the tables' sizes."""
+"""Judge who waits for pending migrations here, by what the build saw them lock and by the tables' sizes."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

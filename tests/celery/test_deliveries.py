@@ -266,7 +266,7 @@ def test_how_tasks_ended_is_counted(redis_jobs):
 
 
 def test_a_malformed_dead_task_is_not_the_brokers_fault(jobs):
-    """What somebody else put into the queue is listed, sent again and dropped like the rest."""
+    """Messages that somebody else put into the queue are listed, sent again and dropped like the rest."""
     jobs.send("with app.producer_or_acquire() as p:",
               "    for dead in ('x', {'at': 'x'}, {'at': 1e300, 'why': [], 'queue': ''}):",
               "        p.publish([[]], routing_key='celery.dead', exchange='', headers={'task': 7, 'dead': dead},"

@@ -140,7 +140,7 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
 
 
 def test_from_when_errors_count(host, stub):
-    """What is new is asked only if there is an error. A balancer knows no release: it is told a time."""
+    """An agent asks what is new only if there is an error. A balancer knows no release: it is told a time."""
     made = host([])
     for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
         assert agent_errors.find(made, **words) == {"groups": [], "since": since}

@@ -39,7 +39,7 @@ TIMED = {"process.digest": {"command": "manage digest 5%", "schedule": "*-*-* 06
 
 
 def test_a_command_by_the_clock(data):
-    """What deploys know as processes has none of it. A daemon that gets a schedule is stopped."""
+    """Deploys do not know it as a process. A daemon that gets a schedule is stopped."""
     fleet = fleet_of(data, {**TIMED, "hosts.work.roles": ["worker", "digest"]})
     work = host_of(fleet, "work")
     (service, text), (timer, schedule) = (unit for unit in files(fleet, "work").items() if "digest" in unit[0])

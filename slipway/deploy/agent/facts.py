@@ -172,8 +172,8 @@ def free(path: str) -> int:
 
 def closed(host: Host) -> list[str]:
     sites = ("%s/etc/nginx/%s%s/maintenance" % (host.root, host.app, end) for end in ("", "-balancer"))
-    closed = any(map(os.path.exists, sites))
-    return ["visitors get the maintenance page until make maintenance ARGS=off"] if closed else []
+    found = any(map(os.path.exists, sites))
+    return ["visitors get the maintenance page until make maintenance ARGS=off"] if found else []
 
 
 def first_log(host: Host) -> list[str]:
