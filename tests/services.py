@@ -22,13 +22,14 @@ from sharing import shared
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one on PATH uses the machine's own folders
 
 
-def missing(package):
-    """Skip the test, because this machine lacks Debian's package. In CI such a run fails: see conftest.py."""
-    pytest.skip(f"needs {package}")
+def missing(program):
+    """Skip the test, because this machine lacks that program of Debian's packages. In CI such a run fails: see
+    conftest.py."""
+    pytest.skip(f"needs {program}")
 
 
 def pytest_runtest_setup(item):
-    """Skip a test marked `needs("PACKAGE")` if this machine lacks the package's program of the same name."""
+    """Skip a test marked `needs("PROGRAM")` if this machine lacks that program of Debian's packages."""
     for mark in item.iter_markers("needs"):
         shutil.which(mark.args[0]) or missing(mark.args[0])
 

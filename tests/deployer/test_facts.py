@@ -107,6 +107,7 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("timer, state, began, wrong", [
     ("active", "inactive", 7200, ""), ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
     ("active", "active", 7200, "overdue, as it still runs"),

@@ -38,6 +38,7 @@ def test_a_configuration_is_told_whole(tmp_path):
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("address, code, said", [
     ("a", 2, "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
     ("unreachable", 0, "schedules are not checked: a: cannot be reached")])
