@@ -152,8 +152,8 @@ def test_the_summary_says_how_long_visitors_waited():
     watched = {"web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
                "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]}}
     assert live({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
-        "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors; slowest 2.50 s, 99% within 0.12 s;"
-        " before: slowest 0.50 s, 99% within 0.25 s)")
+        "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
+        "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s")
 
 
 ONE, DIRTY = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}, {"revision": "0-dirty"}

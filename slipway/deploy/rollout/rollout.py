@@ -186,20 +186,20 @@ class Rollout:
 
 
 def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
-    """Return the last line that a successful deploy or rollback prints."""
+    """Return the last lines that a successful deploy or rollback prints."""
     answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
-    seen = f", {answers} requests seen, {errors} errors{speeds(watched)}" if watched else ""
-    return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen})"
+    seen = f", {answers} requests seen, {errors} errors" if watched else ""
+    return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen}){speeds(watched)}"
 
 
 def speeds(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
-    told = ""
+    told = list[str]()
     for when, at in (("", 1), ("before: ", 0)):
         if found := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
             slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
-            told += f"; {when}slowest {slowest:.2f} s, 99% within {most:.2f} s"
-    return told
+            told.append(f"{when}slowest {slowest:.2f} s, 99% within {most:.2f} s")
+    return "\nanswers: " * bool(told) + "; ".join(told)
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
