@@ -1,6 +1,7 @@
 """`make errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, and what people read."""
 
 import asyncio
+import copy
 import json
 import os
 import re
@@ -55,14 +56,19 @@ def test_what_a_group_says():
     assert (told["title"], told["place"], told["message"], told["latest"]) == (
         "KeyError", "orders/views.py:31 detail", "no", [(1, "5f0c7d1e", "GET /orders/3/", "v2")])
     assert groups.in_record(1, "web", {"exception": "KeyError"})["text"] == "KeyError", "of a formatter of one's own"
+    bare = {**failed(), "exception": "Traceback (most recent call last):\nKeyError"}
+    assert groups.in_record(1, "web", bare)["message"] == ""
     first, second, other = (id_of(logger="shop", message=text) for text in (
         "/a/1 failed: 3 of order 0f3a4c5d6e7f8a9b", "/b failed: 12 of order 77", "beat failed: 12 of order 77"))
     assert first == second != other
 
 
 def found(*errors, tag=""):
+    """Return the groups of a host where v2 is live, which v1 brought back."""
     made = {}
-    groups.count(made, errors, SINCE, SINCE, "v2", tag)
+    for id in groups.count(made, errors, SINCE, "v2", {"v1", "v2"}, tag):
+        if id in made:
+            made[id]["known"] = True
     return [*made.values()]
 
 
@@ -70,7 +76,7 @@ def found(*errors, tag=""):
 @given(st.dictionaries(st.sampled_from(["logger", "message", "exception", "release", "request_id", "raised"]), JSON),
        st.floats(SINCE, 2e9))
 def test_a_hostile_record_is_only_counted(fields, at):
-    text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "since": SINCE})
+    text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "known": [], "since": SINCE})
     assert len(text) < 90_000 and validate.mismatch(json.loads(text), agent_errors.Found) == ""
     for group in errors.merged({"web1": validate.seen(json.loads(text))}):
         assert not CONTROL.search("".join(errors.head(group, 1).split("\n"))) and "\n" not in groups.brief([group])
@@ -79,9 +85,9 @@ def test_a_hostile_record_is_only_counted(fields, at):
 
 
 @pytest.mark.parametrize("hits, more, count, known", [
-    ([(5, "v2")], {}, 1, False), ([(5, "v2"), (-9, "v1")], {}, 1, True), ([(5, "v1")], {}, 1, True),
-    ([(5, ""), (-9, "")], {}, 1, True), ([(-9, "v2")], {}, 0, False), ([(5, "v2"), (6, "v1")], {"tag": "v2"}, 1, True),
-    ([(5, "v2"), (6, "")], {"tag": "v2"}, 2, False)])
+    ([(5, "v2")], {}, 1, False), ([(5, "v2"), (-9, "v1")], {}, 2, True), ([(5, "v1")], {}, 1, True),
+    ([(5, ""), (-9, "")], {}, 2, True), ([(5, "v1"), (6, "v2")], {"tag": "v2"}, 1, True),
+    ([(5, "v2"), (6, "")], {"tag": "v2"}, 2, False), ([(5, "v3")], {}, 1, False)])
 def test_what_counts_and_what_is_new(hits, more, count, known):
     made = found(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **more)
     assert [(group["count"], group["known"]) for group in made] == [(count, known)] * bool(count)
@@ -125,11 +131,12 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
                  entry(json.dumps(visit), SINCE, "shop_nginx"), entry('{"app_status":"500"}', SINCE, "shop_nginx"),
                  *(systemd(RESTARTS, 2, role) for role in ("x", "beat")),
                  systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
-                 systemd(EXITED, 6, "digest", EXIT_STATUS="37"),
+                 systemd(EXITED, 6, "digest", EXIT_STATUS="37"), systemd(RESTARTS, 6, "digest"),
                  entry([*record(message="big " * 9999, release="v2")[:9000].encode()], SINCE + 7, "shop-worker-a")],
-                [entry(record(**failed(line="7"), release="v1"), SINCE - 5)])
+                [entry(record(**failed(line="7"), release="v1"), SINCE - 5),
+                 entry(record(message="big " * 99, release="v1x"), SINCE - 5)])  # it was taken back
     told = {(group["title"], group["message"][:25]): (group["count"], group["known"])
-            for _ in range(2) for group in agent_errors.find(made)["groups"]}
+            for _ in range(2) for group in agent_errors.find(copy.copy(made))["groups"]}
     assert told == {
         ("KeyError", "'a'"): (2, True), ("nginx", "502 Bad Gateway"): (1, False),
         ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0"): (1, False),
@@ -137,16 +144,25 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
         ("shop", ("big " * 7)[:25]): (1, False)}
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 3]
+    assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
+    os.remove(made.log)
+    assert not any(group["known"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
 
 
 def test_from_when_errors_count(host, stub):
-    """An agent asks what is new only if there is an error. A balancer knows no release: it is told a time."""
+    """An agent asks what is new only if there is an error, on this host or another one. After a rollback, both releases
+    before count, from when they first were live. A balancer knows no release: it is told a time."""
     made = host([])
     for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
-        assert agent_errors.find(made, **words) == {"groups": [], "since": since}
+        assert agent_errors.find(made, **words) == {"groups": [], "known": [], "since": since}
     assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
     asked = (stub / "journalctl.asked").read_text()
     assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
+    made, old = host([], [entry(record(**failed(), release="v1"))]), id_of(**failed())
+    assert agent_errors.find(made, also=[old, "0" * 8])["known"] == [old]
+    releases.append(made, {"tag": "v1", "image_id": "1", "action": "rollback", "outcome": "committed",
+                           "at": SINCE + 500, "seconds": 10})
+    assert agent_errors.times(made, "v1") == (700, SINCE + 490, None, {"v1", "v2"})
 
 
 def test_a_journal_of_nonsense(host):
@@ -185,9 +201,9 @@ def answer(message, host, asked):
     told = [groups.in_record(SINCE + at, "web", {**failed(line=str(at)), "release": "v2", "method": "GET",
                                                  "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
     told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
-    made = found(*told)
-    made[0]["known"] = host == "web2"
-    return [line({"id": message["id"], "ok": {"groups": made, "since": None if host == "front" else SINCE}})]
+    known = [id_of(**failed())] if host == "web2" and message["args"].get("also") else []
+    since = None if host == "front" else SINCE
+    return [line({"id": message["id"], "ok": {"groups": found(*told), "known": known, "since": since}})]
 
 
 def test_groups_of_all_hosts(fleet, capsys):
@@ -212,7 +228,7 @@ def test_groups_of_all_hosts(fleet, capsys):
             run(fleet, "9")
     with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
         run(fleet)
-    nothing = {**fine(fleet), "errors": {"groups": [], "since": None}}
+    nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
         run(fleet, "--release", "v9")
 
@@ -225,6 +241,6 @@ def test_a_deploy_names_its_new_errors(fleet, tells, step):
     error, out = told(fleet, {
         "errors": lambda message: answer(message, "web1", asked) if tells else [line({"id": message["id"], "ok": {}})],
         step: lambda message: [line({"id": message["id"], "problem": "no room", "more": {}})]})
-    assert [-9 < since < 0 for _, since in asked] == [True] * 3 * tells
+    assert [-9 < since < 0 or since == SINCE for _, since in asked] == [True] * 6 * tells, "once more, of what is new"
     new = "1 new error: KeyError orders/views.py:41 detail, 6 times: see make errors\n" * tells
     assert f"no room\n{new}taken back" in str(error) if step else re.search(rf"errors\)\n( *{new})?$", out)

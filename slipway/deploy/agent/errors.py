@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from . import groups, releases, timers
@@ -18,7 +17,6 @@ from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
-MANY = 100_000  # groups of the release before that are known, at most
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
@@ -29,47 +27,53 @@ GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 class Found(TypedDict):
     groups: list[Group]
+    known: list[str]  # ids of other hosts' groups that the release before had here
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
-def find(host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT) -> Found:
+def find(host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT,
+         also: Sequence[str] = ()) -> Found:
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
-    (or `tag`) began. New are those that the release before did not have."""
+    (or `tag`) began. New are those that the release before did not have. `also`: ids of other hosts' groups."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
-    before, begin, end = times(host, live)
+    before, begin, end, olds = times(host, live)
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
-        return {"groups": [], "since": None}
+        return {"groups": [], "known": [], "since": None}
     found: dict[str, Group] = {}
-    errors = itertools.chain(hits(host, since, end if tag else None, seconds), overdue(host))
-    old = begin or (since if before else math.inf)  # inf: a balancer cannot tell what is new
-    groups.count(found, errors, since, old, live, tag)
-    until = min(since, begin or since) - 1e-6
-    with contextlib.suppress(Problem):  # rather than no errors, show all as new
-        for id in found.keys() & ids(host, before, until, seconds) if found and before and before < until else ():
-            found[id]["known"] = True
-    return {"groups": [*found.values()], "since": since}
+    begin = begin or since
+    errors = itertools.chain(hits(host, since, end if tag else None, seconds), () if tag else overdue(host))
+    known = groups.count(found, errors, begin, live, olds, tag)
+    if before and (found or also):
+        known |= ids(host.app, host.root, before, begin, seconds, olds)
+    for id in found.keys() & known:
+        found[id]["known"] = True
+    return {"groups": [*found.values()], "known": sorted(known.intersection(also)), "since": since}
 
 
-@functools.lru_cache(4)  # `make watch` asks three times a minute for days
-def ids(host: Host, since: float, until: float, seconds: float) -> frozenset[str]:
-    """Return the groups of the errors between two times, at most MANY."""
+@functools.lru_cache(4)  # `make watch` asks three times a minute for days, each time with a new Host
+def ids(app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str]) -> frozenset[str]:
+    """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
     found = set[str]()
-    for group in hits(host, since, until, seconds):
-        if len(found) < MANY:
-            found.add(group["id"])
+    with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found
+        for group in hits(Host(app, root), since, until, seconds):
+            if len(found) < groups.MANY and {*group["releases"]} <= tags:
+                found.add(group["id"])
     return frozenset(found)
 
 
-def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None]:
-    """Return when the release before `tag` went live here, when the deploy of `tag` began, and when the next release
-    went live. Of a deploy that is not committed only the first is known."""
+def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None, frozenset[str]]:
+    """Return when the releases before `tag` went live here, when the deploy of `tag` began, and when the next release
+    went live (of a deploy that is not committed only the first is known); and these releases: the last one before,
+    and `tag` itself if a rollback brought it back."""
     known = [record for record in releases.read_log(host)[0]
              if record["outcome"] == "committed" and record["action"] != "restart"]
     at = max((place for place, record in enumerate(known) if record["tag"] == tag), default=len(known))
     ends = [record.get("at", 0.0) for record in known]
     begin = ends[at] - known[at].get("seconds", 0.0) if at < len(known) else None
-    return ends[at - 1] if at else None, begin, min(ends[at + 1:], default=None)
+    olds = {end: record["tag"] for end, record in zip(ends, known[:at])
+            if record["tag"] in (tag, known[at - 1]["tag"])}
+    return min(olds, default=None), begin, min(ends[at + 1:], default=None), frozenset(olds.values())
 
 
 def overdue(host: Host) -> Iterator[Group]:
@@ -95,7 +99,7 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
             yield from in_line(time_of(entry), names.get(name, ""), message_of(entry))
         elif kind == EXITED and units[unit] not in timed:
             exits[unit] = code[:9]
-        elif kind in (EXITED, RESTARTS):
+        elif kind == (EXITED if units[unit] in timed else RESTARTS):
             yield ended(time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, TypedDict
 
 from .shapes import Any, Time
 
 MOST, MORE = 200, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
+MANY = 100_000  # groups of the release before that are known, at most
 LATEST = 5  # newest requests or tasks that are kept of a group
 VARYING = re.compile(r"(?<!\S)/\S*|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(0x)?[0-9a-f]{12,}\b|\d+")  # paths, ids
 
@@ -45,7 +46,7 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
         return error(at, role, key, logger[:100], "", message[:300], visit, text[-3000:])
     kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
-    said = text.rpartition(kind + ": ")[2].partition("\n")[0][:300]
+    said = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
     return error(at, role, ("raised", kind, file, function), kind, place, said, visit, text)
 
 
@@ -74,17 +75,20 @@ def put(found: dict[str, Group], group: Group) -> None:
     found[group["id"]] = group
 
 
-def count(found: dict[str, Group], errors: Iterable[Group], since: float, begin: float, live: str, tag: str) -> None:
-    """Add errors from `since` on; with `tag` only those of this release, and of unknown ones. What releases other than
-    `live` had, or what came before `begin`, is known."""
+def count(found: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str],
+          tag: str) -> set[str]:
+    """Add errors; with `tag` only those of this release, and of unknown ones. Return the ids of those that came before
+    `begin`, or that releases in `olds` other than `live` had."""
+    known = set[str]()
     for one in errors:
         release = "".join(one["releases"])
-        if one["first"] >= since and (not tag or release in ("", tag)):
+        if (one["first"] < begin or release in olds and release != live) and len(known) < MANY:
+            known.add(one["id"])
+        if not tag or release in ("", tag):
             if one["id"] not in found and len(found) >= MOST:
                 one = error(one["first"], "", ("more",), MORE)
             put(found, one)
-        if one["id"] in found and (release != live if release else one["first"] < begin):
-            found[one["id"]]["known"] = True
+    return known
 
 
 def brief(groups: list[Group]) -> str:

@@ -2,9 +2,8 @@
 
 import argparse
 
-from ..agent.groups import Group
 from ..config import Fleet
-from ..errors import DeployError, HostProblem, Refused, on_hosts, under
+from ..errors import DeployError, Refused, on_hosts, under
 from ..log import errors, search
 from ..ssh.connections import Connections
 from ..ssh.gather import texts
@@ -21,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
-        groups, others = await ask(connections, args)
+        groups, others, known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
+    if args.release and not (known or others):
+        raise Refused(f"{args.release} was never live, or too long ago: see make releases")
     chosen = {number: group for number, group in enumerate(groups, 1) if args.group in ("", str(number), group["id"])}
     if args.group and not chosen:
         raise Refused(f"there is no group {args.group!r}: make errors lists them")
@@ -32,14 +33,3 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         print("no errors")
     if found := problems | texts(others):
         raise DeployError(on_hosts(found))
-
-
-async def ask(connections: Connections, args: argparse.Namespace) -> tuple[list[Group], dict[str, HostProblem]]:
-    """Return groups, and problems by host. Hosts without the release, as balancers, answer for the others' time."""
-    answers, problems = await connections.ask("errors", since=0 if args.all else args.since, tag=args.release)
-    times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
-    if times and len(times) < len(answers):
-        answers, problems = await connections.ask("errors", since=min(times), tag=args.release)
-    if args.release and not times and not problems:
-        raise Refused(f"{args.release} was never live, or too long ago: see make releases")
-    return errors.merged(answers), problems

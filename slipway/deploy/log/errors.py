@@ -15,6 +15,8 @@ def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
         for group in answer["groups"]:
             group["hosts"] = [host]
             put(found, group)
+        for id in found.keys() & answer["known"]:
+            found[id]["known"] = True
     return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
 
 

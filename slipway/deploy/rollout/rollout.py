@@ -11,7 +11,6 @@ from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
-from ..log.errors import merged
 from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import interruptible, ignored
@@ -68,8 +67,7 @@ class Rollout:
     async def _new_errors(self, hosts: Connections, tag: str) -> str:
         """Return a line with the release's errors that the release before did not have; "" if none are known."""
         since = self.began - time.monotonic()
-        found, _ = await hosts.ask("errors", SEARCH + 1, since=since, tag=tag, seconds=SEARCH)
-        new = brief(merged(found))
+        new = brief((await hosts.errors(SEARCH + 1, since=since, tag=tag, seconds=SEARCH))[0])
         return new and f"\n{new}: see make errors"
 
     # ---- plan ----

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from ..agent.groups import Group
 from ..agent.shapes import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
+from ..log.errors import merged
 from . import child
 from .connection import READ, Connection
 from .conversation import Answer
@@ -95,6 +97,16 @@ class Connections:
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], dict[str, HostProblem]]:
         """Send a request to all hosts; return answers and problems by host name."""
         return await gathered(self.hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
+
+    async def errors(self, timeout: float = READ, **args: Any) -> tuple[list[Group], dict[str, HostProblem], bool]:
+        """Return the groups of errors, problems by host name, and if a host knows the release. Then ask twice: the
+        other hosts, as balancers, answer for its time, and an error that any host had before is not new."""
+        answers, problems = await self.ask("errors", timeout, **args)
+        times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
+        new = [group["id"] for group in merged(answers) if not group["known"]]
+        if times and len(answers) > 1 and (new or len(times) < len(answers)):
+            answers, problems = await self.ask("errors", timeout, **{**args, "since": min(times), "also": new})
+        return merged(answers), problems, bool(times)
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""
