@@ -3,6 +3,7 @@
 import logging
 import re
 import traceback
+from json import dumps
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -14,8 +15,8 @@ from . import request_id
 # Characters that move the cursor or end a line: with them, a visitor's text could look like lines of the log.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-# Docker splits lines of more than 16 KB. Of a longer traceback these many characters of its begin and end are kept.
-FIRST, LAST = 3000, 6000
+# Docker splits lines of more than 16 KB. Of what has more bytes as JSON, begin and end are kept.
+LONGEST = {"exception": 11_000, "message": 2000, "path": 2000}
 # Files that are not the project's own: of Python, of installed packages, of Slipway.
 FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 
@@ -77,10 +78,17 @@ class Json(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
         if record.exc_info and record.exc_info[2]:
             log_data["raised"] = place(*record.exc_info[1:])
+        for key in LONGEST.keys() & log_data.keys():
+            log_data[key] = shortened(str(log_data[key]), LONGEST[key])
 
-    def formatException(self, exc_info: Any) -> str:
-        text = str(super().formatException(exc_info))
-        return text if len(text) <= FIRST + LAST else f"{text[:FIRST]}\n  … cut …\n{text[-LAST:]}"
+
+def shortened(text: str, most: int) -> str:
+    """Return a text that as JSON has at most so many bytes: its begin and, twice as long, its end."""
+    kept, size = text, most
+    while len(dumps(kept)) > most:
+        size = size * 3 // 4
+        kept = f"{text[:size // 3]}\n  … cut …\n{text[-size * 2 // 3:]}"
+    return kept
 
 
 def place(error: BaseException, trace: Any) -> dict[str, str]:

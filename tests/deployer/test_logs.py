@@ -54,14 +54,17 @@ def record(**more):
 
 @pytest.mark.parametrize("words, fits", [
     *((words, True) for words in ("--level error", "--release build-4.2", "--request 5f0c7d1e", "--grep oh|no",
-                                  "--grep é$|h.", "--level warning --grep oh --request 5f0c7d1e --release build-4.2")),
+                                  "--grep é$|h.", '--grep "café', '--grep \\"caf',
+                                  "--level warning --grep oh --request 5f0c7d1e --release build-4.2")),
     *((words, False) for words in ("--level critical", "--release build-4x2", "--release build-4", "--grep OH",
                                    "--level warning --grep oh --request 5f0"))])
 def test_a_line_has_all_that_is_asked_for(words, fits):
     """A visitor's text that looks like a field is not one."""
     found = next(word for word in search.journalctl([], asked(*words.split())) if word.startswith("--grep="))
     pattern = re.compile(found.removeprefix("--grep="))
-    assert bool(pattern.match(record(path="/caf\xe9"))) is fits
+    for ascii in True, False:  # nginx writes UTF-8
+        line = json.dumps(json.loads(record(path='/"caf\xe9')), ensure_ascii=ascii)
+        assert bool(pattern.match(line)) is fits
     forged = record(message=' '.join(json.loads(record())) + record(), level="INFO", release="x", request_id="y")
     assert not pattern.match(forged) or words.startswith("--grep")
 

@@ -31,14 +31,15 @@ def glued(words: Sequence[str]) -> list[str]:
 
 
 def patterns(args: argparse.Namespace) -> list[str]:
-    """Return regular expressions, all of which a line must contain. They know how Slipway writes JSON: ASCII, and a
-    space after each colon. Quotes in a text have a backslash there, so no text can look like a field."""
+    """Return regular expressions, all of which a line must contain. They know how Slipway writes JSON: ASCII (nginx:
+    UTF-8), and a space after each colon. Quotes in a text have a backslash there, so no text can look like a field."""
     levels = [name.upper() for name, level in LEVELS.items() if args.level and level <= LEVELS[args.level]]
     fields = {"level": "|".join(levels) if args.role != "nginx" else "",
               "release": re.escape(args.release), "request_id": re.escape(args.request)}
     found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
-        text = re.sub(r"[^\x00-\x7f]", lambda char: re.escape(json.dumps(char[0])[1:-1]), args.grep)
+        text = re.sub(r'\\?"|[^\x00-\x7f]', lambda found: "(?:%s|%s)" % (
+            found[0][-1], re.escape(json.dumps(found[0][-1])[1:-1])), args.grep)
         found.append(f"(?{'i' * args.grep.islower()}:{text})")
     return found
 
