@@ -10,12 +10,12 @@ LIMITED = re.compile(r"(varchar|numeric)\((\d+)(, \d+)?\)")
 
 
 def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
-    """Return True if the operation gives a column a wider type. `state`: before the operation."""
+    """Return True if the operation gives a column a wider type, and no constraint. `state`: before the operation."""
     if not isinstance(operation, AlterField):
         return False
-    fields = state.models[app, operation.model_name_lower].fields[operation.name], operation.field
-    return not any(field.is_relation for field in fields) and widens(
-        *(field.db_type(connection) or "" for field in fields))
+    old, new = state.models[app, operation.model_name_lower].fields[operation.name], operation.field
+    freer = old.null <= new.null and old.unique >= new.unique and not (old.is_relation or new.is_relation)
+    return freer and widens(*(field.db_type(connection) or "" for field in (old, new)))
 
 
 def widens(old: str, new: str) -> bool:

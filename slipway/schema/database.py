@@ -56,7 +56,8 @@ def one_line() -> Iterator[None]:
     try:
         yield
     except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
-        raise CommandError(f"cannot use {where()}: {said(error)}. {advice()}") from None
+        cure = "" if isinstance(error, InconsistentMigrationHistory) else f" {advice()}"
+        raise CommandError(f"cannot use {where()}: {said(error)}.{cure}") from None
 
 
 def explain(migrating: bool) -> None:

@@ -45,7 +45,6 @@ class Watch:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.found: dict[str, Lock] = {}
-        self.python = False  # set it True while RunPython runs
 
     @contextmanager
     def over(self) -> Iterator[None]:
@@ -80,17 +79,19 @@ class Watch:
         before = self.tables()
         result = execute(*words)
         after = {self.known[id]: (before.get(id, now), now) for id, now in self.tables().items() if id in self.known}
-        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair))}
+        reads = str(words[0]).lstrip()[:6].upper() == "SELECT"
+        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, reads))}
         for table, (_, now) in after.items():
             if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
                 self.add(table, WAITS[now.waits() or 1], meanwhile)
         return result
 
-    def work(self, old: Table, now: Table) -> str:
-        """Return what a statement did to a table. INSERT, UPDATE and DELETE take a RowExclusiveLock; on empty tables,
-        Python that shall change rows only reads."""
+    def work(self, old: Table, now: Table, reads: bool) -> str:
+        """Return what a statement did to a table. The first INSERT, UPDATE or DELETE takes a RowExclusiveLock; on empty
+        tables, Python that shall change rows only reads."""
         scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
-        if "RowExclusiveLock" in locks or self.python and (scanned or locks):
+        again = scanned and "RowExclusiveLock" in now.modes
+        if "RowExclusiveLock" in locks or again or reads and (scanned or locks):
             return CHANGED
         return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits() else ""
 

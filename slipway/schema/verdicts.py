@@ -17,7 +17,7 @@ from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import connection
-from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunPython, RunSQL
+from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunSQL
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
@@ -68,9 +68,8 @@ class Executor(MigrationExecutor):
         told, watch, one = self.collect(state, migration), Watch(self.connection), copy(migration)
         with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
-                one.operations, watch.python = [operation], isinstance(operation, RunPython)
+                one.operations = [operation]
                 state = one.apply(state, editor)
-            watch.python = False
         self.recorder.record_applied(migration.app_label, migration.name)
         lines = [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
@@ -111,10 +110,12 @@ class Executor(MigrationExecutor):
         app, after, one, told = migration.app_label, state.clone(), copy(migration), []
         for operation in migration.operations:
             one.operations = [operation]
-            word = " WIDER " if is_harmless(self.connection, after, app, operation) else " TYPE "
+            harmless = is_harmless(self.connection, after, app, operation)
             with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
                 after = one.apply(after, editor, collect_sql=True)
-            sql = "\n".join(editor.collected_sql).replace(" TYPE ", word)  # to the linter, each new TYPE is an error
+            sql = "\n".join(editor.collected_sql)
+            if harmless:  # to the linter, each new TYPE is an error, and each NOT NULL of SQLite's copy
+                sql = sql.replace(" TYPE ", " ").replace(" NOT NULL", "")
             told.append((sql.splitlines(), self.made((app, migration.name), operation)))
         return told
 

@@ -34,7 +34,9 @@ NEW = """CreateModel("Order", [("id", AutoField(primary_key=True)), ("short", Ch
     CreateModel("Line", [("id", AutoField(primary_key=True)), ("note", TextField())])"""
 COPY = ("RunPython(lambda apps, _: [one.save() for one in"
         " apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])")
+UPDATE = "RunSQL('UPDATE xshop_order SET number = number')"
 REWRITTEN, SCANNED, UPDATED = lock(ALL, "rewritten"), lock(ALL, "scanned"), lock(SAME, ROWS)
+COPIED = [lock(SAME, ROWS, LINE), lock(ALL, ROWS, of=LINE)]
 INDEXED, OTHER = lock("writers", "scanned"), lock("writers", "scanned", LINE, of=ORDER)
 APART = "    atomic = False\n"
 CASES = {  # name of a migration → its operations, its verdict, whom it locks, and if it is atomic
@@ -61,8 +63,8 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "nullable": ("AddField('order', 'a', TextField(null=True))", "ok", []),
     "default": ("AddField('order', 'b', TextField(db_default=''))", "ok", []),
     "now": ("AddField('order', 'c', DateTimeField(db_default=Now()))", "ok", []),
-    "update_all": ("RunSQL('UPDATE xshop_order SET number = number')", "warning", [UPDATED]),
-    "update_apart": ("RunSQL('UPDATE xshop_order SET number = number')", "warning", [UPDATED], APART),
+    "update_all": (UPDATE, "warning", [UPDATED]),
+    "update_apart": (UPDATE, "warning", [UPDATED], APART),
     "commits": ("RunSQL('DO $$ BEGIN UPDATE xshop_order SET number = number; COMMIT; END $$')", "warning", [], APART),
     "by_hand": ("RunSQL(['BEGIN', 'SAVEPOINT a', 'UPDATE xshop_order SET number = number', 'ROLLBACK TO SAVEPOINT a',"
                 " 'COMMIT'])", "warning", [UPDATED], APART),
@@ -71,8 +73,11 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "copies": (COPY, "warning", [lock(SAME, ROWS, LINE)]),
     "new_table": ("CreateModel('New', [('id', AutoField(primary_key=True)),"
                   " ('order', ForeignKey('xshop.Order', CASCADE))])", "ok", []),
-    "stays_locked": (f"AddField('order', 'd', TextField(null=True)), {COPY}", "warning",
-                     [lock(SAME, ROWS, LINE), lock(ALL, ROWS, of=LINE)]),
+    "stays_locked": (f"AddField('order', 'd', TextField(null=True)), {COPY}", "warning", COPIED),
+    "state": (f"AddField('order', 'e', TextField(null=True)), SeparateDatabaseAndState([{COPY}])", "ok", COPIED),
+    "update_again": (f"{UPDATE}, AddField('line', 'f', TextField(null=True)), {UPDATE}", "warning",
+                     [lock(ALL, ROWS, LINE, of=ORDER), UPDATED]),
+    "update_first": (f"{UPDATE}, AddField('order', 'h', TextField(null=True))", "warning", [UPDATED]),
 }
 
 

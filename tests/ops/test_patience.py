@@ -19,6 +19,7 @@ MODELS = """CreateModel('Order', [('id', AutoField(primary_key=True)), ('old', T
 TWO = f"RunSQL('CREATE TABLE made ()'), RemoveField('order', 'old'), RunSQL({ADD})"
 INDEX = "AddIndexConcurrently('order', Index(fields=['id'], name='x'))"
 CLOSED = f"RunPython(lambda apps, editor: transaction.atomic(editor.execute)({ADD}))"
+COMMITS = f"RunSQL('DO $$ BEGIN CREATE TABLE made (); COMMIT; ' {ADD} '; END $$')"
 APART = "    atomic = False\n"
 LOCK = {"table": "part", "waits": "writers", "work": {"part": "rewritten", "large": "scanned"}}
 JUDGED = {"vendors": {"postgresql": dict.fromkeys(["xshop.0001", "xshop.0002"], {"locks": [LOCK]})}}
@@ -31,10 +32,12 @@ TRIES = "waits for a lock that others hold: tries again in"
 
 @pytest.mark.parametrize("operations, more, lock, seconds, most, said", [
     (TWO, "", SHARED, 60, 2, f"0002 {TRIES}"), (TWO, APART, SHARED, 60, 2, f"0002 {TRIES}"),
-    *((one, APART, lock, 60, 2, "Applying xshop.0002... OK") for one, lock in ((INDEX, WRITES), (CLOSED, SHARED))),
+    *((one, APART, lock, 60, 2, "Applying xshop.0002... OK") for one, lock in (
+        (INDEX, WRITES), (CLOSED, SHARED), (COMMITS, SHARED))),
     (INDEX, APART, "LOCK TABLE part1", 60, 2, f"lock: migrate {TRIES}"),
     (TWO, "", SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it, and rollout.migrate is over\n"),
-    (CLOSED, APART, SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so it may"),
+    *((one, APART, SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so it may")
+      for one in (CLOSED, TWO)),
     (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s")])
 def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, seconds, most, said):
     """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience. An

@@ -9,11 +9,14 @@ from ops.judging import add, copy, found, verdicts
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
-                    ' ("place", TextField())], options={"unique_together": {("name", "place")}})',
+                    ' ("place", TextField()), ("code", CharField(max_length=9))],'
+                    ' options={"unique_together": {("name", "place")}})',
     "0002_count": 'AddField("item", "count", IntegerField(db_default=0))',
     "0003_note": 'AddField("item", "note", TextField(default="")), AddField("item", "free", TextField(null=True))',
     "0004_not_unique": 'AlterUniqueTogether("item", set())',
     "0005_no_place": 'RemoveField("item", "place")',
+    "0006_wider": 'AlterField("item", "code", CharField(max_length=20))',
+    "0007_unique": 'AlterField("item", "code", CharField(max_length=40, unique=True))',
 }
 FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
 
@@ -77,7 +80,7 @@ def test_each_database_has_verdicts_of_its_own(judging):
     wrong = {vendor: {name[6:10] for name in entries
                       if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
              for vendor, entries in judging.items()}
-    assert wrong == {"sqlite": {"0002", "0003", "0005"}, "postgresql": {"0003", "0005"}}
+    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007"}, "postgresql": {"0003", "0005", "0007"}}
     judged = judging["postgresql"]
     assert re.search(r" \(item\.note\): .*db_default", judged["xshop.0003_note"]["messages"][0])
     assert "item.count" not in judging["sqlite"]["xshop.0002_count"]["messages"][0], "it has a default of the database"

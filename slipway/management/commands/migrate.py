@@ -3,6 +3,7 @@ it locks, and refuses to lock one for longer than MAX_LOCK seconds. It tries aga
 lock for longer than PATIENCE: then nobody queues for long behind an ALTER TABLE that waits itself."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +17,9 @@ from ...schema import database, waits
 
 PATIENCE = 2.0  # seconds
 LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
-TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:g} s"
+TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:.2g} s"
 LONGEST = 30.0  # seconds to pause
+COMMITTING = re.compile(r"\s*(CALL|DO)\b", re.I)  # when such a statement fails, it may have committed some of its work
 HALFWAY = ". It is not atomic, so it may have ended halfway: undo by hand what it did, then deploy again"
 OVER = ", and rollout.migrate is over"
 
@@ -25,7 +27,8 @@ OVER = ", and rollout.migrate is over"
 class Command(migrate.Command):
     current: Any = "migrate"  # or the migration that runs
     pause = 1.0  # seconds
-    until = 0.0  # until this time of the monotonic clock it tries to get its locks; 0: this is no deploy
+    until = 0.0  # until this time of the monotonic clock it tries to get its locks
+    limits = False  # True: set lock_timeout
 
     def handle(self, *words: Any, **options: Any) -> Any:
         if "LOCK_SECONDS" not in os.environ:
@@ -33,26 +36,29 @@ class Command(migrate.Command):
         self.until = time.monotonic() + float(os.environ["LOCK_SECONDS"])
         self.connection = connections[options["database"]]
         self.connection.ensure_connection()
+        pooled = self.connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")  # its sessions are others' next
+        self.limits = self.connection.vendor == "postgresql" and not pooled
         with self.connection.execute_wrapper(self.executed):
             waits.judge(database.pending(), float(os.environ["MAX_LOCK"]), self.stdout.write)
             self.repeated(partial(super().handle, *words, **options), whole=True)
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current
+        self.pause = 1.0 if action == "apply_success" else self.pause
         self.limit_waits()
         super().migration_progress_callback(action, migration, fake)
 
     def limit_waits(self, seconds: float | None = None) -> None:
         """Set lock_timeout. Default: PATIENCE for what can begin again, else what the deploy has set."""
         seconds = seconds or PATIENCE * getattr(self.current, "atomic", True)
-        if self.until and self.connection.vendor == "postgresql":
+        if self.limits:
             with self.connection.connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = '{seconds}s'" if seconds else "RESET lock_timeout")
 
     def executed(self, execute: Callable[..., Any], sql: str, *more: Any) -> Any:
         """Execute a statement. Without a transaction, repeat it until it gets its locks. CONCURRENTLY waits for them
         to the end: nobody queues behind it, and it would leave an invalid index."""
-        if self.connection.in_atomic_block:
+        if self.connection.in_atomic_block or COMMITTING.match(str(sql)):
             return execute(sql, *more)
         left = self.until - time.monotonic()
         self.limit_waits(max(PATIENCE, left) if "CONCURRENTLY" in str(sql).upper() else PATIENCE)
@@ -69,10 +75,10 @@ class Command(migrate.Command):
             except OperationalError as error:
                 if type(error.__cause__).__name__ != LOCKED:
                     raise
-            halfway = whole and not getattr(self.current, "atomic", True)
-            if halfway or time.monotonic() + self.pause > self.until:
-                raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if halfway else OVER}")
-            self.stdout.write(TRIES.format(self.current, self.pause))
+            apart, left = not getattr(self.current, "atomic", True), self.until - time.monotonic()
+            if whole and apart or left <= 0:
+                raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if apart else OVER}")
+            self.stdout.write(TRIES.format(self.current, min(self.pause, left)))
             self.stdout.flush()
-            time.sleep(self.pause)
+            time.sleep(min(self.pause, left))
             self.pause = min(self.pause * 2, LONGEST)
