@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import ROOT, put, run, running, wait_until
+from proc import ROOT, put, run, running, signal_group, wait_until
 from slipway.deploy.server.render import HOST
 
 IMAGE_ID = "sha256:" + "4" * 64
@@ -104,6 +104,16 @@ def test_several_people_have_a_console_at_once(server):
         server("shop", *words), server("shop", *words)
     assert len({call[call.index("--name") + 1] for call in server.calls("run")}) == 8
     assert not [*(server.root / "run/docker-runner").glob("*.lock")]
+
+
+def test_a_console_that_loses_its_terminal_ends(server):
+    """Its container, too, which else would keep a session of the database and its locks."""
+    put(server.stub / "hold")
+    with running(server.command("shop", "manage", "dbshell"), env=server.env) as process:
+        wait_until(lambda: server.calls("run"))
+        signal_group(process, signal.SIGHUP)
+        assert process.wait(10) == -signal.SIGHUP
+        wait_until(lambda: ["rm", "-f", f"shop-manage-dbshell-{process.pid}"] in server.calls("rm"))
 
 
 @pytest.mark.parametrize("opts, data, tmp", [
