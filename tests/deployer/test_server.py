@@ -60,7 +60,8 @@ def test_what_processes_leave(data):
     stale = server.stale_files(fleet, host_of(fleet, "work"), ["worker@", "alerts", "gone@", "beat"])
     names = [path.rpartition("/")[2] for path in stale]
     assert names == ["shop-alerts.service", "shop-alerts.timer", "shop-beat.service", "shop-beat.timer",
-                     "shop-gone@.service", "shop-web@.service", "alerts.env", "alerts.tag", "beat.env", "beat.tag"]
+                     "shop-gone@.service", "shop-web@.service", "alerts.env", "alerts.tag", "beat.env", "beat.tag",
+                     "stamp-shop-alerts.timer", "stamp-shop-beat.timer"]
     units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
     assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]
 

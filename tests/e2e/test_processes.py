@@ -87,4 +87,5 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     assert containers(shop, "work1", "nightly") == []
     shop.hosts["work1"]["roles"] = ROLES["work1"]
     shop.provision()
-    assert shop.fleet.hosts["work1"].run("ls /etc/systemd/system/ | grep -e nightly -e broken || :") == ""
+    left = shop.fleet.hosts["work1"].run("ls /etc/systemd/system /var/lib/systemd/timers")
+    assert "nightly" not in left and "broken" not in left

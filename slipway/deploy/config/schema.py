@@ -13,7 +13,7 @@ TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available",
          "modules-enabled", "http", "sent-http", "request")
 # Names that a process cannot have, because a unit, container or file on a server, or a command of the image, has them.
 NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "bash",
-              "run", "healthcheck", "help", "attempt")
+              "run", "healthcheck", "help", "attempt", "nginx")
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # a port, from 1 to 65535
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"

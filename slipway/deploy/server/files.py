@@ -163,7 +163,9 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
     pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
               for kind in ("env", "tag")]
-    return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
+    # Without its stamp, a timer that comes back does not make up for a run it "missed".
+    stamps = [f"/var/lib/systemd/timers/stamp-{path.rpartition('/')[2]}" for path in stale if path.endswith(".timer")]
+    return [*stale, *pinned, *stamps, *([] if host.roles else [tmpfiles(fleet).path])]
 
 
 # ---- is the app's name in use? ----
