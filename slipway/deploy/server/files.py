@@ -16,8 +16,6 @@ APP_UNITS = ("{}-slot.service", "{}.target")
 # Hosts of a swarm get neither these programs nor the units below.
 PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
-DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
-FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-slipway.conf"
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
@@ -118,8 +116,9 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
-    wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS), (DOCKER_DROP_IN, host.roles),
-              (NGINX_DROP_IN, serves_http(host)), (FOLLOWER_UNIT, fleet.by_consul and host.balancer)]
+    wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS),
+              ("docker.service.d/restart.conf", host.roles), ("nginx.service.d/restart.conf", serves_http(host)),
+              ("consul-hosts@.service", fleet.by_consul and host.balancer)]
     values = {"CONTAINER": render("systemd/container.conf", {})}
     for name in (name for name, needed in wanted if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
