@@ -30,7 +30,6 @@ class Server(ThreadingHTTPServer):
     """Serves `blobs` of `file` on a free `port`, inside `with`. Clients need the `login` ("user:password"), because all
     users of this machine and of the hosts can reach the port. `digest`: the manifest's digest. `sent`: bytes sent."""
 
-    daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, digest: str, blobs: Iterable[Blob], file: IO[bytes]) -> None:
