@@ -91,7 +91,7 @@ class Conversation:
             raise nonsense("an answer without a request")
         do, future = self.asked.pop(number)
         try:
-            validate.checked_answer(message, do)
+            validate.check_answer(message, do)
         except Lost as problem:
             fail(future, problem)
             raise

@@ -141,12 +141,11 @@ def checked_event(message: Event) -> Event:
     return {key: message[key] for key in ("event", *hints(shape)) if key in message}
 
 
-def checked_answer(message: dict[str, Any], do: str) -> dict[str, Any]:
-    """Return the message: {"ok": …} or {"problem": …, "more": …}. Raise Lost if it is no valid answer to `do`."""
+def check_answer(message: dict[str, Any], do: str) -> None:
+    """Raise Lost if the message is no valid answer to `do`: {"ok": …} or {"problem": …, "more": …}."""
     if "problem" in message:
         said = mismatch(message, Failure, do)
     else:
         said = mismatch(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
     if said:
         raise nonsense(said)
-    return message
