@@ -15,11 +15,10 @@ from ..ssh.validate import Event, visible
 from .steps import Row
 
 
-def choose(as_json: bool, out: TextIO | None = None) -> "Background":
-    """Return a Background that draws with Json if `as_json` is True, Terminal if `out` is a terminal, else Lines."""
-    out = out or sys.stdout
-    display = Json(out) if as_json else Terminal(out) if out.isatty() else Lines(out)
-    return Background(display.tell)
+def choose(as_json: bool) -> "Background":
+    """Return a Background that draws with Json if `as_json` is True, Terminal if stdout is a terminal, else Lines."""
+    kind = Json if as_json else Terminal if sys.stdout.isatty() else Lines
+    return Background(kind(sys.stdout).tell)
 
 
 class Background:
