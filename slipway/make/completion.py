@@ -6,8 +6,6 @@ import sys
 
 from slipway.deploy.__main__ import COMMANDS, add_common
 
-SHELLS = ("bash", "zsh")
-
 
 def parser() -> argparse.ArgumentParser:
     """Return a parser of all commands, which the deployer itself imports one by one."""
@@ -22,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in [[shell] for shell in SHELLS]:
+    if sys.argv[1:] not in (["bash"], ["zsh"]):
         sys.exit("completion: name the shell, bash or zsh")
     try:
         import shtab
