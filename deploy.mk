@@ -10,8 +10,7 @@ FLEET_HOSTS   ?= web1 web2 work1
 FLEET_BASE    ?= debian:bookworm-slim
 
 # The deployer needs only Python. Provisioning also needs packages, in a virtualenv of its own.
-of_servers  = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)
-deployer    = $(of_servers)$(slipway)
+deployer    = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)$(slipway)
 provisioner = PYTHON=$(PROVISIONER); $(deployer)
 PROVISIONER = $(VE)/deploy/bin/python
 

@@ -6,7 +6,6 @@
 include ve.mk
 
 ASSETS ?= $(PROJECT)/static/built
-ARGS   ?=
 $(call one_path,ASSETS)
 
 has_node = { command -v node && command -v npm; } >/dev/null || { \
