@@ -82,7 +82,5 @@ run() {
     exit "$status"
 }
 
-case ${1:-} in
-    '') die "usage: deploy/ci.sh push, or deploy/ci.sh COMMAND..." ;;
-    *) run "$@" ;;
-esac
+[ -n "${1:-}" ] || die "usage: deploy/ci.sh push, or deploy/ci.sh COMMAND..."
+run "$@"
