@@ -50,7 +50,7 @@ def test_one_deploy_at_a_time():
     """The next deploy waits, and no rollback is dropped: GitHub keeps only the newest waiting job of a group, so the
     group is for deploys only, and a rollback waits for the lock."""
     jobs = ci_lines.load(GITHUB)["jobs"]
-    assert jobs["deploy"]["concurrency"] == {"group": "production", "cancel-in-progress": False}
+    assert jobs["deploy"]["concurrency"] == "production"
     assert [step["env"]["NEWEST_OF"] for step in jobs["deploy"]["steps"] if "run" in step] == ["main"]
     assert "concurrency" not in jobs["rollback"] and "concurrency" not in ci_lines.load(GITHUB)
     assert {jobs[name]["environment"] for name in ("deploy", "rollback")} == {"production"}
