@@ -1,28 +1,13 @@
-"""Tests of the user model, its admin and its passwords."""
+"""Tests of the admin of users."""
 
-from io import StringIO
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.test import TestCase
 from django.urls import reverse
 
 USERS: Any = get_user_model()
-
-
-class Users(TestCase):
-    def test_superuser_by_the_command(self) -> None:
-        """A superuser that the command makes may sign in to the admin. Outside of tests, Argon2 hashes its password."""
-        with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
-            call_command("createsuperuser", username="ann", email="ann@example.org", interactive=False,
-                         stdout=StringIO())
-            user = USERS.objects.get()
-            user.set_password("a ship in a bottle")
-            user.save()
-            self.assertTrue(self.client.login(username="ann", password="a ship in a bottle"))
-        self.assertTrue(user.is_staff and user.is_superuser and user.password.startswith("argon2$argon2id$"))
 
 
 class Admin(TestCase):
