@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, http, memory, releases, site, slots, sqlite, timers, visitors
+from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, timers, visitors
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
                      UnitFacts)
@@ -40,7 +40,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "notes": closed(host) + notes + (tasks(host, runs["live"]) if health and history and runs["live"] else []),
+            "notes": [*closed(host), *notes, *(tasks(host, runs["live"], kept["tag"])
+                                               if health and history and runs["live"] else ())],
             "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
@@ -117,16 +118,18 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
     return {"release": release, "units": units}
 
 
-def tasks(host: Host, live: str) -> list[str]:
-    """Return lines about Celery's tasks: which failed in the live release, how many are dead. Its web knows."""
+def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
+    """Return lines about Celery's tasks: which failed since the deploy of the live release, `tag`, how many are dead.
+    Its web knows."""
+    since = errors.times(host, tag["tag"] if tag else "")[1] or 0
     told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
-        failed = sorted(key[:-7] for key, (_, _, release) in told["counts"].get("tasks", {}).items()
-                        if key.endswith(" failed") and release == told["release"])
+        failed = sorted(key[:-7] for key, (_, _, last) in told["counts"].get("tasks", {}).items()
+                        if key.endswith(" failed") and last >= since)
         dead = int(told["celery"]["dead"] or 0)
     except Exception:  # it may say anything, and nothing without Celery
         return []
-    return [*(["tasks failed in this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
+    return [*(["tasks failed since this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
             *(["%d tasks are dead: see make run ARGS=\"manage dead_tasks\"" % dead] if dead else ())]
 
 
