@@ -311,7 +311,6 @@ def listener(server, monkeypatch):
 def test_a_unit_adopts_what_runs_as_wanted(server, listener):
     """A running container with this image and these settings is kept, and the unit waits for its end."""
     server.put("stub/container", wanted(server))
-    server.put("stub/code", "0")
     done = server(*UNIT)
     assert done.returncode == 0 and "adopted" in done.stderr
     assert not (server.stub / "started").exists() and not server.calls("rm") and not server.calls("stop")
@@ -337,7 +336,6 @@ def test_a_unit_replaces_any_other(server, change):
     """A dead container of this name, or one with another image or other settings, is stopped and removed first."""
     server.put("stub/container", re.sub(*change, wanted(server)))
     server.put(f"run/docker-runner/{USER}-web-a", ID + "\n")
-    server.put("stub/code", "0")
     assert server(*UNIT).returncode == 0
     calls = [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")]
     assert calls[-2:] == ["rm", "run"] and ("stop" in calls) == (change[1] in ("paused", "5555", "0000")), calls
@@ -362,7 +360,6 @@ def test_a_slots_own_release_and_settings_come_first(server):
 @pytest.mark.parametrize("calls", range(1, 6))
 def test_a_unit_waits_for_the_engine(server, calls):
     """A unit waits for an engine that does not answer, at any call of its start, and reports this once."""
-    server.put("stub/code", "0")
     server.put("stub/down", str(calls))
     done = server(*UNIT)
     assert done.returncode == 0 and len(server.calls("run")) == 2 and (server.stub / "started").exists()
