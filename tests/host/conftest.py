@@ -176,5 +176,5 @@ def apps(nginx):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A self-signed certificate for localhost: (certificate, key)."""
-    return services.certificate(tmp_path)
+    """A self-signed certificate for localhost, and its key: the values that name their files."""
+    return dict(zip(("CERTIFICATE", "CERTIFICATE_KEY"), map(str, services.certificate(tmp_path))))

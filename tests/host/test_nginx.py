@@ -257,8 +257,7 @@ def test_the_access_log(nginx, shop):
 def test_https(nginx, apps, certificate):
     """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect."""
     tls = free_port()
-    port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
-                      CERTIFICATE_KEY=str(certificate[1]))
+    port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", **certificate)
     apps("shop", "a", "v1")
     put(nginx.root / "var/www/acme/.well-known/acme-challenge/token", "for certbot")
     with nginx.serving(port, tls):
@@ -266,7 +265,7 @@ def test_https(nginx, apps, certificate):
         assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")
         assert headers["Server"] == ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
-        trusted = ssl.create_default_context(cafile=str(certificate[0]))
+        trusted = ssl.create_default_context(cafile=certificate["CERTIFICATE"])
         with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
             assert echoed(response.read())["x-forwarded-proto"] == "https"
         assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200
@@ -289,7 +288,7 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one
     ports = free_port(), free_port()
     for app, values in (("a", one), ("b", two)):
         nginx.site(app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}",
-                   CERTIFICATE=str(certificate[0]), CERTIFICATE_KEY=str(certificate[1]), **values)
+                   **certificate, **values)
 
     def answer(name, path="/"):
         status, body = http.ask(("127.0.0.1", ports[tls]), path, ("http", name), 30, tls)
@@ -395,8 +394,7 @@ def test_what_is_shipped_is_clean(nginx, certificate):
     """`nginx -t` has no warning about the shipped files of two apps, one with a dash in its name, except for the
     spelling of http2, which newer versions deprecate."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
-    nginx.site("my-blog", tls=True, HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
-               CERTIFICATE_KEY=str(certificate[1]), **A)
+    nginx.site("my-blog", tls=True, HTTPS_PORT=f"127.0.0.1:{free_port()}", **certificate, **A)
     nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))
     said = [line for line in checked.stderr.splitlines()
