@@ -32,9 +32,6 @@ class Bucket:
     def url(self):
         return f"s3://key:s%2Fcret@127.0.0.1:{self.port}/{self.name}?region=eu"
 
-    def create(self):
-        self.client.create_bucket(Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": "eu"})
-
     def put(self, name, content):
         self.client.put_object(Bucket=self.name, Key=name, Body=content)
 
@@ -80,6 +77,5 @@ def bucket(server, request):
 def new_bucket(name, port, cert=None):
     client = boto3.client("s3", endpoint_url=f"http{'s' * bool(cert)}://127.0.0.1:{port}", region_name="eu",
                           verify=cert and str(cert), aws_access_key_id="key", aws_secret_access_key="s/cret")
-    bucket = Bucket(client, name, port, cert)
-    bucket.create()
-    return bucket
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu"})
+    return Bucket(client, name, port, cert)
