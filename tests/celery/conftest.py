@@ -55,9 +55,6 @@ class Clone:
             return database.execute(query).fetchall()
         return []
 
-    def heartbeats(self):
-        return {name for name, in self.rows("SELECT name FROM slipway_heartbeat")}
-
 
 @pytest.fixture
 def clone(tmp_path):

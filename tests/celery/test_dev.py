@@ -30,7 +30,7 @@ def test_dev(clone):
     port = free_port()
     with clone.start("dev", f"PORT={port}") as dev:
         wait_until(lambda: f"http://127.0.0.1:{port}/" in dev.output() and "succeeded" in dev.output())
-        wait_until(lambda: clone.heartbeats() == {"worker", "beat"}, 120)
+        wait_until(lambda: {*clone.rows("SELECT name FROM slipway_heartbeat")} == {("worker",), ("beat",)}, 120)
         assert answers(port) and dev.output().count("migrations applied") == 1
         assert not re.search("Traceback| ERROR |locked", dev.output()), dev.output()
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", dev.output()))
