@@ -106,15 +106,13 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
     # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
     (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
     (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:     https;"], []),
-    ({**FILES, "hosts.front": None}, "web1", OURS["public"], ["ssl_certificate /etc/ssl/shop.pem;"], [])]
+    ({**FILES, "hosts": {"web1": {"roles": ["web"]}}}, "web1", OURS["public"],
+     ["ssl_certificate /etc/ssl/shop.pem;"], [])]
 
 
 @pytest.mark.parametrize("changes, name, path, there, absent", WRITTEN)
 def test_what_nginx_is_told(data, changes, name, path, there, absent):
-    if "hosts.front" in changes:
-        del data["hosts"]["front"]
-    fleet = fleet_of(data, {key: value for key, value in changes.items() if value is not None})
-    text = files(fleet, name)[path]
+    text = files(fleet_of(data, changes), name)[path]
     assert [words for words in there if words not in text] == [words for words in absent if words in text] == []
 
 
