@@ -130,8 +130,7 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
 def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there, said):
     events = []
     fleet = replace(fleet, by_variables=True) if place == "HOSTS" else replace(fleet, media=place)
-    played(fleet, lambda name: {**VERDICTS, "media": there}, Target("deploy", "v2", judge="web1"), "v2", events.append,
-           Options())
+    played(fleet, lambda name: {**VERDICTS, "media": there}, tell=events.append)
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == bool(said) and said in "".join(told)
 

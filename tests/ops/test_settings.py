@@ -151,10 +151,9 @@ def test_the_last_assignment_wins(shop):
     append(shop / "project/settings_base.py", 'ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n')
     edit(shop / DOCKER, "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
     show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.EMAIL_BACKEND, *s.DATABASES, *s.CACHES)"
-    env = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1"}
-    done = python("-c", show, cwd=shop, env=env)
+    done = python("-c", show, cwd=shop, env=ALL)
     assert done.stdout == "staff/ shop.Post default reports default pages\n", done.stderr
-    done = python("-c", show, cwd=shop, env={**env, "REPORTS_URL": "x", "SITE_URL": ""})
+    done = python("-c", show, cwd=shop, env={**ALL, "REPORTS_URL": "x", "SITE_URL": ""})
     assert done.returncode == 64 and re.findall(r"settings: (\w+)", done.stderr) == ["SITE_URL", "REPORTS_URL"]
     done = python("-c", show, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"})
     assert done.stdout == "staff/ slipway.web.mail.Kept default default\n", done.stderr
