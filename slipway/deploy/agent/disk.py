@@ -8,7 +8,7 @@ import stat
 
 from slipway.lasting.files import link_replace as link, locked, move, remove, sync, write_beside, write_replace as write
 
-__all__ = ["clear", "entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
+__all__ = ["entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
            "sync", "touch", "write", "write_beside"]
 
 
@@ -50,14 +50,6 @@ def read_small(path: str, most: int = 4096) -> str | None:
         finally:
             os.close(number)
     return None
-
-
-def clear(path: str) -> None:
-    try:
-        remove(path)
-    except IsADirectoryError:
-        import shutil  # only when needed: it loads slowly
-        shutil.rmtree(path)
 
 
 def touch(path: str) -> None:

@@ -99,7 +99,12 @@ def pause(host: Host, slot: str) -> None:
 
 
 def resume(host: Host, slot: str) -> None:
-    disk.clear(host.slot(slot, "worker.pause"))
+    path = host.slot(slot, "worker.pause")
+    try:
+        disk.remove(path)
+    except IsADirectoryError:  # a container has made it
+        import shutil  # only when needed: it loads slowly
+        shutil.rmtree(path)
 
 
 def worker_state(host: Host, slot: str) -> tuple[str, str]:
