@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, docker, releases, slots, staging
+from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
@@ -152,15 +152,16 @@ def test_secret_files_go_when_no_settings_name_them(machine):
     assert sorted(os.listdir(folder)) == ["KEY.1", "KEY.2", "KEY.3"]
 
 
-def test_retirement_leaves_alone_what_is_not_its_own(machine):
+def test_retirement_leaves_alone_what_is_not_its_own(machine, monkeypatch):
     host = machine.host
+    monkeypatch.setattr(images, "prune", mock.Mock())
     machine.attempt("deploy", "v2")
     live, up = slots.live(host), len(host.up)
     old = slots.other(live)
-    slots.retire(host, live, "v2", "sha256:v2", 30)
-    slots.retire(host, old, "v0", "sha256:v0", 30)
+    serve.retire(host, "shop", "5", live, "v2", "sha256:v2", "30")
+    serve.retire(host, "shop", "5", old, "v0", "sha256:v0", "30")
     assert len(host.up) == up
-    slots.retire(host, old, "v1", "sha256:v1", 30)
+    serve.retire(host, "shop", "5", old, "v1", "sha256:v1", "30")
     assert len(host.up) == up - 2 and slots.release_in(host, old) is None
 
 

@@ -201,7 +201,8 @@ def feed_watchdog() -> None:
 def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str, drained: str) -> None:
     """Stop the slot if it is idle and still runs `tag`; remove old images and secrets. A timer runs this. `last`: how
     many releases keep their images; `drained`: seconds for visitors to leave."""
-    slots.retire(host, slot, tag, image_id, float(drained))
+    if slot != slots.live(host) and slots.release_in(host, slot) == {"tag": tag, "image_id": image_id}:
+        slots.stop(host, slot, float(drained))
     try:
         staging.drop_secrets(host)
         images.prune(host, image, int(last), most=20)  # at most 20, as a deploy may wait for this

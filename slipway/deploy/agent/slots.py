@@ -186,9 +186,3 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
 
 def cancel_retirement(host: Host) -> None:
     host.systemctl("stop", host.retiring + ".timer", host.retiring + ".service", check=False)
-
-
-def retire(host: Host, slot: str, tag: str, image_id: str, drained: float) -> None:
-    """Stop the slot if it is idle and still runs `tag` with `image_id`. `drained`: seconds to wait for visitors."""
-    if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
-        stop(host, slot, drained)
