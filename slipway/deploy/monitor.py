@@ -117,7 +117,7 @@ class Watcher:
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
         self.connections: dict[str, Connection] = {}
-        self.told = set[tuple[str, ...]]()  # ids of groups of errors, and releases
+        self.told: set[str] = set()  # ids of groups of errors
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
@@ -175,9 +175,9 @@ class Watcher:
         """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
         with contextlib.suppress(HostProblem, KeyError):  # KeyError: it is not connected now
             answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
-            new = {(group["id"], *group["releases"][-1:]): group for group in answer["groups"] if not group["known"]}
-            for key, group in [one for one in new.items() if one[0] not in self.told][:MOST]:  # others: when they recur
-                self.told.add(key)
+            new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
+            for group in new[:MOST]:  # those beyond are told when they come again
+                self.told.add(group["id"])
                 text = f"new error: {named(group)}: make errors ARGS={group['id']}"
                 self._alert("broken", Rule("errors", True, (host.name,), text))
 

@@ -14,8 +14,9 @@ def is_harmless(connection: Any, state: Any, app: str, operation: Any) -> bool:
     if not isinstance(operation, AlterField):
         return False
     old, new = state.models[app, operation.model_name_lower].fields[operation.name], operation.field
-    freer = old.null <= new.null and old.unique >= new.unique and not (old.is_relation or new.is_relation)
-    return freer and widens(*(field.db_type(connection) or "" for field in (old, new)))
+    same = old.db_column == new.db_column and not (old.is_relation or new.is_relation)
+    freer = old.null <= new.null and old.unique >= new.unique
+    return same and freer and widens(*(field.db_type(connection) or "" for field in (old, new)))
 
 
 def widens(old: str, new: str) -> bool:

@@ -81,13 +81,14 @@ def test_a_malformed_file_is_named(host, name, text):
     path = paths(host)[name]
     disk.write(path, text)
     with world(host):
-        found = facts.collect(host)
+        found = facts.collect(host, health=True)
     assert [told for told in found["problems"] if path in told] and len(found["records"]) == 1
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
 FAILED = "tasks failed since this release (see make errors): "
-TOLD = '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, 9e9], "old failed": [1, 1, -9e9]}}, "celery": %s}'
+TOLD = '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, 9e9], "old failed": [1, 1, -9e9], ' \
+    '"x failed": [1, 1, "v0"]}}, "celery": %s}'
 
 
 @pytest.mark.parametrize("body, tasks", [

@@ -19,7 +19,7 @@ MODELS = """CreateModel('Order', [('id', AutoField(primary_key=True)), ('old', T
 TWO = f"RunSQL('CREATE TABLE made ()'), RemoveField('order', 'old'), RunSQL({ADD})"
 INDEX = "AddIndexConcurrently('order', Index(fields=['id'], name='x'))"
 CLOSED = f"RunPython(lambda apps, editor: transaction.atomic(editor.execute)({ADD}))"
-COMMITS = f"RunSQL('DO $$ BEGIN CREATE TABLE made (); COMMIT; ' {ADD} '; END $$')"
+COMMITS = f"RunSQL('/* it */ DO $$ BEGIN CREATE TABLE made (); COMMIT; ' {ADD} '; END $$')"
 APART = "    atomic = False\n"
 LOCK = {"table": "part", "waits": "writers", "work": {"part": "rewritten", "large": "scanned"}}
 JUDGED = {"vendors": {"postgresql": dict.fromkeys(["xshop.0001", "xshop.0002"], {"locks": [LOCK]})}}

@@ -17,6 +17,7 @@ MIGRATIONS = {
     "0005_no_place": 'RemoveField("item", "place")',
     "0006_wider": 'AlterField("item", "code", CharField(max_length=20))',
     "0007_unique": 'AlterField("item", "code", CharField(max_length=40, unique=True))',
+    "0008_other": 'AlterField("item", "code", CharField(max_length=50, unique=True, db_column="kode"))',
 }
 FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
 
@@ -80,7 +81,8 @@ def test_each_database_has_verdicts_of_its_own(judging):
     wrong = {vendor: {name[6:10] for name in entries
                       if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
              for vendor, entries in judging.items()}
-    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007"}, "postgresql": {"0003", "0005", "0007"}}
+    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007", "0008"},
+                     "postgresql": {"0003", "0005", "0007", "0008"}}
     judged = judging["postgresql"]
     assert re.search(r" \(item\.note\): .*db_default", judged["xshop.0003_note"]["messages"][0])
     assert "item.count" not in judging["sqlite"]["xshop.0002_count"]["messages"][0], "it has a default of the database"

@@ -17,6 +17,7 @@ from .host import ENVIRONMENT, Host, Problem
 from .shapes import Any, Time
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
+AGAIN = 600  # seconds until these are searched again, as a search may have been slow
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
@@ -45,14 +46,15 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
     errors = itertools.chain(hits(host, since, end if tag else None, seconds), () if tag else overdue(host))
     known = groups.count(found, errors, begin, live, olds, tag)
     if before and (found or also):
-        known |= ids(host.app, host.root, before, begin, seconds, olds)
+        known |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
     for id in found.keys() & known:
         found[id]["known"] = True
     return {"groups": [*found.values()], "known": sorted(known.intersection(also)), "since": since}
 
 
 @functools.lru_cache(4)  # `make watch` asks three times a minute for days, each time with a new Host
-def ids(app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str]) -> frozenset[str]:
+def ids(app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str],
+        when: int) -> frozenset[str]:
     """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
     found = set[str]()
     with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found

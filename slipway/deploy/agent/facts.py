@@ -121,11 +121,11 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
 def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     """Return lines about Celery's tasks: which failed since the deploy of the live release, `tag`, how many are dead.
     Its web knows."""
-    since = errors.times(host, tag["tag"] if tag else "")[1] or 0
+    since = readable([], None, lambda: errors.times(host, tag["tag"] if tag else "")[1])
     told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
         failed = sorted(key[:-7] for key, (_, _, last) in told["counts"].get("tasks", {}).items()
-                        if key.endswith(" failed") and last >= since)
+                        if key.endswith(" failed") and isinstance(last, float) and last >= (since or 0))
         dead = int(told["celery"]["dead"] or 0)
     except Exception:  # it may say anything, and nothing without Celery
         return []

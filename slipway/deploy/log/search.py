@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 LEVELS = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # with the journal's priorities
 AGO = re.compile(r"-?(\d{1,6}) ?(s|sec|second|m|min|minute|h|hour|d|day|w|week)s?( ago)?")
+TOKEN = re.compile(r'\[\^?\]?(?:\\.|[^]\\])*\]|\\.|"|[^\x00-\x7f]')  # of a regular expression: a class, an escape…
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -38,10 +39,15 @@ def patterns(args: argparse.Namespace) -> list[str]:
               "release": re.escape(args.release), "request_id": re.escape(args.request)}
     found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
-        text = re.sub(r'\\?"|[^\x00-\x7f]', lambda found: "(?:%s|%s)" % (
-            found[0][-1], re.escape(json.dumps(found[0][-1])[1:-1])), args.grep)
+        text = TOKEN.sub(in_json, args.grep)
         found.append(f"(?{'i' * args.grep.islower()}:{text})")
     return found
+
+
+def in_json(found: re.Match[str]) -> str:
+    """Return a quote, or a letter such as é, also as it is in JSON; any other token unchanged."""
+    char = found[0][-1]
+    return f"(?:{char}|{re.escape(json.dumps(char)[1:-1])})" if found[0] in (char, '\\"') else found[0]
 
 
 def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:

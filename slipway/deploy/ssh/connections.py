@@ -98,14 +98,17 @@ class Connections:
         """Send a request to all hosts; return answers and problems by host name."""
         return await gathered(self.hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
 
-    async def errors(self, timeout: float = READ, **args: Any) -> tuple[list[Group], dict[str, HostProblem], bool]:
-        """Return the groups of errors, problems by host name, and if a host knows the release. Then ask twice: the
-        other hosts, as balancers, answer for its time, and an error that any host had before is not new."""
-        answers, problems = await self.ask("errors", timeout, **args)
-        times = [answer["since"] for answer in answers.values() if answer["since"] is not None]
+    async def errors(self, timeout: float = READ, since: float | None = None, **args: Any) -> tuple[
+            list[Group], dict[str, HostProblem], bool]:
+        """Return the groups of errors, problems by host name, and if a host knows the release. Then ask twice: hosts
+        that do not, as balancers, answer for the others' time, and an error that any host had before is not new."""
+        answers, problems = await self.ask("errors", timeout, since=since, **args)
+        times = {name: answer["since"] for name, answer in answers.items() if answer["since"] is not None}
         new = [group["id"] for group in merged(answers) if not group["known"]]
         if times and len(answers) > 1 and (new or len(times) < len(answers)):
-            answers, problems = await self.ask("errors", timeout, **{**args, "since": min(times), "also": new})
+            first = min(times.values())
+            answers, problems = await gathered(self.hosts, lambda host: self.connections[host.name].ask(
+                "errors", timeout, since=times.get(host.name, first) if since is None else since, also=new, **args))
         return merged(answers), problems, bool(times)
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:

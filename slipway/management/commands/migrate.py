@@ -19,7 +19,8 @@ PATIENCE = 2.0  # seconds
 LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
 TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:.2g} s"
 LONGEST = 30.0  # seconds to pause
-COMMITTING = re.compile(r"\s*(CALL|DO)\b", re.I)  # when such a statement fails, it may have committed some of its work
+# When such a statement fails, it may have committed some of its work. Comments may stand before it.
+COMMITTING = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(CALL|DO)\b", re.I | re.S)
 HALFWAY = ". It is not atomic, so it may have ended halfway: undo by hand what it did, then deploy again"
 OVER = ", and rollout.migrate is over"
 
