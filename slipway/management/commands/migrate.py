@@ -20,7 +20,7 @@ LOCKED = "LockNotAvailable"  # the driver's error after lock_timeout
 TRIES = "\nlock: {} waits for a lock that others hold: tries again in {:.2g} s"
 LONGEST = 30.0  # seconds to pause
 # When such a statement fails, it may have committed some of its work. Comments may stand before it.
-COMMITTING = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(CALL|DO)\b", re.I | re.S)
+COMMITTING = re.compile(r"(\s|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/)*(CALL|DO)\b", re.I)
 HALFWAY = ". It is not atomic, so it may have ended halfway: undo by hand what it did, then deploy again"
 OVER = ", and rollout.migrate is over"
 
