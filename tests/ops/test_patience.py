@@ -62,4 +62,5 @@ def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, sec
                 wait_until(waited)
                 holder.rollback()
             assert (process.wait(60) == 0) is goes and said in process.output(), process.output()
+            assert operations != CLOSED or TRIES not in process.output()
             assert "lock: xshop.0001" not in process.output() and len(TOLD.findall(process.output())) == 1
