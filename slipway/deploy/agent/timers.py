@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 from . import disk
-from .host import UNITS, Host, is_up
-from .shapes import UnitFacts
+from .host import UNITS, Host, is_up, last
+from .shapes import Properties, UnitFacts
 
 
 def schedules(host: Host) -> dict[str, str]:
@@ -20,13 +21,22 @@ def schedules(host: Host) -> dict[str, str]:
 def state(host: Host, role: str, schedule: str) -> UnitFacts:
     """Return the state of a command. `health`: what is wrong with it, or ""."""
     service, timer = host.states(host.unit(role), "%s-%s.timer" % (host.app, role)).values()
-    wrong, began = "", "--base-time=" + service.get("ActiveEnterTimestamp", "")
+    wrong = ""
     if timer.get("ActiveState") != "active":
         wrong = "overdue, as its timer is %s" % timer.get("ActiveState")
     elif service.get("ActiveState") == "failed":
         wrong = service.get("Result", "")
     elif is_up(service):
-        due = host.call("systemd-analyze", "calendar", began, schedule, check=False).stdout
-        wrong = "overdue, as it still runs" if re.search(r"From now: .* ago$", due, re.M) else ""
+        wrong = overdue(host, service, schedule)
     return {"state": service.get("ActiveState"), "restarts": None, "since": timer.get("LastTriggerUSec"),
             "health": wrong}
+
+
+def overdue(host: Host, service: Properties, schedule: str) -> str:
+    """Return "overdue, as it still runs" if the schedule was due again since the service began, else "". systemd gets
+    a number: version 252 misreads its own times in zones such as CET."""
+    began = time.time() - time.monotonic() + int(service.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    done = host.call("systemd-analyze", "calendar", "--base-time=@%d" % began, schedule, check=False)
+    if done.returncode:
+        return "overdue or not is unknown: " + last(done.stderr, done.returncode)
+    return "overdue, as it still runs" if re.search(r"From now: .* ago$", done.stdout, re.M) else ""
