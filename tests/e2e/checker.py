@@ -93,8 +93,9 @@ def record(line):
 
 def of_fleet(app, found, divided):
     """Yield the violations between hosts."""
-    if len({host["tag"] for host in found.values()}) > 1 and not divided:
-        yield f"hosts are on several releases: { {name: host['tag'] for name, host in found.items()} }"
+    tags = {name: host["tag"] for name, host in found.items()}
+    if len({*tags.values()}) > 1 and not divided:
+        yield f"hosts are on several releases: {tags}"
     beats = [name for name, host in found.items() for container in host["containers"] if container[0] == f"{app}-beat"]
     wanted = [name for name, host in found.items() if "beat" in host["roles"] and host["tag"]]
     if beats != wanted:
