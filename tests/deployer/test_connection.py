@@ -18,7 +18,7 @@ from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.bootstrap import MARK, WANTED
 from deployer.agents import agents, line
 from deployer.clock import run
-from proc import ROOT
+from proc import ROOT, wait_until
 from proc import run as finish
 
 
@@ -49,8 +49,9 @@ def kept(stub, monkeypatch):
     return stub / "kept"
 
 
-def temporary(kept):
-    return [*kept.parent.glob("agent-*")]
+def none_is_left(kept):
+    """Wait until no temporary folder is left: the agent removes its own when it ends, after its connection."""
+    return wait_until(lambda: not [*kept.parent.glob("agent-*")], what="the agents have removed their folders")
 
 
 def sendings(monkeypatch, name="fine"):
@@ -87,12 +88,13 @@ def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
     spoil(kept)
     assert sendings(monkeypatch) == sendings(monkeypatch) == (DONE, 1)
     assert not kept.exists() or [*kept.iterdir()] == [agent] and agent.stat().st_mtime == 1
-    assert not temporary(kept)
+    assert none_is_left(kept)
 
 
 def test_an_agent_that_cannot_be_kept_is_no_failure(kept, monkeypatch):
     (kept / bootstrap.name()).touch()  # no folder can get this name
-    assert sendings(monkeypatch) == (DONE, 1) and len([*kept.iterdir()]) == 1 and not temporary(kept)
+    assert sendings(monkeypatch) == (DONE, 1) and len([*kept.iterdir()]) == 1
+    assert none_is_left(kept)
 
 
 @pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
