@@ -84,6 +84,9 @@ $(REQUIREMENTS):
 .PHONY: FORCE
 FORCE:
 
+# Goals given together, such as `make -j4 build push`, are made in their order, also those of the Makefile.
+.NOTPARALLEL:
+
 # `make` without a target must not make a target of this file: restore the default goal.
 .DEFAULT_GOAL := $(ve_goal)
 

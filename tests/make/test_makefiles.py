@@ -83,6 +83,16 @@ def test_a_makefile_of_ones_own(copy):
     assert made((ROOT / "Makefile").read_text(), "mine").stdout == "7\n"
 
 
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("words, env", [(["-j4"], {}), ([], {"MAKEFLAGS": "-j4"})], ids=["typed", "in MAKEFLAGS"])
+def test_goals_keep_their_order(copy, name, words, env):
+    """Of targets given together, each is done before the next begins, as `push` must not push before `build` is done.
+    This holds for targets of a Makefile that includes any .mk file, too."""
+    (copy / "Makefile").write_text(f"include {name}\nfirst: ; @sleep 0.3; echo first\nsecond: ; @echo second\n")
+    done = run(["make", "-C", copy, "-s", *words, "first", "second"], env={**os.environ, **env})
+    assert done.stdout == "first\nsecond\n", done.stderr
+
+
 @pytest.mark.parametrize("text, target, said", [
     ("", "no-such-target", "make: there is no target 'no-such-target': see make help\n"),
     ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"), ("include lost.mk\n", "help", "lost.mk")])
