@@ -63,7 +63,7 @@ classic: FORCE ## write deploy/classic.sh, which deploys by stop and start
 	@$(call with,DEPLOY_FOLDER)$(slipway) packaged deploy/classic.sh "$$DEPLOY_FOLDER/classic.sh"
 
 fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(call with,FLEET_HOSTS FLEET_BASE)$(slipway) fleet up "$$FLEET_BASE" {FLEET_HOSTS}
+	@$(call with,FLEET_HOSTS FLEET_BASE PROJECT)$(slipway) fleet up "$$FLEET_BASE" {FLEET_HOSTS}
 
 fleet-down: FORCE ## remove the test servers and their data
 	@$(call with,FLEETS)$(slipway) fleet down {FLEETS}

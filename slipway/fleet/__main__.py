@@ -31,35 +31,55 @@ def up(base: str, *hosts: str) -> None:
 
 
 def usage(machines: fleet.Machines, folder: Path) -> str:
+    """Write the files for these machines; return how to use them."""
     hosts = {name: machine for name, machine in machines.items() if machine.kind == "host"}
-    values, where = settings(hosts, machines["services"].address, folder / "settings"), os.path.relpath(folder)
-    (folder / "production.toml").write_text(production(hosts))
+    jobs = Path(os.environ.get("PROJECT", "project"), "celery.py").exists()  # else the image has no worker
+    values, where = settings(hosts, machines["services"].address, folder / "settings", jobs), os.path.relpath(folder)
+    missing = production(hosts, folder / "production.toml", jobs)
     lines = [f"{name:10} {machine.address:15} http://localhost:{machine.ports[80]}" for name, machine in hosts.items()]
     return "\n".join([
-        *lines, "", "To use them:", f"  export DEPLOY_FOLDER={where} SSH_CONFIG={where}/ssh_config",
+        *lines, "",
+        *([f"{where}/production.toml stays as it is; to use all servers, add:", *missing] if missing else []),
+        "To use them:", f"  export DEPLOY_FOLDER={where} SSH_CONFIG={where}/ssh_config",
         "  make provision", f"  make env ARGS=set <{where}/settings", "Settings:",
         *(f"  {name}={value}" for name, value in values.items() if name != "SECRET_KEY")])
 
 
-def settings(hosts: fleet.Machines, services: str, path: Path) -> dict[str, str]:
-    """Write and return the site's settings; reuse the old SECRET_KEY. `services`: the address of Postgres and Redis."""
+def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> dict[str, str]:
+    """Write and return the site's settings; keep those that are there already, except addresses. `services`: the
+    address of Postgres and Redis. Several web hosts need uploads in a place of all."""
     site = hosts.get("work1") or next(iter(hosts.values()))
-    known = re.search("^SECRET_KEY=(.*)$", path.read_text(), re.MULTILINE) if path.exists() else None
-    values = {"SECRET_KEY": known[1] if known else secrets.token_hex(32),
+    known = dict(re.findall("^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
+    values = {"SECRET_KEY": secrets.token_hex(32), **({"STORAGE_URL": "database:"} if several(hosts) else {}), **known,
               "SITE_URL": f"http://localhost:{site.ports[80]}",
-              "DATABASE_URL": f"postgres://app:app@{services}:5432/app", "BROKER_URL": f"redis://{services}:6379/0"}
+              "DATABASE_URL": f"postgres://app:app@{services}:5432/app",
+              **({"BROKER_URL": f"redis://{services}:6379/0"} if jobs else {})}
     path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
     return values
 
 
-def production(hosts: fleet.Machines) -> str:
-    """Return a production.toml: hosts named web* serve the site; others run worker and beat, and are load balancers."""
-    tables = []
+def several(hosts: fleet.Machines) -> bool:
+    return len([name for name in hosts if name.startswith("web")]) > 1
+
+
+def production(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
+    """Write production.toml. If it exists, keep it, and return the tables of servers that it lacks."""
+    if not path.exists():
+        media = "database" if several(hosts) else "local"
+        path.write_text(f'registry = "ssh"\nmedia = "{media}"\n\n' + "\n".join(tables(hosts, jobs).values()))
+    kept = path.read_text()
+    return [text for name, text in tables(hosts, jobs).items()
+            if f"[hosts.{name}]" not in kept or f'"{hosts[name].address}"' not in kept]
+
+
+def tables(hosts: fleet.Machines, jobs: bool) -> dict[str, str]:
+    """Return each host's table: those named web* serve the site; others run worker and beat, and are balancers."""
+    made = {}
     for name, machine in sorted(hosts.items()):
         web = name.startswith("web")
-        roles, balancer = ('"web"', "") if web else ('"worker", "beat"', "balancer = true\n")
-        tables.append(f'[hosts.{name}]\nroles = [{roles}]\ninternal = "{machine.address}"\n{balancer}')
-    return 'registry = "ssh"\nmedia = "database"\n\n' + "\n".join(tables)
+        roles, balancer = ('"web"', "") if web else ('"worker", "beat"' if jobs else "", "balancer = true\n")
+        made[name] = f'[hosts.{name}]\nroles = [{roles}]\ninternal = "{machine.address}"\n{balancer}'
+    return made
 
 
 if __name__ == "__main__":

@@ -80,7 +80,16 @@ def wait_running(machine: Machine, config: Path, seconds: float = 180) -> None:
         if not why:
             return
         time.sleep(0.1)
-    raise FleetError(f"{machine.name} is not up within {seconds:g} s: {why}")
+    raise FleetError(f"{machine.name} is not up within {seconds:g} s: {why}{no_inotify(machine)}")
+
+
+def no_inotify(machine: Machine) -> str:
+    """Return what to do if no inotify instance is left: without one, systemd starts nothing, and says so nowhere."""
+    code = "import ctypes; print(ctypes.CDLL(None).inotify_init())"
+    limit = docker("exec", machine.container, "python3", "-c", code, check=False)
+    if limit.stdout.strip() == "-1":
+        return "; Docker's machine has no inotify instance left: sysctl fs.inotify.max_user_instances=1024"
+    return ""
 
 
 def registry_problem(machine: Machine) -> str:
@@ -96,7 +105,7 @@ def systemd_problem(machine: Machine, config: Path) -> str:
     done = ssh(machine, config, "systemctl is-system-running --wait")
     if done.stdout.strip() == "degraded":
         failed = ssh(machine, config, "systemctl --failed --plain --no-legend").stdout.strip()
-        raise FleetError(f"{machine.name}: units failed: {failed}")
+        raise FleetError(f"{machine.name}: units failed: {failed}{no_inotify(machine)}")
     state = "{{.State.Status}}"
     if done.returncode == 255 and docker("inspect", f"--format={state}", machine.container).stdout.strip() == "exited":
         raise FleetError(f"{machine.name} exited while booting: see docker logs {machine.container}")

@@ -4,7 +4,6 @@ import grp
 import hashlib
 import os
 import pwd
-import sys
 
 import pytest
 from pyinfra.operations import files, server
@@ -176,24 +175,35 @@ def test_commands_get_their_input_and_codes():
     assert problem is None and said == ["ü"]
 
 
-def loaded(monkeypatch, tmp_path, text):
-    """Return operations_of_the_team() for a provision_more.py with this text."""
-    put(tmp_path / "deploy/provision_more.py", text)
+def loaded(monkeypatch, tmp_path, text, folder="deploy"):
+    """Return operations_of_the_team() for a provision_more.py with this text, where DEPLOY_FOLDER is `folder`."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, provisioning.MORE, raising=False)
+    monkeypatch.setenv("DEPLOY_FOLDER", folder)
+    put(tmp_path / folder / "provision_more.py", text)
+    put(tmp_path / folder / "beside.py", "SIZE = 1\n")
     return provisioning.operations_of_the_team()
 
 
-def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
+FOLDERS = ["deploy", "ops/", "./ops", "var/fleet", "/ABSOLUTE/ops.d"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet, folder):
+    """It is found in each form of DEPLOY_FOLDER, and may import what is beside it."""
+    monkeypatch.chdir(tmp_path)
     assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
-    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
+    text = "def provision(fleet, host):\n    return fleet.app, host.name\n"
+    beside = "" if "ABSOLUTE" in folder else "from . import beside\n"
+    function = loaded(monkeypatch, tmp_path, beside + text, folder.replace("/ABSOLUTE", str(tmp_path)))
     assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
 
 
-def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path, fleet):
-    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.nothing\n")
+@pytest.mark.parametrize("folder", FOLDERS[:4])
+def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path, fleet, folder):
+    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.nothing\n", folder)
     _, problem = work(lambda: function(fleet, fleet.hosts[0]))
-    assert str(problem).startswith("deploy/provision_more.py, line 2: AttributeError: "), problem
+    assert str(problem).startswith(f"{os.path.normpath(folder)}/provision_more.py, line 2: AttributeError: "), problem
 
 
 @pytest.mark.parametrize("text, said", [

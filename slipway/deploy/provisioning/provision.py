@@ -1,9 +1,11 @@
 """Inspects hosts, locks them, and applies a recipe of recipe.py: provision, remove or drain."""
 
 import functools
-import importlib
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from ..config import Fleet, Host, folder
@@ -19,8 +21,7 @@ from ..ssh.validate import visible
 from . import fitness
 from .fitness import Found
 
-TEAM = folder(os.environ)
-MORE = f"{TEAM}.provision_more"  # the team's own operations
+MORE = "provision_more"  # the module with the team's own operations
 
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "") -> int:
@@ -99,13 +100,20 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def operations_of_the_team() -> Callable[[Fleet, Host], None]:
-    """Return `provision` of deploy/provision_more.py; without that file, a no-op. Raise Refused if its import fails."""
+    """Return `provision` of $DEPLOY_FOLDER/provision_more.py; without that file, a no-op. Raise Refused if its import
+    fails. Inside the working folder, the file may import others beside it: `from . import packages`."""
+    file = Path(folder(os.environ), f"{MORE}.py")
+    if not file.exists():
+        return lambda fleet, host: None
+    name = ".".join(Path(os.path.relpath(file.with_suffix(""))).parts)
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    assert spec and spec.loader
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
-        function: Callable[[Fleet, Host], None] = importlib.import_module(MORE).provision
+        spec.loader.exec_module(module)
+        function: Callable[[Fleet, Host], None] = module.provision
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in (TEAM, MORE):
-            return lambda fleet, host: None
-        raise Refused(f"{TEAM}/provision_more.py: {type(error).__name__}: {error}") from error
+        raise Refused(f"{os.path.normpath(file)}: {type(error).__name__}: {error}") from error
     return function
 
 

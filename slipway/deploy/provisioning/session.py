@@ -106,9 +106,15 @@ class Session:
 
 
 def place(error: Exception) -> str:
-    lines = [(frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    name, line = [each for each in lines if each[0].startswith(("slipway.deploy.", f"{folder(os.environ)}."))][-1]
-    return f"{name.replace('.', '/')}.py, line {line}"
+    """Return the last place in the package's or the team's code."""
+    team, places = os.path.realpath(folder(os.environ)), []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        name, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        if name.startswith("slipway.deploy."):
+            places.append(f"{name.replace('.', '/')}.py, line {line}")
+        elif file.startswith(team + os.sep):
+            places.append(f"{os.path.relpath(file)}, line {line}")
+    return places[-1]
 
 
 def name_of(state: State, host: Host, op_hash: str) -> str:
