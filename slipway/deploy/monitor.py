@@ -1,7 +1,6 @@
 """Checks that enough hosts are up and no disk is too full."""
 
 import asyncio
-import contextlib
 import math
 import time
 from collections import deque
@@ -118,6 +117,7 @@ class Watcher:
                            self.now())
         self.connections: dict[str, Connection] = {}
         self.told: set[str] = set()  # ids of groups of errors
+        self.unsearched: dict[str, tuple[float, str]] = {}  # host → since when its errors are unknown, and why
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
@@ -172,14 +172,29 @@ class Watcher:
         return self.connections[host.name]
 
     async def _search(self, host: Host) -> None:
-        """Begin an alert for each new group of errors, once. A host that does not tell them is no alert of its own."""
-        with contextlib.suppress(HostProblem, KeyError):  # KeyError: it is not connected now
+        """Begin an alert for each new group of errors, once. Of a host that cannot tell them, tell why, and begin an
+        alert once errors may be missed for good."""
+        if host.name not in self.connections:  # that is told already
+            return
+        try:
             answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
-            new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
-            for group in new[:MOST]:  # those beyond are told when they come again
-                self.told.add(group["id"])
-                text = f"new error: {named(group)}: make errors ARGS={group['id']}"
-                self._alert("broken", Rule("errors", True, (host.name,), text))
+        except HostProblem as problem:
+            return self._unsearched(host.name, f"errors are unknown: {brief(str(problem))}")
+        self.unsearched.pop(host.name, None)
+        new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
+        for group in new[:MOST]:  # those beyond are told when they come again
+            self.told.add(group["id"])
+            text = f"new error: {named(group)}: make errors ARGS={group['id']}"
+            self._alert("broken", Rule("errors", True, (host.name,), text))
+
+    def _unsearched(self, host: str, text: str) -> None:
+        since, before = self.unsearched.get(host, (self.now(), ""))
+        if text != before:
+            self.tell({"event": "host", "host": host, "text": text})
+        if self.now() - since >= RECENT:
+            since = math.inf  # one alert is enough
+            self._alert("broken", Rule("errors", True, (host,), text))
+        self.unsearched[host] = since, text
 
     # ---- rules ----
 

@@ -92,7 +92,7 @@ def fine(fleet):
                  "others": []},
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
         "watch": {"answers": 3, "errors": 0, "speeds": [None, None]},
-        "errors": {"groups": [], "since": 1},
+        "errors": {"groups": [], "known": [], "since": 1},
         "end": {"said": [], "locked": None, "attempt": False, "tag": "v2"},
         "abort": {"said": [], "locked": None, "attempt": False, "tag": "v1"},
     }

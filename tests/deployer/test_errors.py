@@ -1,6 +1,7 @@
 """`make errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, and what people read."""
 
 import asyncio
+import contextlib
 import copy
 import json
 import os
@@ -178,8 +179,21 @@ def test_a_journal_of_nonsense(host):
     assert not agent_errors.find(made, seconds=2)["groups"][0]["known"], "what cannot be searched in time counts as new"
 
 
-def test_a_takeback_by_max_errors_names_the_new_errors(host, monkeypatch):
-    """Only then, and after all else: a search may be slow. One that fails disturbs no takeback."""
+@pytest.mark.parametrize("script, said", [
+    ("exit 1", ""), ('cat "$0.new"; kill -9 $$', "exit code (137|-9)"), ("exit 127", "exit code 127"),
+    ("echo 'Failed to open it: No room' >&2; exit 1", "Failed to open it: No room$")])
+def test_a_journal_that_cannot_be_searched_is_no_good_news(host, script, said):
+    """journalctl exits with 1, and says nothing, if no entry fits."""
+    made = host([entry(record(release="v2"), SINCE)], script=script)
+    with pytest.raises(agent_errors.Problem, match="^the journal could not be searched: journalctl: " + said) if said \
+            else contextlib.nullcontext():
+        assert not agent_errors.find(made)["groups"]
+
+
+def test_a_takeback_by_max_errors_names_the_new_errors(host, stub, monkeypatch):
+    """Only then, after all else, and in seconds: a search may be slow. One that fails disturbs no takeback, which says
+    so."""
+    executable(stub / "timeout", '#!/bin/sh\necho $1 >>"$0.asked"\nexec /usr/bin/timeout "$@"\n')
     made = host([entry(record(**failed(), release="v3"), time.time() + 9)] * 12)
     causes = [f"web1: watch: of {number} answers to visitors 12 were errors" for number in (40, 50)]
     for cause in ("web1: migrate:\n exit 1", *causes):
@@ -190,7 +204,8 @@ def test_a_takeback_by_max_errors_names_the_new_errors(host, monkeypatch):
     table = text_tables.history({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
     assert [line for line in table.split("\n") if line.startswith(" ")] == [
         "    web1: migrate: exit 1", f"    {causes[0]}; 1 new error: KeyError orders/views.py:31 detail, 12 times",
-        f"    {causes[1]}"]
+        f"    {causes[1]}; which errors is unknown: [Errno 2] No such file or directory: 'timeout'"]
+    assert {*(stub / "timeout.asked").read_text().split()} == {"2.5"}
 
 
 def run(fleet, *words):
@@ -227,21 +242,29 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match="^there is no group '9'"):
             run(fleet, "9")
-    with agents(lambda host: None), pytest.raises(DeployError, match="^on front, web1"):
+    with agents(lambda host: None), pytest.raises(DeployError, match="^errors are unknown on front, web1"):
         run(fleet)
     nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
         run(fleet, "--release", "v9")
+    amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "more": {}})]}
+    with agents(lambda host: Agent(nothing, amiss if host == "work" else {})), pytest.raises(DeployError) as refused:
+        run(fleet)
+    assert (str(refused.value), refused.value.exit_code, capsys.readouterr().out) == (
+        "errors are unknown on work: no journal", 1, ""), "not `no errors`"
 
 
 @pytest.mark.parametrize("tells", [True, False])
 @pytest.mark.parametrize("step", ["", "ready"])
 def test_a_deploy_names_its_new_errors(fleet, tells, step):
-    """Those since its begin, also if a step fails. A host that does not tell them changes nothing."""
+    """Those since its begin, also if a step fails. Of a host that does not tell them, they are unknown."""
     asked = []
     error, out = told(fleet, {
         "errors": lambda message: answer(message, "web1", asked) if tells else [line({"id": message["id"], "ok": {}})],
         step: lambda message: [line({"id": message["id"], "problem": "no room", "more": {}})]})
     assert [-9 < since < 0 for _, since in asked] == [True] * 6 * tells, "once more, of what is new"
-    new = "1 new error: KeyError orders/views.py:41 detail, 6 times: see make errors\n" * tells
-    assert f"no room\n{new}taken back" in str(error) if step else re.search(rf"errors\)\n( *{new})?$", out)
+    new = "1 new error: KeyError orders/views.py:41 detail, 6 times: see make errors\n"
+    if not tells:
+        new = "new errors are unknown on web1, web2, work: sends an invalid answer (errors.ok.groups is missing): " \
+            "check this host\n"
+    assert f"no room\n{new}taken back" in str(error) if step else re.search(rf"errors\)\n( *{re.escape(new)})?$", out)

@@ -107,16 +107,24 @@ def test_a_host_that_dies_of_its_disk_keeps_that_alert():
 
 
 def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
-    """Of all hosts and looks; not what the release before had, too."""
+    """Of all hosts and looks; not what the release before had, too. A host that cannot search has an alert once that
+    was so for as long as it would look back."""
     asked = []
+
+    def amiss(message):
+        return [line({"id": message["id"], "problem": "no journal", "more": {}})]
 
     def found(message):
         asked.append(message["args"])
-        told = [{**error(1, "web", (name,), "KeyError", name), "known": name == "b"} for name in "ab"]
+        names = ["a", "b", *"cdefghijk"] if len(asked) == 1 else "ab"
+        told = [{**error(1, "web", (name,), "KeyError", name), "known": name == "b"} for name in names]
         return [line({"id": message["id"], "ok": {"groups": told, "known": [], "since": 1}})]
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
-    with agents(lambda host: Agent(fine(fleet), {"errors": found})):
+    with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else found})):
         assert run(command(fleet)) == 0
-    text = "shop: errors: new error: KeyError a: make errors ARGS=ecc7e62d: web1"
-    assert [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()] == [text]
-    assert capfd.readouterr().out.count("new error") == 1 and len(asked) > 9
+    texts = [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()]
+    assert texts[0] == "shop: errors: new error: KeyError a: make errors ARGS=ecc7e62d: web1"
+    assert [text.split()[5] for text in texts[:-1]] == [f"{name}:" for name in "acdef"], "at most five hooks at a time"
+    assert texts[-1] == "shop: errors: errors are unknown: no journal: web2"
+    out = [text.partition(" ")[2] for text in capfd.readouterr().out.splitlines() if "rror" in text]
+    assert sorted(out) == sorted([*texts, "web2: errors are unknown: no journal"]) and len(asked) > 9

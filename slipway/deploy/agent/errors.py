@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import os
 import re
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import TypedDict
 
 from . import groups, releases, timers
 from .groups import Group, error
-from .host import ENVIRONMENT, Host, Problem
+from .host import ENVIRONMENT, Host, Problem, last
 from .shapes import Any, Time
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
@@ -124,17 +125,23 @@ def ended(at: float, role: str, code: str) -> Group:
 
 def entries(names: list[str], units: list[str], since: float, until: float | None,
             seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units."""
+    """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units. Raise Problem if
+    the search did not end well: journalctl exits with 1, and says nothing, if no entry fits."""
     words = ["--since=@%.6f" % since, *(["--until=@%.6f" % until] if until else []),
              "--output-fields=MESSAGE," + ",".join(FIELDS), "--case-sensitive=yes", "--grep=" + PATTERN,
              *("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
-    with subprocess.Popen(
-            ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
-        while process.stdout and (line := process.stdout.readline(LONGEST)):
-            yield releases.parse_object(line.decode(errors="replace")) or {}
-    if process.returncode == 124:
+    with open(os.memfd_create("stderr"), "w+b") as stderr:
+        with subprocess.Popen(
+                ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT) as process:
+            while process.stdout and (line := process.stdout.readline(LONGEST)):
+                yield releases.parse_object(line.decode(errors="replace")) or {}
+        stderr.seek(0)
+        said, code = stderr.read().decode(errors="replace"), process.returncode
+    if code == 124:
         raise Problem("the journal could not be searched within %g s: name a shorter time" % (seconds / 2))
+    if code not in (0, 1) or code == 1 and said:
+        raise Problem("the journal could not be searched: journalctl: %s" % last(said, code))
 
 
 def nginx_name(app: str) -> str:

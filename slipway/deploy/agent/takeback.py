@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -49,7 +48,13 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 def note_failure(host: Host, attempt: Noted) -> None:
     failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
-        with contextlib.suppress(Exception):  # whatever is in a log, it must not disturb a takeback
-            found = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
-            cause = "; ".join(filter(None, [cause, groups.brief(found["groups"])]))
+        cause = "; ".join(filter(None, [cause, new_errors(host, attempt)]))
     releases.append(host, {**failed, "cause": cause})
+
+
+def new_errors(host: Host, attempt: Noted) -> str:
+    try:
+        found = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
+        return groups.brief(found["groups"])
+    except Exception as error:  # whatever is in a log, it must not disturb a takeback
+        return "which errors is unknown: %s" % error

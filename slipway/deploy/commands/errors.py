@@ -29,7 +29,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     for number, group in chosen.items():
         more = errors.whole(group) if args.group else ()
         print(visible(under("\n".join([errors.head(group, number), *more]))))
+    if found := problems | texts(others):
+        raise DeployError(f"errors are unknown {on_hosts(found)}")
     if not groups:
         print("no errors")
-    if found := problems | texts(others):
-        raise DeployError(on_hosts(found))

@@ -13,6 +13,7 @@ from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
 from ..ssh.connections import Connections
+from ..ssh.gather import texts
 from ..ssh.interrupts import interruptible, ignored
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, news, preflight
@@ -65,10 +66,12 @@ class Rollout:
                            "text": live(record, seconds, self.watched) + new})
 
     async def _new_errors(self, hosts: Connections, tag: str) -> str:
-        """Return a line with the release's errors that the release before did not have; "" if none are known."""
+        """Return a line with the release's errors that the release before did not have, if there are any, and one with
+        the hosts that could not tell."""
         since = self.began - time.monotonic()
-        new = brief((await hosts.errors(SEARCH + 1, since=since, tag=tag, seconds=SEARCH))[0])
-        return new and f"\n{new}: see make errors"
+        groups, problems, _ = await hosts.errors(SEARCH + 1, since=since, tag=tag, seconds=SEARCH)
+        new = f"\n{brief(groups)}: see make errors" if brief(groups) else ""
+        return f"{new}\nnew errors are unknown {on_hosts(texts(problems))}" if problems else new
 
     # ---- plan ----
 
