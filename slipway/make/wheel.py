@@ -2,9 +2,9 @@
 there, and name it in requirements.in. copier runs this at the end of an update. `wheel package` is make package.
 """
 
+import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +17,9 @@ LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+(?:\[([\w,-]*)\])?", re.MULTILINE
 BROUGHT = {"csp": "csp|django>=6", "psycopg2": "psycopg"}  # extra → what a project may have instead
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
 CLONE = Path(__file__).absolute().parents[2]
+# What ve.mk gives to its commands, for who runs this without make.
+DEFAULTS = {"INSTALLER": "uv", "PIP_ARGS": "", "PYTHON": sys.executable, "PYTHON_MIN": "3.11",
+            "MADE_FOR": f"{CLONE}/ve {sys.executable}", "REQUIREMENTS_UV": "slipway/requirements/uv.txt"}
 
 
 def main(clone: Path) -> None:
@@ -46,7 +49,8 @@ def named(wanted: str, wheel: str, *extras: str) -> str:
 
 def build(clone: Path, folder: Path) -> None:
     """Build the clone's wheel. Exit with uv's output if that fails."""
-    command = [uv(), "build", "--quiet", "--wheel", "--no-create-gitignore", "--out-dir", str(folder), str(clone)]
+    command = [uv(clone), "build", "--quiet", "--wheel", "--no-create-gitignore", "--python", sys.executable,
+               "--out-dir", str(folder), str(clone)]
     # Mirrors may have a part of the packages each, and no private package can be confused with one of these.
     env = {**ANY_INDEX, **settings(os.environ)}
     done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)
@@ -54,15 +58,15 @@ def build(clone: Path, folder: Path) -> None:
         sys.exit(f"{done.stderr}make: cannot build the package of {clone}, see above")
 
 
-def uv() -> str:
-    """Return the path of uv. UV names it if make, or uv itself, runs this."""
-    path = os.environ.get("UV") or shutil.which("uv")
-    return path or sys.exit("make: no uv on the path: install it, or run this by make")
+def uv(clone: Path) -> str:
+    """Return the path of uv: the one that runs this or is on the path, or the pinned one in the clone's var/uv."""
+    with contextlib.chdir(clone):
+        path = virtualenv.uv_path({**DEFAULTS, **os.environ})
+    return path or sys.exit("make: no uv on the path, and no pins of it in the clone: install uv")
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["package"]:
-        os.environ["UV"] = virtualenv.uv_path(os.environ)
         build(Path(), Path("var/package"))
     else:
         main(CLONE)

@@ -4,10 +4,15 @@ import json
 import os
 import re
 import secrets
+import shlex
+import shutil
+import sys
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, output, passed, running, wait_until
+import wheels
+from documented import block
+from proc import ROOT, UV, VE_PYTHON, output, passed, put, run, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
 
 from slipway.make import check
@@ -102,6 +107,23 @@ def test_own_settings_stay(theirs):
     common = middleware.index("django.middleware.common.CommonMiddleware")
     assert middleware.index("slipway.web.middleware.Probes") < common
     assert readiness.keys() == {"database", "migrations", "cache", "broker"}
+
+
+def test_with_nothing_set(theirs, clone, tmp_path):
+    """The first command of docs/adopt.md needs git and Python: without a uv on the path it installs the pinned one, in
+    the clone."""
+    project, uv = theirs(PLAIN), f'#!/bin/sh\nexec {shlex.quote(UV)} "$@"\n'
+    pin = wheels.pin(wheels.wheel(tmp_path, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv}))
+    put(clone.folder / "slipway/requirements/uv.txt", f"--find-links {tmp_path.as_uri()}\n{pin}")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").symlink_to(shutil.which("git"))
+    env = {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path), "UV_CACHE_DIR": project.env["UV_CACHE_DIR"]}
+    command = block(ROOT / "docs/adopt.md", "git clone").splitlines()[1].split("#")[0]
+    words = [{"PYTHONPATH=slipway": "", "python3": sys._base_executable, "shop": project.folder.name}.get(word, word)
+             for word in command.split()]
+    done = passed(run([*filter(None, words)], cwd=tmp_path, env={**env, "PYTHONPATH": str(clone.folder)}))
+    assert "left to do by hand" in done.stdout and done.stderr == "make: installing slipway/requirements/uv.txt\n"
+    assert (clone.folder / "var/uv/bin/uv").exists() and not (project.folder / "var").exists()
 
 
 def test_manage_in_the_package():
