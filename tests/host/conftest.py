@@ -18,6 +18,7 @@ import pytest
 from connect import connection_to
 import services
 from proc import free_port, output, put, running, wait_until
+from slipway.deploy.server.consul_hosts import servers
 from slipway.deploy.server.render import each, render
 from slipway.deploy.server.site import with_port
 
@@ -33,7 +34,7 @@ def program(name):
 
 class App(ThreadingMixIn, UnixStreamServer):
     """A release on a slot's socket. It answers with its name and the request, as JSON, and to / with `status`; it
-    answers a request with X-Hang only after `let_go` is set."""
+    answers a request with X-Hang only after `let_go` is set. At /crash, or if X-Crash names it, it breaks off."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -45,7 +46,7 @@ class App(ThreadingMixIn, UnixStreamServer):
                 if "X-Hang" in self.headers:
                     self.server.hanging += 1
                     self.server.let_go.wait(60)
-                if self.path.startswith("/crash"):
+                if self.path.startswith("/crash") or self.headers.get("X-Crash") == release:
                     return self.connection.shutdown(socket.SHUT_RDWR)
                 if self.path.startswith("/upgrade"):
                     return self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
@@ -55,9 +56,9 @@ class App(ThreadingMixIn, UnixStreamServer):
                 self.send_response(int(self.headers.get("X-Status", status if self.path == "/" else 200)))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body if self.command != "HEAD" else b"")
 
-            do_GET = do_POST = answer
+            do_GET = do_HEAD = do_POST = do_DELETE = answer
 
             def log_message(self, *args):
                 pass
@@ -102,12 +103,12 @@ class Nginx:
             text = text.replace(folder, f"{self.root}{folder}")
         put(self.root / path, text)
 
-    def put_site(self, kind, app, site, trusted, tls=False, **more):
+    def put_site(self, kind, app, site, trusted, tls=False, word="trusted", **more):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports. Return
-        its port. `trusted`: who is believed about visitors."""
+        its port. `trusted`: who is believed about visitors, as `word`."""
         port = free_port()
         values = with_port({"APP": app, "SITE": site, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
-                            "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each("{} trusted;", trusted),
+                            "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each(f"{{}} {word};", trusted),
                             "REAL_IP": each("set_real_ip_from {};", trusted), **more}, tls)
         self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", {
             **values, "MAPS": render("nginx/maps.conf", values)}))
@@ -120,7 +121,7 @@ class Nginx:
 
     def site(self, app, tls=False, balancers=(), **more):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
-        port = self.put_site("", app, app, balancers, tls, **more)
+        port = self.put_site("", app, app, balancers, tls, **{"word": "balancer", **more})
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
@@ -128,7 +129,7 @@ class Nginx:
 
     def balancer(self, app, ports, proxies=()):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
-        hosts = each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)
+        hosts = "".join(servers(f"127.0.0.1:{port}", True) for port in ports)
         return self.put_site("balancer-", app, f"{app}-balancer", proxies, HOSTS=hosts)
 
     def flip(self, app, slot):

@@ -7,8 +7,9 @@ import re
 import socket
 import socketserver
 import ssl
+import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -354,7 +355,54 @@ def test_a_balancer_never_repeats_a_post(nginx):
             assert seen == [b"POST"]
             status, headers, body = ask(port)
             assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body, "the balancer's page"
-            assert seen == [b"POST", b"GET", b"GET"]
+            assert seen[:3] == [b"POST", b"GET", b"GET"] and {*seen[3:]} <= {b"GET"}
+
+
+@pytest.mark.parametrize("method, statuses", [
+    ("GET", {200}), ("HEAD", {200}), ("POST", {200, 503}), ("DELETE", {200, 503})])
+def test_a_request_whose_app_dies(apps, two_hosts, method, statuses):
+    """If an app breaks off before it has answered, another host is asked a GET or HEAD; others get the page."""
+    apps("one", "a", "from one"), apps("two", "a", "from two")
+    answers = [ask(two_hosts, method=method, X_Crash="from one") for _ in range(12)]
+    assert {answer[0] for answer in answers} == statuses
+    assert all("Back in a moment" in answer[2] for answer in answers if answer[0] == 503)
+
+
+def test_no_host_that_serves_is_passed_over(apps, two_hosts):
+    """A host that has just come back gets the visitors at once if the other one dies. While the app is down on all
+    hosts, visitors get the page; what the app answers itself reaches them as it is."""
+    for name in ("one", "two") * 3:
+        app = apps(name, "a", f"from {name}")
+        assert [ask(two_hosts)[0] for _ in range(8)] == [200] * 8, f"{name} serves"
+        assert {ask(two_hosts, X_Status=status)[0] for status in ("502", "503", "504")} == {502, 503, 504}
+        app.stop()
+        for method in ("GET", "POST"):
+            status, headers, body = ask(two_hosts, method=method)
+            assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body
+
+
+def test_what_does_not_answer_costs_few(nginx, apps):
+    """Of 40 visitors at most three wait for a host that is powered off, a second each. One that is frozen keeps who it
+    has got; others are answered."""
+    with socket.socket() as off, socket.socket() as frozen, contextlib.ExitStack() as stack:
+        for listening, backlog in ((off, 0), (frozen, 100)):
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(backlog)
+        for _ in range(3):  # where the backlog is full, nobody refuses a connection, as where there is no power
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(off.getsockname())
+        port = nginx.balancer("shop", [nginx.site("one", balancers=["127.0.0.1"]),
+                                       *(each.getsockname()[1] for each in (off, frozen))])
+        apps("one", "a", "from one")
+        with ThreadPoolExecutor(40) as pool, nginx.serving(port):  # nginx ends first, and with it what hangs
+            taken, hanging = [], 0
+            for _ in range(40):
+                began = time.monotonic()
+                answered, waiting = wait([pool.submit(ask, port)], 5)
+                hanging += len(waiting)
+                taken += [time.monotonic() - began for future in answered if future.result()[0] == 200]
+    assert hanging <= 1 and len(taken) + hanging == 40 and len([one for one in taken if one > 0.9]) <= 3, taken
 
 
 def test_a_request_that_breaks_the_app_takes_no_host_out(apps, two_hosts):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 NGINX = Path("/etc/nginx")
-LINE = re.compile(r"^server (\S+) max_fails=2 fail_timeout=10s(?: down)?; # (\S+) (passing|failing)$", re.MULTILINE)
+LINE = re.compile(r"^server (\S+) [^;]*; # (\S+) (passing|failing)$", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
@@ -55,11 +55,18 @@ def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
     return webs if 2 * sum(web.passes for web in webs) >= max(len(known), 1) else [*known]
 
 
+def servers(address: str, used: bool, comment: str = "") -> str:
+    """Return nginx's lines for a host. One that fails twice is passed over for 10 s, as each visitor would wait for one
+    without power. But if no other host is left, it is asked nevertheless, as a backup: it may be up again."""
+    if not used:
+        return f"server {address} max_fails=2 fail_timeout=10s down;{comment}\n"
+    return f"server {address} max_fails=2 fail_timeout=10s;{comment}\nserver {address} max_fails=0 backup;\n"
+
+
 def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
     """Return the text of the balancer's hosts.conf; "" if no host would get visitors."""
     rows = [(web, web.passes and web.name not in drained) for web in webs]
-    return "".join(f"server {web.address} max_fails=2 fail_timeout=10s{'' if used else ' down'};"
-                   f" # {web.name} {'passing' if web.passes else 'failing'}\n"
+    return "".join(servers(web.address, used, f" # {web.name} {'passing' if web.passes else 'failing'}")
                    for web, used in rows) if any(used for _, used in rows) else ""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..config import Fleet, Host
 from ..config.validators import address_and_port, is_numeric
-from .consul_hosts import Web, listed
+from .consul_hosts import Web, listed, servers
 from .render import each, render
 
 NGINX = "/etc/nginx"
@@ -126,8 +126,10 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
     """Return the templates' values. `balances`: True for the balancer's site, False for the app's site. Both trust
     headers from `proxies`; the app's site also trusts the balancers."""
     site = fleet.site
-    believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
-    hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]
+    proxies = site["proxies"]
+    balancers = [balancer.internal_address for balancer in fleet.balancers if not balances]
+    hosts = [servers(nginx_address(web.internal_address), web.name not in out.all)
+             for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
@@ -136,10 +138,11 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "HTTP_PORT": "80",
         "HTTPS_PORT": "443",
         "BODY_LIMIT": site["body_limit"],
-        "REAL_IP": each("set_real_ip_from {};", believed),
-        "TRUSTED": each("{} trusted;", believed),
+        "REAL_IP": each("set_real_ip_from {};", [*proxies, *balancers]),
+        "TRUSTED": each("{};", [*(f"{address} trusted" for address in proxies),
+                                *(f"{address} balancer" for address in balancers)]),
         "HOSTS": f"include {of_balancer(fleet.app, 'hosts.conf')};" if fleet.by_consul else
-                 each("server {} max_fails=2 fail_timeout=10s;", hosts),
+                 "".join(hosts),
     }
 
 
