@@ -43,7 +43,8 @@ class Hosts:
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *preflight.notes(facts)])))
+        tasks = dict.fromkeys(brief(text) for found in facts.values() for text in found["tasks"])
+        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *preflight.notes(facts), *tasks])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:

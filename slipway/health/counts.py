@@ -7,17 +7,22 @@ from typing import Any
 from django.db import transaction
 
 from ..models import Count
+from ..release import RELEASE
 
-Ended = tuple[str, float, float]  # "NAME STATE", number, seconds
+Ended = tuple[str, float, float, float]  # "NAME STATE", number, seconds, time of the end
+RELEASES = 3  # that are kept of each: when two releases work at once, one hides no failure of the other
 
 
 def add(kind: str, found: Iterable[Ended]) -> None:
     """Add to the counts. Raise DatabaseError or InterfaceError if the database fails."""
     with transaction.atomic():
         row, _ = Count.objects.select_for_update().get_or_create(kind=kind, defaults={"found": {}})
-        for key, number, seconds in found:
-            before = row.found.get(key, [0, 0, 0])
-            row.found[key] = [before[0] + number, before[1] + seconds, time.time() if number else before[2]]
+        for key, number, seconds, at in found:
+            total, spent, *_ = before = row.found.get(key, [0, 0])
+            ends = before[3] if len(before) > 3 else {}
+            if number:
+                ends = dict(sorted({**ends, RELEASE: at}.items(), key=lambda end: end[1])[-RELEASES:])
+            row.found[key] = [total + number, spent + seconds, max(ends.values(), default=0), ends]
         row.save()
 
 
@@ -25,9 +30,9 @@ def run(name: str, result: str) -> None:
     """Count a run of a command by the clock. systemd calls this with its SERVICE_RESULT."""
     good = result == "success"
     if result != "signal":  # docker-runner was killed: the command runs on
-        add("runs", [(f"{name} succeeded", good, 0), (f"{name} failed", not good, 0)])
+        add("runs", [(f"{name} succeeded", good, 0, time.time()), (f"{name} failed", not good, 0, time.time())])
 
 
 def stored() -> dict[str, dict[str, list[Any]]]:
-    """Return {kind: {"NAME STATE": [number, seconds in all, time of the last]}}."""
+    """Return {kind: {"NAME STATE": [number, seconds in all, time of the last, {release: time of its last}]}}."""
     return dict(Count.objects.values_list("kind", "found"))

@@ -30,8 +30,8 @@ class Request(BaseRequest):
     def send_event(self, type: str, **fields: Any) -> None:
         if type in ENDS and not self.ended:  # a task that exceeds its hard time limit fails twice
             self.ended = True
-            seconds = max(0, time.time() - (self.time_start or time.time()))
-            _ended.append((f"{self.task.name} {ENDS[type]}", 1, seconds))
+            now = time.time()
+            _ended.append((f"{self.task.name} {ENDS[type]}", 1, max(0, now - (self.time_start or now)), now))
         super().send_event(type, **fields)
 
 
@@ -61,7 +61,7 @@ _thread = threading.Thread(target=store_often, name="counts", daemon=True)
 @signals.worker_ready.connect
 def begin(sender: Any, **_: Any) -> None:
     """Count from now on. A task's first failure shows as a change, because its count begins with 0."""
-    _ended.extend((f"{name} failed", 0, 0) for name in sender.app.tasks if not name.startswith("celery."))
+    _ended.extend((f"{name} failed", 0, 0, 0) for name in sender.app.tasks if not name.startswith("celery."))
     _thread.start()
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import time
 from datetime import datetime
 
 import psycopg2
@@ -248,22 +249,24 @@ def test_how_tasks_ended_is_counted(redis_jobs):
         for said in ("order 2 ended", "later ended", "was tried 1 times", "Hard time limit", "is dead", "unknown task",
                      "cannot store the counts of tasks: OperationalError"):
             wait_until(lambda: said in worker.output(), 120, said)
+        ended = time.time()
         database.execute("ROLLBACK")
         worker.terminate()  # only the main process gets the signal, as from an engine
         assert worker.wait(120) == 0
     page = clone.ask("-c", "import django; django.setup()\nfrom slipway.health import counts, metrics\n"
                      "for one in ('success', 'signal'): counts.run('digest', one)\n"
-                     "counts.add('tasks', [('shop.tasks.order succeeded', 2, 0)])\n"
-                     "print(metrics.page().decode(), *map(counts.stored()['tasks'].get, ('shop.tasks.order succeeded', "
-                     "'shop.tasks.tired failed')))")
+                     "for counts.RELEASE in 'vwxy': counts.add('tasks', [('shop.tasks.order succeeded', .5, 0, 3e9)])\n"
+                     "print(metrics.page().decode(), *map(counts.stored()['tasks'].get, ('shop.tasks.order succeeded',"
+                     " 'shop.tasks.tired failed', 'shop.tasks.stored failed')))")
     found = re.findall(r'^(?:celery_task|scheduled_run)s_total.*?(\w+)",state="(\w+)"\} ([1-9].*)$', page, re.M)
     assert {" ".join(each) for each in found} == {
         "order succeeded 4.0", "later retried 1.0", "later succeeded 1.0", "tired failed 1.0", "hung failed 1.0",
         "digest succeeded 1.0"}
     assert float(re.search(r'^celery_task_seconds_total\{.*hung",state="failed"\} (.*)$', page, re.M)[1]) >= 2
     assert 'name="shop.tasks.stored",state="failed"} 0.0' in page and 'name="digest",state="failed"} 0.0' in page
-    last = re.search(r"\[4, .*, (\d{10}\.\d+)\] \[1, .*, (\d{10}\.\d+)\]$", page)
-    assert last and float(last[1]) > float(last[2]), page
+    last = re.search(r"\[4.0, [^,]+, 3e9, {'w': 3e9, 'x': 3e9, 'y': 3e9}\] "
+                     r"\[1, .*, (\d{10}\.\d+), {'development': \1}\] \[0, 0, 0, {}\]$".replace("3e9", str(3e9)), page)
+    assert last and ended - 120 < float(last[1]) < ended, "it failed then, not when that was stored: " + page
 
 
 def test_a_malformed_dead_task_is_not_the_brokers_fault(jobs):

@@ -77,7 +77,7 @@ def fine(fleet):
             "sqlite": None, "torn": 0,
             "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
-            "timed": {}, "notes": [],
+            "timed": {}, "notes": [], "tasks": [],
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,

@@ -31,6 +31,7 @@ CURE = "; correct the cause, then deploy again"
     ({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")])
 def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     base = fine(fleet)
+    base["facts"]["tasks"] = ["a"]
     amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"], "notes": ["closed"]}}
     hosts = {"root@web1.example": odd and Agent(base, odd), "web2": Agent(amiss), "work": Agent(base)}
     with agents(hosts.get), pytest.raises(Refused) as refused:
@@ -40,7 +41,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     for text in (str(refused.value), out.getvalue()):
         assert said in text and "something is amiss" in text
     assert "v1" in out.getvalue()
-    assert out.getvalue().endswith("\non web2: closed\n")
+    assert out.getvalue().endswith("\non web2: closed\na\n"), "tasks are the site's, told once and of no host"
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):

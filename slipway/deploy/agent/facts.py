@@ -40,8 +40,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "settings": settings_problems(host), "site": front(host), "strangers": strangers,
             "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "notes": [*closed(host), *notes, *(tasks(host, runs["live"], kept["tag"])
-                                               if health and history and runs["live"] else ())],
+            "notes": [*closed(host), *notes],
+            "tasks": tasks(host, runs["live"], kept["tag"]) if health and history and runs["live"] else [],
             "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
@@ -119,13 +119,15 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
 
 
 def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
-    """Return lines about Celery's tasks: which failed since the deploy of the live release, `tag`, how many are dead.
-    Its web knows."""
-    since = readable([], None, lambda: errors.times(host, tag["tag"] if tag else "")[1])
+    """Return lines about Celery's tasks: which the live release, `tag`, has failed since its deploy, how many are dead.
+    Its web knows, also of other hosts' workers."""
+    name = tag["tag"] if tag else ""
+    since = readable([], None, lambda: errors.times(host, name)[1])
     told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
-        failed = sorted(key[:-7] for key, (_, _, last) in told["counts"].get("tasks", {}).items()
-                        if key.endswith(" failed") and isinstance(last, float) and last >= (since or 0))
+        ends = {key[:-7]: found[3].get(name, 0) for key, found in told["counts"].get("tasks", {}).items()
+                if key.endswith(" failed") and len(found) > 3}  # an earlier release did not tell whose they were
+        failed = sorted(key for key, last in ends.items() if last and last >= (since or 0))
         dead = int(told["celery"]["dead"] or 0)
     except Exception:  # it may say anything, and nothing without Celery
         return []

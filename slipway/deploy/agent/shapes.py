@@ -192,6 +192,7 @@ class Facts(Running, Kept, Memory):
     now: float
     free: dict[str, int]  # path → free bytes
     strangers: list[str]  # names of the app by which visitors reach something else, each with the cure
-    notes: list[str]  # lines about maintenance, logs, tasks that failed in the live release, and dead ones
+    notes: list[str]  # lines about maintenance and logs
+    tasks: list[str]  # lines about tasks that failed in the live release, and dead ones, of the whole site
     timed: dict[str, UnitFacts]  # commands by the clock; `health`: what is wrong, if anything
     blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask
