@@ -1,12 +1,14 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
 import contextlib
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
+from slipway.deploy.agent import disk, staging
 from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import images, news
@@ -14,8 +16,10 @@ from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, live
 from slipway.deploy.rollout.target import image_of
-from deployer.agents import Agent, agents, fine
+from slipway.deploy.ssh.connection import encoded
+from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
+from deployer.simulated import Simulated
 
 
 def taken_back(fleet, ends):
@@ -88,6 +92,53 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     assert [event["text"] for event in events if event["event"] == "warning"] == [
         "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails",
         "on web1: closed"] * (tag == "part")
+
+
+KEY, PLANTED = "KEY.0123abcd", encoded(b"planted")
+SOURCE = b"# the shop\nA=1\nB=1\nKEY_FILE=/run/secrets/" + KEY.encode() + b"\n"
+
+
+@pytest.mark.parametrize("chosen", ["web1,web2,work", "web2"])
+def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
+    """With --live it gets the other hosts' release, with their settings and secrets. What is staged there wins. Nothing
+    shows a value. The other hosts' settings stay."""
+    events, asked, found = [], [], fine(fleet)
+    bare = {**found, "facts": {**found["facts"], "tag": None}}
+    host = Simulated(tmp_path / "root")
+    disk.write(host.env, SOURCE.decode())
+    os.mkdir(host.secrets)
+    disk.write(host.secret(KEY), "planted")
+    disk.write(host.secret("KEY.ffffffff"), "an old one")
+    given = {"web2": {"settings": encoded(b"# first\n"), "staged": encoded(b"B=2\n")}}
+
+    def agent(address):
+        name = address.rpartition("@")[2].partition(".")[0]
+
+        def note(message):
+            asked.append((name, message["do"], message["args"]))
+
+        def settings(message):
+            answer = given.get(name) or staging.read_settings(host, **message["args"])
+            return [line({"id": message["id"], "ok": answer})]
+        return Agent(bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note,
+                                                         "begin": note})
+    with agents(agent):
+        run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").run())
+    assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
+    text = encoded(SOURCE.replace(b"B=1", b"B=2"))
+    assert [(name, do, args) for name, do, args in asked if do != "begin"] == [
+        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}), ("web2", "keep", {"files": [KEY]})]
+    assert [event["text"] for event in events if "settings" in event.get("text", "")] == [
+        "web2 gets the settings of web1"] and "planted" not in str(events) and PLANTED not in str(events)
+
+
+def test_the_live_release_must_be_one(fleet):
+    found = fine(fleet)
+    for tags, said in ((("v1", "v2"), "v1, v2"), ((None, None), "none")):
+        answers = [{**found, "facts": {**found["facts"], "tag": tag and {"tag": tag, "image_id": "sha256:1"}}}
+                   for tag in tags]
+        with agents(lambda host: Agent(answers["web1" in host])), pytest.raises(Refused, match=f"hosts have {said}: "):
+            run(Rollout(fleet, fleet.app_hosts, print, "deploy").plan())
 
 
 NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
@@ -178,6 +229,6 @@ def test_an_image_for_other_machines_is_refused(there, machines, missing):
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):
-    args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
+    args = SimpleNamespace(tag="abc-dirty", allow_dirty=False, live=False)
     with pytest.raises(Refused, match="uncommitted changes"):
         deploy_of(fleet, args, None)

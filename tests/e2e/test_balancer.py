@@ -8,7 +8,8 @@ from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
-SILENT = "web2: web does not answer yet, so balancers skip this host: run make deploy, then make provision\n"
+SILENT = ("web2: web does not answer yet, so balancers skip this host: run make deploy ARGS=--live, then make"
+          " provision\n")
 ALONE = "on work1: would have no host for visitors: run make undrain HOST=web1"
 
 
@@ -38,7 +39,8 @@ def test_hosts_come_rest_and_return(shop):
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=480) as load:
         shop.hosts["web2"] = shop.second
         assert SILENT in shop.provision() and has_none(shop, "web2")
-        shop.good("deploy", shop.image("v2"))
+        shop.good("deploy", "unversioned", "--live")
+        assert len({host.run("cat /etc/default/shop.env") for host in shop.machines().values()}) == 1
         assert "work1: install nginx site shop-balancer\n" in shop.provision()
         has_visitors(shop, "web2")
 

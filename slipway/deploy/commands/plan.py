@@ -15,6 +15,7 @@ from ..ssh.validate import Tell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release to deploy: a tag of the image")
+    parser.add_argument("--live", action="store_true", help="deploy the live release, whatever TAG is")
     parser.add_argument("--parallel", type=int, metavar="N", help="switch at most N hosts at once; 0: no limit")
     parser.add_argument("--no-bake", dest="bake", action="store_const", const=0, help="skip the last watch")
     parser.add_argument("--allow-dirty", action="store_true", help="allow an image with uncommitted changes")
@@ -33,9 +34,11 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
-    check_tag(args.tag)
-    if args.tag.endswith("-dirty") and not args.allow_dirty:
-        raise Refused(images.DIRTY.format(args.tag))
+    tag = "" if args.live else args.tag
+    if not args.live:
+        check_tag(tag)
+    if tag.endswith("-dirty") and not args.allow_dirty:
+        raise Refused(images.DIRTY.format(tag))
     if "/" not in fleet.image and fleet.registry != "ssh":
         raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's image from Docker"
                       " Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = \"ssh\"")
@@ -44,7 +47,7 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     given = {key: value for key in ("parallel", "bake") if (value := getattr(args, key)) is not None}
     given |= {"max_lock": 1e9} if args.allow_locks else {}
     options = Options(args.allow_incompatible, args.allow_dirty)
-    return engine_of(replace(fleet, rollout=fleet.rollout | given)).rollout("deploy", args.tag, options, args, tell)
+    return engine_of(replace(fleet, rollout=fleet.rollout | given)).rollout("deploy", tag, options, args, tell)
 
 
 def check_tag(tag: str) -> None:

@@ -142,7 +142,7 @@ def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")
-    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul notices when web is ready
+    cure = "make deploy ARGS=--live" + ("" if fleet.by_consul else ", then make provision")  # Consul sees a ready web
     for name in who.silent:
         print(f"{name}: web does not answer yet, so balancers skip this host: run {cure}")
     for name in who.drained:

@@ -9,7 +9,9 @@ from ..agent.groups import brief
 from ..agent.shapes import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
+from ..env import newcomers
 from ..env.changes import gone_back
+from ..env.newcomers import Settled
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
 from ..ssh.connections import Connections
@@ -30,7 +32,8 @@ Group = tuple[Step, ...]
 
 @dataclass
 class Rollout:
-    """A whole deploy or rollback (`action`). Without a `tag`, a rollback goes to the release before the live one."""
+    """A whole deploy or rollback (`action`). Without a `tag`, a deploy takes the live release, and a rollback goes to
+    the release before it."""
 
     fleet: Fleet
     hosts: list[Host]
@@ -42,6 +45,7 @@ class Rollout:
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
+    settled: list[Settled] = field(default_factory=list)  # hosts with a release, if there are hosts without one
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
@@ -103,7 +107,11 @@ class Rollout:
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
+        if self.action == "deploy" and not all(preflight.tags(facts).values()):
+            peers = await stack.enter_async_context(newcomers.peers(self.fleet, self.hosts))
+            self.settled = [*newcomers.with_release(hosts, facts), *await newcomers.asked(peers)]
         try:
+            targeting.tag = self.tag or self._live(facts)
             target, texts = await targeting.find(facts)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
@@ -120,6 +128,16 @@ class Rollout:
         options = replace(self.options, credentials=targeting.credentials())
         return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
 
+    def _live(self, facts: dict[str, Facts]) -> str:
+        """Return the live release's tag for a deploy, "" for a rollback. Raise Refused if there is not just one."""
+        if self.action != "deploy":
+            return ""
+        tags = {tag for tag in preflight.tags(facts).values() if tag} | {each.tag for each in self.settled}
+        if len(tags) != 1:
+            raise Refused(f"--live needs one live release, but the hosts have {', '.join(sorted(tags)) or 'none'}: name"
+                          " the release by TAG")
+        return tags.pop()
+
     def _who(self, target: Target) -> str:
         return who(f"{target.action} {target.tag}")
 
@@ -132,6 +150,7 @@ class Rollout:
         try:
             with interruptible():
                 await run.hosts.lock(self._who(target))
+                await self._equip(run.hosts)
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
@@ -146,6 +165,12 @@ class Rollout:
         except BaseException as error:
             raise await self._taken_back(run, error, target.tag) from None
         await self._end(run, promise, commit, target)
+
+    async def _equip(self, hosts: Connections) -> None:
+        """Bring hosts without a release the settings of those that have one."""
+        if self.settled:
+            new = [host for host in hosts.hosts if host.name not in {each.host.name for each in self.settled}]
+            await newcomers.bring(hosts, new, self.settled)
 
     async def _taken_back(self, run: Run, error: BaseException, tag: str) -> BaseException:
         """Take all hosts back. Return the error to raise."""

@@ -19,7 +19,7 @@ from .rollout import Rollout
 from .stack import hashed, secret
 
 OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS are options that it does not support
-OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel")
+OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel", "live")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Brings hosts without a release, such as one that was replaced, the settings and secrets of a host that has one. They
+go from root to root, through the deployer, and are never shown."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ..agent.shapes import Facts
+from ..agent.staging import Settings
+from ..config import Fleet, Host
+from ..ssh.connection import Connection, encoded
+from ..ssh.connections import Connections
+from ..ssh.gather import on_each
+from . import staging
+from .changes import staged, understood
+
+
+class Settled(NamedTuple):
+    """A host with a release. `tag`: the release's."""
+
+    host: Host
+    connection: Connection
+    tag: str
+
+
+def with_release(hosts: Connections, facts: Mapping[str, Facts]) -> list[Settled]:
+    tags = [(host, facts[host.name]["tag"]) for host in hosts.hosts]
+    return [Settled(host, hosts.connections[host.name], release["tag"]) for host, release in tags if release]
+
+
+async def asked(peers: Connections) -> list[Settled]:
+    """Connect to `peers`; return those that have a release. Skip those that cannot be reached."""
+    await peers.reach()
+    return with_release(peers, (await peers.facts(history=lambda host: False))[0])
+
+
+def peers(fleet: Fleet, hosts: Sequence[Host]) -> Connections:
+    """Return connections to the app's other hosts."""
+    names = {host.name for host in hosts}
+    return Connections(fleet, [host for host in fleet.app_hosts if host.name not in names])
+
+
+async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settled]) -> None:
+    """Stage a source's settings on each of the `new` hosts, for this deploy. What is staged there already wins."""
+    async def stage(host: Host) -> None:
+        source = min(sources, key=lambda each: not {*each.host.roles} & {*host.roles})
+        given: Settings = await source.connection.ask("read_settings", secrets=True)
+        path = f"/etc/default/{hosts.fleet.app}.env"
+        current, following = await staging.read(hosts, host)
+        own = current if following is None else following
+        text = staged(staging.decoded(given["staged"] or given["settings"], path), None, understood(own, path), ())
+        if understood(text, path) != understood(own, path):
+            hosts.tell({"event": "progress", "text": f"{host.name} gets the settings of {source.host.name}"})
+            files = dict(given["secrets"])
+            await hosts.connections[host.name].ask("stage", settings=encoded(text.encode()), files=files)
+            await hosts.connections[host.name].ask("keep", files=[*files])
+    await on_each(new, stage)
