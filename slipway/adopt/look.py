@@ -1,5 +1,7 @@
 """Inspect the files of a Django project, given as a Tree (path → text). No I/O."""
 
+import ast
+import contextlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -25,6 +27,8 @@ class Found:
     package: str  # the top package or module of `settings`
     production: str  # the settings module that settings_docker.py extends
     tests: str
+    debug: str  # NAME=VALUE of the variable that turns the settings' DEBUG off; "" if they read none
+    media: str  # where the settings put uploads: local or bucket; "" if they do not say it
     celery: str  # the file with the project's Celery app; "" if there is none
     jobs: bool
     servers: str  # the folder for production.toml
@@ -43,26 +47,81 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
     celery = next(apps, "")
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
-    return Found(app, settings, settings.split(".")[0], production, tests, celery, bool(celery), servers,
+    return Found(app, settings, settings.split(".")[0], production, tests, debug(tree, files),
+                 media(tree, production, shared), celery, bool(celery), servers,
                  python(tree), files, beside(tree, files), {path: wanted(tree, above, path) for path in LISTS})
 
 
 def settings_module(tree: Tree) -> str:
-    """Find the settings module in manage.py and its imports. Skip settings for tests. Return "" if none is left."""
+    """Return the settings module that manage.py names; skip settings for tests. Return "" if none is left."""
+    return next((name for name in named_by_manage(tree) if not for_tests(name)), "")
+
+
+def named_by_manage(tree: Tree) -> list[str]:
+    """Return the settings modules that manage.py and its imports name."""
     modules = re.findall(r"^ *(?:from|import) +([\w.]+)", tree.get("manage.py", ""), re.MULTILINE)
     text = "\n".join(tree.get(path, "") for path in ("manage.py", *(file_of(tree, module) for module in modules)))
     named: list[str] = re.findall(r"""DJANGO_SETTINGS_MODULE["'],? *\]? *=? *["']([\w.]+)["']""", text)
-    return next((name for name in named if not re.search(r"(^|[._])tests?\b", name)), "")
+    return named
+
+
+def for_tests(module: str) -> bool:
+    return bool(re.search(r"(^|[._])(tests?|testing|ci)\b", module))
 
 
 def base(tree: Tree, settings: str, kind: str) -> str:
-    """Return the settings module for `kind` (production, tests or shared). For tests, first look in pytest's
-    configuration. Then search a package called settings for the names in KINDS. If none exists, return `settings`."""
-    text = "\n".join(tree.get(path, "") for path in ("pytest.ini", "pyproject.toml", "setup.cfg") if kind == "tests")
-    named = re.findall(r"""^DJANGO_SETTINGS_MODULE *= *["']?([\w.]+)""", text, re.MULTILINE)
+    """Return the settings module for `kind` (production, tests or shared). Search a package called settings for the
+    names in KINDS. For tests, first look where pytest and manage.py name theirs; else manage.py's are the tests', too.
+    For production, then look what servers name, and what is without DEBUG. If there is none, return `settings`."""
     folder = "".join(re.findall(r"^.*\bsettings\b", settings))
-    named += [f"{folder}.{name}" for name in (*KINDS[kind], *KINDS["shared"])]
-    return next((name for name in named if file_of(tree, name) in tree), settings)
+    usual = [f"{folder}.{name}" for name in KINDS[kind]]
+    if kind == "tests":
+        text = "\n".join(tree.get(path, "") for path in ("pytest.ini", "pyproject.toml", "setup.cfg"))
+        named = re.findall(r"""^DJANGO_SETTINGS_MODULE *= *["']?([\w.]+)""", text, re.MULTILINE)
+        usual = [*named, *filter(for_tests, named_by_manage(tree)), *usual, settings]
+    if kind == "production":
+        usual += [name for name in [*named_by_servers(tree), *without_debug(tree, settings)]
+                  if name != settings and not for_tests(name)]
+    usual += [f"{folder}.{name}" for name in KINDS["shared"]]
+    return next((name for name in usual if file_of(tree, name) in tree), settings)
+
+
+def named_by_servers(tree: Tree) -> list[str]:
+    text = "\n".join(tree[path] for path in sorted(tree)
+                     if re.search(r"(^|/)([aw]sgi\.py|Procfile|Dockerfile[\w.]*)$", path))
+    return re.findall(r"^(?!RUN ).*DJANGO_SETTINGS_MODULE\W+([\w.]+)", text, re.MULTILINE)
+
+
+def without_debug(tree: Tree, settings: str) -> list[str]:
+    """Return the modules beside `settings` that turn DEBUG off, for settings that they import; first those with
+    ALLOWED_HOSTS, as others may be for a build only."""
+    folder = dirname(file_of(tree, settings))
+    paths = [path for path in tree if path.endswith(".py") and dirname(path) == folder
+             and re.search("^from .* import [*]", tree[path], re.M)
+             and re.search(r"^DEBUG\b.*= *False\b", tree[path], re.M)]
+    return [path[:-3].replace("/", ".") for path in sorted(paths, key=lambda path: "ALLOWED_HOSTS" not in tree[path])]
+
+
+def debug(tree: Tree, settings_files: list[str]) -> str:
+    """Return NAME=VALUE for DEBUG = env.bool("NAME", …) and the like: "0", or the text that DEBUG is compared with."""
+    for path in settings_files:
+        with contextlib.suppress(SyntaxError):  # the file may need another version of Python
+            lines = (ast.unparse(node) for node in ast.parse(tree[path]).body if isinstance(node, ast.Assign))
+            for line in lines:
+                name = re.match(r"DEBUG = (?!not ).*?(?:\w*env\w*|config)(?:\.\w+)*[\[(]'(\w*DEBUG\w*)'", line, re.I)
+                if name:
+                    false = re.search(r"'(false)'", line, re.IGNORECASE)
+                    return f"{name[1]}={false[1] if false else 0}"
+    return ""
+
+
+def media(tree: Tree, *modules: str) -> str:
+    """Return where the first of these settings modules that names a storage puts uploads: local or bucket."""
+    named = r"""STORAGES\b.*?["']default["']: *\{\s*["']BACKEND["']: *["'][\w.]+|DEFAULT_FILE_STORAGE *= *["'][\w.]+"""
+    for found in (re.search(named, tree.get(file_of(tree, module), ""), re.DOTALL) for module in modules):
+        if found:
+            return "local" if "FileSystemStorage" in found[0] else "bucket"
+    return ""
 
 
 def file_of(tree: Tree, module: str) -> str:

@@ -64,10 +64,14 @@ def taken(existing: Tree, found: Found, levels: list[str], template: Template) -
     if "image" in levels:
         for name, base in (("settings_docker.py", found.production), ("settings_test.py", found.tests)):
             texts[f"{found.package}/{name}"] = settings(
-                template.files[f"project/{name}"], template.files[f"{HERE}/settings.py-tpl"], base)
+                template.files[f"project/{name}"], template.files[f"{HERE}/settings.py-tpl"], base,
+                found.debug if name == "settings_docker.py" else "")
     if "servers" in levels:
         toml = "deploy/production.toml"
         texts[toml] = re.sub('^app = ".*"$', f'app = "{found.app}"', texts[toml], flags=re.MULTILINE)
+        if found.media == "local":  # which several web hosts would not share
+            texts[toml] = re.sub("(?m)^media = .*", 'media = "local"', re.sub(
+                r"\[hosts\.web2]\n(.+\n)+\n", "", texts[toml]))
         texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
     names = {"deploy/production.toml": f"{found.servers}/production.toml",
              "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml"}
@@ -75,9 +79,17 @@ def taken(existing: Tree, found: Found, levels: list[str], template: Template) -
     return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
 
-def settings(text: str, middle: str, base: str) -> str:
-    """Make the settings `text` import the module `base` instead of settings_base, by the code `middle`."""
-    text = re.sub(r"^(CONTENT_SECURITY_POLICY|PASSWORD_HASHERS|INSTALLED_APPS) .*\n", "", text, flags=re.MULTILINE)
+def settings(text: str, middle: str, base: str, debug: str) -> str:
+    """Make the settings `text` import the module `base` instead of settings_base, by the code `middle`. `debug`:
+    NAME=VALUE of the variable that must be set before."""
+    static = re.search(r'^STORAGES\["staticfiles"\] = .*"([\w.]+)"', text, re.MULTILINE)
+    text = re.sub(r"^(CONTENT_SECURITY_POLICY|PASSWORD_HASHERS|INSTALLED_APPS|STORAGES\S+) .*\n", "", text,
+                  flags=re.MULTILINE)
+    middle = middle.replace("STATIC", static[1] if static else "django.contrib.staticfiles.storage.StaticFilesStorage")
+    if debug:
+        name, value = debug.split("=")
+        middle = middle.replace("from BASE", f'os.environ["{name}"] = "{value}"  # your settings read DEBUG from it\n'
+                                             "from BASE", 1)
     text = text.replace("from .settings_base import *\n", middle.replace("BASE", base), 1)
     said, text = text.replace("settings_base.py", base).split("\n\n", 1)
     return f"{said}\n# flake8: noqa\n\n{text}"

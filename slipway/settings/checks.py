@@ -76,10 +76,48 @@ def assignments(module: ModuleType, nodes: Callable[[ast.AST], Iterator[ast.AST]
     its setting only extends the value, and is left out."""
     file = str(module.__file__)
     for node in nodes(ast.parse(Path(file).read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-            name = resolve_name("." * node.level + (node.module or ""), module.__package__)
-            yield from assignments(sys.modules[name]) if name in sys.modules else ()
+        if base := imported(node, module):
+            yield from assignments(base)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             names = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id.isupper()]
             read = {each.id for each in names if isinstance(each.ctx, ast.Load)}
             yield from ((each.id, each.lineno, file) for each in names if each.id not in read)
+
+
+def imported(node: ast.AST, module: ModuleType) -> ModuleType | None:
+    """Return the module that `node`, a statement of `module`, imports by *."""
+    if not isinstance(node, ast.ImportFrom) or node.names[0].name != "*":
+        return None
+    return sys.modules.get(resolve_name("." * node.level + (node.module or ""), module.__package__))
+
+
+@register()
+def imported_as_development(**_: Any) -> list[Error]:
+    """Report each place that depends on DEBUG, if DEBUG is on in the settings that production imports by *: production
+    turns it off, but only afterwards."""
+    if not production():
+        return []
+    module = sys.modules[settings.SETTINGS_MODULE]
+    bases = [base for node in ast.walk(parsed(module)) if (base := imported(node, module))]
+    return [Error(f"{place}: depends on DEBUG, which is on while production imports these settings, so production has "
+                  f"settings of development: set DEBUG, or the variable that it is read from, to False above the "
+                  f"import in {os.path.relpath(str(module.__file__))}, or there", id="slipway.E015")
+            for base in bases if getattr(base, "DEBUG", False) for place in depending(base)]
+
+
+def depending(module: ModuleType) -> Iterator[str]:
+    """Yield file:line of what reads DEBUG in a module and in those that it imports by *, and of a computed DEBUG."""
+    for node in ast.walk(parsed(module)):
+        if base := imported(node, module):
+            yield from depending(base)
+        names: list[ast.expr] = []
+        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
+            names = node.targets
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names = [node]
+        yield from (f"{os.path.relpath(str(module.__file__))}:{name.lineno}"
+                    for name in names if isinstance(name, ast.Name) and name.id == "DEBUG")
+
+
+def parsed(module: ModuleType) -> ast.Module:
+    return ast.parse(Path(str(module.__file__)).read_bytes())

@@ -7,6 +7,7 @@ import secrets
 import shlex
 import shutil
 import sys
+import tomllib
 
 import pytest
 
@@ -16,7 +17,9 @@ from proc import ROOT, UV, VE_PYTHON, output, passed, put, run, running, wait_un
 from theirs import LAYERS, PLAIN, Theirs
 
 from slipway.make import check
+from slipway.adopt.__main__ import texts
 from slipway.adopt.look import look, python
+from slipway.adopt.proposal import LEVELS, Template, plan
 from slipway.adopt.todo import ROWS, todo, unset, untranslated
 
 
@@ -61,7 +64,10 @@ OWN = {
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}},
     "LOGGING": {"version": 1, "disable_existing_loggers": False, "loggers": {"shop": {"level": "ERROR"}}},
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
-    "CELERY_RESULT_BACKEND": "redis://results/0", "STORAGES": {"default": {"BACKEND": "shop.Storage"}}}
+    "CELERY_RESULT_BACKEND": "redis://results/0",
+    "STORAGES": {"default": {"BACKEND": "shop.Storage"}, "staticfiles": {"BACKEND": "shop.Static"}}}
+SWITCH = ("DEBUG = os.environ.get('SHOP_DEBUG', 'true') != 'false'\n"
+          "SHOP_MODE = 'development' if DEBUG else 'production'\n")
 
 
 def values(project, names, **env):
@@ -76,20 +82,22 @@ def test_values_of_its_own_hold(theirs):
     shows the lines of what production sets instead. adopt says that production needs the result backend."""
     base = "config/settings/base.py"
     own = "".join(f"{name} = {value!r}\n" for name, value in OWN.items())
-    project = theirs({**LAYERS, base: LAYERS[base] + own})
+    project = theirs({**LAYERS, base: LAYERS[base] + own + SWITCH})
     said = project.adopted("--level", "image")
     assert re.search(rf"{base}:19: .*result backend", said), said
     env = production(project, CACHE_URL="redis://cache/1", BROKER_URL="redis://broker/0")
-    files = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
-    assert values(project, OWN, **env) == [*OWN.values()][:-1] + [{**OWN["STORAGES"], "staticfiles": files}]
+    assert values(project, [*OWN, "SHOP_MODE"], **env) == [*OWN.values(), "production"]
     tests = {"DJANGO_SETTINGS_MODULE": "config.settings_test"}
-    assert values(project, [*OWN][:-1], **tests) == [*OWN.values()][:-1]
+    assert values(project, OWN, **tests) == [*OWN.values()]
     said = passed(project.manage("check", **env)).stderr
     twice = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", said)
     docker = "config/settings_docker.py"
     assert {name: last for name, _, last in twice} == {
         **dict.fromkeys(["CACHES", "LOGGING", "STORAGES"], base),
-        **dict.fromkeys(["SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker)}
+        **dict.fromkeys(["DEBUG", "SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker)}
+    project.edit(docker, 'os.environ["SHOP_DEBUG"] = "false"', "#")
+    refused = project.manage("check", **env)
+    assert refused.returncode and f"(slipway.E015) {base}:22: depends on DEBUG, which is on" in refused.stderr
 
 
 def test_own_settings_stay(theirs):
@@ -127,11 +135,51 @@ def test_with_nothing_set(theirs, clone, tmp_path):
 
 
 def test_manage_in_the_package():
-    """The settings are found in the module that manage.py imports; those for tests, named first, are ignored."""
+    """The settings are found in the module that manage.py imports; those for tests, named first, are the tests'."""
     inner = ("if sys.argv[1:2] == ['test']:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
              "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n")
     tree = {**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n"}
-    assert look(tree, "shop").settings == "config.settings.local"
+    found = look({**tree, "test/settings.py": ""}, "shop")
+    assert (found.settings, found.tests) == ("config.settings.local", "test.settings")
+
+
+MANAGE, STAR = "setdefault('DJANGO_SETTINGS_MODULE', 'site.settings.local')\n", "from .base import *\nDEBUG = False\n"
+
+
+@pytest.mark.parametrize("production, files", [
+    ("site.settings.live", {"site/settings/live.py": STAR + "ALLOWED_HOSTS = []\n", "site/settings/heap.py": STAR}),
+    ("site.settings.www", {"site/wsgi.py": MANAGE.replace("local", "www"), "site/settings/www.py": ""}),
+    ("site.settings.k8s", {"Dockerfile.web": "RUN DJANGO_SETTINGS_MODULE=site.settings.css ./manage.py collectstatic\n"
+                           "ENV DJANGO_SETTINGS_MODULE=site.settings.k8s\n",
+                           "site/settings/css.py": "", "site/settings/k8s.py": ""}),
+    ("site.settings.prod", {"site/settings/prod.py": "", "site/settings/live.py": STAR}),
+    ("site.settings.base", {"site/settings/quick_test.py": STAR, "site/wsgi.py": MANAGE})])
+def test_settings_of_another_name(production, files):
+    """Production's have a usual name, or a server names them, or they turn DEBUG off for what they import. Without
+    others, the tests have those of manage.py."""
+    tree = {"manage.py": MANAGE, "site/settings/base.py": "", "site/settings/local.py": "", **files}
+    found = look(tree, "shop")
+    assert (found.production, found.tests) == (production, "site.settings.local")
+
+
+@pytest.mark.parametrize("line, variable", [
+    ("env.bool('DJANGO_DEBUG', True)", "DJANGO_DEBUG=0"), ("os.environ['DEBUG'] != 'False'", "DEBUG=False"),
+    ("int(os.getenv('SHOP_DEBUG', 1))", "SHOP_DEBUG=0"), ("config('DEBUG', cast=bool)", "DEBUG=0"),
+    ("True", ""), ("not env.bool('NO_DEBUG')", ""), ("env('ENVIRONMENT') == 'local'", "")])
+def test_what_turns_debug_off(line, variable):
+    tree = {"manage.py": MANAGE, "site/settings/local.py": f"DEBUG = {line}\n"}
+    assert look(tree, "shop").debug == variable
+
+
+@pytest.mark.parametrize("backend, media, hosts", [
+    ("django.core.files.storage.FileSystemStorage", "local", 1), ("storages.backends.s3.S3Storage", "bucket", 2)])
+def test_where_uploads_are(backend, media, hosts):
+    """production.toml has the place that the settings name; a folder suits one web host."""
+    storages = f"STORAGES = {{\n    'default': {{\n        'BACKEND': '{backend}',\n    }},\n}}\n"
+    tree = {"manage.py": MANAGE, "site/settings/local.py": storages}
+    new = plan(tree, tree, look(tree, "shop"), [*LEVELS], Template(texts(ROOT), "w.whl", "", ""))[0]
+    toml = tomllib.loads(new["deploy/production.toml"])
+    assert (toml["media"], len(toml["hosts"])) == (media, hosts)
 
 
 CELERY = "from slipway.celery import app  # noqa: E402\n"
