@@ -10,6 +10,7 @@ class OpsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("slipway.settings.checks")
+        import_module("slipway.settings.versions")
         import_module("slipway.security.sign_in")  # connects to the signal of failed sign-ins
         if apps.is_installed("django_celery_beat"):
             import_module("slipway.celery")  # every process then sends tasks with the project's settings

@@ -56,11 +56,11 @@ def ask_broker() -> Iterator[Connection]:
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
-    faults: tuple[type[BaseException], ...] = (Exception,)
+    faults: tuple[type[BaseException], ...] = (ValueError,)  # of a malformed URL: it may quote the password
     try:
         with app.connection_for_write(connect_timeout=1, transport_options=limits) as connection:
-            connection.ensure_connection(max_retries=0)
             faults = OSError, OperationalError, *connection.connection_errors, *connection.channel_errors
+            connection.ensure_connection(max_retries=0)
             yield connection
     except faults as error:
         raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None

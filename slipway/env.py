@@ -25,7 +25,7 @@ class Required:
 
 REQUIRED = Required()
 POSTGRES = "postgres://user:password@db.example:5432/name"
-MALFORMED = (ValueError, ArithmeticError, TypeError, LookupError)  # errors that a parser may raise
+MALFORMED = (ValueError, ArithmeticError, LookupError)  # errors of values; a TypeError is the fault of a parser
 
 
 class SettingsError(Exception):

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from celery import signals
+from kombu.exceptions import OperationalError
 
 from .celery import app
 from .health.heartbeat import beat
@@ -24,7 +25,7 @@ def first_heartbeat(**_: Any) -> None:
     try:
         with unbroken():
             heartbeat.apply_async(expires=60)
-    except Exception as error:
+    except (OSError, OperationalError) as error:
         logger.warning("beat cannot send its first heartbeat: %s", type(error).__name__)
 
 

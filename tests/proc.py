@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VE_PYTHON = ROOT / "ve/bin/python"
+VE_PYTHON = Path(sys.executable)
 UV = shutil.which("uv") or str(ROOT / "var/uv/bin/uv")
 
 

@@ -7,8 +7,8 @@ FLEETS = 1 2
 KEEP  ?=
 
 ## The template itself
-.PHONY: new package test-real pins image-test browser screenshots psycopg s3 e2e e2e-all ports benchmark mutants \
-        companions companion-image
+.PHONY: new package test-real pins image-test browser screenshots psycopg lowest s3 e2e e2e-all ports benchmark \
+        mutants companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
 
@@ -60,6 +60,16 @@ psycopg: $(VE)/psycopg/sentinel ## test with psycopg 3 and its pool
 
 $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg.txt $(VE)/sentinel
 	$(call install,$(filter %.txt,$^))
+
+lowest: $(VE)/lowest/sentinel ## test with the oldest packages that pyproject.toml allows; needs the network
+	@$(VE)/lowest/bin/python manage.py test slipway
+	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/lowest/bin/python -m pytest -n 6 --dist worksteal tests/ops tests/celery {PYTEST_ARGS}
+
+$(VE)/lowest/sentinel: var/lowest.txt
+	$(call install,$<)
+
+var/lowest.txt: pyproject.toml requirements.in requirements/dev.in tests/lowest.py $(VE)/sentinel-dev
+	@$(call with,$(of_uv))PYTHONPATH=. $(VE)/bin/python tests/lowest.py
 
 of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(call pins,deploy) $(call pins,copier) requirements/tests.txt
 

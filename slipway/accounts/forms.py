@@ -1,10 +1,13 @@
 """allauth's forms for passkeys. On some JSON they fail, and such errors of the site would end a deploy."""
 
 import json
+import logging
 from typing import Any
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.webauthn import forms
+
+logger = logging.getLogger(__name__)
 
 
 def storable(credential: Any) -> None:
@@ -24,7 +27,8 @@ def checked(form: Any) -> Any:
         def full_clean(self) -> None:
             try:
                 super().full_clean()
-            except Exception:
+            except Exception:  # no ERROR, as visitors could then end a deploy; the traceback tells a fault of the code
+                logger.warning("a passkey's answer could not be read", exc_info=True)
                 self.add_error("credential", get_adapter().validation_error("incorrect_code"))
     return Checked
 

@@ -34,13 +34,15 @@ class Unfit(Exception):
 def add(root: Path, names: Iterable[str], address: str) -> int:
     """Upload the files `names` of `root` that the bucket at `address` lacks; return their number. Raise Unfit on an
     error: the bucket may then have some of these files."""
+    from botocore.exceptions import BotoCoreError, ClientError  # they come with django-storages[s3]
+    from botocore.parsers import ResponseParserError
     known, (bucket, prefix) = {*names}, place(address)
     client = connected(bucket)
     try:
         missing = sorted(known - there(client, bucket, prefix))
         with ThreadPoolExecutor(THREADS) as pool:  # the first error cancels the uploads that have not begun
             [*pool.map(lambda name: put(client, bucket, prefix + name, root / name, headers(name, known)), missing)]
-    except Exception as error:  # botocore, urllib3 and the disk raise different exceptions
+    except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
         raise Unfit(f"{address}: {' '.join(str(error).split()) or type(error).__name__}") from None
     return len(missing)
 

@@ -29,6 +29,11 @@ def production() -> bool:
     return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
 
 
+def warns() -> bool:
+    """Return False in production's containers: the image's build has warned, and each command would warn again."""
+    return not production() or "IMAGE_BUILD" in os.environ
+
+
 NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, what to do if it does not)
     ("slipway.E003", lambda: has("Probes"),
      "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
@@ -57,8 +62,9 @@ def needs(**_: Any) -> list[Error]:
 
 @register()
 def assigned_twice(**_: Any) -> list[Warning]:
-    """Warn of each setting that both production's module and the settings that it imports by * assign."""
-    if not production():
+    """Warn of each setting that both production's module and the settings that it imports by * assign: once, in the
+    image's build."""
+    if not production() or not warns():
         return []
     module = sys.modules[settings.SETTINGS_MODULE]
     places: dict[str, dict[bool, str]] = {}  # setting → (is it imported?) → file:line; the last assignment is the last

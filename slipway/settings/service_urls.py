@@ -15,7 +15,7 @@ def database(url: str) -> dict[str, Any]:
     check_database(url)
     try:
         settings: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)}
-    except Exception:  # the library raises several exceptions; some quote the URL with its password
+    except ValueError:  # some quote the URL with its password
         raise ValueError("is not a database URL") from None
     options = settings.setdefault("OPTIONS", {})
     if settings["ENGINE"] == "django.db.backends.sqlite3":

@@ -133,9 +133,11 @@ class Pages(TestCase):
         ann = {"user": self.ann}
         for step, more in (("authenticate", ann), ("login", {}), ("reauthenticate", ann), ("add", ann)):
             form = import_string(settings.MFA_FORMS[f"{step}_webauthn"])
-            for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
-                        '"attestationObject": "YQ"}}'):
-                self.assertIn("credential", form({"credential": bad}, **more).errors)
+            with self.assertLogs("slipway.accounts.forms", "WARNING") as logs:
+                for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
+                            '"attestationObject": "YQ"}}'):
+                    self.assertIn("credential", form({"credential": bad}, **more).errors)
+            self.assertTrue(logs.records[0].exc_info, "a fault of the code would pass for the visitor's")
         for bad in ('{"x": "\\u0000"}', '{"x": "\\ud800"}', '{"x": 1e999}'):
             with mock.patch("allauth.mfa.webauthn.forms.auth"):  # it ignores what it does not know
                 refused = form({"credential": bad}, **ann)

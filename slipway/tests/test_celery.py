@@ -82,10 +82,12 @@ class BrokerTest(SimpleTestCase):
 
     def test_refused(self) -> None:
         """A broker that refuses connections is down, and the error does not show its password. Other errors, as of a
-        malformed message, are not the broker's."""
+        malformed message or of libraries that do not fit, are not the broker's."""
         celery.check_broker()
         with self.assertRaises(KeyError), celery.ask_broker():
             raise KeyError
+        with patch.object(kombu.Connection, "ensure_connection", side_effect=TypeError), self.assertRaises(TypeError):
+            celery.check_broker()
         for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
             app = Celery("other", broker=url, set_as_current=False)
             with self.subTest(url), patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:

@@ -2,11 +2,12 @@
 is tested in tests/ops/test_settings.py."""
 
 from typing import Any
+from unittest import mock
 
 from django.conf import settings
 from django.test import SimpleTestCase
 
-from ..settings import checks
+from ..settings import checks, versions
 
 PRODUCTION = {"SETTINGS_MODULE": "shop.settings_docker"}
 
@@ -32,3 +33,18 @@ class Checks(SimpleTestCase):
             with self.subTest(name):
                 self.assertEqual(self.told(**changed), {name})
         self.assertEqual(self.told(**PRODUCTION), set())
+
+
+class Versions(SimpleTestCase):
+    def told(self, **installed: str) -> list[str]:
+        with mock.patch.object(versions, "installed", lambda name: installed.get(name, "")):
+            return [warning.msg.partition(",")[0] for warning in versions.tested()]
+
+    def test_what_was_not_tested_is_named(self) -> None:
+        """A version below or above what was tested is named, of extras, too; not what is not installed. Containers of
+        production say nothing."""
+        self.assertEqual(versions.tested(), [])
+        self.assertEqual(self.told(gunicorn="23.0.0", kombu="99", redis="5.2.0"), [
+            "gunicorn 23.0.0 is installed", "kombu 99 is installed"])
+        with self.settings(**PRODUCTION):
+            self.assertEqual(self.told(gunicorn="23.0.0"), [])

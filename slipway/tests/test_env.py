@@ -135,6 +135,12 @@ class Databases(SimpleTestCase):
         """psycopg2 has no pool."""
         self.assertRaisesRegex(ValueError, "psycopg2", database, "postgres://h/n?pool=8")
 
+    @mock.patch("dj_database_url.parse", side_effect=TypeError("unexpected keyword argument"))
+    def test_another_library(self, _: mock.Mock) -> None:
+        """A fault of the code, such as an argument that this version of a library lacks, is not the URL's."""
+        with self.assertRaisesMessage(TypeError, "unexpected"):
+            Env({"DATABASE_URL": "postgres://h/n"}).database()
+
     def test_malformed(self) -> None:
         """Each malformed URL is refused. The error names the fault without the URL."""
         for url, word in {

@@ -87,7 +87,7 @@ def produced(shop, *names, **env):
 def assigned_twice(shop):
     """Return the settings of which check warns in production: name → the files of the two lines, the one that holds
     last. Each line must be that of an assignment."""
-    done = python("manage.py", "check", cwd=shop, env=ALL)
+    done = python("manage.py", "check", cwd=shop, env={**ALL, "IMAGE_BUILD": "1"})
     said = re.findall(r"\(slipway.W001\) (\w+) is assigned twice, in (\S+):(\d+) and (\S+):(\d+): the latter holds",
                       done.stderr)
     assert done.returncode == 0 and len(said) == done.stderr.count("(slipway."), done.stderr
@@ -113,6 +113,8 @@ def test_what_is_assigned_twice_is_told(shop):
     append(shop / BASE, "from .more import *\n")
     held, decided = dict.fromkeys(HELD, (DOCKER, "project/more.py")), dict.fromkeys(DECIDED, (BASE, DOCKER))
     assert assigned_twice(shop) == {**held, **decided}
+    quiet = python("manage.py", "check", cwd=shop, env=ALL)
+    assert "W001" not in quiet.stderr, "only the build warns: a command by the clock would repeat it each minute"
     edit(shop / DOCKER, "\nenv.check(", '\nEMAIL_BACKEND = "shop.Post"\nenv.check(')
     assert assigned_twice(shop) == {**held, **decided, "EMAIL_BACKEND": ("project/more.py", DOCKER)}
     assert produced(shop, *DECIDED, DATABASE_URL="sqlite:////tmp/x")[:3] == [False, PRODUCTION["SECRET_KEY"], [

@@ -1,0 +1,46 @@
+"""A check for `manage.py check`: of the packages that Slipway extends, those versions are installed that it was tested
+with. pip sees to it where it may, but pins may be older than the package, and some packages are a project's own."""
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import Warning, register
+from packaging.requirements import Requirement
+
+from .checks import warns
+
+PACKAGE = "slipway-django"
+
+
+@register()
+def tested(**_: Any) -> list[Warning]:
+    return [outside(wanted, version) for wanted in requirements() if warns() and (version := installed(wanted.name))
+            and not wanted.specifier.contains(version, prereleases=True)]
+
+
+def outside(wanted: Requirement, version: str) -> Warning:
+    return Warning(f"{wanted.name} {version} is installed, but Slipway is tested with {wanted.name}{wanted.specifier}: "
+                   "write that into requirements.in, then run: make requirements", id="slipway.W002")
+
+
+def requirements() -> list[Requirement]:
+    """Return what the package and its extras require; in a checkout of the template as pyproject.toml says it."""
+    try:
+        return [Requirement(line) for line in metadata.requires(PACKAGE) or ()]
+    except metadata.PackageNotFoundError:
+        path = Path(__file__).parents[2] / "pyproject.toml"
+    if not path.exists():  # in the template's own image
+        return []
+    project = tomllib.loads(path.read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    return [Requirement(line) for lines in (project["dependencies"], *extras) for line in lines]
+
+
+def installed(name: str) -> str:
+    """Return the version of an installed package, or ""."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
