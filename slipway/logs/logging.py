@@ -2,7 +2,9 @@
 
 import logging
 import re
+import reprlib
 import traceback
+from datetime import UTC, datetime
 from json import dumps
 from typing import Any
 
@@ -16,7 +18,13 @@ from . import request_id
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # Docker splits lines of more than 16 KB. Of what has more bytes as JSON, begin and end are kept.
-LONGEST = {"exception": 11_000, "message": 2000, "path": 2000}
+LONGEST = {"exception": 11_000, "message": 2000, "message_template": 300, "path": 2000}
+# Fields of a line that no record of a team's replaces.
+OWN = {"time", "level", "logger", "message", "message_template", "request_id", "release", "raised", "exception",
+       "stack"}
+NO_EXTRA = {*RESERVED_ATTRS, "message", "request_id", "request", "server_time"}
+WORDS = reprlib.Repr()
+WORDS.maxstring = WORDS.maxother = 1000
 # Files that are not the project's own: of Python, of installed packages, of Slipway.
 FOREIGN = re.compile(r"^<|/(site|dist)-packages/|/lib/python3|\.(whl|zip)/|/slipway/")
 
@@ -66,20 +74,48 @@ def escaped(text: str) -> str:
 
 class Json(JsonFormatter):
     """Formats a record as one JSON object with time (ISO 8601, UTC), level, logger, message, request_id and release.
-    Adds the exception, where it was `raised`, and the keys of `extra`, if any."""
+    Adds the exception, where it was `raised`, and the keys of `extra` and of a dict that is logged in place of a
+    message. Such a key that has the name of one of these becomes extra_NAME."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            ["levelname", "name", "message", "request_id"], defaults={"time": None}, timestamp="time",
-            static_fields={"release": RELEASE}, reserved_attrs=[*RESERVED_ATTRS, "request", "server_time"],
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception:  # whatever a team's object raises, its record is not lost
+            return super().format(in_words(record))
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        super().add_fields(log_data, record, message_dict)
+        more = {**message_dict}
+        error, stack = more.pop("exc_info", None), more.pop("stack_info", None)
+        log_data.update(time=datetime.fromtimestamp(record.created, UTC), level=record.levelname, logger=record.name)
+        if isinstance(record.msg, str) and record.args:
+            log_data["message_template"] = record.msg  # `make errors` groups by it
+        message = record.message or more.pop("message", "")
+        log_data.update(message=message, request_id=getattr(record, "request_id", "-"), release=RELEASE)
         if record.exc_info and record.exc_info[2]:
             log_data["raised"] = place(*record.exc_info[1:])
-        for key in LONGEST.keys() & log_data.keys():
-            log_data[key] = shortened(str(log_data[key]), LONGEST[key])
+        log_data.update({name: text for name, text in (("exception", error), ("stack", stack)) if text})
+        more.update((name, value) for name, value in record.__dict__.items()
+                    if name not in NO_EXTRA and not str(name).startswith("_"))
+        for name, value in more.items():
+            log_data[f"extra_{name}" if name in OWN else name] = value
+        for name in LONGEST.keys() & log_data.keys():
+            log_data[name] = shortened(str(log_data[name]), LONGEST[name])
+
+
+def in_words(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a copy of a record that JSON cannot tell, or whose arguments do not fit its message: with their texts."""
+    made = logging.makeLogRecord({text(name): value if name in NO_EXTRA or isinstance(value, int) else text(value)
+                                  for name, value in record.__dict__.items()})
+    try:
+        made.msg = record.getMessage()
+    except Exception:
+        made.msg = f"{text(record.msg)} {text(record.args)}"
+    made.args = ()
+    return made
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else WORDS.repr(value)
 
 
 def shortened(text: str, most: int) -> str:
@@ -93,7 +129,11 @@ def shortened(text: str, most: int) -> str:
 
 def place(error: BaseException, trace: Any) -> dict[str, str]:
     """Return the exception's type, and the innermost line of the project's own code, which `make errors` groups by. The
-    text of the traceback would not do: it has the exception's message, which may be a visitor's."""
+    text of the traceback would not do: it has the exception's message, which may be a visitor's. A group of one
+    exception, as of asyncio.TaskGroup, counts as that one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1 and error.exceptions[0].__traceback__:
+        [error] = error.exceptions
+        trace = error.__traceback__
     lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)]
     *_, (code, line) = [one for one in lines if not FOREIGN.search(one[0].co_filename)] or lines
     return {"type": type(error).__name__, "file": code.co_filename, "line": str(line), "function": code.co_name}

@@ -9,7 +9,12 @@ from slipway.logs import request_id
 from slipway.logs.logging import Json, Text, add_request_id
 
 
-def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+def record(message: Any, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
     made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
                                                 extra=extra)
     add_request_id(made)
@@ -35,7 +40,7 @@ class Formats(SimpleTestCase):
         self.assertIn("RuntimeError: a\nb", told.pop("exception"))
         self.assertEqual(told.pop("raised")["function"], "failure")
         self.assertEqual(told, {"level": "ERROR", "logger": "shop", "message": "sold 3\nx", "request_id": "0123456789",
-                                "release": "development", "order": 7})
+                                "release": "development", "order": 7, "message_template": "sold %s\n%s"})
 
     def test_json_of_an_exception_names_the_innermost_line_of_the_project(self) -> None:
         """A visitor's text in the exception's message cannot forge it."""
@@ -49,9 +54,37 @@ class Formats(SimpleTestCase):
             "type": "JSONDecodeError", "file": "/app/orders/views.py", "line": "3", "function": "detail"})
 
     def test_json_of_what_json_cannot_tell(self) -> None:
-        """A record is logged even if JSON has no form for its extra."""
-        for extra in (object(), b"\xff", "\ud800"):
-            self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
+        """A record is logged even if JSON has no form for its extra, or if its arguments do not fit its message."""
+        circle: list[Any] = []
+        circle.append(circle)
+        for extra in (object(), b"\xff", "\ud800", circle, {("a", "b"): 1}, {1: {2, 3}}, Unspeakable()):
+            told = json.loads(Json().format(record("x", odd=extra, order=7)))
+            self.assertEqual((told["message"], told["level"], told["order"]), ("x", "ERROR", 7))
+        self.assertIn("'b'", json.loads(Json().format(record("x", odd={("a", "b"): 1})))["odd"])
+        for message, args in (("%d sold", ("3",)), ({"a": circle}, ()), (Unspeakable(), (3,))):
+            told = json.loads(Json().format(record(message, *args, order=7)))
+            self.assertEqual((told["level"], bool(told["message"]), told["order"]), ("ERROR", True, 7))
+
+    def test_json_keeps_its_own_fields(self) -> None:
+        """Keys of `extra`, and of a dict in place of a message, that have the name of a field stand beside it."""
+        names = ["time", "level", "logger", "release", "raised", "exception", "stack"]
+        plain = json.loads(Json().format(record("x", exc_info=failure("a"))))
+        for told in (json.loads(Json().format(record("x", exc_info=failure("a"), **dict.fromkeys(names, "gold")))),
+                     json.loads(Json().format(record(dict.fromkeys(names, "gold"), exc_info=failure("a"))))):
+            self.assertEqual((told["level"], told["logger"], told["release"]), ("ERROR", "shop", "development"))
+            self.assertEqual({told[f"extra_{name}"] for name in names}, {"gold"})
+            self.assertEqual(told["raised"], plain["raised"])
+        self.assertEqual(json.loads(Json().format(record({"message": "sold", "n": 3})))["message"], "sold")
+
+    def test_json_of_an_exception_that_was_not_raised(self) -> None:
+        """It has no place. A group of one exception has that one's."""
+        never = ValueError, ValueError("a"), None  # as logging makes it of exc_info=ValueError("a")
+        self.assertNotIn("raised", json.loads(Json().format(record("x", exc_info=never))))
+        try:
+            raise ExceptionGroup("g", [failure("a")[1]])
+        except ExceptionGroup:
+            told = json.loads(Json().format(record("x", exc_info=sys.exc_info())))
+        self.assertEqual((told["raised"]["type"], told["raised"]["function"]), ("RuntimeError", "failure"))
 
     def test_json_fits_one_line_of_docker(self) -> None:
         """A long text loses its middle: Docker splits lines of more than 16 KB. A failed request is named."""

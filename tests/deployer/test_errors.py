@@ -20,7 +20,7 @@ from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
 from slipway.deploy.screen import text_tables
-from slipway.deploy.ssh import validate
+from slipway.deploy.ssh import child, validate
 from deployer.agents import Agent, agents, fine, line
 from deployer.simulated import Simulated
 from deployer.test_hostile import CONTROL
@@ -56,12 +56,17 @@ def test_what_a_group_says():
                                        "request_id": "5f0c7d1e", "release": "v2"})
     assert (told["title"], told["place"], told["message"], told["latest"]) == (
         "KeyError", "orders/views.py:31 detail", "no", [(1, "5f0c7d1e", "GET /orders/3/", "v2")])
+    foreign = groups.in_record(1, "web", dict.fromkeys(("exception", "message", "path", "logger"), "é" * 99_999))
+    assert len(json.dumps(foreign)) < child.LONGEST / groups.MOST, "a host's answer is one line"
     assert groups.in_record(1, "web", {"exception": "KeyError"})["text"] == "KeyError", "of a formatter of one's own"
     bare = {**failed(), "exception": "Traceback (most recent call last):\nKeyError"}
     assert groups.in_record(1, "web", bare)["message"] == ""
     first, second, other = (id_of(logger="shop", message=text) for text in (
         "/a/1 failed: 3 of order 0f3a4c5d6e7f8a9b", "/b failed: 12 of order 77", "beat failed: 12 of order 77"))
     assert first == second != other
+    one, two = (id_of(logger="shop", message_template="no mail to %s", message=f"no mail to {name}")
+                for name in ("ann@shop.example", "bob@shop.example"))
+    assert one == two != first, "values make no group"
 
 
 def found(*errors, tag=""):
@@ -78,7 +83,7 @@ def found(*errors, tag=""):
        st.floats(SINCE, 2e9))
 def test_a_hostile_record_is_only_counted(fields, at):
     text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "known": [], "since": SINCE})
-    assert len(text) < 90_000 and validate.mismatch(json.loads(text), agent_errors.Found) == ""
+    assert len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.Found) == ""
     for group in errors.merged({"web1": validate.seen(json.loads(text))}):
         assert not CONTROL.search("".join(errors.head(group, 1).split("\n"))) and "\n" not in groups.brief([group])
         *_, copied = errors.whole({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})

@@ -22,7 +22,7 @@ AGAIN = 600  # seconds until these are searched again, as a search may have been
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
-BROKEN = re.compile(r'"(level|logger|message|release)": "([^"\\]{1,300})')  # in a line that Docker has split
+BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
 GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 

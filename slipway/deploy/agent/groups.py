@@ -4,6 +4,7 @@ Log lines have visitors' texts: what is kept of them is cut, and the number of g
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Collection, Iterable
@@ -37,13 +38,14 @@ class Group(TypedDict):
 
 def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
     """Return the error in a record of Slipway's log. Only `raised` tells its place: texts may be a visitor's."""
-    logger, message, text = (cut(record, key, 12_000) for key in ("logger", "message", "exception"))
+    logger, message, text = cut(record, "logger", 100), cut(record, "message", 600), cut(record, "exception", 12_000)
     what = " ".join(filter(None, [cut(record, "method", 20), cut(record, "path", 180)])) or message[:200]
     visit = cut(record, "request_id", 64), what, cut(record, "release", 128)
     raised = record.get("raised")
     if not isinstance(raised, dict):
-        key = ("logged", logger[:100], VARYING.sub("N", message[:300]))
-        return error(at, role, key, logger[:100], "", message[:300], visit, text[-3000:])
+        said = cut(record, "message_template", 300) or message[:300]  # before formatting: values make no group
+        key = ("logged", logger, VARYING.sub("N", said))
+        return error(at, role, key, logger, "", message[:300], visit, text[-3000:])
     kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
     said = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
@@ -51,8 +53,12 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
 
 
 def cut(record: dict[str, Any], key: str, most: int) -> str:
+    """Return the begin of a text, of at most so many bytes as it travels: in JSON, an é has six."""
     value = record.get(key)
-    return value[:most] if isinstance(value, str) else ""
+    value = value[:most] if isinstance(value, str) else ""
+    while (size := len(json.dumps(value)) - 2) > most:
+        value = value[:len(value) * most // size]
+    return value
 
 
 def error(at: float, role: str, key: tuple[str, ...], title: str, place: str = "", message: str = "",
