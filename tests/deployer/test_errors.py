@@ -142,13 +142,15 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
                  entry([*record(message="big " * 9999, release="v2")[:9000].encode()], SINCE + 7, "shop-worker-a")],
                 [entry(record(**failed(line="7"), release="v1"), SINCE - 5),
                  entry(record(message="big " * 99, release="v1x"), SINCE - 5)])  # it was taken back
-    told = {(group["title"], group["message"][:25]): (group["count"], group["known"])
+    put(made.etc, "IMAGE=shop\nMEMORY=400m\n")
+    told = {(group["title"], group["message"][:60]): (group["count"], group["known"])
             for _ in range(2) for group in agent_errors.find(copy.copy(made))["groups"]}
     assert told == {
         ("KeyError", "'a'"): (2, True), ("nginx", "502 Bad Gateway"): (1, False),
-        ("worker", "ended by signal 9, perhap"): (1, False), ("beat", "ended with exit code 0"): (1, False),
-        ("digest", "ended with exit code 37"): (1, False), ("digest", "overdue, as its timer is "): (1, False),
-        ("shop", ("big " * 7)[:25]): (1, False)}
+        ("worker", "ended by signal 9, perhaps at its memory limit of 400 MB"): (1, False),
+        ("beat", "ended with exit code 0"): (1, False), ("digest", "ended with exit code 37"): (1, False),
+        ("digest", "overdue, as its timer is None"): (1, False),
+        ("shop", ("big " * 15)[:60]): (1, False)}
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 3]
     assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
@@ -165,6 +167,10 @@ def test_from_when_errors_count(host, stub):
     assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
     asked = (stub / "journalctl.asked").read_text()
     assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
+    releases.append(made, {"tag": "v3", "image_id": "1", "action": "deploy", "outcome": "taken back", "at": SINCE + 90,
+                           "seconds": 9})
+    assert agent_errors.find(made, tag="v3")["since"] == SINCE + 81, "of a release that was taken back, too"
+    assert f"--until=@{SINCE + 90:.6f}" in (stub / "journalctl.asked").read_text().splitlines()[-1]
     made, old = host([], [entry(record(**failed(), release="v1"))]), id_of(**failed())
     assert agent_errors.find(made, also=[old, "0" * 8])["known"] == [old]
     releases.append(made, {"tag": "v1", "image_id": "1", "action": "rollback", "outcome": "committed",
@@ -201,14 +207,16 @@ def test_a_takeback_by_max_errors_names_the_new_errors(host, stub, monkeypatch):
     executable(stub / "timeout", '#!/bin/sh\necho $1 >>"$0.asked"\nexec /usr/bin/timeout "$@"\n')
     made = host([entry(record(**failed(), release="v3"), time.time() + 9)] * 12)
     causes = [f"web1: watch: of {number} answers to visitors 12 were errors" for number in (40, 50)]
-    for cause in ("web1: migrate:\n exit 1", *causes):
+    monkeypatch.setenv("SERVICE_RESULT", "watchdog")
+    for cause in ("", "web1: migrate:\n exit 1", *causes):
         takeback.note_failure(made, {"id": cause, "tag": "v3", "action": "deploy", "started": time.monotonic(),
                                      "cause": cause})
         if cause == causes[0]:
             monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": "/none"})
     table = text_tables.history({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
     assert [line for line in table.split("\n") if line.startswith(" ")] == [
-        "    web1: migrate: exit 1", f"    {causes[0]}; 1 new error: KeyError orders/views.py:31 detail, 12 times",
+        "    the deployer fell silent", "    web1: migrate: exit 1",
+        f"    {causes[0]}; 1 new error: KeyError orders/views.py:31 detail, 12 times",
         f"    {causes[1]}; which errors is unknown: [Errno 2] No such file or directory: 'timeout'"]
     assert {*(stub / "timeout.asked").read_text().split()} == {"2.5"}
 
@@ -250,7 +258,7 @@ def test_groups_of_all_hosts(fleet, capsys):
     with agents(lambda host: None), pytest.raises(DeployError, match="^errors are unknown on front, web1"):
         run(fleet)
     nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
-    with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never live"):
+    with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never deployed"):
         run(fleet, "--release", "v9")
     amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "more": {}})]}
     with agents(lambda host: Agent(nothing, amiss if host == "work" else {})), pytest.raises(DeployError) as refused:

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging
-from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit
 from slipway.deploy.agent.steps.table import STEPS
@@ -137,6 +137,17 @@ def test_what_migrate_tells(machine, monkeypatch):
     STEPS["migrate"](machine.host, attempt, said.append, seconds=300, max_lock=0.5)
     assert said == [{"event": "progress", "text": "lock: it waits"}]
     assert "=-c lock_timeout=10s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
+
+
+def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch):
+    attempt = machine.begun("deploy", "v2", 3)
+    printed = "  Applying shop.0002... OK\\n  Applying shop.0003..."
+    monkeypatch.setattr(machine.host, "call", lambda *words, **options: Host.call(
+        machine.host, "sh", "-c", f"printf '{printed}'; exec sleep 60", timeout=1))
+    with pytest.raises(Problem, match=r"^migrate .* 40 s, the limit of \[rollout\] migrate .*: shop.0003 was under way$"
+                       ) as failed:
+        STEPS["migrate"](machine.host, attempt, [].append, seconds=40, max_lock=0.5)
+    assert failed.value.more["log"] == ["  Applying shop.0002... OK", "  Applying shop.0003..."]
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):

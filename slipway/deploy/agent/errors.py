@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from . import groups, releases, timers
+from . import disk, groups, releases, timers
 from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem, last
 from .shapes import Any, Time
@@ -39,6 +39,8 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
     (or `tag`) began. New are those that the release before did not have. `also`: ids of other hosts' groups."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
     before, begin, end, olds = times(host, live)
+    if since is None and begin is None and tag:
+        begin, end = taken_back(host, tag)
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
         return {"groups": [], "known": [], "since": None}
@@ -79,6 +81,12 @@ def times(host: Host, tag: str) -> tuple[float | None, float | None, float | Non
     return min(olds, default=None), begin, min(ends[at + 1:], default=None), frozenset(olds.values())
 
 
+def taken_back(host: Host, tag: str) -> tuple[float | None, float | None]:
+    """Return begin and end of the newest deploy of `tag` here, which failed; (None, None) if there is none."""
+    ends = [record for record in releases.read_log(host)[0] if record["tag"] == tag and "at" in record]
+    return (ends[-1]["at"] - ends[-1].get("seconds", 0.0), ends[-1]["at"]) if ends else (None, None)
+
+
 def overdue(host: Host) -> Iterator[Group]:
     """Yield commands by the clock that are overdue now: no log says so."""
     for role, schedule in timers.schedules(host).items():
@@ -103,7 +111,7 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
         elif kind == EXITED and units[unit] not in timed:
             exits[unit] = code[:9]
         elif kind == (EXITED if units[unit] in timed else RESTARTS):
-            yield ended(time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
+            yield ended(host, time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
 
 
 def in_line(at: float, role: str, text: str) -> Iterator[Group]:
@@ -116,11 +124,22 @@ def in_line(at: float, role: str, text: str) -> Iterator[Group]:
         yield groups.in_record(at, role, entry)
 
 
-def ended(at: float, role: str, code: str) -> Group:
+def ended(host: Host, at: float, role: str, code: str) -> Group:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
-    memory = ", perhaps as memory was short" if signal == 9 else ""
-    why = "by signal %d%s" % (signal, memory) if signal else "with exit code " + code
+    limit = ", perhaps at " + memory_limit(host) if signal == 9 else ""
+    why = "by signal %d%s" % (signal, limit) if signal else "with exit code " + code
     return error(at, role, ("ended", role, code), role, message="ended " + why)
+
+
+def memory_limit(host: Host) -> str:
+    """Return the limit that docker-runner gives to a container, such as "its memory limit of 400 MB"."""
+    set_ = re.search(r"^MEMORY=(\d+)([a-z]?)$", disk.read(host.etc) or "", re.M)
+    total = re.search(r"^MemTotal: +(\d+)", disk.read(host.root + "/proc/meminfo") or "", re.M)
+    if set_ and int(set_[1]):
+        return "its memory limit of %s %s" % (set_[1], {"g": "GB", "m": "MB", "k": "KB"}.get(set_[2], "bytes"))
+    if set_ or not total:
+        return "the end of this host's memory"
+    return "its memory limit of %d MB" % (max(int(total[1]) // 2, 512 * 1024) // 1024)
 
 
 def entries(names: list[str], units: list[str], since: float, until: float | None,

@@ -26,6 +26,10 @@ class Problem(Exception):
         self.more: More = more
 
 
+class Late(Problem):
+    """A command took too long. `more` has what it printed meanwhile."""
+
+
 class Host:
     """Paths, names and commands of an app on this host. All paths begin with `root`, which only tests set."""
 
@@ -76,8 +80,9 @@ class Host:
             done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
                                   env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace")
-        except subprocess.TimeoutExpired:
-            raise Problem("%s did not end within %d s" % (" ".join(words[:3]), timeout)) from None
+        except subprocess.TimeoutExpired as late:
+            printed = (late.output or b"").decode(errors="replace").splitlines()
+            raise Late("%s did not end within %d s" % (" ".join(words[:3]), timeout), log=printed[-50:]) from None
         except OSError as error:
             raise Problem("%s: %s" % (words[0], error.strerror)) from None
         return checked(words, done) if check else done

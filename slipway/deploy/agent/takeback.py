@@ -46,10 +46,16 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_failure(host: Host, attempt: Noted) -> None:
-    failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause", "")
+    failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause") or unheard()
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
         cause = "; ".join(filter(None, [cause, new_errors(host, attempt)]))
     releases.append(host, {**failed, "cause": cause})
+
+
+def unheard() -> str:
+    """Return why the agent ended though the deployer did not say so. systemd sets this variable for ExecStopPost."""
+    causes = {"exit-code": "the deployer ended, or its connection broke", "watchdog": "the deployer fell silent"}
+    return causes.get(os.environ.get("SERVICE_RESULT", ""), "the agent on this host was killed")
 
 
 def new_errors(host: Host, attempt: Noted) -> str:

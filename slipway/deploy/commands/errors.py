@@ -22,7 +22,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         problems = await connections.reach()
         groups, others, known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
     if args.release and not (known or others):
-        raise Refused(f"{args.release} was never live, or too long ago: see make releases")
+        raise Refused(f"{args.release} was never deployed, or too long ago: see make releases")
     chosen = {number: group for number, group in enumerate(groups, 1) if args.group in ("", str(number), group["id"])}
     if args.group and not chosen:
         raise Refused(f"there is no group {args.group!r}: make errors lists them")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .. import docker
 from ..attempt import Attempt
-from ..host import Host, Problem, wait_until
+from ..host import Host, Late, Problem, wait_until
 from ..shapes import Noted, Say
 from .kind import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
 REMOVAL = 10  # limit: seconds until Docker has removed them
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
+RUNS = re.compile(r"Applying (\S+)\.\.\.(?! OK)")  # Django says so of the migration that it begins
 ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
 
 
@@ -51,7 +53,13 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 @step(120, "the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
     more = " -e LOCK_SECONDS=%d -e MAX_LOCK=%g" % (max(1, seconds - ENDING), max_lock)
-    for line in one_off(host, attempt, ["migrate"], seconds, more=more).splitlines():
+    try:
+        printed = one_off(host, attempt, ["migrate"], seconds, more=more)
+    except Late as late:
+        name = (RUNS.findall("\n".join(late.more["log"])) or ["no migration"])[-1]
+        raise Problem("migrate did not end within %g s, the limit of [rollout] migrate in production.toml: %s was under"
+                      " way" % (seconds, name), **late.more) from None
+    for line in printed.splitlines():
         if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it
             say({"event": "progress", "text": line})
 
