@@ -12,7 +12,8 @@ from slipway.make.new import git, origin, without_user
 from slipway.make.wheel import build
 
 from .proposal import LEVELS, Template, is_ours, plan
-from .look import LISTS, Found, Tree, look
+from .look import Found, look
+from .packages import LISTS, Tree
 from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,7 @@ def write(files: Tree) -> None:
 def report(found: Found, done: list[str], items: list[str]) -> None:
     print(*(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
           *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
+          *(f"found: {len(pins)} versions in {path}" for path, pins in [found.pins] if path),
           f"found beside manage.py: {' '.join(found.beside)}", *done, "", "left to do by hand:",
           *(f"{number:3}. {item}" for number, item in enumerate(items, 1)), sep="\n")
 

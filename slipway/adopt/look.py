@@ -3,21 +3,16 @@
 import ast
 import contextlib
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from posixpath import dirname, relpath
+from posixpath import dirname
 from types import MappingProxyType
 
-Tree = Mapping[str, str]
+from .packages import LISTS, Tree, in_tables, locked, wanted
+
 KINDS = {"production": ("production", "prod"), "tests": ("test", "tests", "testing", "ci"),  # usual names
          "shared": ("base", "common")}
 CELERY = r"\w*Celery\(|from slipway\.celery import app"
 NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conftest.py", "noxfile.py", "manage.py"}
-LISTS = {  # .in file → files that a project may have instead
-    "requirements.in": ("requirements.txt", *(f"requirements/{name}.txt" for name in ("production", "prod", "base"))),
-    "requirements/dev.in": (*(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
-                            "requirements-dev.txt", "requirements-test.txt")}
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,8 @@ class Found:
     settings_files: list[str]  # the files of the `production` and shared settings
     beside: list[str]  # files and folders beside manage.py that the image needs
     lists: dict[str, tuple[str, list[str]]]  # .in file → (the project's file that lists packages, lines to write)
+    left: list[str]  # groups and packages that are in no .in file
+    pins: tuple[str, list[str]]  # the lock file, and its versions
 
 
 def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
@@ -45,11 +42,13 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     shared, production, tests = (base(tree, settings, kind) for kind in ("shared", "production", "tests"))
     files = sorted({file_of(tree, shared), file_of(tree, production)} & {*tree})
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
-    celery = next(apps, "")
+    celery, listed = next(apps, ""), in_tables(tree)
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
     return Found(app, settings, settings.split(".")[0], production, tests, debug(tree, files),
                  media(tree, production, shared), celery, bool(celery), servers,
-                 python(tree), files, beside(tree, files), {path: wanted(tree, above, path) for path in LISTS})
+                 python(tree), files, beside(tree, files),
+                 {path: wanted(tree, above, path, listed) for path in LISTS},
+                 [] if "requirements.in" in tree else listed.left, locked(tree))
 
 
 def settings_module(tree: Tree) -> str:
@@ -141,20 +140,3 @@ def python(tree: Tree) -> int:
     text = "\n".join(tree.get(path, "") for path in (".python-version", "pyproject.toml", "setup.cfg"))
     asked = r"^(?:(?:requires-)?python(?:_requires)? *=.*?(?:[>~=]=|\^) *)?3\.(\d+)"
     return max([11, *map(int, re.findall(asked, text, re.MULTILINE))])
-
-
-def wanted(tree: Tree, above: Tree, target: str) -> tuple[str, list[str]]:
-    """Return the project's file with packages ("" if none), and lines for `target`: packages or `-r FILE`."""
-    names = (target, *LISTS[target])
-    source = next((path for path in (*names, *above) if path in {**tree, **above} and path.lstrip("./") in names), "")
-    if source in ("requirements.txt", "requirements/dev.txt"):
-        said = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))
-        return source, [re.sub(r"\s+(--hash|[#\\]).*", "", line) for line in said]
-    if source:
-        return source, [f"-r {relpath(source, dirname(target) or '.')}"]
-    if target == "requirements/dev.in":
-        return "", []
-    try:
-        return "pyproject.toml", [*tomllib.loads(tree["pyproject.toml"])["project"]["dependencies"]]
-    except (tomllib.TOMLDecodeError, LookupError):
-        return "", ["django"]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from slipway.make import blocks, wheel
 
-from .look import Found, Tree
+from .look import Found
+from .packages import Tree
 
 Texts = dict[str, str]  # path → text
 LEVELS = {  # level → the template's files that it brings
@@ -100,6 +101,11 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
     texts = {path: tree.get(path) or "\n".join(
         ["# `make requirements` compiles this file." + f" adopt wrote its first lines from {source}." * bool(source),
          *lines, ""]) for path, (source, lines) in found.lists.items()}
+    lock, pins = found.pins
+    versions = [f"# adopt wrote these versions from {lock}. `make requirements` keeps those that it needs.", *pins, ""]
+    if pins:
+        texts |= {path: "\n".join(versions) for path in ("requirements.txt", "requirements/dev.txt")
+                  if path not in tree}
     if "image" in levels:
         package, wanted = f"./{template.wheel}", texts["requirements.in"]
         wanted = wanted if wheel.LINE.search(wanted) else added(wanted, [package])

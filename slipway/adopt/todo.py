@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
 
-from .look import Found, Tree
+from .look import Found
+from .packages import Tree
 
 ROWS = tomllib.loads(files(__package__).joinpath("todo.toml").read_text("utf-8"))
 # A variable that is read without a default.
@@ -26,6 +27,11 @@ def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterat
         if places:
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
+    if found.left:
+        yield (f"pyproject.toml:1: its groups or packages {', '.join(found.left)} are in neither requirements.in nor "
+               "requirements/dev.in: add what production or tests need")
+    if found.pins[0] and not found.pins[1]:
+        yield f"{found.pins[0]}:1: adopt cannot read its versions, so make requirements chooses newer ones"
     if "image" in levels:
         yield from unset(existing, found)
         yield from untranslated(existing)

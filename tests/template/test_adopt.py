@@ -415,13 +415,35 @@ def test_level_servers(clone, tmp_path):
     ({"requirements/production.txt": "-r base.txt\ngunicorn\n"}, ["-r requirements/production.txt"], ""),
     ({"pyproject.toml": "[project]\nname = 'shop'\ndependencies = ['Django>=5', 'pillow']\n"},
      ["Django>=5", "pillow"], ""),
-    ({"pyproject.toml": "[tool.poetry.dependencies]\nDjango = '^5.2'\n"}, ["django"], "poetry export"),
-    ({"Pipfile": "[packages]\ndjango = '*'\n"}, ["django"], "pipenv requirements")])
+    ({"pyproject.toml": "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
+      "dependencies = ['Django']\n[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\nlint = ['ruff']\n"},
+     ["Django", "gunicorn", "dev:", "faker", "ruff"], "packages docs, lint are in neither"),
+    ({"pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\nDjango = '^5.2'\nown = {path = 'own'}\n"
+      "celery = {version = '~5.4', extras = ['redis']}\npillow = '11.0'\n[tool.poetry.group.test.dependencies]\n"
+      "faker = '*'\n[tool.poetry.group.docs.dependencies]\nfuro = '>=1,<2'\n"},
+     ["Django>=5.2", "celery[redis]>=5.4", "pillow==11.0", "dev:", "faker"], "packages docs, own are in neither"),
+    ({"Pipfile": "[packages]\ndjango = '~=5.2'\n[dev-packages]\nfaker = '*'\n"}, ["django~=5.2", "dev:", "faker"], ""),
+    ({"uv.lock": "[[package"}, ["django"], "uv.lock:1: adopt cannot read")])
 def test_requirements(files, lines, told):
-    """requirements.in has the list's lines, or the to-do list says to copy them."""
+    """requirements.in and requirements/dev.in have the lists' lines, or the to-do list names what they lack."""
     found = look(files, "shop")
-    assert found.lists["requirements.in"] == ("" if told else [*files][0], lines)
-    assert told in "\n".join(todo(files, found, ["make"], ""))
+    (source, main), (_, dev) = found.lists.values()
+    assert source == ("" if "uv.lock" in files else [*files][0]) and [*main, *(["dev:", *dev] if dev else [])] == lines
+    items = "\n".join(todo(files, found, ["make"], ""))
+    assert told in items and bool(told) == ("neither" in items or "cannot" in items), items
+
+
+@pytest.mark.parametrize("path, text", [
+    ("uv.lock", "[[package]]\nname = 'shop'\nversion = '1'\nsource = {virtual = '.'}\n[[package]]\nname = 'vine'\n"
+     "version = '5.1'\nsource = {registry = 'a'}\n[[package]]\nname = 'numpy'\nversion = '1'\n"
+     "[[package]]\nname = 'numpy'\nversion = '2'\n"),
+    ("poetry.lock", "[[package]]\nname = 'vine'\nversion = '5.1'\n"),
+    ("Pipfile.lock", '{"_meta": {}, "default": {"vine": {"version": "==5.1"}, "own": {"path": "."}}, "develop": {}}')])
+def test_locked_versions_stay(path, text):
+    """requirements.txt begins with what a lock file has, so that make requirements keeps packages of packages, too."""
+    tree = {"manage.py": MANAGE, path: text}
+    new = plan(tree, tree, look(tree, "shop"), ["make"], Template(texts(ROOT), "w.whl", "", ""))[0]
+    assert new["requirements.txt"].splitlines()[1:] == new["requirements/dev.txt"].splitlines()[1:] == ["vine==5.1"]
 
 
 def test_further_down_in_the_repository(theirs):
