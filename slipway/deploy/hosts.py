@@ -4,6 +4,7 @@ import argparse
 import json
 from dataclasses import dataclass
 
+from .agent.certificates import SOON, ending
 from .agent.shapes import Facts
 from .agent.roles import Process
 from .config import Fleet, Host
@@ -14,8 +15,9 @@ from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import text_tables
+from .server.site import ends_tls
 from .ssh.connections import Connections
-from .ssh.gather import Problems
+from .ssh.gather import Problems, texts
 from .ssh.validate import Tell, brief, visible
 
 
@@ -33,6 +35,7 @@ class Hosts:
     async def status(self, args: argparse.Namespace) -> int:
         """Show what runs where. Return 1 if there are problems, else 0."""
         facts, problems = await self.facts(self.fleet.chosen(args.hosts))
+        soon = await self.certificates(args.hosts, problems)
         if args.json:
             print(json.dumps({"hosts": facts, "problems": problems}))
             return 1 if problems else 0
@@ -44,7 +47,8 @@ class Hosts:
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
         tasks = dict.fromkeys(brief(text) for found in facts.values() for text in found["tasks"])
-        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *preflight.notes(facts), *tasks])))
+        notes = [*preflight.notes(facts), *soon, *tasks]
+        print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *notes])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
@@ -55,6 +59,22 @@ class Hosts:
                                                     health=lambda host: True)
         problems |= others | drift.problems(self.fleet, connections.hosts, facts)
         return dict(sorted(facts.items())), problems
+
+    async def certificates(self, hosts: str, problems: Problems) -> list[str]:
+        """Add certificates that have ended to the problems; return a line for those that end soon."""
+        fronts = [host for host in self.fleet.chosen(hosts, balancers=True) if ends_tls(self.fleet, host)]
+        async with Connections(self.fleet, fronts) as connections:
+            unknown = await connections.reach()
+            answers, others = await connections.ask("certificates")
+        for name, why in (unknown | texts(others)).items():
+            problems.setdefault(name, why)
+        soon = {}
+        for name, served in answers.items():
+            ended, all_ending = (ending(served["ends"], served["now"], days) for days in (0, SOON))
+            soon[name] = [text for text in all_ending if text not in ended]
+            if ended:
+                problems[name] = [*problems.get(name, []), *ended]
+        return on_hosts(soon).splitlines()
 
     async def releases(self, args: argparse.Namespace) -> None:
         async with Connections(self.fleet, self.fleet.chosen(args.hosts)) as connections:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+from .agent.certificates import ending
 from .agent.groups import named
 from .agent.shapes import Facts
 from .config import Fleet, Host
@@ -16,6 +17,7 @@ from .errors import HostProblem
 from .rollout import hooks
 from .rollout.drift import EMPTY, running
 from .rollout.preflight import mega
+from .server.site import ends_tls
 from .ssh.connection import Connection
 from .ssh.gather import together
 from .ssh.validate import Tell, brief
@@ -29,7 +31,7 @@ CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not bro
 
 
 class Rule(NamedTuple):
-    """The state of a rule ("hosts_up", "disk" or "errors"). `hosts`: those that break it."""
+    """The state of a rule ("hosts_up", "disk", "errors" or "certificates"). `hosts`: those that break it."""
 
     name: str
     broken: bool
@@ -39,7 +41,8 @@ class Rule(NamedTuple):
 
 @dataclass
 class Rules:
-    """Keeps each host's last answer. Begins an alert if too few hosts are up, or if a disk is too full."""
+    """Keeps each host's last answer. Begins an alert if too few hosts are up, a disk is too full, or a certificate ends
+    soon."""
 
     hosts: Sequence[str]
     share: float  # the share of the hosts that must be up, from 0 to 1
@@ -49,6 +52,7 @@ class Rules:
     problems: dict[str, str] = field(default_factory=dict)  # host → its last problem, or ""
     up: dict[str, float] = field(default_factory=dict)  # host → the time when it was last up
     free: dict[str, int] = field(default_factory=dict)  # host → free bytes of its fullest disk, by its last answer
+    ending: dict[str, list[str]] = field(default_factory=dict)  # host that ends TLS → its certificates that end soon
     alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when the rule was last broken
 
     def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
@@ -71,6 +75,10 @@ class Rules:
         if self.free:
             yield Rule("disk", bool(full), full, f"{mega(min(self.free.values()))} of disk free, the minimum is"
                                                  f" {mega(self.room)}")
+        if self.ending:
+            texts = [text for found in self.ending.values() for text in found]
+            yield Rule("certificates", bool(texts), tuple(host for host, found in self.ending.items() if found),
+                       texts[0] if texts else "none ends soon")
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
         """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
@@ -109,29 +117,36 @@ def size(text: str) -> int:
 class Watcher:
     """Watches all hosts at the same time. `tell` gets an event when a host's problem or an alert changes."""
 
-    def __init__(self, fleet: Fleet, hosts: Sequence[Host], tell: Tell) -> None:
+    def __init__(self, fleet: Fleet, hosts: Sequence[Host], tell: Tell, fronts: Sequence[Host] = ()) -> None:
         self.fleet, self.hosts, self.tell = fleet, hosts, tell
         self.now, watch = asyncio.get_running_loop().time, fleet.watch
         self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between checks; seconds for an answer
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
+        self.fronts = [host for host in fronts if ends_tls(fleet, host)]
         self.connections: dict[str, Connection] = {}
         self.told: set[str] = set()  # ids of groups of errors
         self.unsearched: dict[str, tuple[float, str]] = {}  # host → since when its errors are unknown, and why
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
-        again = [*(self._again(partial(self._visit, host)) for host in self.hosts), self._again(self._look)]
+        again = [*(self._again(partial(self._visit, host)) for host in self.hosts), self._again(self._look),
+                 *(self._again(partial(self._ask_certificates, host)) for host in self.fronts
+                   if host not in self.hosts)]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
         """Check each host once. Return True if enough hosts are up and no disk is too full."""
         self.rules.began = -math.inf  # a host is up only if it says so now
-        await self._to_the_end(together(self._hear, self.hosts))
+        await self._to_the_end(self._ask_once())
         rules = list(self.rules.standing(self.now()))
         for rule in rules:
             self.tell({"event": "rule", **self._record("broken" if rule.broken else "kept", rule)})
         return not any(rule.broken for rule in rules)
+
+    async def _ask_once(self) -> None:
+        await together(self._hear, self.hosts)
+        await together(self._ask_certificates, self.fronts)
 
     async def _to_the_end(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -151,6 +166,8 @@ class Watcher:
         await self._hear(host)
         if self.fleet.watch["errors"]:
             await self._search(host)
+        if host in self.fronts and host.name in self.connections:
+            await self._ask_certificates(host)
 
     async def _hear(self, host: Host) -> None:
         free = None
@@ -164,6 +181,15 @@ class Watcher:
                 await connection.close()
         if self.rules.hear(host.name, problem, self.now(), free):
             self.tell({"event": "host", "host": host.name, "text": problem or "up"})
+
+    async def _ask_certificates(self, host: Host) -> None:
+        try:
+            async with asyncio.timeout(self.limit):
+                served = await (await self._connection(host)).ask("certificates")
+            self.rules.ending[host.name] = ending(served["ends"], served["now"], self.fleet.watch["certificates"])
+        except (HostProblem, OSError):  # what the host said before stands
+            if connection := self.connections.pop(host.name, None):
+                await connection.close()
 
     async def _connection(self, host: Host) -> Connection:
         if host.name not in self.connections:

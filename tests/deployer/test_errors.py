@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slipway.deploy import __main__
-from slipway.deploy.agent import disk, errors as agent_errors, groups, releases, takeback, timers
+from slipway.deploy.agent import certificates, disk, errors as agent_errors, groups, releases, takeback, timers
 from slipway.deploy.agent.errors import EXITED, RESTARTS
 from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import errors as command
@@ -281,3 +281,10 @@ def test_a_deploy_names_its_new_errors(fleet, tells, step):
         new = "new errors are unknown on web1, web2, work: sends an invalid answer (errors.ok.groups is missing): " \
             "check this host\n"
     assert f"no room\n{new}taken back" in str(error) if step else re.search(rf"errors\)\n( *{re.escape(new)})?$", out)
+
+
+def test_a_certificate_that_has_ended(monkeypatch):
+    served = {"ends": {"old.example": 86400.0, "new.example": 3 * 86400.0}, "now": 2 * 86400.0}
+    monkeypatch.setattr(certificates, "served", lambda host: served)
+    assert [(group["title"], group["message"].partition(":")[0]) for group in agent_errors.expired(None)] == [
+        ("nginx", "the certificate of old.example ended on 1970-01-02")]

@@ -9,12 +9,15 @@ from unittest import mock
 import pytest
 
 from slipway.deploy import config
+from slipway.deploy.agent import certificates
 from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import watch
+from slipway.deploy.hosts import Hosts
 from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import held, run
+from deployer.conftest import fleet_of
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31
@@ -104,6 +107,26 @@ def test_a_host_that_dies_of_its_disk_keeps_that_alert():
             rules.hear("web1", "", now, 2**20 if 300 < now < 1000 else 2**31)
         told += [(now, state, rule.name) for state, rule in rules.changes(now)]
     assert told == [(320, "broken", "disk"), (2680, "over", "disk")]
+
+
+@pytest.mark.parametrize("days, said, status, broken", [
+    (14.5, "", 0, False), (13.5, "ends", 0, True), (0.5, "ends", 0, True), (-1, "ended", 1, True)])
+def test_a_certificate_that_ends(data, capsys, days, said, status, broken):
+    """Also a balancer's: 14 days before, `status` tells of it, and a rule is broken. Once it has ended, `status`
+    fails."""
+    del data["hosts"]["work"]
+    fleet = fleet_of(data, {"site.tls": "files", "site.certificate": "/c", "site.key": "/k"})
+    asked, args = [], argparse.Namespace(hosts="", json=False, once=True)
+    served = {"ends": {"shop.example": 1.8e9 + days * certificates.DAY}, "now": 1.8e9}
+    answers = {**fine(fleet), "certificates": served}
+    answers["facts"]["site"] = {"scheme": "https", "url": "https://shop.example"}
+    with agents(lambda host: Agent(answers, asked=asked)):
+        code = run(Hosts(fleet).status(args))
+        shown = capsys.readouterr().out
+        assert run(watch.handle(fleet, args)) == broken and asked.count("certificates") == 2
+    line = f"front: the certificate of shop.example {said} on 20" if said else "certificate"
+    assert (code, line in shown) == (status, bool(said)), shown
+    assert ("shop: certificates: the certificate of shop.example " in capsys.readouterr().out) == broken
 
 
 def test_a_new_error_is_told_once(fleet, capfd, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 
 from connect import served
 from proc import free_port, put, run, wait_until
-from slipway.deploy.agent import entrance, errors, http
+from slipway.deploy.agent import certificates, entrance, errors, http
 from slipway.deploy.agent.host import Host
 
 from .conftest import NAMELESS, ask
@@ -256,7 +256,8 @@ def test_the_access_log(nginx, shop):
 
 
 def test_https(nginx, apps, certificate):
-    """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect."""
+    """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect. The
+    agent tells when the certificate ends."""
     tls = free_port()
     port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", **certificate)
     apps("shop", "a", "v1")
@@ -267,6 +268,8 @@ def test_https(nginx, apps, certificate):
         assert headers["Server"] == ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
         trusted = ssl.create_default_context(cafile=certificate["CERTIFICATE"])
+        served = certificates.served(Host("shop", str(nginx.root)))
+        assert abs(served["ends"]["localhost"] - served["now"] - 2 * certificates.DAY) < 900, "two days, as it was made"
         with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
             assert echoed(response.read())["x-forwarded-proto"] == "https"
         assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200

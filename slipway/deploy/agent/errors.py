@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from . import disk, groups, releases, timers
+from . import certificates, disk, groups, releases, timers
 from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem, last
 from .shapes import Any, Time
@@ -46,7 +46,8 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
         return {"groups": [], "known": [], "since": None}
     found: dict[str, Group] = {}
     begin = begin or since
-    errors = itertools.chain(hits(host, since, end if tag else None, seconds), () if tag else overdue(host))
+    errors = itertools.chain(hits(host, since, end if tag else None, seconds),
+                             () if tag else [*overdue(host), *expired(host)])
     known = groups.count(found, errors, begin, live, olds, tag)
     if before and (found or also):
         known |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
@@ -93,6 +94,13 @@ def overdue(host: Host) -> Iterator[Group]:
         wrong = timers.state(host, role, schedule)["health"]
         if wrong.startswith("overdue"):
             yield error(time.time(), role, ("overdue", role), role, message=wrong)
+
+
+def expired(host: Host) -> Iterator[Group]:
+    """Yield certificates that have ended: nginx goes on without a line in a log."""
+    served = certificates.served(host)
+    for text in certificates.ending(served["ends"], served["now"], 0):
+        yield error(served["now"], "nginx", ("expired", text), "nginx", message=text)
 
 
 def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Group]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
-from . import disk, errors, facts, images, releases, shell, slots, staging, takeback
+from . import certificates, disk, errors, facts, images, releases, shell, slots, staging, takeback
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
@@ -31,7 +31,7 @@ MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
 READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide, "resolve": images.resolve,
-           "errors": errors.find}
+           "errors": errors.find, "certificates": certificates.served}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock

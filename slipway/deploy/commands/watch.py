@@ -15,7 +15,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Watch the hosts until interrupted; return 0. With --once, check once; return 1 if a rule is broken, else 0."""
     hosts, show = fleet.chosen(args.hosts), display.choose(args.json)
     try:
-        watcher = Watcher(fleet, hosts, show.tell)
+        watcher = Watcher(fleet, hosts, show.tell, fleet.chosen(args.hosts, balancers=True))
         if args.once:
             return 0 if await watcher.once() else 1
         await watcher.watch()

@@ -122,6 +122,7 @@ WATCH: Keys = {
     "ttl": (number(3, 3600), 60),
     "disk": (size, "2g"),
     "errors": (flag, False),
+    "certificates": (number(0, 365), 14),
 }
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),

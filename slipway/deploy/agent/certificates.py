@@ -1,0 +1,59 @@
+"""Tell when the certificates end that this host's nginx shows visitors: a renewed file may wait for a reload."""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import re
+import time
+from collections.abc import Mapping
+from typing import TypedDict
+
+from . import disk, http
+from .entrance import LISTEN, NAMES
+from .host import Host
+from .shapes import Place, Time
+
+DAY, SOON = 86400, 14  # seconds of a day; days before its end in which a certificate is told of
+# In a certificate's DER: the sequence of two times in which it is valid. Those before 2050 have no century.
+VALIDITY = re.compile(rb"\x30.(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)(?:\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z)", re.DOTALL)
+
+
+class Served(TypedDict):
+    ends: dict[str, Time]  # the first name of a site → when its certificate ends
+    now: Time
+
+
+def served(host: Host) -> Served:
+    """Return when the certificates of the app's site and of its balancer's end, of those that nginx shows now."""
+    ends: dict[str, float] = {}
+    for name in (host.app, host.app + "-balancer"):
+        text = disk.read("%s/etc/nginx/%s/public.conf" % (host.root, name)) or ""
+        for (address, port, tls), names in zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]):
+            first = names.split()[0].replace("*", "any").replace("_", "localhost")
+            with contextlib.suppress(OSError):  # an nginx that does not answer is told of elsewhere
+                if tls:
+                    ends[first] = end_of(shown((address or "127.0.0.1", int(port)), first))
+    return {"ends": ends, "now": time.time()}
+
+
+def shown(place: Place, name: str) -> bytes:
+    with http.asked(place, "", 5, name) as connection:
+        return connection.getpeercert(True)  # type: ignore[attr-defined, no-any-return]  # it is an SSLSocket
+
+
+def end_of(certificate: bytes) -> float:
+    """Return when a certificate ends, 0 if it does not say so."""
+    found = VALIDITY.search(certificate)
+    if not found:
+        return 0
+    short, whole = found.groups()
+    text = (whole or (b"19" if short >= b"50" else b"20") + short).decode()
+    return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%S"))
+
+
+def ending(ends: Mapping[str, float], now: float, days: float) -> list[str]:
+    """Return a line for each certificate that has ended, or ends within so many days."""
+    return ["the certificate of %s %s on %s: renew it there, then run systemctl reload nginx" % (
+        name, "ends" if end > now else "ended", time.strftime("%Y-%m-%d", time.gmtime(end)))
+        for name, end in ends.items() if end - now < days * DAY]
