@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from slipway.deploy.commands import status
 from slipway.deploy.commands.deploy import when_free
 from slipway.deploy.errors import DeployError, Locked, Refused
+from slipway.deploy.rollout.report import TRACEBACK
 from slipway.deploy.ssh.interrupts import SIGNALS
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
@@ -65,6 +67,21 @@ def test_a_host_forges_no_line(fleet):
     lines = out.getvalue().splitlines()
     assert not [text for text in lines if text.startswith(("web9", "on web9"))], lines
     assert [text for text in lines if text.startswith("web1 ") and "active\\nweb9" in text]
+
+
+@pytest.mark.parametrize("step, said", [("ready", ": KeyError: 'x'"), ("migrate", ": KeyError: 'x'"), ("flip", "")])
+def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
+    """Before the first flip, the log is read first. Later a takeback waits for nothing."""
+    asked, log = [], [json.dumps({"message": "no boot", "exception": f"{TRACEBACK}:\n  File x\nKeyError: 'x'"}), "bye"]
+
+    def fail(message):
+        more = {"log_of": ["shop-web-b", 1, 2], **({"log": log} if step == "migrate" else {})}
+        return [line({"id": message["id"], "problem": "web exited", "more": more})]
+    odd = {step: fail, "abort": lambda message: asked.append(message["abort"]["cause"]),
+           "said": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})]}
+    assert "KeyError: 'x'" in str(told(fleet, odd)[0])
+    causes = [cause.partition(": ")[2] for cause in asked if cause]
+    assert {*causes} == {f"{step}: web exited{said}"} and (asked[0] == "") is (step == "ready")
 
 
 @pytest.mark.parametrize("step", ["pull", "verdicts", "upload", "ready"])

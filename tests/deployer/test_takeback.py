@@ -139,15 +139,25 @@ def test_what_migrate_tells(machine, monkeypatch):
     assert "=-c lock_timeout=10s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
 
 
-def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch):
+@pytest.mark.parametrize("printed, named", [
+    ("  Applying shop.0002... OK\n  Applying shop.0003...", "shop.0003"),
+    ("  Applying shop.0002... OK", "no migration")])
+def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch, printed, named):
     attempt = machine.begun("deploy", "v2", 3)
-    printed = "  Applying shop.0002... OK\\n  Applying shop.0003..."
     monkeypatch.setattr(machine.host, "call", lambda *words, **options: Host.call(
         machine.host, "sh", "-c", f"printf '{printed}'; exec sleep 60", timeout=1))
-    with pytest.raises(Problem, match=r"^migrate .* 40 s, the limit of \[rollout\] migrate .*: shop.0003 was under way$"
+    with pytest.raises(Problem, match=rf"^migrate .* 40 s, the limit of \[rollout\] migrate .*: {named} was under way$"
                        ) as failed:
         STEPS["migrate"](machine.host, attempt, [].append, seconds=40, max_lock=0.5)
-    assert failed.value.more["log"] == ["  Applying shop.0002... OK", "  Applying shop.0003..."]
+    assert failed.value.more["log"] == printed.splitlines()
+
+
+def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):
+    said = []
+    monkeypatch.setitem(serve.READERS, "said", lambda host, **args: args)
+    monkeypatch.setattr(serve, "say", said.append)
+    serve.step(machine.host, None, {"id": 1, "do": "said", "args": {"name": "x"}})
+    assert said == [{"id": 1, "ok": {"name": "x"}}]
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):

@@ -24,6 +24,15 @@ def report(problem: HostProblem) -> str:
     return "\n".join(map(under, lines))
 
 
+def cause_of(problem: HostProblem) -> str:
+    """Return in one line what failed, with the last exception of the app's log, or else its last line."""
+    said = [*entries(problem.more.get("log", ()))]
+    last = ([entry for entry in said if TRACEBACK in entry] or said)[-1:]
+    lines = [str(problem), *(entry.rstrip().rpartition("\n")[2] for entry in last)]
+    told = lines[:1] if lines[-1] in lines[0] else lines
+    return ": ".join([*filter(None, [problem.host, problem.step]), *told])
+
+
 def words_of(body: str) -> str:
     """Return an answer's text; of a page only its title, or else its first words."""
     if body.lstrip().startswith("<"):

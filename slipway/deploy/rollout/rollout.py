@@ -21,11 +21,12 @@ from ..ssh.validate import Tell
 from . import hooks, images, migrations, news, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
-from .report import report
+from .report import cause_of, report
 from .runner import Run
 from .target import Targeting, serves
 
 CURE = "; correct the cause, then deploy again"
+WAIT = ("start", "ready")  # if these fail, no visitor meets the new release
 SEARCH = 10  # seconds for a host to find the new release's errors, when it is live or taken back
 Group = tuple[Step, ...]
 
@@ -174,7 +175,12 @@ class Rollout:
 
     async def _taken_back(self, run: Run, error: BaseException, tag: str) -> BaseException:
         """Take all hosts back. Return the error to raise."""
-        ends = await run.hosts.take_back(str(error) or type(error).__name__)
+        cause = str(error) or type(error).__name__
+        if isinstance(error, HostProblem):
+            if error.step in WAIT:  # no visitor waits for this, so that releases.log can tell what the app said
+                error = await run.evidence(error, {error.host: True}, SEARCH)
+            cause = cause_of(error)
+        ends = await run.hosts.take_back(cause)
         if isinstance(error, HostProblem):
             error = DeployError(report(await run.evidence(error, ends)) + await self._new_errors(run.hosts, tag))
         if not isinstance(error, DeployError):

@@ -80,11 +80,11 @@ class Run:
         self._announce([step])
         return (await gathered([host for host in self.hosts.hosts if host.name in step.hosts], do))[1]
 
-    async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
+    async def evidence(self, problem: HostProblem, ends: Mapping[str, Any], limit: float = 20) -> HostProblem:
         """Add the failed container's log to the problem, if the host answered the takeback. `ends`: host → answer."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since, until = problem.more["log_of"]
-            asked = self.hosts.connections[problem.host].ask("said", 20, name=name, since=since, until=until)
+            asked = self.hosts.connections[problem.host].ask("said", limit, name=name, since=since, until=until)
             try:
                 log = (await asked)["log"]
             except HostProblem as error:
