@@ -14,7 +14,7 @@ from mfusepy import FUSE, fuse_get_context  # type: ignore[import-untyped]
 
 from .faults import OPERATIONS, Fault, Faults
 from .power import Disk, listing
-from .tape import Tape
+from .tape import Archive, Tape
 
 KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
 NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # utimensat's UTIME_NOW and UTIME_OMIT
@@ -39,11 +39,12 @@ class Mock:
     use_ns = True
     init: Callable[[str], None]
 
-    def __init__(self, source: str, tape: str | None, power: bool) -> None:
+    def __init__(self, source: str, archive: Archive | None, power: bool) -> None:
         self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.changing = Faults(), threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, tape, self.note, lambda path: self.struck("fetch", [path])) if tape else None
+        self.tape = Tape(self.root, archive, self.changing, self.note,
+                         lambda path: self.struck("fetch", [path])[0]) if archive else None
         self.disk = Disk(self.root) if power else None
 
     def at(self, path: str) -> str:
@@ -117,12 +118,19 @@ class Mock:
         os.truncate(self.at(path), length)
 
     def create(self, path: str, mode: int, flags: int) -> int:
-        return os.open(self.at(path), flags & KEPT | os.O_CREAT | os.O_NOFOLLOW, mode)
+        return self.opened(os.open(self.at(path), flags & KEPT | os.O_CREAT | os.O_NOFOLLOW, mode))
 
     def open(self, path: str, flags: int) -> int:
+        if self.tape:
+            self.tape.recall(path)
         if flags & os.O_TRUNC:
             self.there(self.at(path))
-        return os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW)
+        return self.opened(os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW))
+
+    def opened(self, handle: int) -> int:
+        if self.tape:
+            self.tape.opened(handle)
+        return handle
 
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
         self.there(handle)

@@ -1,6 +1,7 @@
 """A mock tape archive. Closing a written file can move its content to tape. Until it is fetched back, reading fails."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -8,20 +9,38 @@ import stat
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from .faults import Fault
 from .power import HIDDEN, identity
 
 MARK = "user.tapemock"  # extended attribute of a file on tape: its content's name in the folder of --tape
 
 
-class Tape:
-    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`."""
+def writes(handle: int) -> bool:
+    return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
 
-    def __init__(self, root: str, folder: str, note: Callable[..., None], struck: Callable[[str], object]) -> None:
-        self.root, self.folder, self.note, self.struck = root, f"{folder}/", note, struck
+
+@dataclass
+class Archive:
+    """The archive's folder, that of copies, the seconds from a close to archiving, and whether an open recalls."""
+    folder: str
+    replica: str | None
+    delay: float
+    recalls: bool
+
+
+class Tape:
+    """Archives each file below any folder named final after a writer closes it."""
+
+    def __init__(self, root: str, options: Archive, changing: threading.RLock, note: Callable[..., None],
+                 struck: Callable[[str], Fault | None]) -> None:
+        self.root, self.options, self.changing, self.note, self.struck = root, options, changing, note, struck
+        self.folder, self.opens = f"{options.folder}/", Counter[tuple[int, int]]()
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()
-        os.listdir(folder)
+        os.listdir(self.folder)
 
     def stub(self, where: str | int) -> str:
         """Return the name of the file's content on tape, or "" if the file is not on tape."""
@@ -29,23 +48,57 @@ class Tape:
             return os.getxattr(where, MARK).decode()
         return ""
 
+    def opened(self, handle: int) -> None:
+        """Note who opens a file for writing: what an earlier close has planned does not happen."""
+        if writes(handle):
+            self.opens[identity(os.fstat(handle))] += 1
+
     def closed(self, path: str, handle: int) -> None:
         """Archive a file below `final` that was open for writing. Only one writer at a time is supported."""
-        final = "/final/" in path and HIDDEN not in path
-        if final and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE and not self.stub(handle):
-            try:
-                self.archive(handle)
-                self.note("archived", path)
-            except OSError as error:
-                self.note("not archived", path, error=str(error))
+        if "/final/" not in path or HIDDEN in path or not writes(handle) or self.stub(handle):
+            return
+        try:
+            self.copy(path, handle)
+            if self.options.delay:
+                planned = path, os.dup(handle), self.opens[identity(os.fstat(handle))]
+                threading.Timer(self.options.delay, self.archive_later, planned).start()
+            else:
+                self.archive(path, handle)
+        except OSError as error:
+            self.note("not archived", path, error=str(error))
 
-    def archive(self, handle: int) -> None:
+    def copy(self, path: str, handle: int) -> None:
+        if self.options.replica:
+            os.makedirs(os.path.dirname(self.options.replica + path), exist_ok=True)
+            shutil.copyfile(f"/proc/self/fd/{handle}", self.options.replica + path)
+
+    def archive_later(self, path: str, handle: int, opens: int) -> None:
+        """Archive a file, unless it was removed, or opened for writing, after it was closed."""
+        try:
+            with self.changing:
+                found = os.fstat(handle)
+                if found.st_nlink and self.opens[identity(found)] == opens:
+                    self.archive(path, handle)
+        except OSError as error:
+            self.note("not archived", path, error=str(error))
+        finally:
+            os.close(handle)
+
+    def archive(self, path: str, handle: int) -> None:
         found, name = os.fstat(handle), uuid.uuid4().hex
         shutil.copyfile(f"/proc/self/fd/{handle}", self.folder + name)
         os.setxattr(handle, MARK, name.encode())
         os.truncate(handle, 0)
         os.chmod(handle, stat.S_IMODE(found.st_mode) | stat.S_ISVTX)  # by this bit, programs see what is on tape
         os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
+        self.note("archived", path)
+
+    def recall(self, path: str) -> None:
+        """If a program opens a file on tape, start to fetch it, and raise OSError."""
+        if self.options.recalls and self.stub(self.root + path):
+            with contextlib.suppress(ValueError):  # it has just come back
+                self.fetch(path, 0)
+            raise OSError(errno.EIO, "on tape")
 
     def found(self, path: str) -> int:
         return os.open(self.root + os.path.normpath("/" + path), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -67,9 +120,13 @@ class Tape:
         found = os.fstat(handle)
         try:
             time.sleep(delay)
-            self.struck(path)
+            fault = self.struck(path)
             with open(self.folder + name, "rb") as source, os.fdopen(os.dup(handle), "wb") as file:
                 shutil.copyfileobj(source, file)
+                if fault and fault.torn is not None:
+                    file.truncate(min(fault.torn, file.tell()))
+            if fault and fault.errno:
+                raise OSError(getattr(errno, fault.errno), "torn")
             os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
             os.removexattr(handle, MARK)
             os.chmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & ~stat.S_ISVTX)

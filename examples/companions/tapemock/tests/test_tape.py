@@ -1,5 +1,6 @@
 """A file on tape cannot be read until it is fetched; then it is as before."""
 
+import contextlib
 import os
 import subprocess
 import time
@@ -13,7 +14,7 @@ from tapemock.mounted import Refused, mounted
 @pytest.fixture
 def tape(tmp_path):
     (tmp_path / "tape").mkdir()
-    with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape")) as running:
+    with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape"), "--no-recall") as running:
         (running.mount / "final").mkdir()
         yield running
         assert "Traceback" not in running.said()
@@ -105,6 +106,66 @@ def test_the_next_run_fetches_many_at_once(tape, tmp_path):
         for path, content in contents.items():
             reaches(again, "disk", path)
             assert (again.mount / path).read_bytes() == content
+
+
+@pytest.fixture
+def recalling(tmp_path):
+    """Yield a function that starts a tapemock which recalls, with a replica folder and more options."""
+    (tmp_path / "tape").mkdir()
+    (tmp_path / "source/final").mkdir(parents=True)
+    options = "--tape", str(tmp_path / "tape"), "--replica", str(tmp_path / "replica")
+    with contextlib.ExitStack() as stack:
+        yield lambda *more: stack.enter_context(mounted(tmp_path / "source", tmp_path / "mount", *options, *more))
+
+
+def test_opening_recalls(recalling, tmp_path):
+    """`cat` fails, and starts a fetch. A torn fetch brings back a file's beginning; with `errno` it also fails, and
+    the file stays on tape. The replica folder has copies under the files' own paths."""
+    tape = recalling()
+    path = archived(tape, b"one\n")
+    assert (tmp_path / "replica/final/file").read_text() == "one\n"
+    said = subprocess.run(["cat", path], capture_output=True, text=True).stderr
+    assert "Input/output error" in said
+    for how, content in (({}, b"one\n"), ({"torn": 9}, b"one\n"), ({"torn": 2}, b"on")):
+        reaches(tape, "disk")
+        archived(tape, b"one\n")
+        with tape.failing("final/*", "fetch", **how):
+            assert raised(path.write_text, "x") == "EIO"
+            reaches(tape, "disk")
+        assert path.read_bytes() == content
+    archived(tape)
+    with tape.failing("final/*", "fetch", torn=2, errno="ETIMEDOUT"):
+        assert raised(path.read_bytes) == "EIO"
+        wait_until(lambda: tape.log()[-1]["what"] == "not fetched")
+    assert state(tape) == "tape"
+
+
+def test_archiving_waits(recalling, tmp_path):
+    """A file can be read until --archive-delay ends. Only the last of several closes counts; a removed file is not
+    archived. The copy is made at once."""
+    tape = recalling("--archive-delay", "1.5")
+    path, removed = tape.mount / "final/file", tape.mount / "final/removed"
+    path.write_text("one")
+    removed.write_text("x")
+    removed.unlink()
+    with path.open("a") as file:
+        assert path.read_text() == (tmp_path / "replica/final/file").read_text() == "one"
+        archived(tape, path="final/later")  # when the first delay of `file` has ended, too
+        assert state(tape) == "disk"
+        file.write(" two")
+    reaches(tape, "tape")
+    assert [entry["path"] for entry in tape.log()] == ["/final/later", "/final/file"]
+    tape.fetch("final/file")
+    reaches(tape, "disk")
+    assert path.read_text() == "one two"
+
+
+@pytest.mark.parametrize("options, said", [
+    (["--archive-delay", "-1"], "invalid seconds value"), (["--replica", "/tmp"], "need --tape"),
+    (["--no-recall"], "need --tape"), (["--archive-delay", "1"], "need --tape")])
+def test_wrong_options(options, said, tmp_path):
+    with pytest.raises(Refused, match=said), mounted(tmp_path / "source", tmp_path / "mount", *options):
+        pass
 
 
 def test_refusals(tape):
