@@ -43,10 +43,11 @@ class LockedOpen:
         self.stack.close()
 
     def replace(self, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None) -> None:
-        """Replace the file as `write_replace` does, but keep its mode and owner if none are given. Lock the new file,
-        too: no other process may lock it before the block ends."""
+        """Replace the file as `write_replace` does, but keep its mode and owner if none are given: who may not give a
+        file away keeps only its group. Lock the new file, too: no other process may lock it before the block ends."""
         old = os.stat(self.path)
-        mode, owner = stat.S_IMODE(old.st_mode) if mode is None else mode, owner or (old.st_uid, old.st_gid)
+        mode = stat.S_IMODE(old.st_mode) if mode is None else mode
+        owner = owner or (old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
         with contextlib.ExitStack() as stack:
             os.rename(stack.enter_context(written(self.path, content, mode, owner)), self.path)
             self.stack.push(stack.pop_all())

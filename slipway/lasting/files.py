@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 
@@ -15,12 +16,21 @@ PAUSE = 0.01  # seconds between attempts to lock: the kernel has no lock call wi
 
 # ---- replace files ----
 
-def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
+def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int | None = None,
                   owner: tuple[int, int] | None = None) -> None:
     """Create or replace a file: write and sync PATH.new, rename it, sync the folder. If PATH is a symlink, replace the
-    symlink itself. `owner` is (uid, gid). On failure raise an OSError with a `filename`."""
-    with written(path, content, mode, owner) as new:
+    symlink itself. Without `mode`, keep the file's; a new file's is 0644. `owner` is (uid, gid). On failure raise an
+    OSError with a `filename`."""
+    with written(path, content, mode_of(path) if mode is None else mode, owner) as new:
         move(new, path)
+
+
+def mode_of(path: str | os.PathLike[str]) -> int:
+    """Return the mode of a file, or 0644 if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        existing = os.lstat(path).st_mode
+        return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
+    return 0o644
 
 
 def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,

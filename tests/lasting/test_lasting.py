@@ -4,8 +4,10 @@ import errno
 import os
 import re
 import time
+import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,14 @@ def test_a_file_has_its_mode_and_any_bytes(tmp_path, monkeypatch):
     write_replace("file", b"\xff\n", 0o666)
     assert (tmp_path / "file").read_bytes() == b"\xff\n" and not (tmp_path / "file").is_symlink()
     assert os.stat(tmp_path / "file").st_mode & 0o7777 == 0o666
+    for mode in (0o600, 0o664):  # without a mode, a file keeps its own
+        os.chmod("file", mode)
+        write_replace("file", "text")
+        assert os.stat(tmp_path / "file").st_mode & 0o7777 == mode
+    os.unlink("file")
+    (tmp_path / "file").symlink_to("elsewhere")
+    write_replace("file", "text")
+    assert os.lstat(tmp_path / "file").st_mode & 0o7777 == 0o644, "nobody else may change what was a link"
     (tmp_path / "link/below").mkdir(parents=True)
     with pytest.raises(FileNotFoundError) as raised:
         write_replace(tmp_path / "none/file", "text")
@@ -77,17 +87,36 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
     assert numbers is None or os.listdir("/proc/self/fd") == numbers
 
 
+def test_a_writer_who_is_not_the_owner_keeps_the_group(tmp_path, monkeypatch):
+    """In a folder that a group may change, each of its members may replace a file of another."""
+    path, chown, owners = tmp_path / "file", os.fchown, []
+    path.write_text("old")
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(path).st_uid + 1)
+    monkeypatch.setattr(os, "fchown", lambda number, *owner: owners.append(owner) or chown(number, *owner))
+    with (lock := LockedOpen(path)):
+        lock.replace("new")
+    assert path.read_text() == "new" and owners == [(-1, os.stat(path).st_gid)]
+
+
 def test_what_the_docs_show(tmp_path):
-    """A torn end of the log costs no other record; a folder is replaced as a whole."""
-    names = {**vars(lasting), "os": os, "time": time, "zlib": zlib, "Callable": Callable}
+    """A torn end of the log costs no other record; a spool has each record once, in its order, and no unfinished one; a
+    folder is replaced as a whole."""
+    names = {**vars(lasting), "os": os, "time": time, "zlib": zlib, "uuid": uuid, "Path": Path, "Callable": Callable,
+             "Iterator": Iterator}
     page = (ROOT / "docs/files.md").read_text()
-    for after in ("`records` skips it:", "when nobody reads them:"):
+    for after in ("`records` skips it:", "never half of one:", "when nobody reads them:"):
         exec(re.search(f"{after}[^\n]*\n\n```\\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1], names)
     log = tmp_path / "log"
     names["append"](log, b"one")
     log.write_bytes(log.read_bytes() + b"\n12345678 tor")
     names["append"](log, b"two")
     assert names["records"](log) == [b"one", b"two"]
+    (tmp_path / "spool").mkdir()
+    for record in (b"one", b"", b"\xff\n"):
+        names["put"](tmp_path / "spool", record)
+    (tmp_path / "spool/1-abc.new").write_bytes(b"unfini")
+    assert [*names["taken"](tmp_path / "spool")] == [b"one", b"", b"\xff\n"]
+    assert [*names["taken"](tmp_path / "spool")] == []
     for text in ("old", "new"):
         names["build"](tmp_path / "site", lambda folder: write_replace(f"{folder}/page", text))
         assert (tmp_path / "site/page").read_text() == text
