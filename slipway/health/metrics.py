@@ -92,6 +92,7 @@ class Page:
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
+        yield gauge("published", "Numbers that the project publishes.", "name", dict(own.numbers(own.published())))
         yield from jobs()
         yield from counters()
 

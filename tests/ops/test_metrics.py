@@ -10,9 +10,11 @@ from ops.served import metrics_of, serve
 
 from proc import wait_until
 from slipway.deploy.agent import http
+from slipway.health.variables import BUILT_IN, publish
 
 URLS = """
 import os, threading
+from decimal import Decimal
 from pathlib import Path
 from django.http import HttpResponse
 from django.urls import path
@@ -28,9 +30,9 @@ def hang(request):
     threading.Event().wait(120)
 
 publish("orders_open", lambda: 3)
+publish("turnover", lambda: {"eu": [Decimal("9.50"), True], "text": "7", "huge": 10 ** 400})
 publish("broken", lambda: 1 / 0)
 publish("odd", object)
-publish("uptime", lambda: "own")
 urlpatterns = [path("status/<int:status>", answer), path("hang", hang)]
 """
 
@@ -87,6 +89,13 @@ def test_counted_right_over_workers(site):
     assert seen["workers"] == len(held) == 2 and all(20e6 < value < 500e6 for value in held)
     assert seen["memstats"]["Alloc"] > 2 * 20e6 and 0 < seen["uptime"] < 3600
     assert (seen["orders_open"], seen["broken"], seen["odd"]) == (3, None, None)
+    assert seen["turnover"]["eu"] == [9.5, True]
+    published = {name: value for name, value in said.items() if name.startswith("published")}
+    assert published == {'published{name="orders_open"}': 3, 'published{name="turnover.eu.0"}': 9.5,
+                         'published{name="turnover.eu.1"}': 1}
+    assert BUILT_IN == seen.keys() - {"orders_open", "turnover", "broken", "odd"}
+    with pytest.raises(ValueError, match="choose another"):
+        publish("uptime", int)
     assert "broken of /debug/vars is down: ZeroDivisionError" in site.process.output()
     assert seen["celery"] == {"worker": None, "beat": None, "waiting": {"celery": 0}, "dead": 0}
     assert http.ask(str(site.path), "/debug/vars", ("", "localhost"))[0] == 200, "an agent may see them"
