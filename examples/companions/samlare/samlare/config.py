@@ -24,6 +24,7 @@ class Endpoint(Shape):
     failure_metric: str | None = None
     token: str | None = None
     ignore: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
 
 
 class Config(Shape):

@@ -81,10 +81,11 @@ def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
-    """Yield (metric's name, number). Skip NaN, huge numbers, and names that match a pattern in `endpoint.ignore`."""
+    """Yield (metric's name, number). Skip NaN, huge numbers, and names that match a pattern in `endpoint.ignore`. Give
+    a metric the name that `endpoint.rename` has for it."""
     for name, number in found:
         if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
-            yield f"{endpoint.prefix}.{name}", number
+            yield f"{endpoint.prefix}.{endpoint.rename.get(name, name)}", number
 
 
 def line(name: str, number: float, second: int) -> bytes:

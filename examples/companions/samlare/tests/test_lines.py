@@ -18,6 +18,7 @@ def test_nested():
     assert told(value) == {
         "web1.a": "1", "web1.b.c": "2.5", "web1.b.d.0": "3", "web1.b.d.1.e": "4", "web1.f": "1"}
     assert told(value, Ignore=["b.*", "f*"]) == {"web1.a": "1"}
+    assert told(value, Ignore=["b.d*", "f", "x"], Rename={"a": "x", "b.c": "y.z"}) == {"web1.x": "1", "web1.y.z": "2.5"}
 
 
 def test_names():
