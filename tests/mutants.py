@@ -20,6 +20,8 @@ ROOT, LIST = Path(__file__).resolve().parent.parent, "tests/mutants.txt"
 HEADING, ENTRY = re.compile(r"== (\S+):((?: \S+)+)"), re.compile(r"(.+?) => (.*?) *# (.+)")
 PYTEST = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
 DJANGO = ["manage.py", "test", "--failfast"]
+SKIP = re.compile(r"^SKIPPED (?!.*not to be had)|skipped=\d", re.MULTILINE)  # as pytest and Django say it
+SKIPPED = 6  # pytest's own codes end with 5
 LIMIT = 300  # seconds for a mutant's tests; a mutant whose tests last longer counts as noticed
 
 
@@ -74,12 +76,14 @@ def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
 
 
 def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
-    """Run tests of the code at `root`; their files go beside it. Return their exit code and output."""
+    """Run tests of the code at `root`; their files go beside it. Return their exit code, SKIPPED if one was skipped
+    that could be run, and their output."""
     tests = [*PYTEST, *(f"tests/{name}" for name in names)] if "/" in names[0] else [*DJANGO, *names]
     try:
         done = subprocess.run([sys.executable, *tests], cwd=root, env={**os.environ, "TMPDIR": str(root.parent)},
                               capture_output=True, text=True, timeout=LIMIT)
-        return done.returncode, done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        return SKIPPED if SKIP.search(said) else done.returncode, said
     except subprocess.TimeoutExpired:
         return 1, ""
 
@@ -103,7 +107,7 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for code, said in pool.map(lambda name: run(base, [name]), names):
             if code:
-                return f"{said}\nmutants: these tests fail though nothing is changed: mend that first"
+                return f"{said}\nmutants: these tests fail or are skipped though nothing is changed: mend that first"
         ends = [*filter(None, pool.map(lambda mutant: end_of(mutant, base), mutants))]
     print(f"{len(mutants) - len(ends)} of {len(mutants)} noticed")
     return "\n".join(ends)
