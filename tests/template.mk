@@ -116,11 +116,14 @@ e2e: $(VE)/sentinel-tests ## test on a fleet, which is made and removed (KEEP=1:
 e2e-all: $(VE)/sentinel-tests ## the same, with the extra and rare tests
 	@$(run_e2e) {PYTEST_ARGS}
 
+# ve.mk makes an override of what is given, and a target's own variable would win over it.
+given_or = $(if $(filter override,$(origin FLEET_HOSTS)),$(FLEET_HOSTS),$(1))
+
 ports benchmark: override FLEETS := $(firstword $(FLEETS))
-ports: FLEET_HOSTS = web1 web2
+ports: FLEET_HOSTS := $(call given_or,web1 web2)
 ports: $(VE)/sentinel-tests ## adopt and deploy an application of others: takes a quarter of an hour, needs the network
 	@$(with_fleets) $(PYTEST) tests/ports {PYTEST_ARGS}
 
-benchmark: FLEET_HOSTS = web1 web2 web3 web4
+benchmark: FLEET_HOSTS := $(call given_or,web1 web2 web3 web4)
 benchmark: $(VE)/sentinel-tests wheelhouse ## compare deploys with hand-written scripts: takes an hour (ARGS=--help: options)
 	@$(with_fleets) $(VE)/bin/python tests/benchmarks/deploy.py {ARGS}

@@ -16,11 +16,13 @@ from slipway.fleet.names import of_folder
 def main(command):
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(130))
-    fleets = [of_folder(number=number) for number in os.environ["FLEETS"].split()]
+    numbers = os.environ["FLEETS"].split()
+    fleets = [of_folder(number=number) for number in numbers]
     try:
         for names in fleets:
             fleet.up(names, os.environ["FLEET_HOSTS"].split(), os.environ["FLEET_BASE"], registry=True)
-        with subprocess.Popen(command) as child:
+        # Each of several workers chooses its own fleet: tests/e2e/conftest.py.
+        with subprocess.Popen(command, env={**os.environ, "FLEET": numbers[0]}) as child:
             try:
                 return child.wait()
             finally:
