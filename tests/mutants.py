@@ -51,9 +51,10 @@ class Mutant(NamedTuple):
         shutil.copymode(ROOT / self.file, path)
 
 
-def read() -> Iterator[Mutant]:
+def read(lines: Sequence[str] = ()) -> Iterator[Mutant]:
+    """Yield the mutants of the list, or of these lines of an older one."""
     file, tests = "", list[str]()
-    for number, line in enumerate((ROOT / LIST).read_text().splitlines(), 1):
+    for number, line in enumerate(lines or (ROOT / LIST).read_text().splitlines(), 1):
         if heading := HEADING.fullmatch(line):
             file, tests = heading[1], heading[2].split()
         elif entry := ENTRY.fullmatch(line):
@@ -68,10 +69,11 @@ def git(*words: str) -> list[str]:
 
 
 def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
-    """Return the mutants whose file, or a file beside whose tests, has changed since a commit; all if the list has."""
+    """Return the mutants that are new, or whose file, or a file beside whose tests, has changed since a commit."""
     names = {*git("diff", "--name-only", commit)}
     folders = {os.path.dirname(name) for name in names} - {"tests"}
-    return [one for one in mutants if names & {one.file, LIST} or folders & {
+    known = [one._replace(number=0) for one in read(git("show", f"{commit}:{LIST}"))]
+    return [one for one in mutants if one._replace(number=0) not in known or one.file in names or folders & {
         os.path.dirname(f"tests/{name}") for name in one.tests}]
 
 

@@ -16,3 +16,12 @@ def test_a_skipped_test_is_no_passed_one(body, code, tmp_path):
         "import hypothesis\nhypothesis.settings.register_profile('mutants')")
     (tmp_path / "code/tests/test_it.py").write_text(f"def test_it():\n    {body}\n")
     assert mutants.run(tmp_path / "code", ["./test_it.py"])[0] == code
+
+
+def test_what_a_commit_has_changed(monkeypatch):
+    """A new entry counts, and one whose file has changed, or a file beside its tests; not the others of the list."""
+    lines = ["== a.py: x/test_a.py", "a => b # harm", "== b.py: y/test_b.py", "c => d # harm", "e => f # harm"]
+    for changed, expected in (("tests/mutants.txt", ["e"]), ("b.py", ["c", "e"]), ("tests/x/conftest.py", ["a", "e"])):
+        told = {"diff": [changed], "show": ["== a.py: x/test_a.py", "g => h # gone", *lines[1:4]]}
+        monkeypatch.setattr(mutants, "git", lambda word, *more: told[word])
+        assert [one.old for one in mutants.since("main", [*mutants.read(lines)])] == expected
