@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from unittest import mock
 from unittest.mock import ANY
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from slipway.deploy.agent import disk, facts, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
-from slipway.deploy.agent.steps import start
+from slipway.deploy.agent.progress import Progress
+from slipway.deploy.agent.steps import readiness, start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 from connect import listen
@@ -62,6 +64,18 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
     attempt.died = None if listens else DIED
     with listening(attempt) if listens else contextlib.nullcontext():
         assert told(attempt) is None
+
+
+def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
+    """A release that needs a minute is asked twice a second, not twenty times, for most of it."""
+    asked, clock = [], [0.0]
+    monkeypatch.setattr(readiness, "check_restarts", lambda *words: None)
+    monkeypatch.setattr(readiness, "problem_of", lambda *words: asked.append(clock[0]) or Problem("boots"))
+    with world(attempt.host), mock.patch("time.monotonic", lambda: clock[0]), \
+            mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)), \
+            pytest.raises(Problem, match="boots after 60 s"):
+        readiness.all_ready(attempt.host, attempt, Progress(print), {"web": "shop-web@b.service"}, (), 60)
+    assert 90 < len([at for at in asked if at < 5]) < 110 and 100 < len([at for at in asked if at > 5.1]) < 120
 
 
 @pytest.mark.parametrize("text", [

@@ -10,6 +10,8 @@ from ..progress import Progress
 from ..shapes import More, Noted, Say, Site
 from . import probes
 
+SOON, PAUSE = 5, 0.5  # after so many seconds a release is asked only once a PAUSE: each question costs CPU time
+
 
 def empty_slot(host: Host, attempt: Noted) -> None:
     """Stop the new slot once it has no visitors, or after `drain` s. A timer stops it if it ran before the attempt."""
@@ -57,7 +59,7 @@ def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str,
         if next(turns) % 5 == 0 or not problems:  # only each fifth time: systemctl is slow
             check_restarts(host, attempt, units, restarts)
         return not problems
-    if not wait_until(all_work, seconds):
+    if not wait_until(all_work, min(SOON, seconds)) and not wait_until(all_work, seconds - SOON, PAUSE):
         role, problem = next(iter(problems.items()))
         raise role_problem(host, attempt, role, problem, " after %d s" % seconds)
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
