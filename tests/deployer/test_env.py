@@ -1,9 +1,13 @@
 """`make env` without a host: the new text of an env file, and refusals before any ssh."""
 
 import argparse
+import contextlib
 import getpass
 import io
+import os
+import signal
 import sys
+import time
 
 import pytest
 
@@ -11,8 +15,9 @@ from slipway.deploy import __main__
 from slipway.deploy.commands import env
 from slipway.deploy.env import changes
 from slipway.deploy.env.staging import ask
-from slipway.deploy.errors import Refused
+from slipway.deploy.errors import Interrupted, Refused
 from slipway.deploy.ssh.connection import encoded
+from slipway.deploy.ssh.interrupts import run_interruptible
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
 
@@ -82,13 +87,17 @@ LOCK = 1  # the id of the first request to the agent
 
 @pytest.fixture
 def stage(fleet, monkeypatch):
-    """stage(current, following, …): run `env set` for B, or `does`, on such a host; return the requests."""
-    def on(current, following=None, does=None):
+    """stage(current, following, …): run `env set` for B, or `does`, on such a host; return the requests. `stop`: a
+    request at which Ctrl-C is pressed."""
+    def on(current, following=None, does=None, stop=""):
         settings = {"settings": encoded(current), "staged": following and encoded(following)}
         on.told = told = []
 
         def note(message):
             word = message["do"]
+            if word == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
             told.append((word, message.get("args")))
             return [line({"id": message["id"], "ok": {}} if word in ("stage", "keep")
                          else {"id": LOCK, "ok": {"locked": None}})]
@@ -97,7 +106,7 @@ def stage(fleet, monkeypatch):
                **dict.fromkeys(("stage", "keep", "end"), note)}
         words = {"action": "set", "names": [], "hosts": "work", **(does or {})}
         with agents(lambda host: Agent(fine(fleet), odd)):
-            clock.run(env.handle(fleet, argparse.Namespace(**words)))
+            clock.run(run_interruptible(env.handle(fleet, argparse.Namespace(**words))))
         return told
     return on
 
@@ -111,6 +120,15 @@ def test_what_is_not_understood_is_not_built_upon(stage, files, does, said):
     with pytest.raises(Refused, match=f"^on work: {said}$"):
         stage(*files, does=does)
     assert [do for do, _ in stage.told] == ["end"]
+
+
+@pytest.mark.parametrize("stop", ["stage", "keep", "end"])
+def test_what_is_staged_is_not_called_interrupted(stage, capsys, stop):
+    """Ctrl-C stages nothing, or comes too late: then the command says that all is staged."""
+    with pytest.raises(Interrupted) if stop == "stage" else contextlib.nullcontext():
+        stage(b"A=1\n", stop=stop)
+    staged = capsys.readouterr().out == "staged B: live with the next deploy\n"
+    assert staged == ("keep" in dict(stage.told)) == (stop != "stage")
 
 
 def test_settings_are_listed_by_name(stage, capsys):

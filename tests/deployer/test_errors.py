@@ -250,7 +250,7 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3]
         whole = said(out[3][-8:])
         assert whole.startswith(out[2]) and failed()["exception"].replace("\n", "\n  ") in whole
-        assert whole.endswith('make logs ARGS="--request 5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
+        assert whole.endswith('make logs ARGS="--request=5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
         assert '\n  make logs ARGS="--since \'202' in said("1")
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match="^there is no group '9'"):

@@ -40,10 +40,22 @@ def asked(*words):
 
 @pytest.mark.parametrize("words, said", [
     (["--since", "1970-01-02", "--until", "-1m"], r" --since=@\d{5,6}\.0+ --until=@\d{10}\."),
+    (["--since", "-999999w"], r" --since=@0\.0+ "),
     (["-n", "7"], " --reverse -n 8 "), (["-f", "-n", "0"], " -f -n 0 "),
     (["--role", "nginx", "--level", "error"], " --priority=3 -t shop-web-a$")])
 def test_what_journalctl_is_asked(words, said):
     assert re.search(said, " ".join(search.journalctl(["shop-web-a"], asked(*words))))
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--since", "2999-01-01"], "argument --since: '2999-01-01' is still to come: "),
+    (["--grep", "a)|(b"], r"argument --grep: 'a)|(b' has a ) too many: for the character write \)"),
+    *((["--grep", wrong], f"has a {wrong[-1]} too many") for wrong in ("(a|(b)(", "[a] [", "a\\"))])
+def test_what_journalctl_is_not_asked(capsys, words, said):
+    """A time in which nothing can have happened; an expression that would end the group that it is put into."""
+    with pytest.raises(SystemExit):
+        asked(*words)
+    assert said in capsys.readouterr().err
 
 
 def record(**more):
@@ -54,7 +66,8 @@ def record(**more):
 
 @pytest.mark.parametrize("words, fits", [
     *((words, True) for words in ("--level error", "--release build-4.2", "--request 5f0c7d1e", "--grep oh|no",
-                                  "--grep é$|h.", '--grep "café', r'--grep \"caf', r'--grep [^"]\\?"caf',
+                                  "--grep é$|h.", '--grep "café', "--grep caf[aé]", "--grep über", "--grep [A-Z](É)",
+                                  r"--grep ()(\(|[)(]|oh)", "--request=5f0c7d1e", '--grep "café', r'--grep \"caf', r'--grep [^"]\\?"caf',
                                   "--level warning --grep oh --request 5f0c7d1e --release build-4.2")),
     *((words, False) for words in ("--level critical", "--release build-4x2", "--release build-4", "--grep OH",
                                    "--level warning --grep oh --request 5f0"))])
@@ -63,10 +76,15 @@ def test_a_line_has_all_that_is_asked_for(words, fits):
     found = next(word for word in search.journalctl([], asked(*words.split())) if word.startswith("--grep="))
     pattern = re.compile(found.removeprefix("--grep="))
     for ascii in True, False:  # nginx writes UTF-8
-        line = json.dumps(json.loads(record(path='/"caf\xe9')), ensure_ascii=ascii)
+        line = json.dumps(json.loads(record(user="\xdcBER", page="X\xc9", path='/"caf\xe9')), ensure_ascii=ascii)
         assert bool(pattern.match(line)) is fits
     forged = record(message=' '.join(json.loads(record())) + record(), level="INFO", release="x", request_id="y")
     assert not pattern.match(forged) or words.startswith("--grep")
+
+
+def test_a_request_s_id_may_look_like_an_option():
+    for words in (["--request", "-5f0c7d1e"], ["--request=-5f0c7d1e"]):
+        assert asked(*words).request == "-5f0c7d1e"
 
 
 def entry(message, at=1795680000.25, name="shop-web-a"):
@@ -147,3 +165,5 @@ def test_nginx_s_errors_are_where_it_runs(fleet, journal, capfd, monkeypatch):
     run(fleet, "--role", "nginx", "--grep", "x")  # no line fits
     with pytest.raises(Refused, match="^there is no role 'mail'; the roles are: nginx, web, worker, beat$"):
         run(fleet, "--role", "mail")
+    with pytest.raises(Refused, match="^--since is later than --until: "):
+        run(fleet, "--since", "-1h", "--until", "-2h")

@@ -103,6 +103,19 @@ def test_maintenance(fleet, stub, capsys, monkeypatch):
     assert re.match("web1: on by .* since ", capsys.readouterr().out) and file.exists()
 
 
+@pytest.mark.parametrize("action", ["on", "off"])
+def test_maintenance_on_a_disk_that_takes_no_change(fleet, stub, monkeypatch, action):
+    """The command fails, and the site is as it was."""
+    monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
+    put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
+    file = stub / "nginx/shop/maintenance"
+    file.parent.mkdir()
+    file.mkdir() if action == "off" else file.with_suffix(".new").symlink_to("/dev/full")  # rm refuses a folder
+    with pytest.raises(DeployError, match="on web1: (rm: cannot remove|sh: .*: (I/O error|No space))"):
+        asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "web1", "maintenance", action])))
+    assert file.exists() == (action == "off")
+
+
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):
     def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")

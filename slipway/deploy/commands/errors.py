@@ -12,7 +12,7 @@ from ..ssh.validate import visible
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", nargs="?", default="", metavar="GROUP", help="all of this group: its number or id")
-    parser.add_argument("--since", type=search.moment, metavar="TIME", help="such as -1h, 14:05 or yesterday")
+    parser.add_argument("--since", type=search.past, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--all", action="store_true", help="all that the hosts have kept")
 

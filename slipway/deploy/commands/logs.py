@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     parser.add_argument("-n", "--lines", type=int, metavar="N", help=f"the last N lines of each host ({LAST})")
     parser.add_argument("--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …, nginx")
-    for name in ("since", "until"):
-        parser.add_argument(f"--{name}", type=search.moment, metavar="TIME", help="such as -1h, 14:05 or yesterday")
+    for name, kind in (("since", search.past), ("until", search.moment)):
+        parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=search.LEVELS, help="this level and above")
-    parser.add_argument("--grep", default="", metavar="RE", help="only lines with this regular expression")
+    parser.add_argument("--grep", type=search.expression, default="", metavar="RE", help="only lines with this regular expression")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--request", default="", metavar="ID", help="only this request's, and its tasks'")
     parser.add_argument("--json", action="store_true", help="print the lines as they are")
@@ -38,6 +38,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     roles = ("", "nginx", *fleet.roles)
     if args.role not in roles:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
+    if None not in (args.since, args.until) and args.since > args.until:
+        raise Refused("--since is later than --until: there is nothing to show")
     if args.lines is None and args.since is None and args.until is None:
         args.lines = LAST
     logs, front = Logs(fleet, args), args.role == "nginx"

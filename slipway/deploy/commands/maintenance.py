@@ -11,11 +11,16 @@ from ..ssh.gather import on_each
 from ..ssh.validate import decoded
 
 SCRIPT = """
+set -e
 grep -qs _closed "/etc/nginx/sites-available/$2" || { echo "run make provision first" >&2; exit 1; }
-cd "/etc/nginx/$2" || exit
-case $1 in on) [ -e maintenance ] || echo "$3" >maintenance ;; off) rm -f maintenance ;; esac
+cd "/etc/nginx/$2"
+trap 'rm -f maintenance.new' EXIT
+case $1 in
+    on) [ -e maintenance ] || { echo "$3" >maintenance.new; mv maintenance.new maintenance; } ;;
+    off) rm -f maintenance ;;
+esac
 sync
-cat maintenance 2>/dev/null || echo off
+if [ -e maintenance ]; then cat maintenance; else echo off; fi
 """
 
 

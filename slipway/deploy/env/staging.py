@@ -3,6 +3,7 @@ stdin, a hidden prompt or a file, never from an argument, and are never shown.""
 
 import argparse
 import base64
+import contextlib
 import getpass
 import secrets
 import sys
@@ -70,13 +71,15 @@ def lines(current: str, following: str | None) -> list[str]:
 
 async def stage(fleet: Fleet, chosen: Sequence[Host], change: Change) -> None:
     """Stage a change of settings on all hosts. Raise Refused or Locked if nothing was staged."""
-    async with locked(fleet, chosen, who("env")) as hosts:
-        await write(hosts, change)
-    print(f"{change.done}: live with the next deploy")
+    with contextlib.ExitStack() as too_late:  # once renamed on a host, no signal stops it, or calls it interrupted
+        async with locked(fleet, chosen, who("env")) as hosts:
+            await write(hosts, change, too_late)
+        print(f"{change.done}: live with the next deploy")
 
 
-async def write(hosts: Connections, change: Change) -> None:
-    """Write new files on all hosts, then rename all. If writing fails, a host removes its files when its lock ends."""
+async def write(hosts: Connections, change: Change, too_late: contextlib.ExitStack) -> None:
+    """Write new files on all hosts, then rename all. If writing fails, a host removes its files when its lock ends.
+    Before the first rename, close `too_late` for signals."""
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
@@ -84,8 +87,8 @@ async def write(hosts: Connections, change: Change) -> None:
     texts = await on_each(hosts.hosts, following)
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
         "stage", settings=encoded(texts[host.name]), files=files))
-    with ignored():  # a signal must not stop this between two hosts
-        await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
+    too_late.enter_context(ignored())
+    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
 async def read(hosts: Connections, host: Host) -> tuple[str, str | None]:

@@ -17,7 +17,7 @@ def moment(text: str) -> float:
     machine's clock: a host may have another time zone."""
     now = datetime.now()
     if ago := AGO.fullmatch(text):
-        return now.timestamp() - int(ago[1]) * SECONDS[ago[2][0]]
+        return max(0.0, now.timestamp() - int(ago[1]) * SECONDS[ago[2][0]])
     date = text.replace("yesterday", str(now.date() - timedelta(days=1)))
     try:
         return max(0.0, datetime.fromisoformat(re.sub(r"^(?=\d\d:)", f"{now.date()} ", date)).timestamp())
@@ -26,9 +26,27 @@ def moment(text: str) -> float:
             f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'") from None
 
 
+def past(text: str) -> float:
+    """Return the same as `moment`. Refuse a time to come, since which there is nothing to show."""
+    if (time := moment(text)) > datetime.now().timestamp():
+        raise argparse.ArgumentTypeError(f"{text!r} is still to come: give a time such as -1h or 'yesterday 14:05'")
+    return time
+
+
+def expression(text: str) -> str:
+    """Return a regular expression unchanged. Refuse one that would reach beyond itself, as it is put into a group."""
+    rest = TOKEN.sub("", text)
+    for _ in range(rest.count("(")):
+        rest = re.sub(r"\([^()]*\)", "", rest)
+    if odd := re.search(r"[(\[\\)]", rest):
+        raise argparse.ArgumentTypeError(f"{text!r} has a {odd[0]} too many: for the character write \\{odd[0]}")
+    return text
+
+
 def glued(words: Sequence[str]) -> list[str]:
-    """Join --since and -1h to one word, as argparse takes -1h for an option."""
-    return re.sub(r"(?<=--(?:since|until))\0(?=-\d)", "=", "\0".join(words)).split("\0") if words else []
+    """Join --since and -1h to one word, as argparse takes -1h for an option; so it does with a request's id."""
+    joined = re.sub(r"(?<=--(?:since|until))\0(?=-\d)", "=", "\0".join(words))
+    return re.sub(r"(?<=--request)\0(?=-[\w-]{7})", "=", joined).split("\0") if words else []
 
 
 def patterns(args: argparse.Namespace) -> list[str]:
@@ -39,15 +57,22 @@ def patterns(args: argparse.Namespace) -> list[str]:
               "release": re.escape(args.release), "request_id": re.escape(args.request)}
     found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
-        text = TOKEN.sub(in_json, args.grep)
-        found.append(f"(?{'i' * args.grep.islower()}:{text})")
+        both = args.grep.islower()
+        text = TOKEN.sub(lambda token: in_json(token[0], both), args.grep)
+        found.append(f"(?i:{text})" if both else f"(?:{text})")
     return found
 
 
-def in_json(found: re.Match[str]) -> str:
-    """Return a quote, or a letter such as é, also as it is in JSON; any other token unchanged."""
-    char = found[0][-1]
-    return f"(?:{char}|{re.escape(json.dumps(char)[1:-1])})" if found[0] in (char, '\\"') else found[0]
+def in_json(token: str, both: bool) -> str:
+    """Return a token that has a quote, or a letter such as é, so that it also fits as these are in JSON. `both`: in
+    lower and upper case, which (?i) does only for ASCII. Return any other token unchanged."""
+    chars = set() if token.startswith("[^") else {char for char in token if char == '"' or not char.isascii()}
+    if both:
+        chars |= {char.upper() for char in chars}
+    if not chars:
+        return token
+    forms = {token, *chars, *(re.escape(json.dumps(char)[1:-1]) for char in chars)}
+    return f"(?:{'|'.join(sorted(forms))})"
 
 
 def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:
