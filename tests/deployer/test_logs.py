@@ -67,7 +67,8 @@ def record(**more):
 @pytest.mark.parametrize("words, fits", [
     *((words, True) for words in ("--level error", "--release build-4.2", "--request 5f0c7d1e", "--grep oh|no",
                                   "--grep é$|h.", '--grep "café', "--grep caf[aé]", "--grep über", "--grep [A-Z](É)",
-                                  r"--grep ()(\(|[)(]|oh)", "--request=5f0c7d1e", '--grep "café', r'--grep \"caf', r'--grep [^"]\\?"caf',
+                                  r"--grep ()(\(|[)(]|oh)", "--request=5f0c7d1e", '--grep "café',
+                                  r'--grep \"caf', r'--grep [^"]\\?"caf',
                                   "--level warning --grep oh --request 5f0c7d1e --release build-4.2")),
     *((words, False) for words in ("--level critical", "--release build-4x2", "--release build-4", "--grep OH",
                                    "--level warning --grep oh --request 5f0"))])

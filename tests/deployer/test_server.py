@@ -45,7 +45,7 @@ def test_a_command_by_the_clock(data):
     work = host_of(fleet, "work")
     (service, text), (timer, schedule) = (unit for unit in files(fleet, "work").items() if "digest" in unit[0])
     assert "\nOnCalendar=*-*-* 06:30\n" in schedule and "\nPersistent=yes\n" in schedule
-    assert "ExecStart=/usr/local/bin/docker-runner --unit shop-digest shop manage digest 5%%\n" in text
+    assert "ExecStart=/usr/local/bin/docker-runner --unit shop-digest --once shop manage digest 5%%\n" in text
     count = "ExecStopPost=-/usr/bin/timeout -k 5 60 /usr/local/bin/docker-runner shop manage shell "
     assert count in text, "if the database hangs there, the command must not run once more"
     assert "\nRestart=on-abnormal\n" in text.rpartition("Restart=always")[2]

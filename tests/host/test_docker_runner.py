@@ -241,6 +241,7 @@ def test_help(server):
 
 
 UNIT = ("--unit", f"{USER}-web-a", "--slot", "a", USER, "run")
+TICK = ("--unit", f"{USER}-tick", "--once", USER, "tick")
 
 
 def wanted(server):
@@ -339,6 +340,38 @@ def test_a_unit_replaces_any_other(server, change):
     assert server(*UNIT).returncode == 0
     calls = [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")]
     assert calls[-2:] == ["rm", "run"] and ("stop" in calls) == (change[1] in ("paused", "5555", "0000")), calls
+
+
+@pytest.mark.parametrize("state, note, killed, runs", [
+    ("exited", ID, True, 0), ("running", ID, True, 0), ("exited", ID, False, 1), ("created", ID, True, 1),
+    (None, "", True, 1)])
+def test_a_command_by_the_clock_runs_once(server, state, note, killed, runs):
+    """After a kill of docker-runner it is adopted, also with other settings or if it has ended: then its exit code
+    counts. A new run begins if the killed one had not begun."""
+    if state:
+        server.put("stub/container", f"{state} {IMAGE_ID} 0000")
+    server.put(f"run/docker-runner/{USER}-tick", note)
+    flag = server.put(f"run/docker-runner/{USER}-tick.killed", "") if killed else None
+    server.put("stub/code", "3")
+    assert server(*TICK).returncode == 3 and len(server.calls("run")) == runs
+    assert not flag or not flag.exists()
+
+
+@pytest.mark.parametrize("client", [True, False])
+def test_a_unit_waits_for_a_one_off_of_its_name(server, client):
+    """It stops no command that an operator runs, also if that has lost its docker client, and starts after its end."""
+    hold, hung = server.put("stub/hold", ""), server.put("stub/hung-wait", "")
+    with running(server.command(USER, "tick"), env=server.env) as one_off:
+        wait_until((server.stub / "pid").exists)
+        server.put("stub/container", "running  ")
+        if not client:
+            one_off.kill()
+        with running(server.command(*TICK), env=server.env) as unit:
+            wait_until(lambda: "tick already runs by hand: waiting" in unit.output())
+            assert unit.poll() is None and not {"stop", "rm"} & {call[0] for call in server.calls()}
+            for path in (server.stub / "container", hold, hung):
+                path.unlink()
+            assert unit.wait(30) == 0 and (server.stub / "started").exists()
 
 
 def test_a_slots_own_release_and_settings_come_first(server):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from proc import edit, end, running, wait_until
+from proc import edit, end, executable, running, wait_until
 
 from .conftest import program
 from .test_docker_runner import ID, Server, UNIT, USER
@@ -100,9 +100,12 @@ def test_a_stop_is_as_the_image_wants_it(server, config, sent):
 
 def test_a_stop_without_a_note(server):
     """An older docker-runner has written no note of the container, so the stop asks the engine for it. If there is
-    none, the stop does nothing and prints nothing; if the engine is away, it reports that one may still run."""
+    none, or only a one-off of this name, the stop does nothing and prints nothing; if the engine is away, it reports
+    that one may still run."""
     assert server("--stop", "shop-web-a").stderr == ""
     server.put("stub/container", "running  ")
+    assert server("--stop", "shop-web-a").stderr == "" and (server.stub / "container").exists()
+    server.put("stub/container", "running image settings")
     with container(server, WELL_BEHAVED, known=False) as init:
         assert server("--stop", "shop-web-a").returncode == 0
         assert init.wait(1) == 0
@@ -139,6 +142,24 @@ def test_a_killed_docker_runner_is_no_stop(server, result, stops):
         assert server("--stop", "shop-web-a", SERVICE_RESULT=result).returncode == 0
         assert (init.poll() is not None) == stops
     assert bool(server.calls("rm")) == stops
+
+
+def test_a_unit_that_is_stopped_before_its_restart(server):
+    """If docker-runner is killed, systemd's stop command leaves a note. While the unit may restart, its container runs
+    on; when it is stopped instead, docker-killed.service ends the container."""
+    note = server.root / "run/docker-runner/shop-web-a.killed"
+    executable(server.stub / "systemctl", f"#!/bin/sh\n[ $4 = shop-web@a.service ] && cat '{server.stub}/state'\n")
+    server.put("stub/state", "ActiveState=activating\n")
+    with container(server, WELL_BEHAVED) as init:
+        server("--stop", "shop-web-a", "10", "shop-web@a.service", "60", SERVICE_RESULT="signal")
+        assert note.read_text() == "shop-web@a.service 60"
+        with running([server.stub / "docker-stop", "--killed"], env=server.env) as watch:
+            for state in "ActiveState=activating\n", "ActiveState=inactive\nJob=7\n":
+                server.put("stub/state", state)
+                time.sleep(0.5)
+                assert (watch.poll(), init.poll()) == (None, None)
+            server.put("stub/state", "ActiveState=inactive\n")
+            assert watch.wait(30) == init.wait(1) == 0 and not note.exists()
 
 
 def test_a_stop_that_was_asked_for_is_one(server):

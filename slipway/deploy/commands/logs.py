@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in (("since", search.past), ("until", search.moment)):
         parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=search.LEVELS, help="this level and above")
-    parser.add_argument("--grep", type=search.expression, default="", metavar="RE", help="only lines with this regular expression")
+    parser.add_argument("--grep", type=search.expression, default="", metavar="RE",
+                        help="only lines with this regular expression")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--request", default="", metavar="ID", help="only this request's, and its tasks'")
     parser.add_argument("--json", action="store_true", help="print the lines as they are")

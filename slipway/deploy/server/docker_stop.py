@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""docker-stop NAME SECONDS: stop a unit's container, kill it after SECONDS, remove it. Goes to
+"""docker-stop NAME SECONDS [UNIT UNIT_SECONDS]: stop a unit's container, kill it after SECONDS, remove it. Goes to
 /usr/local/bin/docker-stop (0755); docker-runner --stop runs it. Needs only Python 3.4. Docker may hang. So docker-stop
-reads the container's id from /run/docker-runner/NAME, and finds the processes in /proc."""
+reads the container's id from /run/docker-runner/NAME, and finds the processes in /proc.
+
+docker-stop --killed: docker-killed.service runs this when a docker-runner was killed (see `left_alone`)."""
 
 import json
 import os
@@ -15,6 +17,7 @@ ROOT = os.environ.get("DOCKER_RUNNER_ROOT", "")  # tests only: a folder used as 
 STATE, PROC = ROOT + "/run/docker-runner/", ROOT + "/proc/"
 # If systemd's SERVICE_RESULT is one of these, docker-runner was killed without a stop request: the container runs on.
 KILLED = ("signal", "core-dump", "watchdog", "oom-kill")
+BY_HAND = "by hand"
 CONFIG = ROOT + "/var/lib/docker/containers/%s/config.v2.json"  # Docker writes it before the container starts
 
 
@@ -85,9 +88,15 @@ def await_child(pid: int) -> None:
         time.sleep(0.05)
 
 
-def ended(name: str, seconds: float) -> int:
+def known(name: str) -> str:
+    """Return the id of a unit's container. If there is no note, ask Docker: return BY_HAND if a one-off has the name,
+    and anything that is no id if there is no container."""
+    return read(STATE + name) or docker(5, "inspect", "--format", '{{if index .Config.Labels "docker-runner.image"}}'
+                                        "{{.ID}}{{else}}%s{{end}}" % BY_HAND, name)
+
+
+def ended(id: str, name: str, seconds: float) -> int:
     """End a container's processes; kill them after `seconds`. Return the first process's PID; 0 if there is none."""
-    id = read(STATE + name) or docker(5, "inspect", "--format", "{{.ID}}", name)  # an older docker-runner wrote no id
     pid = first_process(id)
     if not pid:
         return 0
@@ -110,28 +119,79 @@ def free(name: str) -> None:
         docker(5, "network", "disconnect", "--force", network, name)
 
 
-def stop(name: str, seconds: int) -> None:
+def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> None:
     """Stop a container, unless docker-runner was killed and no stop was requested. NAME.stop records a request."""
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
+        leave(name, unit, unit_seconds)
         return say(name + " keeps running: docker-runner was killed, but no stop was requested")
     try:
         open(STATE + name + ".stop", "w").close()
     except OSError:  # an older unit may not write there, or the disk is full
         pass
-    pid = ended(name, seconds)
-    said = docker(5, "rm", name)
-    if said == name or "o such container" in said:
-        if os.path.exists(STATE + name):
+    id = known(name)
+    if id == BY_HAND:
+        return
+    pid = ended(id, name, seconds)
+    container = id if len(id) == 64 else name  # by its id: the name may have another one meanwhile
+    said = docker(5, "rm", container)
+    if said == container or "o such container" in said or "already in progress" in said:
+        if read(STATE + name) in (id, "") and os.path.exists(STATE + name):
             os.unlink(STATE + name)
         if os.environ.get("EXIT_STATUS") == "125":  # the start failed
             free(name)
     elif "running container" in said or "is running: " in said or "paused" in said:  # `ended` did not find its process
-        docker(seconds + 10, "stop", "-t", str(seconds), name)
-        docker(10, "rm", "-f", name)
+        docker(seconds + 10, "stop", "-t", str(seconds), container)
+        docker(10, "rm", "-f", container)
+    elif said and "Cannot connect" not in said:
+        say("%s is not removed: %s" % (name, said.splitlines()[-1]))
     else:
         say("Docker does not answer: %s has stopped, but is not removed" % name if pid else
             "Docker does not answer, and no process of %s is found in /proc: it may still run" % name)
 
 
+# ---- after a kill of docker-runner ----
+
+def leave(name: str, unit: str, unit_seconds: str) -> None:
+    """Write NAME.killed for the next docker-runner and docker-killed.service. An older unit does not name itself."""
+    if unit:
+        path = STATE + name + ".killed"
+        try:
+            with open(path + ".new", "w") as file:
+                file.write(unit + " " + unit_seconds)
+            os.rename(path + ".new", path)
+        except OSError as error:
+            say("%s: %s" % (path, error.strerror))
+
+
+def left_alone() -> None:
+    """Until each NAME.killed is gone, as its next docker-runner has adopted the container: stop a container whose unit
+    was stopped before its restart. systemd runs no command of the unit for such a stop."""
+    stops = []
+    while True:
+        names = [name[:-len(".killed")] for name in os.listdir(STATE) if name.endswith(".killed")]
+        for name in names:
+            unit, seconds = (read(STATE + name + ".killed") or " ").split(" ")
+            if unit and is_stopped(unit):
+                stops.append(subprocess.Popen((sys.argv[0], name, seconds)))
+                os.unlink(STATE + name + ".killed")
+        if not names:
+            break
+        time.sleep(0.2)
+    for process in stops:
+        process.wait()
+
+
+def is_stopped(unit: str) -> bool:
+    """Return True if the unit neither runs nor will: between stop and start, a restart has a job."""
+    try:
+        shown = subprocess.check_output(("systemctl", "show", "-p", "ActiveState,Job", unit), universal_newlines=True)
+    except subprocess.CalledProcessError:  # systemd is restarting
+        return False
+    return bool(re.search("^ActiveState=(inactive|failed)$", shown, re.M)) and not re.search("^Job=[1-9]", shown, re.M)
+
+
 if __name__ == "__main__":
-    stop(sys.argv[1], int(sys.argv[2]))
+    if sys.argv[1] == "--killed":
+        left_alone()
+    else:
+        stop(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -15,7 +15,8 @@ from .render import render
 APP_UNITS = ("{}-slot.service", "{}.target")
 # Hosts of a swarm get neither these programs nor the units below.
 PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
-SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
+SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "docker-killed.path", "docker-killed.service",
+                "nginx-first.service")
 DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-slipway.conf"
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
@@ -90,7 +91,7 @@ def process_unit(app: str, process: Process) -> File:
                "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
                } if process.overlap else {"UNIT": name, "SLOT": f"--slot {process.name} ", "IN_SLOT": "", "MOUNT": ""}
     if process.schedule:  # before the first deploy there is nothing to run
-        values |= {"SLOT": "", "MOUNT": f"ConditionPathExists=/var/www/{app}/TAG",
+        values |= {"SLOT": "--once ", "MOUNT": f"ConditionPathExists=/var/www/{app}/TAG",
                    "CONTAINER": values["CONTAINER"] + render("systemd/timed.conf", values)}
     return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
 
