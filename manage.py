@@ -20,5 +20,5 @@ if __name__ == "__main__":
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("django", "slipway"):
             raise
-        sys.exit("manage.py: the virtualenv is not complete: run make in {}".format(here))
+        sys.exit("manage.py: the virtualenv is not complete: run make clean, then make, in {}".format(here))
     main("project")  # the settings' package; make reads its name here

@@ -75,6 +75,11 @@ $(VE)/sentinel: $(REQUIREMENTS)
 $(VE)/sentinel-dev: $(VE)/sentinel $(wildcard $(REQUIREMENTS_DEV))
 	$(call install,$(REQUIREMENTS) $(wildcard $(REQUIREMENTS_DEV)))
 
+# Rules of the Makefile may name programs of the virtualenv.
+$(VE)/bin/%: $(VE)/sentinel-dev
+	@test -x $@ || { echo 'make: no $@ here: add its package to $(REQUIREMENTS:.txt=.in), then make requirements' >&2; \
+	  exit 1; }
+
 var/pins/%.txt: $(wildcard vendor/slipway_django-*.whl)
 	@$(slipway) packaged requirements/$(@F) $@
 

@@ -5,13 +5,16 @@ import shutil
 import sys
 from pathlib import Path
 
+from slipway.make import virtualenv
+
 CACHES = {"__pycache__", ".pytest_cache", ".mypy_cache", ".hypothesis"}
 KEPT = {".git", "var", "node_modules"}
 
 
 def main(ve: str) -> None:
     try:
-        if Path(ve, "pyvenv.cfg").exists():  # else make did not make it
+        if Path(ve, "pyvenv.cfg").exists() and not os.path.islink(ve):  # else make did not make it
+            virtualenv.empty(Path(ve))
             shutil.rmtree(ve)
             Path(ve + ".lock").unlink(missing_ok=True)
         for folder, folders, _ in os.walk("."):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -74,7 +75,11 @@ def start(copier: str, name: str, *options: str) -> None:
     usual = [word for word in usual if word not in options]  # copier takes each once
     commit = [] if any(word.startswith("--vcs-ref") or word == "-r" for word in options) else ["--vcs-ref", "HEAD"]
     env = {**os.environ, "UV": virtualenv.uv_path(os.environ)}
-    code = subprocess.call([copier, "copy", *usual, *commit, *options, ".", name], env=env)
+    try:
+        code = subprocess.call([copier, "copy", *usual, *commit, *options, ".", name], env=env)
+    except KeyboardInterrupt:
+        shutil.rmtree(name, ignore_errors=True)  # half a project would keep its name from the next
+        raise
     unmade = Path(name, ".git").exists() and git("rev-parse", "--verify", "HEAD", cwd=Path(name)).returncode
     sys.exit(code or unmade)
 

@@ -3,14 +3,14 @@
 MORE are constrained by REQUIREMENTS. uv compiles; it omits the lines of indexes, which this copies.
 """
 
-import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Iterable, Iterator, List, Mapping
+from typing import Iterable, List, Mapping
 
 from slipway.make import uv, virtualenv
 
@@ -31,9 +31,12 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     if not (program := virtualenv.uv_path(env)):
         sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
     command = [program, *shlex.split(env["COMPILE"]), *upgrade]
-    compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
-    keep_indexes(sources.pop(pins[0]), Path(pins[0]))
-    with constraints(Path(pins[0])) as file:
+    with virtualenv.lock(Path(env["VE"])), tempfile.TemporaryDirectory() as folder:
+        compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
+        keep_indexes(sources.pop(pins[0]), Path(pins[0]))
+        # uv accepts no path as a constraint
+        file = Path(folder, "constraints.txt")
+        file.write_text(IN_FILE.sub("", Path(pins[0]).read_text("utf-8")), "utf-8")
         for path, source in sources.items():
             compile_pins([*command, "-c", str(file), "-o", path, str(source)], env)
             keep_indexes(source, Path(path))
@@ -64,17 +67,6 @@ def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
 def keep_indexes(source: Path, pins: Path) -> None:
     lines = "".join(line for line in source.read_text("utf-8").splitlines(keepends=True) if INDEX.match(line))
     pins.write_text(lines + pins.read_text("utf-8").removeprefix(lines), "utf-8")
-
-
-@contextlib.contextmanager
-def constraints(pins: Path) -> Iterator[Path]:
-    """Yield a file of constraints with these pins, except packages in files: uv accepts no path as a constraint."""
-    path = pins.with_suffix(".constraints")
-    path.write_text(IN_FILE.sub("", pins.read_text("utf-8")), "utf-8")
-    try:
-        yield path
-    finally:
-        path.unlink()
 
 
 if __name__ == "__main__":

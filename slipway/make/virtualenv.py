@@ -22,7 +22,9 @@ OF_PACKAGE = "var/pins/uv.txt"  # where ve.mk looks for uv's pins if the project
 
 def main(args: list[str], env: Mapping[str, str]) -> None:
     sentinel, files = Path(args[0]), args[1:]
-    with lock(sentinel.parent, env):
+    if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
+        sys.exit(f"make: {lack}")
+    with lock(sentinel.parent):
         # All is installed, perhaps by another make while this one waited for the lock.
         if sentinel.exists() and is_whole(sentinel.parent, env) and all(
                 os.stat(file).st_mtime_ns <= sentinel.stat().st_mtime_ns for file in files):
@@ -32,11 +34,9 @@ def main(args: list[str], env: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def lock(ve: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Lock the virtualenv. Installers inherit the lock, and keep it if make is killed. Exit with one line if this
-    Python lacks something, or a file cannot be written."""
-    if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
-        sys.exit(f"make: {lack}")
+def lock(ve: Path) -> Iterator[None]:
+    """Lock the virtualenv. Installers inherit the lock, and keep it if make is killed. Exit with one line if a file
+    cannot be written."""
     try:
         ve.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{ve}.lock", "w") as file:
@@ -89,15 +89,29 @@ def create(ve: Path, env: Mapping[str, str]) -> None:
     """Make an empty virtualenv. Its `pip` installs nothing, as the next make would remove that."""
     if ve.exists() and not (ve / "pyvenv.cfg").exists() and any(ve.iterdir()):
         sys.exit(f"make: {ve} exists and is not a virtualenv: move it, or run make VE=another-name")
-    (ve / "made-for").unlink(missing_ok=True)
     # Use the interpreter itself, not a link to it: if an upgrade removes it, bin/python fails, and ve.mk notices that.
-    if cause := uv.run([os.path.realpath(sys.executable), "-m", "venv", "--clear", "--without-pip", str(ve)], ve, env):
+    python = os.path.realpath(sys.executable)
+    empty(ve)
+    if cause := uv.run([python, "-m", "venv", "--without-pip", str(ve)], ve, env):
         sys.exit(f"make: {env['PYTHON']} could not make a virtualenv: {cause}")
     [folder] = ve.glob("lib/python*/site-packages")
     for path in (folder / "pip.py", ve / "bin/pip", ve / "bin/pip3"):
         path.write_bytes(pkgutil.get_data("slipway.make", "no_pip.py") or b"")
         path.chmod(0o755)
     (ve / "made-for").write_text(env["MADE_FOR"])
+
+
+def empty(ve: Path) -> None:
+    """Remove all but pyvenv.cfg from the virtualenv, which may not exist. By this file one that is interrupted here, or
+    before it is made again, is still known as a virtualenv."""
+    ve.mkdir(exist_ok=True)
+    (ve / "pyvenv.cfg").touch()
+    (ve / "made-for").unlink(missing_ok=True)
+    for path in [*ve.iterdir()]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != "pyvenv.cfg":
+            path.unlink()
 
 
 def installer(ve: Path, files: Iterable[str], env: Mapping[str, str]) -> list[str]:

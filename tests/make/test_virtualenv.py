@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import wheels
-from proc import append, executable, put, run, running, signal_group, wait_until
+from proc import append, executable, put, refusal, run, running, signal_group, wait_until
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -141,12 +141,13 @@ def test_changed_pins(scratch):
 
 
 def test_another_folder(scratch):
-    """A copied checkout gets its own virtualenv, and the first one keeps its own. In a moved checkout it is remade,
-    without references to the old path."""
+    """A copied checkout gets its own virtualenv, and the first one keeps its own, with files of its own: an edit in one
+    is in no other. In a moved checkout it is remade, without references to the old path."""
     scratch.made()
+    append(next((scratch.folder / "ve").glob("lib/python*/site-packages/tiny.py")), "\nversion = 'edited'\n")
     first, scratch.folder = scratch.folder, scratch.folder.parent / "copy"
     shutil.copytree(first, scratch.folder, symlinks=True)
-    assert "installing" in scratch.made()
+    assert "installing" in scratch.made() and scratch.has("tiny") == ["1.0"]
     scratch.folder = first
     assert scratch.made() == ""
     scratch.folder = first.rename(first.parent / "moved")
@@ -168,6 +169,35 @@ def test_another_interpreter(scratch):
     assert "installing" in scratch.made() and scratch.has("tiny") == ["1.0"]
 
 
+STOP = """import os, signal, sys
+left = [int(os.environ.get("STOP_AT", 0))]
+
+def stop(event, args):
+    left[0] -= event in ("os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree")
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if left[0]:
+    sys.addaudithook(stop)
+"""
+
+
+@pytest.mark.parametrize("target, made", [("ve/sentinel", True), ("ve/sentinel", False), ("clean", True)])
+def test_interrupted_at_any_moment(scratch, target, made):
+    """Whenever the making, the re-creation or the removal of a virtualenv is interrupted, the next make makes it."""
+    scratch.env["PYTHONPATH"] = str(put(scratch.folder.parent / "site/sitecustomize.py", STOP).parent)
+    codes = []
+    for moment in (2, 3, 5, 8, 13, 40):
+        shutil.rmtree(scratch.folder / "ve", ignore_errors=True)
+        if made:
+            scratch.made()
+            (scratch.folder / "ve/made-for").write_text("another Python")
+        codes.append(scratch.make(target, env={**scratch.env, "STOP_AT": str(moment)}).returncode)
+        scratch.made()
+        assert scratch.has("tiny") == ["1.0"]
+    assert codes[0], "it was interrupted"
+
+
 @WITH_PIP_TOO
 def test_in_its_own_activated_virtualenv(scratch):
     """PYTHON may be the virtualenv's own python: a new virtualenv is made by the Python that it stands for, and filled
@@ -179,11 +209,13 @@ def test_in_its_own_activated_virtualenv(scratch):
 
 
 def test_many_targets_at_once(scratch):
-    """make -j8 of targets that all need a virtualenv makes one, once."""
+    """make -j8 of targets that all need a virtualenv makes one, once. A rule may name a program of the virtualenv."""
     for name in ("one", "two", "three"):
         append(scratch.folder / "Makefile",
                f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
-    said = scratch.made("-j8", "one", "two", "three", "ve/sentinel")
+    append(scratch.folder / "Makefile", "four: $(VE)/bin/python ; @$< -c ''\nfive: $(VE)/bin/nothing ; @$<\n")
+    said = scratch.made("-j8", "one", "two", "three", "four", "ve/sentinel")
+    assert "no ve/bin/nothing here: add its package to requirements.in" in refusal(scratch.make("five"))
     assert said.count("installing requirements.txt") == said.count("installing requirements/dev.txt") == 1
 
 
@@ -201,3 +233,26 @@ def test_copier_has_its_own(scratch):
     assert scratch.made("ve/copier/sentinel") == ""
     (folder / "ve/made-for").write_text("another Python")
     assert "requirements/copier.txt" in scratch.made("ve/copier/sentinel")
+
+
+PINS = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+echo tiny==1.0 >"$2"
+[ "$2" != requirements/dev.txt ] || until [ -e go ]; do touch started; done
+"""
+
+
+def test_pins_are_compiled_by_one_make_at_a_time(scratch):
+    """A second make requirements waits for the first, which has no other file in the checkout than the pins."""
+    for path in ("requirements.in", "requirements/dev.in"):
+        put(scratch.folder / path)
+    scratch.env["INSTALLER"] = str(executable(scratch.folder.parent / "uv", PINS))
+    before = {*scratch.folder.rglob("*")}
+    with running(scratch.command("requirements"), env=scratch.env) as first:
+        wait_until((scratch.folder / "started").exists, what="the first compiles")
+        with running(scratch.command("requirements"), env=scratch.env) as second:
+            wait_until(lambda: "waiting for another make" in second.output(), what="the second waits")
+            put(scratch.folder / "go")
+            assert [first.wait(60), second.wait(60)] == [0, 0]
+    new = {str(path.relative_to(scratch.folder)) for path in {*scratch.folder.rglob("*")} - before}
+    assert new == {"go", "started", "ve.lock"}
