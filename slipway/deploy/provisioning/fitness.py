@@ -33,7 +33,8 @@ class Found:
     drained: tuple[str, ...] = ()  # hosts that get no visitors from this balancer
     registered: bool = False  # Consul has the app's definition that provisioning wrote
     defined: bool = False  # Consul has a definition of the app that provisioning did not write
-    sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; the name _ stands for any
+    sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; "shop _ =shop.example": any name, its own
+    own: tuple[str, ...] = ()  # the name in the app's SITE_URL
 
 
 def inspection(fleet: Fleet, brief: bool) -> list[str]:
@@ -59,7 +60,7 @@ def parse(lines: Iterable[str]) -> Found:
     return Found(frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in kinds, every("process"), every("unit"),
                  "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
-                 every("drained"), "registered" in kinds, "defined" in kinds, every("site"))
+                 every("drained"), "registered" in kinds, "defined" in kinds, every("site"), every("own"))
 
 
 def problems(found: Found) -> list[str]:
@@ -71,11 +72,21 @@ def problems(found: Found) -> list[str]:
 
 def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     """Yield a problem for each other site whose visitors the app would take, or that would take the app's."""
-    ours = {name.lower() for name in fleet.site["names"]} or {"_"}
+    ours = {name.lower() for name in fleet.site["names"]} or {"_", *(f"={name.lower()}" for name in found.own)}
     for site, *theirs in filter(None, map(str.split, found.sites if files.serves_http(host) else ())):
-        for name in sorted(ours.intersection(map(str.lower, theirs))):
+        named = {name.lower() for name in theirs}
+        for name in sorted(name for name in ours & named if not name.startswith("=")):
             yield (f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or "
                    f"for {site}" if name == "_" else f"has {site} with the name {name}: remove it from one [site]")
+        for name in sorted({*taken(ours, named), *taken(named, ours)}):
+            yield (f"has {site} with the name {name}, and one of both apps has no names in [site] but SITE_URL: set its"
+                   " names there, or remove this one from the other's")
+
+
+def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    """Yield each name like "=shop.example", of an app that has no others, whose visitors an app with `names` gets."""
+    for name in (name[1:] for name in own if name.startswith("=")):
+        yield from (name for other in names if other == name or other.startswith("*.") and name.endswith(other[1:]))
 
 
 def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:

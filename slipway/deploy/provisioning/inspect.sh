@@ -63,12 +63,18 @@ connection.request("GET", "/readyz")
 sys.exit(connection.getresponse().status != 200)
 END
 }
-# Each other site of nginx, with its names; _ stands for the default of port 80, and for all names.
+own_name() { # own_name APP: print the name in its SITE_URL
+    cat "$root/etc/default/$1.env.next" "$root/etc/default/$1.env" 2>/dev/null |
+        sed -n 's|^SITE_URL=[a-z]*://\([^:/@]*\).*|\1|p' | head -n 1
+}
+echo "own $(own_name "$app")"
+# Each other site of nginx, with its names; _ stands for the default of port 80, and for all names. Then =NAME is its own.
 for site in "$root"/etc/nginx/sites-enabled/* "$root"/etc/nginx/conf.d/*.conf; do
     name=${site##*/} public=$root/etc/nginx/${site##*/}/public.conf
     case $name in "$app" | "$app-balancer" | default) continue ;; esac
     names=$(sed -n 's/^ *server_name \(.*\);.*/\1/p' "$public" 2>/dev/null | sort -u | tr '\n' ' ')
     ! grep -qsE '^ *listen +([^ ;]*:)?80 [^;]*default_server' "$site" "$public" || names="$names _"
+    case " $names " in *" _ "*) names="$names =$(own_name "${name%-balancer}")" ;; esac
     [ -z "$names" ] || echo "site ${name%-balancer} $names"
 done
 ! answers "$root/run/$app/web.sock" || echo "serves"
