@@ -11,13 +11,13 @@ from pathlib import Path
 from slipway.make.new import git, origin, without_user
 from slipway.make.wheel import build
 
-from .proposal import LEVELS, Template, is_ours, plan
+from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
 from .look import Found, look
 from .packages import LISTS, Tree
 from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]
-EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
+EDITED = ("Makefile", "requirements.in", "packages.txt", ".dockerignore", "settings_docker.py")
 
 
 def main() -> None:
@@ -53,10 +53,12 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
-    edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
+    edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
-    report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
-           [*todo(existing, found, levels, edited), "make requirements, then make test; then git add -A, git commit"])
+    items = [*todo(existing, found, levels, edited), *replaced(existing, levels, template),
+             *([] if apply else unchanged(tree, found, changed)),
+             "make requirements, then make test; then git add -A, git commit"]
+    report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
     return []
 
 
@@ -83,16 +85,19 @@ def unwritable(new: list[str], changed: list[str]) -> list[str]:
 def write(files: Tree) -> None:
     for path, text in files.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        is_new = not Path(path).exists()
         Path(path).write_text(text, "utf-8")
-        if (ROOT / path).exists():
+        if is_new and (ROOT / path).exists():
             shutil.copymode(ROOT / path, path)
 
 
 def report(found: Found, done: list[str], items: list[str]) -> None:
     print(*(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
           *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
-          *(f"found: {len(pins)} versions in {path}" for path, pins in [found.pins] if path),
-          f"found beside manage.py: {' '.join(found.beside)}", *done, "", "left to do by hand:",
+          f"found: {len(found.pins[1])} versions in {found.pins[0] or 'no lock file'}",
+          f"found beside manage.py: {' '.join(found.beside)}",
+          f"found beside manage.py, not in the image: {' '.join(found.outside) or 'nothing'}",
+          *done, "", "left to do by hand:",
           *(f"{number:3}. {item}" for number, item in enumerate(items, 1)), sep="\n")
 
 

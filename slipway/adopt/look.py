@@ -30,6 +30,7 @@ class Found:
     python: int  # N of the oldest Python 3.N that the project supports, but at least 11
     settings_files: list[str]  # the files of the `production` and shared settings
     beside: list[str]  # files and folders beside manage.py that the image needs
+    outside: list[str]  # the others
     lists: dict[str, tuple[str, list[str]]]  # .in file → (the project's file that lists packages, lines to write)
     left: list[str]  # groups and packages that are in no .in file
     pins: tuple[str, list[str]]  # the lock file, and its versions
@@ -46,7 +47,7 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
     return Found(app, settings, settings.split(".")[0], production, tests, debug(tree, files),
                  media(tree, production, shared), celery, bool(celery), servers,
-                 python(tree), files, beside(tree, files),
+                 python(tree), files, beside(tree, files), outside(tree, beside(tree, files)),
                  {path: wanted(tree, above, path, listed) for path in LISTS},
                  [] if "requirements.in" in tree else listed.left, locked(tree))
 
@@ -134,6 +135,14 @@ def beside(tree: Tree, settings_files: list[str]) -> list[str]:
     named = {"templates", "static", "locale", *re.findall(r"""["']([\w.-]+)""", said)}
     tops = {path.split("/")[0] for path in tree if path.endswith(".py") or path.split("/")[0] in named}
     return sorted(name for name in tops - NO_CODE if name[0] not in "._")
+
+
+def outside(tree: Tree, inside: list[str]) -> list[str]:
+    """Return what else is beside manage.py, except texts, files of tools, and what .dockerignore names."""
+    others = r"(?i)[._].*|.*\.(md|rst|lock|in|toml|json|ya?ml)|(readme|licen[cs]e|makefile|dockerfile|procfile|req).*"
+    tops = {path.split("/")[0] for path in tree} - NO_CODE - {*inside}
+    named = tree.get(".dockerignore", "").split()
+    return sorted(name for name in tops if not re.fullmatch(others, name) and f"!{name}" not in named)
 
 
 def python(tree: Tree) -> int:

@@ -1,6 +1,7 @@
 """Plan which files of an adopted project to add or change, and which of its own files are in the way. No I/O."""
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -112,7 +113,8 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
         texts["requirements.in"] = wheel.named(wanted, package, *["jobs"] * found.jobs)
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
-    return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),
+    return texts | {"Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], found),
+                    "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
                     ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
                     "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()])}
 
@@ -123,12 +125,44 @@ def added(text: str, lines: list[str]) -> str:
     return text + "\n" * bool(text and not text.endswith("\n") and more) + "".join(f"{line}\n" for line in more)
 
 
-def makefile(there: str, text: str, found: Found) -> str:
-    """Put the template's Makefile before the project's (`there`). If `there` includes django.mk, return `there`."""
+def makefile(tree: Tree, text: str, found: Found) -> str:
+    """Put the template's Makefile before the project's. If that includes django.mk, change only a PROJECT that is no
+    package any more."""
+    there = tree.get("Makefile", "")
     if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
-        return there
+        old = re.search(r"^PROJECT = (\w+)$", there, re.MULTILINE)
+        is_gone = old and not any(path.startswith(f"{old[1]}/") for path in tree)
+        return there.replace(old[0], f"PROJECT = {found.package}", 1) if old and is_gone else there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
     return text.format(found=found, goal=first[1] if first else "test") + f"\n{there}" * bool(there)
+
+
+def manage(there: str, restart: str) -> str:
+    """Put the code `restart` before manage.py's first statement."""
+    if "VIRTUAL_ENV" in there or "execv" in there:
+        return there
+    match = re.match(r"""(#.*\n|\s*\n|("{3}|'{3})[\s\S]*?\2.*\n|["'].*\n|from __future__.*\n)*""", there)
+    return there[:match.end()] + restart + there[match.end():] if match else there
+
+
+def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[str]:
+    """Yield a to-do if targets of the project's Makefile replace the template's."""
+    rule = re.compile(r"^([a-z][\w-]*(?: +[a-z][\w-]*)*) *:(?!=)", re.MULTILINE)
+    makefiles = [template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk")]
+    ours = {name for text in makefiles for names in rule.findall(text) for name in names.split()}
+    own = [name for names in rule.findall(existing.get("Makefile", "")) for name in names.split() if name in ours]
+    if own:
+        yield (f"Makefile:1: make {', make '.join(dict.fromkeys(own))} run your targets instead of Slipway's: rename "
+               f"them, for example to own-{own[0]}, or move the lines with include below them")
+
+
+def unchanged(tree: Tree, found: Found, changed: Texts) -> Iterator[str]:
+    """Yield a to-do for lines that only --apply adds, and that the next commands need."""
+    if ".gitignore" in changed:
+        lines = added(tree.get(".gitignore", ""), IGNORED).removeprefix(tree.get(".gitignore", "")).split()
+        yield f".gitignore:1: add before git add -A: {' '.join(lines)}"
+    if "Makefile" in changed and "django.mk" in tree["Makefile"]:
+        yield f"Makefile:1: write PROJECT = {found.package}"
 
 
 def dockerignore(there: str, template: str, found: Found) -> str:

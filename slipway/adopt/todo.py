@@ -19,12 +19,11 @@ LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run 
 def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterator[str]:
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
-        places = []
-        for path in existing if "done" not in row or not re.search(row["done"], edited, re.MULTILINE) else ():
-            chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
-            if chosen and (number := line_of(existing[path], row["has"]) if "has" in row else 1):
-                places.append(f"{path}:{number}")
-        if places:
+        done = "done" in row and all(re.search(each, edited, re.MULTILINE) for each in row["done"])
+        lines = {path: line_in(row, path, text, found)
+                 for path, text in existing.items() if f"# {path}\n" not in edited}
+        places = [f"{path}:{number}" for path, number in lines.items() if number]
+        if places and not done:
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
     if found.left:
@@ -40,6 +39,14 @@ def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterat
             yield f"{found.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
 
 
+def line_in(row: dict[str, str], path: str, text: str, found: Found) -> int:
+    """Return the line of a file that needs this row's work; 0 if none does."""
+    chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
+    if not chosen or "unless" in row and re.search(row["unless"], text):
+        return 0
+    return line_of(text, row["has"]) if "has" in row else 1
+
+
 def line_of(text: str, pattern: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if re.search(pattern, line)), 0)
 
@@ -47,7 +54,8 @@ def line_of(text: str, pattern: str) -> int:
 def unset(tree: Tree, found: Found) -> Iterator[str]:
     """Yield a to-do for each environment variable that the settings read without a default or a check."""
     # Defaults may be in another file: environ.Env(DEBUG=(bool, False)).
-    known = {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
+    known = {"SECRET_KEY", "SITE_URL", "DATABASE_URL"}  # the build sets them
+    known |= {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
     for path in found.settings_files:
         with contextlib.suppress(SyntaxError):  # the file may need another version of Python
             for number, name in asked(ast.parse(tree[path])):

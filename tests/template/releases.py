@@ -35,7 +35,7 @@ def before_today(template):
     template.edit("django.mk", "# django.mk: ", "# django.mk, to ")
     template.edit("slipway/tasks.py", '"""', '"""Once: ')
     template.edit(".gitlab-ci.yml", "stages: [test, build, deploy]", "stages: [test, deploy]")
-    template.edit("pyproject.toml", ', "whitenoise"', "")
+    template.edit("pyproject.toml", '    "whitenoise>=6.7,<7",\n', "")
     template.edit("Makefile", "include ", "# before\ninclude ")
     template.git("rm", "--quiet", "docs/swarm.md")
     (template.folder / "CHANGELOG.md").write_text(OLD_LOG)
