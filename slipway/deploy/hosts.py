@@ -14,7 +14,7 @@ from .errors import DeployError, on_hosts
 from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
-from .screen import text_tables
+from .screen import commits, text_tables
 from .server.site import ends_tls
 from .ssh.connections import Connections
 from .ssh.gather import Problems, texts
@@ -83,7 +83,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: found["records"] for name, found in facts.items()}))
         else:
-            print(visible(text_tables.history(facts)))
+            print(visible(text_tables.history(facts, commits.between)))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 

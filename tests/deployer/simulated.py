@@ -138,7 +138,8 @@ class Simulated(hosts.Host):
         if "/exec" in path or path.startswith("/containers/"):
             return 200, json.dumps({"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
         digest = path.rpartition("/")[0].rpartition("@")[2].rpartition("/")[2]
-        return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"]})
+        return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"],
+                                "Config": {"Labels": {"org.opencontainers.image.revision": digest.encode().hex()}}})
 
     def listed(self, path):
         """List an attempt's one-offs, or else the processes, as the engine does."""

@@ -1,5 +1,6 @@
 """TAG, REVERT and releases.log: how they are written and read, and the release that a rollback goes to."""
 
+import re
 import shlex
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from slipway.deploy.agent import releases
 from slipway.deploy.agent.host import Problem
+from slipway.deploy.screen import commits, text_tables
 from proc import run
 
 RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed"}
@@ -65,6 +67,27 @@ def test_what_is_newer_is_refused_by_name():
     line = releases.line(RECORD).replace('"version": 1', '"version": 2')
     with pytest.raises(Problem, match="releases.log has version 2"):
         releases.parse_line(line)
+
+
+def test_what_changed_between_releases(tmp_path, monkeypatch):
+    """`make releases` has the commit, the commits since the release before, if they are here, and names of settings."""
+    def git(*words):
+        return run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words]).stdout.strip()
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    first, *_, last = [git("commit", "-q", "--allow-empty", "-m", f"Do {number}") or git("rev-parse", "HEAD")
+                       for number in range(8)]
+    records = [{**RECORD, "at": 1, "revision": first}, {**RECORD, "tag": "v2", "at": 2, "revision": "--output=x",
+                                                        "outcome": "taken back", "cause": "no\nroom"},
+               {**RECORD, "tag": "v3", "at": 3, "revision": f"{last}-dirty", "settings": "A, B"},
+               {**RECORD, "at": 4, "action": "rollback"}, {**RECORD, "tag": "v4", "at": 5, "revision": "0" * 40}]
+    told = [text for text in text_tables.history({"web1": {"records": [
+        {**record, "id": str(record["at"])} for record in records]}}, commits.between).split("\n")
+            if text.startswith(" ")]
+    assert [re.sub(r"  [0-9a-f]{7} ", "  ", text).strip() for text in told] == [
+        f"commit {first[:12]}", "commit --output=x", "no room", "changed settings: A, B", f"commit {last[:12]}",
+        *(f"Do {number}" for number in (7, 6, 5, 4, 3)), "and 2 more", f"commit {first[:12]}", "commit " + "0" * 12]
+    assert commits.between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
 
 
 CASES = [  # records, TAG before, the new TAG, the tag rolled back from → REVERT

@@ -65,6 +65,14 @@ def settings_files(host):
     return {path.name: path.read_text() for path in paths}
 
 
+def test_a_record_tells_what_changed(rotating):
+    records = releases.read_log(rotating.host)[0]
+    assert [(record["revision"], record.get("settings")) for record in records] == [
+        (b"digest:v1".hex(), None), (b"digest:v2".hex(), "FLAG")]
+    rotating.attempt("restart", "v2", "DATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n")
+    assert releases.read_log(rotating.host)[0][-1]["settings"] == "DATABASE_URL, FLAG, GONE, KEY_FILE"
+
+
 def test_a_restart_s_settings_outlive_a_rollback(rotating):
     host, new = rotating.host, "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY\n"
     rotating.attempt("restart", "v2", new)

@@ -17,6 +17,7 @@ LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt fi
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
 TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (shapes.TAG, shapes.IMAGE_ID, shapes.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
+OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings")  # strings, too
 
 
 def tag_text(release: Release) -> str:
@@ -66,7 +67,7 @@ def parse_object(text: str) -> Any:
 
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
-    texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
+    texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in OPTIONAL]
     return all(type(text) is str for text in texts) and bool(
         TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
     ) and is_time(record.get("at", 0)) and is_time(record.get("seconds", 0))

@@ -58,6 +58,8 @@ class Record(Release):
     at: NotRequired[Time]
     seconds: NotRequired[Time]
     withdrawn: NotRequired[str]  # the tag from which a rollback went back
+    revision: NotRequired[str]  # the image's commit
+    settings: NotRequired[str]  # names of the settings that changed
     allow_incompatible: NotRequired[Any]
     cause: NotRequired[Any]
     version: NotRequired[Any]
@@ -87,6 +89,7 @@ class Noted(TypedDict, total=False):
     started: float  # by time.monotonic(), which all processes share until the host reboots
     warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
+    revision: str
     one_offs: bool
     before: dict[str, list[str] | None]  # role that runs in no slot → its files (slots.pins); None: it did not run
     ended: list[str]  # units of the old slot that the attempt has stopped

@@ -1,7 +1,7 @@
 """The tables of `status`, `plan` and `releases`."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..rollout.drift import EMPTY, running
 from ..ssh.validate import brief, visible
 
 Row = tuple[str, ...]
+Commits = Callable[[str, str], Sequence[str]]
 WIDTH = 100
 
 ROWS = ("host", "role", "release", "slot", "state", "since", "image")
@@ -55,9 +56,9 @@ def cut(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
 
 
-def history(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts, and below the row
-    of one that failed its cause."""
+def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
+    """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts; below is what
+    changed, and why it failed. `commits` tells what came between two revisions."""
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
@@ -71,8 +72,22 @@ def history(facts: Mapping[str, Mapping[str, Any]]) -> str:
              entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
             for entry in entries]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
-    causes = [f"\n    {brief(' '.join(entry['cause'].split()))}" if entry["cause"] else "" for entry in entries]
-    return "\n".join([lines[0], *(line + cause for line, cause in zip(lines[1:], causes))])
+    told, revisions, live = lines[:1], dict[str, str](), ""
+    for line, entry in zip(lines[1:], entries):
+        revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")
+        told += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
+        live = revision if entry["outcome"] == "committed" else live
+    return "\n".join(told)
+
+
+def below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:
+    if entry.get("settings"):
+        yield f"changed settings: {brief(entry['settings'])}"
+    if revision:
+        yield f"commit {brief(revision)[:12]}"
+    yield from (f"  {brief(text)}" for text in commits)
+    if entry["cause"]:
+        yield brief(" ".join(entry["cause"].split()))
 
 
 def by(entry: Mapping[str, Any]) -> str:

@@ -34,6 +34,8 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     found = record(attempt.noted, "committed")
     if left_by_rollback(attempt, current):
         found["withdrawn"] = left_by_rollback(attempt, current)
+    if names := changed_settings(host, attempt.noted):
+        found["settings"] = ", ".join(names)
     texts[host.log] = releases.append_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
     for path, text in texts.items():
@@ -69,6 +71,15 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
     values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
     return {host.kept_env(name): old.decode(errors="surrogateescape")}, {
         "changed": sorted({*values, *unset}), "kept": name}
+
+
+def changed_settings(host: Host, attempt: Noted) -> list[str]:
+    """Return the names of the settings in which the new slot differs from the old one; [] before the first release."""
+    old, new = (disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt["live"], attempt["slot"]))
+    if old is None or new is None:
+        return []
+    values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
+    return sorted({*values, *unset})
 
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
@@ -162,6 +173,8 @@ def record(attempt: Noted, outcome: str) -> Record:
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
         "at": round(time.time(), 1), "seconds": round(time.monotonic() - attempt["started"], 1), "outcome": outcome}
+    if attempt.get("revision"):
+        found["revision"] = attempt["revision"]
     if attempt.get("allow_incompatible"):
         found["allow_incompatible"] = True
     return found

@@ -18,7 +18,7 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
     found = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
     if not attempt.noted["warm"]:
-        pin(host, attempt, say, found["image_id"])
+        pin(host, attempt, say, found)
     return found
 
 
@@ -39,7 +39,7 @@ def fetched(host: Host, attempt: Attempt, say: Say, image: str, credentials: str
     return found
 
 
-def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
+def pin(host: Host, attempt: Attempt, say: Say, image: Image) -> None:
     """Wait until the idle slot has stopped, then assign image and settings to it. Raise Problem if it does not stop."""
     if not slots.stopped(host, attempt.noted["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
@@ -50,5 +50,5 @@ def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
     if warning:
         say({"event": "progress", "text": warning})
     text, path = settings(host, attempt)
-    attempt.note(image_id=image_id, settings_from=path)
+    attempt.note(image_id=image["image_id"], settings_from=path, revision=image.get("revision", ""))
     slots.pin(host, attempt.noted["slot"], attempt.release(), text)
