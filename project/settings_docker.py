@@ -32,7 +32,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 EMAIL_BACKEND, EMAIL_TIMEOUT = _mail.backend, 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{_site.host}")
 ADMINS = [(address, address) for address in env.words("ADMINS")]
-LOGGING = logging_config(json=True)
+LOGGING, LOGGING_CONFIG = logging_config(json=True), "slipway.logs.errors.configure"
 SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.example/1")
 SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 

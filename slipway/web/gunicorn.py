@@ -26,6 +26,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from ..env import Env, SettingsError, load_settings
 from ..health import process
 from ..health.probes import answered
+from ..logs.errors import with_errors
 from ..logs.request_id import HEADER
 from ..schema import web_plan
 from . import capacity, forking
@@ -80,7 +81,7 @@ max_requests_jitter = max_requests // 2  # so that workers do not restart at the
 forwarder_headers = ""  # visitors must not set SCRIPT_NAME or PATH_INFO: they could bypass nginx's rules
 control_socket_disable = True
 # gunicorn has values for what a LOGGING lacks; some of them name handlers that this LOGGING does not have.
-logconfig_dict = {"root": {}, "loggers": {}, **settings.LOGGING}
+logconfig_dict = with_errors(settings.LOGGING)
 
 
 class Logger(glogging.Logger):

@@ -85,7 +85,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
     text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "known": [], "since": SINCE})
     assert len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.Found) == ""
     for group in errors.merged({"web1": validate.seen(json.loads(text))}):
-        assert not CONTROL.search("".join(errors.head(group, 1).split("\n"))) and "\n" not in groups.brief([group])
+        assert not CONTROL.search("".join(errors.head(group).split("\n"))) and "\n" not in groups.brief([group])
         *_, copied = errors.whole({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})
         assert re.fullmatch(r'make logs ARGS="[\w :\'-]+"', copied, re.A), "safe in a shell"
 
@@ -136,6 +136,9 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
     made = host([entry(broken, SINCE + 1), entry(broken.replace("31", "32"), SINCE + 2, "shop-web-b"),
                  entry(record(level="INFO", message='"level": "ERROR"'), SINCE), entry(broken, SINCE, "other-web-a"),
                  entry(json.dumps(visit), SINCE, "shop_nginx"), entry('{"app_status":"500"}', SINCE, "shop_nginx"),
+                 *(entry(text, SINCE + 5) for text in (
+                     "\x1b[2m2026\x1b[0m [\x1b[31merror    \x1b[0m] sold", "Traceback (most recent call last):",
+                     '{"event": "sold", "level": "error"}', "12:31 [info] sold", '{"event": "x", "level": "info"}')),
                  *(systemd(RESTARTS, 2, role) for role in ("x", "beat")),
                  systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
                  systemd(EXITED, 6, "digest", EXIT_STATUS="37"), systemd(RESTARTS, 6, "digest"),
@@ -150,9 +153,10 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
         ("worker", "ended by signal 9, perhaps at its memory limit of 400 MB"): (1, False),
         ("beat", "ended with exit code 0"): (1, False), ("digest", "ended with exit code 37"): (1, False),
         ("digest", "overdue, as its timer is None"): (1, False),
-        ("shop", ("big " * 15)[:60]): (1, False)}
+        ("shop", ("big " * 15)[:60]): (1, False), ("web", agent_errors.OTHER_FORM[:60]): (3, False)}
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 3]
+    assert f"|{agent_errors.UNREAD} " in asked[0]
     assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
     os.remove(made.log)
     assert not any(group["known"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
@@ -245,13 +249,13 @@ def test_groups_of_all_hosts(fleet, capsys):
         out = said().splitlines()
         assert {since for _, since in asked[:4]} == {None}
         assert sorted(asked[4:]) == sorted((host, SINCE) for host, _ in asked[:4])  # as a balancer knows no time
-        assert out[0] == "1. new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
-        assert out[2] == "2. KeyError orders/views.py:41 detail: 'a'"
-        assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2, id " in out[3]
-        whole = said(out[3][-8:])
+        assert out[0][8:] == " new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
+        assert out[2] == f"{id_of(**failed())} KeyError orders/views.py:41 detail: 'a'"
+        assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2" in out[3]
+        whole = said(out[2][:8])
         assert whole.startswith(out[2]) and failed()["exception"].replace("\n", "\n  ") in whole
         assert whole.endswith('make logs ARGS="--request=5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
-        assert '\n  make logs ARGS="--since \'202' in said("1")
+        assert '\n  make logs ARGS="--since \'202' in said(out[0][:8])
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match="^there is no group '9'"):
             run(fleet, "9")

@@ -39,9 +39,10 @@ def test_what_fails_is_found(fleet, tmp_path):
     work.run("docker kill -s KILL shop-beat")
     wait_until(lambda: "beat: ended by signal 9" in said("errors"), 60, "systemd has started it again")
     assert "new shop: of\\x1b[2J 12\n" in said("errors")
-    head, counts = said("errors").partition("KeyError ")[2].splitlines()[:2]
+    before, _, after = said("errors").partition(" KeyError ")
+    head, counts = after.splitlines()[:2]
     assert head == "orders/views.py:32 detail: 3" and counts.startswith("  2 x, ") and "web on web1, web2" in counts
-    assert 'make logs ARGS="--request=5f0c7d1e9a4b"' in said("errors", counts[-8:])
+    assert 'make logs ARGS="--request=5f0c7d1e9a4b"' in said("errors", before[-8:])
 
     for number, host in enumerate((*shop.web, *shop.web)):
         logged(host, "web", "INFO", message=f"seen {number}", request_id="0123456789ab")

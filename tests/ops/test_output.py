@@ -81,8 +81,9 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
 def test_logs_of_the_team(site_folder, more):
     """gunicorn starts with a LOGGING of the team's, which need not name gunicorn's loggers or handlers."""
     own = f'LOGGING = {{"version": 1, "handlers": {{"own": {{"class": "logging.StreamHandler"}}}}, {more}}}'
-    with serve(site_folder, own) as site:
-        assert site.get("/healthz").status == 200
+    with serve(site_folder, f"{own}\nROOT_URLCONF = 'live'\nLOGGING_CONFIG = 'slipway.logs.errors.configure'") as site:
+        assert site.get("/fail").status == 500
+        wait_until(lambda: '"raised": {"type": "RuntimeError"' in site.process.output(), 20, "the error is on stderr")
 
 
 def script(text, stderr):

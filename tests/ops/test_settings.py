@@ -103,6 +103,32 @@ def test_a_value_that_a_team_writes_holds(shop, name):
     assert produced(shop, name, **OTHERS) == [HELD[name]]
 
 
+MAIL = {"mail": {"class": "django.utils.log.AdminEmailHandler"}}
+FILE = {"file": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}}
+
+
+@pytest.mark.parametrize("logging", [
+    {}, {"handlers": MAIL, "loggers": {"django.request": {"handlers": ["mail"], "level": "ERROR"}}},
+    {"handlers": FILE, "root": {"handlers": ["file"], "level": "ERROR"}},
+    {"handlers": FILE, "loggers": {"": {"handlers": ["file"]}, "before": {"handlers": [], "propagate": False}}}])
+def test_errors_reach_stderr_whatever_logging_says(shop, logging):
+    """Each error is a line of Slipway's form there, beside what the team's handlers get, without a task's arguments."""
+    write(shop, {"LOGGING": {"version": 1, **logging}})
+    append(shop / BASE, "import logging\nlogging.getLogger('before')\n")
+    code = """import logging, django
+django.setup()
+for name, extra in (("before", None), ("django.request", None), ("celery.app.trace", {"data": "s3cret"})):
+    logging.getLogger(name).error("x", extra=extra)
+logging.getLogger("shop").warning("y")
+logging.getLogger("django.security.DisallowedHost").error("z")
+"""
+    done = passed(python("-c", code, cwd=shop, env=ALL))
+    lines = done.stderr.splitlines()
+    assert [json.loads(line)["logger"] for line in lines if line.startswith("{")] == [
+        "before", "django.request", "celery.app.trace"], lines
+    assert "s3cret" not in str(lines) and ("z" in done.stdout) == ("file" in logging.get("handlers", {}))
+
+
 def test_what_is_assigned_twice_is_told(shop):
     """check names both lines, and the one that holds: the base's, or that of a module which the base imports, but
     production's for what it must decide. In files of before 1.0, which import the base first, that is production's for

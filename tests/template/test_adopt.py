@@ -89,7 +89,7 @@ def test_values_of_its_own_hold(theirs):
     assert values(project, [*OWN, "SHOP_MODE"], **env) == [*OWN.values(), "production"]
     tests = {"DJANGO_SETTINGS_MODULE": "config.settings_test"}
     assert values(project, OWN, **tests) == [*OWN.values()]
-    said = passed(project.manage("check", **env)).stderr
+    said = passed(project.manage("check", **env, IMAGE_BUILD="1")).stderr
     twice = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", said)
     docker = "config/settings_docker.py"
     assert {name: last for name, _, last in twice} == {

@@ -22,8 +22,12 @@ AGAIN = 600  # seconds until these are searched again, as a search may have been
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
+# On stderr, lines in another form than Slipway's that seem to tell of an error: of a team's own logging, of a crash.
+UNREAD = r'^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL)\b)|^\{.*"level": ?"(error|critical)"'
+PATTERN += "|" + UNREAD
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
+OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see make logs"
 GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 
@@ -130,6 +134,9 @@ def in_line(at: float, role: str, text: str) -> Iterator[Group]:
         yield groups.in_record(at, role, {**entry, "logger": role, "message": said})
     elif role and role != "nginx" and entry.get("level") in ("ERROR", "CRITICAL"):
         yield groups.in_record(at, role, entry)
+    elif role and role != "nginx" and "logger" not in entry and re.search(UNREAD, text[:2000]):
+        shown = groups.cut({"line": text}, "line", 3000)
+        yield error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
 
 
 def ended(host: Host, at: float, role: str, code: str) -> Group:

@@ -11,7 +11,7 @@ from ..ssh.validate import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("group", nargs="?", default="", metavar="GROUP", help="all of this group: its number or id")
+    parser.add_argument("group", nargs="?", default="", metavar="GROUP", help="all of this group: its id")
     parser.add_argument("--since", type=search.past, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--all", action="store_true", help="all that the hosts have kept")
@@ -23,12 +23,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         groups, others, known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
     if args.release and not (known or others):
         raise Refused(f"{args.release} was never deployed, or too long ago: see make releases")
-    chosen = {number: group for number, group in enumerate(groups, 1) if args.group in ("", str(number), group["id"])}
+    chosen = [group for group in groups if args.group in ("", group["id"])]
     if args.group and not chosen:
         raise Refused(f"there is no group {args.group!r}: make errors lists them")
-    for number, group in chosen.items():
+    for group in chosen:
         more = errors.whole(group) if args.group else ()
-        print(visible(under("\n".join([errors.head(group, number), *more]))))
+        print(visible(under("\n".join([errors.head(group), *more]))))
     if found := problems | texts(others):
         raise DeployError(f"errors are unknown {on_hosts(found)}")
     if not groups:

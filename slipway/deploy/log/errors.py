@@ -20,14 +20,14 @@ def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
 
 
-def head(group: Group, number: int) -> str:
-    """Return a group's two lines."""
+def head(group: Group) -> str:
+    """Return a group's two lines: its id and what failed; how often, when and where."""
     new = "" if group["known"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
     where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
     what = " ".join(filter(None, [group["title"], group["place"]])) + f": {group['message']}" * bool(group["message"])
-    below = [f"{group['count']} x", times, where, *group["releases"], f"id {group['id']}"]
-    return f"{number}. {new}{what}\n{', '.join(below)}"
+    below = [f"{group['count']} x", times, where, *group["releases"]]
+    return f"{group['id']} {new}{what}\n{', '.join(below)}"
 
 
 def whole(group: Group) -> Iterator[str]:

@@ -1,0 +1,51 @@
+"""Errors on stderr in Slipway's form, which `make errors` reads, whatever a team's LOGGING does with them."""
+
+import copy
+import logging
+from collections.abc import Mapping
+from logging.config import dictConfig
+from typing import Any
+
+from .logging import Json, Text, add_request_id, drop_arguments
+
+NAME = "slipway_errors"
+OF_TASKS = ("celery.app.trace", "celery.worker.strategy")
+# Errors that visitors can cause: see slipway.logs.logging.
+OF_VISITORS = {f"django.security.{name}" for name in (
+    "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")}
+
+
+class Handler(logging.StreamHandler[Any]):
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Handle a copy: a team's handlers get the record as it was."""
+        if record.name in OF_VISITORS:
+            return False
+        record = copy.copy(record)
+        if record.name in OF_TASKS:
+            drop_arguments(record)
+        return super().handle(record)
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """Configure logging: settings_docker.py names this as LOGGING_CONFIG."""
+    dictConfig(with_errors(settings))
+
+
+def with_errors(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return LOGGING with a handler for errors at the root, and at each logger whose records do not get there."""
+    formatters, handlers = settings.get("formatters") or {}, settings.get("handlers") or {}
+    own = {name for name, each in formatters.items() if each.get("()") in (Json, Text)}
+    ours = {name for name, each in handlers.items() if each.get("formatter") in own}
+
+    def heard(logger: Mapping[str, Any]) -> dict[str, Any]:
+        named = logger.get("handlers") or []
+        return {**logger, "handlers": named if ours & {*named} else [*named, NAME]}
+
+    loggers = {**(settings.get("loggers") or {})}
+    root = loggers.pop("root", loggers.pop("", {}))  # LOGGING may name the root so, too
+    handler = {"()": Handler, "level": "ERROR", "formatter": NAME, "filters": [add_request_id]}
+    return {
+        **settings, "formatters": {**formatters, NAME: {"()": Json}}, "handlers": {**handlers, NAME: handler},
+        "disable_existing_loggers": False,  # it would drop the errors of modules that were imported before
+        "loggers": {name: each if each.get("propagate", True) else heard(each) for name, each in loggers.items()},
+        "root": heard(settings.get("root") or root)}
