@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from connect import served
-from slipway.deploy.agent import image_files, images
+from slipway.deploy.agent import image_files, images, takeback
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import publish as publisher
 
@@ -211,7 +211,8 @@ def test_a_text_in_an_image(tmp_path):
 
 
 def test_what_a_killed_agent_left_is_removed(tmp_path):
+    """At once, as its attempt ends; not by the next deploy."""
     with Engine(tmp_path / "root", {}).up() as host:
         host.left = ["shop-files-999999-1", "shop-files-web-a", "shop-files-migrate"]
-        image_files.sweep(host)
+        takeback.settle(host, lambda event: None)
     assert [said[:2] for said in host.said] == [("GET", "json"), ("DELETE", "shop-files-999999-1")]

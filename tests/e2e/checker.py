@@ -2,7 +2,6 @@
 code. `check(shop)` raises AssertionError with all violations."""
 
 import json
-import re
 
 from slipway.fleet.fleet import in_parallel
 
@@ -114,9 +113,7 @@ def of_host(app, host):
     names = {f"{app}-{name}" for name in host["states"]}
     for name, state, _ in host["containers"]:
         begins = state == "created" and host["states"].get(name.removeprefix(f"{app}-")) == "active"
-        # An agent created it to read files, and was killed meanwhile. The next deploy removes it.
-        unread = state == "created" and re.fullmatch(rf"{app}-files-\d+-\d+", name)
-        if (name not in names or state != "running") and not begins and not unread:
+        if (name not in names or state != "running") and not begins:
             yield f"container {name} is {state}"
 
 

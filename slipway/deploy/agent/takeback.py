@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import disk, errors, groups, releases
+from . import disk, errors, groups, image_files, releases
 from .facts import JOURNAL
 from .host import Host, Problem
 from .shapes import Noted, Say
@@ -27,6 +27,7 @@ def settle(host: Host, say: Say) -> None:
         take_back(host, attempt, say)
     else:
         disk.remove(*host.attempt_files)
+    image_files.sweep(host)
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 
-from .. import disk, image_files, releases, slots, takeback
+from .. import disk, releases, slots, takeback
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
 from ..shapes import Noted, Say, Unpack
@@ -42,7 +42,6 @@ def settle_leftovers(host: Host, say: Say) -> Noted:
     note_commit(host)
     drop_prepared(host)
     drop_ways_back(host, processes="before" not in left)
-    image_files.sweep(host)
     unsettled: Noted = {}
     if "before" in left:
         unsettled["before"] = left["before"]
