@@ -44,6 +44,11 @@ class Mutant(NamedTuple):
         times = path.read_text().count(self.old) if path.is_file() else 0
         return f"{self}: the old text is there {times} times, not once: follow the code, keep the harm" * (times != 1)
 
+    def paths(self) -> list[str]:
+        """Return the files of its tests."""
+        return [f"tests/{name.partition('::')[0]}" if "/" in name else name.replace(".", "/") + ".py"
+                for name in self.tests]
+
     def apply(self, root: Path) -> None:
         path = root / self.file
         path.unlink()  # all copies have this file in common
@@ -69,12 +74,12 @@ def git(*words: str) -> list[str]:
 
 
 def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
-    """Return the mutants that are new, or whose file, or a file beside whose tests, has changed since a commit."""
+    """Return the mutants that are new, or whose file, tests, or helpers beside the tests, have changed since then."""
     names = {*git("diff", "--name-only", commit)}
-    folders = {os.path.dirname(name) for name in names} - {"tests"}
+    helped = {os.path.dirname(name) for name in names if not os.path.basename(name).startswith("test_")} - {"tests"}
     known = [one._replace(number=0) for one in read(git("show", f"{commit}:{LIST}"))]
-    return [one for one in mutants if one._replace(number=0) not in known or one.file in names or folders & {
-        os.path.dirname(f"tests/{name}") for name in one.tests}]
+    return [one for one in mutants if one._replace(number=0) not in known or names & {one.file, *one.paths()}
+            or helped & {*map(os.path.dirname, one.paths())}]
 
 
 def run(root: Path, names: Sequence[str]) -> tuple[int, str]:

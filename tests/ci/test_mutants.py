@@ -19,9 +19,12 @@ def test_a_skipped_test_is_no_passed_one(body, code, tmp_path):
 
 
 def test_what_a_commit_has_changed(monkeypatch):
-    """A new entry counts, and one whose file has changed, or a file beside its tests; not the others of the list."""
-    lines = ["== a.py: x/test_a.py", "a => b # harm", "== b.py: y/test_b.py", "c => d # harm", "e => f # harm"]
-    for changed, expected in (("tests/mutants.txt", ["e"]), ("b.py", ["c", "e"]), ("tests/x/conftest.py", ["a", "e"])):
-        told = {"diff": [changed], "show": ["== a.py: x/test_a.py", "g => h # gone", *lines[1:4]]}
+    """A new entry counts, and one whose file, tests, or helpers beside these, have changed; no other of the list."""
+    lines = ["== a.py: x/test_a.py::test_it", "a => b # harm", "== b.py: y.tests", "c => d # harm", "e => f # harm"]
+    old = [lines[0], "g => h # gone", *lines[1:4]]
+    for changed, expected in (("tests/mutants.txt", "e"), ("b.py", "ce"), ("tests/x/conftest.py", "ae"),
+                              ("y/tests.py", "ce"), ("tests/x/test_a.py", "ae"), ("tests/x/test_b.py", "e"),
+                              ("tests/conftest.py", "e")):
+        told = {"diff": [changed], "show": old}
         monkeypatch.setattr(mutants, "git", lambda word, *more: told[word])
-        assert [one.old for one in mutants.since("main", [*mutants.read(lines)])] == expected
+        assert "".join(one.old for one in mutants.since("main", [*mutants.read(lines)])) == expected, changed
