@@ -10,15 +10,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import django
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
 from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunSQL
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
@@ -42,6 +44,7 @@ CURES = {
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
 
+FAILED = "the build could not judge it: "
 NOBODY = ""  # stands for an unknown migration
 Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
 Key = tuple[str, str]  # an app's label and the name of a migration or model
@@ -55,39 +58,76 @@ class Verdict(TypedDict):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations, and judges them (`found`) by the SQL that Django generates when all earlier ones are applied:
-    it reads constraint names from the database."""
+    """Applies migrations, and judges them (`found`) by the SQL that Django executes. What fails is an error of its
+    migration alone (`failed`): the rest goes on."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.linter = MigrationLinter(no_cache=True)
         self.found: dict[str, Verdict] = {}
+        self.failed: dict[str, str] = {}  # migration → its first error
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        told, watch, one = self.collect(state, migration), Watch(self.connection), copy(migration)
-        with watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
+        watch, told, name = Watch(self.connection), list[Told](), str(migration)
+        with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
-                one.operations = [operation]
-                state = one.apply(state, editor)
+                told.append(self.apply_operation(state, migration, operation, editor))
+            last, editor.deferred_sql = editor.deferred_sql, []
+            for sql in last:
+                with self.trying(name, editor.atomic_migration):
+                    editor.execute(sql, None)
         self.recorder.record_applied(migration.app_label, migration.name)
         lines = [line for sql, _ in told for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        sql = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
-        verdict = self.found[str(migration)] = self.judge(migration, lambda *_: sql, told)
+        with self.trying(name):
+            self.found[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, told)
+        if error := self.failed.get(name):
+            verdict = self.found.setdefault(name, {"verdict": "error", "messages": []})
+            if verdict["verdict"] != "ignored":
+                self.found[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
         if watch.found:
-            verdict["locks"] = [lock for _, lock in sorted(watch.found.items())]
+            self.found[name]["locks"] = [lock for _, lock in sorted(watch.found.items())]
         return state
 
-    def judge(self, migration: Migration, sql: Callable[..., list[str]], told: Iterable[Told] = ()) -> Verdict:
-        """Judge a migration. `sql` generates its SQL from an app's label and a name; if it cannot, that is an error."""
+    @contextmanager
+    def trying(self, name: str, atomic: bool = False) -> Iterator[None]:
+        """Undo the block if it fails, and note the error of the migration. `atomic`: it is part of a transaction."""
+        try:
+            with transaction.atomic(self.connection.alias) if atomic else nullcontext():
+                yield
+        except Exception as error:
+            self.failed.setdefault(name, first_line(error))
+            if not self.connection.in_atomic_block:  # end a transaction that SQL of its own began
+                with suppress(Error):
+                    self.connection.rollback()
+                self.connection.close()
+
+    def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Told:
+        """Apply an operation to `state` and the database. Return what the editor has executed, and will at its end."""
+        app, one, lines = migration.app_label, copy(migration), list[str]()
+        earlier, execute, one.operations = [*editor.deferred_sql], editor.execute, [operation]
+        harmless = is_harmless(self.connection, state, app, operation)
+
+        def noted(sql: Any, params: Any = ()) -> None:
+            if sql not in earlier:
+                lines.extend(str(sql).splitlines())
+            execute(sql, params)
+
+        editor.execute = noted
+        with self.trying(str(migration), editor.atomic_migration):
+            one.apply(state, editor)
+        editor.execute = execute
+        lines += [line for sql in editor.deferred_sql if sql not in earlier for line in str(sql).splitlines()]
+        if harmless:  # to the linter, each new TYPE is an error, and each NOT NULL of SQLite's copy
+            lines = [line.replace(" TYPE ", " ").replace(" NOT NULL", "") for line in lines]
+        return lines, self.made((app, migration.name), operation)
+
+    def judge(self, migration: Migration, sql: list[str], told: Iterable[Told]) -> Verdict:
         key, columns = (migration.app_label, migration.name), not_null(migration)
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
-        try:
-            issues, data = self.issues(sql(*key)), self.linter.analyse_data_migration(forward(migration))
-        except Exception as error:
-            return {"verdict": "error", "messages": [f"cannot get its SQL: {first_line(error)}"]}
+        issues, data = self.issues(sql), self.linter.analyse_data_migration(forward(migration))
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
         verdict: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
                             "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
@@ -105,19 +145,6 @@ class Executor(MigrationExecutor):
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
         return analyse_sql_statements(self.linter.sql_analyser_class, sql)
-
-    def collect(self, state: Any, migration: Any) -> list[Told]:
-        app, after, one, told = migration.app_label, state.clone(), copy(migration), []
-        for operation in migration.operations:
-            one.operations = [operation]
-            harmless = is_harmless(self.connection, after, app, operation)
-            with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
-                after = one.apply(after, editor, collect_sql=True)
-            sql = "\n".join(editor.collected_sql)
-            if harmless:  # to the linter, each new TYPE is an error, and each NOT NULL of SQLite's copy
-                sql = sql.replace(" TYPE ", " ").replace(" NOT NULL", "")
-            told.append((sql.splitlines(), self.made((app, migration.name), operation)))
-        return told
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -161,24 +188,52 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def judged() -> dict[str, Verdict]:
-    """Judge all migrations in an empty database: that of the URL may be somebody's."""
-    settings, name = connection.settings_dict, f"verdicts_{os.getpid()}"
-    settings["NAME"] = ":memory:" if connection.vendor == "sqlite" else "postgres"
-    if connection.vendor != "sqlite":
-        with connection.cursor() as cursor:
+def judged() -> Executor:
+    """Judge all migrations: those that squashed ones replace in a database of their own. Return what did."""
+    with scratch() as database:
+        executor = Executor(database)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+    loader = executor.loader
+    rest = [key for key, migration in loader.disk_migrations.items() if str(migration) not in executor.found]
+    if rest:
+        with scratch() as database:
+            older = Executor(database)
+            with older.trying("what squashed ones replace"):
+                older.loader = unsquashed(database)
+                older.migrate([leaf for leaf in older.loader.graph.leaf_nodes() if leaf[0] in {app for app, _ in rest}])
+        missing: Verdict = {"verdict": "error", "messages": [FAILED + "the build applies one that replaces it"]}
+        executor.found = {".".join(key): missing for key in rest} | older.found | executor.found
+        executor.failed = older.failed | executor.failed
+    return executor
+
+
+def unsquashed(database: Any) -> MigrationLoader:
+    """Return a loader of what a database that has a part of a squashed migration gets."""
+    loader = MigrationLoader(database, replace_migrations=False)
+    for key, migration in loader.replacements.items():
+        if loader.disk_migrations.keys() >= {*migration.replaces}:
+            loader.graph.remove_replacement_node(key, migration.replaces)
+    return loader
+
+
+@contextmanager
+def scratch() -> Iterator[Any]:
+    """Give an empty database for the block: that of the URL may be somebody's. All aliases are this one, as replicas
+    are, and others do not answer here."""
+    database, name = connections.create_connection(DEFAULT_DB_ALIAS), f"verdicts_{os.getpid()}"
+    settings = database.settings_dict
+    settings["NAME"] = ":memory:" if database.vendor == "sqlite" else "postgres"
+    for alias in connections:
+        connections[alias] = database
+    if database.vendor != "sqlite":
+        with database.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name}")
-        connection.close()
+        database.close()
         settings["NAME"] = name
     try:
-        executor = Executor(connection)
-        executor.migrate(executor.loader.graph.leaf_nodes())
-        for migration in executor.loader.disk_migrations.values():
-            if str(migration) not in executor.found:  # another one replaces it
-                executor.found[str(migration)] = executor.judge(migration, executor.linter.get_sql)
-        return executor.found
+        yield database
     finally:
-        connection.creation.destroy_test_db("postgres", verbosity=0)
+        database.creation.destroy_test_db("postgres", verbosity=0)
 
 
 def main(path: Path, *names: str) -> None:
@@ -188,7 +243,10 @@ def main(path: Path, *names: str) -> None:
     found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
     found |= json.loads(path.exists() and path.read_text() or "{}")
     try:
-        found["vendors"][connection.vendor] = judged()
+        executor = judged()
+        found["vendors"][connection.vendor] = executor.found
+        for name, error in executor.failed.items():
+            print(f"no verdict for {connection.vendor} on {name}: {error}", file=sys.stderr)
     except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, migrations, models, transaction
 from django.db.migrations import *
 from django.db.models import *
 from django.db.models.functions import *
+from django_migration_linter import IgnoreMigration
 
 
 def caught(apps, editor):

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from slipway.schema.verdicts import FAILED
 from ops.judging import add, copy, found, verdicts
+from proc import put
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
@@ -32,6 +34,7 @@ OLD = "SeparateDatabaseAndState([RunSQL('ALTER TABLE \"OLD_TABLE\" DROP COLUMN \
 STATE = f"SeparateDatabaseAndState([], [{create('Old', db_table='OLD_TABLE')}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 MANAGED = 'AlterModelOptions("old", {"managed": True})'
+APART = "    atomic = False\n"
 PYTHON = "RunPython(lambda apps, schema_editor: %s)"
 # New app → (operations of its second migration, the migrations that created the models of its errors; none if one is
 # unknown). OLD_TABLE is an older app's table, APP_thing the new app's own.
@@ -47,18 +50,48 @@ BRINGS = {
     "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
     "xsql": ("RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
 }
+UNSET, DROP = 'AlterUniqueTogether("item", set())', 'RemoveField("item", "place")'
+KEEPS = 'state_operations=[AlterUniqueTogether("item", {("name", "place")})]'
+ALONE = {  # new app → operations of its second migration, and how its messages on Postgres begin
+    "yfield": (f'RenameField("item", "name", "title"), {UNSET}', ["RENAMING columns"]),
+    "ymodel": (f'RenameModel("Item", "Part"), {UNSET.replace("item", "part")}', ["RENAMING tables"]),
+    "ytable": (f'AlterModelTable("item", "parts"), {UNSET}', ["RENAMING tables"]),
+    "yagain": (f'{UNSET}, AlterUniqueTogether("item", {{("name",)}}), {UNSET}', ["ADDING unique"]),
+    "ysql": (f"{UNSET}, RunSQL('ALTER TABLE ysql_item ADD CONSTRAINT u UNIQUE (name, place)', '', {KEEPS}),{UNSET}",
+             ["ADDING unique"] * 2),
+    "yreplica": ("RunPython(lambda apps, schema_editor: apps.get_model('yreplica', 'Item')._base_manager.using('other')"
+                 ".first(), RunPython.noop)", []),
+    "yeditor": ("RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yeditor_item DROP COLUMN"
+                " name', []), RunPython.noop)", ["DROPPING columns"]),
+    "ywrong": (f'RunSQL("SELECT nothing FROM nowhere", ""), {DROP}', ["FAILED", "DROPPING columns"]),
+    "yzero": (f"RunPython(lambda apps, schema_editor: 1 / 0, RunPython.noop), {DROP}", ["FAILED", "DROPPING columns"]),
+    "ycommit": ('RunSQL("CREATE TABLE y (n int REFERENCES ycommit_item DEFERRABLE INITIALLY DEFERRED);'
+                ' INSERT INTO y VALUES (1)", "")', ["FAILED"]),
+    "ydies": ('RunPython(lambda apps, schema_editor: schema_editor.execute("SELECT pg_terminate_backend('
+              'pg_backend_pid())"), RunPython.noop)', ["FAILED"]),
+    "ybegin": ('RunSQL(["BEGIN", "SELECT nothing FROM nowhere", "COMMIT"], "")', ["FAILED"]),
+    "yno": ('IgnoreMigration(), RunSQL("SELECT nothing FROM nowhere", "")', []),
+}
+FAILS = {app for app, (_, starts) in ALONE.items() if "FAILED" in starts}
+NAMED = re.compile("^no verdict for .* on (.*).0002: .*", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def judging(tmp_path_factory, postgres):
     """Return {vendor: {name: verdict}} of a project with all these apps."""
-    project = copy(tmp_path_factory.mktemp("new") / "a project", "xshop", "xold", "xsquashed", "xacross", *BRINGS)
+    folder = tmp_path_factory.mktemp("new") / "a project"
+    project = copy(folder, "xshop", "xold", "xsquashed", "xacross", *BRINGS, *ALONE)
+    put(project / "project/settings_test.py", f"{(project / 'project/settings_test.py').read_text()}\n"
+        'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n')
     for before, name in zip([None, *MIGRATIONS], MIGRATIONS):
         add(project, f"xshop.{name}", MIGRATIONS[name], *[f"xshop.{before}"] * bool(before))
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
     for app, (operations, _) in BRINGS.items():
         add(project, f"{app}.0001", create("Thing"))
         add(project, f"{app}.0002", operations.replace("OLD_TABLE", f"xold_{app}"), f"{app}.0001", "xold.0001")
+    for app, (operations, _) in ALONE.items():
+        add(project, f"{app}.0001", MIGRATIONS["0001_initial"])
+        add(project, f"{app}.0002", operations, f"{app}.0001", more=APART * (app == "ybegin"))
     less = 'RemoveField("thing", "name")'
     add(project, "xsquashed.0001", create("Thing"))
     add(project, "xsquashed.0002", OWN, "xsquashed.0001")
@@ -71,7 +104,7 @@ def judging(tmp_path_factory, postgres):
     url = postgres.url(postgres.database(migrated=False))
     for url in ("sqlite://:memory:", url, url):  # again, because what the database holds must not matter
         done = verdicts(project, url=url)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert done.returncode == 0 and FAILS <= {*NAMED.findall(done.stderr)}, done.stderr
     return found(project)["vendors"]
 
 
@@ -92,8 +125,8 @@ def test_each_database_has_verdicts_of_its_own(judging):
 
 def test_the_makers_of_the_tables_of_errors_are_told(judging):
     """`since` names them only if the models of every error and their makers are known. A migration that a squashed one
-    replaces has no `since`. Errors of several operations at once have none either: SQLite copies one to alter it, and
-    another has NOT NULL."""
+    replaces is judged as others are. Errors of several operations at once have no `since`: SQLite copies one to alter
+    it, and another has NOT NULL."""
     for vendor, entries in judging.items():
         for app, (_, makers) in BRINGS.items():
             entry = entries[f"{app}.0002"]
@@ -101,18 +134,28 @@ def test_the_makers_of_the_tables_of_errors_are_told(judging):
             assert entry.get("since", []) == sorted(f"{app}.{maker}" for maker in makers), (vendor, app, entry)
         assert all("since" not in entry for entry in entries.values() if entry["verdict"] != "error")
         assert entries["xsquashed.0003"]["since"] == ["xsquashed.0001_0002"]
-        assert "since" not in entries["xsquashed.0002"]
+        assert entries["xsquashed.0002"]["since"] == ["xsquashed.0001"]
     assert judging["postgresql"]["xacross.0002"]["since"] == ["xacross.0001"]
     assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
 
 
-@pytest.mark.parametrize("operation", [
-    'RunSQL("SELECT nothing FROM nowhere")', "RunPython(lambda *_: 1 / 0)",
-    'RunPython(lambda _, editor: editor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))'])
-def test_a_database_without_verdicts(tmp_path, postgres, operation):
-    """If the project works only on another database, or a connection breaks, that is reported and fails no build."""
+@pytest.mark.parametrize("app", ALONE)
+def test_a_migration_is_judged_by_what_the_build_executes(judging, app):
+    """Its SQL is what Django executes when all earlier operations are applied. A replica is the same database. What
+    fails is an error of this migration alone, beside those of its other operations; one that the team lets pass is
+    none."""
+    entry = judging["postgresql"][f"{app}.0002"]
+    starts = [start.replace("FAILED", FAILED) for start in ALONE[app][1]]
+    assert len(entry["messages"]) == len(starts), entry
+    assert all(map(str.startswith, entry["messages"], starts)), entry
+    assert entry["verdict"] == ("error" if starts else "ignored" if app == "yno" else "ok"), entry
+    assert f"{app}.0002" in judging["sqlite"]
+
+
+def test_a_database_without_verdicts(tmp_path, postgres):
+    """If migrations cannot even be read, that is reported and fails no build."""
     project = copy(tmp_path / "a project", "xshop")
-    add(project, "xshop.0001_wrong", operation)
+    add(project, "xshop.0001_wrong", "", "xshop.0000")
     done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
-    assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: ")
+    assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: NodeNotFoundError")
     assert found(project)["failed"].keys() == {"postgresql"} and not found(project)["vendors"]
