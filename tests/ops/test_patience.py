@@ -5,10 +5,15 @@ import json
 import os
 import re
 import sys
+import time
+from types import SimpleNamespace
 
 import psycopg2
+import psycopg2.errors
 import pytest
+from django.db import OperationalError
 
+from slipway.management.commands import migrate
 from ops.judging import add, copy
 from proc import output, running, wait_until
 
@@ -35,14 +40,15 @@ TRIES = "waits for a lock that others hold: tries again in"
     *((one, APART, lock, 60, 2, "Applying xshop.0002... OK") for one, lock in (
         (INDEX, WRITES), (CLOSED, SHARED), (COMMITS, SHARED))),
     (INDEX, APART, "LOCK TABLE part1", 60, 2, f"lock: migrate {TRIES}"),
+    ("RunSQL('SELECT 1')", APART, "LOCK TABLE auth_permission", 60, 2, f"lock: migrate {TRIES}"),
     (TWO, "", SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it, and rollout.migrate is over\n"),
     (CLOSED, APART, SHARED, 20, 2, "0002...CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so"),
     (TWO, APART, SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so it may"),
     (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s")])
 def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, seconds, most, said):
-    """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience. An
-    index that is built concurrently is not cut off. First stands who will wait for this migration: a partitioned table
-    has its partitions' size."""
+    """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience.
+    What waits after the last one, such as post_migrate, begins again. An index that is built concurrently is not cut
+    off. First stands who will wait for this migration: a partitioned table has its partitions' size."""
     project, url = copy(tmp_path / "a project", "xshop"), postgres.url(postgres.database())
     add(project, "xshop.0001", MODELS)
     add(project, "xshop.0002", operations, "xshop.0001", more=more)
@@ -64,3 +70,53 @@ def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, sec
             assert (process.wait(60) == 0) is goes and said in process.output(), process.output()
             assert operations != CLOSED or TRIES not in process.output()
             assert "lock: xshop.0001" not in process.output() and len(TOLD.findall(process.output())) == 1
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Return a function that handles the command, which then has `slept` and `sent`."""
+    def handled(**settings):
+        cursor = contextlib.nullcontext(SimpleNamespace(execute=command.sent.append))
+        connection = SimpleNamespace(vendor="postgresql", settings_dict=settings, ensure_connection=list,
+                                     execute_wrapper=contextlib.nullcontext, in_atomic_block=False,
+                                     connection=SimpleNamespace(cursor=lambda: cursor))
+        monkeypatch.setattr(migrate, "connections", {"default": connection})
+        command.handle(database="default")
+        return command
+    command = migrate.Command()
+    command.slept, command.sent = [], []
+    monkeypatch.setattr(time, "sleep", command.slept.append)
+    monkeypatch.setattr(migrate.migrate.Command, "handle", lambda *_, **__: None)
+    monkeypatch.setattr(migrate.database, "pending", list)
+    monkeypatch.setattr(migrate.waits, "judge", lambda *_: None)
+    for name in ("LOCK_SECONDS", "MAX_LOCK"):
+        monkeypatch.setenv(name, "1000")
+    return handled
+
+
+def test_ever_longer_pauses_until_a_migration_is_applied(command):
+    """It pauses for at most half a minute. Another error than the lock's is not repeated."""
+    def locked():
+        if len(made.slept) < 8:
+            raise OperationalError from psycopg2.errors.LockNotAvailable()
+        assert len(made.slept) == 8, "it tries again"
+        raise OperationalError("the disk is full") from psycopg2.errors.DiskFull()
+    made = command()
+    made.verbosity = 0
+    with pytest.raises(OperationalError, match="disk is full"):
+        made.repeated(locked)
+    assert made.slept == [1, 2, 4, 8, 16, 30, 30, 30]
+    made.migration_progress_callback("render_success")
+    assert made.pause == 30
+    made.migration_progress_callback("apply_success")
+    assert made.pause == 1
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_the_limit_of_a_wait_for_a_lock(command, pooled):
+    """An index built CONCURRENTLY has all the time, and what follows the usual 2 s again. A session of a pooler is
+    other people's next: it gets none."""
+    made = command(DISABLE_SERVER_SIDE_CURSORS=pooled)
+    assert made.executed(lambda *_: "done", "CREATE INDEX CONCURRENTLY i ON t (a)") == "done"
+    assert made.sent[1:] == ([] if pooled else ["SET lock_timeout = '2.0s'"])
+    assert pooled or "= '999." in made.sent[0]

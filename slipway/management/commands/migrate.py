@@ -45,7 +45,8 @@ class Command(migrate.Command):
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current
-        self.pause = 1.0 if action == "apply_success" else self.pause
+        if action == "apply_success":  # what waits after it, such as post_migrate, can begin again
+            self.current, self.pause = "migrate", 1.0
         self.limit_waits()
         super().migration_progress_callback(action, migration, fake)
 
@@ -64,7 +65,7 @@ class Command(migrate.Command):
         left = self.until - time.monotonic()
         self.limit_waits(max(PATIENCE, left) if "CONCURRENTLY" in str(sql).upper() else PATIENCE)
         result = self.repeated(partial(execute, sql, *more))
-        self.limit_waits()
+        self.limit_waits()  # as before
         return result
 
     def repeated(self, call: Callable[[], Any], whole: bool = False) -> Any:
