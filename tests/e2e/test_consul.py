@@ -54,7 +54,7 @@ def listed(shop):
 
 def used(shop):
     """Return the names of the hosts to which the balancer sends visitors."""
-    return {line.split()[-2] for line in listed(shop).splitlines() if " down;" not in line}
+    return {line.split()[-2] for line in listed(shop).splitlines() if "#" in line and " down;" not in line}
 
 
 def until_used(shop, *names):

@@ -35,7 +35,7 @@ Time = Annotated[float, 250e9]  # seconds since the epoch, before the year 9999;
 Base64 = Annotated[str, "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"]
 Count = Annotated[str, "[0-9]{0,9}"]
 Version = Annotated[str, "[A-Za-z0-9.+~:-]{0,99}"]
-SecretName = Annotated[str, "[A-Za-z_][A-Za-z0-9_]*[.][0-9a-f]{8}"]
+SecretName = Annotated[str, "[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"]
 SettingName = Annotated[str, "[A-Za-z_][A-Za-z0-9_]*"]
 SlotName = Annotated[str, "[ab]"]
 
