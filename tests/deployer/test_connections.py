@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import signal
+import sys
+import time
 from types import SimpleNamespace
 from unittest import mock
 
@@ -18,7 +20,7 @@ from slipway.deploy.ssh.gather import on_each, together
 from slipway.deploy.ssh.interrupts import SIGNALS, interruptible, run_interruptible, ignored
 from deployer.clock import run
 from deployer.conftest import fleet_of
-from proc import run as finish
+from proc import ROOT, run as finish, running
 
 
 def named(*names):
@@ -166,6 +168,18 @@ def test_it_is_heard_once():
     with pytest.raises(Interrupted, match="SIGINT"):
         asyncio.run(run_interruptible(work()))
     assert done == ["cleaned up"] and [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_terminal_that_is_closed_ends_a_command():
+    """The kernel tells only the session's leader, which may be make: that waits for us."""
+    terminal, end = os.openpty()
+    work = "from slipway.deploy.ssh.interrupts import *; asyncio.run(run_interruptible(asyncio.sleep(100)))"
+    with running([sys.executable, "-c", work], stdin=end, cwd=ROOT) as process:
+        os.close(end)
+        time.sleep(1)
+        assert process.poll() is None
+        os.close(terminal)
+        assert process.wait(30) == 1 and "Interrupted: interrupted by SIGHUP" in process.output()
 
 
 def test_what_is_done_after_an_interrupt_is_done_as_ever():

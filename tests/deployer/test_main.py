@@ -89,6 +89,17 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
         asyncio.run(one_off.handle(fleet, __main__.parse(["run", "front", "--", "shell"])))
 
 
+@pytest.mark.parametrize("script, code", [
+    ("exit 7", 7), ("trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done", 9)])
+def test_a_command_without_a_terminal_ends_with_ssh(script, code):
+    """sshd closes the stdout of a command whose ssh was ended. What ends by itself is not waited for."""
+    words = one_off.noted("shop", ["migrate"], ["sh", "-c", script], tty=False)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as command:
+        command.stdout.readline()
+        command.stdout.close()
+        assert command.wait(30) == code
+
+
 def test_maintenance(fleet, stub, capsys, monkeypatch):
     """Web hosts and balancers get the file, which tells who turned it on first. A host without our nginx hides none."""
     monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))

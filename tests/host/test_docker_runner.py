@@ -106,14 +106,20 @@ def test_several_people_have_a_console_at_once(server):
     assert not [*(server.root / "run/docker-runner").glob("*.lock")]
 
 
-def test_a_console_that_loses_its_terminal_ends(server):
-    """Its container, too, which else would keep a session of the database and its locks."""
+@pytest.mark.parametrize("command", ["dbshell", "createsuperuser"])
+def test_a_console_that_loses_its_terminal_ends(server, command):
+    """Its container, too, which else would keep a session of the database and its locks, and maybe the name. What runs
+    on a terminal is a console, whatever its name."""
     put(server.stub / "hold")
-    with running(server.command("shop", "manage", "dbshell"), env=server.env) as process:
-        wait_until(lambda: server.calls("run"))
+    terminal = os.openpty()
+    more = {"stdin": terminal[1], "stdout": terminal[1]} if command == "createsuperuser" else {}
+    with running(server.command("shop", "manage", command), env=server.env, **more) as process:
+        wait_until(lambda: [1 for file in (server.root / "run/docker-runner").glob("*.id") if file.read_text()])
         signal_group(process, signal.SIGHUP)
         assert process.wait(10) == -signal.SIGHUP
-        wait_until(lambda: ["rm", "-f", f"shop-manage-dbshell-{process.pid}"] in server.calls("rm"))
+        wait_until(lambda: ["rm", "-f", ID] in server.calls("rm"))
+    wait_until(lambda: not list((server.root / "run/docker-runner").glob("*.id")))
+    [os.close(end) for end in terminal]
 
 
 @pytest.mark.parametrize("opts, data, tmp", [

@@ -1,15 +1,25 @@
 """run: run a one-off command on a host, and exit with the command's exit code. The host's journal says who ran it."""
 
 import argparse
+import asyncio
 import sys
 
 from ..config import Fleet
 from ..engine import engine_of
 from ..errors import Refused
+from ..screen.display import put
 from ..ssh import child
 from ..ssh.connection import who
 
 NOTED = 'logger -t "$1" -- "$2" || :; shift 2; exec "$@"'
+# Without a terminal, sshd tells a command of no Ctrl-C or kill of ssh: it closes the command's stdout, and that is all.
+HEARD = f"""python3 -ISc '
+import os, select, signal, sys
+command, poll = os.pidfd_open(int(sys.argv[1])), select.poll()
+poll.register(command, select.POLLIN), poll.register(1, 0)
+if 1 in dict(poll.poll()): signal.pidfd_send_signal(command, signal.SIGTERM)
+' $$ 2>/dev/null &
+{NOTED}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +36,21 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if not words:
         raise Refused("give a command to run: make run HOST=web1 ARGS='manage showmigrations'")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    command = fleet.ssh.command(host.address, noted(fleet.app, words, engine_of(fleet).command(words, tty)), tty=tty)
+    words = noted(fleet.app, words, engine_of(fleet).command(words, tty), tty)
+    command = fleet.ssh.command(host.address, words, tty=tty)
     running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
         return await running.ended()
+    except asyncio.CancelledError:
+        if fleet.is_swarm:  # docker exec passes no signal on
+            put(f"the command may go on in its container on {host.name}", sys.stderr)
+        raise
     finally:
         await running.close(0)
 
 
-def noted(app: str, words: list[str], command: list[str]) -> list[str]:
-    """Return a command that first logs who runs which command. Arguments may be secrets: they are not logged."""
+def noted(app: str, words: list[str], command: list[str], tty: bool) -> list[str]:
+    """Return a command that first logs who runs which command. Arguments may be secrets: they are not logged. Without
+    a terminal (`tty`), it gets TERM when ssh has gone."""
     named = words[:2] if words[0] == "manage" else words[:1]
-    return ["sh", "-c", NOTED, "sh", f"{app}-run", who(" ".join(named)), *command]
+    return ["sh", "-c", NOTED if tty else HEARD, "sh", f"{app}-run", who(" ".join(named)), *command]

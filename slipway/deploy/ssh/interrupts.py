@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import functools
+import os
+import select
 import signal
+import threading
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
@@ -53,6 +56,21 @@ interruptible = Signals
 ignored = functools.partial(Signals, raised=False)
 
 
+def notice_hangup() -> None:
+    """Send SIGHUP to this process when its terminal is closed. The kernel sends it only to the session's leader. If
+    that is make (ssh -t host make console), it waits for this process."""
+    if terminal := [number for number in range(3) if os.isatty(number)]:
+        threading.Thread(target=await_hangup, args=terminal[:1], daemon=True).start()
+
+
+def await_hangup(terminal: int) -> None:
+    poll = select.poll()
+    poll.register(terminal, 0)
+    if poll.poll()[0][1] & select.POLLHUP:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
 async def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
     with interruptible():
+        notice_hangup()
         return await work
