@@ -79,6 +79,8 @@ class Env:
         # Docker keeps " #", but other readers of a .env take it for the start of a comment.
         problems += [f'{path.name}: {name} has " #" in its value: put a comment on a line of its own, or such a value '
                      f"into a file that {name}_FILE names" for name, value in variables.items() if " #" in value]
+        if any("not KEY=value" in problem for problem in problems):
+            problems.append(f"{path.name}: a value of several lines goes into a file that NAME_FILE=/path/of/it names")
         for problem in problems:
             self.problem(problem)
 

@@ -15,6 +15,7 @@ SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|o
                     re.IGNORECASE)
 BLOBS = "slipway.files.storage.DatabaseStorage"
 KEY = "<output of: openssl rand -hex 32>"  # an example of a secret key
+HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 STORAGE = "s3://key:secret@s3.example/bucket"  # an example of a storage URL
 
 
@@ -31,12 +32,16 @@ def site(text: str) -> Site:
     url = split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("is not an address that begins with https://")
+    # Django would refuse each visitor by a name that urlsplit lets pass, or that it cuts.
+    if not re.fullmatch(rf"https?://(.*@)?({HOST}|\[[0-9a-f:.]+\])(:[0-9]+)?([/?#].*)?", text, re.ASCII | re.I):
+        raise ValueError("has a host name that is not of letters, digits, - and single dots between them: write "
+                         "umlauts as browsers send them (xn--…)")
     if url.path not in ("", "/") or url.query or url.fragment or url.username:
         raise ValueError("has more than a host name and a port")
     if url.scheme == "http" and not is_local(url.hostname):
         raise ValueError("is not https; http is allowed only for localhost")
     port = f":{url.port}" if url.port not in (None, 443) else ""
-    return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https", port)
+    return Site(url.hostname, f"{url.scheme}://{url.netloc.lower()}", url.scheme == "https", port)
 
 
 def is_local(host: str) -> bool:

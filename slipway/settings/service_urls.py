@@ -1,6 +1,7 @@
 import re
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import parse_qs
 
 import dj_database_url
 
@@ -56,6 +57,12 @@ def check_database(url: str) -> None:
         raise ValueError("has a space or a #: write %20 or %23")
 
 
+# Of redis-py's options in a URL those for a cache; any other would be an error of each page that uses the cache.
+CACHE_OPTIONS = {"client_name", "db", "health_check_interval", "max_connections", "protocol", "retry_on_timeout",
+                 "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl_ca_certs", "ssl_cert_reqs",
+                 "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
+
+
 def cache(url: str) -> dict[str, Any]:
     """Return Django's settings for a cache URL. Raise ValueError if it is malformed, or redis not installed."""
     if url == "locmem://":
@@ -64,5 +71,23 @@ def cache(url: str) -> dict[str, Any]:
         raise ValueError("is neither redis://…, rediss://… nor locmem://")
     if not find_spec("redis"):  # comes with Celery's requirements, which a project may lack
         raise ValueError("needs redis in requirements.in")
+    if re.search("[#\\s]", url):
+        raise ValueError("has a space or a #: write %20 or %23")
+    parts = values.split(url)
+    if not parts.hostname or not re.fullmatch("(/[0-9]*)?", parts.path):
+        raise ValueError("is not redis://host:port/number, with the number of a database")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if not options.keys() <= CACHE_OPTIONS:
+        raise ValueError(f"has an option that is none of {', '.join(sorted(CACHE_OPTIONS))}")
+    if options:
+        check_options(url)
     return {"BACKEND": "slipway.web.cache.RedisCache", "LOCATION": url,
             "OPTIONS": {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}}
+
+
+def check_options(url: str) -> None:
+    from redis.connection import parse_url  # not at the top: a project may lack redis
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:  # its text quotes the option
+        raise ValueError("has an option whose value is malformed") from None

@@ -65,6 +65,8 @@ class Reading(SimpleTestCase):
         with TemporaryDirectory() as folder:
             (path := Path(folder, ".env")).write_text("KEY=s3cret # ours\nCOLOR=#fff\nURL=/a#b\n")
             [problem] = self.problems({}, lambda env: env.read(path))
+            path.write_text("KEY=-----BEGIN KEY-----\nMIIEpAIB\n")
+            self.assertIn("NAME_FILE", self.problems({}, lambda env: env.read(path))[1])
         self.assertRegex(problem, r'^\.env: KEY has " #" in its value: (?!.*s3cret).*KEY_FILE')
 
     def test_values(self) -> None:
@@ -158,8 +160,12 @@ class Databases(SimpleTestCase):
             self.assertNotRegex(str(caught.exception), "u:|a/b|a#b|db.sqlite3(?!,)")
 
     def test_caches(self) -> None:
-        """Only URLs of Redis and locmem:// are accepted."""
-        self.assertEqual(cache("rediss://:p@h:6379/1")["LOCATION"], "rediss://:p@h:6379/1")
-        for url in ("redis://", "memcached://h", "redis:/h", "locmem"):
-            with self.assertRaises(ValueError):
+        """Only URLs of Redis and locmem:// are accepted. Of a wrong one nothing is told, as it may be the password."""
+        for url in ("rediss://:p@h:6379/1", "redis://h", "redis://[::1]/", "redis://h/0?socket_timeout=5&protocol=3"):
+            self.assertEqual(cache(url)["LOCATION"], url)
+        for url in ("redis://", "memcached://h", "redis:/h", "locmem", "redis://:s3#x@h", "redis://:s3/x@h",
+                    "redis://:s3@h:s3", "redis://h/s3", "redis://:s3@", "redis://h?s3=5", "redis://h?timeout=5",
+                    "redis://h?socket_timeout=s3", "redis://:s3 x@h"):
+            with self.subTest(url), self.assertRaises(ValueError) as caught:
                 cache(url)
+            self.assertNotIn("s3", str(caught.exception))

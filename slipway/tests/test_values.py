@@ -22,10 +22,13 @@ class Site(SimpleTestCase):
         """Site addresses of any other form are refused. The error does not repeat them."""
         for text in ("shop.example", "http://shop.example", "http://localhost.shop.example", "https://?", "ftp://a.b",
                      "https://a.b/shop", "https://a.b?c", "https://user@a.b", "https://a.b:port",
-                     "https://user:secret\u2100@a.b"):
+                     "https://user:secret\u2100@a.b", "https://m\xfcller.example", "https://a.b.",
+                     "https://a b.example", "https://a.b ",
+                     "https://a.b\\c", "https://a..b", "https://a.\nb", "https://-a.b", "https://a.b:"):
             with self.subTest(text), self.assertRaises(ValueError) as caught:
                 values.site(text)
             self.assertNotIn(text.removeprefix("https://"), str(caught.exception))
+        self.assertEqual(values.site("https://Shop.example").origin, "https://shop.example")
 
 
 class Secrets(SimpleTestCase):

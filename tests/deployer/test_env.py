@@ -41,6 +41,8 @@ def test_what_is_staged(current, following, values, unset, text):
 
 READ = [  # the input, the names asked for → all problems of the input
     ("A=1\n-----END\n", [], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
+    ("A=-----BEGIN\nMIIE\ns3cret=\n", ["A"], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
+    ("A=-----BEGIN\nMIIE\ns3cret=\n", [], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
     ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
     ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: give one, or use env unset"]),
     ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),

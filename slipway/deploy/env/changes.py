@@ -48,13 +48,15 @@ def differences(current: str, following: str | None) -> dict[str, str]:
 def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
     """Parse NAME=value lines. If `names` are given, the lines must set just these. Raise Refused with the problems."""
     values, problems = envfile.read(content, "input")
-    if any("not KEY=value" in problem for problem in problems):
+    if several := any("not KEY=value" in problem for problem in problems):
         problems.append(HOLDS_LINES)
     if names:
         problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
-        problems += [f"{name} is not one of the names given" for name in values if name not in names]
+        # The last line of a key, with its "=", looks like a name.
+        problems += [f"{name} is not one of the names given" for name in values if name not in names and not several]
     elif values:
-        problems += [f"{name} has no value: give one, or use env unset" for name, value in values.items() if not value]
+        problems += [f"{name} has no value: give one, or use env unset" for name, value in values.items()
+                     if not value and not several]
     elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
     if why := wrong_site(values.get("SITE_URL", "")):
