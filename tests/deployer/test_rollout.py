@@ -122,10 +122,11 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
             return [line({"id": message["id"], "ok": answer})]
         return Agent(bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note,
                                                          "begin": note})
+    disk.write(host.next_env, SOURCE.decode().replace("A=1", "A=2"))  # goes live if web1 is deployed, too
     with agents(agent):
         run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").run())
     assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
-    text = encoded(SOURCE.replace(b"B=1", b"B=2"))
+    text = encoded(SOURCE.replace(b"B=1", b"B=2").replace(b"A=1", b"A=2" if "web1" in chosen else b"A=1"))
     assert [(name, do, args) for name, do, args in asked if do != "begin"] == [
         ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}), ("web2", "keep", {"files": [KEY]})]
     assert [event["text"] for event in events if "settings" in event.get("text", "")] == [

@@ -26,7 +26,7 @@ def read_settings(host: Host, secrets: bool = False) -> Settings:
     answer: Settings = {"settings": base64.b64encode(current).decode(),
                         "staged": None if staged is None else base64.b64encode(staged).decode()}
     if secrets:
-        coming = current if staged is None else staged
+        coming = current + (staged or b"")
         names = [name for name in disk.entries(host.secrets) if b"/run/secrets/%s" % name.encode() in coming]
         answer["secrets"] = [(name, base64.b64encode(disk.read_bytes(host.secret(name)) or b"").decode())
                              for name in names]

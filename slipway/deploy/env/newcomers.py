@@ -47,7 +47,9 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
         path = f"/etc/default/{hosts.fleet.app}.env"
         current, following = await staging.read(hosts, host)
         own = current if following is None else following
-        text = staged(staging.decoded(given["staged"] or given["settings"], path), None, understood(own, path), ())
+        goes_live = given["staged"] if source.host in hosts.hosts else None
+        base = given["settings"] if goes_live is None else goes_live
+        text = staged(staging.decoded(base, path), None, understood(own, path), ())
         if understood(text, path) != understood(own, path):
             hosts.tell({"event": "progress", "text": f"{host.name} gets the settings of {source.host.name}"})
             files = dict(given["secrets"])
