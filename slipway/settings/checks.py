@@ -105,10 +105,10 @@ def imported_as_development(**_: Any) -> list[Error]:
         return []
     module = sys.modules[settings.SETTINGS_MODULE]
     bases = [base for node in ast.walk(parsed(module)) if (base := imported(node, module))]
-    return [Error(f"{place}: depends on DEBUG, which is on while production imports these settings, so production has "
-                  f"settings of development: set DEBUG, or the variable that it is read from, to False above the "
-                  f"import in {os.path.relpath(str(module.__file__))}, or there", id="slipway.E015")
-            for base in bases if getattr(base, "DEBUG", False) for place in depending(base)]
+    places = [place for base in bases if getattr(base, "DEBUG", False) for place in depending(base)]
+    return [Error(f"DEBUG is on while production imports these settings, so that those of development are in effect at "
+                  f"{', '.join(places)}: set DEBUG, or the variable that it is read from, to False above the import in "
+                  f"{os.path.relpath(str(module.__file__))}, or there", id="slipway.E015")] if places else []
 
 
 def depending(module: ModuleType) -> Iterator[str]:
