@@ -10,8 +10,6 @@ from documented import block
 from e2e import byhand
 from e2e.byhand import active, answers, containers, started, until_it_answers
 from e2e.fleet import apps
-from slipway.deploy.agent.roles import Process
-from slipway.deploy.server.files import process_unit
 from slipway.fleet.docker import docker
 from e2e.fleet.load import Load
 from proc import wait_until
@@ -135,39 +133,6 @@ def test_a_stop_after_a_kill_ends_the_containers(host, stop, moment):
     """Until a killed docker-runner restarts, systemd runs no command of its unit for a stop."""
     host.run(f"systemctl kill -s KILL --kill-who=main {' '.join(UNITS)}; sleep {moment}; {stop}", timeout=60)
     wait_until(lambda: not running(host), what="no container runs")
-
-
-@pytest.fixture
-def tick(host):
-    """A command by the clock that takes 4 s, without its timer. tick(): how often it has begun."""
-    unit = process_unit("shop", Process("tick", "-c 'import time; print(\"tick begins\", flush=True); time.sleep(4)'",
-                                        False, "", options="--entrypoint /usr/bin/python3", schedule="daily"))
-    host.run(f"cat >{unit.path} && systemctl daemon-reload", input=unit.content)
-    since = host.run("date '+%F %T'").strip()
-    yield lambda: host.run(f"journalctl --sync; journalctl --since '{since}' -t shop-tick -o cat").count("tick begins")
-    host.run(f"rm {unit.path} && systemctl daemon-reload")
-
-
-def has_ended(host, unit):
-    return active(host, unit)[0] in ("inactive", "failed")
-
-
-def test_a_command_by_the_clock_runs_once(host, tick):
-    """If docker-runner is killed just before the command ends, the restart finds how it has ended."""
-    host.run("systemctl start --no-block shop-tick")
-    wait_until(tick, what="it has begun")
-    host.run("sleep 2; systemctl kill -s KILL --kill-who=main shop-tick")
-    wait_until(lambda: has_ended(host, "shop-tick"), 30, "its unit has ended")
-    assert tick() == 1 and host.run("systemctl show -P Result shop-tick") == "success\n"
-
-
-def test_a_timer_waits_for_an_operator(host, tick):
-    """A command that an operator runs is not ended by a timer's of the same name, which runs after it."""
-    host.run("printf '#!/bin/sh\\nexec sleep 4\\n' >/usr/local/bin/tick && chmod 755 /usr/local/bin/tick")
-    host.run("EXTRA='-v /usr/local/bin/tick:/bin/tick --entrypoint /usr/bin/env' docker-runner shop tick & sleep 1;"
-             " systemctl start --no-block shop-tick; sleep 1; systemctl is-active shop-tick && wait $!", timeout=60)
-    wait_until(lambda: has_ended(host, "shop-tick"), 30, "its unit has ended")
-    assert tick() == 1
 
 
 @pytest.mark.parametrize("what", [f"systemctl kill -s KILL --kill-who=main {' '.join(UNITS)}", "pkill -9 -x dockerd"])
