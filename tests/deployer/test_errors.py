@@ -99,6 +99,20 @@ def test_what_counts_and_what_is_new(hits, more, count, known):
     assert [(group["count"], group["known"]) for group in made] == [(count, known)] * bool(count)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_group_the_newest_is_shown(order):
+    made = {}
+    for at in [*range(9)][::order]:
+        groups.put(made, error(at, "web", ("k",), "x", f"f.py:{at}", text="" if at == 8 else f"trace {at}",
+                               visit=("", str(at), f"v{at + 10}")))
+    [one] = made.values()
+    assert (one["place"], one["first"], one["last"], one["count"]) == ("f.py:8", 0, 8, 9)
+    assert [visit[0] for visit in one["latest"]] == [4, 5, 6, 7, 8] and one["text"].startswith("trace ")
+    for number in range(20):
+        groups.put(made, error(0, "web", ("k",), "x", visit=("", "", f"v{number + 30}")))
+    assert len(made[one["id"]]["releases"]) == 20, "a host's answer does not grow without end"
+
+
 def test_groups_are_limited():
     many = [error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
     *_, last, more = found(*many)
@@ -119,7 +133,7 @@ def host(tmp_path, stub, monkeypatch):
     def prints(new, old=(), script='case "$*" in *--until*) cat "$0.old" ;; *) cat "$0.new" ;; esac'):
         for name, lines in (("new", new), ("old", old)):
             put(stub / f"journalctl.{name}", "".join(f"{json.dumps(line)}\n" for line in lines))
-        executable(stub / "journalctl", f'#!/bin/sh\necho "$*" >>"$0.asked"\n{script}\n')
+        executable(stub / "journalctl", f'#!/bin/sh\nprintf "%s\\n" "$*" >>"$0.asked"\n{script}\n')
         return made
     return prints
 
@@ -129,7 +143,8 @@ def systemd(kind, at, role="worker@a", **more):
 
 
 def test_an_agent_finds_errors(host, stub, monkeypatch):
-    """Of processes, of nginx, and of what systemd says. What the release before had, too, is not new."""
+    """Of processes, of nginx, and of what systemd says; not of visitors' texts in nginx's log, nor of a request that
+    another host has answered. What the release before had, too, is not new."""
     monkeypatch.setattr(timers, "schedules", lambda host: {"digest": "daily"})
     monkeypatch.setattr(time, "time", lambda: SINCE + 9)
     broken, visit = record(**failed(), release="v2"), {"status": 503, "app_status": "502, 502"}
@@ -139,6 +154,8 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
                  *(entry(text, SINCE + 5) for text in (
                      "\x1b[2m2026\x1b[0m [\x1b[31merror    \x1b[0m] sold", "Traceback (most recent call last):",
                      '{"event": "sold", "level": "error"}', "12:31 [info] sold", '{"event": "x", "level": "info"}')),
+                 *(entry(text, SINCE, "shop_nginx") for text in (
+                     '{"host_status": "502, 200"}', '{"level": "ERROR", "message": "a visitor', record(release="v2"))),
                  *(systemd(RESTARTS, 2, role) for role in ("x", "beat")),
                  systemd(EXITED, 3, EXIT_STATUS="137"), systemd(RESTARTS, 4), systemd(EXITED, 5, EXIT_STATUS="1"),
                  systemd(EXITED, 6, "digest", EXIT_STATUS="37"), systemd(RESTARTS, 6, "digest"),
@@ -235,7 +252,7 @@ def answer(message, host, asked):
                                                  "path": f"/{at}/", "request_id": f"5f0c7d{at}"}) for at in (40, 41)]
     told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
     known = [id_of(**failed())] if host == "web2" and message["args"].get("also") else []
-    since = None if host == "front" else SINCE
+    since = {"front": None, "web2": SINCE + 1}.get(host, SINCE)
     return [line({"id": message["id"], "ok": {"groups": found(*told), "known": known, "since": since}})]
 
 
@@ -248,7 +265,9 @@ def test_groups_of_all_hosts(fleet, capsys):
     with agents(lambda host: Agent(fine(fleet), {"errors": lambda message: answer(message, host, asked)})):
         out = said().splitlines()
         assert {since for _, since in asked[:4]} == {None}
-        assert sorted(asked[4:]) == sorted((host, SINCE) for host, _ in asked[:4])  # as a balancer knows no time
+        assert sorted(asked[4:]) == [
+            ("front", SINCE), ("root@web1.example", SINCE), ("web2", SINCE + 1), ("work", SINCE)], (
+            "each since its own deploy, and a balancer, which knows none, since the first")
         assert out[0][8:] == " new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
         assert out[2] == f"{id_of(**failed())} KeyError orders/views.py:41 detail: 'a'"
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2" in out[3]

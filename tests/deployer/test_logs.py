@@ -41,7 +41,7 @@ def asked(*words):
 @pytest.mark.parametrize("words, said", [
     (["--since", "1970-01-02", "--until", "-1m"], r" --since=@\d{5,6}\.0+ --until=@\d{10}\."),
     (["--since", "-999999w"], r" --since=@0\.0+ "),
-    (["-n", "7"], " --reverse -n 8 "), (["-f", "-n", "0"], " -f -n 0 "),
+    (["-f", "--since", "-1h"], r" -f -n all -t "), (["-n", "7"], " --reverse -n 8 "), (["-f", "-n", "0"], " -f -n 0 "),
     (["--role", "nginx", "--level", "error"], " --priority=3 -t shop-web-a$")])
 def test_what_journalctl_is_asked(words, said):
     assert re.search(said, " ".join(search.journalctl(["shop-web-a"], asked(*words))))

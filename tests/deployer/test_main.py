@@ -76,14 +76,17 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
 
 def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     """The host's journal says who ran which command, but not its arguments, which may be secrets. Without a journal it
-    runs, too, with its words and exit code. Without HOST it runs on the first host with web."""
+    runs, too, with its words and exit code. Without HOST it runs on the first host with web. ssh stays in the
+    terminal's session: there it asks for a passphrase, and gets Ctrl-C."""
     executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
-    executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; exit 37\n""")
+    executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; cut -d' ' -f6 /proc/$$/stat >"$STUB/session"
+exit 37\n""")
     words, fleet = ["manage", "shell", "-c", "it's $SECRET"], replace(fleet, hosts=fleet.hosts[::-1])
     for name, where in (("web1", "web1"), ("work", "work"), ("", "web2")):
         assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", name, "--", *words]))) == 37
         assert capfd.readouterr().out == "|".join(["shop", *words, ""]) and where in (stub / "address").read_text()
     said = (stub / "logged").read_text()
+    assert (stub / "session").read_text() == f"{os.getsid(0)}\n"
     assert said.startswith("-t|shop-run|--|manage shell by ") and "SECRET" not in said
     with pytest.raises(DeployError, match="no host 'front'; the hosts are: work, web2, web1"):
         asyncio.run(one_off.handle(fleet, __main__.parse(["run", "front", "--", "shell"])))
@@ -98,6 +101,13 @@ def test_a_command_without_a_terminal_ends_with_ssh(script, code):
         command.stdout.readline()
         command.stdout.close()
         assert command.wait(30) == code
+
+
+@pytest.mark.parametrize("words", [
+    "--hosts web1 env set A", "env --hosts web1 set A", "env set --hosts web1 A", "env set A --hosts web1",
+    "env unset --hosts web1 A", "env list --hosts web1", "env set-file --hosts web1 A x"])
+def test_hosts_may_stand_anywhere(words):
+    assert __main__.parse(words.split()).hosts == "web1"
 
 
 def test_maintenance(fleet, stub, capsys, monkeypatch):

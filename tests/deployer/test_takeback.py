@@ -11,7 +11,7 @@ import pytest
 from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
-from slipway.deploy.agent.steps import commit
+from slipway.deploy.agent.steps import commit, switch
 from slipway.deploy.agent.steps.table import STEPS
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, Killed, world
@@ -150,6 +150,12 @@ def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch, printed,
                        ) as failed:
         STEPS["migrate"](machine.host, attempt, [].append, seconds=40, max_lock=0.5)
     assert failed.value.more["log"] == printed.splitlines()
+
+
+def test_after_a_takeback_the_old_worker_alone_takes_tasks(machine):
+    host, noted = machine.host, machine.begun("deploy", "v2", 8).noted
+    switch.workers_back(host, noted)
+    assert [os.path.exists(host.slot(noted[slot], "worker.pause")) for slot in ("live", "slot")] == [False, True]
 
 
 def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):

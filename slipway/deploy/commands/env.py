@@ -9,12 +9,14 @@ from ..env import staging
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("set", help="stage values: NAME=value lines from stdin, or typed at a hidden prompt")
+    hosts = argparse.ArgumentParser(add_help=False)
+    hosts.add_argument("--hosts", default=argparse.SUPPRESS, metavar="A,B", help="only these hosts")
+    add = actions.add_parser("set", parents=[hosts], help="stage values: NAME=value lines from stdin, or typed unseen")
     add.add_argument("names", nargs="*", metavar="NAME")
-    remove = actions.add_parser("unset", help="stage the removal of settings")
+    remove = actions.add_parser("unset", parents=[hosts], help="stage the removal of settings")
     remove.add_argument("names", nargs="+", metavar="NAME")
-    actions.add_parser("list", help="list the names of settings, and what is staged; never a value")
-    file = actions.add_parser("set-file", help="stage a file as a value; the app finds its path in NAME_FILE")
+    actions.add_parser("list", parents=[hosts], help="list the names of settings, and what is staged; never a value")
+    file = actions.add_parser("set-file", parents=[hosts], help="stage a file; the app finds its path in NAME_FILE")
     file.add_argument("name", metavar="NAME")
     file.add_argument("file", metavar="FILE", help="a path, or - for stdin")
 
