@@ -27,7 +27,7 @@ from ..env import Env, SettingsError, load_settings
 from ..health import process
 from ..health.probes import answered
 from ..logs.errors import with_errors
-from ..logs.request_id import HEADER
+from ..logs.request_id import HEADER, current
 from ..schema import web_plan
 from . import capacity, forking
 
@@ -78,6 +78,7 @@ graceful_timeout = 25
 keepalive, worker_connections = (0, threads) if over_socket else (75, 1000)
 max_requests = 10_000  # limits slow memory leaks
 max_requests_jitter = max_requests // 2  # so that workers do not restart at the same time
+limit_request_line = 8190  # as much as nginx takes
 forwarder_headers = ""  # visitors must not set SCRIPT_NAME or PATH_INFO: they could bypass nginx's rules
 control_socket_disable = True
 # gunicorn has values for what a LOGGING lacks; some of them name handlers that this LOGGING does not have.
@@ -88,7 +89,7 @@ class Logger(glogging.Logger):
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
         headers = {name.lower(): value for name, value in resp.headers}
         answered(environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0]),
-                 request_time.total_seconds(), request_id=headers.get(HEADER.lower(), "-"),
+                 request_time.total_seconds(), request_id=headers.get(HEADER.lower()) or current() or "-",
                  bytes=getattr(resp, "sent", 0), remote=environ.get("REMOTE_ADDR", ""),
                  forwarded_for=environ.get("HTTP_X_FORWARDED_FOR", ""), user_agent=environ.get("HTTP_USER_AGENT", ""))
 

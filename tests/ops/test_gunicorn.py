@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import stat
+import time
 
 import pytest
 from ops.served import COMMAND, answers, metrics_of, serve, short_folder
@@ -85,6 +86,29 @@ def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
         assert site.get("/plain").status == 500
         migrate(f"sqlite:///{database}")
         assert site.get("/plain").body == b"plain"
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_an_idle_connection_does_not_delay_the_end(site_of, begin):
+    """It has sent nothing yet, as a browser's spare one, or is kept after an answer. A platform would kill the site."""
+    soon = "from gunicorn.workers import gthread\ngthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.1\n"  # else five seconds
+    with site_of(soon, SERVER="wsgi") as site, socket.create_connection(("127.0.0.1", site.port)) as connection:
+        connection.sendall(begin)
+        assert not begin or connection.recv(9000).startswith(b"HTTP/1.1 200")
+        time.sleep(1)  # then no thread waits for the connection any more, which nothing tells
+        began = time.monotonic()
+        site.process.terminate()
+        assert site.process.wait(60) == 0 and time.monotonic() - began < 15
+
+
+def test_a_long_url(site_of):
+    """The site takes the lines that nginx takes. A refused request is logged with an id of its own."""
+    with site_of("", ["--threads", "1"], SERVER="wsgi") as site:
+        assert site.get(f"/plain?{'x' * 8100}", {"X-Request-ID": "another-visitor"}).status == 200
+        assert site.get(f"/plain?{'x' * 8200}").status == 414
+        wait_until(lambda: "Invalid request from" in site.process.output())
+        [line] = [line for line in site.process.output().splitlines() if "Invalid request from" in line]
+        assert re.search(r"\[[0-9a-f]{8}\] Invalid", line), line
 
 
 def test_told_to_end_while_it_loads(environment, tmp_path):
