@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from slipway.make import requirements
 from slipway.make.new import git, origin, without_user
 from slipway.make.wheel import build
 
@@ -49,7 +50,7 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
                 if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
     found = look(existing, Path.cwd().name, above())
     new, changed, problems = plan(tree, existing, found, levels, template)
-    if problems := [*problems, *unwritable([*new], [*changed])]:
+    if problems := [*problems, *unreadable(existing, found), *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
@@ -65,14 +66,27 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
 def texts(folder: Path) -> Tree:
     listed = git("ls-files", "-z", cwd=folder).stdout.split("\0")
     files = (path for path in listed if (folder / path).is_file())
-    return {path: (folder / path).read_text("utf-8", errors="replace") for path in files}
+    return {path: read(folder / path) for path in files}
+
+
+def read(path: Path) -> str:
+    """Return a file's text, with U+FFFD for what is not in an encoding that a list of packages may have."""
+    try:
+        return requirements.decoded(path.read_bytes())
+    except UnicodeDecodeError:
+        return path.read_text("utf-8", errors="replace")
 
 
 def above() -> Tree:
     """Return the lists of packages in the top folder of the git repository: ../… → text."""
     top = git("rev-parse", "--show-cdup").stdout.strip()
     paths = [f"{top}{name}" for names in LISTS.values() for name in names if top and Path(f"{top}{name}").is_file()]
-    return {path: Path(path).read_text("utf-8", errors="replace") for path in paths}
+    return {path: read(Path(path)) for path in paths}
+
+
+def unreadable(existing: Tree, found: Found) -> list[str]:
+    return [f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8" for path, _ in found.lists.values()
+            if "\ufffd" in existing.get(path, "")]
 
 
 def unwritable(new: list[str], changed: list[str]) -> list[str]:

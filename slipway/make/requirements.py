@@ -3,6 +3,7 @@
 MORE are constrained by REQUIREMENTS. uv compiles; it omits the lines of indexes, which this copies.
 """
 
+import codecs
 import os
 import re
 import shlex
@@ -16,9 +17,10 @@ from slipway.make import uv, virtualenv
 
 INDEX = re.compile(r"\s*(--extra-index-url|--index-url|-i|--find-links)[\s=]")
 IN_FILE = re.compile(r"^\./\S+.*\n(?: .*\n)*", re.MULTILINE)  # a pin such as ./vendor/….whl, with hash and comments
-# A password in a URL; not ${NAME}, ${A}:${B}, or git's ssh user.
-PASSWORD = re.compile(r"://(?!(git|\$\{\w+\}(:\$\{\w+\})?)@[^@\s]*$)[^/\s]*@")
+# A password in a URL; not ${NAME}, ${A}:${B}, name:${B}, or git's ssh user, before a host.
+PASSWORD = re.compile(r"://(?!(git|\$\{\w+\}|([\w.-]+|\$\{\w+\}):\$\{\w+\})@[^/@\s]*(/|\s|$))[^/\s]*@")
 GIT = re.compile(r"^[^#]*\bgit\+\w+://")
+EDITABLE = re.compile(r"^\s*(-e|--editable)\b")
 
 
 def main(words: List[str], env: Mapping[str, str]) -> None:
@@ -26,8 +28,10 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     sources = {path: Path(path).with_suffix(".in") for path in pins}
     if not sources[pins[0]].exists():
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
-    refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
     refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
+    refuse(EDITABLE, "names a folder to edit, which has no hash: put its wheel into vendor/ and name that",
+           sources.values())
+    refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
     if not (program := virtualenv.uv_path(env)):
         sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
     command = [program, *shlex.split(env["COMPILE"]), *upgrade]
@@ -45,9 +49,22 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
 
 def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> None:
     found = ["{} line {}".format(path, number) for path in sources
-             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1) if pattern.search(line.rstrip())]
+             for number, line in enumerate(read(path).splitlines(), 1) if pattern.search(line.rstrip())]
     if found:
         sys.exit("make: {} {}".format(" ".join(found), said))
+
+
+def read(path: Path) -> str:
+    """Return the text of a list of packages: UTF-8 or, from PowerShell, UTF-16, as pip and uv read it."""
+    try:
+        return decoded(path.read_bytes())
+    except UnicodeDecodeError:
+        sys.exit("make: {} is neither UTF-8 nor UTF-16: save it as UTF-8".format(path))
+
+
+def decoded(data: bytes) -> str:
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return data.decode(encoding).replace("\r\n", "\n")
 
 
 def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
@@ -65,7 +82,7 @@ def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
 
 
 def keep_indexes(source: Path, pins: Path) -> None:
-    lines = "".join(line for line in source.read_text("utf-8").splitlines(keepends=True) if INDEX.match(line))
+    lines = "".join(line for line in read(source).splitlines(keepends=True) if INDEX.match(line))
     pins.write_text(lines + pins.read_text("utf-8").removeprefix(lines), "utf-8")
 
 

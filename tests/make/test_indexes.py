@@ -129,14 +129,29 @@ def test_the_index_stays_in_the_pins(indexes):
     assert "index" not in (scratch.folder / "requirements.txt").read_text()
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_list_that_powershell_has_written(indexes, encoding):
+    """`pip freeze >` of PowerShell writes UTF-16, or begins with a mark, and ends lines by CRLF."""
+    scratch, port = indexes
+    line = SHARED.replace("{port}", str(port))
+    scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
+    (scratch.folder / "requirements.in").write_bytes(f"{line}\r\ntiny\r\nextra\r\n".encode(encoding))
+    scratch.made("requirements")
+    assert (scratch.folder / "requirements.txt").read_text().startswith(f"{line}\nextra==1.0 ")
+
+
 @pytest.mark.parametrize("file, line, said", [
     ("requirements/dev.in", f"--extra-index-url={with_login('PORT')}\n", "line 1 has a password"),
-    ("requirements.in", "acme @ git+https://host.example/acme@1.0\n", "line 3 names a git repository")])
+    ("requirements.in", "acme @ git+https://host.example/acme@1.0\n", "line 3 names a git repository"),
+    ("requirements.in", "acme @ git+ssh://ann@host.example/a.git@v2\n", "line 3 names a git repository"),
+    ("requirements.in", "-e ./local\n", "line 3 names a folder to edit"),
+    ("requirements/dev.in", "# caf\udce9\n", "is neither UTF-8 nor UTF-16: save it as UTF-8")])
 def test_what_is_refused(indexes, file, line, said):
-    """A password, or a git repository, which has no hash. One line names the file, nothing is compiled, and the
-    password is not shown."""
+    """A password, what has no hash, or an encoding that pip does not read. One line names the file, nothing is
+    compiled, and the password is not shown."""
     scratch, port = indexes
-    append(scratch.folder / file, line.replace("PORT", str(port)))
+    with open(scratch.folder / file, "ab") as text:
+        text.write(line.replace("PORT", str(port)).encode(errors="surrogateescape"))
     told = refusal(scratch.make("requirements"))
     assert f"make: {file} {said}" in told and PASSWORD not in told
     assert not (scratch.folder / "requirements.txt").exists()
@@ -144,10 +159,13 @@ def test_what_is_refused(indexes, file, line, said):
 
 SECRETS = ["--extra-index-url https://${USER_NAME}:hunter2@index.example/",
            "acme @ git+https://bob:hunter2@host.example/x",
-           "-f https://hunter2@index.example/", "--index-url https://bob:hun$ter2@index.example/"]
+           "-f https://hunter2@index.example/",
+           "-i https://${A}:${B}@index.example/ -f https://a:hunter2@b.example/",
+           "--index-url https://bob:hun$ter2@index.example/"]
 NONE = ["--extra-index-url https://${NAME}:${PASSWORD}@index.example/", "--index-url=https://${TOKEN}@index.example/",
         "acme @ git+ssh://git@host.example/x", "acme @ https://host.example/acme@1.whl",
-        "django  # ask ann@shop.example"]
+        "django  # ask ann@shop.example", "-i https://${A}:${B}@index.example/a@b/ --pre  # of ann@shop.example",
+        "--index-url https://__token__:${TOKEN}@index.example", "a @ git+ssh://git@host.example/a.git@v2"]
 
 
 @pytest.mark.parametrize("line, refused", [*((line, True) for line in SECRETS), *((line, False) for line in NONE)])

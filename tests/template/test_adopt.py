@@ -18,6 +18,7 @@ from theirs import LAYERS, PLAIN, Theirs
 
 from slipway.make import check
 from slipway.adopt.__main__ import texts
+from slipway.adopt.__main__ import read
 from slipway.adopt.look import look, python
 from slipway.adopt.proposal import LEVELS, Template, makefile, manage, plan
 from slipway.adopt.todo import ROWS, todo, unset, untranslated
@@ -115,6 +116,11 @@ def test_own_settings_stay(theirs):
     common = middleware.index("django.middleware.common.CommonMiddleware")
     assert middleware.index("slipway.web.middleware.Probes") < common
     assert readiness.keys() == {"database", "migrations", "cache", "broker"}
+
+
+def test_a_list_that_powershell_has_written(tmp_path):
+    (tmp_path / "list").write_bytes("django\r\n".encode("utf-16"))
+    assert read(tmp_path / "list") == "django\n"
 
 
 def test_with_nothing_set(theirs, clone, tmp_path):
@@ -408,11 +414,13 @@ def test_refusals(theirs, tmp_path):
     (tmp_path / "outside").mkdir()
     (project.folder / "vendor").symlink_to(tmp_path / "outside")
     (project.folder / "requirements.in").symlink_to(tmp_path / "outside/list")
+    (project.folder / "requirements/local.txt").write_bytes("pytest  # für alle\n".encode("latin-1"))
     (tmp_path / "outside/list").write_text("django\n")
     project.commit("More")
     lines = refused(project, "--level", "servers", "--apply")
     told = ["deploy.mk exists", "docker exists", ".whl leads via", "vendor/.gitattributes leads via",
-            "requirements.in leads via", "django.mk is ignored by git"]
+            "requirements.in leads via", "django.mk is ignored by git",
+            "requirements/local.txt is neither UTF-8 nor UTF-16: save it as UTF-8"]
     assert [line for line in told if line not in str(lines)] == [] and len(lines) == len(told), lines
     assert project.git("status", "--porcelain") == "" and (tmp_path / "outside/list").read_text() == "django\n"
     project.edit("manage.py", "config.settings.local", "settings")
