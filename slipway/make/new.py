@@ -6,6 +6,7 @@ accounts,jobs, one of them or none).
 repository.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -93,6 +94,7 @@ def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> No
                  python="3.11" if django == "5.2" else "3.12")
     if django != "5.2":
         use_new_django()
+        tell_old_python(os.environ.get("PYTHON", "python3"))
     leave_out(*[part for part in blocks.MARKS if part not in chosen])
     if "jobs" not in chosen:
         replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
@@ -129,6 +131,14 @@ def use_new_django() -> None:
                 raise Problem(f"{path} of the template has no {old!r}")
             text = text.replace(old, new)
         Path(path).write_text(text, "utf-8")
+
+
+def tell_old_python(python: str) -> None:
+    code = "import sys; from slipway.make.python import lacks; print(lacks(*sys.argv[1:]))"
+    env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
+    with contextlib.suppress(FileNotFoundError):  # the project's make says so
+        if lack := subprocess.check_output([python, "-c", code, python, "3.12"], env=env, text=True).strip():
+            say(lack)
 
 
 def write_readme(**words: str) -> None:

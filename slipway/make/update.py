@@ -87,13 +87,18 @@ def finish(before: str, wanted: str) -> None:
         git("checkout", "--quiet", "--theirs", "--", path)
         say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
     say(f"merged from {before} to {wanted}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
+    problems = []
     try:
         new.compile_pins({})
+    except Problem as problem:
+        problems.append(str(problem))
     finally:  # git reset --hard then removes new files, too
         output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     if left := [path for path in conflicts if path not in ours]:
-        raise Problem(f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
-                      "<<<<<<< and >>>>>>>, then git add and git commit")
+        problems.append(f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
+                        "<<<<<<< and >>>>>>>, then git add and git commit")
+    if problems:
+        raise Problem("\nmake: ".join(problems))
 
 
 def output(*words: str) -> str:

@@ -1,13 +1,19 @@
 """Tests of a project that copier makes: its names, its files, and that it works at once."""
 
+import os
 import re
+import signal
+import sys
 
 import pytest
 
-from checkout import Project
-from proc import ROOT, passed, refusal, run
+from checkout import NOTHING_TO_INSTALL, Project
+from proc import ROOT, executable, passed, put, refusal, run, running, signal_group, wait_until
 
-from slipway.make.new import without_user
+from slipway.make import new
+
+BASE_PYTHON = os.path.realpath(sys.executable)
+COPIER_STUB = '#!/bin/sh\nfor name; do :; done\nmkdir "$name"\n: >"$name/half"\nsleep 60\n'
 
 
 def text(project, path):
@@ -70,9 +76,36 @@ def test_a_commit_of_ones_own(template, clone, tmp_path):
 @pytest.mark.parametrize("url, noted", [
     ("https://bob:s3cret@host.example/a/b.git", "https://host.example/a/b.git"),
     ("https://s3cret@host.example/a", "https://host.example/a"), ("git@host.example:a/b", "git@host.example:a/b")])
-def test_no_password_is_noted(url, noted):
+def test_no_password_is_noted(clone, tmp_path, monkeypatch, url, noted):
     """A clone's origin may contain a token, and the answers are in the project's first commit."""
-    assert without_user(url) == noted
+    clone.git("remote", "set-url", "origin", url)
+    clone.git("clone", "--quiet", clone.folder, tmp_path / "copier's")
+    monkeypatch.setattr(new, "TEMPLATE", tmp_path / "copier's")
+    answers = put(tmp_path / "answers", "_src_path: /tmp/x\n")
+    new.reachable_source(answers)
+    assert answers.read_text() == f'_src_path: "{noted}"\n'
+
+
+def test_ctrl_c(clone, tmp_path):
+    """An interrupted make new leaves nothing that would keep the name from the next."""
+    stub = executable(tmp_path / "copier", COPIER_STUB)
+    with running(["make", *NOTHING_TO_INSTALL, "new", "NAME=../shop", f"COPIER={stub}"], cwd=clone.folder,
+                 env=clone.env) as make:
+        wait_until((tmp_path / "shop/half").exists, what="copier has begun")
+        signal_group(make, signal.SIGINT)
+        assert make.wait(60)
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_python_too_old_for_django_6(capfd):
+    new.tell_old_python(str(BASE_PYTHON))
+    assert ("and this project needs 3.12 or newer" in capfd.readouterr().err) == (sys.version_info < (3, 12))
+
+
+def test_lines_end_as_programs_need_it(started, tmp_path):
+    """With a git that writes Windows' line ends, ./manage.py starts, too."""
+    started.git("-c", "core.autocrlf=true", "clone", "--quiet", started.folder, tmp_path / "clone")
+    assert (tmp_path / "clone/manage.py").read_bytes().startswith(b"#!/usr/bin/env python3\n")
 
 
 @pytest.mark.parametrize("option", ["app=Not valid", "app=9lives", "site_name= "])

@@ -2,12 +2,13 @@
 
 import re
 import shutil
+import signal
 
 import pytest
 
-from checkout import COPIER, Folder, Project
+from checkout import COPIER, NOTHING_TO_INSTALL, Folder, Project
 from documented import block
-from proc import ROOT, output, refusal, run
+from proc import ROOT, append, executable, output, refusal, run, running, signal_group, wait_until
 
 from .releases import FIRST, SECOND, TODAY
 from .team import DROPPED
@@ -82,12 +83,14 @@ def test_conflict_and_going_back(project):
     project.edit("Dockerfile", "WORKDIR /application", "WORKDIR /srv")
     project.edit("django.mk", "# django.mk", "# ours, django.mk")
     project.edit("requirements/uv.txt", "uv==", "uv==1.")
+    append(project.folder / "requirements.in", "./lost.whl\n")
     project.commit("Elsewhere")
     done = project.make("template-update", f"VERSION={SECOND}")
     assert done.stdout == "## 1.1.0\n### Added\n- What came second.\n", done.stderr
     assert f"from {FIRST} to {SECOND}" in done.stderr and "git reset --hard" in done.stderr
     last = [line for line in done.stderr.splitlines() if "***" not in line][-1]
     assert done.returncode == 2 and " in Dockerfile: edit " in last, done.stderr
+    assert "make: the pins cannot be compiled" in done.stderr, "one problem hides no other"
     text = (project.folder / "Dockerfile").read_text()
     assert re.search(r"<<<<<<< before updating\nWORKDIR /srv\n=+\nWORKDIR /app\n>>>>>>> after updating", text)
     assert (project.folder / "deploy/ci.sh").exists()
@@ -104,6 +107,17 @@ def test_diff(project):
         "M\t.gitlab-ci.yml", "D\trequirements/uv.in", "D\trequirements/uv.txt"}, files.stdout + files.stderr
     assert "django.mk" not in project.make("slipway-diff", f"TO={SECOND}").stdout
     assert f"no version 9.9, only {FIRST} {SECOND} {TODAY}" in refusal(project.make("slipway-diff", "TO=9.9"))
+
+
+def test_ctrl_c(project, tmp_path):
+    """An interrupted update changes nothing."""
+    stub = executable(tmp_path / "copier", "#!/bin/sh\necho >>Makefile\n: >new.txt\nsleep 60\n")
+    with running(["make", *NOTHING_TO_INSTALL, "template-update", f"COPIER={stub}"], cwd=project.folder,
+                 env=project.env) as make:
+        wait_until((project.folder / "new.txt").exists, what="copier has begun")
+        signal_group(make, signal.SIGINT)
+        assert make.wait(60)
+    assert project.git("status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("fault, said", [
