@@ -36,7 +36,8 @@ find_project = sed -n -e "s/^ *main([\"']\([A-Za-z0-9_]*\)[\"']).*/\1/p" \
 # The release's name. It ends with -dirty if changes are not committed: nobody could build that release again.
 TAG ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
-git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
+git_tag = test ! -e .git || git rev-parse --git-dir >/dev/null; \
+          echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
 # $(call with,NAMES): give these variables to the recipe's command, as environment variables; no other recipe gets them.
 with = $(if $(filter-out $(given_to),$@),$(eval unexport $(given))$(eval given :=)$(eval given_to := $@)) \

@@ -16,6 +16,11 @@ def main(project: str) -> None:
         execute_from_command_line(sys.argv)
     except SettingsError as error:
         error.leave()
+    except ModuleNotFoundError as error:
+        settings = os.environ["DJANGO_SETTINGS_MODULE"]
+        if not settings.startswith(error.name or "-") or settings.startswith(project + "."):
+            raise
+        sys.exit("manage.py: DJANGO_SETTINGS_MODULE is {}, which this project does not have: unset it".format(settings))
     except DatabaseError:
         from .schema import database
         try:

@@ -54,6 +54,8 @@ def build(env: dict[str, str]) -> Iterator[str]:
     docker, remote = env.get("DOCKER", "").split() or ["docker"], "DOCKER_HOST" in env
     if not which("git"):
         yield "no git here, but images are named after commits: apt install git"
+    elif Path(".git").exists() and says(["git", "rev-parse", "--git-dir"]) is None:
+        yield "git does not read this repository, so images have no commit's name: git status says why"
     if not which(docker[0]):
         yield "no docker here: install Docker (https://docs.docker.com/engine/install/)"
     elif says(docker, "version") is not None:

@@ -1,10 +1,25 @@
 #!/usr/bin/env python3
-"""The module and the program `pip` of a virtualenv that make has made."""
+"""The module and the program `pip` of a virtualenv that make has made: it shows packages, but installs none."""
 
+import ensurepip
+import glob
+import os
+import runpy
 import sys
 
+CHANGES = {"install", "uninstall"}
+
 if __name__ == "__main__":
-    wanted = " ".join(word for word in sys.argv[2:] if not word.startswith("-")) or "what you need"
-    sys.exit("pip: make installs only pinned packages here: add {} to requirements.in, then make requirements, "
-             "then repeat your make command".format(wanted))
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if CHANGES & {*words[:1]}:
+        sys.exit("pip: make installs only pinned packages here: add {} to requirements.in, then make requirements, "
+                 "then repeat your make command".format(" ".join(words[1:]) or "what you need"))
+    bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
+    wheels = [path for folder in (bundled, "/usr/share/python-wheels") for path in glob.glob(folder + "/pip-*.whl")]
+    if not wheels:
+        sys.exit("pip: this Python comes without pip: uv pip list shows what is installed")
+    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    sys.path.insert(0, wheels[0])
+    runpy.run_module("pip", run_name="__main__", alter_sys=True)
+    sys.exit()
 raise ImportError("there is no pip in this virtualenv, see docs/make.md")

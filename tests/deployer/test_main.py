@@ -144,3 +144,9 @@ def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):
     monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["status"]) == 1
     assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"
+
+
+def test_help_has_the_name_of_the_program(capsys):
+    with pytest.raises(SystemExit):
+        __main__.parse(["--help"])
+    assert capsys.readouterr().out.startswith("usage: slipway ")

@@ -57,6 +57,17 @@ def test_docker(machine):
         assert told in said and ("for: develop, build;" in said) == (not version) and ("build  " in said) == bool(told)
 
 
+def test_a_repository_that_git_does_not_read(machine):
+    """Images would be named unversioned, for example if another user owns the folder."""
+    machine.has("git", "echo 'fatal: dubious ownership' >&2; exit 128; :")
+    assert "git does not read" not in machine()[1], "it may have no repository"
+    (machine.folder / ".git").mkdir()
+    assert "build    git does not read this repository" in machine()[1]
+    env = {"PATH": f"{machine.home}/programs", "MAKEFLAGS": "-s"}
+    done = run(["make", "-C", machine.folder, "--eval=show: ; :; echo $(TAG)", "show"], env=env)
+    assert (done.stdout, done.stderr) == ("unversioned-dirty\n", "fatal: dubious ownership\n")
+
+
 def test_ssh(machine):
     """A key with a passphrase needs an agent, but not every key has one."""
     machine.has("ssh")

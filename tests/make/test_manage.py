@@ -65,6 +65,15 @@ def test_no_virtualenv(manage, state, said):
     assert done.stderr.endswith(f": {cure} in {manage.folder}\n") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("settings", ["theirs.settings", "theirs"])
+def test_settings_of_another_project(manage, settings):
+    """A variable that the shell kept from another project is named in one line."""
+    done = manage("check", DJANGO_SETTINGS_MODULE=settings)
+    said = f"DJANGO_SETTINGS_MODULE is {settings}, which this project does not have: unset it"
+    assert done.stderr == f"manage.py: {said}\n"
+    assert "Traceback" in manage("check", DJANGO_SETTINGS_MODULE="project.nothing").stderr
+
+
 @pytest.mark.parametrize("url, words", [
     ("postgres://me:hush@127.0.0.1:1/shop", ["shop on 127.0.0.1", "refused", "DATABASE_URL in .env"]),
     ("sqlite:////nowhere/db.sqlite3", ["unable to open"]),

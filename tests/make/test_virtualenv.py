@@ -44,8 +44,8 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
 
 
 def test_who_types_pip(scratch):
-    """In the activated virtualenv, and as in Django's own hints, pip prints one line and installs nothing. If a project
-    pins pip, it is installed like any package."""
+    """In the activated virtualenv, and as in Django's own hints, pip prints one line and installs nothing; it shows
+    what is installed. If a project pins pip, it is installed like any package."""
     def type_it(typed):
         return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=scratch.folder, env=scratch.env)
 
@@ -56,6 +56,8 @@ def test_who_types_pip(scratch):
         done = type_it(f"{typed} install Pillow")
         assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
         assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
+    for typed, shown in ("python -m pip --version", "pip "), ("pip show tiny", "Name: tiny\n"), ("pip list", "\ntiny "):
+        assert shown in type_it(typed).stdout, typed
     wheels.wheel(scratch.packages["folder"], "pip", "99.0", {
         "pip/__init__.py": "", "pip/__main__.py": "print('real')",
         "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n"})
