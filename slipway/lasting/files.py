@@ -27,10 +27,8 @@ def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int 
 
 def mode_of(path: str | os.PathLike[str]) -> int:
     """Return the mode of a file, or 0644 if there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        existing = os.lstat(path).st_mode
-        return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
-    return 0o644
+    existing = os.lstat(path).st_mode if os.path.lexists(path) else 0
+    return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
 
 
 def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,

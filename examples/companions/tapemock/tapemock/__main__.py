@@ -18,13 +18,6 @@ def address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise ValueError
-    return number
-
-
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tapemock", description="A file system that fails on demand.", allow_abbrev=False)
     add = parser.add_argument
@@ -32,7 +25,7 @@ def options() -> argparse.Namespace:
     add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
     add("--replica", type=os.path.abspath, metavar="FOLDER", help="directory of copies of archived files")
-    add("--archive-delay", type=seconds, default=0, metavar="SECONDS", help="time from a file's close to its archiving")
+    add("--archive-delay", type=float, default=0, metavar="SECONDS", help="time from a file's close to its archiving")
     add("--no-recall", action="store_true", help="opening a file on tape does not fetch it")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")
@@ -40,6 +33,8 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     if not given.tape and (given.replica or given.archive_delay or given.no_recall):
         parser.error("--replica, --archive-delay and --no-recall need --tape FOLDER")
+    if not 0 <= given.archive_delay < math.inf:
+        parser.error("--archive-delay must be 0 s or more")
     return given
 
 
@@ -64,9 +59,7 @@ def main() -> int:
     try:
         from .control import Handler
         from .mock import Mock
-        from .tape import Archive
-        archive = Archive(given.tape, given.replica, given.archive_delay, not given.no_recall) if given.tape else None
-        mock = Handler.mock = Mock(given.source, archive, given.power_cut)
+        mock = Handler.mock = Mock(given)
         control = ThreadingHTTPServer(given.http, Handler)
     except (OSError, OverflowError) as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 import time
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +15,7 @@ from mfusepy import FUSE, fuse_get_context  # type: ignore[import-untyped]
 
 from .faults import OPERATIONS, Fault, Faults
 from .power import Disk, listing
-from .tape import Archive, Tape
+from .tape import Tape
 
 KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
 NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # utimensat's UTIME_NOW and UTIME_OMIT
@@ -39,13 +40,13 @@ class Mock:
     use_ns = True
     init: Callable[[str], None]
 
-    def __init__(self, source: str, archive: Archive | None, power: bool) -> None:
-        self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
+    def __init__(self, given: Namespace) -> None:
+        self.root = f"/proc/self/fd/{os.open(given.source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.changing = Faults(), threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, archive, self.changing, self.note,
-                         lambda path: self.struck("fetch", [path])[0]) if archive else None
-        self.disk = Disk(self.root) if power else None
+        self.tape = Tape(self.root, given, self.changing, self.note,
+                         lambda path: self.struck("fetch", [path])[0]) if given.tape else None
+        self.disk = Disk(self.root) if given.power_cut else None
 
     def at(self, path: str) -> str:
         return self.root + path

@@ -9,9 +9,9 @@ import stat
 import threading
 import time
 import uuid
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .faults import Fault
 from .power import HIDDEN, identity
@@ -23,22 +23,13 @@ def writes(handle: int) -> bool:
     return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
 
 
-@dataclass
-class Archive:
-    """The archive's folder, that of copies, the seconds from a close to archiving, and whether an open recalls."""
-    folder: str
-    replica: str | None
-    delay: float
-    recalls: bool
-
-
 class Tape:
     """Archives each file below any folder named final after a writer closes it."""
 
-    def __init__(self, root: str, options: Archive, changing: threading.RLock, note: Callable[..., None],
+    def __init__(self, root: str, given: Namespace, changing: threading.RLock, note: Callable[..., None],
                  struck: Callable[[str], Fault | None]) -> None:
-        self.root, self.options, self.changing, self.note, self.struck = root, options, changing, note, struck
-        self.folder, self.opens = f"{options.folder}/", Counter[tuple[int, int]]()
+        self.root, self.given, self.changing, self.note, self.struck = root, given, changing, note, struck
+        self.folder, self.opens = f"{given.tape}/", Counter[tuple[int, int]]()
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()
         os.listdir(self.folder)
 
@@ -59,18 +50,18 @@ class Tape:
             return
         try:
             self.copy(path, handle)
-            if self.options.delay:
+            if self.given.archive_delay:
                 planned = path, os.dup(handle), self.opens[identity(os.fstat(handle))]
-                threading.Timer(self.options.delay, self.archive_later, planned).start()
+                threading.Timer(self.given.archive_delay, self.archive_later, planned).start()
             else:
                 self.archive(path, handle)
         except OSError as error:
             self.note("not archived", path, error=str(error))
 
     def copy(self, path: str, handle: int) -> None:
-        if self.options.replica:
-            os.makedirs(os.path.dirname(self.options.replica + path), exist_ok=True)
-            shutil.copyfile(f"/proc/self/fd/{handle}", self.options.replica + path)
+        if self.given.replica:
+            os.makedirs(os.path.dirname(self.given.replica + path), exist_ok=True)
+            shutil.copyfile(f"/proc/self/fd/{handle}", self.given.replica + path)
 
     def archive_later(self, path: str, handle: int, opens: int) -> None:
         """Archive a file, unless it was removed, or opened for writing, after it was closed."""
@@ -95,7 +86,7 @@ class Tape:
 
     def recall(self, path: str) -> None:
         """If a program opens a file on tape, start to fetch it, and raise OSError."""
-        if self.options.recalls and self.stub(self.root + path):
+        if not self.given.no_recall and self.stub(self.root + path):
             with contextlib.suppress(ValueError):  # it has just come back
                 self.fetch(path, 0)
             raise OSError(errno.EIO, "on tape")
