@@ -117,6 +117,7 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*: make coverage                                          | make/test_manage.py            | "coverage"
 .*: make requirements                                      | make/test_reuse.py             | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
+docs/trouble.md: (systemctl|mv|rm) .*                      | e2e/test_trouble.py            | docs/trouble.md
 docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md
 docs/update.md: (PATH|printf).*                            | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"

@@ -1,11 +1,13 @@
 """`make errors` and `make logs` on the fleet, with the hosts' real journals."""
 
 import json
+import re
 import shlex
 import time
 
+from documented import commands
 from e2e.scenarios import good, live, provisioned
-from proc import wait_until
+from proc import ROOT, wait_until
 
 RAISED = {"exception": "Traceback (most recent call last):\n  …\nKeyError: 3", "raised": {
     "type": "KeyError", "file": "/app/orders/views.py", "line": "32", "function": "detail"}}
@@ -29,7 +31,7 @@ def test_what_fails_is_found(fleet, tmp_path):
         assert done.returncode == 0 and "\x1b" not in done.stdout, done.stderr
         return done.stdout
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
-    assert web1.run("ls /var/log/journal") and "logs since 20" in said("status")
+    assert web1.run("ls /var/log/journal") and "make logs and make errors go back to 20" in said("status")
     logged(web1, "web", release=live(shop), **RAISED)
     tag = good(shop)
     shop.good("deploy", tag, "--no-bake")
@@ -52,3 +54,16 @@ def test_what_fails_is_found(fleet, tmp_path):
             f"seen {number}" for number in numbers]
     web1.run(f"cd /run/shop; mv web.sock gone; {VISIT}; mv gone web.sock; journalctl --sync")
     assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")
+
+
+def test_going_back_on_a_host_alone(fleet, tmp_path):
+    """By the commands of docs/trouble.md. The next deploy works."""
+    shop = provisioned(fleet, tmp_path)
+    (web1, web2), old, tag = shop.web, live(shop), good(shop)
+    shop.good("deploy", tag, "--no-bake")
+    for command in commands(ROOT / "docs/trouble.md"):
+        if re.match("(systemctl|mv|rm) ", command):
+            web1.run(command)
+    for host, release in ((web1, old), (web2, tag)):
+        wait_until(lambda: f'"release": "{release}"' in host.ssh(VISIT.replace("-o /dev/null", "")).stdout, 60, release)
+    shop.good("deploy", good(shop), "--no-bake")

@@ -185,7 +185,7 @@ def first_log(host: Host) -> list[str]:
     """Return a line that tells since when the journal has logs; [] if it is unknown."""
     words = "sh", "-c", "journalctl --quiet --no-pager -o short-iso | head -n 1"
     done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
-    return ["logs since " + done.stdout[:10]] if done and done.stdout else []
+    return ["make logs and make errors go back to " + done.stdout[:10]] if done and done.stdout else []
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
