@@ -148,7 +148,8 @@ def test_a_unit_that_is_stopped_before_its_restart(server):
     """If docker-runner is killed, systemd's stop command leaves a note. While the unit may restart, its container runs
     on; when it is stopped instead, docker-killed.service ends the container."""
     note = server.root / "run/docker-runner/shop-web-a.killed"
-    executable(server.stub / "systemctl", f"#!/bin/sh\n[ $4 = shop-web@a.service ] && cat '{server.stub}/state'\n")
+    executable(server.stub / "systemctl", f"#!/bin/sh\n[ $4 = shop-web@a.service ] && cat '{server.stub}/state'\n"
+               f"echo >>'{server.stub}/asked'\n")
     server.put("stub/state", "ActiveState=activating\n")
     with container(server, WELL_BEHAVED) as init:
         server("--stop", "shop-web-a", "10", "shop-web@a.service", "60", SERVICE_RESULT="signal")
@@ -156,8 +157,9 @@ def test_a_unit_that_is_stopped_before_its_restart(server):
         with running([server.stub / "docker-stop", "--killed"], env=server.env) as watch:
             for state in "ActiveState=activating\n", "ActiveState=inactive\nJob=7\n":
                 server.put("stub/state", state)
-                time.sleep(0.5)
-                assert (watch.poll(), init.poll()) == (None, None)
+                server.put("stub/asked", "")
+                wait_until(lambda: (server.stub / "asked").read_text().count("\n") > 2, 20)
+                assert note.exists() and init.poll() is None
             server.put("stub/state", "ActiveState=inactive\n")
             assert watch.wait(30) == init.wait(1) == 0 and not note.exists()
 
