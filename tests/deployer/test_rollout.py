@@ -142,15 +142,18 @@ def test_the_live_release_must_be_one(fleet):
             run(Rollout(fleet, fleet.app_hosts, print, "deploy").plan())
 
 
-NEWS = {f"shop.000{number}": {"verdict": "ok", "messages": []} for number in (1, 2)}
+NEWS = {name: {"verdict": "ok", "messages": []} for name in ("shop.0001", "shop.0002", "slipway_blobs.0001_files")}
 UNKNOWN = ("the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none,"
            " or the live release is the first")
 
 
 @pytest.mark.parametrize("live, image, told", [
     ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
+    ("[X]  shop.0001\n[X]  slipway_blobs.0000\n", {"postgresql": NEWS},
+     ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"]),
     ("[X]  shop.0001\n", {}, [UNKNOWN]), ("", {"postgresql": NEWS}, [UNKNOWN])])
 def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
+    """Those of the app that stores uploads in the database are new only if the live release has this app."""
     monkeypatch.setattr(news.verdicts, "in_image", lambda docker, name: image)
     events, found = [], fine(fleet)
     found["facts"]["plan"] = live

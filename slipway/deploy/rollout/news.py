@@ -7,13 +7,17 @@ from slipway.make import verdicts
 from ..agent.shapes import Facts
 from ..agent.steps.verdicts import parse_plan
 
+BLOBS = "slipway_blobs."  # the build judges this app always, and a release has it if it stores uploads in the database
+
 
 def lines(image: str, facts: Facts) -> Iterator[str]:
     """Yield a line for each verdict, or that they are unknown."""
     live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
     found = verdicts.in_image(["docker"], image).get(vendor)
     if live and found is not None:
-        yield from verdicts.lines({vendor: found}, found.keys() - live)
+        stored = any(name.startswith(BLOBS) for name in live)
+        names = (name for name in found.keys() - live if stored or not name.startswith(BLOBS))
+        yield from verdicts.lines({vendor: found}, names)
     else:
         yield (f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"
                " release is the first")
