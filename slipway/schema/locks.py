@@ -9,16 +9,20 @@ from typing import Any, NamedTuple, TypedDict
 from django.db import transaction
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
-CHANGED = "changed row by row"
-WORK = ("scanned", "rewritten", CHANGED)  # the slowest last
+READ, CHANGED = "read", "changed row by row"
+WORK = ("scanned", "rewritten", READ, CHANGED)  # the slowest last
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
 array_agg(l.mode) FROM pg_class c LEFT JOIN pg_locks l
 ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
-WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relname != 'django_migrations' GROUP BY c.oid"""
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm') AND c.relname != 'django_migrations' GROUP BY c.oid"""
 # Errors, in a transaction, of CREATE INDEX CONCURRENTLY, VACUUM and others, and of DO and CALL that commit.
 REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
 CONTROL = re.compile(r"\s*(ABORT|BEGIN|COMMIT|END|RELEASE|ROLLBACK|SAVEPOINT|START)\b", re.I)  # locks no table
+# What works through the tables from which it reads, however many statements one string has.
+READS = re.compile(r"(?<!\bON )\b(INSERT|UPDATE|DELETE|MERGE|REFRESH)\b|"
+                   r"\b(TABLE|MATERIALIZED\s+VIEW)\b[^;]*\bAS\s*\(?\s*(SELECT|WITH|TABLE)\b", re.I)
+TRUNCATES = re.compile(r"^(?!.*\b(ALTER|CLUSTER|REFRESH)\b).*\bTRUNCATE\b", re.I | re.S)
 IDLE = 0  # state of libpq: no transaction
 
 
@@ -79,21 +83,30 @@ class Watch:
         before = self.tables()
         result = execute(*words)
         after = {self.known[id]: (before.get(id, now), now) for id, now in self.tables().items() if id in self.known}
-        reads = str(words[0]).lstrip()[:6].upper() == "SELECT"
-        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, reads))}
+        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, str(words[0])))}
         for table, (_, now) in after.items():
             if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
                 self.add(table, WAITS[now.waits() or 1], meanwhile)
         return result
 
-    def work(self, old: Table, now: Table, reads: bool) -> str:
+    def held(self) -> list[str]:
+        """Return the tables that were there before, and that the transaction keeps locked as a whole."""
+        if self.connection.vendor != "postgresql":
+            return []
+        return sorted(table.name for id, table in self.tables().items() if id in self.known and table.waits())
+
+    def work(self, old: Table, now: Table, sql: str) -> str:
         """Return what a statement did to a table. The first INSERT, UPDATE or DELETE takes a RowExclusiveLock; on empty
-        tables, Python that shall change rows only reads."""
+        tables, Python that shall change rows only reads. TRUNCATE makes a new file, too, but an empty one."""
         scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
-        again = scanned and "RowExclusiveLock" in now.modes
+        again, reads = scanned and "RowExclusiveLock" in now.modes, sql.lstrip()[:6].upper() == "SELECT"
         if "RowExclusiveLock" in locks or again or reads and (scanned or locks):
             return CHANGED
-        return "rewritten" if now.file != old.file else "scanned" if scanned and now.waits() else ""
+        if now.file != old.file:
+            return "" if TRUNCATES.search(sql) else "rewritten"
+        if "AccessShareLock" in locks and READS.search(sql):
+            return READ
+        return "scanned" if scanned and now.waits() else ""
 
     def add(self, table: str, waits: str, work: dict[str, str]) -> None:
         lock = self.found.setdefault(table, {"table": table, "waits": waits, "work": {}})

@@ -9,8 +9,9 @@ the named migrations. docs/image.md shows FILE.
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
-from django.db.migrations import AddField, AlterField, CreateModel, Migration, RenameModel, RunSQL
+from django.db.migrations import (AddField, AlterField, CreateModel, DeleteModel, Migration, RemoveField, RenameModel,
+                                  RunPython, RunSQL)
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
@@ -29,6 +31,7 @@ from slipway.make.verdicts import lines
 
 from .columns import is_harmless
 from .locks import Lock, Watch
+from .sql import drops, forbids
 
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
@@ -41,9 +44,11 @@ CURES = {
                     " old one",
     "ALTER_COLUMN": "in two releases: add a column of the new type and use both, then remove the old one",
     "ADD_UNIQUE": "in two releases: the first writes no duplicates, the next one adds the constraint",
+    "ADD_CHECK": "in two releases: the first writes nothing that it forbids, the next one adds the constraint",
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
 
+STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
 NOBODY = ""  # stands for an unknown migration
 Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
@@ -54,6 +59,7 @@ class Verdict(TypedDict):
     verdict: str
     messages: list[str]
     since: NotRequired[list[str]]
+    unused: NotRequired[list[str]]
     locks: NotRequired[list[Lock]]
 
 
@@ -66,12 +72,15 @@ class Executor(MigrationExecutor):
         self.linter = MigrationLinter(no_cache=True)
         self.found: dict[str, Verdict] = {}
         self.failed: dict[str, str] = {}  # migration → its first error
+        self.unused: dict[tuple[str, str], str] = {}  # (table, column or "") → migration since which no model has it
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        watch, told, name = Watch(self.connection), list[Told](), str(migration)
+        watch, told, name, locked = Watch(self.connection), list[Told](), str(migration), dict[str, None]()
         with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
+                if runs_code(operation) and migration.atomic:
+                    locked |= dict.fromkeys(watch.held())
                 told.append(self.apply_operation(state, migration, operation, editor))
             last, editor.deferred_sql = editor.deferred_sql, []
             for sql in last:
@@ -82,6 +91,9 @@ class Executor(MigrationExecutor):
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         with self.trying(name):
             self.found[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, told)
+        if locked and (verdict := self.found.get(name)) and verdict["verdict"] != "ignored":
+            verdict["messages"] += [STAYS.format(", ".join(locked), migration.name)]
+            verdict["verdict"] = "warning" if verdict["verdict"] == "ok" else verdict["verdict"]
         if error := self.failed.get(name):
             verdict = self.found.setdefault(name, {"verdict": "error", "messages": []})
             if verdict["verdict"] != "ignored":
@@ -108,6 +120,7 @@ class Executor(MigrationExecutor):
         app, one, lines = migration.app_label, copy(migration), list[str]()
         earlier, execute, one.operations = [*editor.deferred_sql], editor.execute, [operation]
         harmless = is_harmless(self.connection, state, app, operation)
+        self.note_unused(str(migration), state, app, operation)
 
         def noted(sql: Any, params: Any = ()) -> None:
             if sql not in earlier:
@@ -123,17 +136,35 @@ class Executor(MigrationExecutor):
             lines = [line.replace(" TYPE ", " ").replace(" NOT NULL", "") for line in lines]
         return lines, self.made((app, migration.name), operation)
 
-    def judge(self, migration: Migration, sql: list[str], told: Iterable[Told]) -> Verdict:
-        key, columns = (migration.app_label, migration.name), not_null(migration)
+    def judge(self, migration: Migration, sql: list[str], told: Sequence[Told]) -> Verdict:
+        key = migration.app_label, migration.name
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
         issues, data = self.issues(sql), self.linter.analyse_data_migration(forward(migration))
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
+        columns = [column for operation, (own, _) in zip(migration.operations, told)
+                   if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]} for column in not_null(operation)]
         verdict: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
                             "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
         if errors and not data[0] and (since := self.since(told, {issue.code for issue in errors})):
             verdict["since"] = since
+        dropped = [self.unused.get(name) for line in sql if "DROP COLUMN" in line or line.startswith("DROP TABLE")
+                   for name in drops(line)]
+        if dropped and all(dropped) and {issue.code for issue in errors} <= {"DROP_COLUMN", "DROP_TABLE"}:
+            verdict["unused"] = sorted({name for name in dropped if name})
+            verdict["messages"].append(f"no harm once a release with {', '.join(verdict['unused'])} is live")
         return verdict
+
+    def note_unused(self, name: str, state: Any, app: str, operation: Any) -> None:
+        """Note what only the models lose, as the first of two releases does before the next one drops it."""
+        for one in getattr(operation, "state_operations", None) or ():
+            model = getattr(one, "model_name", "") or getattr(one, "name", "")
+            if isinstance(one, RemoveField | DeleteModel) and (known := state.models.get((app, model.lower()))):
+                table, column = known.options.get("db_table") or f"{app}_{model.lower()}", ""
+                if isinstance(one, RemoveField):
+                    field = known.fields[one.name]
+                    column = field.db_column or (f"{one.name}_id" if field.is_relation else one.name)
+                self.unused[table, column] = name
 
     def since(self, told: Iterable[Told], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
@@ -144,7 +175,8 @@ class Executor(MigrationExecutor):
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
-        return analyse_sql_statements(self.linter.sql_analyser_class, sql)
+        errors, ignored, warnings = analyse_sql_statements(self.linter.sql_analyser_class, sql)
+        return [*errors, *forbids(sql)], ignored, warnings
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -158,6 +190,13 @@ class Executor(MigrationExecutor):
         return found
 
 
+def runs_code(operation: Any) -> bool:
+    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
+    return any(isinstance(one, RunPython) and one.code is not RunPython.noop
+               or isinstance(one, RunSQL) and bool(re.search(r"\bDO\b", str(one.sql)))
+               for one in getattr(operation, "database_operations", [operation]))
+
+
 def forward(migration: Any) -> Any:
     """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
     one = copy(migration)
@@ -168,12 +207,12 @@ def forward(migration: Any) -> Any:
     return one
 
 
-def not_null(migration: Migration) -> list[str]:
-    """Return MODEL.NAME of each NOT NULL column that the migration adds or alters without a database default."""
-    return [f"{operation.model_name}.{operation.field.db_column or operation.name}"
-            for operation in migration.operations if isinstance(operation, AddField | AlterField)
-            and not operation.field.null and not operation.field.many_to_many
-            and operation.field.db_default is NOT_PROVIDED]
+def not_null(operation: Any) -> list[str]:
+    """Return MODEL.NAME of a NOT NULL column that is added or altered without a database default."""
+    if not isinstance(operation, AddField | AlterField) or operation.field.null or operation.field.many_to_many:
+        return []
+    without = operation.field.db_default is NOT_PROVIDED
+    return [f"{operation.model_name}.{operation.field.db_column or operation.name}"] if without else []
 
 
 def text(issue: Any, columns: Iterable[str] = ()) -> str:

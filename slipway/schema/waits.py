@@ -11,15 +11,17 @@ from django.db import connection
 
 from slipway.make.verdicts import sentence
 
-from .locks import CHANGED, WAITS, WORK, Lock
+from .locks import CHANGED, READ, WAITS, WORK, Lock
 
 FILE = Path("migrations.json")  # of the image: the verdicts of its build
 SIZES = """SELECT name, sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint
-FROM unnest(%s::text[]) name JOIN pg_class c ON c.relkind = 'r' AND (c.oid = to_regclass(name) OR c.oid IN (
+FROM unnest(%s::text[]) name JOIN pg_class c ON c.relkind IN ('r', 'm') AND (c.oid = to_regclass(name) OR c.oid IN (
 SELECT relid FROM pg_partition_tree(to_regclass(name)))) GROUP BY name"""
-RATES = {CHANGED: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}  # bytes a second on a slow server
+# Bytes a second on a slow server.
+RATES = {CHANGED: 10_000_000, READ: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}
 BRIEF = 0.1  # seconds: shorter work on a table is not told
 CURES = {CHANGED: "change rows in a migration of their own, in batches, with atomic = False",
+         READ: "fill the other table in a migration of its own, in batches, with atomic = False",
          "rewritten": "add a new column, fill it in batches, then use it",
          "scanned": "add a constraint NOT VALID, then VALIDATE it in a later migration; build an index concurrently"}
 TOO_LONG = ("tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
@@ -46,7 +48,7 @@ def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]],
         if seconds < BRIEF:
             continue
         slowest, too_long = max(lock["work"].values(), key=WORK.index), seconds > most and lock["waits"] != WAITS[1]
-        time = "duration unknown" if slowest == CHANGED else f"about {seconds:.1f} s"
+        time = "duration unknown" if slowest in (READ, CHANGED) else f"about {seconds:.1f} s"
         cure = f": {CURES[slowest]}" if too_long else ""
         say(f"lock: {name}: {sentence(**lock, named=partial(named, sizes))}, {time}{cure}")
         long = long or too_long

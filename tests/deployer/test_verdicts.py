@@ -91,6 +91,8 @@ def since(*makers):
 
 OURS, NO_JUDGE = since("lock.0001_initial"), "no verdicts for postgresql"
 BACK, OLDER = {"plan": FIRST, "coming": None, "action": "rollback"}, {"plan": FIRST, "coming": None}
+UNUSED = build(postgresql={"shop.0001_initial": OK, "shop.0001_less": OK, "lock.0001_initial": OK,
+                           "lock.0002_less": {**ERROR, "unused": ["lock.0001_initial"]}})
 MAKERS = ((), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial"),
           ("lock.0001_initial", "gone.0001_initial"))
 CASES = [  # verdicts of builds, migrations of releases → the refusal without --allow-incompatible; "" if it goes on
@@ -103,6 +105,11 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     # an error counts unless all migrations that make its tables are still pending
     ({"coming": OURS, "plan": NEW}, ""), *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
     ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
+    # what no model has since an earlier migration may be dropped if the live release, or the older one, has it
+    ({"coming": UNUSED, "plan": NEW}, LESS), ({**BACK, "live": UNUSED, "live_plan": LIVE}, LESS),
+    ({"coming": UNUSED, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, ""),
+    ({**BACK, "plan": None, "live": UNUSED, "live_plan": LIVE}, LESS),
+    ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": UNUSED, "live_plan": LIVE}, ""),
     # in a rollback, an error counts unless the older release has a list without the migrations that made the tables
     ({**BACK, "coming": build(postgresql={}), "live": OURS, "live_plan": LIVE}, ""),
     *(({**BACK, "live": since(*makers), "live_plan": LIVE}, LESS) for makers in MAKERS),
@@ -183,7 +190,8 @@ def test_a_web_that_ends_may_need_a_pending_migration(judge):
 
 @pytest.mark.parametrize("text", ["[]", "{", pytest.param("[" * 100_000, id="deep"), '{"vendors": 3}', "1",
                                   '{"version": 3}', '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
-                                  since(3).replace("[3]", "3"), since([])])
+                                  since(3).replace("[3]", "3"), since([]),
+                                  UNUSED.replace('["lock', '[["lock').replace('initial"]', 'initial"]]')])
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
     with pytest.raises(Problem, match="migrations.json in the image"):
         parse(text)

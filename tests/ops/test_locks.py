@@ -7,7 +7,7 @@ from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
 from slipway.schema import waits
-from slipway.schema.verdicts import CURES, text
+from slipway.schema.verdicts import CURES, STAYS, text
 from ops.judging import add, copy, found, verdicts
 
 
@@ -34,6 +34,7 @@ NEW = """CreateModel("Order", [("id", AutoField(primary_key=True)), ("short", Ch
     CreateModel("Line", [("id", AutoField(primary_key=True)), ("note", TextField())])"""
 COPY = ("RunPython(lambda apps, _: [one.save() for one in"
         " apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])")
+LOCKED, FILL = "RunSQL('ALTER TABLE xshop_line ALTER note SET STATISTICS 9; LOCK xshop_line', ''),", "RunSQL('%s', '')"
 UPDATE = "RunSQL('UPDATE xshop_order SET number = number')"
 REWRITTEN, SCANNED, UPDATED = lock(ALL, "rewritten"), lock(ALL, "scanned"), lock(SAME, ROWS)
 COPIED = [lock(SAME, ROWS, LINE), lock(ALL, ROWS, of=LINE)]
@@ -52,8 +53,11 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "random": ("RunSQL('ALTER TABLE xshop_order ADD u uuid DEFAULT gen_random_uuid()')", "warning", [REWRITTEN]),
     "not_null": ("AlterField('order', 'free', TextField())", "error", [SCANNED]),
     "unique": ("AddConstraint('order', UniqueConstraint(fields=['id'], name='u'))", "error", [SCANNED]),
-    "check": ("AddConstraint('order', CheckConstraint(condition=Q(number__gte=0), name='c'))", "ok", [SCANNED]),
-    "not_valid": ("RunSQL('ALTER TABLE xshop_order ADD CONSTRAINT v CHECK (number > 0) NOT VALID')", "warning", []),
+    "check": ("AddConstraint('order', CheckConstraint(condition=Q(number__gte=0), name='c'))", "error", [SCANNED]),
+    "check_new": ("AddField('order', 'o', IntegerField(null=True)), AddConstraint('order', CheckConstraint("
+                  "condition=Q(o__gte=0), name='p')), CreateModel('Own', [('id', AutoField(primary_key=True))]),"
+                  "AddConstraint('own', CheckConstraint(condition=Q(id__gte=0), name='q'))", "ok", [SCANNED]),
+    "not_valid": ("RunSQL('ALTER TABLE xshop_order ADD CONSTRAINT v CHECK (number > 0) NOT VALID')", "error", []),
     "valid": ("RunSQL('ALTER TABLE xshop_order VALIDATE CONSTRAINT v')", "warning", []),
     "foreign": ("AddField('order', 'line', ForeignKey('xshop.Line', CASCADE, null=True))", "warning", [OTHER, SCANNED]),
     "plain_index": ("AddIndex('order', Index(fields=['free'], name='i'))", "warning", [INDEXED]),
@@ -74,9 +78,30 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "new_table": ("CreateModel('New', [('id', AutoField(primary_key=True)),"
                   " ('order', ForeignKey('xshop.Order', CASCADE))])", "ok", []),
     "stays_locked": (f"AddField('order', 'd', TextField(null=True)), {COPY}", "warning", COPIED),
-    "state": (f"AddField('order', 'e', TextField(null=True)), SeparateDatabaseAndState([{COPY}])", "ok", COPIED),
+    "state": (f"AddField('order', 'e', TextField(null=True)), SeparateDatabaseAndState([{COPY}])", "warning", COPIED),
     "update_again": (f"{UPDATE}, AddField('line', 'f', TextField(null=True)), {UPDATE}", "warning",
                      [lock(ALL, ROWS, LINE, of=ORDER), UPDATED]),
+    "sum": (f"{LOCKED} {FILL % 'UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)'}", "ok",
+            [lock(ALL, ROWS, LINE) | {"work": {LINE: ROWS, ORDER: "read"}}]),
+    "words": (f"{LOCKED} CreateModel('Word', [('id', AutoField(primary_key=True))]),"
+              f"{FILL % 'INSERT INTO xshop_word SELECT number FROM xshop_order'}", "ok",
+              [lock(ALL, "read", LINE, of=ORDER)]),
+    "table_as": (f"{LOCKED} {FILL % 'CREATE TABLE v AS SELECT * FROM xshop_order'}", "ok",
+                 [lock(ALL, "read", LINE, of=ORDER)]),
+    "view": (f"{LOCKED} {FILL % 'CREATE VIEW w AS SELECT id FROM xshop_order'}", "ok", []),
+    "reads": (FILL % "UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)", "ok",
+              [lock(SAME, ROWS, LINE)]),
+    "materialized": (FILL % "CREATE MATERIALIZED VIEW m AS SELECT id FROM xshop_order", "ok", []),
+    "refresh": (FILL % "REFRESH MATERIALIZED VIEW m", "ok",
+                [lock(ALL, "rewritten", "m") | {"work": {"m": "rewritten", ORDER: "read"}}]),
+    "truncate": (FILL % "TRUNCATE xshop_order CASCADE", "ok", []),
+    "python_runs": (f"{LOCKED} RunPython(lambda apps, schema_editor: None, RunPython.noop)", "warning", []),
+    "block_runs": (f"{LOCKED} {FILL % 'DO $$ BEGIN END $$'}", "warning", []),
+    "nothing_runs": (f"{LOCKED} RunPython(RunPython.noop, RunPython.noop)", "ok", []),
+    "runs_first": (f"RunPython(lambda apps, schema_editor: None, RunPython.noop), {LOCKED}", "ok", []),
+    "labels": ("AlterField('order', 'price', DecimalField('p', max_digits=14, decimal_places=3)),"
+               "AlterField('line', 'note', TextField('n')), AddField('order', 'z', IntegerField(default=1))",
+               "error", []),
     "update_first": (f"{UPDATE}, AddField('order', 'h', TextField(null=True))", "warning", [UPDATED]),
 }
 
@@ -96,6 +121,15 @@ def judged(tmp_path_factory, postgres):
     done = verdicts(project, "xshop.longer", url=postgres.url(postgres.database(migrated=False)))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "xshop.longer on postgresql: ok\n")
     return found(project)["vendors"]["postgresql"]
+
+
+def test_messages_name_what_changes(judged):
+    """A column that only got another label is not named; a table that stays locked while Python or a DO block runs
+    is."""
+    assert "(order.z)" in judged["xshop.labels"]["messages"][0]
+    assert judged["xshop.check"]["messages"] == [f"ADDING check constraint ({ORDER}): {CURES['ADD_CHECK']}"]
+    for name in ("python_runs", "block_runs"):
+        assert STAYS.format(LINE, name) in judged[f"xshop.{name}"]["messages"]
 
 
 @pytest.mark.parametrize("name", CASES)

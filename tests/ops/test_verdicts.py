@@ -21,6 +21,16 @@ MIGRATIONS = {
     "0007_unique": 'AlterField("item", "code", CharField(max_length=40, unique=True))',
     "0008_other": 'AlterField("item", "code", CharField(max_length=50, unique=True, db_column="kode"))',
 }
+LESS = "SeparateDatabaseAndState([], [RemoveField('item', '%s')])"
+DROPPED = {  # new app → its second and third migration, and if the third is harmless once a release has the second
+    "zcolumn": (LESS % "name", "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
+    "ztable": ("SeparateDatabaseAndState([], [DeleteModel('Item')])", "RunSQL('DROP TABLE ztable_item CASCADE', '')",
+               True),
+    "zother": (LESS % "name", "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')", False),
+    "zmore": (LESS % "name", "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code',"
+              " CharField(max_length=2))", False),
+    "zold": ("RunSQL('SELECT 1', '')", "RunSQL('ALTER TABLE zold_item DROP COLUMN name', '')", False),
+}
 FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
 
 
@@ -80,7 +90,7 @@ NAMED = re.compile("^no verdict for .* on (.*).0002: .*", re.MULTILINE)
 def judging(tmp_path_factory, postgres):
     """Return {vendor: {name: verdict}} of a project with all these apps."""
     folder = tmp_path_factory.mktemp("new") / "a project"
-    project = copy(folder, "xshop", "xold", "xsquashed", "xacross", *BRINGS, *ALONE)
+    project = copy(folder, "xshop", "xold", "xsquashed", "xacross", *BRINGS, *ALONE, *DROPPED)
     put(project / "project/settings_test.py", f"{(project / 'project/settings_test.py').read_text()}\n"
         'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n')
     for before, name in zip([None, *MIGRATIONS], MIGRATIONS):
@@ -92,6 +102,10 @@ def judging(tmp_path_factory, postgres):
     for app, (operations, _) in ALONE.items():
         add(project, f"{app}.0001", MIGRATIONS["0001_initial"])
         add(project, f"{app}.0002", operations, f"{app}.0001", more=APART * (app == "ybegin"))
+    for app, (state, dropped, _) in DROPPED.items():
+        for before, number, operations in zip(["", "0001", "0002"], ("0001", "0002", "0003"),
+                                              (MIGRATIONS["0001_initial"], state, dropped)):
+            add(project, f"{app}.{number}", operations, *[f"{app}.{before}"] * bool(before))
     less = 'RemoveField("thing", "name")'
     add(project, "xsquashed.0001", create("Thing"))
     add(project, "xsquashed.0002", OWN, "xsquashed.0001")
@@ -150,6 +164,15 @@ def test_a_migration_is_judged_by_what_the_build_executes(judging, app):
     assert all(map(str.startswith, entry["messages"], starts)), entry
     assert entry["verdict"] == ("error" if starts else "ignored" if app == "yno" else "ok"), entry
     assert f"{app}.0002" in judging["sqlite"]
+
+
+def test_what_no_model_has_since_an_earlier_release(judging):
+    """Its drop is no error for a release with the migration that took it from the models: this must be of all that is
+    dropped, and no other error may stand beside it."""
+    for app, (_, _, harmless) in DROPPED.items():
+        entry = judging["postgresql"][f"{app}.0003"]
+        assert entry["verdict"] == "error" and entry.get("unused") == ([f"{app}.0002"] if harmless else None), entry
+        assert (f"no harm once a release with {app}.0002 is live" in entry["messages"]) is harmless
 
 
 def test_a_database_without_verdicts(tmp_path, postgres):

@@ -23,8 +23,10 @@ JUDGING = 40  # limit: seconds to find out if the older release works after a ro
 
 
 class Found(TypedDict):
-    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors."""
-    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # engine → migration → (verdict, reason, makers)
+    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors.
+    `enders`: migrations since which no model has what a verdict's migration drops."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str], frozenset[str]]]]
+    # engine → migration → (verdict, reason, makers, enders)
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
 
 
@@ -144,7 +146,8 @@ def parse(text: str | None) -> Found:
         if found.get("version", 0) > VERSION:
             raise Problem("migrations.json in the image has version %s, which this deployer cannot read: use a newer"
                           " deployer" % found["version"])
-        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())))
+        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())),
+                                   frozenset(entry.get("unused", ())))
                             for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
@@ -158,11 +161,14 @@ def names(found: Found) -> set[str]:
 
 def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
     """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. The target
-    release lacks the `unknown` migrations. Ignore errors about tables that only they create: it cannot use these."""
+    release lacks the `unknown` migrations. Ignore errors about tables that only they create, and about what only the
+    models before the enders had, if it has these: it cannot use them."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
-    wrong = {name: why for name, (verdict, why, makers) in entries.items()
-             if name in wanted and verdict == "error" and not (makers and makers <= {*unknown})}
+    lacks = {*unknown}
+    wrong = {name: why for name, (verdict, why, makers, enders) in entries.items()
+             if name in wanted and verdict == "error" and not (makers and makers <= lacks)
+             and not (enders and lacks and not enders & lacks)}
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 
