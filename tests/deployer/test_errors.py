@@ -149,7 +149,7 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: SINCE + 9)
     broken, visit = record(**failed(), release="v2"), {"status": 503, "app_status": "502, 502"}
     made = host([entry(broken, SINCE + 1), entry(broken.replace("31", "32"), SINCE + 2, "shop-web-b"),
-                 entry(record(level="INFO", message='"level": "ERROR"'), SINCE), entry(broken, SINCE, "other-web-a"),
+                 entry(record(level="INFO", job={"level": "error"}), SINCE), entry(broken, SINCE, "other-web-a"),
                  entry(json.dumps(visit), SINCE, "shop_nginx"), entry('{"app_status":"500"}', SINCE, "shop_nginx"),
                  *(entry(text, SINCE + 5) for text in (
                      "\x1b[2m2026\x1b[0m [\x1b[31merror    \x1b[0m] sold", "Traceback (most recent call last):",
