@@ -160,7 +160,7 @@ def memory_limit(host: Host) -> str:
 def entries(names: list[str], units: list[str], since: float, until: float | None,
             seconds: float) -> Iterator[dict[str, Any]]:
     """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units. Raise Problem if
-    the search did not end well: journalctl exits with 1, and says nothing, if no entry fits."""
+    the search did not end well: journalctl exits with 1 if no entry fits, and only warns of files it passes over."""
     words = ["--since=@%.6f" % since, *(["--until=@%.6f" % until] if until else []),
              "--output-fields=MESSAGE," + ",".join(FIELDS), "--case-sensitive=yes", "--grep=" + PATTERN,
              *("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
@@ -171,8 +171,8 @@ def entries(names: list[str], units: list[str], since: float, until: float | Non
             while process.stdout and (line := process.stdout.readline(LONGEST)):
                 yield releases.parse_object(line.decode(errors="replace")) or {}
         stderr.seek(0)
-        said, code = stderr.read().decode(errors="replace"), process.returncode
-    if code == 124:
+        said = re.sub(r".*, ignoring file\.\n", "", stderr.read().decode(errors="replace"))
+    if (code := process.returncode) == 124:
         raise Problem("the journal could not be searched within %g s: name a shorter time" % (seconds / 2))
     if code not in (0, 1) or code == 1 and said:
         raise Problem("the journal could not be searched: journalctl: %s" % last(said, code))
