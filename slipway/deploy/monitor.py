@@ -188,6 +188,8 @@ class Watcher:
                 served = await (await self._connection(host)).ask("certificates")
             self.rules.ending[host.name] = ending(served["ends"], served["now"], self.fleet.watch["certificates"])
         except (HostProblem, OSError):  # what the host said before stands
+            if host not in self.hosts:  # no other rule tells of it
+                self.rules.ending.setdefault(host.name, ["unknown, as a host does not answer"])
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
 

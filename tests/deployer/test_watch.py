@@ -127,6 +127,9 @@ def test_a_certificate_that_ends(data, capsys, days, said, status, broken):
     line = f"front: the certificate of shop.example {said} on 20" if said else "certificate"
     assert (code, line in shown) == (status, bool(said)), shown
     assert ("shop: certificates: the certificate of shop.example " in capsys.readouterr().out) == broken
+    with agents(lambda host: None if "front" in host else Agent(answers)):
+        assert run(watch.handle(fleet, args)) == 1, "a balancer that cannot tell is no good news"
+    assert "shop: certificates: unknown, as a host does not answer: front" in capsys.readouterr().out
 
 
 def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
