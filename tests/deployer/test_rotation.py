@@ -71,6 +71,9 @@ def test_a_record_tells_what_changed(rotating):
         (b"digest:v1".hex(), None), (b"digest:v2".hex(), "FLAG")]
     rotating.attempt("restart", "v2", "DATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n")
     assert releases.read_log(rotating.host)[0][-1]["settings"] == "DATABASE_URL, FLAG, GONE, KEY_FILE"
+    disk.remove(*(rotating.host.slot_file(slot, "env") for slot in "ab"))  # as a boot does
+    rotating.attempt("deploy", "v3", "DATABASE_URL=newer\nKEY_FILE=/run/secrets/KEY\n")
+    assert releases.read_log(rotating.host)[0][-1]["settings"] == "DATABASE_URL"
 
 
 def test_a_restart_s_settings_outlive_a_rollback(rotating):

@@ -34,7 +34,7 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     found = record(attempt.noted, "committed")
     if left_by_rollback(attempt, current):
         found["withdrawn"] = left_by_rollback(attempt, current)
-    if names := changed_settings(host, attempt.noted):
+    if current and (names := changed_settings(host, attempt.noted)):
         found["settings"] = ", ".join(names)
     texts[host.log] = releases.append_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
@@ -68,16 +68,17 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
     tag = current["tag"] if current else "none"
     names = itertools.chain([tag], ("%s.%d" % (tag, number) for number in itertools.count(2)))
     name = next(name for name in names if not os.path.exists(host.kept_env(name)))
-    values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
-    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {
-        "changed": sorted({*values, *unset}), "kept": name}
+    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {"changed": names_of(old, new), "kept": name}
 
 
 def changed_settings(host: Host, attempt: Noted) -> list[str]:
-    """Return the names of the settings in which the new slot differs from the old one; [] before the first release."""
+    """Return the names of the settings in which the new slot differs from the old one, which has none after a boot."""
     old, new = (disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt["live"], attempt["slot"]))
-    if old is None or new is None:
-        return []
+    return names_of(old or disk.read_bytes(host.env) or b"", new or b"")
+
+
+def names_of(old: bytes, new: bytes) -> list[str]:
+    """Return the names of the settings that differ."""
     values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
     return sorted({*values, *unset})
 
