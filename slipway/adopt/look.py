@@ -12,6 +12,7 @@ from .packages import LISTS, Tree, in_tables, locked, wanted
 KINDS = {"production": ("production", "prod"), "tests": ("test", "tests", "testing", "ci"),  # usual names
          "shared": ("base", "common")}
 CELERY = r"\w*Celery\(|from slipway\.celery import app"
+ANY_TEXT = r"DEBUG = (bool\()?os\.(environ\[|environ\.get\(|getenv\()'\w+'[^()]*[\])]+"  # any text turns this on
 NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conftest.py", "noxfile.py", "manage.py"}
 
 
@@ -103,15 +104,16 @@ def without_debug(tree: Tree, settings: str) -> list[str]:
 
 
 def debug(tree: Tree, settings_files: list[str]) -> str:
-    """Return NAME=VALUE for DEBUG = env.bool("NAME", …) and the like: "0", or the text that DEBUG is compared with."""
+    """Return NAME=VALUE for DEBUG = env.bool("NAME", …) and the like: "0", the text that DEBUG is compared with, or no
+    text, if any other turns DEBUG on."""
     for path in settings_files:
         with contextlib.suppress(SyntaxError):  # the file may need another version of Python
             lines = (ast.unparse(node) for node in ast.parse(tree[path]).body if isinstance(node, ast.Assign))
             for line in lines:
                 name = re.match(r"DEBUG = (?!not ).*?(?:\w*env\w*|config)(?:\.\w+)*[\[(]'(\w*DEBUG\w*)'", line, re.I)
                 if name:
-                    false = re.search(r"'(false)'", line, re.IGNORECASE)
-                    return f"{name[1]}={false[1] if false else 0}"
+                    words = re.findall("(?i)(?<=')false(?=')|(?<=!= ')\\w+(?='$)", line)
+                    return f"{name[1]}=" if re.fullmatch(ANY_TEXT, line) else f"{name[1]}={[*words, '0'][0]}"
     return ""
 
 

@@ -15,6 +15,7 @@ LISTS = {  # .in file → files that a project may have instead
     DEV: (*(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
           "requirements-dev.txt", "requirements-test.txt")}
 GROUPS = {"requirements.in": ("prod", "production"), DEV: ("dev", "development", "test", "tests", "testing")}
+VERSIONS = r"\*|[<>=!~]=? *[\w.*]+( *, *[<>=!~]=? *[\w.*]+)*"
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock")
 
 
@@ -69,28 +70,31 @@ def toml(tree: Tree, path: str) -> dict[str, Any]:
 
 
 def members(groups: Mapping[str, Any], name: str) -> Iterator[str]:
+    others = {key: entries for key, entries in groups.items() if key != name}  # they may include each other
     for entry in groups.get(name, ()):
-        yield from [entry] if isinstance(entry, str) else members(groups, entry.get("include-group", ""))
+        yield from [entry] if isinstance(entry, str) else members(others, entry.get("include-group", ""))
 
 
 def requirement(name: str, spec: Any) -> str:
     """Return the line for a package of Poetry or pipenv; "" if it is more than a version and extras. Of ^5.2 and ~5.2
     only the lower bound stays."""
     table = {"version": spec} if isinstance(spec, str) else spec
-    version = table.get("version", "*") if name != "python" and {*table} <= {"version", "extras"} else ""
+    if name == "python" or not isinstance(table, dict) or not {*table} <= {"version", "extras"}:
+        return ""
     extras = f"[{','.join(table['extras'])}]" if "extras" in table else ""
-    if bound := re.fullmatch(r"[\^~](?!=) *([\w.]+)", version):
-        version = f">={bound[1]}"
-    elif re.fullmatch(r"\d[\w.]*", version):
-        version = f"=={version}"
-    return f"{name}{extras}{version.strip('*')}" if re.fullmatch(r"\*|[<>=!~].*", version) else ""
+    version = re.sub(r"^[\^~](?!=) *", ">=", table.get("version", "*"))
+    version = re.sub(r"^(?=\d)", "==", version)
+    return f"{name}{extras}{'' if version == '*' else version}" if re.fullmatch(VERSIONS, version) else ""
 
 
 def locked(tree: Tree) -> tuple[str, list[str]]:
     """Return the project's lock file and its versions, NAME==VERSION. Packages with several versions are left out."""
     path = next((path for path in LOCKS if path in tree), "")
     if path == "Pipfile.lock":
-        data = json.loads(tree[path])
+        try:
+            data = json.loads(tree[path])
+        except ValueError:
+            return path, []
         return path, [f"{name}{entry['version']}" for part in ("default", "develop")
                       for name, entry in data.get(part, {}).items() if "version" in entry]
     data = toml(tree, path)
