@@ -124,6 +124,8 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
                                                          "begin": note})
     disk.write(host.next_env, SOURCE.decode().replace("A=1", "A=2"))  # goes live if web1 is deployed, too
     with agents(agent):
+        run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").plan())
+        assert "verdicts" not in str(events), "it has no migration that the live release lacks"
         run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").run())
     assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
     text = encoded(SOURCE.replace(b"B=1", b"B=2").replace(b"A=1", b"A=2" if "web1" in chosen else b"A=1"))
@@ -177,6 +179,12 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]
+
+
+def test_the_live_release_is_as_careful_as_any(fleet):
+    """With --live there is no tag either, but only a rollback without one is urgent."""
+    with pytest.raises(Refused, match="^it is unknown if the older release can work with the applied migrations: why"):
+        played(fleet, lambda name: {**VERDICTS, "unknown": "why"}, Target("deploy", "v1", judge="web1"), tag="")
 
 
 @pytest.mark.parametrize("place, there, said", [

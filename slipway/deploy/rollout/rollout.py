@@ -51,7 +51,7 @@ class Rollout:
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
-        if target.judge:
+        if target.judge and self.tag:  # the live release has no new ones
             for text in news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
                 self.tell({"event": "progress", "text": text})
         return groups
@@ -158,7 +158,7 @@ class Rollout:
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
                     texts = migrations.check(answers, target.action, self.options.allow_incompatible,
-                                             urgent=not self.tag)
+                                             urgent=self.action == "rollback" and not self.tag)
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
