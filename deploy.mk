@@ -52,7 +52,7 @@ console dbshell: FORCE
 rollback: ## return all servers to the previous release (ARGS="--to build-41")
 status: ## show what runs where; fails if there are problems
 releases: ## list past deploys: when, by whom, outcome
-errors: ## show what has failed since the live release, in groups (ARGS=3: all of the third)
+errors: ## show what has failed since the live release, in groups (ARGS=ID: all of one)
 logs: ## show the servers' logs (ARGS="--since -1h --level warning --grep timeout", ARGS=-f)
 maintenance: ## show visitors the maintenance page (ARGS=on or off), or tell if they see it
 watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)

@@ -442,11 +442,11 @@ def test_a_slow_host_gets_few(apps, two_hosts):
 
 
 def test_what_is_shipped_is_clean(nginx, certificate):
-    """`nginx -t` has no warning about the shipped files of two apps, one with a dash in its name, except for the
-    spelling of http2, which newer versions deprecate."""
+    """`nginx -t` has no warning about the shipped files of two apps, one with a dash in its name, and of a balancer of
+    200 hosts, except for the spelling of http2, which newer versions deprecate."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
     nginx.site("my-blog", tls=True, HTTPS_PORT=f"127.0.0.1:{free_port()}", **certificate, **A)
-    nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
+    nginx.balancer("shop", range(1, 201), ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))
     said = [line for line in checked.stderr.splitlines()
             if "[" in line and '"listen ... http2" directive is deprecated' not in line
