@@ -46,7 +46,7 @@ class Rollout:
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
-    settled: list[Settled] = field(default_factory=list)  # hosts with a release, if there are hosts without one
+    settled: list[Settled] = field(default_factory=list)  # hosts with a release, if one has none, or without a `tag`
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
@@ -108,7 +108,7 @@ class Rollout:
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
-        if self.action == "deploy" and not all(preflight.tags(facts).values()):
+        if self.action == "deploy" and not (self.tag and all(preflight.tags(facts).values())):
             peers = await stack.enter_async_context(newcomers.peers(self.fleet, self.hosts))
             self.settled = [*newcomers.with_release(hosts, facts), *await newcomers.asked(peers)]
         try:
