@@ -5,6 +5,7 @@ import time
 from typing import Any
 from unittest import mock
 
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -44,7 +45,8 @@ class Pages(TestCase):
         """Staff without a factor are sent to add one, and then get in. A session from before has to give it: its
         password is not enough. Once a factor is deleted it counts no more. Who is no staff is not asked."""
         index, old = reverse("admin:index"), Client()
-        self.assertRedirects(self.client.get(index, follow=True), f"{reverse('account_login')}?next={index}")
+        for page in (index, reverse("admin:password_change")):
+            self.assertRedirects(self.client.get(page, follow=True), f"{reverse('account_login')}?next={page}")
         for client in (self.client, old):
             self.sign_in(client)
             self.assertEqual(client.get(index, follow=True).request["PATH_INFO"], reverse("mfa_index"))
@@ -63,6 +65,21 @@ class Pages(TestCase):
         self.assertEqual(old.get(page, follow=True).request["PATH_INFO"], reverse("account_reauthenticate"))
         USERS.update(is_staff=False)
         self.assertEqual(self.client.get(index, follow=True).status_code, 403)
+
+    def test_a_passkey_comes_first(self) -> None:
+        """Who has one is not asked for a code, which may have to be a recovery code."""
+        totp.TOTP.activate(self.ann, "A" * 32)
+        Authenticator.objects.create(user=self.ann, type=Authenticator.Type.WEBAUTHN, data={})
+        ways = get_adapter().get_reauthentication_methods(self.ann)
+        self.assertEqual([way["url"] for way in ways],
+                         [reverse(f"mfa_reauthenticate{way}") for way in ("_webauthn", "")])
+
+    def test_each_address_has_limits_of_its_own(self) -> None:
+        """Twenty sign-ups of one visitor in a minute keep nobody else from it."""
+        for number, address in enumerate([*["192.0.2.1"] * 21, "192.0.2.2"]):
+            answer = Client(headers={"X-Forwarded-For": address}).post(reverse("account_signup"), {
+                "email": f"{number}@example.org", **NEW})
+            self.assertEqual(answer.status_code, 429 if number == 20 else 302)
 
     def test_a_superuser_needs_no_mail(self) -> None:
         """The address of a new superuser counts as verified, but not one that is another account's."""

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import psycopg2
 import pytest
 from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
@@ -94,6 +95,12 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
     "materialized": (FILL % "CREATE MATERIALIZED VIEW m AS SELECT id FROM xshop_order", "ok", []),
     "refresh": (FILL % "REFRESH MATERIALIZED VIEW m", "ok",
                 [lock(ALL, "rewritten", "m") | {"work": {"m": "rewritten", ORDER: "read"}}]),
+    "partitions": (FILL % "CREATE TABLE part (n int) PARTITION BY RANGE (n);"
+                   "CREATE TABLE part1 PARTITION OF part DEFAULT", "ok", []),
+    "partitioned": (FILL % "CREATE INDEX part2 ON part (n)", "warning",
+                    [lock("writers", "scanned", "part", of="part1"), lock("writers", "scanned", "part1")]),
+    "weaker_again": ("RunSQL(['CREATE INDEX v1 ON xshop_order (id)', 'ALTER TABLE xshop_order ADD v uuid DEFAULT"
+                     " gen_random_uuid()', 'CREATE INDEX v2 ON xshop_order (id)'], '')", "warning", [REWRITTEN], APART),
     "truncate": (FILL % "TRUNCATE xshop_order CASCADE", "ok", []),
     "python_runs": (f"{LOCKED} RunPython(lambda apps, schema_editor: None, RunPython.noop)", "warning", []),
     "block_runs": (f"{LOCKED} {FILL % 'DO $$ BEGIN END $$'}", "warning", []),
@@ -147,6 +154,8 @@ TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if t
     (OTHER, {ORDER: LARGE, LINE: SMALL}, f"{LINE} (100 rows, 8.2 kB): writers wait while"
      f" {ORDER} (48 million rows, 6 GB) is scanned, about 60.0 s", "scanned"),
     (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
+    (lock(ALL, ROWS, LINE) | {"work": {LINE: "rewritten", ORDER: "read"}}, {ORDER: LARGE}, f"{LINE} (0 bytes): {ALL} wait"
+     f" while it is rewritten and {ORDER} (48 million rows, 6 GB) is read, duration unknown", "read"),
     (UPDATED, {ORDER: LARGE}, f"{LONG}writers of the same rows {ROW}", ""), (lock(ALL, ROWS), {ORDER: SMALL}, "", "")]
 
 
@@ -156,3 +165,15 @@ def test_who_waits_for_how_long(lock, sizes, line, cure):
     with pytest.raises(CommandError, match="max_lock, 2 s") if cure else contextlib.nullcontext():
         waits.check([("shop.0002", lock)], sizes, 2, said.append)
     assert said == [f"lock: shop.0002: {line}{cure and f': {waits.CURES[cure]}'}"] * bool(line)
+
+
+def test_the_size_of_a_table(postgres):
+    """A partitioned table is as large as its partitions; one that was never analyzed takes no rows away. A materialized
+    view has a size, too."""
+    url = postgres.url(postgres.database(migrated=False))
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE rest PARTITION OF part DEFAULT;"
+                       "INSERT INTO rest VALUES (1), (2); CREATE MATERIALIZED VIEW m AS SELECT * FROM part; ANALYZE;"
+                       "CREATE TABLE later PARTITION OF part FOR VALUES FROM (3) TO (9)")
+        cursor.execute(waits.SIZES, [["part", "m"]])
+        assert {(name, size > 0, rows) for name, size, rows in cursor} == {("part", True, 2), ("m", True, 2)}
