@@ -19,11 +19,9 @@ from typing import Any, NotRequired, TypedDict
 
 import django
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
-from django.db.migrations import (AddField, AlterField, CreateModel, DeleteModel, Migration, RemoveField, RenameModel,
-                                  RunPython, RunSQL)
+from django.db.migrations import CreateModel, DeleteModel, Migration, RemoveField, RenameModel, RunPython, RunSQL
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
-from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
@@ -31,22 +29,8 @@ from slipway.make.verdicts import lines
 
 from .columns import is_harmless
 from .locks import Lock, Watch
+from .operations import CURES, not_null
 from .sql import drops, forbids
-
-CURES = {
-    "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
-    "DROP_COLUMN": "in two releases: the first no longer uses the field (with null=True or db_default=…, so that"
-                   " inserts need no value), the next one removes it",
-    "DROP_TABLE": "in two releases: the first no longer uses the model, the next one removes it",
-    "RENAME_COLUMN": "keep the column with db_column=…; or in two releases: add a new one and use both, then remove the"
-                     " old one",
-    "RENAME_TABLE": "keep the table with Meta.db_table; or in two releases: add a new one and use both, then remove the"
-                    " old one",
-    "ALTER_COLUMN": "in two releases: add a column of the new type and use both, then remove the old one",
-    "ADD_UNIQUE": "in two releases: the first writes no duplicates, the next one adds the constraint",
-    "ADD_CHECK": "in two releases: the first writes nothing that it forbids, the next one adds the constraint",
-    "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
-}
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
@@ -205,14 +189,6 @@ def forward(migration: Any) -> Any:
         if isinstance(operation, RunSQL) and operation.reversible:
             operation.reverse_sql = RunSQL.noop
     return one
-
-
-def not_null(operation: Any) -> list[str]:
-    """Return MODEL.NAME of a NOT NULL column that is added or altered without a database default."""
-    if not isinstance(operation, AddField | AlterField) or operation.field.null or operation.field.many_to_many:
-        return []
-    without = operation.field.db_default is NOT_PROVIDED
-    return [f"{operation.model_name}.{operation.field.db_column or operation.name}"] if without else []
 
 
 def text(issue: Any, columns: Iterable[str] = ()) -> str:

@@ -154,8 +154,8 @@ TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if t
     (OTHER, {ORDER: LARGE, LINE: SMALL}, f"{LINE} (100 rows, 8.2 kB): writers wait while"
      f" {ORDER} (48 million rows, 6 GB) is scanned, about 60.0 s", "scanned"),
     (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
-    (lock(ALL, ROWS, LINE) | {"work": {LINE: "rewritten", ORDER: "read"}}, {ORDER: LARGE}, f"{LINE} (0 bytes): {ALL} wait"
-     f" while it is rewritten and {ORDER} (48 million rows, 6 GB) is read, duration unknown", "read"),
+    (lock(ALL, ROWS, LINE) | {"work": {LINE: "rewritten", ORDER: "read"}}, {ORDER: LARGE}, f"{LINE} (0 bytes): {ALL}"
+     f" wait while it is rewritten and {ORDER} (48 million rows, 6 GB) is read, duration unknown", "read"),
     (UPDATED, {ORDER: LARGE}, f"{LONG}writers of the same rows {ROW}", ""), (lock(ALL, ROWS), {ORDER: SMALL}, "", "")]
 
 

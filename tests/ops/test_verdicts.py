@@ -1,13 +1,20 @@
 """The verdicts of slipway/schema/verdicts.py on migrations, for each database. Errors in new apps' migrations are
 harmless if they concern only tables of these apps."""
 
+import os
 import re
+import sys
 
 import pytest
+from django.db.migrations import (AddField, AlterField, AlterModelTable, CreateModel, DeleteModel, Migration,
+                                  RemoveField, RenameField, RenameModel)
+from django.db.migrations.state import ProjectState
+from django.db.models import CharField, TextField
 
+from slipway.schema.operations import breaks
 from slipway.schema.verdicts import FAILED
 from ops.judging import add, copy, found, verdicts
-from proc import put
+from proc import output, put
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
@@ -173,6 +180,42 @@ def test_what_no_model_has_since_an_earlier_release(judging):
         entry = judging["postgresql"][f"{app}.0003"]
         assert entry["verdict"] == "error" and entry.get("unused") == ([f"{app}.0002"] if harmless else None), entry
         assert (f"no harm once a release with {app}.0002 is live" in entry["messages"]) is harmless
+
+
+ITEM = CreateModel("Item", [("code", TextField(null=True)), ("name", CharField(max_length=9))])
+NOTE, NAME = AddField("item", "note", CharField(max_length=9, blank=True)), CharField(max_length=9, db_column="name")
+
+
+@pytest.mark.parametrize("operations, said", [
+    ([NOTE], "Add field note to item: give it db_default"), ([RemoveField("item", "name")], "Remove field name from"),
+    ([AlterField("item", "code", TextField())], "Alter field code on item: give it db_default"),
+    ([RenameField("item", "name", "title")], "Rename field name on item to title: keep the column"),
+    ([RenameModel("Item", "Part")], "Rename model Item to Part: keep the table"), ([DeleteModel("Item")], "Delete mo"),
+    ([AddField("item", "note", CharField(max_length=9, db_default=""))], ""),
+    ([CreateModel("New", []), AddField("new", "note", TextField())], ""),
+    ([AlterField("item", "name", CharField(max_length=99))], ""),
+    ([AlterField("item", "name", NAME), RenameField("item", "name", "title")], ""),
+    ([AlterModelTable("item", "shop_item"), RenameModel("Item", "Part")], "")])
+def test_what_operations_tell(operations, said):
+    """Without a database they tell at what old code fails. A name that changes in the models alone is none of it, nor
+    is a table that is new."""
+    state, migration = ProjectState(), Migration("0002", "shop")
+    ITEM.state_forwards("shop", state)
+    migration.operations = operations
+    lines = [*breaks(migration, state)]
+    assert len(lines) == bool(said) and all(line.startswith(said) for line in lines), lines
+
+
+def test_makemigrations_tells_it(tmp_path):
+    project = copy(tmp_path / "a project", "xshop")
+    add(project, "xshop.0001", 'CreateModel("Item", [("id", BigAutoField(primary_key=True))])')
+    put(project / "xshop/models.py", "from django.db import models\n\n\nclass Item(models.Model):\n"
+        "    note = models.CharField(max_length=9, blank=True)\n")
+    command = [sys.executable, "-m", "django", "makemigrations", "xshop", "--no-input"]
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test"}
+    shown, done = (output([*command, *words], cwd=project, env=env) for words in (["--dry-run"], []))
+    assert "would fail" not in shown
+    assert re.search("^xshop.0002_.*: if a release with this table is live, it would fail: Add field note", done, re.M)
 
 
 def test_a_database_without_verdicts(tmp_path, postgres):

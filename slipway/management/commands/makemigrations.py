@@ -1,0 +1,21 @@
+"""Django's makemigrations, which says at once what of the new migrations a deploy will refuse."""
+
+from typing import Any
+
+from django.core.management.commands import makemigrations
+from django.db.migrations.loader import MigrationLoader
+
+from ...schema.operations import breaks
+
+FAILS = "{}: if a release with this table is live, it would fail: {}"
+
+
+class Command(makemigrations.Command):
+    def write_migration_files(self, changes: dict[str, list[Any]], *replaced: Any) -> None:
+        """`replaced`: given by --update, whose state of before is none of the loader's."""
+        state = MigrationLoader(None, ignore_no_migrations=True).project_state()
+        super().write_migration_files(changes, *replaced)
+        if not (self.dry_run or replaced):
+            for migration in (one for migrations in changes.values() for one in migrations):
+                for line in breaks(migration, state):
+                    self.log(self.style.WARNING(FAILS.format(migration, line)))
