@@ -107,7 +107,9 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
     # what no model has since an earlier migration may be dropped if the live release, or the older one, has it
     ({"coming": UNUSED, "plan": NEW}, LESS), ({**BACK, "live": UNUSED, "live_plan": LIVE}, LESS),
-    ({"coming": UNUSED, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, ""),
+    *(({"coming": UNUSED, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001"), **live}, said) for live, said in (
+        ({"before": "[X]  lock.0001_initial\n"}, ""), ({"live": build(postgresql={"lock.0001_initial": OK})}, ""),
+        ({"before": "[X]  shop.0001_initial\n", "live": UNUSED}, LESS), ({}, LESS))),  # it may be there of a takeback
     ({**BACK, "plan": None, "live": UNUSED, "live_plan": LIVE}, LESS),
     ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": UNUSED, "live_plan": LIVE}, ""),
     # in a rollback, an error counts unless the older release has a list without the migrations that made the tables

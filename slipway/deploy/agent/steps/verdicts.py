@@ -68,7 +68,8 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
         return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
                 "media": attempt.media}
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending), "lacks": lacks, "media": attempt.media}
+    return {**judged(pending, found, vendor, pending, live_migrations(host, attempt)), "lacks": lacks,
+            "media": attempt.media}
 
 
 def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
@@ -92,11 +93,19 @@ def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdi
     if not before and (names(found) - known or not names(found)):  # found may list squashed ones: ask the live release
         before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(found), True)
     wanted = before.keys() - known
-    return judged(sorted(wanted), found, vendor, wanted)
+    return judged(sorted(wanted), found, vendor, wanted, known)
 
 
 def told_before(host: Host, slot: str) -> dict[str, bool]:
     return parse_plan(disk.read(host.slot_file(slot, "plan")) or "")
+
+
+def live_migrations(host: Host, attempt: Attempt) -> set[str]:
+    """Return the live release's migrations, as far as they are known. Others may be applied, after a takeback."""
+    try:
+        return {*told_before(host, attempt.noted["live"])} or names(verdicts_in(host, live_image(host, attempt)))
+    except (Problem, OSError):
+        return set()
 
 
 def live_image(host: Host, attempt: Attempt) -> str:
@@ -113,11 +122,11 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
         lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
         lambda: before or migrations_of(host, attempt, attempt.noted["live"])], JUDGING)
     wanted = {*listed, *names(found)} - names(coming)
-    answer = judged(sorted(wanted), found, vendor, ())
+    answer = judged(sorted(wanted), found, vendor, (), ())
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
         known = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
         wanted -= known
-        answer = judged(sorted(wanted), found, vendor, wanted if known else ())
+        answer = judged(sorted(wanted), found, vendor, wanted if known else (), known)
     return answer
 
 
@@ -159,16 +168,16 @@ def names(found: Found) -> set[str]:
     return {name for entries in found["vendors"].values() for name in entries}
 
 
-def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
-    """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. The target
-    release lacks the `unknown` migrations. Ignore errors about tables that only they create, and about what only the
-    models before the enders had, if it has these: it cannot use them."""
+def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str], known: Iterable[str]) -> Judged:
+    """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. The target release lacks
+    the `unknown` migrations, and has the `known` ones. Ignore errors about tables that only those create, and about
+    what only the models before the enders had, if these are known: it cannot use them."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
-    lacks = {*unknown}
+    lacks, has = {*unknown}, {*known}
     wrong = {name: why for name, (verdict, why, makers, enders) in entries.items()
              if name in wanted and verdict == "error" and not (makers and makers <= lacks)
-             and not (enders and lacks and not enders & lacks)}
+             and not (enders and enders <= has)}
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 
