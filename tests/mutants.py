@@ -6,6 +6,7 @@ tests/mutants.txt has a heading `== FILE: TESTS` (pytest's names from tests/ on,
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -82,6 +83,11 @@ def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
             or helped & {*map(os.path.dirname, one.paths())}]
 
 
+def sample(mutants: Sequence[Mutant], most: int) -> list[Mutant]:
+    """Return at most so many of the mutants, another choice for each commit."""
+    return random.Random(git("rev-parse", "HEAD")[0]).sample(mutants, min(most, len(mutants)))
+
+
 def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
     """Run tests of the code at `root`; their files go beside it. Return their exit code, SKIPPED if one was skipped
     that could be run, and their output."""
@@ -123,10 +129,12 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
 def main() -> str:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
     parser.add_argument("--since", metavar="COMMIT", help="only mutants of what has changed since a commit")
+    parser.add_argument("--most", type=int, metavar="N", help="at most N of these, another choice for each commit")
     args, mutants = parser.parse_args(), [*read()]
     if problems := [*filter(None, map(Mutant.problem, mutants))]:
         return "\n".join(problems)
     mutants = since(args.since, mutants) if args.since else mutants
+    mutants = sample(mutants, args.most) if args.most else mutants
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         return report(mutants, Path(folder, "code"))

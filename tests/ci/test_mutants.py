@@ -28,3 +28,13 @@ def test_what_a_commit_has_changed(monkeypatch):
         told = {"diff": [changed], "show": old}
         monkeypatch.setattr(mutants, "git", lambda word, *more: told[word])
         assert "".join(one.old for one in mutants.since("main", [*mutants.read(lines)])) == expected, changed
+
+
+def test_a_sample_differs_by_commit(monkeypatch):
+    """Each run of CI tries other mutants, a second one of the same commit the same."""
+    numbers = range(100)
+    monkeypatch.setattr(mutants, "git", lambda *words: ["one"])
+    first = mutants.sample(numbers, 9)
+    assert len({*first}) == 9 and mutants.sample(numbers, 9) == first and len(mutants.sample(numbers, 200)) == 100
+    monkeypatch.setattr(mutants, "git", lambda *words: ["two"])
+    assert mutants.sample(numbers, 9) != first
