@@ -18,9 +18,9 @@ def main(project: str) -> None:
         error.leave()
     except ModuleNotFoundError as error:
         settings = os.environ["DJANGO_SETTINGS_MODULE"]
-        if not settings.startswith(error.name or "-") or settings.startswith(project + "."):
+        if not f"{settings}.".startswith(f"{error.name}.") or settings.startswith(project + "."):
             raise
-        sys.exit("manage.py: DJANGO_SETTINGS_MODULE is {}, which this project does not have: unset it".format(settings))
+        sys.exit(f"manage.py: DJANGO_SETTINGS_MODULE is {settings}, which this project does not have: unset it")
     except DatabaseError:
         from .schema import database
         try:

@@ -72,6 +72,8 @@ def test_settings_of_another_project(manage, settings):
     said = f"DJANGO_SETTINGS_MODULE is {settings}, which this project does not have: unset it"
     assert done.stderr == f"manage.py: {said}\n"
     assert "Traceback" in manage("check", DJANGO_SETTINGS_MODULE="project.nothing").stderr
+    put(manage.folder / "shop_live.py", "import shop\n")
+    assert "No module named 'shop'" in manage("check", DJANGO_SETTINGS_MODULE="shop_live").stderr
 
 
 @pytest.mark.parametrize("url, words", [
