@@ -32,7 +32,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 EMAIL_BACKEND, EMAIL_TIMEOUT = _mail.backend, 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{_site.host}")
 ADMINS = [(address, address) for address in env.words("ADMINS")]
-LOGGING, LOGGING_CONFIG = logging_config(json=True), "slipway.logs.errors.configure"
+LOGGING = logging_config(json=True)
 SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.example/1")
 SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 
@@ -49,6 +49,8 @@ from .settings_base import *
 # ---- production decides these ----
 INSTALLED_APPS += values.apps(STORAGES)
 DEBUG = False
+# Errors get to stderr, too. Without a LOGGING, Django would not call this.
+LOGGING, LOGGING_CONFIG = LOGGING or {"version": 1}, "slipway.logs.errors.configure"
 SECRET_KEY = env.parsed("SECRET_KEY", values.secret_key, REQUIRED, values.KEY)
 SECRET_KEY_FALLBACKS = env.parsed("SECRET_KEY_FALLBACKS", values.secret_keys, [], "the-key-before")
 ALLOWED_HOSTS = [*production.hosts(_site), *env.words("ALLOWED_HOSTS")]

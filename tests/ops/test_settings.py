@@ -65,7 +65,8 @@ HELD = {
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "TIMEOUT": 60}},
     "SECURE_HSTS_SECONDS": 60, "DEFAULT_FROM_EMAIL": "shop@shop.example", "CELERY_TASK_TIME_LIMIT": 1200,
     "SESSION_COOKIE_SECURE": False}
-DECIDED = {"DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "DATABASES": {}, "MEDIA_ROOT": "/"}
+DECIDED = {"DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "DATABASES": {}, "MEDIA_ROOT": "/",
+           "LOGGING_CONFIG": None}
 ALL = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1", "SITE_URL": "https://shop.example"}
 # The team's values hold whatever these say.
 OTHERS = {"EMAIL_URL": "smtp://bob:pass@mail.example", "CACHE_URL": "redis://redis/1", "HSTS_SECONDS": "5",
@@ -113,7 +114,7 @@ FILE = {"file": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
     {"handlers": FILE, "loggers": {"": {"handlers": ["file"]}, "before": {"handlers": [], "propagate": False}}}])
 def test_errors_reach_stderr_whatever_logging_says(shop, logging):
     """Each error is a line of Slipway's form there, beside what the team's handlers get, without a task's arguments."""
-    write(shop, {"LOGGING": {"version": 1, **logging}})
+    write(shop, {"LOGGING": {"version": 1, **logging} if logging else {}, "LOGGING_CONFIG": None})
     append(shop / BASE, "import logging\nlogging.getLogger('before')\n")
     code = """import logging, django
 django.setup()
