@@ -280,16 +280,19 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match="^there is no group '9'"):
             run(fleet, "9")
-    with agents(lambda host: None), pytest.raises(DeployError, match="^errors are unknown on front, web1"):
-        run(fleet)
+    for words in ((), ("--release", "v9")):
+        with agents(lambda host: None), pytest.raises(DeployError, match="^errors are unknown on front, web1"):
+            run(fleet, *words)
     nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never deployed"):
         run(fleet, "--release", "v9")
     amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "more": {}})]}
-    with agents(lambda host: Agent(nothing, amiss if host == "work" else {})), pytest.raises(DeployError) as refused:
-        run(fleet)
-    assert (str(refused.value), refused.value.exit_code, capsys.readouterr().out) == (
-        "errors are unknown on work: no journal", 1, ""), "not `no errors`"
+    for words in ((), ("9",)):
+        with agents(lambda host: Agent(nothing, amiss if host == "work" else {})), \
+                pytest.raises(DeployError) as refused:
+            run(fleet, *words)
+        assert (str(refused.value), refused.value.exit_code, capsys.readouterr().out) == (
+            "errors are unknown on work: no journal", 1, ""), "not `no errors`, nor that there is no such group"
 
 
 @pytest.mark.parametrize("tells", [True, False])

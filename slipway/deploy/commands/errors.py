@@ -21,10 +21,10 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
         groups, others, known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
-    if args.release and not (known or others):
+    if args.release and not (known or problems or others):
         raise Refused(f"{args.release} was never deployed, or too long ago: see make releases")
     chosen = [group for group in groups if args.group in ("", group["id"])]
-    if args.group and not chosen:
+    if args.group and not (chosen or problems or others):
         raise Refused(f"there is no group {args.group!r}: make errors lists them")
     for group in chosen:
         more = errors.whole(group) if args.group else ()
