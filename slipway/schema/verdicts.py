@@ -146,7 +146,8 @@ class Executor(MigrationExecutor):
             if isinstance(one, RemoveField | DeleteModel) and (known := state.models.get((app, model.lower()))):
                 table, column = known.options.get("db_table") or f"{app}_{model.lower()}", ""
                 if isinstance(one, RemoveField):
-                    field = known.fields[one.name]
+                    if not (field := known.fields.get(one.name)):  # made or renamed by this operation itself
+                        continue
                     column = field.db_column or (f"{one.name}_id" if field.is_relation else one.name)
                 self.unused[table, column] = name
 

@@ -33,7 +33,9 @@ DROPPED = {  # new app → its second and third migration, and if the third is h
     "zcolumn": (LESS % "name", "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
     "ztable": ("SeparateDatabaseAndState([], [DeleteModel('Item')])", "RunSQL('DROP TABLE ztable_item CASCADE', '')",
                True),
-    "zother": (LESS % "name", "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')", False),
+    "zother": ("SeparateDatabaseAndState([], [RenameField('item', 'place', 'site'), RemoveField('item', 'site'),"
+               " RemoveField('item', 'name')])",
+               "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')", False),
     "zmore": (LESS % "name", "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code',"
               " CharField(max_length=2))", False),
     "zold": ("RunSQL('SELECT 1', '')", "RunSQL('ALTER TABLE zold_item DROP COLUMN name', '')", False),
