@@ -3,11 +3,13 @@
 import functools
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from slipway.deploy import config
+from slipway.deploy.agent import docker, http, slots
 from deployer.machine import Machine
 from deployer.simulated import OWN, world
 
@@ -30,6 +32,14 @@ def nobody_s_settings(monkeypatch):
     for name in (*config.CLASSIC, "SSH_CONFIG", "APP", "IMAGE", "ENV"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{BIN}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_is_put_back():
+    """What `world` replaces is put back. monkeypatch in a `world` puts back the world's: use mock.patch there."""
+    before = [dict(vars(module)) for module in (docker, http, slots, os, time)]
+    yield
+    assert [dict(vars(module)) for module in (docker, http, slots, os, time)] == before
 
 
 @pytest.fixture

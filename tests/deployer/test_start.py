@@ -166,8 +166,7 @@ def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
         order.append("listens")
         yield 200, io.BytesIO(b"")
     slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
-    with world(attempt.host):
-        monkeypatch.setattr(http, "stream", stream)
+    with world(attempt.host), mock.patch.object(http, "stream", stream):
         monkeypatch.setattr(attempt.host, "start", order.append)
         monkeypatch.setattr(start, "await_containers", lambda host, names: None)
         for role in ("web", "worker"):
