@@ -27,7 +27,10 @@ def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int 
 
 def mode_of(path: str | os.PathLike[str]) -> int:
     """Return the mode of a file, or 0644 if there is none."""
-    existing = os.lstat(path).st_mode if os.path.lexists(path) else 0
+    try:
+        existing = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0o644
     return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
 
 

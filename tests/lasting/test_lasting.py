@@ -30,6 +30,10 @@ def test_a_file_has_its_mode_and_any_bytes(tmp_path, monkeypatch):
         os.chmod("file", mode)
         write_replace("file", "text")
         assert os.stat(tmp_path / "file").st_mode & 0o7777 == mode
+    with monkeypatch.context() as race:
+        race.setattr(os.path, "lexists", lambda path: True)  # as another process removes it now
+        write_replace("removed", "text")
+    os.unlink("removed")
     os.unlink("file")
     (tmp_path / "file").symlink_to("elsewhere")
     write_replace("file", "text")
