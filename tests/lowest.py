@@ -23,4 +23,6 @@ if __name__ == "__main__":
         Path(path).unlink(missing_ok=True)
     extras = [f"--extra={name}" for name in EXTRAS]
     compiled(LOWEST, "--resolution=lowest-direct", *extras, "pyproject.toml")
-    compiled(ALL, "-c", LOWEST, *extras, "pyproject.toml", "requirements.in", "requirements/dev.in")
+    compiled(
+        ALL, "--generate-hashes", "-c", LOWEST, *extras, "pyproject.toml", "requirements.in", "requirements/dev.in"
+    )
