@@ -50,7 +50,7 @@ def test_they_go_with_the_release(shop):
     """Both processes are deployed and rolled back without a failed request. The one that overlaps runs in both slots
     until visitors have moved. status and logs include them."""
     with shop.load():
-        with settings(shop, canary=10), shop.rolling("deploy", shop.image("v2")) as rolling:
+        with settings(shop, canary=30), shop.rolling("deploy", shop.image("v2")) as rolling:
             rolling.until("flip", "web1")
             meanwhile = containers(shop, "web1", "mail"), answers(shop)
             assert rolling.finish().code == 0, rolling.stderr
