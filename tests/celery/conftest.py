@@ -10,7 +10,7 @@ import pytest
 
 from proc import ROOT, passed, python, run, running
 
-NAMES = ["manage.py", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
+NAMES = ["manage.py", "pyproject.toml", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
          *(path.name for path in ROOT.glob("*.mk"))]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: do not remake the checkout's virtualenv
 

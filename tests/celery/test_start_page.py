@@ -1,5 +1,6 @@
 """Tests of the steps that the start page and docs/tasks.md give a newcomer, one after the other, then `make test`."""
 
+import http.client
 import html
 import re
 import urllib.request
@@ -18,8 +19,12 @@ def typed(clone, line, **env):
 
 
 def read(port, path=""):
-    with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=30) as answer:
-        return answer.read()
+    """Return a page. Raise OSError also if the server breaks off, as it restarts when code changes."""
+    try:
+        with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=30) as answer:
+            return answer.read()
+    except http.client.IncompleteRead as error:
+        raise OSError(error) from error
 
 
 def page(port):
