@@ -122,8 +122,9 @@ CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
 def test_a_bare_host_gets_all_of_it_in_order(fleet):
     """After packages comes the file that marks the app's name as ours; each operation follows those that it needs."""
     names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
-    assert names[:5] == ["install docker.io, nginx", "install docker-cli, if Debian has it",
-                         "write /etc/default/shop", "add group shop", "add user shop"]
+    assert names[:7] == [
+        "keep nginx.service from starting", "install docker.io, nginx", "allow nginx.service to start",
+        "install docker-cli, if Debian has it", "write /etc/default/shop", "add group shop", "add user shop"]
     order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
              f"write {SYSTEM}/docker.service.d/restart.conf", f"write {JOURNALD}",
              "reload systemd", "restart systemd-journald.service",

@@ -77,6 +77,8 @@ def test_from_nothing(fleet, project_image):
     for line in commands(PAGE):
         if line.startswith(("make ", "git ")):
             reader.here(line, reader.answers() if line.startswith("make env") else "")
+    started = server.run("date -d \"$(systemctl show -P ExecMainStartTimestamp nginx)\" +%s")
+    assert server.run("stat -c %Z /etc/nginx/sites-enabled/shop") <= started, "nginx never served Debian's page"
     assert "Location: https://shop.example/" in reader.asks("http://shop.example/", "-I")
     for _ in range(2):
         wait_until(lambda: '"ready": true' in reader.asks("https://shop.example/readyz?beat"), 180, "all parts work")

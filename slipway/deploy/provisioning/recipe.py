@@ -86,9 +86,14 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
     """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
     packages = wanted.packages(fleet, here, found.missing)
     client = bool(here.roles) and "docker" in found.missing
+    masked = "nginx" in packages
+    if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
+        server.shell(name="keep nginx.service from starting", commands="systemctl mask --runtime nginx.service")
     if packages:
         apt.packages(name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT,
                      _timeout=LONG)
+    if masked:
+        server.shell(name="allow nginx.service to start", commands="systemctl unmask --runtime nginx.service")
     if client:
         server.shell(name="install docker-cli, if Debian has it", _timeout=LONG, commands=[
             *([] if packages else ["apt-get update"]),
