@@ -88,11 +88,6 @@ commands() {
     done
 }
 
-usage() {
-    printf 'docker-run.sh: %s\n' "$1" >&2
-    exit 64
-}
-
 # Print "own" if docker-run.d has the command $1, else command_$1 if there is such a function.
 runner() {
     case $1 in *[!a-z0-9_-]*) return ;; esac # a name, not a path such as ../x
@@ -112,8 +107,9 @@ main() {
     case $(runner "$name") in
         own) exec "docker-run.d/$name" "$@" ;;
         command_*) export ROLE=; "command_$name" "$@" ;;
-        *) usage "there is no command '$name'; commands:
-$(commands)" ;;
+        *)
+            printf "docker-run.sh: there is no command '%s'; commands:\n%s\n" "$name" "$(commands)" >&2
+            exit 127 ;; # as of a shell
     esac
 }
 

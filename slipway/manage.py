@@ -3,17 +3,27 @@
 import os
 import sys
 
-from django.core.management import CommandError, execute_from_command_line
+from django.core.management import BaseCommand, CommandError, ManagementUtility
 from django.db import DatabaseError
 
 from .env import SettingsError
+
+NO_COMMAND = 127  # as a shell exits. With it, a command by the clock waits for a release that has the command.
+
+
+class Commands(ManagementUtility):
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        try:
+            return super().fetch_command(subcommand)
+        except SystemExit:  # Django has named the unknown command, and perhaps the one that was meant
+            sys.exit(NO_COMMAND)
 
 
 def main(project: str) -> None:
     test = sys.argv[1:2] == ["test"]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", project + (".settings_test" if test else ".settings"))
     try:
-        execute_from_command_line(sys.argv)
+        Commands(sys.argv).execute()
     except SettingsError as error:
         error.leave()
     except ModuleNotFoundError as error:

@@ -112,7 +112,8 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
 
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("timer, state, began, wrong", [
-    ("active", "inactive", 7200, ""), ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
+    ("active", "inactive", 7200, ""), ("active", "waits for a release that has it", 7200, ""),
+    ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
     ("active", "active", 7200, "overdue, as it still runs"),
     ("active", "active", 0, "overdue or not is unknown: Failed to parse calendar specification 'x': Invalid argument"),
     ("failed", "inactive", 60, "overdue, as its timer is failed")])
@@ -121,11 +122,12 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
     at = time.strftime("%a %Y-%m-%d %H:%M:%S CET", time.gmtime(time.time() - began + 3600))
     since = str(int((time.monotonic() - began) * 1e6))
     hourly = time.strftime("*:%M:%S UTC", time.gmtime(time.time() - began - 1)) if began else "x"  # 1 s before it began
+    waits = state.startswith("waits")
     unit = timer_of("shop", Process("digest", "x", False, "", schedule=hourly))
     put(host.root + unit.path, unit.content), put(host.root + unit.path.replace("digest", "backup"), "[Timer]\n")
     monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
-        {"ActiveState": state, "Result": "exit-code", "ActiveEnterTimestamp": at,
-         "ActiveEnterTimestampMonotonic": since},
+        {"ActiveState": "inactive" if waits else state, "Result": "exit-code", "ActiveEnterTimestamp": at,
+         "ActiveEnterTimestampMonotonic": since, "ExecMainStatus": "127" if waits else "0"},
         {"ActiveState": timer, "LastTriggerUSec": at}))))
     monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
     assert timers.schedules(host) == {"digest": hourly}

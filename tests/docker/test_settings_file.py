@@ -89,4 +89,4 @@ def test_commands_of_ones_own(app, tmp_path):
     assert app("migrate").stdout == "ours\n"
     for command in ("notes", "nope", "command_run", "../manage.py", "main", ""):
         done = app(command)
-        assert done.returncode == 64 and "  migrate " in done.stderr, (command, done.stderr)
+        assert done.returncode == 127 and "  migrate " in done.stderr, (command, done.stderr)

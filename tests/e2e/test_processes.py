@@ -1,6 +1,7 @@
 """Tests of a team's own processes on the fleet: one with a port and a single container, and one that overlaps."""
 
 import json
+import re
 
 import pytest
 
@@ -69,11 +70,11 @@ def test_they_go_with_the_release(shop):
 
 
 def test_a_command_by_the_clock_outlasts_a_deploy(shop):
-    """A timer starts it once. A deploy does not end it. status shows that it is due again, and that another one fails.
-    A host that loses the roles loses the timers."""
-    for name, command in (("nightly", "beat"), ("broken", "exit 37")):
+    """A timer starts it once. A deploy does not end it. status shows that it is due again, that another one fails, and
+    that a third one is not in the release. A host that loses the roles loses the timers."""
+    for name, command in (("nightly", "beat"), ("broken", "exit 37"), ("later", "exit 127")):
         shop.settings |= {f"process.{name}.command": command, f"process.{name}.schedule": "*:*:0/5"}
-    shop.hosts["work1"]["roles"] = [*ROLES["work1"], "nightly", "broken"]
+    shop.hosts["work1"]["roles"] = [*ROLES["work1"], "nightly", "broken", "later"]
     shop.provision()
     wait_until(lambda: containers(shop, "work1", "nightly") == ["shop-nightly"], what="the timer has started it")
     began = shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly")
@@ -81,7 +82,9 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
     assert "nightly is active, overdue, as it still runs: see" in shop.deploy("status").stdout
     wait_until(lambda: "broken is failed, exit-code: " in shop.deploy("status").stdout, what="it does not run just now")
+    assert re.search("later +- +- +waits for a release that has it", shop.deploy("status").stdout)
     errors = shop.deploy("errors").stdout
+    assert "later" not in errors
     assert "nightly: overdue, as it still runs" in errors and "broken: ended with exit code 37" in errors
     shop.fleet.hosts["work1"].run("systemctl stop shop-nightly.timer shop-nightly.service")
     assert containers(shop, "work1", "nightly") == []

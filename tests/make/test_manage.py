@@ -44,6 +44,11 @@ def test_where_it_runs(manage):
     assert all(done.stdout.startswith("5.2") for done in said), said
 
 
+def test_a_command_that_does_not_exist(manage):
+    done = manage("migrat")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (127, "Unknown command: 'migrat'. Did you mean migrate?")
+
+
 @pytest.mark.parametrize("state, said", [
     ("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
     ("unfinished", "the virtualenv is not complete"), ("broken", "the virtualenv is not complete"),

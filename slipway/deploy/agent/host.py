@@ -120,8 +120,8 @@ class Host:
     def states(self, *units: str) -> dict[str, Properties]:
         if not units:
             return {}
-        names = ("Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,LastTriggerUSec,ActiveEnterTimestamp,"
-                 "ActiveEnterTimestampMonotonic")
+        names = ("Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,ExecMainStatus,LastTriggerUSec,"
+                 "ActiveEnterTimestamp,ActiveEnterTimestampMonotonic")
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
                   for block in shown.strip().split("\n\n")]

@@ -9,6 +9,8 @@ from . import disk
 from .host import UNITS, Host, is_up, last
 from .shapes import Properties, UnitFacts
 
+NO_COMMAND = "127"  # exit code of docker-run.sh and manage.py if the release does not have the command
+
 
 def schedules(host: Host) -> dict[str, str]:
     """Return role → schedule, read from the timers that provisioning wrote."""
@@ -28,8 +30,10 @@ def state(host: Host, role: str, schedule: str) -> UnitFacts:
         wrong = service.get("Result", "")
     elif is_up(service):
         wrong = overdue(host, service, schedule)
-    return {"state": service.get("ActiveState"), "restarts": None, "since": timer.get("LastTriggerUSec"),
-            "health": wrong}
+    shown = service.get("ActiveState")
+    if service.get("ExecMainStatus") == NO_COMMAND and not is_up(service):
+        shown = "waits for a release that has it"
+    return {"state": shown, "restarts": None, "since": timer.get("LastTriggerUSec"), "health": wrong}
 
 
 def overdue(host: Host, service: Properties, schedule: str) -> str:
