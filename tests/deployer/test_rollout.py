@@ -103,6 +103,7 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     """With --live it gets the other hosts' release, with their settings and secrets. What is staged there wins. Nothing
     shows a value. The other hosts' settings stay."""
     events, asked, found = [], [], fine(fleet)
+    found["resolve"]["digest"] = "sha256:1"
     bare = {**found, "facts": {**found["facts"], "tag": None}}
     host = Simulated(tmp_path / "root")
     disk.write(host.env, SOURCE.decode())
@@ -133,6 +134,15 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
         ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}), ("web2", "keep", {"files": [KEY]})]
     assert [event["text"] for event in events if "settings" in event.get("text", "")] == [
         "web2 gets the settings of web1"] and "planted" not in str(events) and PLANTED not in str(events)
+
+
+def test_a_new_host_gets_the_image_of_the_others(fleet):
+    """Somebody has pushed the live release's tag again."""
+    found = fine(fleet)
+    bare = {**found, "facts": {**found["facts"], "tag": None}}
+    said = "tag v1 is sha256:2 in the registry, but was sha256:1 when web1 got it: "
+    with agents(lambda host: Agent(bare if "web2" in host else found)), pytest.raises(Refused, match=said):
+        run(Rollout(fleet, fleet.chosen("web2"), print, "deploy").plan())
 
 
 @pytest.mark.parametrize("chosen", ["", "web2"])

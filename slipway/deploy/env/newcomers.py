@@ -15,16 +15,29 @@ from .changes import staged, understood
 
 
 class Settled(NamedTuple):
-    """A host with a release. `tag`: the release's."""
+    """A host with a release. `tag`: the release's. `digests`: those that this tag had when it was deployed here."""
 
     host: Host
     connection: Connection
     tag: str
+    digests: frozenset[str]
 
 
 def with_release(hosts: Connections, facts: Mapping[str, Facts]) -> list[Settled]:
-    tags = [(host, facts[host.name]["tag"]) for host in hosts.hosts]
-    return [Settled(host, hosts.connections[host.name], release["tag"]) for host, release in tags if release]
+    settled = []
+    for host in hosts.hosts:
+        if release := facts[host.name]["tag"]:
+            records = (record for record in facts[host.name]["known"] if record["tag"] == release["tag"])
+            digests = frozenset(digest for record in records if (digest := record.get("digest")))
+            settled.append(Settled(host, hosts.connections[host.name], release["tag"], digests))
+    return settled
+
+
+def other_image(settled: Sequence[Settled], tag: str, digest: str) -> list[str]:
+    """Return a problem if the registry gives `tag` another image, `digest`, than it gave a host whose release it is."""
+    return [f"tag {tag} is {digest} in the registry, but was {', '.join(sorted(each.digests))} when {each.host.name}"
+            " got it: build again under a new tag"
+            for each in settled if each.tag == tag and each.digests and digest not in each.digests][:1]
 
 
 async def asked(peers: Connections) -> list[Settled]:

@@ -114,6 +114,8 @@ class Rollout:
         try:
             targeting.tag = self.tag or self._live(facts)
             target, texts = await targeting.find(facts)
+            if target.digest and not serves(self.fleet, self.action):  # serving makes a new digest of the same image
+                texts += newcomers.other_image(self.settled, target.tag, target.digest)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
