@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..agent.shapes import Facts
 from ..agent.staging import Settings
 from ..config import Fleet, Host
+from ..errors import HostProblem
 from ..ssh.connection import Connection, encoded
 from ..ssh.connections import Connections
 from ..ssh.gather import on_each
@@ -56,7 +57,10 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
     """Stage a source's settings on each of the `new` hosts, for this deploy. What is staged there already wins."""
     async def stage(host: Host) -> None:
         source = min(sources, key=lambda each: not {*each.host.roles} & {*host.roles})
-        given: Settings = await source.connection.ask("read_settings", secrets=True)
+        try:
+            given: Settings = await source.connection.ask("read_settings", secrets=True)
+        except HostProblem as problem:
+            raise HostProblem(f"the settings of {source.host.name} cannot be read: {problem}") from None
         path = f"/etc/default/{hosts.fleet.app}.env"
         current, following = await staging.read(hosts, host)
         own = current if following is None else following
