@@ -1,10 +1,11 @@
 """make mutants: break the code at one place at a time, each time in a copy of the checkout, and run the nearest tests.
 
 tests/mutants.txt has a heading `== FILE: TESTS` (pytest's names from tests/ on, or Django's), then a line per mutant:
-`OLD => NEW # HARM`. OLD occurs once in FILE; HARM is what would go wrong.
+`OLD => NEW # HARM`. OLD occurs once in FILE, in Python with whatever layout; HARM is what would go wrong.
 """
 
 import argparse
+import io
 import os
 import random
 import re
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +25,7 @@ PYTEST = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-pr
 DJANGO = ["manage.py", "test", "--failfast"]
 SKIP = re.compile(r"^SKIPPED (?!.*not to be had)|skipped=\d", re.MULTILINE)  # as pytest and Django say it
 SKIPPED = 6  # pytest's own codes end with 5
+LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
 LIMIT = 300  # seconds for a mutant's tests; a mutant whose tests last longer counts as noticed
 
 
@@ -42,7 +45,7 @@ class Mutant(NamedTuple):
     def problem(self) -> str:
         """Return why the entry no longer fits the code, or ""."""
         path = ROOT / self.file
-        times = path.read_text().count(self.old) if path.is_file() else 0
+        times = len(places(self.old, path.read_text())) if path.is_file() else 0
         return f"{self}: the old text is there {times} times, not once: follow the code, keep the harm" * (times != 1)
 
     def paths(self) -> list[str]:
@@ -53,8 +56,38 @@ class Mutant(NamedTuple):
     def apply(self, root: Path) -> None:
         path = root / self.file
         path.unlink()  # all copies have this file in common
-        path.write_text((ROOT / self.file).read_text().replace(self.old, self.new))
+        code = (ROOT / self.file).read_text()
+        (begin, end), = places(self.old, code)
+        path.write_text(code[:begin] + self.new + code[end:])
         shutil.copymode(ROOT / self.file, path)
+
+
+def tokens(code: str) -> list[tuple[str, int, int]]:
+    """Return Python's tokens with begin and end, without layout and trailing commas, which a formatter may change.
+    `code` may be a part of a statement."""
+    begins, found = [0], list[tuple[str, int, int]]()
+    for line in code.splitlines(keepends=True):
+        begins.append(begins[-1] + len(line))
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.string in (")", "]", "}") and found and found[-1][0] == ",":
+                found.pop()
+            if token.type not in LAYOUT:
+                (row, column), (last, end) = token.start, token.end
+                found.append((token.string, begins[row - 1] + column, begins[last - 1] + end))
+    except (tokenize.TokenError, IndentationError):
+        pass  # a bracket or an indentation that the part does not close
+    return found
+
+
+def places(old: str, code: str) -> list[tuple[int, int]]:
+    """Return begin and end of each place of `old` in `code`: as it is written, or else as the same tokens."""
+    if exact := [(found.start(), found.end()) for found in re.finditer(re.escape(old), code)]:
+        return exact
+    wanted, whole = [text for text, *_ in tokens(old)], tokens(code)
+    size = len(wanted)
+    return [(whole[at][1], whole[at + size - 1][2]) for at in range(len(whole) - size + 1)
+            if [text for text, *_ in whole[at:at + size]] == wanted]
 
 
 def read(lines: Sequence[str] = ()) -> Iterator[Mutant]:

@@ -18,6 +18,13 @@ def test_a_skipped_test_is_no_passed_one(body, code, tmp_path):
     assert mutants.run(tmp_path / "code", ["./test_it.py"])[0] == code
 
 
+@pytest.mark.parametrize("code", [
+    "if all(a, b):", "if all(\n    a,\n    b,  # why\n):", "x = all(a, c)\nif   all(a,\n  b): pass"])
+def test_a_formatter_moves_no_mutant(code):
+    (begin, end), = mutants.places("all(a, b)", code)
+    assert code[begin:end].startswith("all(") and code[end] == ":"
+
+
 def test_what_a_commit_has_changed(monkeypatch):
     """A new entry counts, and one whose file, tests, or helpers beside these, have changed; no other of the list."""
     lines = ["== a.py: x/test_a.py::test_it", "a => b # harm", "== b.py: y.tests", "c => d # harm", "e => f # harm"]
