@@ -6,6 +6,7 @@ from unittest import mock
 
 from django.conf import settings
 from django.test import SimpleTestCase
+from packaging.requirements import Requirement
 
 from ..settings import checks, versions
 
@@ -37,7 +38,9 @@ class Checks(SimpleTestCase):
 
 class Versions(SimpleTestCase):
     def told(self, **installed: str) -> list[str]:
-        with mock.patch.object(versions, "installed", lambda name: installed.get(name, "")):
+        limits = [Requirement(line) for line in ("gunicorn>=24.1.1,<27", 'kombu<6; extra == "jobs"', "redis>=5.2")]
+        with (mock.patch.object(versions, "requirements", lambda: limits),  # the image has no pyproject.toml
+              mock.patch.object(versions, "installed", lambda name: installed.get(name, ""))):
             return [warning.msg.partition(",")[0] for warning in versions.tested()]
 
     def test_what_was_not_tested_is_named(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.settings import versions
 from proc import ROOT, append, edit, passed, python
 
 
@@ -197,3 +198,8 @@ def test_what_has_gone_is_told(shop, file, gone, told):
     done = python("manage.py", "check", cwd=shop, env={**os.environ, "VE": str(ROOT / "ve")})
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert f"?: (slipway.{told}) " in done.stderr
+
+
+def test_packages_of_extras_have_limits_too():
+    limits = {requirement.name: requirement.specifier for requirement in versions.requirements()}
+    assert all(limits[name] for name in ("gunicorn", "kombu", "redis"))
