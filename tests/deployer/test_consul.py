@@ -1,8 +1,9 @@
-"""Consul: the service that a web host defines, and what a balancer does with Consul's answers. tests/e2e/test_consul.py
-asks a real Consul."""
+"""A balancer's list of hosts, by its own checks and by Consul, and the service that a web host defines there.
+tests/e2e/test_consul.py asks a real Consul."""
 
 import json
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from unittest import mock
 
@@ -10,9 +11,10 @@ import pytest
 
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.provisioning.fitness import Found
-from slipway.deploy.server import consul, site, consul_hosts
-from slipway.deploy.server.consul_hosts import Web, listed, merged, web_of
+from slipway.deploy.server import balancer_hosts, consul, site
+from slipway.deploy.server.balancer_hosts import Web, listed, merged, web_of
 from slipway.deploy.server.site import Out
+from connect import served
 from deployer.conftest import fleet_of
 from deployer.test_server import host_of
 from proc import put
@@ -59,11 +61,11 @@ def test_an_agent_is_needed(data, fleet):
 
 
 def test_what_consul_tells_of_a_host():
-    assert web_of(told()) == Web("10.0.0.11:80", "web1", True)
+    assert web_of(told()) == Web("10.0.0.11:80", "web1", "passing")
     assert web_of(told("", 8080)).address == "10.0.0.99:8080" and web_of(told("fd00::1")).address == "[fd00::1]:80"
-    assert not web_of(told(status="critical")).passes and web_of(told(status="warning")).passes
-    assert not web_of(told(Checks=[AGENT | {"Status": "critical"}])).passes
-    assert not web_of(told(Checks=[AGENT])).passes, "its machine is up, and nobody has asked it yet"
+    assert web_of(told(status="critical")).state == "failing" and web_of(told(status="warning")).state == "passing"
+    assert web_of(told(Checks=[AGENT | {"Status": "critical"}])).state == "failing"
+    assert web_of(told(Checks=[AGENT])).state == "failing", "its machine is up, and nobody has asked it yet"
     assert web_of(told() | {"Service": {"Address": "10.0.0.1", "Port": 80, "Meta": None}}).name == "node"
 
 
@@ -74,7 +76,7 @@ def test_what_consul_tells_of_a_host():
     told(name="web1\nserver 192.0.2.1;"), told(name="a b"), told(name=7), told(address=7), {}, None, [],
     told(Checks=None)])
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
-    assert [*consul_hosts.valid([entry, told("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
+    assert [*balancer_hosts.valid([entry, told("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
     assert "ignored a host" in capsys.readouterr().out
 
 
@@ -82,7 +84,7 @@ A, B, C, D = (Web(f"10.0.0.{number}:80", f"web{number}") for number in range(1, 
 
 
 def failing(*webs):
-    return [web._replace(passes=False) for web in webs]
+    return [web._replace(state="failing") for web in webs]
 
 
 @pytest.mark.parametrize("known, found, then", [
@@ -103,30 +105,66 @@ def test_who_is_known(known, found, then):
 def balancer(tmp_path, monkeypatch):
     """A balancer whose list, the file `path`, has A and B; `reload` stands in for the reload of nginx."""
     put(tmp_path / "nginx.conf")
-    monkeypatch.setattr(consul_hosts, "NGINX", tmp_path)
-    monkeypatch.setattr(consul_hosts, "reload", mock.Mock())
-    return SimpleNamespace(path=put(tmp_path / "shop-balancer/hosts.conf", listed([A, B])), reload=consul_hosts.reload)
+    monkeypatch.setattr(balancer_hosts, "NGINX", tmp_path)
+    monkeypatch.setattr(balancer_hosts, "reload", mock.Mock())
+    path = put(tmp_path / "shop-balancer/hosts.conf", listed([A, B]))
+    return SimpleNamespace(path=path, reload=balancer_hosts.reload)
 
 
 def test_nginx_reloads_where_the_list_differs(balancer):
-    consul_hosts.update("shop", [A, B])
+    balancer_hosts.update("shop", [A, B])
     assert balancer.reload.call_count == 0
     for found in ([A, *failing(B)], [A, *failing(B)], failing(A, B), []):
-        consul_hosts.update("shop", found)
+        balancer_hosts.update("shop", found)
     assert balancer.reload.call_count == 1 and balancer.path.read_text() == listed([A, *failing(B)])
-    assert [" down;" in line for line in balancer.path.read_text().splitlines()] == [False, False, True]
+    assert [" backup;" in line for line in balancer.path.read_text().splitlines()] == [False, True, True]
+
+
+def test_a_host_that_provisioning_took_away_is_forgotten(balancer):
+    balancer.path.write_text(listed([A, B, C, D]))
+    balancer_hosts.update("shop", [A, *failing(D)], forget=True)
+    assert balancer.path.read_text() == listed([A, *failing(D)])
+
+
+@pytest.fixture
+def web():
+    """Yield a web host that answers with `status`, or closes the connection if that is 0. `asked`: (path, Host)."""
+    host = SimpleNamespace(status=200, asked=[])
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            host.asked.append((self.path, self.headers["Host"]))
+            if host.status:
+                self.send_response(host.status)
+                self.end_headers()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Answers)) as server:
+        host.address = f"127.0.0.1:{server.server_port}"
+        yield host
+
+
+def test_a_balancer_asks_its_hosts_itself(web):
+    """A host is not ready until it was once. Then three checks in a row must fail. What answers as another site does is
+    out at once."""
+    checks = balancer_hosts.Checks("shop.example", {"web1": web.address})
+    told = []
+    for status in (503, 200, 503, 0, 502, 200, 404, 503, 200):
+        web.status = status
+        told += [each.state for each in checks.all()]
+    assert told == ["failing", "passing", "passing", "passing", "failing", "passing", "foreign", "failing", "passing"]
+    assert {*web.asked} == {("/readyz", "shop.example")}
+    assert balancer_hosts.Checks("", {"off": "127.0.0.1:9"}).all() == [Web("127.0.0.1:9", "off", "failing")]
 
 
 def test_a_failed_reload_is_repeated(balancer):
     balancer.reload.side_effect = subprocess.CalledProcessError(1, "nginx")
     with pytest.raises(subprocess.CalledProcessError):
-        consul_hosts.update("shop", [A, *failing(B)])
+        balancer_hosts.update("shop", [A, *failing(B)])
     assert balancer.path.read_text() == listed([A, B])
 
 
 def test_a_drain_needs_no_consul(balancer):
     for names, down in (("web1\n", 1), ("web1\nweb2\n", 1), ("", 0)):
         balancer.path.with_name("drained").write_text(names)
-        consul_hosts.update("shop")
+        balancer_hosts.update("shop")
         assert balancer.path.read_text().count(" down;") == down
     assert balancer.reload.call_count == 2

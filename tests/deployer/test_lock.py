@@ -77,7 +77,7 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
 
 
 TEXTS = {**bootstrap.files(), "unpack": Path(unpack.__file__).read_text(),
-         "consul_hosts": render("consul_hosts.py", {})}
+         "balancer_hosts": render("balancer_hosts.py", {})}
 
 
 @pytest.mark.parametrize("text", [*filter(str.strip, TEXTS.values())], ids=[*filter(TEXTS.get, TEXTS)])

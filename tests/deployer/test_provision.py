@@ -98,7 +98,7 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
 def test_a_drain_needs_no_names(fleet, hosts):
     hosts.said["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
     assert isinstance(provision(fleet, ["front"])[0], Refused)
-    assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True)) == 1
+    assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True)) == 2
 
 
 def test_check_takes_no_lock(fleet, hosts):

@@ -85,7 +85,8 @@ def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
 
 
 OURS, FRONT = ({**{key: f"/etc/nginx/{name}/{key}.conf" for key in ("app", "common", "public")},
-                "site": f"/etc/nginx/sites-available/{name}"} for name in ("shop", "shop-balancer"))
+                "site": f"/etc/nginx/sites-available/{name}", "checks": f"/etc/nginx/{name}/checks.json"}
+               for name in ("shop", "shop-balancer"))
 ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
 FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
 WRITTEN = [  # changes of the toml, a host, one of its files → texts that this file has, texts that it lacks
@@ -100,8 +101,8 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
     # Downloads through the app are limited, on web hosts and on the balancer.
     ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
     ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
-    # A balancer proxies to every web host's internal address. Proxies before it are named only in its files.
-    ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
+    # A balancer checks every web host at its internal address. Proxies before it are named only in its files.
+    ({}, "front", FRONT["checks"], ['"web1": "10.0.0.11:80"', '"web2": "10.0.0.12:8080"', '"shop.example"'], []),
     (ELSEWHERE, "front", FRONT["common"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["site"], ["  private;\n    192.0.2.0/24 trusted;\n}"], ["10.0.0.10"]),
     # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
@@ -121,13 +122,11 @@ def test_a_balancer_sends_nobody_to_who_is_out(fleet):
     """Hosts that get no visitors stay in nginx's list, so that they keep the requests that they have."""
     out = site.Out(("web2",))
     balancer, = site.sites(fleet, host_of(fleet, "front"), True, out)
-    text = balancer.files["/etc/nginx/sites-available/shop-balancer"]
-    assert "server 10.0.0.11 max_fails" in text and re.search(r"server 10.0.0.12:8080 .* down;", text)
-    drained, path = "/etc/nginx/shop-balancer/drained", "/etc/nginx/sites-available/shop-balancer"
-    assert balancer.files[drained] == "web2\n"
-    assert site.hosts_site(fleet, out).files == {path: text, drained: "web2\n"}
-    change = site.hosts_site(fleet, site.Out())
-    assert change.files.keys() == {path} and change.absent == (drained,) and " down" not in change.files[path]
+    text = balancer.first["/etc/nginx/shop-balancer/hosts.conf"]
+    assert "server 10.0.0.11:80 max_fails" in text and re.search(r"server 10.0.0.12:8080 .* down;", text)
+    drained = "/etc/nginx/shop-balancer/drained"
+    assert balancer.files[drained] == "web2\n" and site.hosts_site(fleet, out).files == {drained: "web2\n"}
+    assert site.hosts_site(fleet, site.Out()) == site.Site("shop-balancer", absent=(drained,))
 
 
 def test_somebody_is_left_for_visitors(fleet):

@@ -26,14 +26,14 @@ MAKE_ALL = """
 import importlib, json, os
 from slipway.deploy import __main__, config
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.server import consul, files, site
+from slipway.deploy.server import files, site
 from slipway.deploy.ssh import bootstrap
 from slipway.deploy.swarm import stack
 for name in __main__.COMMANDS:
     importlib.import_module(f"slipway.deploy.commands.{name}")
 fleet = config.find(os.environ)
 made = {"agent": bootstrap.files(), "daemon": files.daemon_json("").content,
-        consul.script().path: consul.script().content}
+        "balancer-hosts": files.balancer_hosts().content}
 for host in fleet.hosts:
     made[f"{host.name}: inspection"] = fitness.inspection(fleet, False)
     for file in (*files.app_files(fleet, host), files.tmpfiles(fleet), *files.unit_files(fleet, host)):

@@ -18,7 +18,7 @@ import pytest
 from connect import connection_to
 import services
 from proc import free_port, output, put, running, wait_until
-from slipway.deploy.server.consul_hosts import servers
+from slipway.deploy.server.balancer_hosts import Web, servers
 from slipway.deploy.server.render import each, render
 from slipway.deploy.server.site import with_port
 
@@ -129,8 +129,9 @@ class Nginx:
 
     def balancer(self, app, ports, proxies=()):
         """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
-        hosts = "".join(servers(f"127.0.0.1:{port}", True) for port in ports)
-        return self.put_site("balancer-", app, f"{app}-balancer", proxies, HOSTS=hosts)
+        hosts = "".join(servers(Web(f"127.0.0.1:{port}", f"web{port}")) for port in ports)
+        self.put(f"etc/nginx/{app}-balancer/hosts.conf", hosts)
+        return self.put_site("balancer-", app, f"{app}-balancer", proxies)
 
     def flip(self, app, slot):
         """Move web.sock to a slot by one rename, as a deploy does."""

@@ -92,7 +92,7 @@ def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
 def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     if found.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)}, not made by provisioning: remove it"
-    if "consul-agent" in found.missing and (consul.registers(fleet, host) or consul.follows(fleet, host)):
+    if "consul-agent" in found.missing and fleet.by_consul and (host.has("web") or host.balancer):
         yield f"has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = \"consul\" needs"
 
 

@@ -84,6 +84,6 @@ done
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
+for unit in "$app.target" "balancer-hosts@$app.service" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done

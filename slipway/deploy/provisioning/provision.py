@@ -142,9 +142,8 @@ def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")
-    cure = "make deploy ARGS=--live" + ("" if fleet.by_consul else ", then make provision")  # Consul sees a ready web
     for name in who.silent:
-        print(f"{name}: web does not answer yet, so balancers skip this host: run {cure}")
+        print(f"{name}: web does not answer yet, so balancers skip this host: run make deploy ARGS=--live")
     for name in who.drained:
         print(f"{name}: is drained: to end that, run make undrain HOST={name}")
 

@@ -59,8 +59,7 @@ def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: boo
     out = Out(site.drained(fleet, out.drained, name, away), out.silent)
     check_left(fleet, here, out)
     change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
-    if consul.follows(fleet, here):
-        server.shell(name="update the list of hosts", commands=f"consul-hosts {fleet.app} again", _if=change.did_change)
+    server.shell(name="update the list of hosts", commands=f"balancer-hosts {fleet.app} again", _if=change.did_change)
 
 
 def check_left(fleet: Fleet, here: Host, out: Out) -> None:
@@ -77,8 +76,8 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
-            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
-            *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
+            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app),
+            wanted.balancer_hosts().path, *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
 
 
@@ -176,9 +175,10 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
             f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
         changes += put_sites(fleet, here, True, out)
     enable("nginx.service", running=True)
-    if consul.follows(fleet, here):
-        unit, changed = consul.unit(fleet.app), any_changed(write(consul.script(), there), *changes)
-        # The restart makes consul-hosts read which hosts are drained.
+    if here.balancer:
+        unit = f"balancer-hosts@{fleet.app}.service"
+        changed = any_changed(write(wanted.balancer_hosts(), there), *changes)
+        # The restart makes balancer-hosts read which hosts there are, and which are drained.
         systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
 
@@ -204,7 +204,8 @@ def enable(unit: str, running: bool | None = None) -> None:
 
 def stop(units: list[str]) -> None:
     names, enabled = shlex.join(units), shlex.join(
-        unit for unit in units if unit.endswith((".target", ".timer")) or unit.startswith("consul-hosts@"))
+        unit for unit in units if unit.endswith((".target", ".timer"))
+        or unit.startswith(("balancer-hosts@", "consul-hosts@")))
     server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
         f"systemctl stop {names}",
         f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",

@@ -3,8 +3,7 @@ import json
 from ..config import Fleet, Host
 from ..config.validators import address_and_port, is_numeric
 from .files import File
-from .render import render
-from .site import ends_tls
+from .site import a_name, ends_tls
 
 FOLDER = "/etc/consul.d"
 MARK = "written by provisioning"  # marks the file as ours, for inspect.sh
@@ -16,10 +15,6 @@ def service_path(app: str) -> str:
 
 def registers(fleet: Fleet, host: Host) -> bool:
     return fleet.by_consul and host.has("web")
-
-
-def follows(fleet: Fleet, host: Host) -> bool:
-    return fleet.by_consul and host.balancer
 
 
 def service(fleet: Fleet, host: Host) -> File:
@@ -39,7 +34,7 @@ def service(fleet: Fleet, host: Host) -> File:
 
 def check(fleet: Fleet, tls: bool) -> dict[str, object]:
     """Return Consul's check of a host: /readyz through its nginx, within 3 s, as a ready app answers within 2."""
-    name = next((name for name in fleet.site["names"]), "").replace("*", "any")
+    name = a_name(fleet)
     return {
         "name": f"/readyz of {fleet.app}",
         "notes": MARK,
@@ -50,11 +45,3 @@ def check(fleet: Fleet, tls: bool) -> dict[str, object]:
         "timeout": "3s",
         "failures_before_critical": 3,
     }
-
-
-def script() -> File:
-    return File("/usr/local/bin/consul-hosts", render("consul_hosts.py", {}), "755")
-
-
-def unit(app: str) -> str:
-    return f"consul-hosts@{app}.service"

@@ -119,11 +119,15 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
     wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS),
               ("docker.service.d/restart.conf", host.roles), ("nginx.service.d/restart.conf", serves_http(host)),
-              ("consul-hosts@.service", fleet.by_consul and host.balancer)]
+              ("balancer-hosts@.service", host.balancer)]
     values = {"CONTAINER": render("systemd/container.conf", {})}
     for name in (name for name, needed in wanted if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
     yield File(JOURNALD, render("journald.conf", {}))
+
+
+def balancer_hosts() -> File:
+    return File("/usr/local/bin/balancer-hosts", render("balancer_hosts.py", {}), "755")
 
 
 def tmpfiles(fleet: Fleet) -> File:

@@ -1,11 +1,12 @@
 """nginx's files for the app and its balancer."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..config import Fleet, Host
 from ..config.validators import address_and_port, is_numeric
-from .consul_hosts import Web, listed, servers
+from .balancer_hosts import Web, listed
 from .render import each, render
 
 NGINX = "/etc/nginx"
@@ -58,9 +59,10 @@ def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = 
 
 def hosts_site(fleet: Fleet, out: Out) -> Site:
     whole = build(fleet, f"{fleet.app}-balancer", False, out)
-    paths = (of_balancer(fleet.app, "drained"), f"{NGINX}/sites-available/{whole.name}")
-    return Site(whole.name, {path: whole.files[path] for path in paths if path in whole.files},
-                absent=tuple(path for path in paths if path in whole.absent))
+    path = of_balancer(fleet.app, "drained")
+    if path in whole.files:
+        return Site(whole.name, {path: whole.files[path]})
+    return Site(whole.name, absent=(path,))
 
 
 def nobody_left(fleet: Fleet, out: Out) -> str:
@@ -86,11 +88,11 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     values = with_port({**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate,
                         "CERTIFICATE_KEY": key}, tls)
     folder = f"{NGINX}/{name}"
-    kept, listing = of_balancer(fleet.app, "drained"), of_balancer(fleet.app, "hosts.conf")
-    names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
-    hosts = {listing: first_hosts(fleet, out)} if kind and fleet.by_consul else {}
+    own = of_hosts(fleet, out) if kind else {}
+    listing = {of_balancer(fleet.app, "hosts.conf"): first_hosts(fleet, out)} if kind else {}
+    unused = [of_balancer(fleet.app, file) for file in ("drained", "checks.json") if kind]
     return Site(name, {
-        **names,
+        **own,
         f"{folder}/public.conf": render("nginx/public.conf", values),
         f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
         f"{folder}/common.conf": render("nginx/common.conf", values),
@@ -98,8 +100,18 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
         f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", {
             **values, "MAPS": render("nginx/maps.conf", values)}),
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
-        (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
-         *([listing] if kind and not hosts else [])), hosts)
+        (f"{NGINX}/sites-enabled/default", *(path for path in unused if path not in own)), listing)
+
+
+def of_hosts(fleet: Fleet, out: Out) -> dict[str, str]:
+    """Return the balancer's files that tell balancer-hosts which hosts are drained, and which it checks itself."""
+    files = {}
+    if out.drained:
+        files[of_balancer(fleet.app, "drained")] = "".join(f"{name}\n" for name in out.drained)
+    if not fleet.by_consul:
+        checks = {"name": a_name(fleet), "addresses": {web.name: address for web, address in addresses(fleet)}}
+        files[of_balancer(fleet.app, "checks.json")] = json.dumps(checks, indent=4) + "\n"
+    return files
 
 
 def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
@@ -118,7 +130,7 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
         *(f"{NGINX}/{name}/{file}"
           for file in ("public.conf", "app.conf", "common.conf", "maintenance.html", "maintenance", "drained",
-                       "hosts.conf"))))
+                       "hosts.conf", "checks.json"))))
         for name in unwanted]
 
 
@@ -128,8 +140,6 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
     site = fleet.site
     proxies = site["proxies"]
     balancers = [balancer.internal_address for balancer in fleet.balancers if not balances]
-    hosts = [servers(nginx_address(web.internal_address), web.name not in out.all)
-             for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
@@ -141,8 +151,6 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "REAL_IP": each("set_real_ip_from {};", [*proxies, *balancers]),
         "TRUSTED": each("{};", [*(f"{address} trusted" for address in proxies),
                                 *(f"{address} balancer" for address in balancers)]),
-        "HOSTS": f"include {of_balancer(fleet.app, 'hosts.conf')};" if fleet.by_consul else
-                 "".join(hosts),
     }
 
 
@@ -151,10 +159,20 @@ def nginx_address(address: str) -> str:
 
 
 def first_hosts(fleet: Fleet, out: Out) -> str:
-    """Return the text of hosts.conf for the time until Consul answers."""
-    webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
-            for address, port in [address_and_port(host.internal_address)] if host.name not in out.silent]
+    """Return the text of hosts.conf until balancer-hosts has asked the hosts, or Consul."""
+    webs = [Web(address, host.name) for host, address in addresses(fleet) if host.name not in out.silent]
     return listed(webs, out.drained)
+
+
+def addresses(fleet: Fleet) -> list[tuple[Host, str]]:
+    """Return each web host with its address and port, as nginx writes them."""
+    return [(host, f"{nginx_address(address)}:{port}") for host in fleet.with_role("web")
+            for address, port in [address_and_port(host.internal_address)]]
+
+
+def a_name(fleet: Fleet) -> str:
+    """Return a name that the site answers, or "" if it answers all."""
+    return next(iter(fleet.site["names"]), "").replace("*", "any")
 
 
 def certificate_files(fleet: Fleet) -> tuple[str, str]:
