@@ -2,6 +2,7 @@
 tests/e2e/test_consul.py asks a real Consul."""
 
 import json
+import re
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -153,6 +154,12 @@ def test_a_balancer_asks_its_hosts_itself(web):
     assert told == ["failing", "passing", "passing", "passing", "failing", "passing", "foreign", "failing", "passing"]
     assert {*web.asked} == {("/readyz", "shop.example")}
     assert balancer_hosts.Checks("", {"off": "127.0.0.1:9"}).all() == [Web("127.0.0.1:9", "off", "failing")]
+
+
+def test_who_is_asked_when_no_other_host_is_left():
+    """A host that is not ready, as it may be up again; no drained one, and none that answers as another site does."""
+    rows = listed([A, B._replace(state="failing"), C._replace(state="foreign"), D], ["web4"]).splitlines()
+    assert [re.findall(r"backup|down", row) for row in rows] == [[], ["backup"], ["backup"], ["down"], ["down"]]
 
 
 def test_a_failed_reload_is_repeated(balancer):
