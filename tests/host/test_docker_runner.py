@@ -363,20 +363,22 @@ def test_a_command_by_the_clock_runs_once(server, state, note, killed, runs):
     assert not flag or not flag.exists()
 
 
-@pytest.mark.parametrize("client", [True, False])
-def test_a_unit_waits_for_a_one_off_of_its_name(server, client):
-    """It stops no command that an operator runs, also if that has lost its docker client, and starts after its end."""
+@pytest.mark.parametrize("client, container", [(True, "running  "), (False, "running  "), (True, "")])
+def test_a_unit_waits_for_a_one_off_of_its_name(server, client, container):
+    """It stops no command that an operator runs, also if that has lost its docker client or has no container yet, and
+    starts after its end."""
     hold, hung = server.put("stub/hold", ""), server.put("stub/hung-wait", "")
     with running(server.command(USER, "tick"), env=server.env) as one_off:
         wait_until((server.stub / "pid").exists)
-        server.put("stub/container", "running  ")
+        if container:
+            server.put("stub/container", container)
         if not client:
             one_off.kill()
         with running(server.command(*TICK), env=server.env) as unit:
             wait_until(lambda: "tick already runs by hand: waiting" in unit.output())
             assert unit.poll() is None and not {"stop", "rm"} & {call[0] for call in server.calls()}
             for path in (server.stub / "container", hold, hung):
-                path.unlink()
+                path.unlink(missing_ok=True)
             assert unit.wait(30) == 0 and (server.stub / "started").exists()
 
 

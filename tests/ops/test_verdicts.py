@@ -69,6 +69,9 @@ BRINGS = {
     "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
     "xsql": ("RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
 }
+HALF = ("RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yhalf_item DROP COLUMN name') or 1/0,"
+        "RunPython.noop), RunPython(lambda apps, schema_editor: apps.get_model('yhalf', 'Item')._base_manager.first()"
+        " or schema_editor.execute('ALTER TABLE yhalf_item ADD CONSTRAINT y UNIQUE (code)'), RunPython.noop)")
 UNSET, DROP = 'AlterUniqueTogether("item", set())', 'RemoveField("item", "place")'
 KEEPS = 'state_operations=[AlterUniqueTogether("item", {("name", "place")})]'
 ALONE = {  # new app → operations of its second migration, and how its messages on Postgres begin
@@ -84,6 +87,7 @@ ALONE = {  # new app → operations of its second migration, and how its message
                 " name', []), RunPython.noop)", ["DROPPING columns"]),
     "ywrong": (f'RunSQL("SELECT nothing FROM nowhere", ""), {DROP}', ["FAILED", "DROPPING columns"]),
     "yzero": (f"RunPython(lambda apps, schema_editor: 1 / 0, RunPython.noop), {DROP}", ["FAILED", "DROPPING columns"]),
+    "yhalf": (HALF, ["FAILED", "DROPPING columns", "ADDING unique"]),
     "ycommit": ('RunSQL("CREATE TABLE y (n int REFERENCES ycommit_item DEFERRABLE INITIALLY DEFERRED);'
                 ' INSERT INTO y VALUES (1)", "")', ["FAILED"]),
     "ydies": ('RunPython(lambda apps, schema_editor: schema_editor.execute("SELECT pg_terminate_backend('
@@ -182,6 +186,7 @@ def test_what_no_model_has_since_an_earlier_release(judging):
         entry = judging["postgresql"][f"{app}.0003"]
         assert entry["verdict"] == "error" and entry.get("unused") == ([f"{app}.0002"] if harmless else None), entry
         assert (f"no harm once a release with {app}.0002 is live" in entry["messages"]) is harmless
+        assert judging["postgresql"][f"{app}.0002"]["verdict"] == "ok"
 
 
 ITEM = CreateModel("Item", [("code", TextField(null=True)), ("name", CharField(max_length=9))])
