@@ -62,8 +62,8 @@ $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg
 	$(call install,$(filter %.txt,$^))
 
 lowest: $(VE)/lowest/sentinel ## test with the oldest packages that pyproject.toml allows; needs the network
-	@$(VE)/lowest/bin/python manage.py test slipway
-	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/lowest/bin/python -m pytest -n 6 --dist worksteal tests/ops tests/celery {PYTEST_ARGS}
+	@VE=$(VE)/lowest $(VE)/lowest/bin/python manage.py test slipway
+	@$(call with,PYTEST_ARGS)$(slipway) exec env VE=$(VE)/lowest $(VE)/lowest/bin/python -m pytest -n 6 --dist worksteal tests/ops tests/celery {PYTEST_ARGS}
 
 $(VE)/lowest/sentinel: var/lowest.txt
 	$(call install,$<)

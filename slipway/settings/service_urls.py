@@ -81,8 +81,10 @@ def cache(url: str) -> dict[str, Any]:
         raise ValueError(f"has an option that is none of {', '.join(sorted(CACHE_OPTIONS))}")
     if options:
         check_options(url)
-    return {"BACKEND": "slipway.web.cache.RedisCache", "LOCATION": url,
-            "OPTIONS": {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}}
+    settings: dict[str, Any] = {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}
+    if parts.scheme == "rediss":
+        settings["ssl_check_hostname"] = True  # before redis-py 6 this is not the default
+    return {"BACKEND": "slipway.web.cache.RedisCache", "LOCATION": url, "OPTIONS": settings}
 
 
 def check_options(url: str) -> None:

@@ -105,7 +105,7 @@ def test_a_long_url(site_of):
     """The site takes the lines that nginx takes. A refused request is logged with an id of its own."""
     with site_of("", ["--threads", "1"], SERVER="wsgi") as site:
         assert site.get(f"/plain?{'x' * 8100}", {"X-Request-ID": "another-visitor"}).status == 200
-        assert site.get(f"/plain?{'x' * 8200}").status == 414
+        assert site.get(f"/plain?{'x' * 8200}").status in (400, 414)  # 400 before gunicorn 26.2
         wait_until(lambda: "Invalid request from" in site.process.output())
         [line] = [line for line in site.process.output().splitlines() if "Invalid request from" in line]
         assert re.search(r"\[[0-9a-f]{8}\] Invalid", line), line
