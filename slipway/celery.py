@@ -25,7 +25,8 @@ from kombu.utils.json import dumps
 
 from .env import load_settings
 from .jobs import deliveries
-from .lasting import LockedOpen, write_replace
+from .lasting import LockedOpen
+from .lasting.files import move, write_beside
 from .logs import request_id
 from .schema.database import prepare
 
@@ -93,8 +94,9 @@ class FilesChannel(filesystem.Channel):
             folder.mkdir(parents=True, exist_ok=True)
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
-        write_replace(message, dumps(payload))
+        name = f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg"
+        new = write_beside(self.control_folder / name, dumps(payload))  # kombu before 5.7 also takes NAME.new
+        move(new, Path(self.data_folder_out, name))
 
     def get_table(self, exchange: str) -> Any:
         with LockedOpen(self.control_folder / "lock", "a"):
