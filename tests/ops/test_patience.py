@@ -31,7 +31,7 @@ JUDGED = {"vendors": {"postgresql": dict.fromkeys(["xshop.0001", "xshop.0002"], 
 TOLD = re.compile(r"lock: xshop.0002: part \(100 thousand rows, 3.* and large \(100 thousand rows, 3")
 SHARED, WRITES = "LOCK TABLE xshop_order IN ACCESS SHARE MODE", "LOCK TABLE xshop_order IN ROW EXCLUSIVE MODE"
 WAITING = "SELECT pg_stat_clear_snapshot(); SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'" \
-    " AND clock_timestamp() - query_start > interval '3 s'"
+    " AND clock_timestamp() - query_start > interval '3 s' AND datname = current_database()"
 TRIES = "waits for a lock that others hold: tries again in"
 
 

@@ -28,7 +28,8 @@ def slot(url, folder, **env):
 
 def said(url):
     """Return the expected content, with showmigrations' own output."""
-    done = python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    done = python("-m", "django", "showmigrations", "--plan", cwd=ROOT, env={
+        **os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "project.settings"})
     assert done.returncode == 0 and done.stdout, done.stderr
     return "release build-7\nmedia local\n" + done.stdout
 
