@@ -5,6 +5,7 @@ tests/mutants.txt has a heading `== FILE: TESTS` (pytest's names from tests/ on,
 """
 
 import argparse
+import ast
 import io
 import os
 import random
@@ -46,7 +47,20 @@ class Mutant(NamedTuple):
         """Return why the entry no longer fits the code, or ""."""
         path = ROOT / self.file
         times = len(places(self.old, path.read_text())) if path.is_file() else 0
-        return f"{self}: the old text is there {times} times, not once: follow the code, keep the harm" * (times != 1)
+        if times != 1:
+            return f"{self}: the old text is there {times} times, not once: follow the code, keep the harm"
+        try:
+            if path.suffix == ".py":
+                ast.parse(self.applied())
+        except SyntaxError as error:  # any test would notice it
+            return f"{self}: is no Python: {error}"
+        return ""
+
+    def applied(self) -> str:
+        """Return the file's code with the change."""
+        code = (ROOT / self.file).read_text()
+        ((begin, end),) = places(self.old, code)
+        return code[:begin] + self.new + code[end:]
 
     def paths(self) -> list[str]:
         """Return the files of its tests."""
@@ -56,9 +70,7 @@ class Mutant(NamedTuple):
     def apply(self, root: Path) -> None:
         path = root / self.file
         path.unlink()  # all copies have this file in common
-        code = (ROOT / self.file).read_text()
-        (begin, end), = places(self.old, code)
-        path.write_text(code[:begin] + self.new + code[end:])
+        path.write_text(self.applied())
         shutil.copymode(ROOT / self.file, path)
 
 

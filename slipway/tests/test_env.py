@@ -169,3 +169,4 @@ class Databases(SimpleTestCase):
             with self.subTest(url), self.assertRaises(ValueError) as caught:
                 cache(url)
             self.assertNotIn("s3", str(caught.exception))
+            self.assertRegex(str(caught.exception), "^(is|has|needs) ", "it follows the variable's name")
