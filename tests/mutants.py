@@ -161,6 +161,9 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(name, base / name)
     (base / "ve").symlink_to(sys.prefix)
+    if os.path.isdir("var/uv"):  # where no uv is on the path, make installs it there
+        (base / "var").mkdir()
+        (base / "var/uv").symlink_to(ROOT / "var/uv")
     names = sorted({name for one in mutants for name in one.tests})
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for code, said in pool.map(lambda name: run(base, [name]), names):
