@@ -172,28 +172,38 @@ def test_another_interpreter(scratch):
 
 
 STOP = """import os, signal, sys
-left = [int(os.environ.get("STOP_AT", 0))]
+moment = os.environ.get("STOP_AT", "0")  # at the change of this number, or at the first one after this file's removal
+left = int(moment) if moment.isdigit() else 0
 
 def stop(event, args):
-    left[0] -= event in ("os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree")
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    global left
+    if event in ("os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if event == "os.remove" and os.path.basename(args[0]) == moment:
+            left = 1
 
-if left[0]:
+if moment != "0":
     sys.addaudithook(stop)
 """
 
 
-@pytest.mark.parametrize("target, made", [("ve/sentinel", True), ("ve/sentinel", False), ("clean", True)])
+@pytest.mark.parametrize("target, made", [("ve/sentinel", "here"), ("ve/sentinel", ""), ("clean", "here"),
+                                          ("clean", "in another order")])  # of creation, in which tmpfs lists files
 def test_interrupted_at_any_moment(scratch, target, made):
     """Whenever the making, the re-creation or the removal of a virtualenv is interrupted, the next make makes it."""
     scratch.env["PYTHONPATH"] = str(put(scratch.folder.parent / "site/sitecustomize.py", STOP).parent)
     codes = []
-    for moment in (2, 3, 5, 8, 13, 40):
+    for moment in (2, 3, 5, 8, 13, 40, "pyvenv.cfg"):
         shutil.rmtree(scratch.folder / "ve", ignore_errors=True)
         if made:
             scratch.made()
             (scratch.folder / "ve/made-for").write_text("another Python")
+        if made == "in another order":
+            configuration = (scratch.folder / "ve/pyvenv.cfg").read_text()
+            (scratch.folder / "ve/pyvenv.cfg").unlink()
+            put(scratch.folder / "ve/pyvenv.cfg", configuration)
         codes.append(scratch.make(target, env={**scratch.env, "STOP_AT": str(moment)}).returncode)
         scratch.made()
         assert scratch.has("tiny") == ["1.0"]
