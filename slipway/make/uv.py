@@ -11,14 +11,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # What an installer may say, and the cause to name. All else it says well itself.
-CAUSES = {
-    r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)": r"\1 does not match its hash in the pins",
-    "connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate":
+CAUSES = [
+    (r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)", r"\1 does not match its hash in the pins"),
+    (
+        "connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate",
         "cannot reach the package index: check the network, proxy or pip's index-url, then run make again",
-    r"because (\S+) was not found in the package registry":  # uv does not say which
+    ),
+    (  # uv does not say which index
+        r"because (\S+) was not found in the package registry",
         r"no index has \1, or one refused the login: check the user and password in its URL or settings",
-    r"no matching distribution found for uv\b":
-        "no index has this uv for this machine: install uv, or run make INSTALLER=pip"}
+    ),
+    (
+        r"no matching distribution found for uv\b",
+        "no index has this uv for this machine: install uv, or run make INSTALLER=pip",
+    ),
+]
 # Settings of pip that we pass on to uv: indexes, folders with packages, certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
              "cert": "SSL_CERT_FILE"}
@@ -59,7 +66,7 @@ def settings(env: Mapping[str, str]) -> dict[str, str]:
 
 def why(output: str) -> str:
     """Return the cause in a failed installer's output: one of CAUSES, else the last error, else the last line."""
-    for pattern, cause in CAUSES.items():
+    for pattern, cause in CAUSES:
         if found := re.search(pattern, output, re.DOTALL | re.IGNORECASE):
             return found.expand(cause)
     lines = re.findall(r"^\W*(?:error|caused by|cause):\s*(.+)", output, re.MULTILINE | re.IGNORECASE)

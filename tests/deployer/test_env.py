@@ -50,8 +50,8 @@ READ = [  # the input, the names asked for → all problems of the input
         "no value for A", "B is not one of the names given", "SITE_URL is not https; http is allowed only for"
         " localhost; for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://[planted\n", [], [
-        "SITE_URL is malformed, or has a port that is not a number: write a password's special characters as %XX (%2F"
-        " for /, %40 for @, %23 for #); for example SITE_URL=https://shop.example"]),
+        "SITE_URL is malformed, or has a port that is not a number: write a password's special characters as %XX"
+        " (%2F for /, %40 for @, %23 for #); for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://hc.example:8443\n", [], []), ("SITE_URL=http://localhost:8000\n", ["SITE_URL"], [])]
 
 

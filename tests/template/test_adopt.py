@@ -482,10 +482,12 @@ def test_level_servers(clone, tmp_path):
       "dependencies = ['Django']\n[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\n"
       "lint = ['ruff', {include-group = 'dev'}]\n"},
      ["Django", "gunicorn", "dev:", "faker", "ruff"], "packages docs, lint are in neither"),
-    ({"pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\nDjango = '^5.2'\nown = {path = 'own'}\n"
+    ({"pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\n"
+      "Django = '^5.2'\nown = {path = 'own'}\n"
       "celery = {version = '~5.4', extras = ['redis']}\npillow = '11.0'\n"
       "attrs = '==26.*'\ntwo = [{version = '1'}, {version = '2'}]\nodd = '>=1 <2'\n"
-      "[tool.poetry.group.test.dependencies]\nfaker = '*'\n[tool.poetry.group.docs.dependencies]\nfuro = '>=1,<2'\n"},
+      "[tool.poetry.group.test.dependencies]\nfaker = '*'\n[tool.poetry.group.docs.dependencies]\n"
+      "furo = '>=1,<2'\n"},
      ["Django>=5.2", "celery[redis]>=5.4", "pillow==11.0", "attrs==26.*", "dev:", "faker"],
      "packages docs, own, two, odd are in neither"),
     ({"Pipfile": "[packages]\ndjango = '~=5.2'\n[dev-packages]\nfaker = '*'\n"}, ["django~=5.2", "dev:", "faker"], ""),
