@@ -72,8 +72,10 @@ def queues() -> dict[str, Any]:
     if app.conf.task_always_eager:  # eager tasks need no queue
         return {"waiting": {}, "dead": 0}
     with ask_broker() as connection:
-        return {"waiting": {name: length(connection, name) for name in app.amqp.queues.consume_from},
-                "dead": length(connection, deliveries.DEAD)}
+        return {
+            "waiting": {name: length(connection, name) for name in app.amqp.queues.consume_from},
+            "dead": length(connection, deliveries.DEAD),
+        }
 
 
 def length(connection: Connection, queue: str) -> int:

@@ -72,13 +72,19 @@ class Env:
     def read(self, path: Path) -> None:
         """Add the variables of an env file, if it exists. Existing variables, even empty ones, keep their values."""
         if self.asked:
-            self.problem(f"{path.name} is read too late, after the variable {self.asked}: read it above the "
-                         "import of settings_base")
+            self.problem(
+                f"{path.name} is read too late, after the variable {self.asked}: read it above the "
+                "import of settings_base"
+            )
         variables, problems = read_file(path)
         self.variables = {**variables, **self.variables}
         # Docker keeps " #", but other readers of a .env take it for the start of a comment.
-        problems += [f'{path.name}: {name} has " #" in its value: put a comment on a line of its own, or such a value '
-                     f"into a file that {name}_FILE names" for name, value in variables.items() if " #" in value]
+        problems += [
+            f'{path.name}: {name} has " #" in its value: put a comment on a line of its own, or such a value '
+            f"into a file that {name}_FILE names"
+            for name, value in variables.items()
+            if " #" in value
+        ]
         if any("not KEY=value" in problem for problem in problems):
             problems.append(f"{path.name}: a value of several lines goes into a file that NAME_FILE=/path/of/it names")
         for problem in problems:
@@ -163,8 +169,9 @@ class Env:
     def storage(self, name: str = "STORAGE_URL", default: str = "") -> dict[str, Any]:
         return self.url(name, values.storage, default, values.STORAGE)
 
-    def url(self, name: str, parse: Callable[[str], dict[str, Any]], default: str | Required,
-            example: str) -> dict[str, Any]:
+    def url(
+        self, name: str, parse: Callable[[str], dict[str, Any]], default: str | Required, example: str
+    ) -> dict[str, Any]:
         if not isinstance(default, Required) and self.given(name) is None:
             return parse(default)
         return self.parsed(name, parse, REQUIRED, example) or {}

@@ -33,6 +33,7 @@ def main(project: str) -> None:
         sys.exit(f"manage.py: DJANGO_SETTINGS_MODULE is {settings}, which this project does not have: unset it")
     except DatabaseError:
         from .schema import database
+
         try:
             database.explain(migrating=sys.argv[1:2] == ["migrate"])
         except CommandError as error:  # the cause is known: print one line

@@ -19,6 +19,7 @@ def media() -> list[Any]:
         return []
     if place() == "database":
         from .files.views import serve
+
         return [re_path(f"^{path}(?P<name>.+)$", serve)]
     return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)  # [] unless DEBUG is on
 

@@ -26,5 +26,6 @@ def development() -> list[Any]:
     patterns: list[Any] = [path("mail/", mail.index), path("mail/<int:number>/<slug:kind>/", mail.part)]
     if apps.is_installed("debug_toolbar"):
         from debug_toolbar.toolbar import debug_toolbar_urls
+
         patterns += debug_toolbar_urls()
     return patterns

@@ -19,8 +19,11 @@ def session(database: dict[str, Any], name: str, limits: str, pooler: bool = Fal
     if not database.get("ENGINE", "").endswith("postgresql"):
         return database
     options = "" if pooler else f"{limits} {os.environ.get('PGOPTIONS', '')}".strip()  # "" makes libpq ignore PGOPTIONS
-    return {**database, "DISABLE_SERVER_SIDE_CURSORS": pooler,
-            "OPTIONS": {"application_name": name[:63], "options": options, **database["OPTIONS"]}}
+    return {
+        **database,
+        "DISABLE_SERVER_SIDE_CURSORS": pooler,
+        "OPTIONS": {"application_name": name[:63], "options": options, **database["OPTIONS"]},
+    }
 
 
 def timeouts(role: str, time_limit: int) -> str:
@@ -29,8 +32,7 @@ def timeouts(role: str, time_limit: int) -> str:
     if not role:
         return ""
     longest, idle = (time_limit, time_limit) if role == "worker" else (30, 60)
-    return (f"-c statement_timeout={longest}s -c lock_timeout=10s"
-            f" -c idle_in_transaction_session_timeout={idle}s")
+    return f"-c statement_timeout={longest}s -c lock_timeout=10s -c idle_in_transaction_session_timeout={idle}s"
 
 
 def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,13 +50,20 @@ def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) 
 
 def allowed(directives: Mapping[str, Any], source: str) -> dict[str, list[str]]:
     """Return default-src and each …-src that allows 'self', with `source` added to them."""
-    several = {name: [value] if isinstance(value, str) else value or [] for name, value in directives.items()
-               if not isinstance(value, bool)}
-    return {name: [*sources, source] for name, sources in several.items()
-            if name == "default-src" or "-src" in name and "'self'" in sources}
+    several = {
+        name: [value] if isinstance(value, str) else value or []
+        for name, value in directives.items()
+        if not isinstance(value, bool)
+    }
+    return {
+        name: [*sources, source]
+        for name, sources in several.items()
+        if name == "default-src" or "-src" in name and "'self'" in sources
+    }
 
 
 # ---- settings of Celery ----
+
 
 def soft_time_limit(time_limit: int) -> int:
     """Return the seconds after which Celery warns a task that its time limit is near."""

@@ -29,6 +29,7 @@ Check = Callable[[], object]
 
 class Answer(TypedDict):
     """A part's state, "ok" or "down", and the milliseconds that its check has taken."""
+
     state: str
     ms: float
 
@@ -112,8 +113,10 @@ def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
 
 def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
     asked = time.monotonic()
-    return {part.name: (part.finish(attempt, asked), attempt)
-            for part, attempt in [(part, part.attempt()) for part in parts]}
+    return {
+        part.name: (part.finish(attempt, asked), attempt)
+        for part, attempt in [(part, part.attempt()) for part in parts]
+    }
 
 
 def ask(beat: bool = False) -> dict[str, Answer]:

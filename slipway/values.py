@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
-SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
-                    re.IGNORECASE)
+SAMPLE = re.compile(
+    r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl", re.IGNORECASE
+)
 BLOBS = "slipway.files.storage.DatabaseStorage"
 KEY = "<output of: openssl rand -hex 32>"  # an example of a secret key
 HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
@@ -22,6 +23,7 @@ STORAGE = "s3://key:secret@s3.example/bucket"  # an example of a storage URL
 @dataclass(frozen=True)
 class Site:
     """The site's address. `secure` is True for https; `port` is "" or, for example, ":8443"."""
+
     host: str
     origin: str
     secure: bool
@@ -34,8 +36,10 @@ def site(text: str) -> Site:
         raise ValueError("is not an address that begins with https://")
     # Django would refuse each visitor by a name that urlsplit lets pass, or that it cuts.
     if not re.fullmatch(rf"https?://(.*@)?({HOST}|\[[0-9a-f:.]+\])(:[0-9]+)?([/?#].*)?", text, re.ASCII | re.I):
-        raise ValueError("has a host name that is not of letters, digits, - and single dots between them: write "
-                         "umlauts as browsers send them (xn--…)")
+        raise ValueError(
+            "has a host name that is not of letters, digits, - and single dots between them: write "
+            "umlauts as browsers send them (xn--…)"
+        )
     if url.path not in ("", "/") or url.query or url.fragment or url.username:
         raise ValueError("has more than a host name and a port")
     if url.scheme == "http" and not is_local(url.hostname):
@@ -97,13 +101,15 @@ def broker_tls(url: str) -> dict[str, Any] | bool:
     scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     options: dict[str, dict[str, Any]] = {
         "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
-        "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host}}
+        "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host},
+    }
     return options.get(scheme, False)
 
 
 @dataclass(frozen=True)
 class Mail:
     """Mail settings. The defaults send nothing and log each mail's subject."""
+
     backend: str = "slipway.web.mail.Off"
     host: str = "localhost"
     port: int = 25
@@ -119,8 +125,15 @@ def mail(text: str) -> Mail:
     ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
     if url.scheme not in ports or not url.hostname:
         raise ValueError("is neither smtp://…, smtps://… nor smtp+plain://…")
-    return Mail("django.core.mail.backends.smtp.EmailBackend", url.hostname, url.port or ports[url.scheme],
-                unquote(url.username or ""), unquote(url.password or ""), url.scheme == "smtp", url.scheme == "smtps")
+    return Mail(
+        "django.core.mail.backends.smtp.EmailBackend",
+        url.hostname,
+        url.port or ports[url.scheme],
+        unquote(url.username or ""),
+        unquote(url.password or ""),
+        url.scheme == "smtp",
+        url.scheme == "smtps",
+    )
 
 
 def storage(text: str) -> dict[str, Any]:
@@ -132,7 +145,7 @@ def storage(text: str) -> dict[str, Any]:
     match = re.fullmatch(r"database:(?:\?limit=([1-9][0-9]{0,5})([MG])B)?", text)
     if not match:
         raise ValueError("is neither database:, database:?limit=50MB nor s3://key:secret@host/bucket")
-    limit = int(match[1]) * {"M": 10 ** 6, "G": 10 ** 9}[match[2]] if match[1] else None
+    limit = int(match[1]) * {"M": 10**6, "G": 10**9}[match[2]] if match[1] else None
     return {"BACKEND": BLOBS, "OPTIONS": {"limit": limit} if limit else {}}
 
 
@@ -151,10 +164,17 @@ def bucket(text: str) -> dict[str, Any]:
         raise ValueError("needs django-storages[s3] in requirements.in")
     region = parse_qs(url.query).get("region")
     authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")  # boto3 ignores the latter
-    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
-        "bucket_name": name, "endpoint_url": f"{schemes[url.scheme]}://{url.netloc.rpartition('@')[2]}",
-        "file_overwrite": False, **({"access_key": key, "secret_key": secret} if key else {}),
-        **({"region_name": region[0]} if region else {}), **({"verify": authority} if authority else {})}}
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": name,
+            "endpoint_url": f"{schemes[url.scheme]}://{url.netloc.rpartition('@')[2]}",
+            "file_overwrite": False,
+            **({"access_key": key, "secret_key": secret} if key else {}),
+            **({"region_name": region[0]} if region else {}),
+            **({"verify": authority} if authority else {}),
+        },
+    }
 
 
 def origin(text: str) -> str:
@@ -167,6 +187,7 @@ def origin(text: str) -> str:
 
 def dsn(text: str) -> str:
     from sentry_sdk.utils import Dsn
+
     try:
         Dsn(text)
     except ValueError:
@@ -179,6 +200,8 @@ def split(text: str) -> SplitResult:
         url = urlsplit(text)
         url.port
     except ValueError:  # its text quotes the URL's secret
-        raise ValueError("is malformed, or has a port that is not a number: write a password's special characters as "
-                         "%XX (%2F for /, %40 for @, %23 for #)") from None
+        raise ValueError(
+            "is malformed, or has a port that is not a number: write a password's special characters as "
+            "%XX (%2F for /, %40 for @, %23 for #)"
+        ) from None
     return url

@@ -8,12 +8,16 @@ from proc import ROOT, UV, VE_PYTHON, edit, output, passed, put, run
 from slipway.make import blocks
 from slipway.make.uv import settings
 
-NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
-                                                           "copier/sentinel")]
+NOTHING_TO_INSTALL = [
+    f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests", "copier/sentinel")
+]
 COPIER = VE_PYTHON.parent / "copier"
 WRITTEN = shutil.ignore_patterns(".mypy_cache", "*.pyc.*")  # files that another worker may just write
-WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
-       for what, value in (("NAME", "T"), ("EMAIL", "t@example.org"))}
+WHO = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "T"), ("EMAIL", "t@example.org"))
+}
 
 
 def without_celery(package):
@@ -27,7 +31,8 @@ def add_wrong_migration(folder):
     (folder / "project/accounts/migrations/0002_wrong.py").write_text(
         "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
         "    dependencies = [('accounts', '0001_initial')]\n"
-        "    operations = [migrations.RunSQL('SELECT nonsense')]\n")
+        "    operations = [migrations.RunSQL('SELECT nonsense')]\n"
+    )
 
 
 class Folder:
@@ -35,9 +40,15 @@ class Folder:
 
     def __init__(self, folder):
         self.folder = folder
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1",
-                    "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
-                    "UV": UV, "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY", "first-index"), **WHO}
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder.parent),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
+            "UV": UV,
+            "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY", "first-index"),
+            **WHO,
+        }
 
     def lend_virtualenv(self):
         put(self.folder / ".git/info/exclude", "/ve\n")  # a link, which /ve/ does not match
@@ -53,8 +64,11 @@ class Folder:
         self.git("commit", "--quiet", "--message", message)
 
     def make(self, *words):
-        return run(["make", "--no-print-directory", *NOTHING_TO_INSTALL, f"COPIER={COPIER}", *words], cwd=self.folder,
-                   env=self.env)
+        return run(
+            ["make", "--no-print-directory", *NOTHING_TO_INSTALL, f"COPIER={COPIER}", *words],
+            cwd=self.folder,
+            env=self.env,
+        )
 
     def files(self):
         """Return {path: content} of git's files."""
@@ -112,8 +126,11 @@ class Project(Folder):
 
     @staticmethod
     def copy(template, folder, *options, cwd=None):
-        return run([COPIER, "copy", "--quiet", "--trust", "--defaults", *options, template, folder],
-                   env=Folder(folder).env, cwd=cwd)
+        return run(
+            [COPIER, "copy", "--quiet", "--trust", "--defaults", *options, template, folder],
+            env=Folder(folder).env,
+            cwd=cwd,
+        )
 
 
 def build_package(folder, source=ROOT):

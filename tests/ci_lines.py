@@ -22,8 +22,12 @@ def github(path=GITHUB):
     jobs, done = load(path)["jobs"], []
     while len(done) < len(jobs):
         done += [name for name, job in jobs.items() if name not in done and set(needs(job)) <= set(done)]
-    return [Step(name, step["run"], {**jobs[name].get("env", {}), **step.get("env", {})})
-            for name in done for step in jobs[name]["steps"] if "run" in step]
+    return [
+        Step(name, step["run"], {**jobs[name].get("env", {}), **step.get("env", {})})
+        for name in done
+        for step in jobs[name]["steps"]
+        if "run" in step
+    ]
 
 
 def needs(job):
@@ -35,9 +39,13 @@ def gitlab(path=GITLAB):
     """Return the steps, with jobs by stage in the order of the file, and `extends` resolved."""
     data = load(path)
     jobs = {name: extended(data, job) for name, job in data.items() if isinstance(job, dict) and "script" in job}
-    return [Step(name, command, {**data["variables"], **job.get("variables", {})})
-            for stage in data["stages"] for name, job in jobs.items() if job["stage"] == stage
-            for command in job["script"]]
+    return [
+        Step(name, command, {**data["variables"], **job.get("variables", {})})
+        for stage in data["stages"]
+        for name, job in jobs.items()
+        if job["stage"] == stage
+        for command in job["script"]
+    ]
 
 
 def extended(data, job):

@@ -16,10 +16,12 @@ os.environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # this machine'
 pytest_plugins = ["sharing", "services", "postgresql"]
 
 # Slowness fails no Hypothesis test.
-hypothesis.settings.register_profile("all", max_examples=150, deadline=None, database=None,
-                                     suppress_health_check=list(hypothesis.HealthCheck))
-hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("all"), derandomize=True,
-                                     phases=[hypothesis.Phase.generate])  # for mutants.py: the same examples each time
+hypothesis.settings.register_profile(
+    "all", max_examples=150, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.register_profile(
+    "mutants", hypothesis.settings.get_profile("all"), derandomize=True, phases=[hypothesis.Phase.generate]
+)  # for mutants.py: the same examples each time
 hypothesis.settings.load_profile("all")
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL", "SECRET_KEY", "SITE_URL", "RELEASE"}
@@ -27,8 +29,11 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL",
 
 def pytest_configure():
     """Remove the variables that an outer make or the shell has set: make's flags and our .mk files' variables."""
-    knobs = {name for path in [ROOT / "Makefile", ROOT / "tests/template.mk", *ROOT.glob("*.mk")]
-             for name in re.findall(r"^(\w+)\s*\?=", path.read_text(), re.MULTILINE)}
+    knobs = {
+        name
+        for path in [ROOT / "Makefile", ROOT / "tests/template.mk", *ROOT.glob("*.mk")]
+        for name in re.findall(r"^(\w+)\s*\?=", path.read_text(), re.MULTILINE)
+    }
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
     workers = {name for name in os.environ if name.startswith("PYTEST_XDIST_")}  # commands in a test are no workers
     for name in knobs | flags | workers | SETTINGS:

@@ -56,5 +56,6 @@ def answer(listening, answers):
                 asked.append(connection.recv(65536).decode())
                 for half in (said[:10], said[10:]):
                     connection.sendall(half)
+
     threading.Thread(target=serve, daemon=True).start()
     return asked

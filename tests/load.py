@@ -14,6 +14,7 @@ from connect import connection_to
 class Asked:
     """One request. `outcome`: the status as text, "refused" (no connection) or "dropped" (a connection, but no complete
     answer). `began` and `ended`: seconds of time.monotonic()."""
+
     number: int
     outcome: str
     began: float

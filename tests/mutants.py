@@ -64,8 +64,9 @@ class Mutant(NamedTuple):
 
     def paths(self) -> list[str]:
         """Return the files of its tests."""
-        return [f"tests/{name.partition('::')[0]}" if "/" in name else name.replace(".", "/") + ".py"
-                for name in self.tests]
+        return [
+            f"tests/{name.partition('::')[0]}" if "/" in name else name.replace(".", "/") + ".py" for name in self.tests
+        ]
 
     def apply(self, root: Path) -> None:
         path = root / self.file
@@ -98,8 +99,11 @@ def places(old: str, code: str) -> list[tuple[int, int]]:
         return exact
     wanted, whole = [text for text, *_ in tokens(old)], tokens(code)
     size = len(wanted)
-    return [(whole[at][1], whole[at + size - 1][2]) for at in range(len(whole) - size + 1)
-            if [text for text, *_ in whole[at:at + size]] == wanted]
+    return [
+        (whole[at][1], whole[at + size - 1][2])
+        for at in range(len(whole) - size + 1)
+        if [text for text, *_ in whole[at : at + size]] == wanted
+    ]
 
 
 def read(lines: Sequence[str] = ()) -> Iterator[Mutant]:
@@ -124,8 +128,13 @@ def since(commit: str, mutants: Sequence[Mutant]) -> list[Mutant]:
     names = {*git("diff", "--name-only", commit)}
     helped = {os.path.dirname(name) for name in names if not os.path.basename(name).startswith("test_")} - {"tests"}
     known = [one._replace(number=0) for one in read(git("show", f"{commit}:{LIST}"))]
-    return [one for one in mutants if one._replace(number=0) not in known or names & {one.file, *one.paths()}
-            or helped & {*map(os.path.dirname, one.paths())}]
+    return [
+        one
+        for one in mutants
+        if one._replace(number=0) not in known
+        or names & {one.file, *one.paths()}
+        or helped & {*map(os.path.dirname, one.paths())}
+    ]
 
 
 def sample(mutants: Sequence[Mutant], most: int) -> list[Mutant]:
@@ -138,8 +147,14 @@ def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
     that could be run, and their output."""
     tests = [*PYTEST, *(f"tests/{name}" for name in names)] if "/" in names[0] else [*DJANGO, *names]
     try:
-        done = subprocess.run([sys.executable, *tests], cwd=root, env={**os.environ, "TMPDIR": str(root.parent)},
-                              capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(
+            [sys.executable, *tests],
+            cwd=root,
+            env={**os.environ, "TMPDIR": str(root.parent)},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
         said = done.stdout + done.stderr
         return SKIPPED if SKIP.search(said) else done.returncode, said
     except subprocess.TimeoutExpired:

@@ -30,12 +30,40 @@ class Postgres(Server):
 
     def make(self):
         """Create its files."""
-        output([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
-                "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
+        output(
+            [
+                *as_user("postgres"),
+                self.bin / "initdb",
+                "-D",
+                self.folder / "data",
+                "-U",
+                POSTGRES_USER,
+                "-A",
+                "trust",
+                "-N",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+            cwd=self.folder,
+        )
 
     def command(self):
-        return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
-                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
+        return [
+            *as_user("postgres"),
+            self.bin / "postgres",
+            "-D",
+            self.folder / "data",
+            "-p",
+            self.port,
+            "-h",
+            "127.0.0.1",
+            "-F",
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "max_connections=200",
+        ]
 
     def stop(self):
         """Stop at once: a TERM would wait for the clients."""

@@ -85,8 +85,11 @@ def passed(done):
 
 def refusal(done):
     """Return the one line in which make says why it fails. Lines of its progress may come before."""
-    lines = [line for line in re.sub(r"(?m)^\S+: \*\*\* (?=make: )", "", done.stderr).splitlines()
-             if "***" not in line and not line.startswith(("make: installing", "make: waiting"))]
+    lines = [
+        line
+        for line in re.sub(r"(?m)^\S+: \*\*\* (?=make: )", "", done.stderr).splitlines()
+        if "***" not in line and not line.startswith(("make: installing", "make: waiting"))
+    ]
     assert done.returncode == 2 and len(lines) == 1, done.stdout + done.stderr
     return lines[0]
 

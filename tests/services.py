@@ -38,8 +38,21 @@ def certificate(folder, name="localhost", kind="DNS"):
     """Create a key and a self-signed certificate for that name, or that `kind="IP"`. Return (certificate, key)."""
     made = folder / f"{name}.pem", folder / f"{name}.key"
     words = ["-out", made[0], "-keyout", made[1], "-subj", f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}"]
-    output([shutil.which("openssl") or missing("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", *words])
+    output(
+        [
+            shutil.which("openssl") or missing("openssl"),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            *words,
+        ]
+    )
     return made
 
 
@@ -63,8 +76,9 @@ def folder_for(user):
         yield Path(path)
 
 
-@pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dash", "busybox")])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.needs(name)) for name in ("dash", "busybox")]
+)
 def shell(request):
     """Return the command of a shell."""
     path = shutil.which(request.param)
@@ -99,8 +113,17 @@ class Redis(Server):
     name = "Redis"
 
     def command(self):
-        return [shutil.which("redis-server") or missing("redis-server"), "--port", self.port, "--bind", "127.0.0.1",
-                "--save", "", "--appendonly", "no"]
+        return [
+            shutil.which("redis-server") or missing("redis-server"),
+            "--port",
+            self.port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
 
     def url(self, number=0):
         return f"redis://127.0.0.1:{self.port}/{number}"
@@ -119,7 +142,8 @@ HOSTS = ["/", "alone", *(f"gw{number}" for number in range(32))]
 DEFINITIONS = {
     "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
     "vhosts": [{"name": host} for host in HOSTS],
-    "permissions": [{"user": "guest", "vhost": host, "configure": ".*", "write": ".*", "read": ".*"} for host in HOSTS]}
+    "permissions": [{"user": "guest", "vhost": host, "configure": ".*", "write": ".*", "read": ".*"} for host in HOSTS],
+}
 
 
 class RabbitMQ(Server):
@@ -134,13 +158,23 @@ class RabbitMQ(Server):
         (folder / "definitions.json").write_text(json.dumps(DEFINITIONS))
         self.folder, self.mapper_port = folder, free_port()
         self.env = {
-            "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self.mapper_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"test{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_LOGS": "-",
-            "RABBITMQ_MNESIA_BASE": f"{folder}/data", "RABBITMQ_LOG_BASE": f"{folder}/log",
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_CONFIG_FILE": f"{folder}/conf",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none"}
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self.mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none",
+        }
 
     def command(self):
         return [*as_user("rabbitmq"), RABBITMQ_SERVER]

@@ -133,8 +133,12 @@ docs/update.md: (PATH|printf).*                            | template/test_updat
 def test_every_command_is_run():
     """A test runs each command of the documents. That of the tutorial runs all of its page."""
     rows = [[cell.strip() for cell in row.rsplit(" | ", 2)] for row in RUN_BY.strip().splitlines()]
-    typed = [f"{path}: {line}" for path in git_files() if path.endswith(".md") and path != "docs/tutorial.md"
-             for line in commands(ROOT / path)]
+    typed = [
+        f"{path}: {line}"
+        for path in git_files()
+        if path.endswith(".md") and path != "docs/tutorial.md"
+        for line in commands(ROOT / path)
+    ]
     fits = [next((row for row in rows if re.fullmatch(row[0], line)), None) for line in typed]
     assert [line for line, row in zip(typed, fits) if not row] == [], "run each in a test, then name it in RUN_BY"
     assert [row for row in rows if row not in fits or row[2] not in (ROOT / "tests" / row[1]).read_text()] == []
@@ -158,8 +162,20 @@ def test_samples_pass_the_linters(tmp_path):
         put(tmp_path / name, "from typing import Any\n\nchat: Any\nsend_invoices: Any\n")
     (tmp_path / "slipway").symlink_to(ROOT / "slipway")
     assert linted(tmp_path, "flake8", "--config", ROOT / ".flake8", "--extend-ignore=F401,F821", "app", "more") == ""
-    assert linted(tmp_path, "mypy", "--config-file", ROOT / ".mypy.ini", "--cache-dir", ROOT / ".mypy_cache",
-                  "--follow-imports=silent", "--disable-error-code=name-defined", "app") == ""
+    assert (
+        linted(
+            tmp_path,
+            "mypy",
+            "--config-file",
+            ROOT / ".mypy.ini",
+            "--cache-dir",
+            ROOT / ".mypy_cache",
+            "--follow-imports=silent",
+            "--disable-error-code=name-defined",
+            "app",
+        )
+        == ""
+    )
     assert linted(tmp_path, "hadolint", *tmp_path.glob("dockerfile/*")) == ""
     assert linted(tmp_path, "shellcheck", "--shell=sh", "--severity=error", *tmp_path.glob("sh/*")) == ""
 
@@ -207,5 +223,11 @@ def test_files_of_a_server():
     paths |= {file.path for file in (*files.app_files(fleet, host), files.tmpfiles(fleet))}
     paths |= {path for each in site.sites(fleet, host, False) for path in each.files}
     for path in (path.replace("shop", "APP") for path in paths):
-        assert any(path == name or name.startswith(f"{path}/") or path.endswith((f"/{name}", f".env{name}"))
-                   or name.endswith("/") and path.startswith(name) for name in names), f"docs/server.md lacks {path}"
+        assert any(
+            path == name
+            or name.startswith(f"{path}/")
+            or path.endswith((f"/{name}", f".env{name}"))
+            or name.endswith("/")
+            and path.startswith(name)
+            for name in names
+        ), f"docs/server.md lacks {path}"

@@ -10,7 +10,21 @@ BY_TEXT = re.compile(r"""attr\([^()]+, f?["']_[a-z]|setattr\((?!sys\b)""")  # th
 
 
 def test_no_private_name_of_a_library():
-    output([VE_PYTHON, "-m", "ruff", "check", "--isolated", "--no-cache", "--select=SLF001", "--config", PUBLIC,
-            "--exclude=slipway/tests", "slipway"], cwd=ROOT)
+    output(
+        [
+            VE_PYTHON,
+            "-m",
+            "ruff",
+            "check",
+            "--isolated",
+            "--no-cache",
+            "--select=SLF001",
+            "--config",
+            PUBLIC,
+            "--exclude=slipway/tests",
+            "slipway",
+        ],
+        cwd=ROOT,
+    )
     code = {path: path.read_text() for path in (ROOT / "slipway").rglob("*.py") if "tests" not in path.parts}
     assert not [f"{path}: {found[0]}" for path, text in code.items() for found in BY_TEXT.finditer(text)]

@@ -8,40 +8,39 @@ from proc import VE_PYTHON, passed, put, python, run
 PLAIN: dict[str, str] = {}  # as startproject makes it
 LAYERS = {  # settings as a package, apps beside it, Celery, requirements by environment
     "manage.py": "import os\nimport sys\n\nif __name__ == '__main__':\n"
-                 "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
-                 "    from django.core.management import execute_from_command_line\n"
-                 "    execute_from_command_line(sys.argv)\n",
+    "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
+    "    from django.core.management import execute_from_command_line\n"
+    "    execute_from_command_line(sys.argv)\n",
     "config/__init__.py": "from .celery import app  # noqa: F401\n",
     "config/celery.py": "import os\n\nfrom celery import Celery\n\n"
-                        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.production')\n"
-                        "app = Celery('config')\napp.config_from_object('django.conf:settings', namespace='CELERY')\n"
-                        "app.autodiscover_tasks()\n",
+    "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.production')\n"
+    "app = Celery('config')\napp.config_from_object('django.conf:settings', namespace='CELERY')\n"
+    "app.autodiscover_tasks()\n",
     "config/settings/__init__.py": "",
-    "config/settings/base.py":
-        "import os\nfrom pathlib import Path\n\nBASE_DIR = Path(__file__).resolve().parents[1]\n"
-        "SHOP_KEY = os.environ.get('SHOP_KEY', 'none')\nSECRET_KEY = 'of-base'\n"
-        "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', 'shop']\n"
-        "MIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware', 'django.middleware.common.CommonMiddleware']\n"
-        "ROOT_URLCONF = 'config.urls'\nAUTH_USER_MODEL = 'shop.Customer'\n"
-        "DEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nSTATIC_URL = '/assets/'\n"
-        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'shop.db'}}\n"
-        "TEMPLATES = [{'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}]\n"
-        "CELERY_TASK_ALWAYS_EAGER = 'SHOP_BROKER' not in os.environ\n",
+    "config/settings/base.py": "import os\nfrom pathlib import Path\n\nBASE_DIR = Path(__file__).resolve().parents[1]\n"
+    "SHOP_KEY = os.environ.get('SHOP_KEY', 'none')\nSECRET_KEY = 'of-base'\n"
+    "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', 'shop']\n"
+    "MIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware', 'django.middleware.common.CommonMiddleware']\n"
+    "ROOT_URLCONF = 'config.urls'\nAUTH_USER_MODEL = 'shop.Customer'\n"
+    "DEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nSTATIC_URL = '/assets/'\n"
+    "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'shop.db'}}\n"
+    "TEMPLATES = [{'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}]\n"
+    "CELERY_TASK_ALWAYS_EAGER = 'SHOP_BROKER' not in os.environ\n",
     "config/settings/local.py": "from .base import *  # noqa\n\nDEBUG = True\nALLOWED_HOSTS = ['*']\n",
     "config/settings/production.py": "from .base import *  # noqa\n\nSHOP_OPEN = True\n",
     "config/urls.py": "from django.http import HttpResponse\nfrom django.urls import path\n\n"
-                      "urlpatterns = [path('', lambda request: HttpResponse('the shop'))]\n",
+    "urlpatterns = [path('', lambda request: HttpResponse('the shop'))]\n",
     "shop/__init__.py": "",
     "shop/models.py": "from django.contrib.auth.models import AbstractUser\n\n\n"
-                      "class Customer(AbstractUser):\n    pass\n",
+    "class Customer(AbstractUser):\n    pass\n",
     "shop/tasks.py": "from celery import shared_task\n\n\n@shared_task\ndef pack():\n    return 'packed'\n",
     "shop/tests.py": "from django.test import TestCase\n\n\nclass Page(TestCase):\n    def test_it(self):\n"
-                     "        self.assertEqual(self.client.get('/').content, b'the shop')\n",
+    "        self.assertEqual(self.client.get('/').content, b'the shop')\n",
     "shop/static/shop.css": "body {}\n",
     "requirements/base.txt": "Django>=5.2,<5.3  # LTS\ncelery\n",
     "requirements/local.txt": "-r base.txt\npytest\n",
     "Dockerfile": "FROM python:3.12\nRUN apt-get update && apt-get install -y gettext \\\n    libpq5 && true\n"
-                  "ENV A=1\nCMD [\"gunicorn\", \"config.wsgi\"]\n",
+    'ENV A=1\nCMD ["gunicorn", "config.wsgi"]\n',
     ".gitignore": "*.pyc\nve/\n*.db\n",
     ".gitattributes": "* text eol=lf\n",
 }
@@ -72,8 +71,11 @@ class Theirs(Folder):
         return run([self.folder / "ve/bin/python", "manage.py", *words], cwd=self.folder, env={**self.env, **env})
 
     def adopt(self, *options, folder=None):
-        return run([VE_PYTHON, "-m", "slipway", "adopt", folder or self.folder, *options], cwd=self.template.folder,
-                   env=self.env)
+        return run(
+            [VE_PYTHON, "-m", "slipway", "adopt", folder or self.folder, *options],
+            cwd=self.template.folder,
+            env=self.env,
+        )
 
     def adopted(self, *options):
         """Adopt the template, which must succeed. Return the output."""

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 
 # A package that builds without a build tool, reports its start, and waits for permission to go on.
-SLOW_BACKEND = '''
+SLOW_BACKEND = """
 import os, pathlib, shutil, time
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
@@ -20,15 +20,18 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 def prepare_metadata_for_build_wheel(folder, config_settings=None):
     shutil.copytree("slow-1.0.dist-info", folder + "/slow-1.0.dist-info")
     return "slow-1.0.dist-info"
-'''
+"""
 
 
 def wheel(folder, name, version, files):
     """Write a wheel with `files` {path: text} into `folder`. Return its path. A path in NAME-VERSION.data/scripts/
     becomes a program in bin/."""
     info = f"{name}-{version}.dist-info"
-    files = {**files, f"{info}/METADATA": metadata(name, version),
-             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    files = {
+        **files,
+        f"{info}/METADATA": metadata(name, version),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
     record = "".join(f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in files.items())
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
@@ -42,9 +45,12 @@ def wheel(folder, name, version, files):
 def slow_package(folder):
     """Write slow-1.0.tar.gz, whose install waits for the file $SLOW_MAY_GO_ON. Return its path."""
     path = folder / "slow-1.0.tar.gz"
-    parts = {"PKG-INFO": metadata("slow", "1.0"), "backend.py": SLOW_BACKEND,
-             "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-             "slow-1.0.dist-info/METADATA": metadata("slow", "1.0")}
+    parts = {
+        "PKG-INFO": metadata("slow", "1.0"),
+        "backend.py": SLOW_BACKEND,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "slow-1.0.dist-info/METADATA": metadata("slow", "1.0"),
+    }
     built = wheel(folder, "slow", "1.0", {"slow.py": ""})
     files = {**{name: text.encode() for name, text in parts.items()}, built.name: built.read_bytes()}
     with tarfile.open(path, "w:gz") as archive:

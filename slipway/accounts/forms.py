@@ -18,6 +18,7 @@ def storable(credential: Any) -> None:
 
 def checked(form: Any) -> Any:
     """Return a form that refuses whatever is no credential."""
+
     class Checked(form):  # type: ignore[misc]  # it has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -30,6 +31,7 @@ def checked(form: Any) -> Any:
             except Exception:  # no ERROR, as visitors could then end a deploy; the traceback tells a fault of the code
                 logger.warning("a passkey's answer could not be read", exc_info=True)
                 self.add_error("credential", get_adapter().validation_error("incorrect_code"))
+
     return Checked
 
 

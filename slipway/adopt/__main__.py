@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build(ROOT, Path(folder))
         [wheel] = Path(folder).glob("*.whl")
-        problems = adopt([*LEVELS][:[*LEVELS].index(options.level) + 1], options.apply, wheel)
+        problems = adopt([*LEVELS][: [*LEVELS].index(options.level) + 1], options.apply, wheel)
     if problems:
         sys.exit("\n".join(f"adopt: {problem}" for problem in problems))
 
@@ -46,8 +46,11 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
-    existing = {path: text for path, text in tree.items()
-                if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
+    existing = {
+        path: text
+        for path, text in tree.items()
+        if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}
+    }
     found = look(existing, Path.cwd().name, above())
     new, changed, problems = plan(tree, existing, found, levels, template)
     if problems := [*problems, *unreadable(existing, found), *unwritable([*new], [*changed])]:
@@ -56,9 +59,12 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     shutil.copy(wheel, "vendor")
     edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
-    items = [*todo(existing, found, levels, edited), *replaced(existing, levels, template),
-             *([] if apply else unchanged(tree, found, changed)),
-             "make requirements, then make test; then git add -A, git commit"]
+    items = [
+        *todo(existing, found, levels, edited),
+        *replaced(existing, levels, template),
+        *([] if apply else unchanged(tree, found, changed)),
+        "make requirements, then make test; then git add -A, git commit",
+    ]
     report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
     return []
 
@@ -85,15 +91,20 @@ def above() -> Tree:
 
 
 def unreadable(existing: Tree, found: Found) -> list[str]:
-    return [f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8" for path, _ in found.lists.values()
-            if "\ufffd" in existing.get(path, "")]
+    return [
+        f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
+        for path, _ in found.lists.values()
+        if "\ufffd" in existing.get(path, "")
+    ]
 
 
 def unwritable(new: list[str], changed: list[str]) -> list[str]:
     linked = [path for path in [*new, *changed] if Path(path).resolve() != Path.cwd() / path]
     ignored = git("check-ignore", "--", *(path for path in new if path not in linked)).stdout.splitlines()
-    return [*(f"{path} leads via a symlink to {Path(path).resolve()}: replace the link by a copy" for path in linked),
-            *(f"{path} is ignored by git, but must be committed: change .gitignore" for path in ignored)]
+    return [
+        *(f"{path} leads via a symlink to {Path(path).resolve()}: replace the link by a copy" for path in linked),
+        *(f"{path} is ignored by git, but must be committed: change .gitignore" for path in ignored),
+    ]
 
 
 def write(files: Tree) -> None:
@@ -106,13 +117,18 @@ def write(files: Tree) -> None:
 
 
 def report(found: Found, done: list[str], items: list[str]) -> None:
-    print(*(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
-          *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
-          f"found: {len(found.pins[1])} versions in {found.pins[0] or 'no lock file'}",
-          f"found beside manage.py: {' '.join(found.beside)}",
-          f"found beside manage.py, not in the image: {' '.join(found.outside) or 'nothing'}",
-          *done, "", "left to do by hand:",
-          *(f"{number:3}. {item}" for number, item in enumerate(items, 1)), sep="\n")
+    print(
+        *(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
+        *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
+        f"found: {len(found.pins[1])} versions in {found.pins[0] or 'no lock file'}",
+        f"found beside manage.py: {' '.join(found.beside)}",
+        f"found beside manage.py, not in the image: {' '.join(found.outside) or 'nothing'}",
+        *done,
+        "",
+        "left to do by hand:",
+        *(f"{number:3}. {item}" for number, item in enumerate(items, 1)),
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

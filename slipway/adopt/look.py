@@ -9,8 +9,11 @@ from types import MappingProxyType
 
 from .packages import LISTS, Tree, in_tables, locked, wanted
 
-KINDS = {"production": ("production", "prod"), "tests": ("test", "tests", "testing", "ci"),  # usual names
-         "shared": ("base", "common")}
+KINDS = {
+    "production": ("production", "prod"),
+    "tests": ("test", "tests", "testing", "ci"),  # usual names
+    "shared": ("base", "common"),
+}
 CELERY = r"\w*Celery\(|from slipway\.celery import app"
 ANY_TEXT = r"DEBUG = (bool\()?os\.(environ\[|environ\.get\(|getenv\()'\w+'[^()]*[\])]+"  # any text turns this on
 NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conftest.py", "noxfile.py", "manage.py"}
@@ -46,11 +49,25 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
     celery, listed = next(apps, ""), in_tables(tree)
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
-    return Found(app, settings, settings.split(".")[0], production, tests, debug(tree, files),
-                 media(tree, production, shared), celery, bool(celery), servers,
-                 python(tree), files, beside(tree, files), outside(tree, beside(tree, files)),
-                 {path: wanted(tree, above, path, listed) for path in LISTS},
-                 [] if "requirements.in" in tree else listed.left, locked(tree))
+    return Found(
+        app,
+        settings,
+        settings.split(".")[0],
+        production,
+        tests,
+        debug(tree, files),
+        media(tree, production, shared),
+        celery,
+        bool(celery),
+        servers,
+        python(tree),
+        files,
+        beside(tree, files),
+        outside(tree, beside(tree, files)),
+        {path: wanted(tree, above, path, listed) for path in LISTS},
+        [] if "requirements.in" in tree else listed.left,
+        locked(tree),
+    )
 
 
 def settings_module(tree: Tree) -> str:
@@ -81,15 +98,19 @@ def base(tree: Tree, settings: str, kind: str) -> str:
         named = re.findall(r"""^DJANGO_SETTINGS_MODULE *= *["']?([\w.]+)""", text, re.MULTILINE)
         usual = [*named, *filter(for_tests, named_by_manage(tree)), *usual, settings]
     if kind == "production":
-        usual += [name for name in [*named_by_servers(tree), *without_debug(tree, settings)]
-                  if name != settings and not for_tests(name)]
+        usual += [
+            name
+            for name in [*named_by_servers(tree), *without_debug(tree, settings)]
+            if name != settings and not for_tests(name)
+        ]
     usual += [f"{folder}.{name}" for name in KINDS["shared"]]
     return next((name for name in usual if file_of(tree, name) in tree), settings)
 
 
 def named_by_servers(tree: Tree) -> list[str]:
-    text = "\n".join(tree[path] for path in sorted(tree)
-                     if re.search(r"(^|/)([aw]sgi\.py|Procfile|Dockerfile[\w.]*)$", path))
+    text = "\n".join(
+        tree[path] for path in sorted(tree) if re.search(r"(^|/)([aw]sgi\.py|Procfile|Dockerfile[\w.]*)$", path)
+    )
     return re.findall(r"^(?!RUN ).*DJANGO_SETTINGS_MODULE\W+([\w.]+)", text, re.MULTILINE)
 
 
@@ -97,9 +118,14 @@ def without_debug(tree: Tree, settings: str) -> list[str]:
     """Return the modules beside `settings` that turn DEBUG off, for settings that they import; first those with
     ALLOWED_HOSTS, as others may be for a build only."""
     folder = dirname(file_of(tree, settings))
-    paths = [path for path in tree if path.endswith(".py") and dirname(path) == folder
-             and re.search("^from .* import [*]", tree[path], re.M)
-             and re.search(r"^DEBUG\b.*= *False\b", tree[path], re.M)]
+    paths = [
+        path
+        for path in tree
+        if path.endswith(".py")
+        and dirname(path) == folder
+        and re.search("^from .* import [*]", tree[path], re.M)
+        and re.search(r"^DEBUG\b.*= *False\b", tree[path], re.M)
+    ]
     return [path[:-3].replace("/", ".") for path in sorted(paths, key=lambda path: "ALLOWED_HOSTS" not in tree[path])]
 
 

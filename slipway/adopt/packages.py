@@ -12,8 +12,12 @@ Tree = Mapping[str, str]  # path → text
 DEV = "requirements/dev.in"
 LISTS = {  # .in file → files that a project may have instead
     "requirements.in": ("requirements.txt", *(f"requirements/{name}.txt" for name in ("production", "prod", "base"))),
-    DEV: (*(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
-          "requirements-dev.txt", "requirements-test.txt")}
+    DEV: (
+        *(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
+        "requirements-dev.txt",
+        "requirements-test.txt",
+    ),
+}
 GROUPS = {"requirements.in": ("prod", "production"), DEV: ("dev", "development", "test", "tests", "testing")}
 VERSIONS = r"\*|[<>=!~]=? *[\w.*]+( *, *[<>=!~]=? *[\w.*]+)*"
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock")
@@ -21,6 +25,7 @@ LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock")
 
 class Listed(NamedTuple):
     """The packages of pyproject.toml or Pipfile: their file, lines for each .in file, and what is in neither."""
+
     source: str
     lines: dict[str, list[str]]
     left: list[str]
@@ -46,9 +51,11 @@ def in_tables(tree: Tree) -> Listed:
     data, pipfile = toml(tree, "pyproject.toml"), toml(tree, "Pipfile")
     project, poetry = data.get("project", {}), data.get("tool", {}).get("poetry", {})
     groups: dict[str, Any] = {**project.get("optional-dependencies", {}), **data.get("dependency-groups", {})}
-    tables = {"": poetry.get("dependencies", {}) | pipfile.get("packages", {}),
-              "dev": poetry.get("dev-dependencies", {}) | pipfile.get("dev-packages", {}),
-              **{name: group.get("dependencies", {}) for name, group in poetry.get("group", {}).items()}}
+    tables = {
+        "": poetry.get("dependencies", {}) | pipfile.get("packages", {}),
+        "dev": poetry.get("dev-dependencies", {}) | pipfile.get("dev-packages", {}),
+        **{name: group.get("dependencies", {}) for name, group in poetry.get("group", {}).items()},
+    }
     lines: dict[str, list[str]] = {"requirements.in": [*project.get("dependencies", ())], DEV: []}
     left = [name for name in {**groups, **tables} if name and not any(name in names for names in GROUPS.values())]
     for target, names in GROUPS.items():
@@ -95,10 +102,17 @@ def locked(tree: Tree) -> tuple[str, list[str]]:
             data = json.loads(tree[path])
         except ValueError:
             return path, []
-        return path, [f"{name}{entry['version']}" for part in ("default", "develop")
-                      for name, entry in data.get(part, {}).items() if "version" in entry]
+        return path, [
+            f"{name}{entry['version']}"
+            for part in ("default", "develop")
+            for name, entry in data.get(part, {}).items()
+            if "version" in entry
+        ]
     data = toml(tree, path)
     packages = [entry for entry in data.get("package", data.get("packages", ())) if "version" in entry]
     count = Counter(entry["name"] for entry in packages)
-    return path, [f"{entry['name']}=={entry['version']}" for entry in packages if count[entry["name"]] == 1
-                  and not {"virtual", "editable", "directory"} & {*entry.get("source", {})}]
+    return path, [
+        f"{entry['name']}=={entry['version']}"
+        for entry in packages
+        if count[entry["name"]] == 1 and not {"virtual", "editable", "directory"} & {*entry.get("source", {})}
+    ]

@@ -17,13 +17,31 @@ LEVELS = {  # level → the template's files that it brings
     "servers": ["deploy.mk", "deploy/production.toml"],
 }
 # adopt never changes an existing file with such an ending. If MARK matches its text, the template wrote the file.
-TEAM = ("packages.txt", "production.toml", "compose.slipway.yaml", "compose.yaml", ".copier-answers.yml", ".whl",
-        "settings_docker.py", "settings_test.py")
+TEAM = (
+    "packages.txt",
+    "production.toml",
+    "compose.slipway.yaml",
+    "compose.yaml",
+    ".copier-answers.yml",
+    ".whl",
+    "settings_docker.py",
+    "settings_test.py",
+)
 HERE = "slipway/adopt"  # this folder, in the template
 MARK = r"slipway|template-update|use make up|^\[hosts\."
 COMPOSE = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
-IGNORED = ["/ve", "/ve.lock", "/var/", "/.env", "/local.mk", "__pycache__/", "*.sqlite3", "/static-root/",
-           "/wheelhouse/", "/wheelhouse.[0-9]*/"]
+IGNORED = [
+    "/ve",
+    "/ve.lock",
+    "/var/",
+    "/.env",
+    "/local.mk",
+    "__pycache__/",
+    "*.sqlite3",
+    "/static-root/",
+    "/wheelhouse/",
+    "/wheelhouse.[0-9]*/",
+]
 
 
 class Template(NamedTuple):
@@ -41,13 +59,16 @@ def is_ours(path: str, there: str, template: Tree) -> bool:
     return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
 
 
-def plan(tree: Tree, existing: Tree, found: Found, levels: list[str], template: Template) -> tuple[
-        Texts, Texts, list[str]]:
+def plan(
+    tree: Tree, existing: Tree, found: Found, levels: list[str], template: Template
+) -> tuple[Texts, Texts, list[str]]:
     """Return new files, changed files (both path → text), and problems. `existing`: the project's own files."""
     problems = []
     if not found.settings or "image" in levels and "." not in found.settings:
-        problems.append(f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
-                        "for levels image and servers, a module in a package, such as mysite.settings")
+        problems.append(
+            f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
+            "for levels image and servers, a module in a package, such as mysite.settings"
+        )
     merged, new, changed = merge(tree, found, levels, template), {}, {}
     for path, text in sorted({**taken(existing, found, levels, template), **merged}.items()):
         own = path if path not in [*merged, "Dockerfile"] else ""
@@ -66,17 +87,23 @@ def taken(existing: Tree, found: Found, levels: list[str], template: Template) -
     if "image" in levels:
         for name, base in (("settings_docker.py", found.production), ("settings_test.py", found.tests)):
             texts[f"{found.package}/{name}"] = settings(
-                template.files[f"project/{name}"], template.files[f"{HERE}/settings.py-tpl"], base,
-                found.debug if name == "settings_docker.py" else "")
+                template.files[f"project/{name}"],
+                template.files[f"{HERE}/settings.py-tpl"],
+                base,
+                found.debug if name == "settings_docker.py" else "",
+            )
     if "servers" in levels:
         toml = "deploy/production.toml"
         texts[toml] = re.sub('^app = ".*"$', f'app = "{found.app}"', texts[toml], flags=re.MULTILINE)
         if found.media == "local":  # which several web hosts would not share
-            texts[toml] = re.sub("(?m)^media = .*", 'media = "local"', re.sub(
-                r"\[hosts\.web2]\n(.+\n)+\n", "", texts[toml]))
+            texts[toml] = re.sub(
+                "(?m)^media = .*", 'media = "local"', re.sub(r"\[hosts\.web2]\n(.+\n)+\n", "", texts[toml])
+            )
         texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
-    names = {"deploy/production.toml": f"{found.servers}/production.toml",
-             "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml"}
+    names = {
+        "deploy/production.toml": f"{found.servers}/production.toml",
+        "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml",
+    }
     unused = ["accounts", *["jobs"] * (not found.celery)]
     return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
@@ -85,13 +112,15 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
     """Make the settings `text` import the module `base` instead of settings_base, by the code `middle`. `debug`:
     NAME=VALUE of the variable that must be set before."""
     static = re.search(r'^STORAGES\["staticfiles"\] = .*"([\w.]+)"', text, re.MULTILINE)
-    text = re.sub(r"^(CONTENT_SECURITY_POLICY|PASSWORD_HASHERS|INSTALLED_APPS|STORAGES\S+) .*\n", "", text,
-                  flags=re.MULTILINE)
+    text = re.sub(
+        r"^(CONTENT_SECURITY_POLICY|PASSWORD_HASHERS|INSTALLED_APPS|STORAGES\S+) .*\n", "", text, flags=re.MULTILINE
+    )
     middle = middle.replace("STATIC", static[1] if static else "django.contrib.staticfiles.storage.StaticFilesStorage")
     if debug:
         name, value = debug.split("=")
-        middle = middle.replace("from BASE", f'os.environ["{name}"] = "{value}"  # your settings read DEBUG from it\n'
-                                             "from BASE", 1)
+        middle = middle.replace(
+            "from BASE", f'os.environ["{name}"] = "{value}"  # your settings read DEBUG from it\nfrom BASE', 1
+        )
     text = text.replace("from .settings_base import *\n", middle.replace("BASE", base), 1)
     said, text = text.replace("settings_base.py", base).split("\n\n", 1)
     return f"{said}\n# flake8: noqa\n\n{text}"
@@ -99,24 +128,36 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
 
 def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Texts:
     """Return the project's Makefile, requirements and other files with the template's lines added: path → text."""
-    texts = {path: tree.get(path) or "\n".join(
-        ["# `make requirements` compiles this file." + f" adopt wrote its first lines from {source}." * bool(source),
-         *lines, ""]) for path, (source, lines) in found.lists.items()}
+    texts = {
+        path: tree.get(path)
+        or "\n".join(
+            [
+                "# `make requirements` compiles this file."
+                + f" adopt wrote its first lines from {source}." * bool(source),
+                *lines,
+                "",
+            ]
+        )
+        for path, (source, lines) in found.lists.items()
+    }
     lock, pins = found.pins
     versions = [f"# adopt wrote these versions from {lock}. `make requirements` keeps those that it needs.", *pins, ""]
     if pins:
-        texts |= {path: "\n".join(versions) for path in ("requirements.txt", "requirements/dev.txt")
-                  if path not in tree}
+        texts |= {
+            path: "\n".join(versions) for path in ("requirements.txt", "requirements/dev.txt") if path not in tree
+        }
     if "image" in levels:
         package, wanted = f"./{template.wheel}", texts["requirements.in"]
         wanted = wanted if wheel.LINE.search(wanted) else added(wanted, [package])
         texts["requirements.in"] = wheel.named(wanted, package, *["jobs"] * found.jobs)
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
-    return texts | {"Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], found),
-                    "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
-                    ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
-                    "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()])}
+    return texts | {
+        "Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], found),
+        "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
+        ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
+        "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()]),
+    }
 
 
 def added(text: str, lines: list[str]) -> str:
@@ -142,7 +183,7 @@ def manage(there: str, restart: str) -> str:
     if "VIRTUAL_ENV" in there or "execv" in there:
         return there
     match = re.match(r"""(#.*\n|\s*\n|("{3}|'{3})[\s\S]*?\2.*\n|["'].*\n|from __future__.*\n)*""", there)
-    return there[:match.end()] + restart + there[match.end():] if match else there
+    return there[: match.end()] + restart + there[match.end() :] if match else there
 
 
 def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[str]:
@@ -152,8 +193,10 @@ def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[
     ours = {name for text in makefiles for names in rule.findall(text) for name in names.split()}
     own = [name for names in rule.findall(existing.get("Makefile", "")) for name in names.split() if name in ours]
     if own:
-        yield (f"Makefile:1: make {', make '.join(dict.fromkeys(own))} run your targets instead of Slipway's: rename "
-               f"them, for example to own-{own[0]}, or move the lines with include below them")
+        yield (
+            f"Makefile:1: make {', make '.join(dict.fromkeys(own))} run your targets instead of Slipway's: rename "
+            f"them, for example to own-{own[0]}, or move the lines with include below them"
+        )
 
 
 def unchanged(tree: Tree, found: Found, changed: Texts) -> Iterator[str]:

@@ -20,15 +20,18 @@ def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterat
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
         done = "done" in row and all(re.search(each, edited, re.MULTILINE) for each in row["done"])
-        lines = {path: line_in(row, path, text, found)
-                 for path, text in existing.items() if f"# {path}\n" not in edited}
+        lines = {
+            path: line_in(row, path, text, found) for path, text in existing.items() if f"# {path}\n" not in edited
+        }
         places = [f"{path}:{number}" for path, number in lines.items() if number]
         if places and not done:
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
     if found.left:
-        yield (f"pyproject.toml:1: its groups or packages {', '.join(found.left)} are in neither requirements.in nor "
-               "requirements/dev.in: add what production or tests need")
+        yield (
+            f"pyproject.toml:1: its groups or packages {', '.join(found.left)} are in neither requirements.in nor "
+            "requirements/dev.in: add what production or tests need"
+        )
     if found.pins[0] and not found.pins[1]:
         yield f"{found.pins[0]}:1: adopt cannot read its versions, so make requirements chooses newer ones"
     if "image" in levels:
@@ -81,5 +84,7 @@ def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
 def untranslated(existing: Tree) -> Iterator[str]:
     """Yield a to-do for catalogues that git lacks."""
     if bare := [path for path in existing if path.endswith(".po") and f"{path[:-2]}mo" not in existing]:
-        yield (f"{bare[0]}:1: git has no .mo file of {len(bare)} catalogues, so an image built elsewhere is not "
-               "translated: commit these files, or run compilemessages before make build")
+        yield (
+            f"{bare[0]}:1: git has no .mo file of {len(bare)} catalogues, so an image built elsewhere is not "
+            "translated: commit these files, or run compilemessages before make build"
+        )

@@ -44,8 +44,11 @@ COMMANDS = {  # name of a module in commands/ → its help text
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. To save time, import only the given command's module."""
     main = argparse.ArgumentParser(
-        prog="slipway", description="Operate the servers of a project.", formatter_class=argparse.RawTextHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:11} {text}" for name, text in COMMANDS.items()))
+        prog="slipway",
+        description="Operate the servers of a project.",
+        formatter_class=argparse.RawTextHelpFormatter,
+        epilog="commands:\n" + "\n".join(f"  {name:11} {text}" for name, text in COMMANDS.items()),
+    )
     main.set_defaults(config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)
     main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")

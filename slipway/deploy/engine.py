@@ -17,6 +17,8 @@ def engine_of(fleet: Fleet) -> "Hosts | Swarm":
     """Return the fleet's engine. To save time, import only that engine's modules."""
     if fleet.is_swarm:
         from .swarm.engine import Swarm
+
         return Swarm(fleet)
     from .hosts import Hosts
+
     return Hosts(fleet)

@@ -39,8 +39,9 @@ class Hosts:
         if args.json:
             print(json.dumps({"hosts": facts, "problems": problems}))
             return 1 if problems else 0
-        rows = [row for host in self.fleet.hosts if host.name in facts
-                for row in text_tables.rows(host, facts[host.name])]
+        rows = [
+            row for host in self.fleet.hosts if host.name in facts for row in text_tables.rows(host, facts[host.name])
+        ]
         if problems:
             print(visible(on_hosts(problems)) + "\n")
         for name, found in facts.items():
@@ -55,8 +56,9 @@ class Hosts:
         """Return the agents' findings and all problems, both by host name. An unreachable host has only problems."""
         async with Connections(self.fleet, hosts) as connections:
             problems = await connections.reach()
-            facts, others = await connections.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
-                                                    health=lambda host: True)
+            facts, others = await connections.facts(
+                paths=lambda host: list(preflight.expected(self.fleet, host)), health=lambda host: True
+            )
         problems |= others | drift.problems(self.fleet, connections.hosts, facts)
         return dict(sorted(facts.items())), problems
 

@@ -70,15 +70,27 @@ class Rules:
         """Yield each rule's state."""
         dark = tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)
         up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
-        yield Rule("hosts_up", up / len(self.hosts) < self.share, dark,
-                   f"{up} of {len(self.hosts)} hosts up, the minimum is {self.share * 100:g} %")
+        yield Rule(
+            "hosts_up",
+            up / len(self.hosts) < self.share,
+            dark,
+            f"{up} of {len(self.hosts)} hosts up, the minimum is {self.share * 100:g} %",
+        )
         if self.free:
-            yield Rule("disk", bool(full), full, f"{mega(min(self.free.values()))} of disk free, the minimum is"
-                                                 f" {mega(self.room)}")
+            yield Rule(
+                "disk",
+                bool(full),
+                full,
+                f"{mega(min(self.free.values()))} of disk free, the minimum is {mega(self.room)}",
+            )
         if self.ending:
             texts = [text for found in self.ending.values() for text in found]
-            yield Rule("certificates", bool(texts), tuple(host for host, found in self.ending.items() if found),
-                       texts[0] if texts else "none ends soon")
+            yield Rule(
+                "certificates",
+                bool(texts),
+                tuple(host for host, found in self.ending.items() if found),
+                texts[0] if texts else "none ends soon",
+            )
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
         """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
@@ -121,8 +133,9 @@ class Watcher:
         self.fleet, self.hosts, self.tell = fleet, hosts, tell
         self.now, watch = asyncio.get_running_loop().time, fleet.watch
         self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between checks; seconds for an answer
-        self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
-                           self.now())
+        self.rules = Rules(
+            [host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"], self.now()
+        )
         self.fronts = [host for host in fronts if ends_tls(fleet, host)]
         self.connections: dict[str, Connection] = {}
         self.told: set[str] = set()  # ids of groups of errors
@@ -130,9 +143,11 @@ class Watcher:
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
-        again = [*(self._again(partial(self._visit, host)) for host in self.hosts), self._again(self._look),
-                 *(self._again(partial(self._ask_certificates, host)) for host in self.fronts
-                   if host not in self.hosts)]
+        again = [
+            *(self._again(partial(self._visit, host)) for host in self.hosts),
+            self._again(self._look),
+            *(self._again(partial(self._ask_certificates, host)) for host in self.fronts if host not in self.hosts),
+        ]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
@@ -243,5 +258,12 @@ class Watcher:
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
         about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")
-        return {"version": 2, "app": self.fleet.app, "rule": rule.name, "state": state, "at": round(time.time(), 3),
-                "hosts": list(rule.hosts), "text": f"{self.fleet.app}: {rule.name}{word}: {rule.text}{about}"}
+        return {
+            "version": 2,
+            "app": self.fleet.app,
+            "rule": rule.name,
+            "state": state,
+            "at": round(time.time(), 3),
+            "hosts": list(rule.hosts),
+            "text": f"{self.fleet.app}: {rule.name}{word}: {rule.text}{about}",
+        }

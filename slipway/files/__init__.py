@@ -10,8 +10,9 @@ class TooLarge(ValidationError, SuspiciousFileOperation):
     """The file exceeds the storage's limit. Forms show this error; elsewhere Django answers 400."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__("This file is too large: the limit is %(limit)s MB.", "too_large",
-                         {"limit": f"{limit / 1_000_000:g}"})
+        super().__init__(
+            "This file is too large: the limit is %(limit)s MB.", "too_large", {"limit": f"{limit / 1_000_000:g}"}
+        )
 
     def __str__(self) -> str:
         return self.messages[0]

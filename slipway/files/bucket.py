@@ -23,8 +23,13 @@ ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})((?:/[A-Za-z0-9_-][
 ENCODINGS = {".gz": "gzip", ".br": "br"}
 FOREVER = "public, max-age=31536000, immutable"
 # Timeouts in seconds, and retries. Many servers do not support checksums in trailers.
-LIMITS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"mode": "standard", "total_max_attempts": 3},
-          "max_pool_connections": THREADS, "request_checksum_calculation": "when_required"}
+LIMITS = {
+    "connect_timeout": 5,
+    "read_timeout": 15,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+    "max_pool_connections": THREADS,
+    "request_checksum_calculation": "when_required",
+}
 
 
 class Unfit(Exception):
@@ -36,6 +41,7 @@ def add(root: Path, names: Iterable[str], address: str) -> int:
     error: the bucket may then have some of these files."""
     from botocore.exceptions import BotoCoreError, ClientError  # they come with django-storages[s3]
     from botocore.parsers import ResponseParserError
+
     known, (bucket, prefix) = {*names}, place(address)
     client = connected(bucket)
     try:
@@ -84,5 +90,8 @@ def headers(name: str, names: set[str]) -> dict[str, str]:
     base, encoding = name[:-3], ENCODINGS.get(name[-3:])
     form = encoding and base in names
     kind = MediaTypes().get_type(base if form else name)
-    return {"CacheControl": FOREVER, "ContentType": kind + "; charset=utf-8" * kind.startswith("text/"),
-            **({"ContentEncoding": encoding} if encoding and form else {})}
+    return {
+        "CacheControl": FOREVER,
+        "ContentType": kind + "; charset=utf-8" * kind.startswith("text/"),
+        **({"ContentEncoding": encoding} if encoding and form else {}),
+    }

@@ -21,8 +21,10 @@ FORMS = ("", ".gz", ".br")  # a file and its compressed forms
 
 def main(args: list[str]) -> None:
     if not args:  # called without a folder, like `manage.py collectstatic`
-        return print("collectstatic: nothing to do, because the image already has its static files. To copy them for a "
-                     "web server, run docker-run.sh collectstatic /static")
+        return print(
+            "collectstatic: nothing to do, because the image already has its static files. To copy them for a "
+            "web server, run docker-run.sh collectstatic /static"
+        )
     place, *command = args
     if place.startswith("s3:"):
         to_bucket(place)
@@ -36,6 +38,7 @@ def main(args: list[str]) -> None:
 def to_bucket(address: str) -> None:
     try:
         from . import bucket
+
         names = published(ROOT)
         print(f"collectstatic: {bucket.add(ROOT, names, address)} of {len(names)} files added to {address}")
     except SettingsError as error:
@@ -79,7 +82,8 @@ def published(root: Path) -> set[str]:
     named: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
     made = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
     return {name + form for name in named.values() for form in FORMS if (root / (name + form)).exists()} | {
-        str(path.relative_to(root)) for path in made}
+        str(path.relative_to(root)) for path in made
+    }
 
 
 if __name__ == "__main__":

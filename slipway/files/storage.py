@@ -78,8 +78,11 @@ class DatabaseStorage(Storage):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         prefix = f"{clean(path)}/" if path.strip("./") else ""
         blobs = Blob.objects.using(self.using).filter(name__startswith=prefix).order_by("name")
-        found = [name[len(prefix):].partition("/") for name in blobs.values_list("name", flat=True).iterator()
-                 if name and name.startswith(prefix)]  # check again: SQLite's LIKE ignores case
+        found = [
+            name[len(prefix) :].partition("/")
+            for name in blobs.values_list("name", flat=True).iterator()
+            if name and name.startswith(prefix)
+        ]  # check again: SQLite's LIKE ignores case
         return sorted({name for name, slash, _ in found if slash}), [name for name, slash, _ in found if not slash]
 
     def _save(self, name: str, content: Any) -> str:
@@ -153,8 +156,8 @@ class Reader(io.RawIOBase):
         number, start = divmod(self.position, CHUNK)
         if self.position < self.blob.size and number != self.number:
             self.chunk, self.number = self.load(number), number
-        part = self.chunk[start:start + len(buffer)] if self.position < self.blob.size else b""
-        buffer[:len(part)] = part
+        part = self.chunk[start : start + len(buffer)] if self.position < self.blob.size else b""
+        buffer[: len(part)] = part
         self.position += len(part)
         return len(part)
 

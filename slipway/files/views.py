@@ -20,10 +20,24 @@ from .models import CHUNK
 from .storage import DatabaseStorage, Reader
 
 # Types that browsers show. They download all others, so that no upload runs as a page.
-SHOWN = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
-         "avif": "image/avif", "mp3": "audio/mpeg", "ogg": "audio/ogg", "mp4": "video/mp4", "webm": "video/webm"}
-INERT = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff",
-         "Cross-Origin-Resource-Policy": "same-origin", "Accept-Ranges": "bytes"}
+SHOWN = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+}
+INERT = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Accept-Ranges": "bytes",
+}
 RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 LONG = 32 * 1024 * 1024  # bytes that nginx buffers: if a response is longer, a slow client occupies a thread
 places = threading.BoundedSemaphore(max(1, Env(os.environ).number("WEB_THREADS", 4, least=1) // 2))
@@ -39,8 +53,9 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
     if blob.name != name:  # another spelling, such as a//b: each file has only one URL
         raise Http404("There is no such file.")
     etag, modified = f'"{blob.sha256}"', int(blob.modified.timestamp())
-    response = (get_conditional_response(request, etag, modified)
-                or answer(request, Reader(blob, storage.using), name, part(request, blob.size, etag)))
+    response = get_conditional_response(request, etag, modified) or answer(
+        request, Reader(blob, storage.using), name, part(request, blob.size, etag)
+    )
     for header, value in {**INERT, "ETag": etag, "Last-Modified": http_date(modified)}.items():
         response.headers[header] = value
     return response
@@ -65,9 +80,12 @@ def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, in
     if asked and start >= stop:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     shown = SHOWN.get(name.rpartition("/")[2].rpartition(".")[2].lower())
-    headers = {"Content-Type": shown or "application/octet-stream", "Content-Length": str(stop - start),
-               "Content-Disposition": "inline" if shown else "attachment",
-               **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if asked else {})}
+    headers = {
+        "Content-Type": shown or "application/octet-stream",
+        "Content-Length": str(stop - start),
+        "Content-Disposition": "inline" if shown else "attachment",
+        **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if asked else {}),
+    }
     if request.method == "HEAD":
         return HttpResponse(headers=headers)
     reader.seek(start)
@@ -97,11 +115,13 @@ def following(reader: Reader, stop: int) -> Iterator[bytes]:
 
 async def in_turns(reader: Reader, stop: int) -> AsyncIterator[bytes]:
     """Yield chunks up to `stop`, for ASGI. A thread reads each chunk, then closes an outdated database connection."""
+
     def chunk() -> bytes | None:
         try:
             return next(following(reader, stop), None)
         finally:
             if not (connection := connections[reader.using]).in_atomic_block:  # unless a test's transaction is open
                 connection.close_if_unusable_or_obsolete()
+
     while data := await sync_to_async(chunk)():
         yield data

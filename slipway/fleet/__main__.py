@@ -37,12 +37,19 @@ def usage(machines: fleet.Machines, folder: Path) -> str:
     values, where = settings(hosts, machines["services"].address, folder / "settings", jobs), os.path.relpath(folder)
     missing = production(hosts, folder / "production.toml", jobs)
     lines = [f"{name:10} {machine.address:15} http://localhost:{machine.ports[80]}" for name, machine in hosts.items()]
-    return "\n".join([
-        *lines, "",
-        *([f"{where}/production.toml stays as it is; to use all servers, add:", *missing] if missing else []),
-        "To use them:", f"  export DEPLOY_FOLDER={where} SSH_CONFIG={where}/ssh_config",
-        "  make provision", f"  make env ARGS=set <{where}/settings", "Settings:",
-        *(f"  {name}={value}" for name, value in values.items() if name != "SECRET_KEY")])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *([f"{where}/production.toml stays as it is; to use all servers, add:", *missing] if missing else []),
+            "To use them:",
+            f"  export DEPLOY_FOLDER={where} SSH_CONFIG={where}/ssh_config",
+            "  make provision",
+            f"  make env ARGS=set <{where}/settings",
+            "Settings:",
+            *(f"  {name}={value}" for name, value in values.items() if name != "SECRET_KEY"),
+        ]
+    )
 
 
 def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> dict[str, str]:
@@ -50,10 +57,14 @@ def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> di
     address of Postgres and Redis. Several web hosts need uploads in a place of all."""
     site = hosts.get("work1") or next(iter(hosts.values()))
     known = dict(re.findall("^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
-    values = {"SECRET_KEY": secrets.token_hex(32), **({"STORAGE_URL": "database:"} if several(hosts) else {}), **known,
-              "SITE_URL": f"http://localhost:{site.ports[80]}",
-              "DATABASE_URL": f"postgres://app:app@{services}:5432/app",
-              **({"BROKER_URL": f"redis://{services}:6379/0"} if jobs else {})}
+    values = {
+        "SECRET_KEY": secrets.token_hex(32),
+        **({"STORAGE_URL": "database:"} if several(hosts) else {}),
+        **known,
+        "SITE_URL": f"http://localhost:{site.ports[80]}",
+        "DATABASE_URL": f"postgres://app:app@{services}:5432/app",
+        **({"BROKER_URL": f"redis://{services}:6379/0"} if jobs else {}),
+    }
     path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
     return values
 
@@ -68,8 +79,11 @@ def production(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
         media = "database" if several(hosts) else "local"
         path.write_text(f'registry = "ssh"\nmedia = "{media}"\n\n' + "\n".join(tables(hosts, jobs).values()))
     kept = path.read_text()
-    return [text for name, text in tables(hosts, jobs).items()
-            if f"[hosts.{name}]" not in kept or f'"{hosts[name].address}"' not in kept]
+    return [
+        text
+        for name, text in tables(hosts, jobs).items()
+        if f"[hosts.{name}]" not in kept or f'"{hosts[name].address}"' not in kept
+    ]
 
 
 def tables(hosts: fleet.Machines, jobs: bool) -> dict[str, str]:

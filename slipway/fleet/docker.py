@@ -42,14 +42,26 @@ def build(files: Mapping[str, bytes], name: str, target: str = "", timeout: floa
     tag = f"{name}:{digest.hexdigest()[:12]}"
     if docker("image", "inspect", tag, check=False).returncode:
         words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-        docker("build", "--quiet", *(["--target", target] if target else []), *words, "--tag", tag, "-",
-               input=packed({path: (content, 0o644) for path, content in files.items()}), timeout=timeout)
+        docker(
+            "build",
+            "--quiet",
+            *(["--target", target] if target else []),
+            *words,
+            "--tag",
+            tag,
+            "-",
+            input=packed({path: (content, 0o644) for path, content in files.items()}),
+            timeout=timeout,
+        )
     return tag
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def packed(files: Mapping[str, tuple[bytes, int]]) -> bytes:
@@ -67,12 +79,17 @@ def machine_options(image: str) -> list[str]:
     """Return the `docker create` options with which `image` can run systemd and Docker."""
     privileged = not docker("run", "--rm", "--privileged", "--entrypoint", "true", image, check=False).returncode
     version = docker("info", "--format", "{{.CgroupVersion}}").stdout.strip()
-    rights = ["--privileged"] if privileged else [
-        *(f"--cap-add={name}" for name in CAPABILITIES),
-        "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
+    rights = (
+        ["--privileged"]
+        if privileged
+        else [
+            *(f"--cap-add={name}" for name in CAPABILITIES),
+            "--security-opt=seccomp=unconfined",
+            "--security-opt=apparmor=unconfined",
+        ]
+    )
     # A privileged container already has all devices. Without the kernel module fuse there is no /dev/fuse to pass on.
     fuse = [] if privileged or not Path("/dev/fuse").exists() else ["--device=/dev/fuse"]
     # With cgroup v2 a privileged container has its own writable cgroup tree. Otherwise it uses that of this machine.
-    cgroups = [] if privileged and version == "2" else [
-        "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+    cgroups = [] if privileged and version == "2" else ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
     return [*rights, *fuse, *cgroups, "--tmpfs=/run", "--tmpfs=/tmp:exec,mode=1777"]

@@ -26,8 +26,12 @@ def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) ->
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with LockedOpen(names.folder / "lock", "w"):
         found = machines(names)
-        kinds = {**({"registry": "registry"} if registry else {}), "services": "services",
-                 **{name: machine.kind for name, machine in found.items()}, **dict.fromkeys(hosts, "host")}
+        kinds = {
+            **({"registry": "registry"} if registry else {}),
+            "services": "services",
+            **{name: machine.kind for name, machine in found.items()},
+            **dict.fromkeys(hosts, "host"),
+        }
         wanted = plan(names, kinds, base, found)
         config = write_config(names.folder, wanted)
         in_parallel(lambda machine: bring_up(machine, found.get(machine.name), config), wanted.values())
@@ -62,8 +66,9 @@ def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> 
         used = {machine.address for machine in [*found.values(), *wanted.values()]}
         lowest = next(number for number in range(21, 250) if f"{network}.{number}" not in used)
         address = f"{network}.{ADDRESSES.get(name, lowest)}"
-        wanted[name] = Machine(name, names.container(name), names.fleet, address, image, kind,
-                               dict(zip(INSIDE[kind], free, strict=True)))
+        wanted[name] = Machine(
+            name, names.container(name), names.fleet, address, image, kind, dict(zip(INSIDE[kind], free, strict=True))
+        )
     return wanted
 
 
@@ -91,8 +96,9 @@ def network_of(names: Names) -> str:
     if shown.returncode == 0:
         return shown.stdout.strip().rpartition(".")[0]
     for subnet in names.subnets():
-        made = docker("network", "create", f"--subnet={subnet}.0/24", f"--label={LABEL}={names.fleet}", names.fleet,
-                      check=False)
+        made = docker(
+            "network", "create", f"--subnet={subnet}.0/24", f"--label={LABEL}={names.fleet}", names.fleet, check=False
+        )
         if made.returncode == 0:
             return subnet
     raise FleetError(f"cannot make a network for {names.fleet}: {made.stderr.strip()}")

@@ -27,9 +27,19 @@ class Machine:
 
     def command(self, options: list[str]) -> list[str]:
         published = [f"--publish=127.0.0.1:{outside}:{inside}" for inside, outside in self.ports.items()]
-        return ["create", f"--name={self.container}", f"--hostname={self.name}", f"--network={self.network}",
-                f"--network-alias={self.name}", f"--ip={self.address}", f"--label={LABEL}={self.network}",
-                f"--label={LABEL}.machine={json.dumps(vars(self))}", *published, *options, self.image]
+        return [
+            "create",
+            f"--name={self.container}",
+            f"--hostname={self.name}",
+            f"--network={self.network}",
+            f"--network-alias={self.name}",
+            f"--ip={self.address}",
+            f"--label={LABEL}={self.network}",
+            f"--label={LABEL}.machine={json.dumps(vars(self))}",
+            *published,
+            *options,
+            self.image,
+        ]
 
 
 def from_inspect(found: Any) -> Machine | None:
@@ -52,17 +62,24 @@ def create(machine: Machine, folder: Path) -> None:
 
 def identity(folder: Path, name: str) -> bytes:
     public = (folder / "id_ed25519.pub").read_bytes()
-    return packed({
-        "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
-        "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),
-        "etc/ssh/authorized_keys/root": (public, 0o644),
-        "etc/ssh/authorized_keys/deploy": (public, 0o644)})
+    return packed(
+        {
+            "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
+            "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),
+            "etc/ssh/authorized_keys/root": (public, 0o644),
+            "etc/ssh/authorized_keys/deploy": (public, 0o644),
+        }
+    )
 
 
 def keygen(path: Path) -> str:
     if not path.exists():
-        done = subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path],
-                              capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         if done.returncode:
             raise FleetError(f"ssh-keygen: {done.stderr.strip()}")
     return Path(f"{path}.pub").read_text()

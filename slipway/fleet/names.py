@@ -65,8 +65,10 @@ def is_free(port: int) -> bool:
 
 def ssh_config(folder: Path, ports: Mapping[str, int]) -> str:
     """Return an ssh_config for hosts (name → port) with the fleet's keys and known_hosts, not the user's."""
+
     def quoted(path: Path) -> str:
         return '"' + str(path).replace("%", "%%") + '"'
+
     hosts = "".join(f"Host {name}\n    Port {port}\n" for name, port in sorted(ports.items()))
     return f"""{hosts}Host *
     HostName 127.0.0.1

@@ -76,8 +76,9 @@ def rounds(role: str) -> str:
 
 
 def takes_tasks() -> str:
-    return own("file") or ("" if Path(os.environ["READY_FILE"]).read_text().startswith("consuming")
-                           else "worker takes no tasks yet")
+    return own("file") or (
+        "" if Path(os.environ["READY_FILE"]).read_text().startswith("consuming") else "worker takes no tasks yet"
+    )
 
 
 def alive() -> None:
@@ -87,6 +88,7 @@ def alive() -> None:
 
 
 # ---- ways in which a team's process, [process.NAME] in production.toml, shows that it is ready ----
+
 
 def own(how: str) -> str:
     way, _, what = how.partition(" ")

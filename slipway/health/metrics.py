@@ -25,14 +25,18 @@ values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER e
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others → "OTHER": visitors must not add series
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-SECONDS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("http_requests", "Requests answered, by class of status.", ["status"], registry=REGISTRY)
-DURATION = Histogram("http_request_duration_seconds", "Time until the answer was ready to send.", ["method", "status"],
-                     buckets=SECONDS, registry=REGISTRY)
-IN_FLIGHT = Gauge("http_requests_in_flight", "Requests in progress.",
-                  registry=REGISTRY, multiprocess_mode="livesum")
+DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Time until the answer was ready to send.",
+    ["method", "status"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("http_requests_in_flight", "Requests in progress.", registry=REGISTRY, multiprocess_mode="livesum")
 WEBSOCKETS = Gauge("websockets_open", "Open websockets.", registry=REGISTRY, multiprocess_mode="livesum")
 LOST = Counter("log_lines_lost", "Log lines lost because Docker read too slowly.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
@@ -42,7 +46,8 @@ PATHS = {"heartbeats": "slipway.health.heartbeat.ages", "queues": "slipway.celer
 COUNTERS = (  # name, text, kind of counts, index of the value
     ("scheduled_runs", "Runs of commands by the clock.", "runs", 0),
     ("celery_tasks", "Tasks that ended, as workers count.", "tasks", 0),
-    ("celery_task_seconds", "Seconds that they took.", "tasks", 1))
+    ("celery_task_seconds", "Seconds that they took.", "tasks", 1),
+)
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # creates the counter, with 0, before the first request
@@ -71,8 +76,13 @@ def workers(found: Iterable[Metric]) -> dict[str, int]:
     """Return {worker number: pid} of the gunicorn workers that have started, from the metrics `found`."""
     if not FOLDER:
         return {process.worker: os.getpid()}
-    return {sample.labels["pid"]: int(sample.value)
-            for family in found if family.name == "worker_pid" for sample in family.samples if sample.value}
+    return {
+        sample.labels["pid"]: int(sample.value)
+        for family in found
+        if family.name == "worker_pid"
+        for sample in family.samples
+        if sample.value
+    }
 
 
 def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
@@ -87,8 +97,12 @@ class Page:
         found = families()
         yield from (family for family in found if family.name != "worker_pid")
         pids = workers(found)
-        yield gauge("process_resident_memory_bytes", "Memory that a worker uses.", "worker",
-                    {number: held for number, pid in pids.items() if (held := process.memory(pid))})
+        yield gauge(
+            "process_resident_memory_bytes",
+            "Memory that a worker uses.",
+            "worker",
+            {number: held for number, pid in pids.items() if (held := process.memory(pid))},
+        )
         yield GaugeMetricFamily("workers", "Workers that have started.", value=len(pids))
         yield gauge("release_info", "The release that answers.", "release", {RELEASE: 1})
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
@@ -107,8 +121,12 @@ def celery() -> dict[str, Any]:
 
 def jobs() -> Iterator[Metric]:
     found = {name: value for name, value in celery().items() if value is not None}
-    yield gauge("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", "part",
-                {part: found[part] for part in found.keys() & {"worker", "beat"}})
+    yield gauge(
+        "celery_heartbeat_age_seconds",
+        "Seconds since the last heartbeat.",
+        "part",
+        {part: found[part] for part in found.keys() & {"worker", "beat"}},
+    )
     yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
@@ -140,8 +158,9 @@ def variables() -> dict[str, Any]:
         "memstats": {"Alloc": sum(map(process.memory, workers(found).values()))},
         "uptime": round(process.uptime(), 1),
         "release": RELEASE,
-        "requests": {sample.labels["status"]: int(sample.value)
-                     for sample in samples if sample.name == "http_requests_total"},
+        "requests": {
+            sample.labels["status"]: int(sample.value) for sample in samples if sample.name == "http_requests_total"
+        },
         "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
         "workers": len(workers(found)),
         "celery": celery(),

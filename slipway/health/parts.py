@@ -19,14 +19,21 @@ CURES = {  # part → (command to type in development, or "" if none helps; the 
 CURE_DEPLOYED = ("make logs", "in your checkout to see why.")
 CACHES = {"LocMemCache": "Memory of each process", "RedisCache": "Redis"}
 Ages = dict[str, float | None]
-BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this process", "redis": "Redis",
-           "rediss": "Redis", "amqp": "RabbitMQ", "amqps": "RabbitMQ"}
+BROKERS = {
+    "filesystem": "Files in var/broker",
+    "memory": "Memory of this process",
+    "redis": "Redis",
+    "rediss": "Redis",
+    "amqp": "RabbitMQ",
+    "amqps": "RabbitMQ",
+}
 
 
 @dataclass(frozen=True)
 class Part:
     """`state` is "up", "down" or, in development, "off" (no recent heartbeat). The check took `ms` milliseconds. If the
     part is not up, the page shows the `command` to type, if any, then the text `cure`."""
+
     name: str
     state: str
     ms: float

@@ -18,7 +18,8 @@ access_log, errors = logging.getLogger("gunicorn.access"), logging.getLogger("dj
 # Headers that proxies add. A request with one of them, even empty, came through a proxy.
 FORWARDING = re.compile(
     r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"
-    r"|PROXY_")
+    r"|PROXY_"
+)
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # as DEBUG allows by itself
 
@@ -44,6 +45,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def figures(request: HttpRequest) -> HttpResponse:
     from . import metrics  # not at the top: it needs the folder that gunicorn.py makes
+
     if request.path_info == "/metrics":
         return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")
     return JsonResponse(metrics.variables(), json_dumps_params={"indent": 1})
@@ -73,8 +75,14 @@ def answered(method: str, path: str, status: int, seconds: float, **more: Any) -
     """Log a request without its query, which may hold secrets. Log no probe that answered 200 or 503."""
     if path not in PATHS or status not in (200, 503):
         ms = round(seconds * 1000, 1)
-        access_log.info("%s %s %d in %s ms", method, path, status, ms,
-                        extra={"method": method, "path": path, "status": status, "ms": ms, **more})
+        access_log.info(
+            "%s %s %d in %s ms",
+            method,
+            path,
+            status,
+            ms,
+            extra={"method": method, "path": path, "status": status, "ms": ms, **more},
+        )
 
 
 def may_see(request: HttpRequest) -> bool:

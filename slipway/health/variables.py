@@ -26,6 +26,7 @@ def publish(name: str, function: Callable[[], object]) -> None:
 
     def plain() -> Any:
         return json.loads(json.dumps(function(), cls=Encoder, allow_nan=False))
+
     _parts[name] = readiness.Part(f"{name} of /debug/vars", plain)
 
 

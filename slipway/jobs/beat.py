@@ -22,8 +22,11 @@ from ..health.healthcheck import alive
 logger = logging.getLogger(__name__)
 
 FROM_CODE = "Set in the code. Beat resets changes made here when it starts."
-HEARTBEAT = {"task": "slipway.tasks.heartbeat", "schedule": 60,
-             "options": {"expire_seconds": 60}}  # otherwise heartbeats would pile up while no worker runs
+HEARTBEAT = {
+    "task": "slipway.tasks.heartbeat",
+    "schedule": 60,
+    "options": {"expire_seconds": 60},
+}  # otherwise heartbeats would pile up while no worker runs
 # If beat's host is lost, PostgreSQL frees its lock after about a minute; without these settings often after two hours.
 SETTINGS = ("SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", "SET tcp_keepalives_count = 3")
 
@@ -116,8 +119,10 @@ def unbroken() -> Iterator[None]:
     """Delay TERM and INT until the block ends. Otherwise Celery would exit at once, even during a query. It could
     record a task as sent and never send it."""
     came: list[int] = []
-    before = {ending: signal.signal(ending, lambda number, frame: came.append(number))
-              for ending in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        ending: signal.signal(ending, lambda number, frame: came.append(number))
+        for ending in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:

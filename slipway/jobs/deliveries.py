@@ -20,8 +20,15 @@ _link: list[Connection] = []
 DEAD = "celery.dead"
 MARK = "dead"  # header of a task that was given up: when, and why
 LIMIT = 5  # deliveries before a task is given up, if its worker was lost each time
-OF_DELIVERY = ["application_headers", "content_type", "content_encoding", "headers", "delivery_info", "delivery_tag",
-               "body_encoding"]  # republish sets these itself, or they belong to one delivery
+OF_DELIVERY = [
+    "application_headers",
+    "content_type",
+    "content_encoding",
+    "headers",
+    "delivery_info",
+    "delivery_tag",
+    "body_encoding",
+]  # republish sets these itself, or they belong to one delivery
 
 
 def hold(app: Celery) -> float:
@@ -73,8 +80,9 @@ def again(app: Celery, message: Message) -> None:
     count = headers(message).get("deliveries", 1) + 1
     if count > LIMIT:
         return bury(app, message, f"its worker was lost {LIMIT} times")
-    logger.warning("task %s[%s] lost its worker: delivery %d of %d", name(message),
-                   headers(message).get("id"), count, LIMIT)
+    logger.warning(
+        "task %s[%s] lost its worker: delivery %d of %d", name(message), headers(message).get("id"), count, LIMIT
+    )
     replace(app, message, deliveries=count)
 
 

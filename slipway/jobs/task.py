@@ -44,15 +44,19 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
                 raise
             met = self.request.get(OUTAGES, 0)
             self.request.retries -= 1
-            raise self.retry(exc=error, countdown=min(2 ** met, LONGEST),
-                             headers={**(self.request.headers or {}), OUTAGES: met + 1})
+            raise self.retry(
+                exc=error, countdown=min(2**met, LONGEST), headers={**(self.request.headers or {}), OUTAGES: met + 1}
+            )
 
     def apply_async(self, *args: Any, producer: Any = None, **options: Any) -> Any:
         """Send the task as Celery does. A broker redelivers a message that a worker keeps too long. So a task with a
         long delay gets a header (DUE) with its due time. Workers requeue its message regularly until then."""
         seconds = ahead(options.get("countdown"), options.get("eta"))
-        headers = {name: value for name, value in (options.get("headers") or {}).items()
-                   if name not in (DUE, "deliveries", "unknown")}  # these headers describe the task's previous message
+        headers = {
+            name: value
+            for name, value in (options.get("headers") or {}).items()
+            if name not in (DUE, "deliveries", "unknown")
+        }  # these headers describe the task's previous message
         if seconds > deliveries.hold(self.app):
             headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
@@ -78,7 +82,8 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
             raise Reject(getattr(error, "reason"), requeue=True) from error
         except MaxRetriesExceededError:
             raise self.MaxRetriesExceededError(
-                f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times") from None
+                f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times"
+            ) from None
 
 
 def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
@@ -97,8 +102,10 @@ def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callabl
 
 def is_away() -> bool:
     """Return True if a database connection was lost or could not be opened. A statement timeout does not count."""
-    return any(found.errors_occurred and (found.connection is None or not found.is_usable())
-               for found in connections.all(initialized_only=True))
+    return any(
+        found.errors_occurred and (found.connection is None or not found.is_usable())
+        for found in connections.all(initialized_only=True)
+    )
 
 
 def ahead(countdown: float | None, eta: datetime | str | None) -> float:

@@ -90,7 +90,7 @@ class Consumer(BaseConsumer):
         tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")
-        seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
+        seconds = min(BACK * 2**tries, deliveries.hold(self.app))
         logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
 

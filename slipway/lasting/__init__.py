@@ -23,8 +23,15 @@ class LockedOpen:
 
     FLAGS = {"r": 0, "w": os.O_CREAT, "a": os.O_CREAT | os.O_APPEND}
 
-    def __init__(self, path: str | os.PathLike[str], mode: str = "r+", *, shared: bool = False,
-                 timeout: float | None = None, encoding: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: str = "r+",
+        *,
+        shared: bool = False,
+        timeout: float | None = None,
+        encoding: str | None = None,
+    ) -> None:
         access = os.O_RDWR if "+" in mode else os.O_RDONLY if "r" in mode else os.O_WRONLY
         self.path, self.mode, self.encoding = path, mode, encoding
         self.lock = locked(path, self.FLAGS[mode[0]] | access, shared=shared, timeout=timeout)

@@ -16,8 +16,10 @@ PAUSE = 0.01  # seconds between attempts to lock: the kernel has no lock call wi
 
 # ---- replace files ----
 
-def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int | None = None,
-                  owner: tuple[int, int] | None = None) -> None:
+
+def write_replace(
+    path: str | os.PathLike[str], content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> None:
     """Create or replace a file: write and sync PATH.new, rename it, sync the folder. If PATH is a symlink, replace the
     symlink itself. Without `mode`, keep the file's; a new file's is 0644. `owner` is (uid, gid). On failure raise an
     OSError with a `filename`."""
@@ -34,8 +36,9 @@ def mode_of(path: str | os.PathLike[str]) -> int:
     return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
 
 
-def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
-                 owner: tuple[int, int] | None = None) -> str:
+def write_beside(
+    path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> str:
     """Write and sync PATH.new; return its path. Until you `move` PATH.new, another writer of PATH can remove it."""
     with written(path, content, mode, owner) as new:
         return new
@@ -60,8 +63,9 @@ def link_replace(path: str | os.PathLike[str], target: str) -> None:
 
 
 @contextlib.contextmanager
-def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
-            owner: tuple[int, int] | None) -> Iterator[str]:
+def written(
+    path: str | os.PathLike[str], content: str | bytes, mode: int, owner: tuple[int, int] | None
+) -> Iterator[str]:
     """Write and sync PATH.new, lock it against other writers until the block ends, and yield its path. On an error
     remove it. Replace a PATH.new that a killed writer left."""
     new = os.fspath(path) + ".new"
@@ -109,9 +113,16 @@ def end(new: str) -> None:
 
 # ---- lock files ----
 
+
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0o666, *, shared: bool = False,
-           timeout: float | None = None) -> Iterator[int]:
+def locked(
+    path: str | os.PathLike[str],
+    flags: int = os.O_RDONLY,
+    mode: int = 0o666,
+    *,
+    shared: bool = False,
+    timeout: float | None = None,
+) -> Iterator[int]:
     """Open and lock a file or folder, and yield its descriptor. If another process replaces the file during the wait
     for the lock, open the new file. `flags` and `mode`: see `os.open`. Several processes may hold a `shared` lock.
     After a wait of `timeout` seconds, raise TimeoutError."""
@@ -148,6 +159,7 @@ def is_at(number: int, path: str | os.PathLike[str]) -> bool:
 
 
 # ---- helpers ----
+
 
 def remove(*paths: str) -> None:
     """Remove the files that exist. If none exists, a read-only disk causes no error."""

@@ -11,8 +11,10 @@ from .logging import Json, Text, add_request_id, drop_arguments
 NAME = "slipway_errors"
 OF_TASKS = ("celery.app.trace", "celery.worker.strategy")
 # Errors that visitors can cause: see slipway.logs.logging.
-OF_VISITORS = {f"django.security.{name}" for name in (
-    "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")}
+OF_VISITORS = {
+    f"django.security.{name}"
+    for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")
+}
 
 
 class Handler(logging.StreamHandler[Any]):
@@ -45,7 +47,10 @@ def with_errors(settings: Mapping[str, Any]) -> dict[str, Any]:
     root = loggers.pop("root", loggers.pop("", {}))  # LOGGING may name the root so, too
     handler = {"()": Handler, "level": "ERROR", "formatter": NAME, "filters": [add_request_id]}
     return {
-        **settings, "formatters": {**formatters, NAME: {"()": Json}}, "handlers": {**handlers, NAME: handler},
+        **settings,
+        "formatters": {**formatters, NAME: {"()": Json}},
+        "handlers": {**handlers, NAME: handler},
         "disable_existing_loggers": False,  # it would drop the errors of modules that were imported before
         "loggers": {name: each if each.get("propagate", True) else heard(each) for name, each in loggers.items()},
-        "root": heard(settings.get("root") or root)}
+        "root": heard(settings.get("root") or root),
+    }

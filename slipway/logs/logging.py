@@ -20,8 +20,18 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Docker splits lines of more than 16 KB. Of what has more bytes as JSON, begin and end are kept.
 LONGEST = {"exception": 11_000, "message": 2000, "message_template": 300, "path": 2000}
 # Fields of a line that no record of a team's replaces.
-OWN = {"time", "level", "logger", "message", "message_template", "request_id", "release", "raised", "exception",
-       "stack"}
+OWN = {
+    "time",
+    "level",
+    "logger",
+    "message",
+    "message_template",
+    "request_id",
+    "release",
+    "raised",
+    "exception",
+    "stack",
+}
 NO_EXTRA = {*RESERVED_ATTRS, "message", "request_id", "request", "server_time"}
 WORDS = reprlib.Repr()
 WORDS.maxstring = WORDS.maxother = 1000
@@ -50,8 +60,9 @@ def drop_arguments(record: logging.LogRecord) -> bool:
     record.__dict__.pop("data", None)
     if isinstance(record.args, dict):
         record.msg = record.msg.removesuffix(": %(return_value)s")
-        record.args = {name: value for name, value in record.args.items()
-                       if name not in ("args", "kwargs", "return_value")}
+        record.args = {
+            name: value for name, value in record.args.items() if name not in ("args", "kwargs", "return_value")
+        }
     return True
 
 
@@ -94,8 +105,11 @@ class Json(JsonFormatter):
         if record.exc_info and record.exc_info[2]:
             log_data["raised"] = place(*record.exc_info[1:])
         log_data.update({name: text for name, text in (("exception", error), ("stack", stack)) if text})
-        more.update((name, value) for name, value in record.__dict__.items()
-                    if name not in NO_EXTRA and not str(name).startswith("_"))
+        more.update(
+            (name, value)
+            for name, value in record.__dict__.items()
+            if name not in NO_EXTRA and not str(name).startswith("_")
+        )
         for name, value in more.items():
             log_data[f"extra_{name}" if name in OWN else name] = value
         for name in LONGEST.keys() & log_data.keys():
@@ -104,8 +118,12 @@ class Json(JsonFormatter):
 
 def in_words(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a record that JSON cannot tell, or whose arguments do not fit its message: with their texts."""
-    made = logging.makeLogRecord({text(name): value if name in NO_EXTRA or isinstance(value, int) else text(value)
-                                  for name, value in record.__dict__.items()})
+    made = logging.makeLogRecord(
+        {
+            text(name): value if name in NO_EXTRA or isinstance(value, int) else text(value)
+            for name, value in record.__dict__.items()
+        }
+    )
     try:
         made.msg = record.getMessage()
     except Exception:
@@ -123,7 +141,7 @@ def shortened(text: str, most: int) -> str:
     kept, size = text, most
     while len(dumps(kept)) > most:
         size = size * 3 // 4
-        kept = f"{text[:size // 3]}\n  … cut …\n{text[-size * 2 // 3:]}"
+        kept = f"{text[: size // 3]}\n  … cut …\n{text[-size * 2 // 3 :]}"
     return kept
 
 
@@ -147,14 +165,17 @@ def logging_config(json: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"console": {"()": Json if json else Text}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console",
-                                 "filters": [add_request_id]}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "console", "filters": [add_request_id]}
+        },
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
             **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
-            **{f"django.security.{name}": of_visitors for name in (
-                "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")},
+            **{
+                f"django.security.{name}": of_visitors
+                for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")
+            },
             "gunicorn.http.wsgi": {"level": "ERROR"},  # Django answers HEAD with a body, which gunicorn drops
             "uvicorn": {"level": "WARNING"},  # gunicorn already logs each start, and slipway each websocket
             "axes": {"level": "ERROR"},  # slipway.security.sign_in already logs failures

@@ -34,8 +34,9 @@ class Output(io.RawIOBase):
         self.fd = fd
         self.reset()
         # A fork waits for self.lock: otherwise a child could inherit a metric's lock that `drop` holds at this moment.
-        os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
-                            after_in_child=self.reset)
+        os.register_at_fork(
+            before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(), after_in_child=self.reset
+        )
 
     def reset(self) -> None:
         self.lock, self.rest, self.lost = threading.RLock(), b"", 0
@@ -49,7 +50,7 @@ class Output(io.RawIOBase):
     def write(self, data: "Buffer") -> int:
         data, lost = bytes(data), 0
         with self.lock:
-            self.rest = self.rest[self.put(self.rest):]  # of a line too long for the pipe to take at once
+            self.rest = self.rest[self.put(self.rest) :]  # of a line too long for the pipe to take at once
             if self.rest or not (done := self.put(data)):
                 self.drop(data)
                 return len(data)
@@ -78,7 +79,8 @@ def install() -> None:
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if (opened := reopen(fd)) is not None:
             stream = io.TextIOWrapper(  # type: ignore[type-var]  # a raw stream works, too
-                Output(opened), "utf-8", "backslashreplace", line_buffering=True)
+                Output(opened), "utf-8", "backslashreplace", line_buffering=True
+            )
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)  # Celery's signal handlers write to sys.__stdout__ or sys.__stderr__
 

@@ -15,10 +15,12 @@ HIDDEN = "[Filtered]"
 
 # Names of secrets. Letters may stand before a long one (dbPassword). A short one also occurs in texts: "3 pass: good".
 HEADERS, SHORT = ("authorization", "cookie"), ("auth", "pass")
-LONG = {"access_key", "encryption_key", "signing_key", "pwd", "passphrase", "credential",
-        *DEFAULT_DENYLIST}.difference(HEADERS, SHORT)
-LONG_NAME = "(?:%s)" % "|".join(re.escape(name).replace("_", "[ _-]?") for name in sorted(LONG)
-                                if not any(part in name for part in LONG - {name}))
+LONG = {"access_key", "encryption_key", "signing_key", "pwd", "passphrase", "credential", *DEFAULT_DENYLIST}.difference(
+    HEADERS, SHORT
+)
+LONG_NAME = "(?:%s)" % "|".join(
+    re.escape(name).replace("_", "[ _-]?") for name in sorted(LONG) if not any(part in name for part in LONG - {name})
+)
 SHORT_NAME = "(?<![A-Za-z0-9])(?:%s)" % "|".join(SHORT)
 HEADER = "(?:%s)" % "|".join(HEADERS)
 MORE = r"(?:s|[_-][\w-]{0,40})?"  # as in SECRET_KEY_FALLBACKS
@@ -30,23 +32,33 @@ AS_BYTES = rf"(?:{LONG_NAME}|{HEADER}){QUOTE},\s*(?=b[\"'])"  # a header in ASGI
 START = rf"(?i:(?:{LONG_NAME}|{HEADER}){MORE}{IS}|{SHORT_NAME}{MORE}(?:=|{QUOTE}{IS})|{OPTION}|{AS_BYTES})"
 
 # Parts of texts to hide, and what is shown in their place.
-SECRETS = tuple((re.compile(pattern), shown) for pattern, shown in (
-    (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
-    # User and password of a URL, which may hold / and quotes; no port, though.
-    (r"://(?:[^\s'\"/?#:]*:(?!\d{1,5}[/?#'\",])\S{0,999}|[^\s'\"/?#]*)@", f"://{HIDDEN}@"),
-    (r"(?<=[\w/])\?[^\s'\"]+", f"?{HIDDEN}"),
-    # A value in quotes, to the same quote or the text's end; a header, to its line's end; in brackets; one word.
-    (rf"({START}b?)({QUOTE})(?:\2\2|(?!\2)(?:\\[\s\S]|[^\\]))*(?:(\2)|\\?\Z)", rf"\1\2{HIDDEN}\3"),
-    (rf"(?i)({HEADER}{MORE}\s*[:=]\s*)(?![\s(\[{{])(?:=\"[^\"\n]*\"|[^\n'\"])+", rf"\1{HIDDEN}"),
-    (rf"({START})(?!b?{QUOTE})(?:[(\[{{][^)\]}}]*[)\]}}]?\S*|[^\s'\"]\S*?(?=['\"]?(?:\s|$)))", rf"\1{HIDDEN}"),
-    (r"\b(Bearer\s+(?!tokens?\b|auth)|(?:Basic|Digest|Token)\s+(?=\w+[A-Z0-9+/=]))[^\s'\"]+", rf"\1{HIDDEN}"),
-    (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN)))  # a JSON Web Token
+SECRETS = tuple(
+    (re.compile(pattern), shown)
+    for pattern, shown in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
+        # User and password of a URL, which may hold / and quotes; no port, though.
+        (r"://(?:[^\s'\"/?#:]*:(?!\d{1,5}[/?#'\",])\S{0,999}|[^\s'\"/?#]*)@", f"://{HIDDEN}@"),
+        (r"(?<=[\w/])\?[^\s'\"]+", f"?{HIDDEN}"),
+        # A value in quotes, to the same quote or the text's end; a header, to its line's end; in brackets; one word.
+        (rf"({START}b?)({QUOTE})(?:\2\2|(?!\2)(?:\\[\s\S]|[^\\]))*(?:(\2)|\\?\Z)", rf"\1\2{HIDDEN}\3"),
+        (rf"(?i)({HEADER}{MORE}\s*[:=]\s*)(?![\s(\[{{])(?:=\"[^\"\n]*\"|[^\n'\"])+", rf"\1{HIDDEN}"),
+        (rf"({START})(?!b?{QUOTE})(?:[(\[{{][^)\]}}]*[)\]}}]?\S*|[^\s'\"]\S*?(?=['\"]?(?:\s|$)))", rf"\1{HIDDEN}"),
+        (r"\b(Bearer\s+(?!tokens?\b|auth)|(?:Basic|Digest|Token)\s+(?=\w+[A-Z0-9+/=]))[^\s'\"]+", rf"\1{HIDDEN}"),
+        (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),
+    )
+)  # a JSON Web Token
 
 
 def start(dsn: str, release: str, environment: str) -> None:
-    sentry_sdk.init(dsn, release=release, environment=environment, include_local_variables=False,
-                    max_request_body_size="never", before_send=scrub_event,
-                    event_scrubber=EventScrubber([*DEFAULT_DENYLIST, "http.query", "url.query"], recursive=True))
+    sentry_sdk.init(
+        dsn,
+        release=release,
+        environment=environment,
+        include_local_variables=False,
+        max_request_body_size="never",
+        before_send=scrub_event,
+        event_scrubber=EventScrubber([*DEFAULT_DENYLIST, "http.query", "url.query"], recursive=True),
+    )
 
 
 def scrub_event(event: Event, hint: Hint) -> Event:
@@ -62,8 +74,10 @@ def scrub(value: Any, name: Any = "") -> Any:
     if isinstance(value, dict):
         return {key: scrub(item, key) for key, item in value.items()}
     if isinstance(value, (list, tuple)):  # an option's value, or a pair such as a header
-        return [scrub(item, before if len(value) == 2 or str(before).startswith("--") else "")
-                for before, item in zip(("", *value), value)]
+        return [
+            scrub(item, before if len(value) == 2 or str(before).startswith("--") else "")
+            for before, item in zip(("", *value), value)
+        ]
     if isinstance(value, str):
         for secret, shown in SECRETS:
             value = secret.sub(shown, value)

@@ -3,8 +3,15 @@
 import re
 
 MARKS = {"accounts": "accounts", "jobs": "background jobs"}
-PATHS = ("project/settings*.py", "project/urls.py", "project/home/templates/home/*.html", "requirements/dev.in",
-         "Procfile.dev", "compose.yaml", "deploy/production.toml")
+PATHS = (
+    "project/settings*.py",
+    "project/urls.py",
+    "project/home/templates/home/*.html",
+    "requirements/dev.in",
+    "Procfile.dev",
+    "compose.yaml",
+    "deploy/production.toml",
+)
 
 
 def without(text: str, *parts: str) -> str:

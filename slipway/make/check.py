@@ -32,6 +32,7 @@ CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")  # of mypy
 @dataclass(frozen=True)
 class Part:
     """A check: `run()` returns its exit code. Without `program`, which `package` installs, the check is skipped."""
+
     name: str
     run: Callable[[], int]
     program: str = "python"
@@ -52,8 +53,10 @@ def main(kind: str, env: Mapping[str, str]) -> int:
         print(f"make: failed: {' '.join(failed)}" if failed else "make: nothing was checked", file=sys.stderr)
         return 1
     if kind == "test" and (new := verdicts.new()):  # an error is none of the tests: it depends on the live release
-        subprocess.call([f"{env['VE']}/bin/python", "-m", "slipway.schema.verdicts", os.devnull, *new],
-                        env={**os.environ, "DJANGO_SETTINGS_MODULE": f"{env['PROJECT']}.settings_test"})
+        subprocess.call(
+            [f"{env['VE']}/bin/python", "-m", "slipway.schema.verdicts", os.devnull, *new],
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": f"{env['PROJECT']}.settings_test"},
+        )
     print(f"make: passed: {' '.join(passed)}")
     return 0
 
@@ -71,8 +74,11 @@ def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[
     failed: list[str] = []
     for part in parts:
         if not Path(env["VE"], "bin", part.program).exists():
-            print(f"make: skipped {part.program}, which is not installed: add {part.package} to "
-                  f"{env['REQUIREMENTS_DEV'].removesuffix('.txt')}.in, then make requirements", file=sys.stderr)
+            print(
+                f"make: skipped {part.program}, which is not installed: add {part.package} to "
+                f"{env['REQUIREMENTS_DEV'].removesuffix('.txt')}.in, then make requirements",
+                file=sys.stderr,
+            )
         else:
             sys.stdout.flush()
             (failed if part.run() else passed).append(part.name)
@@ -151,8 +157,10 @@ def linters(env: Mapping[str, str]) -> list[Part]:
     programs, python = f"{env['VE']}/bin", f"{env['VE']}/bin/python"
     style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
     outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
-    parts = [Part("check", command(*shlex.split(env["MANAGE"]), "check")),
-             Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
+    parts = [
+        Part("check", command(*shlex.split(env["MANAGE"]), "check")),
+        Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8"),
+    ]
     if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS):
         parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
     if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):
@@ -182,8 +190,12 @@ def is_script(path: str) -> bool:
 
 
 def dockerfiles() -> list[str]:
-    return [path for depth in ("", "*/", "*/*/") for path in sorted(glob.glob(f"{depth}Dockerfile"))
-            if not path.startswith("node_modules/")]
+    return [
+        path
+        for depth in ("", "*/", "*/*/")
+        for path in sorted(glob.glob(f"{depth}Dockerfile"))
+        if not path.startswith("node_modules/")
+    ]
 
 
 if __name__ == "__main__":

@@ -78,10 +78,12 @@ def serves(path: Path) -> Iterator[str]:
 
 def drains(path: Path, container: str) -> Iterator[str]:
     """Send TERM during a request. Yield errors unless the container answers, and exits with 0 or 143 within STOP s."""
+
     def term() -> None:
         time.sleep(2)  # no event reports that the site has accepted the request or got the signal
         docker("kill", "--signal", "TERM", container)
         time.sleep(2)
+
     if not ask(path, "/readyz", term)[0]:
         yield "TERM: an open request gets no answer"
     code = docker("wait", container, seconds=STOP).stdout.strip()

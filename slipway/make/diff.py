@@ -8,8 +8,16 @@ from pathlib import Path
 from slipway.make.new import Problem
 from slipway.make.update import clone, output, versions
 
-OURS = (":(glob)*.mk", "Dockerfile", "docker-run.sh", ":(glob)deploy/*.sh", "requirements", ".github/workflows",
-        ".gitlab-ci.yml", "Jenkinsfile")  # the template's files in a project
+OURS = (
+    ":(glob)*.mk",
+    "Dockerfile",
+    "docker-run.sh",
+    ":(glob)deploy/*.sh",
+    "requirements",
+    ".github/workflows",
+    ".gitlab-ci.yml",
+    "Jenkinsfile",
+)  # the template's files in a project
 
 
 def main(version: str, *options: str) -> None:
@@ -19,8 +27,11 @@ def main(version: str, *options: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             template = clone(source, before, folder)
             changes = output(template, "diff", "--name-status", "--no-renames", before, wanted, "--", *OURS)
-            paths = [path for status, path in (line.split("\t") for line in changes.splitlines())
-                     if Path(path).exists() or status == "A" and path.endswith((".mk", ".sh"))]
+            paths = [
+                path
+                for status, path in (line.split("\t") for line in changes.splitlines())
+                if Path(path).exists() or status == "A" and path.endswith((".mk", ".sh"))
+            ]
             subprocess.call(["git", template, "diff", *options, before, wanted, "--", "CHANGELOG.md", *paths])
     except (Problem, OSError) as problem:
         sys.exit(f"make: {problem}")

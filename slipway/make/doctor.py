@@ -15,7 +15,7 @@ from shutil import disk_usage, which
 from slipway.envfile import read_file
 from slipway.make import image, python
 
-GB = 1024 ** 3
+GB = 1024**3
 DEBIANS = {"bookworm": (3, 11), "trixie": (3, 13)}  # release → its Python
 NOTE = "note: "  # what begins with it is only a hint
 says = partial(image.output, seconds=10)
@@ -28,8 +28,11 @@ def main(env: dict[str, str]) -> int:
             print(f"{purpose:8} {lack}")
     lacking = [purpose for purpose, lacks in found.items() if any(not lack.startswith(NOTE) for lack in lacks)]
     ready = [purpose for purpose in found if purpose not in lacking]
-    print("; ".join(f"{words} for: {', '.join(names)}"
-                    for words, names in (("ready", ready), ("not ready", lacking)) if names))
+    print(
+        "; ".join(
+            f"{words} for: {', '.join(names)}" for words, names in (("ready", ready), ("not ready", lacking)) if names
+        )
+    )
     return "develop" in lacking
 
 
@@ -80,8 +83,10 @@ def ship() -> Iterator[str]:
     if not which("ssh"):
         yield "no ssh here: apt install openssh-client"
     elif says(["ssh-add"], "-l") is None:
-        yield (NOTE + "no ssh-agent with a key; a key with a passphrase needs it: "
-               'eval "$(ssh-agent)" && ssh-add (ssh-keygen makes a key)')
+        yield (
+            NOTE + "no ssh-agent with a key; a key with a passphrase needs it: "
+            'eval "$(ssh-agent)" && ssh-add (ssh-keygen makes a key)'
+        )
 
 
 if __name__ == "__main__":

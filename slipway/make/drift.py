@@ -20,9 +20,12 @@ def main(manage: List[str], allowed: List[str]) -> int:
         return 0
     print(done.stdout.replace("No changes detected\n", ""), end="", flush=True)
     if done.returncode:
-        sys.stderr.write("make: migrations are missing, see above: run make migrations "
-                         "(if the app is not yours: add it to DRIFT_ALLOWED)\n" if apps else
-                         "make: makemigrations failed, see above\n")
+        sys.stderr.write(
+            "make: migrations are missing, see above: run make migrations "
+            "(if the app is not yours: add it to DRIFT_ALLOWED)\n"
+            if apps
+            else "make: makemigrations failed, see above\n"
+        )
     return int(done.returncode != 0)
 
 

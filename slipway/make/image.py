@@ -40,6 +40,7 @@ def main(action: str, env: Env) -> None:
 
 # ---- docker's commands ----
 
+
 def docker(env: Env, *words: str) -> None:
     """Run docker, whose output says what is wrong. Exit with its code if it fails."""
     if code := subprocess.call([*shlex.split(env["DOCKER"]), *words]):
@@ -49,8 +50,15 @@ def docker(env: Env, *words: str) -> None:
 def output(command: list[str], *words: str, seconds: float | None = None) -> str | None:
     """Return a command's output; None if it fails, or takes over `seconds`."""
     try:
-        done = subprocess.run([*command, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, errors="replace", timeout=seconds)
+        done = subprocess.run(
+            [*command, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout.strip()
@@ -74,6 +82,7 @@ def platform(env: Env) -> list[str]:
 
 
 # ---- wheelhouse ----
+
 
 def wheelhouse(env: Env) -> None:
     """Make wheels of all pins, unless the wheelhouse was made from the same files and values."""
@@ -116,14 +125,25 @@ def make_wheels(env: Env, folder: Path) -> None:
 
 # ---- build and push ----
 
+
 def build(env: Env) -> None:
     image = f"{env['IMAGE']}:{env['TAG']}"
     engine(env)
     names = ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS") if Path("manage.py").exists() else ()
     values = {**env, "TESTS": " ".join(check.of_team(env)) or env["TESTS"]}
     tests = [word for name in names for word in ("--build-arg", f"{name}={values[name]}")]
-    docker(env, *build_words(env), *tests, "--build-arg", f"RELEASE={env['TAG']}",
-           "--build-arg", f"REVISION={env['REVISION']}", "-t", image, ".")
+    docker(
+        env,
+        *build_words(env),
+        *tests,
+        "--build-arg",
+        f"RELEASE={env['TAG']}",
+        "--build-arg",
+        f"REVISION={env['REVISION']}",
+        "-t",
+        image,
+        ".",
+    )
     if new := verdicts.new():
         for line in verdicts.lines(verdicts.in_image(shlex.split(env["DOCKER"]), image), new):
             print(line)
@@ -137,16 +157,20 @@ def push(env: Env) -> None:
     if "/" not in env["IMAGE"]:
         if servers.exists() and re.search('^registry *= *"ssh"', servers.read_text("utf-8"), re.MULTILINE):
             return print(f'make: nothing to push: {servers} has registry = "ssh", so make deploy sends the image')
-        sys.exit(f"make: IMAGE={env['IMAGE']} names no registry: set IMAGE in the Makefile, such as "
-                 f"registry.example/{env['APP']}")
+        sys.exit(
+            f"make: IMAGE={env['IMAGE']} names no registry: set IMAGE in the Makefile, such as "
+            f"registry.example/{env['APP']}"
+        )
     revision = output(command, "image", "inspect", "--format", REVISION, image) or ""
     if revision.endswith("-dirty") and not env["ALLOW_DIRTY"]:
-        sys.exit(f"make: {env['TAG']} has uncommitted changes, so nobody could build it again: commit, then make build "
-                 "push")
+        sys.exit(
+            f"make: {env['TAG']} has uncommitted changes, so nobody could build it again: commit, then make build push"
+        )
     docker(env, "push", image)
 
 
 # ---- the image on this machine ----
+
 
 def compose(env: Env) -> list[str]:
     """Return Docker Compose's command: COMPOSE, docker's plugin, or the older program. Exit if there is none."""
@@ -165,8 +189,14 @@ def of_app(env: Env) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(f"SECRET_KEY={secrets.token_hex(32)}\nPOSTGRES_PASSWORD={secrets.token_hex(32)}\n")
-    return [*compose(env), *["--file", "compose.slipway.yaml"] * ours, "--project-name",
-            env["APP"] + "-slipway" * ours, "--env-file", env["SECRETS"]]
+    return [
+        *compose(env),
+        *["--file", "compose.slipway.yaml"] * ours,
+        "--project-name",
+        env["APP"] + "-slipway" * ours,
+        "--env-file",
+        env["SECRETS"],
+    ]
 
 
 def up(env: Env) -> None:

@@ -37,14 +37,21 @@ DJANGO = {"5.2": "django>=5.2,<5.3", "6.0": "django>=6.0,<6.1"}
 # What settings say instead if Django itself sends the Content-Security-Policy: file → {old: new}.
 POLICY = {
     "project/settings_base.py": {
-        "from csp.constants import NONCE, NONE, SELF": "from django.utils.csp import CSP", '    "csp",\n': "",
+        "from csp.constants import NONCE, NONE, SELF": "from django.utils.csp import CSP",
+        '    "csp",\n': "",
         "csp.middleware.CSPMiddleware": "django.middleware.csp.ContentSecurityPolicyMiddleware",
         "https://django-csp.readthedocs.io/": "https://docs.djangoproject.com/en/6.0/ref/csp/",
-        "_policy = {": "SECURE_CSP = {", 'CONTENT_SECURITY_POLICY = {"DIRECTIVES": _policy}\n': "",
-        "[SELF]": "[CSP.SELF]", "[SELF, NONCE]": "[CSP.SELF, CSP.NONCE]", "[NONE]": "[CSP.NONE]"},
+        "_policy = {": "SECURE_CSP = {",
+        'CONTENT_SECURITY_POLICY = {"DIRECTIVES": _policy}\n': "",
+        "[SELF]": "[CSP.SELF]",
+        "[SELF, NONCE]": "[CSP.SELF, CSP.NONCE]",
+        "[NONE]": "[CSP.NONE]",
+    },
     "project/settings_docker.py": {
         "CONTENT_SECURITY_POLICY": "SECURE_CSP",
-        '[(address, address) for address in env.words("ADMINS")]': 'env.words("ADMINS")'}}
+        '[(address, address) for address in env.words("ADMINS")]': 'env.words("ADMINS")',
+    },
+}
 
 
 class Problem(Exception):
@@ -90,8 +97,12 @@ def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> No
     chosen = [*parts.split(","), *["csp"] * (django == "5.2"), driver]
     extras = ",".join(sorted(filter(None, chosen)))
     Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django]))
-    write_readme(app=app, site_name=site_name, broker=" BROKER_URL" * ("jobs" in chosen),
-                 python="3.11" if django == "5.2" else "3.12")
+    write_readme(
+        app=app,
+        site_name=site_name,
+        broker=" BROKER_URL" * ("jobs" in chosen),
+        python="3.11" if django == "5.2" else "3.12",
+    )
     if django != "5.2":
         use_new_django()
         tell_old_python(os.environ.get("PYTHON", "python3"))
@@ -176,8 +187,10 @@ def reachable_source(answers: Path) -> None:
         head = git("rev-parse", "HEAD", cwd=TEMPLATE).stdout.strip()
         pushed = git("for-each-ref", "--contains", head, "refs/remotes", cwd=Path(clone)).stdout
         if known and not pushed:
-            say(f"{known} lacks the commit that this project is made from: push it, then write that address into "
-                f"{answers} as _src_path, or others cannot update the project")
+            say(
+                f"{known} lacks the commit that this project is made from: push it, then write that address into "
+                f"{answers} as _src_path, or others cannot update the project"
+            )
         source = known if pushed and re.match(r"/|[^/]+:", known) else str(Path(clone))
         text = re.sub(r"^_src_path: .*$", lambda _: f"_src_path: {json.dumps(source)}", answers.read_text(), flags=re.M)
         answers.write_text(text)

@@ -12,8 +12,10 @@ def lacks(python: str, least: str) -> str:
     if own < (3, oldest):
         newer = [name for name in map("python3.{}".format, range(oldest, 20)) if shutil.which(name)]
         return "{} is Python {}.{}.{}, and this project needs {} or newer: {}run make PYTHON={}".format(
-            python, *own[:3], least, "" if newer else "install one, then ", newer[-1] if newer else "python" + least)
+            python, *own[:3], least, "" if newer else "install one, then ", newer[-1] if newer else "python" + least
+        )
     if not (find_spec("venv") and find_spec("ensurepip")):  # Debian has the second one in another package
-        return ("{} lacks the venv module: apt install python{}.{}-venv (or python3-venv), then run make again"
-                .format(python, *own))
+        return "{} lacks the venv module: apt install python{}.{}-venv (or python3-venv), then run make again".format(
+            python, *own
+        )
     return ""

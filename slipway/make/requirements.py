@@ -29,8 +29,11 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
     if not sources[pins[0]].exists():
         sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
     refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
-    refuse(EDITABLE, "names a folder to edit, which has no hash: put its wheel into vendor/ and name that",
-           sources.values())
+    refuse(
+        EDITABLE,
+        "names a folder to edit, which has no hash: put its wheel into vendor/ and name that",
+        sources.values(),
+    )
     refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
     if not (program := virtualenv.uv_path(env)):
         sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
@@ -48,8 +51,12 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
 
 
 def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> None:
-    found = ["{} line {}".format(path, number) for path in sources
-             for number, line in enumerate(read(path).splitlines(), 1) if pattern.search(line.rstrip())]
+    found = [
+        "{} line {}".format(path, number)
+        for path in sources
+        for number, line in enumerate(read(path).splitlines(), 1)
+        if pattern.search(line.rstrip())
+    ]
     if found:
         sys.exit("make: {} {}".format(" ".join(found), said))
 
@@ -75,8 +82,10 @@ def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
     sys.stderr.write(done.stderr.decode(errors="replace"))
     # uv's error suggests a change of requires-python, but here PYTHON_MIN sets the version.
     if newer := re.search(rb"does not satisfy Python>=([0-9.]+)", done.stderr):
-        sys.exit("make: a package needs Python {0} or newer: write PYTHON_MIN = {0} into the Makefile, or require an "
-                 "older version of the package".format(newer.group(1).decode()))
+        sys.exit(
+            "make: a package needs Python {0} or newer: write PYTHON_MIN = {0} into the Makefile, or require an "
+            "older version of the package".format(newer.group(1).decode())
+        )
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -27,8 +27,10 @@ services:
     ports: ["127.0.0.1:6379:6379"]
 volumes: {db: {}}
 """
-URLS = {"db": {"DATABASE_URL": "postgres://app:app@127.0.0.1:5432/app"},
-        "redis": {"CACHE_URL": "redis://127.0.0.1:6379/1", "BROKER_URL": "redis://127.0.0.1:6379/0"}}
+URLS = {
+    "db": {"DATABASE_URL": "postgres://app:app@127.0.0.1:5432/app"},
+    "redis": {"CACHE_URL": "redis://127.0.0.1:6379/1", "BROKER_URL": "redis://127.0.0.1:6379/0"},
+}
 ASKS = {"db": ("pg_isready", "-q", "-U", "app", "-h", "127.0.0.1"), "redis": ("redis-cli", "ping")}
 FILE, ENV = Path("var/services.yaml"), Path(".env")
 
@@ -39,7 +41,7 @@ def main(action: str, env: Mapping[str, str]) -> None:
     command = [*image.compose(env), "--project-name", f"{app}-services", "--file", str(FILE)]
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(COMPOSE)
-    names = ["db", *["redis"][:bool(re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
+    names = ["db", *["redis"][: bool(re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
     urls = {name: url for service in names for name, url in URLS[service].items()}
     variables, problems = envfile.read_file(ENV)
     others = [name for name in urls if (os.environ.get(name) or variables.get(name) or urls[name]) != urls[name]]
@@ -48,8 +50,13 @@ def main(action: str, env: Mapping[str, str]) -> None:
         write_env({}, [name for name in urls if variables.get(name) == urls[name]])
         print("make: stopped, and removed the URLs from .env; the data stays in Docker's volume", f"{app}-services_db")
     elif problems or others:
-        sys.exit("make: " + [*problems, f"to use these services, remove your own {' and '.join(others)} from .env "
-                                        "or the environment"][0])
+        sys.exit(
+            "make: "
+            + [
+                *problems,
+                f"to use these services, remove your own {' and '.join(others)} from .env or the environment",
+            ][0]
+        )
     else:
         run(command, "up", "--detach", *names)
         for name in names:

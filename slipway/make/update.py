@@ -56,8 +56,10 @@ def clone(source: str, before: str, folder: str) -> str:
     """Clone the template into `folder`. Return git's option for it. Raise Problem if it lacks the commit `before`."""
     output("clone", "--quiet", "--bare", "--filter=blob:none", source, folder)
     if git(f"--git-dir={folder}", "cat-file", "-e", f"{before}^{{commit}}").returncode:
-        raise Problem(f"the template {source} has no {before}, which {ANSWERS} names as this project's version: push "
-                      "it there, or set _src_path to a clone that has it")
+        raise Problem(
+            f"the template {source} has no {before}, which {ANSWERS} names as this project's version: push "
+            "it there, or set _src_path to a clone that has it"
+        )
     return f"--git-dir={folder}"
 
 
@@ -95,8 +97,10 @@ def finish(before: str, wanted: str) -> None:
     finally:  # git reset --hard then removes new files, too
         output("add", "--", *ours, *output("ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1])
     if left := [path for path in conflicts if path not in ours]:
-        problems.append(f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
-                        "<<<<<<< and >>>>>>>, then git add and git commit")
+        problems.append(
+            f"you and the template changed the same lines in {', '.join(left)}: edit what is between "
+            "<<<<<<< and >>>>>>>, then git add and git commit"
+        )
     if problems:
         raise Problem("\nmake: ".join(problems))
 

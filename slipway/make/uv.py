@@ -27,8 +27,12 @@ CAUSES = [
     ),
 ]
 # Settings of pip that we pass on to uv: indexes, folders with packages, certificates.
-PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
-             "cert": "SSL_CERT_FILE"}
+PIP_TO_UV = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+}
 ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # let uv take each package from any index, not only the first
 # Else uv links files to its cache: an edit of one would be in all virtualenvs, and come back with each new one.
 OWN_FILES = {"UV_LINK_MODE": "copy"}
@@ -38,8 +42,16 @@ def run(command: Sequence[str], ve: Path, env: Mapping[str, str]) -> str:
     """Run a program that changes the virtualenv `ve`; it inherits the lock. Return the cause if it fails, or ""."""
     env = {**OWN_FILES, **settings(env), "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", close_fds=False)
+        done = subprocess.run(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            close_fds=False,
+        )
     except OSError as error:  # for example, the program is for another processor
         return f"{command[0]}: {error.strerror}: set INSTALLER to another uv, or to pip"
     if done.returncode == 0:

@@ -26,8 +26,11 @@ def main(args: list[str], env: Mapping[str, str]) -> None:
         sys.exit(f"make: {lack}")
     with lock(sentinel.parent):
         # All is installed, perhaps by another make while this one waited for the lock.
-        if sentinel.exists() and is_whole(sentinel.parent, env) and all(
-                os.stat(file).st_mtime_ns <= sentinel.stat().st_mtime_ns for file in files):
+        if (
+            sentinel.exists()
+            and is_whole(sentinel.parent, env)
+            and all(os.stat(file).st_mtime_ns <= sentinel.stat().st_mtime_ns for file in files)
+        ):
             sentinel.touch()
         else:
             install(sentinel, files, env)
@@ -48,15 +51,21 @@ def lock(ve: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
     except OSError as error:
-        sys.exit(f"make: {error.filename or ve}: {error.strerror}: free some space, or make it writable, or run make "
-                 "VE=/a/folder/of/yours")
+        sys.exit(
+            f"make: {error.filename or ve}: {error.strerror}: free some space, or make it writable, or run make "
+            "VE=/a/folder/of/yours"
+        )
 
 
 def is_whole(ve: Path, env: Mapping[str, str]) -> bool:
     """Return True if the virtualenv is of this Python and folder, and no install into it was interrupted."""
     made = ve / "made-for"
-    return (os.access(ve / "bin/python", os.X_OK) and made.exists() and made.read_text() == env["MADE_FOR"]
-            and not (ve / "unfinished").exists())
+    return (
+        os.access(ve / "bin/python", os.X_OK)
+        and made.exists()
+        and made.read_text() == env["MADE_FOR"]
+        and not (ve / "unfinished").exists()
+    )
 
 
 def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
@@ -66,7 +75,7 @@ def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
     if not is_whole(ve, env) or env["INSTALLER"] == "pip" and sentinel.exists():
         create(ve, env)
     sentinel.unlink(missing_ok=True)
-    if own := files[sentinel.name != "sentinel":]:
+    if own := files[sentinel.name != "sentinel" :]:
         print("make: installing", *own, file=sys.stderr)
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
     wanted = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]

@@ -18,8 +18,14 @@ BROUGHT = {"csp": "csp|django>=6", "psycopg2": "psycopg"}  # extra → what a pr
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
 CLONE = Path(__file__).absolute().parents[2]
 # What ve.mk gives to its commands, for who runs this without make.
-DEFAULTS = {"INSTALLER": "uv", "PIP_ARGS": "", "PYTHON": sys.executable, "PYTHON_MIN": "3.11",
-            "MADE_FOR": f"{CLONE}/ve {sys.executable}", "REQUIREMENTS_UV": "slipway/requirements/uv.txt"}
+DEFAULTS = {
+    "INSTALLER": "uv",
+    "PIP_ARGS": "",
+    "PYTHON": sys.executable,
+    "PYTHON_MIN": "3.11",
+    "MADE_FOR": f"{CLONE}/ve {sys.executable}",
+    "REQUIREMENTS_UV": "slipway/requirements/uv.txt",
+}
 
 
 def main(clone: Path) -> None:
@@ -38,19 +44,29 @@ def main(clone: Path) -> None:
 def named(wanted: str, wheel: str, *extras: str) -> str:
     """Replace the package's path in the requirements `wanted`. Its extras stay; those that the package once brought by
     itself are added, unless `wanted` has something instead."""
-    more = [extra for extra, instead in BROUGHT.items()
-            if not re.search(rf"^[^#\n]*({instead})", wanted, re.MULTILINE)]
+    more = [extra for extra, instead in BROUGHT.items() if not re.search(rf"^[^#\n]*({instead})", wanted, re.MULTILINE)]
 
     def line(found: re.Match[str]) -> str:
         there = sorted({*(found[1] or "").split(","), *extras, *more})
         return wheel + f"[{','.join(filter(None, there))}]" * any(there)
+
     return LINE.sub(line, wanted)
 
 
 def build(clone: Path, folder: Path) -> None:
     """Build the clone's wheel. Exit with uv's output if that fails."""
-    command = [uv(clone), "build", "--quiet", "--wheel", "--no-create-gitignore", "--python", sys.executable,
-               "--out-dir", str(folder), str(clone)]
+    command = [
+        uv(clone),
+        "build",
+        "--quiet",
+        "--wheel",
+        "--no-create-gitignore",
+        "--python",
+        sys.executable,
+        "--out-dir",
+        str(folder),
+        str(clone),
+    ]
     # Mirrors may have a part of the packages each, and no private package can be confused with one of these.
     env = {**ANY_INDEX, **settings(os.environ)}
     done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)

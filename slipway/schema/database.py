@@ -34,7 +34,8 @@ def migrate() -> None:
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(
-                    f"{failed} failed on {where()}: {said(error)}. For the traceback: make migrate") from error
+                    f"{failed} failed on {where()}: {said(error)}. For the traceback: make migrate"
+                ) from error
             print(f"{len(missing)} migrations applied to {where()}", file=sys.stderr, flush=True)
         connection.close()
 

@@ -20,14 +20,18 @@ WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm') AND c.relname != 'django_m
 REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
 CONTROL = re.compile(r"\s*(ABORT|BEGIN|COMMIT|END|RELEASE|ROLLBACK|SAVEPOINT|START)\b", re.I)  # locks no table
 # What works through the tables from which it reads, however many statements one string has.
-READS = re.compile(r"(?<!\bON )\b(INSERT|UPDATE|DELETE|MERGE|REFRESH)\b|"
-                   r"\b(TABLE|MATERIALIZED\s+VIEW)\b[^;]*\bAS\s*\(?\s*(SELECT|WITH|TABLE)\b", re.I)
+READS = re.compile(
+    r"(?<!\bON )\b(INSERT|UPDATE|DELETE|MERGE|REFRESH)\b|"
+    r"\b(TABLE|MATERIALIZED\s+VIEW)\b[^;]*\bAS\s*\(?\s*(SELECT|WITH|TABLE)\b",
+    re.I,
+)
 TRUNCATES = re.compile(r"^(?!.*\b(ALTER|CLUSTER|REFRESH)\b).*\bTRUNCATE\b", re.I | re.S)
 IDLE = 0  # state of libpq: no transaction
 
 
 class Lock(TypedDict):
     """A table that a migration locks, and its work meanwhile."""
+
     table: str
     waits: str  # one of WAITS, except nobody
     work: dict[str, str]  # table → one of WORK

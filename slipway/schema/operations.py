@@ -10,19 +10,23 @@ from django.db.models import NOT_PROVIDED
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
     "DROP_COLUMN": "in two releases: the first no longer uses the field (with null=True or db_default=…, so that"
-                   " inserts need no value), the next one removes it",
+    " inserts need no value), the next one removes it",
     "DROP_TABLE": "in two releases: the first no longer uses the model, the next one removes it",
     "RENAME_COLUMN": "keep the column with db_column=…; or in two releases: add a new one and use both, then remove the"
-                     " old one",
+    " old one",
     "RENAME_TABLE": "keep the table with Meta.db_table; or in two releases: add a new one and use both, then remove the"
-                    " old one",
+    " old one",
     "ALTER_COLUMN": "in two releases: add a column of the new type and use both, then remove the old one",
     "ADD_UNIQUE": "in two releases: the first writes no duplicates, the next one adds the constraint",
     "ADD_CHECK": "in two releases: the first writes nothing that it forbids, the next one adds the constraint",
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
-CODES = {RemoveField: "DROP_COLUMN", DeleteModel: "DROP_TABLE",
-         RenameField: "RENAME_COLUMN", RenameModel: "RENAME_TABLE"}
+CODES = {
+    RemoveField: "DROP_COLUMN",
+    DeleteModel: "DROP_TABLE",
+    RenameField: "RENAME_COLUMN",
+    RenameModel: "RENAME_TABLE",
+}
 
 
 def breaks(migration: Migration, state: ProjectState) -> Iterator[str]:

@@ -126,14 +126,24 @@ class Executor(MigrationExecutor):
             return {"verdict": "ignored", "messages": []}
         issues, data = self.issues(sql), self.linter.analyse_data_migration(forward(migration))
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
-        columns = [column for operation, (own, _) in zip(migration.operations, told)
-                   if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]} for column in not_null(operation)]
-        verdict: Verdict = {"verdict": "error" if errors else "warning" if warnings else "ok",
-                            "messages": [text(issue, columns) for issue in (*errors, *warnings)]}
+        columns = [
+            column
+            for operation, (own, _) in zip(migration.operations, told)
+            if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]}
+            for column in not_null(operation)
+        ]
+        verdict: Verdict = {
+            "verdict": "error" if errors else "warning" if warnings else "ok",
+            "messages": [text(issue, columns) for issue in (*errors, *warnings)],
+        }
         if errors and not data[0] and (since := self.since(told, {issue.code for issue in errors})):
             verdict["since"] = since
-        dropped = [self.unused.get(name) for line in sql if "DROP COLUMN" in line or line.startswith("DROP TABLE")
-                   for name in drops(line)]
+        dropped = [
+            self.unused.get(name)
+            for line in sql
+            if "DROP COLUMN" in line or line.startswith("DROP TABLE")
+            for name in drops(line)
+        ]
         if dropped and all(dropped) and {issue.code for issue in errors} <= {"DROP_COLUMN", "DROP_TABLE"}:
             verdict["unused"] = sorted({name for name in dropped if name})
             verdict["messages"].append(f"no harm once a release with {', '.join(verdict['unused'])} is live")
@@ -177,9 +187,13 @@ class Executor(MigrationExecutor):
 
 def runs_code(operation: Any) -> bool:
     """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
-    return any(isinstance(one, RunPython) and one.code is not RunPython.noop
-               or isinstance(one, RunSQL) and bool(re.search(r"\bDO\b", str(one.sql)))
-               for one in getattr(operation, "database_operations", [operation]))
+    return any(
+        isinstance(one, RunPython)
+        and one.code is not RunPython.noop
+        or isinstance(one, RunSQL)
+        and bool(re.search(r"\bDO\b", str(one.sql)))
+        for one in getattr(operation, "database_operations", [operation])
+    )
 
 
 def forward(migration: Any) -> Any:

@@ -20,12 +20,16 @@ SELECT relid FROM pg_partition_tree(to_regclass(name)))) GROUP BY name"""
 # Bytes a second on a slow server.
 RATES = {CHANGED: 10_000_000, READ: 10_000_000, "rewritten": 20_000_000, "scanned": 100_000_000}
 BRIEF = 0.1  # seconds: shorter work on a table is not told
-CURES = {CHANGED: "change rows in a migration of their own, in batches, with atomic = False",
-         READ: "fill the other table in a migration of its own, in batches, with atomic = False",
-         "rewritten": "add a new column, fill it in batches, then use it",
-         "scanned": "add a constraint NOT VALID, then VALIDATE it in a later migration; build an index concurrently"}
-TOO_LONG = ("tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
-            " take the risk with --allow-locks")
+CURES = {
+    CHANGED: "change rows in a migration of their own, in batches, with atomic = False",
+    READ: "fill the other table in a migration of its own, in batches, with atomic = False",
+    "rewritten": "add a new column, fill it in batches, then use it",
+    "scanned": "add a constraint NOT VALID, then VALIDATE it in a later migration; build an index concurrently",
+}
+TOO_LONG = (
+    "tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
+    " take the risk with --allow-locks"
+)
 THOUSANDS, BYTES = ("", " thousand", " million", " billion"), (" bytes", " kB", " MB", " GB", " TB")
 Say = Callable[[str], Any]
 
@@ -65,4 +69,4 @@ def named(sizes: Mapping[str, Sequence[int]], table: str) -> str:
 def short(number: int, units: tuple[str, ...]) -> str:
     """Return a number such as "48 million"."""
     power = min((len(str(number)) - 1) // 3, len(units) - 1)
-    return f"{round(number / 1000 ** power, 1):g}{units[power]}"
+    return f"{round(number / 1000**power, 1):g}{units[power]}"

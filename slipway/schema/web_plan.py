@@ -36,6 +36,7 @@ def plan() -> str:
     """Return the content of web.plan. Raise DatabaseError if the default database does not answer."""
     from django.db.migrations.loader import MigrationLoader
     from django.db.migrations.recorder import MigrationRecorder
+
     loader, recorded = MigrationLoader(connection), MigrationRecorder(connection).applied_migrations()
     applied = loader.applied_migrations
     if any(key in applied and key not in recorded for key in loader.replacements):

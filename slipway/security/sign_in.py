@@ -58,5 +58,10 @@ def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None,
     account, outcome = name if known else "(unknown)", "failed"
     if getattr(request, "axes_locked_out", False):
         outcome = "refused after too many failures"
-    logger.warning("sign-in %s: account %s, from %s", outcome, account, came_from,
-                   extra={"account": account, "remote": str(came_from or ""), "path": getattr(request, "path", "")})
+    logger.warning(
+        "sign-in %s: account %s, from %s",
+        outcome,
+        account,
+        came_from,
+        extra={"account": account, "remote": str(came_from or ""), "path": getattr(request, "path", "")},
+    )

@@ -17,7 +17,7 @@ OURS = "slipway.web.middleware."
 
 
 def first_is_ours() -> bool:
-    before = settings.MIDDLEWARE[:settings.MIDDLEWARE.index(f"{OURS}Probes")] if has("Probes") else []
+    before = settings.MIDDLEWARE[: settings.MIDDLEWARE.index(f"{OURS}Probes")] if has("Probes") else []
     return all(name.startswith(OURS) for name in before)
 
 
@@ -35,23 +35,44 @@ def warns() -> bool:
 
 
 NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, what to do if it does not)
-    ("slipway.E003", lambda: has("Probes"),
-     "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
-     f'"{OURS}Probes" after RequestId'),
-    ("slipway.E005", first_is_ours,
-     f'MIDDLEWARE has classes before Probes that may refuse or redirect a probe: move "{OURS}Probes" before them, '
-     "after RequestId"),
-    ("slipway.E006", lambda: bool(getattr(settings, "READINESS", None)),
-     "READINESS names no checks: a release would count as ready even without a database: "
-     'set READINESS = {"database": "slipway.health.checks.database", …}'),
-    ("slipway.E007", lambda: getattr(settings, "SERVER", "wsgi") in ("wsgi", "asgi"),
-     'SERVER is neither wsgi nor asgi: set SERVER = "wsgi"'),
-    ("slipway.E009", lambda: not production() or not settings.DEBUG,
-     "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False"),
-    ("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
-     f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"'),
-    ("slipway.E012", lambda: not getattr(settings, "CELERY_BROKER_URL", "") or apps.is_installed("django_celery_beat"),
-     'INSTALLED_APPS has no django_celery_beat, which stores beat\'s schedule: add "django_celery_beat"'),
+    (
+        "slipway.E003",
+        lambda: has("Probes"),
+        "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
+        f'"{OURS}Probes" after RequestId',
+    ),
+    (
+        "slipway.E005",
+        first_is_ours,
+        f'MIDDLEWARE has classes before Probes that may refuse or redirect a probe: move "{OURS}Probes" before them, '
+        "after RequestId",
+    ),
+    (
+        "slipway.E006",
+        lambda: bool(getattr(settings, "READINESS", None)),
+        "READINESS names no checks: a release would count as ready even without a database: "
+        'set READINESS = {"database": "slipway.health.checks.database", …}',
+    ),
+    (
+        "slipway.E007",
+        lambda: getattr(settings, "SERVER", "wsgi") in ("wsgi", "asgi"),
+        'SERVER is neither wsgi nor asgi: set SERVER = "wsgi"',
+    ),
+    (
+        "slipway.E009",
+        lambda: not production() or not settings.DEBUG,
+        "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False",
+    ),
+    (
+        "slipway.E011",
+        lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
+        f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"',
+    ),
+    (
+        "slipway.E012",
+        lambda: not getattr(settings, "CELERY_BROKER_URL", "") or apps.is_installed("django_celery_beat"),
+        'INSTALLED_APPS has no django_celery_beat, which stores beat\'s schedule: add "django_celery_beat"',
+    ),
 ]
 
 
@@ -71,13 +92,20 @@ def assigned_twice(**_: Any) -> list[Warning]:
     for name, line, file in assignments(module, ast.iter_child_nodes):
         places.setdefault(name, {}).pop(file != module.__file__, None)
         places[name][file != module.__file__] = f"{os.path.relpath(file)}:{line}"
-    return [Warning(f"{name} is assigned twice, in {' and '.join(both.values())}: the latter holds. Remove the other, "
-                    "unless it is of use elsewhere", id="slipway.W001")
-            for name, both in places.items() if len(both) == 2]
+    return [
+        Warning(
+            f"{name} is assigned twice, in {' and '.join(both.values())}: the latter holds. Remove the other, "
+            "unless it is of use elsewhere",
+            id="slipway.W001",
+        )
+        for name, both in places.items()
+        if len(both) == 2
+    ]
 
 
-def assignments(module: ModuleType, nodes: Callable[[ast.AST], Iterator[ast.AST]] = ast.walk) -> Iterator[
-        tuple[str, int, str]]:
+def assignments(
+    module: ModuleType, nodes: Callable[[ast.AST], Iterator[ast.AST]] = ast.walk
+) -> Iterator[tuple[str, int, str]]:
     """Yield (setting, line, file) for what a module, and those that it imports by *, assign. An assignment that reads
     its setting only extends the value, and is left out."""
     file = str(module.__file__)
@@ -106,9 +134,18 @@ def imported_as_development(**_: Any) -> list[Error]:
     module = sys.modules[settings.SETTINGS_MODULE]
     bases = [base for node in ast.walk(parsed(module)) if (base := imported(node, module))]
     places = [place for base in bases if getattr(base, "DEBUG", False) for place in depending(base)]
-    return [Error(f"DEBUG is on while production imports these settings, so that those of development are in effect at "
-                  f"{', '.join(places)}: set DEBUG, or the variable that it is read from, to False above the import in "
-                  f"{os.path.relpath(str(module.__file__))}, or there", id="slipway.E015")] if places else []
+    return (
+        [
+            Error(
+                f"DEBUG is on while production imports these settings, so that those of development are in effect at "
+                f"{', '.join(places)}: set DEBUG, or the variable that it is read from, to False above the import in "
+                f"{os.path.relpath(str(module.__file__))}, or there",
+                id="slipway.E015",
+            )
+        ]
+        if places
+        else []
+    )
 
 
 def depending(module: ModuleType) -> Iterator[str]:
@@ -121,8 +158,11 @@ def depending(module: ModuleType) -> Iterator[str]:
             names = node.targets
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             names = [node]
-        yield from (f"{os.path.relpath(str(module.__file__))}:{name.lineno}"
-                    for name in names if isinstance(name, ast.Name) and name.id == "DEBUG")
+        yield from (
+            f"{os.path.relpath(str(module.__file__))}:{name.lineno}"
+            for name in names
+            if isinstance(name, ast.Name) and name.id == "DEBUG"
+        )
 
 
 def parsed(module: ModuleType) -> ast.Module:

@@ -21,16 +21,23 @@ def database(url: str) -> dict[str, Any]:
     options = settings.setdefault("OPTIONS", {})
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
-        options.update(transaction_mode="IMMEDIATE", timeout=20,
-                       init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+        options.update(
+            transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+        )
     elif settings["ENGINE"] == "django.db.backends.postgresql":
         if not settings["NAME"]:
             raise ValueError("names no database")
         if "pool" in options:
             options["pool"] = pool(options["pool"])
             settings["CONN_MAX_AGE"] = 0  # Django refuses both
-        settings["OPTIONS"] = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5,
-                               "keepalives_count": 3, "tcp_user_timeout": 30_000, **options}
+        settings["OPTIONS"] = {
+            "connect_timeout": 3,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            **options,
+        }
     return settings
 
 
@@ -58,9 +65,22 @@ def check_database(url: str) -> None:
 
 
 # Of redis-py's options in a URL those for a cache; any other would be an error of each page that uses the cache.
-CACHE_OPTIONS = {"client_name", "db", "health_check_interval", "max_connections", "protocol", "retry_on_timeout",
-                 "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl_ca_certs", "ssl_cert_reqs",
-                 "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
+CACHE_OPTIONS = {
+    "client_name",
+    "db",
+    "health_check_interval",
+    "max_connections",
+    "protocol",
+    "retry_on_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_timeout",
+    "ssl_ca_certs",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_keyfile",
+}
 
 
 def cache(url: str) -> dict[str, Any]:
@@ -89,6 +109,7 @@ def cache(url: str) -> dict[str, Any]:
 
 def check_options(url: str) -> None:
     from redis.connection import parse_url  # not at the top: a project may lack redis
+
     try:
         parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError:  # its text quotes the option

@@ -16,13 +16,19 @@ PACKAGE = "slipway-django"
 
 @register()
 def tested(**_: Any) -> list[Warning]:
-    return [outside(wanted, version) for wanted in requirements() if warns() and (version := installed(wanted.name))
-            and not wanted.specifier.contains(version, prereleases=True)]
+    return [
+        outside(wanted, version)
+        for wanted in requirements()
+        if warns() and (version := installed(wanted.name)) and not wanted.specifier.contains(version, prereleases=True)
+    ]
 
 
 def outside(wanted: Requirement, version: str) -> Warning:
-    return Warning(f"{wanted.name} {version} is installed, but Slipway is tested with {wanted.name}{wanted.specifier}: "
-                   "write that into requirements.in, then run: make requirements", id="slipway.W002")
+    return Warning(
+        f"{wanted.name} {version} is installed, but Slipway is tested with {wanted.name}{wanted.specifier}: "
+        "write that into requirements.in, then run: make requirements",
+        id="slipway.W002",
+    )
 
 
 def requirements() -> list[Requirement]:

@@ -71,14 +71,16 @@ class Pages(TestCase):
         totp.TOTP.activate(self.ann, "A" * 32)
         Authenticator.objects.create(user=self.ann, type=Authenticator.Type.WEBAUTHN, data={})
         ways = get_adapter().get_reauthentication_methods(self.ann)
-        self.assertEqual([way["url"] for way in ways],
-                         [reverse(f"mfa_reauthenticate{way}") for way in ("_webauthn", "")])
+        self.assertEqual(
+            [way["url"] for way in ways], [reverse(f"mfa_reauthenticate{way}") for way in ("_webauthn", "")]
+        )
 
     def test_each_address_has_limits_of_its_own(self) -> None:
         """Twenty sign-ups of one visitor in a minute keep nobody else from it."""
         for number, address in enumerate([*["192.0.2.1"] * 21, "192.0.2.2"]):
-            answer = Client(headers={"X-Forwarded-For": address}).post(reverse("account_signup"), {
-                "email": f"{number}@example.org", **NEW})
+            answer = Client(headers={"X-Forwarded-For": address}).post(
+                reverse("account_signup"), {"email": f"{number}@example.org", **NEW}
+            )
             self.assertEqual(answer.status_code, 429 if number == 20 else 302)
 
     def test_a_superuser_needs_no_mail(self) -> None:
@@ -110,8 +112,10 @@ class Pages(TestCase):
         attacker.cookies["sessionid"] = self.client.cookies["sessionid"].value
         for client in (self.client, late):
             self.post("mfa_authenticate", client, code=code)
-        self.assertEqual([client.get(reverse("account_email")).status_code for client in (self.client, attacker, late)],
-                         [200, 302, 302])
+        self.assertEqual(
+            [client.get(reverse("account_email")).status_code for client in (self.client, attacker, late)],
+            [200, 302, 302],
+        )
 
     def test_open_redirect(self) -> None:
         """No page sends a visitor to another site."""
@@ -122,8 +126,11 @@ class Pages(TestCase):
     def test_who_has_an_account(self) -> None:
         """Sign-in, sign-up and reset answer alike whether or not there is an account: with as many mails and hashed
         passwords, which take time."""
-        for page, name, form in (("account_login", "login", {"password": "wrong"}), ("account_signup", "email", NEW),
-                                 ("account_reset_password", "email", {})):
+        for page, name, form in (
+            ("account_login", "login", {"password": "wrong"}),
+            ("account_signup", "email", NEW),
+            ("account_reset_password", "email", {}),
+        ):
             told = []
             for email in (ANN, "bob@example.org"):
                 mail.outbox.clear()
@@ -151,8 +158,11 @@ class Pages(TestCase):
         for step, more in (("authenticate", ann), ("login", {}), ("reauthenticate", ann), ("add", ann)):
             form = import_string(settings.MFA_FORMS[f"{step}_webauthn"])
             with self.assertLogs("slipway.accounts.forms", "WARNING") as logs:
-                for bad in ("[]", '{"id": []}', '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", '
-                            '"attestationObject": "YQ"}}'):
+                for bad in (
+                    "[]",
+                    '{"id": []}',
+                    '{"id": "YQ", "rawId": "YQ", "response": {"clientDataJSON": "YQ", "attestationObject": "YQ"}}',
+                ):
                     self.assertIn("credential", form({"credential": bad}, **more).errors)
             self.assertTrue(logs.records[0].exc_info, "a fault of the code would pass for the visitor's")
         for bad in ('{"x": "\\u0000"}', '{"x": "\\ud800"}', '{"x": 1e999}'):

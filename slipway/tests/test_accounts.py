@@ -19,8 +19,12 @@ class Admin(TestCase):
         self.assertEqual(index, "/" + settings.ADMIN_PATH)
         self.assertEqual(self.client.get(index).headers["Location"], reverse("admin:login") + "?next=" + index)
         self.client.force_login(user)
-        for page, args, said in (("index", [], "Users"), ("accounts_user_add", [], 'name="username"'),
-                                 ("accounts_user_changelist", [], "ann"), ("accounts_user_change", [user.pk], "ann")):
+        for page, args, said in (
+            ("index", [], "Users"),
+            ("accounts_user_add", [], 'name="username"'),
+            ("accounts_user_changelist", [], "ann"),
+            ("accounts_user_change", [user.pk], "ann"),
+        ):
             answer = self.client.get(reverse(f"admin:{page}", args=args))
             self.assertContains(answer, said)
             self.assertIn("default-src 'self'", answer["Content-Security-Policy"])

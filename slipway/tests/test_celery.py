@@ -41,8 +41,11 @@ class FilesTest(SimpleTestCase):
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.options = {"data_folder_in": self.folder / "new", "data_folder_out": self.folder / "new",
-                        "control_folder": self.folder / "new/control"}
+        self.options = {
+            "data_folder_in": self.folder / "new",
+            "data_folder_out": self.folder / "new",
+            "control_folder": self.folder / "new/control",
+        }
 
     def channel(self) -> Any:
         connection = kombu.Connection("filesystem://", transport=FILES, transport_options=self.options)
@@ -79,7 +82,6 @@ class FilesTest(SimpleTestCase):
 
 
 class BrokerTest(SimpleTestCase):
-
     def test_refused(self) -> None:
         """A broker that refuses connections is down, and the error does not show its password. Other errors, as of a
         malformed message or of libraries that do not fit, are not the broker's."""
@@ -96,7 +98,6 @@ class BrokerTest(SimpleTestCase):
 
 
 class RequestIdTest(SimpleTestCase):
-
     def task(self, eager: bool = False, **headers: Any) -> Any:
         return SimpleNamespace(request=SimpleNamespace(is_eager=eager, **headers))
 
@@ -112,8 +113,11 @@ class RequestIdTest(SimpleTestCase):
         request_id.start("visitor-1")
         celery.send_request_id(headers=sent)
         self.assertEqual(sent, {"request_id": "visitor-1"})
-        for task, during in ((self.task(eager=True), "visitor-1"), (self.task(), "own-task-id"),
-                             (self.task(request_id="visitor-2"), "visitor-2")):
+        for task, during in (
+            (self.task(eager=True), "visitor-1"),
+            (self.task(), "own-task-id"),
+            (self.task(request_id="visitor-2"), "visitor-2"),
+        ):
             celery.take_request_id(task_id="own-task-id", task=task)
             self.assertEqual(request_id.current(), during)
 
@@ -135,7 +139,6 @@ class EagerTest(SimpleTestCase):
 
 
 class ScheduleTest(TestCase):
-
     def setUp(self) -> None:
         logging.disable(logging.INFO)
         self.addCleanup(logging.disable, logging.NOTSET)
@@ -190,8 +193,10 @@ class ScheduleTest(TestCase):
         """Beat survives a database outage, also at its first look at the schedule."""
         scheduler = beat.Scheduler(celery.app, lazy=True)
         away = OperationalError("the server closed the connection")
-        with (patch.object(beat.Scheduler, "all_as_schedule", side_effect=away),
-              self.assertLogs("slipway.jobs.beat") as logs):
+        with (
+            patch.object(beat.Scheduler, "all_as_schedule", side_effect=away),
+            self.assertLogs("slipway.jobs.beat") as logs,
+        ):
             self.assertEqual(scheduler.tick(), 5)
             self.assertEqual(scheduler.tick(), 5)
         self.assertNotIn("closed", "".join(logs.output))

@@ -25,10 +25,14 @@ class Checks(SimpleTestCase):
     def test_each_that_has_gone_is_told(self) -> None:
         """Each missing setting is reported by its own id, and nothing else is reported."""
         gone: list[dict[str, Any]] = [
-            without("MIDDLEWARE", "Probes"), {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
-            {"READINESS": {}}, {"SERVER": "uwsgi"}, {**PRODUCTION, "DEBUG": True},
+            without("MIDDLEWARE", "Probes"),
+            {"MIDDLEWARE": ["shop.middleware.First", *settings.MIDDLEWARE]},
+            {"READINESS": {}},
+            {"SERVER": "uwsgi"},
+            {**PRODUCTION, "DEBUG": True},
             {**without("MIDDLEWARE", "TooMany"), "PASSWORD_HASHERS": ["slipway.security.hashers.Argon2"]},
-            {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"}]
+            {**without("INSTALLED_APPS", "django_celery_beat"), "CELERY_BROKER_URL": "redis://a"},
+        ]
         ids = [id for id, *_ in checks.NEEDS]
         for name, changed in zip(ids, gone, strict=True):
             with self.subTest(name):
@@ -39,15 +43,19 @@ class Checks(SimpleTestCase):
 class Versions(SimpleTestCase):
     def told(self, **installed: str) -> list[str]:
         limits = [Requirement(line) for line in ("gunicorn>=24.1.1,<27", 'kombu<6; extra == "jobs"', "redis>=5.2")]
-        with (mock.patch.object(versions, "requirements", lambda: limits),  # the image has no pyproject.toml
-              mock.patch.object(versions, "installed", lambda name: installed.get(name, ""))):
+        with (
+            mock.patch.object(versions, "requirements", lambda: limits),  # the image has no pyproject.toml
+            mock.patch.object(versions, "installed", lambda name: installed.get(name, "")),
+        ):
             return [warning.msg.partition(",")[0] for warning in versions.tested()]
 
     def test_what_was_not_tested_is_named(self) -> None:
         """A version below or above what was tested is named, of extras, too; not what is not installed. Containers of
         production say nothing."""
         self.assertEqual(versions.tested(), [])
-        self.assertEqual(self.told(gunicorn="23.0.0", kombu="99", redis="5.2.0"), [
-            "gunicorn 23.0.0 is installed", "kombu 99 is installed"])
+        self.assertEqual(
+            self.told(gunicorn="23.0.0", kombu="99", redis="5.2.0"),
+            ["gunicorn 23.0.0 is installed", "kombu 99 is installed"],
+        )
         with self.settings(**PRODUCTION):
             self.assertEqual(self.told(gunicorn="23.0.0"), [])

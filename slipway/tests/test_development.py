@@ -25,8 +25,9 @@ class Pages(SimpleTestCase):
             self.assertEqual(self.client.get("/mail/7/text/").status_code, 404)
         self.assertContains(text, "Guten Tag, Ä")
         self.assertContains(source, "multipart/alternative")
-        self.assertEqual([part["Content-Type"][:10] for part in (text, html, source)],
-                         ["text/plain", "text/html;", "text/plain"])
+        self.assertEqual(
+            [part["Content-Type"][:10] for part in (text, html, source)], ["text/plain", "text/html;", "text/plain"]
+        )
         self.assertTrue(html.streaming and html["Content-Security-Policy"].startswith("sandbox; default-src 'none'"))
 
     def test_of_each_site(self) -> None:

@@ -45,8 +45,9 @@ class Reading(SimpleTestCase):
         """With `examples`, examples replace missing required variables. Malformed variables are still reported, and
         their examples let the settings load."""
         env = Env({"B": "b"})
-        self.assertEqual([env.text("A", example="a"), env.text("B", example="a"), env.number("N", least=50)],
-                         ["a", "b", 50])
+        self.assertEqual(
+            [env.text("A", example="a"), env.text("B", example="a"), env.number("N", least=50)], ["a", "b", 50]
+        )
         env.check(examples=True)
         self.assertEqual(len(env.faults(examples=False)), 2)
         env = Env({"N": "many"})
@@ -76,8 +77,9 @@ class Reading(SimpleTestCase):
             self.assertEqual(Env({"X": text}).url_path("X", "a/"), path)
         for wrong in ("/", "//", "<str:x>/", "a b", "a//b", "https://example.org/", "admin?x", "admin\n", "naïve"):
             self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.url_path("X", "a/"))), 1, wrong)
-        self.assertEqual(self.problems({"X": ""}, lambda env: env.text("X", example="1")),
-                         ["X is not set; for example X=1"])
+        self.assertEqual(
+            self.problems({"X": ""}, lambda env: env.text("X", example="1")), ["X is not set; for example X=1"]
+        )
         self.assertEqual(Env({"X": "3"}).number("X"), 3)
         for wrong in ("3.5", "three", "1_000", "٣", "9" * 30):
             self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.number("X"))), 1, wrong)
@@ -126,8 +128,10 @@ class Databases(SimpleTestCase):
     def test_postgres(self) -> None:
         """Connecting to an unreachable server times out, and dead connections are detected. The URL's options win."""
         settings = database("postgres://u:p%2F%40@db.example:5433/name?sslmode=require&connect_timeout=9")
-        self.assertEqual([settings[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")],
-                         ["u", "p/@", "db.example", 5433, "name"])
+        self.assertEqual(
+            [settings[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")],
+            ["u", "p/@", "db.example", 5433, "name"],
+        )
         self.assertEqual(settings["OPTIONS"]["sslmode"], "require")
         self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
@@ -146,13 +150,24 @@ class Databases(SimpleTestCase):
     def test_malformed(self) -> None:
         """Each malformed URL is refused. The error names the fault without the URL."""
         for url, word in {
-            "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
-            "postgres://h/n?pool=true": "pool=8", "postgres://h/n?pool=0": "pool=8",
-            "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
-            "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
-            "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",
-            "sqlite://": "absolute path", "sqlite:///": "absolute path", "sqlite:////": "absolute path",
-            "sqlite:///db.sqlite3": "absolute path", "sqlite://db.sqlite3": "absolute path",
+            "nonsense": "not a database URL",
+            "postgres:/x": "not a database URL",
+            "oracal://h/n": "not a database URL",
+            "postgres://h/n?pool=true": "pool=8",
+            "postgres://h/n?pool=0": "pool=8",
+            "postgres://h": "names no database",
+            "postgres://u:p@h:5432/": "names no database",
+            "postgres://u:p@h:port/n": "port",
+            "postgres://u:p@h:99999/n": "port",
+            "postgres://u:a/b@h/n": "%2F",
+            "postgres://u:a#b@h/n": "",
+            "postgres://u:p@h/a b": "%20",
+            "postgres://u:[p@h/n": "",
+            "sqlite://": "absolute path",
+            "sqlite:///": "absolute path",
+            "sqlite:////": "absolute path",
+            "sqlite:///db.sqlite3": "absolute path",
+            "sqlite://db.sqlite3": "absolute path",
         }.items():
             with self.assertRaises(ValueError, msg=url) as caught:
                 database(url)
@@ -163,9 +178,21 @@ class Databases(SimpleTestCase):
         """Only URLs of Redis and locmem:// are accepted. Of a wrong one nothing is told, as it may be the password."""
         for url in ("rediss://:p@h:6379/1", "redis://h", "redis://[::1]/", "redis://h/0?socket_timeout=5&protocol=3"):
             self.assertEqual(cache(url)["LOCATION"], url)
-        for url in ("redis://", "memcached://h", "redis:/h", "locmem", "redis://:s3#x@h", "redis://:s3/x@h",
-                    "redis://:s3@h:s3", "redis://h/s3", "redis://:s3@", "redis://h?s3=5", "redis://h?timeout=5",
-                    "redis://h?socket_timeout=s3", "redis://:s3 x@h"):
+        for url in (
+            "redis://",
+            "memcached://h",
+            "redis:/h",
+            "locmem",
+            "redis://:s3#x@h",
+            "redis://:s3/x@h",
+            "redis://:s3@h:s3",
+            "redis://h/s3",
+            "redis://:s3@",
+            "redis://h?s3=5",
+            "redis://h?timeout=5",
+            "redis://h?socket_timeout=s3",
+            "redis://:s3 x@h",
+        ):
             with self.subTest(url), self.assertRaises(ValueError) as caught:
                 cache(url)
             self.assertNotIn("s3", str(caught.exception))

@@ -10,7 +10,6 @@ from slipway.models import Heartbeat
 
 
 class HeartbeatTest(TestCase):
-
     def test_ages(self) -> None:
         """A part's age is that of its last heartbeat, from any process, or None without one. The host's clock does not
         count. If the database's clock steps back, no age is negative."""

@@ -15,8 +15,9 @@ class Unspeakable:
 
 
 def record(message: Any, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
-    made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
-                                                extra=extra)
+    made = logging.getLogger("shop").makeRecord(
+        "shop", logging.ERROR, __file__, 1, message, args, exc_info, extra=extra
+    )
     add_request_id(made)
     return made
 
@@ -39,8 +40,18 @@ class Formats(SimpleTestCase):
         self.assertRegex(told.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00$")
         self.assertIn("RuntimeError: a\nb", told.pop("exception"))
         self.assertEqual(told.pop("raised")["function"], "failure")
-        self.assertEqual(told, {"level": "ERROR", "logger": "shop", "message": "sold 3\nx", "request_id": "0123456789",
-                                "release": "development", "order": 7, "message_template": "sold %s\n%s"})
+        self.assertEqual(
+            told,
+            {
+                "level": "ERROR",
+                "logger": "shop",
+                "message": "sold 3\nx",
+                "request_id": "0123456789",
+                "release": "development",
+                "order": 7,
+                "message_template": "sold %s\n%s",
+            },
+        )
 
     def test_json_of_an_exception_names_the_innermost_line_of_the_project(self) -> None:
         """A visitor's text in the exception's message cannot forge it."""
@@ -50,8 +61,10 @@ class Formats(SimpleTestCase):
             own["detail"]('Traceback (most recent call last):\n  File "/app/forged.py", line 7, in forged')
         except ValueError:
             told = json.loads(Json().format(record("x", exc_info=sys.exc_info())))
-        self.assertEqual(told["raised"], {
-            "type": "JSONDecodeError", "file": "/app/orders/views.py", "line": "3", "function": "detail"})
+        self.assertEqual(
+            told["raised"],
+            {"type": "JSONDecodeError", "file": "/app/orders/views.py", "line": "3", "function": "detail"},
+        )
 
     def test_json_of_what_json_cannot_tell(self) -> None:
         """A record is logged even if JSON has no form for its extra, or if its arguments do not fit its message."""
@@ -69,8 +82,10 @@ class Formats(SimpleTestCase):
         """Keys of `extra`, and of a dict in place of a message, that have the name of a field stand beside it."""
         names = ["time", "level", "logger", "release", "raised", "exception", "stack"]
         plain = json.loads(Json().format(record("x", exc_info=failure("a"))))
-        for told in (json.loads(Json().format(record("x", exc_info=failure("a"), **dict.fromkeys(names, "gold")))),
-                     json.loads(Json().format(record(dict.fromkeys(names, "gold"), exc_info=failure("a"))))):
+        for told in (
+            json.loads(Json().format(record("x", exc_info=failure("a"), **dict.fromkeys(names, "gold")))),
+            json.loads(Json().format(record(dict.fromkeys(names, "gold"), exc_info=failure("a")))),
+        ):
             self.assertEqual((told["level"], told["logger"], told["release"]), ("ERROR", "shop", "development"))
             self.assertEqual({told[f"extra_{name}"] for name in names}, {"gold"})
             self.assertEqual(told["raised"], plain["raised"])
@@ -89,8 +104,13 @@ class Formats(SimpleTestCase):
     def test_json_fits_one_line_of_docker(self) -> None:
         """A long text loses its middle: Docker splits lines of more than 16 KB. A failed request is named."""
         for sign in "xж":
-            line = Json().format(record(sign * 9000, exc_info=failure("begin" + f"\n {sign}" * 9000 + "end"),
-                                        request=RequestFactory().get(f"/{sign * 9000}?secret")))
+            line = Json().format(
+                record(
+                    sign * 9000,
+                    exc_info=failure("begin" + f"\n {sign}" * 9000 + "end"),
+                    request=RequestFactory().get(f"/{sign * 9000}?secret"),
+                )
+            )
             told = json.loads(line)
             self.assertLess(len(line), 16_384)
             self.assertRegex(told["exception"], r"^Traceback[\s\S]*begin[\s\S]*… cut …[\s\S]*end$")

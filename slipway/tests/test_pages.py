@@ -62,8 +62,10 @@ class ErrorPages(SimpleTestCase):
     def test_without_request_and_manifest(self) -> None:
         """Error pages render without a request, and without the static files' manifest."""
         storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-        with tempfile.TemporaryDirectory() as folder, override_settings(
-                STATIC_ROOT=folder, STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": storage}}):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            override_settings(STATIC_ROOT=folder, STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": storage}}),
+        ):
             for name in ["400", "403", "403_csrf", "404", "429", "500"]:
                 self.assertIn("<", render_to_string(f"{name}.html"))
             tags = engines["django"].from_string('{% load pages %}{% site_name %} {% asset "x.css" %}')

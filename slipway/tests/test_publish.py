@@ -39,8 +39,17 @@ class Publish(SimpleTestCase):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("made")
         self.assertEqual(publish(root, self.folder), (4, 5))
-        self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "a2.css.gz": "made", "b1.css": "touched",
-                                            "out.0123.css": "made", "out.4567.js": "made"})
+        self.assertEqual(
+            self.published(),
+            {
+                "a1.css": "one",
+                "a2.css": "two",
+                "a2.css.gz": "made",
+                "b1.css": "touched",
+                "out.0123.css": "made",
+                "out.4567.js": "made",
+            },
+        )
 
     def test_without_a_folder(self) -> None:
         """Without arguments the command prints its purpose and succeeds. A wrong folder fails with one line."""

@@ -112,9 +112,14 @@ class Parts(Patient):
                 part.check = check
                 for _ in range(3):
                     self.verdict(part)
-        self.assertEqual([(record.levelname, record.getMessage()) for record in logs.records], [
-            ("INFO", f"x is down: RuntimeError: {readiness.NEVER}"), ("INFO", "x is up again"),
-            ("WARNING", "x is down: RuntimeError: the password is s3cret and more")])
+        self.assertEqual(
+            [(record.levelname, record.getMessage()) for record in logs.records],
+            [
+                ("INFO", f"x is down: RuntimeError: {readiness.NEVER}"),
+                ("INFO", "x is up again"),
+                ("WARNING", "x is down: RuntimeError: the password is s3cret and more"),
+            ],
+        )
 
     def test_pending_migrations_are_logged_once_a_container(self) -> None:
         """Of the workers of a container only the first logs that migrations are pending."""
@@ -124,8 +129,10 @@ class Parts(Patient):
 
 
 class Answers(Patient):
-    @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
-                       READINESS_BEAT={"worker": path(fine)})
+    @override_settings(
+        READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
+        READINESS_BEAT={"worker": path(fine)},
+    )
     def test_readyz(self) -> None:
         """If a part is down, the status is 503, which Django logs as no error. The answer has each part's state but no
         reasons; ?beat adds parts. `value` returns a function's result, or None if it fails."""
@@ -135,8 +142,10 @@ class Answers(Patient):
                 answer = self.client.get("/readyz")
             more = self.client.get("/readyz?beat")
         self.assertEqual(answer.status_code, 503)
-        self.assertEqual({name: part["state"] for name, part in answer.json()["parts"].items()},
-                         {"one": "ok", "two": "down", "three": "down"})
+        self.assertEqual(
+            {name: part["state"] for name, part in answer.json()["parts"].items()},
+            {"one": "ok", "two": "down", "three": "down"},
+        )
         self.assertNotContains(answer, "s3cret", status_code=503)
         self.assertEqual(set(more.json()["parts"]), {"one", "two", "three", "worker"})
 
@@ -201,6 +210,8 @@ class Plan(SimpleTestCase):
         loader = mock.Mock(applied_migrations={squashed: None}, replacements={squashed: None})
         loader.graph.leaf_nodes.return_value, loader.graph.forwards_plan.return_value = [squashed], [squashed]
         for recorded, said in (({}, web_plan.UNKNOWN), ({squashed: None}, "[X]  shop.0001_squashed_0002\n")):
-            with mock.patch("django.db.migrations.loader.MigrationLoader", return_value=loader), \
-                    mock.patch.object(MigrationRecorder, "applied_migrations", return_value=recorded):
+            with (
+                mock.patch("django.db.migrations.loader.MigrationLoader", return_value=loader),
+                mock.patch.object(MigrationRecorder, "applied_migrations", return_value=recorded),
+            ):
                 self.assertTrue(web_plan.plan().endswith(said))

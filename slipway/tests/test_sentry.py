@@ -34,16 +34,38 @@ class Secrets(SimpleTestCase):
 
     def test_a_private_key(self) -> None:
         """All lines of a private key are hidden, and of a value in quotes."""
-        self.assertEqual(scrub("x -----BEGIN RSA PRIVATE KEY-----\na1\n-----END RSA PRIVATE KEY----- y\nkey='z'"),
-                         "x [Filtered] y\nkey='z'")
+        self.assertEqual(
+            scrub("x -----BEGIN RSA PRIVATE KEY-----\na1\n-----END RSA PRIVATE KEY----- y\nkey='z'"),
+            "x [Filtered] y\nkey='z'",
+        )
         self.assertEqual(scrub("secret='a1\nb' c"), "secret='[Filtered]' c")
 
     def test_names(self) -> None:
         """A secret is recognized by its key, option or header name, at any depth. Figures and empty values stay."""
-        event: Any = {"request": {"url": "/", "query_string": "a=1"}, "level": "error", "extra": {
-            "SECRET_KEY": "a1", "sys.argv": ["x", "--token", "a1", "b"], "deep": [{"db_password": ("a1",), "id": 7}],
-            "headers": [["Cookie", "a=1"], ["Accept", "*"]], "token": None, "author": "Ada"}}
-        self.assertEqual(scrub_event(event, {}), {"request": {"url": "/"}, "level": "error", "extra": {
-            "SECRET_KEY": "[Filtered]", "sys.argv": ["x", "--token", "[Filtered]", "b"],
-            "deep": [{"db_password": "[Filtered]", "id": 7}], "headers": [["Cookie", "[Filtered]"], ["Accept", "*"]],
-            "token": None, "author": "Ada"}})
+        event: Any = {
+            "request": {"url": "/", "query_string": "a=1"},
+            "level": "error",
+            "extra": {
+                "SECRET_KEY": "a1",
+                "sys.argv": ["x", "--token", "a1", "b"],
+                "deep": [{"db_password": ("a1",), "id": 7}],
+                "headers": [["Cookie", "a=1"], ["Accept", "*"]],
+                "token": None,
+                "author": "Ada",
+            },
+        }
+        self.assertEqual(
+            scrub_event(event, {}),
+            {
+                "request": {"url": "/"},
+                "level": "error",
+                "extra": {
+                    "SECRET_KEY": "[Filtered]",
+                    "sys.argv": ["x", "--token", "[Filtered]", "b"],
+                    "deep": [{"db_password": "[Filtered]", "id": 7}],
+                    "headers": [["Cookie", "[Filtered]"], ["Accept", "*"]],
+                    "token": None,
+                    "author": "Ada",
+                },
+            },
+        )

@@ -36,8 +36,9 @@ class SignIn(TestCase):
 
     def sign_in(self, password: str, address: str = "192.0.2.1", name: str = ANN) -> Any:
         self.client.cookies.clear()
-        return self.client.post(reverse(self.door), {self.field: name, "password": password},
-                                headers={"X-Forwarded-For": address})
+        return self.client.post(
+            reverse(self.door), {self.field: name, "password": password}, headers={"X-Forwarded-For": address}
+        )
 
     def fails(self, times: int, **more: Any) -> Any:
         with self.assertLogs("slipway.security.sign_in", "WARNING") as logs:
@@ -112,9 +113,13 @@ class SignIn(TestCase):
     def test_what_no_database_takes(self) -> None:
         """Texts that PostgreSQL refuses, too long or with a NUL, cause no error in any part of a sign-in request."""
         for name, headers, query in (
-                ("x" * 255, {}, ""), ("a\0", {}, ""), ("c", {}, "?next=%00"), ("e", {"X-Forwarded-For": "x" * 300}, ""),
-                ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000),
-                ("d", {"X-Forwarded-For": "fe80::1%" + "x" * 300}, "")):
+            ("x" * 255, {}, ""),
+            ("a\0", {}, ""),
+            ("c", {}, "?next=%00"),
+            ("e", {"X-Forwarded-For": "x" * 300}, ""),
+            ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000),
+            ("d", {"X-Forwarded-For": "fe80::1%" + "x" * 300}, ""),
+        ):
             with self.subTest(name[0]):
                 form = {self.field: name, "password": WRONG}
                 answer = self.client.post(reverse(self.door) + query, form, headers=headers)
@@ -138,15 +143,21 @@ class SignInToAccounts(SignIn):
 class Address(SimpleTestCase):
     def test_where_a_request_comes_from(self) -> None:
         """The address is the last one of the header, else the connection's, else None. Invalid ones do not count."""
-        for forwarded, remote, found in (("192.0.2.1", "", "192.0.2.1"), ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
-                                         ("", "10.0.0.1", "10.0.0.1"), ("evil", "10.0.0.1", "10.0.0.1"), ("", "", None),
-                                         ("2001:db8:0:7::9", "", "2001:db8:0:7::")):
+        for forwarded, remote, found in (
+            ("192.0.2.1", "", "192.0.2.1"),
+            ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
+            ("", "10.0.0.1", "10.0.0.1"),
+            ("evil", "10.0.0.1", "10.0.0.1"),
+            ("", "", None),
+            ("2001:db8:0:7::9", "", "2001:db8:0:7::"),
+        ):
             request = RequestFactory().post("/", REMOTE_ADDR=remote, headers={"X-Forwarded-For": forwarded})
             self.assertEqual(sign_in.counted_as(request), found)
 
 
-@override_settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"],
-                   ROOT_URLCONF=__name__)
+@override_settings(
+    PASSWORD_HASHERS=["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"], ROOT_URLCONF=__name__
+)
 class Hasher(TestCase):
     def test_there_are_only_so_many_seats(self) -> None:
         """If no seat is free, the visitor gets the page 429 at once. A seat given back can be used again."""

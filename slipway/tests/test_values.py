@@ -20,11 +20,27 @@ class Site(SimpleTestCase):
 
     def test_refused(self) -> None:
         """Site addresses of any other form are refused. The error does not repeat them."""
-        for text in ("shop.example", "http://shop.example", "http://localhost.shop.example", "https://?", "ftp://a.b",
-                     "https://a.b/shop", "https://a.b?c", "https://user@a.b", "https://a.b:port",
-                     "https://user:secret\u2100@a.b", "https://m\xfcller.example", "https://a.b.",
-                     "https://a b.example", "https://a.b ",
-                     "https://a.b\\c", "https://a..b", "https://a.\nb", "https://-a.b", "https://a.b:"):
+        for text in (
+            "shop.example",
+            "http://shop.example",
+            "http://localhost.shop.example",
+            "https://?",
+            "ftp://a.b",
+            "https://a.b/shop",
+            "https://a.b?c",
+            "https://user@a.b",
+            "https://a.b:port",
+            "https://user:secret\u2100@a.b",
+            "https://m\xfcller.example",
+            "https://a.b.",
+            "https://a b.example",
+            "https://a.b ",
+            "https://a.b\\c",
+            "https://a..b",
+            "https://a.\nb",
+            "https://-a.b",
+            "https://a.b:",
+        ):
             with self.subTest(text), self.assertRaises(ValueError) as caught:
                 values.site(text)
             self.assertNotIn(text.removeprefix("https://"), str(caught.exception))
@@ -41,13 +57,35 @@ class Secrets(SimpleTestCase):
 
     def test_refused(self) -> None:
         """Secrets that are short, repetitive, from samples, or unfit for a header are refused."""
-        for parse, text in ((parse, text) for parse, texts in (
-                (values.secret_key, ("x", self.RANDOM[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + self.RANDOM,
-                                     "<output of: openssl rand -hex 32> 0123456789abcdef")),
+        for parse, text in (
+            (parse, text)
+            for parse, texts in (
+                (
+                    values.secret_key,
+                    (
+                        "x",
+                        self.RANDOM[:49],
+                        "x" * 80,
+                        "abcabcabc" * 9,
+                        "django-insecure-" + self.RANDOM,
+                        "<output of: openssl rand -hex 32> 0123456789abcdef",
+                    ),
+                ),
                 (values.secret_keys, (f"{self.RANDOM},",)),
-                (values.token, ("s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
-                                "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"))
-        ) for text in texts):
+                (
+                    values.token,
+                    (
+                        "s3cret-token",
+                        "0123456789abcdef012",
+                        "x" * 64,
+                        "changeme-0123456789abcdef",
+                        "0123456789 abcdef 0123456789",
+                        "0123456789abcdef0123456789abcdef\xfc",
+                    ),
+                ),
+            )
+            for text in texts
+        ):
             with self.subTest(text), self.assertRaises(ValueError) as caught:
                 parse(text)
             self.assertNotIn(text, str(caught.exception)[3:])
@@ -56,20 +94,33 @@ class Secrets(SimpleTestCase):
 class Services(SimpleTestCase):
     def test_mail(self) -> None:
         """Mail uses TLS unless the URL begins with smtp+plain. User and password may contain any character."""
-        for text, found in (("smtp://me%40here:p%2Fw@mail.example", ("me@here", "p/w", 587, True, False)),
-                            ("smtps://mail.example", ("", "", 465, False, True)),
-                            ("smtp+plain://mail.example:2525", ("", "", 2525, False, False))):
+        for text, found in (
+            ("smtp://me%40here:p%2Fw@mail.example", ("me@here", "p/w", 587, True, False)),
+            ("smtps://mail.example", ("", "", 465, False, True)),
+            ("smtp+plain://mail.example:2525", ("", "", 2525, False, False)),
+        ):
             mail = values.mail(text)
             self.assertEqual((mail.user, mail.password, mail.port, mail.starttls, mail.tls), found)
 
     def test_refused(self) -> None:
         """URLs of another kind are refused."""
-        for parse, text in ((values.mail, "mail.example"), (values.mail, "smtp://"), (values.broker, "kafka://a"),
-                            (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a@b/c"),
-                            (values.bucket, "https://k:s@a/b"), (values.origin, "static"), (values.dsn, "sentry"),
-                            (values.origin, "http://static.example/"), (values.storage, "s3://key@host/b"),
-                            *((values.storage, text) for text in ("database", "database:?limit=0MB", "file:///data",
-                                                                  "database:?limit=5", "database:x"))):
+        for parse, text in (
+            (values.mail, "mail.example"),
+            (values.mail, "smtp://"),
+            (values.broker, "kafka://a"),
+            (values.broker, "redis://"),
+            (values.broker, "redis://a:b"),
+            (values.bucket, "s3://a@b/c"),
+            (values.bucket, "https://k:s@a/b"),
+            (values.origin, "static"),
+            (values.dsn, "sentry"),
+            (values.origin, "http://static.example/"),
+            (values.storage, "s3://key@host/b"),
+            *(
+                (values.storage, text)
+                for text in ("database", "database:?limit=0MB", "file:///data", "database:?limit=5", "database:x")
+            ),
+        ):
             with self.subTest(text), self.assertRaisesRegex(ValueError, "^(?!needs )"):  # a package
                 parse(text)
 
@@ -85,8 +136,15 @@ class Services(SimpleTestCase):
         """Static files come from a path here or an https URL. A missing slash at the end is added."""
         self.assertEqual(values.origin("https://static.example/shop"), "https://static.example/shop/")
         self.assertEqual(values.origin("/assets"), "/assets/")
-        for text in ("//static.example/", "https://static.example/?v=1", "https://me:pw@static.example/", "/a/;x",
-                     "https://static.example/a b/", "https://static.example/a;script-src", "https://"):
+        for text in (
+            "//static.example/",
+            "https://static.example/?v=1",
+            "https://me:pw@static.example/",
+            "/a/;x",
+            "https://static.example/a b/",
+            "https://static.example/a;script-src",
+            "https://",
+        ):
             with self.subTest(text), self.assertRaises(ValueError):
                 values.origin(text)
 
@@ -94,13 +152,24 @@ class Services(SimpleTestCase):
         """Directives that allow the site itself also allow the host of static files; others stay unchanged. Images and
         media may come from the uploads' bucket."""
         directives: dict[str, Any] = {
-            "default-src": ["'none'"], "script-src": ("'self'", "https://pay.example"), "style-src": "'self'",
-            "img-src": ["data:"], "font-src": None, "form-action": ["'self'"], "upgrade-insecure-requests": True}
+            "default-src": ["'none'"],
+            "script-src": ("'self'", "https://pay.example"),
+            "style-src": "'self'",
+            "img-src": ["data:"],
+            "font-src": None,
+            "form-action": ["'self'"],
+            "upgrade-insecure-requests": True,
+        }
         own = {"DIRECTIVES": directives, "EXCLUDE_URL_PREFIXES": ["/a/"]}
         self.assertEqual(production.policy(own, "/static/", {}), own)
         bucket = {"OPTIONS": {"endpoint_url": "https://b"}}
-        wanted = {**directives, "default-src": ["'none'", "https://a/"],
-                  "script-src": ["'self'", "https://pay.example", "https://a/"], "style-src": ["'self'", "https://a/"],
-                  "img-src": ["data:", "https://b"], "media-src": ["'none'", "https://a/", "https://b"]}
+        wanted = {
+            **directives,
+            "default-src": ["'none'", "https://a/"],
+            "script-src": ["'self'", "https://pay.example", "https://a/"],
+            "style-src": ["'self'", "https://a/"],
+            "img-src": ["data:", "https://b"],
+            "media-src": ["'none'", "https://a/", "https://b"],
+        }
         self.assertEqual(production.policy(own, "https://a/", bucket), {**own, "DIRECTIVES": wanted})
         self.assertEqual(production.policy(directives, "https://a/", bucket), wanted)  # as Django 6 has it

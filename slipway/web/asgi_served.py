@@ -70,10 +70,17 @@ class Exchange:
     def log(self) -> None:
         headers = headers_of(self.scope)
         if self.status:
-            answered(self.scope.get("method", "WEBSOCKET"), self.scope["path"], self.status,
-                     time.perf_counter() - self.began, request_id=self.id or "-", bytes=self.bytes,
-                     remote=self.scope["client"][0], forwarded_for=headers.get(b"x-forwarded-for", ""),
-                     user_agent=headers.get(b"user-agent", ""))
+            answered(
+                self.scope.get("method", "WEBSOCKET"),
+                self.scope["path"],
+                self.status,
+                time.perf_counter() - self.began,
+                request_id=self.id or "-",
+                bytes=self.bytes,
+                remote=self.scope["client"][0],
+                forwarded_for=headers.get(b"x-forwarded-for", ""),
+                user_agent=headers.get(b"user-agent", ""),
+            )
 
 
 streams: set[Exchange] = set()  # open event streams

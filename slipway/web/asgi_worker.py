@@ -22,9 +22,16 @@ class Worker(base.Worker):
 
     def run(self) -> None:
         config = uvicorn.Config(
-            self.wsgi, log_config=None, access_log=False, proxy_headers=False, server_header=False,
-            backlog=self.cfg.backlog, timeout_keep_alive=self.cfg.keepalive, limit_max_requests=self.max_requests,
-            timeout_graceful_shutdown=self.cfg.graceful_timeout - 2)
+            self.wsgi,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=self.cfg.backlog,
+            timeout_keep_alive=self.cfg.keepalive,
+            limit_max_requests=self.max_requests,
+            timeout_graceful_shutdown=self.cfg.graceful_timeout - 2,
+        )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(Server(config, self).serve(self.sockets))
 
@@ -49,6 +56,7 @@ class Server(uvicorn.Server):
         """Answer pending requests, then stop. If gunicorn stops this worker, first accept waiting
         connections. If `max_requests` stops it, other workers accept them."""
         from .asgi_served import stop_streams  # not at the top: it imports the project
+
         waiting = [] if self.worker.alive else [each for listener in sockets or [] for each in arrived(listener)]
         for server in self.servers:
             server.close()
@@ -69,7 +77,8 @@ class Server(uvicorn.Server):
 
     def protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def arrived(listener: socket.socket) -> Iterator[socket.socket]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .asgi_worker import Worker as AsgiWorker
     from .gunicorn_worker import Worker as WsgiWorker
+
     Worker = AsgiWorker | WsgiWorker
 
 # TERM ends a container's first process only if it has a handler. gunicorn sets its own only after loading the project.
@@ -88,10 +89,17 @@ logconfig_dict = with_errors(settings.LOGGING)
 class Logger(glogging.Logger):
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
         headers = {name.lower(): value for name, value in resp.headers}
-        answered(environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0]),
-                 request_time.total_seconds(), request_id=headers.get(HEADER.lower()) or current() or "-",
-                 bytes=getattr(resp, "sent", 0), remote=environ.get("REMOTE_ADDR", ""),
-                 forwarded_for=environ.get("HTTP_X_FORWARDED_FOR", ""), user_agent=environ.get("HTTP_USER_AGENT", ""))
+        answered(
+            environ.get("REQUEST_METHOD", "-"),
+            environ.get("PATH_INFO", "-"),
+            int(str(resp.status).split()[0]),
+            request_time.total_seconds(),
+            request_id=headers.get(HEADER.lower()) or current() or "-",
+            bytes=getattr(resp, "sent", 0),
+            remote=environ.get("REMOTE_ADDR", ""),
+            forwarded_for=environ.get("HTTP_X_FORWARDED_FOR", ""),
+            user_agent=environ.get("HTTP_USER_AGENT", ""),
+        )
 
 
 logger_class = Logger
@@ -145,6 +153,7 @@ def post_worker_init(worker: Worker) -> None:
     forking.take_signals()
     from .. import readiness  # not at the top: both need Django's apps and the metrics folder
     from ..health import metrics
+
     readiness.ask()
     if worker.number == "1":
         web_plan.tell(over_socket)

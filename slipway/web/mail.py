@@ -51,8 +51,10 @@ def read(number: int) -> Read:
 def index(request: HttpRequest) -> HttpResponse:
     """Show the newest mails."""
     numbers = sorted((int(path.stem) for path in Path(settings.EMAIL_FILE_PATH).glob("[0-9]*.eml")), reverse=True)
-    mails = [(number, mail := read(number), [kind for kind, subtype in KINDS.items() if mail.get_body((subtype,))])
-             for number in numbers[:SHOWN]]
+    mails = [
+        (number, mail := read(number), [kind for kind, subtype in KINDS.items() if mail.get_body((subtype,))])
+        for number in numbers[:SHOWN]
+    ]
     return render(request, "slipway/mail.html", {"mails": mails, "folder": settings.EMAIL_FILE_PATH})
 
 
@@ -64,5 +66,8 @@ def part(request: HttpRequest, number: int, kind: str) -> StreamingHttpResponse:
     except FileNotFoundError:
         raise Http404 from None
     kind = "html" if kind == "html" and body else "plain"
-    return StreamingHttpResponse([content], content_type=f"text/{kind}; charset=utf-8",  # the toolbar adds to no stream
-                                 headers={"Content-Security-Policy": LIMITS})
+    return StreamingHttpResponse(
+        [content],
+        content_type=f"text/{kind}; charset=utf-8",  # the toolbar adds to no stream
+        headers={"Content-Security-Policy": LIMITS},
+    )

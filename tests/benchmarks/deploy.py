@@ -47,9 +47,15 @@ def table(title, series, beside):
 
 def row(tool, runs, others):
     seconds, ratios = [run.seconds for run in runs], [a.seconds / b.seconds for a, b in zip(runs, others)]
-    return (tool, f"{median(seconds):.2f} s", spread(seconds), f"{median(ratios):.2f}", spread(ratios),
-            f"{sum(run.lost for run in runs)} of {sum(run.sent for run in runs):,}",
-            f"{median(run.host_cpu for run in runs):.2f} s")
+    return (
+        tool,
+        f"{median(seconds):.2f} s",
+        spread(seconds),
+        f"{median(ratios):.2f}",
+        spread(ratios),
+        f"{sum(run.lost for run in runs)} of {sum(run.sent for run in runs):,}",
+        f"{median(run.host_cpu for run in runs):.2f} s",
+    )
 
 
 def compare(bench, args):
@@ -103,7 +109,7 @@ def options():
 
 def main():
     args = options()
-    fleet, names = fleets.attach(), NAMES[:max(args.hosts)]  # make benchmark has started it
+    fleet, names = fleets.attach(), NAMES[: max(args.hosts)]  # make benchmark has started it
     fleet.reset(*names)
     cpu.account([fleet.hosts[name] for name in names])
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:

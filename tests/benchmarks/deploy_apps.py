@@ -14,8 +14,7 @@ from e2e.rollouts import QUICK, Shop
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent
 APP = "orders"
-SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30,
-            "rollout.migrate": 120}
+SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30, "rollout.migrate": 120}
 CHANGE = 200_000  # bytes of a release's own layer, as in a release that changes only code
 
 
@@ -44,8 +43,9 @@ class Served(Shop):
 
     def use(self, count, *more):
         """Put the app on the first `count` servers, with web and the roles `more`; the last then also has beat."""
-        self.hosts = {name: {"roles": ["web", *more], "internal": self.fleet.hosts[name].address}
-                      for name in NAMES[:count]}
+        self.hosts = {
+            name: {"roles": ["web", *more], "internal": self.fleet.hosts[name].address} for name in NAMES[:count]
+        }
         if more:
             self.hosts[NAMES[count - 1]]["roles"].append("beat")
 
@@ -53,10 +53,16 @@ class Served(Shop):
         """Give the app its own database and queues."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
         redis = services.redis
-        self.set(SITE_URL="http://localhost", ALLOWED_HOSTS=f"{self.app}.example", WORKER_CONCURRENCY=2,
-                 SECRET_KEY=secrets.token_hex(32), DATABASE_URL=services.new_database(self.app),
-                 BROKER_URL=f"{redis}/{6 + number}", CACHE_URL=f"{redis}/{7 + number}",
-                 JOURNAL_URL=f"{redis}/{10 + number}")
+        self.set(
+            SITE_URL="http://localhost",
+            ALLOWED_HOSTS=f"{self.app}.example",
+            WORKER_CONCURRENCY=2,
+            SECRET_KEY=secrets.token_hex(32),
+            DATABASE_URL=services.new_database(self.app),
+            BROKER_URL=f"{redis}/{6 + number}",
+            CACHE_URL=f"{redis}/{7 + number}",
+            JOURNAL_URL=f"{redis}/{10 + number}",
+        )
 
     def stop(self):
         """Stop the app on its servers; its files stay."""
@@ -84,11 +90,13 @@ def commands(app, image):
     """Return what people type on a server to replace a container. The options are those of docker-runner; nginx, user,
     settings and socket are those of a provisioned app."""
     folder = f"/run/{app}/a"
-    return (f"docker pull -q {image} >/dev/null && docker rm -f {app} >/dev/null &&"
-            f" docker run -d --name {app} --restart=always --init --no-healthcheck --cap-drop=ALL --read-only"
-            f" --security-opt=no-new-privileges --tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec --pids-limit=1000"
-            f" --memory=2g --user $(id -u {app}):$(id -g {app}) --env-file /etc/default/{app}.env -v {folder}:{folder}"
-            f" -e SOCKET={folder}/web.sock {image} run >/dev/null")
+    return (
+        f"docker pull -q {image} >/dev/null && docker rm -f {app} >/dev/null &&"
+        f" docker run -d --name {app} --restart=always --init --no-healthcheck --cap-drop=ALL --read-only"
+        f" --security-opt=no-new-privileges --tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec --pids-limit=1000"
+        f" --memory=2g --user $(id -u {app}):$(id -g {app}) --env-file /etc/default/{app}.env -v {folder}:{folder}"
+        f" -e SOCKET={folder}/web.sock {image} run >/dev/null"
+    )
 
 
 def take_over(served, tag):

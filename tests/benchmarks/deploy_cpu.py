@@ -28,6 +28,7 @@ def used(hosts):
 def _used(container):
     if V1.exists():
         return int((V1 / container / "cpuacct.usage").read_text()) / 1e9
-    folder = next(path for path in (V2 / f"docker-{container}.scope", Path("/sys/fs/cgroup/docker") / container)
-                  if path.exists())
+    folder = next(
+        path for path in (V2 / f"docker-{container}.scope", Path("/sys/fs/cgroup/docker") / container) if path.exists()
+    )
     return int((folder / "cpu.stat").read_text().split()[1]) / 1e6

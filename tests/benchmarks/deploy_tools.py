@@ -19,8 +19,11 @@ SETTLES = 2  # seconds for a release to start its other processes after the firs
 LOOP = 'for host in $HOSTS; do $SSH "$host" "$COMMANDS" || exit; done'
 TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
 # Deploys keep the bytecode of their modules, as on a user's machine.
-ENVIRONMENT = {name: value for name, value in os.environ.items()
-               if name not in ("PYTHONDONTWRITEBYTECODE", "CELERY_HOSTS", "BEAT_HOSTS")}
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PYTHONDONTWRITEBYTECODE", "CELERY_HOSTS", "BEAT_HOSTS")
+}
 
 
 @dataclass(frozen=True)
@@ -74,25 +77,40 @@ class Bench:
         """End the old release, which otherwise ends some time after a deploy: the next deploy finds an empty slot."""
         for host in self.ours.web:
             host.ssh(f"systemctl start --wait {self.ours.app}-retire")  # fails before the second deploy: no unit yet
-            wait_until(lambda host=host: len(host.run(
-                f"docker ps -q --filter name={self.ours.app}-web").split()) < 2, 60, "the old release has ended")
+            wait_until(
+                lambda host=host: len(host.run(f"docker ps -q --filter name={self.ours.app}-web").split()) < 2,
+                60,
+                "the old release has ended",
+            )
 
     def rollback(self, tag):
         return self.measure(self.ours, self.ours.command("rollback"), tag)
 
     def classic(self, tag):
-        env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
-               "TAG": tag, "READY": "60", "SSH": f"ssh -F {self.ours.fleet.ssh_config}"}
+        env = {
+            "HOSTS": " ".join(self.ours.hosts),
+            "APP": self.ours.app,
+            "IMAGE": self.ours.settings["image"],
+            "TAG": tag,
+            "READY": "60",
+            "SSH": f"ssh -F {self.ours.fleet.ssh_config}",
+        }
         return self.measure(self.ours, ["sh", ROOT / "slipway/deploy/classic.sh"], tag, env)
 
     def loop(self, tag):
-        env = {"HOSTS": " ".join(self.hand.hosts), "SSH": f"ssh -F {self.hand.fleet.ssh_config}",
-               "COMMANDS": self.commands(tag)}
+        env = {
+            "HOSTS": " ".join(self.hand.hosts),
+            "SSH": f"ssh -F {self.hand.fleet.ssh_config}",
+            "COMMANDS": self.commands(tag),
+        }
         return self.measure(self.hand, ["sh", "-c", LOOP], tag, env)
 
     def pyinfra(self, tag):
-        data = {"ssh_config_file": str(self.hand.fleet.ssh_config), "ssh_strict_host_key_checking": "yes",
-                "ssh_known_hosts_file": str(self.fleet.ssh_config.with_name("known_hosts"))}
+        data = {
+            "ssh_config_file": str(self.hand.fleet.ssh_config),
+            "ssh_strict_host_key_checking": "yes",
+            "ssh_known_hosts_file": str(self.fleet.ssh_config.with_name("known_hosts")),
+        }
         inventory = self.folder / "inventory.py"
         inventory.write_text(f"hosts = {[(name, data) for name in self.hand.hosts]!r}\n")
         words = [sys.executable, "-m", "pyinfra", "-y", inventory, "exec", "--", self.commands(tag)]
@@ -121,8 +139,12 @@ class Bench:
             sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         if done.returncode == 0:
             seconds = result.began + max(result.of(host.url).first(tag) for host in served.web) - began
-        return Run(seconds, len(result.failures), len(result.records),
-                   hosts - rest * answered(result, began, until) / len(served.web))
+        return Run(
+            seconds,
+            len(result.failures),
+            len(result.records),
+            hosts - rest * answered(result, began, until) / len(served.web),
+        )
 
     def at_rest(self, served, seconds=5):
         """Return the CPU seconds that a server uses for each answered request while nobody deploys."""

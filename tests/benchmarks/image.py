@@ -34,8 +34,12 @@ RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstat
 USER 10001
 CMD ["gunicorn", "slipway.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
 """
-SETTINGS = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "WEB_CONCURRENCY": "3",
-            "DATABASE_URL": "sqlite:////dev/shm/db.sqlite3"}
+SETTINGS = {
+    "SITE_URL": "http://localhost",
+    "SECRET_KEY": secrets.token_hex(32),
+    "WEB_CONCURRENCY": "3",
+    "DATABASE_URL": "sqlite:////dev/shm/db.sqlite3",
+}
 
 
 def seconds(*words, folder):
@@ -82,10 +86,18 @@ def changed(folder):
 
 
 def builds(mine, others, runs):
-    report("first build, wheelhouse included", "ours", "naive",
-           [(first(mine), naive(others, "--no-cache")) for _ in range(runs)])
-    report("build after one changed line of code", "ours", "naive",
-           [(make(changed(mine), "build"), naive(changed(others))) for _ in range(runs)])
+    report(
+        "first build, wheelhouse included",
+        "ours",
+        "naive",
+        [(first(mine), naive(others, "--no-cache")) for _ in range(runs)],
+    )
+    report(
+        "build after one changed line of code",
+        "ours",
+        "naive",
+        [(make(changed(mine), "build"), naive(changed(others))) for _ in range(runs)],
+    )
     report("image size", "ours", "naive", [[megabytes(image) for image in (OURS, NAIVE)]], "MB")
 
 
@@ -118,8 +130,12 @@ def main():
             else:
                 make(folders[0], "build"), naive(folders[1])
             if "start" in args.what:
-                report("docker run to the first page", "ours", "naive",
-                       [(start_up(OURS), start_up(NAIVE)) for _ in range(args.runs)])
+                report(
+                    "docker run to the first page",
+                    "ours",
+                    "naive",
+                    [(start_up(OURS), start_up(NAIVE)) for _ in range(args.runs)],
+                )
         finally:
             docker("image", "rm", "--force", OURS, NAIVE, f"{NAME}-builder", check=False)
 

@@ -28,11 +28,15 @@ from proc import passed, python  # noqa: E402
 ROWS = 2_000_000
 WAITED = 0.06  # seconds; shorter waits are noise
 QUIET = f"ALTER TABLE {ORDER} SET (autovacuum_enabled = off)"  # a migration would wait for autovacuum
-FILL = (f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', 1 + n % 9999, 'free', 1 FROM"
-        f" generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})")
-ASKED = {(ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = %s",
-         (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = %s",
-         (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = %s"}
+FILL = (
+    f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', 1 + n % 9999, 'free', 1 FROM"
+    f" generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})"
+)
+ASKED = {
+    (ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = %s",
+    (ORDER, "writers"): f"UPDATE {ORDER} SET number = number WHERE id = %s",
+    (LINE, "writers"): f"UPDATE {LINE} SET note = note WHERE id = %s",
+}
 
 
 def longest(url, sql, migration):

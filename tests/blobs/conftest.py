@@ -11,8 +11,10 @@ from sharing import once
 @pytest.fixture
 def sqlite_made(tmp_path, tmp_path_factory):
     """Return the URL of a migrated SQLite database in a file."""
-    shutil.copy(once(tmp_path_factory, "filed.sqlite3", lambda path: manage(f"sqlite:///{path}", "migrate", "-v0")),
-                tmp_path / "db.sqlite3")
+    shutil.copy(
+        once(tmp_path_factory, "filed.sqlite3", lambda path: manage(f"sqlite:///{path}", "migrate", "-v0")),
+        tmp_path / "db.sqlite3",
+    )
     return f"sqlite:///{tmp_path}/db.sqlite3"
 
 

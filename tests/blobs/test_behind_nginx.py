@@ -47,8 +47,17 @@ def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F81
     code(sqlite_made, SAVE)
     host = nginx.site("shop", balancers=["127.0.0.1"])
     port = nginx.balancer("shop", [host])
-    with serve(tmp_path, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", STORAGE_URL="database:", DATABASE_URL=sqlite_made,
-               SERVER=server, WEB_THREADS="2") as served, nginx.serving(host, port):
+    with (
+        serve(
+            tmp_path,
+            "DEBUG = False\nALLOWED_HOSTS = ['*']\n",
+            STORAGE_URL="database:",
+            DATABASE_URL=sqlite_made,
+            SERVER=server,
+            WEB_THREADS="2",
+        ) as served,
+        nginx.serving(host, port),
+    ):
         (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)
         with slow_clients(port, "short.bin", 5) as responses:
             assert {ask(port, "/media/small.png")[::2] for _ in range(4)} == {(200, "small")}

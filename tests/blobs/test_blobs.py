@@ -55,11 +55,11 @@ def test_large_files(postgresql_made, tmp_path):
     """Memory does not grow with large files, even in development, where Django records queries. Postgres does not
     compress them, so that it can read parts without the rest."""
     (tmp_path / "measured.py").write_text("from filed.settings import *\nDEBUG = True\n")
-    said = code(postgresql_made, UP_AND_DOWN, DJANGO_SETTINGS_MODULE="measured",
-                PYTHONPATH=f"{tmp_path}:{PATH}")
+    said = code(postgresql_made, UP_AND_DOWN, DJANGO_SETTINGS_MODULE="measured", PYTHONPATH=f"{tmp_path}:{PATH}")
     size, kilobytes = map(int, said.split())
     assert size == 64_000_000 and kilobytes < 8_000
     with psycopg2.connect(postgresql_made) as database, database.cursor() as cursor:
-        cursor.execute("SELECT attstorage FROM pg_attribute WHERE attrelid = 'slipway_blobs_chunk'::regclass"
-                       " AND attname = 'data'")
+        cursor.execute(
+            "SELECT attstorage FROM pg_attribute WHERE attrelid = 'slipway_blobs_chunk'::regclass AND attname = 'data'"
+        )
         assert cursor.fetchone() == ("e",)

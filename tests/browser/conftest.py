@@ -16,8 +16,14 @@ from playwright.sync_api import sync_playwright
 from proc import ROOT, free_port, output, running, wait_until
 
 LEFT_OUT = shutil.ignore_patterns("ve", "ve.lock", "var", ".git", ".env", "wheelhouse", "__pycache__", "node_modules")
-QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {1280: 900, 390: 844}  # of a desktop and of a phone, each with its height
 PASSWORD = "a ship in a bottle"
@@ -28,12 +34,18 @@ class Site:
 
     def __init__(self, folder, mail_port):
         self.folder, self.mails = folder, io.StringIO()
-        self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1",
-                    "DEBUG_TOOLBAR": "false"}
+        self.env = {
+            **os.environ,
+            "VE": sys.prefix,
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "PYTHONUNBUFFERED": "1",
+            "DEBUG_TOOLBAR": "false",
+        }
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
         (folder / "project/settings_deployed.py").write_text(
             "from .settings import *\nDEBUG, STAFF_NEED_MFA = False, True\n"
-            f"EMAIL_BACKEND, EMAIL_PORT = 'django.core.mail.backends.smtp.EmailBackend', {mail_port}\n")
+            f"EMAIL_BACKEND, EMAIL_PORT = 'django.core.mail.backends.smtp.EmailBackend', {mail_port}\n"
+        )
         self.manage("migrate")
         self.manage("createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org")
 
@@ -45,8 +57,11 @@ class Site:
         return running([sys.executable, "-m", "celery", "-A", "project", *words], cwd=self.folder, env=self.env)
 
     def server(self, port, *words, **env):
-        return running([sys.executable, "manage.py", "runserver", "--noreload", *words, str(port)], cwd=self.folder,
-                       env={**self.env, **env})
+        return running(
+            [sys.executable, "manage.py", "runserver", "--noreload", *words, str(port)],
+            cwd=self.folder,
+            env={**self.env, **env},
+        )
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +116,20 @@ def visit(chromium):
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-        page.on("console", lambda message: message.type in ("error", "warning") and not any(
-            text in message.text for text in expected) and problems.append(f"console: {message.text}"))
-        page.on("request", lambda request: urlsplit(request.url).netloc == urlsplit(url).netloc or problems.append(
-            f"another site: {request.url}"))
+        page.on(
+            "console",
+            lambda message: (
+                message.type in ("error", "warning")
+                and not any(text in message.text for text in expected)
+                and problems.append(f"console: {message.text}")
+            ),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                urlsplit(request.url).netloc == urlsplit(url).netloc or problems.append(f"another site: {request.url}")
+            ),
+        )
         page.goto(url)
         return page
 

@@ -9,10 +9,25 @@ from proc import put
 
 from .conftest import PASSWORD, check_looks
 
-MEMBERS = ["email/", "password/change/", "logout/", "reauthenticate/", "2fa/", "2fa/totp/activate/", "2fa/webauthn/",
-           "2fa/webauthn/add/", "2fa/recovery-codes/generate/"]
-KEY = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
-       "isUserVerified": True, "automaticPresenceSimulation": True}
+MEMBERS = [
+    "email/",
+    "password/change/",
+    "logout/",
+    "reauthenticate/",
+    "2fa/",
+    "2fa/totp/activate/",
+    "2fa/webauthn/",
+    "2fa/webauthn/add/",
+    "2fa/recovery-codes/generate/",
+]
+KEY = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
 
 
 def check(page, url=None):
@@ -46,8 +61,10 @@ def test_looks(visit, site, development, width, scheme):
     send(page, PASSWORD)
     for path in MEMBERS:
         check(page, f"{accounts}/{path}")
-    put(site.folder / "project/templates/account/account_inactive.html",
-        '{% extends "base.html" %}{% block body %}Ahoy{% endblock %}')
+    put(
+        site.folder / "project/templates/account/account_inactive.html",
+        '{% extends "base.html" %}{% block body %}Ahoy{% endblock %}',
+    )
     page.goto(f"{accounts}/inactive/")
     assert page.inner_text("body") == "Ahoy"
 

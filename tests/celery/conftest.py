@@ -10,8 +10,15 @@ import pytest
 
 from proc import ROOT, passed, python, run, running
 
-NAMES = ["manage.py", "pyproject.toml", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
-         *(path.name for path in ROOT.glob("*.mk"))]
+NAMES = [
+    "manage.py",
+    "pyproject.toml",
+    "Makefile",
+    "Procfile.dev",
+    ".flake8",
+    "requirements.txt",
+    *(path.name for path in ROOT.glob("*.mk")),
+]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: do not remake the checkout's virtualenv
 
 
@@ -50,8 +57,10 @@ class Clone:
     def rows(self, query):
         """Return rows of the project's own database, or none if it does not exist yet."""
         place = f"file:{self.path / 'var/db.sqlite3'}?mode=ro"
-        with contextlib.suppress(sqlite3.OperationalError), \
-                contextlib.closing(sqlite3.connect(place, uri=True, timeout=20)) as database:
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(place, uri=True, timeout=20)) as database,
+        ):
             return database.execute(query).fetchall()
         return []
 

@@ -86,19 +86,41 @@ class Jobs:
 
     def worker(self, **env):
         """Start a worker with production's settings, as the image's entrypoint does."""
-        return self.clone.start("python", "-m", "celery", "-A", "project", "--quiet", "worker", "--without-gossip",
-                                "--without-mingle", "--concurrency=2", **env)
+        return self.clone.start(
+            "python",
+            "-m",
+            "celery",
+            "-A",
+            "project",
+            "--quiet",
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+            "--concurrency=2",
+            **env,
+        )
 
     def send(self, *calls):
         """Queue tasks, each by a call such as `order.delay(1)` or a line of code."""
-        self.clone.ask("-c", "\n".join(["import django", "django.setup()", "from shop.tasks import *",
-                                        "from slipway.celery import app", *calls]))
+        self.clone.ask(
+            "-c",
+            "\n".join(
+                [
+                    "import django",
+                    "django.setup()",
+                    "from shop.tasks import *",
+                    "from slipway.celery import app",
+                    *calls,
+                ]
+            ),
+        )
 
     def dead(self, *options):
         """Run `manage.py dead_tasks` with each of these options. Return each number of dead tasks, and all output."""
         calls = "; ".join(f"call_command('dead_tasks', *{option.split()})" for option in options or [""])
-        said = self.clone.ask("manage.py", "shell", "-v0", "-c",
-                              f"from django.core.management import call_command; {calls}")
+        said = self.clone.ask(
+            "manage.py", "shell", "-v0", "-c", f"from django.core.management import call_command; {calls}"
+        )
         return *map(int, re.findall(r"^dead tasks: (\d+)$", said, re.MULTILINE)), said
 
 
@@ -121,8 +143,13 @@ def prepared(clone, url):
     add_shop(clone)
     (clone.path / "shop/tasks.py").write_text(FILES["shop/tasks.py"] + TASKS)
     (clone.path / "shop/settings.py").write_text(SETTINGS)
-    clone.environment.update(SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4, BROKER_URL=emptied(url),
-                             DATABASE_URL=f"sqlite:///{clone.path}/db.sqlite3", TASK_TIME_LIMIT="600")
+    clone.environment.update(
+        SITE_URL="http://localhost",
+        SECRET_KEY="0123456789abcdef" * 4,
+        BROKER_URL=emptied(url),
+        DATABASE_URL=f"sqlite:///{clone.path}/db.sqlite3",
+        TASK_TIME_LIMIT="600",
+    )
     return Jobs(clone)
 
 
@@ -131,16 +158,25 @@ def test_no_argument_and_no_result_is_logged(redis_jobs):
     malformed."""
     with redis_jobs.worker() as worker:
         redis_jobs.send(
-            "secret.delay('s3cret', password='s3cret')", "tired.delay('s3cret')", "order.delay(1)",
+            "secret.delay('s3cret', password='s3cret')",
+            "tired.delay('s3cret')",
+            "order.delay(1)",
             "app.send_task('shop.tasks.nothing', ['s3cret'])",
             "with app.producer_or_acquire() as p:",
             "    p.publish({'password': 's3cret'}, routing_key='celery', exchange='')",
             "    p.publish(b's3cret', content_type='application/x-none', content_encoding='utf-8',"
             "              routing_key='celery', exchange='', headers={'task': 'shop.tasks.order', 'id': '7'})",
             "    p.publish([['s3cret'], {}, {}], routing_key='celery', exchange='',"
-            "              headers={'task': 'shop.tasks.order', 'id': '8', 'expires': 's3cret'})")
-        for said in ("unknown task", "order 1 ended", "it is not a task", "it is not a valid task", "was tried 1 times",
-                     r"shop.tasks.secret\[[^]]*\] succeeded in [0-9.e-]+s"):
+            "              headers={'task': 'shop.tasks.order', 'id': '8', 'expires': 's3cret'})",
+        )
+        for said in (
+            "unknown task",
+            "order 1 ended",
+            "it is not a task",
+            "it is not a valid task",
+            "was tried 1 times",
+            r"shop.tasks.secret\[[^]]*\] succeeded in [0-9.e-]+s",
+        ):
             wait_until(lambda: re.search(said, worker.output()), what=said)
         assert "s3cret" not in worker.output()
 
@@ -176,8 +212,9 @@ def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
         assert "poison began" not in worker.output()
     assert began == 2
     jobs.send("order.delay(1)", "order.delay(2)")
-    figures = jobs.clone.ask("-c", "import django; django.setup()\n"
-                             "from slipway.health import metrics; print(metrics.page().decode())")
+    figures = jobs.clone.ask(
+        "-c", "import django; django.setup()\nfrom slipway.health import metrics; print(metrics.page().decode())"
+    )
     assert "celery_tasks_dead 1.0" in figures and 'celery_tasks_waiting{queue="celery"} 2.0' in figures, figures
 
 
@@ -217,7 +254,7 @@ def test_an_outage_of_the_database_costs_no_task(redis_jobs, postgres):
     relay.close()
     with contextlib.closing(psycopg2.connect(postgres.url(name))) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT session_key FROM django_session")
-        assert {key for key, in cursor} == {f"{number} 0" for number in range(28)}
+        assert {key for (key,) in cursor} == {f"{number} 0" for number in range(28)}
 
 
 def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
@@ -248,37 +285,63 @@ def test_how_tasks_ended_is_counted(redis_jobs):
     database = sqlite3.connect(clone.path / "db.sqlite3", isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
     with contextlib.closing(database), redis_jobs.worker(LIMIT="1") as worker:
-        redis_jobs.send("order.delay(1)", "later.delay(0)", "tired.delay('x')", "poison.delay('process')",
-                        "hung.apply_async(soft_time_limit=1, time_limit=2)", "app.send_task('shop.tasks.forged')",
-                        "order.apply_async((2,), shadow='forged')")
-        for said in ("order 2 ended", "later ended", "was tried 1 times", "Hard time limit", "is dead", "unknown task",
-                     "cannot store the counts of tasks: OperationalError"):
+        redis_jobs.send(
+            "order.delay(1)",
+            "later.delay(0)",
+            "tired.delay('x')",
+            "poison.delay('process')",
+            "hung.apply_async(soft_time_limit=1, time_limit=2)",
+            "app.send_task('shop.tasks.forged')",
+            "order.apply_async((2,), shadow='forged')",
+        )
+        for said in (
+            "order 2 ended",
+            "later ended",
+            "was tried 1 times",
+            "Hard time limit",
+            "is dead",
+            "unknown task",
+            "cannot store the counts of tasks: OperationalError",
+        ):
             wait_until(lambda: said in worker.output(), 120, said)
         ended = time.time()
         database.execute("ROLLBACK")
         worker.terminate()  # only the main process gets the signal, as from an engine
         assert worker.wait(120) == 0
-    page = clone.ask("-c", "import django; django.setup()\nfrom slipway.health import counts, metrics\n"
-                     "for one in ('success', 'signal'): counts.run('digest', one)\n"
-                     "for counts.RELEASE in 'vwxy': counts.add('tasks', [('shop.tasks.order succeeded', .5, 0, 3e9)])\n"
-                     "print(metrics.page().decode(), *map(counts.stored()['tasks'].get, ('shop.tasks.order succeeded',"
-                     " 'shop.tasks.tired failed', 'shop.tasks.stored failed')))")
+    page = clone.ask(
+        "-c",
+        "import django; django.setup()\nfrom slipway.health import counts, metrics\n"
+        "for one in ('success', 'signal'): counts.run('digest', one)\n"
+        "for counts.RELEASE in 'vwxy': counts.add('tasks', [('shop.tasks.order succeeded', .5, 0, 3e9)])\n"
+        "print(metrics.page().decode(), *map(counts.stored()['tasks'].get, ('shop.tasks.order succeeded',"
+        " 'shop.tasks.tired failed', 'shop.tasks.stored failed')))",
+    )
     found = re.findall(r'^(?:celery_task|scheduled_run)s_total.*?(\w+)",state="(\w+)"\} ([1-9].*)$', page, re.M)
     assert {" ".join(each) for each in found} == {
-        "order succeeded 4.0", "later retried 1.0", "later succeeded 1.0", "tired failed 1.0", "hung failed 1.0",
-        "digest succeeded 1.0"}
+        "order succeeded 4.0",
+        "later retried 1.0",
+        "later succeeded 1.0",
+        "tired failed 1.0",
+        "hung failed 1.0",
+        "digest succeeded 1.0",
+    }
     assert float(re.search(r'^celery_task_seconds_total\{.*hung",state="failed"\} (.*)$', page, re.M)[1]) >= 2
     assert 'name="shop.tasks.stored",state="failed"} 0.0' in page and 'name="digest",state="failed"} 0.0' in page
-    last = re.search(r"\[4.0, [^,]+, 3e9, {'w': 3e9, 'x': 3e9, 'y': 3e9}\] "
-                     r"\[1, .*, (\d{10}\.\d+), {'development': \1}\] \[0, 0, 0, {}\]$".replace("3e9", str(3e9)), page)
+    last = re.search(
+        r"\[4.0, [^,]+, 3e9, {'w': 3e9, 'x': 3e9, 'y': 3e9}\] "
+        r"\[1, .*, (\d{10}\.\d+), {'development': \1}\] \[0, 0, 0, {}\]$".replace("3e9", str(3e9)),
+        page,
+    )
     assert last and ended - 120 < float(last[1]) < ended, "it failed then, not when that was stored: " + page
 
 
 def test_a_malformed_dead_task_is_not_the_brokers_fault(jobs):
     """Messages that somebody else put into the queue are listed, sent again and dropped like the rest."""
-    jobs.send("with app.producer_or_acquire() as p:",
-              "    for dead in ('x', {'at': 'x'}, {'at': 1e300, 'why': [], 'queue': ''}):",
-              "        p.publish([[]], routing_key='celery.dead', exchange='', headers={'task': 7, 'dead': dead},"
-              "                  declare=[deliveries.Queue('celery.dead')])")
+    jobs.send(
+        "with app.producer_or_acquire() as p:",
+        "    for dead in ('x', {'at': 'x'}, {'at': 1e300, 'why': [], 'queue': ''}):",
+        "        p.publish([[]], routing_key='celery.dead', exchange='', headers={'task': 7, 'dead': dead},"
+        "                  declare=[deliveries.Queue('celery.dead')])",
+    )
     *counts, said = jobs.dead("", "--again", "")
     assert counts == [3, 3, 0] and "-  -  7: []" in said, said

@@ -36,9 +36,11 @@ def test_dev(clone):
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", dev.output()))
         assert set(started) == {"server", "worker", "beat"}
         # A change of this file also restarts beat, which sends a heartbeat at once.
-        append(clone.path / "project/celery.py",
-               "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
-               "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
+        append(
+            clone.path / "project/celery.py",
+            "\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
+            'def tell(**_):\n    logging.getLogger("project").info("the new code")\n',
+        )
         wait_until(lambda: re.search(r"worker\.1 .*the new code", dev.output()), 120, "what was edited runs")
         signal_group(dev, signal.SIGINT)
         dev.wait(120)

@@ -39,7 +39,7 @@ def test_other_database(clone):
 def test_no_port(clone):
     """An invalid port costs one line, not Django's traceback."""
     done = clone.run("runserver", "PORT=99999")
-    line, = (line for line in done.stdout.splitlines() if not line.startswith("make"))
+    (line,) = (line for line in done.stdout.splitlines() if not line.startswith("make"))
     assert done.returncode and "99999 is not a port" in line and "PORT=8001" in line, done.stdout
 
 

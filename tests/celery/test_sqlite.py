@@ -20,8 +20,11 @@ def test_all_write_at_once(clone):
 
 
 def write(clone, worker):
-    with (clone.start("python", "shop/writer.py", str(WRITES)) as writer, ThreadPoolExecutor(THREADS) as visitors,
-          clone.start("python", "-m", "gunicorn", "slipway.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web):
+    with (
+        clone.start("python", "shop/writer.py", str(WRITES)) as writer,
+        ThreadPoolExecutor(THREADS) as visitors,
+        clone.start("python", "-m", "gunicorn", "slipway.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web,
+    ):
         port = wait_until(lambda: re.search(r"Listening at: http://127.0.0.1:(\d+)", web.output()))[1]
         post = f"http://127.0.0.1:{port}/order", b"", 60
         answers = visitors.map(lambda _: urllib.request.urlopen(*post).read(), range(POSTS))

@@ -8,8 +8,12 @@ from .shop import add_shop
 
 WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO")
 # The same worker, which keeps an unknown task for ten minutes.
-PATIENT = ("python", "-c",
-           "from slipway.jobs import worker; worker.BACK = 600; from celery.__main__ import main; main()", *WORKER[3:])
+PATIENT = (
+    "python",
+    "-c",
+    "from slipway.jobs import worker; worker.BACK = 600; from celery.__main__ import main; main()",
+    *WORKER[3:],
+)
 SEND = "from slipway.celery import app; app.send_task('shop.tasks.record')"
 
 

@@ -36,6 +36,7 @@ def ci(shell, tmp_path, monkeypatch):
         done = run([*shell, SCRIPT, *words], env={**os.environ, **env}, timeout=60)
         assert list(folder.iterdir()) == [], "something is left behind"
         return done
+
     return call
 
 
@@ -121,34 +122,48 @@ def docker(tmp_path, monkeypatch):
         monkeypatch.setenv("DOCKER_CONFIG", str(own))
         monkeypatch.delenv("DOCKER_HOST", raising=False)
         return calls
+
     return put
 
 
 def told(calls):
     """Return the recorded calls except queries, each with its input."""
-    return [line for line in calls.read_text().splitlines()
-            if not re.match("docker (image|version|info|context)", line)]
+    return [
+        line for line in calls.read_text().splitlines() if not re.match("docker (image|version|info|context)", line)
+    ]
 
 
 PUSH = {"REGISTRY_LOGIN": "ann:pass:word", "TAG": "build-1"}
 
 
-@pytest.mark.parametrize("image, registry, code", [
-    ("ghcr.io/acme/shop", "ghcr.io", 0), ("localhost:5000/shop", "localhost:5000", 1), ("acme/shop", "", 0)])
+@pytest.mark.parametrize(
+    "image, registry, code",
+    [("ghcr.io/acme/shop", "ghcr.io", 0), ("localhost:5000/shop", "localhost:5000", 1), ("acme/shop", "", 0)],
+)
 def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, registry, code):
     """Docker is logged in at the image's registry, by stdin, in a configuration that is removed after the push, even a
     failed one. A login of the machine stays."""
     calls = docker(code)
     done = ci("push", IMAGE=image, **PUSH)
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
-    assert told(calls) == [f"docker login --username ann --password-stdin {registry}".rstrip(), "pass:word",
-                           f"docker push {image}:build-1", "config.json", f"docker logout {registry}".rstrip()]
+    assert told(calls) == [
+        f"docker login --username ann --password-stdin {registry}".rstrip(),
+        "pass:word",
+        f"docker push {image}:build-1",
+        "config.json",
+        f"docker logout {registry}".rstrip(),
+    ]
     assert not (tmp_path / "own").exists()
 
 
-@pytest.mark.parametrize("env, host", [
-    ({"ENDPOINT": "unix:///run/user/1000/docker.sock"}, ["DOCKER_HOST=unix:///run/user/1000/docker.sock"]),
-    ({"ENDPOINT": "unix:///other.sock", "DOCKER_HOST": "ssh://box"}, ["DOCKER_HOST=ssh://box"]), ({}, [])])
+@pytest.mark.parametrize(
+    "env, host",
+    [
+        ({"ENDPOINT": "unix:///run/user/1000/docker.sock"}, ["DOCKER_HOST=unix:///run/user/1000/docker.sock"]),
+        ({"ENDPOINT": "unix:///other.sock", "DOCKER_HOST": "ssh://box"}, ["DOCKER_HOST=ssh://box"]),
+        ({}, []),
+    ],
+)
 def test_push_goes_to_the_engine_in_use(ci, docker, env, host):
     """The engine is that of the machine's Docker configuration, perhaps a rootless one, or else DOCKER_HOST's."""
     calls = docker()
@@ -169,9 +184,14 @@ def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
     assert told(calls)[-1] == "docker logout ghcr.io" and not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("env, code, said", [
-    ({"IMAGE": "x/y"}, 0, "push without a login"), ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
-    ({"REGISTRY_LOGIN": "a:b"}, 2, "IMAGE is not set")])
+@pytest.mark.parametrize(
+    "env, code, said",
+    [
+        ({"IMAGE": "x/y"}, 0, "push without a login"),
+        ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
+        ({"REGISTRY_LOGIN": "a:b"}, 2, "IMAGE is not set"),
+    ],
+)
 def test_nothing_to_log_in_with(ci, docker, env, code, said):
     """A missing login is fine. A malformed login, or one without IMAGE, is refused."""
     calls = docker()

@@ -14,8 +14,9 @@ ORDER = ["make test", "make build", "deploy/ci.sh push", f"deploy/ci.sh make dep
 MAIN = "github.ref == 'refs/heads/main'"
 
 
-@pytest.mark.parametrize("schema, pattern", [
-    ("github-workflows", ".github/workflows/*.yml"), ("gitlab-ci", ".gitlab-ci.yml")])
+@pytest.mark.parametrize(
+    "schema, pattern", [("github-workflows", ".github/workflows/*.yml"), ("gitlab-ci", ".gitlab-ci.yml")]
+)
 def test_they_are_what_their_system_reads(schema, pattern):
     """Each file obeys its system's schema."""
     files = sorted(ROOT.glob(pattern))
@@ -28,7 +29,8 @@ def test_all_run_the_same_commands_in_the_same_order(system):
     """All systems test, build, log in, push and deploy, so one test covers them. A rollback is a job of its own."""
     assert commands(system) == ORDER
     assert [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job == "rollback"] == [
-        f"deploy/ci.sh make rollback {WAITING}"]
+        f"deploy/ci.sh make rollback {WAITING}"
+    ]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -83,8 +85,11 @@ def test_actions_are_what_was_looked_at(path):
     uses = re.findall(r"uses: *(.*)", path.read_text())
     assert uses and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
     for name, job in ci_lines.load(path)["jobs"].items():
-        kept = [step.get("with", {}).get("persist-credentials", True)
-                for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+        kept = [
+            step.get("with", {}).get("persist-credentials", True)
+            for step in job["steps"]
+            if step.get("uses", "").startswith("actions/checkout@")
+        ]
         assert not any(kept) or (path.name, name) in LOGGED_IN, name
     assert ci_lines.load(path)["permissions"] == {"contents": "read"}
 
@@ -101,7 +106,7 @@ def test_only_main_is_released_and_only_with_an_image():
     assert jobs["elsewhere"]["steps"][0]["run"].endswith(" && exit 1")
     data = ci_lines.load(GITLAB)
     for name in ("build", "deploy", "rollback"):
-        rule, = ci_lines.extended(data, data[name])["rules"]
+        (rule,) = ci_lines.extended(data, data[name])["rules"]
         assert rule["if"].startswith("$IMAGE && ") and '$CI_PIPELINE_SOURCE != "schedule"' in rule["if"], name
         assert rule["if"].endswith(" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"), name
     assert ci_lines.extended(data, data["rollback"])["rules"][0]["when"] == "manual"

@@ -55,6 +55,7 @@ def agents(make):
         await asyncio.sleep(0)  # as a process takes time to start
         pipes.append(Pipe(make(words[words.index("--") + 1])))
         return pipes[-1]
+
     with mock.patch.object(connection, "start", start):
         yield pipes
 
@@ -69,27 +70,61 @@ def fine(fleet):
     files = {path: digest for paths in names.values() for path, digest in paths.items()}
     release = {"tag": "v1", "image_id": "sha256:1"}
     unit = {"state": "active", "restarts": "0", "since": "Fri 2026-11-20 17:00:00 UTC"}
-    record = {**release, "id": "1", "action": "deploy", "outcome": "committed", "at": 1.5, "seconds": 8.0,
-              "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
+    record = {
+        **release,
+        "id": "1",
+        "action": "deploy",
+        "outcome": "committed",
+        "at": 1.5,
+        "seconds": 8.0,
+        "who": "deploy v1 by ann from laptop since now",
+        "digest": "sha256:1",
+    }
     return {
         "facts": {
-            "arch": "x86_64", "plan": "", "memory": 10**9, "need": 10**8,
-            "sqlite": None, "torn": 0,
+            "arch": "x86_64",
+            "plan": "",
+            "memory": 10**9,
+            "need": 10**8,
+            "sqlite": None,
+            "torn": 0,
             "site": {"scheme": "http", "url": "http://localhost"},
-            "staged": False, "blind": "", "strangers": [], "docker": {"version": "20.10.24", "root": "/d"},
-            "timed": {}, "notes": [], "tasks": [],
-            "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
+            "staged": False,
+            "blind": "",
+            "strangers": [],
+            "docker": {"version": "20.10.24", "root": "/d"},
+            "timed": {},
+            "notes": [],
+            "tasks": [],
+            "now": 1e9,
+            "containers": {"shop-web-a": ["1", "sha256:1", 1e8]},
+            "problems": [],
+            "settings": [],
             "files": files,
-            "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,
-            "revert": {"tag": "v0", "image_id": "sha256:0"}, "records": [record, {**record, "id": "0", "tag": "v0"}],
+            "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8},
+            "tag": release,
+            "revert": {"tag": "v0", "image_id": "sha256:0"},
+            "records": [record, {**record, "id": "0", "tag": "v0"}],
             "known": [record],
-            "attempt": None, "live": "a", "alone": {"beat": {**unit, "release": release}}, "lock": None,
-            "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
-                      "b": {"release": None, "units": {}}}},
+            "attempt": None,
+            "live": "a",
+            "alone": {"beat": {**unit, "release": release}},
+            "lock": None,
+            "slots": {
+                "a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
+                "b": {"release": None, "units": {}},
+            },
+        },
         "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
-        "decide": {"fate": "back"}, "prepare": {"changed": [], "kept": ""},
-        "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
-                 "others": []},
+        "decide": {"fate": "back"},
+        "prepare": {"changed": [], "kept": ""},
+        "pull": {
+            "image_id": "sha256:2",
+            "architecture": "x86_64",
+            "digests": ["sha256:2"],
+            "revision": "",
+            "others": [],
+        },
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
         "watch": {"answers": 3, "errors": 0, "speeds": [None, None]},
         "errors": {"groups": [], "known": [], "since": 1},

@@ -15,7 +15,9 @@ from deployer.simulated import OWN, world
 
 BIN = Path(__file__).parent / "bin"
 TOML = {
-    "app": "shop", "image": "registry.example/shop", "media": "bucket",
+    "app": "shop",
+    "image": "registry.example/shop",
+    "media": "bucket",
     "hosts": {
         "web1": {"address": "root@web1.example", "roles": ["web"], "internal": "10.0.0.11"},
         "web2": {"roles": ["web"], "internal": "10.0.0.12:8080"},

@@ -10,16 +10,33 @@ from slipway.deploy.agent.steps.table import STEPS
 from deployer.simulated import FOREVER, Killed, Simulated
 
 IN_SLOTS = ["web", "worker", "mail"]
-PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9}),
-         ("migrate", {"seconds": 9, "max_lock": 2}), ("start", {"roles": IN_SLOTS}),
-         ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
-TURN = (("pause", {"seconds": 0}),
-        ("flip", {"smoke": ["/"], "max_errors": 0.05}),
-        ("watch", {"seconds": 0}), ("replace", {"seconds": 0}), ("watch", {"seconds": 0}),
-        ("prepare", {}), ("promise", {}), ("commit", {}))
-BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web"]}),
-        ("flip", {"smoke": ["/"]}), ("pause", {"seconds": 0}), ("start", {"roles": IN_SLOTS[1:]}),
-        ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}), ("replace", {"seconds": 0}), *TURN[-3:])
+PROVE = (
+    ("publish", {}),
+    ("upload", {"bucket": "s3://shop/static", "seconds": 9}),
+    ("migrate", {"seconds": 9, "max_lock": 2}),
+    ("start", {"roles": IN_SLOTS}),
+    ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}),
+)
+TURN = (
+    ("pause", {"seconds": 0}),
+    ("flip", {"smoke": ["/"], "max_errors": 0.05}),
+    ("watch", {"seconds": 0}),
+    ("replace", {"seconds": 0}),
+    ("watch", {"seconds": 0}),
+    ("prepare", {}),
+    ("promise", {}),
+    ("commit", {}),
+)
+BACK = (
+    ("start", {"roles": ["web"]}),
+    ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web"]}),
+    ("flip", {"smoke": ["/"]}),
+    ("pause", {"seconds": 0}),
+    ("start", {"roles": IN_SLOTS[1:]}),
+    ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}),
+    ("replace", {"seconds": 0}),
+    *TURN[-3:],
+)
 
 # what each attempt gets from its deployer and its agent
 GIVEN = {"keep_warm": 600, "drain": 30, "keep_releases": 5, "image": "", "program": "/agent"}
@@ -40,8 +57,16 @@ class Machine:
     def steps(self, action, tag):
         """Return the steps of a deploy, restart or rollback: (name, arguments)."""
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
-        begin = {"id": "0", "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
-                 "image_id": "", **GIVEN, **known}
+        begin = {
+            "id": "0",
+            "action": action,
+            "tag": tag,
+            "digest": f"digest:{tag}",
+            "who": "ann",
+            "image_id": "",
+            **GIVEN,
+            **known,
+        }
         steps = (*PROVE, *TURN) if action != "rollback" else BACK
         return [("begin", begin), ("pull", {"image": "shop"}), *steps]
 
@@ -121,7 +146,13 @@ class Machine:
 def state(host):
     """Return all that a deploy changes on a host, except the idle slot and the log."""
     live = slots.live(host)
-    files = [host.tag, host.revert, host.env, host.env + ".next", host.env + ".revert",
-             *(host.slot_file(slot, kind) for slot in (live, *host.alone()) for kind in ("tag", "env"))]
+    files = [
+        host.tag,
+        host.revert,
+        host.env,
+        host.env + ".next",
+        host.env + ".revert",
+        *(host.slot_file(slot, kind) for slot in (live, *host.alone()) for kind in ("tag", "env")),
+    ]
     units = [*slots.units(host, live), *map(host.unit, host.alone())]
     return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)

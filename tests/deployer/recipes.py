@@ -50,6 +50,7 @@ class Here:
 
 def work(function, channel=None, check=False, announced=None):
     """Call a function that calls operations; return the session, and the error or None."""
+
     async def call():
         said = [] if announced is None else announced
         session = Session({"web1": channel or Host()}, check, lambda *words: said.append(words))
@@ -59,6 +60,7 @@ def work(function, channel=None, check=False, announced=None):
             except HostProblem as problem:
                 return session, problem
         return session, None
+
     return asyncio.run(call())
 
 

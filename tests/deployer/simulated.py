@@ -84,8 +84,11 @@ class Simulated(hosts.Host):
     def systemctl_(self, verb, words):
         if verb == "show":
             units = [word for word in words if word.endswith(".service")]
-            return "\n\n".join(f"Id={unit}\nActiveState={'active' if unit in self.up else 'inactive'}\nNRestarts=0\n"
-                               f"MainPID={self.agent}" for unit in units)
+            return "\n\n".join(
+                f"Id={unit}\nActiveState={'active' if unit in self.up else 'inactive'}\nNRestarts=0\n"
+                f"MainPID={self.agent}"
+                for unit in units
+            )
         for unit in words:
             self.effect()
             if verb == "start" and unit not in self.up:
@@ -116,8 +119,21 @@ class Simulated(hosts.Host):
         """Write `count` lines to nginx's access log."""
         os.makedirs(self.root + "/var/log/nginx", exist_ok=True)
         with open(self.root + "/var/log/nginx/shop.access.log", "a") as file:
-            file.write(count * (json.dumps({"client": "192.0.2.1", "path": "/", "status": status,
-                                            "app_status": str(status), "user_agent": agent}) + "\n"))
+            file.write(
+                count
+                * (
+                    json.dumps(
+                        {
+                            "client": "192.0.2.1",
+                            "path": "/",
+                            "status": status,
+                            "app_status": str(status),
+                            "user_agent": agent,
+                        }
+                    )
+                    + "\n"
+                )
+            )
 
     def engine(self, host, method, path, login=None, seconds=60, given=None):
         """Answer for the engine: to a pull, about an image by its id or digest, about containers, and to a command in
@@ -130,23 +146,38 @@ class Simulated(hosts.Host):
         if path.startswith("/containers/shop-") and path.endswith("/json") and "?" not in path:
             name, _, slot = path.split("/")[2].partition("-")[2].partition("-")
             release = self.up.get(self.unit(name, slot))
-            found = {"Id": path.split("/")[2], "State": {"Running": True, "Pid": 7},
-                     "Config": {"Entrypoint": ["/entry"]}}
+            found = {
+                "Id": path.split("/")[2],
+                "State": {"Running": True, "Pid": 7},
+                "Config": {"Entrypoint": ["/entry"]},
+            }
             return (200, json.dumps(found)) if release else (404, "{}")
         if path.endswith("/exec"):
             self.healthcheck = int(bool(self.broken & {*given["Cmd"]}) or path.split("/")[2] in self.broken)
         if "/exec" in path or path.startswith("/containers/"):
             return 200, json.dumps({"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
         digest = path.rpartition("/")[0].rpartition("@")[2].rpartition("/")[2]
-        return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"],
-                                "Config": {"Labels": {"org.opencontainers.image.revision": digest.encode().hex()}}})
+        return 200, json.dumps(
+            {
+                "Id": digest.replace("digest", "sha256"),
+                "RepoDigests": [f"shop@{digest}"],
+                "Config": {"Labels": {"org.opencontainers.image.revision": digest.encode().hex()}},
+            }
+        )
 
     def listed(self, path):
         """List an attempt's one-offs, or else the processes, as the engine does."""
         if "docker-runner.attempt" in path:
             return [{"Id": name} for name, label in self.one_offs.items() if f"%22{label}%22" in path]
-        return [{"Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
-                 "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()]
+        return [
+            {
+                "Names": ["/" + unit.partition(".")[0].replace("@", "-")],
+                "State": "running",
+                "Id": release[0],
+                "Labels": {"docker-runner.image": release[1]},
+            }
+            for unit, release in self.up.items()
+        ]
 
     def worker(self, host, slot):
         tag = self.up.get(f"shop-worker@{slot}.service", (None,))[0]
@@ -173,11 +204,13 @@ class Simulated(hosts.Host):
 @contextmanager
 def world(host):
     """Let the agent's code work on the simulated host while the block runs."""
+
     def counted(function):
         def effect(*words, **options):
             if str(words[-1]).startswith(host.root):
                 host.effect()
             return function(*words, **options)
+
         return effect
 
     def making(function, makes):
@@ -186,15 +219,25 @@ def world(host):
             if host.full and path and makes(*words) and not os.path.lexists(path[0]):
                 raise OSError(errno.ENOSPC, "No space left on device", path[0])
             return function(*words, **options)
+
         return make
+
     now = time.time
-    with mock.patch("time.time", lambda: now() - host.wrong), \
-            mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink),
-                                symlink=making(counted(os.symlink), lambda *words: True),
-                                open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
-            mock.patch.object(Watcher, "start", lambda self: None), \
-            mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
-            mock.patch.object(http, "ask", host.ask), mock.patch.object(docker, "call", host.engine), \
-            mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))), \
-            mock.patch.object(slots, "worker_state", host.worker):
+    with (
+        mock.patch("time.time", lambda: now() - host.wrong),
+        mock.patch.multiple(
+            os,
+            rename=counted(os.rename),
+            unlink=counted(os.unlink),
+            symlink=making(counted(os.symlink), lambda *words: True),
+            open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT),
+        ),
+        mock.patch.object(Watcher, "start", lambda self: None),
+        mock.patch.object(os, "fsync", lambda number: None),
+        mock.patch("time.sleep", lambda seconds: None),
+        mock.patch.object(http, "ask", host.ask),
+        mock.patch.object(docker, "call", host.engine),
+        mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))),
+        mock.patch.object(slots, "worker_state", host.worker),
+    ):
         yield

@@ -64,8 +64,10 @@ def test_the_invariants_hold_whatever_happens(actions, own, back):
                 machine.at_rest()
 
 
-@pytest.mark.parametrize("action, aborted, full", [
-    ("deploy", False, False), ("deploy", False, True), ("deploy", True, True), ("rollback", False, False)])
+@pytest.mark.parametrize(
+    "action, aborted, full",
+    [("deploy", False, False), ("deploy", False, True), ("deploy", True, True), ("rollback", False, False)],
+)
 def test_going_back_needs_no_new_file(machine, action, aborted, full):
     """A host, even without room in /run, goes back after any step; if the deployer aborts, even after the promise."""
     tag = "v2"
@@ -92,6 +94,7 @@ def test_visitors_are_back_when_the_agent_ends(machine):
         step.join(0.2)
         late.append(step.is_alive())
         raise Killed
+
     with mock.patch("os._exit", side_effect=ends), pytest.raises(Killed):
         serve.abort(attempt, {"cause": "told to"})
     assert late == [True] and slots.live(host) == live and not releases.read_attempt(host)["promised"]
@@ -100,10 +103,19 @@ def test_visitors_are_back_when_the_agent_ends(machine):
     assert releases.read_log(host)[0][-1]["cause"] == "told to"
 
 
-@pytest.mark.parametrize("until, sick, forward, found, tag", [
-    (-2, False, None, "open", "v1"), (-1, False, None, "promised", "v2"), (-2, False, True, "settling", "v2"),
-    (-1, False, False, "settling", "v1"), (-1, False, True, "settling", "v2"), (-2, False, False, "settling", "v1"),
-    (-3, False, True, "settling", "v1"), (-2, True, True, "settling", "v1")])
+@pytest.mark.parametrize(
+    "until, sick, forward, found, tag",
+    [
+        (-2, False, None, "open", "v1"),
+        (-1, False, None, "promised", "v2"),
+        (-2, False, True, "settling", "v2"),
+        (-1, False, False, "settling", "v1"),
+        (-1, False, True, "settling", "v2"),
+        (-2, False, False, "settling", "v1"),
+        (-3, False, True, "settling", "v1"),
+        (-2, True, True, "settling", "v1"),
+    ],
+)
 def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, forward, found, tag):
     """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared and
     visitors have not gone back, as from a sick release; it goes back even without room in /run."""
@@ -137,6 +149,7 @@ def test_a_takeback_waits_for_the_decision(machine):
     def kill(pid):
         systemd.start()
         systemd.join(0.5)
+
     with mock.patch.object(fate, "kill", kill):
         fate.decide(host, "2", False)
     systemd.join(30)

@@ -33,9 +33,20 @@ def classic(shell, tmp_path):
         names = ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")
         clean = {name: value for name, value in os.environ.items() if name not in names}
         return [*shell, SCRIPT], {
-            **clean, "CALLS": str(tmp_path / "calls"), "SCRIPT": str(SCRIPT), "FAIL": fail, "HANG": hang,
-            "SSH": str(stub), "APP": "shop", "IMAGE": "registry.example/shop", "TAG": "build-2", "READY": "7",
-            **env, **more}
+            **clean,
+            "CALLS": str(tmp_path / "calls"),
+            "SCRIPT": str(SCRIPT),
+            "FAIL": fail,
+            "HANG": hang,
+            "SSH": str(stub),
+            "APP": "shop",
+            "IMAGE": "registry.example/shop",
+            "TAG": "build-2",
+            "READY": "7",
+            **env,
+            **more,
+        }
+
     return prepare
 
 
@@ -60,10 +71,17 @@ def test_the_order(classic, tmp_path):
     assert done.returncode == 0 and "build-2 is live" in done.stderr, done.stderr
     everywhere = ["app1", "app2", "app3"]
     assert steps(tmp_path) == [
-        *((host, "pull") for host in everywhere), ("app1", "publish"), ("app2", "publish"), ("app1", "migrate"),
-        *((host, "restart") for host in everywhere)]
+        *((host, "pull") for host in everywhere),
+        ("app1", "publish"),
+        ("app2", "publish"),
+        ("app1", "migrate"),
+        *((host, "restart") for host in everywhere),
+    ]
     assert {line for line in calls(tmp_path) if "restart" in line} == {
-        "app1 restart web", "app2 restart web", "app3 restart worker beat"}
+        "app1 restart web",
+        "app2 restart web",
+        "app3 restart worker beat",
+    }
 
 
 TAKEN_BACK = {  # host:step that fails → hosts that go back, exit code
@@ -83,7 +101,7 @@ def test_the_first_failure_takes_back(classic, tmp_path, fault):
     back, code = TAKEN_BACK[fault]
     host, _, step = fault.split()[0].partition(":")
     played = steps(tmp_path)
-    after = played[played.index((host, step)) + 1:]
+    after = played[played.index((host, step)) + 1 :]
     assert [call for call in after if call[1] != "pull"] == [(host, "back") for host in back]
     assert done.returncode == code, done.stderr
     assert {1: "the old release serves", 2: "nothing was changed", 3: "check them: app2"}[code] in done.stderr
@@ -102,9 +120,20 @@ def test_cancelled(classic, tmp_path, number):
     assert steps(tmp_path)[-3:] == [("app2", "restart"), ("app1", "back"), ("app2", "back")]
 
 
-@pytest.mark.parametrize("wrong", [
-    {"HOSTS": ""}, {"TAG": ""}, {"APP": ""}, {"IMAGE": ""}, {"TAG": "$(reboot)"}, {"HOSTS": "app1 -oProxyCommand=x"},
-    {"HOSTS": "app1;reboot"}, {"READY": "soon"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"HOSTS": ""},
+        {"TAG": ""},
+        {"APP": ""},
+        {"IMAGE": ""},
+        {"TAG": "$(reboot)"},
+        {"HOSTS": "app1 -oProxyCommand=x"},
+        {"HOSTS": "app1;reboot"},
+        {"READY": "soon"},
+    ],
+    ids=str,
+)
 def test_wrong_usage(classic, tmp_path, wrong):
     done = play(classic, {**WEB, **wrong})
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
@@ -127,8 +156,15 @@ def on_host(shell, folder, step, **env):
         executable(folder / name, "#!/bin/sh\n")
     executable(folder / "docker", DOCKER)
     executable(folder / "docker-runner", '#!/bin/sh\necho "$TAG $2" >>"$CALLS"\n')
-    env = {"PATH": f"{folder}:{os.environ['PATH']}", "APP": "shop", "IMAGE": "registry.example/shop", "TAG": "v2",
-           "CALLS": str(folder / "calls"), "CLASSIC_ROOT": str(folder), **env}
+    env = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "APP": "shop",
+        "IMAGE": "registry.example/shop",
+        "TAG": "v2",
+        "CALLS": str(folder / "calls"),
+        "CLASSIC_ROOT": str(folder),
+        **env,
+    }
     return run([*shell, SCRIPT, step], env=env)
 
 
@@ -153,10 +189,14 @@ def synced(trace):
 
 
 @pytest.mark.needs("strace")
-@pytest.mark.parametrize("step, wanted", [
-    ("pull", [("fsync", "TAG.before")]),
-    ("restart", [("fsync", "TAG.new"), ("rename", "TAG"), ("fsync", ".")]),
-    ("back", [("rename", "TAG"), ("fsync", ".")])])
+@pytest.mark.parametrize(
+    "step, wanted",
+    [
+        ("pull", [("fsync", "TAG.before")]),
+        ("restart", [("fsync", "TAG.new"), ("rename", "TAG"), ("fsync", ".")]),
+        ("back", [("rename", "TAG"), ("fsync", ".")]),
+    ],
+)
 def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, wanted):
     for name in ("TAG", "TAG.before"):
         put(tmp_path / WWW / name, "export TAG=v1\n")

@@ -124,23 +124,37 @@ class Talk:
 
 def finish(models, sick=""):
     """Return the error or None, host → reported fate, and host → real fate. `sick`: a host that becomes unhealthy."""
+
     async def end():
-        team = Connections(SimpleNamespace(app="shop", ssh=None), list(models.values()), lambda event: None,
-                           connections={name: Talk(model) for name, model in models.items()}, locked=list(models))
+        team = Connections(
+            SimpleNamespace(app="shop", ssh=None),
+            list(models.values()),
+            lambda event: None,
+            connections={name: Talk(model) for name, model in models.items()},
+            locked=list(models),
+        )
         made = Run(team)
         if sick:
             made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})
         fates, failed = await Commit(made, "1", DEAD_AFTER).decide(
-            Step("promise", tuple(models)), Step("commit", tuple(models)))
+            Step("promise", tuple(models)), Step("commit", tuple(models))
+        )
         return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
+
     with mock.patch.object(commit, "Connection", Talk):
         return run(end())
 
 
-FAULT = st.fixed_dictionaries({
-    "cut": st.sampled_from(("promise", "commit", "abort")), "arrives": st.booleans(), "silent": st.booleans(),
-    "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)), "power": st.booleans(),
-    "killed": st.booleans()})
+FAULT = st.fixed_dictionaries(
+    {
+        "cut": st.sampled_from(("promise", "commit", "abort")),
+        "arrives": st.booleans(),
+        "silent": st.booleans(),
+        "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)),
+        "power": st.booleans(),
+        "killed": st.booleans(),
+    }
+)
 HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
 
 
@@ -166,8 +180,10 @@ def test_what_is_told_is_true(faults):
 @settings(max_examples=500)
 @given(st.tuples(HOST, HOST, HOST))
 def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
-    faults = [{**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault
-              else fault for fault in faults]
+    faults = [
+        {**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault else fault
+        for fault in faults
+    ]
     error, fates, ends = finish(models(faults))
     assert len(set(ends.values())) == 1 and fates == ends
 
@@ -180,9 +196,16 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
     assert len(set(ends.values())) == 1 and fates == ends
 
 
-@pytest.mark.parametrize("fates, sick, on", [
-    (["promised", None], [], True), (["promised", "open"], [], False), (["promised", "back"], [], False),
-    (["promised", None], ["web1"], False), (["committed", "open", "back"], ["web1"], True)])
+@pytest.mark.parametrize(
+    "fates, sick, on",
+    [
+        (["promised", None], [], True),
+        (["promised", "open"], [], False),
+        (["promised", "back"], [], False),
+        (["promised", None], ["web1"], False),
+        (["committed", "open", "back"], ["web1"], True),
+    ],
+)
 def test_when_hosts_go_forward(fates, sick, on):
     assert commit.goes_forward(dict(zip(NAMES, fates)), sick) is on
 
@@ -195,18 +218,26 @@ def test_a_host_that_does_not_promise_takes_all_back():
 def test_each_host_is_named_with_what_is_known():
     error = outcome({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("?")}, "v2")
     assert str(error).splitlines() == [
-        "on c: ?", "a: on v2", "b: on the release before", "d: changed in part; the next deploy or rollback repairs it",
+        "on c: ?",
+        "a: on v2",
+        "b: on the release before",
+        "d: changed in part; the next deploy or rollback repairs it",
         "c: can't be reached; on v2 or on the release before",
-        "hosts differ until the next deploy or rollback: see make status, then deploy v2 again, or roll back"]
+        "hosts differ until the next deploy or rollback: see make status, then deploy v2 again, or roll back",
+    ]
     for known in (["committed", None], ["back", None], [None], ["committed", "stuck"]):
         last = str(outcome(dict(zip("ab", known)), {}, "v2")).splitlines()[-1]
         assert last == str(error).splitlines()[-1].replace("hosts", "hosts may")
 
 
-@pytest.mark.parametrize("fault, fate", [
-    ({}, "back"),
-    ({"cut": "promise", "arrives": True, "outage": 3.0}, "back"),
-    ({"cut": "promise", "arrives": True, "outage": 12.0}, "committed")])
+@pytest.mark.parametrize(
+    "fault, fate",
+    [
+        ({}, "back"),
+        ({"cut": "promise", "arrives": True, "outage": 3.0}, "back"),
+        ({"cut": "promise", "arrives": True, "outage": 12.0}, "committed"),
+    ],
+)
 def test_a_host_that_gets_sick_after_its_promise(fault, fate):
     error, fates, ends = finish(models([{}, {}, fault]), "web1")
     assert set(ends.values()) == {fate} and fates == ends
@@ -220,6 +251,7 @@ def test_what_a_lost_host_does_meanwhile_decides(fate, other):
 
     async def learn(self, names, *words):
         return found.pop(0) if found else dict.fromkeys(names, fate)
+
     with mock.patch.object(Commit, "learn", learn):
         _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
     assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)

@@ -39,7 +39,8 @@ def test_the_annotated_file_describes_every_key():
     data = tomllib.loads(re.sub(r"^#(?=[a-z_]+ = |\[)", "", SHIPPED.read_text(), flags=re.MULTILINE))
     below = {**schema.TABLES, "hosts.*": schema.HOST, "process.*": schema.PROCESS}
     assert {*paths(data)} == {key for key in schema.TOP if key not in {*below, "hosts", "process", "image"}} | {
-        f"{name}.{key}" for name, keys in below.items() for key in keys}
+        f"{name}.{key}" for name, keys in below.items() for key in keys
+    }
     assert all(data[name] == schema.defaults(name) for name in ("rollout", "watch"))
     keys = ("tls", "body_limit", "proxies")
     assert {key: data["site"][key] for key in keys} == {key: schema.defaults("site")[key] for key in keys}
@@ -47,12 +48,20 @@ def test_the_annotated_file_describes_every_key():
 
 def test_every_default_is_filled_in(fleet):
     assert [(host.name, host.address) for host in fleet.hosts] == [
-        ("web1", "root@web1.example"), ("web2", "web2"), ("work", "work"), ("front", "front")]
+        ("web1", "root@web1.example"),
+        ("web2", "web2"),
+        ("work", "work"),
+        ("front", "front"),
+    ]
     assert fleet.rollout["smoke"] == ["/"] and fleet.rollout["bake"] == 10
-    for found, names in ((fleet.with_role("web"), "web1 web2"), (fleet.app_hosts, "web1 web2 work"),
-                         (fleet.balancers, "front"), (fleet.chosen("work, web1"), "web1 work"),
-                         (fleet.chosen(""), "web1 web2 work"),
-                         (fleet.chosen("", balancers=True), "web1 web2 work front")):
+    for found, names in (
+        (fleet.with_role("web"), "web1 web2"),
+        (fleet.app_hosts, "web1 web2 work"),
+        (fleet.balancers, "front"),
+        (fleet.chosen("work, web1"), "web1 work"),
+        (fleet.chosen(""), "web1 web2 work"),
+        (fleet.chosen("", balancers=True), "web1 web2 work front"),
+    ):
         assert [host.name for host in found] == names.split()
     with pytest.raises(Refused, match="there is no 'web3'; the hosts are: web1, web2, work"):
         fleet.chosen("web1,web3")
@@ -69,7 +78,9 @@ def test_app_and_image_may_come_from_make(data):
     fleet = config.build(data, {"APP": "other", "IMAGE": "registry.example/other"}, "test")
     assert (fleet.app, fleet.image) == ("other", "registry.example/other")
     assert problems(data) == [
-        "app: is missing: set it here, or set APP", "image: is missing: set it here, or set IMAGE"]
+        "app: is missing: set it here, or set APP",
+        "image: is missing: set it here, or set IMAGE",
+    ]
 
 
 # A change of the valid fleet (path, value), and all messages about it.
@@ -77,15 +88,26 @@ WRONG = [
     ("hosts.web1.roles", ["web", "wroker"], ["hosts.web1.roles: 'wroker' is not one of web, worker, beat"]),
     ("hosts.web1.role", ["web"], ["hosts.web1.role: unknown; did you mean roles?"]),
     ("hosts.web1.address", "-oX=x", ["hosts.web1.address: '-oX=x' is not a name or an address for ssh"]),
-    ("hosts.web1.roles", [], [
-        "hosts.web1.roles: is empty: add a role, or delete the host here, then run provision --remove"
-        " root@web1.example"]),
+    (
+        "hosts.web1.roles",
+        [],
+        [
+            "hosts.web1.roles: is empty: add a role, or delete the host here, then run provision --remove"
+            " root@web1.example"
+        ],
+    ),
     ("hosts.web2.address", "work", ["hosts.work.address: 'work' is also the address of web2"]),
     ("hosts.web2.roles", ["web", "beat"], ["hosts: only one host may have the role beat, not web2, work"]),
-    ("hosts.front.internal", "front.example", [
-        "hosts.front.internal: must be the IP address from which the balancer reaches the web hosts"]),
-    ("hosts.front.roles", ["web"], [
-        "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
+    (
+        "hosts.front.internal",
+        "front.example",
+        ["hosts.front.internal: must be the IP address from which the balancer reaches the web hosts"],
+    ),
+    (
+        "hosts.front.roles",
+        ["web"],
+        ["hosts.front.balancer: a host with the role web listens on the same ports: use another host"],
+    ),
     ("hosts", {}, ["hosts: there is no host: add [hosts.web1]"]),
     ("media", "local", ['media: "local" files would differ between web1, web2; use "database" or "bucket"']),
     ("app", "shop\n", ["app: 'shop\\n' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z"]),
@@ -101,22 +123,43 @@ WRONG = [
     ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
     ("site.proxies", ["10.0.0.0/255.0.0.0"], ["site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network"]),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
-    ("process", {"web": {"command": "x"}, "migrate": {"command": "x"}}, [
-        f"process.{name}: the name is taken: choose another one" for name in ("web", "migrate")]),
+    (
+        "process",
+        {"web": {"command": "x"}, "migrate": {"command": "x"}},
+        [f"process.{name}: the name is taken: choose another one" for name in ("web", "migrate")],
+    ),
     ("process", {"mail": {"command": " "}}, ["process.mail.command: the command is empty"]),
-    ("process", {"mail": {"command": "x", "ready": "seconds 60"}}, [
-        "process.mail.ready: 60 s must be less than rollout.ready, 60 s"]),
-    ("process", {"mail": {"command": "x", "ports": ["2525"]}}, [
-        "process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"]),
-    ("process", {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}}, [
-        "process.mail.ports: needs overlap = false: two containers cannot publish one port at once"]),
-    ("process", {"digest": {"command": "x", "schedule": "daily\nUser=root"}}, [
-        "process.digest.schedule: 'daily\\nUser=root' is not a time for systemd's OnCalendar, such as *-*-* 06:30"]),
-    ("process", {"digest": {"command": "x", "schedule": "daily", "ports": ["25:25"], "ready": "file"}}, [
-        f"process.digest.{key}: has no effect with a schedule: remove it" for key in ("ports", "ready")]),
+    (
+        "process",
+        {"mail": {"command": "x", "ready": "seconds 60"}},
+        ["process.mail.ready: 60 s must be less than rollout.ready, 60 s"],
+    ),
+    (
+        "process",
+        {"mail": {"command": "x", "ports": ["2525"]}},
+        ["process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"],
+    ),
+    (
+        "process",
+        {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}},
+        ["process.mail.ports: needs overlap = false: two containers cannot publish one port at once"],
+    ),
+    (
+        "process",
+        {"digest": {"command": "x", "schedule": "daily\nUser=root"}},
+        ["process.digest.schedule: 'daily\\nUser=root' is not a time for systemd's OnCalendar, such as *-*-* 06:30"],
+    ),
+    (
+        "process",
+        {"digest": {"command": "x", "schedule": "daily", "ports": ["25:25"], "ready": "file"}},
+        [f"process.digest.{key}: has no effect with a schedule: remove it" for key in ("ports", "ready")],
+    ),
     ("hooks", {"soon": "x"}, ["hooks.soon: unknown; keys: before, committed, failed, alert"]),
-    ("static.publish", "s3://key:secret@s3.example/shop", [
-        "static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"]),
+    (
+        "static.publish",
+        "s3://key:secret@s3.example/shop",
+        ["static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"],
+    ),
 ]
 
 
@@ -128,12 +171,19 @@ def test_what_is_wrong_is_named_by_its_path(data, path, value, said):
 
 
 def test_the_classic_variables_make_a_fleet():
-    env = {"HOSTS": "app1 deploy@2001:db8::1", "CELERY_HOSTS": "app3 app1", "BEAT_HOSTS": "app3",
-           "APP": "shop", "IMAGE": "r.example/shop"}
+    env = {
+        "HOSTS": "app1 deploy@2001:db8::1",
+        "CELERY_HOSTS": "app3 app1",
+        "BEAT_HOSTS": "app3",
+        "APP": "shop",
+        "IMAGE": "r.example/shop",
+    }
     fleet = config.find(env)
     assert [(host.name, host.address, host.roles) for host in fleet.hosts] == [
-        ("app1", "app1", ("web", "worker")), ("2001-db8--1", "deploy@2001:db8::1", ("web",)),
-        ("app3", "app3", ("worker", "beat"))]
+        ("app1", "app1", ("web", "worker")),
+        ("2001-db8--1", "deploy@2001:db8::1", ("web",)),
+        ("app3", "app3", ("worker", "beat")),
+    ]
     assert (fleet.app, fleet.image, fleet.rollout["bake"]) == ("shop", "r.example/shop", 10)
     with pytest.raises(Refused, match="only one host may have the role beat, not app3, app4"):
         config.from_environment({**env, "BEAT_HOSTS": "app3 app4"})

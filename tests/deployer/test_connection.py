@@ -67,7 +67,7 @@ AGENT, DONE = bootstrap.sent(), {"code": 0, "out": "", "err": ""}  # DONE: the a
 
 def test_a_host_keeps_the_agent(kept, monkeypatch):
     assert sendings(monkeypatch, "greeting") == (DONE, 1)
-    agent, = kept.iterdir()
+    (agent,) = kept.iterdir()
     caches = [path for path in agent.rglob("*.pyc") if path.stem.startswith("serve.")]
     assert caches and agent.stat().st_mode & 0o777 == 0o700
     before = caches[0].stat().st_mtime_ns
@@ -76,14 +76,20 @@ def test_a_host_keeps_the_agent(kept, monkeypatch):
     assert caches[0].stat().st_mtime_ns == before and [*kept.iterdir()] == [agent]
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda kept: kept.chmod(0o770), lambda kept: kept.chmod(0o702),
-    lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
-    lambda kept: shutil.rmtree(kept)], ids=["group", "others", "link", "none"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda kept: kept.chmod(0o770),
+        lambda kept: kept.chmod(0o702),
+        lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
+        lambda kept: shutil.rmtree(kept),
+    ],
+    ids=["group", "others", "link", "none"],
+)
 def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
     """If others can write to the folder, or it is missing, it is not used; the deployer sends the agent."""
     sendings(monkeypatch)
-    agent, = kept.iterdir()
+    (agent,) = kept.iterdir()
     os.utime(agent, (1, 1))
     spoil(kept)
     assert sendings(monkeypatch) == sendings(monkeypatch) == (DONE, 1)
@@ -97,13 +103,15 @@ def test_an_agent_that_cannot_be_kept_is_no_failure(kept, monkeypatch):
     assert none_is_left(kept)
 
 
-@pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
-                                          ("head -c 2000000 /dev/zero", "prints more than 1 MB")])
+@pytest.mark.parametrize(
+    "script, said", [("sleep 60", "did not end within 0.2 s"), ("head -c 2000000 /dev/zero", "prints more than 1 MB")]
+)
 def test_a_script_that_goes_too_far(stub, script, said):
     async def work(made):
         with pytest.raises(HostProblem, match=said):
             await made.command(script, timeout=0.2 if "sleep" in script else 20)
         return await made.command("cat; echo x >&2; exit 3", b"\xff\n")
+
     done = talk("fine", work)
     assert (done.code, done.out, done.err) == (3, b"\xff\n", b"x\n")
 
@@ -116,23 +124,35 @@ def test_nothing_is_done_without_the_lock(stub):
             await made.lock("provision by ann", 30)
         with pytest.raises(HostProblem, match="^the lock is lost: see journalctl -u no-such-app-here-deploy.service"):
             await made.command(f"touch {stub}/file")
+
     talk("fine", work)
     assert not (stub / "file").exists()
 
 
-@pytest.mark.parametrize("name, said", [
-    ("unreachable", "cannot be reached: ssh: connect to host unreachable port 22: Connection refused; try ssh by hand"),
-    ("password", "sudo: a password is required: log in as root, or set NOPASSWD for this user in sudoers"),
-    ("cut", "cannot be reached: Connection to cut closed; try ssh by hand")])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        (
+            "unreachable",
+            "cannot be reached: ssh: connect to host unreachable port 22: Connection refused; try ssh by hand",
+        ),
+        ("password", "sudo: a password is required: log in as root, or set NOPASSWD for this user in sudoers"),
+        ("cut", "cannot be reached: Connection to cut closed; try ssh by hand"),
+    ],
+)
 def test_why_a_host_cannot_be_used(stub, name, said):
     with pytest.raises(HostProblem) as caught:
         talk(name, lambda made: made.ask("facts"))
     assert caught.value.args == (said,)
 
 
-@pytest.mark.parametrize("name, limit, said, direct", [
-    ("silent", 0.5, "no answer within 0.5 s", "no answer within 0.5 s"),
-    ("endless", 20, "invalid answer .a line of more than 4 MB", "invalid answer .more than 16 MB")])
+@pytest.mark.parametrize(
+    "name, limit, said, direct",
+    [
+        ("silent", 0.5, "no answer within 0.5 s", "no answer within 0.5 s"),
+        ("endless", 20, "invalid answer .a line of more than 4 MB", "invalid answer .more than 16 MB"),
+    ],
+)
 def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, said, direct):
     with pytest.raises(Lost, match=said):
         talk(name, lambda made: made.ask("facts"), limit)
@@ -140,8 +160,10 @@ def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, sai
         asyncio.run(connection.run(Host(name, name), Ssh(), ["true"], timeout=limit))
 
 
-@pytest.mark.parametrize("times, limit, said", [
-    (1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .a second request for the agent's code")])
+@pytest.mark.parametrize(
+    "times, limit, said",
+    [(1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .a second request for the agent's code")],
+)
 def test_a_host_gets_the_agent_once(times, limit, said):
     words = ["sh", "-c", f"echo '{WANTED.decode()}';" * times + " exec sleep 60"]
     began = time.monotonic()
@@ -150,9 +172,15 @@ def test_a_host_gets_the_agent_once(times, limit, said):
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("said, text", [
-    (b"{\n", "not JSON"), (b'{"id": 9, "ok": {}}\n', "an answer without a request"),
-    (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is not one of"), (MARK + b"\n", "the agent started twice")])
+@pytest.mark.parametrize(
+    "said, text",
+    [
+        (b"{\n", "not JSON"),
+        (b'{"id": 9, "ok": {}}\n', "an answer without a request"),
+        (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is not one of"),
+        (MARK + b"\n", "the agent started twice"),
+    ],
+)
 def test_answers_that_make_no_sense(said, text):
     with pytest.raises(Lost, match="invalid answer") as caught:
         speak(lambda message: [said], lambda made: made.ask("decide", id="x"))
@@ -170,14 +198,18 @@ def test_an_answer_that_comes_too_late_disturbs_nobody():
         with pytest.raises(Lost, match="no answer within 5 s"):
             await made.ask("ready", 5)
         return await made.ask("ready", 5)
+
     assert speak(hear, work) == {"number": 2}
 
 
 def test_who_has_the_lock_is_told():
     async def work(made):
         await made.lock("deploy v2", 30)
-    for answer, said in (({"locked": "deploy v1 by ann"}, "locked: deploy v1 by ann"),
-                         ({"locked": None, "said": ["no room"]}, "cannot be locked: no room")):
+
+    for answer, said in (
+        ({"locked": "deploy v1 by ann"}, "locked: deploy v1 by ann"),
+        ({"locked": None, "said": ["no room"]}, "cannot be locked: no room"),
+    ):
         with pytest.raises(HostProblem) as caught:
             speak(lambda message: [line({"id": message["id"], "ok": answer})], work)
         assert str(caught.value) == said and caught.value.locked == bool(answer["locked"])
@@ -190,6 +222,7 @@ def test_who_does_not_wait_for_a_lock_lets_go_of_it():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5):
                 await made.lock("deploy v2", 30)
+
     speak(lambda message: said.append("abort" if "abort" in message else message["do"]) or [], work)
     assert said == ["lock", "abort"]
 
@@ -206,6 +239,7 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
         with pytest.raises(Lost) as caught:
             await made.ask("ready", 100)
         return str(caught.value), asyncio.get_running_loop().time()
+
     said, seconds = speak(hear, work)
     assert said == ("no answer within 100 s" if alive else "the host was silent for 30 s")
     assert seconds >= 100 if alive else 30 <= seconds < 40
@@ -213,12 +247,14 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
 
 def program(script, work):
     """Run a script; return the result of work(process), and close the process."""
+
     async def started():
         made = await child.start(["sh", "-c", script])
         try:
             return await work(made)
         finally:
             await made.close(0)
+
     return asyncio.run(started())
 
 
@@ -228,6 +264,7 @@ def test_what_a_program_has_said_is_not_lost_with_it():
             os.waitid(os.P_PID, started.transport.get_pid(), os.WEXITED | os.WNOWAIT)
         started.write(b"more")
         return [line async for line in started.lines()], await started.ended(10), started.err
+
     assert program("echo bye; echo why >&2; exit 3", work) == ([b"bye\n"], 3, b"why\n")
 
 
@@ -240,6 +277,7 @@ def test_a_program_is_apart_and_its_stderr_bounded(caplog):
             started.write(b"more")
         await started.close(0)
         return len(started.err), started.err[-4:]
+
     said = program("read line; head -c 200000 /dev/zero >&2; echo end >&2", work)
     assert said == (child.KEPT, b"end\n") and not caplog.records
 
@@ -257,13 +295,16 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
         await asyncio.wait({closing})
         await started.closed
         return await started.ended()
+
     assert program("exec sleep 60", work) == -9
 
 
 def test_the_end_waits_for_no_thread(tmp_path):
-    script = ("import asyncio, threading\nfrom slipway.deploy.ssh.child import in_thread\nasync def work():\n"
-              "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
-              "asyncio.run(work())")
+    script = (
+        "import asyncio, threading\nfrom slipway.deploy.ssh.child import in_thread\nasync def work():\n"
+        "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
+        "asyncio.run(work())"
+    )
     began = time.monotonic()
     done = finish([sys.executable, "-c", script], cwd=ROOT, timeout=30)
     assert (done.returncode, done.stderr) == (0, "") and time.monotonic() - began < 10
@@ -274,4 +315,5 @@ def test_a_word_that_comes_when_the_lock_has_just_ended_disturbs_no_agent(stub):
         made._line({"do": "alive"})
         made._line({"abort": {"cause": "told to"}})
         return await made.ask("command", script=":")
+
     assert talk("fine", work) == DONE

@@ -46,15 +46,19 @@ def test_all_have_ended_when_nobody_waits_any_more(fails):
         task.cancel()
         with pytest.raises(ValueError if fails else asyncio.CancelledError):
             await task
+
     run(interrupted())
     assert ended == ["a", "b"]
 
 
-@pytest.mark.parametrize("names, error, said, code", [
-    ("ab", Refused, "on a: broken\non b: locked: by me", 4), ("a", DeployError, "on a: broken", 1)])
+@pytest.mark.parametrize(
+    "names, error, said, code",
+    [("ab", Refused, "on a: broken\non b: locked: by me", 4), ("a", DeployError, "on a: broken", 1)],
+)
 def test_a_lock_outranks_other_problems(names, error, said, code):
     async def fail(host):
         raise HostProblem("locked: by me", locked=True) if host.name == "b" else HostProblem("broken")
+
     with pytest.raises(DeployError) as caught:
         run(on_each(named(*names), fail, error))
     assert str(caught.value) == said and caught.value.exit_code == code
@@ -79,8 +83,13 @@ class Locks:
     async def deploy(self, who, *names):
         """Take all locks, or release those already taken; return the holder, or the error."""
         fleet = SimpleNamespace(rollout={"dead_after": 30})
-        team = Connections(fleet, named(*names), connections={
-            name: SimpleNamespace(lock=lambda *words, name=name, **options: self.take(who, name)) for name in names})
+        team = Connections(
+            fleet,
+            named(*names),
+            connections={
+                name: SimpleNamespace(lock=lambda *words, name=name, **options: self.take(who, name)) for name in names
+            },
+        )
         await self.message()
         try:
             await team.lock(who)
@@ -98,6 +107,7 @@ def test_of_those_who_want_the_same_hosts_one_gets_them_all(seed):
         locks = Locks(seed)
         ends = await asyncio.gather(*(locks.deploy(who, "c", "a", "b") for who in ("ann", "bob", "eve")))
         return locks.held, sorted(ends)
+
     held, ends = run(work())
     winner = held["a"]
     assert held == dict.fromkeys("abc", winner) and ends == sorted([winner] + 2 * [f"on a: locked: {winner}"])
@@ -120,6 +130,7 @@ def test_many_hosts_are_reached_some_at_a_time(data):
             with mock.patch.object(Connection, "open", open):
                 problems = await found.reach()
             return len(found.hosts), problems
+
     assert run(reach()) == (199, {"web7": ["cannot be reached"]})
     assert max(most) == AT_ONCE < 200
 
@@ -128,8 +139,16 @@ def test_the_ssh_command_is_as_closed_as_can_be():
     command = Ssh("my config").command("deploy@web1", ["echo", "a b", "$(id)"])
     options = [command[index + 1] for index, word in enumerate(command) if word == "-o"]
     assert command[:3] == ["ssh", "-F", "my config"]
-    assert {"BatchMode=yes", "ServerAliveInterval=5", "ServerAliveCountMax=3", "RequestTTY=no", "ForwardAgent=no",
-            "ClearAllForwardings=yes", "ControlPath=none", "ControlMaster=no"} <= set(options)
+    assert {
+        "BatchMode=yes",
+        "ServerAliveInterval=5",
+        "ServerAliveCountMax=3",
+        "RequestTTY=no",
+        "ForwardAgent=no",
+        "ClearAllForwardings=yes",
+        "ControlPath=none",
+        "ControlMaster=no",
+    } <= set(options)
     assert not [option for option in options if option.startswith("StrictHostKeyChecking")]
     assert command[-3:-1] == ["--", "deploy@web1"]
     done = finish(["sh", "-c", command[-1].replace("id -u", "echo 0")])
@@ -147,6 +166,7 @@ def test_a_logout_that_is_to_be_outlived_is():
         soon(signal.SIGHUP)
         await asyncio.sleep(0.3)
         return "ended"
+
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert asyncio.run(run_interruptible(work())) == "ended"
@@ -164,6 +184,7 @@ def test_it_is_heard_once():
         finally:
             await asyncio.sleep(0.3)
             done.append("cleaned up")
+
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(Interrupted, match="SIGINT"):
         asyncio.run(run_interruptible(work()))
@@ -184,6 +205,7 @@ def test_a_terminal_that_is_closed_ends_a_command():
 
 def test_what_is_done_after_an_interrupt_is_done_as_ever():
     """A takeback after an interrupt has time limits of its own; no pending cancellation disturbs them."""
+
     async def work():
         with ignored():
             with pytest.raises(Interrupted):
@@ -195,4 +217,5 @@ def test_what_is_done_after_an_interrupt_is_done_as_ever():
                     await asyncio.sleep(20)
             await asyncio.sleep(0.01)
         return asyncio.current_task().cancelling()
+
     assert asyncio.run(run_interruptible(work())) == 0

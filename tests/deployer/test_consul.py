@@ -30,9 +30,17 @@ def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
     return {"Node": {"Node": "node", "Address": "10.0.0.99"}, "Service": service, "Checks": checks} | more
 
 
-@pytest.mark.parametrize("internal, address, port", [
-    ("10.0.0.11", "10.0.0.11", 80), ("10.0.0.11:8080", "10.0.0.11", 8080), ("fd00::1", "fd00::1", 80),
-    ("[fd00::1]:8080", "fd00::1", 8080), ("[fd00::1]", "fd00::1", 80), ("web1.example:81", None, 81)])
+@pytest.mark.parametrize(
+    "internal, address, port",
+    [
+        ("10.0.0.11", "10.0.0.11", 80),
+        ("10.0.0.11:8080", "10.0.0.11", 8080),
+        ("fd00::1", "fd00::1", 80),
+        ("[fd00::1]:8080", "fd00::1", 8080),
+        ("[fd00::1]", "fd00::1", 80),
+        ("web1.example:81", None, 81),
+    ],
+)
 def test_where_a_host_is_reached(data, internal, address, port):
     fleet = fleet_of(data, {"hosts.web1.internal": internal, "balancer": "consul"})
     service = json.loads(consul.service(fleet, host_of(fleet, "web1")).content)["service"]
@@ -57,7 +65,8 @@ def test_an_agent_is_needed(data, fleet):
         assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count
     other = Found(defined=True)
     assert [*fitness.consul_problems(other, by_consul, host_of(by_consul, "web1"))] == [
-        "has /etc/consul.d/shop.json, not made by provisioning: remove it"]
+        "has /etc/consul.d/shop.json, not made by provisioning: remove it"
+    ]
     assert not [*fitness.consul_problems(other, fleet, host_of(fleet, "web1"))]
 
 
@@ -70,12 +79,32 @@ def test_what_consul_tells_of_a_host():
     assert web_of(told() | {"Service": {"Address": "10.0.0.1", "Port": 80, "Meta": None}}).name == "node"
 
 
-@pytest.mark.parametrize("entry", [
-    told("10.0.0.1; } server evil.example"), told("evil.example"), told("127.0.0.1"), told("0.0.0.0"),
-    told("169.254.169.254"), told("224.0.0.1"), told("fe80::1%eth0"), told("2001:db8::1%]:80; x;"),
-    told("::ffff:127.0.0.1"), told(port=0), told(port=70000), told(port="80;"), told(port=True),
-    told(name="web1\nserver 192.0.2.1;"), told(name="a b"), told(name=7), told(address=7), {}, None, [],
-    told(Checks=None)])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        told("10.0.0.1; } server evil.example"),
+        told("evil.example"),
+        told("127.0.0.1"),
+        told("0.0.0.0"),
+        told("169.254.169.254"),
+        told("224.0.0.1"),
+        told("fe80::1%eth0"),
+        told("2001:db8::1%]:80; x;"),
+        told("::ffff:127.0.0.1"),
+        told(port=0),
+        told(port=70000),
+        told(port="80;"),
+        told(port=True),
+        told(name="web1\nserver 192.0.2.1;"),
+        told(name="a b"),
+        told(name=7),
+        told(address=7),
+        {},
+        None,
+        [],
+        told(Checks=None),
+    ],
+)
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
     assert [*balancer_hosts.valid([entry, told("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
     assert "ignored a host" in capsys.readouterr().out
@@ -88,16 +117,20 @@ def failing(*webs):
     return [web._replace(state="failing") for web in webs]
 
 
-@pytest.mark.parametrize("known, found, then", [
-    ([A], [A, *failing(B)], [A]),  # a new host waits until its checks pass
-    ([A], [B, A], [A, B]),
-    ([A, B], [A, *failing(B)], [A, *failing(B)]),
-    ([A, B], [A], [A]),
-    ([A, B], [], [A, B]),
-    ([A, B], failing(A, B), [A, B]),
-    ([A, B, C, D], [A], [A, B, C, D]),  # Consul's agents were restarted
-    ([A, *failing(B, C), D], [*failing(A, B, C), D], [A, *failing(B, C), D]),
-    ([], [A, A], [A])])
+@pytest.mark.parametrize(
+    "known, found, then",
+    [
+        ([A], [A, *failing(B)], [A]),  # a new host waits until its checks pass
+        ([A], [B, A], [A, B]),
+        ([A, B], [A, *failing(B)], [A, *failing(B)]),
+        ([A, B], [A], [A]),
+        ([A, B], [], [A, B]),
+        ([A, B], failing(A, B), [A, B]),
+        ([A, B, C, D], [A], [A, B, C, D]),  # Consul's agents were restarted
+        ([A, *failing(B, C), D], [*failing(A, B, C), D], [A, *failing(B, C), D]),
+        ([], [A, A], [A]),
+    ],
+)
 def test_who_is_known(known, found, then):
     assert merged(known, found) == then
 
@@ -138,6 +171,7 @@ def web():
             if host.status:
                 self.send_response(host.status)
                 self.end_headers()
+
     with served(ThreadingHTTPServer(("127.0.0.1", 0), Answers)) as server:
         host.address = f"127.0.0.1:{server.server_port}"
         yield host

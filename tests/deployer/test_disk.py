@@ -18,8 +18,10 @@ from slipway.deploy.ssh.connection import encoded
 def watched():
     """Yield the renames and syncs of the block, in their order: ("rename", path), ("sync", inode)."""
     found, rename = [], os.rename
-    with mock.patch.object(os, "rename", lambda path, to: (rename(path, to), found.append(("rename", str(to))))), \
-            mock.patch.object(os, "fsync", lambda number: found.append(("sync", os.fstat(number).st_ino))):
+    with (
+        mock.patch.object(os, "rename", lambda path, to: (rename(path, to), found.append(("rename", str(to))))),
+        mock.patch.object(os, "fsync", lambda number: found.append(("sync", os.fstat(number).st_ino))),
+    ):
         yield found
 
 
@@ -30,8 +32,12 @@ def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
 
     def read_only(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
-    with mock.patch.object(os, fails, broken), mock.patch.object(os, "unlink", read_only), \
-            pytest.raises(OSError, match="Input/output error"):
+
+    with (
+        mock.patch.object(os, fails, broken),
+        mock.patch.object(os, "unlink", read_only),
+        pytest.raises(OSError, match="Input/output error"),
+    ):
         disk.write(f"{tmp_path}/file", "text")
 
 
@@ -84,6 +90,7 @@ def host(tmp_path, monkeypatch):
     def ids(owner, group):
         host.asked.append((owner, group))
         return OWN
+
     monkeypatch.setattr(shell, "ids", ids)
     monkeypatch.setattr(serve, "Host", lambda app: host)
     return host
@@ -91,9 +98,14 @@ def host(tmp_path, monkeypatch):
 
 def listing(host):
     """Return the content and mode of every file below /etc/default."""
-    return {os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
-        disk.read_bytes(os.path.join(folder, name)), oct(os.stat(os.path.join(folder, name)).st_mode & 0o7777))
-        for folder, _, names in os.walk(host.root + "/etc/default") for name in names}
+    return {
+        os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
+            disk.read_bytes(os.path.join(folder, name)),
+            oct(os.stat(os.path.join(folder, name)).st_mode & 0o7777),
+        )
+        for folder, _, names in os.walk(host.root + "/etc/default")
+        for name in names
+    }
 
 
 LIVE = {"shop.env": (b"A=1\n", "0o644")}
@@ -141,7 +153,10 @@ def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
     os.symlink(tmp_path / "elsewhere", path + ".new")  # left by a power cut: it is replaced, not followed
     shell.put(host, path, encoded(b"\xff\n"), 0o750, "root", "www-data")
     assert (disk.read_bytes(path), os.stat(path).st_mode & 0o7777, host.asked) == (
-        b"\xff\n", 0o750, [("root", "www-data")])
+        b"\xff\n",
+        0o750,
+        [("root", "www-data")],
+    )
     monkeypatch.undo()
     for name, owner, said in (("no/such", "root", "No such file or directory"), ("b", "nobody-here", "nobody-here")):
         with pytest.raises((OSError, KeyError), match=said):

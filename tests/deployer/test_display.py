@@ -61,8 +61,10 @@ def test_a_log_has_a_line_for_each_begin_and_end():
     lines = [line.split(" ", 1) for line in screen(Lines(io.StringIO()), pull())[-1]]
     assert all(re.fullmatch("[0-9:]{8}", clock) for clock, _ in lines)
     assert [text for _, text in lines] == [
-        "pull            0.0 s  … web1  … web2  … work1", "web1: a word",
-        "pull           13.0 s  ✓ web1  ✗ web2  – work1"]
+        "pull            0.0 s  … web1  … web2  … work1",
+        "web1: a word",
+        "pull           13.0 s  ✓ web1  ✗ web2  – work1",
+    ]
 
 
 def test_an_event_is_drawn_with_those_that_wait(monkeypatch):
@@ -77,10 +79,15 @@ def test_an_event_is_drawn_with_those_that_wait(monkeypatch):
 STEP = "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})"
 
 
-@pytest.mark.parametrize("show, script, where", [
-    ("Json(sys.stdout)", 3 * f"{STEP}\n", "closed"), ("Lines(sys.stdout)", 3 * f"{STEP}\n", "full"),
-    ("Terminal(sys.stdout)", 3 * f"{STEP}\n", "full"),
-    ("choose(True)", f"for _ in range(5000):\n    {STEP}\nshow.close(0.5)\n", "not read")])
+@pytest.mark.parametrize(
+    "show, script, where",
+    [
+        ("Json(sys.stdout)", 3 * f"{STEP}\n", "closed"),
+        ("Lines(sys.stdout)", 3 * f"{STEP}\n", "full"),
+        ("Terminal(sys.stdout)", 3 * f"{STEP}\n", "full"),
+        ("choose(True)", f"for _ in range(5000):\n    {STEP}\nshow.close(0.5)\n", "not read"),
+    ],
+)
 def test_that_nobody_reads_neither_ends_nor_holds_up_a_deploy(show, script, where):
     read, write = os.pipe()
     script = f"import sys\nfrom slipway.deploy.screen.display import *\nshow = {show}\n{script}sys.exit(3)"

@@ -23,16 +23,45 @@ from deployer.test_server import files
 from proc import put
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
-RECORD = {"id": "1", "tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "at": 1.5,
-          "seconds": 2, "who": None, "digest": "sha256:1"}
+RECORD = {
+    "id": "1",
+    "tag": "v1",
+    "image_id": "sha256:1",
+    "action": "deploy",
+    "outcome": "committed",
+    "at": 1.5,
+    "seconds": 2,
+    "who": None,
+    "digest": "sha256:1",
+}
 FILES = ("tag", "revert", "log", "attempt", "slot", "plan")
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                        st.sampled_from(["tag", "live", "slot", "version", "id", "outcome", "at"]), inner, max_size=4),
-                    max_leaves=6).map(json.dumps)
-TEXTS = st.one_of(st.binary(max_size=60), JSON.map(str.encode), st.just(b"[" * 3000), st.sampled_from([
-    b"export TAG='v1\n", b"TAG=\x1b[31m\n", b"TAG=a b\n", b"TAG=$(id)\n", b"TAG=" + b"x" * 9999, b"[1]", b"\xff\xfe",
-    b'{"tag": "v2"}', b'{"version": "2"}', GOOD.encode()]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["tag", "live", "slot", "version", "id", "outcome", "at"]), inner, max_size=4)
+    ),
+    max_leaves=6,
+).map(json.dumps)
+TEXTS = st.one_of(
+    st.binary(max_size=60),
+    JSON.map(str.encode),
+    st.just(b"[" * 3000),
+    st.sampled_from(
+        [
+            b"export TAG='v1\n",
+            b"TAG=\x1b[31m\n",
+            b"TAG=a b\n",
+            b"TAG=$(id)\n",
+            b"TAG=" + b"x" * 9999,
+            b"[1]",
+            b"\xff\xfe",
+            b'{"tag": "v2"}',
+            b'{"version": "2"}',
+            GOOD.encode(),
+        ]
+    ),
+)
 
 
 @pytest.fixture
@@ -46,8 +75,12 @@ def host(tmp_path):
 
 
 def paths(host):
-    return dict(zip(FILES, (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"),
-                            host.slot_file("a", "plan"))))
+    return dict(
+        zip(
+            FILES,
+            (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"), host.slot_file("a", "plan")),
+        )
+    )
 
 
 def odd(found):
@@ -75,8 +108,10 @@ def test_files_with_anything_in_them(host, name, content):
         os.unlink(path) if before is None else open(path, "wb").write(before)
 
 
-@pytest.mark.parametrize("name, text", [
-    ("tag", "export TAG='v1\n"), ("revert", 'TAG="'), ("slot", "TAG='v 1'"), ("attempt", "[1]"), ("attempt", "{}")])
+@pytest.mark.parametrize(
+    "name, text",
+    [("tag", "export TAG='v1\n"), ("revert", 'TAG="'), ("slot", "TAG='v 1'"), ("attempt", "[1]"), ("attempt", "{}")],
+)
 def test_a_malformed_file_is_named(host, name, text):
     path = paths(host)[name]
     disk.write(path, text)
@@ -87,18 +122,32 @@ def test_a_malformed_file_is_named(host, name, text):
 
 
 FAILED = "tasks failed since this release (see make errors): "
-TOLD = '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, 9e9, {"v1": 8e9, "v0": 9e9}], ' \
-    '"old failed": [1, 1, 1, {"v1": -9e9}], "drained failed": [1, 1, 9e9, {"v0": 9e9}], "older failed": [1, 1, 9e9], ' \
+TOLD = (
+    '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, 9e9, {"v1": 8e9, "v0": 9e9}], '
+    '"old failed": [1, 1, 1, {"v1": -9e9}], "drained failed": [1, 1, 9e9, {"v0": 9e9}], "older failed": [1, 1, 9e9], '
     '"begun failed": [0, 0, 0, {}], "x failed": [1, 1, "v0"]}}, "celery": %s}'
+)
 
 
-@pytest.mark.parametrize("body, tasks", [
-    (TOLD % ("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
-    (TOLD % ("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
-    *[(body, []) for body in (
-        '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000, '{"counts": [7]}',
-        '{"counts": {"tasks": {"x failed": 7}}}', '{"counts": {"tasks": {"x failed": [1, 1, 1, {"v1": "x"}]}}}',
-        TOLD % ("x", '{"dead": 1e999}'))]])
+@pytest.mark.parametrize(
+    "body, tasks",
+    [
+        (TOLD % ("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
+        (TOLD % ("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
+        *[
+            (body, [])
+            for body in (
+                '{"release": "%s"}' % ("\\u0001" * 150_000),
+                "\x01" * 900_000,
+                "x\n" * 500_000,
+                '{"counts": [7]}',
+                '{"counts": {"tasks": {"x failed": 7}}}',
+                '{"counts": {"tasks": {"x failed": [1, 1, 1, {"v1": "x"}]}}}',
+                TOLD % ("x", '{"dead": 1e999}'),
+            )
+        ],
+    ],
+)
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     put(host.root + "/etc/nginx/shop-balancer/maintenance")
@@ -111,12 +160,23 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
 
 
 @pytest.mark.needs("systemd-analyze")
-@pytest.mark.parametrize("timer, state, began, wrong", [
-    ("active", "inactive", 7200, ""), ("active", "waits for a release that has it", 7200, ""),
-    ("active", "active", 60, ""), ("active", "failed", 60, "exit-code"),
-    ("active", "active", 7200, "overdue, as it still runs"),
-    ("active", "active", 0, "overdue or not is unknown: Failed to parse calendar specification 'x': Invalid argument"),
-    ("failed", "inactive", 60, "overdue, as its timer is failed")])
+@pytest.mark.parametrize(
+    "timer, state, began, wrong",
+    [
+        ("active", "inactive", 7200, ""),
+        ("active", "waits for a release that has it", 7200, ""),
+        ("active", "active", 60, ""),
+        ("active", "failed", 60, "exit-code"),
+        ("active", "active", 7200, "overdue, as it still runs"),
+        (
+            "active",
+            "active",
+            0,
+            "overdue or not is unknown: Failed to parse calendar specification 'x': Invalid argument",
+        ),
+        ("failed", "inactive", 60, "overdue, as its timer is failed"),
+    ],
+)
 def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, state, began, wrong):
     """systemd itself says if it was due again meanwhile. Timers of others are not asked."""
     at = time.strftime("%a %Y-%m-%d %H:%M:%S CET", time.gmtime(time.time() - began + 3600))
@@ -125,10 +185,25 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
     waits = state.startswith("waits")
     unit = timer_of("shop", Process("digest", "x", False, "", schedule=hourly))
     put(host.root + unit.path, unit.content), put(host.root + unit.path.replace("digest", "backup"), "[Timer]\n")
-    monkeypatch.setattr(host, "states", lambda *units: dict(zip(units, (
-        {"ActiveState": "inactive" if waits else state, "Result": "exit-code", "ActiveEnterTimestamp": at,
-         "ActiveEnterTimestampMonotonic": since, "ExecMainStatus": "127" if waits else "0"},
-        {"ActiveState": timer, "LastTriggerUSec": at}))))
+    monkeypatch.setattr(
+        host,
+        "states",
+        lambda *units: dict(
+            zip(
+                units,
+                (
+                    {
+                        "ActiveState": "inactive" if waits else state,
+                        "Result": "exit-code",
+                        "ActiveEnterTimestamp": at,
+                        "ActiveEnterTimestampMonotonic": since,
+                        "ExecMainStatus": "127" if waits else "0",
+                    },
+                    {"ActiveState": timer, "LastTriggerUSec": at},
+                ),
+            )
+        ),
+    )
     monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
     assert timers.schedules(host) == {"digest": hourly}
     assert timers.state(host, "digest", hourly) == {"state": state, "restarts": None, "since": at, "health": wrong}
@@ -137,8 +212,13 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
     lines = [f"line {number}" for number in range(60)] + ['- - [22/Nov/2026 14:24:00] "GET /readyz HTTP/1.0" 500'] * 60
-    monkeypatch.setattr(host, "call", lambda *words, **options: subprocess.CompletedProcess(
-        (), 0, "\n".join(lines[::-1] if "-r" in words else lines)))
+    monkeypatch.setattr(
+        host,
+        "call",
+        lambda *words, **options: subprocess.CompletedProcess(
+            (), 0, "\n".join(lines[::-1] if "-r" in words else lines)
+        ),
+    )
     assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60]}
 
 
@@ -169,8 +249,11 @@ def needs(host, live="a", **held):
     for number, ((one, *_), share) in enumerate(zip(containers.values(), held.values())):
         for pid in range(100 + 3 * number, 103 + 3 * number):
             put(f"{host.root}/proc/{pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (pid % 2)}\n")
-            put(f"{host.root}/proc/{pid}/smaps_rollup", f"Rss: {share * 1024} kB\nPss: {share * 1024} kB\nPss_Anon:"
-                f" {(share - 3) * 1024 // 3} kB\nPss_File: 512000 kB\nPss_Shmem:   1024 kB\n")
+            put(
+                f"{host.root}/proc/{pid}/smaps_rollup",
+                f"Rss: {share * 1024} kB\nPss: {share * 1024} kB\nPss_Anon:"
+                f" {(share - 3) * 1024 // 3} kB\nPss_File: 512000 kB\nPss_Shmem:   1024 kB\n",
+            )
     return memory.for_slots(host, containers, live)
 
 
@@ -192,8 +275,9 @@ URL = "https://ann:planted@shop.example:8443/planted?x"
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     assert facts.front(host)["scheme"] == ""
-    fleet = fleet_of(data, {"site.tls": tls, "site.certificate": "/c.pem", "site.key": "/k.pem",
-                            "site.proxies": ["192.0.2.1"]})
+    fleet = fleet_of(
+        data, {"site.tls": tls, "site.certificate": "/c.pem", "site.key": "/k.pem", "site.proxies": ["192.0.2.1"]}
+    )
     path = "/etc/nginx/sites-available/shop"  # as provisioning writes it
     put(host.root + path, files(fleet, "web1")[path])
     assert facts.front(host)["scheme"] == scheme
@@ -202,10 +286,17 @@ def test_nginx_says_how_visitors_come(host, data, tls, scheme):
 HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
 
 
-@pytest.mark.parametrize("settings, said", [
-    ("DATABASE_URL=postgres://a:planted@db/shop", None), ("A=1", None), (f"DATABASE_URL={HOME}", "data for"),
-    ("DATABASE_URL=sqlite:////planted/db", GONE), ("DATABASE_URL=sqlite://:memory:", GONE),
-    ("DATABASE_URL=spatialite:////data/db?timeout=9", "data for")])
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ("DATABASE_URL=postgres://a:planted@db/shop", None),
+        ("A=1", None),
+        (f"DATABASE_URL={HOME}", "data for"),
+        ("DATABASE_URL=sqlite:////planted/db", GONE),
+        ("DATABASE_URL=sqlite://:memory:", GONE),
+        ("DATABASE_URL=spatialite:////data/db?timeout=9", "data for"),
+    ],
+)
 def test_where_sqlite_has_its_file(host, settings, said):
     found = sqlite.problem(host, settings.encode())
     assert found is None if said is None else said in found and "planted" not in found
@@ -216,12 +307,18 @@ def test_where_sqlite_has_its_file(host, settings, said):
         assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)
 
 
-@pytest.mark.parametrize("current, staged, url", [
-    (f"SECRET_KEY=planted\nSITE_URL={URL}\n", None, "https://shop.example:8443"),
-    (f"SITE_URL={URL}\n", "SITE_URL=http://localhost\n", "http://localhost"),
-    (f"SITE_URL={URL}\n", "A=1\n", ""),
-    ("SITE_URL_FILE=/run/secrets/SITE_URL.1\n", None, "https://shop.example"),
-    ("SITE_URL_FILE=/run/secrets/../shop.env\n", None, ""), ("SITE_URL=planted\n", None, ""), ("", None, "")])
+@pytest.mark.parametrize(
+    "current, staged, url",
+    [
+        (f"SECRET_KEY=planted\nSITE_URL={URL}\n", None, "https://shop.example:8443"),
+        (f"SITE_URL={URL}\n", "SITE_URL=http://localhost\n", "http://localhost"),
+        (f"SITE_URL={URL}\n", "A=1\n", ""),
+        ("SITE_URL_FILE=/run/secrets/SITE_URL.1\n", None, "https://shop.example"),
+        ("SITE_URL_FILE=/run/secrets/../shop.env\n", None, ""),
+        ("SITE_URL=planted\n", None, ""),
+        ("", None, ""),
+    ],
+)
 def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
     Path(host.env).write_text(current)
     if staged is not None:

@@ -19,7 +19,10 @@ from proc import executable, put, run
 # Stand-ins for programs of the machine, which has one user.
 STAND_INS = {
     "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
-    "systemctl": "echo systemd 252", "apt-get": ":", "dockerd": ":"}
+    "systemctl": "echo systemd 252",
+    "apt-get": ":",
+    "dockerd": ":",
+}
 
 
 @pytest.fixture
@@ -30,28 +33,43 @@ def inspect(shell, tmp_path):
         executable(stubs / name, f"#!/bin/sh\n{script}\n")
 
     def call(app, remove=False, own=(), timed=()):
-        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
-                      processes=BUILT_IN | {process.name: process for process in own},
-                      timed={process.name: process for process in timed})
+        fleet = Fleet(
+            app,
+            "r.example/x",
+            (),
+            site={"tls": "off"},
+            processes=BUILT_IN | {process.name: process for process in own},
+            timed={process.name: process for process in timed},
+        )
         _, _, script, *words, envfile = fitness.inspection(fleet, remove)
-        words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
-                 for one in words]
-        done = run([*shell, "-c", script, *words, envfile], timeout=60, env={
-            **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "DOCKER_RUNNER_ROOT": str(tmp_path)})
+        words = [
+            " ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split()) for one in words
+        ]
+        done = run(
+            [*shell, "-c", script, *words, envfile],
+            timeout=60,
+            env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "DOCKER_RUNNER_ROOT": str(tmp_path)},
+        )
         assert (done.returncode, done.stderr) == (0, "")
         found = call.found = fitness.parse(done.stdout.splitlines())
-        return [text.replace(str(tmp_path), "") for text in fitness.problems(found)
-                if re.match("has |.*shop.env ", text) and "nginx.conf" not in text]
+        return [
+            text.replace(str(tmp_path), "")
+            for text in fitness.problems(found)
+            if re.match("has |.*shop.env ", text) and "nginx.conf" not in text
+        ]
+
     return call
 
 
 CURE = ", not made by provisioning: choose another name for the app, or remove them"
 
 TAKEN = {  # app → what already has that name
-    "lock": "/run/lock", "grub": "/etc/default/grub",
+    "lock": "/run/lock",
+    "grub": "/etc/default/grub",
     "default": "/etc/nginx/sites-available/default, /usr/lib/systemd/system/default.target",
     "tmp": "/usr/lib/tmpfiles.d/tmp.conf",
-    "messagebus": "the user messagebus, the group messagebus"}
+    "messagebus": "the user messagebus, the group messagebus",
+}
 
 
 def test_a_name_that_something_else_goes_by(inspect, tmp_path):
@@ -79,18 +97,26 @@ def test_units_of_processes(inspect, tmp_path):
     for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
         put(f"{tmp_path}{process_unit(app, process).path}", process_unit(app, process).content)
     assert inspect("shop") == [] and inspect("shop", own=[alerts], timed=[digest]) == [
-        f"has {', '.join(foreign[:2])}{CURE}"]
+        f"has {', '.join(foreign[:2])}{CURE}"
+    ]
     assert set(inspect.found.processes) == {"web@", "beat"}
-    for unit in (process_unit("shop", alerts), process_unit("shop", digest), timer("shop", digest),
-                 timer("shop-b", digest)):
+    for unit in (
+        process_unit("shop", alerts),
+        process_unit("shop", digest),
+        timer("shop", digest),
+        timer("shop-b", digest),
+    ):
         put(f"{tmp_path}{unit.path}", unit.content)
     assert inspect("shop", own=[alerts], timed=[digest]) == []
     assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest"}
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):
-    for content, found in ((None, (True, False, False)), ("{}", (False, True, False)),
-                           ('{"notes": "written by provisioning"}', (False, False, True))):
+    for content, found in (
+        (None, (True, False, False)),
+        ("{}", (False, True, False)),
+        ('{"notes": "written by provisioning"}', (False, False, True)),
+    ):
         if content:
             put(f"{tmp_path}/etc/consul.d/shop.json", content)
         assert inspect("shop") == []
@@ -103,25 +129,34 @@ def test_settings_that_docker_would_misread(inspect, tmp_path, fleet):
     put(f"{tmp_path}/etc/default/shop.env", "A=1\nB='planted'\nC\n")
     assert inspect("shop") == [
         "/etc/default/shop.env line 2: B is in quotes, which would be part of it: drop them",
-        "/etc/default/shop.env line 3: not KEY=value"]
+        "/etc/default/shop.env line 3: not KEY=value",
+    ]
     assert inspect("shop", remove=True) == []
 
 
-@pytest.mark.parametrize("path, text, names, told", [
-    ("blog/public.conf", "    server_name _;\n", [], ["has blog for visitors by any name"]),
-    ("blog/public.conf", "    server_name blog.example shop.example;\n", ["a.example", "Shop.example"],
-     ["has blog with the name shop.example: remove it from one [site]"]),
-    ("blog/public.conf", "    server_name _;\n", ["a.example"], []),
-    ("shop/public.conf", "    server_name _;\n", [], []),
-    # An app without names has its own in SITE_URL.
-    ("blog/public.conf", "    server_name _;\n", ["www.blog.example"], ["has blog with the name www.blog.example"]),
-    ("blog/public.conf", "    server_name _;\n", ["*.Blog.example"], ["has blog with the name www.blog.example"]),
-    ("blog/public.conf", "    server_name *.shop.example;\n", [], ["has blog with the name www.shop.example"]),
-    ("blog/public.conf", "    server_name www.shop.example;\n", [], ["has blog with the name www.shop.example"]),
-    ("blog/public.conf", "    server_name shop.example;\n", [], []),
-    ("conf.d/old.conf", "  listen [::]:80 default_server;\n", [], ["has old.conf for visitors by any name"]),
-    ("conf.d/old.conf", "  listen 443 ssl default_server;\n  return 444;\n", [], []),
-    ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], [])])
+@pytest.mark.parametrize(
+    "path, text, names, told",
+    [
+        ("blog/public.conf", "    server_name _;\n", [], ["has blog for visitors by any name"]),
+        (
+            "blog/public.conf",
+            "    server_name blog.example shop.example;\n",
+            ["a.example", "Shop.example"],
+            ["has blog with the name shop.example: remove it from one [site]"],
+        ),
+        ("blog/public.conf", "    server_name _;\n", ["a.example"], []),
+        ("shop/public.conf", "    server_name _;\n", [], []),
+        # An app without names has its own in SITE_URL.
+        ("blog/public.conf", "    server_name _;\n", ["www.blog.example"], ["has blog with the name www.blog.example"]),
+        ("blog/public.conf", "    server_name _;\n", ["*.Blog.example"], ["has blog with the name www.blog.example"]),
+        ("blog/public.conf", "    server_name *.shop.example;\n", [], ["has blog with the name www.shop.example"]),
+        ("blog/public.conf", "    server_name www.shop.example;\n", [], ["has blog with the name www.shop.example"]),
+        ("blog/public.conf", "    server_name shop.example;\n", [], []),
+        ("conf.d/old.conf", "  listen [::]:80 default_server;\n", [], ["has old.conf for visitors by any name"]),
+        ("conf.d/old.conf", "  listen 443 ssl default_server;\n  return 444;\n", [], []),
+        ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], []),
+    ],
+)
 def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, told):
     put(f"{tmp_path}/etc/nginx/{path}", text)
     put(f"{tmp_path}/etc/nginx/sites-enabled/{path.partition('/')[0]}", "")
@@ -136,22 +171,40 @@ def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, n
 
 
 def test_every_fault_of_a_host_is_told_at_once():
-    said = ["missing systemd", "missing apt-get", "missing python3", "missing sites-enabled", "version systemd 241",
-            "version python3 3.7", "version Docker 19.03.1", "daemon []"]
+    said = [
+        "missing systemd",
+        "missing apt-get",
+        "missing python3",
+        "missing sites-enabled",
+        "version systemd 241",
+        "version python3 3.7",
+        "version Docker 19.03.1",
+        "daemon []",
+    ]
     assert fitness.problems(fitness.parse(said)) == [
-        "has no apt-get: use Debian or Ubuntu", "does not run systemd: use Debian or Ubuntu with systemd",
+        "has no apt-get: use Debian or Ubuntu",
+        "does not run systemd: use Debian or Ubuntu with systemd",
         "has no python3: run apt-get install python3 there",
         "has an nginx.conf without sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
-        "systemd is 241, but 247 or newer is needed", "python3 is 3.7, but 3.9 or newer is needed",
+        "systemd is 241, but 247 or newer is needed",
+        "python3 is 3.7, but 3.9 or newer is needed",
         "Docker is 19.03.1, but 20.10 or newer is needed",
-        "/etc/docker/daemon.json is not a JSON object (no object): correct it"]
+        "/etc/docker/daemon.json is not a JSON object (no object): correct it",
+    ]
     good = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
     assert fitness.problems(fitness.parse(good)) == []
 
 
-@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "swarm", "unit", "x", "malformed"]),
-                          st.one_of(st.text(max_size=8), st.sampled_from([
-                              "systemd ²", "nothing 1", "[]", "[[]", "systemd " + "9" * 5000]))).map(" ".join),
-                max_size=6))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["version", "daemon", "missing", "swarm", "unit", "x", "malformed"]),
+            st.one_of(
+                st.text(max_size=8), st.sampled_from(["systemd ²", "nothing 1", "[]", "[[]", "systemd " + "9" * 5000])
+            ),
+        ).map(" ".join),
+        max_size=6,
+    )
+)
 def test_an_inspection_that_says_anything(lines):
     assert all(fitness.problems(fitness.parse(lines)))

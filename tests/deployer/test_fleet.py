@@ -13,8 +13,10 @@ from slipway.fleet.machine import Machine
 
 def made(*names):
     kinds = {**dict.fromkeys(names, "host"), "services": "services"}
-    return {name: Machine(name, f"c-{name}", "n", f"10.200.1.{at}", "i", kind, {80: 20_000 + at})
-            for at, (name, kind) in enumerate(kinds.items(), 21)}
+    return {
+        name: Machine(name, f"c-{name}", "n", f"10.200.1.{at}", "i", kind, {80: 20_000 + at})
+        for at, (name, kind) in enumerate(kinds.items(), 21)
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +39,15 @@ def test_a_second_call_keeps_what_a_team_changed(project):
     assert "stays as it is" not in command.usage(made("web1", "web2", "work1"), folder)
     said = command.usage(made("web1", "web2", "work1", "web3"), folder)
     assert (folder / "production.toml").read_text().startswith(f"{first}[process.tick]")
-    assert "to use all servers, add:\n[hosts.web3]\nroles = [\"web\"]\n" in said and "[hosts.web2]" not in said
+    assert 'to use all servers, add:\n[hosts.web3]\nroles = ["web"]\n' in said and "[hosts.web2]" not in said
     settings = (folder / "settings").read_text().splitlines()
     assert settings[0] == key and {"STRIPE_KEY=sk=1", "SITE_URL=http://localhost:20023"} <= {*settings}
 
 
-@pytest.mark.parametrize("names, jobs, media, roles", [
-    (("web1", "web2", "work1"), True, "database", ("worker", "beat")), (("web1", "work1"), False, "local", ())])
+@pytest.mark.parametrize(
+    "names, jobs, media, roles",
+    [(("web1", "web2", "work1"), True, "database", ("worker", "beat")), (("web1", "work1"), False, "local", ())],
+)
 def test_what_fits_the_project(project, names, jobs, media, roles):
     """Uploads are where the settings put them, which all web hosts reach. Without Celery, no host runs its processes,
     and the settings name no broker."""

@@ -17,15 +17,28 @@ from deployer.test_server import files
 from proc import ROOT
 
 TEXT = st.one_of(
-    st.text(max_size=12), st.text("\x00\n\r\x1b\u2028\u202e\"'\\${}@;|&# /.:%*\udcff\u0663", max_size=6),
-    st.sampled_from(["shop", "web1", "10.0.0.1", "a" * 5000, "/" * 300, "../../etc", "-oX=y", "x;reboot", "a b", "0",
-                     "build-1"]))
-SCALARS = st.one_of(TEXT, st.booleans(), st.integers(), st.integers(-10**5000, 10**5000), st.floats(), st.datetimes(),
-                    st.dates(), st.times(), st.sampled_from(["web", "worker", "beat", "off", "elsewhere", "certbot"]))
+    st.text(max_size=12),
+    st.text("\x00\n\r\x1b\u2028\u202e\"'\\${}@;|&# /.:%*\udcff\u0663", max_size=6),
+    st.sampled_from(
+        ["shop", "web1", "10.0.0.1", "a" * 5000, "/" * 300, "../../etc", "-oX=y", "x;reboot", "a b", "0", "build-1"]
+    ),
+)
+SCALARS = st.one_of(
+    TEXT,
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**5000), 10**5000),
+    st.floats(),
+    st.datetimes(),
+    st.dates(),
+    st.times(),
+    st.sampled_from(["web", "worker", "beat", "off", "elsewhere", "certbot"]),
+)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
 TABLES = {**schema.TABLES, "hosts.web1": schema.HOST, "hosts.front": schema.HOST, "process.mail": schema.PROCESS}
-KEYS = st.sampled_from([*schema.TOP, "hosts.web1", "registry.login", *(
-    f"{table}.{key}" for table, keys in TABLES.items() for key in keys)])
+KEYS = st.sampled_from(
+    [*schema.TOP, "hosts.web1", "registry.login", *(f"{table}.{key}" for table, keys in TABLES.items() for key in keys)]
+)
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
 
 
@@ -68,11 +81,18 @@ def test_files_of_any_kind(tmp_path_factory, content):
             told(problem, path)
 
 
-@pytest.mark.parametrize("content", [
-    b"[rollout]\nbake = " + b"9" * 10_000, b"[rollout]\nbake = 0x" + b"f" * 20_000,
-    b"app = \"" + b"a" * 10**6 + b"\"\n",
-    b"'\\u001b[2J\n' = 1\n", b'"\\u001b[2J\\n" = 1\n', b'[hosts."\\nx.toml: fine"]\n'],
-    ids=lambda content: repr(content[:30]))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[rollout]\nbake = " + b"9" * 10_000,
+        b"[rollout]\nbake = 0x" + b"f" * 20_000,
+        b'app = "' + b"a" * 10**6 + b'"\n',
+        b"'\\u001b[2J\n' = 1\n",
+        b'"\\u001b[2J\\n" = 1\n',
+        b'[hosts."\\nx.toml: fine"]\n',
+    ],
+    ids=lambda content: repr(content[:30]),
+)
 def test_files_that_go_too_far(tmp_path, content, capsys):
     path = tmp_path / "x.toml"
     path.write_bytes(content)

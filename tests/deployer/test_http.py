@@ -21,20 +21,25 @@ READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "
 def server(tmp_path):
     """server(said): the path of a socket that gives this answer once."""
     with listen(tmp_path / "web.sock") as listening:
+
         def serve(said):
             answer(listening, [said])
             return listening.getsockname()
+
         yield serve
 
 
-@pytest.mark.parametrize("answered, said", [
-    (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
-    (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
-    (READY[:60], "/readyz answers as release None"),
-    (b"HTTP/1.1 503 Unavailable\r\n\r\n" + b"[" * 50_000, "/readyz answers 503"),
-    (b"", "/readyz answers no HTTP: b''"),
-    (b"SSH-2.0-OpenSSH", "/readyz answers no HTTP: b'SSH-2.0-OpenSSH'"),
-])
+@pytest.mark.parametrize(
+    "answered, said",
+    [
+        (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
+        (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
+        (READY[:60], "/readyz answers as release None"),
+        (b"HTTP/1.1 503 Unavailable\r\n\r\n" + b"[" * 50_000, "/readyz answers 503"),
+        (b"", "/readyz answers no HTTP: b''"),
+        (b"SSH-2.0-OpenSSH", "/readyz answers no HTTP: b'SSH-2.0-OpenSSH'"),
+    ],
+)
 def test_a_release_that_is_not(server, answered, said):
     problem = http.not_ready(server(answered), "v2")
     assert str(problem) == said
@@ -49,15 +54,18 @@ def test_nobody_answers(tmp_path):
 def test_an_answer_without_an_end(tmp_path, pause):
     over, said = threading.Event(), []
     with listen(tmp_path / "web.sock") as listening:
+
         def drip():
             connection, _ = listening.accept()
             with connection, contextlib.suppress(OSError):
                 connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 while not over.wait(pause):
                     connection.sendall(b".")
+
         threading.Thread(target=drip, daemon=True).start()
-        asking = threading.Thread(target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=2)),
-                                  daemon=True)
+        asking = threading.Thread(
+            target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=2)), daemon=True
+        )
         asking.start()
         asking.join(20)
         over.set()
@@ -77,12 +85,17 @@ WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
     """ask(ready, …): the problem of a container that is `age` seconds old and whose commands exit with `code`."""
+
     def ask(ready, running=True, there=True, age=100, code=0, problem=None):
         (tmp_path / "proc/7").mkdir(parents=True, exist_ok=True)
         began = int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * os.sysconf("SC_CLK_TCK"))
         (tmp_path / "proc/7/stat").write_text(f"7 (a) b) S {'0 ' * 18}{began} 0\n")
-        found = {"Id": "1", "State": {"Running": running, "Pid": 7}, "Config": {"Entrypoint": ["/run.sh"]},
-                 "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}}}
+        found = {
+            "Id": "1",
+            "State": {"Running": running, "Pid": 7},
+            "Config": {"Entrypoint": ["/run.sh"]},
+            "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}},
+        }
 
         def call(host, method, path, login=None, seconds=60, given=None):
             if problem:
@@ -91,21 +104,28 @@ def ask(monkeypatch, tmp_path):
                 return (200, json.dumps(found)) if there else (404, "{}")
             ask.ran = (given or {}).get("Cmd", ask.ran)
             return 200, json.dumps({"Id": "2", "ExitCode": code})
+
         monkeypatch.setattr(docker, "call", call)
         return probes.problem_of(Host("shop", str(tmp_path)), "shop-alerts", ready, ("https", "shop.example"))
+
     ask.ran = None
     return ask
 
 
-@pytest.mark.parametrize("ready, container, said, ran", [
-    *((ready, {"running": False}, "does not run", None) for ready in WAYS),
-    *((ready, {"there": False}, "does not run", None) for ready in WAYS),
-    ("file", {"problem": Problem("Docker is away")}, "cannot be checked: Docker is away", None),
-    ("seconds 5", {"age": 5}, "", None), ("seconds 9", {"age": 3}, "has run for only ", None),
-    ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
-    ("file", {"code": 1}, "has not created its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
-    ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),
-    ("healthcheck beat", {"code": 1}, "is not healthy", ["/run.sh", "healthcheck", "beat"])])
+@pytest.mark.parametrize(
+    "ready, container, said, ran",
+    [
+        *((ready, {"running": False}, "does not run", None) for ready in WAYS),
+        *((ready, {"there": False}, "does not run", None) for ready in WAYS),
+        ("file", {"problem": Problem("Docker is away")}, "cannot be checked: Docker is away", None),
+        ("seconds 5", {"age": 5}, "", None),
+        ("seconds 9", {"age": 3}, "has run for only ", None),
+        ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
+        ("file", {"code": 1}, "has not created its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
+        ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),
+        ("healthcheck beat", {"code": 1}, "is not healthy", ["/run.sh", "healthcheck", "beat"]),
+    ],
+)
 def test_what_the_engine_says(ask, ready, container, said, ran):
     told = ask(ready, **container)
     assert told.startswith(said) and bool(told) == bool(said) and ask.ran == ran, told

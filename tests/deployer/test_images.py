@@ -19,8 +19,11 @@ from proc import ROOT
 
 PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
 DIGEST = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:d"}
-IMAGE = {"Id": "sha256:1", "RepoDigests": ["r.example/shop@sha256:d"],
-         "Config": {"Labels": {images.REVISION: "0123-dirty"}}}
+IMAGE = {
+    "Id": "sha256:1",
+    "RepoDigests": ["r.example/shop@sha256:d"],
+    "Config": {"Labels": {images.REVISION: "0123-dirty"}},
+}
 MISSING = (404, {"message": "No such image"})
 PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
 
@@ -38,8 +41,11 @@ def host(tmp_path):
 
         def serve(*answers):
             told = [(status, body if isinstance(body, str) else json.dumps(body)) for status, body in answers]
-            host.asked = answer(host.listening, [
-                f"HTTP/1.0 {status} X\r\nServer: Docker\r\n\r\n{body}".encode() for status, body in told])
+            host.asked = answer(
+                host.listening,
+                [f"HTTP/1.0 {status} X\r\nServer: Docker\r\n\r\n{body}".encode() for status, body in told],
+            )
+
         host.serve = serve
         yield host
 
@@ -66,27 +72,55 @@ def pull_it(host, digest="sha256:d"):
     return images.pull(host, "r.example/shop", "v2", digest, "ann:secret")
 
 
-@pytest.mark.parametrize("ask, answers, text", [
-    (resolve, [(404, {"message": "manifest unknown"})],
-     "cannot find image r.example/shop:v2 in its registry: manifest unknown"),
-    (resolve, [(401, {"message": "unauthorized: no"})],
-     r"r.example refuses the login of ann \(unauthorized: no\): check the variable"),
-    (resolve, [(500, "oops")], "its answer is not JSON"),
-    pytest.param(resolve, [(200, "[" * 100_000)], "its answer is not JSON", id="deep"),
-    (pull_it, [MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n')],
-     "docker pull r.example/shop@sha256:d: no space left on device"),
-    (pull_it, [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
-     "docker tag r.example/shop:v2: No such image: sha256:1"),
-    (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2")])  # "" would pull all tags
+@pytest.mark.parametrize(
+    "ask, answers, text",
+    [
+        (
+            resolve,
+            [(404, {"message": "manifest unknown"})],
+            "cannot find image r.example/shop:v2 in its registry: manifest unknown",
+        ),
+        (
+            resolve,
+            [(401, {"message": "unauthorized: no"})],
+            r"r.example refuses the login of ann \(unauthorized: no\): check the variable",
+        ),
+        (resolve, [(500, "oops")], "its answer is not JSON"),
+        pytest.param(resolve, [(200, "[" * 100_000)], "its answer is not JSON", id="deep"),
+        (
+            pull_it,
+            [MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n')],
+            "docker pull r.example/shop@sha256:d: no space left on device",
+        ),
+        (
+            pull_it,
+            [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
+            "docker tag r.example/shop:v2: No such image: sha256:1",
+        ),
+        (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2"),
+    ],
+)  # "" would pull all tags
 def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     host.serve(*answers)
     with pytest.raises(Problem, match=text):
         ask(host)
 
 
-@pytest.mark.parametrize("word", [
-    "sha256:d HTTP/1.0\r\nHost: d\r\n\r\nPOST /containers/create HTTP/1.0", "a b", "a\nb", "a\tb", "a\\b", "a\x00", "é",
-    "../..", "a/./b", "a/.."])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "sha256:d HTTP/1.0\r\nHost: d\r\n\r\nPOST /containers/create HTTP/1.0",
+        "a b",
+        "a\nb",
+        "a\tb",
+        "a\\b",
+        "a\x00",
+        "é",
+        "../..",
+        "a/./b",
+        "a/..",
+    ],
+)
 def test_a_word_that_would_be_another_request(host, word):
     with pytest.raises(Problem, match="^invalid path for a request to Docker: '/"):
         images.about(host, word)
@@ -141,13 +175,21 @@ def test_old_images_go(host, capsys):
     pinned = {"v9": host.tag, "v2": host.revert, "v3": host.slot_file("b", "tag"), "v4": other + "/TAG"}
     for tag, path in pinned.items():
         disk.write(path, releases.tag_text({"tag": tag, "image_id": f"sha256:{tag}"}))
-    found = [{"Id": f"sha256:v{number}", "Created": number, "RepoDigests": [f"shop@sha256:dv{number}"],
-              "RepoTags": [f"shop:v{number}"] * (number != 6)} for number in range(9, 0, -1)]
+    found = [
+        {
+            "Id": f"sha256:v{number}",
+            "Created": number,
+            "RepoDigests": [f"shop@sha256:dv{number}"],
+            "RepoTags": [f"shop:v{number}"] * (number != 6),
+        }
+        for number in range(9, 0, -1)
+    ]
     host.serve((200, found), (200, []), (409, {"message": "a container uses it"}), (200, []), (200, []))
     images.prune(host, "shop", 2)
     assert [asked.partition(" HTTP")[0] for asked in host.asked] == [
         "GET /images/json?all=0&filters=%7B%22reference%22:%5B%22shop%22%5D%7D",
-        *(f"DELETE /images/{name}" for name in ("shop:v1", "shop:v5", "shop@sha256:dv6", "shop:v7"))]
+        *(f"DELETE /images/{name}" for name in ("shop:v1", "shop:v5", "shop@sha256:dv6", "shop:v7")),
+    ]
     host.serve((200, found), (200, []))
     images.prune(host, "shop", 2, most=1)
     assert len(host.asked) == 2 and host.asked[1].startswith("DELETE /images/shop:v1 ")
@@ -161,16 +203,22 @@ def auth(**found):
     return {"auths": {"r.example": found}}
 
 
-@pytest.mark.parametrize("config, shown", [
-    (auth(auth=base64.b64encode(b"bob:x:y").decode()), {"username": "bob", "password": "x:y"}),
-    (auth(identitytoken="t"), {"username": "", "password": "", "identitytoken": "t"}),
-    ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
-    ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}), ([1], Problem)])
+@pytest.mark.parametrize(
+    "config, shown",
+    [
+        (auth(auth=base64.b64encode(b"bob:x:y").decode()), {"username": "bob", "password": "x:y"}),
+        (auth(identitytoken="t"), {"username": "", "password": "", "identitytoken": "t"}),
+        ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
+        ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}),
+        ([1], Problem),
+    ],
+)
 def test_a_host_that_is_logged_in_itself(host, config, shown):
     disk.write(host.root + "/root/.docker/config.json", json.dumps(config))
     host.call = lambda *words, **options: SimpleNamespace(
         returncode=0 if (words, options["input"]) == (("docker-credential-keys", "get"), "r.example") else 1,
-        stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}')
+        stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}',
+    )
     if shown is Problem:
         with pytest.raises(Problem, match="root/.docker/config.json is malformed"):
             docker.login_for(host, "r.example/shop")
@@ -220,9 +268,18 @@ def test_a_pull_tells_how_far_it_is(monkeypatch):
     told = []
     monkeypatch.setattr(progress, "EVERY", 0)
     pulled = progress.Pulled(lambda event: told.append(event["text"]))
-    for status, id, current in [("Downloading", "a", 10), ("Downloading", "b", 5), ("Download complete", "a", 0),
-                                ("Extracting", "a", 3), ("Pull complete", "b", 0), ("Digest", None, 0)]:
-        line = {"status": status, **({"id": id} if id else {}),
-                "progressDetail": {"current": current * 10**6, "total": 40 * 10**6}}
+    for status, id, current in [
+        ("Downloading", "a", 10),
+        ("Downloading", "b", 5),
+        ("Download complete", "a", 0),
+        ("Extracting", "a", 3),
+        ("Pull complete", "b", 0),
+        ("Digest", None, 0),
+    ]:
+        line = {
+            "status": status,
+            **({"id": id} if id else {}),
+            "progressDetail": {"current": current * 10**6, "total": 40 * 10**6},
+        }
         pulled.hear(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(line).encode() + b"\n[1]\n")
     assert told == ["10 of 40 MB", "15 of 80 MB", "45 of 80 MB", "45 of 80 MB", "unpacks 80 MB", "unpacks 80 MB"]

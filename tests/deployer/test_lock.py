@@ -34,6 +34,7 @@ def lock(host, monkeypatch, came):
         stderr.write(b"Failed to start transient service unit: Unit shop-deploy.service " + said + b".\n")
         started.extend([words] * (not said))
         return SimpleNamespace(returncode=1 if said else 0)
+
     monkeypatch.setattr(serve.subprocess, "run", run)
     Path(host.run, "agent-1").mkdir()
     return serve.lock(host, f"{host.run}/agent-1", FIRST, 30)["locked"], len(started)
@@ -51,9 +52,11 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
     def holder(host):
         asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, held, held
         return asked[-1]
+
     monkeypatch.setattr(serve, "holder", holder)
-    monkeypatch.setattr(serve, "time", SimpleNamespace(
-        monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50)))
+    monkeypatch.setattr(
+        serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50))
+    )
     came = lock(host, monkeypatch, lambda: b"already exists" if now[0] < 50 * lasts else b"")
     assert came == (locked, int(locked is None)) and now[0] < 180
 
@@ -69,6 +72,7 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
 
     def write(number):
         return unpack.written(f"{host.run}/agent-{number}", files)
+
     for turn in range(10):
         with mock.patch.object(unpack.os, "getpid", itertools.count().__next__), ThreadPoolExecutor(4) as pool:
             assert {*pool.map(write, [turn] * 4)} == {f"{host.run}/agent-{turn}"}
@@ -76,8 +80,11 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
     assert len([*Path(host.run).glob("agent-*")]) == 10
 
 
-TEXTS = {**bootstrap.files(), "unpack": Path(unpack.__file__).read_text(),
-         "balancer_hosts": render("balancer_hosts.py", {})}
+TEXTS = {
+    **bootstrap.files(),
+    "unpack": Path(unpack.__file__).read_text(),
+    "balancer_hosts": render("balancer_hosts.py", {}),
+}
 
 
 @pytest.mark.parametrize("text", [*filter(str.strip, TEXTS.values())], ids=[*filter(TEXTS.get, TEXTS)])

@@ -21,10 +21,19 @@ from deployer.test_hostile import CONTROL
 from proc import executable, put
 
 
-@pytest.mark.parametrize("text, time", [
-    *((text, (26, 8, 30)) for text in ("-1h", "1h", "1 hour ago", "60 min")), ("2 weeks", (12, 9, 30)),
-    ("14:05", (26, 14, 5)), ("yesterday", (25,)), ("yesterday 14:05", (25, 14, 5)), ("2026-11-25", (25,)),
-    ("2026-11-25 14:05:09", (25, 14, 5, 9)), *((odd, None) for odd in ("1 month ago", "-h", "25:00", "", "9" * 30))])
+@pytest.mark.parametrize(
+    "text, time",
+    [
+        *((text, (26, 8, 30)) for text in ("-1h", "1h", "1 hour ago", "60 min")),
+        ("2 weeks", (12, 9, 30)),
+        ("14:05", (26, 14, 5)),
+        ("yesterday", (25,)),
+        ("yesterday 14:05", (25, 14, 5)),
+        ("2026-11-25", (25,)),
+        ("2026-11-25 14:05:09", (25, 14, 5, 9)),
+        *((odd, None) for odd in ("1 month ago", "-h", "25:00", "", "9" * 30)),
+    ],
+)
 def test_a_time(monkeypatch, text, time):
     monkeypatch.setattr(search, "datetime", mock.Mock(wraps=datetime, now=lambda: datetime(2026, 11, 26, 9, 30)))
     if time is None:
@@ -38,19 +47,29 @@ def asked(*words):
     return __main__.parse(["logs", *words])
 
 
-@pytest.mark.parametrize("words, said", [
-    (["--since", "1970-01-02", "--until", "-1m"], r" --since=@\d{5,6}\.0+ --until=@\d{10}\."),
-    (["--since", "-999999w"], r" --since=@0\.0+ "),
-    (["-f", "--since", "-1h"], r" -f -n all -t "), (["-n", "7"], " --reverse -n 8 "), (["-f", "-n", "0"], " -f -n 0 "),
-    (["--role", "nginx", "--level", "error"], " --priority=3 -t shop-web-a$")])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--since", "1970-01-02", "--until", "-1m"], r" --since=@\d{5,6}\.0+ --until=@\d{10}\."),
+        (["--since", "-999999w"], r" --since=@0\.0+ "),
+        (["-f", "--since", "-1h"], r" -f -n all -t "),
+        (["-n", "7"], " --reverse -n 8 "),
+        (["-f", "-n", "0"], " -f -n 0 "),
+        (["--role", "nginx", "--level", "error"], " --priority=3 -t shop-web-a$"),
+    ],
+)
 def test_what_journalctl_is_asked(words, said):
     assert re.search(said, " ".join(search.journalctl(["shop-web-a"], asked(*words))))
 
 
-@pytest.mark.parametrize("words, said", [
-    (["--since", "2999-01-01"], "argument --since: '2999-01-01' is still to come: "),
-    (["--grep", "a)|(b"], r"argument --grep: 'a)|(b' has a ) too many: for the character write \)"),
-    *((["--grep", wrong], f"has a {wrong[-1]} too many") for wrong in ("(a|(b)(", "[a] [", "a\\"))])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--since", "2999-01-01"], "argument --since: '2999-01-01' is still to come: "),
+        (["--grep", "a)|(b"], r"argument --grep: 'a)|(b' has a ) too many: for the character write \)"),
+        *((["--grep", wrong], f"has a {wrong[-1]} too many") for wrong in ("(a|(b)(", "[a] [", "a\\")),
+    ],
+)
 def test_what_journalctl_is_not_asked(capsys, words, said):
     """A time in which nothing can have happened; an expression that would end the group that it is put into."""
     with pytest.raises(SystemExit):
@@ -60,18 +79,54 @@ def test_what_journalctl_is_not_asked(capsys, words, said):
 
 def record(**more):
     """Return a line as slipway.logs writes it, which slipway/tests/test_logging.py shows."""
-    return json.dumps({"time": "2026-11-26T08:00:00.5+00:00", "level": "ERROR", "logger": "shop", "message": "Oh",
-                       "request_id": "5f0c7d1e", "release": "build-4.2", **more})
+    return json.dumps(
+        {
+            "time": "2026-11-26T08:00:00.5+00:00",
+            "level": "ERROR",
+            "logger": "shop",
+            "message": "Oh",
+            "request_id": "5f0c7d1e",
+            "release": "build-4.2",
+            **more,
+        }
+    )
 
 
-@pytest.mark.parametrize("words, fits", [
-    *((words, True) for words in ("--level error", "--release build-4.2", "--request 5f0c7d1e", "--grep oh|no",
-                                  "--grep é$|h.", '--grep "café', "--grep caf[aé]", "--grep über", "--grep [A-Z](É)",
-                                  r"--grep ()(\(|[)(]|oh)", "--request=5f0c7d1e", '--grep "café',
-                                  r'--grep \"caf', r'--grep [^"]\\?"caf',
-                                  "--level warning --grep oh --request 5f0c7d1e --release build-4.2")),
-    *((words, False) for words in ("--level critical", "--release build-4x2", "--release build-4", "--grep OH",
-                                   "--level warning --grep oh --request 5f0"))])
+@pytest.mark.parametrize(
+    "words, fits",
+    [
+        *(
+            (words, True)
+            for words in (
+                "--level error",
+                "--release build-4.2",
+                "--request 5f0c7d1e",
+                "--grep oh|no",
+                "--grep é$|h.",
+                '--grep "café',
+                "--grep caf[aé]",
+                "--grep über",
+                "--grep [A-Z](É)",
+                r"--grep ()(\(|[)(]|oh)",
+                "--request=5f0c7d1e",
+                '--grep "café',
+                r"--grep \"caf",
+                r'--grep [^"]\\?"caf',
+                "--level warning --grep oh --request 5f0c7d1e --release build-4.2",
+            )
+        ),
+        *(
+            (words, False)
+            for words in (
+                "--level critical",
+                "--release build-4x2",
+                "--release build-4",
+                "--grep OH",
+                "--level warning --grep oh --request 5f0",
+            )
+        ),
+    ],
+)
 def test_a_line_has_all_that_is_asked_for(words, fits):
     """A visitor's text that looks like a field is not one."""
     found = next(word for word in search.journalctl([], asked(*words.split())) if word.startswith("--grep="))
@@ -79,7 +134,7 @@ def test_a_line_has_all_that_is_asked_for(words, fits):
     for ascii in True, False:  # nginx writes UTF-8
         line = json.dumps(json.loads(record(user="\xdcBER", page="X\xc9", path='/"caf\xe9')), ensure_ascii=ascii)
         assert bool(pattern.match(line)) is fits
-    forged = record(message=' '.join(json.loads(record())) + record(), level="INFO", release="x", request_id="y")
+    forged = record(message=" ".join(json.loads(record())) + record(), level="INFO", release="x", request_id="y")
     assert not pattern.match(forged) or words.startswith("--grep")
 
 
@@ -102,14 +157,23 @@ def test_a_line_for_people():
     assert told("[" * 9000) == f"{begin} {'[' * 9000}"
     assert told("plain") == f"{begin} plain" and told([112, 255]) == f"{begin} p\ufffd" and told(None) == f"{begin} "
     assert told(record(exception="Traceback\n  File x\nKeyError")) == (
-        f"{begin} ERROR shop: Oh\n    Traceback\n      File x\n    KeyError")
+        f"{begin} ERROR shop: Oh\n    Traceback\n      File x\n    KeyError"
+    )
 
 
 @example('{"a":' * 900 + "1" + "}" * 900)
 @example(record(message="\x1b[2J\nweb2 forged", exception="\x9b31m\r"))
 @example('{"level": {"a": "\x1b"}}')
-@given(st.one_of(st.text(), st.lists(st.integers(0, 255)), st.none(), st.integers(), st.lists(st.text()),
-                 st.builds(record, level=st.text(), message=st.text(), exception=st.text(), logger=st.text())))
+@given(
+    st.one_of(
+        st.text(),
+        st.lists(st.integers(0, 255)),
+        st.none(),
+        st.integers(),
+        st.lists(st.text()),
+        st.builds(record, level=st.text(), message=st.text(), exception=st.text(), logger=st.text()),
+    )
+)
 def test_a_hostile_line_is_only_text(message):
     """No byte of a log acts on the terminal, or looks like a line of another host."""
     first, *more = told(message).split("\n")
@@ -120,10 +184,15 @@ def test_a_hostile_line_is_only_text(message):
 @pytest.fixture
 def journal(stub):
     """journal(*lines): let each host's journalctl print these lines, then stderr and the exit code."""
+
     def prints(*found, err="", code=0):
         put(stub / "printed", "".join(f"{line}\n" for line in found))
-        executable(stub / "journalctl", f"#!/bin/sh\nn=9999\nwhile [ $# -gt 0 ]; do [ $1 != -n ] || n=$2; shift; done\n"
-                   f"head -n $n {stub}/printed; printf '{err}' >&2; exit {code}\n")
+        executable(
+            stub / "journalctl",
+            f"#!/bin/sh\nn=9999\nwhile [ $# -gt 0 ]; do [ $1 != -n ] || n=$2; shift; done\n"
+            f"head -n $n {stub}/printed; printf '{err}' >&2; exit {code}\n",
+        )
+
     return prints
 
 
@@ -136,16 +205,22 @@ def test_lines_of_all_hosts_in_the_order_of_time(fleet, journal, capfd):
     run(fleet, "--hosts", "web1,web2", "-n", "2")
     out, err = capfd.readouterr()
     assert [line.split()[2:] for line in out.splitlines()] == [
-        [host, "web-a", "line", at] for at in "23" for host in ("web1", "web2")]
+        [host, "web-a", "line", at] for at in "23" for host in ("web1", "web2")
+    ]
     assert err == "older lines of web1, web2 are left out: add -n 20 or --since -1h to ARGS\n"
     for words, order in ((["-n", "3"], "123"), (["--since", "yesterday"], "321"), (["-f"], "321")):
         run(fleet, "--hosts", "web1", "--json", *words)
         assert capfd.readouterr() == ("".join(f"line {at}\n" for at in order), "")
 
 
-@pytest.mark.parametrize("printed, words, err, said", [
-    ((), [], "", "no logs from web1"), ((), ["--grep", "x"], r"bad\033[2J", "no logs from"),
-    (("not JSON",), [], "", "on web1: sends an invalid")])
+@pytest.mark.parametrize(
+    "printed, words, err, said",
+    [
+        ((), [], "", "no logs from web1"),
+        ((), ["--grep", "x"], r"bad\033[2J", "no logs from"),
+        (("not JSON",), [], "", "on web1: sends an invalid"),
+    ],
+)
 def test_a_journal_that_fails(fleet, journal, capfd, printed, words, err, said):
     journal(*printed, err=err, code=1)
     with pytest.raises(DeployError, match=said):
@@ -161,7 +236,8 @@ def test_nginx_s_errors_are_where_it_runs(fleet, journal, capfd, monkeypatch):
         monkeypatch.setenv("NO_COLOR", no)
         run(fleet, "--role", "nginx")
         assert [line.split()[2:] for line in capfd.readouterr().out.splitlines()] == [
-            [host, "nginx", level, "nginx:", "Oh"] for host in ("web1", "web2", "front")]
+            [host, "nginx", level, "nginx:", "Oh"] for host in ("web1", "web2", "front")
+        ]
     journal(code=1)
     run(fleet, "--role", "nginx", "--grep", "x")  # no line fits
     with pytest.raises(Refused, match="^there is no role 'mail'; the roles are: nginx, web, worker, beat$"):

@@ -31,31 +31,45 @@ def test_a_configuration_is_told_whole(tmp_path):
     done = deploy("--config", tmp_path / "x.toml", "config", "check")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f"deploy: {tmp_path}/x.toml: {problem}" for problem in (
+        f"deploy: {tmp_path}/x.toml: {problem}"
+        for problem in (
             "app: 'Shop' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z",
-            "hosts.a.roles: 'web' is not a list")]
+            "hosts.a.roles: 'web' is not a list",
+        )
+    ]
     with open("/dev/full", "wb") as full:
         assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
 @pytest.mark.needs("systemd-analyze")
-@pytest.mark.parametrize("address, code, said", [
-    ("a", 2, "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
-    ("unreachable", 0, "schedules are not checked: a: cannot be reached")])
+@pytest.mark.parametrize(
+    "address, code, said",
+    [
+        ("a", 2, "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
+        ("unreachable", 0, "schedules are not checked: a: cannot be reached"),
+    ],
+)
 def test_a_schedule_is_checked_by_systemd(tmp_path, stub, address, code, said):
-    file = put(tmp_path / "x.toml", f'[hosts.a]\naddress = "{address}"\nroles = ["digest"]\n'
-                                    '[process.digest]\ncommand = "x"\nschedule = "06:30 often"\n')
+    file = put(
+        tmp_path / "x.toml",
+        f'[hosts.a]\naddress = "{address}"\nroles = ["digest"]\n'
+        '[process.digest]\ncommand = "x"\nschedule = "06:30 often"\n',
+    )
     done = deploy("--config", file, "config", "check")
     assert done.returncode == code and done.stderr.startswith(said)
 
 
-@pytest.mark.parametrize("words, more, said", [
-    (["provision", "--nothing"], {}, "unrecognized arguments: --nothing"),
-    (["env", "--hosts", "web9", "list"], {}, "there is no 'web9'; the hosts are: web1, web2, work1"),
-    (["--hosts", " , ", "status"], {}, "the app does not run there; the hosts are: web1, web2, work1"),
-    (["plan", "build-1"], {}, "the image shop names no registry, so hosts would pull"),
-    (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
-    (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make")])
+@pytest.mark.parametrize(
+    "words, more, said",
+    [
+        (["provision", "--nothing"], {}, "unrecognized arguments: --nothing"),
+        (["env", "--hosts", "web9", "list"], {}, "there is no 'web9'; the hosts are: web1, web2, work1"),
+        (["--hosts", " , ", "status"], {}, "the app does not run there; the hosts are: web1, web2, work1"),
+        (["plan", "build-1"], {}, "the image shop names no registry, so hosts would pull"),
+        (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
+        (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make"),
+    ],
+)
 def test_wrong_usage_is_exit_2(words, more, said):
     done = deploy(*words, **more)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
@@ -71,7 +85,8 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
         done = run(["make", "-f", "deploy.mk", target, "REQUIREMENTS=", f"PYTHON={sys.executable}"], cwd=tmp_path)
         assert done.returncode == 2 and not (tmp_path / "ve").exists(), done.stderr
         assert done.stderr.splitlines()[0] == (
-            "deploy: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)")
+            "deploy: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)"
+        )
 
 
 def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
@@ -79,8 +94,11 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     runs, too, with its words and exit code. Without HOST it runs on the first host with web. ssh stays in the
     terminal's session: there it asks for a passphrase, and gets Ctrl-C."""
     executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
-    executable(stub / "docker-runner", """#!/bin/sh\nprintf '%s|' "$@"; cut -d' ' -f6 /proc/$$/stat >"$STUB/session"
-exit 37\n""")
+    executable(
+        stub / "docker-runner",
+        """#!/bin/sh\nprintf '%s|' "$@"; cut -d' ' -f6 /proc/$$/stat >"$STUB/session"
+exit 37\n""",
+    )
     words, fleet = ["manage", "shell", "-c", "it's $SECRET"], replace(fleet, hosts=fleet.hosts[::-1])
     for name, where in (("web1", "web1"), ("work", "work"), ("", "web2")):
         assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", name, "--", *words]))) == 37
@@ -92,8 +110,7 @@ exit 37\n""")
         asyncio.run(one_off.handle(fleet, __main__.parse(["run", "front", "--", "shell"])))
 
 
-@pytest.mark.parametrize("script, code", [
-    ("exit 7", 7), ("trap 'exit 9' TERM; echo up; sleep 20 & wait", 9)])
+@pytest.mark.parametrize("script, code", [("exit 7", 7), ("trap 'exit 9' TERM; echo up; sleep 20 & wait", 9)])
 def test_a_command_without_a_terminal_ends_with_ssh(script, code):
     """sshd closes the stdout of a command whose ssh was ended. What ends by itself is not waited for."""
     words = one_off.noted("shop", ["migrate"], ["sh", "-c", script], tty=False)
@@ -103,9 +120,18 @@ def test_a_command_without_a_terminal_ends_with_ssh(script, code):
         assert command.wait(30) == code
 
 
-@pytest.mark.parametrize("words", [
-    "--hosts web1 env set A", "env --hosts web1 set A", "env set --hosts web1 A", "env set A --hosts web1",
-    "env unset --hosts web1 A", "env list --hosts web1", "env set-file --hosts web1 A x"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--hosts web1 env set A",
+        "env --hosts web1 set A",
+        "env set --hosts web1 A",
+        "env set A --hosts web1",
+        "env unset --hosts web1 A",
+        "env list --hosts web1",
+        "env set-file --hosts web1 A x",
+    ],
+)
 def test_hosts_may_stand_anywhere(words):
     assert __main__.parse(words.split()).hosts == "web1"
 
@@ -140,6 +166,7 @@ def test_maintenance_on_a_disk_that_takes_no_change(fleet, stub, monkeypatch, ac
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):
     def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
+
     monkeypatch.setattr(status, "handle", fail)
     monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["status"]) == 1

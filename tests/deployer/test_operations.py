@@ -42,15 +42,24 @@ def changed(file, check=False):
     return said[0]
 
 
-@pytest.mark.parametrize("name, content, mode, once, changes", [
-    ("file", "text", "640", False, False), ("file", "another", "640", True, False),
-    ("file", "another", "640", False, True), ("file", "text", "600", False, True), ("file", "text", "600", True, True),
-    ("nothing", "text", "640", False, True), ("nothing", "text", "640", True, True),
-    ("link", "text", "644", False, True)])
+@pytest.mark.parametrize(
+    "name, content, mode, once, changes",
+    [
+        ("file", "text", "640", False, False),
+        ("file", "another", "640", True, False),
+        ("file", "another", "640", False, True),
+        ("file", "text", "600", False, True),
+        ("file", "text", "600", True, True),
+        ("nothing", "text", "640", False, True),
+        ("nothing", "text", "640", True, True),
+        ("link", "text", "644", False, True),
+    ],
+)
 def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode, once, changes):
     def state():
         there = os.lstat(folder / "file")
         return there.st_ino, there.st_mtime_ns, there.st_ctime_ns
+
     file, before = wanted(folder, name, content, mode, once), state()
     assert changed(file, check=True) is changes and state() == before
     assert changed(file) is changes and not changed(file) and not changed(file, check=True)
@@ -78,6 +87,7 @@ def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
         async def upload(path, content, mode, owner, group):
             modes.append(oct(mode)[2:])
             await Here.put(host, path, content, mode, OWNER, GROUP)
+
         host.put = upload
         before = os.lstat(folder / "file").st_ino
         _, problem = work(lambda: files.put(src=str(tmp_path / "source"), dest=f"{folder}/{name}", mode=mode), host)
@@ -86,25 +96,40 @@ def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
         assert name != "file" or os.lstat(folder / "file").st_ino != before
 
 
-SITE = Site("x", {"/etc/nginx/x/a.conf": "text", "/etc/nginx/x/b.conf": "text"},
-            {"/etc/nginx/sites-enabled/x": "../sites-available/x"}, ("/etc/nginx/sites-enabled/default",))
+SITE = Site(
+    "x",
+    {"/etc/nginx/x/a.conf": "text", "/etc/nginx/x/b.conf": "text"},
+    {"/etc/nginx/sites-enabled/x": "../sites-available/x"},
+    ("/etc/nginx/sites-enabled/default",),
+)
 
 
 def entries(**changes):
     """Return the lines of the fact for SITE in its wanted state, except for `changes`: entry → its line, or ""."""
     digest = hashlib.sha256(b"text").hexdigest()
-    lines = {"a": "f|root|root|644||/etc/nginx/x/a.conf\n", "b": "f|root|root|644||/etc/nginx/x/b.conf\n",
-             "link": "l|root|root|777|../sites-available/x|/etc/nginx/sites-enabled/x\n",
-             "digests": f"{digest}  /etc/nginx/x/a.conf\n{digest}  /etc/nginx/x/b.conf\n"}
+    lines = {
+        "a": "f|root|root|644||/etc/nginx/x/a.conf\n",
+        "b": "f|root|root|644||/etc/nginx/x/b.conf\n",
+        "link": "l|root|root|777|../sites-available/x|/etc/nginx/sites-enabled/x\n",
+        "digests": f"{digest}  /etc/nginx/x/a.conf\n{digest}  /etc/nginx/x/b.conf\n",
+    }
     return "".join((lines | changes).values())
 
 
-@pytest.mark.parametrize("change, written, script", [
-    ({"a": ""}, ["/etc/nginx.new-x/x/a.conf"], "mv -fT /etc/nginx.new-x/x/a.conf /etc/nginx/x/a.conf"),
-    ({"digests": ""}, ["/etc/nginx.new-x/x/a.conf", "/etc/nginx.new-x/x/b.conf"], "mv -fT"),
-    ({"link": ""}, [], "ln -sfn ../sites-available/x /etc/nginx.new-x/sites-enabled/x"),
-    ({"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"}, [],
-     "rm -f /etc/nginx/sites-enabled/default"), ({}, [], "")])
+@pytest.mark.parametrize(
+    "change, written, script",
+    [
+        ({"a": ""}, ["/etc/nginx.new-x/x/a.conf"], "mv -fT /etc/nginx.new-x/x/a.conf /etc/nginx/x/a.conf"),
+        ({"digests": ""}, ["/etc/nginx.new-x/x/a.conf", "/etc/nginx.new-x/x/b.conf"], "mv -fT"),
+        ({"link": ""}, [], "ln -sfn ../sites-available/x /etc/nginx.new-x/sites-enabled/x"),
+        (
+            {"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"},
+            [],
+            "rm -f /etc/nginx/sites-enabled/default",
+        ),
+        ({}, [], ""),
+    ],
+)
 def test_of_a_site_only_the_rest_is_done(change, written, script):
     host = Host({"sha256sum": entries(**change)})
     session, problem = work(lambda: nginx_site(SITE, name="put"), host)
@@ -123,6 +148,7 @@ def test_what_takes_long_is_said_before(capsys):
     def call():
         server.shell(name="short", commands="true")
         server.shell(name="long", commands="true", _timeout=9)
+
     for check, said in ((False, [("web1", "long")]), (True, [])):
         announced = []
         work(call, check=check, announced=announced)
@@ -142,6 +168,7 @@ def test_what_follows_a_change_follows_it(check):
         server.shell(name="after one", commands="one", _if=one.did_change)
         server.shell(name="after two", commands="two", _if=two.did_change)
         server.shell(name="after both", commands="both", _if=[one.did_change, two.did_change])
+
     session, problem = work(call, there, check)
     assert problem is None and said == [(False, True)] and session.changes("web1") == ["/nothing", "after two"]
     done = [script for script in there.asked if "stat" not in script]
@@ -153,6 +180,7 @@ def test_what_fails_ends_it(check):
     def call():
         for name in ("one", "two", "three"):
             server.shell(name=name, commands=name)
+
     host = Host(failing="two")
     if not check:
         session, problem = work(call, host)
@@ -171,6 +199,7 @@ def test_commands_get_their_input_and_codes():
 
     def call():
         said.append(server.shell(name="one", commands="cat; exit 3", _stdin="ü", _success_exit_codes=[3]).stdout)
+
     _, problem = work(call, Here())
     assert problem is None and said == ["ü"]
 
@@ -206,9 +235,15 @@ def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path
     assert str(problem).startswith(f"{os.path.normpath(folder)}/provision_more.py, line 2: AttributeError: "), problem
 
 
-@pytest.mark.parametrize("text, said", [
-    ("def provision(", "SyntaxError"), ("import nowhere", "No module named 'nowhere'"),
-    ("x = 1 / 0", "division by zero"), ("", "has no attribute 'provision'")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("def provision(", "SyntaxError"),
+        ("import nowhere", "No module named 'nowhere'"),
+        ("x = 1 / 0", "division by zero"),
+        ("", "has no attribute 'provision'"),
+    ],
+)
 def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
     with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
         loaded(monkeypatch, tmp_path, text)

@@ -63,6 +63,7 @@ def hosts(monkeypatch, fleet):
             raise found.said[host.name]
         said = f"{found.said.get(host.name, '')}\n"
         return Done(0, said.encode(), b"")
+
     monkeypatch.setattr(connection, "run", at_host)
     return found
 
@@ -90,8 +91,10 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
     hosts.said.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
     error, said = provision(fleet)
     assert isinstance(error, Refused) and said == ""
-    assert str(error) == "on web1: cannot be reached\non web2: has no apt-get: use Debian or Ubuntu\n" \
-                         "on web2: does not run systemd: use Debian or Ubuntu with systemd"
+    assert (
+        str(error) == "on web1: cannot be reached\non web2: has no apt-get: use Debian or Ubuntu\n"
+        "on web2: does not run systemd: use Debian or Ubuntu with systemd"
+    )
     assert {what for _, what in hosts.log} == {"inspect"}
 
 
@@ -123,13 +126,28 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
     """After packages comes the file that marks the app's name as ours; each operation follows those that it needs."""
     names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
     assert names[:7] == [
-        "keep nginx.service from starting", "install docker.io, nginx", "allow nginx.service to start",
-        "install docker-cli, if Debian has it", "write /etc/default/shop", "add group shop", "add user shop"]
-    order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
-             f"write {SYSTEM}/docker.service.d/restart.conf", f"write {JOURNALD}",
-             "reload systemd", "restart systemd-journald.service",
-             "enable docker.service", "reload docker.service", "create the paths of /etc/tmpfiles.d/shop.conf",
-             "install nginx site shop", "enable nginx.service", "enable shop.target"]
+        "keep nginx.service from starting",
+        "install docker.io, nginx",
+        "allow nginx.service to start",
+        "install docker-cli, if Debian has it",
+        "write /etc/default/shop",
+        "add group shop",
+        "add user shop",
+    ]
+    order = [
+        "make folder /etc/default/shop.secrets",
+        f"make folder {SYSTEM}/docker.service.d",
+        f"write {SYSTEM}/docker.service.d/restart.conf",
+        f"write {JOURNALD}",
+        "reload systemd",
+        "restart systemd-journald.service",
+        "enable docker.service",
+        "reload docker.service",
+        "create the paths of /etc/tmpfiles.d/shop.conf",
+        "install nginx site shop",
+        "enable nginx.service",
+        "enable shop.target",
+    ]
     assert [name for name in names if name in order] == order
 
 
@@ -138,8 +156,12 @@ def test_files_are_written_with_owner_and_mode(fleet):
     host = fleet.hosts[0]
     for file in (*files.app_files(fleet, host), *files.unit_files(fleet, host)):
         assert written[file.path] == (file.content, file.mode, file.user, file.group)
-    for path, mode in (("/etc/default/shop.env", "600"), ("/usr/local/bin/docker-slot", "755"),
-                       ("/etc/default/shop", "644"), ("/etc/tmpfiles.d/shop.conf", "644")):
+    for path, mode in (
+        ("/etc/default/shop.env", "600"),
+        ("/usr/local/bin/docker-slot", "755"),
+        ("/etc/default/shop", "644"),
+        ("/etc/tmpfiles.d/shop.conf", "644"),
+    ):
         assert written[path][1:] == (mode, "root", "root")
     assert [file.path for file in files.app_files(fleet, host) if file.once] == ["/etc/default/shop.env"]
 
@@ -147,10 +169,14 @@ def test_files_are_written_with_owner_and_mode(fleet):
 def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
     def made(plan, path):
         first = plan.scripts.index(f"mkdir -p {path}")
-        return [script.split()[1] for script in plan.scripts[first + 1:first + 3] if script.endswith(f" {path}")]
+        return [script.split()[1] for script in plan.scripts[first + 1 : first + 3] if script.endswith(f" {path}")]
+
     plan = Plan(fleet, "web1")
-    for path, *owned in (("/etc/default/shop.secrets", "750", "root:shop"), ("/var/www/shop", "755", "root:root"),
-                         ("/var/www/shop/static", "755", "root:root")):
+    for path, *owned in (
+        ("/etc/default/shop.secrets", "750", "root:shop"),
+        ("/var/www/shop", "755", "root:root"),
+        ("/var/www/shop/static", "755", "root:root"),
+    ):
         assert made(plan, path) == owned
     assert made(plan, "/etc/docker") == [], "others use it, too"
     one = Plan(fleet_of(data, {"hosts": {"one": {"roles": ["web"]}}, "media": "local"}), "one")
@@ -164,7 +190,7 @@ def test_certbot_is_asked_only_while_there_is_no_certificate(data):
     before, after = Plan(fleet, "front"), Plan(fleet, "front", there=f"f|root|root|644||{CERTIFICATE}\n")
     put, get = "install nginx site shop-balancer", "get a certificate for shop.example, www.shop.example"
     assert [name for name in before.names if name in (put, get)] == [put, get, put]
-    script, = (script for script in before.scripts if script.startswith("certbot "))
+    (script,) = (script for script in before.scripts if script.startswith("certbot "))
     assert "--email ops@shop.example --webroot -w /var/www/acme" in script
     assert script.endswith("-d shop.example -d www.shop.example")
     assert [name for name in after.names if name in (put, get)] == [put]

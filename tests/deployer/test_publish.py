@@ -18,8 +18,14 @@ from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import publish as publisher
 
 NAMES = {"site.css": "site.0123.css", "img/logo.svg": "img/logo.4567.svg"}
-FILES = {"site.0123.css": b"body {}", "site.0123.css.gz": b"packed", "img/logo.4567.svg": b"<svg/>",
-         "site.css": b"plain", "CACHE/css/all.89.css": b"all", "CACHE/manifest.json": b"{}"}
+FILES = {
+    "site.0123.css": b"body {}",
+    "site.0123.css.gz": b"packed",
+    "img/logo.4567.svg": b"<svg/>",
+    "site.css": b"plain",
+    "CACHE/css/all.89.css": b"all",
+    "CACHE/manifest.json": b"{}",
+}
 PUBLISHED = {"site.0123.css", "site.0123.css.gz", "img/logo.4567.svg", "CACHE/css/all.89.css"}
 
 
@@ -43,8 +49,13 @@ class Engine(Host):
         if "/archive" not in path:
             found = re.fullmatch(r"/containers/(?:create.name=)?([\w-]+).*", path)
             self.said.append((method, found[1], request))
-            return json.dumps([{"Names": ["/" + name]} for name in self.left] if method == "GET" else {}
-                              if method == "DELETE" else {"Id": "1"}).encode()
+            return json.dumps(
+                [{"Names": ["/" + name]} for name in self.left]
+                if method == "GET"
+                else {}
+                if method == "DELETE"
+                else {"Id": "1"}
+            ).encode()
         return self.archives.get(path.partition("path=")[2].replace("%2F", "/"))
 
     @contextmanager
@@ -57,6 +68,7 @@ class Engine(Host):
                 head = b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n" if body is not None else b"HTTP/1.0 404 Not Found\r\n\r\n"
                 with suppress(BrokenPipeError):
                     self.request.sendall(head + (body or b""))
+
         with served(socketserver.UnixStreamServer(self.root + "/run/docker.sock", Handler)):
             yield self
 
@@ -82,13 +94,16 @@ def special(name, kind, target=""):
 
 def root(*more, without=()):
     """Return the archive of the folder static-root."""
-    return tar(special("", tarfile.DIRTYPE), *((f"static-root/{name}", content) for name, content in FILES.items()
-                                               if name not in without), *more)
+    return tar(
+        special("", tarfile.DIRTYPE),
+        *((f"static-root/{name}", content) for name, content in FILES.items() if name not in without),
+        *more,
+    )
 
 
 def unended(archive):
     """Return the archive without the zero bytes that end it."""
-    return archive[:(len(archive.rstrip(b"\0")) + 511) // 512 * 512]
+    return archive[: (len(archive.rstrip(b"\0")) + 511) // 512 * 512]
 
 
 def manifest(paths):
@@ -110,8 +125,11 @@ def publish(host):
 def there(host):
     """Return name → mode of every file below static."""
     folder = host.var + "/static"
-    return {os.path.relpath(os.path.join(parent, name), folder): os.lstat(os.path.join(parent, name)).st_mode
-            for parent, _, names in os.walk(folder) for name in names}
+    return {
+        os.path.relpath(os.path.join(parent, name), folder): os.lstat(os.path.join(parent, name)).st_mode
+        for parent, _, names in os.walk(folder)
+        for name in names
+    }
 
 
 def test_files_leave_an_image_as_data(tmp_path):
@@ -123,17 +141,21 @@ def test_files_leave_an_image_as_data(tmp_path):
             os.umask(before)
         assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
         assert open(host.var + "/static/site.0123.css").read() == "body {}"
-    (_, name, made), = [said for said in host.said if said[0] == "POST"]
+    ((_, name, made),) = [said for said in host.said if said[0] == "POST"]
     assert [said[:2] for said in host.said] == [("POST", name), ("DELETE", name)]
     assert json.loads(made.partition("\r\n\r\n")[2]) == {
-        "Image": "sha256:1", "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
+        "Image": "sha256:1",
+        "Entrypoint": ["-"],
+        "HostConfig": {"NetworkMode": "none"},
+    }
     assert "force=1&v=1" in host.said[-1][2]
 
 
 HOSTILE = {
     "a link": root(special("site.0123.css", tarfile.SYMTYPE, "/etc/shadow"), without=["site.0123.css"]),
-    "a hard link": root(special("img/logo.4567.svg", tarfile.LNKTYPE, "static-root/site.css"),
-                        without=["img/logo.4567.svg"]),
+    "a hard link": root(
+        special("img/logo.4567.svg", tarfile.LNKTYPE, "static-root/site.css"), without=["img/logo.4567.svg"]
+    ),
     "a device": root(special("site.0123.css.br", tarfile.BLKTYPE)),
     "a pipe": root(special("CACHE/js/x.js", tarfile.FIFOTYPE)),
     "a way out": root(("static-root/CACHE/css/../../../evil", b"")),
@@ -198,8 +220,10 @@ def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_text_in_an_image(tmp_path):
-    archives = {"/app/migrations.json": tar(("migrations.json", b'{"a": 1}')),
-                "/app/link": tar(special("x", tarfile.SYMTYPE, "/etc/shadow"))}
+    archives = {
+        "/app/migrations.json": tar(("migrations.json", b'{"a": 1}')),
+        "/app/link": tar(special("x", tarfile.SYMTYPE, "/etc/shadow")),
+    }
     with Engine(tmp_path / "root", archives).up() as host:
         assert images.content(host, "sha256:1", "migrations.json") == '{"a": 1}'
         assert images.content(host, "sha256:1", "other.json") is None

@@ -25,18 +25,28 @@ def sha(content):
 
 def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
     """Return an archive of `docker save`, in OCI's layout or in the old one, where equal layers are links."""
-    config = json.dumps({"config": {"Env": [f"RELEASE={release}"]},
-                         "rootfs": {"diff_ids": [f"sha256:{sha(layer)}" for layer in layers]}}).encode()
+    config = json.dumps(
+        {
+            "config": {"Env": [f"RELEASE={release}"]},
+            "rootfs": {"diff_ids": [f"sha256:{sha(layer)}" for layer in layers]},
+        }
+    ).encode()
     files = [gzip.compress(layer, mtime=5) if packed else layer for layer in layers]
     names = [f"blobs/sha256/{sha(file)}" if oci else f"{index:064}/layer.tar" for index, file in enumerate(files)]
     told = {"Config": f"blobs/sha256/{sha(config)}" if oci else f"{sha(config)}.json", "Layers": names}
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as tar:
-        for name, file in {**dict(zip(names, files, strict=True)), told["Config"]: config,
-                           "manifest.json": json.dumps([told]).encode()}.items():
+        for name, file in {
+            **dict(zip(names, files, strict=True)),
+            told["Config"]: config,
+            "manifest.json": json.dumps([told]).encode(),
+        }.items():
             entry = tarfile.TarInfo(name)
-            twin = next((other for other in names[:names.index(name)] if files[names.index(other)] == file),
-                        None) if name in names and not oci else None
+            twin = (
+                next((other for other in names[: names.index(name)] if files[names.index(other)] == file), None)
+                if name in names and not oci
+                else None
+            )
             if twin:
                 entry.type, entry.linkname = tarfile.SYMTYPE, f"../{twin}"
             entry.size = 0 if twin else len(file)
@@ -47,11 +57,16 @@ def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
 @pytest.fixture
 def docker(tmp_path):
     """docker(saved): the path of a stand-in for docker whose `save` writes these bytes."""
+
     def make(saved, image="shop:v1"):
         (tmp_path / "saved").write_bytes(saved)
-        return str(executable(tmp_path / "docker", (
-            f"#!/bin/sh\n[ $2 != {image} ] || exec cat '{tmp_path}/saved'\n"
-            "echo no such image >&2\nexit 1\n")))
+        return str(
+            executable(
+                tmp_path / "docker",
+                (f"#!/bin/sh\n[ $2 != {image} ] || exec cat '{tmp_path}/saved'\necho no such image >&2\nexit 1\n"),
+            )
+        )
+
     return make
 
 
@@ -67,16 +82,19 @@ def ask(server, path, method="GET", login=None):
 
 def pull(server):
     """Fetch config and layers as a host does, check each blob's digest, and return config and contents."""
+
     def blob(entry):
         got = ask(server, f"/v2/app/blobs/{entry['digest']}").body
         assert f"sha256:{sha(got)}" == entry["digest"] and len(got) == entry["size"]
         return got
+
     manifest = ask(server, f"/v2/app/manifests/{server.digest}").body
     assert f"sha256:{sha(manifest)}" == server.digest
     told = json.loads(manifest)
     layers = [(layer["mediaType"].rpartition(".")[2], blob(layer)) for layer in told["layers"]]
     return json.loads(blob(told["config"])), [
-        gzip.decompress(got) if kind == "tar+gzip" else got for kind, got in layers]
+        gzip.decompress(got) if kind == "tar+gzip" else got for kind, got in layers
+    ]
 
 
 @pytest.mark.parametrize("kind", [{}, {"oci": True}, {"oci": True, "packed": True}], ids=["old", "oci", "containerd"])

@@ -28,9 +28,20 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
     assert shlex.split(releases.tag_text({"tag": "a b;c", "image_id": ""}))[1] == "TAG=a b;c"
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"# nothing\n", b"export TAG=\n", b"export TAG='v1\n", b"TAG=a;b\n", b"\0\xff" * 500, b"x" * 9_000_000,
-    b"TAG='" + b"\n" * 9_000_000], ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"# nothing\n",
+        b"export TAG=\n",
+        b"export TAG='v1\n",
+        b"TAG=a;b\n",
+        b"\0\xff" * 500,
+        b"x" * 9_000_000,
+        b"TAG='" + b"\n" * 9_000_000,
+    ],
+    ids=lambda content: repr(content[:12]),
+)
 def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
     """A malformed TAG is a one-line problem, found quickly; only a missing file means that there is no release."""
     (tmp_path / "TAG").write_bytes(content)
@@ -55,8 +66,17 @@ def test_a_torn_line_is_skipped_and_counted():
     assert (len(records), count) == (2, 1)
 
 
-@pytest.mark.parametrize("more", [{"tag": "v 1"}, {"tag": ""}, {"image_id": "a/b"}, {"digest": "sha256:1\r\n"},
-                                  {"seconds": -3590.2}, {"seconds": "x"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tag": "v 1"},
+        {"tag": ""},
+        {"image_id": "a/b"},
+        {"digest": "sha256:1\r\n"},
+        {"seconds": -3590.2},
+        {"seconds": "x"},
+    ],
+)
 def test_a_record_of_no_release_is_torn(more):
     assert releases.parse_log(releases.line({**RECORD, **more})) == ([], 1)
     with pytest.raises(ValueError):
@@ -71,22 +91,40 @@ def test_what_is_newer_is_refused_by_name():
 
 def test_what_changed_between_releases(tmp_path, monkeypatch):
     """`make releases` has the commit, the commits since the release before, if they are here, and names of settings."""
+
     def git(*words):
         return run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words]).stdout.strip()
+
     monkeypatch.chdir(tmp_path)
     git("init", "-q")
-    first, *_, last = [git("commit", "-q", "--allow-empty", "-m", f"Do {number}") or git("rev-parse", "HEAD")
-                       for number in range(8)]
-    records = [{**RECORD, "at": 1, "revision": first}, {**RECORD, "tag": "v2", "at": 2, "revision": "--output=x",
-                                                        "outcome": "taken back", "cause": "no\nroom"},
-               {**RECORD, "tag": "v3", "at": 3, "revision": f"{last}-dirty", "settings": "A, B"},
-               {**RECORD, "at": 4, "action": "rollback"}, {**RECORD, "tag": "v4", "at": 5, "revision": "0" * 40}]
-    told = [text for text in text_tables.history({"web1": {"records": [
-        {**record, "id": str(record["at"])} for record in records]}}, commits.between).split("\n")
-            if text.startswith(" ")]
+    first, *_, last = [
+        git("commit", "-q", "--allow-empty", "-m", f"Do {number}") or git("rev-parse", "HEAD") for number in range(8)
+    ]
+    records = [
+        {**RECORD, "at": 1, "revision": first},
+        {**RECORD, "tag": "v2", "at": 2, "revision": "--output=x", "outcome": "taken back", "cause": "no\nroom"},
+        {**RECORD, "tag": "v3", "at": 3, "revision": f"{last}-dirty", "settings": "A, B"},
+        {**RECORD, "at": 4, "action": "rollback"},
+        {**RECORD, "tag": "v4", "at": 5, "revision": "0" * 40},
+    ]
+    told = [
+        text
+        for text in text_tables.history(
+            {"web1": {"records": [{**record, "id": str(record["at"])} for record in records]}}, commits.between
+        ).split("\n")
+        if text.startswith(" ")
+    ]
     assert [re.sub(r"  [0-9a-f]{7} ", "  ", text).strip() for text in told] == [
-        f"commit {first[:12]}", "commit --output=x", "no room", "changed settings: A, B", f"commit {last[:12]}",
-        *(f"Do {number}" for number in (7, 6, 5, 4, 3)), "and 2 more", f"commit {first[:12]}", "commit " + "0" * 12]
+        f"commit {first[:12]}",
+        "commit --output=x",
+        "no room",
+        "changed settings: A, B",
+        f"commit {last[:12]}",
+        *(f"Do {number}" for number in (7, 6, 5, 4, 3)),
+        "and 2 more",
+        f"commit {first[:12]}",
+        "commit " + "0" * 12,
+    ]
     assert commits.between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
 
 

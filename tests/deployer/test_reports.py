@@ -29,8 +29,9 @@ TAKEN_BACK = "\ntaken back: the old release serves everywhere"
 CURE = "; correct the cause, then deploy again"
 
 
-@pytest.mark.parametrize("odd, said", [
-    ({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")])
+@pytest.mark.parametrize(
+    "odd, said", [({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")]
+)
 def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     base = fine(fleet)
     base["facts"]["tasks"] = ["a"]
@@ -77,8 +78,12 @@ def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
     def fail(message):
         more = {"log_of": ["shop-web-b", 1, 2], **({"log": log} if step == "migrate" else {})}
         return [line({"id": message["id"], "problem": "web exited", "more": more})]
-    odd = {step: fail, "abort": lambda message: asked.append(message["abort"]["cause"]),
-           "said": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})]}
+
+    odd = {
+        step: fail,
+        "abort": lambda message: asked.append(message["abort"]["cause"]),
+        "said": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})],
+    }
     assert "KeyError: 'x'" in str(told(fleet, odd)[0])
     causes = [cause.partition(": ")[2] for cause in asked if cause]
     assert {*causes} == {f"{step}: web exited{said}"} and (asked[0] == "") is (step == "ready")
@@ -88,6 +93,7 @@ def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
 def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
     def fail(message):
         return [line({"id": message["id"], "problem": "no room", "more": {"body": "broken", "log": ["boom"]}})]
+
     error, _ = told(replace(fleet, static={"publish": "s3://shop"}), {step: fail})
     first, *lines, last = str(error).splitlines()
     assert first in {f"{name}: {step}: no room" for name in ("web1", "web2", "work")}, error
@@ -96,16 +102,26 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("words, number, name, code, told", [
-    ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
-    ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
-    ("provision", signal.SIGINT, "silent", 130, "deploy: interrupted\n"),
-    *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
-    *(("watch", number, "silent", 0, "") for number in SIGNALS[:2])])
+@pytest.mark.parametrize(
+    "words, number, name, code, told",
+    [
+        ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
+        ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
+        ("provision", signal.SIGINT, "silent", 130, "deploy: interrupted\n"),
+        *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
+        *(("watch", number, "silent", 0, "") for number in SIGNALS[:2]),
+    ],
+)
 def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, told):
-    process = subprocess.Popen([sys.executable, "-m", "slipway.deploy", *words.split()], cwd=ROOT, text=True, env={
-        **os.environ, "HOSTS": name, "APP": "shop", "IMAGE": "registry.example/shop"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slipway.deploy", *words.split()],
+        cwd=ROOT,
+        text=True,
+        env={**os.environ, "HOSTS": name, "APP": "shop", "IMAGE": "registry.example/shop"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     pid = wait_until((stub / "pid").read_text, 30, "ssh was called")
     began = time.monotonic()
     process.send_signal(number)
@@ -114,9 +130,15 @@ def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, 
     assert not os.path.exists(f"/proc/{pid.strip()}"), "its ssh is gone"
 
 
-@pytest.mark.parametrize("step, number, said", [
-    ("facts", signal.SIGINT, ""), ("resolve", signal.SIGINT, ""), ("lock", signal.SIGINT, ""),
-    *(("ready", number, TAKEN_BACK) for number in SIGNALS)])
+@pytest.mark.parametrize(
+    "step, number, said",
+    [
+        ("facts", signal.SIGINT, ""),
+        ("resolve", signal.SIGINT, ""),
+        ("lock", signal.SIGINT, ""),
+        *(("ready", number, TAKEN_BACK) for number in SIGNALS),
+    ],
+)
 def test_a_deploy_that_waits_can_be_interrupted(fleet, step, number, said):
     asked, again = [], []
 
@@ -128,6 +150,7 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step, number, said):
 
     def once_more(message):
         again.append(os.kill(os.getpid(), number))
+
     error, _ = told(fleet, {step: interrupt, "abort": once_more}, asyncio.run)
     assert len(again) == 3 or step != "ready"
     assert f"interrupted by {number.name}{said}" in str(error), error
@@ -140,6 +163,7 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
         os.kill(os.getpid(), number)
         time.sleep(0.05)
         return [line({"id": message["id"], "ok": {}})] if step != "end" else []
+
     asked = []
     made, _ = rollout(fleet)
     with agents(lambda host: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)):
@@ -149,10 +173,15 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
     assert asked.count("commit") == 3 and "abort" not in asked
 
 
-@pytest.mark.parametrize("hook, lock, said", [
-    ("", None, ""), ("", "retirement of slot b", ""),
-    ("", "deploy v1 by ann", "on web1, web2, work: locked: deploy v1 by ann"),
-    ("; exit 3", None, "^hooks.before stopped the rollout: .*exit 3: exit code 3$")])
+@pytest.mark.parametrize(
+    "hook, lock, said",
+    [
+        ("", None, ""),
+        ("", "retirement of slot b", ""),
+        ("", "deploy v1 by ann", "on web1, web2, work: locked: deploy v1 by ann"),
+        ("; exit 3", None, "^hooks.before stopped the rollout: .*exit 3: exit code 3$"),
+    ],
+)
 def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
     asked, answers = [], fine(fleet)
     answers["facts"]["lock"] = lock
@@ -166,9 +195,15 @@ def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
 HELD, REFUSED = Locked("locked on web1: deploy v1 by ann"), Refused("no such tag")
 
 
-@pytest.mark.parametrize("seconds, tries, tried, told", [
-    (25, [HELD, HELD, "done"], 3, 2), (25, [HELD, HELD, HELD, "never"], 3, 2), (0, [HELD, "never"], 1, 0),
-    (25, [REFUSED, "never"], 1, 0)])
+@pytest.mark.parametrize(
+    "seconds, tries, tried, told",
+    [
+        (25, [HELD, HELD, "done"], 3, 2),
+        (25, [HELD, HELD, HELD, "never"], 3, 2),
+        (0, [HELD, "never"], 1, 0),
+        (25, [REFUSED, "never"], 1, 0),
+    ],
+)
 def test_a_lock_is_waited_for(seconds, tries, tried, told):
     left, said = list(tries), []
 
@@ -177,6 +212,7 @@ def test_a_lock_is_waited_for(seconds, tries, tried, told):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
     try:
         outcome = run(when_free(SimpleNamespace(run=try_, tell=said.append), seconds))
     except Exception as error:

@@ -24,16 +24,25 @@ from deployer.simulated import Simulated
 
 def taken_back(fleet, ends):
     """Return the error of a deploy that failed; `ends`: host → its state after the takeback, or None if it was lost."""
+
     async def take_back(cause):
         return ends
+
     team = SimpleNamespace(hosts=SimpleNamespace(take_back=take_back))
     return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(team, DeployError("it broke"), "v2"))
 
 
-@pytest.mark.parametrize("tags, said", [
-    ([None, None], "no release is live yet, as before"), (["v1", "v1"], "the old release serves everywhere"),
-    (["v1", "v2", "v1", None],
-     "hosts differ as before (v1 on web0, web2; v2 on web1; no release on web3) until a deploy succeeds")])
+@pytest.mark.parametrize(
+    "tags, said",
+    [
+        ([None, None], "no release is live yet, as before"),
+        (["v1", "v1"], "the old release serves everywhere"),
+        (
+            ["v1", "v2", "v1", None],
+            "hosts differ as before (v1 on web0, web2; v2 on web1; no release on web3) until a deploy succeeds",
+        ),
+    ],
+)
 def test_what_serves_after_a_takeback(fleet, tags, said):
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
     cure = "correct the cause, then deploy again"
@@ -44,16 +53,26 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     """A host added later pulls the digest that another host committed. REVERT has no digest, but its record has."""
     release = {"tag": "v1", "image_id": "sha256:1"}
     record = {**release, "digest": "sha256:d"}
-    assert image_of(record, {"known": []}) == image_of(release, {"known": [record]}) == {
-        "image_id": "sha256:1", "digest": "sha256:d"}
+    assert (
+        image_of(record, {"known": []})
+        == image_of(release, {"known": [record]})
+        == {"image_id": "sha256:1", "digest": "sha256:d"}
+    )
     assert image_of(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
 VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
 
 
-def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", judge="web1"), tag="v2", tell=None,
-           options=Options(), **more):
+def played(
+    fleet,
+    verdicts=lambda name: VERDICTS,
+    target=Target("deploy", "v2", judge="web1"),
+    tag="v2",
+    tell=None,
+    options=Options(),
+    **more,
+):
     """Play a rollout without failures; return the steps done, and the plan. `more`: for Rollout."""
     done = []
 
@@ -63,6 +82,7 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
 
     async def nothing(*words):
         return {}
+
     rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
@@ -78,9 +98,17 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     assert [name for name, args in done if name == "migrate" or args.get("migrated")] == ["migrate", "start"] * migrates
 
 
-@pytest.mark.parametrize("action, tag, judge", [
-    ("rollback", "", "web1"), ("rollback", "v0", "web1"), ("deploy", "v2", "web1"), ("deploy", "v0", "web1"),
-    ("deploy", "v1", ""), ("deploy", "part", "web2")])
+@pytest.mark.parametrize(
+    "action, tag, judge",
+    [
+        ("rollback", "", "web1"),
+        ("rollback", "v0", "web1"),
+        ("deploy", "v2", "web1"),
+        ("deploy", "v0", "web1"),
+        ("deploy", "v1", ""),
+        ("deploy", "part", "web2"),
+    ],
+)
 def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     events, found = [], fine(fleet)
     found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
@@ -91,7 +119,8 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
         "hosts differ: part on web1; v1 on web2, work; this deploy brings all to part, or leaves them so if it fails",
-        "on web1: closed"] * (tag == "part")
+        "on web1: closed",
+    ] * (tag == "part")
 
 
 KEY, PLANTED = "KEY.0123abcd", encoded(b"planted")
@@ -121,8 +150,11 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
         def settings(message):
             answer = given.get(name) or staging.read_settings(host, **message["args"])
             return [line({"id": message["id"], "ok": answer})]
-        return Agent(bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note,
-                                                         "begin": note})
+
+        return Agent(
+            bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note, "begin": note}
+        )
+
     disk.write(host.next_env, SOURCE.decode().replace("A=1", "A=2"))  # goes live if web1 is deployed, too
     with agents(agent):
         run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").plan())
@@ -131,9 +163,14 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
     text = encoded(SOURCE.replace(b"B=1", b"B=2").replace(b"A=1", b"A=2" if "web1" in chosen else b"A=1"))
     assert [(name, do, args) for name, do, args in asked if do != "begin"] == [
-        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}), ("web2", "keep", {"files": [KEY]})]
-    assert [event["text"] for event in events if "settings" in event.get("text", "")] == [
-        "web2 gets the settings of web1"] and "planted" not in str(events) and PLANTED not in str(events)
+        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}),
+        ("web2", "keep", {"files": [KEY]}),
+    ]
+    assert (
+        [event["text"] for event in events if "settings" in event.get("text", "")] == ["web2 gets the settings of web1"]
+        and "planted" not in str(events)
+        and PLANTED not in str(events)
+    )
 
 
 def test_a_new_host_gets_the_image_of_the_others(fleet):
@@ -150,22 +187,33 @@ def test_the_live_release_must_be_one(fleet, chosen):
     """Of all hosts: a chosen one may come back with an older release."""
     found = fine(fleet)
     for tags, said in ((("v1", "v2"), "v1, v2"), ((None, None), "none")):
-        answers = [{**found, "facts": {**found["facts"], "tag": tag and {"tag": tag, "image_id": "sha256:1"}}}
-                   for tag in tags]
+        answers = [
+            {**found, "facts": {**found["facts"], "tag": tag and {"tag": tag, "image_id": "sha256:1"}}} for tag in tags
+        ]
         with agents(lambda host: Agent(answers["web1" in host])), pytest.raises(Refused, match=f"hosts have {said}: "):
             run(Rollout(fleet, fleet.chosen(chosen), print, "deploy").plan())
 
 
 NEWS = {name: {"verdict": "ok", "messages": []} for name in ("shop.0001", "shop.0002", "slipway_blobs.0001_files")}
-UNKNOWN = ("the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none,"
-           " or the live release is the first")
+UNKNOWN = (
+    "the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none,"
+    " or the live release is the first"
+)
 
 
-@pytest.mark.parametrize("live, image, told", [
-    ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
-    ("[X]  shop.0001\n[X]  slipway_blobs.0000\n", {"postgresql": NEWS},
-     ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"]),
-    ("[X]  shop.0001\n", {}, [UNKNOWN]), ("", {"postgresql": NEWS}, [UNKNOWN])])
+@pytest.mark.parametrize(
+    "live, image, told",
+    [
+        ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
+        (
+            "[X]  shop.0001\n[X]  slipway_blobs.0000\n",
+            {"postgresql": NEWS},
+            ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"],
+        ),
+        ("[X]  shop.0001\n", {}, [UNKNOWN]),
+        ("", {"postgresql": NEWS}, [UNKNOWN]),
+    ],
+)
 def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
     """Those of the app that stores uploads in the database are new only if the live release has this app."""
     monkeypatch.setattr(news.verdicts, "in_image", lambda docker, name: image)
@@ -179,10 +227,16 @@ def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, i
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
 
 
-@pytest.mark.parametrize("tag, answer, allowed, refused", [
-    ("", BREAKS, False, True), ("", BREAKS, True, False), ("v0", BREAKS, False, True),
-    ("", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, False),
-    ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True)])
+@pytest.mark.parametrize(
+    "tag, answer, allowed, refused",
+    [
+        ("", BREAKS, False, True),
+        ("", BREAKS, True, False),
+        ("v0", BREAKS, False, True),
+        ("", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, False),
+        ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True),
+    ],
+)
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
     events, target = [], Target("rollback", "v0", judge="web1")
     with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
@@ -199,9 +253,16 @@ def test_the_live_release_is_as_careful_as_any(fleet):
         played(fleet, lambda name: {**VERDICTS, "unknown": "why"}, Target("deploy", "v1", judge="web1"), tag="")
 
 
-@pytest.mark.parametrize("place, there, said", [
-    ("database", "local", "media in the servers' file is database, but this release stores uploads as local"),
-    ("bucket", "bucket", ""), ("bucket", "", ""), ("none", "local", ""), ("HOSTS", "bucket", "")])
+@pytest.mark.parametrize(
+    "place, there, said",
+    [
+        ("database", "local", "media in the servers' file is database, but this release stores uploads as local"),
+        ("bucket", "bucket", ""),
+        ("bucket", "", ""),
+        ("none", "local", ""),
+        ("HOSTS", "bucket", ""),
+    ],
+)
 def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there, said):
     events = []
     fleet = replace(fleet, by_variables=True) if place == "HOSTS" else replace(fleet, media=place)
@@ -210,10 +271,14 @@ def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there
     assert len(told) == bool(said) and said in "".join(told)
 
 
-@pytest.mark.parametrize("fate, kind, said", [
-    ("back", DeployError, "taken back: every host is as it was"),
-    (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
-    ("stuck", Divided, "web2: could not be taken back completely, see make status")])
+@pytest.mark.parametrize(
+    "fate, kind, said",
+    [
+        ("back", DeployError, "taken back: every host is as it was"),
+        (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
+        ("stuck", Divided, "web2: could not be taken back completely, see make status"),
+    ],
+)
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
     with mock.patch.object(Commit, "learn", return_value={"web2": fate}) as learn:
@@ -223,33 +288,53 @@ def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
 
 
 def test_the_summary_says_how_long_visitors_waited():
-    watched = {"web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
-               "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]}}
+    watched = {
+        "web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
+        "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]},
+    }
     assert live({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
         "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
-        "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s")
+        "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
+    )
 
 
 ONE, DIRTY = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}, {"revision": "0-dirty"}
 
 
-@pytest.mark.parametrize("answer, action, allowed, refused", [  # what web2 pulled, beside web1's good image
-    (DIRTY, "deploy", False, "was built with uncommitted changes"), (DIRTY, "deploy", True, ""),
-    (DIRTY, "rollback", False, ""), ({"image_id": "sha256:2"}, "deploy", False, ""),
-    ({"others": ["sha256:0"]}, "deploy", False, "tag v2 was image sha256:0 before and is sha256:1 now: build again")])
+@pytest.mark.parametrize(
+    "answer, action, allowed, refused",
+    [  # what web2 pulled, beside web1's good image
+        (DIRTY, "deploy", False, "was built with uncommitted changes"),
+        (DIRTY, "deploy", True, ""),
+        (DIRTY, "rollback", False, ""),
+        ({"image_id": "sha256:2"}, "deploy", False, ""),
+        (
+            {"others": ["sha256:0"]},
+            "deploy",
+            False,
+            "tag v2 was image sha256:0 before and is sha256:1 now: build again",
+        ),
+    ],
+)
 def test_which_images_may_start(answer, action, allowed, refused):
     pulled = {("pull", "web1"): ONE, ("pull", "web2"): {**ONE, **answer}}
     with pytest.raises(Refused, match=f"^on web2: .*{refused}") if refused else contextlib.nullcontext():
         images.check(pulled, Target(action, "v2", "sha256:d"), allowed)
 
 
-@pytest.mark.parametrize("there, machines, missing", [
-    (["amd64"], ["x86_64"], ""), (["amd64", "arm64"], ["aarch64", "x86_64"], ""), ([], ["aarch64"], ""),
-    (["amd64"], ["x86_64", "aarch64"], "arm64"), (["amd64"], ["riscv64"], "riscv64")])
+@pytest.mark.parametrize(
+    "there, machines, missing",
+    [
+        (["amd64"], ["x86_64"], ""),
+        (["amd64", "arm64"], ["aarch64", "x86_64"], ""),
+        ([], ["aarch64"], ""),
+        (["amd64"], ["x86_64", "aarch64"], "arm64"),
+        (["amd64"], ["riscv64"], "riscv64"),
+    ],
+)
 def test_an_image_for_other_machines_is_refused(there, machines, missing):
     found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": there}, machines)
-    assert found == (missing and f"image shop:v2 is not for {missing}: build it with "
-                                 f"PLATFORM=linux/{missing}")
+    assert found == (missing and f"image shop:v2 is not for {missing}: build it with PLATFORM=linux/{missing}")
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):

@@ -52,6 +52,7 @@ def rotating(tmp_path):
         with world(host), mock.patch.dict(STEPS, prepare=lambda *words: told.append(commit.prepare(*words))):
             machine.attempt(action, tag)
         return told[-1]
+
     told = []
     attempt("deploy", "v1")
     attempt("deploy", "v2", OLD + "FLAG=1\n")
@@ -68,7 +69,9 @@ def settings_files(host):
 def test_a_record_tells_what_changed(rotating):
     records = releases.read_log(rotating.host)[0]
     assert [(record["revision"], record.get("settings")) for record in records] == [
-        (b"digest:v1".hex(), None), (b"digest:v2".hex(), "FLAG")]
+        (b"digest:v1".hex(), None),
+        (b"digest:v2".hex(), "FLAG"),
+    ]
     rotating.attempt("restart", "v2", "DATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n")
     assert releases.read_log(rotating.host)[0][-1]["settings"] == "DATABASE_URL, FLAG, GONE, KEY_FILE"
     disk.remove(*(rotating.host.slot_file(slot, "env") for slot in "ab"))  # as a boot does
@@ -80,7 +83,9 @@ def test_a_restart_s_settings_outlive_a_rollback(rotating):
     host, new = rotating.host, "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY\n"
     rotating.attempt("restart", "v2", new)
     assert settings_files(host) == {
-        "shop.env": new, "shop.env.revert": "# of v1\nDATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n"}
+        "shop.env": new,
+        "shop.env.revert": "# of v1\nDATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n",
+    }
     disk.write(host.env, "DATABASE_URL=new\nFLAG=1\nKEY=by hand\n", 0o600)
     rotating.attempt("restart", "v2")
     rotating.attempt("rollback", "v1")
@@ -94,8 +99,11 @@ def test_what_a_rollback_takes_away_is_kept(rotating):
     disk.write(host.next_env, "DATABASE_URL=new\nFLAG=2\nKEY_FILE=/run/secrets/KEY.1\nMAIL=1\n", 0o600)
     told = rotating.attempt("rollback", "v2")
     assert told == {"changed": ["DATABASE_URL", "GONE", "KEY_FILE"], "kept": "v3"}
-    assert settings_files(host) == {"shop.env": OLD + "FLAG=1\n", "shop.env.v3.kept": kept,
-                                    "shop.env.next": OLD + "FLAG=2\nMAIL=1\n"}
+    assert settings_files(host) == {
+        "shop.env": OLD + "FLAG=1\n",
+        "shop.env.v3.kept": kept,
+        "shop.env.next": OLD + "FLAG=2\nMAIL=1\n",
+    }
     assert rotating.attempt("rollback", "v1") == {"changed": [], "kept": ""}, "v1's settings are unknown: v2's stay"
     rotating.attempt("deploy", "v3")
     assert disk.read(host.env) == OLD + "FLAG=2\nMAIL=1\n"
@@ -116,19 +124,34 @@ def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
     assert Path(host.env).read_bytes() == text and disk.read(host.env + ".v2.kept") == OLD + "FLAG=2\n"
 
 
-@pytest.mark.parametrize("action, tag, source, new", [
-    ("restart", "v2", ".next", "FLAG=typed\nMORE=typed too\n"), ("rollback", "v1", ".revert", "A=1\n")])
+@pytest.mark.parametrize(
+    "action, tag, source, new",
+    [("restart", "v2", ".next", "FLAG=typed\nMORE=typed too\n"), ("rollback", "v1", ".revert", "A=1\n")],
+)
 def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new):
     for fuse in range(30):
         host = Simulated(tmp_path / str(fuse))
-        for path, text in {host.tag: releases.tag_text(release("v2")), host.revert: releases.tag_text(release("v1")),
-                           host.env: "FLAG=typed\n", host.revert_env: "A=1\n",
-                           host.next_env: "FLAG=typed\nMORE=typed too\n"}.items():
+        for path, text in {
+            host.tag: releases.tag_text(release("v2")),
+            host.revert: releases.tag_text(release("v1")),
+            host.env: "FLAG=typed\n",
+            host.revert_env: "A=1\n",
+            host.next_env: "FLAG=typed\nMORE=typed too\n",
+        }.items():
             disk.write(path, text, 0o600)
         slots.pin(host, "a", release("v2"), "FLAG=typed\n")
         slots.pin(host, "b", release(tag), new)
-        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", started=0.0,
-                          settings_from=host.env + source, **GIVEN)
+        attempt = Attempt(
+            host,
+            **release(tag),
+            id="1",
+            action=action,
+            live="a",
+            slot="b",
+            started=0.0,
+            settings_from=host.env + source,
+            **GIVEN,
+        )
         attempt.note()
         with world(host):
             host.fuse = fuse

@@ -38,8 +38,11 @@ class Standing:
 def rollout(fleet):
     """A rollout on such hosts; `told` lists the events of its display."""
     told = []
-    made = Run(Connections(fleet, list(fleet.app_hosts), told.append, connections={
-        host.name: Standing() for host in fleet.app_hosts}))
+    made = Run(
+        Connections(
+            fleet, list(fleet.app_hosts), told.append, connections={host.name: Standing() for host in fleet.app_hosts}
+        )
+    )
     made.told = told
     return made
 
@@ -64,6 +67,7 @@ def test_what_is_under_way_fails_at_once(rollout):
             assert report(await failure(rollout, Step("flip", ("web2",)))) == f"web1: watch: {SICK['problem']}"
         assert loop.time() < 1 and not rollout.hosts.connections["web2"].running
         assert len(rollout.hosts.connections["web2"].asked) == 1, "no step is begun after an alarm"
+
     run(steps())
     assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in rollout.told
 
@@ -78,25 +82,31 @@ def test_what_ends_as_it_boots_is_told_of_its_start(rollout):
 
 def test_a_step_that_fails_after_an_exit_is_not_the_cause(rollout):
     """Verdicts fail if web has exited: the report names its start."""
+
     async def answer():
         hear(rollout, "web1", step="start")
         raise HostProblem("no")
+
     rollout.hosts.connections["web1"].ask = lambda *words, **args: answer()
     assert report(run(failure(rollout, Step("verdicts", ("web1",))))).startswith("web1: start: of 30")
 
 
 def test_hooks_are_fed_how_it_ended(tmp_path, capfd):
     """A hook reads the outcome, and the cause of a failure. A hook that fails changes nothing."""
+
     async def ends(error=None):
         if error:
             raise error
+
     told = {name: f"cat >'{tmp_path}/{name}'; exit 7" for name in ("committed", "failed")}
     asyncio.run(hooks.around(told, {"tag": "v1"}, 0, ends()))
     with pytest.raises(DeployError, match="why"):
         asyncio.run(hooks.around(told, {"tag": "v2"}, 0, ends(DeployError("why"))))
     found = [json.loads((tmp_path / name).read_text()) for name in told]
     assert [(one["tag"], one["outcome"], one.get("cause")) for one in found] == [
-        ("v1", "committed", None), ("v2", "failed", "why")]
+        ("v1", "committed", None),
+        ("v2", "failed", "why"),
+    ]
     assert capfd.readouterr().err.count("hook failed; the deploy is unaffected") == 2
 
 
@@ -112,22 +122,38 @@ def test_a_commit_is_not_ended_by_another_hosts_failure(rollout):
     rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = Lost("gone"), 100
     failed = run(rollout.try_step(Step("commit", ("web1", "web2", "work"))))
     assert list(failed) == ["web1"] and isinstance(failed["web1"], Lost)
-    assert {(event["host"], event["state"]) for event in rollout.told
-            if event["event"] == "step" and event["state"] != "start"} == {
-        ("web1", "failed"), ("web2", "done"), ("work", "done")}
+    assert {
+        (event["host"], event["state"])
+        for event in rollout.told
+        if event["event"] == "step" and event["state"] != "start"
+    } == {("web1", "failed"), ("web2", "done"), ("work", "done")}
 
 
 def test_a_report_quotes_what_people_read():
     said = {"level": "ERROR", "message": "no", "exception": "Traceback\n  x", "time": "2026-11-23T12:51:38+00:00"}
     problem = HostProblem("web exited", more={"log": [json.dumps(said), '{"level": 1}', "[]", "plain", "null"]})
     assert report(problem).splitlines()[1:] == [
-        "  | ERROR no", "  | Traceback", "  |   x", '  | 1 {"level": 1}', "  | []", "  | plain", "  | null"]
+        "  | ERROR no",
+        "  | Traceback",
+        "  |   x",
+        '  | 1 {"level": 1}',
+        "  | []",
+        "  | plain",
+        "  | null",
+    ]
 
 
-@pytest.mark.parametrize("body, told", [
-    (" boom\n", "boom"), ("<!-- Licence -->", "a page"), ("<!-- Licence <br> that is cut", "a page"),
-    ("<!-- Licence --><title>Server&nbsp;Error</title><h1>x</h1>", "Server Error"),
-    ("<style>p {}</style><p>It is <b>broken</b></p>", "It is broken"), ("{}", "{}")])
+@pytest.mark.parametrize(
+    "body, told",
+    [
+        (" boom\n", "boom"),
+        ("<!-- Licence -->", "a page"),
+        ("<!-- Licence <br> that is cut", "a page"),
+        ("<!-- Licence --><title>Server&nbsp;Error</title><h1>x</h1>", "Server Error"),
+        ("<style>p {}</style><p>It is <b>broken</b></p>", "It is broken"),
+        ("{}", "{}"),
+    ],
+)
 def test_a_page_is_told_by_its_title_or_first_words(body, told):
     assert report(HostProblem("/ answers 500", more={"body": body})).splitlines()[1:] == [f"  it answered: {told}"]
 
@@ -147,14 +173,17 @@ def test_the_log_is_asked_for_when_all_is_over(rollout):
         found = HostProblem(SICK["problem"], more=SICK["more"])
         found.step, found.host = "watch", "web1"
         return found
+
     web1 = rollout.hosts.connections["web1"]
     web1.answer = {"log": ["Traceback", "boom"]}
     assert report(run(rollout.evidence(problem(), {"web1": None}))) == report(problem()) and web1.asked == []
     found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
     assert found == report(problem()) + "\n  | Traceback\n  | boom"
     assert web1.asked == [("said", 20, {"name": "shop-web-b", "since": 1, "until": 2})]
-    for web1.answer, said in (({"log": []}, "shop-web-b logged nothing"),
-                              (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer")):
+    for web1.answer, said in (
+        ({"log": []}, "shop-web-b logged nothing"),
+        (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer"),
+    ):
         found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
         assert found == report(problem()) + f"\n  | ({said})"
 
@@ -162,7 +191,10 @@ def test_the_log_is_asked_for_when_all_is_over(rollout):
 def test_every_step_has_a_limit(fleet, rollout):
     for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), {"id": "1", "who": "a"}):
         for step in group:
-            assert STEP_KINDS[step.name].limit <= step.limit <= 3600 + max(
-                fleet.rollout[name] for name in ("ready", "migrate"))
+            assert (
+                STEP_KINDS[step.name].limit
+                <= step.limit
+                <= 3600 + max(fleet.rollout[name] for name in ("ready", "migrate"))
+            )
     run(rollout.steps([Step("migrate", ("web1",), {"seconds": 300})]))
     assert rollout.hosts.connections["web1"].asked == [("migrate", STEP_KINDS["migrate"].limit + 300, {"seconds": 300})]

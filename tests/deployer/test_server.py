@@ -22,16 +22,24 @@ def files(fleet, name):
     host = host_of(fleet, name)
     app = [*server.app_files(fleet, host), server.tmpfiles(fleet)] if host.roles else []
     return {file.path: file.content for file in (*app, *server.unit_files(fleet, host))} | {
-        path: content for each in site.sites(fleet, host, True) for path, content in each.files.items()}
+        path: content for each in site.sites(fleet, host, True) for path, content in each.files.items()
+    }
 
 
 def test_the_unit_of_a_process(data):
     command = "manage alert 'a b' 5% $HOME \"it's\\\\\""
-    fleet = fleet_of(data, {"process.alerts": {"command": command, "ports": ["25:2525"], "ready": "port 2525"},
-                            "hosts.work.roles": ["alerts"]})
+    fleet = fleet_of(
+        data,
+        {
+            "process.alerts": {"command": command, "ports": ["25:2525"], "ready": "port 2525"},
+            "hosts.work.roles": ["alerts"],
+        },
+    )
     lines = files(fleet, "work")["/etc/systemd/system/shop-alerts.service"].splitlines()
-    assert ("ExecStart=/usr/local/bin/docker-runner --unit shop-alerts --slot alerts shop manage alert \"a b\" 5%%"
-            " $$HOME \"it's\\\\\"") in lines
+    assert (
+        'ExecStart=/usr/local/bin/docker-runner --unit shop-alerts --slot alerts shop manage alert "a b" 5%%'
+        ' $$HOME "it\'s\\\\"'
+    ) in lines
     assert 'Environment="EXTRA=-e READY_FILE=/dev/shm/ready -p 25:2525"' in lines
     assert lines[-2:] == ["[X-Process]", "Ready=port 2525"]
 
@@ -47,54 +55,97 @@ def test_a_command_by_the_clock(data):
     assert "\nOnCalendar=*-*-* 06:30\n" in schedule and "\nPersistent=yes\n" in schedule
     assert "ExecStart=/usr/local/bin/docker-runner --unit shop-digest --once shop manage digest 5%%\n" in text
     assert "|| exec timeout -k 5 60 /usr/local/bin/docker-runner shop manage" in text, (
-        "if the database hangs there, the command must not run once more")
+        "if the database hangs there, the command must not run once more"
+    )
     assert "\nRestart=on-abnormal\n" in text.rpartition("Restart=always")[2]
     assert roles.processes_in("shop", {"shop-digest.service": text}) == {} and "digest" not in fleet.processes
     assert not {service, timer} & {*server.stale_files(fleet, work, ["digest"])}
     assert server.stale_units(fleet, work, ["shop-digest.service", "shop-digest.timer", "shop-old.timer"]) == [
-        "shop-digest.service", "shop-old.timer"]
+        "shop-digest.service",
+        "shop-old.timer",
+    ]
 
 
 def test_what_processes_leave(data):
-    fleet = fleet_of(data, {"process.alerts": {"command": "x", "overlap": True},
-                            "hosts.work.roles": ["worker", "alerts"]})
+    fleet = fleet_of(
+        data, {"process.alerts": {"command": "x", "overlap": True}, "hosts.work.roles": ["worker", "alerts"]}
+    )
     stale = server.stale_files(fleet, host_of(fleet, "work"), ["worker@", "alerts", "gone@", "beat"])
     names = [path.rpartition("/")[2] for path in stale]
-    assert names == ["shop-alerts.service", "shop-alerts.timer", "shop-beat.service", "shop-beat.timer",
-                     "shop-gone@.service", "shop-web@.service", "alerts.env", "alerts.tag", "beat.env", "beat.tag",
-                     "stamp-shop-alerts.timer", "stamp-shop-beat.timer"]
+    assert names == [
+        "shop-alerts.service",
+        "shop-alerts.timer",
+        "shop-beat.service",
+        "shop-beat.timer",
+        "shop-gone@.service",
+        "shop-web@.service",
+        "alerts.env",
+        "alerts.tag",
+        "beat.env",
+        "beat.tag",
+        "stamp-shop-alerts.timer",
+        "stamp-shop-beat.timer",
+    ]
     units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
     assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({}, ["OPTS="]), ({"memory": "off"}, ["OPTS=", "MEMORY=0"]), ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
-    ({"static": {"publish": "s3://files/shop"}}, ["OPTS=", "STATIC=s3://files/shop"]),
-    ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
-     ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"])])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({}, ["OPTS="]),
+        ({"memory": "off"}, ["OPTS=", "MEMORY=0"]),
+        ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
+        ({"static": {"publish": "s3://files/shop"}}, ["OPTS=", "STATIC=s3://files/shop"]),
+        (
+            {"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
+            ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"],
+        ),
+    ],
+)
 def test_what_docker_runner_gets(data, changes, words):
     text = files(fleet_of(data, changes), "web1")["/etc/default/shop"]
     assert shlex.split(text, comments=True) == ["IMAGE=registry.example/shop", *words]
 
 
-@pytest.mark.parametrize("name, missing, names", [
-    ("web1", {"dockerd", "docker", "nginx", "logrotate"}, ["logrotate", "docker.io", "nginx"]),
-    ("work", {"dockerd", "nginx"}, ["docker.io"]), ("front", {"dockerd", "nginx"}, ["nginx"])])
+@pytest.mark.parametrize(
+    "name, missing, names",
+    [
+        ("web1", {"dockerd", "docker", "nginx", "logrotate"}, ["logrotate", "docker.io", "nginx"]),
+        ("work", {"dockerd", "nginx"}, ["docker.io"]),
+        ("front", {"dockerd", "nginx"}, ["nginx"]),
+    ],
+)
 def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
     assert server.packages(fleet, host_of(fleet, name), missing) == names
 
 
-OURS, FRONT = ({**{key: f"/etc/nginx/{name}/{key}.conf" for key in ("app", "common", "public")},
-                "site": f"/etc/nginx/sites-available/{name}", "checks": f"/etc/nginx/{name}/checks.json"}
-               for name in ("shop", "shop-balancer"))
+OURS, FRONT = (
+    {
+        **{key: f"/etc/nginx/{name}/{key}.conf" for key in ("app", "common", "public")},
+        "site": f"/etc/nginx/sites-available/{name}",
+        "checks": f"/etc/nginx/{name}/checks.json",
+    }
+    for name in ("shop", "shop-balancer")
+)
 ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
 FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
 WRITTEN = [  # changes of the toml, a host, one of its files → texts that this file has, texts that it lacks
     ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], [" default_server;"]),
     # A site without names gets visitors by any name.
     ({"site.names": []}, "web1", OURS["public"], ["listen 80 default_server;", "listen [::]:80 default_server;"], []),
-    ({"site.names": [], **FILES}, "front", FRONT["public"], ["listen 80 default_server;", "listen [::]:80 default_s",
-     "listen 443 ssl http2 default_server;", "listen [::]:443 ssl http2 default_server;"], []),
+    (
+        {"site.names": [], **FILES},
+        "front",
+        FRONT["public"],
+        [
+            "listen 80 default_server;",
+            "listen [::]:80 default_s",
+            "listen 443 ssl http2 default_server;",
+            "listen [::]:443 ssl http2 default_server;",
+        ],
+        [],
+    ),
     # Only the balancer is trusted about a visitor's address.
     ({}, "web1", OURS["common"], ["set_real_ip_from 10.0.0.10;"], []),
     ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
@@ -107,9 +158,16 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
     (ELSEWHERE, "front", FRONT["site"], ["  private;\n    192.0.2.0/24 trusted;\n}"], ["10.0.0.10"]),
     # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
     (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
-    (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:     https;"], []),
-    ({**FILES, "hosts": {"web1": {"roles": ["web"]}}}, "web1", OURS["public"],
-     ["ssl_certificate /etc/ssl/shop.pem;"], [])]
+    (FILES, "web1", OURS["public"], [], ["ssl"]),
+    (FILES, "web1", OURS["site"], ["~^private:     https;"], []),
+    (
+        {**FILES, "hosts": {"web1": {"roles": ["web"]}}},
+        "web1",
+        OURS["public"],
+        ["ssl_certificate /etc/ssl/shop.pem;"],
+        [],
+    ),
+]
 
 
 @pytest.mark.parametrize("changes, name, path, there, absent", WRITTEN)
@@ -121,7 +179,7 @@ def test_what_nginx_is_told(data, changes, name, path, there, absent):
 def test_a_balancer_sends_nobody_to_who_is_out(fleet):
     """Hosts that get no visitors stay in nginx's list, so that they keep the requests that they have."""
     out = site.Out(("web2",))
-    balancer, = site.sites(fleet, host_of(fleet, "front"), True, out)
+    (balancer,) = site.sites(fleet, host_of(fleet, "front"), True, out)
     text = balancer.first["/etc/nginx/shop-balancer/hosts.conf"]
     assert "server 10.0.0.11:80 max_fails" in text and re.search(r"server 10.0.0.12:8080 .* down;", text)
     drained = "/etc/nginx/shop-balancer/drained"
@@ -134,8 +192,11 @@ def test_somebody_is_left_for_visitors(fleet):
     wrong = "would have no host for visitors: run make undrain HOST=web1"
     assert site.nobody_left(fleet, site.Out(("web1",), ("web2",))) == wrong
     assert site.nobody_left(fleet, site.Out(("web2", "web1"))) == wrong
-    for before, away, after in ((["web2", "old"], True, ["web2"]), (["web1"], True, ["web1", "web2"]),
-                                (["web1", "web2"], False, ["web1"])):
+    for before, away, after in (
+        (["web2", "old"], True, ["web2"]),
+        (["web1"], True, ["web1", "web2"]),
+        (["web1", "web2"], False, ["web1"]),
+    ):
         assert site.drained(fleet, before, "web2", away) == tuple(after)
     assert site.silent({"web1": True, "web2": False}) == ("web2",)
     assert site.silent({"web1": False, "web2": False}) == site.silent({}) == ()
@@ -144,22 +205,30 @@ def test_somebody_is_left_for_visitors(fleet):
 @pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
 def test_tls_waits_for_its_certificate(data, there, tls):
     fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
-    balancer, = site.sites(fleet, host_of(fleet, "front"), there)
+    (balancer,) = site.sites(fleet, host_of(fleet, "front"), there)
     public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
     assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls
     assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))
 
 
 def test_units_of_this_app_that_run_containers():
-    files = {unit.path.rpartition("/")[2]: unit.content
-             for unit in (process_unit("shop", process) for process in (*reversed(OWN), *roles.BUILT_IN.values()))}
-    others = {"shop-backup.service": "ExecStart=/bin/true\n", "shop-b-web.service": files["shop-beat.service"],
-              "blog-beat.service": files["shop-beat.service"], "shop-beat.timer": ""}
+    files = {
+        unit.path.rpartition("/")[2]: unit.content
+        for unit in (process_unit("shop", process) for process in (*reversed(OWN), *roles.BUILT_IN.values()))
+    }
+    others = {
+        "shop-backup.service": "ExecStart=/bin/true\n",
+        "shop-b-web.service": files["shop-beat.service"],
+        "blog-beat.service": files["shop-beat.service"],
+        "shop-beat.timer": "",
+    }
     found = roles.processes_in("shop", files | others)
     assert list(found) == ["web", "worker", "beat", "alerts", "mail"]
     assert found["web"] is roles.BUILT_IN["web"]
     assert [(one.name, one.overlap, one.ready) for one in (found["alerts"], found["mail"])] == [
-        ("alerts", False, "seconds 5"), ("mail", True, "file")]
+        ("alerts", False, "seconds 5"),
+        ("mail", True, "file"),
+    ]
 
 
 def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
@@ -170,6 +239,7 @@ def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
         unit = process_unit(host.app, OWN[0])
         disk.write(host.root + unit.path, unit.content)
         yield {"id": 2, "do": "facts", "args": {}}
+
     monkeypatch.setattr(serve, "Host", lambda app: Host(app, host.root))
     monkeypatch.setattr(serve, "lines", lines)
     monkeypatch.setattr(serve, "say", said.append)

@@ -41,10 +41,14 @@ def test_the_live_slot_is_never_stopped(host):
     assert len(host.up) == 4
 
 
-@pytest.mark.parametrize("seen", [
-    [LISTENER + VISITOR] * 50 + [LISTENER] * 2,
-    # a new visitor is on no list for an instant, so a slot counts as empty only if it is empty twice in a row
-    [LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER]])
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [LISTENER + VISITOR] * 50 + [LISTENER] * 2,
+        # a new visitor is on no list for an instant, so a slot counts as empty only if it is empty twice in a row
+        [LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER],
+    ],
+)
 def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, seen):
     left, slept = iter(seen), []
     host.connected(next(left))
@@ -53,6 +57,7 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, seen):
         assert len(host.up) == 4, "it was stopped under a visitor"
         slept.append(seconds)
         seconds == slots.LOOKUP or host.connected(next(left))
+
     with mock.patch.object(time, "sleep", sleep):
         slots.begin_stop(host, "b", 30)
     assert slept[0] == slots.LOOKUP, "nginx may still connect to the slot that web.sock has just left"
@@ -63,8 +68,10 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, seen):
 def clock():
     """Yield a list with the time, which passes only in time.sleep."""
     now = [0.0]
-    with mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)), \
-            mock.patch.object(time, "monotonic", lambda: now[0]):
+    with (
+        mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)),
+        mock.patch.object(time, "monotonic", lambda: now[0]),
+    ):
         yield now
 
 
@@ -78,9 +85,11 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:
         slots.retire_later(host, "b", attempt)
     words = call.call_args.args
-    for ends in (lambda: serve.retire(host, *words[words.index(host.app) + 1:]),
-                 lambda: empty_slot(host, attempt),
-                 lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt)):
+    for ends in (
+        lambda: serve.retire(host, *words[words.index(host.app) + 1 :]),
+        lambda: empty_slot(host, attempt),
+        lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt),
+    ):
         host.up = dict(up)
         slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
         with clock() as now, mock.patch.object(images, "prune"):
@@ -88,15 +97,20 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
         assert 7 <= now[0] < 8 and not slots.running(host, *slots.units(host, "b"))
 
 
-@pytest.mark.parametrize("said, heard", [
-    ("Warning! D-Bus connection terminated.\nFailed to wait for response: Connection reset by peer", True),
-    ("Failed to get properties: Transport endpoint is not connected", True),
-    ("Failed to start x.service: Message recipient disconnected from message bus without replying", True),
-    ("Failed to stop x.service: Unit x.service not loaded.", False)])
+@pytest.mark.parametrize(
+    "said, heard",
+    [
+        ("Warning! D-Bus connection terminated.\nFailed to wait for response: Connection reset by peer", True),
+        ("Failed to get properties: Transport endpoint is not connected", True),
+        ("Failed to start x.service: Message recipient disconnected from message bus without replying", True),
+        ("Failed to stop x.service: Unit x.service not loaded.", False),
+    ],
+)
 def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, heard):
     new, asked = tmp_path / "new", tmp_path / "asked"
-    executable(tmp_path / "systemctl",
-               f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n")
+    executable(
+        tmp_path / "systemctl", f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n"
+    )
     monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(Problem, match="systemctl stop x.service: "):

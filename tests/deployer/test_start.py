@@ -45,6 +45,7 @@ def told(attempt):
 def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
     path, real, looks = attempt.host.slot("b", "web.plan"), disk.read_small, []
     with contextlib.ExitStack() as stack:
+
         def boot(*words):
             looks.append(words)
             if len(looks) == 2:
@@ -53,6 +54,7 @@ def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
             elif len(looks) == 4:
                 disk.write(path, TOLD.replace("release v2\n", MEDIA))
             return real(*words)
+
         monkeypatch.setattr(disk, "read_small", boot)
         assert told(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
         assert attempt.media == "database"
@@ -71,19 +73,42 @@ def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
     asked, clock = [], [0.0]
     monkeypatch.setattr(readiness, "check_restarts", lambda *words: None)
     monkeypatch.setattr(readiness, "problem_of", lambda *words: asked.append(clock[0]) or Problem("boots"))
-    with world(attempt.host), mock.patch("time.monotonic", lambda: clock[0]), \
-            mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)), \
-            pytest.raises(Problem, match="boots after 60 s"):
+    with (
+        world(attempt.host),
+        mock.patch("time.monotonic", lambda: clock[0]),
+        mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)),
+        pytest.raises(Problem, match="boots after 60 s"),
+    ):
         readiness.all_ready(attempt.host, attempt, Progress(print), {"web": "shop-web@b.service"}, (), 60)
     assert 90 < len([at for at in asked if at < 5]) < 110 and 100 < len([at for at in asked if at > 5.1]) < 120
 
 
-@pytest.mark.parametrize("text", [
-    "", "unknown\n", "release v1\n[X]  a.b\n", "release v2\n", "release v2 \n[X]  a.b\n", TOLD + "\n",
-    TOLD + "(none)\n", TOLD + "[?]  a.b\n", TOLD + "[X] a.b\n", TOLD + "[X]  a\n", TOLD + "[X]  a.\033[2J\n",
-    MEDIA, MEDIA + TOLD, TOLD + "media local\n", TOLD.replace("\n", "\nmedia moon\n", 1),
-    TOLD + "[X]  a.b c\n", TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000,
-    "release v2\n" + "[X]  a.b\n" * 200_000, None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "unknown\n",
+        "release v1\n[X]  a.b\n",
+        "release v2\n",
+        "release v2 \n[X]  a.b\n",
+        TOLD + "\n",
+        TOLD + "(none)\n",
+        TOLD + "[?]  a.b\n",
+        TOLD + "[X] a.b\n",
+        TOLD + "[X]  a\n",
+        TOLD + "[X]  a.\033[2J\n",
+        MEDIA,
+        MEDIA + TOLD,
+        TOLD + "media local\n",
+        TOLD.replace("\n", "\nmedia moon\n", 1),
+        TOLD + "[X]  a.b c\n",
+        TOLD + "[X]  a.\u00e9\n",
+        "[X]  a.b\n" + TOLD,
+        "\0" * 5000,
+        "release v2\n" + "[X]  a.b\n" * 200_000,
+        None,
+    ],
+)
 def test_what_is_not_the_release_s_word_is_unknown(attempt, monkeypatch, text):
     monkeypatch.setattr(start, "BOOT", 1)
     path = attempt.host.slot("b", "web.plan")
@@ -112,10 +137,15 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, a
     if (role, action) == ("web", "deploy"):
         start.start(attempt.host, attempt, print, ["web"], migrated=True)
     first = [event("shop-worker-b")] if action == "rollback" else []
-    said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), *first, event(f"shop-{role}-b"),
-                 event("shop-web-b"))
-    assert said == {"event": "sick", "step": "start", "problem": f"{role} exited right after its start",
-                    "more": {"log_of": (f"shop-{role}-b", pytest.approx(time.time() - time.monotonic(), abs=60), ANY)}}
+    (said,) = hear(
+        attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), *first, event(f"shop-{role}-b"), event("shop-web-b")
+    )
+    assert said == {
+        "event": "sick",
+        "step": "start",
+        "problem": f"{role} exited right after its start",
+        "more": {"log_of": (f"shop-{role}-b", pytest.approx(time.time() - time.monotonic(), abs=60), ANY)},
+    }
     assert str(attempt.died) == said["problem"]
     attempt.note(one_offs=True)  # steps before the flip may still run
     with world(attempt.host), pytest.raises(Problem, match=f"{role} exited"):
@@ -141,6 +171,7 @@ def test_what_is_started_again_has_not_ended(attempt, monkeypatch):
     def systemctl(*words, **options):
         asked.append(words)
         heard.extend(hear(attempt, monkeypatch, event("shop-web-b")))
+
     monkeypatch.setattr(attempt.host, "systemctl", systemctl)
     for _ in range(2):  # the second time it runs
         start.start(attempt.host, attempt, print, ["web"], migrated=True)
@@ -165,6 +196,7 @@ def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
     def stream(sock, path, seconds):
         order.append("listens")
         yield 200, io.BytesIO(b"")
+
     slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
     with world(attempt.host), mock.patch.object(http, "stream", stream):
         monkeypatch.setattr(attempt.host, "start", order.append)

@@ -14,11 +14,18 @@ from slipway.deploy.swarm.state import Service, State
 
 ONE = Release("v1", "r.example/shop@sha256:" + "1" * 64, "shop.settings.1.aa", (), "somebody")
 TWO = Release("v2", "r.example/shop@sha256:" + "2" * 64, "shop.settings.2.bb", ["CERT.3"], "somebody")
-DATA = {"app": "shop", "image": "r.example/shop", "media": "bucket", "memory": "2g",
-        "hosts": {"web1": {"roles": ["web", "smtp"], "internal": "10.0.0.1"},
-                  "work": {"roles": ["worker", "beat"], "internal": "10.0.0.2"}},
-        "process": {"smtp": {"command": "manage smtp --port 2525", "ready": "port 2525", "ports": ["25:2525"]}},
-        "engine": {"kind": "swarm", "replicas": {"web": 8, "worker": 2, "beat": 1, "smtp": 1}}}
+DATA = {
+    "app": "shop",
+    "image": "r.example/shop",
+    "media": "bucket",
+    "memory": "2g",
+    "hosts": {
+        "web1": {"roles": ["web", "smtp"], "internal": "10.0.0.1"},
+        "work": {"roles": ["worker", "beat"], "internal": "10.0.0.2"},
+    },
+    "process": {"smtp": {"command": "manage smtp --port 2525", "ready": "port 2525", "ports": ["25:2525"]}},
+    "engine": {"kind": "swarm", "replicas": {"web": 8, "worker": 2, "beat": 1, "smtp": 1}},
+}
 
 
 @pytest.fixture
@@ -26,18 +33,23 @@ def fleet():
     return config.build(DATA, {}, "x")
 
 
-@pytest.mark.parametrize("change, said", [
-    ({"media": "local"}, "media: \"local\" files would differ"),
-    ({"registry": "ssh"}, "registry: has no effect with engine.kind = \"swarm\""),
-    ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
-    ({"process": {"smtp": {"command": "x"}, "digest": {"command": "x", "schedule": "daily"}}},
-     "process.digest.schedule: has no effect with engine.kind = \"swarm\""),
-    ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
-    ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "is only for engine.kind"),
-    ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no effect"),
-    ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is taken"),
-    ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes on all addresses"),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"media": "local"}, 'media: "local" files would differ'),
+        ({"registry": "ssh"}, 'registry: has no effect with engine.kind = "swarm"'),
+        ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
+        (
+            {"process": {"smtp": {"command": "x"}, "digest": {"command": "x", "schedule": "daily"}}},
+            'process.digest.schedule: has no effect with engine.kind = "swarm"',
+        ),
+        ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
+        ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "is only for engine.kind"),
+        ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no effect"),
+        ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is taken"),
+        ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes on all addresses"),
+    ],
+)
 def test_what_the_file_must_not_say(change, said):
     with pytest.raises(Refused, match=said):
         config.build({**DATA, **change}, {}, "x")
@@ -60,6 +72,7 @@ def test_what_services_name_is_there(fleet):
 def test_containers_change_with_what_they_are_made_of_alone(fleet):
     def ids(*releases):
         return {name: one["labels"][ID] for name, one in stack(fleet, releases, str(releases))["services"].items()}
+
     assert ids(ONE) == ids(TWO, ONE) and ids(ONE)["proxy"] == ids(TWO)["proxy"]
     assert not {*ids(ONE).values()} & ({*ids(TWO).values()} - {ids(TWO)["proxy"]})
     assert "server-template web 20 tasks.web:8000\n" in proxy_config(fleet)[1]
@@ -67,22 +80,30 @@ def test_containers_change_with_what_they_are_made_of_alone(fleet):
 
 def told(count="2/2", update="", before=True, made="new"):
     """Return the state that the script's output describes: one service, web, with two containers wanted."""
-    spec = {"Name": "shop_web", "Labels": {RELEASES: json.dumps([ONE]), ATTEMPT: "a"},
-            "TaskTemplate": {"ContainerSpec": {"Labels": {ID: made}}}}
+    spec = {
+        "Name": "shop_web",
+        "Labels": {RELEASES: json.dumps([ONE]), ATTEMPT: "a"},
+        "TaskTemplate": {"ContainerSpec": {"Labels": {ID: made}}},
+    }
     service = {"ID": "s", "Spec": spec, "UpdateStatus": {"State": update}, **({"PreviousSpec": {}} if before else {})}
-    return state.parsed("shop", f"{json.dumps([service])}\nshop_web {count} \nshop.settings.9.a shop.settings.10.b"
-                                " shop.proxy.c ")
+    return state.parsed(
+        "shop", f"{json.dumps([service])}\nshop_web {count} \nshop.settings.9.a shop.settings.10.b shop.proxy.c "
+    )
 
 
-@pytest.mark.parametrize("count, update, before, done", [
-    ("2/2", "completed", told(made="old"), True),
-    ("3/2", "completed", told(made="old"), True),  # one of them on a host that is lost
-    ("2/2", "", told(made="new"), True),  # the service does not change
-    ("2/2", "", told(made="old"), False),  # Docker has not begun
-    ("2/2", "updating", told(made="old"), False),
-    ("1/2", "completed", told(made="old"), False),
-    ("1/2", "", State({}, ""), False),
-    ("2/2", "", State({}, ""), True)])
+@pytest.mark.parametrize(
+    "count, update, before, done",
+    [
+        ("2/2", "completed", told(made="old"), True),
+        ("3/2", "completed", told(made="old"), True),  # one of them on a host that is lost
+        ("2/2", "", told(made="new"), True),  # the service does not change
+        ("2/2", "", told(made="old"), False),  # Docker has not begun
+        ("2/2", "updating", told(made="old"), False),
+        ("1/2", "completed", told(made="old"), False),
+        ("1/2", "", State({}, ""), False),
+        ("2/2", "", State({}, ""), True),
+    ],
+)
 def test_when_a_deploy_is_done(count, update, before, done):
     seen = told(count, update)
     assert state.converged(seen, ["web"], "a", before) is done
@@ -96,14 +117,27 @@ def test_when_a_deploy_has_failed(update, attempt):
         state.converged(told(update=update), ["web"], attempt, State({}, ""))
 
 
-@pytest.mark.parametrize("said", [
-    "", "x", "[]", "{}", "[1]\n\n\n", "[" * 9999, '[{"Spec": {}}]\n\n\n', "[]\n\nshop.settings.x\n",
-    '[{"Spec": {"Name": "shop_web", "Labels": {"slipway.releases": "[1]"}}}]\nshop_web 1/1\n\n',
-    '[{"Spec": {"Name": "shop_web", "Labels": {}, "Data": "?"}}]\nshop_web x\n\n'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "x",
+        "[]",
+        "{}",
+        "[1]\n\n\n",
+        "[" * 9999,
+        '[{"Spec": {}}]\n\n\n',
+        "[]\n\nshop.settings.x\n",
+        '[{"Spec": {"Name": "shop_web", "Labels": {"slipway.releases": "[1]"}}}]\nshop_web 1/1\n\n',
+        '[{"Spec": {"Name": "shop_web", "Labels": {}, "Data": "?"}}]\nshop_web x\n\n',
+    ],
+)
 def test_what_managers_say_is_not_trusted(fleet, monkeypatch, said):
     """An answer that cannot be read is refused in one line, whatever was asked."""
+
     async def answer(*words):
         return SimpleNamespace(code=0, err=b"", out=said.encode())
+
     monkeypatch.setattr(manager, "run", answer)
     going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")
     for ask in (going.manager.state, lambda: going.manager.settings("x"), lambda: going._release(State({}, "x"))):
@@ -131,8 +165,9 @@ class Played:
         return Service([ONE, TWO] if mine else [ONE], mine, self.before, update, str(mine), 1, 1)
 
     async def state(self, until=0):
-        return State({name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")},
-                     "shop.settings.2.bb")
+        return State(
+            {name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")}, "shop.settings.2.bb"
+        )
 
     async def settings(self, name):
         return "CERT_FILE=/run/secrets/CERT.3\n"
@@ -151,8 +186,10 @@ class Played:
         return json.dumps([{"RepoDigests": [TWO.image]}])
 
 
-@pytest.mark.parametrize("before, error, said, put", [
-    (False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back completely", ["v2"])])
+@pytest.mark.parametrize(
+    "before, error, said, put",
+    [(False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back completely", ["v2"])],
+)
 def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, said, put):
     """If Docker has already rolled back by itself, the old stack is deployed. A takeback that hangs is reported."""
     monkeypatch.setattr(rollout, "PAUSE", 0.01)

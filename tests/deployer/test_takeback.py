@@ -51,11 +51,13 @@ def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, l
         if lost in unit:
             raise Problem("it does not start")
         start(unit)
+
     with monkeypatch.context() as patched:
         patched.setattr(host, "start", broken)
         machine.settle()
         assert old - {unit for unit, found in host.up.items() if found[0] == "v1"} == {
-            unit for unit in old if lost in unit} and releases.read_attempt(host)
+            unit for unit in old if lost in unit
+        } and releases.read_attempt(host)
         machine.begun("deploy", "v3", 1)
     machine.settle()
     machine.at_rest()
@@ -107,6 +109,7 @@ def test_a_one_off_does_not_outlive_its_deploy(machine, monkeypatch):
     def killed(name, extra):
         machine.host.one_offs[name] = extra[extra.index("--label") + 1]
         raise Killed
+
     with monkeypatch.context() as dying:
         dying.setattr(machine.host, "docker_runner", killed)
         machine.attempt("deploy", "v2")
@@ -139,15 +142,23 @@ def test_what_migrate_tells(machine, monkeypatch):
     assert "=-c lock_timeout=10s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
 
 
-@pytest.mark.parametrize("printed, named", [
-    ("  Applying shop.0002... OK\n  Applying shop.0003...", "shop.0003"),
-    ("  Applying shop.0002... OK", "no migration")])
+@pytest.mark.parametrize(
+    "printed, named",
+    [
+        ("  Applying shop.0002... OK\n  Applying shop.0003...", "shop.0003"),
+        ("  Applying shop.0002... OK", "no migration"),
+    ],
+)
 def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch, printed, named):
     attempt = machine.begun("deploy", "v2", 3)
-    monkeypatch.setattr(machine.host, "call", lambda *words, **options: Host.call(
-        machine.host, "sh", "-c", f"printf '{printed}'; exec sleep 60", timeout=1))
-    with pytest.raises(Problem, match=rf"^migrate .* 40 s, the limit of \[rollout\] migrate .*: {named} was under way$"
-                       ) as failed:
+    monkeypatch.setattr(
+        machine.host,
+        "call",
+        lambda *words, **options: Host.call(machine.host, "sh", "-c", f"printf '{printed}'; exec sleep 60", timeout=1),
+    )
+    with pytest.raises(
+        Problem, match=rf"^migrate .* 40 s, the limit of \[rollout\] migrate .*: {named} was under way$"
+    ) as failed:
         STEPS["migrate"](machine.host, attempt, [].append, seconds=40, max_lock=0.5)
     assert failed.value.more["log"] == printed.splitlines()
 
@@ -205,12 +216,15 @@ def test_a_host_whose_disk_becomes_read_only(machine, steps):
 @contextlib.contextmanager
 def read_only(folder):
     """Make a folder's file system read-only; as in Linux, even the removal of a missing file fails."""
+
     def refusing(function):
         def call(path, flags=os.O_WRONLY, *rest):
             if str(path).startswith(folder) and flags & os.O_WRONLY:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
             return function(path, flags, *rest) if function is opened else function(path)
+
         return call
+
     opened = os.open
     with mock.patch.object(os, "unlink", refusing(os.unlink)), mock.patch.object(os, "open", refusing(opened)):
         yield

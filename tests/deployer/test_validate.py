@@ -24,15 +24,44 @@ from deployer.clock import run
 from deployer.test_hostile import CONTROL
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.just(10**40) | st.floats() | st.text(max_size=9)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**40)
+    | st.floats()
+    | st.text(max_size=9)
     | st.sampled_from(["\x1b]0;x\x07", "\x9b31m", "\ud800", "²", "9" * 5000, "-1", "v1", "\u2028web2: "]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["id", "ok", "event", "problem", "more", "log", "body", "text", "tag", "alive", "x"]), inner,
-        max_size=4), max_leaves=8)
-LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode())
-         | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
-STEPS = ("facts", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide",
-         "end", "abort")
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "ok", "event", "problem", "more", "log", "body", "text", "tag", "alive", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+LINES = (
+    st.binary(max_size=40)
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.just(b"[" * 3000)
+    | st.just(b'{"id":' * 2000)
+).map(lambda text: text + b"\n")
+STEPS = (
+    "facts",
+    "resolve",
+    "lock",
+    "begin",
+    "pull",
+    "verdicts",
+    "ready",
+    "watch",
+    "promise",
+    "commit",
+    "decide",
+    "end",
+    "abort",
+)
 
 
 def places(value, path=()):
@@ -76,9 +105,13 @@ def files_as_they_were(fleet, monkeypatch):
     monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
 
 
-EVENT = st.fixed_dictionaries({"event": st.sampled_from([*validate.EVENTS])}, optional={
-    **dict.fromkeys(("at", "host", "hosts", "step", "seconds", "limit", "roles", "text", "problem", "more"), JSON),
-    "state": JSON | st.sampled_from(["start", "done", "failed"])})
+EVENT = st.fixed_dictionaries(
+    {"event": st.sampled_from([*validate.EVENTS])},
+    optional={
+        **dict.fromkeys(("at", "host", "hosts", "step", "seconds", "limit", "roles", "text", "problem", "more"), JSON),
+        "state": JSON | st.sampled_from(["start", "done", "failed"]),
+    },
+)
 
 
 @given(st.sampled_from([display.Json, display.Lines, display.Terminal]), st.lists(EVENT, max_size=20))
@@ -122,17 +155,44 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
             except DeployError as error:
                 out.write(visible(str(error)))
                 assert "invalid answer" not in str(error) or all(
-                    name in str(error) for name in ("web1", "web2", "work")), error
+                    name in str(error) for name in ("web1", "web2", "work")
+                ), error
         assert not CONTROL.search(out.getvalue())
 
 
-WORDS = ["sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0", "x y", "x\n", "../x", "x?y",
-         "x&y", "x\\y", "$x", "%n", "-x:\u0660", "\u20ac", "x" * 999]
+WORDS = [
+    "sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0",
+    "x y",
+    "x\n",
+    "../x",
+    "x?y",
+    "x&y",
+    "x\\y",
+    "$x",
+    "%n",
+    "-x:\u0660",
+    "\u20ac",
+    "x" * 999,
+]
 GO_ON = {  # do → paths of values that are passed on to a host, an engine, a file or a unit
-    "resolve": [("digest",)], "pull": [("image_id",), ("digests", 0)],
-    "facts": [*((*path, key) for key in ("tag", "image_id") for path in [
-                  ("tag",), ("revert",), ("known", 0), ("records", 0), ("slots", "a", "release"),
-                  ("alone", "beat", "release")]), ("known", 0, "digest")]}
+    "resolve": [("digest",)],
+    "pull": [("image_id",), ("digests", 0)],
+    "facts": [
+        *(
+            (*path, key)
+            for key in ("tag", "image_id")
+            for path in [
+                ("tag",),
+                ("revert",),
+                ("known", 0),
+                ("records", 0),
+                ("slots", "a", "release"),
+                ("alone", "beat", "release"),
+            ]
+        ),
+        ("known", 0, "digest"),
+    ],
+}
 
 
 @pytest.mark.parametrize("do, path", [(do, path) for do, paths in GO_ON.items() for path in paths])
@@ -156,9 +216,10 @@ def test_a_key_that_is_missing_is_no_null(fleet):
 def test_nothing_a_host_says_acts_on_the_terminal(fleet):
     assert visible("a\x1b[31m\x9b1m\r\u202e\x7f\n\tü€😀") == "a\\x1b[31m\\x9b1m\\r\\u202e\\x7f\n\\tü€😀"
     text = "\x1b]52;c;eA==\x07 v\u200b2\nweb9: flip done"
-    odd = {"ready": lambda message: [line({"id": message["id"], "problem": text,
-                                           "more": {"body": text, "log": [text]}})],
-           "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})]}
+    odd = {
+        "ready": lambda message: [line({"id": message["id"], "problem": text, "more": {"body": text, "log": [text]}})],
+        "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})],
+    }
     error, shown = told(fleet, odd)
     shown += visible(str(error))
     assert "\n  web9: flip" in shown and "\nweb9" not in shown

@@ -28,10 +28,18 @@ def dark(number, share=1.0, period=1):
     return lambda host, since: ("away" if host <= number and since % period < period * share else "", ROOM)
 
 
-@pytest.mark.parametrize("hosts, says, rule, about", [
-    (3, dark(3), "hosts_up", ("web1", "web2", "web3")), (5, dark(2), "hosts_up", ("web1", "web2")),
-    (5, dark(1), "", ()), (2, dark(1), "hosts_up", ("web1",)), (2, dark(1, 2 / 3, 180), "hosts_up", ("web1",)),
-    (2, dark(1, 0.1, 400), "", ()), (5, lambda host, since: ("", 2**20 if host == 1 else ROOM), "disk", ("web1",))])
+@pytest.mark.parametrize(
+    "hosts, says, rule, about",
+    [
+        (3, dark(3), "hosts_up", ("web1", "web2", "web3")),
+        (5, dark(2), "hosts_up", ("web1", "web2")),
+        (5, dark(1), "", ()),
+        (2, dark(1), "hosts_up", ("web1",)),
+        (2, dark(1, 2 / 3, 180), "hosts_up", ("web1",)),
+        (2, dark(1, 0.1, 400), "", ()),
+        (5, lambda host, since: ("", 2**20 if host == 1 else ROOM), "disk", ("web1",)),
+    ],
+)
 def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
     names = [f"web{number}" for number in range(1, hosts + 1)]
     rules, told = Rules(names, 0.8, 2**30, 60, 0), []
@@ -52,6 +60,7 @@ async def command(fleet):
     async def hook(*words):
         with held():
             return await failure(*words)
+
     failure = hooks.failure
     with mock.patch.object(hooks, "failure", hook):
         task = asyncio.create_task(watch.handle(fleet, argparse.Namespace(once=False, hosts="", json=False)))
@@ -62,20 +71,26 @@ async def command(fleet):
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_hook_that_fails_is_run_again(fleet, tmp_path, capfd, silent):
     """From BEGIN to END the first of two hosts cannot be reached, or is silent."""
-    fleet.hooks["alert"] = (f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
-                            f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'")
+    fleet.hooks["alert"] = (
+        f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
+        f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'"
+    )
 
     def agent(host):
         def away():
             return "web1" in host and BEGIN <= asyncio.get_running_loop().time() < END
+
         return None if away() and not silent else Agent(fine(fleet), {"facts": lambda message: [] if away() else None})
+
     with agents(agent) as pipes:
         assert run(command(fleet)) == 0
     assert len((tmp_path / "runs").read_text().split()) == 5
     told = [json.loads(text) for text in (tmp_path / "told").read_text().splitlines()]
     assert [(alert["rule"], alert["state"], alert["hosts"]) for alert in told] == [
-        ("hosts_up", "broken", ["web1"]), ("hosts_up", "over", [])]
-    said = [line[len("00:00:00 "):] for line in capfd.readouterr().out.splitlines()]
+        ("hosts_up", "broken", ["web1"]),
+        ("hosts_up", "over", []),
+    ]
+    said = [line[len("00:00:00 ") :] for line in capfd.readouterr().out.splitlines()]
     assert said.count("hooks.alert: exit code 1: it will be run again") == 3 and said.count("web2: up") == 1
     assert said[-1] == "shop: hosts_up is over: 2 of 2 hosts up, the minimum is 80 %"
     assert said.count("shop: hosts_up: 1 of 2 hosts up, the minimum is 80 %: web1") == 1
@@ -109,8 +124,10 @@ def test_a_host_that_dies_of_its_disk_keeps_that_alert():
     assert told == [(320, "broken", "disk"), (2680, "over", "disk")]
 
 
-@pytest.mark.parametrize("days, said, status, broken", [
-    (14.5, "", 0, False), (13.5, "ends", 0, True), (0.5, "ends", 0, True), (-1, "ended", 1, True)])
+@pytest.mark.parametrize(
+    "days, said, status, broken",
+    [(14.5, "", 0, False), (13.5, "ends", 0, True), (0.5, "ends", 0, True), (-1, "ended", 1, True)],
+)
 def test_a_certificate_that_ends(data, capsys, days, said, status, broken):
     """Also a balancer's: 14 days before, `status` tells of it, and a rule is broken. Once it has ended, `status`
     fails."""
@@ -145,6 +162,7 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
         names = ["a", "b", *"cdefghijk"] if len(asked) == 1 else "ab"
         told = [{**error(1, "web", (name,), "KeyError", name), "known": name == "b"} for name in names]
         return [line({"id": message["id"], "ok": {"groups": told, "known": [], "since": 1}})]
+
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
     with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else found})):
         assert run(command(fleet)) == 0

@@ -28,6 +28,7 @@ def host(tmp_path, monkeypatch):
     def ask(*words, **options):
         host.notes and host.note_visit(http.AGENT, 200)
         return host.nginx
+
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
     monkeypatch.setattr(http, "ask", ask)
     monkeypatch.setattr(docker, "call", host.engine)
@@ -50,6 +51,7 @@ def watch(host):
         watcher.start()
         watchers.append(watcher)
         return watcher
+
     start.told = []
     yield start
     for watcher in watchers:
@@ -121,8 +123,19 @@ SIX = time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1)) + 0.5 - time.time() + time.
 
 def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", **more):
     """Return a line of nginx's log; `app`: the app's status, if it differs from nginx's."""
-    return json.dumps({"client": client, "path": path, "status": status, "user_agent": agent,
-                       "app_status": str(status if app is None else app), **more}) + "\n"
+    return (
+        json.dumps(
+            {
+                "client": client,
+                "path": path,
+                "status": status,
+                "user_agent": agent,
+                "app_status": str(status if app is None else app),
+                **more,
+            }
+        )
+        + "\n"
+    )
 
 
 def people(count, path="/", status=200):
@@ -141,6 +154,7 @@ def log(tmp_path):
         if not add.watched:
             return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path)), started=SIX))
         return add.watched[0].problem(most)
+
     add.path, add.watched = path, []
     return add
 
@@ -154,8 +168,10 @@ def test_errors_of_the_release_are_seen(log):
 
 def test_how_long_visitors_waited(log):
     """A deploy that begins at six tells it of answers before and since, without websockets."""
+
     def timed(at, seconds, status=200):
         return line(status=status, time=f"2026-11-26T{at}+00:00", app_seconds=str(seconds))
+
     log(*[timed("05:59:58", 0.1)] * 198, *[timed("05:59:59", 3.0)] * 2, timed("06:00:00", "9.0, 0.5"))
     log(timed("06:00:01", 900.0, 101), timed("06:00:02", 0.7))
     assert log.watched[0].speeds() == ((3.0, 0.1), (0.7, 0.7))
@@ -172,25 +188,37 @@ NOISE = [line(status=status, app="") for status in (501, 505, 500, 503, 400, 200
 CASES = {  # log lines before the flip, log lines after it, True if the release is taken back
     "all of one client's, on one path": ([line()] * 50, [line(status=500)] * 20, True),
     "everybody's, beside somebody who asks for much that is well": (
-        people(99), people(99, "/", 500) + [line(f"/{number}") for number in range(500)], True),
+        people(99),
+        people(99, "/", 500) + [line(f"/{number}") for number in range(500)],
+        True,
+    ),
     "a path's, beside one that always errs": (
-        [line("/broken", 500), line()] * 100, [line("/broken", 500), line(), line("/new", 500)] * 20, True),
-    "of a release after one that hardly anybody saw": (
-        [line(status=500)] * 19, [line(), line(status=500)] * 20, True),
+        [line("/broken", 500), line()] * 100,
+        [line("/broken", 500), line(), line("/new", 500)] * 20,
+        True,
+    ),
+    "of a release after one that hardly anybody saw": ([line(status=500)] * 19, [line(), line(status=500)] * 20, True),
     "nginx's, as the app is away": (people(50), [line("/.maintenance.html", 503, app="502")] * 20, True),
     "nginx's, as the app does not answer": (people(50), [line("/slow", 504, "504, 504")] * 20, True),
     "as much as before": (people(700) + people(300, "/", 500), people(70) + people(30, "/", 500), False),
-    "a client who asks again and again for what errs": (
-        people(99), [line("/x", 500)] * 1000 + people(99), False),
+    "a client who asks again and again for what errs": (people(99), [line("/x", 500)] * 1000 + people(99), False),
     "a client who invents what errs": (
-        people(99), [line(f"/{number}", 500) for number in range(3000)] + people(199) + people(199, "/b"), False),
-    "one with many addresses of IPv6": (people(99), [
-        line("/x", 500, client=f"2001:db8:1:2:{number:x}::1") for number in range(3000)] + people(99), False),
-    "nginx's own answers, and who did not wait": (
-        people(50), NOISE * 50 + [line(status=499, app="500")] * 50, False),
+        people(99),
+        [line(f"/{number}", 500) for number in range(3000)] + people(199) + people(199, "/b"),
+        False,
+    ),
+    "one with many addresses of IPv6": (
+        people(99),
+        [line("/x", 500, client=f"2001:db8:1:2:{number:x}::1") for number in range(3000)] + people(99),
+        False,
+    ),
+    "nginx's own answers, and who did not wait": (people(50), NOISE * 50 + [line(status=499, app="500")] * 50, False),
     "the last of several tries is well": (people(50), [line(app="502, 200")] * 50, False),
     "our own questions, and what is no line": (
-        people(50), [line(status=500, agent=http.AGENT)] * 50 + ["torn\n", "[1]\n", '{"status": 500}\n'] * 50, False),
+        people(50),
+        [line(status=500, agent=http.AGENT)] * 50 + ["torn\n", "[1]\n", '{"status": 500}\n'] * 50,
+        False,
+    ),
 }
 
 
@@ -214,8 +242,10 @@ def taken_back(usual, found):
     return any(tally.count(*one) or visitors.worse(usual, tally, MOST) for one in found)
 
 
-@pytest.mark.parametrize("before, now, least, most", [
-    (0.01, 0.01, 0, 0.06), (0.03, 0.03, 0.1, 0.25), (0, 0.05, 0.7, 0.95), (0.01, 0.1, 1, 1)])
+@pytest.mark.parametrize(
+    "before, now, least, most",
+    [(0.01, 0.01, 0, 0.06), (0.03, 0.03, 0.1, 0.25), (0, 0.05, 0.7, 0.95), (0.01, 0.1, 1, 1)],
+)
 def test_how_often_it_is_wrong(before, now, least, most):
     """Of 200 releases with 600 answers each, a share of `least` to `most` is taken back."""
     usual = visitors.Tally()

@@ -20,8 +20,11 @@ roles = ["worker", "beat"]
 internal = "10.0.0.2"
 """
 FRONT = "[hosts.front]\nbalancer = true\ninternal = '10.0.0.3'\n"
-FLEETS = {"production": HOSTS + FRONT, "consul": f'balancer = "consul"\n{HOSTS}{FRONT}',
-          "swarm": f'{HOSTS}[engine]\nkind = "swarm"\nreplicas = {{web = 2, worker = 1, beat = 1}}\n'}
+FLEETS = {
+    "production": HOSTS + FRONT,
+    "consul": f'balancer = "consul"\n{HOSTS}{FRONT}',
+    "swarm": f'{HOSTS}[engine]\nkind = "swarm"\nreplicas = {{web = 2, worker = 1, beat = 1}}\n',
+}
 MAKE_ALL = """
 import importlib, json, os
 from slipway.deploy import __main__, config
@@ -59,7 +62,9 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize("fleet", FLEETS)
 def test_all_that_servers_get_is_the_same(project, fleet):
     """Wheel and source make the same files, sites, scripts, agent and stack, and can import every command."""
-    zipped, source = (run([BASE_PYTHON, "-c", MAKE_ALL], cwd=project, env={
-        **os.environ, "ENV": fleet, "PYTHONPATH": path}) for path in (WHEEL, str(ROOT)))
+    zipped, source = (
+        run([BASE_PYTHON, "-c", MAKE_ALL], cwd=project, env={**os.environ, "ENV": fleet, "PYTHONPATH": path})
+        for path in (WHEEL, str(ROOT))
+    )
     assert (zipped.returncode, zipped.stderr) == (source.returncode, source.stderr) == (0, "")
     assert json.loads(zipped.stdout) == json.loads(source.stdout)

@@ -24,8 +24,17 @@ def project(tmp_path):
 
 
 def make(project, target, **env):
-    command = ["make", "-I", ROOT, "-f", ROOT / "docker.mk", target, "DOCKER=./docker",
-               f"COMPOSE={env.get('COMPOSE', './docker')}", "APP=shop"]
+    command = [
+        "make",
+        "-I",
+        ROOT,
+        "-f",
+        ROOT / "docker.mk",
+        target,
+        "DOCKER=./docker",
+        f"COMPOSE={env.get('COMPOSE', './docker')}",
+        "APP=shop",
+    ]
     return run(command, cwd=project, env={**os.environ, **env})
 
 
@@ -46,12 +55,20 @@ def test_env_names_them_while_they_run(project, pins, lines):
     assert env_file(project) == OWN and (project / ".env").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("line, env, said", [
-    ("DATABASE_URL=postgres://db.example/x\nBROKER_URL=amqp://x\n", {}, "your own DATABASE_URL and BROKER_URL from "),
-    ("", {"CACHE_URL": "redis://cache.example"}, "remove your own CACHE_URL from "),
-    ("export A=1\n", {}, ".env line 4: "),
-    ("", {"COMPOSE": "./none"}, "make: no Docker Compose here: see make doctor\n"),
-    ("", {"FAIL": "up"}, "Docker Compose failed, see above: up --detach db redis")])
+@pytest.mark.parametrize(
+    "line, env, said",
+    [
+        (
+            "DATABASE_URL=postgres://db.example/x\nBROKER_URL=amqp://x\n",
+            {},
+            "your own DATABASE_URL and BROKER_URL from ",
+        ),
+        ("", {"CACHE_URL": "redis://cache.example"}, "remove your own CACHE_URL from "),
+        ("export A=1\n", {}, ".env line 4: "),
+        ("", {"COMPOSE": "./none"}, "make: no Docker Compose here: see make doctor\n"),
+        ("", {"FAIL": "up"}, "Docker Compose failed, see above: up --detach db redis"),
+    ],
+)
 def test_refused(project, line, env, said):
     """A refusal is one line, after Docker's own lines, and .env stays unchanged."""
     (project / ".env").write_text(OWN + line)

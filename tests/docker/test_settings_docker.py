@@ -33,20 +33,28 @@ def check(**env):
 
 def value(names, **env):
     """Return the settings of those names."""
-    code = ("import json, sys; from django.conf import settings as s\n"
-            "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
+    code = (
+        "import json, sys; from django.conf import settings as s\n"
+        "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))"
+    )
     return json.loads(passed(production("-c", code, *names.split(), **{**LEAST, **env})).stdout)
 
 
-@pytest.mark.parametrize("site, host, to", [
-    ("https://shop.example", "shop.example", "shop.example"),
-    ("https://shop.example:8443", "shop.example:1234", "shop.example:8443"),
-    ("https://[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]:8443"),
-    ("https://shop.example:8443", "evil.example", "")])
+@pytest.mark.parametrize(
+    "site, host, to",
+    [
+        ("https://shop.example", "shop.example", "shop.example"),
+        ("https://shop.example:8443", "shop.example:1234", "shop.example:8443"),
+        ("https://[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]:8443"),
+        ("https://shop.example:8443", "evil.example", ""),
+    ],
+)
 def test_a_visitor_chooses_no_port(site, host, to):
     """Links that the site makes have SITE_URL's port, whatever port the visitor claims. Other hosts stay refused."""
-    code = ("import sys, django; django.setup(); from django.test import Client\n"
-            "print(Client().get('/', headers={'host': sys.argv[1]}).headers.get('Location', ''))")
+    code = (
+        "import sys, django; django.setup(); from django.test import Client\n"
+        "print(Client().get('/', headers={'host': sys.argv[1]}).headers.get('Location', ''))"
+    )
     done = production("-c", code, host, **{**LEAST, "SITE_URL": site})
     assert (done.returncode, done.stdout.strip()) == (0, to and f"https://{to}/"), done.stderr
 
@@ -59,14 +67,37 @@ def test_deploy_check():
 
 def test_all_at_once():
     """All missing or malformed variables are reported at once, one a line, by name."""
-    lines = check(SITE_URL="http://shop.example", SECRET_KEY="x", EMAIL_URL="mail", CACHE_URL="cache",
-                  TASK_TIME_LIMIT="long", HSTS_PRELOAD="yes", STATIC_URL="static", STORAGE_URL="bucket",
-                  SENTRY_DSN="dsn", BROKER_URL="broker", SECRET_KEY_FALLBACKS="old", METRICS_TOKEN="short")
+    lines = check(
+        SITE_URL="http://shop.example",
+        SECRET_KEY="x",
+        EMAIL_URL="mail",
+        CACHE_URL="cache",
+        TASK_TIME_LIMIT="long",
+        HSTS_PRELOAD="yes",
+        STATIC_URL="static",
+        STORAGE_URL="bucket",
+        SENTRY_DSN="dsn",
+        BROKER_URL="broker",
+        SECRET_KEY_FALLBACKS="old",
+        METRICS_TOKEN="short",
+    )
     named = [re.match(r"settings: (\w+) .*; for example \1=", line) for line in lines]
     assert all(named), lines
     assert {match[1] for match in named} == {
-        "SITE_URL", "SECRET_KEY", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "TASK_TIME_LIMIT", "HSTS_PRELOAD",
-        "STATIC_URL", "STORAGE_URL", "SENTRY_DSN", "BROKER_URL", "SECRET_KEY_FALLBACKS", "METRICS_TOKEN"}
+        "SITE_URL",
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "EMAIL_URL",
+        "CACHE_URL",
+        "TASK_TIME_LIMIT",
+        "HSTS_PRELOAD",
+        "STATIC_URL",
+        "STORAGE_URL",
+        "SENTRY_DSN",
+        "BROKER_URL",
+        "SECRET_KEY_FALLBACKS",
+        "METRICS_TOKEN",
+    }
 
 
 ASK = """
@@ -81,15 +112,25 @@ print(json.dumps(said))
 """
 
 
-@pytest.mark.parametrize("role, more, said", [
-    ("web", {}, ["30s", "10s", "1min", "web build-42 shop.example"]),
-    ("worker", {"BROKER_URL": "redis://redis/0", "TASK_TIME_LIMIT": "90"},
-     ["90s", "10s", "90s", "worker build-42 shop.example"]),
-    ("beat", {"BROKER_URL": "redis://redis/0"}, ["30s", "10s", "1min", "beat build-42 shop.example"]),
-    ("web", {"PGOPTIONS": "-c statement_timeout=5s"}, ["5s", "10s", "1min", "web build-42 shop.example"]),
-    ("", {"PGOPTIONS": "-c lock_timeout=10s"}, ["0", "10s", "0", "manage build-42 shop.example"]),
-    ("web", {"DATABASE_POOLER": "true", "PGOPTIONS": "-c lock_timeout=10s"},
-     ["0", "0", "0", "web build-42 shop.example"])])
+@pytest.mark.parametrize(
+    "role, more, said",
+    [
+        ("web", {}, ["30s", "10s", "1min", "web build-42 shop.example"]),
+        (
+            "worker",
+            {"BROKER_URL": "redis://redis/0", "TASK_TIME_LIMIT": "90"},
+            ["90s", "10s", "90s", "worker build-42 shop.example"],
+        ),
+        ("beat", {"BROKER_URL": "redis://redis/0"}, ["30s", "10s", "1min", "beat build-42 shop.example"]),
+        ("web", {"PGOPTIONS": "-c statement_timeout=5s"}, ["5s", "10s", "1min", "web build-42 shop.example"]),
+        ("", {"PGOPTIONS": "-c lock_timeout=10s"}, ["0", "10s", "0", "manage build-42 shop.example"]),
+        (
+            "web",
+            {"DATABASE_POOLER": "true", "PGOPTIONS": "-c lock_timeout=10s"},
+            ["0", "0", "0", "web build-42 shop.example"],
+        ),
+    ],
+)
 def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
     """Postgres ends statements and idle transactions of web and beat after half a minute or a minute, those of a worker
     after its task limit, and those of a command never, as a migration may be long. Sessions are named."""
@@ -106,32 +147,55 @@ FOLLOWS = [
     ("SILENCED_SYSTEM_CHECKS", {}, [["security.W005", "security.W021"]]),
     (COOKIES, {}, [True, True, True, 31_536_000]),
     (COOKIES, {"SITE_URL": "http://localhost:8000"}, [False, False, False, 0]),
-    ("ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS", {"ALLOWED_HOSTS": "www.shop.example"},
-     [["shop.example", "www.shop.example"], ["https://shop.example"]]),
+    (
+        "ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS",
+        {"ALLOWED_HOSTS": "www.shop.example"},
+        [["shop.example", "www.shop.example"], ["https://shop.example"]],
+    ),
     ("SECRET_KEY SECRET_KEY_FALLBACKS", {"SECRET_KEY_FALLBACKS": KEY[::-1]}, [KEY, [KEY[::-1]]]),
     ("ADMINS", {"ADMINS": "a@shop.example,b@shop.example"}, [[["a@shop.example"] * 2, ["b@shop.example"] * 2]]),
-    (LIMITS, {}, [600, 570]), (LIMITS, {"TASK_TIME_LIMIT": "5"}, [5, 4]),
+    (LIMITS, {}, [600, 570]),
+    (LIMITS, {"TASK_TIME_LIMIT": "5"}, [5, 4]),
     ("CELERY_BROKER_TRANSPORT_OPTIONS", {**REDIS, "TASK_TIME_LIMIT": "5"}, [{"visibility_timeout": 65}]),
-    ("SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD", {"HSTS_SUBDOMAINS": "true", "HSTS_PRELOAD": "true"},
-     [True, True]),
+    (
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD",
+        {"HSTS_SUBDOMAINS": "true", "HSTS_PRELOAD": "true"},
+        [True, True],
+    ),
     ("CELERY_TASK_ALWAYS_EAGER READINESS", {}, [True, {"broker": None}]),
     ("CELERY_TASK_ALWAYS_EAGER READINESS", REDIS, [False, {"broker": "slipway.celery.check_broker"}]),
-    ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", "SERVER": "asgi", "ROLE": "web"},
-     [{"default": {"CONN_MAX_AGE": 0}}]),  # each request has its own thread, which would leave its session open
-    ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", **REDIS, "SERVER": "asgi", "ROLE": "worker"},
-     [{"default": {"CONN_MAX_AGE": 60}}]),
-    ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", "DATABASE_POOLER": "true", "ROLE": "web"},
-     [{"default": {"CONN_MAX_AGE": 60, "DISABLE_SERVER_SIDE_CURSORS": True}}]),
-    ("STORAGES", {"STORAGE_URL": "database:?limit=50MB"}, [{"default": {
-        "BACKEND": "slipway.files.storage.DatabaseStorage", "OPTIONS": {"limit": 50_000_000}}}]),
-    ("CONTENT_SECURITY_POLICY", {"STATIC_URL": "https://static.example/shop"},
-     [{"DIRECTIVES": {"default-src": ["'self'", "csp.constants.NONCE", "https://static.example/shop/"]}}]),
+    (
+        "DATABASES",
+        {"DATABASE_URL": "postgres://u:p@db/shop", "SERVER": "asgi", "ROLE": "web"},
+        [{"default": {"CONN_MAX_AGE": 0}}],
+    ),  # each request has its own thread, which would leave its session open
+    (
+        "DATABASES",
+        {"DATABASE_URL": "postgres://u:p@db/shop", **REDIS, "SERVER": "asgi", "ROLE": "worker"},
+        [{"default": {"CONN_MAX_AGE": 60}}],
+    ),
+    (
+        "DATABASES",
+        {"DATABASE_URL": "postgres://u:p@db/shop", "DATABASE_POOLER": "true", "ROLE": "web"},
+        [{"default": {"CONN_MAX_AGE": 60, "DISABLE_SERVER_SIDE_CURSORS": True}}],
+    ),
+    (
+        "STORAGES",
+        {"STORAGE_URL": "database:?limit=50MB"},
+        [{"default": {"BACKEND": "slipway.files.storage.DatabaseStorage", "OPTIONS": {"limit": 50_000_000}}}],
+    ),
+    (
+        "CONTENT_SECURITY_POLICY",
+        {"STATIC_URL": "https://static.example/shop"},
+        [{"DIRECTIVES": {"default-src": ["'self'", "csp.constants.NONCE", "https://static.example/shop/"]}}],
+    ),
 ]
 
 
 @pytest.mark.parametrize("names, env, wanted", FOLLOWS)
 def test_what_follows(names, env, wanted):
     """Settings follow from variables, set or not. Of a dict of settings, only the entries listed here are compared."""
+
     def part(found, of):
         return {name: part(found.get(name), each) for name, each in of.items()} if isinstance(of, dict) else found
 
@@ -214,12 +278,24 @@ def events():
 def test_a_manage_py_of_ones_own(tmp_path):
     """An adopted project's manage.py is Django's, and a settings error also exits with one line and 64."""
     (tmp_path / "manage.py").write_text(
-        "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n")
-    done = run([sys.executable, "manage.py", "migrate"], cwd=tmp_path, env={
-        **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
-        "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://hc.example"})
-    assert (done.returncode, done.stderr) == (64, "settings: SITE_URL is not https; http is allowed only for"
-                                                  " localhost; for example SITE_URL=https://shop.example\n")
+        "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n"
+    )
+    done = run(
+        [sys.executable, "manage.py", "migrate"],
+        cwd=tmp_path,
+        env={
+            **LEAST,
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+            "SITE_URL": "http://hc.example",
+        },
+    )
+    assert (done.returncode, done.stderr) == (
+        64,
+        "settings: SITE_URL is not https; http is allowed only for"
+        " localhost; for example SITE_URL=https://shop.example\n",
+    )
 
 
 def test_where_uploads_are(tmp_path):
@@ -230,8 +306,10 @@ def test_where_uploads_are(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     edit(tmp_path / "project/settings_base.py", 'env.storage("STORAGE_URL")', 'env.storage("STORAGE_URL", "database:")')
     for kind in ("", "_docker", "_test"):
-        code = ("from django.conf import settings as s\n"
-                "print(s.STORAGES['default'], s.INSTALLED_APPS.count('slipway.files'))")
+        code = (
+            "from django.conf import settings as s\n"
+            "print(s.STORAGES['default'], s.INSTALLED_APPS.count('slipway.files'))"
+        )
         env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
         done = python("-c", code, cwd=tmp_path, env=env)
         assert "DatabaseStorage" in done.stdout and done.stdout.endswith(" 1\n"), done.stderr

@@ -25,16 +25,22 @@ def app(tmp_path):
     venv.create(tmp_path / "ve", symlinks=True)
     here, there = (next(path.glob("lib/*/site-packages")) for path in (ROOT / "ve", tmp_path / "ve"))
     put(there / "packages.pth", f"{ROOT}\n{here}\n")
-    executable(folder / "docker-run.d/show",
-               '#!/bin/sh\n# what it was given\nprintf "%s|" "$SITE_URL" "${SETTINGS_FILE-}" "$@"\n')
+    executable(
+        folder / "docker-run.d/show",
+        '#!/bin/sh\n# what it was given\nprintf "%s|" "$SITE_URL" "${SETTINGS_FILE-}" "$@"\n',
+    )
 
     def app(*words, settings=SETTINGS, path="settings", **env):
         if settings is not None:
             (tmp_path / "settings").write_text(settings)
-        env = {"PATH": f"{tmp_path / 've/bin'}:{os.environ['PATH']}",
-               "DJANGO_SETTINGS_MODULE": "project.settings_docker",
-               "SETTINGS_FILE": str(tmp_path / path) if path else "", **env}
+        env = {
+            "PATH": f"{tmp_path / 've/bin'}:{os.environ['PATH']}",
+            "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+            "SETTINGS_FILE": str(tmp_path / path) if path else "",
+            **env,
+        }
         return run(as_mortal([folder / "docker-run.sh", *words]), cwd=tmp_path, env=env)
+
     return app
 
 
@@ -62,14 +68,24 @@ def test_what_the_container_has_wins(app):
     assert done.returncode == 64 and "settings: SITE_URL is not set" in done.stderr
 
 
-@pytest.mark.parametrize("path, settings, said", [
-    ("none", None, ["names a file that cannot be read: No such file or directory"]),
-    (".", None, ["names a file that cannot be read: Is a directory"]),
-    ("closed", None, ["names a file that cannot be read: Permission denied"]),
-    ("settings", f"{SETTINGS}A = planted\nB='planted'\n", [
-        "line 4: not KEY=value", "line 5: B is in quotes, which would be part of it: drop them"]),
-    ("settings", "".join(f"A{n}={'planted' * 9000}\n" for n in range(99)),
-     ["names a file that cannot be read: Argument list too long"])])
+@pytest.mark.parametrize(
+    "path, settings, said",
+    [
+        ("none", None, ["names a file that cannot be read: No such file or directory"]),
+        (".", None, ["names a file that cannot be read: Is a directory"]),
+        ("closed", None, ["names a file that cannot be read: Permission denied"]),
+        (
+            "settings",
+            f"{SETTINGS}A = planted\nB='planted'\n",
+            ["line 4: not KEY=value", "line 5: B is in quotes, which would be part of it: drop them"],
+        ),
+        (
+            "settings",
+            "".join(f"A{n}={'planted' * 9000}\n" for n in range(99)),
+            ["names a file that cannot be read: Argument list too long"],
+        ),
+    ],
+)
 @pytest.mark.parametrize("command", ["run", "help", "show", "healthcheck", None])
 def test_a_wrong_file(app, tmp_path, command, path, settings, said):
     """If the file is wrong, nothing runs: exit 64, one line for each problem, without values or the path."""

@@ -20,8 +20,11 @@ def install(fleet, image):
 
 def release(host, image, path="/var/www/shop/TAG"):
     """Pull a release, and write it to TAG, which commits it, or a slot's file, with its image id."""
-    host.run(f"docker pull -q {image} && printf 'export TAG=%s\\nexport IMAGE_ID=%s\\n' {image.rpartition(':')[2]}"
-             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >{path}", timeout=300)
+    host.run(
+        f"docker pull -q {image} && printf 'export TAG=%s\\nexport IMAGE_ID=%s\\n' {image.rpartition(':')[2]}"
+        f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >{path}",
+        timeout=300,
+    )
 
 
 def answers(host, app, path="/"):
@@ -33,9 +36,11 @@ def answers(host, app, path="/"):
 
 def until_it_answers(host, app, what):
     """Wait until a visitor gets 200 and a page that contains `what`."""
+
     def good():
         status, body = answers(host, app)
         return status == 200 and what in body
+
     wait_until(good, what=f"{app} on {host.name} answers with {what}")
 
 
@@ -46,8 +51,10 @@ def active(host, *units):
 
 def started(host):
     """Return {container: its start time}."""
-    return dict(line.split() for line in host.run(
-        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
+    return dict(
+        line.split()
+        for line in host.run("docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines()
+    )
 
 
 def containers(host):

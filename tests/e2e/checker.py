@@ -169,8 +169,9 @@ def of_old(app, host, old):
         if running or host["env"][old]:
             yield f"slot {old} has no tag, and {running} in it"
         return
-    if not any(entry and entry["tag"] == there["TAG"] and entry["outcome"] == "committed"
-               for entry in records(host["log"])):
+    if not any(
+        entry and entry["tag"] == there["TAG"] and entry["outcome"] == "committed" for entry in records(host["log"])
+    ):
         yield f"slot {old} holds {there}, which was never committed"
     if sorted(running) != sorted(stay):
         yield f"of slot {old} {running} run"

@@ -37,7 +37,9 @@ def shop(fleet, tmp_path_factory):
 def project_image(fleet):
     """Return project_image(tag), which builds the project's own image by `make build` with the checkout's wheelhouse,
     and returns the name by which hosts pull it. A first build takes minutes, further tags a second."""
+
     @functools.cache
     def build(tag="build-1"):
         return fleet.registry.push(apps.project(tag), f"shop:{tag}")
+
     return build

@@ -25,8 +25,10 @@ def install(host, **settings):
     docker("cp", shutil.which("consul") or missing("consul"), f"{host.machine.container}:/usr/bin/consul")
     host.write("/etc/systemd/system/consul.service", UNIT)
     host.write("/etc/consul.d/agent.json", json.dumps({"bind_addr": host.address, **settings}))
-    host.run("id -u consul >/dev/null 2>&1 || useradd --system consul; install -d -o consul /var/lib/consul;"
-             " systemctl daemon-reload")
+    host.run(
+        "id -u consul >/dev/null 2>&1 || useradd --system consul; install -d -o consul /var/lib/consul;"
+        " systemctl daemon-reload"
+    )
 
 
 def start(*hosts):
@@ -34,8 +36,11 @@ def start(*hosts):
     for host in hosts:
         host.run("systemctl start consul")
     for host in hosts:
-        wait_until(lambda host=host: "8300" in host.run("curl -sS http://127.0.0.1:8500/v1/status/leader"), 60,
-                   f"{host.name}'s agent knows a leader")
+        wait_until(
+            lambda host=host: "8300" in host.run("curl -sS http://127.0.0.1:8500/v1/status/leader"),
+            60,
+            f"{host.name}'s agent knows a leader",
+        )
 
 
 def kill(*hosts):
@@ -55,5 +60,7 @@ def everywhere(fleet):
         start(fleet.services, *fleet.hosts.values())
         yield
     finally:
-        fleet.services.run(f"systemctl stop consul; rm -rf {PLACES}; systemctl daemon-reload;"
-                           " systemctl reset-failed consul 2>/dev/null; true")
+        fleet.services.run(
+            f"systemctl stop consul; rm -rf {PLACES}; systemctl daemon-reload;"
+            " systemctl reset-failed consul 2>/dev/null; true"
+        )

@@ -46,9 +46,16 @@ class Orders(Shop):
         """Set the settings, with an empty database and an empty Redis."""
         redis = self.fleet.services.redis
         self.fleet.services.run(f"for n in 3 4 {JOURNAL}; do redis-cli -n $n flushdb; done")
-        self.set(SITE_URL="http://localhost", ALLOWED_HOSTS="orders.example", WORKER_CONCURRENCY=4,
-                 SECRET_KEY=secrets.token_hex(32), DATABASE_URL=self.fleet.services.new_database("orders"),
-                 BROKER_URL=f"{redis}/3", CACHE_URL=f"{redis}/4", JOURNAL_URL=f"{redis}/{JOURNAL}")
+        self.set(
+            SITE_URL="http://localhost",
+            ALLOWED_HOSTS="orders.example",
+            WORKER_CONCURRENCY=4,
+            SECRET_KEY=secrets.token_hex(32),
+            DATABASE_URL=self.fleet.services.new_database("orders"),
+            BROKER_URL=f"{redis}/3",
+            CACHE_URL=f"{redis}/4",
+            JOURNAL_URL=f"{redis}/{JOURNAL}",
+        )
 
     def load(self, **options):
         return super().load(**{"rate": 30, "post_path": "/", **options})
@@ -76,8 +83,11 @@ class Orders(Shop):
         """Wait until all tasks that beat has sent are done, and then a task that the live release sent."""
         known, [tag] = self.ids(what="sent"), checker.tags(self)
         wait_until(lambda: self.done(known), 180, "all that beat has sent is done")
-        wait_until(lambda: (self.ids(what="sent", release=tag) - known) & self.ids(what="done", release=tag), 120,
-                   "beat and worker go on")
+        wait_until(
+            lambda: (self.ids(what="sent", release=tag) - known) & self.ids(what="done", release=tag),
+            120,
+            "beat and worker go on",
+        )
 
 
 def repeated(lines):
@@ -93,5 +103,8 @@ def doubled(lines):
     sent = [line for line in lines if line["what"] == "sent"]
     turns = Counter(container for container, _ in groupby(line["container"] for line in sent))
     again = [line for line in sent if turns[line["container"]] > 1]
-    return again + [later for before, later in pairwise(sent) if before["container"] != later["container"]
-                    and later["at"] - before["at"] < PERIOD - SLACK]
+    return again + [
+        later
+        for before, later in pairwise(sent)
+        if before["container"] != later["container"] and later["at"] - before["at"] < PERIOD - SLACK
+    ]

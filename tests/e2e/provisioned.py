@@ -20,21 +20,34 @@ class Project:
     def __init__(self, fleet, folder, app, image, **settings):
         self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
         self.settings = {"app": app, "image": image, "media": "bucket", "site.names": [f"{app}.example"], **settings}
-        self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()
-                      if name in fleet.hosts}
+        self.hosts = {
+            name: {"roles": roles, "internal": fleet.hosts[name].address}
+            for name, roles in ROLES.items()
+            if name in fleet.hosts
+        }
         if "work1" in self.hosts:
             self.hosts["work1"]["balancer"] = True
 
     def write(self):
         """Write the file from settings {dotted key: value} and hosts {name: table}."""
-        tables = {**self.settings, **{f"hosts.{name}.{key}": value for name, host in self.hosts.items()
-                                      for key, value in host.items()}}
+        tables = {
+            **self.settings,
+            **{f"hosts.{name}.{key}": value for name, host in self.hosts.items() for key, value in host.items()},
+        }
         self.path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in tables.items()))
 
     def command(self, *words):
         self.write()
-        return [sys.executable, "-m", "slipway.deploy", "--config", self.path, "--ssh-config", self.fleet.ssh_config,
-                *words]
+        return [
+            sys.executable,
+            "-m",
+            "slipway.deploy",
+            "--config",
+            self.path,
+            "--ssh-config",
+            self.fleet.ssh_config,
+            *words,
+        ]
 
     def deploy(self, *words, input=None, timeout=300):
         """Run `python -m slipway.deploy WORDS…`. Return the finished process."""
@@ -58,7 +71,8 @@ class Project:
         """Start the first release on these hosts by the commands of docs/provision.md. Wait until all serve."""
         name, tag = image.rsplit(":", 1)
         script = block(ROOT / "docs/provision.md", "app=shop").replace(
-            "app=shop image=registry.example/shop tag=build-1", f"app={self.app} image={name} tag={tag}", 1)
+            "app=shop image=registry.example/shop tag=build-1", f"app={self.app} image={name} tag={tag}", 1
+        )
         assert f"tag={tag}\n" in script
         for host in names:
             self.fleet.hosts[host].run("sh -s", input="set -e\n" + script, timeout=120)
@@ -70,6 +84,7 @@ class Project:
         """Return (status, body) of a host's nginx for a request as the deployer sends it."""
         said = self.fleet.hosts[name].run(
             f"curl -sS -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
-            f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
+            f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}"
+        )
         body, _, status = said.rpartition("\n")
         return int(status), body

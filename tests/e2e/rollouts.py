@@ -82,8 +82,15 @@ class Shop(Project):
         """Run a deploy or rollback for the block: `shop.rolling("deploy", "v2")`. The end of the block ends it."""
         command = [str(word) for word in self.command(words[0], "--json", *words[1:])]
         # Without a buffer, in which what `until` has not asked for would be lost to `finish`.
-        process = subprocess.Popen(command, bufsize=0, cwd=self.checkout, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            bufsize=0,
+            cwd=self.checkout,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         try:
             yield Rolling(process)
         finally:
@@ -123,5 +130,6 @@ class Shop(Project):
         """Wait until no host is locked any more, for example after a deployer's death."""
         state = f"systemctl is-active {self.app}-deploy"
         for host in self.machines().values():
-            wait_until(lambda host=host: host.ssh(state).stdout in ("inactive\n", "failed\n"), seconds,
-                       f"{host.name} is free")
+            wait_until(
+                lambda host=host: host.ssh(state).stdout in ("inactive\n", "failed\n"), seconds, f"{host.name} is free"
+            )

@@ -68,11 +68,14 @@ def settings(shop, **values):
 
 def often(cases, chosen):
     """Return the cases, with those that are not chosen marked as rare."""
-    return [case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case),
-                                                     marks=pytest.mark.rare) for case in cases]
+    return [
+        case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case), marks=pytest.mark.rare)
+        for case in cases
+    ]
 
 
 # ---- faults that disturb a deploy: context managers of a Shop ----
+
 
 @contextlib.contextmanager
 def unreachable(shop, name="web2"):
@@ -88,16 +91,21 @@ def unreachable(shop, name="web2"):
 
 def severed(number):
     """Return a context manager that drops a web host's ssh packets, not its visitors', until the host's lock ends."""
+
     @contextlib.contextmanager
     def sever(shop):
         host, rules = shop.web[number], ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
         host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
         try:
             yield
-            wait_until(lambda: host.console("systemctl is-active shop-deploy", check=False).returncode, 60,
-                       f"{host.name} is free by itself")
+            wait_until(
+                lambda: host.console("systemctl is-active shop-deploy", check=False).returncode,
+                60,
+                f"{host.name} is free by itself",
+            )
         finally:
             host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
+
     return sever
 
 
@@ -105,8 +113,10 @@ def severed(number):
 def crammed(shop):
     """Use up the inodes of /run on all web hosts, so that no file can be created there."""
     for host in shop.web:
-        host.console("mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -n 1) + 20)) /run"
-                     " && mkdir /run/crammed && while touch /run/crammed/$((number += 1)); do :; done 2>/dev/null")
+        host.console(
+            "mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -n 1) + 20)) /run"
+            " && mkdir /run/crammed && while touch /run/crammed/$((number += 1)); do :; done 2>/dev/null"
+        )
     try:
         yield
     finally:
@@ -118,9 +128,11 @@ def crammed(shop):
 def slow(hosts, command, seconds):
     """Delay each call of the command on these hosts by so many seconds."""
     for host in hosts:
-        host.run(f"cp /usr/bin/{command} /root/{command}.real && chmod 755 /root/{command}.real"
-                 f" && printf '#!/bin/sh\\nsleep {seconds}\\nexec /root/{command}.real \"$@\"\\n' >/root/{command}"
-                 f" && chmod 755 /root/{command} && mount --bind /root/{command} /usr/bin/{command}")
+        host.run(
+            f"cp /usr/bin/{command} /root/{command}.real && chmod 755 /root/{command}.real"
+            f" && printf '#!/bin/sh\\nsleep {seconds}\\nexec /root/{command}.real \"$@\"\\n' >/root/{command}"
+            f" && chmod 755 /root/{command} && mount --bind /root/{command} /usr/bin/{command}"
+        )
     try:
         yield
     finally:
@@ -129,6 +141,7 @@ def slow(hosts, command, seconds):
 
 
 # ---- a deploy that fails ----
+
 
 @dataclass(frozen=True)
 class Bad:

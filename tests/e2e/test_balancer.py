@@ -26,7 +26,8 @@ def leaves_nobody(shop):
     """Assert that a drain reports a request that outlasts it, and that this request is still answered."""
     slow = shop.fleet.hosts["work1"].run(
         "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code} ' -H 'Host: shop.example'"
-        " 'http://localhost/?ms=30000' </dev/null >>/tmp/slow 2>&1 & done")
+        " 'http://localhost/?ms=30000' </dev/null >>/tmp/slow 2>&1 & done"
+    )
     said = shop.deploy("drain", "web2", "--wait", "3")
     assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
     wait_until(lambda: shop.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")

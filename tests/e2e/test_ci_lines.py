@@ -29,8 +29,11 @@ def server(fleet, tmp_path_factory):
     server.hosts = {HOST: {"roles": ["web"], "internal": fleet.hosts[HOST].address}}
     server.settings["rollout.bake"] = 2
     server.provision()
-    server.set(SITE_URL="http://localhost", SECRET_KEY=secrets.token_hex(32),
-               DATABASE_URL=fleet.services.new_database("ci_lines"))
+    server.set(
+        SITE_URL="http://localhost",
+        SECRET_KEY=secrets.token_hex(32),
+        DATABASE_URL=fleet.services.new_database("ci_lines"),
+    )
     return server
 
 
@@ -48,10 +51,17 @@ def project(server, tmp_path_factory):
 def environment(fleet, tmp_path):
     """Return a CI job's environment: the settings of docs/ci.md, and as little as possible of this machine."""
     keys = fleet.ssh_config.parent
-    return {**{name: os.environ[name] for name in os.environ if not re.match("GIT_|MAKE|MFLAGS", name)},
-            "CI": "true", "APP": APP, "IMAGE": f"{fleet.registry.local}/{APP}", "REGISTRY_LOGIN": "ci:unasked",
-            "DEPLOY_KEY": (keys / "id_ed25519").read_text(), "KNOWN_HOSTS": str(keys / "known_hosts"),
-            "SSH_CONFIG": str(fleet.ssh_config), "DOCKER_CONFIG": str(tmp_path / "docker")}
+    return {
+        **{name: os.environ[name] for name in os.environ if not re.match("GIT_|MAKE|MFLAGS", name)},
+        "CI": "true",
+        "APP": APP,
+        "IMAGE": f"{fleet.registry.local}/{APP}",
+        "REGISTRY_LOGIN": "ci:unasked",
+        "DEPLOY_KEY": (keys / "id_ed25519").read_text(),
+        "KNOWN_HOSTS": str(keys / "known_hosts"),
+        "SSH_CONFIG": str(fleet.ssh_config),
+        "DOCKER_CONFIG": str(tmp_path / "docker"),
+    }
 
 
 def follow(commands, folder, environment, server):
@@ -74,8 +84,16 @@ def test_the_lines_release_and_roll_back(server, project, environment):
     assert release(server) == (200, "build-1")
     page = project / "project/home/templates/home/ci.html"
     put(page, "new\n")
-    follow(["git add -A", "git -c user.name=A -c user.email=a@shop.example commit -qm 2",
-            *ci_lines.commands("github")[1:]], project, {**environment, "TAG": "build-2"}, server)
+    follow(
+        [
+            "git add -A",
+            "git -c user.name=A -c user.email=a@shop.example commit -qm 2",
+            *ci_lines.commands("github")[1:],
+        ],
+        project,
+        {**environment, "TAG": "build-2"},
+        server,
+    )
     assert release(server) == (200, "build-2")
     rollback = [step.command for step in ci_lines.github() if step.job == "rollback"]
     follow(rollback, project, environment, server)

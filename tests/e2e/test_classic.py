@@ -55,16 +55,26 @@ def classic(host, tag, image, user="root", **more):
     with tempfile.TemporaryDirectory() as folder:  # SSH is split at spaces, and the checkout's path may have some
         config = Path(folder, "ssh_config")
         config.symlink_to(host.ssh_config)
-        env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
-               "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {config} -l {user}", "READY": "30",
-               **more}
+        env = {
+            **os.environ,
+            "HOSTS": host.name,
+            "CELERY_HOSTS": host.name,
+            "BEAT_HOSTS": host.name,
+            "APP": "shop",
+            "IMAGE": image.rpartition(":")[0],
+            "TAG": tag,
+            "SSH": f"ssh -F {config} -l {user}",
+            "READY": "30",
+            **more,
+        }
         return run(["sh", ROOT / "slipway/deploy/classic.sh"], env=env, timeout=300)
 
 
 def files(host):
     """Return {name: the release named in it} of the files in the app's folder."""
-    said = host.run("cd /var/www/shop && for file in $(find . -type f); do"
-                    " echo $file $(sed -n 's/^export TAG=//p' $file); done")
+    said = host.run(
+        "cd /var/www/shop && for file in $(find . -type f); do echo $file $(sed -n 's/^export TAG=//p' $file); done"
+    )
     return {name: release for name, release in (line.split() for line in said.splitlines())}
 
 

@@ -83,9 +83,14 @@ def test_hosts_join_rest_and_leave(shop, visitors):
     assert shop.deploy("drain", "--end", "web2").returncode == 0
     has_visitors(shop, "web2")
 
-    for away, back in ((f"{MAINT} -enable", f"{MAINT} -disable"), ("consul leave", "systemctl start consul"),
-                       (f"mkdir -p {SERVER_D}; echo '{UNREADY}' >{SERVER_D}/x.conf && nginx -s reload",
-                        f"rm {SERVER_D}/x.conf && nginx -s reload")):
+    for away, back in (
+        (f"{MAINT} -enable", f"{MAINT} -disable"),
+        ("consul leave", "systemctl start consul"),
+        (
+            f"mkdir -p {SERVER_D}; echo '{UNREADY}' >{SERVER_D}/x.conf && nginx -s reload",
+            f"rm {SERVER_D}/x.conf && nginx -s reload",
+        ),
+    ):
         shop.fleet.hosts["web2"].run(away)
         until_used(shop, "web1")
         wait_until(lambda: has_none(shop, "web2"), what="nginx has read the list")
@@ -113,8 +118,10 @@ def test_consul_dies(two, visitors):
     before = listed(two)
     consul.kill(two.fleet.hosts["work1"], two.fleet.services, two.fleet.hosts["web1"], two.fleet.hosts["web2"])
     two.fleet.hosts["work1"].run("systemctl restart balancer-hosts@shop")
-    wait_until(lambda: "the hosts stay unchanged" in two.fleet.hosts["work1"].run(
-        "journalctl -t balancer-hosts --since -20s"), what="it is told")
+    wait_until(
+        lambda: "the hosts stay unchanged" in two.fleet.hosts["work1"].run("journalctl -t balancer-hosts --since -20s"),
+        what="it is told",
+    )
     assert listed(two) == before and two.changes() == 0
     assert two.deploy("drain", "web1").returncode == 0
     assert used(two) == {"web2"} and has_none(two, "web1")

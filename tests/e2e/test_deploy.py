@@ -28,13 +28,19 @@ def test_the_old_slot_retires(shop):
         assert int(shop.web[0].run(logins)) - before - 1 == 1, "a deploy takes one connection a host"
 
     def retired():
-        return not any(host["slots"][slot] for host in checker.read_all(shop).values()
-                       for slot in "ab" if not host["web_sock"].startswith(slot))
+        return not any(
+            host["slots"][slot]
+            for host in checker.read_all(shop).values()
+            for slot in "ab"
+            if not host["web_sock"].startswith(slot)
+        )
+
     wait_until(retired, 60, "old slots are empty")
     names = f"docker image ls --format '{{{{.Tag}}}}' {shop.settings['image']}"
     for host in hosts:
-        wait_until(lambda host=host: sorted(host.run(names).split()) == sorted([old, new]), 60,
-                   f"old images left {host.name}")
+        wait_until(
+            lambda host=host: sorted(host.run(names).split()) == sorted([old, new]), 60, f"old images left {host.name}"
+        )
     with shop.load():
         shop.good("rollback")
     assert live(shop) == old
@@ -115,7 +121,10 @@ def test_a_host_that_cannot_be_reached_is_left_out(shop):
         assert shop.deploy("rollback").returncode == 2, "a rollback is not less careful"
     found = checker.check(shop, divided=True)
     assert {name: checker.release(host["tag"])["TAG"] for name, host in found.items()} == {
-        "web1": new, "web2": old, "work1": new}
+        "web1": new,
+        "web2": old,
+        "work1": new,
+    }
     shown = shop.deploy("status")
     assert shown.returncode == 1 and f"on web2: {old} is committed, but not on all hosts" in shown.stdout
     assert "hosts would go back to different releases" in shop.deploy("rollback").stderr
@@ -148,8 +157,14 @@ def test_an_image_is_sent_without_a_registry(shop, tmp_path):
         sent.provision()
         bytes_sent = []
         for tag, base, size in (("v1", apps.echo(), 2_000_000), ("v2", "sent:v1", 1000)):
-            docker("build", "--quiet", "--tag", f"sent:{tag}", "-", input=(
-                f"FROM {base}\nRUN head -c {size} /dev/urandom >/{tag}\nENV RELEASE={tag}\n").encode())
+            docker(
+                "build",
+                "--quiet",
+                "--tag",
+                f"sent:{tag}",
+                "-",
+                input=(f"FROM {base}\nRUN head -c {size} /dev/urandom >/{tag}\nENV RELEASE={tag}\n").encode(),
+            )
             outcome = sent.good("deploy", tag, "--no-bake")
             bytes_sent += [event["bytes"] for event in outcome.events if event["event"] == "sent"]
         assert bytes_sent[1] < 0.05 * bytes_sent[0]

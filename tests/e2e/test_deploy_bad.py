@@ -12,21 +12,48 @@ SOON = {"ready": 6}
 BAD = {
     "crashes at start": Bad((": start: ", " exited right after its start", "| told to crash", BACK), fault="crash"),
     "answers 500": Bad(("ready: /readyz answers 500 after 6 s", "it answered: {", BACK), fault="error", limits=SOON),
-    "worker is never ready": Bad(("work1: ready: the worker is not consuming after 6 s", " waits for work", BACK),
-                                 fault="idle", limits=SOON),
-    "worker ends again and again": Bad(("work1: ", " exited", "waits for work", BACK),  # before the flip or after it
-                                       fault="fleeting", seen=True),
-    "beat ends and no file can be made": Bad(("work1: watch: shop-beat has exited, and ", BACK), fault="faint",
-                                             limits={"bake": 20}, harm=crammed, at=("replace", "work1", "done"),
-                                             seen=True),
-    "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
-                             fault="migration"),
-    "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), at=("pull", "web2", "done"), seen=True,
-                           limits={"bake": 6}, harm=lambda shop: shop.web[1].full("/var/www/shop")),
-    "cut off after its flip": Bad(("web1: ", "silent for 6 s", "taken back, but web1 can't be reached"), code=3,
-                                  limits={"bake": 20}, harm=severed(0), at=("watch", "web1", "start"), seen=True),
-    "cut off from publish to flip": Bad(("taken back, but web1 can't be reached: each goes back by itself within 6 s",),
-                                        code=3, limits={"bake": 20}, harm=severed(0), at=("publish",), seen=True),
+    "worker is never ready": Bad(
+        ("work1: ready: the worker is not consuming after 6 s", " waits for work", BACK), fault="idle", limits=SOON
+    ),
+    "worker ends again and again": Bad(
+        ("work1: ", " exited", "waits for work", BACK),  # before the flip or after it
+        fault="fleeting",
+        seen=True,
+    ),
+    "beat ends and no file can be made": Bad(
+        ("work1: watch: shop-beat has exited, and ", BACK),
+        fault="faint",
+        limits={"bake": 20},
+        harm=crammed,
+        at=("replace", "work1", "done"),
+        seen=True,
+    ),
+    "failing migration": Bad(
+        ("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK), fault="migration"
+    ),
+    "disk full later": Bad(
+        ("web2: prepare: ", "No space left on device", BACK),
+        at=("pull", "web2", "done"),
+        seen=True,
+        limits={"bake": 6},
+        harm=lambda shop: shop.web[1].full("/var/www/shop"),
+    ),
+    "cut off after its flip": Bad(
+        ("web1: ", "silent for 6 s", "taken back, but web1 can't be reached"),
+        code=3,
+        limits={"bake": 20},
+        harm=severed(0),
+        at=("watch", "web1", "start"),
+        seen=True,
+    ),
+    "cut off from publish to flip": Bad(
+        ("taken back, but web1 can't be reached: each goes back by itself within 6 s",),
+        code=3,
+        limits={"bake": 20},
+        harm=severed(0),
+        at=("publish",),
+        seen=True,
+    ),
 }
 
 # Beat ends, too, a cut comes after the flip, too, and fast tests cover both in detail.

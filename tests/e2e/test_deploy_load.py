@@ -41,8 +41,14 @@ def story(shop):
 def tell(shop, tags, words, before, after, revert):
     words, began = words.split(), time.time()
     outcome = shop.good(*words[:1], *(tags[int(number)] for number in words[1:]))
-    return SimpleNamespace(outcome=outcome, before=tags[before], after=tags[after], revert=tags.get(revert),
-                           hosts=checker.check(shop), began=began)
+    return SimpleNamespace(
+        outcome=outcome,
+        before=tags[before],
+        after=tags[after],
+        revert=tags.get(revert),
+        hosts=checker.check(shop),
+        began=began,
+    )
 
 
 def test_no_request_fails(story):

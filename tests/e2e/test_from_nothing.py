@@ -35,8 +35,12 @@ class Reader:
         self.server, self.project, self.password = fleet.hosts["web1"], apps.made_project(), secrets.token_hex(16)
         self.env = {**self.project.env, "SSH_CONFIG": str(fleet.ssh_config)}
         self.project.git("init", "--quiet")  # else the page's commit would go into this checkout, which contains it
-        self.given = [*NOTHING_TO_INSTALL, "--old-file=ve/deploy/sentinel", "PROVISIONER=ve/bin/python",
-                      f"IMAGE={of_folder(ROOT).fleet}-shop"]
+        self.given = [
+            *NOTHING_TO_INSTALL,
+            "--old-file=ve/deploy/sentinel",
+            "PROVISIONER=ve/bin/python",
+            f"IMAGE={of_folder(ROOT).fleet}-shop",
+        ]
 
     def on_server(self, first, **options):
         """Type the page's sample that begins so, as root on the server."""
@@ -77,7 +81,7 @@ def test_from_nothing(fleet, project_image):
     for line in commands(PAGE):
         if line.startswith(("make ", "git ")):
             reader.here(line, reader.answers() if line.startswith("make env") else "")
-    started = server.run("date -d \"$(systemctl show -P ExecMainStartTimestamp nginx)\" +%s")
+    started = server.run('date -d "$(systemctl show -P ExecMainStartTimestamp nginx)" +%s')
     assert server.run("stat -c %Z /etc/nginx/sites-enabled/shop") <= started, "nginx never served Debian's page"
     assert "Location: https://shop.example/" in reader.asks("http://shop.example/", "-I")
     for _ in range(2):

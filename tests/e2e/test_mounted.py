@@ -29,14 +29,15 @@ class Archive(Orders):
         self.hosts = {"web1": {"roles": ["web"], "opts": "-v /srv/mounted:/mounted:rslave"}}
         self.context = folder / "mounted"
         shutil.copytree(APPS / "mounted", self.context)
-        shutil.copytree(COMPANION / "mounted", self.context / "mounted",
-                        ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(COMPANION / "mounted", self.context / "mounted", ignore=shutil.ignore_patterns("__pycache__"))
 
     def mount(self):
         """Mount the files by the README's commands; the other server gets the key as described there."""
-        self.files.run("mkdir -p /srv/archive && cd /srv/archive && head -c 1000000 /dev/urandom >film.mkv"
-                       " && cp film.mkv \"$(printf '\\377 %%41')\""
-                       " && useradd --create-home files && install -d -o files -m 700 ~files/.ssh")
+        self.files.run(
+            "mkdir -p /srv/archive && cd /srv/archive && head -c 1000000 /dev/urandom >film.mkv"
+            " && cp film.mkv \"$(printf '\\377 %%41')\""
+            " && useradd --create-home files && install -d -o files -m 700 ~files/.ssh"
+        )
         before, after = (block(COMPANION / "README.md", first) for first in BLOCKS)
         address = self.files.address
         for name in ("mounted", "mounted@.service", "srv-mounted.mount"):
@@ -49,9 +50,11 @@ class Archive(Orders):
 
     def until(self, status, text):
         """Wait until a visitor gets this status and text from the page."""
+
         def got():
             found = answers(self.host, "orders", "/files/")
             return found[0] == status and text in found[1]
+
         wait_until(got, what=f"the page says {text!r}")
 
     def there(self):

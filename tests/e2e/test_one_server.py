@@ -8,8 +8,9 @@ from e2e import checker
 from e2e.orders import Orders
 
 pytestmark = pytest.mark.extra
-ORDERS = ("from project.orders.models import Order;"
-          " print(list(Order.objects.order_by('pk').values_list('pk', flat=True)))")
+ORDERS = (
+    "from project.orders.models import Order; print(list(Order.objects.order_by('pk').values_list('pk', flat=True)))"
+)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_sqlite(shop):
         with shop.load() as load:
             shop.good(*words)
         written, after = sum(record.method == "POST" for record in load.result.records), orders(shop)
-        assert written > 20 and after[:len(before)] == before and len(after) == len(before) + written
+        assert written > 20 and after[: len(before)] == before and len(after) == len(before) + written
         assert checker.tags(shop) == {live}
     plan = shop.host.run("docker-runner orders manage showmigrations --plan", timeout=120)
     assert "[X]  orders.0001_initial" in plan and "[ ]" not in plan

@@ -13,9 +13,12 @@ from proc import wait_until
 pytestmark = pytest.mark.extra
 
 OWN = {
-    "process.alerts.command": "daemon 2525", "process.alerts.ready": "port 2525",
+    "process.alerts.command": "daemon 2525",
+    "process.alerts.ready": "port 2525",
     "process.alerts.ports": ["2525:2525"],
-    "process.mail.command": "daemon 2600", "process.mail.ready": "http :2600/", "process.mail.overlap": True,
+    "process.mail.command": "daemon 2600",
+    "process.mail.ready": "http :2600/",
+    "process.mail.overlap": True,
 }
 ROLES = {"web1": ["web", "mail"], "web2": ["web", "alerts"], "work1": ["worker", "alerts", "mail"]}  # without beat
 
@@ -34,8 +37,10 @@ def shop(fleet, tmp_path_factory):
 
 def answers(shop):
     """Return {host: the release that answers at the process's port}."""
-    return {name: json.loads(shop.fleet.hosts[name].run("curl -sS -m 30 http://127.0.0.1:2525/"))["release"]
-            for name in ("web2", "work1")}
+    return {
+        name: json.loads(shop.fleet.hosts[name].run("curl -sS -m 30 http://127.0.0.1:2525/"))["release"]
+        for name in ("web2", "work1")
+    }
 
 
 def both(tag):

@@ -14,8 +14,15 @@ SECRET = "planted-value-0815"
 FILE_SECRET = "planted-line-4712"
 NOBODY = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
 TAGS = ("v1", "o1")
-PATHS = ("/etc/default/shop.env", "/etc/default/shop.env.next", "/etc/default/shop.secrets", "/run/shop/a.env",
-         "/run/shop/web.sock", "/run/shop/a", "/var/www/shop/media")
+PATHS = (
+    "/etc/default/shop.env",
+    "/etc/default/shop.env.next",
+    "/etc/default/shop.secrets",
+    "/run/shop/a.env",
+    "/run/shop/web.sock",
+    "/run/shop/a",
+    "/var/www/shop/media",
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +92,10 @@ def test_what_runs_is_not_restarted(project):
     before = {name: started(host) for name, host in hosts.items()}
     settings = hosts["web1"].run("cat /etc/default/shop.env")
     for host in hosts.values():
-        host.run("cd /etc/systemd/system; for unit in shop-*.service; do echo '# changed' >>$unit; done;"
-                 " systemctl daemon-reload; echo '# changed' >>/usr/local/bin/docker-runner")
+        host.run(
+            "cd /etc/systemd/system; for unit in shop-*.service; do echo '# changed' >>$unit; done;"
+            " systemctl daemon-reload; echo '# changed' >>/usr/local/bin/docker-runner"
+        )
     project.settings.update(opts="--label=new=yes", **{"site.body_limit": "9m"})
     logins = "journalctl --sync; journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
     known = int(hosts["web2"].run(logins))
@@ -155,8 +164,10 @@ def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
     for path in PATHS:
         for command in (f"ls {path}/", f"cat {path}", f"curl -sS --unix-socket {path} http://x/"):
             assert host.ssh(f"setpriv --reuid=other --regid=other --clear-groups {command}").returncode != 0, command
-    inside = host.run("docker exec other-web-a /usr/bin/python3 -c \"import os;"
-                      f" print([path for path in {PATHS!r} if os.path.exists(path)])\"")
+    inside = host.run(
+        'docker exec other-web-a /usr/bin/python3 -c "import os;'
+        f' print([path for path in {PATHS!r} if os.path.exists(path)])"'
+    )
     assert inside == "[]\n"
     other.provision("--remove", "web1")
     assert not [name for name in containers(host) if "other" in name]
@@ -208,27 +219,42 @@ def test_no_secret_shows_anywhere(project):
     there = ["ssh", "-F", project.fleet.ssh_config, "web1", watch]
     with running(there) as on_host, running(["sh", "-c", watch]) as here:
         wait_until(lambda: on_host.output() and here.output(), 30, "both are watched")
-        said = "".join(done.stdout + done.stderr for done in (
-            project.deploy("env", "set", input=f"SECRET_KEY={SECRET}\nMORE=1\n"),
-            project.deploy("env", "set-file", "SIGNING_KEY", "-", input=f"{FILE_SECRET}\n"),
-            project.deploy("env", "list")))
+        said = "".join(
+            done.stdout + done.stderr
+            for done in (
+                project.deploy("env", "set", input=f"SECRET_KEY={SECRET}\nMORE=1\n"),
+                project.deploy("env", "set-file", "SIGNING_KEY", "-", input=f"{FILE_SECRET}\n"),
+                project.deploy("env", "list"),
+            )
+        )
         host.run("systemctl restart shop-web@a", timeout=120)
-        wait_until(lambda: host.run("docker-runner shop migrate") and
-                   "--env-file /etc/default/shop.env" in on_host.output(), 120, "docker was seen at work")
+        wait_until(
+            lambda: host.run("docker-runner shop migrate") and "--env-file /etc/default/shop.env" in on_host.output(),
+            120,
+            "docker was seen at work",
+        )
         seen = on_host.output() + here.output()
     assert "--unit=shop-deploy" in seen, "the commands were seen at work"
     assert SECRET not in seen and FILE_SECRET not in seen
     assert SECRET not in said and "SECRET_KEY" in said
-    for place in ("journalctl --no-pager", "docker image inspect $(docker images -q)", "systemctl cat 'shop-*'",
-                  "docker history --no-trunc $(docker images -q | head -n 1)", "systemctl show 'shop-*'"):
+    for place in (
+        "journalctl --no-pager",
+        "docker image inspect $(docker images -q)",
+        "systemctl cat 'shop-*'",
+        "docker history --no-trunc $(docker images -q | head -n 1)",
+        "systemctl show 'shop-*'",
+    ):
         assert host.ssh(f"{place} | {grep}").stdout == "", place
     found = host.ssh(f"{grep} -rl --exclude-dir=containerd --exclude-dir=docker /etc /var /run /tmp /usr/local").stdout
     assert {re.sub(r"\.[0-9a-f]{8}$", "", path) for path in found.split()} == {
         *(f"/etc/default/shop.{name}" for name in ("env", "env.next", "secrets/SIGNING_KEY")),
-        "/run/shop/a.env"}
+        "/run/shop/a.env",
+    }
     assert set(host.run(f"stat -c '%a %U' {' '.join(found.split())}").splitlines()) == {"600 root", "640 root"}
-    look = (f"{NOBODY} grep -rsl -e {SECRET[:-1]}[5] -e {FILE_SECRET[:-1]}[2] --devices=skip"
-            f" /etc /var /run /tmp /usr/local /home; {NOBODY} ps axeww | grep {SECRET[:-1]}[5]")
+    look = (
+        f"{NOBODY} grep -rsl -e {SECRET[:-1]}[5] -e {FILE_SECRET[:-1]}[2] --devices=skip"
+        f" /etc /var /run /tmp /usr/local /home; {NOBODY} ps axeww | grep {SECRET[:-1]}[5]"
+    )
     assert host.ssh("sh -s", input=look, timeout=120).stdout == ""
     for command in ("docker inspect shop-web-a", "docker exec shop-web-a true", "docker-runner shop manage check"):
         assert host.ssh(f"{NOBODY} {command}").returncode != 0, command

@@ -45,8 +45,19 @@ def make(shop, *words):
     """Run make in the project, which has slipway only as a wheel."""
     shop.write()
     options = shlex.join(["--config", str(shop.path), "--ssh-config", str(shop.fleet.ssh_config)])
-    return output(["make", "-o", "ve/deploy/sentinel", *words, f"ARGS={options}", f"PYTHON={sys.executable}",
-                   f"PROVISIONER={sys.executable}"], cwd=made_project().folder, timeout=400)
+    return output(
+        [
+            "make",
+            "-o",
+            "ve/deploy/sentinel",
+            *words,
+            f"ARGS={options}",
+            f"PYTHON={sys.executable}",
+            f"PROVISIONER={sys.executable}",
+        ],
+        cwd=made_project().folder,
+        timeout=400,
+    )
 
 
 @pytest.fixture
@@ -71,8 +82,9 @@ def test_nobody_waits_for_a_hung_engine(shop):
     try:
         for host in machines:
             host.run("pkill -STOP -x dockerd")
-        with Load(shop.web[0].url, host=f"{shop.app}.example", rate=60, seconds=80, post_path="/",
-                  post_every=30) as load:
+        with Load(
+            shop.web[0].url, host=f"{shop.app}.example", rate=60, seconds=80, post_path="/", post_every=30
+        ) as load:
             time.sleep(20)  # 1,200 requests; 400 fill the pipe
             wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
     finally:
@@ -93,6 +105,7 @@ def test_the_first_deploy(first, shop):
 
 
 # ---- a deploy, a rollback, and a deploy that is taken back, under one load ----
+
 
 @pytest.fixture(scope="module")
 def story(first):
@@ -121,8 +134,12 @@ def lines(story, **wanted):
 
 def puts_back(shop):
     """Return the number of times that a worker has put back a task that it does not know."""
-    return int(shop.host.run("journalctl --sync; journalctl -t orders-worker-a -t orders-worker-b -o cat |"
-                             " grep -c 'unknown task project.orders.tasks.later' || :"))
+    return int(
+        shop.host.run(
+            "journalctl --sync; journalctl -t orders-worker-a -t orders-worker-b -o cat |"
+            " grep -c 'unknown task project.orders.tasks.later' || :"
+        )
+    )
 
 
 def tell(shop, words, before, after, interrupted):
@@ -194,8 +211,9 @@ def test_a_running_task_is_done_once(story, name):
 def under_way(lines, release, moment):
     """Return the ids of tasks that a worker of the release had begun before that time and has done after it."""
     begun = {line["id"] for line in lines if line["what"] == "begun" and line["at"] < moment}
-    return begun & {line["id"] for line in lines
-                    if line["what"] == "done" and line["release"] == release and line["at"] > moment}
+    return begun & {
+        line["id"] for line in lines if line["what"] == "done" and line["release"] == release and line["at"] > moment
+    }
 
 
 def test_beats_take_turns(story):

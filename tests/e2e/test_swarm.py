@@ -11,8 +11,10 @@ from e2e.rollouts import Shop
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
-RUNNING = ("docker ps --filter label=slipway.id --format"
-           " '{{.Label \"com.docker.swarm.service.name\"}} {{.Image}}' | grep -v ^shop_proxy")
+RUNNING = (
+    "docker ps --filter label=slipway.id --format"
+    " '{{.Label \"com.docker.swarm.service.name\"}} {{.Image}}' | grep -v ^shop_proxy"
+)
 
 
 class SwarmShop(Shop):
@@ -24,8 +26,13 @@ class SwarmShop(Shop):
 
     def as_swarm(self):
         """Return the engine's settings for its file."""
-        return {"engine.kind": "swarm", "engine.replicas.web": 3, "engine.replicas.worker": 1,
-                "engine.replicas.beat": 1, "engine.proxy": self.fleet.registry.push(apps.haproxy(), "haproxy:lts")}
+        return {
+            "engine.kind": "swarm",
+            "engine.replicas.web": 3,
+            "engine.replicas.worker": 1,
+            "engine.replicas.beat": 1,
+            "engine.proxy": self.fleet.registry.push(apps.haproxy(), "haproxy:lts"),
+        }
 
     def begin(self, tag):
         """Form the swarm on bare hosts by docs/swarm.md, and deploy. Return self."""
@@ -47,19 +54,29 @@ class SwarmShop(Shop):
         """Return (problems, the releases of all services, updates in progress), from `status --json`."""
         said = json.loads(self.deploy("status", "--json").stdout)
         services = said["services"].values()
-        return (said["problems"], {one["release"] for one in services},
-                {one["update"] for one in services} & {"updating", "rollback_started"})
+        return (
+            said["problems"],
+            {one["release"] for one in services},
+            {one["update"] for one in services} & {"updating", "rollback_started"},
+        )
 
     def alone(self, tag):
         """Wait until only this release runs, without problems, and with the right number of each container."""
-        wanted = sorted(f"shop_{role}" for role in ("web", "worker", "beat")
-                        for _ in range(self.settings[f"engine.replicas.{role}"]))
+        wanted = sorted(
+            f"shop_{role}"
+            for role in ("web", "worker", "beat")
+            for _ in range(self.settings[f"engine.replicas.{role}"])
+        )
 
         def is_alone():
             said = "".join(host.ssh(RUNNING).stdout for host in self.machines().values())
             lines = [line.split() for line in said.splitlines()]
-            return (self.status() == ([], {tag}, set()) and sorted(name for name, _ in lines) == wanted
-                    and len({image for _, image in lines}) == 1)
+            return (
+                self.status() == ([], {tag}, set())
+                and sorted(name for name, _ in lines) == wanted
+                and len({image for _, image in lines}) == 1
+            )
+
         wait_until(is_alone, 180, f"{tag} alone runs")
 
     def bring(self, tag):
@@ -111,12 +128,15 @@ def test_no_request_fails(shop):
     shop.alone("v1")
 
 
-@pytest.mark.parametrize("fault, said", [
-    ("crash", "web: "),
-    pytest.param("unready", "web: ", marks=pytest.mark.rare),  # takes as long as a release may need to get ready
-    ("fleeting", "worker: "),
-    ("migration", "told to fail"),
-])
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        ("crash", "web: "),
+        pytest.param("unready", "web: ", marks=pytest.mark.rare),  # takes as long as a release may need to get ready
+        ("fleeting", "worker: "),
+        ("migration", "told to fail"),
+    ],
+)
 def test_what_is_bad_is_taken_back(shop, fault, said):
     """The whole release is taken back, whichever service is bad. No visitor meets a release that is not ready."""
     with shop.load() as load:
@@ -134,8 +154,12 @@ def test_a_rollback_brings_the_settings(shop):
     shop.good("deploy", shop.image("v3"), "--no-bake")
     found = shop.environment()
     assert found["COLOUR"] == "blue" and found["CERT_FILE"].startswith("/run/secrets/CERT.")
-    assert shop.fleet.hosts["web1"].run("docker exec $(docker ps -qf name=^shop_web | head -n1) sh -c"
-                                        f" 'cat {found['CERT_FILE']}'") == "a\nb\n"
+    assert (
+        shop.fleet.hosts["web1"].run(
+            f"docker exec $(docker ps -qf name=^shop_web | head -n1) sh -c 'cat {found['CERT_FILE']}'"
+        )
+        == "a\nb\n"
+    )
     shop.good("rollback")
     assert "COLOUR" not in shop.environment()
     assert shop.deploy("env", "unset", "COLOUR", "CERT_FILE").returncode == 0

@@ -9,8 +9,10 @@ from documented import commands
 from e2e.scenarios import good, live, provisioned
 from proc import ROOT, wait_until
 
-RAISED = {"exception": "Traceback (most recent call last):\n  …\nKeyError: 3", "raised": {
-    "type": "KeyError", "file": "/app/orders/views.py", "line": "32", "function": "detail"}}
+RAISED = {
+    "exception": "Traceback (most recent call last):\n  …\nKeyError: 3",
+    "raised": {"type": "KeyError", "file": "/app/orders/views.py", "line": "32", "function": "detail"},
+}
 VISIT = "curl -s -o /dev/null -H 'Host: shop.example' http://localhost/gone"
 
 
@@ -30,6 +32,7 @@ def test_what_fails_is_found(fleet, tmp_path):
         done = shop.deploy(*words)
         assert done.returncode == 0 and "\x1b" not in done.stdout, done.stderr
         return done.stdout
+
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
     assert web1.run("ls /var/log/journal") and "make logs and make errors go back to 20" in said("status")
     logged(web1, "web", release=live(shop), **RAISED)
@@ -48,10 +51,14 @@ def test_what_fails_is_found(fleet, tmp_path):
 
     for number, host in enumerate((*shop.web, *shop.web)):
         logged(host, "web", "INFO", message=f"seen {number}", request_id="0123456789ab")
-    for words, numbers in ((["--grep", "seen [0-9]"], "0123"), (["--request", "0123456789ab", "-n", "1"], "23"),
-                           (["--request", "0123456789ab", "--level", "error"], "")):
+    for words, numbers in (
+        (["--grep", "seen [0-9]"], "0123"),
+        (["--request", "0123456789ab", "-n", "1"], "23"),
+        (["--request", "0123456789ab", "--level", "error"], ""),
+    ):
         assert [line[-6:] for line in said("logs", "--since", began, *words).splitlines()] == [
-            f"seen {number}" for number in numbers]
+            f"seen {number}" for number in numbers
+        ]
     web1.run(f"cd /run/shop; mv web.sock gone; {VISIT}; mv gone web.sock; journalctl --sync")
     assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")
 

@@ -16,19 +16,33 @@ from proc import ROOT, answers, append, edit, free_port, running, signal_group, 
 TEXT = (ROOT / "docs/tutorial.md").read_text()
 END = "--end of the command--"
 # The parts: a command with its output; lines added to a file; a line that replaces another.
-PARTS = re.compile("|".join([
-    r"^    (?P<shell>2?)\$ (?P<command>.*)\n(?P<output>(?:    (?!2?\$ ).*\n)*)",
-    r"at the end\s+of\s+`(?P<added>[^`]+)`:\n\n(?P<lines>(?:    .*\n|\n(?=    ))+)",
-    r"In `(?P<changed>[^`]+)`,\s+replace\s+the\s+line\n\n    (?P<old>.*)\n\nby\n\n    (?P<new>.*)\n",
-    r"(?P<ctrl_c>with\s+Ctrl-C)"]), re.MULTILINE)
+PARTS = re.compile(
+    "|".join(
+        [
+            r"^    (?P<shell>2?)\$ (?P<command>.*)\n(?P<output>(?:    (?!2?\$ ).*\n)*)",
+            r"at the end\s+of\s+`(?P<added>[^`]+)`:\n\n(?P<lines>(?:    .*\n|\n(?=    ))+)",
+            r"In `(?P<changed>[^`]+)`,\s+replace\s+the\s+line\n\n    (?P<old>.*)\n\nby\n\n    (?P<new>.*)\n",
+            r"(?P<ctrl_c>with\s+Ctrl-C)",
+        ]
+    ),
+    re.MULTILINE,
+)
 
 
 class Terminal:
     """A shell in the reader's folder."""
 
     def __init__(self, folder, env):
-        self.shell = subprocess.Popen(["bash"], cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.shell = subprocess.Popen(
+            ["bash"],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def run(self, command):
         """Run a command to its end. Return (output, exit code, current folder)."""
@@ -38,7 +52,7 @@ class Terminal:
         lines = []
         for line in self.shell.stdout:
             if line.startswith(END):
-                _, code, folder = line[len(END) - 1:].split(" ", 2)
+                _, code, folder = line[len(END) - 1 :].split(" ", 2)
                 return "".join(lines), int(code), folder.strip()
             lines.append(line)
         raise AssertionError("the shell has ended")
@@ -61,7 +75,7 @@ def check(command, quoted, output, code):
     for line in filter(None, (line.strip() for line in quoted.splitlines())):
         found = re.search(pattern(line), rest)
         assert found, f"{command}: no line {line!r} in {rest[-3000:]}"
-        rest = rest[found.end():]
+        rest = rest[found.end() :]
     failed = "make: ***" in quoted or "make: failed" in quoted
     assert bool(code) == failed, f"{command}: exit {code}: {output[-3000:]}"
 
@@ -80,12 +94,27 @@ def change(folder, part):
 def reader(tmp_path):
     """Yield (the folder of a new reader, the environment). At the end, remove the reader's servers."""
     template = Checkout(tmp_path / "template").folder
-    kept = ("PATH", "HOME", "LANG", "DOCKER_HOST", "UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_INDEX_STRATEGY",
-            "PIP_INDEX_URL", "UV_INDEX_URL", "http_proxy", "https_proxy", "SSL_CERT_FILE")
+    kept = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "DOCKER_HOST",
+        "UV_CACHE_DIR",
+        "PIP_CACHE_DIR",
+        "UV_INDEX_STRATEGY",
+        "PIP_INDEX_URL",
+        "UV_INDEX_URL",
+        "http_proxy",
+        "https_proxy",
+        "SSL_CERT_FILE",
+    )
     env = {name: os.environ[name] for name in kept if name in os.environ}
     env |= {**WHO, "PORT": str(free_port())}
-    env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{template}.insteadOf",
-            "GIT_CONFIG_VALUE_0": "https://example.com/you/slipway.git"}
+    env |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{template}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://example.com/you/slipway.git",
+    }
     (tmp_path / "reader").mkdir()
     yield tmp_path / "reader", env
     if (tmp_path / "reader/shop").exists():
@@ -112,7 +141,10 @@ def test_the_tutorial(reader):
             elif part["ctrl_c"]:
                 # bash ignores a Ctrl-C that comes while its curl ends by itself: then press it again
                 again = 30 if "runserver" in second.args[-1] else 5
-                wait_until(lambda: signal_group(second, signal.SIGINT) or wait_until(
-                    lambda: second.poll() is not None, again), 29, "the end")
+                wait_until(
+                    lambda: signal_group(second, signal.SIGINT) or wait_until(lambda: second.poll() is not None, again),
+                    29,
+                    "the end",
+                )
                 said = second.output()
                 assert "runserver" in second.args[-1] or not re.sub("200 ", "", said), said[-2000:]

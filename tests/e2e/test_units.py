@@ -42,8 +42,9 @@ RESTARTS = f"systemctl show -P NRestarts {' '.join(UNITS)}"
 @pytest.fixture(scope="module")
 def images(fleet):
     faults = {"v1": "", "v2": "", "busy": "busy"}
-    return {release: fleet.registry.push(apps.echo(release, fault), f"shop:{release}")
-            for release, fault in faults.items()}
+    return {
+        release: fleet.registry.push(apps.echo(release, fault), f"shop:{release}") for release, fault in faults.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,7 @@ def test_the_target_starts_and_stops_it_all(host):
 
     def lines():
         return host.run(f"journalctl --sync; journalctl --since '{since}' -o cat").count("v1 serves at")
+
     wait_until(lines, what="the line is in the journal")
     assert lines() == 1
 
@@ -94,8 +96,9 @@ def test_the_container_has_its_share_of_the_server(host):
     processes, memory and that space are enforced."""
     status = host.run("EXTRA='--entrypoint /bin/cat' docker-runner shop /proc/self/status")
     assert all(f"{name}:\t{'0' * 16}\n" in status for name in ("CapEff", "CapBnd")) and "NoNewPrivs:\t1\n" in status
-    said = host.run(f"EXTRA='--memory 1g --entrypoint /usr/bin/python3' docker-runner shop -c {shlex.quote(TRIES)}",
-                    timeout=120)
+    said = host.run(
+        f"EXTRA='--memory 1g --entrypoint /usr/bin/python3' docker-runner shop -c {shlex.quote(TRIES)}", timeout=120
+    )
     assert said.strip() == "Read-only file system, Permission denied, No space left on device, can't start new thread"
     limits = host.run("docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' shop-beat").split()
     assert limits == [str(256 << 20), "1000"], "OPTS say --memory 256m"
@@ -149,8 +152,9 @@ def test_a_kill_at_any_moment_of_stop_and_start(host, what):
 def start_busy(host, image):
     """Start slot b with a worker that still needs 30 s for its task when it is stopped."""
     byhand.release(host, image, "/run/shop/b.tag")
-    host.run("cp /etc/default/shop.env /run/shop/b.env;"
-             " systemctl start shop-web@b shop-worker@b shop-beat", timeout=120)
+    host.run(
+        "cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b shop-worker@b shop-beat", timeout=120
+    )
     wait_until(lambda: {"shop-web-b", "shop-worker-b", "shop-beat"} <= running(host), 60, "slot b runs")
     wait_until(lambda: host.ssh("test -e /run/shop/b/worker.ready").returncode == 0, what="its worker works")
 
@@ -186,8 +190,11 @@ def test_a_reboot_ends_what_is_under_way(host, images):
         with load(host, rate=20, may_fail=True) as visitors:
             host.console("systemctl reboot")
             assert request.wait(60) == 0 and request.output() == "200"
-            wait_until(lambda: "false" in docker("inspect", "--format={{.State.Running}}",
-                                                 host.machine.container).stdout, 180, "the server is off")
+            wait_until(
+                lambda: "false" in docker("inspect", "--format={{.State.Running}}", host.machine.container).stdout,
+                180,
+                "the server is off",
+            )
     result = visitors.result
     assert not [cause for cause in result.causes if cause.startswith("http")], result.summary()
     host.power_on()
@@ -229,8 +236,10 @@ def test_another_image_as_a_service(host, images):
     """The commands of docs/server.md start it."""
     host.run("sh -e", input=block(proc.ROOT / "docs/server.md", "docker network").replace("redis:7", images["v1"]))
     wait_until(lambda: "redis" in running(host), 30, "it runs")
-    host.run("systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop &&"
-             " docker volume rm redis")
+    host.run(
+        "systemctl disable --now docker-service@redis && rm /etc/default/redis && docker network rm shop &&"
+        " docker volume rm redis"
+    )
 
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):

@@ -19,13 +19,16 @@ CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
 SETTINGS = dict(re.findall("^([A-Z_]+)=(.*)", (CLUSTER / "production/settings.env.example").read_text(), re.MULTILINE))
 WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process: command
 FLY, RENDER, HEROKU, SERVICE, JOB = (
-    (tomllib.loads if name.endswith("toml") else yaml.safe_load)((PLATFORMS / name).read_text()) for name in (
-        "fly.toml", "render.yaml", "heroku.yml", "cloudrun-service.yaml", "cloudrun-migrate.yaml"))
+    (tomllib.loads if name.endswith("toml") else yaml.safe_load)((PLATFORMS / name).read_text())
+    for name in ("fly.toml", "render.yaml", "heroku.yml", "cloudrun-service.yaml", "cloudrun-migrate.yaml")
+)
 [SITE] = SERVICE["spec"]["template"]["spec"]["containers"]
 [BEFORE] = JOB["spec"]["template"]["spec"]["template"]["spec"]["containers"]
-KNOWN = {*"""app kill_signal kill_timeout build deploy env processes http_service vm internal_port force_https
+KNOWN = {
+    *"""app kill_signal kill_timeout build deploy env processes http_service vm internal_port force_https
     auto_stop_machines min_machines_running checks type name runtime image dockerCommand preDeployCommand
-    healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()}  # from the documentation of Fly and Render
+    healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()
+}  # from the documentation of Fly and Render
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,11 @@ def built(tmp_path_factory):
 @pytest.fixture
 def pods(built):
     """Return {process: its pod}."""
-    return {"release" if name == "migrate" else name: made["spec"]["template"]["spec"]
-            for (kind, name), made in built.items() if kind in ("Deployment", "Job")}
+    return {
+        "release" if name == "migrate" else name: made["spec"]["template"]["spec"]
+        for (kind, name), made in built.items()
+        if kind in ("Deployment", "Job")
+    }
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.36"])
@@ -73,14 +79,16 @@ def test_how_pods_live_and_end(built, pods):
     for name, pod in pods.items():
         assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"], name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert [box["securityContext"] for box in pod["containers"]] == [{
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}], name
+        assert [box["securityContext"] for box in pod["containers"]] == [
+            {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        ], name
     web, beat = built["Deployment", "web"]["spec"], built["Deployment", "beat"]["spec"]
     assert web["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert (beat["strategy"], beat["replicas"]) == ({"type": "Recreate"}, 1)
     drain = int(pods["web"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert {name: pods[name]["terminationGracePeriodSeconds"] for name in BUILT_IN} == {
-        name: process.stop + drain * (name == "web") for name, process in BUILT_IN.items()}
+        name: process.stop + drain * (name == "web") for name, process in BUILT_IN.items()
+    }
 
 
 def test_what_is_asked_of_the_site(pods):
@@ -101,21 +109,31 @@ def test_the_image_s_own_commands(pods, tmp_path):
         executable(tmp_path / name, '#!/bin/sh\necho "${0##*/} $*"')
 
     def started(words):  # a string is for a shell
-        command = ["sh", "-c", words.replace("/app/", f"{tmp_path}/")] if isinstance(words, str) else [
-            tmp_path / "docker-run.sh", *words]
+        command = (
+            ["sh", "-c", words.replace("/app/", f"{tmp_path}/")]
+            if isinstance(words, str)
+            else [tmp_path / "docker-run.sh", *words]
+        )
         return run(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}).stdout
+
     platforms = [
         {name: pod["containers"][0]["args"] for name, pod in pods.items()},
-        {**{name: line.split() for name, line in FLY["processes"].items()},
-         "release": FLY["deploy"]["release_command"].split()},
-        {**{one["name"].removeprefix("shop-"): one["dockerCommand"].split() for one in RENDER["services"]},
-         "release": RENDER["services"][0]["preDeployCommand"].split()},
+        {
+            **{name: line.split() for name, line in FLY["processes"].items()},
+            "release": FLY["deploy"]["release_command"].split(),
+        },
+        {
+            **{one["name"].removeprefix("shop-"): one["dockerCommand"].split() for one in RENDER["services"]},
+            "release": RENDER["services"][0]["preDeployCommand"].split(),
+        },
         {"web": SITE["args"], "release": BEFORE["args"], "worker": ["worker"], "beat": ["beat"]},
         {name: one["command"][0] for name, one in {**HEROKU["run"], "release": HEROKU["release"]}.items()},
-        dict(line.split(": ", 1) for line in (PLATFORMS / "Procfile").read_text().splitlines())]
+        dict(line.split(": ", 1) for line in (PLATFORMS / "Procfile").read_text().splitlines()),
+    ]
     wanted = {name: started([command]) for name, command in WANTED.items()}
     assert all(wanted.values()) and all(
-        {name: started(words) for name, words in commands.items()} == wanted for commands in platforms)
+        {name: started(words) for name, words in commands.items()} == wanted for commands in platforms
+    )
 
 
 def test_settings_and_threads():
@@ -136,8 +154,10 @@ def test_a_rollout(tmp_path):
     """rollout.sh takes the whole release back if one deployment is not ready, and reports it. kubectl is a stand-in."""
     shutil.copytree(CLUSTER, tmp_path, dirs_exist_ok=True)
     executable(tmp_path / "kubectl", '#!/bin/sh\necho "$*"; case "$*" in *"status deployment/$AMISS") exit 1 ;; esac')
-    lines = {name: run([tmp_path / "rollout.sh"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "AMISS": name})
-             for name in ("", "worker")}
+    lines = {
+        name: run([tmp_path / "rollout.sh"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "AMISS": name})
+        for name in ("", "worker")
+    }
     good, bad = (done.stdout.replace("--namespace shop ", "").splitlines() for done in lines.values())
     assert [line.split()[0] for line in good] == ["delete", "apply", "wait", "apply", "rollout", "rollout", "rollout"]
     assert bad == [*good[:6], "rollout undo deployment/web deployment/worker deployment/beat"]

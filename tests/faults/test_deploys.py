@@ -65,7 +65,9 @@ FAULTS = [
     *((path + "*", operation, "EIO", None) for path in ("TAG", "releases.log") for operation in ("create", "fsync")),
     *((path + ".next", "rename", "EIO", None) for path in ("TAG", "releases.log")),  # FUSE removes open files by rename
     *((path + "*", "write", "ENOSPC", None) for path in ("TAG", "REVERT", "releases.log")),
-    ("shop*", "fsyncdir", "EIO", None), ("releases.log*", "write", "EIO", 100)]
+    ("shop*", "fsyncdir", "EIO", None),
+    ("releases.log*", "write", "EIO", 100),
+]
 SAID = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}
 
 

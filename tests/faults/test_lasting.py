@@ -44,8 +44,9 @@ def count(folder):
 PRIMITIVES = {
     "write_replace": Primitive(write(OLD), write(NEW), read, OLD, NEW, write(NEXT), "file"),
     "LockedOpen": Primitive(write(OLD), count, read, OLD, OLD + "1" * 5000, count, "file"),
-    "link_replace": Primitive(link("old"), link("new"), lambda folder: os.readlink(f"{folder}/link"), "old", "new",
-                              link("next"), "link"),
+    "link_replace": Primitive(
+        link("old"), link("new"), lambda folder: os.readlink(f"{folder}/link"), "old", "new", link("next"), "link"
+    ),
 }
 
 
@@ -69,7 +70,9 @@ def used(primitive, folder, changes, **broken):
                 if not reads and next(left, None) is None:
                     os._exit(1)
                 return function(*words, **more)
+
             return change
+
         calls = {name: counted(broken.get(name, getattr(os, name))) for name in CHANGES}
         try:
             with mock.patch.multiple(os, **calls):

@@ -38,16 +38,18 @@ urlpatterns = [path("upload", csrf_exempt(upload)), path("write", csrf_exempt(wr
 def disk(tmp_path, tmp_path_factory, failing_disk):
     folder = tmp_path / "data"
     (folder / "media").mkdir(parents=True)
-    shutil.copy(once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")),
-                folder / "db.sqlite3")
+    shutil.copy(
+        once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")), folder / "db.sqlite3"
+    )
     return failing_disk(folder)
 
 
 @pytest.fixture
 def site(disk, tmp_path):
     (tmp_path / "failing_pages.py").write_text(PAGES)
-    with serve(tmp_path, SETTINGS.format(media=str(disk.mount / "media")),
-               DATABASE_URL=f"sqlite:///{disk.mount}/db.sqlite3") as site:
+    with serve(
+        tmp_path, SETTINGS.format(media=str(disk.mount / "media")), DATABASE_URL=f"sqlite:///{disk.mount}/db.sqlite3"
+    ) as site:
         yield site
 
 
@@ -89,5 +91,5 @@ def test_sqlites_file_after_a_power_cut(names, site, disk):
     site.process.wait(10)
     with contextlib.closing(sqlite3.connect(disk.mount / "db.sqlite3")) as base:
         assert base.execute("pragma integrity_check").fetchone() == ("ok",)
-        there = [name for name, in base.execute("select name from auth_group order by id")]
-    assert there == [str(number) for number in range(20)][:len(there)]
+        there = [name for (name,) in base.execute("select name from auth_group order by id")]
+    assert there == [str(number) for number in range(20)][: len(there)]

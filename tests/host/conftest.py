@@ -49,9 +49,11 @@ class App(ThreadingMixIn, UnixStreamServer):
                 if self.path.startswith("/crash") or self.headers.get("X-Crash") == release:
                     return self.connection.shutdown(socket.SHUT_RDWR)
                 if self.path.startswith("/upgrade"):
-                    return self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
-                                            b"Upgrade: websocket\r\nSec-WebSocket-Accept: "
-                                            b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello from the socket")
+                    return self.wfile.write(
+                        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                        b"Upgrade: websocket\r\nSec-WebSocket-Accept: "
+                        b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello from the socket"
+                    )
                 body = json.dumps({"release": release, "path": self.path, "headers": self.headers.items()}).encode()
                 self.send_response(int(self.headers.get("X-Status", status if self.path == "/" else 200)))
                 self.send_header("Content-Length", str(len(body)))
@@ -90,12 +92,14 @@ class Nginx:
         for folder in ("run", "etc/nginx/sites-enabled", "var/log/nginx", "var/www", "tmp"):
             (root / folder).mkdir(parents=True)
         user = "user root root;" if os.geteuid() == 0 else ""
-        temp = " ".join(f"{kind}_temp_path {root}/tmp/{kind};"
-                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temp = " ".join(
+            f"{kind}_temp_path {root}/tmp/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         (root / "nginx.conf").write_text(
             f"{user} worker_processes 2; daemon off; pid {root}/nginx.pid; error_log {root}/error.log;\n"
             f"events {{ worker_connections 500; }}\nhttp {{ {temp} include /etc/nginx/mime.types;\n"
-            f"default_type application/octet-stream; include {root}/etc/nginx/sites-enabled/*; }}\n")
+            f"default_type application/octet-stream; include {root}/etc/nginx/sites-enabled/*; }}\n"
+        )
 
     def put(self, path, text):
         """Write a rendered file, with its paths moved below our folder."""
@@ -107,11 +111,24 @@ class Nginx:
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports. Return
         its port. `trusted`: who is believed about visitors, as `word`."""
         port = free_port()
-        values = with_port({"APP": app, "SITE": site, "SCHEME": "https", "BODY_LIMIT": "2m", **NAMELESS,
-                            "HTTP_PORT": f"127.0.0.1:{port}", "TRUSTED": each(f"{{}} {word};", trusted),
-                            "REAL_IP": each("set_real_ip_from {};", trusted), **more}, tls)
-        self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", {
-            **values, "MAPS": render("nginx/maps.conf", values)}))
+        values = with_port(
+            {
+                "APP": app,
+                "SITE": site,
+                "SCHEME": "https",
+                "BODY_LIMIT": "2m",
+                **NAMELESS,
+                "HTTP_PORT": f"127.0.0.1:{port}",
+                "TRUSTED": each(f"{{}} {word};", trusted),
+                "REAL_IP": each("set_real_ip_from {};", trusted),
+                **more,
+            },
+            tls,
+        )
+        self.put(
+            f"etc/nginx/sites-enabled/{site}",
+            render(f"nginx/{kind}site.conf", {**values, "MAPS": render("nginx/maps.conf", values)}),
+        )
         public = render("nginx/public.conf", values)
         self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", public))
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))

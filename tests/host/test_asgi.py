@@ -28,19 +28,31 @@ ENDS = 20  # seconds in which a release must exit: it closes websockets and stre
 def release(nginx, tmp_path):
     """start(slot, name): start a release of the chat in a slot, and return its process."""
     (tmp_path / "scratch_settings.py").write_text(
-        "from project.settings import *\nROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n")
+        "from project.settings import *\nROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"
+    )
     database = f"sqlite:///{tmp_path}/db.sqlite3"
     migrate(database)
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}/tests/ops", "DJANGO_SETTINGS_MODULE": "scratch_settings",
-           "DATABASE_URL": database, "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "2",
-           "SERVER": "asgi", "CHAT": str(tmp_path / "chat")}
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path}:{ROOT}/tests/ops",
+        "DJANGO_SETTINGS_MODULE": "scratch_settings",
+        "DATABASE_URL": database,
+        "CACHE_URL": "locmem://",
+        "BROKER_URL": "memory://",
+        "WEB_CONCURRENCY": "2",
+        "SERVER": "asgi",
+        "CHAT": str(tmp_path / "chat"),
+    }
     with contextlib.ExitStack() as started:
+
         def start(slot, name):
             path = nginx.root / "run/shop" / slot / "web.sock"
-            process = started.enter_context(running(COMMAND, cwd=ROOT, env={
-                **env, "SOCKET": str(path), "RELEASE_NAME": name}))
+            process = started.enter_context(
+                running(COMMAND, cwd=ROOT, env={**env, "SOCKET": str(path), "RELEASE_NAME": name})
+            )
             wait_until(lambda: ask(path, "/readyz")[0] == 200, what="it is ready")
             return process
+
         yield start
 
 
@@ -55,8 +67,10 @@ class Crowd:
         """Send one line after the other; after a reconnect repeat the last one, unless the server confirmed it."""
         self.said[name], heard = 1, self.heard.setdefault(name, [])
         while not self.over.is_set():
-            with contextlib.suppress(ConnectionClosed), \
-                    connect(f"ws://127.0.0.1:{port}/chat?after={len(heard)}") as socket:
+            with (
+                contextlib.suppress(ConnectionClosed),
+                connect(f"ws://127.0.0.1:{port}/chat?after={len(heard)}") as socket,
+            ):
                 self.talk(name, socket, heard)
 
     def talk(self, name, socket, heard):
@@ -116,10 +130,20 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
     front = nginx.balancer("shop", [port])
     crowd, live = Crowd(), release("a", "v0")
     with nginx.serving(port, front), ThreadPoolExecutor(10) as pool:
-        visits = [pool.submit(visit, *who) for visit, *who in (
-            (crowd.chat, "ann", port), (crowd.chat, "bob", front), (crowd.events, "events", port),
-            (crowd.events, "events behind", front), (crowd.polls, "polls", port), (crowd.polls, "polls behind", front),
-            (crowd.waits, front), (crowd.pages, port), (crowd.pages, front))]
+        visits = [
+            pool.submit(visit, *who)
+            for visit, *who in (
+                (crowd.chat, "ann", port),
+                (crowd.chat, "bob", front),
+                (crowd.events, "events", port),
+                (crowd.events, "events behind", front),
+                (crowd.polls, "polls", port),
+                (crowd.polls, "polls behind", front),
+                (crowd.waits, front),
+                (crowd.pages, port),
+                (crowd.pages, front),
+            )
+        ]
         try:
             for flip in range(1, FLIPS + 1):
                 live = flipped(nginx, crowd, visits, live, release("ba"[flip % 2 == 0], f"v{flip}"), f"v{flip}")
@@ -131,10 +155,11 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
     kept = (tmp_path / "chat").read_text().splitlines()
     for name in ("ann", "bob"):
         numbers = [int(line.split()[1]) for line in kept if line.startswith(name)]
-        assert [number for number, _ in itertools.groupby(numbers)][:crowd.said[name] - 1] == [
-            *range(1, crowd.said[name])], "said once, or again after a reconnect"
+        assert [number for number, _ in itertools.groupby(numbers)][: crowd.said[name] - 1] == [
+            *range(1, crowd.said[name])
+        ], "said once, or again after a reconnect"
     for name, heard in crowd.heard.items():
-        assert len(heard) > FLIPS and heard == kept[:len(heard)], name
+        assert len(heard) > FLIPS and heard == kept[: len(heard)], name
     assert {status for _, status in crowd.answers} == {200}, crowd.answers
     # A visitor who sends during the close can miss the code 1012: nginx cannot pass the message on, and disconnects.
     assert set(crowd.closed) <= {1012, None} and crowd.closed[1012] > 0
@@ -156,7 +181,10 @@ def test_an_event_arrives_at_once(nginx, release, tmp_path):
                 streams.append(connection.getresponse())
             for stream in streams:
                 assert [stream.readline() for _ in range(3)] == [
-                    f"id: {number}\n".encode(), f"data: line {number}\n".encode(), b"\n"]
+                    f"id: {number}\n".encode(),
+                    f"data: line {number}\n".encode(),
+                    b"\n",
+                ]
 
 
 def flipped(nginx, crowd, visits, old, new, name):
@@ -169,6 +197,10 @@ def flipped(nginx, crowd, visits, old, new, name):
     assert old.wait(30) == 0 and time.monotonic() - began < ENDS, old.output()
     assert "ERROR" not in old.output(), old.output()
     lines = {visitor: len(heard) for visitor, heard in crowd.heard.items()}
-    wait_until(lambda: all(len(crowd.heard[each]) > many for each, many in lines.items())
-               or any(visit.done() for visit in visits), what="all hear more, by the new release")
+    wait_until(
+        lambda: (
+            all(len(crowd.heard[each]) > many for each, many in lines.items()) or any(visit.done() for visit in visits)
+        ),
+        what="all hear more, by the new release",
+    )
     return new

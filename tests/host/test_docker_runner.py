@@ -18,8 +18,12 @@ IMAGE_ID = "sha256:" + "4" * 64
 RUNNER = HOST / "docker-runner"
 USER = "daemon"  # an app whose system user exists on every machine
 HARDENED = ["--pull=never", "--init", "--no-healthcheck", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-SMALL = ["--read-only", "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec", "--pids-limit=1000",
-         "--memory=2000000k"]
+SMALL = [
+    "--read-only",
+    "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec",
+    "--pids-limit=1000",
+    "--memory=2000000k",
+]
 SECRET = "planted-secret"
 ID = "c" * 64  # the id of the stand-in's container
 
@@ -59,7 +63,7 @@ class Server:
         return [call for call in calls if verb in (None, call[0])]
 
     def ran(self):
-        call, = self.calls("run")
+        (call,) = self.calls("run")
         return call
 
 
@@ -78,8 +82,22 @@ def test_a_command_runs_in_the_live_release(server):
     with running(server.command("shop", "migrate"), env=server.env) as process:
         assert (process.wait(30), process.output()) == (0, "")
     assert int((server.stub / "pid").read_text()) == process.pid
-    assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED, *SMALL,
-                            "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
+    assert server.ran() == [
+        "run",
+        "--rm",
+        "--log-driver=none",
+        "-i",
+        "--name",
+        "shop-migrate",
+        *HARDENED,
+        *SMALL,
+        "--env-file",
+        f"{server.root}/etc/default/shop.env",
+        "-v",
+        "/srv/x:/x",
+        IMAGE_ID,
+        "migrate",
+    ]
 
 
 def test_static_files_go_to_the_bucket(server):
@@ -95,7 +113,7 @@ def test_words_arrive_as_they_were_typed(server):
     words = ["manage", "shell /x", "-c", "print('a b', \"$HOME\", `id`)\n*", "", "\\", "--name", "x;y"]
     server("shop", *words, EXTRA='-e "D=e f"')
     ran = server.ran()
-    assert ran[-len(words) - 5:] == ["-v", "/srv/x:/x", "-e", "D=e f", IMAGE_ID, *words]
+    assert ran[-len(words) - 5 :] == ["-v", "/srv/x:/x", "-e", "D=e f", IMAGE_ID, *words]
     assert ran[ran.index("--name") + 1] == "shop-manage-shell__x"
 
 
@@ -122,11 +140,20 @@ def test_a_console_that_loses_its_terminal_ends(server, command):
     [os.close(end) for end in terminal]
 
 
-@pytest.mark.parametrize("opts, data, tmp", [
-    ("", True, True), ("-v '/srv/a b:/tmp:rw'", True, False), ("--tmpfs /tmp:size=1g", True, False),
-    ("--mount 'type=tmpfs,dst=/tmp/,tmpfs-size=1g'", True, False), ("-v /tmp:/srv", True, True),
-    ("-v /srv/tmp:/tmp/x", True, True), ("-v '/srv/x':'/data/'", False, True),
-    ("-v /var/www/shop/media:/data/media", True, True), ("-e NOT=SQLite", False, True)])
+@pytest.mark.parametrize(
+    "opts, data, tmp",
+    [
+        ("", True, True),
+        ("-v '/srv/a b:/tmp:rw'", True, False),
+        ("--tmpfs /tmp:size=1g", True, False),
+        ("--mount 'type=tmpfs,dst=/tmp/,tmpfs-size=1g'", True, False),
+        ("-v /tmp:/srv", True, True),
+        ("-v /srv/tmp:/tmp/x", True, True),
+        ("-v '/srv/x':'/data/'", False, True),
+        ("-v /var/www/shop/media:/data/media", True, True),
+        ("-e NOT=SQLite", False, True),
+    ],
+)
 def test_folders_that_options_mount(server, opts, data, tmp):
     """Docker refuses two mounts at one path. So a mount in OPTS replaces our /tmp, and our /data, which one-offs and
     units get if the settings name an SQLite file there."""
@@ -149,6 +176,7 @@ def test_make_up_has_the_same_limits():
 def test_which_image(server):
     """TAG in the environment beats the file; without an id the image is IMAGE:TAG; an IMAGE with a tag needs no TAG. A
     release gets half of the server's memory, at least 512 MB, unless MEMORY is set; OPTS come after that."""
+
     def asked(*words, **env):
         assert server(*words, **env).returncode == 0
         return server.calls("image")[-1][-1]
@@ -214,8 +242,12 @@ FAILURES = {
     "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
     "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),
     "no engine": (["shop"], {"stub/down": "99"}, 69, "Is the docker daemon running?"),
-    "no folder for SQLite": (["shop"], {"etc/default/shop.env": "DATABASE_URL=sqlite:////data/db"}, 66,
-                             "/var/www/shop/data for SQLite: provision"),
+    "no folder for SQLite": (
+        ["shop"],
+        {"etc/default/shop.env": "DATABASE_URL=sqlite:////data/db"},
+        66,
+        "/var/www/shop/data for SQLite: provision",
+    ),
     "IMAGE unset": (["shop"], {"etc/default/shop": "OPTS=x"}, 78, "IMAGE=''"),
     "an open quote": (["shop"], {"etc/default/shop": "IMAGE='shop\n"}, 78, "etc/default/shop"),
     "an unset variable in OPTS": (["shop"], {"etc/default/shop": "IMAGE=shop OPTS='-e $NOPE'\n"}, 78, "OPTS"),
@@ -262,7 +294,7 @@ def test_a_unit_starts_its_container(server):
     assert done.returncode == 3, done.stderr
     ran = server.ran()
     assert ran[:5] == ["run", "-d", "--log-driver=journald", "--log-opt", "tag={{.Name}}"]
-    assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name"):][:11]
+    assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name") :][:11]
     assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
     assert (server.stub / "container").read_text().strip() == wanted(server)
     assert ran[7:11:2] == ["--label"] * 2
@@ -337,8 +369,10 @@ def test_a_web_that_nobody_can_reach_is_replaced(server, listener):
     assert "adopted" in server(*UNIT).stderr and len(server.calls("run")) == 4
 
 
-@pytest.mark.parametrize("change", [("running", "exited"), ("running", "created"), ("running", "paused"),
-                                    ("4444", "5555"), (r"\w{4}$", "0000")])
+@pytest.mark.parametrize(
+    "change",
+    [("running", "exited"), ("running", "created"), ("running", "paused"), ("4444", "5555"), (r"\w{4}$", "0000")],
+)
 def test_a_unit_replaces_any_other(server, change):
     """A dead container of this name, or one with another image or other settings, is stopped and removed first."""
     server.put("stub/container", re.sub(*change, wanted(server)))
@@ -348,9 +382,16 @@ def test_a_unit_replaces_any_other(server, change):
     assert calls[-2:] == ["rm", "run"] and ("stop" in calls) == (change[1] in ("paused", "5555", "0000")), calls
 
 
-@pytest.mark.parametrize("state, note, killed, runs", [
-    ("exited", ID, True, 0), ("running", ID, True, 0), ("exited", ID, False, 1), ("created", ID, True, 1),
-    (None, "", True, 1)])
+@pytest.mark.parametrize(
+    "state, note, killed, runs",
+    [
+        ("exited", ID, True, 0),
+        ("running", ID, True, 0),
+        ("exited", ID, False, 1),
+        ("created", ID, True, 1),
+        (None, "", True, 1),
+    ],
+)
 def test_a_command_by_the_clock_runs_once(server, state, note, killed, runs):
     """After a kill of docker-runner it is adopted, also with other settings or if it has ended: then its exit code
     counts. A new run begins if the killed one had not begun."""

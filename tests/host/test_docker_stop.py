@@ -45,6 +45,7 @@ def container(server, script, cgroup=CGROUPS[0], known=True, config='{"Config": 
         if engines.exists():
             engines.write_text(engines.read_text().replace("running", "exited"))
         shutil.rmtree(server.root / f"proc/{init.pid}")
+
     reaper = threading.Thread(target=reap)
     reaper.start()
     try:
@@ -67,8 +68,10 @@ def test_a_stop_waits_until_init_listens(server):
             assert init.wait(60) == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("engine, cgroup", [
-    ("well", CGROUPS[0]), ("well", CGROUPS[1]), ("well", CGROUPS[2]), ("away", CGROUPS[0]), ("hung", CGROUPS[1])])
+@pytest.mark.parametrize(
+    "engine, cgroup",
+    [("well", CGROUPS[0]), ("well", CGROUPS[1]), ("well", CGROUPS[2]), ("away", CGROUPS[0]), ("hung", CGROUPS[1])],
+)
 def test_stop(server, engine, cgroup):
     """--stop ends the container's processes whatever the engine does, and removes the container if the engine answers
     at once; it does not wait for an engine that hangs."""
@@ -79,13 +82,23 @@ def test_stop(server, engine, cgroup):
         done = server("--stop", "shop-web-a", "60")
         assert done.returncode == 0 and init.wait(1) == 0
     assert [call[0] for call in server.calls()] == ["rm"]
-    assert (server.stub / "container").exists() == (server.root / "run/docker-runner/shop-web-a").exists() \
-        == (engine != "well") == ("Docker does not answer" in done.stderr)
+    assert (
+        (server.stub / "container").exists()
+        == (server.root / "run/docker-runner/shop-web-a").exists()
+        == (engine != "well")
+        == ("Docker does not answer" in done.stderr)
+    )
 
 
-@pytest.mark.parametrize("config, sent", [
-    ('{"Config": {}}', signal.SIGTERM), ('{"Config": {"StopSignal": "SIGINT"}}', signal.SIGINT),
-    ('{"Config": {"StopSignal": "3"}}', signal.SIGQUIT), (None, signal.SIGUSR1)])
+@pytest.mark.parametrize(
+    "config, sent",
+    [
+        ('{"Config": {}}', signal.SIGTERM),
+        ('{"Config": {"StopSignal": "SIGINT"}}', signal.SIGINT),
+        ('{"Config": {"StopSignal": "3"}}', signal.SIGQUIT),
+        (None, signal.SIGUSR1),
+    ],
+)
 def test_a_stop_is_as_the_image_wants_it(server, config, sent):
     """A stop sends the STOPSIGNAL of an image, as Postgres has one, or --stop-signal. It reads Docker's own file, as
     the engine may be away, and asks the engine only if the file is elsewhere."""
@@ -118,9 +131,11 @@ def test_a_stop_without_a_note(server):
 def test_a_stop_signals_no_stranger(server):
     """A stop signals no process that reuses the number of an ended one, none of an engine inside a container, and none
     that `docker exec` runs in the container."""
-    with container(server, WELL_BEHAVED, SCOPE + "/docker/inner") as inner, \
-            container(server, WELL_BEHAVED, "0::/user.slice") as reused, \
-            container(server, WELL_BEHAVED) as guest:
+    with (
+        container(server, WELL_BEHAVED, SCOPE + "/docker/inner") as inner,
+        container(server, WELL_BEHAVED, "0::/user.slice") as reused,
+        container(server, WELL_BEHAVED) as guest,
+    ):
         server.put(f"proc/{guest.pid}/status", f"NSpid:\t{guest.pid}\t21\n")
         assert server("--stop", "shop-web-a", "1").returncode == 0
         assert [process.poll() for process in (inner, reused, guest)] == [None] * 3
@@ -134,8 +149,9 @@ def test_the_next_start_finds_no_endpoint(server):
     assert server.calls()[-1] == ["network", "disconnect", "--force", "bridge", "shop-web-a"]
 
 
-@pytest.mark.parametrize("result, stops", [
-    ("success", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
+@pytest.mark.parametrize(
+    "result, stops", [("success", True), ("timeout", True), ("signal", False), ("oom-kill", False)]
+)
 def test_a_killed_docker_runner_is_no_stop(server, result, stops):
     """If docker-runner was killed, systemd's stop command leaves the container to the next start, which adopts it."""
     with container(server, WELL_BEHAVED) as init:
@@ -148,8 +164,10 @@ def test_a_unit_that_is_stopped_before_its_restart(server):
     """If docker-runner is killed, systemd's stop command leaves a note. While the unit may restart, its container runs
     on; when it is stopped instead, docker-killed.service ends the container."""
     note = server.root / "run/docker-runner/shop-web-a.killed"
-    executable(server.stub / "systemctl", f"#!/bin/sh\n[ $4 = shop-web@a.service ] && cat '{server.stub}/state'\n"
-               f"echo >>'{server.stub}/asked'\n")
+    executable(
+        server.stub / "systemctl",
+        f"#!/bin/sh\n[ $4 = shop-web@a.service ] && cat '{server.stub}/state'\necho >>'{server.stub}/asked'\n",
+    )
     server.put("stub/state", "ActiveState=activating\n")
     with container(server, WELL_BEHAVED) as init:
         server("--stop", "shop-web-a", "10", "shop-web@a.service", "60", SERVICE_RESULT="signal")

@@ -16,10 +16,19 @@ from .test_nginx import echoed, release
 
 def written(count=3):
     """Return HAProxy's file for `count` containers."""
-    return proxy_config(config.build({
-        "app": "shop", "image": "registry.example/shop", "media": "bucket",
-        "hosts": {"web1": {"roles": ["web"], "internal": "10.0.0.11"}},
-        "engine": {"kind": "swarm", "replicas": {"web": count}}}, {}, "test"))[1]
+    return proxy_config(
+        config.build(
+            {
+                "app": "shop",
+                "image": "registry.example/shop",
+                "media": "bucket",
+                "hosts": {"web1": {"roles": ["web"], "internal": "10.0.0.11"}},
+                "engine": {"kind": "swarm", "replicas": {"web": count}},
+            },
+            {},
+            "test",
+        )
+    )[1]
 
 
 def test_the_file_is_valid(tmp_path):
@@ -42,10 +51,12 @@ def behind(nginx, apps):
     text = written().replace(" resolvers docker resolve-prefer ipv4 init-addr libc,none", "")
     nginx.put("haproxy.cfg", re.sub(r"    server-template .*\n", servers, text))
     with nginx.serving(port), contextlib.ExitStack() as started:
+
         def start():
             process = started.enter_context(running([program("haproxy"), "-W", "-db", "-f", root / "haproxy.cfg"]))
             wait_until(lambda: "Loading success" in process.output() and ask(socket_path), what=process.output)
             return port
+
         yield start
 
 
@@ -53,19 +64,35 @@ def test_a_request_passes_untouched(behind, apps):
     """nginx's headers about a visitor arrive unchanged and once; long headers, bodies and websockets pass."""
     apps("shop", "a", "v1"), apps("shop", "b", "v1")
     port = behind()
-    answer = ask(port, "/some%20where?a=1", Host="shop.example:8443", X_Forwarded_For="6.6.6.6",
-                 Cookie="x" * 7000, Accept="y" * 7000, Referer="z" * 7000)
+    answer = ask(
+        port,
+        "/some%20where?a=1",
+        Host="shop.example:8443",
+        X_Forwarded_For="6.6.6.6",
+        Cookie="x" * 7000,
+        Accept="y" * 7000,
+        Referer="z" * 7000,
+    )
     got = echoed(answer[2])
     assert got["x-forwarded-for"] == "127.0.0.1" and got["x-forwarded-proto"] == "http"
     assert got["host"] == "shop.example:8443" and json.loads(answer[2])["path"] == "/some%20where?a=1"
     assert len(got["x-request-id"]) == 32 and len(got["cookie"] + got["accept"] + got["referer"]) == 21_000
     assert ask(port, method="POST", body=b"x" * 1_900_000)[0] == 200
-    assert ask(port, "/upgrade", Upgrade="websocket", Connection="Upgrade", **{
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})[0] == 101
+    assert (
+        ask(
+            port,
+            "/upgrade",
+            Upgrade="websocket",
+            Connection="Upgrade",
+            **{"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="},
+        )[0]
+        == 101
+    )
 
 
 def test_what_may_have_been_done_is_not_done_twice(behind, nginx, apps):
     """If one of two containers breaks off, a GET is sent to the other one; a POST fails."""
+
     class Broken(App):
         count = 0
 

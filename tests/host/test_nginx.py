@@ -122,8 +122,12 @@ def test_who_guesses_passwords_is_slowed_down(nginx, apps):
     port = nginx.site("shop", balancers=["127.0.0.1"])
     apps("shop", "a", "v1")
     with nginx.serving(port):
-        for address, path in (("192.0.2.1", "/admin/login/"), ("192.0.2.2", "/accounts/Sign-In"),
-                              ("::ffff:192.0.2.4", "//admin/%6cogin/"), ("2001:db8:0:7::{}", "/admin/login/")):
+        for address, path in (
+            ("192.0.2.1", "/admin/login/"),
+            ("192.0.2.2", "/accounts/Sign-In"),
+            ("::ffff:192.0.2.4", "//admin/%6cogin/"),
+            ("2001:db8:0:7::{}", "/admin/login/"),
+        ):
             statuses = [signing_in(port, address.format(number), 1, path)[0] for number in range(1, 41)]
             assert statuses[:11] == [200] * 11 and 25 <= statuses.count(429), statuses
         for address in ("192.0.2.3", "2001:db8:0:8::1", "::ffff:192.0.2.5"):
@@ -133,11 +137,21 @@ def test_who_guesses_passwords_is_slowed_down(nginx, apps):
         assert {ask(port, "/admin/login/", X_Forwarded_For="192.0.2.1")[0] for _ in range(20)} == {200}
 
 
-FORGED = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Request_ID": "forged-request-id",
-          "X_Forwarded_Host": "evil.example", "X_Forwarded_Port": "1", "Forwarded": "for=6.6.6.6",
-          "X_Real_IP": "6.6.6.6", "X_Forwarded_Prefix": "/x", "X_Forwarded_Protocol": "https",
-          "X_Forwarded_Ssl": "on", "Proxy": "http://evil",
-          "X_Forwarded_Scheme": "https", "X_Forwarded_Server": "evil"}
+FORGED = {
+    "X_Forwarded_For": "6.6.6.6",
+    "X_Forwarded_Proto": "https",
+    "X_Request_ID": "forged-request-id",
+    "X_Forwarded_Host": "evil.example",
+    "X_Forwarded_Port": "1",
+    "Forwarded": "for=6.6.6.6",
+    "X_Real_IP": "6.6.6.6",
+    "X_Forwarded_Prefix": "/x",
+    "X_Forwarded_Protocol": "https",
+    "X_Forwarded_Ssl": "on",
+    "Proxy": "http://evil",
+    "X_Forwarded_Scheme": "https",
+    "X_Forwarded_Server": "evil",
+}
 
 
 def test_nobody_forges_where_a_request_comes_from(shop):
@@ -214,7 +228,10 @@ def test_uploads_are_inert(nginx, shop):
     for name in ("evil.html", "evil.svg", "evil.js", "evil", "evil.png.html"):
         status, headers, _ = ask(shop, f"/media/{name}")
         assert (status, headers["Content-Type"], headers["Content-Disposition"]) == (
-            200, "application/octet-stream", "attachment"), name
+            200,
+            "application/octet-stream",
+            "attachment",
+        ), name
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     _, headers, _ = ask(shop, "/media/photo.PNG")
@@ -248,7 +265,7 @@ def test_the_access_log(nginx, shop):
     """Each request is one JSON object, with id, status and seconds, never the query, whatever a visitor sends."""
     ask(shop, "/reset?token=planted", User_Agent='a "quoted" \\ agent')
     log = nginx.root / "var/log/nginx/shop.access.log"
-    line, = wait_until(lambda: log.read_text().splitlines())
+    (line,) = wait_until(lambda: log.read_text().splitlines())
     entry = json.loads(line)
     assert (entry["path"], entry["status"], entry["method"]) == ("/reset", 200, "GET")
     assert entry["user_agent"] == 'a "quoted" \\ agent' and len(entry["request_id"]) == 32
@@ -281,7 +298,8 @@ TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name
     (A, NAMELESS, {"a.example": "a", "b.example": "b", "else.example": "b"}, {}),
     (A, B, {"a.example": "a", "B.example:443": "b", "else.example": 421, "127.0.0.1": 421}, {}),
     (B, B, {"b.example": "a"}, {"b": "b.example get release a"}),
-    (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost get 421"})]
+    (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost get 421"}),
+]
 
 
 @pytest.mark.parametrize("one, two, pages, said", TWO_APPS)
@@ -291,12 +309,14 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one
     visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
     ports = free_port(), free_port()
     for app, values in (("a", one), ("b", two)):
-        nginx.site(app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}",
-                   **certificate, **values)
+        nginx.site(
+            app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}", **certificate, **values
+        )
 
     def answer(name, path="/"):
         status, body = http.ask(("127.0.0.1", ports[tls]), path, ("http", name), 30, tls)
         return http.release_of(body) or status
+
     with nginx.serving(ports[0], *ports[1:] * tls):
         assert answer("else.example", "/readyz") == 503, "no release is up"
         for app in "ab":
@@ -305,7 +325,8 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one
         assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
         told = {app: entrance.strangers(Host(app, str(nginx.root))) for app in "ab"}
     assert {app: text.split(",")[0] for app, texts in told.items() for text in texts} == {
-        app: f"visitors of {text}" for app, text in said.items()}
+        app: f"visitors of {text}" for app, text in said.items()
+    }
 
 
 def test_what_visitors_get_instead(nginx):
@@ -334,8 +355,9 @@ def test_a_balancer_passes_over_what_is_dead(apps, two_hosts):
     """No visitor notices a host that refuses connections; no GET notices a host without a release."""
     apps("one", "a", "from one")
     second = apps("two", "a", "from two")
-    answers = [ask(two_hosts, method=method, body=body)
-               for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))]
+    answers = [
+        ask(two_hosts, method=method, body=body) for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))
+    ]
     assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one"), (200, "from two")}
     second.stop()
     answers = [ask(two_hosts) for _ in range(20)]
@@ -361,8 +383,9 @@ def test_a_balancer_never_repeats_a_post(nginx):
             assert seen[:3] == [b"POST", b"GET", b"GET"] and {*seen[3:]} <= {b"GET"}
 
 
-@pytest.mark.parametrize("method, statuses", [
-    ("GET", {200}), ("HEAD", {200}), ("POST", {200, 503}), ("DELETE", {200, 503})])
+@pytest.mark.parametrize(
+    "method, statuses", [("GET", {200}), ("HEAD", {200}), ("POST", {200, 503}), ("DELETE", {200, 503})]
+)
 def test_a_request_whose_app_dies(apps, two_hosts, method, statuses):
     """If an app breaks off before it has answered, another host is asked a GET or HEAD; others get the page."""
     apps("one", "a", "from one"), apps("two", "a", "from two")
@@ -395,8 +418,9 @@ def test_what_does_not_answer_costs_few(nginx, apps):
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(off.getsockname())
-        port = nginx.balancer("shop", [nginx.site("one", balancers=["127.0.0.1"]),
-                                       *(each.getsockname()[1] for each in (off, frozen))])
+        port = nginx.balancer(
+            "shop", [nginx.site("one", balancers=["127.0.0.1"]), *(each.getsockname()[1] for each in (off, frozen))]
+        )
         apps("one", "a", "from one")
         with ThreadPoolExecutor(40) as pool, nginx.serving(port):  # nginx ends first, and with it what hangs
             taken, hanging = [], 0
@@ -415,8 +439,9 @@ def test_a_request_that_breaks_the_app_takes_no_host_out(apps, two_hosts):
     assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
 
 
-@pytest.mark.parametrize("proxies, address, scheme", [
-    (["127.0.0.1"], "203.0.113.9", "https"), (["192.0.2.0/24"], "127.0.0.1", "http")])
+@pytest.mark.parametrize(
+    "proxies, address, scheme", [(["127.0.0.1"], "203.0.113.9", "https"), (["192.0.2.0/24"], "127.0.0.1", "http")]
+)
 def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
     """If TLS ends at a proxy before the balancer, the app gets scheme, address and request id from that proxy,
     through balancer and host; nobody else is trusted about them."""
@@ -448,7 +473,11 @@ def test_what_is_shipped_is_clean(nginx, certificate):
     nginx.site("my-blog", tls=True, HTTPS_PORT=f"127.0.0.1:{free_port()}", **certificate, **A)
     nginx.balancer("shop", range(1, 201), ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))
-    said = [line for line in checked.stderr.splitlines()
-            if "[" in line and '"listen ... http2" directive is deprecated' not in line
-            and not (os.geteuid() and "could not open error log file" in line)]
+    said = [
+        line
+        for line in checked.stderr.splitlines()
+        if "[" in line
+        and '"listen ... http2" directive is deprecated' not in line
+        and not (os.geteuid() and "could not open error log file" in line)
+    ]
     assert checked.returncode == 0 and not said, checked.stderr

@@ -14,10 +14,24 @@ from .conftest import ask
 PASSWORD = "a ship in a bottle"
 LOGIN = "/accounts/login/"
 SPELLINGS = (
-    LOGIN, "/accounts/login", "//accounts/login/", "/accounts//login/", "/ACCOUNTS/login/", "/%61ccounts/login/",
-    "/accounts%2Flogin%2F", "/accounts/./login/", "/x/../accounts/login/", "/accounts/login/?next=/accounts/",
-    "/accounts/login/#x", "/accounts/login/;x", "/accounts/login/%20", "/accounts/login/%0A", "/accounts/",
-    "/accounts/?next=/accounts/login/", "http://localhost/accounts/login/")
+    LOGIN,
+    "/accounts/login",
+    "//accounts/login/",
+    "/accounts//login/",
+    "/ACCOUNTS/login/",
+    "/%61ccounts/login/",
+    "/accounts%2Flogin%2F",
+    "/accounts/./login/",
+    "/x/../accounts/login/",
+    "/accounts/login/?next=/accounts/",
+    "/accounts/login/#x",
+    "/accounts/login/;x",
+    "/accounts/login/%20",
+    "/accounts/login/%0A",
+    "/accounts/",
+    "/accounts/?next=/accounts/login/",
+    "http://localhost/accounts/login/",
+)
 TOKEN = "a" * 32  # of CSRF
 ADD_FACTOR = """
 from allauth.mfa.totp.internal.auth import TOTP
@@ -27,14 +41,23 @@ TOTP.activate(User.objects.get(), "A" * 32)
 
 
 def add_ann(env):
-    output([VE_PYTHON, ROOT / "manage.py", "createsuperuser", "--noinput", "--email", "ann@example.org"], env={
-        **os.environ, **env, "DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_PASSWORD": PASSWORD})
+    output(
+        [VE_PYTHON, ROOT / "manage.py", "createsuperuser", "--noinput", "--email", "ann@example.org"],
+        env={**os.environ, **env, "DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+    )
 
 
 def post(port, path, client, session="", **form):
     """Send a form; return (status, headers, text)."""
-    return ask(port, path, "POST", urlencode({"csrfmiddlewaretoken": TOKEN, **form}), X_Forwarded_For=client,
-               Cookie=f"csrftoken={TOKEN}; sessionid={session}", Content_Type="application/x-www-form-urlencoded")
+    return ask(
+        port,
+        path,
+        "POST",
+        urlencode({"csrfmiddlewaretoken": TOKEN, **form}),
+        X_Forwarded_For=client,
+        Cookie=f"csrftoken={TOKEN}; sessionid={session}",
+        Content_Type="application/x-www-form-urlencoded",
+    )
 
 
 def sign_in(port, path, client, password=PASSWORD):
@@ -82,8 +105,10 @@ def test_guesses_in_parallel(postgres, tmp_path):
     output([VE_PYTHON, ROOT / "manage.py", "shell", "-c", ADD_FACTOR], env={**os.environ, **env})
     with serve(tmp_path, **env) as site, ThreadPoolExecutor(16) as pool:
         sessions = {client: sign_in(site.port, LOGIN, client)[1] for client in map("198.51.100.{}".format, range(16))}
-        said = pool.map(lambda client: post(site.port, "/accounts/2fa/authenticate/", client, sessions[client],
-                                            code="000000")[2], sessions)
+        said = pool.map(
+            lambda client: post(site.port, "/accounts/2fa/authenticate/", client, sessions[client], code="000000")[2],
+            sessions,
+        )
         assert 1 <= sum("Incorrect code" in text for text in said) <= 5
         said = list(pool.map(lambda _: sign_in(site.port, LOGIN, "192.0.2.1", "guess")[0], sessions))
         assert 1 <= said.count(200) <= 6, "five, and one more as two are checked at a time"

@@ -13,13 +13,27 @@ from slipway.deploy.server.render import HOST, render
 
 from .conftest import program
 
-VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
-          "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "--slot alerts ", "IN_SLOT": "", "MOUNT": "",
-          "OPTIONS": "-e READY_FILE=/dev/shm/ready", "CONTAINER": ""}
+VALUES = {
+    "APP": "shop",
+    "NAME": "alerts",
+    "COMMAND": "manage sendalerts",
+    "READY": "file",
+    "STOP": "60",
+    "LIMIT": "90",
+    "FILE": "shop-alerts.service",
+    "UNIT": "shop-alerts",
+    "SLOT": "--slot alerts ",
+    "IN_SLOT": "",
+    "MOUNT": "",
+    "OPTIONS": "-e READY_FILE=/dev/shm/ready",
+    "CONTAINER": "",
+}
 
-OWN = {"alerts": Process("alerts", "manage alert 'a b' \"it's 5 % of $HOME\"", False, "file", ports=["2525:2525"]),
-       "mail": Process("mail", "mail", True, "seconds 5"),
-       "digest": Process("digest", "manage digest", False, "", schedule="daily")}
+OWN = {
+    "alerts": Process("alerts", "manage alert 'a b' \"it's 5 % of $HOME\"", False, "file", ports=["2525:2525"]),
+    "mail": Process("mail", "mail", True, "seconds 5"),
+    "digest": Process("digest", "manage digest", False, "", schedule="daily"),
+}
 
 
 def install(folder, name):
@@ -32,9 +46,17 @@ def upstart_job(name):
     """Return the upstart job of a built-in process."""
     process = BUILT_IN[name]
     options = process.options.format("shop").replace("%i", "a")
-    return render("upstart/APP-PROCESS.conf", {
-        "APP": "shop", "NAME": name, "UNIT": f"shop-{name}-a" if process.overlap else f"shop-{name}",
-        "COMMAND": process.command, "STOP": str(process.stop), "OPTIONS": options})
+    return render(
+        "upstart/APP-PROCESS.conf",
+        {
+            "APP": "shop",
+            "NAME": name,
+            "UNIT": f"shop-{name}-a" if process.overlap else f"shop-{name}",
+            "COMMAND": process.command,
+            "STOP": str(process.stop),
+            "OPTIONS": options,
+        },
+    )
 
 
 @pytest.mark.parametrize("name", ["docker-service@.service", "APP-PROCESS.service"])
@@ -54,8 +76,9 @@ def test_tmpfiles(tmp_path):
     """systemd-tmpfiles makes the folders and web.sock, and keeps an existing web.sock, and files, as they are."""
     text = render("tmpfiles.d/APP.conf", VALUES)
     assert re.findall(r"^d +(\S+) (\d+) (\w+) (\S+)", text, re.MULTILINE) == [
-        ("/run/shop", "0750", "root", "www-data"), *(
-            (f"/run/shop/{slot}", "2710", "shop", "www-data") for slot in "ab")]
+        ("/run/shop", "0750", "root", "www-data"),
+        *((f"/run/shop/{slot}", "2710", "shop", "www-data") for slot in "ab"),
+    ]
     # a user other than root can make only files of his own
     put(tmp_path / "etc/tmpfiles.d/shop.conf", re.sub(r"(\d{4}) \w+ www-data", r"\1 - -", text))
     command = [program("systemd-tmpfiles"), "--create", f"--root={tmp_path}", "shop.conf"]
@@ -74,8 +97,9 @@ def test_render_refuses_what_it_does_not_know():
     with pytest.raises(KeyError, match="APP"):
         render("nginx/app.conf", {})
     assert "@" not in render("systemd/APP.target", VALUES)
-    assert "$my_shop_proto" in render("nginx/common.conf", {
-        "APP": "x", "SITE": "my-shop", "REAL_IP": "", "BODY_LIMIT": "20m"})
+    assert "$my_shop_proto" in render(
+        "nginx/common.conf", {"APP": "x", "SITE": "my-shop", "REAL_IP": "", "BODY_LIMIT": "20m"}
+    )
 
 
 # Stand-ins: systemctl prints its arguments; a mount is a file beside the folder, because only root can mount.
@@ -104,19 +128,27 @@ def slot(tmp_path):
         install(root / "etc/systemd/system", name)
 
     def docker_slot(*words, lacking="nothing"):
-        return run([program("dash"), HOST / "docker-slot", *words], env={
-            "PATH": f"{root}/bin:/usr/bin:/bin", "DOCKER_RUNNER_ROOT": str(root), "ROOT": str(root),
-            "LACKING": lacking})
+        return run(
+            [program("dash"), HOST / "docker-slot", *words],
+            env={
+                "PATH": f"{root}/bin:/usr/bin:/bin",
+                "DOCKER_RUNNER_ROOT": str(root),
+                "ROOT": str(root),
+                "LACKING": lacking,
+            },
+        )
+
     docker_slot.root = root
     return docker_slot
 
 
-@pytest.mark.parametrize("words, said", [(["shop"], "start --no-block shop-beat.service shop-web@b"),
-                                         (["--empty", "shop", "a"], "")])
+@pytest.mark.parametrize(
+    "words, said", [(["shop"], "start --no-block shop-beat.service shop-web@b"), (["--empty", "shop", "a"], "")]
+)
 def test_systemd_that_is_replaced_is_asked_again(slot, words, said):
     """An upgrade replaces systemd by daemon-reexec, and a call at that moment fails; docker-slot repeats it."""
     systemctl = slot.root / "bin/systemctl"
-    systemctl.write_text(f"#!/bin/sh\n[ -e \"$ROOT/$1\" ] || {{ >\"$ROOT/$1\"; exit 1; }}\n{PROGRAMS['systemctl']}\n")
+    systemctl.write_text(f'#!/bin/sh\n[ -e "$ROOT/$1" ] || {{ >"$ROOT/$1"; exit 1; }}\n{PROGRAMS["systemctl"]}\n')
     done = slot(*words)
     assert done.returncode == 0 and said in done.stdout, done.stderr
     systemctl.write_text("#!/bin/sh\nexit 1\n")
@@ -132,8 +164,10 @@ def test_the_live_slot_is_started(slot):
     install(units, "digest")
     (units / "shop-backup.service").write_text("[Service]\nExecStart=/usr/local/bin/docker-runner shop manage dump\n")
     (units / "shop-b-web@.service").write_text((units / "shop-web@.service").read_text())
-    assert slot("shop").stdout == ("start --no-block shop-alerts.service shop-beat.service shop-mail@b.service"
-                                   " shop-web@b.service shop-worker@b.service\n")
+    assert slot("shop").stdout == (
+        "start --no-block shop-alerts.service shop-beat.service shop-mail@b.service"
+        " shop-web@b.service shop-worker@b.service\n"
+    )
     assert (slot.root / "run/shop/alerts.tag").read_text() == "export TAG=build-42\n"
     for unit in units.iterdir():
         unit.unlink()
@@ -163,8 +197,17 @@ def test_a_slot_is_a_file_system_of_its_own(slot):
     """A slot's folder is a small mount for the app's user and nginx's group, and follows no links. The live slot is
     mounted before its units start, another one when it is emptied; earlier contents are gone."""
     group = (slot.root / "run/shop").stat().st_gid
-    wanted = {"size=4m", "nr_inodes=256", "mode=2710", "uid=4711", f"gid={group}", "nosuid", "nodev", "noexec",
-              "nosymfollow"}
+    wanted = {
+        "size=4m",
+        "nr_inodes=256",
+        "mode=2710",
+        "uid=4711",
+        f"gid={group}",
+        "nosuid",
+        "nodev",
+        "noexec",
+        "nosymfollow",
+    }
     (slot.root / "run/shop/b/web.sock").mkdir()
     assert slot("shop").returncode == 0
     assert {*mounted(slot, "b")} == wanted and not mounted(slot, "a")
@@ -205,9 +248,14 @@ def test_a_server_that_cannot_forbid_links(slot):
     assert slot("--empty", "shop", "a", lacking="nosuid").returncode == 32
 
 
-@pytest.mark.parametrize("words, code, said", [
-    (["shop", "a"], 64, "usage: docker-slot APP, or"), (["--empty", "shop", "../etc"], 64, "usage: "),
-    (["blog"], 66, "systemd-tmpfiles --create blog.conf")])
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (["shop", "a"], 64, "usage: docker-slot APP, or"),
+        (["--empty", "shop", "../etc"], 64, "usage: "),
+        (["blog"], 66, "systemd-tmpfiles --create blog.conf"),
+    ],
+)
 def test_docker_slot_says_what_is_wrong(slot, words, code, said):
     done = slot(*words)
     assert done.returncode == code and said in done.stderr and done.stderr.count("\n") == 1

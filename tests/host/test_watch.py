@@ -15,8 +15,11 @@ from slipway.deploy.server.files import process_unit
 
 from .conftest import ask
 
-NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
+NONSENSE = (
+    b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n",
+)
 
 
 @pytest.fixture

@@ -98,8 +98,11 @@ def image(builders, checkout, name):
 @pytest.fixture(scope="session")
 def settings():
     """Return the minimal settings to run the image, for `docker run --env`."""
-    return {"SITE_URL": "http://localhost:8000", "SECRET_KEY": secrets.token_hex(25),
-            "DATABASE_URL": "sqlite:////data/db.sqlite3"}
+    return {
+        "SITE_URL": "http://localhost:8000",
+        "SECRET_KEY": secrets.token_hex(25),
+        "DATABASE_URL": "sqlite:////data/db.sqlite3",
+    }
 
 
 @contextlib.contextmanager
@@ -107,11 +110,13 @@ def containers(image, settings):
     """Yield a function start(*command, options=(), env={}) that returns a Container with `settings` and its own port.
     Remove all containers at the end."""
     with contextlib.ExitStack() as stack:
+
         def start(*command, options=(), env=None):
             flags = [f"--env={key}={value}" for key, value in {**settings, **(env or {})}.items()]
             done = docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, *options, image, *command)
             stack.callback(docker, "rm", "--force", "--volumes", done.stdout)
             return Container(done.stdout)
+
         yield start
 
 
@@ -125,17 +130,22 @@ def run_container(image, settings):
 @pytest.fixture
 def one_off(image, settings):
     """Return one_off(*command, options=(), **env), which runs a command to its end."""
+
     def finish(*command, options=(), **env):
         flags = [f"--env={key}={value}" for key, value in {**settings, **env}.items()]
         return docker("run", "--rm", *flags, *options, image, *command, check=False)
+
     return finish
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory):
     """Return options that mount a team's app, shop/; its settings are shop.settings."""
-    folder = shutil.copytree(Path(__file__).with_name("shop"), tmp_path_factory.mktemp("shop") / "shop",
-                             ignore=shutil.ignore_patterns("__pycache__"))
+    folder = shutil.copytree(
+        Path(__file__).with_name("shop"),
+        tmp_path_factory.mktemp("shop") / "shop",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     for path in [folder, *folder.iterdir()]:
         path.chmod(0o755)
     return [f"--volume={folder}:/app/shop:ro"]

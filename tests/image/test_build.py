@@ -44,7 +44,7 @@ def test_a_build_and_the_next(builder, project, name):
     new = [layer for layer in after if layer not in before]
     assert 1 <= len(new) <= 3 and after[:-3] == before[:-3], new
     sizes = docker("history", "--format", "{{.Size}}", "--human=false", f"{name}:{changed}").stdout.split()
-    assert sum([int(size) for size in sizes if int(size)][:len(new)]) < 5_000_000, sizes
+    assert sum([int(size) for size in sizes if int(size)][: len(new)]) < 5_000_000, sizes
 
 
 VENDOR = """from django.db import connection
@@ -69,14 +69,17 @@ class Migration(migrations.Migration):
 def test_a_failing_build(builders, project, name):
     """If a test fails, no image is made, nor if a model lacks its migration, unless drift in its app is allowed. All
     tests run in each case."""
+
     def late(*words):
         done = build(builders["classic"], project, name, "late", *words)
         assert "Ran " in done.stdout, done.stdout
         return done.returncode, done.stdout
 
     broken, models = project / "project/home/tests_broken.py", project / "project/accounts/models.py"
-    broken.write_text("from django.test import SimpleTestCase\n\n\nclass Broken(SimpleTestCase):\n"
-                      "    def test_it(self):\n        self.fail('on purpose')\n")
+    broken.write_text(
+        "from django.test import SimpleTestCase\n\n\nclass Broken(SimpleTestCase):\n"
+        "    def test_it(self):\n        self.fail('on purpose')\n"
+    )
     more = f"# {name}: no run before has made this\n\n\nclass Late(models.Model):\n    pass\n"
     models.write_text(f"from django.db import models\n{models.read_text()}\n{more}")
     code, said = late()
@@ -92,8 +95,9 @@ def test_postgres(builders, project, name):
     gets a verdict for each database. The image does not contain Postgres."""
     (project / "project/home/tests_vendor.py").write_text(f"# {name}: no run before has made this\n{VENDOR}")
     (project / "project/accounts/migrations/0002_shelf.py").write_text(SHELF)
-    done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres",
-                 f"BUILD_ARGS={OFFLINE['classic']}")
+    done = build(
+        builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres", f"BUILD_ARGS={OFFLINE['classic']}"
+    )
     assert done.returncode == 0, done.stdout
     shown = docker("run", "--rm", "--entrypoint=cat", f"{name}:postgres", "migrations.json").stdout
     vendors = json.loads(shown)["vendors"]
@@ -110,7 +114,9 @@ def test_packages(builders, project, name):
     for target in ("base", "builder"):
         docker("build", "--target", target, "--tag", f"{name}:packages-{target}", ".", **here)
     look = "command -v envsubst; ls /usr/include/yaml.h"
-    base, builder = (docker("run", "--rm", f"{name}:packages-{target}", "sh", "-c", look, check=False).stdout
-                     for target in ("base", "builder"))
+    base, builder = (
+        docker("run", "--rm", f"{name}:packages-{target}", "sh", "-c", look, check=False).stdout
+        for target in ("base", "builder")
+    )
     assert "envsubst" in base and "yaml.h" not in base
     assert "envsubst" in builder and "yaml.h" in builder

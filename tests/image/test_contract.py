@@ -47,11 +47,15 @@ def test_who_keeps_it(name):
     assert check(name) == (0, [f"{name}-good:v1 keeps the contract"])
 
 
-@pytest.mark.parametrize("fault, said", [
-    ("crash", "run: the container has exited; its log ends: told to crash"),
-    ("unready", "GET /readyz: 503, not 200 within 6 s; "),
-    ("impostor", """GET /readyz: answers '{"release": "another", """),
-    ("migration", "migrate: exit 1: django.db.utils.ProgrammingError: told to fail")])
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        ("crash", "run: the container has exited; its log ends: told to crash"),
+        ("unready", "GET /readyz: 503, not 200 within 6 s; "),
+        ("impostor", """GET /readyz: answers '{"release": "another", """),
+        ("migration", "migrate: exit 1: django.db.utils.ProgrammingError: told to fail"),
+    ],
+)
 def test_a_term_that_is_broken(name, fault, said):
     """The broken term is reported with the program's own output."""
     code, lines = check(name, fault)
@@ -63,10 +67,14 @@ def test_all_that_is_wrong_is_told_at_once(name, tmp_path):
     (tmp_path / "rude").write_text(RUDE)
     (tmp_path / "rude").chmod(0o755)
     tmp_path.chmod(0o755)
-    assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (1, [
-        "migrate: exit 1: no such command",
-        "manage showmigrations --plan: prints more than a plan: 0 migrations",
-        "SOCKET: nginx may not write to it, mode 700: set umask 0 before you make it",
-        "GET /: 500",
-        "TERM: an open request gets no answer",
-        "TERM: exit code 3, not 0 or 143"])
+    assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (
+        1,
+        [
+            "migrate: exit 1: no such command",
+            "manage showmigrations --plan: prints more than a plan: 0 migrations",
+            "SOCKET: nginx may not write to it, mode 700: set umask 0 before you make it",
+            "GET /: 500",
+            "TERM: an open request gets no answer",
+            "TERM: exit code 3, not 0 or 143",
+        ],
+    )

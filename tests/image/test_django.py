@@ -13,12 +13,21 @@ def test_a_project_of_django_6(builders, name, tmp_path):
     which Django sends: there is neither django-csp nor psycopg2."""
     template = Checkout(tmp_path / "slipway").folder
     passed(Project.copy(template, tmp_path / "shop", "--data", "django=6.0", "--data", "driver=psycopg"))
-    done = builders["classic"].make(tmp_path / "shop", "build", f"APP={name}", "TAG=django-6",
-                                    "TEST_DATABASE=postgres")
+    done = builders["classic"].make(tmp_path / "shop", "build", f"APP={name}", "TAG=django-6", "TEST_DATABASE=postgres")
     assert done.returncode == 0, done.stdout
     image = f"{name}:django-6"
     there = docker("run", "--rm", "--entrypoint=ls", image, PACKAGES).stdout.split()
     assert "psycopg_pool" in there and not {"csp", "psycopg2"} & {*there}, there
     env = ["--env=DJANGO_SETTINGS_MODULE=project.settings_test", "--env=RELEASE=development"]
-    docker("run", "--rm", "--network=none", *env, f"--volume={ROOT}/slipway/tests:{PACKAGES}/slipway/tests:ro",
-           "--entrypoint=python", image, "manage.py", "test", "slipway.tests")
+    docker(
+        "run",
+        "--rm",
+        "--network=none",
+        *env,
+        f"--volume={ROOT}/slipway/tests:{PACKAGES}/slipway/tests:ro",
+        "--entrypoint=python",
+        image,
+        "manage.py",
+        "test",
+        "slipway.tests",
+    )

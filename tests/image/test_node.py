@@ -17,7 +17,17 @@ def test_a_front_end(builders, project, name):
     words = ["npm_config_offline=true", "-f", "node.mk", "build", f"APP={name}", "TAG=front"]
     done = builders["classic"].make(project, *words)
     assert done.returncode == 0, done.stdout
-    said = run(["docker", "run", "--rm", "--entrypoint", "sh", f"{name}:front", "-c",
-                "find /app /ve /usr -name node -o -name nodejs -o -name node_modules -o -name 'package*.json';"
-                "cat static-root/built/app.*.js"]).stdout
+    said = run(
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--entrypoint",
+            "sh",
+            f"{name}:front",
+            "-c",
+            "find /app /ve /usr -name node -o -name nodejs -o -name node_modules -o -name 'package*.json';"
+            "cat static-root/built/app.*.js",
+        ]
+    ).stdout
     assert "Good morning" in said and "/" not in said.split("Good")[0], said

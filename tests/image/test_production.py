@@ -27,8 +27,11 @@ class Visitor:
 
     def ask(self, path="/", **headers):
         """Get a path. Return an Answer, whatever the status. Headers: X_Name="value"."""
-        given = {"Host": HOST, "X-Forwarded-Proto": "https",
-                 **{name.replace("_", "-"): value for name, value in headers.items()}}
+        given = {
+            "Host": HOST,
+            "X-Forwarded-Proto": "https",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         with contextlib.closing(connection_to(self.port)) as connection:
             connection.request("GET", path, headers=given)
             answer = connection.getresponse()
@@ -45,9 +48,11 @@ def web(image, settings, data, shop):
 @pytest.fixture
 def guest(web):
     """Return a visitor of the site, once it answers."""
+
     def alive():
         assert web.state()["Running"], web.logs()
         return guest.ask("/healthz").status == 200
+
     guest = Visitor(web.port())
     wait_until(alive, 60, "the site answers")
     return guest

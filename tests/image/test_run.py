@@ -25,9 +25,11 @@ class Command(BaseCommand):
 
 def serving(container):
     """Wait until the container's site answers 200."""
+
     def answers():
         assert container.state()["Running"], container.logs()
         return ask(container.port(), "/", 0, 10).outcome == "200"
+
     wait_until(answers, 60, "a page")
 
 
@@ -87,7 +89,8 @@ def test_compress(one_off, image, tmp_path):
     assert (done.returncode, done.stdout) == (0, "compress: nothing to do without django-compressor"), done.stderr
     put(tmp_path / "compressor/management/commands/compress.py", COMPRESSOR)
     (tmp_path / "settings_compressor.py").write_text(
-        "from project.settings_docker import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'compressor']\n")
+        "from project.settings_docker import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'compressor']\n"
+    )
     options = [f"--volume={tmp_path / name}:/app/{name}:ro" for name in ("compressor", "settings_compressor.py")]
     done = one_off("compress", options=options, DJANGO_SETTINGS_MODULE="settings_compressor")
     assert (done.returncode, done.stdout) == (0, "compressed by force"), done.stderr

@@ -28,15 +28,21 @@ def broker(request):
 @pytest.fixture
 def start(run_container, shop):
     """Return start(command, …, env={}, mount=None), which runs the image with the shop in the machine's network."""
+
     def start(*command, env, mount=None):
         return run_container(*command, env=env, options=[HOST, *shop, *([f"--volume={mount}"] if mount else [])])
+
     return start
 
 
 @pytest.fixture
 def env(postgres, broker):
-    return {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": broker, "WORKER_CONCURRENCY": "1",
-            "DJANGO_SETTINGS_MODULE": "shop.settings"}
+    return {
+        "DATABASE_URL": postgres.url(postgres.database()),
+        "BROKER_URL": broker,
+        "WORKER_CONCURRENCY": "1",
+        "DJANGO_SETTINGS_MODULE": "shop.settings",
+    }
 
 
 def site(start, probe="/healthz", **env):
@@ -106,8 +112,9 @@ def test_term_under_load(start, postgres):
         docker("stop", "--time=30", web.id)
     assert web.state()["ExitCode"] == 0
     began = {int(entry["message"].split()[1]) for entry in web.entries() if entry["message"].startswith("began ")}
-    assert not [asked for asked in load.asked
-                if asked.outcome != "200" and (asked.number in began or asked.began < term)]
+    assert not [
+        asked for asked in load.asked if asked.outcome != "200" and (asked.number in began or asked.began < term)
+    ]
     outcomes = load.outcomes()
     assert outcomes["200"] > 40 and outcomes["refused"] > 0
     assert outcomes["dropped"] <= 1 and outcomes.keys() <= {"200", "refused", "dropped"}, outcomes
@@ -117,8 +124,15 @@ def test_waiting_at_term(start, tmp_path):
     """On TERM, all requests that wait at the socket are answered, even those not accepted yet."""
     tmp_path.chmod(0o777)
     path = tmp_path / "web.sock"
-    web = start(env={"DJANGO_SETTINGS_MODULE": "shop.settings", "SOCKET": "/run/site/web.sock", "WEB_CONCURRENCY": "1",
-                     "WEB_THREADS": "2"}, mount=f"{tmp_path}:/run/site")
+    web = start(
+        env={
+            "DJANGO_SETTINGS_MODULE": "shop.settings",
+            "SOCKET": "/run/site/web.sock",
+            "WEB_CONCURRENCY": "1",
+            "WEB_THREADS": "2",
+        },
+        mount=f"{tmp_path}:/run/site",
+    )
     wait_until(lambda: ask(path, "/healthz", 0, 10).outcome == "200", 60)
     with Load(path, "/slow?n={n}&seconds=0.5", visitors=12) as load:
         web.says("began ")

@@ -74,6 +74,7 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
 
     def failing(*words):
         raise OSError(errno.EIO, "Input/output error")
+
     with (lock := LockedOpen(path)) as file:
         assert file.read() == "old"
         for name in ("rename", "fsync"):
@@ -105,8 +106,16 @@ def test_a_writer_who_is_not_the_owner_keeps_the_group(tmp_path, monkeypatch):
 def test_what_the_docs_show(tmp_path):
     """A torn end of the log costs no other record; a spool has each record once, in its order, and no unfinished one; a
     folder is replaced as a whole."""
-    names = {**vars(lasting), "os": os, "time": time, "zlib": zlib, "uuid": uuid, "Path": Path, "Callable": Callable,
-             "Iterator": Iterator}
+    names = {
+        **vars(lasting),
+        "os": os,
+        "time": time,
+        "zlib": zlib,
+        "uuid": uuid,
+        "Path": Path,
+        "Callable": Callable,
+        "Iterator": Iterator,
+    }
     page = (ROOT / "docs/files.md").read_text()
     for after in ("`records` skips it:", "never half of one:", "when nobody reads them:"):
         exec(re.search(f"{after}[^\n]*\n\n```\\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1], names)

@@ -17,6 +17,7 @@ def at_once(function):
     def use(number):
         barrier.wait(60)
         function(number)
+
     processes = [context.Process(target=use, args=[number]) for number in range(MANY)]
     for call in (context.Process.start, context.Process.join):
         for process in processes:
@@ -34,6 +35,7 @@ def test_writers_of_one_file(tmp_path):
             write_replace(path, text(number) * 10_000)
             found = Path(path).read_text()
             assert found == found[:5] * 10_000
+
     at_once(use)
     assert os.listdir(tmp_path) == ["file"]
 
@@ -54,5 +56,6 @@ def test_a_count_under_a_lock(tmp_path):
                     file.seek(0)
                     file.write(value)
                     file.truncate()
+
     at_once(use)
     assert int(Path(path).read_text()) == 5 * MANY

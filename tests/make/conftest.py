@@ -20,9 +20,14 @@ class Scratch:
 
     def __init__(self, folder, packages, installer, env):
         self.folder, self.packages = folder, packages
-        self.env = {**env, "PYTHON": BASE_PYTHON, "INSTALLER": installer,
-                    "PIP_ARGS": f"--no-index --find-links {shlex.quote(str(packages['folder']))}",
-                    "SLOW_STARTED": str(folder.parent / "started"), "SLOW_MAY_GO_ON": str(folder.parent / "go on")}
+        self.env = {
+            **env,
+            "PYTHON": BASE_PYTHON,
+            "INSTALLER": installer,
+            "PIP_ARGS": f"--no-index --find-links {shlex.quote(str(packages['folder']))}",
+            "SLOW_STARTED": str(folder.parent / "started"),
+            "SLOW_MAY_GO_ON": str(folder.parent / "go on"),
+        }
 
     def fill(self):
         """Copy the checkout's files to the folder, and pin tiny 1.0 and, for development, extra."""
@@ -55,10 +60,14 @@ class Scratch:
     def has(self, *expressions):
         """Return the virtualenv's value of each expression, for example tiny.version; None if a package is missing."""
         names = "tiny", "extra", "slow"
-        code = "import importlib\n" + "".join(
-            f"try: import {name}\nexcept ImportError: pass\n" for name in names) + "".join(
-            f"print(getattr({expression!r} in globals() and {expression}, 'version', None))\n"
-            for expression in expressions)
+        code = (
+            "import importlib\n"
+            + "".join(f"try: import {name}\nexcept ImportError: pass\n" for name in names)
+            + "".join(
+                f"print(getattr({expression!r} in globals() and {expression}, 'version', None))\n"
+                for expression in expressions
+            )
+        )
         return run([self.folder / "ve/bin/python", "-c", code], env=self.env).stdout.split()
 
     def sentinels(self):
@@ -70,8 +79,10 @@ def packages(tmp_path_factory):
     """Return {name: path} of small packages, and "folder": their folder. Their uv is the checkout's own."""
     folder = tmp_path_factory.mktemp("team's packages")
     uv = f'#!/bin/sh\nexec {shlex.quote(UV)} "$@"\n'
-    paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n" + "#" * int(version[0])})
-             for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("extra", "1.0")]]
+    paths = [
+        wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n" + "#" * int(version[0])})
+        for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("extra", "1.0")]
+    ]
     paths.append(wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv}))
     paths.append(wheels.slow_package(folder))
     names = {"-".join(path.name.removesuffix(".tar.gz").split("-")[:2]): path for path in paths}
@@ -93,8 +104,14 @@ def clean_env(tmp_path):
     """Return an environment without anybody's settings of pip or uv."""
     home = tmp_path / "home"
     home.mkdir()
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1",
-            "UV_OFFLINE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PIP_CONFIG_FILE": os.devnull,
+        "UV_NO_CONFIG": "1",
+        "UV_OFFLINE": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
 
 
 @pytest.fixture

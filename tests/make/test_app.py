@@ -31,10 +31,14 @@ def test_an_app_is_listed_and_typed(tree):
     """mypy --strict accepts a new app, models and admin included, with the project."""
     done = tree.make("app", "NAME=stock_entries")
     assert (done.returncode, done.stdout) == (
-        0, "wrote project/stock_entries; next: make migrate, then open /stock_entries/ and the admin\n"), done.stderr
+        0,
+        "wrote project/stock_entries; next: make migrate, then open /stock_entries/ and the admin\n",
+    ), done.stderr
     assert '    "project.home",\n    "project.stock_entries",\n    "slipway",' in (tree.folder / SETTINGS).read_text()
-    assert ('urlpatterns = [\n    path("stock_entries/", include("project.stock_entries.urls")),\n'
-            in (tree.folder / URLS).read_text())
+    assert (
+        'urlpatterns = [\n    path("stock_entries/", include("project.stock_entries.urls")),\n'
+        in (tree.folder / URLS).read_text()
+    )
     assert "class StockEntry(" in (tree.folder / "project/stock_entries/models.py").read_text()
     output([tree.folder / "ve/bin/python", "-m", "mypy", "--strict", "project/stock_entries"], cwd=tree.folder)
 
@@ -85,13 +89,24 @@ def test_lists_that_are_not_found(tree):
     (tree.folder / "project/celery.py").unlink()
     assert tree.make("app", "NAME=orders").stdout.splitlines()[:2] == [
         'add to project/settings_base.py by hand: "project.orders",',
-        'add to project/urls.py by hand: path("orders/", include("project.orders.urls")),']
+        'add to project/urls.py by hand: path("orders/", include("project.orders.urls")),',
+    ]
     assert "orders/tests.py" in changed(tree) and "tasks.py" not in changed(tree)
 
 
-@pytest.mark.parametrize("name, said", [
-    ("", "not a valid"), ("../orders", "not a valid"), ("1st", "not a valid"), ("class", "word of Python"),
-    ("urls", "has a module urls"), ("templates", "File exists"), ("auth", "installed app"), ("json", "conflicts")])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("", "not a valid"),
+        ("../orders", "not a valid"),
+        ("1st", "not a valid"),
+        ("class", "word of Python"),
+        ("urls", "has a module urls"),
+        ("templates", "File exists"),
+        ("auth", "installed app"),
+        ("json", "conflicts"),
+    ],
+)
 def test_names_that_cannot_be(tree, name, said):
     """An invalid name gives one line and changes nothing."""
     done = tree.make("app", f"NAME={name}")

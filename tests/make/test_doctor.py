@@ -14,15 +14,22 @@ from proc import executable, run
 def machine(project, tmp_path):
     """Return `machine(words)`, which runs make doctor with only make's own programs in PATH. `machine.has(name, text)`
     adds one of this machine's programs, or a script."""
+
     def has(name, text=None):
         executable(tmp_path / "programs" / name, f'#!/bin/sh\n{text or f"exec {shutil.which(name)}"} "$@"\n')
 
     def doctor(*words, **env):
-        env = {"PATH": f"{tmp_path}/programs", "HOME": str(tmp_path), "DOCKER_HOST": "tcp://127.0.0.1:1", "BASE": "",
-               **env}
+        env = {
+            "PATH": f"{tmp_path}/programs",
+            "HOME": str(tmp_path),
+            "DOCKER_HOST": "tcp://127.0.0.1:1",
+            "BASE": "",
+            **env,
+        }
         done = run(["make", "-s", "-C", project, "doctor", *words], env=env)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout
+
     for name in ("make", "sh", "sed", "env", "grep", "false"):
         has(name)
     has("python3", f"exec {os.path.realpath(sys.executable)}")
@@ -33,9 +40,17 @@ def machine(project, tmp_path):
 def test_a_bare_machine(machine):
     """With only Python and make one can develop, unless .env or Python forbid it. Each lack is a line with its cure."""
     code, said = machine()
-    assert code == 0 and re.sub(": .*", "", said).splitlines() == [
-        "build    no git here, but images are named after commits", "build    no docker here", "ship     no ssh here",
-        "ready for"] and said.endswith("ready for: develop; not ready for: build, ship\n")
+    assert (
+        code == 0
+        and re.sub(": .*", "", said).splitlines()
+        == [
+            "build    no git here, but images are named after commits",
+            "build    no docker here",
+            "ship     no ssh here",
+            "ready for",
+        ]
+        and said.endswith("ready for: develop; not ready for: build, ship\n")
+    )
     (machine.folder / ".env").write_text("nonsense\n")
     code, said = machine("PYTHON_MIN=3.99")
     assert code == 2 and "needs 3.99 or newer: " in said and ".env line 1: not KEY=value" in said
@@ -52,7 +67,7 @@ def test_docker(machine):
     """An engine that does not answer is reported, missing plugins are a note, and a complete Docker is neither."""
     machine.has("git")
     for version, plugins, told in ((1, 1, "Docker's engine does not answer"), (0, 1, "note: no buildx"), (0, 0, "")):
-        machine.has("docker", f'case $1 in version) exit {version};; info) echo /;; *) exit {plugins};; esac; :')
+        machine.has("docker", f"case $1 in version) exit {version};; info) echo /;; *) exit {plugins};; esac; :")
         said = machine()[1]
         assert told in said and ("for: develop, build;" in said) == (not version) and ("build  " in said) == bool(told)
 

@@ -58,8 +58,14 @@ def indexes(scratch, tmp_path):
     shutil.rmtree(scratch.folder / "requirements")
     (scratch.folder / "requirements").mkdir()
     with index(tmp_path / "ours", *ours, login=True) as own, index(tmp_path / "theirs", *theirs) as everybody:
-        scratch.env.update(PIP_ARGS="", UV_OFFLINE="0", UV_CACHE_DIR=str(tmp_path / "cache"), INSTALLER="uv",
-                           PIP_INDEX_URL=f"http://127.0.0.1:{everybody}/simple/", REQUIREMENTS_UV="uv.txt")
+        scratch.env.update(
+            PIP_ARGS="",
+            UV_OFFLINE="0",
+            UV_CACHE_DIR=str(tmp_path / "cache"),
+            INSTALLER="uv",
+            PIP_INDEX_URL=f"http://127.0.0.1:{everybody}/simple/",
+            REQUIREMENTS_UV="uv.txt",
+        )
         pin = wheels.pin(scratch.packages["uv-9.9"])
         (scratch.folder / "uv.txt").write_text(f"--find-links {scratch.packages['folder'].as_uri()}\n{pin}")
         yield scratch, own
@@ -140,12 +146,16 @@ def test_a_list_that_powershell_has_written(indexes, encoding):
     assert (scratch.folder / "requirements.txt").read_text().startswith(f"{line}\nextra==1.0 ")
 
 
-@pytest.mark.parametrize("file, line, said", [
-    ("requirements/dev.in", f"--extra-index-url={with_login('PORT')}\n", "line 1 has a password"),
-    ("requirements.in", "acme @ git+https://host.example/acme@1.0\n", "line 3 names a git repository"),
-    ("requirements.in", "acme @ git+ssh://ann@host.example/a.git@v2\n", "line 3 names a git repository"),
-    ("requirements.in", "-e ./local\n", "line 3 names a folder to edit"),
-    ("requirements/dev.in", "# caf\udce9\n", "is neither UTF-8 nor UTF-16: save it as UTF-8")])
+@pytest.mark.parametrize(
+    "file, line, said",
+    [
+        ("requirements/dev.in", f"--extra-index-url={with_login('PORT')}\n", "line 1 has a password"),
+        ("requirements.in", "acme @ git+https://host.example/acme@1.0\n", "line 3 names a git repository"),
+        ("requirements.in", "acme @ git+ssh://ann@host.example/a.git@v2\n", "line 3 names a git repository"),
+        ("requirements.in", "-e ./local\n", "line 3 names a folder to edit"),
+        ("requirements/dev.in", "# caf\udce9\n", "is neither UTF-8 nor UTF-16: save it as UTF-8"),
+    ],
+)
 def test_what_is_refused(indexes, file, line, said):
     """A password, what has no hash, or an encoding that pip does not read. One line names the file, nothing is
     compiled, and the password is not shown."""
@@ -157,15 +167,23 @@ def test_what_is_refused(indexes, file, line, said):
     assert not (scratch.folder / "requirements.txt").exists()
 
 
-SECRETS = ["--extra-index-url https://${USER_NAME}:hunter2@index.example/",
-           "acme @ git+https://bob:hunter2@host.example/x",
-           "-f https://hunter2@index.example/",
-           "-i https://${A}:${B}@index.example/ -f https://a:hunter2@b.example/",
-           "--index-url https://bob:hun$ter2@index.example/"]
-NONE = ["--extra-index-url https://${NAME}:${PASSWORD}@index.example/", "--index-url=https://${TOKEN}@index.example/",
-        "acme @ git+ssh://git@host.example/x", "acme @ https://host.example/acme@1.whl",
-        "django  # ask ann@shop.example", "-i https://${A}:${B}@index.example/a@b/ --pre  # of ann@shop.example",
-        "--index-url https://__token__:${TOKEN}@index.example", "a @ git+ssh://git@host.example/a.git@v2"]
+SECRETS = [
+    "--extra-index-url https://${USER_NAME}:hunter2@index.example/",
+    "acme @ git+https://bob:hunter2@host.example/x",
+    "-f https://hunter2@index.example/",
+    "-i https://${A}:${B}@index.example/ -f https://a:hunter2@b.example/",
+    "--index-url https://bob:hun$ter2@index.example/",
+]
+NONE = [
+    "--extra-index-url https://${NAME}:${PASSWORD}@index.example/",
+    "--index-url=https://${TOKEN}@index.example/",
+    "acme @ git+ssh://git@host.example/x",
+    "acme @ https://host.example/acme@1.whl",
+    "django  # ask ann@shop.example",
+    "-i https://${A}:${B}@index.example/a@b/ --pre  # of ann@shop.example",
+    "--index-url https://__token__:${TOKEN}@index.example",
+    "a @ git+ssh://git@host.example/a.git@v2",
+]
 
 
 @pytest.mark.parametrize("line, refused", [*((line, True) for line in SECRETS), *((line, False) for line in NONE)])

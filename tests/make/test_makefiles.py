@@ -9,8 +9,9 @@ import pytest
 from checkout import WRITTEN
 from proc import ROOT, VE_PYTHON, executable, output, put, refusal, run
 
-FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
-               if path.name != "local.mk")
+FILES = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"] if path.name != "local.mk"
+)
 SHARED = [name for name in FILES if name != "tests/template.mk"]  # it needs the others before it
 
 # Features that GNU Make 3.81, a stock macOS or dash lacks.
@@ -70,6 +71,7 @@ def test_alone_and_in_any_order(copy, names):
 def test_a_makefile_of_ones_own(copy):
     """A Makefile that only includes django.mk has test as its first target, or its own target before the include.
     local.mk is optional, and is read last."""
+
     def made(text, *words):
         (copy / "Makefile").write_text(text)
         return run(["make", "-C", copy, "-s", *words])
@@ -93,9 +95,14 @@ def test_goals_keep_their_order(copy, name, words, env):
     assert done.stdout == "first\nsecond\n", done.stderr
 
 
-@pytest.mark.parametrize("text, target, said", [
-    ("", "no-such-target", "make: there is no target 'no-such-target': see make help\n"),
-    ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"), ("include lost.mk\n", "help", "lost.mk")])
+@pytest.mark.parametrize(
+    "text, target, said",
+    [
+        ("", "no-such-target", "make: there is no target 'no-such-target': see make help\n"),
+        ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"),
+        ("include lost.mk\n", "help", "lost.mk"),
+    ],
+)
 def test_what_is_missing_is_named(copy, text, target, said):
     """The error names a missing target and where to look, a missing file instead of the target typed, or an include."""
     (copy / "Makefile").write_text(f"include django.mk\n{text}")
@@ -144,8 +151,14 @@ def test_of_two_wheels_none_is_taken(copy):
 
 PROGRAMS = set("PYTHON PYTEST MANAGE CELERY MYPY".split())  # whoever sets them may run anything
 PATHS = set("VE REQUIREMENTS REQUIREMENTS_DEV SLIPWAY".split())  # they stand in rules
-CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary",
-          "$$(touch canary)"]
+CANARY = [
+    "x';touch canary;'",
+    'x";touch canary;"',
+    "$(shell touch canary)",
+    "`touch canary`",
+    "x\ntouch canary",
+    "$$(touch canary)",
+]
 STUB = """#!/bin/sh
 printf "[%s]" "${0##*/}" "$@" >>calls
 [ ! -d "${ASSETS-}" ] || : >"$ASSETS/app.js"
@@ -155,8 +168,13 @@ printf "[%s]" "${0##*/}" "$@" >>calls
 @pytest.fixture
 def stubbed(copy, monkeypatch):
     """Return the makefiles with stand-ins for every program that they run, except sh's own tools."""
-    for path in ["ve/bin/python", "ve/copier/bin/copier", "node_modules/.bin/eslint", "ve/companion/bin/python",
-                 *(f"bin/{name}" for name in "docker python3 node npm".split())]:
+    for path in [
+        "ve/bin/python",
+        "ve/copier/bin/copier",
+        "node_modules/.bin/eslint",
+        "ve/companion/bin/python",
+        *(f"bin/{name}" for name in "docker python3 node npm".split()),
+    ]:
         executable(copy / path, STUB)
     for path in ["package.json", "package-lock.json", "manage.py"]:
         put(copy / path)
@@ -195,8 +213,9 @@ def test_a_makefile_s_own_values_are_make_s(stubbed):
 
 def test_a_value_reaches_its_own_recipe_only(stubbed):
     """An environment variable of one target's command does not reach the next target's."""
-    (stubbed / "Makefile").write_text("IMAGE = theirs\ninclude django.mk docker.mk\n"
-                                      "named: ; @$(call with,PORT)echo [$$IMAGE$$PORT]\n")
+    (stubbed / "Makefile").write_text(
+        "IMAGE = theirs\ninclude django.mk docker.mk\nnamed: ; @$(call with,PORT)echo [$$IMAGE$$PORT]\n"
+    )
     done = run(["make", "-s", "-C", stubbed, "wheelhouse", "named"])
     assert done.stdout == "[8000]\n", done.stderr
 
@@ -208,12 +227,17 @@ def test_nothing_is_asked_in_vain(stubbed):
     assert run(["make", "-C", stubbed, "help"]).returncode == 0 and not (stubbed / "calls").exists()
 
 
-@pytest.mark.parametrize("typed, words", [
-    ("-f --role worker --since '1 hour ago'", ["-f", "--role", "worker", "--since", "1 hour ago"]),
-    ("shell -c \"print('a;b'); f(\\\"|&\\\")\" a\\ b", ["shell", "-c", "print('a;b'); f(\"|&\")", "a b"]),
-    ("", []), ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"]),
-    (";touch canary | a >canary & (b)", [";touch", "canary", "|", "a", ">canary", "&", "(b)"]),
-    ("\"$(touch canary)\" `touch canary` $HOME # x", ["$(touch canary)", "`touch", "canary`", "$HOME", "#", "x"])])
+@pytest.mark.parametrize(
+    "typed, words",
+    [
+        ("-f --role worker --since '1 hour ago'", ["-f", "--role", "worker", "--since", "1 hour ago"]),
+        ('shell -c "print(\'a;b\'); f(\\"|&\\")" a\\ b', ["shell", "-c", "print('a;b'); f(\"|&\")", "a b"]),
+        ("", []),
+        ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"]),
+        (";touch canary | a >canary & (b)", [";touch", "canary", "|", "a", ">canary", "&", "(b)"]),
+        ('"$(touch canary)" `touch canary` $HOME # x', ["$(touch canary)", "`touch", "canary`", "$HOME", "#", "x"]),
+    ],
+)
 def test_words_arrive_as_typed(stubbed, typed, words):
     """ARGS are words as a shell would split them: quotes keep words together, and nothing is executed."""
     words_typed = ["-o", "ve/sentinel", "shell", f"ARGS={typed}", f"PYTHON={VE_PYTHON}", "MANAGE=docker"]
@@ -236,8 +260,10 @@ def test_clean(scratch):
         put(folder / path)
     scratch.made("clean")
     assert all((folder / path).exists() for path in kept)
-    assert not any((folder / path).exists() for path in
-                   ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache", ".mypy_cache"])
+    assert not any(
+        (folder / path).exists()
+        for path in ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache", ".mypy_cache"]
+    )
     (folder / "ve").mkdir()
     scratch.made("clean")
     assert (folder / "ve").exists()

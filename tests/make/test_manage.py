@@ -10,8 +10,19 @@ import sys
 import pytest
 
 from checkout import add_wrong_migration
-from proc import (ROOT, VE_PYTHON, append, free_port, executable, put, put_into_git, run, running, signal_group,
-                  wait_until)
+from proc import (
+    ROOT,
+    VE_PYTHON,
+    append,
+    free_port,
+    executable,
+    put,
+    put_into_git,
+    run,
+    running,
+    signal_group,
+    wait_until,
+)
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: do not remake the checkout's own virtualenv from here.
@@ -21,9 +32,11 @@ MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel
 @pytest.fixture
 def manage(project):
     """Return a function that runs a project copy's manage.py by a Python without Django, from another folder."""
+
     def call(*args, cwd="/", **env):
         env = {"PATH": os.environ["PATH"], "HOME": str(project.parent), **env}
         return run([BASE_PYTHON, project / "manage.py", *args], cwd=cwd, env=env)
+
     call.folder = project
     return call
 
@@ -34,8 +47,10 @@ def test_where_it_runs(manage):
     link = manage.folder.parent / "link"
     link.symlink_to(manage.folder)
     moved = manage.folder.parent / "moved"
-    said = [run([manage.folder / "manage.py", "version"], cwd="/"),
-            run(["ve/bin/python", "manage.py", "version"], cwd=link)]
+    said = [
+        run([manage.folder / "manage.py", "version"], cwd="/"),
+        run(["ve/bin/python", "manage.py", "version"], cwd=link),
+    ]
     manage.folder.rename(moved)
     said.append(run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/"))
     (moved / "ve").unlink()
@@ -49,10 +64,16 @@ def test_a_command_that_does_not_exist(manage):
     assert (done.returncode, done.stderr.splitlines()[0]) == (127, "Unknown command: 'migrat'. Did you mean migrate?")
 
 
-@pytest.mark.parametrize("state, said", [
-    ("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
-    ("unfinished", "the virtualenv is not complete"), ("broken", "the virtualenv is not complete"),
-    ("no package", "the virtualenv is not complete")])
+@pytest.mark.parametrize(
+    "state, said",
+    [
+        ("none", "there is no virtualenv yet"),
+        ("dangling", "there is no virtualenv yet"),
+        ("unfinished", "the virtualenv is not complete"),
+        ("broken", "the virtualenv is not complete"),
+        ("no package", "the virtualenv is not complete"),
+    ],
+)
 def test_no_virtualenv(manage, state, said):
     """If the virtualenv is missing, its Python is gone, its install was interrupted, or its pyvenv.cfg is lost, one
     line says to run make."""
@@ -81,10 +102,14 @@ def test_settings_of_another_project(manage, settings):
     assert "No module named 'shop'" in manage("check", DJANGO_SETTINGS_MODULE="shop_live").stderr
 
 
-@pytest.mark.parametrize("url, words", [
-    ("postgres://me:hush@127.0.0.1:1/shop", ["shop on 127.0.0.1", "refused", "DATABASE_URL in .env"]),
-    ("sqlite:////nowhere/db.sqlite3", ["unable to open"]),
-    ("sqlite:///{}/other.sqlite3", ["accounts.0001_initial", "make migrate"])])
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("postgres://me:hush@127.0.0.1:1/shop", ["shop on 127.0.0.1", "refused", "DATABASE_URL in .env"]),
+        ("sqlite:////nowhere/db.sqlite3", ["unable to open"]),
+        ("sqlite:///{}/other.sqlite3", ["accounts.0001_initial", "make migrate"]),
+    ],
+)
 def test_failed_by_the_database(manage, url, words):
     """A database that is down or lacks migrations is reported in one line, whichever command meets it first."""
     env = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
@@ -102,9 +127,16 @@ def test_a_migration_that_fails_shows_where(manage):
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
-STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy", "shellcheck": "run.sh",
-         "hadolint": "Dockerfile", "migrations": "manage.py makemigrations --check", "tests": "manage.py test ours",
-         "pytest": " tests -k mine"}
+STEPS = {
+    "check": "manage.py check",
+    "flake8": "-m flake8 ",
+    "mypy": "-m mypy",
+    "shellcheck": "run.sh",
+    "hadolint": "Dockerfile",
+    "migrations": "manage.py makemigrations --check",
+    "tests": "manage.py test ours",
+    "pytest": " tests -k mine",
+}
 PARTS = list(STEPS)
 
 
@@ -114,15 +146,16 @@ def summary(done):
     return lines[-1].removeprefix("make: failed: ").split() if lines else []
 
 
-@pytest.mark.parametrize("failing", [PARTS[1:], ["flake8", "pytest"], ["mypy", "migrations"], ["tests"], [],
-                                     ["check", "mypy"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "failing", [PARTS[1:], ["flake8", "pytest"], ["mypy", "migrations"], ["tests"], [], ["check", "mypy"]], ids=" ".join
+)
 def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     """All parts run in order, even if some fail, and the last line names those, or all passed. If check fails, no test
     runs, because Django would refuse each. Later tests cover each part's output."""
     fails = "|".join(f'*"{STEPS[part]}"*' for part in failing) or "-"
     stub(project, f'echo "$*" >>said; case "$*" in {fails}) exit 3;; esac')
     done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
-    said, steps = (project / "said").read_text().splitlines(), [*STEPS.values()][:5 if "check" in failing else None]
+    said, steps = (project / "said").read_text().splitlines(), [*STEPS.values()][: 5 if "check" in failing else None]
     assert len(said) == len(steps) and all(step in line for step, line in zip(steps, said)), said
     assert (done.returncode, summary(done)) == (2 * bool(failing), failing), done.stderr
     assert (f"\nmake: passed: {' '.join(PARTS)}\n" in done.stdout) == (not failing)
@@ -137,8 +170,9 @@ def test_parts_alone(project, target, parts):
     said = make(project, "--no-print-directory", target).stdout
     assert said.endswith(f"make: passed: {' '.join(parts)}\n")
     said = (project / "said").read_text().splitlines()
-    assert len(said) == len(parts) + 1 and all(step in line for step, line in zip(
-        ["ours", *map(STEPS.get, parts)], said)), said
+    assert len(said) == len(parts) + 1 and all(
+        step in line for step, line in zip(["ours", *map(STEPS.get, parts)], said)
+    ), said
 
 
 def test_tests_that_another_command_runs(project):
@@ -149,14 +183,20 @@ def test_tests_that_another_command_runs(project):
     assert summary(done) == ["tests"] and said[-1] == "-m pytest ours -k mine -x" and len(said) == len(STEPS) - 1, said
 
 
-@pytest.mark.parametrize("words, said", [
-    (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
-    (["TEST=project/home/tests.py project/shop"], "manage.py test project.home.tests project/shop -x"),
-    (["TEST=tests/test_a.py"], "-m pytest tests/test_a.py -k mine"),
-    (["TEST=a_test.py", "TESTS=-m pytest"], "-m pytest a_test.py -k mine -x"),
-    (["TEST=it's"], "make: TEST: No closing quotation"),
-    (["TEST=x", "TESTS=pytest"], "make: TESTS = pytest needs pytest-django: add it to requirements/dev.in, then make "
-     "requirements")])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
+        (["TEST=project/home/tests.py project/shop"], "manage.py test project.home.tests project/shop -x"),
+        (["TEST=tests/test_a.py"], "-m pytest tests/test_a.py -k mine"),
+        (["TEST=a_test.py", "TESTS=-m pytest"], "-m pytest a_test.py -k mine -x"),
+        (["TEST=it's"], "make: TEST: No closing quotation"),
+        (
+            ["TEST=x", "TESTS=pytest"],
+            "make: TESTS = pytest needs pytest-django: add it to requirements/dev.in, then make requirements",
+        ),
+    ],
+)
 def test_some_tests_alone(project, words, said):
     """TEST runs these tests alone: by Django, by pytest if they are in tests/, or as TESTS says."""
     stub(project, 'echo "$*" >&2; exit 3')
@@ -177,8 +217,11 @@ def test_the_build_runs_the_same(project):
 
 LOCK = {"table": "shop_item", "waits": "writers", "work": {"shop_item": "scanned", "shop_line": "rewritten"}}
 ENTRY = {"verdict": "warning", "messages": ["a", "b"], "locks": [LOCK]}
-SHOWN = ["/dev/null shop.0002 shop.0003", "shop.0003 on postgresql: warning: a; b",
-         "shop.0003 on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten"]
+SHOWN = [
+    "/dev/null shop.0002 shop.0003",
+    "shop.0003 on postgresql: warning: a; b",
+    "shop.0003 on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten",
+]
 
 
 def test_the_verdicts_on_new_migrations_are_shown(project):
@@ -206,9 +249,15 @@ def test_coverage(project, tests, said):
 ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}
 
 
-@pytest.mark.parametrize("part, told, shell", [
-    ("flake8", "it dies", "/bin/sh"), ("flake8", "it ends well", "/bin/bash"),  # after which bash continues
-    ("migrations", "it ends well", "/bin/bash"), ("pytest", "it ends badly", "/bin/sh")])
+@pytest.mark.parametrize(
+    "part, told, shell",
+    [
+        ("flake8", "it dies", "/bin/sh"),
+        ("flake8", "it ends well", "/bin/bash"),  # after which bash continues
+        ("migrations", "it ends well", "/bin/bash"),
+        ("pytest", "it ends badly", "/bin/sh"),
+    ],
+)
 def test_ctrl_c_ends_make_test(project, part, told, shell):
     """No further part begins, whatever exit code the interrupted part has."""
     trap = ENDS[told]
@@ -224,9 +273,14 @@ def test_ctrl_c_ends_make_test(project, part, told, shell):
 DRIFT = ["python3", "-m", "slipway", "drift", "ve/bin/python", "manage.py"]
 
 
-@pytest.mark.parametrize("allowed, told", [
-    ("accounts", "migrations are missing"), ("count home", "migrations are missing"),
-    ("home accounts other", "migrations are missing in accounts home: ")])
+@pytest.mark.parametrize(
+    "allowed, told",
+    [
+        ("accounts", "migrations are missing"),
+        ("count home", "migrations are missing"),
+        ("home accounts other", "migrations are missing in accounts home: "),
+    ],
+)
 def test_drift_that_is_allowed(project, allowed, told):
     """Models without migrations fail unless all their apps are allowed; then one line reports them."""
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
@@ -234,8 +288,10 @@ def test_drift_that_is_allowed(project, allowed, told):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "models that agree are no news"
     put(project / "project/home/migrations/__init__.py")
     for app in ("accounts", "home"):
-        append(project / f"project/{app}/models.py",
-               "\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
+        append(
+            project / f"project/{app}/models.py",
+            "\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n",
+        )
     done = run(DRIFT, cwd=project, env=env)
     assert told in done.stdout + done.stderr, done.stdout + done.stderr
     if "accounts" in allowed and "home" in allowed:
@@ -248,9 +304,15 @@ def test_drift_that_is_allowed(project, allowed, told):
     assert done.stderr == "make: makemigrations failed, see above\n"
 
 
-@pytest.mark.parametrize("text, name", [
-    ("main('acme')\n", "acme"), ('    main("acme")  # ours\n', "acme"), ("print()\n", "project"),
-    ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "acme.settings")\n', "acme")])
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("main('acme')\n", "acme"),
+        ('    main("acme")  # ours\n', "acme"),
+        ("print()\n", "project"),
+        ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "acme.settings")\n', "acme"),
+    ],
+)
 def test_the_package_is_the_one_that_manage_py_names(project, text, name):
     """PROJECT from the environment is ignored, as it may be another program's; one on the command line counts."""
     (project / "manage.py").write_text(text)

@@ -30,6 +30,7 @@ def front(tmp_path):
     def make(*words):
         done = run(["make", "-f", "with.mk", *words], cwd=tmp_path)
         return done.returncode, done.stderr
+
     return make
 
 

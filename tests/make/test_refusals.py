@@ -16,11 +16,16 @@ from proc import UV, as_mortal, executable, output, put, refusal, run
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
 
-@pytest.mark.parametrize("words, said", [
-    (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
-    (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
-    (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["no lost.txt here: list the packages in lost.in"]),
-    (["template-update"], ["requirements/copier.txt is not installed: "])], ids=lambda value: value[-1])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
+        (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
+        (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["no lost.txt here: list the packages in lost.in"]),
+        (["template-update"], ["requirements/copier.txt is not installed: "]),
+    ],
+    ids=lambda value: value[-1],
+)
 def test_told(scratch, words, said):
     """A Python that is too old or missing, missing pins, and a copier that cannot be installed are each reported."""
     (scratch.folder / "requirements/copier.txt").write_text("copier==0.0.1\n")
@@ -30,8 +35,10 @@ def test_told(scratch, words, said):
 
 def test_too_old_a_python(scratch):
     """A very old Python can still parse slipway/__main__.py, and gets the same error."""
-    paths = [*Path.home().glob(".pyenv/versions/3.*/bin/python3"),
-             *filter(None, (shutil.which(f"python3.{minor}") for minor in range(6, 11)))]
+    paths = [
+        *Path.home().glob(".pyenv/versions/3.*/bin/python3"),
+        *filter(None, (shutil.which(f"python3.{minor}") for minor in range(6, 11))),
+    ]
     said = [(run([path, "-V"]).stdout.strip(), path) for path in paths]
     old = [(version, path) for version, path in said if re.match(r"Python 3\.([6-9]|10)\.", version)]
     if not old:
@@ -66,8 +73,12 @@ def test_no_network(scratch):
     """Without a network the error names that as the cause."""
     with socket.socket() as sock:  # bound but not listening: it refuses
         sock.bind(("127.0.0.1", 0))
-        scratch.env.update(INSTALLER="uv", PIP_ARGS="", UV_OFFLINE="0",
-                           PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]))
+        scratch.env.update(
+            INSTALLER="uv",
+            PIP_ARGS="",
+            UV_OFFLINE="0",
+            PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]),
+        )
         line = refusal(scratch.make("ve/sentinel"))
     assert "is not installed: cannot reach the package index: check the network" in line
 
@@ -121,11 +132,19 @@ def test_clean_of_what_is_not_ours(scratch):
 
 def test_disk_full(scratch):
     """If the disk is full, no sentinel records an install, and the error is the system's message."""
+
     def limit():
         import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
-    done = subprocess.run([str(word) for word in scratch.command("ve/sentinel")], env=scratch.env, text=True,
-                          capture_output=True, timeout=120, preexec_fn=limit)
+    done = subprocess.run(
+        [str(word) for word in scratch.command("ve/sentinel")],
+        env=scratch.env,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        preexec_fn=limit,
+    )
     assert done.returncode and scratch.sentinels() == []
     assert "Traceback" not in done.stderr and "File too large" in refusal(done)

@@ -32,8 +32,9 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     """A fresh checkout gets its pins. The next make prints and installs nothing, and starts no Python. After a touch
     pins are installed again, which changes nothing."""
     calls = scratch.folder.parent / "calls"
-    scratch.env["PYTHON"] = str(executable(scratch.folder.parent / "python",
-                                           f'#!/bin/sh\necho called >>"{calls}"\nexec "{BASE_PYTHON}" "$@"\n'))
+    scratch.env["PYTHON"] = str(
+        executable(scratch.folder.parent / "python", f'#!/bin/sh\necho called >>"{calls}"\nexec "{BASE_PYTHON}" "$@"\n')
+    )
     assert scratch.made() == "make: installing requirements.txt\n"  # by the requested installer
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
     calls.unlink()
@@ -46,6 +47,7 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
 def test_who_types_pip(scratch):
     """In the activated virtualenv, and as in Django's own hints, pip prints one line and installs nothing; it shows
     what is installed. If a project pins pip, it is installed like any package."""
+
     def type_it(typed):
         return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=scratch.folder, env=scratch.env)
 
@@ -58,9 +60,16 @@ def test_who_types_pip(scratch):
         assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
     for typed, shown in ("python -m pip --version", "pip "), ("pip show tiny", "Name: tiny\n"), ("pip list", "\ntiny "):
         assert shown in type_it(typed).stdout, typed
-    wheels.wheel(scratch.packages["folder"], "pip", "99.0", {
-        "pip/__init__.py": "", "pip/__main__.py": "print('real')",
-        "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n"})
+    wheels.wheel(
+        scratch.packages["folder"],
+        "pip",
+        "99.0",
+        {
+            "pip/__init__.py": "",
+            "pip/__main__.py": "print('real')",
+            "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n",
+        },
+    )
     (scratch.folder / "requirements.txt").write_text("pip==99.0\n")
     scratch.made()
     assert [type_it(typed).stdout for typed in ("pip", "python -m pip")] == ["real\n"] * 2
@@ -81,8 +90,10 @@ def test_development(scratch):
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
 
 
-@pytest.mark.parametrize("setting, dev", [
-    ("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)])
+@pytest.mark.parametrize(
+    "setting, dev",
+    [("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)],
+)
 def test_settings_that_name_a_package_of_development(scratch, setting, dev):
     """A package that settings name is installed where Django starts, also if its name begins with django-."""
     put(scratch.folder / "project/settings.py", f"INSTALLED_APPS.append({setting})\n")
@@ -189,8 +200,9 @@ if moment != "0":
 """
 
 
-@pytest.mark.parametrize("target, made", [("ve/sentinel", "here"), ("ve/sentinel", ""), ("clean", "here"),
-                                          ("clean", "in another order")])  # of creation, in which tmpfs lists files
+@pytest.mark.parametrize(
+    "target, made", [("ve/sentinel", "here"), ("ve/sentinel", ""), ("clean", "here"), ("clean", "in another order")]
+)  # of creation, in which tmpfs lists files
 def test_interrupted_at_any_moment(scratch, target, made):
     """Whenever the making, the re-creation or the removal of a virtualenv is interrupted, the next make makes it."""
     scratch.env["PYTHONPATH"] = str(put(scratch.folder.parent / "site/sitecustomize.py", STOP).parent)
@@ -223,8 +235,10 @@ def test_in_its_own_activated_virtualenv(scratch):
 def test_many_targets_at_once(scratch):
     """make -j8 of targets that all need a virtualenv makes one, once. A rule may name a program of the virtualenv."""
     for name in ("one", "two", "three"):
-        append(scratch.folder / "Makefile",
-               f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
+        append(
+            scratch.folder / "Makefile",
+            f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n",
+        )
     append(scratch.folder / "Makefile", "four: $(VE)/bin/python ; @$< -c ''\nfive: $(VE)/bin/nothing ; @$<\n")
     said = scratch.made("-j8", "one", "two", "three", "four", "ve/sentinel")
     assert "no ve/bin/nothing here: add its package to requirements.in" in refusal(scratch.make("five"))
@@ -236,7 +250,9 @@ def test_copier_has_its_own(scratch):
     scratch.pin("requirements/copier.txt", "tiny-2.0")
     folder = scratch.folder
     assert scratch.made("ve/copier/sentinel").splitlines() == [
-        "make: installing requirements.txt", "make: installing requirements/copier.txt"]
+        "make: installing requirements.txt",
+        "make: installing requirements/copier.txt",
+    ]
     done = run([folder / "ve/copier/bin/python", "-c", "import tiny; print(tiny.version)"])
     assert scratch.has("tiny") == ["1.0"] and done.stdout == "2.0\n", done.stderr
     assert scratch.made("ve/copier/sentinel") == ""

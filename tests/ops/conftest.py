@@ -20,10 +20,19 @@ def sqlite_url(tmp_path_factory):
 @pytest.fixture
 def site_of(site_folder, sqlite_url):
     """Return a function that serves live.py."""
+
     def serving(settings="", arguments=(), SERVER="asgi", **env):
         urls = "ROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"
-        return serve(site_folder, urls + settings, arguments, SERVER=SERVER, DATABASE_URL=sqlite_url,
-                     CHAT=str(site_folder / "chat"), **env)
+        return serve(
+            site_folder,
+            urls + settings,
+            arguments,
+            SERVER=SERVER,
+            DATABASE_URL=sqlite_url,
+            CHAT=str(site_folder / "chat"),
+            **env,
+        )
+
     return serving
 
 

@@ -42,7 +42,8 @@ def add(project, name, operations, *needs, more=""):
     app, number = name.split(".")
     needs = [tuple(need.split(".")) for need in needs]
     (project / app / "migrations" / f"{number}.py").write_text(
-        f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
+        f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}"
+    )
 
 
 def verdicts(project, *names, url="sqlite://:memory:"):

@@ -67,6 +67,7 @@ async def events(request):
             for line in await more(after):
                 yield f"id: {after}\ndata: {line}\n\n"
                 after += 1
+
     return StreamingHttpResponse(stream(int(request.GET["after"])), content_type="text/event-stream")
 
 
@@ -82,6 +83,7 @@ def fail(request):
 
 async def chat(scope, receive, send):
     """Send the lines after `after`. Store each received line, and confirm it."""
+
     async def tell(after):
         while True:
             for line in await more(after):
@@ -102,5 +104,8 @@ async def application(scope, receive, send):
     await (chat if scope["type"] == "websocket" else pages)(scope, receive, send)
 
 
-urlpatterns = [path("admin/", admin.site.urls), path("accounts/", include("allauth.urls")),
-               *(path(view.__name__, view) for view in (plain, cached, queued, who, poll, events, block, fail))]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
+    *(path(view.__name__, view) for view in (plain, cached, queued, who, poll, events, block, fail)),
+]

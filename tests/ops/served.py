@@ -68,8 +68,11 @@ class Site:
 def metrics_of(process):
     """Return the folder of a server's metrics, whose files it maps. Names do not tell: a process of this number may
     have been killed before, and have left its folder."""
-    folder, = {Path(line.split()[-1]).parent for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()
-               if "/metrics-" in line}
+    (folder,) = {
+        Path(line.split()[-1]).parent
+        for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+        if "/metrics-" in line
+    }
     return folder
 
 
@@ -96,8 +99,15 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
     path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # includes live.py of this folder
-    env = {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "scratch_settings",
-           "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
+    env = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "DJANGO_SETTINGS_MODULE": "scratch_settings",
+        "CACHE_URL": "locmem://",
+        "BROKER_URL": "memory://",
+        "WEB_CONCURRENCY": "1",
+        **env,
+    }
     with short_folder() as short:
         path = short / "web.sock"
         command = [*(RUN if "DRAIN" in env else COMMAND), "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]

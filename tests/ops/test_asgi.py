@@ -18,8 +18,11 @@ ID = "given-by-nginx-1"
 def test_at_its_end(site_of, site_folder, preload):
     """On TERM the site closes websockets with 1012, "service restart", ends streams of events at a complete event,
     answers pending requests, and exits."""
-    with site_of(WEB_PRELOAD=preload, MOST="60") as site, connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat, \
-            ThreadPoolExecutor(2) as pool:
+    with (
+        site_of(WEB_PRELOAD=preload, MOST="60") as site,
+        connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat,
+        ThreadPoolExecutor(2) as pool,
+    ):
         chat.send("me 1")
         assert {chat.recv(10), chat.recv(10)} == {'{"kept": "me 1"}', '{"line": 0, "said": "me 1"}'}
         assert site.figures()["websockets_open"] == 1
@@ -82,6 +85,10 @@ def test_workers_that_have_done_their_share(site_of):
     """A worker that exits after its maximum of requests loses no concurrent request."""
     limits = ("--max-requests", "200", "--max-requests-jitter", "0")
     with site_of(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
-        statuses = {each.result(60).status for each in [
-            pool.submit(site.get, "/plain", unix=True, headers={"Connection": "close"}) for _ in range(1500)]}
+        statuses = {
+            each.result(60).status
+            for each in [
+                pool.submit(site.get, "/plain", unix=True, headers={"Connection": "close"}) for _ in range(1500)
+            ]
+        }
         assert statuses == {200} and site.process.output().count("Booting worker") > 3

@@ -7,8 +7,22 @@ CLOSED = ("/metrics", "/debug/vars")
 TOKEN = {"Authorization": "Bearer s3cret-token"}
 LOCAL = ("127.0.0.1", "unix:", "")
 FORWARDING = (
-    "X-Forwarded-For", "X-Forwarded", "Forwarded", "X-Real-IP", "Via", "Client-IP", "True-Client-IP", "CF-Ray",
-    "X-Cluster-Client-IP", "X-Azure-ClientIP", "X-Original-URL", "CDN-Loop", "X-Remote-Addr", "X-Scheme", "X-Host")
+    "X-Forwarded-For",
+    "X-Forwarded",
+    "Forwarded",
+    "X-Real-IP",
+    "Via",
+    "Client-IP",
+    "True-Client-IP",
+    "CF-Ray",
+    "X-Cluster-Client-IP",
+    "X-Azure-ClientIP",
+    "X-Original-URL",
+    "CDN-Loop",
+    "X-Remote-Addr",
+    "X-Scheme",
+    "X-Host",
+)
 PRETENDING = ("Host", "Remote-Addr", "Server-Name", "Origin", "SCRIPT_NAME", "REMOTE_ADDR", "gunicorn.socket")
 NO_TOKEN = ("", "Bearer ", "Bearer s3cret", "Bearer S3CRET-TOKEN", "Basic s3cret-token", "Bearer None", "Bearer \xfc")
 
@@ -37,8 +51,17 @@ def test_from_the_network_nothing_opens_it(site, path):
         refused(site, path, {"Authorization": value})
     for method in ("HEAD", "POST", "OPTIONS"):
         refused(site, path, {}, method=method)
-    for spelling in (path + "/", "/" + path, path + "?x=1", "/x/.." + path, path + "%20", path + ";x",
-                     path.replace("e", "%65"), path.upper(), f"http://localhost{path}"):
+    for spelling in (
+        path + "/",
+        "/" + path,
+        path + "?x=1",
+        "/x/.." + path,
+        path + "%20",
+        path + ";x",
+        path.replace("e", "%65"),
+        path.upper(),
+        f"http://localhost{path}",
+    ):
         refused(site, spelling, {})
     refused(site, "/x" + path, {"SCRIPT_NAME": "/x", "Host": "localhost"})
 

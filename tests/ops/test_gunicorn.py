@@ -17,9 +17,15 @@ from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
 @pytest.fixture
 def environment(sqlite_url, tmp_path):
-    return {**os.environ, "DATABASE_URL": sqlite_url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://",
-            "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1",
-            "DJANGO_SETTINGS_MODULE": "project.settings"}
+    return {
+        **os.environ,
+        "DATABASE_URL": sqlite_url,
+        "BROKER_URL": "memory://",
+        "CACHE_URL": "locmem://",
+        "TMPDIR": str(tmp_path),
+        "WEB_CONCURRENCY": "1",
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+    }
 
 
 def test_from_start_to_end(environment, tmp_path):
@@ -28,7 +34,8 @@ def test_from_start_to_end(environment, tmp_path):
     (tmp_path / "counted.py").write_text(
         "from project.settings import *\n"
         "class Freed:\n    def __del__(self, say=print):\n        say('freed', flush=True)\n"
-        "freed = Freed()\n")
+        "freed = Freed()\n"
+    )
     environment |= {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "counted"}
     with short_folder() as folder:
         path = folder / "web.sock"
@@ -58,16 +65,29 @@ def test_a_settings_file_that_fails(environment, tmp_path, command):
     assert done.returncode == 1 and told.count(f'"{tmp_path}/broken.py", line 2') == 1, told
 
 
-@pytest.mark.parametrize("line, code, preload", [
-    ("raise RuntimeError('no ' 'app_label')", 3, "true"),
-    ("raise SettingsError(['no ' 'app_label'])", 64, "true"),
-    ("raise SettingsError(['no ' 'app_label'])", 3, "false")])
+@pytest.mark.parametrize(
+    "line, code, preload",
+    [
+        ("raise RuntimeError('no ' 'app_label')", 3, "true"),
+        ("raise SettingsError(['no ' 'app_label'])", 64, "true"),
+        ("raise SettingsError(['no ' 'app_label'])", 3, "false"),
+    ],
+)
 def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, preload):
     """The error is one record with its location. Settings errors are reported as everywhere."""
     (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nINSTALLED_APPS += ['broken']\n")
     (tmp_path / "broken.py").write_text(f"from slipway.env import SettingsError\n{line}\n")
-    done = run(COMMAND, cwd=ROOT, env={**environment, "PYTHONPATH": str(tmp_path), "PORT": str(free_port()),
-                                       "DJANGO_SETTINGS_MODULE": "scratch_settings", "WEB_PRELOAD": preload})
+    done = run(
+        COMMAND,
+        cwd=ROOT,
+        env={
+            **environment,
+            "PYTHONPATH": str(tmp_path),
+            "PORT": str(free_port()),
+            "DJANGO_SETTINGS_MODULE": "scratch_settings",
+            "WEB_PRELOAD": preload,
+        },
+    )
     told = done.stdout + done.stderr
     assert done.returncode == code and ("Listening" in told) == (preload == "false"), told
     assert told.count("no app_label") == 1, told
@@ -78,7 +98,8 @@ def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, prel
 def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
     """If the database is not migrated yet, the site starts nevertheless, and its pages work after the migration."""
     (site_folder / "querying.py").write_text(
-        "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom live import *\n")
+        "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom live import *\n"
+    )
     database = tmp_path / "db.sqlite3"
     settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's error page is slow
     with serve(site_folder, settings, DATABASE_URL=f"sqlite:///{database}") as site:

@@ -16,8 +16,10 @@ from relay import Relay
 
 LIMIT = 5  # seconds on the client's clock; 2 are promised, and a busy machine takes its time
 NEEDS = {"redis": ["cached", "queued"], "rabbitmq": ["queued"]}
-URLS = {"redis": {"BROKER_URL": "redis://127.0.0.1:{}/5", "CACHE_URL": "redis://127.0.0.1:{}/6"},
-        "rabbitmq": {"BROKER_URL": "amqp://guest:guest@127.0.0.1:{}//"}}
+URLS = {
+    "redis": {"BROKER_URL": "redis://127.0.0.1:{}/5", "CACHE_URL": "redis://127.0.0.1:{}/6"},
+    "rabbitmq": {"BROKER_URL": "amqp://guest:guest@127.0.0.1:{}//"},
+}
 PATIENT = """
 from slipway.jobs import task
 task.SLOW = CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 30
@@ -35,19 +37,27 @@ def sites(redis, rabbitmq, sqlite_url, tmp_path):
     """Yield a site and a relay for each service and way to hang. All run at once, because they mostly wait."""
     relays = [Relay({"redis": redis, "rabbitmq": rabbitmq}[kind].port) for kind, _ in WAYS]
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(WAYS)) as pool:
+
         def start(number):
             folder, relay = tmp_path / f"site {number}", stack.enter_context(contextlib.closing(relays[number]))
             folder.mkdir()
             site = stack.enter_context(production(folder, sqlite_url, relay, WAYS[number][0]))
             return Watched(*WAYS[number], relay, site)
+
         yield [*pool.map(start, range(len(WAYS)))]
 
 
 def production(folder, database, relay, kind, more=""):
     (folder / "hanging.py").write_text(f"from project.settings_docker import *\nROOT_URLCONF = 'live'\n{more}")
-    return serve(folder, DJANGO_SETTINGS_MODULE="hanging", ROLE="web", SITE_URL="http://localhost",
-                 SECRET_KEY="0123456789abcdef" * 4, DATABASE_URL=database,
-                 **{"BROKER_URL": "", **{name: url.format(relay.port) for name, url in URLS[kind].items()}})
+    return serve(
+        folder,
+        DJANGO_SETTINGS_MODULE="hanging",
+        ROLE="web",
+        SITE_URL="http://localhost",
+        SECRET_KEY="0123456789abcdef" * 4,
+        DATABASE_URL=database,
+        **{"BROKER_URL": "", **{name: url.format(relay.port) for name, url in URLS[kind].items()}},
+    )
 
 
 @contextlib.contextmanager
@@ -64,6 +74,7 @@ def silent(relay, how):
 
 def all_at_once(function, watched):
     """Call the function for each at the same time, and raise the first failure."""
+
     def call(each):
         try:
             function(each)

@@ -29,6 +29,7 @@ def check(tmp_path, monkeypatch, capsys):
         said = capsys.readouterr().err.strip()
         assert (code == 0) == (said == "") and "\n" not in said
         return said
+
     return check
 
 
@@ -89,11 +90,13 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
         held.bind(("127.0.0.1", 0))
         closed, number = held.getsockname()[1], listening.getsockname()[1]
         for how, said in (
-                (f"http :{number}/ill", "the process answers 404 to /ill"),
-                (f"port {closed}", f"port {closed}: [Errno 111] Connection refused"),
-                (f"http :{closed}/well", f"http :{closed}/well: [Errno 111] Connection refused"),
-                ("file", "the process has not created its READY_FILE"), ("seconds 2000000000", "the process has run "),
-                *((wrong, f"'{wrong}' is none of: seconds N, ") for wrong in ("port x", "nothing", "http :x/"))):
+            (f"http :{number}/ill", "the process answers 404 to /ill"),
+            (f"port {closed}", f"port {closed}: [Errno 111] Connection refused"),
+            (f"http :{closed}/well", f"http :{closed}/well: [Errno 111] Connection refused"),
+            ("file", "the process has not created its READY_FILE"),
+            ("seconds 2000000000", "the process has run "),
+            *((wrong, f"'{wrong}' is none of: seconds N, ") for wrong in ("port x", "nothing", "http :x/")),
+        ):
             assert check("ready", how).startswith(f"healthcheck: {said}"), how
         (tmp_path / "file").touch()
         for how in (f"http :{number}/well", f"port {number}", "seconds 0", "file"):

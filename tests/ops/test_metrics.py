@@ -42,8 +42,13 @@ def start(folder, url):
     """Run a site with two workers and the test's own pages."""
     (folder / "scratch_urls.py").write_text(URLS)
     (folder / "hanging").mkdir()
-    with serve(folder, "ROOT_URLCONF = 'scratch_urls'\nDEBUG = False\n", DATABASE_URL=url, WEB_CONCURRENCY="2",
-               HANGING=str(folder / "hanging")) as site:
+    with serve(
+        folder,
+        "ROOT_URLCONF = 'scratch_urls'\nDEBUG = False\n",
+        DATABASE_URL=url,
+        WEB_CONCURRENCY="2",
+        HANGING=str(folder / "hanging"),
+    ) as site:
         yield site
 
 
@@ -60,11 +65,13 @@ def totals(site):
 
 def load(site, number=90):
     """Send `number` requests over ten connections at once, a third each of 200, 404 and 500."""
+
     def some(share):
         connection = site.connection()
         for at in range(share, number, 10):
             status = (200, 404, 500)[at % 3]
             assert site.get(f"/status/{status}", connection=connection).status == status
+
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(some, range(10)))
 
@@ -91,8 +98,11 @@ def test_counted_right_over_workers(site):
     assert (seen["orders_open"], seen["broken"], seen["odd"]) == (3, None, None)
     assert seen["turnover"]["eu"] == [9.5, True]
     published = {name: value for name, value in said.items() if name.startswith("published")}
-    assert published == {'published{name="orders_open"}': 3, 'published{name="turnover.eu.0"}': 9.5,
-                         'published{name="turnover.eu.1"}': 1}
+    assert published == {
+        'published{name="orders_open"}': 3,
+        'published{name="turnover.eu.0"}': 9.5,
+        'published{name="turnover.eu.1"}': 1,
+    }
     assert BUILT_IN == seen.keys() - {"orders_open", "turnover", "broken", "odd"}
     with pytest.raises(ValueError, match="choose another"):
         publish("uptime", int)

@@ -10,8 +10,13 @@ from proc import ROOT, output
 from services import missing
 
 EXAMPLE = ROOT / "examples/monitoring"
-OTHERS = {"up", "probe_success", "probe_duration_seconds", "probe_ssl_earliest_cert_expiry",
-          "node_filesystem_avail_bytes"}  # Prometheus' own, and exporters'
+OTHERS = {
+    "up",
+    "probe_success",
+    "probe_duration_seconds",
+    "probe_ssl_earliest_cert_expiry",
+    "node_filesystem_avail_bytes",
+}  # Prometheus' own, and exporters'
 RULES = (EXAMPLE / "rules.yml").read_text()
 
 

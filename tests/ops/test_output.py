@@ -13,8 +13,13 @@ from ops.served import serve
 
 from proc import ROOT, VE_PYTHON, running, wait_until
 
-PRODUCTION = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "BROKER_URL": "", "ROLE": "web",
-              "PYTHONWARNINGS": "ignore:No directory at"}
+PRODUCTION = {
+    "SITE_URL": "http://localhost",
+    "SECRET_KEY": secrets.token_hex(32),
+    "BROKER_URL": "",
+    "ROLE": "web",
+    "PYTHONWARNINGS": "ignore:No directory at",
+}
 LONG = {"User-Agent": "x" * 3000}  # makes access lines long: the pipe holds about 250
 REQUESTS = 1000
 LOST = re.compile(r"^(\d+) log lines were lost")
@@ -59,8 +64,14 @@ def told_as_lost(lines):
 def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
     """If nobody reads stderr, 1,000 requests are all answered. Later each line is complete, and every line is there, or
     is counted as lost in the log and in /metrics."""
-    with serve(site_folder, "from project.settings_docker import *", stderr=reader.write_end, WEB_CONCURRENCY="2",
-               DATABASE_URL=sqlite_url, **PRODUCTION) as site:
+    with serve(
+        site_folder,
+        "from project.settings_docker import *",
+        stderr=reader.write_end,
+        WEB_CONCURRENCY="2",
+        DATABASE_URL=sqlite_url,
+        **PRODUCTION,
+    ) as site:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: site.get("/no-such-page?card=planted", LONG).status, range(REQUESTS)))
         assert set(answers) == {404}
@@ -73,7 +84,11 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
     assert len(told) + lost == 2 * REQUESTS
     line = next(line for line in told if line["logger"] == "gunicorn.access")
     assert (line["method"], line["path"], line["status"], line["user_agent"]) == (
-        "GET", "/no-such-page", 404, LONG["User-Agent"][:len(line["user_agent"])])
+        "GET",
+        "/no-such-page",
+        404,
+        LONG["User-Agent"][: len(line["user_agent"])],
+    )
     assert line["ms"] > 0 and {"time", "level", "request_id", "release"} < line.keys() and "planted" not in str(told)
 
 
@@ -94,8 +109,10 @@ def script(text, stderr):
 
 def test_last_lines_are_there(reader):
     """All that a process writes just before it crashes can be read, and its child's output before os._exit, once."""
-    crash = ("if not os.fork():\n    print('the child', file=sys.stderr)\n    os._exit(0)\nos.wait()\n"
-             "for _ in range(3_000): print('x' * 99, file=sys.stderr)\nraise RuntimeError('on purpose')")
+    crash = (
+        "if not os.fork():\n    print('the child', file=sys.stderr)\n    os._exit(0)\nos.wait()\n"
+        "for _ in range(3_000): print('x' * 99, file=sys.stderr)\nraise RuntimeError('on purpose')"
+    )
     with script(crash, reader.write_end) as process:
         os.close(reader.write_end)
         reader.start()
@@ -107,8 +124,10 @@ def test_last_lines_are_there(reader):
 
 def test_an_end_and_memory_have_limits(reader):
     """A process that writes 50 MB to no reader exits at once with its own code, and never keeps them in memory."""
-    chatter = ("import resource\nheld = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = held()\n"
-               "for _ in range(500_000): print('x' * 99, file=sys.stderr)\n"
-               "sys.exit(7 if held() - before < 8_000 else 1)")
+    chatter = (
+        "import resource\nheld = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = held()\n"
+        "for _ in range(500_000): print('x' * 99, file=sys.stderr)\n"
+        "sys.exit(7 if held() - before < 8_000 else 1)"
+    )
     with script(chatter, reader.write_end) as process:
         assert process.wait(60) == 7

@@ -30,21 +30,37 @@ LOCK = {"table": "part", "waits": "writers", "work": {"part": "rewritten", "larg
 JUDGED = {"vendors": {"postgresql": dict.fromkeys(["xshop.0001", "xshop.0002"], {"locks": [LOCK]})}}
 TOLD = re.compile(r"lock: xshop.0002: part \(100 thousand rows, 3.* and large \(100 thousand rows, 3")
 SHARED, WRITES = "LOCK TABLE xshop_order IN ACCESS SHARE MODE", "LOCK TABLE xshop_order IN ROW EXCLUSIVE MODE"
-WAITING = "SELECT pg_stat_clear_snapshot(); SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'" \
+WAITING = (
+    "SELECT pg_stat_clear_snapshot(); SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     " AND clock_timestamp() - query_start > interval '3 s' AND datname = current_database()"
+)
 TRIES = "waits for a lock that others hold: tries again in"
 
 
-@pytest.mark.parametrize("operations, more, lock, seconds, most, said", [
-    (TWO, "", SHARED, 60, 2, f"0002 {TRIES}"), (TWO, APART, SHARED, 60, 2, f"0002 {TRIES}"),
-    *((one, APART, lock, 60, 2, "Applying xshop.0002... OK") for one, lock in (
-        (INDEX, WRITES), (CLOSED, SHARED), (COMMITS, SHARED))),
-    (INDEX, APART, "LOCK TABLE part1", 60, 2, f"lock: migrate {TRIES}"),
-    ("RunSQL('SELECT 1')", APART, "LOCK TABLE auth_permission", 60, 2, f"lock: migrate {TRIES}"),
-    (TWO, "", SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it, and rollout.migrate is over\n"),
-    (CLOSED, APART, SHARED, 20, 2, "0002...CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so"),
-    (TWO, APART, SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so it may"),
-    (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s")])
+@pytest.mark.parametrize(
+    "operations, more, lock, seconds, most, said",
+    [
+        (TWO, "", SHARED, 60, 2, f"0002 {TRIES}"),
+        (TWO, APART, SHARED, 60, 2, f"0002 {TRIES}"),
+        *(
+            (one, APART, lock, 60, 2, "Applying xshop.0002... OK")
+            for one, lock in ((INDEX, WRITES), (CLOSED, SHARED), (COMMITS, SHARED))
+        ),
+        (INDEX, APART, "LOCK TABLE part1", 60, 2, f"lock: migrate {TRIES}"),
+        ("RunSQL('SELECT 1')", APART, "LOCK TABLE auth_permission", 60, 2, f"lock: migrate {TRIES}"),
+        (TWO, "", SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it, and rollout.migrate is over\n"),
+        (
+            CLOSED,
+            APART,
+            SHARED,
+            20,
+            2,
+            "0002...CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so",
+        ),
+        (TWO, APART, SHARED, 2, 2, "CommandError: xshop.0002 got no lock: others hold it. It is not atomic, so it may"),
+        (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s"),
+    ],
+)
 def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, seconds, most, said):
     """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience.
     What waits after the last one, such as post_migrate, begins again. An index that is built concurrently is not cut
@@ -53,15 +69,21 @@ def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, sec
     add(project, "xshop.0001", MODELS)
     add(project, "xshop.0002", operations, "xshop.0001", more=more)
     (project / "migrations.json").write_text(json.dumps(JUDGED))
-    env = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "project.settings",
-           "PGOPTIONS": "-c lock_timeout=5s"}
+    env = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "PGOPTIONS": "-c lock_timeout=5s",
+    }
     command = [sys.executable, "-m", "django", "migrate", "xshop"]
     output([*command, "0001"], cwd=project, env=env)
     env |= {"LOCK_SECONDS": str(seconds), "MAX_LOCK": str(most)}
     with contextlib.closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+
         def waited():
             cursor.execute(WAITING)
             return cursor.rowcount or process.output().count(TRIES) > 1
+
         cursor.execute(lock)
         with running(command, cwd=project, env=env) as process:
             if goes := "CommandError" not in said:
@@ -75,14 +97,21 @@ def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, sec
 @pytest.fixture
 def command(monkeypatch):
     """Return a function that handles the command, which then has `slept` and `sent`."""
+
     def handled(**settings):
         cursor = contextlib.nullcontext(SimpleNamespace(execute=command.sent.append))
-        connection = SimpleNamespace(vendor="postgresql", settings_dict=settings, ensure_connection=list,
-                                     execute_wrapper=contextlib.nullcontext, in_atomic_block=False,
-                                     connection=SimpleNamespace(cursor=lambda: cursor))
+        connection = SimpleNamespace(
+            vendor="postgresql",
+            settings_dict=settings,
+            ensure_connection=list,
+            execute_wrapper=contextlib.nullcontext,
+            in_atomic_block=False,
+            connection=SimpleNamespace(cursor=lambda: cursor),
+        )
         monkeypatch.setattr(migrate, "connections", {"default": connection})
         command.handle(database="default")
         return command
+
     command = migrate.Command()
     command.slept, command.sent = [], []
     monkeypatch.setattr(time, "sleep", command.slept.append)
@@ -96,11 +125,13 @@ def command(monkeypatch):
 
 def test_ever_longer_pauses_until_a_migration_is_applied(command):
     """It pauses for at most half a minute. Another error than the lock's is not repeated."""
+
     def locked():
         if len(made.slept) < 8:
             raise OperationalError from psycopg2.errors.LockNotAvailable()
         assert len(made.slept) == 8, "it tries again"
         raise OperationalError("the disk is full") from psycopg2.errors.DiskFull()
+
     made = command()
     made.verbosity = 0
     with pytest.raises(OperationalError, match="disk is full"):

@@ -68,6 +68,7 @@ def as_new(site, gone):
         assert answer.status == 200, answer.body
         found[answer.json()["pid"]] = answer.json()
         return len(found.keys() - gone) == 2
+
     wait_until(two_have, what="the answers of two workers")
     one, other = (found[pid] for pid in found.keys() - gone)
     assert all(one[key] != other[key] for key in ("session", "random", "cache")), (one, other)
@@ -81,10 +82,20 @@ def site(site_folder, postgres, redis):
     """Yield production's site with two workers. site.loaded() returns the processes that have loaded it."""
     (site_folder / "careless.py").write_text(URLS)
     (site_folder / "preloaded.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'careless'\n")
-    with serve(site_folder, "", ["--max-requests", "30", "--max-requests-jitter", "0"], ROLE="web",
-               DJANGO_SETTINGS_MODULE="preloaded", SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4,
-               DATABASE_URL=postgres.url(postgres.database()), CACHE_URL=redis.url(3), BROKER_URL=redis.url(4),
-               WEB_CONCURRENCY="2", LOADED=str(site_folder / "loaded")) as site:
+    with serve(
+        site_folder,
+        "",
+        ["--max-requests", "30", "--max-requests-jitter", "0"],
+        ROLE="web",
+        DJANGO_SETTINGS_MODULE="preloaded",
+        SITE_URL="http://localhost",
+        SECRET_KEY="0123456789abcdef" * 4,
+        DATABASE_URL=postgres.url(postgres.database()),
+        CACHE_URL=redis.url(3),
+        BROKER_URL=redis.url(4),
+        WEB_CONCURRENCY="2",
+        LOADED=str(site_folder / "loaded"),
+    ) as site:
         site.loaded = lambda: [int(line) for line in (site_folder / "loaded").read_text().split()]
         yield site
 
@@ -99,6 +110,7 @@ def test_loaded_once_and_shared_by_nobody(site):
     def recycled():
         site.get("/who")
         return not site.children() & first
+
     wait_until(recycled, what="workers that follow")
     as_new(site, first)
     before = site.children()

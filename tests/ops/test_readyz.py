@@ -24,8 +24,14 @@ def relay(postgres):
 @pytest.fixture(scope="module")
 def served(postgres, redis, relay, tmp_path_factory):
     """Yield a site with its database behind the relay, and Redis as broker and cache."""
-    with serve(tmp_path_factory.mktemp("a site"), SHORT, DATABASE_URL=postgres.url(postgres.database(), relay.port),
-               BROKER_URL=redis.url(0), CACHE_URL=redis.url(1), WEB_CONCURRENCY="2") as site:
+    with serve(
+        tmp_path_factory.mktemp("a site"),
+        SHORT,
+        DATABASE_URL=postgres.url(postgres.database(), relay.port),
+        BROKER_URL=redis.url(0),
+        CACHE_URL=redis.url(1),
+        WEB_CONCURRENCY="2",
+    ) as site:
         yield site
 
 
@@ -64,8 +70,10 @@ def test_database_that_falls_silent_on_an_open_connection(site, relay):
 def test_missing_migration(site_folder):
     """A database that lacks migrations is not ready until they are applied. Probes need no allowed Host, https or
     cookie, although other pages refuse a wrong Host and redirect http."""
-    strict = "DEBUG = False\nALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n" \
-             "SESSION_SAVE_EVERY_REQUEST = True\n"
+    strict = (
+        "DEBUG = False\nALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n"
+        "SESSION_SAVE_EVERY_REQUEST = True\n"
+    )
     url = f"sqlite:///{site_folder}/db.sqlite3"
     with serve(site_folder, strict, DATABASE_URL=url) as site:
         is_down(site, "migrations")

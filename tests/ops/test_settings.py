@@ -13,8 +13,12 @@ from slipway.settings import versions
 from proc import ROOT, append, edit, passed, python
 
 
-PRODUCTION = {"DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://localhost",
-              "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:"}
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+    "SITE_URL": "http://localhost",
+    "SECRET_KEY": "0123456789abcdef" * 4,
+    "DATABASE_URL": "sqlite://:memory:",
+}
 OWN, MORE = re.findall(r"```python\n(.*?)```", (ROOT / "docs/settings.md").read_text(), re.DOTALL)
 SHOW = "from django.conf import settings as s; print(s.STRIPE_KEY, s.SHOP_WAREHOUSES, s.SHOP_RETRIES, s.SHOP_RATE)"
 
@@ -35,8 +39,9 @@ def asked(shop, **env):
     return python("-c", SHOW, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", **env})
 
 
-@pytest.mark.parametrize("environment", [
-    {}, {"DJANGO_SETTINGS_MODULE": "project.settings_test"}, {**PRODUCTION, "IMAGE_BUILD": "1"}])
+@pytest.mark.parametrize(
+    "environment", [{}, {"DJANGO_SETTINGS_MODULE": "project.settings_test"}, {**PRODUCTION, "IMAGE_BUILD": "1"}]
+)
 def test_own_settings_need_nothing(shop, environment):
     """In development, tests and the build, a required setting that is not set has its example's value."""
     assert asked(shop, **environment).stdout == "sk_test_1 [] 3 1.19\n"
@@ -62,16 +67,32 @@ def test_uploads_of_tests_go_with_them(shop):
 
 
 HELD = {
-    "LOGGING": {"version": 1, "disable_existing_loggers": False}, "EMAIL_BACKEND": "shop.Mail",
+    "LOGGING": {"version": 1, "disable_existing_loggers": False},
+    "EMAIL_BACKEND": "shop.Mail",
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "TIMEOUT": 60}},
-    "SECURE_HSTS_SECONDS": 60, "DEFAULT_FROM_EMAIL": "shop@shop.example", "CELERY_TASK_TIME_LIMIT": 1200,
-    "SESSION_COOKIE_SECURE": False}
-DECIDED = {"DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "DATABASES": {}, "MEDIA_ROOT": "/",
-           "LOGGING_CONFIG": None}
+    "SECURE_HSTS_SECONDS": 60,
+    "DEFAULT_FROM_EMAIL": "shop@shop.example",
+    "CELERY_TASK_TIME_LIMIT": 1200,
+    "SESSION_COOKIE_SECURE": False,
+}
+DECIDED = {
+    "DEBUG": True,
+    "SECRET_KEY": "x",
+    "ALLOWED_HOSTS": ["*"],
+    "DATABASES": {},
+    "MEDIA_ROOT": "/",
+    "LOGGING_CONFIG": None,
+}
 ALL = {**os.environ, **PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1", "SITE_URL": "https://shop.example"}
 # The team's values hold whatever these say.
-OTHERS = {"EMAIL_URL": "smtp://bob:pass@mail.example", "CACHE_URL": "redis://redis/1", "HSTS_SECONDS": "5",
-          "MAIL_FROM": "bob@shop.example", "TASK_TIME_LIMIT": "9", "BROKER_URL": "redis://redis/0"}
+OTHERS = {
+    "EMAIL_URL": "smtp://bob:pass@mail.example",
+    "CACHE_URL": "redis://redis/1",
+    "HSTS_SECONDS": "5",
+    "MAIL_FROM": "bob@shop.example",
+    "TASK_TIME_LIMIT": "9",
+    "BROKER_URL": "redis://redis/0",
+}
 BASE, DOCKER = "project/settings_base.py", "project/settings_docker.py"
 
 
@@ -81,8 +102,10 @@ def write(shop, values, path=BASE):
 
 def produced(shop, *names, **env):
     """Return the settings of these names in production."""
-    code = ("import json, sys; from django.conf import settings as s\n"
-            "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
+    code = (
+        "import json, sys; from django.conf import settings as s\n"
+        "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))"
+    )
     return json.loads(passed(python("-c", code, *names, cwd=shop, env={**ALL, **env})).stdout)
 
 
@@ -90,8 +113,9 @@ def assigned_twice(shop):
     """Return the settings of which check warns in production: name → the files of the two lines, the one that holds
     last. Each line must be that of an assignment."""
     done = python("manage.py", "check", cwd=shop, env={**ALL, "IMAGE_BUILD": "1"})
-    said = re.findall(r"\(slipway.W001\) (\w+) is assigned twice, in (\S+):(\d+) and (\S+):(\d+): the latter holds",
-                      done.stderr)
+    said = re.findall(
+        r"\(slipway.W001\) (\w+) is assigned twice, in (\S+):(\d+) and (\S+):(\d+): the latter holds", done.stderr
+    )
     assert done.returncode == 0 and len(said) == done.stderr.count("(slipway."), done.stderr
     for name, *places in said:
         for path, number in (places[:2], places[2:]):
@@ -109,10 +133,15 @@ MAIL = {"mail": {"class": "django.utils.log.AdminEmailHandler"}}
 FILE = {"file": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}}
 
 
-@pytest.mark.parametrize("logging", [
-    {}, {"handlers": MAIL, "loggers": {"django.request": {"handlers": ["mail"], "level": "ERROR"}}},
-    {"handlers": FILE, "root": {"handlers": ["file"], "level": "ERROR"}},
-    {"handlers": FILE, "loggers": {"": {"handlers": ["file"]}, "before": {"handlers": [], "propagate": False}}}])
+@pytest.mark.parametrize(
+    "logging",
+    [
+        {},
+        {"handlers": MAIL, "loggers": {"django.request": {"handlers": ["mail"], "level": "ERROR"}}},
+        {"handlers": FILE, "root": {"handlers": ["file"], "level": "ERROR"}},
+        {"handlers": FILE, "loggers": {"": {"handlers": ["file"]}, "before": {"handlers": [], "propagate": False}}},
+    ],
+)
 def test_errors_reach_stderr_whatever_logging_says(shop, logging):
     """Each error is a line of Slipway's form there, beside what the team's handlers get, without a task's arguments."""
     write(shop, {"LOGGING": {"version": 1, **logging} if logging else {}, "LOGGING_CONFIG": None})
@@ -127,7 +156,10 @@ logging.getLogger("django.security.DisallowedHost").error("z")
     done = passed(python("-c", code, cwd=shop, env=ALL))
     lines = done.stderr.splitlines()
     assert [json.loads(line)["logger"] for line in lines if line.startswith("{")] == [
-        "before", "django.request", "celery.app.trace"], lines
+        "before",
+        "django.request",
+        "celery.app.trace",
+    ], lines
     assert "s3cret" not in str(lines) and ("z" in done.stdout) == ("file" in logging.get("handlers", {}))
 
 
@@ -145,8 +177,11 @@ def test_what_is_assigned_twice_is_told(shop):
     assert "W001" not in quiet.stderr, "only the build warns: a command by the clock would repeat it each minute"
     edit(shop / DOCKER, "\nenv.check(", '\nEMAIL_BACKEND = "shop.Post"\nenv.check(')
     assert assigned_twice(shop) == {**held, **decided, "EMAIL_BACKEND": ("project/more.py", DOCKER)}
-    assert produced(shop, *DECIDED, DATABASE_URL="sqlite:////tmp/x")[:3] == [False, PRODUCTION["SECRET_KEY"], [
-        "shop.example"]]
+    assert produced(shop, *DECIDED, DATABASE_URL="sqlite:////tmp/x")[:3] == [
+        False,
+        PRODUCTION["SECRET_KEY"],
+        ["shop.example"],
+    ]
     star = "\nfrom .settings_base import *\n"
     edit(shop / DOCKER, star, "\n")
     edit(shop / DOCKER, "\nimport os\n", f"{star}import os\n")
@@ -156,8 +191,13 @@ def test_what_is_assigned_twice_is_told(shop):
 def test_the_base_is_plain():
     """settings_base.py, which is the team's, is written as startproject writes settings."""
     nodes = [*ast.walk(ast.parse((ROOT / BASE).read_text()))]
-    assert not [node.lineno for node in nodes if isinstance(node, (ast.If, ast.ListComp, ast.DictComp))
-                or isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)]
+    assert not [
+        node.lineno
+        for node in nodes
+        if isinstance(node, (ast.If, ast.ListComp, ast.DictComp))
+        or isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+    ]
 
 
 def test_what_follows_from_a_team_s_value(shop):
@@ -166,8 +206,15 @@ def test_what_follows_from_a_team_s_value(shop):
     write(shop, {"CELERY_TASK_TIME_LIMIT": 1200, "EMAIL_HOST": "mail.shop.example", "EMAIL_PORT": 2525})
     postgres = {"DATABASE_URL": "postgres://u:p@db/shop", "ROLE": "worker"}
     soft, broker, databases, host, port = produced(
-        shop, "CELERY_TASK_SOFT_TIME_LIMIT", "CELERY_BROKER_TRANSPORT_OPTIONS", "DATABASES", "EMAIL_HOST", "EMAIL_PORT",
-        **OTHERS, **postgres)
+        shop,
+        "CELERY_TASK_SOFT_TIME_LIMIT",
+        "CELERY_BROKER_TRANSPORT_OPTIONS",
+        "DATABASES",
+        "EMAIL_HOST",
+        "EMAIL_PORT",
+        **OTHERS,
+        **postgres,
+    )
     assert (soft, broker["visibility_timeout"], host, port) == (1170, 1260, "mail.example", 587)
     assert "statement_timeout=1200s" in databases["default"]["OPTIONS"]["options"]
     assert produced(shop, "EMAIL_HOST", "EMAIL_PORT") == ["mail.shop.example", 2525]
@@ -189,9 +236,13 @@ def test_the_last_assignment_wins(shop):
     assert done.stdout == "staff/ slipway.web.mail.Kept default default\n", done.stderr
 
 
-@pytest.mark.parametrize("file, gone, told", [
-    ("settings_base.py", '    "slipway.web.middleware.Probes",\n', "E003"),
-    ("settings.py", "env.check(examples=True)", "E014")])
+@pytest.mark.parametrize(
+    "file, gone, told",
+    [
+        ("settings_base.py", '    "slipway.web.middleware.Probes",\n', "E003"),
+        ("settings.py", "env.check(examples=True)", "E014"),
+    ],
+)
 def test_what_has_gone_is_told(shop, file, gone, told):
     """manage.py check reports it in a line, even if nobody checks the environment."""
     edit(shop / "project" / file, gone, "")

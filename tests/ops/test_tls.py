@@ -13,10 +13,10 @@ from services import certificate
 # The site's own limits of a second are short for a busy machine.
 ASK = {
     "BROKER_URL": "from slipway.celery import app;"
-                  " app.connection_for_write(connect_timeout=30).ensure_connection(max_retries=0)",
+    " app.connection_for_write(connect_timeout=30).ensure_connection(max_retries=0)",
     "CACHE_URL": "from django.conf import settings;"
-                 " settings.CACHES['default']['OPTIONS'].update(socket_timeout=30, socket_connect_timeout=30);"
-                 " from django.core.cache import cache; cache.set('a', 1); assert cache.get('a') == 1",
+    " settings.CACHES['default']['OPTIONS'].update(socket_timeout=30, socket_connect_timeout=30);"
+    " from django.core.cache import cache; cache.set('a', 1); assert cache.get('a') == 1",
 }
 
 
@@ -34,17 +34,28 @@ class Tls(Relay):
 
 
 @pytest.mark.parametrize("name, trusted", [("localhost", True), ("localhost", False), ("other.example", True)])
-@pytest.mark.parametrize("scheme, variable", [
-    ("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")])
+@pytest.mark.parametrize(
+    "scheme, variable", [("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")]
+)
 def test_only_the_right_certificate_will_do(request, tmp_path, scheme, variable, name, trusted):
     """A certificate must be for the name in the URL, from an authority known to this machine or in SSL_CERT_FILE."""
     service, user = {"rediss": ("redis", ""), "amqps": ("rabbitmq", "guest:guest@")}[scheme]
     path, key = certificate(tmp_path, name)
     with contextlib.closing(Tls(request.getfixturevalue(service).port, path, key)) as tls:
-        done = python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={
-            **os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://localhost",
-            "SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": "sqlite://:memory:",
-            variable: f"{scheme}://{user}localhost:{tls.port}/", **({"SSL_CERT_FILE": str(path)} if trusted else {})})
+        done = python(
+            "-c",
+            f"import django; django.setup(); {ASK[variable]}",
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+                "SITE_URL": "http://localhost",
+                "SECRET_KEY": "0123456789abcdef" * 4,
+                "DATABASE_URL": "sqlite://:memory:",
+                variable: f"{scheme}://{user}localhost:{tls.port}/",
+                **({"SSL_CERT_FILE": str(path)} if trusted else {}),
+            },
+        )
     if (name, trusted) == ("localhost", True):
         assert done.returncode == 0, done.stderr
     else:

@@ -6,8 +6,17 @@ import re
 import sys
 
 import pytest
-from django.db.migrations import (AddField, AlterField, AlterModelTable, CreateModel, DeleteModel, Migration,
-                                  RemoveField, RenameField, RenameModel)
+from django.db.migrations import (
+    AddField,
+    AlterField,
+    AlterModelTable,
+    CreateModel,
+    DeleteModel,
+    Migration,
+    RemoveField,
+    RenameField,
+    RenameModel,
+)
 from django.db.migrations.state import ProjectState
 from django.db.models import CharField, TextField
 
@@ -18,8 +27,8 @@ from proc import output, put
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
-                    ' ("place", TextField()), ("code", CharField(max_length=9))],'
-                    ' options={"unique_together": {("name", "place")}})',
+    ' ("place", TextField()), ("code", CharField(max_length=9))],'
+    ' options={"unique_together": {("name", "place")}})',
     "0002_count": 'AddField("item", "count", IntegerField(db_default=0))',
     "0003_note": 'AddField("item", "note", TextField(default="")), AddField("item", "free", TextField(null=True))',
     "0004_not_unique": 'AlterUniqueTogether("item", set())',
@@ -31,13 +40,22 @@ MIGRATIONS = {
 LESS = "SeparateDatabaseAndState([], [RemoveField('item', '%s')])"
 DROPPED = {  # new app → its second and third migration, and if the third is harmless once a release has the second
     "zcolumn": (LESS % "name", "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
-    "ztable": ("SeparateDatabaseAndState([], [DeleteModel('Item')])", "RunSQL('DROP TABLE ztable_item CASCADE', '')",
-               True),
-    "zother": ("SeparateDatabaseAndState([], [RenameField('item', 'place', 'site'), RemoveField('item', 'site'),"
-               " RemoveField('item', 'name')])",
-               "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')", False),
-    "zmore": (LESS % "name", "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code',"
-              " CharField(max_length=2))", False),
+    "ztable": (
+        "SeparateDatabaseAndState([], [DeleteModel('Item')])",
+        "RunSQL('DROP TABLE ztable_item CASCADE', '')",
+        True,
+    ),
+    "zother": (
+        "SeparateDatabaseAndState([], [RenameField('item', 'place', 'site'), RemoveField('item', 'site'),"
+        " RemoveField('item', 'name')])",
+        "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')",
+        False,
+    ),
+    "zmore": (
+        LESS % "name",
+        "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code', CharField(max_length=2))",
+        False,
+    ),
     "zold": ("RunSQL('SELECT 1', '')", "RunSQL('ALTER TABLE zold_item DROP COLUMN name', '')", False),
 }
 FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
@@ -49,7 +67,7 @@ def create(name, **options):
 
 OWN = 'RemoveField("thing", "note")'
 OF_OLD = 'RemoveField("old", "note")'
-OLD = "SeparateDatabaseAndState([RunSQL('ALTER TABLE \"OLD_TABLE\" DROP COLUMN \"name\"')])"
+OLD = 'SeparateDatabaseAndState([RunSQL(\'ALTER TABLE "OLD_TABLE" DROP COLUMN "name"\')])'
 STATE = f"SeparateDatabaseAndState([], [{create('Old', db_table='OLD_TABLE')}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 MANAGED = 'AlterModelOptions("old", {"managed": True})'
@@ -67,11 +85,13 @@ BRINGS = {
     "xunmanaged": (f"{UNMANAGED}, {MANAGED}, {OF_OLD}", set()),
     "xmoved": (f'{STATE}, AlterModelTable("old", "xmoved_old")', set()),
     "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
-    "xsql": ("RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
+    "xsql": ('RunSQL(\'ALTER TABLE "xsql_thing" DROP COLUMN "note"\')', set()),
 }
-HALF = ("RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yhalf_item DROP COLUMN name') or 1/0,"
-        "RunPython.noop), RunPython(lambda apps, schema_editor: apps.get_model('yhalf', 'Item')._base_manager.first()"
-        " or schema_editor.execute('ALTER TABLE yhalf_item ADD CONSTRAINT y UNIQUE (code)'), RunPython.noop)")
+HALF = (
+    "RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yhalf_item DROP COLUMN name') or 1/0,"
+    "RunPython.noop), RunPython(lambda apps, schema_editor: apps.get_model('yhalf', 'Item')._base_manager.first()"
+    " or schema_editor.execute('ALTER TABLE yhalf_item ADD CONSTRAINT y UNIQUE (code)'), RunPython.noop)"
+)
 UNSET, DROP = 'AlterUniqueTogether("item", set())', 'RemoveField("item", "place")'
 KEEPS = 'state_operations=[AlterUniqueTogether("item", {("name", "place")})]'
 ALONE = {  # new app → operations of its second migration, and how its messages on Postgres begin
@@ -79,19 +99,33 @@ ALONE = {  # new app → operations of its second migration, and how its message
     "ymodel": (f'RenameModel("Item", "Part"), {UNSET.replace("item", "part")}', ["RENAMING tables"]),
     "ytable": (f'AlterModelTable("item", "parts"), {UNSET}', ["RENAMING tables"]),
     "yagain": (f'{UNSET}, AlterUniqueTogether("item", {{("name",)}}), {UNSET}', ["ADDING unique"]),
-    "ysql": (f"{UNSET}, RunSQL('ALTER TABLE ysql_item ADD CONSTRAINT u UNIQUE (name, place)', '', {KEEPS}),{UNSET}",
-             ["ADDING unique"] * 2),
-    "yreplica": ("RunPython(lambda apps, schema_editor: apps.get_model('yreplica', 'Item')._base_manager.using('other')"
-                 ".first(), RunPython.noop)", []),
-    "yeditor": ("RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yeditor_item DROP COLUMN"
-                " name', []), RunPython.noop)", ["DROPPING columns"]),
+    "ysql": (
+        f"{UNSET}, RunSQL('ALTER TABLE ysql_item ADD CONSTRAINT u UNIQUE (name, place)', '', {KEEPS}),{UNSET}",
+        ["ADDING unique"] * 2,
+    ),
+    "yreplica": (
+        "RunPython(lambda apps, schema_editor: apps.get_model('yreplica', 'Item')._base_manager.using('other')"
+        ".first(), RunPython.noop)",
+        [],
+    ),
+    "yeditor": (
+        "RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yeditor_item DROP COLUMN"
+        " name', []), RunPython.noop)",
+        ["DROPPING columns"],
+    ),
     "ywrong": (f'RunSQL("SELECT nothing FROM nowhere", ""), {DROP}', ["FAILED", "DROPPING columns"]),
     "yzero": (f"RunPython(lambda apps, schema_editor: 1 / 0, RunPython.noop), {DROP}", ["FAILED", "DROPPING columns"]),
     "yhalf": (HALF, ["FAILED", "DROPPING columns", "ADDING unique"]),
-    "ycommit": ('RunSQL("CREATE TABLE y (n int REFERENCES ycommit_item DEFERRABLE INITIALLY DEFERRED);'
-                ' INSERT INTO y VALUES (1)", "")', ["FAILED"]),
-    "ydies": ('RunPython(lambda apps, schema_editor: schema_editor.execute("SELECT pg_terminate_backend('
-              'pg_backend_pid())"), RunPython.noop)', ["FAILED"]),
+    "ycommit": (
+        'RunSQL("CREATE TABLE y (n int REFERENCES ycommit_item DEFERRABLE INITIALLY DEFERRED);'
+        ' INSERT INTO y VALUES (1)", "")',
+        ["FAILED"],
+    ),
+    "ydies": (
+        'RunPython(lambda apps, schema_editor: schema_editor.execute("SELECT pg_terminate_backend('
+        'pg_backend_pid())"), RunPython.noop)',
+        ["FAILED"],
+    ),
     "ybegin": ('RunSQL(["BEGIN", "SELECT nothing FROM nowhere", "COMMIT"], "")', ["FAILED"]),
     "yno": ('IgnoreMigration(), RunSQL("SELECT nothing FROM nowhere", "")', []),
 }
@@ -104,8 +138,11 @@ def judging(tmp_path_factory, postgres):
     """Return {vendor: {name: verdict}} of a project with all these apps."""
     folder = tmp_path_factory.mktemp("new") / "a project"
     project = copy(folder, "xshop", "xold", "xsquashed", "xacross", *BRINGS, *ALONE, *DROPPED)
-    put(project / "project/settings_test.py", f"{(project / 'project/settings_test.py').read_text()}\n"
-        'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n')
+    put(
+        project / "project/settings_test.py",
+        f"{(project / 'project/settings_test.py').read_text()}\n"
+        'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n',
+    )
     for before, name in zip([None, *MIGRATIONS], MIGRATIONS):
         add(project, f"xshop.{name}", MIGRATIONS[name], *[f"xshop.{before}"] * bool(before))
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
@@ -116,8 +153,9 @@ def judging(tmp_path_factory, postgres):
         add(project, f"{app}.0001", MIGRATIONS["0001_initial"])
         add(project, f"{app}.0002", operations, f"{app}.0001", more=APART * (app == "ybegin"))
     for app, (state, dropped, _) in DROPPED.items():
-        for before, number, operations in zip(["", "0001", "0002"], ("0001", "0002", "0003"),
-                                              (MIGRATIONS["0001_initial"], state, dropped)):
+        for before, number, operations in zip(
+            ["", "0001", "0002"], ("0001", "0002", "0003"), (MIGRATIONS["0001_initial"], state, dropped)
+        ):
             add(project, f"{app}.{number}", operations, *[f"{app}.{before}"] * bool(before))
     less = 'RemoveField("thing", "name")'
     add(project, "xsquashed.0001", create("Thing"))
@@ -138,11 +176,11 @@ def judging(tmp_path_factory, postgres):
 def test_each_database_has_verdicts_of_its_own(judging):
     """On Postgres, old code can omit a column with db_default; SQLite copies the table instead. An error's message has
     the cure. A constraint whose name only the database knows is no error."""
-    wrong = {vendor: {name[6:10] for name in entries
-                      if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
-             for vendor, entries in judging.items()}
-    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007", "0008"},
-                     "postgresql": {"0003", "0005", "0007", "0008"}}
+    wrong = {
+        vendor: {name[6:10] for name in entries if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
+        for vendor, entries in judging.items()
+    }
+    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007", "0008"}, "postgresql": {"0003", "0005", "0007", "0008"}}
     judged = judging["postgresql"]
     assert re.search(r" \(item\.note\): .*db_default", judged["xshop.0003_note"]["messages"][0])
     assert "item.count" not in judging["sqlite"]["xshop.0002_count"]["messages"][0], "it has a default of the database"
@@ -193,16 +231,22 @@ ITEM = CreateModel("Item", [("code", TextField(null=True)), ("name", CharField(m
 NOTE, NAME = AddField("item", "note", CharField(max_length=9, blank=True)), CharField(max_length=9, db_column="name")
 
 
-@pytest.mark.parametrize("operations, said", [
-    ([NOTE], "Add field note to item: give it db_default"), ([RemoveField("item", "name")], "Remove field name from"),
-    ([AlterField("item", "code", TextField())], "Alter field code on item: give it db_default"),
-    ([RenameField("item", "name", "title")], "Rename field name on item to title: keep the column"),
-    ([RenameModel("Item", "Part")], "Rename model Item to Part: keep the table"), ([DeleteModel("Item")], "Delete mo"),
-    ([AddField("item", "note", CharField(max_length=9, db_default=""))], ""),
-    ([CreateModel("New", []), AddField("new", "note", TextField())], ""),
-    ([AlterField("item", "name", CharField(max_length=99))], ""),
-    ([AlterField("item", "name", NAME), RenameField("item", "name", "title")], ""),
-    ([AlterModelTable("item", "shop_item"), RenameModel("Item", "Part")], "")])
+@pytest.mark.parametrize(
+    "operations, said",
+    [
+        ([NOTE], "Add field note to item: give it db_default"),
+        ([RemoveField("item", "name")], "Remove field name from"),
+        ([AlterField("item", "code", TextField())], "Alter field code on item: give it db_default"),
+        ([RenameField("item", "name", "title")], "Rename field name on item to title: keep the column"),
+        ([RenameModel("Item", "Part")], "Rename model Item to Part: keep the table"),
+        ([DeleteModel("Item")], "Delete mo"),
+        ([AddField("item", "note", CharField(max_length=9, db_default=""))], ""),
+        ([CreateModel("New", []), AddField("new", "note", TextField())], ""),
+        ([AlterField("item", "name", CharField(max_length=99))], ""),
+        ([AlterField("item", "name", NAME), RenameField("item", "name", "title")], ""),
+        ([AlterModelTable("item", "shop_item"), RenameModel("Item", "Part")], ""),
+    ],
+)
 def test_what_operations_tell(operations, said):
     """Without a database they tell at what old code fails. A name that changes in the models alone is none of it, nor
     is a table that is new."""
@@ -216,8 +260,11 @@ def test_what_operations_tell(operations, said):
 def test_makemigrations_tells_it(tmp_path):
     project = copy(tmp_path / "a project", "xshop")
     add(project, "xshop.0001", 'CreateModel("Item", [("id", BigAutoField(primary_key=True))])')
-    put(project / "xshop/models.py", "from django.db import models\n\n\nclass Item(models.Model):\n"
-        "    note = models.CharField(max_length=9, blank=True)\n")
+    put(
+        project / "xshop/models.py",
+        "from django.db import models\n\n\nclass Item(models.Model):\n"
+        "    note = models.CharField(max_length=9, blank=True)\n",
+    )
     command = [sys.executable, "-m", "django", "makemigrations", "xshop", "--no-input"]
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test"}
     shown, done = (output([*command, *words], cwd=project, env=env) for words in (["--dry-run"], []))

@@ -15,9 +15,17 @@ from relay import Relay
 @contextlib.contextmanager
 def slot(url, folder, **env):
     """Run a release on that folder's socket. Yield its web.plan once it answers."""
-    env = {**os.environ, "DATABASE_URL": url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://", "RELEASE": "build-7",
-           "WEB_CONCURRENCY": "2", "SOCKET": str(folder / "web.sock"),
-           "DJANGO_SETTINGS_MODULE": "project.settings", **env}
+    env = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "BROKER_URL": "memory://",
+        "CACHE_URL": "locmem://",
+        "RELEASE": "build-7",
+        "WEB_CONCURRENCY": "2",
+        "SOCKET": str(folder / "web.sock"),
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        **env,
+    }
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until((folder / "web.sock").exists)
         assert (folder / "web.plan").exists()  # before the site listens
@@ -28,8 +36,14 @@ def slot(url, folder, **env):
 
 def said(url):
     """Return the expected content, with showmigrations' own output."""
-    done = python("-m", "django", "showmigrations", "--plan", cwd=ROOT, env={
-        **os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "project.settings"})
+    done = python(
+        "-m",
+        "django",
+        "showmigrations",
+        "--plan",
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "project.settings"},
+    )
     assert done.returncode == 0 and done.stdout, done.stderr
     return "release build-7\nmedia local\n" + done.stdout
 
@@ -40,16 +54,19 @@ def urls(sqlite_url, postgres, tmp_path):
     shutil.copy(sqlite_url.removeprefix("sqlite:///"), tmp_path / "some.sqlite3")
     with contextlib.closing(sqlite3.connect(tmp_path / "some.sqlite3")) as database, database:
         database.execute("DELETE FROM django_migrations WHERE app = 'slipway'")
-    return {"all": postgres.url(postgres.database()), "some": f"sqlite:///{tmp_path}/some.sqlite3",
-            "none": postgres.url(postgres.database(migrated=False))}
+    return {
+        "all": postgres.url(postgres.database()),
+        "some": f"sqlite:///{tmp_path}/some.sqlite3",
+        "none": postgres.url(postgres.database(migrated=False)),
+    }
 
 
-@pytest.mark.parametrize("which, marks", [
-    ("all", {"[X]"}), ("some", {"[X]", "[ ]"}), ("none", {"[ ]"})])
+@pytest.mark.parametrize("which, marks", [("all", {"[X]"}), ("some", {"[X]", "[ ]"}), ("none", {"[ ]"})])
 def test_told(urls, which, marks, tmp_path):
     """web.plan has the release and the place of uploads, then only showmigrations' lines, and no other file is left."""
     (tmp_path / "patient.py").write_text(
-        "from project.settings import *\nfrom slipway import readiness\nreadiness.DEADLINE = 30\n")
+        "from project.settings import *\nfrom slipway import readiness\nreadiness.DEADLINE = 30\n"
+    )
     patient = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "patient"}
     with short_folder() as folder, slot(urls[which], folder, **patient) as plan:
         text = wait_until(plan.read_text)

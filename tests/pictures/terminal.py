@@ -27,6 +27,7 @@ def recorded(command):
     def read(terminal):
         pieces.append(os.read(terminal, 65536))
         return pieces[-1]
+
     pty.spawn(command, read)
     return b"".join(pieces).decode(errors="replace").replace("\r\n", "\n")
 
@@ -36,8 +37,8 @@ def left(text):
     lines = []
     for part in re.split(r"(?=\033\[[0-9]+F\033\[J)", text):
         up = re.match(r"\033\[([0-9]+)F\033\[J", part)
-        lines = lines[:-int(up[1])] if up else lines
-        lines += part[up.end() if up else 0:].splitlines()
+        lines = lines[: -int(up[1])] if up else lines
+        lines += part[up.end() if up else 0 :].splitlines()
     return [line for line in lines if not line.startswith("make[")]
 
 

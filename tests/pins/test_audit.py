@@ -8,8 +8,15 @@ from proc import free_port, run
 
 from .test_pins import ENVIRONMENT, copy_pins
 
-DJANGO = {"id": "PYSEC-1", "affected": [{"package": {"name": "django", "ecosystem": "PyPI"}, "ranges": [
-    {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9"}]}]}]}
+DJANGO = {
+    "id": "PYSEC-1",
+    "affected": [
+        {
+            "package": {"name": "django", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9"}]}],
+        }
+    ],
+}
 
 
 class Osv(BaseHTTPRequestHandler):
@@ -29,6 +36,7 @@ def test_what_is_known_of_a_pin_fails(tmp_path):
     def audit(port, *ignored):
         words = f"--vulnerability-service osv --osv-url http://127.0.0.1:{port}/v1/query {' '.join(ignored)}"
         return run(["make", "-C", tmp_path, "audit", f"AUDIT_ARGS={words}"], env=ENVIRONMENT)
+
     with served(ThreadingHTTPServer(("127.0.0.1", 0), Osv)) as server:
         done, ignored = audit(server.server_port), audit(server.server_port, "--ignore-vuln PYSEC-1")
     assert done.returncode == 2 and "django" in done.stdout and "PYSEC-1" in done.stdout and "9.9" in done.stdout

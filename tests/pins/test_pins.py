@@ -10,9 +10,13 @@ from checkout import WRITTEN
 from proc import ROOT, UV, VE_PYTHON, output, run
 from slipway.make.uv import settings
 
-PINS = ["requirements.txt", "examples/companions/requirements.txt",
-        *sorted(str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "slipway")
-                for path in folder.glob("requirements/*.txt"))]
+PINS = [
+    "requirements.txt",
+    "examples/companions/requirements.txt",
+    *sorted(
+        str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "slipway") for path in folder.glob("requirements/*.txt")
+    ),
+]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
 # No version of gevent, which pyinfra needs, has a wheel there, so it is built from source.
@@ -33,15 +37,34 @@ def test_wheels_for(pins, python, tmp_path):
     for platform in PLATFORMS:
         if (pins, python, platform) in NO_WHEEL:
             continue
-        done = uv("pip", "install", "--quiet", "--dry-run", "--target", tmp_path, "--python-version", python,
-                  "--python-platform", platform, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", pins)
+        done = uv(
+            "pip",
+            "install",
+            "--quiet",
+            "--dry-run",
+            "--target",
+            tmp_path,
+            "--python-version",
+            python,
+            "--python-platform",
+            platform,
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            pins,
+        )
         assert done.returncode == 0, f"{pins} on {platform}: {done.stderr}"
 
 
 def hashes(text):
     """Return {package: its hashes} of a file of pins."""
-    return {block.split("==")[0]: set(re.findall(r"--hash=sha256:(\w+)", block))
-            for block in re.split(r"\n(?=\S+==)", text) if "==" in block}
+    return {
+        block.split("==")[0]: set(re.findall(r"--hash=sha256:(\w+)", block))
+        for block in re.split(r"\n(?=\S+==)", text)
+        if "==" in block
+    }
 
 
 def copy_pins(folder):

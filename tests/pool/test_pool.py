@@ -36,15 +36,26 @@ def site(folder, url, **env):
     """Run production's site for the block."""
     (folder / "pages.py").write_text(PAGES)
     (folder / "asking.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'pages'\n")
-    return serve(folder, DJANGO_SETTINGS_MODULE="asking", SITE_URL="http://localhost", DATABASE_URL=url, ROLE="web",
-                 SECRET_KEY="0123456789abcdef" * 4, BROKER_URL="redis://127.0.0.1:1", **{"SERVER": "asgi", **env})
+    return serve(
+        folder,
+        DJANGO_SETTINGS_MODULE="asking",
+        SITE_URL="http://localhost",
+        DATABASE_URL=url,
+        ROLE="web",
+        SECRET_KEY="0123456789abcdef" * 4,
+        BROKER_URL="redis://127.0.0.1:1",
+        **{"SERVER": "asgi", **env},
+    )
 
 
 @pytest.mark.parametrize("server", ["asgi", "wsgi"])
 def test_requests_share_connections(tmp_path, url, server):
     """Twenty visitors at once use three sessions, which have production's limits. Ended ones are replaced."""
-    with (site(tmp_path, f"{url}?pool=3", SERVER=server, WEB_THREADS="9") as web,
-          psycopg.connect(url, autocommit=True) as database):
+    with (
+        site(tmp_path, f"{url}?pool=3", SERVER=server, WEB_THREADS="9") as web,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
+
         def three():
             return database.execute(COUNT).fetchone() == (3,)
 
@@ -61,8 +72,17 @@ def test_a_pool_that_is_used_up(tmp_path, url):
     with site(tmp_path, f"{url}?pool=1") as web, ThreadPoolExecutor() as pool:
         long = pool.submit(web.get, "/25000")
         with psycopg.connect(url, autocommit=True) as database:
-            wait_until(lambda: "pg_sleep" in str(database.execute("SELECT query FROM pg_stat_activity WHERE state"
-                       " = 'active' AND pid <> pg_backend_pid()").fetchall()), what="the long query")
+            wait_until(
+                lambda: (
+                    "pg_sleep"
+                    in str(
+                        database.execute(
+                            "SELECT query FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
+                        ).fetchall()
+                    )
+                ),
+                what="the long query",
+            )
             failed = web.get("/0")
             database.execute(END)
         assert failed.status == 500 and failed.seconds > 4 and long.result().status == 500

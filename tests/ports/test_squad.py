@@ -28,17 +28,26 @@ ROLES = {"web1": ["web", "worker", "beat", "listener"], "web2": ["web"]}
 
 # Files from other sites that its pages name: they are in its repository, but not in its source package.
 FETCHED = (
-    "angularjs/angular.min.js", "angularjs/angular-resource.min.js", "bootstrap/css/bootstrap.css",
-    "bootstrap/css/bootstrap-theme.css", "bootstrap/js/bootstrap.js", "chartjs/Chart.bundle.js",
-    "chartjs/chartjs-plugin-annotation.min.js", "floatThead/dist/jquery.floatThead.js",
-    "font-awesome/css/font-awesome.css", "jquery.js", "lodash.js", "select2.js/select2.css",
-    "select2.js/select2.min.js")
-QUEUES = '''
+    "angularjs/angular.min.js",
+    "angularjs/angular-resource.min.js",
+    "bootstrap/css/bootstrap.css",
+    "bootstrap/css/bootstrap-theme.css",
+    "bootstrap/js/bootstrap.js",
+    "chartjs/Chart.bundle.js",
+    "chartjs/chartjs-plugin-annotation.min.js",
+    "floatThead/dist/jquery.floatThead.js",
+    "font-awesome/css/font-awesome.css",
+    "jquery.js",
+    "lodash.js",
+    "select2.js/select2.css",
+    "select2.js/select2.min.js",
+)
+QUEUES = """
 CELERY_TASK_QUEUES = [Queue(name) for name in sorted(
     {"celery", *(route["queue"] for route in CELERY_TASK_ROUTES.values())})]
-'''
-LAVA = '''    @patch("squad.ci.backend.lava.Backend.__submit__", return_value=[])
-    def test_resubmit_job_lava_error'''
+"""
+LAVA = """    @patch("squad.ci.backend.lava.Backend.__submit__", return_value=[])
+    def test_resubmit_job_lava_error"""
 # (path, old, new): replace the first `old`; if it is empty, add `new` at the end.
 EDITS = [
     ("requirements.in", "Django<5,>=3\n", "Django>=5.2,<5.3\n"),
@@ -48,8 +57,11 @@ EDITS = [
     ("squad/settings_docker.py", "import os\n", "import os\n\nfrom kombu import Queue\n"),
     (".dockerignore", "!test\n", "!test\n!setup.cfg\n"),  # one of its tests runs flake8 in the image
     # Tests of locks need Postgres: the build runs them, make test does not.
-    ("Makefile", "PROJECT = squad\n",
-     "PROJECT = squad\nTEST_DATABASE = postgres\nexport SQUAD_EXCLUDE_TEST_TAGS = skip_sqlite\n"),
+    (
+        "Makefile",
+        "PROJECT = squad\n",
+        "PROJECT = squad\nTEST_DATABASE = postgres\nexport SQUAD_EXCLUDE_TEST_TAGS = skip_sqlite\n",
+    ),
     ("test/ci/backend/test_lava.py", LAVA, f"    @skip('network')\n{LAVA}"),  # it requests example.com
     ("test/ci/backend/test_lava.py", "import os\n", "from unittest import skip\nimport os\n"),
     ("test/core/test_notification.py", """settings=<Settings "test.settings">'""", """settings=<Settings "'"""),
@@ -64,8 +76,15 @@ class Ported(Shop):
 
     def __init__(self, fleet, folder):  # noqa: F811
         self.folder = folder
-        Project.__init__(self, fleet, folder, APP, APP, registry="ssh",
-                         **{"rollout.smoke": ["/"], "process.listener.command": "manage listen"})
+        Project.__init__(
+            self,
+            fleet,
+            folder,
+            APP,
+            APP,
+            registry="ssh",
+            **{"rollout.smoke": ["/"], "process.listener.command": "manage listen"},
+        )
         self.path = folder / "deploy/production.toml"
         self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()}
 
@@ -116,9 +135,14 @@ class Ported(Shop):
         services = self.fleet.services
         services.run("redis-cli flushall")
         redis = services.redis
-        settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{APP}.example", "BROKER_URL": f"{redis}/3",
-                    "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(APP),
-                    "CACHE_URL": f"{redis}/4"}
+        settings = {
+            "SITE_URL": "http://localhost",
+            "ALLOWED_HOSTS": f"{APP}.example",
+            "BROKER_URL": f"{redis}/3",
+            "SECRET_KEY": secrets.token_hex(32),
+            "DATABASE_URL": services.new_database(APP),
+            "CACHE_URL": f"{redis}/4",
+        }
         self.make("env", "ARGS=set", input="".join(f"{name}={value}\n" for name, value in settings.items()), stdin=None)
 
     def serves(self, tag):
@@ -146,8 +170,25 @@ class Ported(Shop):
 def ported(fleet, tmp_path):  # noqa: F811
     """Return its source package as a repository. pip checks the hash."""
     (tmp_path / "pin.txt").write_text(PIN)
-    output(["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes",
-            "-r", "pin.txt", "-d", "."], 600, cwd=tmp_path)
+    output(
+        [
+            "python3",
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "--require-hashes",
+            "-r",
+            "pin.txt",
+            "-d",
+            ".",
+        ],
+        600,
+        cwd=tmp_path,
+    )
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
     ported = Ported(fleet, next(tmp_path.glob("squad-*/")).rename(tmp_path / APP))

@@ -75,7 +75,13 @@ def bucket(server, request):
 
 
 def new_bucket(name, port, cert=None):
-    client = boto3.client("s3", endpoint_url=f"http{'s' * bool(cert)}://127.0.0.1:{port}", region_name="eu",
-                          verify=cert and str(cert), aws_access_key_id="key", aws_secret_access_key="s/cret")
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http{'s' * bool(cert)}://127.0.0.1:{port}",
+        region_name="eu",
+        verify=cert and str(cert),
+        aws_access_key_id="key",
+        aws_secret_access_key="s/cret",
+    )
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu"})
     return Bucket(client, name, port, cert)

@@ -19,8 +19,11 @@ from proc import ROOT, running, wait_until
 from .conftest import moto, new_bucket
 
 LARGE = random.Random(1).randbytes(32_000_000)  # so large that a copy can be killed midway
-FILES = {**{f"a/{number}": random.Random(number).randbytes(number * 1000) for number in range(20)},
-         "m/large": LARGE, **{f"z/ü {number}": b"" for number in range(5)}}
+FILES = {
+    **{f"a/{number}": random.Random(number).randbytes(number * 1000) for number in range(20)},
+    "m/large": LARGE,
+    **{f"z/ü {number}": b"" for number in range(5)},
+}
 
 UPLOADS = """
 from filed.models import Paper
@@ -54,10 +57,13 @@ def test_without_tls_or_key(sqlite_made, tmp_path, key, signs):
     manage(sqlite_made, "migrate", "-v0", "--run-syncdb")
     with moto() as port:
         new_bucket("shop", port)
-        env = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
-               "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-               "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{port}",
-               "STORAGE_URL": f"s3+http://{key}127.0.0.1:{port}/shop?region=eu"}
+        env = {
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{port}",
+            "STORAGE_URL": f"s3+http://{key}127.0.0.1:{port}/shop?region=eu",
+        }
         url = code(sqlite_made, UPLOADS, **env).strip()
         with urlopen(url) as answer:
             assert f"X-Amz-Credential={signs}%2F" in url and answer.read() == b"first", url
@@ -74,8 +80,14 @@ def test_a_bucket_that_is_away(bucket, sqlite_made):
 
 def moving(url, env, *words):
     """Run movefiles in its own process for the block."""
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
-           "TEST_DATABASE_URL": url, **env}
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "filed.settings",
+        "STORAGE_URL": "database:",
+        "PYTHONPATH": PATH,
+        "TEST_DATABASE_URL": url,
+        **env,
+    }
     return running([sys.executable, "-m", "django", "movefiles", *words], cwd=ROOT, env=env)
 
 

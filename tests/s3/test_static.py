@@ -22,9 +22,16 @@ class Release:
 
     def __init__(self, folder, **env):
         self.folder = folder
-        self.env = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "HOME": str(folder), "VE": sys.prefix,
-                    "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SECRET_KEY": KEY,
-                    "SITE_URL": "http://localhost", "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3", **env}
+        self.env = {
+            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "VE": sys.prefix,
+            "DJANGO_SETTINGS_MODULE": "project.settings_docker",
+            "SECRET_KEY": KEY,
+            "SITE_URL": "http://localhost",
+            "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+            **env,
+        }
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
@@ -34,8 +41,11 @@ class Release:
         for name, content in files.items():
             (self.folder / "project/static" / name.replace("_", ".")).write_bytes(content)
         shutil.rmtree(self.folder / "static-root", ignore_errors=True)
-        output([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
-               env={**self.env, "IMAGE_BUILD": "1"})
+        output(
+            [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
+            cwd=self.folder,
+            env={**self.env, "IMAGE_BUILD": "1"},
+        )
         return self
 
     @property
@@ -45,13 +55,19 @@ class Release:
     def hashed(self, name):
         """Return the name with hash of a file at the top."""
         stem, dot, end = name.rpartition(".")
-        return next(path.name for path in self.root.glob(f"{stem}.*{dot}{end}")
-                    if re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}{re.escape(dot + end)}", path.name))
+        return next(
+            path.name
+            for path in self.root.glob(f"{stem}.*{dot}{end}")
+            if re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}{re.escape(dot + end)}", path.name)
+        )
 
     def files(self):
         """Return {name: content} of the files for visitors."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*")
-                if path.is_file() and re.search(r"\.[0-9a-f]{12}(\.\w+)?(\.gz|\.br)?$", path.name)}
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in self.root.rglob("*")
+            if path.is_file() and re.search(r"\.[0-9a-f]{12}(\.\w+)?(\.gz|\.br)?$", path.name)
+        }
 
     def do(self, *words, **env):
         """Run a command of the image to its end."""
@@ -62,7 +78,8 @@ class Release:
 def first(tmp_path_factory):
     """Return the first release. Its settings have no bucket."""
     return Release(tmp_path_factory.mktemp("first")).collect(
-        s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
+        s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>"
+    )
 
 
 @pytest.fixture
@@ -81,7 +98,7 @@ def added(done):
 
 def refused(done, said):
     """Assert that it fails with 1 and one line, which contains no secret."""
-    line, = (done.stdout + done.stderr).splitlines()
+    (line,) = (done.stdout + done.stderr).splitlines()
     assert done.returncode == 1 and line.startswith("collectstatic: ") and re.search(said, line), line
     assert not re.search("s(/|%2F)cret", line)
 
@@ -117,6 +134,7 @@ def test_what_a_bucket_says_of_a_file(bucket, settings, first):
         found = bucket.client.head_object(Bucket=bucket.name, Key=name)
         assert found["CacheControl"] == FOREVER
         return found["ContentType"], found.get("ContentEncoding")
+
     assert told(css) == ("text/css; charset=utf-8", None) and bucket.get(css).startswith(b"body {")
     assert told(css + ".gz") == ("text/css; charset=utf-8", "gzip")
     assert bucket.get(css + ".gz") == (first.root / (css + ".gz")).read_bytes()
@@ -133,14 +151,15 @@ def test_a_bucket_that_takes_nothing(bucket, settings, first, certificate):
     place, port = f"s3://{bucket.name}/x", f":{bucket.port}/"
     with moto(certificate, INITIAL_NO_AUTH_ACTION_COUNT="0") as closed:
         for change, where, said in (
-                ({}, "s3://no-such-bucket/x", "^collectstatic: s3://no-such-bucket/x: .*NoSuchBucket"),
-                ({"STATIC_STORAGE_URL": bucket.url.replace(port, f":{closed}/")}, place, "InvalidAccessKeyId"),
-                ({"STATIC_STORAGE_URL": bucket.url.replace(port, f":{free_port()}/")}, place, "Could not connect"),
-                ({"AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt"}, place, "CERTIFICATE_VERIFY_FAILED"),
-                ({"STATIC_STORAGE_URL": ""}, place, "STATIC_STORAGE_URL is not set; for example"),
-                ({"STATIC_STORAGE_URL": "", "STORAGE_URL": "database:"}, place, "STATIC_STORAGE_URL is not set"),
-                ({}, bucket.url, "name the bucket as s3://bucket/folder"),
-                ({}, "s3://bucket/../x", "name the bucket as s3://bucket/folder")):
+            ({}, "s3://no-such-bucket/x", "^collectstatic: s3://no-such-bucket/x: .*NoSuchBucket"),
+            ({"STATIC_STORAGE_URL": bucket.url.replace(port, f":{closed}/")}, place, "InvalidAccessKeyId"),
+            ({"STATIC_STORAGE_URL": bucket.url.replace(port, f":{free_port()}/")}, place, "Could not connect"),
+            ({"AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt"}, place, "CERTIFICATE_VERIFY_FAILED"),
+            ({"STATIC_STORAGE_URL": ""}, place, "STATIC_STORAGE_URL is not set; for example"),
+            ({"STATIC_STORAGE_URL": "", "STORAGE_URL": "database:"}, place, "STATIC_STORAGE_URL is not set"),
+            ({}, bucket.url, "name the bucket as s3://bucket/folder"),
+            ({}, "s3://bucket/../x", "name the bucket as s3://bucket/folder"),
+        ):
             refused(first.do("collectstatic", where, "migrate", **{**settings, **database, **change}), said)
     assert bucket.names() == set() and not (first.folder / "none.sqlite3").exists()
 

@@ -26,10 +26,12 @@ def clone(template, tmp_path):
 @pytest.fixture(scope="session")
 def started(template, tmp_path_factory):
     """Return a project from make new, in a folder whose name is no valid app name. No test changes it."""
+
     def make(path):
         path.mkdir()
         passed(template.make("new", f"NAME={path}/My shop"))
         Project(path / "My shop")
+
     return Project(once(tmp_path_factory, "started", make) / "My shop")
 
 

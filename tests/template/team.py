@@ -7,10 +7,10 @@ from proc import append, put
 APP = {
     "project/shop/__init__.py": "",
     "project/shop/models.py": "from django.db import models\n\n\nclass Book(models.Model):\n"
-                              "    title = models.CharField(max_length=50)\n",
+    "    title = models.CharField(max_length=50)\n",
     "project/shop/tests.py": "from django.test import TestCase\n\nfrom .models import Book\n\n\n"
-                             "class BookTest(TestCase):\n    def test_book(self):\n"
-                             "        self.assertEqual(Book.objects.create(title=\"One\").pk, 1)\n",
+    "class BookTest(TestCase):\n    def test_book(self):\n"
+    '        self.assertEqual(Book.objects.create(title="One").pk, 1)\n',
 }
 DROPPED = ["deploy/README.md", "project/home", "project/tests.py", "deploy/staging.toml"]
 
@@ -20,9 +20,9 @@ def work(project):
     for path, text in APP.items():
         put(project.folder / path, text)
     settings = "project/settings_base.py"
-    project.edit(settings, "INSTALLED_APPS = [\n", "SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    \"project.shop\",\n")
-    project.edit(settings, "    \"project.home\",\n", "")
-    project.edit("project/urls.py", "    path(\"\", include(\"project.home.urls\")),\n", "")
+    project.edit(settings, "INSTALLED_APPS = [\n", 'SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    "project.shop",\n')
+    project.edit(settings, '    "project.home",\n', "")
+    project.edit("project/urls.py", '    path("", include("project.home.urls")),\n', "")
     append(project.folder / "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
     append(project.folder / "requirements.in", "django-filter\n")
     project.edit(".gitlab-ci.yml", "  TAG: ", "  SHOP: open\n  TAG: ")

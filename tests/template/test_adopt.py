@@ -33,9 +33,14 @@ def theirs(template, tmp_path):
 def production(project, **more):
     """Return the image's environment, as far as the project needs it."""
     package = "config" if (project.folder / "config").exists() else "mysite"
-    return {"SECRET_KEY": secrets.token_hex(32), "SITE_URL": "http://localhost", "WEB_CONCURRENCY": "1",
-            "DATABASE_URL": f"sqlite:///{project.folder}/var.sqlite3",
-            "DJANGO_SETTINGS_MODULE": f"{package}.settings_docker", **more}
+    return {
+        "SECRET_KEY": secrets.token_hex(32),
+        "SITE_URL": "http://localhost",
+        "WEB_CONCURRENCY": "1",
+        "DATABASE_URL": f"sqlite:///{project.folder}/var.sqlite3",
+        "DJANGO_SETTINGS_MODULE": f"{package}.settings_docker",
+        **more,
+    }
 
 
 def test_levels_make_and_image(theirs):
@@ -66,9 +71,11 @@ OWN = {
     "LOGGING": {"version": 1, "disable_existing_loggers": False, "loggers": {"shop": {"level": "ERROR"}}},
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
     "CELERY_RESULT_BACKEND": "redis://results/0",
-    "STORAGES": {"default": {"BACKEND": "shop.Storage"}, "staticfiles": {"BACKEND": "shop.Static"}}}
-SWITCH = ("DEBUG = os.environ.get('SHOP_DEBUG', 'true') != 'false'\n"
-          "SHOP_MODE = 'development' if DEBUG else 'production'\n")
+    "STORAGES": {"default": {"BACKEND": "shop.Storage"}, "staticfiles": {"BACKEND": "shop.Static"}},
+}
+SWITCH = (
+    "DEBUG = os.environ.get('SHOP_DEBUG', 'true') != 'false'\nSHOP_MODE = 'development' if DEBUG else 'production'\n"
+)
 
 
 def values(project, names, **env):
@@ -95,7 +102,8 @@ def test_values_of_its_own_hold(theirs):
     docker = "config/settings_docker.py"
     assert {name: last for name, _, last in twice} == {
         **dict.fromkeys(["CACHES", "LOGGING", "STORAGES"], base),
-        **dict.fromkeys(["DEBUG", "SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker)}
+        **dict.fromkeys(["DEBUG", "SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker),
+    }
     project.edit(docker, 'os.environ["SHOP_DEBUG"] = "false"', "#")
     refused = project.manage("check", **env)
     assert refused.returncode and re.search(rf"E015\) DEBUG is on .*, {base}:22: set", refused.stderr)
@@ -110,7 +118,8 @@ def test_own_settings_stay(theirs):
     project.adopted("--level", "image")
     env = production(project, SHOP_KEY="from the environment", BROKER_URL="redis://localhost/0")
     user, is_open, key, secret, middleware, readiness = values(
-        project, ["AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"], **env)
+        project, ["AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"], **env
+    )
     assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
     assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
     common = middleware.index("django.middleware.common.CommonMiddleware")
@@ -133,8 +142,10 @@ def test_with_nothing_set(theirs, clone, tmp_path):
     (tmp_path / "bin/git").symlink_to(shutil.which("git"))
     env = {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path), "UV_CACHE_DIR": project.env["UV_CACHE_DIR"]}
     command = block(ROOT / "docs/adopt.md", "git clone").splitlines()[1].split("#")[0]
-    words = [{"PYTHONPATH=slipway": "", "python3": sys._base_executable, "shop": project.folder.name}.get(word, word)
-             for word in command.split()]
+    words = [
+        {"PYTHONPATH=slipway": "", "python3": sys._base_executable, "shop": project.folder.name}.get(word, word)
+        for word in command.split()
+    ]
     done = passed(run([*filter(None, words)], cwd=tmp_path, env={**env, "PYTHONPATH": str(clone.folder)}))
     assert "left to do by hand" in done.stdout and done.stderr == "make: installing slipway/requirements/uv.txt\n"
     assert (clone.folder / "var/uv/bin/uv").exists() and not (project.folder / "var").exists()
@@ -142,8 +153,10 @@ def test_with_nothing_set(theirs, clone, tmp_path):
 
 def test_manage_in_the_package():
     """The settings are found in the module that manage.py imports; those for tests, named first, are the tests'."""
-    inner = ("if sys.argv[1:2] == ['test']:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
-             "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n")
+    inner = (
+        "if sys.argv[1:2] == ['test']:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
+    )
     tree = {**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n"}
     found = look({**tree, "test/settings.py": ""}, "shop")
     assert (found.settings, found.tests) == ("config.settings.local", "test.settings")
@@ -152,14 +165,24 @@ def test_manage_in_the_package():
 MANAGE, STAR = "setdefault('DJANGO_SETTINGS_MODULE', 'site.settings.local')\n", "from .base import *\nDEBUG = False\n"
 
 
-@pytest.mark.parametrize("production, files", [
-    ("site.settings.live", {"site/settings/live.py": STAR + "ALLOWED_HOSTS = []\n", "site/settings/heap.py": STAR}),
-    ("site.settings.www", {"site/wsgi.py": MANAGE.replace("local", "www"), "site/settings/www.py": ""}),
-    ("site.settings.k8s", {"Dockerfile.web": "RUN DJANGO_SETTINGS_MODULE=site.settings.css ./manage.py collectstatic\n"
-                           "ENV DJANGO_SETTINGS_MODULE=site.settings.k8s\n",
-                           "site/settings/css.py": "", "site/settings/k8s.py": ""}),
-    ("site.settings.prod", {"site/settings/prod.py": "", "site/settings/live.py": STAR}),
-    ("site.settings.base", {"site/settings/quick_test.py": STAR, "site/wsgi.py": MANAGE})])
+@pytest.mark.parametrize(
+    "production, files",
+    [
+        ("site.settings.live", {"site/settings/live.py": STAR + "ALLOWED_HOSTS = []\n", "site/settings/heap.py": STAR}),
+        ("site.settings.www", {"site/wsgi.py": MANAGE.replace("local", "www"), "site/settings/www.py": ""}),
+        (
+            "site.settings.k8s",
+            {
+                "Dockerfile.web": "RUN DJANGO_SETTINGS_MODULE=site.settings.css ./manage.py collectstatic\n"
+                "ENV DJANGO_SETTINGS_MODULE=site.settings.k8s\n",
+                "site/settings/css.py": "",
+                "site/settings/k8s.py": "",
+            },
+        ),
+        ("site.settings.prod", {"site/settings/prod.py": "", "site/settings/live.py": STAR}),
+        ("site.settings.base", {"site/settings/quick_test.py": STAR, "site/wsgi.py": MANAGE}),
+    ],
+)
 def test_settings_of_another_name(production, files):
     """Production's have a usual name, or a server names them, or they turn DEBUG off for what they import. Without
     others, the tests have those of manage.py."""
@@ -168,19 +191,31 @@ def test_settings_of_another_name(production, files):
     assert (found.production, found.tests) == (production, "site.settings.local")
 
 
-@pytest.mark.parametrize("line, variable", [
-    ("env.bool('DJANGO_DEBUG', True)", "DJANGO_DEBUG=0"), ("os.environ['DEBUG'] != 'False'", "DEBUG=False"),
-    ("int(os.getenv('SHOP_DEBUG', 1))", "SHOP_DEBUG=0"), ("config('DEBUG', cast=bool)", "DEBUG=0"),
-    ("bool(os.environ.get('DEBUG', ''))", "DEBUG="), ("os.getenv('DEBUG', 'False')", "DEBUG="),
-    ("os.environ['DEBUG'] != 'off'", "DEBUG=off"), ("os.getenv('DEBUG') == 'on'", "DEBUG=0"),
-    ("True", ""), ("not env.bool('NO_DEBUG')", ""), ("env('ENVIRONMENT') == 'local'", "")])
+@pytest.mark.parametrize(
+    "line, variable",
+    [
+        ("env.bool('DJANGO_DEBUG', True)", "DJANGO_DEBUG=0"),
+        ("os.environ['DEBUG'] != 'False'", "DEBUG=False"),
+        ("int(os.getenv('SHOP_DEBUG', 1))", "SHOP_DEBUG=0"),
+        ("config('DEBUG', cast=bool)", "DEBUG=0"),
+        ("bool(os.environ.get('DEBUG', ''))", "DEBUG="),
+        ("os.getenv('DEBUG', 'False')", "DEBUG="),
+        ("os.environ['DEBUG'] != 'off'", "DEBUG=off"),
+        ("os.getenv('DEBUG') == 'on'", "DEBUG=0"),
+        ("True", ""),
+        ("not env.bool('NO_DEBUG')", ""),
+        ("env('ENVIRONMENT') == 'local'", ""),
+    ],
+)
 def test_what_turns_debug_off(line, variable):
     tree = {"manage.py": MANAGE, "site/settings/local.py": f"DEBUG = {line}\n"}
     assert look(tree, "shop").debug == variable
 
 
-@pytest.mark.parametrize("backend, media, hosts", [
-    ("django.core.files.storage.FileSystemStorage", "local", 1), ("storages.backends.s3.S3Storage", "bucket", 2)])
+@pytest.mark.parametrize(
+    "backend, media, hosts",
+    [("django.core.files.storage.FileSystemStorage", "local", 1), ("storages.backends.s3.S3Storage", "bucket", 2)],
+)
 def test_where_uploads_are(backend, media, hosts):
     """production.toml has the place that the settings name; a folder suits one web host."""
     storages = f"STORAGES = {{\n    'default': {{\n        'BACKEND': '{backend}',\n    }},\n}}\n"
@@ -216,8 +251,9 @@ def test_worker(theirs, redis, app):
         with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
             wait_until(lambda: "slipway.tasks.heartbeat" in process.output(), what="the worker has had a heartbeat")
             code = "from django_celery_beat.models import PeriodicTask as P; print(P.objects.get(name='heartbeat'))"
-            wait_until(lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout,
-                       what="it goes on")
+            wait_until(
+                lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout, what="it goes on"
+            )
 
 
 def test_changes_are_shown(theirs):
@@ -255,7 +291,8 @@ def test_again(theirs, files):
     project.commit("Slipway")
     again = project.adopted("--level", "servers")
     assert [line for line in first.splitlines() if re.match("found: (?!req)", line)] == [
-        line for line in again.splitlines() if re.match("found: (?!req)", line)]
+        line for line in again.splitlines() if re.match("found: (?!req)", line)
+    ]
     assert "wrote: " not in again and re.findall("would change.*: (.*)", again) == ["Dockerfile"]
     left = again.split("left to do by hand:\n")[1]
     assert len(left.splitlines()) == 1, left
@@ -264,13 +301,24 @@ def test_again(theirs, files):
 def test_other_ways_to_say_it(theirs):
     """adopt finds an app of a Celery subclass, a Dockerfile in a folder, and a Docker Compose file, which stays: make
     up uses a second one. Files that the settings read are in the image."""
-    base = (LAYERS["config/settings/base.py"]
-            + "CELERY_TASK_ROUTES = {}\nCHANGES = (BASE_DIR.parent / 'NEWS.md').read_text()\n")
-    project = theirs({**LAYERS, "docker-compose.yaml": "services: {}\n", "NEWS.md": "Open\n",
-                      "config/celery.py": LAYERS["config/celery.py"].replace("app = Celery(", "app = Mine(").replace(
-                          "\napp = ", "\n\nclass MyCelery(Celery):\n    pass\n\n\napp = ").replace("Mine", "MyCelery"),
-                      "requirements/base.txt": "Django<5,>=3\ncelery\npsycopg>=3\n", "config/settings/base.py": base,
-                      "docker/Dockerfile": "FROM debian\nRUN apt-get update && apt-get -q install a >/dev/null\n"})
+    base = (
+        LAYERS["config/settings/base.py"]
+        + "CELERY_TASK_ROUTES = {}\nCHANGES = (BASE_DIR.parent / 'NEWS.md').read_text()\n"
+    )
+    project = theirs(
+        {
+            **LAYERS,
+            "docker-compose.yaml": "services: {}\n",
+            "NEWS.md": "Open\n",
+            "config/celery.py": LAYERS["config/celery.py"]
+            .replace("app = Celery(", "app = Mine(")
+            .replace("\napp = ", "\n\nclass MyCelery(Celery):\n    pass\n\n\napp = ")
+            .replace("Mine", "MyCelery"),
+            "requirements/base.txt": "Django<5,>=3\ncelery\npsycopg>=3\n",
+            "config/settings/base.py": base,
+            "docker/Dockerfile": "FROM debian\nRUN apt-get update && apt-get -q install a >/dev/null\n",
+        }
+    )
     said = project.adopted("--level", "image")
     assert "found: celery config/celery.py\n" in said
     assert "docker/Dockerfile:2: add the Debian packages" in said
@@ -289,13 +337,21 @@ def test_other_ways_to_say_it(theirs):
 DJANGO, DRIVER, OLD_PYTHON = ("Django 5.2", "without the extra binary", "image's Debian")
 
 
-@pytest.mark.parametrize("about, told, lines", [
-    (DJANGO, True, ["Django<5,>=3", "django==4.2.1", "Django~=5.0", "Django<5.1", "Django<=5", '    "django==4.2",']),
-    (DJANGO, False, ["Django>=4.2,<6", "Django>=4.2,<5.3", "Django==5.2", "django-allauth==1.4", "Django~=5"]),
-    (DRIVER, True, ["psycopg", "psycopg2==2.9", "psycopg[c]>=3", "  'psycopg[pool]',"]),
-    (DRIVER, False, ["psycopg2-binary", "psycopg[binary]", "psycopg[pool,binary]>=3", "psycopg-c"]),
-    (OLD_PYTHON, True, ["3.14", "requires-python = '<3.13'", "python_requires = ~=3.11.0"]),
-    (OLD_PYTHON, False, ["3.13.1", "requires-python = '>=3.10'", "python = '>=3.9,<4'"])])
+@pytest.mark.parametrize(
+    "about, told, lines",
+    [
+        (
+            DJANGO,
+            True,
+            ["Django<5,>=3", "django==4.2.1", "Django~=5.0", "Django<5.1", "Django<=5", '    "django==4.2",'],
+        ),
+        (DJANGO, False, ["Django>=4.2,<6", "Django>=4.2,<5.3", "Django==5.2", "django-allauth==1.4", "Django~=5"]),
+        (DRIVER, True, ["psycopg", "psycopg2==2.9", "psycopg[c]>=3", "  'psycopg[pool]',"]),
+        (DRIVER, False, ["psycopg2-binary", "psycopg[binary]", "psycopg[pool,binary]>=3", "psycopg-c"]),
+        (OLD_PYTHON, True, ["3.14", "requires-python = '<3.13'", "python_requires = ~=3.11.0"]),
+        (OLD_PYTHON, False, ["3.13.1", "requires-python = '>=3.10'", "python = '>=3.9,<4'"]),
+    ],
+)
 def test_what_a_line_tells(about, told, lines):
     [row] = [row for row in (*ROWS["make"], *ROWS["image"]) if about in row["text"]]
     assert [bool(re.search(row["has"], line)) for line in lines] == [told] * len(lines)
@@ -306,20 +362,26 @@ OTHER = "services:\n  web:\n    build:\n      context: .\n      dockerfile: dev/
 BUILDS, LOGS = "services:\n  web:\n    build: .\n", "LOGGING = logging_config(json=True)\n"
 
 
-@pytest.mark.parametrize("files, edited, about, told", [
-    ({"compose.yaml": BUILDS}, "", "builds your Dockerfile", True),
-    ({"compose.yaml": OTHER}, "", "builds your Dockerfile", False),
-    ({"site/settings/base.py": "LOGGING = {}\n"}, f"{LOGS}from a import *\n", "keeps this LOGGING", True),
-    ({"site/settings/base.py": "LOGGING = {}\n"}, f"from a import *\n{LOGS}", "keeps this LOGGING", False),
-    ({"site/a.py": "from django.contrib.postgres import search\n"}, "", "TEST_DATABASE = postgres", True),
-    ({"site/a.py": "from django.contrib.postgres import search\n"}, "TEST_DATABASE = postgres\n", "TEST_", False),
-    (CONFIG, "TESTS = -m pytest\n", "pytest.ini:1: ", True), (CONFIG, "TESTS = x\n!pytest.ini\n", "pytest.ini", False),
-    ({"conftest.py": ""}, "!pytest.ini\n", "!conftest.py", True), ({"conftest.py": ""}, "!conftest.py\n", "!c", False),
-    ({"requirements.txt": "psycopg2\n"}, "libpq5\n", "build: libpq-dev", True),
-    ({"dev/Dockerfile": "ENV A=1\n"}, "# dev/Dockerfile\ngettext\n", "dev/Dockerfile", False),
-    ({"site/celery.py": OWN_APP}, "", "slipway.jobs.worker:Consumer", True),
-    ({"site/celery.py": f"{OWN_APP}app.config_from_object('a', namespace='CELERY')\n"}, "", "Consumer", False),
-    ({"site/settings/base.py": "KEY = os.environ['SECRET_KEY']\n"}, "", "SECRET_KEY", False)])
+@pytest.mark.parametrize(
+    "files, edited, about, told",
+    [
+        ({"compose.yaml": BUILDS}, "", "builds your Dockerfile", True),
+        ({"compose.yaml": OTHER}, "", "builds your Dockerfile", False),
+        ({"site/settings/base.py": "LOGGING = {}\n"}, f"{LOGS}from a import *\n", "keeps this LOGGING", True),
+        ({"site/settings/base.py": "LOGGING = {}\n"}, f"from a import *\n{LOGS}", "keeps this LOGGING", False),
+        ({"site/a.py": "from django.contrib.postgres import search\n"}, "", "TEST_DATABASE = postgres", True),
+        ({"site/a.py": "from django.contrib.postgres import search\n"}, "TEST_DATABASE = postgres\n", "TEST_", False),
+        (CONFIG, "TESTS = -m pytest\n", "pytest.ini:1: ", True),
+        (CONFIG, "TESTS = x\n!pytest.ini\n", "pytest.ini", False),
+        ({"conftest.py": ""}, "!pytest.ini\n", "!conftest.py", True),
+        ({"conftest.py": ""}, "!conftest.py\n", "!c", False),
+        ({"requirements.txt": "psycopg2\n"}, "libpq5\n", "build: libpq-dev", True),
+        ({"dev/Dockerfile": "ENV A=1\n"}, "# dev/Dockerfile\ngettext\n", "dev/Dockerfile", False),
+        ({"site/celery.py": OWN_APP}, "", "slipway.jobs.worker:Consumer", True),
+        ({"site/celery.py": f"{OWN_APP}app.config_from_object('a', namespace='CELERY')\n"}, "", "Consumer", False),
+        ({"site/settings/base.py": "KEY = os.environ['SECRET_KEY']\n"}, "", "SECRET_KEY", False),
+    ],
+)
 def test_what_is_left(files, edited, about, told):
     """A to-do stays while any part of it is left, and ends when all is done."""
     tree = {"manage.py": MANAGE, "site/settings/local.py": "", "site/settings/base.py": "", **files}
@@ -330,8 +392,16 @@ def test_a_moved_package_and_what_stays_out():
     """PROJECT follows settings that moved after an earlier level. Files beside manage.py that the image lacks, and that
     .dockerignore does not name, are listed."""
     make = "PROJECT = settings\ninclude django.mk\n"
-    tree = {"manage.py": MANAGE, "site/settings/local.py": "", "Makefile": make, "docutils.conf": "", "README.md": "",
-            "bin/run": "", "mime.types": "", ".dockerignore": "!mime.types\n"}
+    tree = {
+        "manage.py": MANAGE,
+        "site/settings/local.py": "",
+        "Makefile": make,
+        "docutils.conf": "",
+        "README.md": "",
+        "bin/run": "",
+        "mime.types": "",
+        ".dockerignore": "!mime.types\n",
+    }
     found = look(tree, "shop")
     assert found.outside == ["bin", "docutils.conf"]
     new = plan(tree, tree, found, ["make"], Template(texts(ROOT), "w.whl", "", ""))[1]["Makefile"]
@@ -339,8 +409,10 @@ def test_a_moved_package_and_what_stays_out():
     assert makefile({**tree, "settings/x": ""}, "", found) == make
 
 
-@pytest.mark.parametrize("made_for, active, uses", [("{ve} python3", "", True), ("/code/ve python3", "", False),
-                                                    ("{ve} python3", "/other", False)])
+@pytest.mark.parametrize(
+    "made_for, active, uses",
+    [("{ve} python3", "", True), ("/code/ve python3", "", False), ("{ve} python3", "/other", False)],
+)
 def test_manage_uses_the_virtualenv(tmp_path, made_for, active, uses):
     """An adopted manage.py restarts in the virtualenv that make has made for this folder, if none is active."""
     own = '#!/usr/bin/env python\n"""Run\ncommands."""\n\nfrom __future__ import annotations\nprint("own")\n'
@@ -356,19 +428,28 @@ def test_manage_uses_the_virtualenv(tmp_path, made_for, active, uses):
 
 def test_variables_without_a_default():
     """Variables that the settings check before they read them are left out."""
-    asked = ("A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
-             "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
-             "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n")
+    asked = (
+        "A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
+        "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
+        "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n"
+    )
     tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
     assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
-        ["shop/settings.py:1:", "A"], ["shop/settings.py:6:", "E"], ["shop/settings.py:11:", "F"]]
+        ["shop/settings.py:1:", "A"],
+        ["shop/settings.py:6:", "E"],
+        ["shop/settings.py:11:", "F"],
+    ]
 
 
 def test_what_is_not_where_the_image_looks():
     """A Celery app outside the settings' package, and many Dockerfiles, take a line each. ci.py is for tests."""
-    tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'settings.main')", "settings/main.py": "",
-            "settings/ci.py": "", "shop/celery_app.py": "app = Celery('shop')\n",
-            **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"}}
+    tree = {
+        "manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'settings.main')",
+        "settings/main.py": "",
+        "settings/ci.py": "",
+        "shop/celery_app.py": "app = Celery('shop')\n",
+        **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"},
+    }
     found = look(tree, "shop")
     lines = [*todo(tree, found, ["image"], "")]
     assert found.tests == "settings.ci" and len(lines) == 3, lines
@@ -380,7 +461,8 @@ def test_catalogues_that_the_image_lacks():
     tree = {"shop/locale/de/django.po": ""}
     assert [*untranslated(tree)] == [
         "shop/locale/de/django.po:1: git has no .mo file of 1 catalogues, so an image built elsewhere is not "
-        "translated: commit these files, or run compilemessages before make build"]
+        "translated: commit these files, or run compilemessages before make build"
+    ]
     assert not [*untranslated({**tree, "shop/locale/de/django.mo": ""})]
 
 
@@ -394,9 +476,15 @@ def test_green_without_a_test(tmp_path, monkeypatch, capfd, ran, config, code):
     assert ("TESTS = -m pytest" in capfd.readouterr().err) == bool(code)
 
 
-@pytest.mark.parametrize("path, text, minor", [
-    (".python-version", "3.12.4\n", 12), ("pyproject.toml", "[project]\nrequires-python = '>=3.12,<4'\n", 12),
-    ("setup.cfg", "[options]\npython_requires = >= 3.13\n", 13), (".python-version", "pypy3.14\n", 11)])
+@pytest.mark.parametrize(
+    "path, text, minor",
+    [
+        (".python-version", "3.12.4\n", 12),
+        ("pyproject.toml", "[project]\nrequires-python = '>=3.12,<4'\n", 12),
+        ("setup.cfg", "[options]\npython_requires = >= 3.13\n", 13),
+        (".python-version", "pypy3.14\n", 11),
+    ],
+)
 def test_the_oldest_python(path, text, minor):
     assert python({path: text}) == minor
 
@@ -420,9 +508,15 @@ def test_refusals(theirs, tmp_path):
     (tmp_path / "outside/list").write_text("django\n")
     project.commit("More")
     lines = refused(project, "--level", "servers", "--apply")
-    told = ["deploy.mk exists", "docker exists", ".whl leads via", "vendor/.gitattributes leads via",
-            "requirements.in leads via", "django.mk is ignored by git",
-            "requirements/local.txt is neither UTF-8 nor UTF-16: save it as UTF-8"]
+    told = [
+        "deploy.mk exists",
+        "docker exists",
+        ".whl leads via",
+        "vendor/.gitattributes leads via",
+        "requirements.in leads via",
+        "django.mk is ignored by git",
+        "requirements/local.txt is neither UTF-8 nor UTF-16: save it as UTF-8",
+    ]
     assert [line for line in told if line not in str(lines)] == [] and len(lines) == len(told), lines
     assert project.git("status", "--porcelain") == "" and (tmp_path / "outside/list").read_text() == "django\n"
     project.edit("manage.py", "config.settings.local", "settings")
@@ -463,7 +557,12 @@ def test_level_servers(clone, tmp_path):
     clone.git("tag", "3.0.0")
     passed(project.make("template-update"))
     assert {path for path in project.changed() if "vendor/" not in path} == {
-        ".copier-answers.yml", "docker-run.sh", "requirements.in", "requirements.txt", "requirements/dev.txt"}
+        ".copier-answers.yml",
+        "docker-run.sh",
+        "requirements.in",
+        "requirements.txt",
+        "requirements/dev.txt",
+    }
     assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
     assert "/slipway_django-3.0.0-" in (project.folder / "requirements.in").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")
@@ -472,27 +571,50 @@ def test_level_servers(clone, tmp_path):
     assert "wrote: " not in project.adopted("--level", "image")
 
 
-@pytest.mark.parametrize("files, lines, told", [
-    ({"requirements.txt": "Django==5.2 \\\n    --hash=sha256:00\n# more\ncelery[redis]  # jobs\n"},
-     ["Django==5.2", "celery[redis]"], ""),
-    ({"requirements/production.txt": "-r base.txt\ngunicorn\n"}, ["-r requirements/production.txt"], ""),
-    ({"pyproject.toml": "[project]\nname = 'shop'\ndependencies = ['Django>=5', 'pillow']\n"},
-     ["Django>=5", "pillow"], ""),
-    ({"pyproject.toml": "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
-      "dependencies = ['Django']\n[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\n"
-      "lint = ['ruff', {include-group = 'dev'}]\n"},
-     ["Django", "gunicorn", "dev:", "faker", "ruff"], "packages docs, lint are in neither"),
-    ({"pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\n"
-      "Django = '^5.2'\nown = {path = 'own'}\n"
-      "celery = {version = '~5.4', extras = ['redis']}\npillow = '11.0'\n"
-      "attrs = '==26.*'\ntwo = [{version = '1'}, {version = '2'}]\nodd = '>=1 <2'\n"
-      "[tool.poetry.group.test.dependencies]\nfaker = '*'\n[tool.poetry.group.docs.dependencies]\n"
-      "furo = '>=1,<2'\n"},
-     ["Django>=5.2", "celery[redis]>=5.4", "pillow==11.0", "attrs==26.*", "dev:", "faker"],
-     "packages docs, own, two, odd are in neither"),
-    ({"Pipfile": "[packages]\ndjango = '~=5.2'\n[dev-packages]\nfaker = '*'\n"}, ["django~=5.2", "dev:", "faker"], ""),
-    ({"uv.lock": "[[package"}, ["django"], "uv.lock:1: adopt cannot read"),
-    ({"Pipfile.lock": "<<<<<<<"}, ["django"], "Pipfile.lock:1: adopt cannot read")])
+@pytest.mark.parametrize(
+    "files, lines, told",
+    [
+        (
+            {"requirements.txt": "Django==5.2 \\\n    --hash=sha256:00\n# more\ncelery[redis]  # jobs\n"},
+            ["Django==5.2", "celery[redis]"],
+            "",
+        ),
+        ({"requirements/production.txt": "-r base.txt\ngunicorn\n"}, ["-r requirements/production.txt"], ""),
+        (
+            {"pyproject.toml": "[project]\nname = 'shop'\ndependencies = ['Django>=5', 'pillow']\n"},
+            ["Django>=5", "pillow"],
+            "",
+        ),
+        (
+            {
+                "pyproject.toml": "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
+                "dependencies = ['Django']\n[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\n"
+                "lint = ['ruff', {include-group = 'dev'}]\n"
+            },
+            ["Django", "gunicorn", "dev:", "faker", "ruff"],
+            "packages docs, lint are in neither",
+        ),
+        (
+            {
+                "pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\n"
+                "Django = '^5.2'\nown = {path = 'own'}\n"
+                "celery = {version = '~5.4', extras = ['redis']}\npillow = '11.0'\n"
+                "attrs = '==26.*'\ntwo = [{version = '1'}, {version = '2'}]\nodd = '>=1 <2'\n"
+                "[tool.poetry.group.test.dependencies]\nfaker = '*'\n[tool.poetry.group.docs.dependencies]\n"
+                "furo = '>=1,<2'\n"
+            },
+            ["Django>=5.2", "celery[redis]>=5.4", "pillow==11.0", "attrs==26.*", "dev:", "faker"],
+            "packages docs, own, two, odd are in neither",
+        ),
+        (
+            {"Pipfile": "[packages]\ndjango = '~=5.2'\n[dev-packages]\nfaker = '*'\n"},
+            ["django~=5.2", "dev:", "faker"],
+            "",
+        ),
+        ({"uv.lock": "[[package"}, ["django"], "uv.lock:1: adopt cannot read"),
+        ({"Pipfile.lock": "<<<<<<<"}, ["django"], "Pipfile.lock:1: adopt cannot read"),
+    ],
+)
 def test_requirements(files, lines, told):
     """requirements.in and requirements/dev.in have the lists' lines, or the to-do list names what they lack."""
     found = look(files, "shop")
@@ -503,12 +625,22 @@ def test_requirements(files, lines, told):
     assert told in items and bool(told) == ("neither" in items or "cannot" in items), items
 
 
-@pytest.mark.parametrize("path, text", [
-    ("uv.lock", "[[package]]\nname = 'shop'\nversion = '1'\nsource = {virtual = '.'}\n[[package]]\nname = 'vine'\n"
-     "version = '5.1'\nsource = {registry = 'a'}\n[[package]]\nname = 'numpy'\nversion = '1'\n"
-     "[[package]]\nname = 'numpy'\nversion = '2'\n"),
-    ("poetry.lock", "[[package]]\nname = 'vine'\nversion = '5.1'\n"),
-    ("Pipfile.lock", '{"_meta": {}, "default": {"vine": {"version": "==5.1"}, "own": {"path": "."}}, "develop": {}}')])
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        (
+            "uv.lock",
+            "[[package]]\nname = 'shop'\nversion = '1'\nsource = {virtual = '.'}\n[[package]]\nname = 'vine'\n"
+            "version = '5.1'\nsource = {registry = 'a'}\n[[package]]\nname = 'numpy'\nversion = '1'\n"
+            "[[package]]\nname = 'numpy'\nversion = '2'\n",
+        ),
+        ("poetry.lock", "[[package]]\nname = 'vine'\nversion = '5.1'\n"),
+        (
+            "Pipfile.lock",
+            '{"_meta": {}, "default": {"vine": {"version": "==5.1"}, "own": {"path": "."}}, "develop": {}}',
+        ),
+    ],
+)
 def test_locked_versions_stay(path, text):
     """requirements.txt begins with what a lock file has, so that make requirements keeps packages of packages, too."""
     tree = {"manage.py": MANAGE, path: text}

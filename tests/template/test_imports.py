@@ -8,8 +8,15 @@ from proc import ROOT, output
 MODULES, FOLDERS = ({*re.findall(r"`(\w+)`", part)} for part in ROW.split("; in rooms "))
 OF_DJANGO = {"__init__", "__main__", "apps", "models"}  # Python or Django ask for these
 NAMED = re.compile(r"\bslipway\.([a-z_]+)|from slipway import ([a-z_, ]+)")
-PROJECT = ["project", "manage.py", "Dockerfile", "docker-run.sh", "compose.yaml", "slipway/adopt/settings.py-tpl",
-           "slipway/management/app"]
+PROJECT = [
+    "project",
+    "manage.py",
+    "Dockerfile",
+    "docker-run.sh",
+    "compose.yaml",
+    "slipway/adopt/settings.py-tpl",
+    "slipway/management/app",
+]
 
 
 def test_the_top_floor_is_what_projects_import():
@@ -18,7 +25,11 @@ def test_the_top_floor_is_what_projects_import():
 
 def test_a_project_imports_only_what_is_listed():
     files = output(["git", "ls-files", *PROJECT], cwd=ROOT).split()
-    found = [match for path in files if (ROOT / path).suffix not in (".svg", ".png")
-             for match in NAMED.findall((ROOT / path).read_text())]
+    found = [
+        match
+        for path in files
+        if (ROOT / path).suffix not in (".svg", ".png")
+        for match in NAMED.findall((ROOT / path).read_text())
+    ]
     named = {name for one, more in found for name in [one, *more.split(", ")] if name}
     assert named <= MODULES | FOLDERS and MODULES - named == {"tasks"}  # beat names this one in the database

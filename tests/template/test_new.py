@@ -57,7 +57,7 @@ def test_source_that_others_can_reach(template, clone, tmp_path):
     done = Project.copy(".", folder, "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1', cwd=clone.folder)
     assert done.returncode == 0 and "made books; next: git add, git commit" in done.stderr, done.stderr
     settings = (folder / "project/settings_base.py").read_text()
-    assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (folder / ".git").exists()
+    assert 'SITE_NAME = "Köln \\"B\\" \\\\ 1"' in settings and not (folder / ".git").exists()
     assert f'_src_path: "{template.folder}"\n' in (folder / ".copier-answers.yml").read_text()
 
 
@@ -73,9 +73,14 @@ def test_a_commit_of_ones_own(template, clone, tmp_path):
     assert f'_src_path: "{clone.folder}"\n' in (tmp_path / "shop/.copier-answers.yml").read_text()
 
 
-@pytest.mark.parametrize("url, noted", [
-    ("https://bob:s3cret@host.example/a/b.git", "https://host.example/a/b.git"),
-    ("https://s3cret@host.example/a", "https://host.example/a"), ("git@host.example:a/b", "git@host.example:a/b")])
+@pytest.mark.parametrize(
+    "url, noted",
+    [
+        ("https://bob:s3cret@host.example/a/b.git", "https://host.example/a/b.git"),
+        ("https://s3cret@host.example/a", "https://host.example/a"),
+        ("git@host.example:a/b", "git@host.example:a/b"),
+    ],
+)
 def test_no_password_is_noted(clone, tmp_path, monkeypatch, url, noted):
     """A clone's origin may contain a token, and the answers are in the project's first commit."""
     clone.git("remote", "set-url", "origin", url)
@@ -89,8 +94,9 @@ def test_no_password_is_noted(clone, tmp_path, monkeypatch, url, noted):
 def test_ctrl_c(clone, tmp_path):
     """An interrupted make new leaves nothing that would keep the name from the next."""
     stub = executable(tmp_path / "copier", COPIER_STUB)
-    with running(["make", *NOTHING_TO_INSTALL, "new", "NAME=../shop", f"COPIER={stub}"], cwd=clone.folder,
-                 env=clone.env) as make:
+    with running(
+        ["make", *NOTHING_TO_INSTALL, "new", "NAME=../shop", f"COPIER={stub}"], cwd=clone.folder, env=clone.env
+    ) as make:
         wait_until((tmp_path / "shop/half").exists, what="copier has begun")
         signal_group(make, signal.SIGINT)
         assert make.wait(60)
@@ -115,9 +121,15 @@ def test_bad_answers(template, tmp_path, option):
     assert done.returncode and not (tmp_path / "shop").exists(), done.stderr
 
 
-@pytest.mark.parametrize("args, said", [
-    ([], "no NAME"), (["NAME=docs"], "exists already"), (["NAME=../x"], "git commit"),
-    (["NAME=/dev/null/x"], "cannot be made")])
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        ([], "no NAME"),
+        (["NAME=docs"], "exists already"),
+        (["NAME=../x"], "git commit"),
+        (["NAME=/dev/null/x"], "cannot be made"),
+    ],
+)
 def test_refused(clone, tmp_path, args, said):
     """make new names the fault in one line, and makes nothing."""
     if said == "git commit":

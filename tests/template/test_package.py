@@ -24,18 +24,25 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
         [metadata] = [content.read(name).decode() for name in names if name.endswith("/METADATA")]
     assert {"slipway/py.typed", "slipway/docs/deploy.md", "slipway/management/app/views.py-tpl"} < {*names}
     assert not [name for name in names if name.startswith(("slipway/tests/", "slipway/adopt/", "docs/"))]
-    assert all(f"Provides-Extra: {extra}\n" in metadata for extra in (
-        "accounts", "csp", "jobs", "deploy", "s3", "psycopg2"))
+    assert all(
+        f"Provides-Extra: {extra}\n" in metadata for extra in ("accounts", "csp", "jobs", "deploy", "s3", "psycopg2")
+    )
     assert "\nRequires-Dist: django>=5.2\n" in metadata
     assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
     clone.git("commit", "-q", "--allow-empty", "-m", "More")
     assert build_package(tmp_path / "next", clone.folder).name != wheel.name
 
 
-@pytest.mark.parametrize("before, after", [
-    ("OLD[jobs]\n", "NEW[csp,jobs,psycopg2]\n"), ("# psycopg\nOLD\n", "# psycopg\nNEW[csp,psycopg2]\n"),
-    ("OLD[csp,psycopg]\n", "NEW[csp,psycopg]\n"), ("psycopg[c]\nOLD\n", "psycopg[c]\nNEW[csp]\n"),
-    ("OLD[jobs,psycopg2]\ndjango>=6.0,<6.1\n", "NEW[jobs,psycopg2]\ndjango>=6.0,<6.1\n")])
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("OLD[jobs]\n", "NEW[csp,jobs,psycopg2]\n"),
+        ("# psycopg\nOLD\n", "# psycopg\nNEW[csp,psycopg2]\n"),
+        ("OLD[csp,psycopg]\n", "NEW[csp,psycopg]\n"),
+        ("psycopg[c]\nOLD\n", "psycopg[c]\nNEW[csp]\n"),
+        ("OLD[jobs,psycopg2]\ndjango>=6.0,<6.1\n", "NEW[jobs,psycopg2]\ndjango>=6.0,<6.1\n"),
+    ],
+)
 def test_what_the_package_once_brought(before, after):
     """An update names psycopg2 and django-csp, unless the project has another driver or Django's own policy."""
     old, new = "./vendor/slipway_django-1.0.0-py3-none-any.whl", "./vendor/slipway_django-2.0.0-py3-none-any.whl"
@@ -47,16 +54,31 @@ def test_from_an_index(started, wheel, tmp_path):
     shutil.copytree(started.folder, tmp_path / "shop", symlinks=True, ignore=WRITTEN)
     project, port = Project(tmp_path / "shop"), free_port()
     (tmp_path / "index").mkdir()
-    serve = [VE_PYTHON, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port), "-a", ".", "-P", ".",
-             tmp_path / "index"]
+    serve = [
+        VE_PYTHON,
+        "-m",
+        "pypiserver",
+        "run",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-a",
+        ".",
+        "-P",
+        ".",
+        tmp_path / "index",
+    ]
     with running(serve):
         wait_until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/"), what="the index answers")
         upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
         output([VE_PYTHON, "-m", "twine", *upload, wheel])
         [path] = (project.folder / "vendor").glob("*.whl")
-        project.edit("requirements.in", f"./vendor/{path.name}[accounts,csp,jobs,psycopg2]",
-                     f"--extra-index-url http://127.0.0.1:{port}/simple/\n"
-                     "slipway-django[accounts,csp,jobs,psycopg2]==2.0.0")
+        project.edit(
+            "requirements.in",
+            f"./vendor/{path.name}[accounts,csp,jobs,psycopg2]",
+            f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[accounts,csp,jobs,psycopg2]==2.0.0",
+        )
         for words in (["requirements"], ["own/sentinel", "VE=own"]):
             passed(project.make(*words))
     assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()

@@ -12,9 +12,16 @@ from proc import ROOT, output, passed
 from sharing import once
 
 BUDGETS = {"started": (85, 2300), "bare": (80, 2000)}  # files, lines except pins and the wheel
-CI = {"gitlab": {".gitlab-ci.yml", "deploy/ci.sh"}, "jenkins": {"Jenkinsfile", "deploy/ci.sh"},
-      "github": {".github/workflows/deploy.yml", ".github/workflows/test.yml", ".github/workflows/upgrade.yml",
-                 "deploy/ci.sh"}}
+CI = {
+    "gitlab": {".gitlab-ci.yml", "deploy/ci.sh"},
+    "jenkins": {"Jenkinsfile", "deploy/ci.sh"},
+    "github": {
+        ".github/workflows/deploy.yml",
+        ".github/workflows/test.yml",
+        ".github/workflows/upgrade.yml",
+        "deploy/ci.sh",
+    },
+}
 OF_CI = re.compile(r"\.github/|\.gitlab|Jenkinsfile|deploy/ci\.sh")
 OF_ANSWERS = re.compile(r"(?i:allauth|mfa|-- accounts|sign_up)|celery|worker:|beat:|BROKER_URL|make worker|ci\.sh")
 # Files for all projects, whatever their options.
@@ -24,9 +31,11 @@ FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|\.mypy\.ini|vendor/.*")
 @pytest.fixture(scope="session")
 def bare(template, tmp_path_factory):
     """Return a project without CI, accounts and background jobs, with psycopg 3. No test changes it."""
+
     def make(path):
         answers = "app=shop", "ci=none", "accounts=false", "jobs=false", "driver=psycopg"
         Project.made(template.folder, path, *(word for answer in answers for word in ("--data", answer)))
+
     return Project(once(tmp_path_factory, "bare", make))
 
 
@@ -41,8 +50,11 @@ def project(started, tmp_path):
 def test_what_there_is_to_read(request, name):
     """The files and lines are few enough to be read by a team lead before adoption."""
     files = request.getfixturevalue(name).files()
-    read = {path: content.count(b"\n") for path, content in files.items()
-            if not re.fullmatch(r"vendor/.*\.whl|requirements(/.*)?\.txt", path)}
+    read = {
+        path: content.count(b"\n")
+        for path, content in files.items()
+        if not re.fullmatch(r"vendor/.*\.whl|requirements(/.*)?\.txt", path)
+    }
     most, lines = BUDGETS[name]
     assert len(files) <= most and sum(read.values()) <= lines, read
     assert sum(lines for path, lines in read.items() if path.endswith(".mk")) <= 400

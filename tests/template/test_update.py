@@ -56,14 +56,25 @@ def everyone_has_his_own(project, before, after):
     assert pins[1].count("vendor/") == 1 and f"./{wheel} \\\n    --hash=sha256:" in pins[1]
     assert ["whitenoise==" in text for text in pins] == [False, True] and "django-filter==" in pins[1]
     assert teams(before) == teams(after)
-    for path in [*DROPPED, "requirements/uv.in", "requirements/uv.txt", "deploy/jobs.sh", "tests", "CHANGELOG.md",
-                 "copier.yml", "slipway"]:
+    for path in [
+        *DROPPED,
+        "requirements/uv.in",
+        "requirements/uv.txt",
+        "deploy/jobs.sh",
+        "tests",
+        "CHANGELOG.md",
+        "copier.yml",
+        "slipway",
+    ]:
         assert not (project.folder / path).exists(), path
 
 
 def teams(files):
-    return {path: content for path, content in files.items()
-            if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or re.match(r"vendor/|requirements/uv\.", path))}
+    return {
+        path: content
+        for path, content in files.items()
+        if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or re.match(r"vendor/|requirements/uv\.", path))
+    }
 
 
 def nothing_is_left_to_do(project):
@@ -103,8 +114,15 @@ def test_diff(project):
     """slipway-diff shows what an update would change, and the changelog, but no file that the project lacks or owns."""
     files = project.make("slipway-diff", "ARGS=--name-status")
     assert files.returncode == 0 and set(files.stdout.splitlines()) == {
-        "M\tCHANGELOG.md", "M\tDockerfile", "M\tdocker-run.sh", "M\tdjango.mk", "R100\tdeploy/jobs.sh\tdeploy/ci.sh",
-        "M\t.gitlab-ci.yml", "D\trequirements/uv.in", "D\trequirements/uv.txt"}, files.stdout + files.stderr
+        "M\tCHANGELOG.md",
+        "M\tDockerfile",
+        "M\tdocker-run.sh",
+        "M\tdjango.mk",
+        "R100\tdeploy/jobs.sh\tdeploy/ci.sh",
+        "M\t.gitlab-ci.yml",
+        "D\trequirements/uv.in",
+        "D\trequirements/uv.txt",
+    }, files.stdout + files.stderr
     assert "django.mk" not in project.make("slipway-diff", f"TO={SECOND}").stdout
     assert f"no version 9.9, only {FIRST} {SECOND} {TODAY}" in refusal(project.make("slipway-diff", "TO=9.9"))
 
@@ -112,23 +130,34 @@ def test_diff(project):
 def test_ctrl_c(project, tmp_path):
     """An interrupted update changes nothing."""
     stub = executable(tmp_path / "copier", "#!/bin/sh\necho >>Makefile\n: >new.txt\nsleep 60\n")
-    with running(["make", *NOTHING_TO_INSTALL, "template-update", f"COPIER={stub}"], cwd=project.folder,
-                 env=project.env) as make:
+    with running(
+        ["make", *NOTHING_TO_INSTALL, "template-update", f"COPIER={stub}"], cwd=project.folder, env=project.env
+    ) as make:
         wait_until((project.folder / "new.txt").exists, what="copier has begun")
         signal_group(make, signal.SIGINT)
         assert make.wait(60)
     assert project.git("status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("fault, said", [
-    ("no answers", "no .copier-answers.yml with _src_path and _commit"), ("empty", "no .copier-answers.yml with"),
-    ("gone", "cannot read the template"), ("no such commit", "names as this project's version: push it there")])
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        ("no answers", "no .copier-answers.yml with _src_path and _commit"),
+        ("empty", "no .copier-answers.yml with"),
+        ("gone", "cannot read the template"),
+        ("no such commit", "names as this project's version: push it there"),
+    ],
+)
 def test_refused(project, fault, said):
     """If the template cannot be read, one line says why, and nothing changes."""
     answers = project.folder / ".copier-answers.yml"
-    project.git("rm", "--quiet", answers) if fault == "no answers" else answers.write_text({
-        "empty": "", "gone": f"_commit: {FIRST}\n_src_path: /no/such/template\n",
-        "no such commit": re.sub("_commit: .*", "_commit: '0123456'", answers.read_text())}[fault])
+    project.git("rm", "--quiet", answers) if fault == "no answers" else answers.write_text(
+        {
+            "empty": "",
+            "gone": f"_commit: {FIRST}\n_src_path: /no/such/template\n",
+            "no such commit": re.sub("_commit: .*", "_commit: '0123456'", answers.read_text()),
+        }[fault]
+    )
     project.commit("Break")
     for target in ("template-update", "slipway-diff"):
         assert said in refusal(project.make(target)) and project.git("status", "--porcelain") == ""

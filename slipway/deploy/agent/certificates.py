@@ -54,6 +54,9 @@ def end_of(certificate: bytes) -> float:
 
 def ending(ends: Mapping[str, float], now: float, days: float) -> list[str]:
     """Return a line for each certificate that has ended, or ends within so many days."""
-    return ["the certificate of %s %s on %s: renew it there, then run systemctl reload nginx" % (
-        name, "ends" if end > now else "ended", time.strftime("%Y-%m-%d", time.gmtime(end)))
-        for name, end in ends.items() if end - now < days * DAY]
+    return [
+        "the certificate of %s %s on %s: renew it there, then run systemctl reload nginx"
+        % (name, "ends" if end > now else "ended", time.strftime("%Y-%m-%d", time.gmtime(end)))
+        for name, end in ends.items()
+        if end - now < days * DAY
+    ]

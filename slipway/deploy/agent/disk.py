@@ -8,8 +8,21 @@ import stat
 
 from slipway.lasting.files import link_replace as link, locked, move, remove, sync, write_beside, write_replace as write
 
-__all__ = ["entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
-           "sync", "touch", "write", "write_beside"]
+__all__ = [
+    "entries",
+    "link",
+    "locked",
+    "move",
+    "read",
+    "read_bytes",
+    "read_exact",
+    "read_small",
+    "remove",
+    "sync",
+    "touch",
+    "write",
+    "write_beside",
+]
 
 
 def read_bytes(path: str, most: int | None = None) -> bytes | None:

@@ -18,17 +18,28 @@ def ignore(piece: bytes) -> None:
     pass
 
 
-def call(host: Host, method: str, path: str, login: dict[str, str] | None = None, seconds: float = 60,
-         given: object = None, heard: Heard = ignore) -> tuple[int, str]:
+def call(
+    host: Host,
+    method: str,
+    path: str,
+    login: dict[str, str] | None = None,
+    seconds: float = 60,
+    given: object = None,
+    heard: Heard = ignore,
+) -> tuple[int, str]:
     """Send a request to Docker, with `given` as JSON and `login` for a registry. Return the answer's status and body.
     Call `heard` with each piece of the answer. Raise Problem after `seconds`, or if `path` is invalid."""
     if not PLAIN.fullmatch(path) or {".", ".."} & {*path.partition("?")[0].split("/")}:
         raise Problem("invalid path for a request to Docker: %s" % ascii(path)[:300])
     content = "" if given is None else json.dumps(given)  # JSON in pure ASCII, so len(content) counts its bytes
     request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (
-        method, path, len(content))
+        method,
+        path,
+        len(content),
+    )
     if login:
         import base64  # only when needed: it loads slowly
+
         request += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
     head, body = b"", b""
     try:
@@ -92,6 +103,7 @@ def error_of(status: int, body: str) -> str:
 
 # ---- credentials ----
 
+
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
     """Return `credentials` (user:password) as a login, else root's `docker login` for the image's registry, or None."""
     if credentials:
@@ -113,6 +125,7 @@ def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
         secret = "identitytoken" if found.get("Username") == "<token>" else "password"
         return {"username": found["Username"], secret: found["Secret"]} if found else None
     import base64
+
     entry = config.get("auths", {}).get(key, {})
     user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
     token = {"identitytoken": entry["identitytoken"]} if entry.get("identitytoken") else {}

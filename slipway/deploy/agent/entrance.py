@@ -22,9 +22,16 @@ def of_site(host: Host, name: str) -> list[str]:
     text = disk.read("%s/etc/nginx/%s/public.conf" % (host.root, name)) or ""
     servers = list(zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]))  # the last server is the site
     found = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
-    return [problem for (address, port, tls), names in servers
-            for problem in unseen(Visitors(host, name), (address or "127.0.0.1", int(port)), bool(tls),
-                                  names.replace("*", "any").replace("_", re.sub(r":\d+$", "", found[1])).split())]
+    return [
+        problem
+        for (address, port, tls), names in servers
+        for problem in unseen(
+            Visitors(host, name),
+            (address or "127.0.0.1", int(port)),
+            bool(tls),
+            names.replace("*", "any").replace("_", re.sub(r":\d+$", "", found[1])).split(),
+        )
+    ]
 
 
 def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -> list[str]:
@@ -41,6 +48,7 @@ def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -
         for name in [name for name, agent in agents.items() if agent.encode() in text and answers[name][0] != 421]:
             del agents[name]
         return not agents
+
     wait_until(all_noted, NOTED)
     for name in agents:
         if not answers[name][0]:
@@ -50,5 +58,7 @@ def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -
 
 def stranger(log: str, place: tuple[str, int], tls: bool, name: str, status: int) -> str:
     release = status != 421 and http.release_of(http.ask(place, "/readyz", ("http", name), tls=tls)[1])
-    return ("visitors of %s get %s, which %s does not note: check the free disk, run make provision, and give each name"
-            " in [site] to one app" % (name, "release %.200s" % release if release else status, log))
+    return (
+        "visitors of %s get %s, which %s does not note: check the free disk, run make provision, and give each name"
+        " in [site] to one app" % (name, "release %.200s" % release if release else status, log)
+    )

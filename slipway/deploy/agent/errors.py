@@ -37,8 +37,9 @@ class Found(TypedDict):
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
-def find(host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT,
-         also: Sequence[str] = ()) -> Found:
+def find(
+    host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT, also: Sequence[str] = ()
+) -> Found:
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
     (or `tag`) began. New are those that the release before did not have. `also`: ids of other hosts' groups."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
@@ -50,8 +51,9 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
         return {"groups": [], "known": [], "since": None}
     found: dict[str, Group] = {}
     begin = begin or since
-    errors = itertools.chain(hits(host, since, end if tag else None, seconds),
-                             () if tag else [*overdue(host), *expired(host)])
+    errors = itertools.chain(
+        hits(host, since, end if tag else None, seconds), () if tag else [*overdue(host), *expired(host)]
+    )
     known = groups.count(found, errors, begin, live, olds, tag)
     if before and (found or also):
         known |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
@@ -61,8 +63,9 @@ def find(host: Host, since: float | None = None, tag: str = "", seconds: float =
 
 
 @functools.lru_cache(4)  # `make watch` asks three times a minute for days, each time with a new Host
-def ids(app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str],
-        when: int) -> frozenset[str]:
+def ids(
+    app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str], when: int
+) -> frozenset[str]:
     """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
     found = set[str]()
     with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found
@@ -76,14 +79,16 @@ def times(host: Host, tag: str) -> tuple[float | None, float | None, float | Non
     """Return when the releases before `tag` went live here, when the deploy of `tag` began, and when the next release
     went live (of a deploy that is not committed only the first is known); and these releases: the last one before,
     and `tag` itself if a rollback brought it back."""
-    known = [record for record in releases.read_log(host)[0]
-             if record["outcome"] == "committed" and record["action"] != "restart"]
+    known = [
+        record
+        for record in releases.read_log(host)[0]
+        if record["outcome"] == "committed" and record["action"] != "restart"
+    ]
     at = max((place for place, record in enumerate(known) if record["tag"] == tag), default=len(known))
     ends = [record.get("at", 0.0) for record in known]
     begin = ends[at] - known[at].get("seconds", 0.0) if at < len(known) else None
-    olds = {end: record["tag"] for end, record in zip(ends, known[:at])
-            if record["tag"] in (tag, known[at - 1]["tag"])}
-    return min(olds, default=None), begin, min(ends[at + 1:], default=None), frozenset(olds.values())
+    olds = {end: record["tag"] for end, record in zip(ends, known[:at]) if record["tag"] in (tag, known[at - 1]["tag"])}
+    return min(olds, default=None), begin, min(ends[at + 1 :], default=None), frozenset(olds.values())
 
 
 def taken_back(host: Host, tag: str) -> tuple[float | None, float | None]:
@@ -111,8 +116,10 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
     """Yield errors that processes and nginx logged, and containers that ended unasked: systemd starts only these again
     itself, except for commands by the clock."""
     timed = timers.schedules(host)
-    slots = [*((role, slot) for role in host.in_slots() for slot in "ab"),
-             *((role, "") for role in [*host.alone(), *timed])]
+    slots = [
+        *((role, slot) for role in host.in_slots() for slot in "ab"),
+        *((role, "") for role in [*host.alone(), *timed]),
+    ]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     names[nginx_name(host.app)] = "nginx"
     exits: dict[str, str] = {}  # unit → the exit code of its last container
@@ -157,17 +164,30 @@ def memory_limit(host: Host) -> str:
     return "its memory limit of %d MB" % (max(int(total[1]) // 2, 512 * 1024) // 1024)
 
 
-def entries(names: list[str], units: list[str], since: float, until: float | None,
-            seconds: float) -> Iterator[dict[str, Any]]:
+def entries(
+    names: list[str], units: list[str], since: float, until: float | None, seconds: float
+) -> Iterator[dict[str, Any]]:
     """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units. Raise Problem if
     the search did not end well: journalctl exits with 1 if no entry fits, and only warns of files it passes over."""
-    words = ["--since=@%.6f" % since, *(["--until=@%.6f" % until] if until else []),
-             "--output-fields=MESSAGE," + ",".join(FIELDS), "--case-sensitive=yes", "--grep=" + PATTERN,
-             *("SYSLOG_IDENTIFIER=" + name for name in names), "+", "_PID=1", *("UNIT=" + unit for unit in units)]
+    words = [
+        "--since=@%.6f" % since,
+        *(["--until=@%.6f" % until] if until else []),
+        "--output-fields=MESSAGE," + ",".join(FIELDS),
+        "--case-sensitive=yes",
+        "--grep=" + PATTERN,
+        *("SYSLOG_IDENTIFIER=" + name for name in names),
+        "+",
+        "_PID=1",
+        *("UNIT=" + unit for unit in units),
+    ]
     with open(os.memfd_create("stderr"), "w+b") as stderr:
         with subprocess.Popen(
-                ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT) as process:
+            ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=ENVIRONMENT,
+        ) as process:
             while process.stdout and (line := process.stdout.readline(LONGEST)):
                 yield releases.parse_object(line.decode(errors="replace")) or {}
         stderr.seek(0)

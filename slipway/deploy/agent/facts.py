@@ -11,8 +11,21 @@ from slipway import envfile
 
 from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, timers, visitors
 from .host import Host, Problem, at_once, lock_holder
-from .shapes import (Any, Container, Docker, Facts, Front, Kept, Properties, Record, Release, Running, SlotFacts, T,
-                     UnitFacts)
+from .shapes import (
+    Any,
+    Container,
+    Docker,
+    Facts,
+    Front,
+    Kept,
+    Properties,
+    Record,
+    Release,
+    Running,
+    SlotFacts,
+    T,
+    UnitFacts,
+)
 
 JOURNAL = 5  # seconds to wait for journalctl
 
@@ -21,29 +34,51 @@ class Said(TypedDict):
     log: list[str]
 
 
-def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            blind: bool = False) -> Facts:
+def collect(
+    host: Host,
+    paths: Sequence[str] = (),
+    health: bool = False,
+    tag: str = "",
+    history: bool = True,
+    blind: bool = False,
+) -> Facts:
     """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, if nginx shows
     visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, strangers, notes = at_once([
-        lambda: docker_info(host), lambda: containers(host) or {}, lambda: running(host, health),
-        lambda: entrance.strangers(host) if health else [], lambda: first_log(host) if health and history else []])
+    engine, up, runs, strangers, notes = at_once(
+        [
+            lambda: docker_info(host),
+            lambda: containers(host) or {},
+            lambda: running(host, health),
+            lambda: entrance.strangers(host) if health else [],
+            lambda: first_log(host) if health and history else [],
+        ]
+    )
     kept = committed(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
-    return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
-            "problems": [*kept["problems"], *runs["problems"]],
-            "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "",
-            "arch": os.uname().machine, "files": digests(host, paths),
-            "docker": engine, "containers": up,
-            "settings": settings_problems(host), "site": front(host), "strangers": strangers,
-            "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
-            "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
-            "notes": [*closed(host), *notes],
-            "tasks": tasks(host, runs["live"], kept["tag"]) if health and history and runs["live"] else [],
-            "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
-            "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
+    return {
+        **kept,
+        **runs,
+        **memory.for_slots(host, up, runs["live"]),
+        "problems": [*kept["problems"], *runs["problems"]],
+        "plan": tag and disk.read(host.slot_file(runs["live"] or "a", "plan")) or "",
+        "arch": os.uname().machine,
+        "files": digests(host, paths),
+        "docker": engine,
+        "containers": up,
+        "settings": settings_problems(host),
+        "site": front(host),
+        "strangers": strangers,
+        "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
+        "sqlite": sqlite.problem(host, coming(host)),
+        "staged": os.path.exists(host.next_env),
+        "notes": [*closed(host), *notes],
+        "tasks": tasks(host, runs["live"], kept["tag"]) if health and history and runs["live"] else [],
+        "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
+        "now": time.time(),
+        "free": {path: free(host.root + path) for path in folders},
+    }
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Kept:
@@ -53,10 +88,15 @@ def committed(host: Host, tag: str, last: int = 100) -> Kept:
     records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
     wanted, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
-    return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
-            "records": records[-last:] if last else [],
-            "known": [record for record in records if record["tag"] in wanted][-100:],
-            "attempt": left["tag"] if left else None, "problems": problems}
+    return {
+        "tag": readable(problems, None, releases.read_tag, host.tag),
+        "revert": revert,
+        "torn": torn,
+        "records": records[-last:] if last else [],
+        "known": [record for record in records if record["tag"] in wanted][-100:],
+        "attempt": left["tag"] if left else None,
+        "problems": problems,
+    }
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
@@ -89,8 +129,12 @@ def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
     ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
-    return {name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
-            for name in one["Names"] or () if name in ours and one["State"] != "created"}
+    return {
+        name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0))
+        for one in found
+        for name in one["Names"] or ()
+        if name in ours and one["State"] != "created"
+    }
 
 
 def running(host: Host, health: bool) -> Running:
@@ -102,13 +146,18 @@ def running(host: Host, health: bool) -> Running:
     alone = {role: host.unit(role) for role in host.alone()}
     states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
     found = {slot: slot_facts(host, slot, held[slot], states, health) for slot in "ab"}
-    return {"live": live, "slots": found,
-            "alone": {role: {**unit_facts(states[unit]), "release": held[role]} for role, unit in alone.items()},
-            "problems": problems, "lock": lock_holder(states[host.lock])}
+    return {
+        "live": live,
+        "slots": found,
+        "alone": {role: {**unit_facts(states[unit]), "release": held[role]} for role, unit in alone.items()},
+        "problems": problems,
+        "lock": lock_holder(states[host.lock]),
+    }
 
 
-def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str, Properties],
-               health: bool) -> SlotFacts:
+def slot_facts(
+    host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool
+) -> SlotFacts:
     units = {role: unit_facts(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
@@ -125,23 +174,32 @@ def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     since = readable([], None, lambda: errors.times(host, name)[1])
     told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
-        ends = {key[:-7]: found[3].get(name, 0) for key, found in told["counts"].get("tasks", {}).items()
-                if key.endswith(" failed") and len(found) > 3}  # an earlier release did not tell whose they were
+        ends = {
+            key[:-7]: found[3].get(name, 0)
+            for key, found in told["counts"].get("tasks", {}).items()
+            if key.endswith(" failed") and len(found) > 3
+        }  # an earlier release did not tell whose they were
         failed = sorted(key for key, last in ends.items() if last and last >= (since or 0))
         dead = int(told["celery"]["dead"] or 0)
     except Exception:  # it may say anything, and nothing without Celery
         return []
-    return [*(["tasks failed since this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
-            *(["%d tasks are dead: see make run ARGS=\"manage dead_tasks\"" % dead] if dead else ())]
+    return [
+        *(["tasks failed since this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
+        *(['%d tasks are dead: see make run ARGS="manage dead_tasks"' % dead] if dead else ()),
+    ]
 
 
 def unit_facts(state: Properties) -> UnitFacts:
-    return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
-            "since": state.get("ActiveEnterTimestamp")}
+    return {
+        "state": state.get("ActiveState"),
+        "restarts": state.get("NRestarts"),
+        "since": state.get("ActiveEnterTimestamp"),
+    }
 
 
 def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
     import hashlib  # only when needed: it loads slowly
+
     found = {path: disk.read_bytes(host.root + path) for path in paths}
     return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in found.items()}
 
@@ -149,16 +207,19 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 def settings_problems(host: Host) -> list[str]:
     """Return what is wrong in APP.env (live settings) and APP.env.next (the next deploy's), without showing a value."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
-    return missing + [problem for path in (host.env, host.next_env)
-                      for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
+    return missing + [
+        problem for path in (host.env, host.next_env) for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]
+    ]
 
 
 def front(host: Host) -> Front:
     """Return nginx's scheme (http or https), and the next deploy's SITE_URL without its path; each is "" if unknown."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     found = site.of(host, coming(host))
-    return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
-            "url": "://".join(found) if found else ""}
+    return {
+        "scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
+        "url": "://".join(found) if found else "",
+    }
 
 
 def coming(host: Host) -> bytes | None:
@@ -190,6 +251,20 @@ def first_log(host: Host) -> list[str]:
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:
     """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
-    done = host.call("journalctl", "-t", name, "-r", "-n", "2000", "-o", "cat", "--no-pager", "--since",
-                     "@%.3f" % since, "--until", "@%.3f" % until, timeout=JOURNAL)  # -r: Debian 12's -n needs it
+    done = host.call(
+        "journalctl",
+        "-t",
+        name,
+        "-r",
+        "-n",
+        "2000",
+        "-o",
+        "cat",
+        "--no-pager",
+        "--since",
+        "@%.3f" % since,
+        "--until",
+        "@%.3f" % until,
+        timeout=JOURNAL,
+    )  # -r: Debian 12's -n needs it
     return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][:50][::-1]}

@@ -16,6 +16,7 @@ DEATH = 10  # seconds to wait until a killed process is gone
 
 class Fate(TypedDict):
     """The state of an attempt on a host, in one word that fate.decide explains."""
+
     fate: Literal["committed", "back", "settling", "stuck", "promised", "open"]
 
 
@@ -57,5 +58,6 @@ def kill(pid: int) -> None:
         except ProcessLookupError:
             return True
         return False
+
     if not wait_until(is_gone, DEATH):
         raise Problem("the deploy's agent, process %d, still runs %d s after SIGKILL" % (pid, DEATH))

@@ -57,32 +57,59 @@ def cut(record: dict[str, Any], key: str, most: int) -> str:
     value = record.get(key)
     value = value[:most] if isinstance(value, str) else ""
     while (size := len(json.dumps(value)) - 2) > most:
-        value = value[:len(value) * most // size]
+        value = value[: len(value) * most // size]
     return value
 
 
-def error(at: float, role: str, key: tuple[str, ...], title: str, place: str = "", message: str = "",
-          visit: tuple[str, str, str] = ("", "", ""), text: str = "") -> Group:
+def error(
+    at: float,
+    role: str,
+    key: tuple[str, ...],
+    title: str,
+    place: str = "",
+    message: str = "",
+    visit: tuple[str, str, str] = ("", "", ""),
+    text: str = "",
+) -> Group:
     """Return the group of one error. `key`: what its group has in common."""
-    return {"id": "%08x" % zlib.crc32(repr(key).encode(errors="replace")), "title": title, "place": place,
-            "message": message, "count": 1, "first": at, "last": at, "releases": [*filter(None, visit[2:])],
-            "roles": [role], "hosts": [], "known": False, "text": text, "latest": [(at, *visit)]}
+    return {
+        "id": "%08x" % zlib.crc32(repr(key).encode(errors="replace")),
+        "title": title,
+        "place": place,
+        "message": message,
+        "count": 1,
+        "first": at,
+        "last": at,
+        "releases": [*filter(None, visit[2:])],
+        "roles": [role],
+        "hosts": [],
+        "known": False,
+        "text": text,
+        "latest": [(at, *visit)],
+    }
 
 
 def put(found: dict[str, Group], group: Group) -> None:
     """Add a group's errors to those that were found of it."""
     if one := found.get(group["id"]):
         newest = group if group["last"] >= one["last"] else one
-        group = {**newest, "count": one["count"] + group["count"], "first": min(one["first"], group["first"]),
-                 "known": one["known"] or group["known"], "text": newest["text"] or one["text"] or group["text"],
-                 "releases": sorted({*one["releases"], *group["releases"]})[-20:],
-                 "roles": sorted({*one["roles"], *group["roles"]}), "hosts": sorted({*one["hosts"], *group["hosts"]}),
-                 "latest": sorted([*one["latest"], *group["latest"]])[-LATEST:]}
+        group = {
+            **newest,
+            "count": one["count"] + group["count"],
+            "first": min(one["first"], group["first"]),
+            "known": one["known"] or group["known"],
+            "text": newest["text"] or one["text"] or group["text"],
+            "releases": sorted({*one["releases"], *group["releases"]})[-20:],
+            "roles": sorted({*one["roles"], *group["roles"]}),
+            "hosts": sorted({*one["hosts"], *group["hosts"]}),
+            "latest": sorted([*one["latest"], *group["latest"]])[-LATEST:],
+        }
     found[group["id"]] = group
 
 
-def count(found: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str],
-          tag: str) -> set[str]:
+def count(
+    found: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str], tag: str
+) -> set[str]:
     """Add errors; with `tag` only those of this release, and of unknown ones. Return the ids of those that came before
     `begin`, or that releases in `olds` other than `live` had."""
     known = set[str]()

@@ -51,8 +51,11 @@ class Host:
     def kept_envs(self, end: str = "") -> list[str]:
         """Return each NAME of the files APP.env.NAME.kept (see kept_env). `end`: what follows "kept", such as .next."""
         first, last = self.app + ".env.", ".kept" + end
-        return [name[len(first):-len(last)] for name in disk.entries(os.path.dirname(self.env))
-                if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)]
+        return [
+            name[len(first) : -len(last)]
+            for name in disk.entries(os.path.dirname(self.env))
+            if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)
+        ]
 
     def slot(self, slot: str, name: str) -> str:
         """Return the path of a file in a slot's folder, such as web.sock."""
@@ -73,13 +76,27 @@ class Host:
     def container(self, role: str, slot: str = "") -> str:
         return "%s-%s%s" % (self.app, role, "-" + slot if slot else "")
 
-    def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
-             input: str | None = None) -> subprocess.CompletedProcess[str]:
+    def call(
+        self,
+        *words: str,
+        timeout: float = 60,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command. Raise Problem if it fails; without `check`, only if it cannot start or exceeds `timeout`."""
         try:
-            done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace")
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL if input is None else None,
+                input=input,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                timeout=timeout,
+                env={**ENVIRONMENT, **(env or {})},
+                encoding="utf-8",
+                errors="replace",
+            )
         except subprocess.TimeoutExpired as late:
             printed = (late.output or b"").decode(errors="replace").splitlines()
             raise Late("%s did not end within %d s" % (" ".join(words[:3]), timeout), log=printed[-50:]) from None
@@ -120,11 +137,15 @@ class Host:
     def states(self, *units: str) -> dict[str, Properties]:
         if not units:
             return {}
-        names = ("Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,ExecMainStatus,LastTriggerUSec,"
-                 "ActiveEnterTimestamp,ActiveEnterTimestampMonotonic")
+        names = (
+            "Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,ExecMainStatus,LastTriggerUSec,"
+            "ActiveEnterTimestamp,ActiveEnterTimestampMonotonic"
+        )
         shown = self.systemctl("show", "-p", names, *units).stdout
-        blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-                  for block in shown.strip().split("\n\n")]
+        blocks = [
+            dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            for block in shown.strip().split("\n\n")
+        ]
         found = {block.get("Id", ""): block for block in blocks}
         return {unit: found.get(unit, {}) for unit in units}
 
@@ -164,6 +185,7 @@ def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None
             results[index] = functions[index]()
         except Exception as error:
             results[index] = error
+
     threads = [threading.Thread(target=call, args=(index,), daemon=True) for index in range(len(functions))]
     for thread in threads:
         thread.start()

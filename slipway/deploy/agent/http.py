@@ -21,8 +21,14 @@ PROXIED = "X-Forwarded-Proto: %s\r\nX-Forwarded-For: 127.0.0.1\r\n"
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5, tls: bool = False,
-        agent: str = AGENT) -> tuple[int, str]:
+def ask(
+    sock: Place,
+    path: str,
+    site: Site = ("http", "localhost"),
+    timeout: float = 5,
+    tls: bool = False,
+    agent: str = AGENT,
+) -> tuple[int, str]:
     """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds. To a
     request without a scheme, which no proxy sends, the app shows its metrics."""
     request, answer = REQUEST % (path, site[1], agent, site[0] and PROXIED % site[0]), b""
@@ -68,6 +74,7 @@ def asked(sock: Place, request: str, timeout: float | None, tls: str = "") -> It
 
 def secured(connection: socket.socket, name: str) -> socket.socket:
     import ssl  # only when needed: it loads slowly
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(connection, server_hostname=name)
@@ -106,4 +113,5 @@ def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
         status, body = ask(sock, path, site, timeout=10)
         if not 200 <= status < 400:
             raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+
     at_once([partial(ask_one, path) for path in paths])

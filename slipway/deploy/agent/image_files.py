@@ -57,6 +57,7 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
     """Yield what is at or below a path, if it exists. Raise Problem if the archive is too large or incomplete."""
     import tarfile  # only when needed: tarfile and urllib.parse load slowly
     import urllib.parse
+
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))
     with http.stream(host.docker_sock, asked) as (status, body):
         if status == 404:
@@ -78,6 +79,7 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
 
 def pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
     import tarfile
+
     try:
         yield from iter(lambda: file.read(65536), b"")
     except tarfile.TarError as error:
@@ -108,8 +110,9 @@ class Bounded:
 
     def expect(self, size: int, number: int) -> None:
         if size > self.left or self.left < 0 or number >= MEMBERS:
-            raise Problem("%s in the image is too large: more than %d files or %d MB" % (
-                self.name, MEMBERS, MOST >> 20))
+            raise Problem(
+                "%s in the image is too large: more than %d files or %d MB" % (self.name, MEMBERS, MOST >> 20)
+            )
 
     def check_end(self) -> None:
         while self.read(65536):

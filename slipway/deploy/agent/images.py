@@ -14,6 +14,7 @@ REVISION = "org.opencontainers.image.revision"
 
 class Resolved(TypedDict):
     """The image that a tag names in the registry."""
+
     digest: Digest
     architectures: list[str]  # by Docker's names, such as amd64
 
@@ -38,8 +39,10 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
     why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
-        raise Problem("%s refuses the login of %s (%s): check the variable that registry.login names" % (
-            docker.registry_of(image), credentials.partition(":")[0], why))
+        raise Problem(
+            "%s refuses the login of %s (%s): check the variable that registry.login names"
+            % (docker.registry_of(image), credentials.partition(":")[0], why)
+        )
     if why:
         raise Problem("%s: %s" % (what, why))
 
@@ -48,13 +51,22 @@ def about(host: Host, reference: str) -> Image | None:
     found = docker.image(host, reference)
     if found is None:
         return None
-    return {"image_id": found["Id"],
-            "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
-            "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}
+    return {
+        "image_id": found["Id"],
+        "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
+        "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, ""),
+    }
 
 
-def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "",
-         heard: Heard = docker.ignore) -> Image:
+def pull(
+    host: Host,
+    image: str,
+    tag: str,
+    digest: str,
+    credentials: str = "",
+    reference: str = "",
+    heard: Heard = docker.ignore,
+) -> Image:
     """Pull an image by its digest from repository `reference` (default: `image`). If releases.log has other images for
     the tag, return their ids as `others`; else tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
@@ -86,8 +98,15 @@ def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Hea
 
 def others(records: list[Record], found: Image) -> list[str]:
     """Return the ids of images in `records` that differ from `found` in both id and digest."""
-    return sorted({record["image_id"] for record in records if record.get("image_id")
-                   and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
+    return sorted(
+        {
+            record["image_id"]
+            for record in records
+            if record.get("image_id")
+            and record["image_id"] != found["image_id"]
+            and record.get("digest") not in found["digests"]
+        }
+    )
 
 
 def content(host: Host, image: str, path: str) -> str | None:
@@ -118,8 +137,12 @@ def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> None:
     """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see needed_by."""
     found = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
     kept: set[str | None] = needed(host, last)
-    old = [name for one in sorted(found, key=lambda one: int(one["Created"])) if one["Id"] not in kept
-           for name in one["RepoTags"] or one["RepoDigests"] or ()]
+    old = [
+        name
+        for one in sorted(found, key=lambda one: int(one["Created"]))
+        if one["Id"] not in kept
+        for name in one["RepoTags"] or one["RepoDigests"] or ()
+    ]
     for name in old[:most]:
         docker.call(host, "DELETE", "/images/" + name, seconds=300)  # Docker keeps what a container uses
     disk.sync(host.var)

@@ -14,8 +14,10 @@ def for_slots(host: Host, ours: dict[str, Container], live: str | None) -> Memor
     """Return how many bytes of memory are free once the idle slot stops, and how many a new slot needs."""
     found = held(host, {one[0]: name[-1] for name, one in ours.items() if name.endswith(("-a", "-b"))})
     free = re.search(r"MemAvailable: +(\d+)", disk.read(host.root + "/proc/meminfo") or "") or [0, 0]
-    return {"memory": int(free[1]) * 1024 + (found[slots.other(live)] if live else 0),
-            "need": SPARE + (found[live] if live else 0)}
+    return {
+        "memory": int(free[1]) * 1024 + (found[slots.other(live)] if live else 0),
+        "need": SPARE + (found[live] if live else 0),
+    }
 
 
 def held(host: Host, ids: dict[str, str]) -> dict[str, int]:

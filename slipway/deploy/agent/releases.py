@@ -68,9 +68,14 @@ def parse_object(text: str) -> Any:
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in OPTIONAL]
-    return all(type(text) is str for text in texts) and bool(
-        TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
-    ) and is_time(record.get("at", 0)) and is_time(record.get("seconds", 0))
+    return (
+        all(type(text) is str for text in texts)
+        and bool(
+            TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
+        )
+        and is_time(record.get("at", 0))
+        and is_time(record.get("seconds", 0))
+    )
 
 
 def is_time(value: object) -> bool:
@@ -79,8 +84,9 @@ def is_time(value: object) -> bool:
 
 def refuse_newer(content: Any, name: str, known: int = VERSION) -> None:
     if type(content.get("version", 0)) is int and content.get("version", 0) > known:
-        raise Problem("%s has version %s, which this deployer cannot read: use a newer deployer" % (
-            name, content["version"]))
+        raise Problem(
+            "%s has version %s, which this deployer cannot read: use a newer deployer" % (name, content["version"])
+        )
 
 
 def parse_log(text: str) -> tuple[list[Record], int]:
@@ -99,8 +105,11 @@ def log_text(host: Host) -> str:
 
 def committed(records: list[Record], current: Release | None) -> list[Release]:
     """Return the committed releases, newest last, with the live one (`current`) even if no record names it."""
-    history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
-                              if record["outcome"] == "committed" and record["action"] != "restart"]
+    history: list[Release] = [
+        {"tag": record["tag"], "image_id": record["image_id"]}
+        for record in records
+        if record["outcome"] == "committed" and record["action"] != "restart"
+    ]
     if current and (not history or history[-1] != current):
         history.append(current)
     return history
@@ -154,5 +163,5 @@ def append_record(text: str, record: Record) -> str:
     """Return the log's text with a record added. Raise ValueError if parse_line would refuse the record."""
     if not is_whole({**record}):
         raise ValueError("the attempt cannot be recorded")
-    lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
+    lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1 :]
     return "".join(old + "\n" for old in lines) + line(record)

@@ -11,8 +11,17 @@ class Process:
     seconds until a stop kills the process. `options`, `ports`: for `docker run`; {} in `options` is the app's name.
     `schedule`: when a timer runs it; all other processes run always."""
 
-    def __init__(self, name: str, command: str, overlap: bool, ready: str, stop: int = 60,
-                 options: str = "-e READY_FILE=" + READY_FILE, ports: Sequence[str] = (), schedule: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        command: str,
+        overlap: bool,
+        ready: str,
+        stop: int = 60,
+        options: str = "-e READY_FILE=" + READY_FILE,
+        ports: Sequence[str] = (),
+        schedule: str = "",
+    ) -> None:
         self.name, self.command, self.overlap, self.ready = name, command, overlap, ready
         self.stop, self.options, self.ports, self.schedule = stop, options, ports, schedule
 
@@ -22,10 +31,14 @@ class Process:
         return self.name in BUILT_IN and self.overlap
 
 
-BUILT_IN = {process.name: process for process in (  # listed in this order, before the team's own processes
-    Process("web", "run", True, "web", 60, "-e SOCKET=/run/{}/%i/web.sock"),
-    Process("worker", "worker", True, "worker", 660, "-e READY_FILE=/run/{}/%i/worker.ready"),
-    Process("beat", "beat", False, "healthcheck beat", 10, ""))}
+BUILT_IN = {
+    process.name: process
+    for process in (  # listed in this order, before the team's own processes
+        Process("web", "run", True, "web", 60, "-e SOCKET=/run/{}/%i/web.sock"),
+        Process("worker", "worker", True, "worker", 660, "-e READY_FILE=/run/{}/%i/worker.ready"),
+        Process("beat", "beat", False, "healthcheck beat", 10, ""),
+    )
+}
 
 
 def unit_of(app: str, file: str) -> re.Match[str] | None:

@@ -30,8 +30,15 @@ from .steps.table import STEPS
 MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
-READERS = {**UNLOCKED, "facts": facts.collect, "said": facts.last_lines, "decide": decide, "resolve": images.resolve,
-           "errors": errors.find, "certificates": certificates.served}
+READERS = {
+    **UNLOCKED,
+    "facts": facts.collect,
+    "said": facts.last_lines,
+    "decide": decide,
+    "resolve": images.resolve,
+    "errors": errors.find,
+    "certificates": certificates.served,
+}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
@@ -71,11 +78,18 @@ def answer(message: Message, function: Callable[[], object]) -> None:
         say({"id": message["id"], "problem": "%s: %s" % (error.filename or "this host", error.strerror), "more": {}})
     except Exception as error:
         import traceback  # only when needed: it loads slowly
-        say({"id": message["id"], "problem": "the agent failed: %r" % error,
-             "more": {"log": traceback.format_exc().splitlines()[-20:]}})
+
+        say(
+            {
+                "id": message["id"],
+                "problem": "the agent failed: %r" % error,
+                "more": {"log": traceback.format_exc().splitlines()[-20:]},
+            }
+        )
 
 
 # ---- before the lock ----
+
 
 def read(app: str, folder: str) -> None:
     """Answer messages that do not need the host's lock. `folder`: the agent's own."""
@@ -126,15 +140,33 @@ def is_retirement(held: str | None) -> bool:
 
 def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> list[str]:
     run = [sys.executable, "-I", "-S", folder]
-    properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
-                  "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
-                  **({"KillMode": "process"} if bare else {})}  # kill only the agent: apt or nginx may finish
+    properties = {
+        "WatchdogSec": dead_after,
+        "WatchdogSignal": "SIGKILL",
+        "KillSignal": "SIGKILL",
+        "TimeoutStopSec": 900,
+        "ExecStopPost": " ".join([*run, "takeback", host.app]),
+        **({"KillMode": "process"} if bare else {}),
+    }  # kill only the agent: apt or nginx may finish
     with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         subprocess.run(
-            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
-             "--unit=%s-deploy" % host.app, "--description=" + description,
-             *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app],
-            stderr=stderr, env=ENVIRONMENT)
+            [
+                "systemd-run",
+                "--quiet",
+                "--pipe",
+                "--wait",
+                "--collect",
+                "--service-type=exec",
+                "--unit=%s-deploy" % host.app,
+                "--description=" + description,
+                *(word for item in properties.items() for word in ("-p", "%s=%s" % item)),
+                *run,
+                "work",
+                host.app,
+            ],
+            stderr=stderr,
+            env=ENVIRONMENT,
+        )
         stderr.seek(0)
         return stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
@@ -144,6 +176,7 @@ def holder(host: Host) -> str | None:
 
 
 # ---- with the lock ----
+
 
 def work(app: str, folder: str) -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects."""
@@ -171,6 +204,7 @@ def work(app: str, folder: str) -> None:
 def step(host: Host, attempt: Attempt, message: Message) -> None:
     def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
+
     do, args = message["do"], message["args"]
     if do in LOCKED or do == "said":  # the deployer asks for a log before it takes back
         answer(message, lambda: {**READERS, **LOCKED}[do](host, **args))

@@ -42,14 +42,17 @@ SlotName = Annotated[str, "[ab]"]
 
 # ---- on disk ----
 
+
 class Release(TypedDict):
     """A release, as saved in the files TAG, REVERT, a.tag, beat.tag…"""
+
     tag: Tag
     image_id: ImageId
 
 
 class Record(Release):
     """A line of releases.log. Code ignores fields of type Any, except version."""
+
     id: NotRequired[str | None]
     action: str
     outcome: str
@@ -67,6 +70,7 @@ class Record(Release):
 
 class Noted(TypedDict, total=False):
     """The file /run/APP/attempt: what an attempt shall do and has done so far."""
+
     # saved by the agent at its start
     program: str
     pid: int
@@ -103,6 +107,7 @@ class Noted(TypedDict, total=False):
 
 # ---- on the connection ----
 
+
 class More(TypedDict, total=False):
     status: int  # status of an HTTP answer; 0 if no answer came
     body: str  # the HTTP answer's body
@@ -133,8 +138,10 @@ class Message(TypedDict, total=False):
 
 # ---- facts ----
 
+
 class Docker(TypedDict, total=False):
     """Docker's version and data folder; {} if Docker does not answer."""
+
     version: Version
     root: str
 

@@ -26,8 +26,14 @@ class Command(TypedDict):
 
 def command(host: Host, script: str, input: str = "", seconds: float = 600) -> Command:
     """Run a shell script. `input`: stdin in base64. Raise Problem after `seconds`, or if the output is too long."""
-    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+    process = subprocess.Popen(
+        ["sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
     try:
         out, err = process.communicate(base64.b64decode(input), timeout=seconds)
     except subprocess.TimeoutExpired:

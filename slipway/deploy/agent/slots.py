@@ -92,6 +92,7 @@ def release_in(host: Host, slot: str) -> Release | None:
 
 # ---- workers ----
 
+
 def pause(host: Host, slot: str) -> None:
     """Tell the slot's worker to take no new tasks. On a full disk, do nothing."""
     with contextlib.suppress(OSError):
@@ -104,6 +105,7 @@ def resume(host: Host, slot: str) -> None:
         disk.remove(path)
     except IsADirectoryError:  # a container has made it
         import shutil  # only when needed: it loads slowly
+
         shutil.rmtree(path)
 
 
@@ -114,6 +116,7 @@ def worker_state(host: Host, slot: str) -> tuple[str, str]:
 
 
 # ---- emptying a slot ----
+
 
 def connections(text: str, path: str) -> int:
     """Count the connections to the socket `path`, accepted or waiting, in the text of /proc/net/unix."""
@@ -128,6 +131,7 @@ def drain(host: Host, slot: str, seconds: float) -> bool:
     def is_quiet() -> bool:
         counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
         return not any(counts[-2:])
+
     time.sleep(LOOKUP)
     return wait_until(is_quiet, seconds)
 
@@ -169,6 +173,7 @@ def empty(host: Host, slot: str) -> str:
 
 # ---- retirement ----
 
+
 def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     """Start a timer that stops the slot after the attempt's keep_warm seconds, or later if a deploy holds the lock."""
     cancel_retirement(host)
@@ -176,12 +181,41 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     if not release:
         return
     # A full path, because systemd 247 requires it.
-    lock = ["/usr/bin/systemd-run", "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
-            "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
-    host.call("systemd-run", "--quiet", "--collect", "--unit=" + host.retiring, "--on-active=%d" % attempt["keep_warm"],
-              "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
-              *lock, sys.executable, "-I", "-S", attempt["program"], "retire", host.app, attempt["image"],
-              str(attempt["keep_releases"]), slot, release["tag"], release["image_id"], str(attempt["drain"]))
+    lock = [
+        "/usr/bin/systemd-run",
+        "--quiet",
+        "--collect",
+        "--wait",
+        "--unit=%s-deploy" % host.app,
+        "--description=retirement of slot %s" % slot,
+        "-p",
+        "TimeoutStopSec=900",
+    ]
+    host.call(
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--unit=" + host.retiring,
+        "--on-active=%d" % attempt["keep_warm"],
+        "--timer-property=AccuracySec=200ms",
+        "-p",
+        "Restart=on-failure",
+        "-p",
+        "RestartSec=10",
+        *lock,
+        sys.executable,
+        "-I",
+        "-S",
+        attempt["program"],
+        "retire",
+        host.app,
+        attempt["image"],
+        str(attempt["keep_releases"]),
+        slot,
+        release["tag"],
+        release["image_id"],
+        str(attempt["drain"]),
+    )
 
 
 def cancel_retirement(host: Host) -> None:

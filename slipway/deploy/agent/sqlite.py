@@ -16,8 +16,10 @@ def problem(host: Host, settings: bytes | None) -> str | None:
     if scheme not in ("sqlite", "spatialite"):
         return None
     if not rest.startswith("/" + HOME):
-        return ("DATABASE_URL puts SQLite's file inside the container, where it would be lost: set it to"
-                " sqlite:///%sdb.sqlite3" % HOME)
+        return (
+            "DATABASE_URL puts SQLite's file inside the container, where it would be lost: set it to"
+            " sqlite:///%sdb.sqlite3" % HOME
+        )
     if not os.path.isdir(host.var + "/data"):
         return "there is no %s/data for SQLite's file: run make provision" % host.var
     return ""

@@ -14,6 +14,7 @@ from .shapes import Base64, NotRequired, SecretName
 class Settings(TypedDict):
     """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy. `secrets`: (name,
     content) of the files that these name, if the deployer asked for them."""
+
     settings: Base64
     staged: Base64 | None
     secrets: NotRequired[list[tuple[SecretName, Base64]]]
@@ -23,13 +24,16 @@ def read_settings(host: Host, secrets: bool = False) -> Settings:
     current, staged = (disk.read_bytes(path) for path in (host.env, host.next_env))
     if current is None:
         raise Problem("there is no %s: run make provision first" % host.env)
-    answer: Settings = {"settings": base64.b64encode(current).decode(),
-                        "staged": None if staged is None else base64.b64encode(staged).decode()}
+    answer: Settings = {
+        "settings": base64.b64encode(current).decode(),
+        "staged": None if staged is None else base64.b64encode(staged).decode(),
+    }
     if secrets:
         coming = current + (staged or b"")
         names = [name for name in disk.entries(host.secrets) if b"/run/secrets/%s" % name.encode() in coming]
-        answer["secrets"] = [(name, base64.b64encode(disk.read_bytes(host.secret(name)) or b"").decode())
-                             for name in names]
+        answer["secrets"] = [
+            (name, base64.b64encode(disk.read_bytes(host.secret(name)) or b"").decode()) for name in names
+        ]
     return answer
 
 

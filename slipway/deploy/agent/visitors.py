@@ -124,8 +124,12 @@ class Visitors:
         self.look()
         with self.lock:
             now, before = self.now, self.before()
-            return "of %d %s %d were errors (before: %d of %d)" % (
-                now.total, ANSWERS, now.wrong, before.wrong, before.total) if worse(before, now, most) else ""
+            return (
+                "of %d %s %d were errors (before: %d of %d)"
+                % (now.total, ANSWERS, now.wrong, before.wrong, before.total)
+                if worse(before, now, most)
+                else ""
+            )
 
     def blind(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""
@@ -136,6 +140,7 @@ class Visitors:
             answer = http.ask(self.sock, OWN)
             self.look()
             return self.now.own > before
+
         if wait_until(is_noted, NOTED):
             return ""
         why = "nginx does not log its answers in %s: check the free disk, then systemctl reload nginx" % self.path

@@ -16,8 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wait", type=int, default=0, metavar="SECONDS",
-                        help="how long to retry if somebody else holds the lock; default: 0")
+    parser.add_argument(
+        "--wait",
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="how long to retry if somebody else holds the lock; default: 0",
+    )
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
 
 

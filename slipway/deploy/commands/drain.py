@@ -24,8 +24,13 @@ left
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST")
     parser.add_argument("--end", action="store_true", help="resume sending visitors to HOST")
-    parser.add_argument("--wait", type=int, default=30, metavar="SECONDS",
-                        help="time for the host to finish its requests; default: %(default)s")
+    parser.add_argument(
+        "--wait",
+        type=int,
+        default=30,
+        metavar="SECONDS",
+        help="time for the host to finish its requests; default: %(default)s",
+    )
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:

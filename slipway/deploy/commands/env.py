@@ -24,5 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
     """Return the command's coroutine. Read stdin here, because reading in the coroutine would block the event loop."""
     engine = engine_of(fleet)
-    return engine.show_settings(args) if args.action == "list" else engine.stage(
-        args, staging.CHANGES[args.action](args))
+    return (
+        engine.show_settings(args) if args.action == "list" else engine.stage(args, staging.CHANGES[args.action](args))
+    )

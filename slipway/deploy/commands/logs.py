@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in (("since", search.past), ("until", search.moment)):
         parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=search.LEVELS, help="this level and above")
-    parser.add_argument("--grep", type=search.expression, default="", metavar="RE",
-                        help="only lines with this regular expression")
+    parser.add_argument(
+        "--grep", type=search.expression, default="", metavar="RE", help="only lines with this regular expression"
+    )
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--request", default="", metavar="ID", help="only this request's, and its tasks'")
     parser.add_argument("--json", action="store_true", help="print the lines as they are")
@@ -64,9 +65,16 @@ class Logs:
     """Reads the hosts' journals. `cut`: hosts with more lines than asked for."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        names = [nginx_name(fleet.app)] if args.role == "nginx" else [
-            name for role, process in fleet.roles.items() if args.role in ("", role)
-            for name in engine_of(fleet).journal(process)]
+        names = (
+            [nginx_name(fleet.app)]
+            if args.role == "nginx"
+            else [
+                name
+                for role, process in fleet.roles.items()
+                if args.role in ("", role)
+                for name in engine_of(fleet).journal(process)
+            ]
+        )
         self.fleet, self.args, self.command = fleet, args, search.journalctl(names, args)
         self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -83,7 +91,7 @@ class Logs:
             return
         newest = [line async for line in self.read(host)]
         self.cut += [host.name] if len(newest) > self.args.lines else []
-        for line in newest[:self.args.lines][::-1]:
+        for line in newest[: self.args.lines][::-1]:
             yield line
 
     async def read(self, host: Host) -> Lines:
@@ -92,8 +100,10 @@ class Logs:
         try:
             async for line in process.lines():
                 entry = parse(line)
-                yield time_of(entry), (raw(entry) if self.args.json else
-                                       shown(host.name, self.fleet.app, entry, self.coloured))
+                yield (
+                    time_of(entry),
+                    (raw(entry) if self.args.json else shown(host.name, self.fleet.app, entry, self.coloured)),
+                )
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
         code, said = await process.ended(), decoded(process.err)

@@ -33,4 +33,5 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         site = fleet.app if host.has("web") else f"{fleet.app}-balancer"
         words = ["sh", "-c", SCRIPT, "sh", args.action, site, who("on")]
         print(f"{host.name}: {decoded((await run(host, fleet.ssh, words, check=True)).out)}")
+
     await on_each([host for host in fleet.chosen(args.hosts, balancers=True) if serves_http(host)], change, DeployError)

@@ -25,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_risks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
-    parser.add_argument("--allow-incompatible", action="store_true",
-                        help="allow migrations that the older release cannot work with")
+    parser.add_argument(
+        "--allow-incompatible", action="store_true", help="allow migrations that the older release cannot work with"
+    )
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
@@ -40,8 +41,10 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(tag))
     if "/" not in fleet.image and fleet.registry != "ssh":
-        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's image from Docker"
-                      " Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = \"ssh\"")
+        raise Refused(
+            f"the image {fleet.image} names no registry, so hosts would pull a stranger's image from Docker"
+            ' Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = "ssh"'
+        )
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
     given = {key: value for key in ("parallel", "bake") if (value := getattr(args, key)) is not None}

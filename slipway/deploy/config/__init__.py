@@ -99,8 +99,11 @@ class Fleet:
         found = [host for host in known if host.name in names or not text]
         if unknown or not found:
             there = f"the hosts are: {', '.join(host.name for host in known)}"
-            raise refusal("hosts", [f"there is no {name!r}; {there}" for name in unknown]
-                          or [f"{text!r}: the app does not run there; {there}"])
+            raise refusal(
+                "hosts",
+                [f"there is no {name!r}; {there}" for name in unknown]
+                or [f"{text!r}: the app does not run there; {there}"],
+            )
         return found
 
 
@@ -158,16 +161,26 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
         raise refusal(source, problems)
     values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}
     registry, processes = values.pop("registry"), values.pop("process")
-    hosts = tuple(Host(name, **{"address": name, **keys, "roles": tuple(keys.get("roles", ()))})
-                  for name, keys in data["hosts"].items())
+    hosts = tuple(
+        Host(name, **{"address": name, **keys, "roles": tuple(keys.get("roles", ()))})
+        for name, keys in data["hosts"].items()
+    )
     tables = {table: {**schema.defaults(table), **values[table]} for table in schema.TABLES}
     unset = {key: default for key, (_, default) in schema.PROCESS.items()}
     own = {name: Process(name, **{**unset, **keys}) for name, keys in processes.items()}
     timed = {name: process for name, process in own.items() if process.schedule}
     always = {name: process for name, process in own.items() if not process.schedule}
-    fleet = Fleet(**{**values, **tables, "hosts": hosts, "processes": BUILT_IN | always, "timed": timed,
-                     "registry": registry if isinstance(registry, str) else "",
-                     "registry_login": "" if isinstance(registry, str) else registry.get("login", "")})
+    fleet = Fleet(
+        **{
+            **values,
+            **tables,
+            "hosts": hosts,
+            "processes": BUILT_IN | always,
+            "timed": timed,
+            "registry": registry if isinstance(registry, str) else "",
+            "registry_login": "" if isinstance(registry, str) else registry.get("login", ""),
+        }
+    )
     if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:
         raise refusal(source, problems)
     return fleet

@@ -18,22 +18,28 @@ def problems(fleet: Fleet) -> Problems:
     yield from of_swarm(fleet) if fleet.is_swarm else of_hosts(fleet)
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])
-        yield from ((f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.roles)}")
-                    for role in host.roles if role not in fleet.roles)
+        yield from (
+            (f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.roles)}")
+            for role in host.roles
+            if role not in fleet.roles
+        )
     if len(web) > 1 and fleet.media == "local":
-        differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"
-        yield "media", f"{differ}; use \"database\" or \"bucket\""
+        differ = f'"local" files would differ between {", ".join(host.name for host in web)}'
+        yield "media", f'{differ}; use "database" or "bucket"'
     for host in fleet.balancers:
         yield from of_balancer(host, web)
     for process in fleet.roles.values():
         yield from of_process(process, fleet.rollout["ready"])
-    yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
-                for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
+    yield from (
+        (f"site.{key}", f'is needed for tls = "{site["tls"]}"')
+        for key in TLS_NEEDS.get(site["tls"], ())
+        if not site[key]
+    )
 
 
 def of_hosts(fleet: Fleet) -> Problems:
     if fleet.engine["replicas"]:
-        yield "engine.replicas", "is only for engine.kind = \"swarm\": remove it"
+        yield "engine.replicas", 'is only for engine.kind = "swarm": remove it'
     beats = fleet.with_role("beat")
     if len(beats) > 1:
         yield "hosts", f"only one host may have the role beat, not {', '.join(host.name for host in beats)}"
@@ -41,10 +47,15 @@ def of_hosts(fleet: Fleet) -> Problems:
 
 def of_host(host: Host, same_address: list[str]) -> Problems:
     if not host.roles and not host.balancer:
-        yield (f"hosts.{host.name}.roles",
-               f"is empty: add a role, or delete the host here, then run provision --remove {host.address}")
-    yield from ((f"hosts.{host.name}.address", f"{host.address!r} is also the address of {other}")
-                for other in same_address if other < host.name)
+        yield (
+            f"hosts.{host.name}.roles",
+            f"is empty: add a role, or delete the host here, then run provision --remove {host.address}",
+        )
+    yield from (
+        (f"hosts.{host.name}.address", f"{host.address!r} is also the address of {other}")
+        for other in same_address
+        if other < host.name
+    )
 
 
 def of_balancer(host: Host, web: list[Host]) -> Problems:
@@ -63,17 +74,23 @@ def of_process(process: Process, limit: int) -> Problems:
     if way == "seconds" and int(what) >= limit:
         yield f"process.{process.name}.ready", f"{what} s must be less than rollout.ready, {limit} s"
     ignored = {"overlap": process.overlap, "ports": process.ports, "ready": process.ready != "seconds 5"}
-    yield from ((f"process.{process.name}.{key}", "has no effect with a schedule: remove it")
-                for key, value in ignored.items() if value and process.schedule)
+    yield from (
+        (f"process.{process.name}.{key}", "has no effect with a schedule: remove it")
+        for key, value in ignored.items()
+        if value and process.schedule
+    )
 
 
 def of_swarm(fleet: Fleet) -> Problems:
-    ignored = {"registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
-               **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts},
-               **{f"process.{name}.schedule": process.schedule for name, process in fleet.timed.items()}}
-    yield from ((path, "has no effect with engine.kind = \"swarm\"") for path, value in ignored.items() if value)
+    ignored = {
+        "registry": fleet.registry or fleet.registry_login,
+        "opts": fleet.opts,
+        **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts},
+        **{f"process.{name}.schedule": process.schedule for name, process in fleet.timed.items()},
+    }
+    yield from ((path, 'has no effect with engine.kind = "swarm"') for path, value in ignored.items() if value)
     if fleet.media == "local":
-        yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
+        yield "media", '"local" files would differ between containers; use "database" or "bucket"'
     yield from of_replicas(fleet.engine["replicas"], fleet.processes)
 
 
@@ -87,6 +104,10 @@ def of_replicas(replicas: dict[str, int], known: dict[str, Process]) -> Problems
     for name in known.keys() - BUILT_IN.keys() - replicas.keys():
         yield f"engine.replicas.{name}", "is needed: set how many containers run, or 0"
     if "proxy" in known:
-        yield "process.proxy", "the name is taken with engine.kind = \"swarm\": choose another one"
-    yield from ((f"process.{process.name}.ports", f"{port!r}: leave out the address: Swarm publishes on all addresses")
-                for process in known.values() for port in process.ports if port.count(":") > 1)
+        yield "process.proxy", 'the name is taken with engine.kind = "swarm": choose another one'
+    yield from (
+        (f"process.{process.name}.ports", f"{port!r}: leave out the address: Swarm publishes on all addresses")
+        for process in known.values()
+        for port in process.ports
+        if port.count(":") > 1
+    )

@@ -3,17 +3,59 @@
 from typing import Any
 
 from ..agent.roles import BUILT_IN
-from .validators import (Check, Problems, Required, each_of, flag, list_of, network, number, one_of, options, plain,
-                         shown, table, text)
+from .validators import (
+    Check,
+    Problems,
+    Required,
+    each_of,
+    flag,
+    list_of,
+    network,
+    number,
+    one_of,
+    options,
+    plain,
+    shown,
+    table,
+    text,
+)
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
 # Names that an app cannot have. Provisioning refuses names in use on a server, but cannot see these: packages not
 # yet installed use them, or nginx's variables begin with them.
-TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
-         "modules-enabled", "http", "sent-http", "request")
+TAKEN = (
+    "docker",
+    "containerd",
+    "nginx",
+    "html",
+    "snippets",
+    "sites-available",
+    "sites-enabled",
+    "modules-available",
+    "modules-enabled",
+    "http",
+    "sent-http",
+    "request",
+)
 # Names that a process cannot have, because a unit, container or file on a server, or a command of the image, has them.
-NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "bash",
-              "run", "healthcheck", "help", "attempt", "nginx")
+NO_PROCESS = (
+    "a",
+    "b",
+    "slot",
+    "deploy",
+    "retire",
+    "migrate",
+    "manage",
+    "collectstatic",
+    "compress",
+    "shell",
+    "bash",
+    "run",
+    "healthcheck",
+    "help",
+    "attempt",
+    "nginx",
+)
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # a port, from 1 to 65535
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
@@ -21,11 +63,12 @@ PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 # ---- checks used only here ----
 
+
 def registry(value: object) -> Problems:
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
-        yield "", f"{shown(value)} is neither \"ssh\" nor a table"
+        yield "", f'{shown(value)} is neither "ssh" nor a table'
 
 
 def app_name(value: object) -> Problems:
@@ -55,25 +98,30 @@ def words(value: object) -> Problems:
 image = text(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*", "an image's name without a tag")
 host_name = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a host's name of letters, digits and . _ -")
 address = text(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.:%-]*", "a name or an address for ssh")
-internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?",
-                "a name or an address, with :port or without")
+internal = text(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?", "a name or an address, with :port or without"
+)
 site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
 url_path = text(r"/[!-~]*", "a path that begins with /")
 server_path = text(r"/[A-Za-z0-9._/@+-]+", "a full path such as /etc/ssl/shop.pem")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
-memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
+memory = text(r"auto|off|[1-9]\d*[kmg]", '"auto", "off" or a size such as 2g')
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
 any_name = text(r"[\s\S]*", "a name")  # between.py checks that the app has a process of this name
 seconds = number(0, 86_400)
-ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
-             "\"seconds N\", \"file\", \"port N\", \"http /path\" or \"http :N/path\"")
-bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
-              "a bucket such as s3://bucket/folder")
+ready = text(
+    rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
+    '"seconds N", "file", "port N", "http /path" or "http :N/path"',
+)
+bucket = text(
+    r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?", "a bucket such as s3://bucket/folder"
+)
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
-port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
-            "a port such as 2525:2525 or 127.0.0.1:2525:2525")
+port = text(
+    rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?", "a port such as 2525:2525 or 127.0.0.1:2525:2525"
+)
 
 schedule = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
 

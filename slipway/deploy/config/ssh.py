@@ -17,15 +17,29 @@ class Ssh:
     def command(self, address: str, words: Sequence[str], share: str = "", tty: bool = False) -> list[str]:
         """Return the command line that runs `words` as root, without prompts. `share`: path of the socket that the
         command opens for `forward`; images go over such a connection. `tty`: the command gets a terminal."""
-        options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
-                   "LogLevel=ERROR", f"RequestTTY={'yes' if tty else 'no'}", "ForwardAgent=no", "ForwardX11=no",
-                   "ClearAllForwardings=yes"]
+        options = [
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=5",
+            "ServerAliveCountMax=3",
+            "LogLevel=ERROR",
+            f"RequestTTY={'yes' if tty else 'no'}",
+            "ForwardAgent=no",
+            "ForwardX11=no",
+            "ClearAllForwardings=yes",
+        ]
         # Override a ControlMaster in the user's ssh_config, which would keep our connection open.
         options += [f"ControlMaster={'yes' if share else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
         options += ["Compression=yes"] if share else []
         config = ["-F", self.config] if self.config else []
-        return ["ssh", *config, *(word for option in options for word in ("-o", option)), "--", address,
-                shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]
+        return [
+            "ssh",
+            *config,
+            *(word for option in options for word in ("-o", option)),
+            "--",
+            address,
+            shlex.join(["sh", "-c", AS_ROOT, "sh", *words]),
+        ]
 
     def forward(self, address: str, share: str, port: int) -> list[str]:
         """Return a command that picks a free port of the host, prints it and forwards it to this machine's `port`."""

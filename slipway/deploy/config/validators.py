@@ -30,11 +30,13 @@ def plain(line: str) -> str:
 
 def text(pattern: str, wanted: str) -> Check:
     """Return a check that a string matches the pattern. `wanted` describes the pattern in errors."""
+
     def check(value: object) -> Problems:
         if not isinstance(value, str):
             yield "", f"{shown(value)} is not a string"
         elif not re.fullmatch(pattern, value, re.ASCII):
             yield "", f"{shown(value)} is not {wanted}"
+
     return check
 
 
@@ -42,14 +44,17 @@ def one_of(*choices: str) -> Check:
     def check(value: object) -> Problems:
         if value not in choices or isinstance(value, bool):
             yield "", f"{shown(value)} is not one of {', '.join(choices)}"
+
     return check
 
 
 def number(least: float, most: float, kind: type[int] | type[float] = int) -> Check:
     """Return a check that a number is from `least` to `most`. The number must be whole unless `kind` is float."""
+
     def check(value: object) -> Problems:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
             yield "", f"{shown(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
+
     return check
 
 
@@ -69,6 +74,7 @@ def options(value: Any) -> Problems:
 
 def list_of(check_item: Check) -> Check:
     """Return a check of a list: its items must differ and pass `check_item`."""
+
     def check(value: object) -> Problems:
         if not isinstance(value, list):
             yield "", f"{shown(value)} is not a list"
@@ -78,11 +84,13 @@ def list_of(check_item: Check) -> Check:
         for index, item in enumerate(value):
             if item in value[:index]:
                 yield f"[{index}]", f"{shown(item)} is listed twice"
+
     return check
 
 
 def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
     """Return a check of a table. `keys`: key → (check of its value, its default or Required)."""
+
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
             yield "", f"{shown(value)} is not a table"
@@ -90,6 +98,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
         for key in value:
             if key not in keys:
                 import difflib  # imported only here, because it loads slowly
+
                 near = difflib.get_close_matches(key, keys, 1)
                 yield f".{key}", "unknown; " + (f"did you mean {near[0]}?" if near else f"keys: {', '.join(keys)}")
         for key, (check_key, default) in keys.items():
@@ -97,6 +106,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
                 yield from ((f".{key}{path}", problem) for path, problem in check_key(value[key]))
             elif isinstance(default, Required):
                 yield f".{key}", f"is missing{default}"
+
     return check
 
 
@@ -108,6 +118,7 @@ def each_of(check_name: Check, check_value: Check) -> Check:
         for name, inner in value.items():
             yield from ((f".{name}{path}", problem) for path, problem in check_name(name))
             yield from ((f".{name}{path}", problem) for path, problem in check_value(inner))
+
     return check
 
 

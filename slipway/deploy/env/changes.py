@@ -9,8 +9,10 @@ from slipway import values as allowed
 from ..errors import HostProblem, Refused, by_text
 
 HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
-BACK = ("the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
-        " env ARGS='set NAME'")
+BACK = (
+    "the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
+    " env ARGS='set NAME'"
+)
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
@@ -32,8 +34,11 @@ def understood(text: str, file: str) -> dict[str, str]:
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
-    found = {host: [BACK.format(", ".join(answer["changed"]) or "only comments", answer["kept"])]
-             for (step, host), answer in answers.items() if step == "prepare" and answer["kept"]}
+    found = {
+        host: [BACK.format(", ".join(answer["changed"]) or "only comments", answer["kept"])]
+        for (step, host), answer in answers.items()
+        if step == "prepare" and answer["kept"]
+    }
     return {text: ", ".join(hosts) for text, hosts in by_text(found).items()}
 
 
@@ -41,8 +46,16 @@ def differences(current: str, following: str | None) -> dict[str, str]:
     """Return setting → its change: set, changed, unset, or "" if it stays. Raise HostProblem if a text is malformed."""
     now = understood(current, "APP.env")
     then = now if following is None else understood(following, "APP.env.next")
-    return {name: "" if now.get(name) == then.get(name) else
-            "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
+    return {
+        name: ""
+        if now.get(name) == then.get(name)
+        else "unset"
+        if name not in then
+        else "changed"
+        if name in now
+        else "set"
+        for name in sorted({*now, *then})
+    }
 
 
 def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
@@ -55,8 +68,11 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
         # The last line of a key, with its "=", looks like a name.
         problems += [f"{name} is not one of the names given" for name in values if name not in names and not several]
     elif values:
-        problems += [f"{name} has no value: give one, or use env unset" for name, value in values.items()
-                     if not value and not several]
+        problems += [
+            f"{name} has no value: give one, or use env unset"
+            for name, value in values.items()
+            if not value and not several
+        ]
     elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
     if why := wrong_site(values.get("SITE_URL", "")):

@@ -36,9 +36,12 @@ def with_release(hosts: Connections, facts: Mapping[str, Facts]) -> list[Settled
 
 def other_image(settled: Sequence[Settled], tag: str, digest: str) -> list[str]:
     """Return a problem if the registry gives `tag` another image, `digest`, than it gave a host whose release it is."""
-    return [f"tag {tag} is {digest} in the registry, but was {', '.join(sorted(each.digests))} when {each.host.name}"
-            " got it: build again under a new tag"
-            for each in settled if each.tag == tag and each.digests and digest not in each.digests][:1]
+    return [
+        f"tag {tag} is {digest} in the registry, but was {', '.join(sorted(each.digests))} when {each.host.name}"
+        " got it: build again under a new tag"
+        for each in settled
+        if each.tag == tag and each.digests and digest not in each.digests
+    ][:1]
 
 
 async def asked(peers: Connections) -> list[Settled]:
@@ -55,6 +58,7 @@ def peers(fleet: Fleet, hosts: Sequence[Host]) -> Connections:
 
 async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settled]) -> None:
     """Stage a source's settings on each of the `new` hosts, for this deploy. What is staged there already wins."""
+
     async def stage(host: Host) -> None:
         source = min(sources, key=lambda each: not {*each.host.roles} & {*host.roles})
         try:
@@ -72,4 +76,5 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
             files = dict(given["secrets"])
             await hosts.connections[host.name].ask("stage", settings=encoded(text.encode()), files=files)
             await hosts.connections[host.name].ask("keep", files=[*files])
+
     await on_each(new, stage)

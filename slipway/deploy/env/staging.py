@@ -23,6 +23,7 @@ from .changes import check_names, differences, read_values, staged
 
 # ---- the actions ----
 
+
 @dataclass(frozen=True)
 class Change:
     done: str  # the message after staging, such as "staged SECRET_KEY"
@@ -56,6 +57,7 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
     async def known(host: Host) -> list[str]:
         return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
+
     async with locked(fleet, chosen, "") as hosts:
         found = await on_each(chosen, known)
     for text, names in by_text(found).items():
@@ -63,11 +65,14 @@ async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
 
 
 def lines(current: str, following: str | None) -> list[str]:
-    return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
-            for setting, state in differences(current, following).items()]
+    return [
+        f"  {setting:32} {state and 'staged: ' + state}".rstrip()
+        for setting, state in differences(current, following).items()
+    ]
 
 
 # ---- on hosts ----
+
 
 async def stage(fleet: Fleet, chosen: Sequence[Host], change: Change) -> None:
     """Stage a change of settings on all hosts. Raise Refused or Locked if nothing was staged."""
@@ -84,9 +89,12 @@ async def write(hosts: Connections, change: Change, too_late: contextlib.ExitSta
 
     async def following(host: Host) -> bytes:
         return staged(*await read(hosts, host), change.values, change.unset).encode()
+
     texts = await on_each(hosts.hosts, following)
-    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
-        "stage", settings=encoded(texts[host.name]), files=files))
+    await on_each(
+        hosts.hosts,
+        lambda host: hosts.connections[host.name].ask("stage", settings=encoded(texts[host.name]), files=files),
+    )
     too_late.enter_context(ignored())
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 

@@ -23,7 +23,8 @@ def moment(text: str) -> float:
         return max(0.0, datetime.fromisoformat(re.sub(r"^(?=\d\d:)", f"{now.date()} ", date)).timestamp())
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'") from None
+            f"{text!r} is no time: give -1h, '1 hour ago', 14:05, yesterday or '2026-11-25 14:05'"
+        ) from None
 
 
 def past(text: str) -> float:
@@ -53,8 +54,11 @@ def patterns(args: argparse.Namespace) -> list[str]:
     """Return regular expressions, all of which a line must contain. They know how Slipway writes JSON: ASCII (nginx:
     UTF-8), and a space after each colon. Quotes in a text have a backslash there, so no text can look like a field."""
     levels = [name.upper() for name, level in LEVELS.items() if args.level and level <= LEVELS[args.level]]
-    fields = {"level": "|".join(levels) if args.role != "nginx" else "",
-              "release": re.escape(args.release), "request_id": re.escape(args.request)}
+    fields = {
+        "level": "|".join(levels) if args.role != "nginx" else "",
+        "release": re.escape(args.release),
+        "request_id": re.escape(args.request),
+    }
     found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
         both = args.grep.islower()

@@ -29,17 +29,28 @@ class OverConnection(BaseConnector):
 
     # ---- called by pyinfra ----
 
-    def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
-                          **arguments: Any) -> tuple[bool, CommandOutput]:
+    def run_shell_command(
+        self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
+    ) -> tuple[bool, CommandOutput]:
         control = extract_control_arguments(arguments)
         script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
         done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
-        return done.code in [*(control.get("_success_exit_codes") or [0])], CommandOutput([
-            *(OutputLine("stdout", line) for line in lines(done.out)),
-            *(OutputLine("stderr", line) for line in lines(done.err))])
+        return done.code in [*(control.get("_success_exit_codes") or [0])], CommandOutput(
+            [
+                *(OutputLine("stdout", line) for line in lines(done.out)),
+                *(OutputLine("stderr", line) for line in lines(done.err)),
+            ]
+        )
 
-    def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
-                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+    def put_file(
+        self,
+        filename_or_io: Any,
+        remote_filename: str,
+        remote_temp_filename: str | None = None,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> bool:
         """Write a file atomically. An existing file keeps owner and mode; a new one belongs to root, with mode 600."""
         there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
         mode, user, group = there.out.decode().split()
@@ -47,8 +58,15 @@ class OverConnection(BaseConnector):
             self.put(remote_filename, file.read(), int(mode, 8), user, group)
         return True
 
-    def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
-                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+    def get_file(
+        self,
+        remote_filename: str,
+        filename_or_io: Any,
+        remote_temp_filename: str | None = None,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> bool:
         done = self.command(f"cat {shlex.quote(remote_filename)}")
         with get_file_io(filename_or_io, "wb") as file:
             file.write(done.out)

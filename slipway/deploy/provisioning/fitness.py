@@ -15,7 +15,8 @@ NEEDED = {
     "apt-get": "has no apt-get: use Debian or Ubuntu",
     "systemd": "does not run systemd: use Debian or Ubuntu with systemd",
     "python3": "has no python3: run apt-get install python3 there",
-    "sites-enabled": "has an nginx.conf without sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http"}
+    "sites-enabled": "has an nginx.conf without sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,19 @@ def inspection(fleet: Fleet, brief: bool) -> list[str]:
     own += [files.timer(app, process).path for process in fleet.timed.values()]
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes
-    script, envfile = (resources.files("slipway").joinpath(path).read_text("utf-8")
-                       for path in ("deploy/provisioning/inspect.sh", "envfile.py"))
-    return ["sh", "-c", processes[0] + script, "sh", app, *(" ".join(words) for words in (
-        files.marks(app), files.named(app), settings, own, [consul.service_path(app)])), envfile]
+    script, envfile = (
+        resources.files("slipway").joinpath(path).read_text("utf-8")
+        for path in ("deploy/provisioning/inspect.sh", "envfile.py")
+    )
+    return [
+        "sh",
+        "-c",
+        processes[0] + script,
+        "sh",
+        app,
+        *(" ".join(words) for words in (files.marks(app), files.named(app), settings, own, [consul.service_path(app)])),
+        envfile,
+    ]
 
 
 def parse(lines: Iterable[str]) -> Found:
@@ -57,17 +67,38 @@ def parse(lines: Iterable[str]) -> Found:
 
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kinds.get(kind, ())))
-    return Found(frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in kinds, every("process"), every("unit"),
-                 "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in kinds,
-                 every("drained"), "registered" in kinds, "defined" in kinds, every("site"), every("own"))
+
+    return Found(
+        frozenset(every("missing")),
+        every("version"),
+        every("other"),
+        every("malformed"),
+        "user" in kinds,
+        every("process"),
+        every("unit"),
+        "".join(every("daemon")[:1]),
+        every("swarm") not in ((), ("inactive",)),
+        "serves" in kinds,
+        every("drained"),
+        "registered" in kinds,
+        "defined" in kinds,
+        every("site"),
+        every("own"),
+    )
 
 
 def problems(found: Found) -> list[str]:
-    others = [f"has {', '.join(found.others)}, not made by provisioning: choose another name for the app, or"
-              " remove them"] if found.others else []
-    return [*(text for name, text in NEEDED.items() if name in found.missing), *others,
-            *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
+    others = (
+        [f"has {', '.join(found.others)}, not made by provisioning: choose another name for the app, or remove them"]
+        if found.others
+        else []
+    )
+    return [
+        *(text for name, text in NEEDED.items() if name in found.missing),
+        *others,
+        *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])),
+        *wrong_settings(found),
+    ]
 
 
 def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
@@ -76,11 +107,17 @@ def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     for site, *theirs in filter(None, map(str.split, found.sites if files.serves_http(host) else ())):
         named = {name.lower() for name in theirs}
         for name in sorted(name for name in ours & named if not name.startswith("=")):
-            yield (f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or "
-                   f"for {site}" if name == "_" else f"has {site} with the name {name}: remove it from one [site]")
+            yield (
+                f"has {site} for visitors by any name, and only one app can do that: set names in [site], here or "
+                f"for {site}"
+                if name == "_"
+                else f"has {site} with the name {name}: remove it from one [site]"
+            )
         for name in sorted({*taken(ours, named), *taken(named, ours)}):
-            yield (f"has {site} with the name {name}, and one of both apps has no names in [site] but SITE_URL: set its"
-                   " names there, or remove this one from the other's")
+            yield (
+                f"has {site} with the name {name}, and one of both apps has no names in [site] but SITE_URL: set its"
+                " names there, or remove this one from the other's"
+            )
 
 
 def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
@@ -93,7 +130,7 @@ def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     if found.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)}, not made by provisioning: remove it"
     if "consul-agent" in found.missing and fleet.by_consul and (host.has("web") or host.balancer):
-        yield f"has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = \"consul\" needs"
+        yield f'has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = "consul" needs'
 
 
 def wrong_settings(found: Found) -> Iterator[str]:

@@ -39,16 +39,27 @@ class Files(FactBase[dict[str, Entry]]):
 
     def command(self, paths: Iterable[str]) -> StringCommand:
         words = [QuoteString(path) for path in paths]
-        return StringCommand(
-            "find", *words, r"-maxdepth 0 -printf '%y|%u|%g|%m|%l|%p\n' 2>/dev/null;",
-            "sha256sum", *words, "2>/dev/null; true") if words else StringCommand("true")
+        return (
+            StringCommand(
+                "find",
+                *words,
+                r"-maxdepth 0 -printf '%y|%u|%g|%m|%l|%p\n' 2>/dev/null;",
+                "sha256sum",
+                *words,
+                "2>/dev/null; true",
+            )
+            if words
+            else StringCommand("true")
+        )
 
     def process(self, output: Iterable[str]) -> dict[str, Entry]:
         text = "\n".join(output)
         digests = {path: digest for digest, path in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE)}
         found = re.findall(r"^(.)\|(.*?)\|(.*?)\|([0-7]+)\|(.*?)\|(/.*)$", text, re.MULTILINE)
-        return {path: Entry(kind, user, group, mode, target, digests.get(path, ""))
-                for kind, user, group, mode, target, path in found}
+        return {
+            path: Entry(kind, user, group, mode, target, digests.get(path, ""))
+            for kind, user, group, mode, target, path in found
+        }
 
 
 class PutWhole(PyinfraCommand):
@@ -83,13 +94,19 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
 def nginx_site(site: Site) -> Commands:
     """Test a site's new files in a copy of /etc/nginx, then install them. If the test fails, install none."""
     there = host.get_fact(Files, paths=site.paths)
-    rest = Site(site.name, {path: content for path, content in site.first.items()  # later files include these
-                            if path not in there or there[path].holds("")}
-                | {path: content for path, content in site.files.items()
-                   if path not in there or not there[path].holds(content)},
-                {path: target for path, target in site.links.items()
-                 if path not in there or there[path].target != target},
-                tuple(path for path in site.absent if path in there))
+    rest = Site(
+        site.name,
+        {
+            path: content
+            for path, content in site.first.items()  # later files include these
+            if path not in there or there[path].holds("")
+        }
+        | {
+            path: content for path, content in site.files.items() if path not in there or not there[path].holds(content)
+        },
+        {path: target for path, target in site.links.items() if path not in there or there[path].target != target},
+        tuple(path for path in site.absent if path in there),
+    )
     if not rest.paths:
         return
     copy = in_copy(rest)
@@ -102,21 +119,35 @@ def nginx_site(site: Site) -> Commands:
 
 # ---- nginx's scripts: test the files in a copy of /etc/nginx, then move each into place ----
 
+
 def in_copy(site: Site, path: str = NGINX) -> str:
     return path.replace(NGINX, f"{NGINX}.new-{site.name}", 1)
 
 
 def copy_script(site: Site) -> str:
     copy = in_copy(site)
-    return "\n".join(["set -e", f"rm -rf {copy}", f"cp -a {NGINX} {copy}",
-                      *(f"rm -f {in_copy(site, path)}" for path in site.absent),
-                      *(f"mkdir -p {os.path.dirname(in_copy(site, path))}" for path in (*site.files, *site.links)),
-                      *(f"ln -sfn {target} {in_copy(site, path)}" for path, target in site.links.items())])
+    return "\n".join(
+        [
+            "set -e",
+            f"rm -rf {copy}",
+            f"cp -a {NGINX} {copy}",
+            *(f"rm -f {in_copy(site, path)}" for path in site.absent),
+            *(f"mkdir -p {os.path.dirname(in_copy(site, path))}" for path in (*site.files, *site.links)),
+            *(f"ln -sfn {target} {in_copy(site, path)}" for path, target in site.links.items()),
+        ]
+    )
 
 
 def swap_script(site: Site) -> str:
     lines = ["set -e", "sync"]
     for path in (*site.files, *site.links):
         lines += [f"mkdir -p {os.path.dirname(path)}", f"mv -fT {in_copy(site, path)} {path}"]
-    return "\n".join([*lines, *(f"rm -f {path}" for path in site.absent), f"rm -rf {in_copy(site)}", "sync",
-                      "! systemctl --quiet is-active nginx.service || systemctl reload nginx.service"])
+    return "\n".join(
+        [
+            *lines,
+            *(f"rm -f {path}" for path in site.absent),
+            f"rm -rf {in_copy(site)}",
+            "sync",
+            "! systemctl --quiet is-active nginx.service || systemctl reload nginx.service",
+        ]
+    )

@@ -46,8 +46,9 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool) 
     return await work(session, fleet, balancers, "drain" if away else "undrain", function, False)
 
 
-async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
-               check: bool) -> int:
+async def work(
+    session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None], check: bool
+) -> int:
     """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. With `check`, lock and change
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
@@ -58,9 +59,11 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
         left_out = await who_is_out(fleet, known, connections)
         try:
             with run.entered():
-                await on_each(hosts, lambda host: in_thread(
-                    run.work, host.name, recipe, fleet, host, found[host.name], left_out),
-                    Refused if check else DeployError)
+                await on_each(
+                    hosts,
+                    lambda host: in_thread(run.work, host.name, recipe, fleet, host, found[host.name], left_out),
+                    Refused if check else DeployError,
+                )
         finally:
             if what == "provision":
                 notes(fleet, found, left_out)
@@ -79,16 +82,20 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
 async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
     """Return the web hosts that get no visitors, as far as inspections show. `known`: host name → its inspection's
     result. If `connections` has a balancer, ask the balancer which hosts are drained now."""
+
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
             return known[balancer.name].drained
         file = site.of_balancer(fleet.app, "drained")
         done = await connections[balancer.name].command(f"cat {file} 2>/dev/null || :")
         return done.out.decode(errors="replace").split()
+
     balancers = [host for host in fleet.balancers if host.name in known]
     names = await on_each(balancers, drained)
-    return Out(site.drained(fleet, {name for some in names.values() for name in some}), site.silent(
-        {web.name: known[web.name].serves for web in fleet.with_role("web") if web.name in known}))
+    return Out(
+        site.drained(fleet, {name for some in names.values() for name in some}),
+        site.silent({web.name: known[web.name].serves for web in fleet.with_role("web") if web.name in known}),
+    )
 
 
 def modules() -> tuple[ModuleType, ModuleType]:
@@ -125,14 +132,17 @@ async def inspect(fleet: Fleet, host: Host, brief: bool) -> Found:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, brief), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found), *([] if brief else (
-        *fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host)))]
+    problems = [
+        *fitness.problems(found),
+        *([] if brief else (*fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host))),
+    ]
     if problems:
         raise HostProblem(*problems)
     return found
 
 
 # ---- output ----
+
 
 def announce(host: str, text: str) -> None:
     print(visible(f"{host}: {text} …"), flush=True)

@@ -46,8 +46,11 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
         nginx(fleet, here, there, out)
     if consul.registers(fleet, here):
         definition = consul.service(fleet, here)
-        server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
-            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # without rm, the next run skips the reload
+        server.shell(
+            name="reload consul.service",
+            _if=write(definition, there).did_change,
+            commands=(f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"),
+        )  # without rm, the next run skips the reload
     if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
         for name in filter(here.has, fleet.timed):
@@ -75,10 +78,15 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
-    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
-            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app),
-            wanted.balancer_hosts().path, *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
-            f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
+    return [
+        *(file.path for file in (*app, *wanted.unit_files(fleet, here))),
+        *wanted.stale_files(fleet, here, found.processes),
+        consul.service_path(fleet.app),
+        wanted.balancer_hosts().path,
+        *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
+        f"/run/{fleet.app}/web.sock",
+        *filter(None, site.certificate_files(fleet)),
+    ]
 
 
 def install(fleet: Fleet, here: Host, found: Found) -> None:
@@ -89,15 +97,21 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
     if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
         server.shell(name="keep nginx.service from starting", commands="systemctl mask --runtime nginx.service")
     if packages:
-        apt.packages(name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT,
-                     _timeout=LONG)
+        apt.packages(
+            name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT, _timeout=LONG
+        )
     if masked:
         server.shell(name="allow nginx.service to start", commands="systemctl unmask --runtime nginx.service")
     if client:
-        server.shell(name="install docker-cli, if Debian has it", _timeout=LONG, commands=[
-            *([] if packages else ["apt-get update"]),
-            f"! apt-cache show docker-cli >/dev/null 2>&1 || "
-            f"DEBIAN_FRONTEND=noninteractive apt-get {APT} install -y docker-cli"])
+        server.shell(
+            name="install docker-cli, if Debian has it",
+            _timeout=LONG,
+            commands=[
+                *([] if packages else ["apt-get update"]),
+                f"! apt-cache show docker-cli >/dev/null 2>&1 || "
+                f"DEBIAN_FRONTEND=noninteractive apt-get {APT} install -y docker-cli",
+            ],
+        )
 
 
 def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
@@ -105,8 +119,15 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
     write(mark, there)  # first: this file marks the app's name as ours, even if provisioning fails later
     if not found.user:  # pyinfra's own check reads all users, which is slow
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
-        server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
-                    shell="/usr/sbin/nologin", ensure_home=False)
+        server.user(
+            name=f"add user {fleet.app}",
+            user=fleet.app,
+            group=fleet.app,
+            system=True,
+            home="/nonexistent",
+            shell="/usr/sbin/nologin",
+            ensure_home=False,
+        )
     folder(var, "755", "root", "root")
     folder(f"{var}/static", "755", "root", "root")
     if wanted.has_media(fleet, here):
@@ -124,8 +145,11 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
         folder(path)
     written = {file.path: write(file, there) for file in files_of_units}
     systemd.daemon_reload(name="reload systemd", _if=any_changed(*written.values()))
-    server.shell(name="restart systemd-journald.service", _if=written[wanted.JOURNALD].did_change, commands=[
-        "systemctl restart systemd-journald.service", "journalctl --flush"])  # no line is lost: systemd has the sockets
+    server.shell(
+        name="restart systemd-journald.service",
+        _if=written[wanted.JOURNALD].did_change,
+        commands=["systemctl restart systemd-journald.service", "journalctl --flush"],
+    )  # no line is lost: systemd has the sockets
 
 
 def docker(fleet: Fleet, found: Found) -> None:
@@ -135,30 +159,43 @@ def docker(fleet: Fleet, found: Found) -> None:
     if settings and (fleet.is_swarm or not found.node):
         folder("/etc/docker")
         written = write(settings)
-        server.shell(name="reload docker.service", _if=written.did_change, commands=[
-            "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
+        server.shell(
+            name="reload docker.service",
+            _if=written.did_change,
+            commands=["systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])],
+        )
 
 
 def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
     file = wanted.tmpfiles(fleet)
     written = write(file, there)
-    server.shell(name=f"create the paths of {file.path}", commands=f"systemd-tmpfiles --create {file.path}",
-                 _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in there)
+    server.shell(
+        name=f"create the paths of {file.path}",
+        commands=f"systemd-tmpfiles --create {file.path}",
+        _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in there,
+    )
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
     """Remove what belongs to roles that the host no longer has."""
     if found.registered and not consul.registers(fleet, here):
         path = consul.service_path(fleet.app)
-        server.shell(name=f"remove {path}", commands=(  # if the reload fails, restore the file for the next try
-            f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"))
+        server.shell(
+            name=f"remove {path}",
+            commands=(  # if the reload fails, restore the file for the next try
+                f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"
+            ),
+        )
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"remove nginx site {stale.name}", site=stale)
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
-    gone = [files.file(name=f"remove {path}", path=path, present=False)
-            for path in wanted.stale_files(fleet, here, found.processes) if path in there]
+    gone = [
+        files.file(name=f"remove {path}", path=path, present=False)
+        for path in wanted.stale_files(fleet, here, found.processes)
+        if path in there
+    ]
     if gone:
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 
@@ -170,9 +207,14 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
     changes = put_sites(fleet, here, certificate, out)
     if not certificate and site.ends_tls(fleet, here):
         names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
-        server.shell(name=f"get a certificate for {', '.join(fleet.site['names'])}", _timeout=LONG, commands=(
-            f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
-            f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
+        server.shell(
+            name=f"get a certificate for {', '.join(fleet.site['names'])}",
+            _timeout=LONG,
+            commands=(
+                f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
+                f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"
+            ),
+        )
         changes += put_sites(fleet, here, True, out)
     enable("nginx.service", running=True)
     if here.balancer:
@@ -184,9 +226,12 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
 
 # ---- named operations ----
 
+
 def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[OperationMeta]:
-    return [nginx_site(name=f"install nginx site {each.name}", site=each)
-            for each in site.sites(fleet, here, certificate, out)]
+    return [
+        nginx_site(name=f"install nginx site {each.name}", site=each)
+        for each in site.sites(fleet, here, certificate, out)
+    ]
 
 
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
@@ -203,10 +248,20 @@ def enable(unit: str, running: bool | None = None) -> None:
 
 
 def stop(units: list[str]) -> None:
-    names, enabled = shlex.join(units), shlex.join(
-        unit for unit in units if unit.endswith((".target", ".timer"))
-        or unit.startswith(("balancer-hosts@", "consul-hosts@")))
-    server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
-        f"systemctl stop {names}",
-        f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
-        *([f"systemctl --quiet disable {enabled}"] if enabled else ())])
+    names, enabled = (
+        shlex.join(units),
+        shlex.join(
+            unit
+            for unit in units
+            if unit.endswith((".target", ".timer")) or unit.startswith(("balancer-hosts@", "consul-hosts@"))
+        ),
+    )
+    server.shell(
+        name=f"stop {', '.join(units)}",
+        _timeout=LONG,
+        commands=[
+            f"systemctl stop {names}",
+            f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
+            *([f"systemctl --quiet disable {enabled}"] if enabled else ()),
+        ],
+    )

@@ -101,8 +101,11 @@ class Session:
 
     def changes(self, name: str) -> list[str]:
         host = self.state.inventory.get_host(name)
-        return [name_of(self.state, host, op_hash) for op_hash, data in [*self.state.ops[host].items()]
-                if data.operation_meta.is_complete() and data.operation_meta.did_change()]
+        return [
+            name_of(self.state, host, op_hash)
+            for op_hash, data in [*self.state.ops[host].items()]
+            if data.operation_meta.is_complete() and data.operation_meta.did_change()
+        ]
 
 
 def place(error: Exception) -> str:

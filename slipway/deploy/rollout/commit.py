@@ -32,13 +32,28 @@ def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> Deploy
     cause = on_hosts({name: [str(problem)] for name, problem in failed.items()})
     if known == {"back"}:
         return DeployError(f"{cause}\ntaken back: every host is as it was")
-    words = {"committed": f"on {tag}", "back": "on the release before", "stuck": "changed in part; the next deploy"
-             " or rollback repairs it", None: f"can't be reached; on {tag} or on the release before"}
-    lines = [f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
-             for fate, text in words.items() if fate in known]
+    words = {
+        "committed": f"on {tag}",
+        "back": "on the release before",
+        "stuck": "changed in part; the next deploy or rollback repairs it",
+        None: f"can't be reached; on {tag} or on the release before",
+    }
+    lines = [
+        f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
+        for fate, text in words.items()
+        if fate in known
+    ]
     may = "" if {"committed", "back"} <= known else "may "
-    return Divided("\n".join([cause, *lines, f"hosts {may}differ until the next deploy or rollback: see make status,"
-                                             f" then deploy {tag} again, or roll back"]))
+    return Divided(
+        "\n".join(
+            [
+                cause,
+                *lines,
+                f"hosts {may}differ until the next deploy or rollback: see make status,"
+                f" then deploy {tag} again, or roll back",
+            ]
+        )
+    )
 
 
 @dataclass

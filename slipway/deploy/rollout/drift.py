@@ -23,8 +23,11 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
-    yield from (f"{role} is {found['state']}, {found['health']}: see make logs ARGS=\"--role {role}\""
-                for role, found in facts["timed"].items() if found.get("health"))
+    yield from (
+        f'{role} is {found["state"]}, {found["health"]}: see make logs ARGS="--role {role}"'
+        for role, found in facts["timed"].items()
+        if found.get("health")
+    )
     yield from facts["strangers"]
     if facts["staged"]:
         yield "settings are staged: they go live with the next deploy"
@@ -64,5 +67,6 @@ def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> I
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0
     if facts["docker"] and 0 <= age < 60 * min(restarts, 60):  # below 0: the clock stepped back, the age is unknown
-        yield (f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old:"
-               " see make logs")
+        yield (
+            f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old: see make logs"
+        )

@@ -17,14 +17,23 @@ Record = dict[str, Any]
 
 def record(fleet: Fleet, id: str, action: str, tag: str, digest: str, hosts: Iterable[Host]) -> Record:
     """Return the JSON that a hook gets on stdin. After the deploy, `around` adds outcome, seconds and cause."""
-    return {"version": 1, "id": id, "app": fleet.app, "action": action, "tag": tag, "digest": digest,
-            "who": who(f"{action} {tag}"), "hosts": [host.name for host in hosts]}
+    return {
+        "version": 1,
+        "id": id,
+        "app": fleet.app,
+        "action": action,
+        "tag": tag,
+        "digest": digest,
+        "who": who(f"{action} {tag}"),
+        "hosts": [host.name for host in hosts],
+    }
 
 
 async def failure(command: str, record: Mapping[str, object], seconds: float) -> str:
     try:
-        done = await child.run(["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr,
-                               stderr=None)
+        done = await child.run(
+            ["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr, stderr=None
+        )
         return f"exit code {done.code}" if done.code else ""
     except HostProblem:
         return f"did not end within {seconds:g} s"

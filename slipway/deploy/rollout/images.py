@@ -8,11 +8,15 @@ from ..config import Fleet
 from ..errors import Refused, on_hosts
 from .plan import Target
 
-DIRTY = ("{} was built with uncommitted changes, so nobody could build it again: commit, make build, make push; or take"
-         " the risk with --allow-dirty")
+DIRTY = (
+    "{} was built with uncommitted changes, so nobody could build it again: commit, make build, make push; or take"
+    " the risk with --allow-dirty"
+)
 
-MISPLACED = ("media in the servers' file is {}, but this release stores uploads as {}: set STORAGE_URL, or media"
-             " (\"none\": no uploads), see docs/files.md")
+MISPLACED = (
+    "media in the servers' file is {}, but this release stores uploads as {}: set STORAGE_URL, or media"
+    ' ("none": no uploads), see docs/files.md'
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
@@ -26,8 +30,9 @@ def foreign(image: str, found: Resolved, machines: Iterable[str]) -> str:
 
 def check(answers: Mapping[tuple[str, str], Any], target: Target, allow_dirty: bool) -> None:
     """Raise Refused if a pulled image must not start. `allow_dirty`: an image of uncommitted code may start."""
-    if found := on_hosts({host: problems(answer, target, allow_dirty)
-                          for (step, host), answer in answers.items() if step == "pull"}):
+    if found := on_hosts(
+        {host: problems(answer, target, allow_dirty) for (step, host), answer in answers.items() if step == "pull"}
+    ):
         raise Refused(found)
 
 
@@ -37,8 +42,10 @@ def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
     if answer.get("revision", "").endswith("-dirty") and not allow_dirty:
         yield DIRTY.format(target.tag)
     if answer.get("others"):
-        yield (f"tag {target.tag} was image {', '.join(answer['others'])} before and is {answer['image_id']} now: build"
-               " again under a new tag")
+        yield (
+            f"tag {target.tag} was image {', '.join(answer['others'])} before and is {answer['image_id']} now: build"
+            " again under a new tag"
+        )
 
 
 def uploads(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:

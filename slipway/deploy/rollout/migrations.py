@@ -6,17 +6,22 @@ from typing import Any
 from ..errors import Refused
 from .plan import PENDING, Step
 
-HARMS = {"deploy": "the live release cannot work with these migrations: split them into two releases, or"
-                   " take the risk with --allow-incompatible:",
-         "rollback": "the older release cannot work with these applied migrations (--allow-incompatible takes the"
-                     " risk):"}
-UNKNOWN = {"deploy": "the build did not check if the live release can work with these migrations: {cure}"
-                     " (--allow-incompatible does not allow unchecked ones):",
-           "rollback": "the build did not check if the older release can work with these applied migrations: {cure}"
-                       " (--allow-incompatible takes the risk):"}
+HARMS = {
+    "deploy": "the live release cannot work with these migrations: split them into two releases, or"
+    " take the risk with --allow-incompatible:",
+    "rollback": "the older release cannot work with these applied migrations (--allow-incompatible takes the risk):",
+}
+UNKNOWN = {
+    "deploy": "the build did not check if the live release can work with these migrations: {cure}"
+    " (--allow-incompatible does not allow unchecked ones):",
+    "rollback": "the build did not check if the older release can work with these applied migrations: {cure}"
+    " (--allow-incompatible takes the risk):",
+}
 
-UNTOLD = ("it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
-          " risk with --allow-incompatible")
+UNTOLD = (
+    "it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
+    " risk with --allow-incompatible"
+)
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -34,10 +39,12 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
             back = kind == "rollback"
             if wrong := found.get("incompatible"):
                 (passed if allowed else refused).append(
-                    [HARMS[kind], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))])
+                    [HARMS[kind], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]
+                )
             if unjudged := found.get("unjudged"):
                 (passed if back and (allowed or urgent) else refused).append(
-                    [UNKNOWN[kind].format(cure=found["cure"]), *(f"  {name}" for name in unjudged)])
+                    [UNKNOWN[kind].format(cure=found["cure"]), *(f"  {name}" for name in unjudged)]
+                )
         if why := answer.get("unknown"):
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:

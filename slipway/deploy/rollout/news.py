@@ -19,5 +19,7 @@ def lines(image: str, facts: Facts) -> Iterator[str]:
         names = (name for name in found.keys() - live if stored or not name.startswith(BLOBS))
         yield from verdicts.lines({vendor: found}, names)
     else:
-        yield (f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"
-               " release is the first")
+        yield (
+            f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"
+            " release is the first"
+        )

@@ -53,21 +53,32 @@ class Step:
 Groups = Iterator[tuple[Step, ...]]
 
 
-def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
-         attempt: dict[str, str]) -> list[tuple[Step, ...]]:
+def plan(
+    fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, str]
+) -> list[tuple[Step, ...]]:
     """Return step groups. A group's steps run in parallel. `attempt`: the rollout's "id" and description ("who")."""
-    groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
-              *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts)),
-              *((Step(name, all_of(hosts)),) for name in ("prepare", "promise", "commit"))]
+    groups = [
+        *beginning(fleet, hosts, target, options, attempt),
+        *starting(fleet, hosts, target),
+        *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts)),
+        *((Step(name, all_of(hosts)),) for name in ("prepare", "promise", "commit")),
+    ]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
 def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
     """Yield the first steps, `begin` and `pull`."""
     names, rollout = all_of(hosts), fleet.rollout
-    attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
-               "image": fleet.image, **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")},
-               **({"allow_incompatible": True} if options.allow_incompatible else {})}
+    attempt = {
+        **attempt,
+        "action": target.action,
+        "tag": target.tag,
+        "digest": target.digest,
+        "image_id": "",
+        "image": fleet.image,
+        **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")},
+        **({"allow_incompatible": True} if options.allow_incompatible else {}),
+    }
     yield (Step("begin", names, attempt, each=target.releases),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
@@ -79,8 +90,12 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     behind, bucket = having_behind(fleet, hosts), fleet.static["publish"]
     start = Step("start", having(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
-        yield (start, judge, Step("publish", having(hosts, "web")),
-               Step("upload", names[:1] if bucket else (), {"bucket": bucket, "seconds": UPLOAD}))
+        yield (
+            start,
+            judge,
+            Step("publish", having(hosts, "web")),
+            Step("upload", names[:1] if bucket else (), {"bucket": bucket, "seconds": UPLOAD}),
+        )
         where = PENDING if target.judge and not rollout["always_migrate"] else ""
         limits = {"seconds": rollout["migrate"], "max_lock": rollout["max_lock"]}
         yield (Step("migrate", names[:1], limits, where=where),)
@@ -94,8 +109,11 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
 
 
 def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
-    return Step("ready", having(hosts, *roles), {"seconds": fleet.rollout["ready"], "smoke": fleet.rollout["smoke"],
-                                                 "roles": roles})
+    return Step(
+        "ready",
+        having(hosts, *roles),
+        {"seconds": fleet.rollout["ready"], "smoke": fleet.rollout["smoke"], "roles": roles},
+    )
 
 
 def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:

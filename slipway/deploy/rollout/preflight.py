@@ -22,14 +22,19 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
     """Return path → sha256 of programs, units and /etc/default/APP after provisioning. If variables such as HOSTS
     define the fleet, leave out /etc/default/APP: no variable sets its docker options."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
-            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
+    return {
+        file.path: hashlib.sha256(file.content.encode()).hexdigest()
+        for file in files
+        if not file.once and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")
+    }
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     back = target.action == "rollback"
-    found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target))]
-             for host in hosts}
+    found = {
+        host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target))]
+        for host in hosts
+    }
     return {name: texts for name, texts in found.items() if texts}
 
 
@@ -82,9 +87,11 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
 
 def memory(facts: Facts) -> Iterator[str]:
     if facts["memory"] < facts["need"]:
-        yield (f"{mega(facts['memory'])} of memory are free, but a second release beside the live one needs"
-               f" {mega(facts['need'])}: add memory, lower WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's"
-               " old release that still runs there: systemctl start OTHER-retire")
+        yield (
+            f"{mega(facts['memory'])} of memory are free, but a second release beside the live one needs"
+            f" {mega(facts['need'])}: add memory, lower WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's"
+            " old release that still runs there: systemctl start OTHER-retire"
+        )
 
 
 def mega(size: int) -> str:
@@ -94,9 +101,13 @@ def mega(size: int) -> str:
 def is_warm(facts: Facts, target: Target) -> bool:
     """Return True for a rollback if the idle slot still runs the target release."""
     idle = facts["slots"].get({"a": "b", "b": "a"}.get(facts["live"] or "", ""))
-    return (target.action == "rollback" and idle is not None and idle["release"] is not None
-            and idle["release"]["tag"] == target.tag
-            and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN))
+    return (
+        target.action == "rollback"
+        and idle is not None
+        and idle["release"] is not None
+        and idle["release"]["tag"] == target.tag
+        and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN)
+    )
 
 
 def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
@@ -114,8 +125,10 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if not why and wanted and site["url"] and not site["url"].startswith(f"{wanted}:"):
         why = f'is {site["url"]}, but visitors use {wanted} (tls = "{tls}" in [site])'
     if why:
-        yield (f'SITE_URL {why}: set it to https://… by make env ARGS="set SITE_URL", set tls to "files", "certbot" or'
-               ' "elsewhere", and run make provision; to try it without TLS, use http://localhost and tls = "off"')
+        yield (
+            f'SITE_URL {why}: set it to https://… by make env ARGS="set SITE_URL", set tls to "files", "certbot" or'
+            ' "elsewhere", and run make provision; to try it without TLS, use http://localhost and tls = "off"'
+        )
     elif site["scheme"] not in ("", wanted):
         yield f'nginx does not match tls = "{tls}" in [site]: run make provision'
 
@@ -129,8 +142,11 @@ def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
 
 def nobody_else(facts: AllFacts) -> None:
     """Raise Locked if somebody else is changing a host. Ignore hosts that only stop their old slot."""
-    locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
-             if found["lock"] and not found["lock"].startswith("retirement")}
+    locks = {
+        name: [f"locked: {found['lock']}"]
+        for name, found in facts.items()
+        if found["lock"] and not found["lock"].startswith("retirement")
+    }
     if locks:
         raise Locked(on_hosts(locks))
 
@@ -154,16 +170,17 @@ def notes(facts: AllFacts) -> list[str]:
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
     """Return the hosts with another release than `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
-    return [host for host in hosts if tags.get(host.name, tag) != tag] or [
-        host for host in hosts if host.name in tags]
+    return [host for host in hosts if tags.get(host.name, tag) != tag] or [host for host in hosts if host.name in tags]
 
 
 def revert_of(facts: AllFacts) -> dict[str, Release]:
     """Return host name → release before the live one. Raise Refused if no host has such a release, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
-        raise Refused("hosts would go back to different releases: choose one by --to TAG\n" + on_hosts(
-            {name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts}))
+        raise Refused(
+            "hosts would go back to different releases: choose one by --to TAG\n"
+            + on_hosts({name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts})
+        )
     if not reverts:
         raise Refused("there is no earlier release to go back to")
     return reverts
@@ -171,8 +188,10 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
     """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
-    known = {name: [record for record in found["known"] if record["tag"] == tag
-                    and record["outcome"] == "committed"] for name, found in facts.items()}
+    known = {
+        name: [record for record in found["known"] if record["tag"] == tag and record["outcome"] == "committed"]
+        for name, found in facts.items()
+    }
     some = [record for records in known.values() for record in records]
     if not some:
         raise Refused(f"{tag} was never committed on these hosts: see make releases")

@@ -59,5 +59,9 @@ def counted(found: Iterable[str]) -> list[str]:
     """Return the lines of the entries. Of equal entries only the last is shown, with their number."""
     texts = [*found]
     times, last = Counter(texts), {text: at for at, text in enumerate(texts)}
-    return [line for at, text in enumerate(texts) if last[text] == at
-            for line in [*([f"({times[text]} times)"] if times[text] > 1 else []), *text.split("\n")]]
+    return [
+        line
+        for at, text in enumerate(texts)
+        if last[text] == at
+        for line in [*([f"({times[text]} times)"] if times[text] > 1 else []), *text.split("\n")]
+    ]

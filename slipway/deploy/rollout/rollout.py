@@ -63,12 +63,19 @@ class Rollout:
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                seconds = await hooks.around(self.fleet.hooks, record, self.began,
-                                             self._do(Run(hosts), groups, target))
+                seconds = await hooks.around(self.fleet.hooks, record, self.began, self._do(Run(hosts), groups, target))
                 new = await self._new_errors(hosts, target.tag)
-                self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
-                           "seconds": seconds, "answers": self.watched,
-                           "text": live(record, seconds, self.watched) + new})
+                self.tell(
+                    {
+                        "event": "result",
+                        "outcome": "committed",
+                        "action": target.action,
+                        "tag": target.tag,
+                        "seconds": seconds,
+                        "answers": self.watched,
+                        "text": live(record, seconds, self.watched) + new,
+                    }
+                )
 
     async def _new_errors(self, hosts: Connections, tag: str) -> str:
         """Return a line with the release's errors that the release before did not have, if there are any, and one with
@@ -80,8 +87,9 @@ class Rollout:
 
     # ---- plan ----
 
-    async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], hooks.Record]:
+    async def _begin(
+        self, hosts: Connections, stack: contextlib.AsyncExitStack
+    ) -> tuple[Target, list[Group], hooks.Record]:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
@@ -95,16 +103,20 @@ class Rollout:
     def _connections(self) -> Connections:
         return Connections(self.fleet, self.hosts, self.tell, shared=serves(self.fleet, self.action))
 
-    async def _decide(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[Group], dict[str, Facts]]:
+    async def _decide(
+        self, hosts: Connections, stack: contextlib.AsyncExitStack
+    ) -> tuple[Target, list[Group], dict[str, Facts]]:
         """Inspect all hosts; return (target release, groups of steps, host name → facts). If hosts have problems, raise
         Refused with all problems."""
         self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
         facts, more = await hosts.facts(
-            paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
-            history=lambda host: False, blind=lambda host: True)
+            paths=lambda host: list(preflight.expected(self.fleet, host)),
+            tag=lambda host: self.tag,
+            history=lambda host: False,
+            blind=lambda host: True,
+        )
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
@@ -137,8 +149,10 @@ class Rollout:
             return ""
         tags = {tag for tag in preflight.tags(facts).values() if tag} | {each.tag for each in self.settled}
         if len(tags) != 1:
-            raise Refused(f"--live needs one live release, but the hosts have {', '.join(sorted(tags)) or 'none'}: name"
-                          " the release by TAG")
+            raise Refused(
+                f"--live needs one live release, but the hosts have {', '.join(sorted(tags)) or 'none'}: name"
+                " the release by TAG"
+            )
         return tags.pop()
 
     def _who(self, target: Target) -> str:
@@ -159,8 +173,12 @@ class Rollout:
                     judged |= answers.get(("verdicts", target.judge), {})
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
-                    texts = migrations.check(answers, target.action, self.options.allow_incompatible,
-                                             urgent=self.action == "rollback" and not self.tag)
+                    texts = migrations.check(
+                        answers,
+                        target.action,
+                        self.options.allow_incompatible,
+                        urgent=self.action == "rollback" and not self.tag,
+                    )
                     for text in [*texts, *images.uploads(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
@@ -200,11 +218,15 @@ class Rollout:
 
     def _not_back(self, stuck: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
         if stuck:
-            yield (f"{', '.join(stuck)}: could not be taken back completely, see make status; the next deploy or"
-                   " rollback tries again")
+            yield (
+                f"{', '.join(stuck)}: could not be taken back completely, see make status; the next deploy or"
+                " rollback tries again"
+            )
         if unknown:
-            yield (f"taken back, but {', '.join(unknown)} can't be reached: each goes back by itself within"
-                   f" {self.fleet.rollout['dead_after']} s of losing the connection, see make status")
+            yield (
+                f"taken back, but {', '.join(unknown)} can't be reached: each goes back by itself within"
+                f" {self.fleet.rollout['dead_after']} s of losing the connection, see make status"
+            )
 
     def _commit(self, run: Run) -> Commit:
         return Commit(run, self.id, self.fleet.rollout["dead_after"])

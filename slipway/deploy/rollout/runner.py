@@ -51,8 +51,15 @@ class Run:
         for name in dict.fromkeys(step.name for step in group):
             steps = [step for step in group if step.name == name]
             roles = steps[0].args["roles"] if name == "start" else []
-            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.hosts],
-                             "roles": roles, "limit": steps[0].args.get("seconds", 0)})
+            self.hosts.tell(
+                {
+                    "event": "group",
+                    "step": name,
+                    "hosts": [host for step in steps for host in step.hosts],
+                    "roles": roles,
+                    "limit": steps[0].args.get("seconds", 0),
+                }
+            )
 
     async def _alarmed(self) -> None:
         await self.alarm.wait()
@@ -74,9 +81,11 @@ class Run:
 
     async def try_step(self, step: Step) -> dict[str, HostProblem]:
         """Run a step on all its hosts, even if it fails on some. Return host name → problem."""
+
         async def do(host: Host) -> None:
             with timed(self.hosts.tell, step.name, host.name):
                 await self._ask(step, host.name)
+
         self._announce([step])
         return (await gathered([host for host in self.hosts.hosts if host.name in step.hosts], do))[1]
 

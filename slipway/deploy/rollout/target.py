@@ -41,7 +41,8 @@ class Targeting:
         name = self.hosts.hosts[0].name
         try:
             found: Resolved = await self.hosts.connections[name].ask(
-                "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+                "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials()
+            )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
         text = images.foreign(f"{self.fleet.image}:{self.tag}", found, {each["arch"] for each in facts.values()})
@@ -59,15 +60,19 @@ class Targeting:
         tag = self.tag or next(iter(releases.values()))["tag"]
         if {*preflight.tags(facts).values()} == {tag}:
             raise Refused(f"{tag} is live already")
-        return Target("rollback", tag, releases={name: image_of(release, facts[name])
-                                                 for name, release in releases.items()})
+        return Target(
+            "rollback", tag, releases={name: image_of(release, facts[name]) for name, release in releases.items()}
+        )
 
     async def _served(self, action: str) -> Target:
         from ..ssh import registry
+
         server = self.stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
         self.stack.callback(lambda: self.hosts.tell({"event": "sent", "bytes": server.sent}))
-        sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
-                   for name, port in (await self.hosts.forward_port(server.port)).items()}
+        sources = {
+            name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
+            for name, port in (await self.hosts.forward_port(server.port)).items()
+        }
         return Target(action, self.tag, server.digest, sources=sources)
 
 

@@ -12,8 +12,13 @@ def between(old: str, new: str) -> list[str]:
     if not all(re.fullmatch("[0-9a-f]{7,64}", name) for name in names):
         return []
     try:
-        done = subprocess.run(["git", "log", "--format=%h %s", "..".join(names), "--"], stdin=subprocess.DEVNULL,
-                              capture_output=True, encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            ["git", "log", "--format=%h %s", "..".join(names), "--"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
     except OSError:  # there is no git
         return []
     lines = done.stdout.splitlines()

@@ -70,7 +70,7 @@ def write(text: str, out: TextIO) -> None:
     out.flush()
     data = text.encode(out.encoding, "backslashreplace")
     while data:
-        data = data[os.write(number, data):]
+        data = data[os.write(number, data) :]
 
 
 def line(event: Event) -> str:
@@ -114,8 +114,13 @@ class Lines:
         name, began = event.get("step", ""), None
         if event["event"] == "group" or event["event"] == "step" and name not in self.rows:
             hosts = event["hosts"] if "hosts" in event else [event["host"]]
-            began = self.rows[name] = Row(name, dict.fromkeys(hosts, "start"), event.get("limit", 0),
-                                          event.get("at", 0), roles=event.get("roles", []))
+            began = self.rows[name] = Row(
+                name,
+                dict.fromkeys(hosts, "start"),
+                event.get("limit", 0),
+                event.get("at", 0),
+                roles=event.get("roles", []),
+            )
         if event["event"] == "waiting" and "host" in event:
             for row in self.rows.values():
                 row.hear(event)
@@ -141,7 +146,7 @@ class Terminal(Lines):
         if more:
             return
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
-        rows = [row.drawn(event.get("at", 0), width) for row in self.rows.values()][:height - 1]
+        rows = [row.drawn(event.get("at", 0), width) for row in self.rows.values()][: height - 1]
         if up or rows or self.above:
             put(up + "\n".join([*self.above, *rows]), self.out)
         self.drawn, self.above = len(rows), []

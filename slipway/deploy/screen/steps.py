@@ -41,7 +41,7 @@ class Row:
         if len(begin) + len(marks) > width * 0.7:
             marks = ", ".join(self.counts())
         note = "" if self.over() or seconds < PATIENCE else f"   {self.waits_for(seconds)}"
-        return (begin + marks + note)[:width - 1]
+        return (begin + marks + note)[: width - 1]
 
     def counts(self) -> Iterator[str]:
         done, hosts = len(self.in_state("done")), len(self.states)

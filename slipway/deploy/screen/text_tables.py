@@ -53,7 +53,7 @@ def table(lines: Sequence[Row]) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
+    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
@@ -62,15 +62,25 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
-            entry = found.setdefault((record.get("id"), record["outcome"]),
-                                     {"at": 0, "seconds": 0, **record, "hosts": []})
+            entry = found.setdefault(
+                (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
+            )
             entry["hosts"].append(name)
             entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
             entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
     entries = sorted(found.values(), key=lambda entry: entry["at"])
-    rows = [(datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"), entry["action"], entry["tag"],
-             entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
-            for entry in entries]
+    rows = [
+        (
+            datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"),
+            entry["action"],
+            entry["tag"],
+            entry["outcome"],
+            f"{entry['seconds']:.0f} s",
+            by(entry),
+            ", ".join(entry["hosts"]),
+        )
+        for entry in entries
+    ]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
     told, revisions, live = lines[:1], dict[str, str](), ""
     for line, entry in zip(lines[1:], entries):

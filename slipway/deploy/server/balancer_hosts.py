@@ -53,8 +53,9 @@ def web_of(entry: Any) -> Web:
         raise ValueError(f"invalid name {name!r} or port {port!r}")
     asked = any(check.get("ServiceID") for check in checks)
     passes = asked and not any(check["Status"] == "critical" for check in checks)
-    return Web(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}", name,
-               PASSING if passes else FAILING)
+    return Web(
+        f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}", name, PASSING if passes else FAILING
+    )
 
 
 def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
@@ -149,8 +150,10 @@ def update(app: str, found: Sequence[Web] | None = None, forget: bool = False) -
         if found and forget:
             addresses = {web.address for web in found}
             known = [web for web in known if web.address in addresses]
-        text = listed(known if found is None else merged(known, found),
-                      drained.read_text("utf-8").split() if drained.exists() else ())
+        text = listed(
+            known if found is None else merged(known, found),
+            drained.read_text("utf-8").split() if drained.exists() else (),
+        )
         if text and text != before:
             put(path, text)
             try:

@@ -56,8 +56,9 @@ def is_gone(pid: int, id: str, seconds: float) -> bool:
 def docker(seconds: float, *words: str) -> str:
     """Return docker's output, also of a failure; "" after `seconds`, or without docker."""
     try:
-        return subprocess.check_output(("docker",) + words, stderr=subprocess.STDOUT, universal_newlines=True,
-                                       timeout=seconds).strip()
+        return subprocess.check_output(
+            ("docker",) + words, stderr=subprocess.STDOUT, universal_newlines=True, timeout=seconds
+        ).strip()
     except subprocess.CalledProcessError as error:
         return str(error.output).strip()
     except (OSError, subprocess.TimeoutExpired):
@@ -91,8 +92,13 @@ def await_child(pid: int) -> None:
 def known(name: str) -> str:
     """Return the id of a unit's container. If there is no note, ask Docker: return BY_HAND if a one-off has the name,
     and anything that is no id if there is no container."""
-    return read(STATE + name) or docker(5, "inspect", "--format", '{{if index .Config.Labels "docker-runner.image"}}'
-                                        "{{.ID}}{{else}}%s{{end}}" % BY_HAND, name)
+    return read(STATE + name) or docker(
+        5,
+        "inspect",
+        "--format",
+        '{{if index .Config.Labels "docker-runner.image"}}{{.ID}}{{else}}%s{{end}}' % BY_HAND,
+        name,
+    )
 
 
 def ended(id: str, name: str, seconds: float) -> int:
@@ -145,11 +151,15 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
     elif said and "Cannot connect" not in said:
         say("%s is not removed: %s" % (name, said.splitlines()[-1]))
     else:
-        say("Docker does not answer: %s has stopped, but is not removed" % name if pid else
-            "Docker does not answer, and no process of %s is found in /proc: it may still run" % name)
+        say(
+            "Docker does not answer: %s has stopped, but is not removed" % name
+            if pid
+            else "Docker does not answer, and no process of %s is found in /proc: it may still run" % name
+        )
 
 
 # ---- after a kill of docker-runner ----
+
 
 def leave(name: str, unit: str, unit_seconds: str) -> None:
     """Write NAME.killed for the next docker-runner and docker-killed.service. An older unit does not name itself."""
@@ -168,7 +178,7 @@ def left_alone() -> None:
     was stopped before its restart. systemd runs no command of the unit for such a stop."""
     stops = []
     while True:
-        names = [name[:-len(".killed")] for name in os.listdir(STATE) if name.endswith(".killed")]
+        names = [name[: -len(".killed")] for name in os.listdir(STATE) if name.endswith(".killed")]
         for name in names:
             unit, seconds = (read(STATE + name + ".killed") or " ").split(" ")
             if unit and is_stopped(unit):

@@ -15,8 +15,13 @@ from .render import render
 APP_UNITS = ("{}-slot.service", "{}.target")
 # Hosts of a swarm get neither these programs nor the units below.
 PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
-SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "docker-killed.path", "docker-killed.service",
-                "nginx-first.service")
+SHARED_UNITS = (
+    "docker-service@.service",
+    "docker-runner.target",
+    "docker-killed.path",
+    "docker-killed.service",
+    "nginx-first.service",
+)
 DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-slipway.conf"
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
@@ -44,14 +49,17 @@ def serves_http(host: Host) -> bool:
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
     """Return the Debian packages of those `missing` commands that the host needs."""
-    wanted = (("logrotate", "logrotate", True),
-              ("dockerd", "docker.io", host.roles),
-              ("nginx", "nginx", serves_http(host)),
-              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"))
+    wanted = (
+        ("logrotate", "logrotate", True),
+        ("dockerd", "docker.io", host.roles),
+        ("nginx", "nginx", serves_http(host)),
+        ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
+    )
     return [package for command, package, needed in wanted if needed and command in missing]
 
 
 # ---- files ----
+
 
 def by_units(fleet: Fleet, host: Host) -> bool:
     """Return True if systemd units run the app on this host. In a swarm, Docker runs it."""
@@ -67,8 +75,11 @@ def runner_file(fleet: Fleet, host: Host) -> File:
     options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
     static = f"STATIC={bucket}\n" if (bucket := fleet.static["publish"]) else ""
-    return File(f"/etc/default/{fleet.app}", "# For docker-runner; written by provisioning.\n"
-                f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}{static}")
+    return File(
+        f"/etc/default/{fleet.app}",
+        "# For docker-runner; written by provisioning.\n"
+        f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}{static}",
+    )
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
@@ -84,15 +95,33 @@ def process_unit(app: str, process: Process) -> File:
     name = f"{app}-{process.name}"
     file = f"{name}@.service" if process.overlap else f"{name}.service"
     options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
-    values = {"APP": app, "NAME": process.name, "FILE": file, "COMMAND": systemd_words(process.command),
-              "READY": process.ready, "OPTIONS": options, "STOP": str(process.stop),
-              "LIMIT": str(process.stop + STOPPING), "CONTAINER": render("systemd/container.conf", {})}
-    values |= {"UNIT": f"{name}-%i", "SLOT": "--slot %i ", "IN_SLOT": "in slot %i",
-               "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
-               } if process.overlap else {"UNIT": name, "SLOT": f"--slot {process.name} ", "IN_SLOT": "", "MOUNT": ""}
+    values = {
+        "APP": app,
+        "NAME": process.name,
+        "FILE": file,
+        "COMMAND": systemd_words(process.command),
+        "READY": process.ready,
+        "OPTIONS": options,
+        "STOP": str(process.stop),
+        "LIMIT": str(process.stop + STOPPING),
+        "CONTAINER": render("systemd/container.conf", {}),
+    }
+    values |= (
+        {
+            "UNIT": f"{name}-%i",
+            "SLOT": "--slot %i ",
+            "IN_SLOT": "in slot %i",
+            "MOUNT": f"RequiresMountsFor=/run/{app}/%i",
+        }
+        if process.overlap
+        else {"UNIT": name, "SLOT": f"--slot {process.name} ", "IN_SLOT": "", "MOUNT": ""}
+    )
     if process.schedule:  # before the first deploy there is nothing to run
-        values |= {"SLOT": "--once ", "MOUNT": f"ConditionPathExists=/var/www/{app}/TAG",
-                   "CONTAINER": values["CONTAINER"] + render("systemd/timed.conf", values)}
+        values |= {
+            "SLOT": "--once ",
+            "MOUNT": f"ConditionPathExists=/var/www/{app}/TAG",
+            "CONTAINER": values["CONTAINER"] + render("systemd/timed.conf", values),
+        }
     return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
 
 
@@ -117,9 +146,12 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
-    wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS),
-              ("docker.service.d/restart.conf", host.roles), ("nginx.service.d/restart.conf", serves_http(host)),
-              ("balancer-hosts@.service", host.balancer)]
+    wanted = [
+        *((name, by_units(fleet, host)) for name in SHARED_UNITS),
+        ("docker.service.d/restart.conf", host.roles),
+        ("nginx.service.d/restart.conf", serves_http(host)),
+        ("balancer-hosts@.service", host.balancer),
+    ]
     values = {"CONTAINER": render("systemd/container.conf", {})}
     for name in (name for name, needed in wanted if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
@@ -148,25 +180,41 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
 
 # ---- leftovers of an earlier role ----
 
+
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
     """Return those of the app's `units` that the host does not need. `units` has no service that a timer starts."""
     needed = {file.path for file in unit_files(fleet, host)} - {
-        f"{UNITS}/{fleet.app}-{name}.service" for name in fleet.timed}
-    return [unit for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
-            if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
+        f"{UNITS}/{fleet.app}-{name}.service" for name in fleet.timed
+    }
+    return [
+        unit
+        for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
+        if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed
+    ]
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
-    names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
-                              for process in BUILT_IN.values())})
+    names = sorted(
+        {
+            *names,
+            *(
+                process_unit(app, process).path[len(f"{UNITS}/{app}-") : -len(".service")]
+                for process in BUILT_IN.values()
+            ),
+        }
+    )
     units = {f"{UNITS}/{app}-{name}.service": name for name in names}
     units |= {f"{UNITS}/{app}-{name}.timer": "" for name in names if not name.endswith("@")}
     units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
-    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
-              for kind in ("env", "tag")]
+    pinned = [
+        f"/run/{app}/{name}.{kind}"
+        for name in stale.values()
+        if name and not name.endswith("@")
+        for kind in ("env", "tag")
+    ]
     # Without its stamp, a timer that comes back does not make up for a run it "missed".
     stamps = [f"/var/lib/systemd/timers/stamp-{path.rpartition('/')[2]}" for path in stale if path.endswith(".timer")]
     return [*stale, *pinned, *stamps, *([] if host.roles else [tmpfiles(fleet).path])]
@@ -174,16 +222,26 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
 
 # ---- is the app's name in use? ----
 
+
 def marks(app: str) -> list[str]:
     """Return the paths of files whose first line shows if provisioning wrote them."""
-    return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
-            f"{site.NGINX}/sites-available/{app}-balancer"]
+    return [
+        f"/etc/default/{app}",
+        f"{UNITS}/{app}.target",
+        f"/etc/tmpfiles.d/{app}.conf",
+        f"{site.NGINX}/sites-available/{app}-balancer",
+    ]
 
 
 def named(app: str) -> list[str]:
     """Return paths with the app's name. If one exists before the first provisioning, something else uses the name."""
     names = [process_unit(app, process).path.rpartition("/")[2] for process in BUILT_IN.values()]
     names += [name.format(app) for name in (*APP_UNITS, "{}-deploy.service")]
-    return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"{site.NGINX}/sites-available/{app}",
-            *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),
-            *(f"{folder}/{name}" for folder in (UNITS, "/usr/lib/systemd/system") for name in names)]
+    return [
+        *marks(app),
+        f"/var/www/{app}",
+        f"/run/{app}",
+        f"{site.NGINX}/sites-available/{app}",
+        *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),
+        *(f"{folder}/{name}" for folder in (UNITS, "/usr/lib/systemd/system") for name in names),
+    ]

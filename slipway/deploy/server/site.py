@@ -85,22 +85,29 @@ def ends_tls(fleet: Fleet, host: Host) -> bool:
 def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
-    values = with_port({**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate,
-                        "CERTIFICATE_KEY": key}, tls)
+    values = with_port(
+        {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}, tls
+    )
     folder = f"{NGINX}/{name}"
     own = of_hosts(fleet, out) if kind else {}
     listing = {of_balancer(fleet.app, "hosts.conf"): first_hosts(fleet, out)} if kind else {}
     unused = [of_balancer(fleet.app, file) for file in ("drained", "checks.json") if kind]
-    return Site(name, {
-        **own,
-        f"{folder}/public.conf": render("nginx/public.conf", values),
-        f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
-        f"{folder}/common.conf": render("nginx/common.conf", values),
-        f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
-        f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", {
-            **values, "MAPS": render("nginx/maps.conf", values)}),
-    }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
-        (f"{NGINX}/sites-enabled/default", *(path for path in unused if path not in own)), listing)
+    return Site(
+        name,
+        {
+            **own,
+            f"{folder}/public.conf": render("nginx/public.conf", values),
+            f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
+            f"{folder}/common.conf": render("nginx/common.conf", values),
+            f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
+            f"{NGINX}/sites-available/{name}": render(
+                f"nginx/{kind}site.conf", {**values, "MAPS": render("nginx/maps.conf", values)}
+            ),
+        },
+        {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
+        (f"{NGINX}/sites-enabled/default", *(path for path in unused if path not in own)),
+        listing,
+    )
 
 
 def of_hosts(fleet: Fleet, out: Out) -> dict[str, str]:
@@ -119,19 +126,40 @@ def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
     if not tls:
         return {**values, "PORT": values["HTTP_PORT"], "TLS": "", "REDIRECT": ""}
     # Newer versions prefer `http2 on;` and warn; nginx of Debian 11 and 12 knows only this form.
-    return {**values, "PORT": values["HTTPS_PORT"] + " ssl http2", "TLS": render("nginx/tls.conf", values),
-            "REDIRECT": render("nginx/redirect.conf", values)}
+    return {
+        **values,
+        "PORT": values["HTTPS_PORT"] + " ssl http2",
+        "TLS": render("nginx/tls.conf", values),
+        "REDIRECT": render("nginx/redirect.conf", values),
+    }
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     """Return the sites of roles that the host lacks, for removal. The team's folder server.d stays."""
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
-    return [Site(name, absent=(
-        f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
-        *(f"{NGINX}/{name}/{file}"
-          for file in ("public.conf", "app.conf", "common.conf", "maintenance.html", "maintenance", "drained",
-                       "hosts.conf", "checks.json"))))
-        for name in unwanted]
+    return [
+        Site(
+            name,
+            absent=(
+                f"{NGINX}/sites-enabled/{name}",
+                f"{NGINX}/sites-available/{name}",
+                *(
+                    f"{NGINX}/{name}/{file}"
+                    for file in (
+                        "public.conf",
+                        "app.conf",
+                        "common.conf",
+                        "maintenance.html",
+                        "maintenance",
+                        "drained",
+                        "hosts.conf",
+                        "checks.json",
+                    )
+                ),
+            ),
+        )
+        for name in unwanted
+    ]
 
 
 def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
@@ -149,8 +177,9 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "HTTPS_PORT": "443",
         "BODY_LIMIT": site["body_limit"],
         "REAL_IP": each("set_real_ip_from {};", [*proxies, *balancers]),
-        "TRUSTED": each("{};", [*(f"{address} trusted" for address in proxies),
-                                *(f"{address} balancer" for address in balancers)]),
+        "TRUSTED": each(
+            "{};", [*(f"{address} trusted" for address in proxies), *(f"{address} balancer" for address in balancers)]
+        ),
     }
 
 
@@ -166,8 +195,11 @@ def first_hosts(fleet: Fleet, out: Out) -> str:
 
 def addresses(fleet: Fleet) -> list[tuple[Host, str]]:
     """Return each web host with its address and port, as nginx writes them."""
-    return [(host, f"{nginx_address(address)}:{port}") for host in fleet.with_role("web")
-            for address, port in [address_and_port(host.internal_address)]]
+    return [
+        (host, f"{nginx_address(address)}:{port}")
+        for host in fleet.with_role("web")
+        for address, port in [address_and_port(host.internal_address)]
+    ]
 
 
 def a_name(fleet: Fleet) -> str:

@@ -38,8 +38,9 @@ def command(app: str) -> list[str]:
 def files() -> dict[str, str]:
     """Return the agent's files: path in its folder → text."""
     top = resources.files("slipway")
-    texts = {f"slipway/{path}": file.read_text("utf-8") for part in PARTS
-             for path, file in below(part, top.joinpath(part))}
+    texts = {
+        f"slipway/{path}": file.read_text("utf-8") for part in PARTS for path, file in below(part, top.joinpath(part))
+    }
     return {**texts, "__main__.py": MAIN}
 
 

@@ -120,5 +120,6 @@ async def in_thread(function: Callable[..., T], *words: Any) -> T:
             future.set_result(function(*words))
         except BaseException as error:
             future.set_exception(error)
+
     threading.Thread(target=call, daemon=True).start()
     return await asyncio.wrap_future(future)

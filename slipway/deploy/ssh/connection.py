@@ -148,8 +148,9 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60,
-              check: bool = False) -> Done:
+async def run(
+    host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60, check: bool = False
+) -> Done:
     """Run a command as root over a new ssh connection; the host needs no Python. Raise HostProblem if the host cannot
     be reached, or after `timeout` seconds. `check`: also raise HostProblem if the exit code is not 0."""
     ended = await child.run(ssh.command(host.address, words), input, timeout)

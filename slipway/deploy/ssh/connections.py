@@ -53,6 +53,7 @@ class Connections:
     async def __aenter__(self) -> "Connections":
         if self.shared:
             import tempfile  # imported only here, because it loads slowly
+
             self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
         return self
 
@@ -83,23 +84,27 @@ class Connections:
         async def open_(host: Host) -> None:
             async with gate:
                 await self.connections[host.name].open()
+
         for number, host in enumerate(self.hosts):
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
-                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name]
+            )
         return (await self._each_that_can(open_))[1]
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """Ask hosts for facts; return facts and problems by host name. Functions in `args` compute the arguments."""
-        return await self._each_that_can(lambda host: self.connections[host.name].ask(
-            "facts", **{key: value(host) for key, value in args.items()}))
+        return await self._each_that_can(
+            lambda host: self.connections[host.name].ask("facts", **{key: value(host) for key, value in args.items()})
+        )
 
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], dict[str, HostProblem]]:
         """Send a request to all hosts; return answers and problems by host name."""
         return await gathered(self.hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
 
-    async def errors(self, timeout: float = READ, since: float | None = None, **args: Any) -> tuple[
-            list[Group], dict[str, HostProblem], bool]:
+    async def errors(
+        self, timeout: float = READ, since: float | None = None, **args: Any
+    ) -> tuple[list[Group], dict[str, HostProblem], bool]:
         """Return the groups of errors, problems by host name, and if a host knows the release. Then ask twice: hosts
         that do not, as balancers, answer for the others' time, and an error that any host had before is not new."""
         answers, problems = await self.ask("errors", timeout, since=since, **args)
@@ -107,8 +112,12 @@ class Connections:
         new = [group["id"] for group in merged(answers) if not group["known"]]
         if times and len(answers) > 1 and (new or len(times) < len(answers)):
             first = min(times.values())
-            answers, problems = await gathered(self.hosts, lambda host: self.connections[host.name].ask(
-                "errors", timeout, since=times.get(host.name, first) if since is None else since, also=new, **args))
+            answers, problems = await gathered(
+                self.hosts,
+                lambda host: self.connections[host.name].ask(
+                    "errors", timeout, since=times.get(host.name, first) if since is None else since, also=new, **args
+                ),
+            )
         return merged(answers), problems, bool(times)
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
@@ -119,20 +128,24 @@ class Connections:
 
     async def forward_port(self, port: int) -> dict[str, int]:
         """Forward a port of each host to this machine's `port`. Return host name → the host's port."""
+
         async def ask(host: Host) -> int:
             done = await child.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
                 raise HostProblem(f"cannot forward a port: {decoded(done.err)}; set AllowTcpForwarding yes for sshd")
             return int(done.out)
+
         return await on_each(self.hosts, ask)
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
         """Lock the host whose name sorts first, then the others. So only one of two deployers of the same hosts gets
         any lock. Raise Locked or `error` on failure; then the caller must unlock the hosts in `locked`."""
+
         async def lock(host: Host) -> None:
             with timed(self.tell, "lock", host.name):
                 await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare=bare)
             self.locked.append(host.name)
+
         hosts = sorted(self.hosts, key=lambda host: host.name)
         self.tell({"event": "group", "step": "lock", "hosts": [host.name for host in hosts]})
         await on_each(hosts[:1], lock, error)
@@ -152,6 +165,7 @@ class Connections:
                 if end is None or end.get("attempt"):
                     raise Lost("not taken back")
             return end
+
         return await together(at_end, names)
 
     async def release(self) -> None:

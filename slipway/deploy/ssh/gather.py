@@ -20,20 +20,25 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
     return {item: task.result() for item, task in tasks.items()}
 
 
-async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
-        dict[str, T], dict[str, HostProblem]]:
+async def gathered(
+    hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]
+) -> tuple[dict[str, T], dict[str, HostProblem]]:
     async def call(host: Host) -> T | HostProblem:
         try:
             return await function(host)
         except HostProblem as problem:
             return problem
+
     ends = {host.name: end for host, end in (await together(call, hosts)).items()}
-    return ({name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
-            {name: end for name, end in ends.items() if isinstance(end, HostProblem)})
+    return (
+        {name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
+        {name: end for name, end in ends.items() if isinstance(end, HostProblem)},
+    )
 
 
-async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
-                  error: type[DeployError] = Refused) -> dict[str, T]:
+async def on_each(
+    hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]], error: type[DeployError] = Refused
+) -> dict[str, T]:
     """Call the function for all hosts; return host → result. Raise one error of all problems: Locked or `error`."""
     found, problems = await gathered(hosts, function)
     if problems:

@@ -32,8 +32,9 @@ class Signals(contextlib.AbstractContextManager[None]):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup, keep ignoring HUP
                 asyncio.get_running_loop().add_signal_handler(number, hear, number)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.blocks.pop()
         for number in () if self.blocks else SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -25,12 +25,14 @@ def serve(image: str, docker: str = "docker") -> Server:
         try:
             done = subprocess.run([docker, "save", image], stdout=file, stderr=subprocess.PIPE)
         except OSError as error:
-            raise Refused(f"registry = \"ssh\" needs Docker on this machine, but it fails: {error}") from None
+            raise Refused(f'registry = "ssh" needs Docker on this machine, but it fails: {error}') from None
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
             name, _, tag = image.rpartition(":")
-            raise Refused(f"registry = \"ssh\" needs image {image} on this machine, but docker save fails ({said[-1]}):"
-                          f" run make build IMAGE={name} TAG={tag}")
+            raise Refused(
+                f'registry = "ssh" needs image {image} on this machine, but docker save fails ({said[-1]}):'
+                f" run make build IMAGE={name} TAG={tag}"
+            )
         server = served(file)
         stack.pop_all()  # the Server closes the file
         return server
@@ -43,11 +45,19 @@ def served(file: IO[bytes]) -> Server:
     with tarfile.open(fileobj=file, mode="r:") as tar:
         about = json.loads(content(tar, "manifest.json").read())[0]
         config = blob(tar, about["Config"], "config.v1+json")
-        layers = [blob(tar, name, "layer.v1.tar" + COMPRESSED.get(content(tar, name).read(2), ""))
-                  for name in about["Layers"]]
+        layers = [
+            blob(tar, name, "layer.v1.tar" + COMPRESSED.get(content(tar, name).read(2), "")) for name in about["Layers"]
+        ]
     kind = f"{OCI}.manifest.v1+json"
-    text = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config.entry(),
-                       "layers": [layer.entry() for layer in layers]}, sort_keys=True).encode()
+    text = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": config.entry(),
+            "layers": [layer.entry() for layer in layers],
+        },
+        sort_keys=True,
+    ).encode()
     top = Blob(kind, f"sha256:{hashlib.sha256(text).hexdigest()}", len(text), file.seek(0, os.SEEK_END))
     file.write(text)
     file.flush()

@@ -98,8 +98,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def head(self, status: int, size: int, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": size,
-                            **headers}.items():
+        for name, value in {
+            "Docker-Distribution-Api-Version": "registry/2.0",
+            "Content-Length": size,
+            **headers,
+        }.items():
             self.send_header(name, str(value))
         self.end_headers()
 

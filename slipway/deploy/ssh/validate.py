@@ -9,8 +9,18 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
-from typing import (Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin,
-                    get_type_hints, is_typeddict)
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from ..agent.serve import REQUESTS
 from ..agent.shapes import More
@@ -30,10 +40,15 @@ class Failure(TypedDict):
 
 
 # request or step → type of its answer, as the function on the host declares it; other answers may be any object
-ANSWERS: Mapping[str, Any] = {do: shape for do, run in {**REQUESTS, **STEPS}.items()
-                              if is_typeddict(shape := get_type_hints(run, include_extras=True)["return"])}
+ANSWERS: Mapping[str, Any] = {
+    do: shape
+    for do, run in {**REQUESTS, **STEPS}.items()
+    if is_typeddict(shape := get_type_hints(run, include_extras=True)["return"])
+}
 EVENTS: Mapping[str, Any] = {  # name of an event → its type
-    **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), Told), "sick": Failure}
+    **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), Told),
+    "sick": Failure,
+}
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of control characters, and the like
 GREATEST = 2**63
 MISSING = object()  # stands for an absent key, because None may be a value
@@ -43,8 +58,12 @@ def visible(text: str) -> str:
     """Escape control and bidi characters except newlines, so that no terminal obeys them: ESC becomes \\x1b."""
     if text.isprintable():  # quickly: logs have many lines
         return text
-    return "".join(character if character == "\n" or unicodedata.category(character) not in UNSEEN
-                   else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in UNSEEN
+        else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
 
 
 def decoded(data: bytes) -> str:
@@ -65,6 +84,7 @@ def brief(text: str) -> str:
 
 
 # ---- shapes ----
+
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
     """Return how a value differs from the shape (a type as in agent/shapes.py), or "" if it fits."""
@@ -93,8 +113,11 @@ def within(value: Any, bound: str | float) -> bool:
 def parts(value: Any, origin: Any, words: Sequence[Any]) -> list[tuple[str, Any, Any]] | None:
     """Return the value's parts as (place, part, shape); None if the value is of another type."""
     if type(value) is dict and is_typeddict(origin):
-        return [(f".{key}", value.get(key, MISSING), hint) for key, (hint, required) in hints(origin).items()
-                if required or key in value]
+        return [
+            (f".{key}", value.get(key, MISSING), hint)
+            for key, (hint, required) in hints(origin).items()
+            if required or key in value
+        ]
     if type(value) is dict and origin is dict:
         return [(f".{key}", part, words[1]) for key, part in value.items()]
     if type(value) is list and origin is list:
@@ -108,8 +131,10 @@ def parts(value: Any, origin: Any, words: Sequence[Any]) -> list[tuple[str, Any,
 def hints(shape: Any) -> dict[str, tuple[Any, bool]]:
     """Return key → (type, True if the key is required)."""
     found = get_type_hints(shape, include_extras=True)
-    return {key: (get_args(hint)[0], False) if get_origin(hint) is NotRequired
-            else (hint, key in shape.__required_keys__) for key, hint in found.items()}
+    return {
+        key: (get_args(hint)[0], False) if get_origin(hint) is NotRequired else (hint, key in shape.__required_keys__)
+        for key, hint in found.items()
+    }
 
 
 def is_scalar(value: Any, shape: Any) -> bool:
@@ -120,6 +145,7 @@ def is_scalar(value: Any, shape: Any) -> bool:
 
 
 # ---- messages ----
+
 
 def parse(line: bytes) -> dict[str, Any]:
     try:

@@ -27,11 +27,14 @@ class Swarm:
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:
-        words = [args.command] if args.command in OF_HOSTS else [
-            f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
+        words = (
+            [args.command]
+            if args.command in OF_HOSTS
+            else [f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
+        )
         words += ["--hosts"] if args.hosts and args.command not in ("logs", "provision") else []
         if words:
-            raise Refused(f"{words[0]} does not work with engine.kind = \"swarm\": docs/swarm.md lists what does")
+            raise Refused(f'{words[0]} does not work with engine.kind = "swarm": docs/swarm.md lists what does')
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
         return Rollout(self.fleet, tell, action, tag)
@@ -77,10 +80,12 @@ class Swarm:
         print(f"{change.done}: live with the next deploy")
 
     def command(self, words: list[str], tty: bool) -> list[str]:
-        script = ('one=$(docker ps --quiet --filter "name=^$1_($2)[.]" --filter label=slipway.id'
-                  ' --filter status=running | head -n 1)\n'
-                  '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
-                  f'shift 2; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"')
+        script = (
+            'one=$(docker ps --quiet --filter "name=^$1_($2)[.]" --filter label=slipway.id'
+            " --filter status=running | head -n 1)\n"
+            '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
+            f'shift 2; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"'
+        )
         return ["sh", "-c", script, "sh", self.fleet.app, "|".join(self.fleet.processes), *words]
 
     def journal(self, process: Process) -> list[str]:

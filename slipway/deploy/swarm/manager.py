@@ -62,8 +62,14 @@ class Manager:
 
     async def settings(self, name: str) -> str:
         try:
-            data = understood(lambda said: base64.b64decode(json.loads(said)[0]["Spec"]["Data"]),
-                              await self.docker("config", "inspect", name)) if name else b""
+            data = (
+                understood(
+                    lambda said: base64.b64decode(json.loads(said)[0]["Spec"]["Data"]),
+                    await self.docker("config", "inspect", name),
+                )
+                if name
+                else b""
+            )
         except HostProblem as problem:
             raise Refused(f"{NAME}: {problem}") from None
         return data.decode(errors="replace")

@@ -64,12 +64,21 @@ class Rollout:
                 seen = await self.manager.state()
                 check(seen, self.action, self.tag)
                 release = await self._release(seen)
-                record = hooks.record(self.fleet, self.id, self.action, release.tag,
-                                      release.image.partition("@")[2], self.fleet.app_hosts)
+                record = hooks.record(
+                    self.fleet, self.id, self.action, release.tag, release.image.partition("@")[2], self.fleet.app_hosts
+                )
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
             seconds = await hooks.around(self.fleet.hooks, record, began, self._do(seen, release))
-            self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
-                       "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
+            self.tell(
+                {
+                    "event": "result",
+                    "outcome": "committed",
+                    "action": self.action,
+                    "tag": release.tag,
+                    "seconds": seconds,
+                    "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)",
+                }
+            )
 
     async def _release(self, seen: state.State) -> Release:
         if self.action == "rollback":
@@ -97,14 +106,16 @@ class Rollout:
                     await self._prepare(release)
                 changed = True
                 with timed(self.tell, "update", NAME):
-                    await self._update(seen, [*there[:there.index(release) if release in there else None], release])
+                    await self._update(seen, [*there[: there.index(release) if release in there else None], release])
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
                 await self._take_back(seen, error)
             if isinstance(error, Interrupted) or isinstance(error, Refused) and not changed:
                 raise
-            raise DeployError(f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
-                              f" {there[-1].tag + ' serves' if there else 'no release is live yet'}") from None
+            raise DeployError(
+                f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
+                f" {there[-1].tag + ' serves' if there else 'no release is live yet'}"
+            ) from None
 
     async def _prepare(self, release: Release) -> None:
         bucket = self.fleet.static["publish"]
@@ -112,8 +123,10 @@ class Rollout:
         for step, words, limit in (*jobs, ("migrate", ["migrate"], self.fleet.rollout["migrate"])):
             name = f"{self.fleet.app}-{step}"
             with timed(self.tell, step, NAME):
-                await self.manager.run(["sh", "-c", JOB, "sh", name, str(limit), *stack.one_off(
-                    self.fleet, release, name, words)], timeout=limit + SLACK)
+                await self.manager.run(
+                    ["sh", "-c", JOB, "sh", name, str(limit), *stack.one_off(self.fleet, release, name, words)],
+                    timeout=limit + SLACK,
+                )
 
     async def _update(self, seen: state.State, releases: Sequence[Release]) -> None:
         made = stack.stack(self.fleet, releases, self.id)
@@ -130,9 +143,18 @@ class Rollout:
         """Deploy the stack. After an interrupt, wait until Docker is done: a half-made stack cannot be taken back."""
         name, content = stack.proxy_config(self.fleet)
         await self.manager.keep("config", name, content.encode())
-        putting = asyncio.ensure_future(self.manager.docker(
-            "stack", "deploy", "--with-registry-auth", "--compose-file", "-", self.fleet.app,
-            input=json.dumps(made).replace("$", "$$").encode(), timeout=300))
+        putting = asyncio.ensure_future(
+            self.manager.docker(
+                "stack",
+                "deploy",
+                "--with-registry-auth",
+                "--compose-file",
+                "-",
+                self.fleet.app,
+                input=json.dumps(made).replace("$", "$$").encode(),
+                timeout=300,
+            )
+        )
         try:
             await asyncio.shield(putting)
         finally:
@@ -166,8 +188,11 @@ class Rollout:
 def check(seen: state.State, action: str, tag: str) -> None:
     """If a rollout cannot begin, raise Refused with the reasons."""
     found = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
-    found += [f"{name}: an update is under way: wait for its end, see make status"
-              for name, one in seen.services.items() if one.update in state.BUSY]
+    found += [
+        f"{name}: an update is under way: wait for its end, see make status"
+        for name, one in seen.services.items()
+        if one.update in state.BUSY
+    ]
     if found:
         raise Refused("\n".join(found))
     if action == "rollback":
@@ -179,8 +204,9 @@ def back(releases: Sequence[Release], tag: str = "") -> Release:
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release
-    raise Refused(f"there is no earlier release {tag}: see make releases" if tag else
-                  "there is no earlier release to go back to")
+    raise Refused(
+        f"there is no earlier release {tag}: see make releases" if tag else "there is no earlier release to go back to"
+    )
 
 
 def seconds(fleet: Fleet) -> int:

@@ -33,14 +33,21 @@ class Release(NamedTuple):
 
 def stack(fleet: Fleet, known: Sequence[Release], attempt: str) -> Data:
     """Return the stack of the last release in `known`. Labels record the older releases, for rollbacks."""
-    services = {name: service(fleet, known[-1], process) for name, process in fleet.processes.items()
-                if fleet.engine["replicas"].get(name)} | {"proxy": proxy(fleet)}
+    services = {
+        name: service(fleet, known[-1], process)
+        for name, process in fleet.processes.items()
+        if fleet.engine["replicas"].get(name)
+    } | {"proxy": proxy(fleet)}
     for each in services.values():
         each["labels"] = {ID: hashed(json.dumps(each, sort_keys=True))}
         each["deploy"]["labels"] = {RELEASES: json.dumps(known[-KEPT:]), ATTEMPT: attempt}
-    return {"version": "3.8", "services": services, "networks": {"default": {"driver": "overlay", "attachable": True}},
-            "configs": {"settings": external(known[-1].settings), "proxy": external(proxy_config(fleet)[0])},
-            "secrets": {name: external(secret(fleet, name)) for name in known[-1].secrets}}
+    return {
+        "version": "3.8",
+        "services": services,
+        "networks": {"default": {"driver": "overlay", "attachable": True}},
+        "configs": {"settings": external(known[-1].settings), "proxy": external(proxy_config(fleet)[0])},
+        "secrets": {name: external(secret(fleet, name)) for name in known[-1].secrets},
+    }
 
 
 def hashed(content: str) -> str:
@@ -60,18 +67,35 @@ def service(fleet: Fleet, release: Release, process: Process) -> Data:
     web, own = process.name == "web", {"uid": USER, "gid": USER, "mode": 0o400}
     size = {"auto": "512M", "off": ""}.get(fleet.memory, fleet.memory)
     how = [] if process.name in BUILT_IN else [process.ready]
-    return {"image": release.image, "command": shlex.split(process.command), **RIGHTS, "init": True,
-            "environment": {"SETTINGS_FILE": SETTINGS, **(
-                {"PORT": str(PORT), "DRAIN": str(DRAIN)} if web else {"READY_FILE": READY_FILE})},
-            "configs": [{"source": "settings", "target": SETTINGS, **own}],
-            "secrets": [{"source": name, "target": name, **own} for name in release.secrets],
-            "volumes": [{"type": "tmpfs", "target": "/tmp"}], "ports": [port(each) for each in process.ports],
-            "stop_grace_period": f"{process.stop + DRAIN * web}s", "logging": logging(fleet, process.name),
-            "healthcheck": {"test": ["CMD", "./docker-run.sh", "healthcheck", "ready", *how], "interval": "3s",
-                            "timeout": "10s", "retries": 10, "start_period": f"{fleet.rollout['ready']}s"},
-            "deploy": {**placed(fleet, process.name), **changes(fleet, process),
-                       "replicas": fleet.engine["replicas"][process.name],
-                       **({"resources": {"limits": {"memory": size}}} if size else {})}}
+    return {
+        "image": release.image,
+        "command": shlex.split(process.command),
+        **RIGHTS,
+        "init": True,
+        "environment": {
+            "SETTINGS_FILE": SETTINGS,
+            **({"PORT": str(PORT), "DRAIN": str(DRAIN)} if web else {"READY_FILE": READY_FILE}),
+        },
+        "configs": [{"source": "settings", "target": SETTINGS, **own}],
+        "secrets": [{"source": name, "target": name, **own} for name in release.secrets],
+        "volumes": [{"type": "tmpfs", "target": "/tmp"}],
+        "ports": [port(each) for each in process.ports],
+        "stop_grace_period": f"{process.stop + DRAIN * web}s",
+        "logging": logging(fleet, process.name),
+        "healthcheck": {
+            "test": ["CMD", "./docker-run.sh", "healthcheck", "ready", *how],
+            "interval": "3s",
+            "timeout": "10s",
+            "retries": 10,
+            "start_period": f"{fleet.rollout['ready']}s",
+        },
+        "deploy": {
+            **placed(fleet, process.name),
+            **changes(fleet, process),
+            "replicas": fleet.engine["replicas"][process.name],
+            **({"resources": {"limits": {"memory": size}}} if size else {}),
+        },
+    }
 
 
 def port(published: str) -> Data:
@@ -86,8 +110,11 @@ def logging(fleet: Fleet, role: str) -> Data:
 
 def placed(fleet: Fleet, role: str) -> Data:
     """Return where a service runs: on nodes with the role's label. DNS returns each container's own address."""
-    return {"endpoint_mode": "dnsrr", "placement": {"constraints": [constraint(fleet, role)]},
-            "restart_policy": {"condition": "any", "delay": "1s"}}
+    return {
+        "endpoint_mode": "dnsrr",
+        "placement": {"constraints": [constraint(fleet, role)]},
+        "restart_policy": {"condition": "any", "delay": "1s"},
+    }
 
 
 def constraint(fleet: Fleet, role: str) -> str:
@@ -97,10 +124,16 @@ def constraint(fleet: Fleet, role: str) -> str:
 def changes(fleet: Fleet, process: Process) -> Data:
     """Return the service's update rules. Web's containers change in groups. If a container fails, Docker rolls back."""
     order, web = "start-first" if process.overlap else "stop-first", process.name == "web"
-    return {"update_config": {
-                "parallelism": at_once(fleet) if web else 0, "delay": f"{fleet.rollout['canary'] * web}s",
-                "order": order, "monitor": f"{max(fleet.rollout['bake'], 1)}s", "failure_action": "rollback"},
-            "rollback_config": {"parallelism": 0, "order": order, "failure_action": "continue"}}
+    return {
+        "update_config": {
+            "parallelism": at_once(fleet) if web else 0,
+            "delay": f"{fleet.rollout['canary'] * web}s",
+            "order": order,
+            "monitor": f"{max(fleet.rollout['bake'], 1)}s",
+            "failure_action": "rollback",
+        },
+        "rollback_config": {"parallelism": 0, "order": order, "failure_action": "continue"},
+    }
 
 
 def at_once(fleet: Fleet) -> int:
@@ -109,13 +142,25 @@ def at_once(fleet: Fleet) -> int:
 
 def proxy(fleet: Fleet) -> Data:
     """Return HAProxy's service, which makes nginx's socket on each web host. A new release does not restart HAProxy."""
-    return {"image": fleet.engine["proxy"], "command": ["haproxy", "-W", "-db", "-f", CONFIG], **RIGHTS,
-            "stop_signal": "SIGUSR1", "stop_grace_period": "1h", "configs": [{"source": "proxy", "target": CONFIG}],
-            "volumes": [{"type": "bind", "source": f"/run/{fleet.app}/proxy", "target": "/run/proxy"}],
-            "logging": logging(fleet, "proxy"), "environment": {
-                "CONFIG": proxy_config(fleet)[0], "RES_OPTIONS": "timeout:1 attempts:1"},  # short DNS waits at start
-            "deploy": {"mode": "global", **placed(fleet, "web"), "update_config": {
-                "parallelism": 1, "order": "start-first", "failure_action": "rollback", "monitor": "5s"}}}
+    return {
+        "image": fleet.engine["proxy"],
+        "command": ["haproxy", "-W", "-db", "-f", CONFIG],
+        **RIGHTS,
+        "stop_signal": "SIGUSR1",
+        "stop_grace_period": "1h",
+        "configs": [{"source": "proxy", "target": CONFIG}],
+        "volumes": [{"type": "bind", "source": f"/run/{fleet.app}/proxy", "target": "/run/proxy"}],
+        "logging": logging(fleet, "proxy"),
+        "environment": {
+            "CONFIG": proxy_config(fleet)[0],
+            "RES_OPTIONS": "timeout:1 attempts:1",
+        },  # short DNS waits at start
+        "deploy": {
+            "mode": "global",
+            **placed(fleet, "web"),
+            "update_config": {"parallelism": 1, "order": "start-first", "failure_action": "rollback", "monitor": "5s"},
+        },
+    }
 
 
 def proxy_config(fleet: Fleet) -> tuple[str, str]:
@@ -127,10 +172,39 @@ def proxy_config(fleet: Fleet) -> tuple[str, str]:
 
 def one_off(fleet: Fleet, release: Release, name: str, words: Sequence[str]) -> list[str]:
     own = f"uid={USER},gid={USER},mode=0400"
-    return ["--detach", "--quiet", "--with-registry-auth", "--name", name, "--mode", "replicated-job",
-            "--restart-condition", "none", "--constraint", constraint(fleet, "web"), "--no-healthcheck",
-            "--config", f"source={release.settings},target={SETTINGS},{own}",
-            *(word for each in release.secrets
-              for word in ("--secret", f"source={secret(fleet, each)},target={each},{own}")),
-            "--env", f"SETTINGS_FILE={SETTINGS}", "--user", USER, "--read-only", "--cap-drop", "ALL", "--mount",
-            "type=tmpfs,target=/tmp", "--log-driver", "journald", "--log-opt", f"tag={name}", release.image, *words]
+    return [
+        "--detach",
+        "--quiet",
+        "--with-registry-auth",
+        "--name",
+        name,
+        "--mode",
+        "replicated-job",
+        "--restart-condition",
+        "none",
+        "--constraint",
+        constraint(fleet, "web"),
+        "--no-healthcheck",
+        "--config",
+        f"source={release.settings},target={SETTINGS},{own}",
+        *(
+            word
+            for each in release.secrets
+            for word in ("--secret", f"source={secret(fleet, each)},target={each},{own}")
+        ),
+        "--env",
+        f"SETTINGS_FILE={SETTINGS}",
+        "--user",
+        USER,
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--mount",
+        "type=tmpfs,target=/tmp",
+        "--log-driver",
+        "journald",
+        "--log-opt",
+        f"tag={name}",
+        release.image,
+        *words,
+    ]

@@ -63,8 +63,10 @@ def parsed(app: str, said: str) -> State:
     services, replicas, configs = said.split("\n")[:3]
     words = replicas.split()
     counts = dict(zip(words[::2], words[1::2]))
-    found = {each["Spec"]["Name"].removeprefix(f"{app}_"): service(each, counts[each["Spec"]["Name"]])
-             for each in json.loads(services)}
+    found = {
+        each["Spec"]["Name"].removeprefix(f"{app}_"): service(each, counts[each["Spec"]["Name"]])
+        for each in json.loads(services)
+    }
     named = [name for name in configs.split() if name.startswith(f"{app}.settings.")]
     return State(dict(sorted(found.items())), max(named, key=number, default=""))
 
@@ -75,12 +77,18 @@ def number(settings: str) -> int:
 
 def service(one: Any, count: str) -> Service:
     labels, update = one["Spec"]["Labels"], one.get("UpdateStatus") or {}
-    return Service([Release(*each) for each in json.loads(labels.get(RELEASES, "[]"))], labels.get(ATTEMPT, ""),
-                   bool(one.get("PreviousSpec")), update.get("State", ""),
-                   one["Spec"]["TaskTemplate"]["ContainerSpec"]["Labels"][ID], *map(int, count.split("/")))
+    return Service(
+        [Release(*each) for each in json.loads(labels.get(RELEASES, "[]"))],
+        labels.get(ATTEMPT, ""),
+        bool(one.get("PreviousSpec")),
+        update.get("State", ""),
+        one["Spec"]["TaskTemplate"]["ContainerSpec"]["Labels"][ID],
+        *map(int, count.split("/")),
+    )
 
 
 # ---- questions about the state ----
+
 
 def converged(state: State, names: Iterable[str], attempt: str, before: State) -> bool:
     """Return True if all services `names` run as the deploy `attempt` defined them. Raise DeployError if one failed.
@@ -90,8 +98,10 @@ def converged(state: State, names: Iterable[str], attempt: str, before: State) -
         if one is None or one.attempt != attempt or one.update in BACK:
             raise DeployError(f"{name}: a new container exited or did not become healthy: see make logs")
     now, then = state.services, before.services
-    return all(now[name].whole and (name not in then or now[name].made == then[name].made
-                                    or now[name].update == "completed") for name in names)
+    return all(
+        now[name].whole and (name not in then or now[name].made == then[name].made or now[name].update == "completed")
+        for name in names
+    )
 
 
 def rows(state: State) -> Iterator[tuple[str, ...]]:

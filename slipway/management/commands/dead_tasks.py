@@ -18,6 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, ids: list[str], again: bool, drop: bool, **_: Any) -> None:
         from slipway.celery import app, ask_broker
+
         try:
             with ask_broker() as connection:
                 queue = Queue(deliveries.DEAD, channel=connection.default_channel)

@@ -15,8 +15,12 @@ TOP = "slipway", "vendor", "var", "wheelhouse", "static-root"  # an app in the p
 class Command(MakeMessages):
     def handle(self, *args: Any, **options: Any) -> None:
         options["ignore_patterns"] = [
-            *options["ignore_patterns"], "node_modules", "built", "built.new",
-            *(f"{folder}/?*" for folder in (*TOP, os.path.relpath(sys.prefix)))]
+            *options["ignore_patterns"],
+            "node_modules",
+            "built",
+            "built.new",
+            *(f"{folder}/?*" for folder in (*TOP, os.path.relpath(sys.prefix))),
+        ]
         if not options["locale"] and not options["all"]:
             options["locale"] = locales()
         super().handle(*args, **options)

@@ -14,8 +14,10 @@ from ...files.folder import Folder
 
 
 class Command(BaseCommand):
-    help = ("Copies new and changed files from one storage to another: database:, the absolute path of a folder, or "
-            "the name of a variable with a storage URL.")
+    help = (
+        "Copies new and changed files from one storage to another: database:, the absolute path of a folder, or "
+        "the name of a variable with a storage URL."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", metavar="FROM")
@@ -39,8 +41,10 @@ class Command(BaseCommand):
             except Exception as error:  # go on with the other files
                 problems += 1
                 self.stderr.write(f"movefiles: {name}: {plain(error)}")
-        self.stdout.write(f"movefiles: {copied} files copied, {len(found) - copied - problems} were there already, "
-                          f"{problems} problems")
+        self.stdout.write(
+            f"movefiles: {copied} files copied, {len(found) - copied - problems} were there already, "
+            f"{problems} problems"
+        )
         if problems:
             raise SystemExit(1)
 
@@ -55,8 +59,10 @@ def storage(word: str) -> Any:
         return Folder(word)
     url = word if word.startswith("database:") else env.text(word, "") if re.fullmatch("[A-Z][A-Z0-9_]*", word) else ""
     if not url:
-        raise ValueError(f"{word.partition('://')[0]} is neither database:, the absolute path of a folder nor a "
-                         "variable that is set to a storage URL")
+        raise ValueError(
+            f"{word.partition('://')[0]} is neither database:, the absolute path of a folder nor a "
+            "variable that is set to a storage URL"
+        )
     if url.startswith("database:") and not apps.is_installed("slipway.files"):
         raise ValueError("there is no storage in the database: run this command with STORAGE_URL=database:")
     return storages.create_storage(values.storage(url))

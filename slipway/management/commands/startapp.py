@@ -30,8 +30,9 @@ class Command(TemplateCommand):
         folder = folder_of(package, name)
         words = {"package": package, "model": model_of(name), "title": name.replace("_", " ").capitalize()}
         try:
-            super().handle("app", name, str(folder),
-                           **{**options, **words, "template": str(TEMPLATE), "extensions": ["py,html"]})
+            super().handle(
+                "app", name, str(folder), **{**options, **words, "template": str(TEMPLATE), "extensions": ["py,html"]}
+            )
         except (CommandError, OSError) as error:
             shutil.rmtree(folder)
             raise CommandError(f"{error}; nothing has changed") from None
@@ -39,8 +40,11 @@ class Command(TemplateCommand):
             (folder / "tasks.py").unlink()
             (folder / "test_tasks.py").unlink()
         base = folder.parent / "settings_base.py"
-        self.enlist(base if base.exists() else folder.parent / "settings.py", APPS.replace("PACKAGE", package),
-                    f'"{package}.{name}",')
+        self.enlist(
+            base if base.exists() else folder.parent / "settings.py",
+            APPS.replace("PACKAGE", package),
+            f'"{package}.{name}",',
+        )
         self.enlist(folder.parent / "urls.py", URLS, f'path("{name}/", include("{package}.{name}.urls")),')
         self.stdout.write(f"wrote {folder}; next: make migrate, then open /{name}/ and the admin")
 
@@ -49,7 +53,7 @@ class Command(TemplateCommand):
         try:
             text = path.read_text(encoding="utf-8")
             if found := re.search(place, text, re.MULTILINE):
-                text = f"{text[:found.end()]}    {line}\n{text[found.end():]}"
+                text = f"{text[: found.end()]}    {line}\n{text[found.end() :]}"
                 return write_replace(path, text, path.stat().st_mode & 0o777)
         except OSError:
             pass

@@ -51,8 +51,10 @@ class Storage(TestCase):
         for size in (0, CHUNK - 1, CHUNK, CHUNK + 1, len(LONG)):
             name = save(f"a/{size}", LONG[:size])
             self.assertTrue(read(name) == LONG[:size])
-            self.assertEqual((default_storage.size(name), default_storage.checksum(name)),
-                             (size, hashlib.sha256(LONG[:size]).hexdigest()))
+            self.assertEqual(
+                (default_storage.size(name), default_storage.checksum(name)),
+                (size, hashlib.sha256(LONG[:size]).hexdigest()),
+            )
         upload = TemporaryUploadedFile("t", "text/plain", 3, None)
         upload.write(b"abc")
         upload.seek(0)
@@ -96,7 +98,7 @@ class Storage(TestCase):
             self.assertEqual((file.size, file.name), (len(LONG), "a"))
             for at in (0, CHUNK - 1, len(LONG) - 1, len(LONG) + 9):
                 file.seek(at)
-                self.assertEqual((file.tell(), file.read(9)), (at, LONG[at:at + 9]))
+                self.assertEqual((file.tell(), file.read(9)), (at, LONG[at : at + 9]))
             file.seek(-4, io.SEEK_END)
             self.assertEqual(file.read(), LONG[-4:])
             self.assertTrue(b"".join(file.chunks()) == LONG)
@@ -142,12 +144,14 @@ class Transactions(TransactionTestCase):
                 def chunks(size):
                     all_here.wait(60)
                     yield bytes([number]) * CHUNK
+
                 content = ContentFile(b"")
                 content.chunks = chunks
                 try:
                     storage.save("same.txt", content)
                 finally:
                     connection.close()
+
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(upload, range(4)))
             self.assertEqual((len(names()), Chunk.objects.count()), (count, count))
@@ -170,8 +174,10 @@ class View(TestCase):
         with self.assertNumQueries(1 + 4):
             response = self.get()
             self.assertTrue(self.body(response) == LONG)
-        self.assertEqual((response["Content-Length"], response["ETag"], response["Last-Modified"]),
-                         (str(len(LONG)), self.etag, http_date(self.at)))
+        self.assertEqual(
+            (response["Content-Length"], response["ETag"], response["Last-Modified"]),
+            (str(len(LONG)), self.etag, http_date(self.at)),
+        )
         for headers, status in (({"if_none_match": self.etag, "range": "bytes=0-1"}, 304), ({"if_match": '"b"'}, 412)):
             self.assertEqual(self.get(**headers).status_code, status)
         for name in ("absent", "a//long.bin", "../a", "a/", "A/LONG.BIN", "%00"):
@@ -182,13 +188,20 @@ class View(TestCase):
         """A range is served unless If-Range names another file or a date. Several ranges at once get the whole file."""
         size, head = len(LONG), self.get(method="head", range="bytes=1-2")
         self.assertEqual((head.status_code, head["Content-Length"], self.body(head)), (200, str(len(LONG)), b""))
-        for text, start, stop in (("0-0", 0, 1), (f"{CHUNK - 2}-{CHUNK + 2}", CHUNK - 2, CHUNK + 3),
-                                  ("-5", size - 5, size), (f"{CHUNK}-", CHUNK, size), (f"0-{10 ** 12}", 0, size)):
+        for text, start, stop in (
+            ("0-0", 0, 1),
+            (f"{CHUNK - 2}-{CHUNK + 2}", CHUNK - 2, CHUNK + 3),
+            ("-5", size - 5, size),
+            (f"{CHUNK}-", CHUNK, size),
+            (f"0-{10**12}", 0, size),
+        ):
             response = self.get(range=f"bytes={text}", if_range=self.etag)
-            self.assertEqual((response.status_code, response["Content-Range"], response["Content-Length"]),
-                             (206, f"bytes {start}-{stop - 1}/{size}", str(stop - start)))
+            self.assertEqual(
+                (response.status_code, response["Content-Range"], response["Content-Length"]),
+                (206, f"bytes {start}-{stop - 1}/{size}", str(stop - start)),
+            )
             self.assertTrue(self.body(response) == LONG[start:stop])
-        for text in (f"{size}-", "-0", f"{10 ** 12}-"):
+        for text in (f"{size}-", "-0", f"{10**12}-"):
             response = self.get(range=f"bytes={text}")
             self.assertEqual((response.status_code, response["Content-Range"]), (416, f"bytes */{size}"))
         for text in ("1-2,4-5", "3-2", "-", "a-b", "0-" + "9" * 5000):
@@ -201,8 +214,10 @@ class View(TestCase):
         """A browser runs no stored file, whatever its content."""
         for name, shown in (("evil.html", None), ("evil.svg", None), ("d.png/evil", None), ("a.PNG", "image/png")):
             response = self.get(save(name, b"<script>alert(1)</script>"))
-            self.assertEqual((response["Content-Type"], response["Content-Disposition"]),
-                             (shown or "application/octet-stream", "inline" if shown else "attachment"))
+            self.assertEqual(
+                (response["Content-Type"], response["Content-Disposition"]),
+                (shown or "application/octet-stream", "inline" if shown else "attachment"),
+            )
             self.assertEqual(response["Content-Security-Policy"], "default-src 'none'; sandbox")
         text = Path(settings.BASE_DIR, "slipway/deploy/server/nginx/app.conf").read_text()
         types = text.partition("types {")[2].partition("}")[0].split(";")[:-1]
@@ -255,8 +270,9 @@ class Moving(TestCase):
         os.utime(self.folder / "old", (1, 1))
         os.utime(self.folder / "new", (4_000_000_000, 4_000_000_000))
         said, errors = self.move(str(self.folder), "database:", code=1)
-        self.assertEqual((said, read("old"), read("new")),
-                         ("1 files copied, 0 were there already, 1 problems", b"3", b"2"))
+        self.assertEqual(
+            (said, read("old"), read("new")), ("1 files copied, 0 were there already, 1 problems", b"3", b"2")
+        )
         self.assertIn("old: exists in both places, and the target is newer", errors)
         self.put({"a\\b": b"", "large": b"x" * 1_000_001})
         self.assertEqual(len(self.move(str(self.folder), "database:?limit=1MB", code=1)[1].splitlines()), 3)

@@ -67,9 +67,11 @@ class Host:
     def full(self, folder):
         """Fill `folder` for the block, so that no byte is free. Its files stay readable, as a copy."""
         size = int(self.console(f"du -sk '{folder}'").stdout.split()[0]) + 64
-        self.console(f"copy=$(mktemp -d) && cp -a '{folder}/.' $copy/ &&"
-                     f" mount -t tmpfs -o size={size}k,mode=755 full '{folder}' &&"
-                     f" cp -a $copy/. '{folder}/' && rm -rf $copy")
+        self.console(
+            f"copy=$(mktemp -d) && cp -a '{folder}/.' $copy/ &&"
+            f" mount -t tmpfs -o size={size}k,mode=755 full '{folder}' &&"
+            f" cp -a $copy/. '{folder}/' && rm -rf $copy"
+        )
         try:
             self.console(f"cat /dev/zero >'{folder}/.filler'", check=False)
             yield

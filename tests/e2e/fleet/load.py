@@ -17,9 +17,15 @@ from proc import ROOT, end
 from .report import Record, Result, from_json
 
 MOST_AT_ONCE = 500
-CAUSES = [(TimeoutError, "timeout"), (ConnectionRefusedError, "refused"), (http.client.RemoteDisconnected, "empty"),
-          (ConnectionResetError, "reset"), (BrokenPipeError, "reset"), (http.client.IncompleteRead, "cut short"),
-          (http.client.BadStatusLine, "not http")]
+CAUSES = [
+    (TimeoutError, "timeout"),
+    (ConnectionRefusedError, "refused"),
+    (http.client.RemoteDisconnected, "empty"),
+    (ConnectionResetError, "reset"),
+    (BrokenPipeError, "reset"),
+    (http.client.IncompleteRead, "cut short"),
+    (http.client.BadStatusLine, "not http"),
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ def _exchange(plan, target, method):
 
 # ---- for tests ----
 
+
 class Load:
     """A load in its own process, so that a busy test does not slow it: `with Load(url, rate=100) as load: …`, then
     `load.result`. The end of the block, or stop(), sends no more and waits for the pending requests. No request may
@@ -86,9 +93,16 @@ class Load:
 
     def __enter__(self):
         command = [sys.executable, "-m", "e2e.fleet.load", json.dumps(vars(self.plan))]
-        self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tests:{ROOT}"},
-                                        stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}/tests:{ROOT}"},
+            stdin=subprocess.DEVNULL,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.process.stderr.readline()  # its first line means that it has begun
         return self
 
@@ -116,6 +130,7 @@ class Load:
 
 
 # ---- in the load's process ----
+
 
 def main(plan):
     stopped = []

@@ -55,14 +55,19 @@ class Result:
         """Return the requests answered by `old` although sent after the first answer of `new` from their target."""
         targets = {record.target for record in self.records}
         first = {target: self.of(target).first(new) for target in targets}
-        return [record for record in self.records if record.release == old
-                and first[record.target] is not None and record.started > first[record.target]]
+        return [
+            record
+            for record in self.records
+            if record.release == old and first[record.target] is not None and record.started > first[record.target]
+        ]
 
     def summary(self, most=20):
         """Return the figures, and the first failures, one a line."""
         lines = [f"{len(self.records)} requests, failed: {dict(self.causes)}; answered: {dict(self.releases)}"]
-        lines += [f"  at {record.started:.3f} s after {record.seconds:.3f} s: {record.method} {record.target}: "
-                  f"{record.cause}" for record in self.failures[:most]]
+        lines += [
+            f"  at {record.started:.3f} s after {record.seconds:.3f} s: {record.method} {record.target}: {record.cause}"
+            for record in self.failures[:most]
+        ]
         return "\n".join(lines)
 
     def as_json(self):

@@ -32,5 +32,10 @@ def broken(request):
     raise RuntimeError("broken on purpose")
 
 
-urlpatterns = [path("slow", slow), path("users", users), path("queue", queue),
-               path("broken", broken), path("", include("project.urls"))]
+urlpatterns = [
+    path("slow", slow),
+    path("users", users),
+    path("queue", queue),
+    path("broken", broken),
+    path("", include("project.urls")),
+]

@@ -29,12 +29,16 @@ def share(text: str) -> float:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="cbp", description="A TCP proxy with a circuit breaker.",
-                                     allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="cbp",
+        description="A TCP proxy with a circuit breaker.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     add = parser.add_argument
     add("-l", dest="listen", type=address, required=True, metavar="HOST:PORT", help="address for clients")
     add("-r", dest="remote", type=address, required=True, metavar="HOST:PORT", help="the service")
-    add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="refuse clients if more tries fail")
+    add("-t", dest="threshold", type=share, default=0.05, metavar="SHARE", help="refuse clients if more tries fail")
     add("--least", type=int, default=5, metavar="TRIES", help="never refuse after fewer tries in 10 seconds")
     add("--connect", type=float, default=1, metavar="SECONDS", help="timeout of a try")
     add("--drain", type=float, default=30, metavar="SECONDS", help="timeout of connected clients after TERM")
@@ -62,12 +66,15 @@ async def run(given: argparse.Namespace) -> None:
 
 async def show(proxy: Proxy, where: tuple[str, int]) -> None:
     """Serve the proxy's metrics as JSON at the address `where`, over HTTP."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             body = json.dumps({"cbp": proxy.metrics()}).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                         b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
         writer.close()
 
     await asyncio.start_server(answer, *where)

@@ -77,8 +77,12 @@ class Proxy:
             await asyncio.wait(self.clients)
 
     def metrics(self) -> dict[str, object]:
-        return {"state": self.breaker.state.value, "pause": self.breaker.pause, "connected": len(self.clients),
-                **asdict(self.counters)}
+        return {
+            "state": self.breaker.state.value,
+            "pause": self.breaker.pause,
+            "connected": len(self.clients),
+            **asdict(self.counters),
+        }
 
 
 async def join(client: Streams, service: Streams) -> None:

@@ -22,8 +22,16 @@ class Cbp:
 
     @contextmanager
     def up(self, *options):
-        command = [*COMMAND, "-l", f"127.0.0.1:{self.port}", "-r", f"127.0.0.1:{self.remote}",
-                   "--vars", f"127.0.0.1:{self.vars}", *options]
+        command = [
+            *COMMAND,
+            "-l",
+            f"127.0.0.1:{self.port}",
+            "-r",
+            f"127.0.0.1:{self.remote}",
+            "--vars",
+            f"127.0.0.1:{self.vars}",
+            *options,
+        ]
         with running(command, cwd=FOLDER) as self.process:
             wait_until(self.metrics)
             yield self

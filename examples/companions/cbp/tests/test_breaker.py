@@ -12,10 +12,10 @@ def tried(breaker, *worked, now):
 
 def test_trips():
     """The breaker opens if more than the share of at least `least` tries in the window failed."""
-    assert tried(Breaker(.25, least=4), False, False, False, now=0) is State.CLOSED
-    assert tried(Breaker(.25, least=4), True, True, True, False, now=0) is State.CLOSED
-    assert tried(Breaker(.25, least=4), True, True, False, False, now=0) is State.OPEN
-    breaker = Breaker(.25, least=4)
+    assert tried(Breaker(0.25, least=4), False, False, False, now=0) is State.CLOSED
+    assert tried(Breaker(0.25, least=4), True, True, True, False, now=0) is State.CLOSED
+    assert tried(Breaker(0.25, least=4), True, True, False, False, now=0) is State.OPEN
+    breaker = Breaker(0.25, least=4)
     tried(breaker, True, False, True, True, now=0)
     assert tried(breaker, True, True, True, False, now=10) is State.CLOSED
     assert tried(breaker, False, now=19.9) is State.OPEN
@@ -26,7 +26,7 @@ def test_pauses():
     breaker, now, pauses = Breaker(0, least=1), 0.0, []
     for worked in [False] * 8 + [True, False]:
         now = max(now, breaker.until)
-        assert breaker.state is not State.OPEN or breaker.ask(now - .01) is None
+        assert breaker.state is not State.OPEN or breaker.ask(now - 0.01) is None
         turn = breaker.ask(now)
         assert turn is not None and breaker.ask(now) == (turn if breaker.state is State.CLOSED else None)
         breaker.tell(turn, worked, now)

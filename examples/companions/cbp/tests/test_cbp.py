@@ -92,7 +92,7 @@ def test_hung_service(cbp):
         with closing(socket.create_connection(("127.0.0.1", cbp.remote))):  # its queue is full
             with cbp.up("--connect", ".3", "--least", "1"):
                 began = time.monotonic()
-                assert not cbp.pings() and time.monotonic() - began >= .3
+                assert not cbp.pings() and time.monotonic() - began >= 0.3
                 cbp.until(state="open", failed=1)
                 wait_until(lambda: not cbp.pings() and cbp.metrics()["failed"] == 2)
                 cbp.until(trips=2, pause=2)
@@ -120,11 +120,14 @@ def test_drain_is_limited(cbp):
         assert cbp.process.wait(60) == 0
 
 
-@pytest.mark.parametrize("options, told", [
-    (["-l", "8000", "-r", "x:1"], "'8000' should be HOST:PORT, such as localhost:6379"),
-    (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
-    (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),
-])
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["-l", "8000", "-r", "x:1"], "'8000' should be HOST:PORT, such as localhost:6379"),
+        (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
+        (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),
+    ],
+)
 def test_faults(options, told):
     done = run([*COMMAND, *options], cwd=FOLDER)
     assert done.returncode and told in done.stderr and "Traceback" not in done.stderr, done.stderr

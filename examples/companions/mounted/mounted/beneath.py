@@ -12,8 +12,17 @@ from urllib.parse import quote, unquote_to_bytes
 from .in_time import Away
 
 # Errors caused by the path that a visitor asks for. All other errors are faults of the file system.
-NO_SUCH = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL,
-           errno.ENXIO, errno.EISDIR}
+NO_SUCH = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ENXIO,
+    errno.EISDIR,
+}
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LAST = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 MOST = 10_000  # names read from one folder, at most
@@ -27,6 +36,7 @@ class NoSuch(Exception):
 @dataclass
 class Entry:
     """An entry of a folder. `address` is the path of its page, or "" for a symlink or a device."""
+
     name: str
     address: str
     folder: bool
@@ -89,7 +99,7 @@ def listed(number: int, path: list[bytes], page: int) -> tuple[list[Entry], int]
     with told(), os.scandir(number) as entries:
         known = [(not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST))]
         known.sort(key=lambda one: one[:2])
-        return [described(entry, path) for *_, entry in known[(page - 1) * PAGE:page * PAGE]], len(known)
+        return [described(entry, path) for *_, entry in known[(page - 1) * PAGE : page * PAGE]], len(known)
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -62,13 +62,22 @@ def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
             return beneath.listed(number, names, page)
         finally:
             os.close(number)
+
     found, count = mount.call(look)
     if isinstance(found, FileIO):
         return download(request, found, count, beneath.shown(names[-1]))
-    above = [(beneath.shown(name), beneath.address(names[:number + 1])) for number, name in enumerate(names)]
-    return render(request, "mounted/list.html", {
-        "entries": found, "above": above, "most": count == beneath.MOST and count,
-        "before": page - 1, "after": count > page * beneath.PAGE and page + 1})
+    above = [(beneath.shown(name), beneath.address(names[: number + 1])) for number, name in enumerate(names)]
+    return render(
+        request,
+        "mounted/list.html",
+        {
+            "entries": found,
+            "above": above,
+            "most": count == beneath.MOST and count,
+            "before": page - 1,
+            "after": count > page * beneath.PAGE and page + 1,
+        },
+    )
 
 
 class Download:
@@ -111,9 +120,16 @@ def ended(file: FileIO) -> None:
 def download(request: HttpRequest, file: FileIO, size: int, name: str) -> StreamingHttpResponse:
     sent = Download(file, size if request.method == "GET" else 0, name)
     pieces = sent.pieces_in_turn() if isinstance(request, ASGIRequest) else sent.pieces()
-    return StreamingHttpResponse(pieces, content_type="application/octet-stream", headers={
-        "Content-Length": str(size), "Content-Disposition": content_disposition_header(True, name) or "attachment",
-        "X-Content-Type-Options": "nosniff", "Cache-Control": "private"})
+    return StreamingHttpResponse(
+        pieces,
+        content_type="application/octet-stream",
+        headers={
+            "Content-Length": str(size),
+            "Content-Disposition": content_disposition_header(True, name) or "attachment",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private",
+        },
+    )
 
 
 def away(request: HttpRequest, why: str) -> HttpResponse:

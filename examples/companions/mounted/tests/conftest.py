@@ -21,8 +21,17 @@ django.setup()
 def serving(root):
     """Yield (ask, process) of a site that shows the folder. ask(path) returns an answer with `status` and `read()`."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--worker-class=gthread", "--threads=4", f"--bind=127.0.0.1:{port}",
-               "--keep-alive=0", "--graceful-timeout=5", "django.core.wsgi:get_wsgi_application()"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--worker-class=gthread",
+        "--threads=4",
+        f"--bind=127.0.0.1:{port}",
+        "--keep-alive=0",
+        "--graceful-timeout=5",
+        "django.core.wsgi:get_wsgi_application()",
+    ]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), *PATH]), "MOUNTED_ROOT": str(root)}
 
     def ask(path):
@@ -31,6 +40,7 @@ def serving(root):
             return urllib.request.urlopen(request, timeout=30)
         except urllib.error.HTTPError as error:
             return error
+
     with running(command, env=env, cwd=FOLDER) as process:
         wait_until(lambda: ask("/plain").status == 200)
         yield ask, process

@@ -1,4 +1,5 @@
 """A site under load whose FUSE mount hangs, dies, and is mounted again."""
+
 import contextlib
 import http.client
 import re
@@ -17,9 +18,11 @@ from mounted.in_time import MOST, PLACES, Late, Mount
 
 def visited(ask, seconds):
     """Visit /files/ and /plain 20 times a second each; return a list of (path, status, text, seconds)."""
+
     def visit(path):
         began, answer = time.monotonic(), ask(path)
         return path, answer.status, answer.read(), time.monotonic() - began
+
     with ThreadPoolExecutor(50) as pool:
         visits = []
         for _ in range(20 * seconds):
@@ -71,7 +74,7 @@ def test_calls_that_hang_do_not_add_up():
     """At most MOST threads hang; each ends once its call returns. Further calls fail without waiting."""
     mount, gate = Mount(), threading.Event()
     for _ in range(3 * MOST):
-        pytest.raises(Late, mount.in_time, gate.wait, .05)
+        pytest.raises(Late, mount.in_time, gate.wait, 0.05)
     assert len(mount.calls) == MOST and [mount.take_place() for _ in range(PLACES + 1)] == [True] * PLACES + [False]
     pytest.raises(Late, mount.call, gate.wait)
     gate.set()

@@ -78,6 +78,7 @@ def test_under_asgi(folder):
         answer = await AsyncClient().get("/files/film", headers={"X-Staff": "1"})
         assert answer.is_async
         return [len(piece) async for piece in answer.streaming_content]
+
     assert sum(asyncio.run(pieces())) == 4_000_000
 
 
@@ -89,10 +90,28 @@ def test_any_name_is_found_by_its_link(folder, get, name):
     assert shown(answer) == name and "\n" not in answer["Content-Disposition"]
 
 
-@pytest.mark.parametrize("path", [
-    "../outside/secret", "..", "within/../../outside/secret", "%252e%252e/outside/secret", "within/..%252f../secret",
-    "link", "linked", "linked/secret", "/etc/passwd", "%252fetc%252fpasswd", "%2500", "link%2500.txt", ".",
-    "a" * 5000, "missing/more", "pipe", "sock"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../outside/secret",
+        "..",
+        "within/../../outside/secret",
+        "%252e%252e/outside/secret",
+        "within/..%252f../secret",
+        "link",
+        "linked",
+        "linked/secret",
+        "/etc/passwd",
+        "%252fetc%252fpasswd",
+        "%2500",
+        "link%2500.txt",
+        ".",
+        "a" * 5000,
+        "missing/more",
+        "pipe",
+        "sock",
+    ],
+)
 def test_nothing_leads_out_and_only_files_are_opened(folder, get, path):
     """The page does not wait for a pipe. It lists links, but does not follow them."""
     (folder.parent / "outside").mkdir()

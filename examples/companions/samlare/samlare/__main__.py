@@ -53,8 +53,9 @@ async def serve(address: str, carbon: Carbon) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="samlare", description="Sends metrics of JSON endpoints to Graphite.",
-                                     allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="samlare", description="Sends metrics of JSON endpoints to Graphite.", allow_abbrev=False
+    )
     parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)

@@ -21,8 +21,11 @@ log = logging.getLogger("samlare")
 
 def session(timeout: float) -> aiohttp.ClientSession:
     """Return an HTTP client without a limit of connections, so that no endpoint waits for another."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(),
-                                 timeout=aiohttp.ClientTimeout(total=timeout))
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout),
+    )
 
 
 async def watch(endpoint: Endpoint, config: Config, client: aiohttp.ClientSession, carbon: Carbon) -> None:

@@ -24,14 +24,24 @@ Prefix = 7
 CA = "/nosuch"
 """)
     assert [line.split(": ")[2] for line in faults(samlare)] == [
-        "CheckInterval", "Listen", "Endpoint 1 URL", "Endpoint 1 Prefix", "Endpoint 1 CA", "CarbonPrt"]
+        "CheckInterval",
+        "Listen",
+        "Endpoint 1 URL",
+        "Endpoint 1 Prefix",
+        "Endpoint 1 CA",
+        "CarbonPrt",
+    ]
 
 
-@pytest.mark.parametrize("text, told", [
-    ("", "Endpoint: Field required"), ("a b", "Expected '=' after a key"),
-    ('Listen = "192.0.2.1:1"\n[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n', "Listen: .*cannot assign"),
-])
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("", "Endpoint: Field required"),
+        ("a b", "Expected '=' after a key"),
+        ('Listen = "192.0.2.1:1"\n[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n', "Listen: .*cannot assign"),
+    ],
+)
 def test_fault(samlare, text, told):
     samlare.path.write_text(text)
-    line, = faults(samlare)
+    (line,) = faults(samlare)
     assert re.search(told, line)

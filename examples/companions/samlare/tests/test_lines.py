@@ -15,8 +15,7 @@ def told(value, **more):
 def test_nested():
     """Dots join keys, entries are numbered; true and false become numbers, text and null are left out."""
     value = {"a": 1, "b": {"c": 2.5, "d": [3, {"e": 4}]}, "f": True, "g": "text", "h": None, "i": {}}
-    assert told(value) == {
-        "web1.a": "1", "web1.b.c": "2.5", "web1.b.d.0": "3", "web1.b.d.1.e": "4", "web1.f": "1"}
+    assert told(value) == {"web1.a": "1", "web1.b.c": "2.5", "web1.b.d.0": "3", "web1.b.d.1.e": "4", "web1.f": "1"}
     assert told(value, Ignore=["b.*", "f*"]) == {"web1.a": "1"}
     assert told(value, Ignore=["b.d*", "f", "x"], Rename={"a": "x", "b.c": "y.z"}) == {"web1.x": "1", "web1.y.z": "2.5"}
 

@@ -9,8 +9,11 @@ from proc import wait_until
 
 def test_values(carbon, shown, samlare):
     """Numbers arrive under their names; with a token and without one. Characters that Graphite refuses become `_`."""
-    samlare.write(carbon.port, endpoint(shown.url(), "shop.web 1", FailureMetric='"shop/failed"'),
-                  endpoint(shown.url(), "shop.web2", Token='"abc"'))
+    samlare.write(
+        carbon.port,
+        endpoint(shown.url(), "shop.web 1", FailureMetric='"shop/failed"'),
+        endpoint(shown.url(), "shop.web2", Token='"abc"'),
+    )
     with carbon.up(), samlare.up():
         wait_until(lambda: 3 in carbon.values("shop.web_1.tasks").values())
         shown.text = '{"tasks": 4}'
@@ -21,11 +24,20 @@ def test_values(carbon, shown, samlare):
 
 def test_failures(carbon, shown, samlare):
     """If an endpoint hangs, never ends or is missing, the other endpoints keep their pace."""
-    bad = {"hung": shown.url("/hung"), "endless": shown.url("/endless"),
-           "none": "http://127.0.0.1:1/", "text": shown.url("/debug/vars/nosuch")}
-    samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"),
-                  *(endpoint(url, "bad", FailureMetric=f'"failed.{name}"') for name, url in bad.items()),
-                  endpoint(shown.url("/hung"), "again"), endpoint(shown.url("/hung"), "and.again"), timeout=900)
+    bad = {
+        "hung": shown.url("/hung"),
+        "endless": shown.url("/endless"),
+        "none": "http://127.0.0.1:1/",
+        "text": shown.url("/debug/vars/nosuch"),
+    }
+    samlare.write(
+        carbon.port,
+        endpoint(shown.url(), "shop.web1"),
+        *(endpoint(url, "bad", FailureMetric=f'"failed.{name}"') for name, url in bad.items()),
+        endpoint(shown.url("/hung"), "again"),
+        endpoint(shown.url("/hung"), "and.again"),
+        timeout=900,
+    )
     with carbon.up(), samlare.up():
         wait_until(lambda: all(1 in carbon.values(f"failed.{name}").values() for name in bad))
         wait_until(lambda: len(carbon.values("shop.web1.tasks")) >= 6)

@@ -41,11 +41,21 @@ def options() -> argparse.Namespace:
 def fuse(mock: Any, mount: str) -> None:
     """Mount the file system. Exit the process with 0 after an unmount, with 1 if mounting fails."""
     from .mock import Fuse
+
     timeouts = {"attr_timeout": 0, "entry_timeout": 0, "negative_timeout": 0}  # no cache: SOURCE may change
     try:
-        Fuse(mock, mount, foreground=True, use_ino=True, max_threads=64, fsname="tapemock", default_permissions=True,
-             allow_other=os.geteuid() == 0, direct_io=bool(mock.tape),  # else nobody asks to read a file of 0 bytes
-             **timeouts)
+        Fuse(
+            mock,
+            mount,
+            foreground=True,
+            use_ino=True,
+            max_threads=64,
+            fsname="tapemock",
+            default_permissions=True,
+            allow_other=os.geteuid() == 0,
+            direct_io=bool(mock.tape),  # else nobody asks to read a file of 0 bytes
+            **timeouts,
+        )
     except RuntimeError:  # libfuse has printed the cause
         print(f"tapemock: could not be mounted at {mount}", file=sys.stderr, flush=True)
         os._exit(1)
@@ -59,6 +69,7 @@ def main() -> int:
     try:
         from .control import Handler
         from .mock import Mock
+
         mock = Handler.mock = Mock(given)
         control = ThreadingHTTPServer(given.http, Handler)
     except (OSError, OverflowError) as error:
@@ -70,6 +81,7 @@ def main() -> int:
         os.umask(0)  # the kernel has already applied the caller's umask
         print(f"tapemock: {given.source} is at {given.mount}, http://{given.http[0]}:{control.server_port}", flush=True)
         threading.Thread(target=control.serve_forever, daemon=True).start()
+
     mock.init = ready
     threading.Thread(target=fuse, args=(mock, given.mount), daemon=True).start()
     signal.sigwait(SIGNALS)

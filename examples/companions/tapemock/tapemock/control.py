@@ -11,6 +11,7 @@ from .mock import Mock
 
 class Asked(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     """The JSON body of a request to fetch a file from tape or to simulate a power cut."""
+
     path: str = ""
     delay: float = Field(0, ge=0, le=86400)
     names: bool = False

@@ -5,9 +5,32 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-Operation = Literal["chmod", "chown", "create", "fetch", "flush", "fsync", "fsyncdir", "getattr", "link", "mkdir",
-                    "mknod", "open", "opendir", "read", "readdir", "readlink", "rename", "rmdir", "statfs", "symlink",
-                    "truncate", "unlink", "utimens", "write"]
+Operation = Literal[
+    "chmod",
+    "chown",
+    "create",
+    "fetch",
+    "flush",
+    "fsync",
+    "fsyncdir",
+    "getattr",
+    "link",
+    "mkdir",
+    "mknod",
+    "open",
+    "opendir",
+    "read",
+    "readdir",
+    "readlink",
+    "rename",
+    "rmdir",
+    "statfs",
+    "symlink",
+    "truncate",
+    "unlink",
+    "utimens",
+    "write",
+]
 OPERATIONS = frozenset(get_args(Operation))
 
 
@@ -30,8 +53,11 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     _passed: int = 0
 
     def concerns(self, operation: str, paths: list[str]) -> bool:
-        return ((not self.operation or operation in self.operation) and (self.count is None or self.struck < self.count)
-                and any(fnmatch.fnmatchcase(path.lstrip("/"), self.path) for path in paths))
+        return (
+            (not self.operation or operation in self.operation)
+            and (self.count is None or self.struck < self.count)
+            and any(fnmatch.fnmatchcase(path.lstrip("/"), self.path) for path in paths)
+        )
 
     def room(self, operation: str, size: int) -> int | None:
         """Return how many bytes of an operation pass, or None if the fault strikes, as it does after `after` bytes."""
@@ -44,6 +70,7 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
 
 class Faults:
     """The faults, in the order in which they were added."""
+
     def __init__(self) -> None:
         self.rules, self.made, self.lock = dict[int, Fault](), 0, threading.Lock()
 

@@ -31,6 +31,7 @@ class Fuse(FUSE):  # type: ignore[misc]
 def below(call: Any) -> Callable[..., Any]:
     def operation(self: "Mock", path: str, *more: Any) -> Any:
         return call(self.at(path), *more)
+
     return operation
 
 
@@ -44,8 +45,11 @@ class Mock:
         self.root = f"/proc/self/fd/{os.open(given.source, os.O_PATH | os.O_DIRECTORY)}"
         self.faults, self.changing = Faults(), threading.RLock()
         self.log = deque[dict[str, Any]](maxlen=10_000)
-        self.tape = Tape(self.root, given, self.changing, self.note,
-                         lambda path: self.struck("fetch", [path])[0]) if given.tape else None
+        self.tape = (
+            Tape(self.root, given, self.changing, self.note, lambda path: self.struck("fetch", [path])[0])
+            if given.tape
+            else None
+        )
         self.disk = Disk(self.root) if given.power_cut else None
 
     def at(self, path: str) -> str:
@@ -110,8 +114,10 @@ class Mock:
 
     def utimens(self, path: str, times: tuple[int, int]) -> None:
         found, now = os.lstat(self.at(path)), time.time_ns()
-        atime, mtime = ({NOW: now, OMIT: kept}.get(given, given)
-                        for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns)))
+        atime, mtime = (
+            {NOW: now, OMIT: kept}.get(given, given)
+            for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns))
+        )
         os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
 
     def truncate(self, path: str, length: int) -> None:
@@ -167,6 +173,7 @@ class Mock:
 
 def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
     """Return the operation `name`: it applies faults and calls `passed`. With --power-cut it notes new files."""
+
     @wraps(passed)
     def operation(self: Mock, path: str, *more: Any) -> Any:
         self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
@@ -178,6 +185,7 @@ def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
             if new and self.disk:
                 self.disk.born(self.at(path))
         return result
+
     return operation
 
 

@@ -66,8 +66,10 @@ def mounted(source: Path, mount: Path, *options: str, python: str | Path = sys.e
     mount.mkdir(parents=True, exist_ok=True)
     command = [str(python), "-m", "tapemock", str(source), str(mount), "--http", "127.0.0.1:0", *options]
     env = {**os.environ, "PYTHONPATH": str(FOLDER)}
-    with tempfile.NamedTemporaryFile() as said, subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=said, start_new_session=True) as process:
+    with (
+        tempfile.NamedTemporaryFile() as said,
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=said, start_new_session=True) as process,
+    ):
         try:
             yield Tapemock(source, mount, process, Path(said.name))
         finally:

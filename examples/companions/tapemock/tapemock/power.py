@@ -20,6 +20,7 @@ def identity(found: os.stat_result) -> tuple[int, int]:
 @dataclass(eq=False)
 class Node:
     """The last synced content: a file's bytes, a symlink's target or a directory's {name: Node}."""
+
     mode: int
     content: "bytes | str | dict[str, Node]"
 
@@ -81,7 +82,7 @@ class Disk:
             for name in node.content:
                 self.named(f"{path}/{name}")
         elif isinstance(node.content, bytes):
-            node.content = node.content[:os.lstat(path).st_size]
+            node.content = node.content[: os.lstat(path).st_size]
 
     def restore(self, node: Node, path: str, placed: set[Node]) -> None:
         """Recreate the file or directory at the path. Skip a directory that is already at another path."""

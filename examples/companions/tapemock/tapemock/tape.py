@@ -26,8 +26,14 @@ def writes(handle: int) -> bool:
 class Tape:
     """Archives each file below any folder named final after a writer closes it."""
 
-    def __init__(self, root: str, given: Namespace, changing: threading.RLock, note: Callable[..., None],
-                 struck: Callable[[str], Fault | None]) -> None:
+    def __init__(
+        self,
+        root: str,
+        given: Namespace,
+        changing: threading.RLock,
+        note: Callable[..., None],
+        struck: Callable[[str], Fault | None],
+    ) -> None:
         self.root, self.given, self.changing, self.note, self.struck = root, given, changing, note, struck
         self.folder, self.opens = f"{given.tape}/", Counter[tuple[int, int]]()
         self.lock, self.fetching = threading.Lock(), set[tuple[int, int]]()

@@ -18,6 +18,7 @@ def tapemock(tapemock):
 def disk(tmp_path):
     """Yield a tapemock with --power-cut. It has a synced file, old/file, with the text `before`."""
     from tapemock.mounted import mounted  # here, because pytest must import this plugin first
+
     (tmp_path / "source/old").mkdir(parents=True)
     (tmp_path / "source/old/file").write_text("before")
     with mounted(tmp_path / "source", tmp_path / "mount", "--power-cut") as running:

@@ -22,17 +22,28 @@ def file(tapemock):
 
 
 CALLS = {
-    "chmod": lambda path: os.chmod(path, 0o600), "chown": lambda path: os.chown(path, 0, 0),
-    "create": lambda path: open(f"{path}.new", "x"), "fsync": lambda path: on(path, os.fsync),
-    "flush": lambda path: on(path, id), "getattr": os.stat, "open": lambda path: on(path, id),
+    "chmod": lambda path: os.chmod(path, 0o600),
+    "chown": lambda path: os.chown(path, 0, 0),
+    "create": lambda path: open(f"{path}.new", "x"),
+    "fsync": lambda path: on(path, os.fsync),
+    "flush": lambda path: on(path, id),
+    "getattr": os.stat,
+    "open": lambda path: on(path, id),
     "fsyncdir": lambda path: on(path.parent, os.fsync, os.O_RDONLY),
-    "link": lambda path: os.link(path, f"{path}.link"), "mkdir": lambda path: os.mkdir(f"{path}.d"),
-    "mknod": lambda path: os.mkfifo(f"{path}.p"), "opendir": lambda path: os.listdir(path.parent),
-    "read": lambda path: path.read_bytes(), "readdir": lambda path: os.listdir(path.parent),
+    "link": lambda path: os.link(path, f"{path}.link"),
+    "mkdir": lambda path: os.mkdir(f"{path}.d"),
+    "mknod": lambda path: os.mkfifo(f"{path}.p"),
+    "opendir": lambda path: os.listdir(path.parent),
+    "read": lambda path: path.read_bytes(),
+    "readdir": lambda path: os.listdir(path.parent),
     "readlink": lambda path: os.readlink(path.with_name("link")),
-    "rename": lambda path: os.rename(path, f"{path}.new"), "rmdir": lambda path: os.rmdir(path.with_name("empty")),
-    "statfs": os.statvfs, "symlink": lambda path: os.symlink("x", f"{path}.s"),
-    "truncate": lambda path: os.truncate(path, 3), "unlink": os.unlink, "utimens": lambda path: os.utime(path, (1, 1)),
+    "rename": lambda path: os.rename(path, f"{path}.new"),
+    "rmdir": lambda path: os.rmdir(path.with_name("empty")),
+    "statfs": os.statvfs,
+    "symlink": lambda path: os.symlink("x", f"{path}.s"),
+    "truncate": lambda path: os.truncate(path, 3),
+    "unlink": os.unlink,
+    "utimens": lambda path: os.utime(path, (1, 1)),
     "write": lambda path: on(path, lambda handle: os.write(handle, b"x")),
 }
 
@@ -87,21 +98,27 @@ def test_a_torn_write_is_said_to_be_whole_or_fails(more, errno, tapemock, file):
 
 
 def test_the_oldest_of_two_faults(tapemock, file):
-    with tapemock.failing(operation="open", errno="EACCES", delay=.2), tapemock.failing(operation="open", errno="EIO"):
+    with tapemock.failing(operation="open", errno="EACCES", delay=0.2), tapemock.failing(operation="open", errno="EIO"):
         began = time.monotonic()
-        assert raised(file.read_bytes) == "EACCES" and time.monotonic() - began >= .2
+        assert raised(file.read_bytes) == "EACCES" and time.monotonic() - began >= 0.2
         assert tapemock.log()[-1]["path"] == "/media/f.jpg" and tapemock.log()[-1]["fault"] == 1
         tapemock.ask("DELETE", "/faults")
         assert tapemock.ask("GET", "/faults") == [] and raised(file.read_bytes) is None
 
 
-@pytest.mark.parametrize("given, said", [
-    ({"errno": "ENONE"}, "errno.*should be a name"), ({"errno": 5}, "errno.*valid string"),
-    ({"operation": "reed", "errno": "EIO"}, "operation 0 Input should be 'chmod', "),
-    ({"delay": -1}, "delay.*greater"),
-    ({"delay": True}, "delay.*valid number"), ({"delay": float("nan")}, "delay.*finite"),
-    ({"torn": 1.5}, "torn.*valid integer"),
-    ({"errors": 1}, "errors Extra")])
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"errno": "ENONE"}, "errno.*should be a name"),
+        ({"errno": 5}, "errno.*valid string"),
+        ({"operation": "reed", "errno": "EIO"}, "operation 0 Input should be 'chmod', "),
+        ({"delay": -1}, "delay.*greater"),
+        ({"delay": True}, "delay.*valid number"),
+        ({"delay": float("nan")}, "delay.*finite"),
+        ({"torn": 1.5}, "torn.*valid integer"),
+        ({"errors": 1}, "errors Extra"),
+    ],
+)
 def test_a_fault_that_cannot_be_is_refused(given, said, tapemock):
     with pytest.raises(Refused, match=said):
         tapemock.ask("POST", "/faults", **given)
@@ -109,8 +126,12 @@ def test_a_fault_that_cannot_be_is_refused(given, said, tapemock):
 
 
 def test_what_the_api_does_not_know(tapemock):
-    for method, path, said in [("GET", "/none", "no such address"), ("DELETE", "/faults/x", "no such address"),
-                               ("POST", "/power-cut", "--power-cut"), ("POST", "/fetch", "need --tape")]:
+    for method, path, said in [
+        ("GET", "/none", "no such address"),
+        ("DELETE", "/faults/x", "no such address"),
+        ("POST", "/power-cut", "--power-cut"),
+        ("POST", "/fetch", "need --tape"),
+    ]:
         with pytest.raises(Refused, match=said):
             tapemock.ask(method, path)
     with pytest.raises(urllib.error.HTTPError, match="400"):
@@ -121,6 +142,11 @@ def test_the_readmes_test_works(tmp_path):
     readme = (FOLDER / "README.md").read_text().partition("## In tests")[2].partition("\n## ")[0]
     example = "\n".join(line[4:] for line in readme.splitlines() if line.startswith("    ") or not line)
     (tmp_path / "test_it.py").write_text(example)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "test_it.py"], cwd=tmp_path, capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": str(FOLDER)})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_it.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(FOLDER)},
+    )
     assert "1 passed" in done.stdout, done.stdout

@@ -46,10 +46,12 @@ def result(call, *arguments):
 
 def tree(root):
     """Return {path: its mode, links, owner, group and content} of all below `root`."""
+
     def seen(path):
         found = path.lstat()
         content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
         return oct(found.st_mode), found.st_nlink, found.st_uid, found.st_gid, content
+
     return {str(path.relative_to(root)): seen(path) for path in root.rglob("*")}
 
 
@@ -75,8 +77,15 @@ def test_what_others_make_is_theirs_and_what_is_not_theirs_is_shut(tapemock, tmp
     (tapemock.mount / "roots").touch(0o600)
     tapemock.mount.chmod(0o777)
     script = "touch f; mkdir d; ln -s x l; cat roots || echo shut"
-    done = subprocess.run(["sh", "-c", script], cwd=tapemock.mount, user=65534, group=65534, extra_groups=[],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=tapemock.mount,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == "shut\n", done.stderr
     assert {os.lstat(tapemock.source / name).st_uid for name in "fdl"} == {65534}
 
@@ -102,9 +111,15 @@ def test_term_unmounts_though_a_file_is_open_and_a_call_waits(tapemock):
     assert raised(os.close, handle) == "ENOTCONN" and not os.path.ismount(tapemock.mount)
 
 
-@pytest.mark.parametrize("options, said", [
-    (["--http", "192.0.2.1:80"], "^tapemock: .*Cannot assign requested address$"), (["--http", "x"], "invalid address"),
-    (["--tape", "/tmp", "--power-cut"], "not allowed with"), (["--tape", "/none"], "No such file")])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--http", "192.0.2.1:80"], "^tapemock: .*Cannot assign requested address$"),
+        (["--http", "x"], "invalid address"),
+        (["--tape", "/tmp", "--power-cut"], "not allowed with"),
+        (["--tape", "/none"], "No such file"),
+    ],
+)
 def test_one_line_says_why_it_cannot_begin(options, said, tmp_path):
     with pytest.raises(Refused, match=said), mounted(tmp_path, tmp_path, *options):
         pass

@@ -27,8 +27,10 @@ def contents(root):
 BEFORE = {"old": None, "old/file": "before"}
 
 
-@pytest.mark.parametrize("file, folder, left", [
-    (False, False, {}), (True, False, {}), (False, True, {"new": ""}), (True, True, {"new": "text"})])
+@pytest.mark.parametrize(
+    "file, folder, left",
+    [(False, False, {}), (True, False, {}), (False, True, {"new": ""}), (True, True, {"new": "text"})],
+)
 def test_a_new_file(file, folder, left, disk):
     """A new file's content needs a sync of the file, its name a sync of the directory."""
     written(disk.mount / "new", "text", sync=file)
@@ -38,9 +40,15 @@ def test_a_new_file(file, folder, left, disk):
     assert contents(disk.mount) == BEFORE | left
 
 
-@pytest.mark.parametrize("file, folder, left, with_names", [
-    (False, False, "before", ""), (True, False, "before", "after"), (False, True, "", ""),
-    (True, True, "after", "after")])
+@pytest.mark.parametrize(
+    "file, folder, left, with_names",
+    [
+        (False, False, "before", ""),
+        (True, False, "before", "after"),
+        (False, True, "", ""),
+        (True, True, "after", "after"),
+    ],
+)
 @pytest.mark.parametrize("names", [False, True])
 def test_a_file_is_replaced_by_a_rename(file, folder, left, with_names, names, disk):
     written(disk.mount / "old/file.new", "after", sync=file)

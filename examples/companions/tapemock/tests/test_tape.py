@@ -160,8 +160,9 @@ def test_archiving_waits(recalling, tmp_path):
     assert path.read_text() == "one two"
 
 
-@pytest.mark.parametrize("options, said", [
-    (["--tape", "/tmp", "--archive-delay", "nan"], "or more"), (["--replica", "/"], "need --tape")])
+@pytest.mark.parametrize(
+    "options, said", [(["--tape", "/tmp", "--archive-delay", "nan"], "or more"), (["--replica", "/"], "need --tape")]
+)
 def test_wrong_options(options, said, tmp_path):
     with pytest.raises(Refused, match=said), mounted(tmp_path / "source", tmp_path / "mount", *options):
         pass
@@ -170,7 +171,12 @@ def test_wrong_options(options, said, tmp_path):
 def test_refusals(tape):
     (tape.mount / "f").write_text("x")
     (tape.mount / "link").symlink_to("/etc/hostname")
-    for path, said in [("f", "f is not on tape"), ("../../etc/hostname", "No such file"), ("final", "Is a directory"),
-                       ("link", "symbolic links"), (3, "path.*valid string")]:
+    for path, said in [
+        ("f", "f is not on tape"),
+        ("../../etc/hostname", "No such file"),
+        ("final", "Is a directory"),
+        ("link", "symbolic links"),
+        (3, "path.*valid string"),
+    ]:
         with pytest.raises(Refused, match=said):
             tape.fetch(path)

@@ -16,8 +16,9 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> No
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
-    attempt.noted.update({**values, "live": live, "slot": idle, "started": time.monotonic(),
-                          "renames": [], "removes": []})
+    attempt.noted.update(
+        {**values, "live": live, "slot": idle, "started": time.monotonic(), "renames": [], "removes": []}
+    )
     current = releases.read_tag(host.tag)
     if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:
         attempt.noted["action"] = "restart"  # on this host the tag is live already, though perhaps not on other hosts
@@ -37,8 +38,9 @@ def settle_leftovers(host: Host, say: Say) -> Noted:
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
-        raise Problem("visitors are not back on slot %s: find out why %s does not point there" % (
-            left["live"], host.web_sock))
+        raise Problem(
+            "visitors are not back on slot %s: find out why %s does not point there" % (left["live"], host.web_sock)
+        )
     note_commit(host)
     drop_prepared(host)
     drop_ways_back(host, processes="before" not in left)

@@ -171,9 +171,16 @@ def drop_ways_back(host: Host, processes: bool = True) -> None:
 
 def record(attempt: Noted, outcome: str) -> Record:
     found: Record = {
-        "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
-        "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
-        "at": round(time.time(), 1), "seconds": round(time.monotonic() - attempt["started"], 1), "outcome": outcome}
+        "id": attempt.get("id"),
+        "action": attempt["action"],
+        "tag": attempt["tag"],
+        "image_id": attempt.get("image_id", ""),
+        "digest": attempt.get("digest"),
+        "who": attempt.get("who"),
+        "at": round(time.time(), 1),
+        "seconds": round(time.monotonic() - attempt["started"], 1),
+        "outcome": outcome,
+    }
     if attempt.get("revision"):
         found["revision"] = attempt["revision"]
     if attempt.get("allow_incompatible"):

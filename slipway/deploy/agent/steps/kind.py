@@ -25,7 +25,9 @@ KINDS: dict[str, Kind] = {}
 
 def step(limit: int, undo: str = "") -> Callable[[Run], Run]:
     """Mark a function as the step of its name."""
+
     def note(run: Run) -> Run:
         STEPS[run.__name__], KINDS[run.__name__] = run, Kind(limit, undo)
         return run
+
     return note

@@ -23,8 +23,16 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
     extra = "--label %s=%s %s%s" % (ATTEMPT, attempt.noted["id"], ONE_OFF, more)
     attempt.note(one_offs=True)
     try:
-        done = host.call("docker-runner", "--slot", slot or attempt.noted["slot"], host.app, *words, timeout=seconds,
-                         check=False, env={"EXTRA": extra})
+        done = host.call(
+            "docker-runner",
+            "--slot",
+            slot or attempt.noted["slot"],
+            host.app,
+            *words,
+            timeout=seconds,
+            check=False,
+            env={"EXTRA": extra},
+        )
     except Problem as problem:
         remove_one_offs(host, attempt.noted)
         raise problem from None
@@ -46,6 +54,7 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
         for one in left:
             docker.call(host, "DELETE", "/containers/%s?force=1&v=1" % one["Id"])
         return not left
+
     if not wait_until(are_gone, REMOVAL):  # retry: Docker may be removing a container already
         raise Problem("containers with the label %s cannot be removed" % label)
 
@@ -57,8 +66,11 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
         printed = one_off(host, attempt, ["migrate"], seconds, more=more)
     except Late as late:
         name = (RUNS.findall("\n".join(late.more["log"])) or ["no migration"])[-1]
-        raise Problem("migrate did not end within %g s, the limit of [rollout] migrate in production.toml: %s was under"
-                      " way" % (seconds, name), **late.more) from None
+        raise Problem(
+            "migrate did not end within %g s, the limit of [rollout] migrate in production.toml: %s was under"
+            " way" % (seconds, name),
+            **late.more,
+        ) from None
     for line in printed.splitlines():
         if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it
             say({"event": "progress", "text": line})

@@ -67,4 +67,9 @@ def address(found: Any) -> str:
 
 
 WAYS: dict[str, Callable[[Host, Any, str, Site], str]] = {
-    "healthcheck": healthcheck, "seconds": seconds, "file": file, "port": port, "http": http_}
+    "healthcheck": healthcheck,
+    "seconds": seconds,
+    "file": file,
+    "port": port,
+    "http": http_,
+}

@@ -83,7 +83,7 @@ def sync(host: Host, folder: str, added: list[str]) -> None:
 
 def make_room(folder: str, path: str) -> None:
     parent = os.path.dirname(path)
-    if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder):]:
+    if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder) :]:
         raise Problem("there is a symlink in the path %s: remove it" % parent)
     os.makedirs(parent, 0o755, exist_ok=True)
     disk.remove(path + ".part")

@@ -42,8 +42,9 @@ def fetched(host: Host, attempt: Attempt, say: Say, image: str, credentials: str
 def pin(host: Host, attempt: Attempt, say: Say, image: Image) -> None:
     """Wait until the idle slot has stopped, then assign image and settings to it. Raise Problem if it does not stop."""
     if not slots.stopped(host, attempt.noted["slot"]):
-        raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
-            host.app, attempt.noted["slot"]))
+        raise Problem(
+            "slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(host.app, attempt.noted["slot"])
+        )
     containers = [host.container(role, attempt.noted["slot"]) for role in host.in_slots()]
     attempt.logs_since = dict.fromkeys(containers, time.monotonic())
     warning = slots.empty(host, attempt.noted["slot"])

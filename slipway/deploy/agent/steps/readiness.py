@@ -27,8 +27,9 @@ def await_containers(host: Host, names: set[str]) -> None:
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
-def until_ready(host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str],
-                seconds: float) -> None:
+def until_ready(
+    host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str], seconds: float
+) -> None:
     """Wait until `units` (role → unit) are ready. Raise Problem if one exits, or after `seconds`. If a
     rollback's `units` lack web, only report the Problem to the deployer."""
     try:
@@ -44,8 +45,9 @@ def must_work(attempt: Attempt, role: str) -> bool:
     return role == "web" or attempt.noted.get("action") != "rollback"
 
 
-def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str, str], smoke: Sequence[str],
-              seconds: float) -> None:
+def all_ready(
+    host: Host, attempt: Attempt, progress: Progress, units: dict[str, str], smoke: Sequence[str], seconds: float
+) -> None:
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
@@ -59,6 +61,7 @@ def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str,
         if next(turns) % 5 == 0 or not problems:  # only each fifth time: systemctl is slow
             check_restarts(host, attempt, units, restarts)
         return not problems
+
     if not wait_until(all_work, min(SOON, seconds)) and not wait_until(all_work, seconds - SOON, PAUSE):
         role, problem = next(iter(problems.items()))
         raise role_problem(host, attempt, role, problem, " after %d s" % seconds)

@@ -19,8 +19,10 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     units = {role: host.unit(role) for role in host.alone()}
     if units:
         up = slots.running(host, *units.values())
-        found = {role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
-                 for role, unit in units.items()}
+        found = {
+            role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
+            for role, unit in units.items()
+        }
         attempt.note(before={**found, **attempt.noted.get("before", {})})
         host.systemctl("stop", *units.values(), timeout=STOP)
         attempt.logs_since.update(dict.fromkeys(map(host.container, units), time.monotonic()))
@@ -48,6 +50,7 @@ def passing(host: Host, slot: str) -> list[str]:
 
 
 # ---- takeback ----
+
 
 def processes_back(host: Host, attempt: Noted) -> None:
     """Undo `replace`: start the stopped processes in their old release again. At the end raise the first Problem."""

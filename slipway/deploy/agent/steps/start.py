@@ -43,11 +43,18 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
     """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer."""
     forbid_exits(attempt, say)
-    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
-                smoke, seconds)
+    until_ready(
+        host,
+        attempt,
+        say,
+        {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
+        smoke,
+        seconds,
+    )
 
 
 # ---- containers that exit before the flip ----
+
 
 def hear_ends(host: Host, attempt: Attempt, say: Say) -> None:
     if attempt.hears:
@@ -119,6 +126,7 @@ def start_again(host: Host, attempt: Attempt) -> None:
 
 # ---- the web's migrations ----
 
+
 def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
     (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
@@ -129,6 +137,7 @@ def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
         found.append(text or "")
         return bool(text or attempt.died) or text is None and listens
+
     wait_until(has_spoken, BOOT)
     attempt.media, listed = parse_web_plan(found[-1], attempt.noted["tag"])
     return listed
@@ -138,7 +147,7 @@ def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
     """Return (place of uploads, migrations) in web.plan; ("", None) if it is malformed or of another release."""
     first, *lines = text.splitlines() or [""]
     media = MEDIA.fullmatch(lines[0]) if lines else None
-    lines = lines[bool(media):]
+    lines = lines[bool(media) :]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
         return "", None
     return media[1] if media else "", {line.split()[-1]: line.startswith("[X]") for line in lines}

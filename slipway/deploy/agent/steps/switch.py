@@ -56,6 +56,7 @@ def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
     def is_well() -> bool:
         found.append(web_problem(host, attempt, host.nginx_sock, smoke))
         return not found[-1]
+
     if not wait_until(is_well, STALE) and found[-1]:
         raise role_problem(host, attempt, "web", found[-1], " through nginx")
 

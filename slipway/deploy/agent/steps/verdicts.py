@@ -16,8 +16,14 @@ from .migrate import one_off
 from .start import forbid_exits, web_plan
 
 VERSION = 2  # newest version of migrations.json that this code can read
-SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
-           "timescalegis": "postgresql", "spatialite": "sqlite"}  # URL scheme → Django's `vendor`, if they differ
+SCHEMES = {
+    "postgres": "postgresql",
+    "pgsql": "postgresql",
+    "postgis": "postgresql",
+    "timescale": "postgresql",
+    "timescalegis": "postgresql",
+    "spatialite": "sqlite",
+}  # URL scheme → Django's `vendor`, if they differ
 JUDGED = ("postgresql", "sqlite")  # database engines for which `make build` judges migrations
 JUDGING = 40  # limit: seconds to find out if the older release works after a rollback
 
@@ -25,6 +31,7 @@ JUDGING = 40  # limit: seconds to find out if the older release works after a ro
 class Found(TypedDict):
     """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors.
     `enders`: migrations since which no model has what a verdict's migration drops."""
+
     vendors: dict[str, dict[str, tuple[str, str, frozenset[str], frozenset[str]]]]
     # engine → migration → (verdict, reason, makers, enders)
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
@@ -38,6 +45,7 @@ class Verdicts(TypedDict):
 
 class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
+
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
@@ -65,11 +73,20 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
         forbid_exits(attempt, say)
         ends = [record["outcome"] for record in releases.read_log(host)[0]]
         applied = said is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "lacks": lacks,
-                "media": attempt.media}
+        return {
+            "incompatible": {},
+            "unjudged": [],
+            "cure": "",
+            "applied": applied,
+            "lacks": lacks,
+            "media": attempt.media,
+        }
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending, live_migrations(host, attempt)), "lacks": lacks,
-            "media": attempt.media}
+    return {
+        **judged(pending, found, vendor, pending, live_migrations(host, attempt)),
+        "lacks": lacks,
+        "media": attempt.media,
+    }
 
 
 def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
@@ -118,9 +135,14 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
     if before and after and not before.keys() - after.keys():
         return {"incompatible": {}, "unjudged": [], "cure": ""}  # the older release has all migrations of the live one
     old, new = live_image(host, attempt), attempt.noted.get("image_id", "")
-    coming, found, listed = at_once([
-        lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
-        lambda: before or migrations_of(host, attempt, attempt.noted["live"])], JUDGING)
+    coming, found, listed = at_once(
+        [
+            lambda: verdicts_in(host, new),
+            lambda: verdicts_in(host, old),
+            lambda: before or migrations_of(host, attempt, attempt.noted["live"]),
+        ],
+        JUDGING,
+    )
     wanted = {*listed, *names(found)} - names(coming)
     answer = judged(sorted(wanted), found, vendor, (), ())
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
@@ -143,6 +165,7 @@ def verdicts_in(host: Host, image_id: str) -> Found:
 
 # ---- functions without I/O ----
 
+
 def parse_plan(text: str) -> dict[str, bool]:
     """Return the migrations (name → True if applied) in the output of `showmigrations --plan`."""
     rows = [(line[:3], line[3:].split()) for line in text.splitlines() if line[:3] in ("[X]", "[ ]")]
@@ -153,12 +176,22 @@ def parse(text: str | None) -> Found:
     try:
         found = json.loads(text or "{}")
         if found.get("version", 0) > VERSION:
-            raise Problem("migrations.json in the image has version %s, which this deployer cannot read: use a newer"
-                          " deployer" % found["version"])
-        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())),
-                                   frozenset(entry.get("unused", ())))
-                            for name, entry in entries.items()}
-                   for vendor, entries in found.get("vendors", {}).items()}
+            raise Problem(
+                "migrations.json in the image has version %s, which this deployer cannot read: use a newer"
+                " deployer" % found["version"]
+            )
+        vendors = {
+            vendor: {
+                name: (
+                    entry["verdict"],
+                    "; ".join(entry["messages"]),
+                    frozenset(entry.get("since", ())),
+                    frozenset(entry.get("unused", ())),
+                )
+                for name, entry in entries.items()
+            }
+            for vendor, entries in found.get("vendors", {}).items()
+        }
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
@@ -175,9 +208,11 @@ def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[s
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
     lacks, has = {*unknown}, {*known}
-    wrong = {name: why for name, (verdict, why, makers, enders) in entries.items()
-             if name in wanted and verdict == "error" and not (makers and makers <= lacks)
-             and not (enders and enders <= has)}
+    wrong = {
+        name: why
+        for name, (verdict, why, makers, enders) in entries.items()
+        if name in wanted and verdict == "error" and not (makers and makers <= lacks) and not (enders and enders <= has)
+    }
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 

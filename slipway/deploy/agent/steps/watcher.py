@@ -13,6 +13,7 @@ from ..host import Host, Problem
 from ..shapes import Say
 from ..visitors import Speed, Visitors
 from .readiness import container, role_problem, other_problem, web_problem, worker_problem
+
 Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it returns None if all is well
 
 
@@ -108,8 +109,10 @@ class Watcher:
             return None
         for name, id in self.attempt.ids.items():
             if found.get(name, ("",))[0] != id:
-                return Problem("%s has exited, and %s" % (name, "was restarted" if name in found else "is removed"),
-                               log_of=self.attempt.log_of(name))
+                return Problem(
+                    "%s has exited, and %s" % (name, "was restarted" if name in found else "is removed"),
+                    log_of=self.attempt.log_of(name),
+                )
         return None
 
     def others(self) -> Problem | None:

@@ -20,7 +20,7 @@ FAULTS = {
     "": "none",
     "crash": "ends with 1 as soon as it starts",
     "needy": "does so until there is a file `migrated` beside its socket; it has a migration, of 5 s, with which the"
-             " release before cannot work",
+    " release before cannot work",
     "error": "answers 500 to all but /healthz",
     "unready": "never gets ready: /readyz answers 503",
     "impostor": "says it is another release",

@@ -7,6 +7,7 @@ def who(get_response):
     def middleware(request):
         request.user = User(is_staff=True) if request.headers.get("X-Staff") else AnonymousUser()
         return get_response(request)
+
     return middleware
 
 
@@ -14,5 +15,8 @@ def plain(request):
     return HttpResponse("plain")
 
 
-urlpatterns = [path("plain", plain), path("files/", include("mounted.urls")),
-               path("admin/", include(([path("login/", plain, name="login")], "admin")))]
+urlpatterns = [
+    path("plain", plain),
+    path("files/", include("mounted.urls")),
+    path("admin/", include(([path("login/", plain, name="login")], "admin"))),
+]

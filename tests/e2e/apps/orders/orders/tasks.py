@@ -17,9 +17,20 @@ journal = redis.Redis.from_url(os.environ["JOURNAL_URL"]) if "JOURNAL_URL" in os
 
 def note(what, name, number, at=None):
     """Add a line to the journal: action, task, number, host and time."""
-    journal.rpush("journal", json.dumps({
-        "what": what, "task": name, "id": number, "at": at or time.time(), "release": settings.RELEASE,
-        "host": os.environ.get("ORDERS_HOST", ""), "container": socket.gethostname()}))
+    journal.rpush(
+        "journal",
+        json.dumps(
+            {
+                "what": what,
+                "task": name,
+                "id": number,
+                "at": at or time.time(),
+                "release": settings.RELEASE,
+                "host": os.environ.get("ORDERS_HOST", ""),
+                "container": socket.gethostname(),
+            }
+        ),
+    )
 
 
 @shared_task
@@ -35,6 +46,7 @@ def tick(self):
 
 
 if settings.RELEASE != "build-1":
+
     @shared_task
     def later(number):
         note("done", "later", number)
