@@ -12,9 +12,9 @@ from slipway.make import requirements
 from slipway.make.new import git, origin, without_user
 from slipway.make.wheel import build
 
-from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
 from .look import Found, look
 from .packages import LISTS, Tree
+from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
 from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]

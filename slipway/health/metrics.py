@@ -18,7 +18,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from .. import readiness
 from ..logs import output
 from ..release import RELEASE
-from . import process, variables as own
+from . import process
+from . import variables as own
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue

@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from slipway.health import checks, heartbeat
 from slipway import readiness
+from slipway.health import checks, heartbeat
 from slipway.schema import web_plan
 
 

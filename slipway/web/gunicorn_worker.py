@@ -6,7 +6,6 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from ..logs import request_id
 
-
 LINGER = 2  # seconds that a connection without a request stays open after TERM: one may be on its way
 
 

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from e2e.fleet import apps
-from slipway.fleet.docker import build, content_of, docker
 from e2e.provisioned import Project
 from e2e.rollouts import QUICK, Shop
+from slipway.fleet.docker import build, content_of, docker
 
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent

@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from blobs.commands import manage
 
+from blobs.commands import manage
 from sharing import once
 
 

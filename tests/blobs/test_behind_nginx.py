@@ -4,11 +4,11 @@ import contextlib
 import random
 
 import pytest
+
 from blobs.commands import code
+from connect import connection_to
 from host.conftest import ask, nginx  # noqa: F401: fixtures
 from ops.served import serve
-
-from connect import connection_to
 from proc import wait_until
 
 SIZE, SHORT = 48_000_000, 24_000_000  # nginx buffers all of the short one

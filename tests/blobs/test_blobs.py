@@ -5,6 +5,7 @@ import sqlite3
 
 import psycopg2
 import pytest
+
 from blobs.commands import OFF, PATH, code, manage, python
 
 

@@ -1,7 +1,7 @@
 """Tests of the steps that the start page and docs/tasks.md give a newcomer, one after the other, then `make test`."""
 
-import http.client
 import html
+import http.client
 import re
 import urllib.request
 

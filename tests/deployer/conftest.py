@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.deploy import config
-from slipway.deploy.agent import docker, http, slots
 from deployer.machine import Machine
 from deployer.simulated import OWN, world
+from slipway.deploy import config
+from slipway.deploy.agent import docker, http, slots
 
 BIN = Path(__file__).parent / "bin"
 TOML = {

@@ -3,11 +3,11 @@
 import os
 from unittest import mock
 
+from deployer.simulated import FOREVER, Killed, Simulated
 from slipway.deploy.agent import disk, releases, serve, slots, takeback
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.simulated import FOREVER, Killed, Simulated
 
 IN_SLOTS = ["web", "worker", "mail"]
 PROVE = (

@@ -5,6 +5,7 @@ import base64
 import os
 import shlex
 
+from deployer.test_server import host_of
 from slipway.deploy.agent import shell
 from slipway.deploy.errors import HostProblem
 from slipway.deploy.provisioning import recipe
@@ -13,7 +14,6 @@ from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
 from slipway.deploy.ssh import child
 from slipway.deploy.ssh.child import Done
-from deployer.test_server import host_of
 
 STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"
 ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n", "stat -L -c": "600 root root\n"}

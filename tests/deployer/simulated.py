@@ -13,7 +13,8 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from slipway.deploy.agent import disk, docker, host as hosts, http, releases, slots
+from slipway.deploy.agent import disk, docker, http, releases, slots
+from slipway.deploy.agent import host as hosts
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.agent.steps.watcher import Watcher
 from slipway.deploy.server.files import process_unit

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.machine import Machine, release, state
+from deployer.simulated import FOREVER, OWN, Killed, world
 from slipway.deploy.agent import disk, fate, releases, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps import commit
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.machine import Machine, release, state
-from deployer.simulated import FOREVER, OWN, Killed, world
 
 TAGS = ("v1", "v2", "v3", "bad")
 ACTIONS = st.one_of(

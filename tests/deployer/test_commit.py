@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.clock import run
 from slipway.deploy.errors import DeployError, Divided, HostProblem, Lost
 from slipway.deploy.rollout import commit
 from slipway.deploy.rollout.commit import Commit, outcome
 from slipway.deploy.rollout.plan import Step
 from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
-from deployer.clock import run
 
 DEAD_AFTER = 10
 NAMES = ("web1", "web2", "work")

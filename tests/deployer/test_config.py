@@ -5,11 +5,11 @@ import tomllib
 
 import pytest
 
+from deployer.conftest import fleet_of
+from proc import ROOT
 from slipway.deploy import config
 from slipway.deploy.config import schema
 from slipway.deploy.errors import Refused
-from deployer.conftest import fleet_of
-from proc import ROOT
 
 SHIPPED = ROOT / "deploy/production.toml"
 

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from slipway.deploy.config import Host
-from slipway.deploy.config.ssh import Ssh
-from slipway.deploy.errors import HostProblem, Lost
-from slipway.deploy.ssh import bootstrap, child, connection
-from slipway.deploy.ssh.connection import Connection
-from slipway.deploy.ssh.bootstrap import MARK, WANTED
 from deployer.agents import agents, line
 from deployer.clock import run
 from proc import ROOT, wait_until
 from proc import run as finish
+from slipway.deploy.config import Host
+from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.errors import HostProblem, Lost
+from slipway.deploy.ssh import bootstrap, child, connection
+from slipway.deploy.ssh.bootstrap import MARK, WANTED
+from slipway.deploy.ssh.connection import Connection
 
 
 def talk(name, work, limit=20.0, ssh=Ssh()):

@@ -11,16 +11,17 @@ from unittest import mock
 
 import pytest
 
+from deployer.clock import run
+from deployer.conftest import fleet_of
+from proc import ROOT, running
+from proc import run as finish
 from slipway.deploy.config import Host
 from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, HostProblem, Interrupted, Locked, Refused
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
 from slipway.deploy.ssh.gather import on_each, together
-from slipway.deploy.ssh.interrupts import SIGNALS, interruptible, run_interruptible, ignored
-from deployer.clock import run
-from deployer.conftest import fleet_of
-from proc import ROOT, run as finish, running
+from slipway.deploy.ssh.interrupts import SIGNALS, ignored, interruptible, run_interruptible
 
 
 def named(*names):

@@ -10,15 +10,15 @@ from unittest import mock
 
 import pytest
 
+from connect import served
+from deployer.conftest import fleet_of
+from deployer.test_server import host_of
+from proc import put
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import balancer_hosts, consul, site
 from slipway.deploy.server.balancer_hosts import Web, listed, merged, web_of
 from slipway.deploy.server.site import Out
-from connect import served
-from deployer.conftest import fleet_of
-from deployer.test_server import host_of
-from proc import put
 
 AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
 

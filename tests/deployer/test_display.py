@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from slipway.deploy.screen.display import Lines, Terminal
-from slipway.deploy.screen.text_tables import table
 from pictures.terminal import left
 from proc import ROOT, run
+from slipway.deploy.screen.display import Lines, Terminal
+from slipway.deploy.screen.text_tables import table
 
 HOSTS = ["web1", "web2", "work1"]
 

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from deployer import clock
+from deployer.agents import Agent, agents, fine, line
 from slipway.deploy import __main__
 from slipway.deploy.commands import env
 from slipway.deploy.env import changes
@@ -18,8 +20,6 @@ from slipway.deploy.env.staging import ask
 from slipway.deploy.errors import Interrupted, Refused
 from slipway.deploy.ssh.connection import encoded
 from slipway.deploy.ssh.interrupts import run_interruptible
-from deployer import clock
-from deployer.agents import Agent, agents, fine, line
 
 CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"

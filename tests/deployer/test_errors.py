@@ -12,8 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from deployer.agents import Agent, agents, fine, line
+from deployer.simulated import Simulated
+from deployer.test_hostile import CONTROL
+from deployer.test_logs import entry, record
+from deployer.test_validate import JSON, told
+from proc import executable, put
 from slipway.deploy import __main__
-from slipway.deploy.agent import certificates, disk, errors as agent_errors, groups, releases, takeback, timers
+from slipway.deploy.agent import certificates, disk, groups, releases, takeback, timers
+from slipway.deploy.agent import errors as agent_errors
 from slipway.deploy.agent.errors import EXITED, RESTARTS
 from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import errors as command
@@ -21,12 +28,6 @@ from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
 from slipway.deploy.screen import text_tables
 from slipway.deploy.ssh import child, validate
-from deployer.agents import Agent, agents, fine, line
-from deployer.simulated import Simulated
-from deployer.test_hostile import CONTROL
-from deployer.test_logs import entry, record
-from deployer.test_validate import JSON, told
-from proc import executable, put
 
 SINCE = 1795680000.0
 

@@ -8,8 +8,13 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from deployer.conftest import fleet_of
+from deployer.simulated import Simulated, world
+from deployer.test_server import files
+from proc import put
 from slipway.deploy.agent import disk, errors, facts, memory, releases, slots, sqlite, timers
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.roles import Process
@@ -17,10 +22,6 @@ from slipway.deploy.agent.steps import readiness
 from slipway.deploy.server.files import timer as timer_of
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.child import LONGEST
-from deployer.conftest import fleet_of
-from deployer.simulated import Simulated, world
-from deployer.test_server import files
-from proc import put
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
 RECORD = {

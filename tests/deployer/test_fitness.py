@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.conftest import fleet_of
+from deployer.test_server import files
+from proc import executable, put, run
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit, timer
-from deployer.conftest import fleet_of
-from deployer.test_server import files
-from proc import executable, put, run
 
 # Stand-ins for programs of the machine, which has one user.
 STAND_INS = {

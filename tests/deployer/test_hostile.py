@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.conftest import TOML
+from deployer.test_server import files
+from proc import ROOT
 from slipway.deploy import __main__, config
 from slipway.deploy.commands import plan, rollback
 from slipway.deploy.config import schema
 from slipway.deploy.errors import Refused
-from deployer.conftest import TOML
-from deployer.test_server import files
-from proc import ROOT
 
 TEXT = st.one_of(
     st.text(max_size=12),

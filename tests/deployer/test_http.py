@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from connect import answer, listen
 from slipway.deploy.agent import docker, http
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import probes
-from connect import answer, listen
 
 READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "v2"}'
 

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from connect import answer, listen
+from proc import ROOT
 from slipway.deploy.agent import disk, docker, facts, images, progress, releases, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import pull
-from connect import answer, listen
-from proc import ROOT
 
 PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
 DIGEST = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:d"}

@@ -10,11 +10,11 @@ from unittest import mock
 
 import pytest
 
+from deployer.simulated import Simulated
 from slipway.deploy.agent import serve
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.server.render import render
 from slipway.deploy.ssh import bootstrap, unpack
-from deployer.simulated import Simulated
 
 FIRST = "deploy v2 by ann from laptop since now"
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from deployer.test_hostile import CONTROL
+from proc import executable, put
 from slipway.deploy import __main__
 from slipway.deploy.commands import logs
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import lines, search
 from slipway.deploy.ssh import validate
-from deployer.test_hostile import CONTROL
-from proc import executable, put
 
 
 @pytest.mark.parametrize(

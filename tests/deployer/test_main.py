@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.deploy import __main__
-from slipway.deploy.commands import maintenance, run as one_off, status
-from slipway.deploy.errors import DeployError
 from proc import ROOT, executable, put, run
+from slipway.deploy import __main__
+from slipway.deploy.commands import maintenance, status
+from slipway.deploy.commands import run as one_off
+from slipway.deploy.errors import DeployError
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 

@@ -8,14 +8,14 @@ import pwd
 import pytest
 from pyinfra.operations import files, server
 
+from deployer.recipes import STAT, Here, Host, work
+from proc import put
 from slipway.deploy.errors import Refused
 from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.connector import stdin
 from slipway.deploy.provisioning.operations import nginx_site, whole_file
 from slipway.deploy.server.files import File
 from slipway.deploy.server.site import Site
-from deployer.recipes import Here, Host, STAT, work
-from proc import put
 
 OWNER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from deployer.agents import fine
+from deployer.conftest import fleet_of
 from slipway.deploy import __main__, config
 from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import drift, preflight
 from slipway.deploy.rollout.plan import Options, Target, plan, shown
-from deployer.agents import fine
-from deployer.conftest import fleet_of
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 

@@ -10,6 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from deployer.conftest import fleet_of
+from deployer.recipes import Host, Plan
+from proc import ROOT
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Refused
 from slipway.deploy.provisioning import provision as provisioning
@@ -17,9 +20,6 @@ from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import files
 from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.child import Done
-from deployer.conftest import fleet_of
-from deployer.recipes import Host, Plan
-from proc import ROOT
 
 
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):

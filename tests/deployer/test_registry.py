@@ -11,9 +11,9 @@ from collections import namedtuple
 
 import pytest
 
+from proc import executable
 from slipway.deploy.errors import Refused
 from slipway.deploy.ssh import registry
-from proc import executable
 
 Answer = namedtuple("Answer", "status headers body")
 LAYERS = (b"the base" * 1000, b"", b"the code")

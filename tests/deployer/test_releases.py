@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proc import run
 from slipway.deploy.agent import releases
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.screen import commits, text_tables
-from proc import run
 
 RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed"}
 

@@ -15,15 +15,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
+from deployer.test_validate import rollout, told
+from proc import ROOT, wait_until
 from slipway.deploy.commands import status
 from slipway.deploy.commands.deploy import when_free
 from slipway.deploy.errors import DeployError, Locked, Refused
 from slipway.deploy.rollout.report import TRACEBACK
 from slipway.deploy.ssh.interrupts import SIGNALS
-from deployer.agents import Agent, agents, fine, line
-from deployer.clock import run
-from deployer.test_validate import rollout, told
-from proc import ROOT, wait_until
 
 TAKEN_BACK = "\ntaken back: the old release serves everywhere"
 CURE = "; correct the cause, then deploy again"

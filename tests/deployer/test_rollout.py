@@ -8,6 +8,9 @@ from unittest import mock
 
 import pytest
 
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
+from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, staging
 from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
@@ -17,9 +20,6 @@ from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, live
 from slipway.deploy.rollout.target import image_of
 from slipway.deploy.ssh.connection import encoded
-from deployer.agents import Agent, agents, fine, line
-from deployer.clock import run
-from deployer.simulated import Simulated
 
 
 def taken_back(fleet, ends):

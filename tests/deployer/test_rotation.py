@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
+from deployer.machine import GIVEN, Machine, release
+from deployer.simulated import FOREVER, Killed, Simulated, world
+from proc import put
 from slipway.deploy.agent import disk, releases, slots, staging, takeback
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.steps import commit
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.machine import GIVEN, Machine, release
-from deployer.simulated import FOREVER, Killed, Simulated, world
-from proc import put
 
 OLD = "# of v1\nDATABASE_URL=old\nGONE=1\n"
 

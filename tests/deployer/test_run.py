@@ -5,13 +5,13 @@ import json
 
 import pytest
 
+from deployer.clock import run
 from slipway.deploy.errors import DeployError, HostProblem, Lost
 from slipway.deploy.rollout import hooks
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
 from slipway.deploy.rollout.report import report
 from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
-from deployer.clock import run
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 9 were errors", "more": {"log_of": ["shop-web-b", 1, 2]}}
 

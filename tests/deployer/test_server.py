@@ -5,12 +5,13 @@ import shlex
 
 import pytest
 
-from slipway.deploy.agent import disk, roles, serve
-from slipway.deploy.agent.host import Host
-from slipway.deploy.server import files as server, site
-from slipway.deploy.server.files import process_unit
 from deployer.conftest import fleet_of
 from deployer.simulated import OWN, Simulated
+from slipway.deploy.agent import disk, roles, serve
+from slipway.deploy.agent.host import Host
+from slipway.deploy.server import files as server
+from slipway.deploy.server import site
+from slipway.deploy.server.files import process_unit
 
 
 def host_of(fleet, name):

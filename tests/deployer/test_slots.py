@@ -6,14 +6,14 @@ from unittest import mock
 
 import pytest
 
+from deployer.machine import GIVEN
+from deployer.simulated import Simulated, world
+from proc import executable
 from slipway.deploy.agent import images, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from slipway.deploy.agent.steps.begin import begin
 from slipway.deploy.agent.steps.readiness import empty_slot
-from deployer.machine import GIVEN
-from deployer.simulated import Simulated, world
-from proc import executable
 
 LISTENER = """Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock

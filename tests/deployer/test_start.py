@@ -11,15 +11,15 @@ from unittest.mock import ANY
 
 import pytest
 
+from connect import listen
+from deployer.simulated import Simulated, world
+from proc import wait_until
 from slipway.deploy.agent import disk, facts, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.progress import Progress
 from slipway.deploy.agent.steps import readiness, start
 from slipway.deploy.agent.steps.switch import flip
-from deployer.simulated import Simulated, world
-from connect import listen
-from proc import wait_until
 
 DIED = Problem("web exited right after its start")
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"

@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
+from deployer.machine import Machine, release, state
+from deployer.simulated import OWN, Killed, world
 from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit, switch
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.machine import Machine, release, state
-from deployer.simulated import OWN, Killed, world
 
 
 @pytest.mark.parametrize("name", ["healthcheck", "shop-alerts", "shop-mail-a"])

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
+from deployer.test_hostile import CONTROL
 from slipway.deploy.commands import releases, status
 from slipway.deploy.errors import DeployError, Lost
 from slipway.deploy.rollout import preflight
-from slipway.deploy.rollout.runner import Run
 from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.rollout.runner import Run
 from slipway.deploy.screen import display
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.connections import Connections
 from slipway.deploy.ssh.validate import visible
-from deployer.agents import Agent, agents, fine, line
-from deployer.clock import run
-from deployer.test_hostile import CONTROL
 
 JSON = st.recursive(
     st.none()

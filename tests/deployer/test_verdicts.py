@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
@@ -14,7 +15,6 @@ from slipway.deploy.agent.steps.verdicts import parse, verdicts
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import migrations
 from slipway.deploy.ssh import validate
-from deployer.simulated import Simulated
 
 POSTGRES, SQLITE = "DATABASE_URL=postgres://shop:secret@db.example/shop\n", "DATABASE_URL=sqlite:////data/db\n"
 OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}

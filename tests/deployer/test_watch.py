@@ -8,6 +8,9 @@ from unittest import mock
 
 import pytest
 
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import held, run
+from deployer.conftest import fleet_of
 from slipway.deploy import config
 from slipway.deploy.agent import certificates
 from slipway.deploy.agent.groups import error
@@ -15,9 +18,6 @@ from slipway.deploy.commands import watch
 from slipway.deploy.hosts import Hosts
 from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
-from deployer.agents import Agent, agents, fine, line
-from deployer.clock import held, run
-from deployer.conftest import fleet_of
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
+from deployer.simulated import Simulated
+from proc import put, wait_until
 from slipway.deploy.agent import disk, docker, facts, http, slots, visitors
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps.table import STEPS
 from slipway.deploy.agent.steps.watcher import Watcher
-from deployer.simulated import Simulated
-from proc import put, wait_until
 
 WELL = {"shop-web-b": ["1", "i", 0], "shop-worker-b": ["2", "i", 0], "shop-beat": ["3", "i", 0]}
 

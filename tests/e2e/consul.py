@@ -4,9 +4,9 @@ import contextlib
 import json
 import shutil
 
-from slipway.fleet.docker import docker
 from proc import wait_until
 from services import missing
+from slipway.fleet.docker import docker
 
 UNIT = """[Unit]
 After=network-online.target

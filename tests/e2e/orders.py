@@ -8,11 +8,11 @@ from itertools import groupby, pairwise
 
 from e2e import checker
 from e2e.fleet.apps import APPS
-from slipway.fleet.docker import build, content_of, docker
-from slipway.fleet.names import of_folder
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
 from proc import ROOT, wait_until
+from slipway.fleet.docker import build, content_of, docker
+from slipway.fleet.names import of_folder
 
 PERIOD = 2  # seconds, of beat's entry
 SLACK = 0.5  # seconds that a busy machine may need between beat's decision and its line in the journal

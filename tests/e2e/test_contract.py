@@ -6,9 +6,9 @@ import re
 import pytest
 
 from e2e import checker
+from proc import ROOT, run
 from slipway.fleet.docker import docker
 from slipway.fleet.names import of_folder
-from proc import ROOT, run
 
 pytestmark = pytest.mark.extra
 WEB = ("web1", "web2")

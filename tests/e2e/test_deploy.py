@@ -8,10 +8,10 @@ import pytest
 
 from e2e import checker
 from e2e.fleet import apps
-from slipway.fleet.docker import docker
 from e2e.rollouts import Shop
 from e2e.scenarios import good, live, settings, succeed, unreachable
 from proc import run, wait_until
+from slipway.fleet.docker import docker
 
 TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 BACK = "taken back: the old release serves everywhere"

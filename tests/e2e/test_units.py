@@ -10,9 +10,9 @@ from documented import block
 from e2e import byhand
 from e2e.byhand import active, answers, containers, started, until_it_answers
 from e2e.fleet import apps
-from slipway.fleet.docker import docker
 from e2e.fleet.load import Load
 from proc import wait_until
+from slipway.fleet.docker import docker
 
 # Actions refused to a container: writes outside /tmp, programs in /tmp, too much space, memory and threads.
 TRIES = """

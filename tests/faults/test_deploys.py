@@ -7,12 +7,12 @@ from unittest import mock
 
 import pytest
 
+from deployer.machine import Machine
+from deployer.simulated import FOREVER, Killed, world
 from slipway.deploy.agent import releases, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.machine import Machine
-from deployer.simulated import FOREVER, Killed, world
 
 fsync = os.fsync  # `world` replaces it
 

@@ -15,8 +15,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 import pytest
 
-from connect import connection_to
 import services
+from connect import connection_to
 from proc import free_port, output, put, running, wait_until
 from slipway.deploy.server.balancer_hosts import Web, servers
 from slipway.deploy.server.render import each, render

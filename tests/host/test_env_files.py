@@ -3,10 +3,10 @@ image's SETTINGS_FILE are all read by slipway.envfile."""
 
 import re
 
+from proc import ROOT, VE_PYTHON, put, run
 from slipway import envfile
 from slipway.deploy.agent import facts
 from slipway.deploy.agent.host import Host
-from proc import ROOT, VE_PYTHON, put, run
 
 LONG = 65535
 # Contents of a file, and the numbers of its wrong lines; None if the file is not UTF-8.

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from proc import run, running, wait_until
 from slipway.deploy import config
 from slipway.deploy.swarm.stack import proxy_config
-from proc import run, running, wait_until
 
 from .conftest import App, ask, program
 from .test_nginx import echoed, release

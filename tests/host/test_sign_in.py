@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from ops.served import serve
-from proc import ROOT, VE_PYTHON, output
 from postgresql import migrate
+from proc import ROOT, VE_PYTHON, output
 
 from .conftest import ask
 

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from proc import executable, put, run
-
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.server.files import process_unit
 from slipway.deploy.server.render import HOST, render

@@ -10,8 +10,8 @@ import pytest
 
 from engine import docker
 from load import Load, ask
-from proc import free_port, output, wait_until
 from postgresql import new_postgres
+from proc import free_port, output, wait_until
 from services import emptied
 
 HOST = "--network=host"

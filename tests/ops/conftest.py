@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from ops.served import serve
 
+from ops.served import serve
 from postgresql import migrate
 from sharing import once
 

@@ -14,8 +14,8 @@ from django.core.cache import cache
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path
 
-from slipway.logs import request_id
 from slipway.asgi import application as pages
+from slipway.logs import request_id
 from slipway.tasks import heartbeat
 
 MOST = float(os.environ.get("MOST", "2"))  # seconds that a long poll waits

@@ -7,9 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import RUN
 
 from load import ask
+from ops.served import RUN
 from proc import ROOT, run, wait_until
 
 DRAIN = 3  # seconds

@@ -1,6 +1,7 @@
 """Tests of /metrics and /debug/vars: open to this machine and to a token's owner; no header opens them."""
 
 import pytest
+
 from ops.served import serve
 
 CLOSED = ("/metrics", "/debug/vars")

@@ -9,8 +9,8 @@ import stat
 import time
 
 import pytest
-from ops.served import COMMAND, answers, metrics_of, serve, short_folder
 
+from ops.served import COMMAND, answers, metrics_of, serve, short_folder
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import pytest
-from ops.served import serve
 
+from ops.served import serve
 from proc import wait_until
 from relay import Relay
 

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
+from ops.judging import add, copy, found, verdicts
 from slipway.schema import waits
 from slipway.schema.verdicts import CURES, STAYS, text
-from ops.judging import add, copy, found, verdicts
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import metrics_of, serve
 
+from ops.served import metrics_of, serve
 from proc import wait_until
 from slipway.deploy.agent import http
 from slipway.health.variables import BUILT_IN, publish

@@ -9,8 +9,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import serve
 
+from ops.served import serve
 from proc import ROOT, VE_PYTHON, running, wait_until
 
 PRODUCTION = {

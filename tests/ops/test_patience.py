@@ -13,9 +13,9 @@ import psycopg2.errors
 import pytest
 from django.db import OperationalError
 
-from slipway.management.commands import migrate
 from ops.judging import add, copy
 from proc import output, running, wait_until
+from slipway.management.commands import migrate
 
 ADD = "'ALTER TABLE xshop_order ADD a int'"
 MODELS = """CreateModel('Order', [('id', AutoField(primary_key=True)), ('old', TextField(null=True))]),

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from ops.served import serve
 
+from ops.served import serve
 from proc import wait_until
 
 # A careless library: its import uses database, cache and broker.

@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.served import serve
 
+from ops.served import serve
+from postgresql import migrate
 from proc import wait_until
 from relay import Relay
-from postgresql import migrate
 
 LIMIT = 20  # seconds on the client's clock
 # A short wait for hanging parts leaves a busy machine some time. test_readiness.py tests the real seconds.

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.settings import versions
 from proc import ROOT, append, edit, passed, python
-
+from slipway.settings import versions
 
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "project.settings_docker",

@@ -20,10 +20,10 @@ from django.db.migrations import (
 from django.db.migrations.state import ProjectState
 from django.db.models import CharField, TextField
 
-from slipway.schema.operations import breaks
-from slipway.schema.verdicts import FAILED
 from ops.judging import add, copy, found, verdicts
 from proc import output, put
+from slipway.schema.operations import breaks
+from slipway.schema.verdicts import FAILED
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'

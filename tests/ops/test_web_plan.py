@@ -6,8 +6,8 @@ import shutil
 import sqlite3
 
 import pytest
-from ops.served import COMMAND, answers, short_folder
 
+from ops.served import COMMAND, answers, short_folder
 from proc import ROOT, python, running, wait_until
 from relay import Relay
 

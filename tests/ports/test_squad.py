@@ -19,7 +19,6 @@ from e2e.conftest import fleet  # noqa: F401: a fixture
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
 from proc import output, wait_until
-
 from slipway.adopt.proposal import LEVELS, TEAM
 
 PIN = "squad==1.98 --hash=sha256:61014dfae05644e64d836ccdbb1740014d6e94a6dca23a9ed79f91035cd4ba9e\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401: fixtures
 
 import services
+from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401: fixtures
 from proc import free_port, running, wait_until
 
 

@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 import psycopg2
 import pytest
-from blobs.commands import PATH, code, manage
 
+from blobs.commands import PATH, code, manage
 from proc import ROOT, running, wait_until
 
 from .conftest import moto, new_bucket

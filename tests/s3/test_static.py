@@ -7,9 +7,9 @@ import socket
 import sys
 
 import pytest
-from s3.conftest import Bucket, moto
 
 from proc import ROOT, free_port, output, run
+from s3.conftest import Bucket, moto
 
 FOREVER = "public, max-age=31536000, immutable"
 PARTS = ("slipway", "project", "manage.py", "docker-run.sh")

@@ -14,14 +14,12 @@ import pytest
 import wheels
 from documented import block
 from proc import ROOT, UV, VE_PYTHON, output, passed, put, run, running, wait_until
-from theirs import LAYERS, PLAIN, Theirs
-
-from slipway.make import check
-from slipway.adopt.__main__ import texts
-from slipway.adopt.__main__ import read
+from slipway.adopt.__main__ import read, texts
 from slipway.adopt.look import look, python
 from slipway.adopt.proposal import LEVELS, Template, makefile, manage, plan
 from slipway.adopt.todo import ROWS, todo, unset, untranslated
+from slipway.make import check
+from theirs import LAYERS, PLAIN, Theirs
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from checkout import NOTHING_TO_INSTALL, Project
 from proc import ROOT, executable, passed, put, refusal, run, running, signal_group, wait_until
-
 from slipway.make import new
 
 BASE_PYTHON = os.path.realpath(sys.executable)

@@ -6,7 +6,9 @@ import contextlib
 import os
 import stat
 
-from slipway.lasting.files import link_replace as link, locked, move, remove, sync, write_beside, write_replace as write
+from slipway.lasting.files import link_replace as link
+from slipway.lasting.files import locked, move, remove, sync, write_beside
+from slipway.lasting.files import write_replace as write
 
 __all__ = [
     "entries",

@@ -22,7 +22,7 @@ from . import certificates, disk, errors, facts, images, releases, shell, slots,
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
-from .shapes import Event, Message, NotRequired, Noted
+from .shapes import Event, Message, Noted, NotRequired
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS

@@ -20,7 +20,6 @@ from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
 from .changes import check_names, differences, read_values, staged
 
-
 # ---- the actions ----
 
 

@@ -13,7 +13,8 @@ from pyinfra.operations.util import any_changed
 from ..agent.host import UNITS
 from ..config import Fleet, Host
 from ..errors import HostProblem
-from ..server import consul, site, files as wanted
+from ..server import consul, site
+from ..server import files as wanted
 from ..server.files import File
 from ..server.site import Out
 from .fitness import Found

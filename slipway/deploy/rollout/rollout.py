@@ -16,7 +16,7 @@ from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Ref
 from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.gather import texts
-from ..ssh.interrupts import interruptible, ignored
+from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, news, preflight
 from .commit import Commit, outcome

@@ -15,7 +15,7 @@ from ..rollout import hooks
 from ..rollout.plan import UPLOAD, Step
 from ..ssh.connection import who
 from ..ssh.connections import timed
-from ..ssh.interrupts import interruptible, ignored
+from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
 from . import stack, state
 from .manager import NAME, Manager, understood

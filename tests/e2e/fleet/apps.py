@@ -8,9 +8,9 @@ from pathlib import Path
 
 from checkout import Checkout, Project
 from proc import ROOT, output
-from slipway.make import image
 from slipway.fleet.docker import build, content_of
 from slipway.fleet.names import of_folder
+from slipway.make import image
 
 APPS = ROOT / "tests" / "e2e" / "apps"
 

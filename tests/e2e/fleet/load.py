@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from proc import ROOT, end
+
 from .report import Record, Result, from_json
 
 MOST_AT_ONCE = 500

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
 from proc import free_port, running, wait_until
 
 COMMAND, FOLDER = [sys.executable, "-m", "cbp"], Path(__file__).resolve().parent.parent

@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
+
 from conftest import COMMAND, FOLDER
 from proc import UV, run, running, wait_until
 

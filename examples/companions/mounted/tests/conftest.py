@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import django
+
 from proc import ROOT, free_port, running, wait_until
 
 FOLDER = Path(__file__).resolve().parent

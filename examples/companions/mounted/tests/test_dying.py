@@ -9,11 +9,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import serving
-from proc import wait_until
+from mounted.in_time import MOST, PLACES, Late, Mount
 from tapemock.mounted import mounted
 
-from mounted.in_time import MOST, PLACES, Late, Mount
+from conftest import serving
+from proc import wait_until
 
 
 def visited(ask, seconds):

@@ -8,10 +8,10 @@ import socket
 import pytest
 from django.conf import settings
 from django.test import AsyncClient, Client
-from proc import wait_until
-
 from mounted import beneath
 from mounted.views import mount
+
+from proc import wait_until
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from proc import free_port, run, running, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent

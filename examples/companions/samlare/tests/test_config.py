@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from conftest import FOLDER
 from proc import run
 

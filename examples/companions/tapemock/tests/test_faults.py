@@ -8,9 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from tapemock.mounted import FOLDER, Refused
+
 from conftest import on, raised
 from proc import wait_until
-from tapemock.mounted import FOLDER, Refused
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import sys
 import time
 
 import pytest
+from tapemock.mounted import Refused, mounted
+
 from conftest import on, raised
 from proc import wait_until
-from tapemock.mounted import Refused, mounted
 
 LONG, CREATE = "x" * 256, os.O_CREAT | os.O_EXCL | os.O_RDWR
 

@@ -6,9 +6,10 @@ import subprocess
 import time
 
 import pytest
+from tapemock.mounted import Refused, mounted
+
 from conftest import raised
 from proc import wait_until
-from tapemock.mounted import Refused, mounted
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Say
 from ..visitors import Speed, Visitors
-from .readiness import container, role_problem, other_problem, web_problem, worker_problem
+from .readiness import container, other_problem, role_problem, web_problem, worker_problem
 
 Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it returns None if all is well
 
