@@ -10,15 +10,15 @@ if __name__ == "__main__":
     places = [here / own] if own else [Path("/ve"), here / "ve"]  # make's (VE), else the image's, else this folder's
     ve = next((place for place in places if (place / "bin/python").exists()), None)
     if ve is None:
-        sys.exit("manage.py: there is no virtualenv yet: run make in {}".format(here))
+        sys.exit(f"manage.py: there is no virtualenv yet: run make in {here}")
     python = str(ve / "bin/python")
     # If another python runs this, restart with the virtualenv's. Paths to it may differ, so compare sys.prefix, too.
     if sys.executable != python and not os.path.samefile(sys.prefix, str(ve)):
-        os.execv(python, [python, str(here / "manage.py")] + sys.argv[1:])
+        os.execv(python, [python, str(here / "manage.py"), *sys.argv[1:]])
     try:
         from slipway.manage import main
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("django", "slipway"):
             raise
-        sys.exit("manage.py: the virtualenv is not complete: run make clean, then make, in {}".format(here))
+        sys.exit(f"manage.py: the virtualenv is not complete: run make clean, then make, in {here}")
     main("project")  # the settings' package; make reads its name here

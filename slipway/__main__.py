@@ -37,7 +37,7 @@ def words(typed: str) -> "list[str]":
     try:
         return shlex.split(os.environ.get(typed[1:-1], ""))
     except ValueError as error:
-        sys.exit("make: {}: {}".format(typed[1:-1], error))
+        sys.exit(f"make: {typed[1:-1]}: {error}")
 
 
 if __name__ == "__main__":

@@ -37,5 +37,5 @@ def main(project: str) -> None:
         try:
             database.explain(migrating=sys.argv[1:2] == ["migrate"])
         except CommandError as error:  # the cause is known: print one line
-            sys.exit("manage.py: {}".format(error))
+            sys.exit(f"manage.py: {error}")
         raise

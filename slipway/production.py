@@ -58,7 +58,7 @@ def allowed(directives: Mapping[str, Any], source: str) -> dict[str, list[str]]:
     return {
         name: [*sources, source]
         for name, sources in several.items()
-        if name == "default-src" or "-src" in name and "'self'" in sources
+        if name == "default-src" or ("-src" in name and "'self'" in sources)
     }
 
 

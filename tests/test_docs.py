@@ -227,7 +227,6 @@ def test_files_of_a_server():
             path == name
             or name.startswith(f"{path}/")
             or path.endswith((f"/{name}", f".env{name}"))
-            or name.endswith("/")
-            and path.startswith(name)
+            or (name.endswith("/") and path.startswith(name))
             for name in names
         ), f"docs/server.md lacks {path}"

@@ -64,7 +64,7 @@ def plan(
 ) -> tuple[Texts, Texts, list[str]]:
     """Return new files, changed files (both path → text), and problems. `existing`: the project's own files."""
     problems = []
-    if not found.settings or "image" in levels and "." not in found.settings:
+    if not found.settings or ("image" in levels and "." not in found.settings):
         problems.append(
             f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
             "for levels image and servers, a module in a package, such as mysite.settings"

@@ -45,7 +45,7 @@ def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterat
 def line_in(row: dict[str, str], path: str, text: str, found: Found) -> int:
     """Return the line of a file that needs this row's work; 0 if none does."""
     chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
-    if not chosen or "unless" in row and re.search(row["unless"], text):
+    if not chosen or ("unless" in row and re.search(row["unless"], text)):
         return 0
     return line_of(text, row["has"]) if "has" in row else 1
 

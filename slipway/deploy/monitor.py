@@ -218,7 +218,7 @@ class Watcher:
         """Begin an alert for each new group of errors, once. Of a host that cannot tell them, tell why, and begin an
         alert once errors may be missed for good."""
         if host.name not in self.connections:  # that is told already
-            return
+            return None
         try:
             answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
         except HostProblem as problem:

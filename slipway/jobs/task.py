@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -58,7 +58,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
             if name not in (DUE, "deliveries", "unknown")
         }  # these headers describe the task's previous message
         if seconds > deliveries.hold(self.app):
-            headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
+            headers[DUE] = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
         send: Callable[..., Any] = partial(super().apply_async, *args, **{**options, "headers": headers or None})
         patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
@@ -79,7 +79,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
         try:
             return super().retry(*args, **options)
         except Reject as error:
-            raise Reject(getattr(error, "reason"), requeue=True) from error
+            raise Reject(error.reason, requeue=True) from error  # type: ignore[attr-defined]  # celery-types lacks it
         except MaxRetriesExceededError:
             raise self.MaxRetriesExceededError(
                 f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times"
@@ -112,7 +112,7 @@ def ahead(countdown: float | None, eta: datetime | str | None) -> float:
     if isinstance(eta, str):
         eta = datetime.fromisoformat(eta)
     if eta is not None:
-        return (eta - datetime.now(eta.tzinfo or timezone.utc).replace(tzinfo=eta.tzinfo)).total_seconds()
+        return (eta - datetime.now(eta.tzinfo or UTC).replace(tzinfo=eta.tzinfo)).total_seconds()
     return countdown or 0
 
 

@@ -170,8 +170,8 @@ def logging_config(json: bool) -> dict[str, Any]:
         },
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
-            **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
-            **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
+            **dict.fromkeys(("django", "django.server", "gunicorn.error", "gunicorn.access"), passed_on),
+            **dict.fromkeys(("celery.app.trace", "celery.worker.strategy"), of_tasks),
             **{
                 f"django.security.{name}": of_visitors
                 for name in ("DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")

@@ -92,6 +92,6 @@ def reopen(fd: int) -> int | None:
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
             opened = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
             with contextlib.suppress(OSError):  # a terminal, or the machine's pipes have their limit of memory
-                fcntl.fcntl(opened, getattr(fcntl, "F_SETPIPE_SZ"), LIMIT)
+                fcntl.fcntl(opened, fcntl.F_SETPIPE_SZ, LIMIT)
             return opened
     return None

@@ -30,7 +30,7 @@ def main(version: str, *options: str) -> None:
             paths = [
                 path
                 for status, path in (line.split("\t") for line in changes.splitlines())
-                if Path(path).exists() or status == "A" and path.endswith((".mk", ".sh"))
+                if Path(path).exists() or (status == "A" and path.endswith((".mk", ".sh")))
             ]
             subprocess.call(["git", template, "diff", *options, before, wanted, "--", "CHANGELOG.md", *paths])
     except (Problem, OSError) as problem:

@@ -7,13 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from typing import List
 
 ASK = ["makemigrations", "--check", "--dry-run", "--no-input", "--no-color"]
 
 
-def main(manage: List[str], allowed: List[str]) -> int:
-    done = subprocess.run([*manage, *ASK], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+def main(manage: list[str], allowed: list[str]) -> int:
+    done = subprocess.run([*manage, *ASK], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     apps = re.findall("^Migrations for '(.*)':$", done.stdout, re.MULTILINE)
     if done.returncode and apps and {*apps} <= {*allowed}:
         print("make: migrations are missing in {}: DRIFT_ALLOWED permits this".format(" ".join(apps)))

@@ -7,4 +7,4 @@ if __name__ == "__main__":
     try:
         os.execvp(sys.argv[1], sys.argv[1:])
     except OSError as error:
-        sys.exit("make: {}: {}".format(sys.argv[1], error.strerror))
+        sys.exit(f"make: {sys.argv[1]}: {error.strerror}")

@@ -208,7 +208,7 @@ def origin(folder: Path) -> str:
 def commit(app: str) -> None:
     if git("rev-parse", "--is-inside-work-tree").returncode == 0:
         say(f"made {app}; next: git add, git commit")
-        return
+        return None
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")
     git("add", "--all")

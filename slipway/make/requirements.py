@@ -10,8 +10,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Iterable, List, Mapping
 
 from slipway.make import uv, virtualenv
 
@@ -23,11 +23,11 @@ GIT = re.compile(r"^[^#]*\bgit\+\w+://")
 EDITABLE = re.compile(r"^\s*(-e|--editable)\b")
 
 
-def main(words: List[str], env: Mapping[str, str]) -> None:
+def main(words: list[str], env: Mapping[str, str]) -> None:
     upgrade, pins = [word for word in words if word == "--upgrade"], [word for word in words if word != "--upgrade"]
     sources = {path: Path(path).with_suffix(".in") for path in pins}
     if not sources[pins[0]].exists():
-        sys.exit("make: no {} here: write it, with a package on each line".format(sources[pins[0]]))
+        sys.exit(f"make: no {sources[pins[0]]} here: write it, with a package on each line")
     refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
     refuse(
         EDITABLE,
@@ -52,7 +52,7 @@ def main(words: List[str], env: Mapping[str, str]) -> None:
 
 def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> None:
     found = [
-        "{} line {}".format(path, number)
+        f"{path} line {number}"
         for path in sources
         for number, line in enumerate(read(path).splitlines(), 1)
         if pattern.search(line.rstrip())
@@ -66,7 +66,7 @@ def read(path: Path) -> str:
     try:
         return decoded(path.read_bytes())
     except UnicodeDecodeError:
-        sys.exit("make: {} is neither UTF-8 nor UTF-16: save it as UTF-8".format(path))
+        sys.exit(f"make: {path} is neither UTF-8 nor UTF-16: save it as UTF-8")
 
 
 def decoded(data: bytes) -> str:
@@ -74,7 +74,7 @@ def decoded(data: bytes) -> str:
     return data.decode(encoding).replace("\r\n", "\n")
 
 
-def compile_pins(command: List[str], env: Mapping[str, str]) -> None:
+def compile_pins(command: list[str], env: Mapping[str, str]) -> None:
     try:
         done = subprocess.run(command, env=uv.settings(env), stderr=subprocess.PIPE)
     except OSError as error:

@@ -72,7 +72,7 @@ def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
     """Install `files` and, so that theirs stay, those of the other sentinels. Begin with a new virtualenv if this one
     is not whole, and for pip, which removes nothing."""
     ve, unfinished = sentinel.parent, sentinel.parent / "unfinished"
-    if not is_whole(ve, env) or env["INSTALLER"] == "pip" and sentinel.exists():
+    if not is_whole(ve, env) or (env["INSTALLER"] == "pip" and sentinel.exists()):
         create(ve, env)
     sentinel.unlink(missing_ok=True)
     if own := files[sentinel.name != "sentinel" :]:

@@ -104,7 +104,7 @@ class Watch:
         tables, Python that shall change rows only reads. TRUNCATE makes a new file, too, but an empty one."""
         scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
         again, reads = scanned and "RowExclusiveLock" in now.modes, sql.lstrip()[:6].upper() == "SELECT"
-        if "RowExclusiveLock" in locks or again or reads and (scanned or locks):
+        if "RowExclusiveLock" in locks or again or (reads and (scanned or locks)):
             return CHANGED
         if now.file != old.file:
             return "" if TRUNCATES.search(sql) else "rewritten"

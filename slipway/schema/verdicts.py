@@ -188,10 +188,8 @@ class Executor(MigrationExecutor):
 def runs_code(operation: Any) -> bool:
     """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
     return any(
-        isinstance(one, RunPython)
-        and one.code is not RunPython.noop
-        or isinstance(one, RunSQL)
-        and bool(re.search(r"\bDO\b", str(one.sql)))
+        (isinstance(one, RunPython) and one.code is not RunPython.noop)
+        or (isinstance(one, RunSQL) and bool(re.search(r"\bDO\b", str(one.sql))))
         for one in getattr(operation, "database_operations", [operation])
     )
 
@@ -271,7 +269,7 @@ def main(path: Path, *names: str) -> None:
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found |= json.loads(path.exists() and path.read_text() or "{}")
+    found |= json.loads((path.exists() and path.read_text()) or "{}")
     try:
         executor = judged()
         found["vendors"][connection.vendor] = executor.found

@@ -49,6 +49,6 @@ def close_connections() -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
         if connection.settings_dict["OPTIONS"].get("pool"):  # pools have threads, which forks do not inherit
-            getattr(connection, "close_pool")()
+            connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL's has it
     if celery := sys.modules.get("slipway.celery"):
         celery.disconnect()

@@ -12,7 +12,7 @@ class Jumping(selectors.DefaultSelector):
     now, held = 0.0, False
 
     def select(self, timeout=None):
-        waits = timeout is None or self.held and timeout > 0
+        waits = timeout is None or (self.held and timeout > 0)
         found = super().select(None if waits else 0)
         if not found and timeout:
             self.now += timeout

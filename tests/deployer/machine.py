@@ -135,7 +135,7 @@ class Machine:
         old = {unit for unit in running if f"@{idle}" in unit}
         warm = slots.release_in(host, idle)
         assert len(old) == (2 if warm else 0), (warm, old)
-        assert not warm or host.timer and host.timer[0] == idle, "nothing will stop the warm slot"
+        assert not warm or (host.timer and host.timer[0] == idle), "nothing will stop the warm slot"
         records, torn = releases.read_log(host)
         committed = [record["tag"] for record in records if record["outcome"] == "committed"]
         assert all(0 <= record["seconds"] < 600 for record in records)

@@ -73,7 +73,7 @@ class Model:
         """Commit or go back as agent and systemd do without a deployer: after a promise, once dead_after has passed."""
         waited = now() - self.lost_at if self.lost_at is not None else 0
         if not self.fate and self.lost_at is not None:
-            if waited >= DEAD_AFTER or self.killed or not self.promised and not self.silent:
+            if waited >= DEAD_AFTER or self.killed or (not self.promised and not self.silent):
                 self.fate = "committed" if self.promised else "back"
 
     async def asked(self, on):
@@ -242,7 +242,9 @@ def test_a_host_that_gets_sick_after_its_promise(fault, fate):
     error, fates, ends = finish(models([{}, {}, fault]), "web1")
     assert set(ends.values()) == {fate} and fates == ends
     assert (fate == "committed") == (error is None)
-    assert not error or type(error) is DeployError and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
+    assert not error or (
+        type(error) is DeployError and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
+    )
 
 
 @pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])

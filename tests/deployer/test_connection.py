@@ -93,7 +93,7 @@ def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
     os.utime(agent, (1, 1))
     spoil(kept)
     assert sendings(monkeypatch) == sendings(monkeypatch) == (DONE, 1)
-    assert not kept.exists() or [*kept.iterdir()] == [agent] and agent.stat().st_mtime == 1
+    assert not kept.exists() or ([*kept.iterdir()] == [agent] and agent.stat().st_mtime == 1)
     assert none_is_left(kept)
 
 

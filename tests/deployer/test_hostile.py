@@ -116,6 +116,6 @@ def test_tags_of_any_kind(action, tag):
     make = {"deploy": plan.deploy_of, "rollback": rollback.rollback_of}[action]
     try:
         rollout = make(config.build(TOML, {}, "x"), args, None)
-        assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or action == "rollback" and not tag
+        assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or (action == "rollback" and not tag)
     except Refused as problem:
         assert "is not a valid tag" in str(problem) and not CONTROL.search(str(problem))

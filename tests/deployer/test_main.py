@@ -39,7 +39,7 @@ def test_a_configuration_is_told_whole(tmp_path):
         )
     ]
     with open("/dev/full", "wb") as full:
-        assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
+        assert subprocess.run([*COMMAND, "--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
 @pytest.mark.needs("systemd-analyze")

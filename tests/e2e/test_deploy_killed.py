@@ -31,7 +31,7 @@ def test_an_interrupt_takes_back(shop, number, step):
         rolling.until(step)
         rolling.process.send_signal(number)
         outcome = rolling.finish()
-    assert (outcome.code, live(shop)) == (1, old) or step == "prepare" and (outcome.code, live(shop)) == (0, new), (
+    assert (outcome.code, live(shop)) == (1, old) or (step == "prepare" and (outcome.code, live(shop)) == (0, new)), (
         outcome.stderr
     )
     assert outcome.code == 0 or f"interrupted by {number.name}" in outcome.stderr

@@ -70,7 +70,7 @@ def test_a_host_changes_over_once(shop, story, name):
     for host in chapter.hosts.values():
         assert checker.release(host["tag"])["TAG"] == chapter.after
         revert = (checker.release(host["revert"]) or {}).get("TAG")
-        assert revert == chapter.revert or chapter.revert is None and revert not in (chapter.before, chapter.after)
+        assert revert == chapter.revert or (chapter.revert is None and revert not in (chapter.before, chapter.after))
     before = story[0]["deploy"].hosts
     if name == "deploy of what is live":
         assert not [host for host, found in chapter.hosts.items() if found["web_sock"] == before[host]["web_sock"]]

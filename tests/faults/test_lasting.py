@@ -53,7 +53,7 @@ PRIMITIVES = {
 def check(primitive, folder, returned):
     """Assert that the state is the old or the new one, and the new one if `use` returned. Then use it again."""
     state = primitive.state(folder)
-    assert state == primitive.new or not returned and state == primitive.old, f"{state!r}"[:300]
+    assert state == primitive.new or (not returned and state == primitive.old), f"{state!r}"[:300]
     primitive.again(folder)
     assert os.listdir(folder) == [primitive.name]
 

@@ -129,7 +129,7 @@ def test_who_guesses_passwords_is_slowed_down(nginx, apps):
             ("2001:db8:0:7::{}", "/admin/login/"),
         ):
             statuses = [signing_in(port, address.format(number), 1, path)[0] for number in range(1, 41)]
-            assert statuses[:11] == [200] * 11 and 25 <= statuses.count(429), statuses
+            assert statuses[:11] == [200] * 11 and statuses.count(429) >= 25, statuses
         for address in ("192.0.2.3", "2001:db8:0:8::1", "::ffff:192.0.2.5"):
             assert signing_in(port, address, 5) == [200] * 5
         for path in ("/blog/in/", "/admin/login/help/"):

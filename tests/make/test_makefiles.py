@@ -187,7 +187,7 @@ def stubbed(copy, monkeypatch):
 def test_no_value_is_run(stubbed, value):
     """A value of the command line or the environment is text, whatever it holds: neither make nor a shell acts upon
     it, in any target."""
-    values = {name: value for name in set().union(*(knobs((stubbed / name).read_text()) for name in FILES))}
+    values = dict.fromkeys(set().union(*(knobs((stubbed / name).read_text()) for name in FILES)), value)
     given = [f"{name}={value}" for name in values.keys() - PROGRAMS - PATHS]
     assert {"TAG=" + value, "ENV=" + value, "IMAGE=" + value, "ARGS=" + value} < {*given}
     for target in sorted(set().union(*(phony((stubbed / name).read_text()) for name in FILES))):

@@ -77,7 +77,7 @@ def test_no_network(scratch):
             INSTALLER="uv",
             PIP_ARGS="",
             UV_OFFLINE="0",
-            PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]),
+            PIP_INDEX_URL=f"http://127.0.0.1:{sock.getsockname()[1]}/simple",
         )
         line = refusal(scratch.make("ve/sentinel"))
     assert "is not installed: cannot reach the package index: check the network" in line

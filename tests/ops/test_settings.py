@@ -194,8 +194,7 @@ def test_the_base_is_plain():
         node.lineno
         for node in nodes
         if isinstance(node, (ast.If, ast.ListComp, ast.DictComp))
-        or isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Tuple)
+        or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple))
     ]
 
 

@@ -194,7 +194,7 @@ def entries(
         said = re.sub(r".*, ignoring file\.\n", "", stderr.read().decode(errors="replace"))
     if (code := process.returncode) == 124:
         raise Problem("the journal could not be searched within %g s: name a shorter time" % (seconds / 2))
-    if code not in (0, 1) or code == 1 and said:
+    if code not in (0, 1) or (code == 1 and said):
         raise Problem("the journal could not be searched: journalctl: %s" % last(said, code))
 
 

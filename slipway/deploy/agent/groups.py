@@ -115,7 +115,7 @@ def count(
     known = set[str]()
     for one in errors:
         release = "".join(one["releases"])
-        if (one["first"] < begin or release in olds and release != live) and len(known) < MANY:
+        if (one["first"] < begin or (release in olds and release != live)) and len(known) < MANY:
             known.add(one["id"])
         if not tag or release in ("", tag):
             if one["id"] not in found and len(found) >= MOST:

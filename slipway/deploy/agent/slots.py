@@ -51,7 +51,7 @@ def way_back(host: Host, slot: str) -> None:
 
 def flip_back(host: Host, slot: str) -> None:
     if live(host) == slot:
-        return
+        return None
     with contextlib.suppress(FileNotFoundError):
         return os.rename(host.web_sock + ".back", host.web_sock)
     flip(host, slot)
@@ -111,7 +111,7 @@ def resume(host: Host, slot: str) -> None:
 
 def worker_state(host: Host, slot: str) -> tuple[str, str]:
     """Return (state, release) that the worker has written. State: "consuming", "paused", or "" if none yet."""
-    state, release, *_ = (disk.read_small(host.slot(slot, "worker.ready")) or "").split() + ["", ""]
+    state, release, *_ = [*(disk.read_small(host.slot(slot, "worker.ready")) or "").split(), "", ""]
     return state, release
 
 

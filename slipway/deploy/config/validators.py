@@ -66,7 +66,7 @@ def flag(value: object) -> Problems:
 def options(value: Any) -> Problems:
     """Check that the value is a line of options in shell syntax."""
     try:
-        if not value.replace("\t", " ").isprintable() or not shlex.split(value) and value.strip():
+        if not value.replace("\t", " ").isprintable() or (not shlex.split(value) and value.strip()):
             raise ValueError
     except (ValueError, TypeError, AttributeError):
         yield "", f"{shown(value)} is not a line of options, or a quote is not closed"

@@ -123,7 +123,7 @@ def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
 def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
     """Yield each name like "=shop.example", of an app that has no others, whose visitors an app with `names` gets."""
     for name in (name[1:] for name in own if name.startswith("=")):
-        yield from (name for other in names if other == name or other.startswith("*.") and name.endswith(other[1:]))
+        yield from (name for other in names if other == name or (other.startswith("*.") and name.endswith(other[1:])))
 
 
 def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:

@@ -81,7 +81,7 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
         seen = host.get_fact(Files, paths=[file.path])
     there = seen.get(file.path)
     owned = there and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
-    if not there or not file.once and not (there.kind == "f" and owned and there.holds(file.content)):
+    if not there or (not file.once and not (there.kind == "f" and owned and there.holds(file.content))):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
     elif not owned:
         yield chown(file.path, file.user, file.group)

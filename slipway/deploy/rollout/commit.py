@@ -22,7 +22,7 @@ Fates = dict[str, str | None]  # host name → fate, as agent/fate.py explains; 
 def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
     """Return True (hosts commit) if one has committed, or if none is `sick`, "back" or "open". Skip unknown fates."""
     known = set(fates.values())
-    return "committed" in known or not sick and not known & {"open", "back"}
+    return "committed" in known or (not sick and not known & {"open", "back"})
 
 
 def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
@@ -73,7 +73,7 @@ class Commit:
         sick = self.sick()
         on = goes_forward(fates, sick)
         fates.update(await self.learn([name for name in lost if fates[name] in OPEN], on))
-        on = "committed" in fates.values() or on and "back" not in fates.values()
+        on = "committed" in fates.values() or (on and "back" not in fates.values())
         there = [name for name in promise.hosts if name not in lost]
         if on:
             failed = {**failed, **await self.forward(replace(commit, hosts=tuple(there)), fates)}
@@ -91,7 +91,7 @@ class Commit:
         """Run the step `commit`; store the outcomes in `fates`. Return host name → problem."""
         failed = await self.run.try_step(step)
         await self.run.hosts.release()
-        fates.update({name: "committed" for name in step.hosts}, **await self.learn(failed, True))
+        fates.update(dict.fromkeys(step.hosts, "committed"), **await self.learn(failed, True))
         return failed
 
     async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> Fates:
@@ -111,7 +111,7 @@ class Commit:
         settled = until + TAKEBACK
         while True:
             fate = await self._ask(name, on, cause)
-            if fate in FINAL or on is None and fate in OPEN:
+            if fate in FINAL or (on is None and fate in OPEN):
                 return fate
             if now() > (settled if fate else until):
                 return None

@@ -176,7 +176,7 @@ def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
 def revert_of(facts: AllFacts) -> dict[str, Release]:
     """Return host name → release before the live one. Raise Refused if no host has such a release, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
-    if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
+    if len({release["tag"] for release in reverts.values()}) > 1 or (reverts and len(reverts) < len(facts)):
         raise Refused(
             "hosts would go back to different releases: choose one by --to TAG\n"
             + on_hosts({name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts})

@@ -207,7 +207,7 @@ class Rollout:
             return error
         lost = [name for name, end in ends.items() if end is None]
         fates = await self._commit(run).learn(lost, False, str(error))
-        stuck = [name for name, end in ends.items() if end and end.get("attempt") or fates.get(name) == "stuck"]
+        stuck = [name for name, end in ends.items() if (end and end.get("attempt")) or fates.get(name) == "stuck"]
         unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
         if stuck or unknown:
             return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))

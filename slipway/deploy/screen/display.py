@@ -112,7 +112,7 @@ class Lines:
     def fold(self, event: Event) -> tuple[Row | None, Row | None]:
         """Store an event. Return the begun step's Row and the ended step's Row; each may be None."""
         name, began = event.get("step", ""), None
-        if event["event"] == "group" or event["event"] == "step" and name not in self.rows:
+        if event["event"] == "group" or (event["event"] == "step" and name not in self.rows):
             hosts = event["hosts"] if "hosts" in event else [event["host"]]
             began = self.rows[name] = Row(
                 name,

@@ -57,7 +57,7 @@ def docker(seconds: float, *words: str) -> str:
     """Return docker's output, also of a failure; "" after `seconds`, or without docker."""
     try:
         return subprocess.check_output(
-            ("docker",) + words, stderr=subprocess.STDOUT, universal_newlines=True, timeout=seconds
+            ("docker", *words), stderr=subprocess.STDOUT, universal_newlines=True, timeout=seconds
         ).strip()
     except subprocess.CalledProcessError as error:
         return str(error.output).strip()
@@ -136,7 +136,7 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
         pass
     id = known(name)
     if id == BY_HAND:
-        return
+        return None
     pid = ended(id, name, seconds)
     container = id if len(id) == 64 else name  # by its id: the name may have another one meanwhile
     said = docker(5, "rm", container)

@@ -54,7 +54,7 @@ def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
     """Return the fleet's drained web hosts: `before` plus `name` if `away` is True, minus `name` if `away` is False."""
     known = [web.name for web in fleet.with_role("web")]
-    return tuple(each for each in known if each in before and each != name or each == name and away)
+    return tuple(each for each in known if (each in before and each != name) or (each == name and away))
 
 
 def hosts_site(fleet: Fleet, out: Out) -> Site:
@@ -78,7 +78,7 @@ def of_balancer(app: str, file: str) -> str:
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
     """Return True if the host ends TLS (`tls`: "files" or "certbot"). Balancers do; without balancers, web hosts do."""
-    front = host.balancer or host.has("web") and not fleet.balancers
+    front = host.balancer or (host.has("web") and not fleet.balancers)
     return front and fleet.site["tls"] in ("files", "certbot")
 
 

@@ -49,7 +49,7 @@ def below(path: str, found: Traversable) -> Iterator[tuple[str, Traversable]]:
         yield path, found
         return
     for entry in sorted(found.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir() and entry.name != "__pycache__" or entry.name.endswith(".py"):
+        if (entry.is_dir() and entry.name != "__pycache__") or entry.name.endswith(".py"):
             yield from below(f"{path}/{entry.name}", entry)
 
 

@@ -15,7 +15,14 @@ LONGEST = 4 * 2**20  # maximum bytes of a line; facts about many releases have a
 MOST = 16 * 2**20  # maximum bytes of a command's stdout
 KEPT = 65536  # bytes from the end of stderr that are kept
 T = TypeVar("T")
-Done = NamedTuple("Done", [("code", int | None), ("out", bytes), ("err", bytes)])  # the result of a program
+
+
+class Done(NamedTuple):
+    """How a program ended, and what it printed."""
+
+    code: int | None
+    out: bytes
+    err: bytes
 
 
 class Process(asyncio.SubprocessProtocol):

@@ -154,6 +154,6 @@ async def run(
     """Run a command as root over a new ssh connection; the host needs no Python. Raise HostProblem if the host cannot
     be reached, or after `timeout` seconds. `check`: also raise HostProblem if the exit code is not 0."""
     ended = await child.run(ssh.command(host.address, words), input, timeout)
-    if ended.code == 255 or check and ended.code:
+    if ended.code == 255 or (check and ended.code):
         raise HostProblem(why_ended(ended.code, ended.err))
     return ended

@@ -66,7 +66,7 @@ class Conversation:
             self._lose(lost)
 
     def _hear(self, line: bytes) -> None:
-        if line.rstrip() == MARK or not self.began and line.rstrip().endswith(MARK):
+        if line.rstrip() == MARK or (not self.began and line.rstrip().endswith(MARK)):
             if not self.marks:
                 raise nonsense("the agent started twice")
             self.began = True

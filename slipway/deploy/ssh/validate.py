@@ -30,7 +30,12 @@ from ..errors import nonsense
 Event = dict[str, Any]  # the key "event", and others as in docs/deploy.md
 Tell = Callable[[Event], None]
 
-Told = TypedDict("Told", {"text": str, "step": str, "state": str, "problem": str}, total=False)
+
+class Told(TypedDict, total=False):
+    text: str
+    step: str
+    state: str
+    problem: str
 
 
 class Failure(TypedDict):

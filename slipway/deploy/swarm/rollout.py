@@ -110,7 +110,7 @@ class Rollout:
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
                 await self._take_back(seen, error)
-            if isinstance(error, Interrupted) or isinstance(error, Refused) and not changed:
+            if isinstance(error, Interrupted) or (isinstance(error, Refused) and not changed):
                 raise
             raise DeployError(
                 f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
@@ -202,7 +202,7 @@ def check(seen: state.State, action: str, tag: str) -> None:
 def back(releases: Sequence[Release], tag: str = "") -> Release:
     """Return the latest earlier release with `tag` or, without a tag, unlike the live one. Raise Refused if none."""
     for release in reversed(releases[:-1]):
-        if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
+        if release.tag == tag or (not tag and release[:3] != releases[-1][:3]):
             return release
     raise Refused(
         f"there is no earlier release {tag}: see make releases" if tag else "there is no earlier release to go back to"

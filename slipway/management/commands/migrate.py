@@ -78,7 +78,7 @@ class Command(migrate.Command):
                 if type(error.__cause__).__name__ != LOCKED:
                     raise
             apart, left = not getattr(self.current, "atomic", True), self.until - time.monotonic()
-            if whole and apart or left <= 0:
+            if (whole and apart) or left <= 0:
                 raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if apart else OVER}")
             self.stdout.write(TRIES.format(self.current, min(self.pause, left)))
             self.stdout.flush()

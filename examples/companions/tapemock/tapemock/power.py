@@ -87,7 +87,7 @@ class Disk:
     def restore(self, node: Node, path: str, placed: set[Node]) -> None:
         """Recreate the file or directory at the path. Skip a directory that is already at another path."""
         if node in placed:
-            return
+            return None
         if isinstance(node.content, str):
             return os.symlink(node.content, path)
         if isinstance(node.content, bytes):

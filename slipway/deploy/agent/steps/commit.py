@@ -50,7 +50,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
     tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
     texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
     revert = releases.revert_for(records, current, tag, left_by_rollback(attempt, current))
-    if not revert or before and before["tag"] == tag:
+    if not revert or (before and before["tag"] == tag):
         removes.append(host.revert)
     if revert:
         texts[host.revert] = releases.tag_text(revert)

@@ -136,7 +136,7 @@ def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
         listens = os.path.exists(host.slot(slot, "web.sock"))  # check this first: web creates web.plan before it
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
         found.append(text or "")
-        return bool(text or attempt.died) or text is None and listens
+        return bool(text or attempt.died) or (text is None and listens)
 
     wait_until(has_spoken, BOOT)
     attempt.media, listed = parse_web_plan(found[-1], attempt.noted["tag"])

@@ -101,7 +101,7 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
 def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdicts:
     """Return verdicts on migrations that only the live release has. `known`: migrations of the new release."""
     before = told_before(host, attempt.noted["live"])
-    if attempt.noted["action"] == "restart" or before and not before.keys() - known:
+    if attempt.noted["action"] == "restart" or (before and not before.keys() - known):
         return {"incompatible": {}, "unjudged": [], "cure": ""}
     try:
         found = verdicts_in(host, live_image(host, attempt))

@@ -59,7 +59,7 @@ class Watcher:
             if problem and failed >= times:
                 return self.fail(problem)
             if until_well and not problem:
-                return
+                return None
             self.attempt.over.wait(pause)
 
     def fail(self, problem: Problem) -> None:

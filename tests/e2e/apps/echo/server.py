@@ -81,7 +81,7 @@ def status(path, is_visitor):
         return 200
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
-    return 500 if FAULT == "error" or is_visitor and spoils() else 200
+    return 500 if FAULT == "error" or (is_visitor and spoils()) else 200
 
 
 def spoils():
