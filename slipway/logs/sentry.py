@@ -18,11 +18,10 @@ HEADERS, SHORT = ("authorization", "cookie"), ("auth", "pass")
 LONG = {"access_key", "encryption_key", "signing_key", "pwd", "passphrase", "credential", *DEFAULT_DENYLIST}.difference(
     HEADERS, SHORT
 )
-LONG_NAME = "(?:%s)" % "|".join(
-    re.escape(name).replace("_", "[ _-]?") for name in sorted(LONG) if not any(part in name for part in LONG - {name})
-)
-SHORT_NAME = "(?<![A-Za-z0-9])(?:%s)" % "|".join(SHORT)
-HEADER = "(?:%s)" % "|".join(HEADERS)
+SHORTEST = sorted(name for name in LONG if not any(part in name for part in LONG - {name}))
+LONG_NAME = f"(?:{'|'.join(re.escape(name).replace('_', '[ _-]?') for name in SHORTEST)})"
+SHORT_NAME = f"(?<![A-Za-z0-9])(?:{'|'.join(SHORT)})"
+HEADER = f"(?:{'|'.join(HEADERS)})"
 MORE = r"(?:s|[_-][\w-]{0,40})?"  # as in SECRET_KEY_FALLBACKS
 NAME = re.compile(f"(?i)(?:{LONG_NAME}|{SHORT_NAME}|{HEADER}){MORE}$")
 QUOTE = r"\\*[\"']"

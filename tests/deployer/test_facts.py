@@ -123,28 +123,33 @@ def test_a_malformed_file_is_named(host, name, text):
 
 
 FAILED = "tasks failed since this release (see make errors): "
-TOLD = (
-    '{"release": "v1", "counts": {"tasks": {"%s failed": [3, 1, 9e9, {"v1": 8e9, "v0": 9e9}], '
-    '"old failed": [1, 1, 1, {"v1": -9e9}], "drained failed": [1, 1, 9e9, {"v0": 9e9}], "older failed": [1, 1, 9e9], '
-    '"begun failed": [0, 0, 0, {}], "x failed": [1, 1, "v0"]}}, "celery": %s}'
-)
+
+
+def told(task, celery):
+    """Return what /readyz tells of a task and of Celery, each as JSON."""
+    return (
+        f'{{"release": "v1", "counts": {{"tasks": {{"{task} failed": [3, 1, 9e9, {{"v1": 8e9, "v0": 9e9}}], '
+        '"old failed": [1, 1, 1, {"v1": -9e9}], "drained failed": [1, 1, 9e9, {"v0": 9e9}], '
+        '"older failed": [1, 1, 9e9], '
+        f'"begun failed": [0, 0, 0, {{}}], "x failed": [1, 1, "v0"]}}}}, "celery": {celery}}}'
+    )
 
 
 @pytest.mark.parametrize(
     "body, tasks",
     [
-        (TOLD % ("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
-        (TOLD % ("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
+        (told("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
+        (told("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
         *[
             (body, [])
             for body in (
-                '{"release": "%s"}' % ("\\u0001" * 150_000),
+                '{"release": "' + "\\u0001" * 150_000 + '"}',
                 "\x01" * 900_000,
                 "x\n" * 500_000,
                 '{"counts": [7]}',
                 '{"counts": {"tasks": {"x failed": 7}}}',
                 '{"counts": {"tasks": {"x failed": [1, 1, 1, {"v1": "x"}]}}}',
-                TOLD % ("x", '{"dead": 1e999}'),
+                told("x", '{"dead": 1e999}'),
             )
         ],
     ],

@@ -15,17 +15,14 @@ pytestmark = pytest.mark.extra
 DUMP, ASIDE, SWAP = "pg_dump ", "createdb ", "psql "  # the first words of the page's commands
 OPERATIONS = ROOT / "docs/operations.md"
 SIZE, PATH = 3_000_000, "/media/in/picture.png"
-SAVE = (
-    """
+SAVE = f"""
 import random
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage as s
 
 
-print(s.url(s.save("in/picture.png", ContentFile(random.Random(1).randbytes(%d)))))
+print(s.url(s.save("in/picture.png", ContentFile(random.Random(1).randbytes({SIZE})))))
 """
-    % SIZE
-)
 SAVED = hashlib.sha256(random.Random(1).randbytes(SIZE)).hexdigest()
 
 

@@ -38,7 +38,8 @@ NEW = """CreateModel("Order", [("id", AutoField(primary_key=True)), ("short", Ch
     ("price", DecimalField(max_digits=9, decimal_places=2))]),
     CreateModel("Line", [("id", AutoField(primary_key=True)), ("note", TextField())])"""
 COPY = "RunPython(lambda apps, _: [one.save() for one in apps.get_model('xshop', 'Line').objects.order_by('id')[:999]])"
-LOCKED, FILL = "RunSQL('ALTER TABLE xshop_line ALTER note SET STATISTICS 9; LOCK xshop_line', ''),", "RunSQL('%s', '')"
+LOCKED = "RunSQL('ALTER TABLE xshop_line ALTER note SET STATISTICS 9; LOCK xshop_line', ''),"
+FILL = "RunSQL('{}', '')".format
 UPDATE = "RunSQL('UPDATE xshop_order SET number = number')"
 REWRITTEN, SCANNED, UPDATED = lock(ALL, "rewritten"), lock(ALL, "scanned"), lock(SAME, ROWS)
 COPIED = [lock(SAME, ROWS, LINE), lock(ALL, ROWS, of=LINE)]
@@ -101,36 +102,36 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
         [lock(ALL, ROWS, LINE, of=ORDER), UPDATED],
     ),
     "sum": (
-        f"{LOCKED} {FILL % 'UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)'}",
+        f"{LOCKED} {FILL('UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)')}",
         "ok",
         [lock(ALL, ROWS, LINE) | {"work": {LINE: ROWS, ORDER: "read"}}],
     ),
     "words": (
         f"{LOCKED} CreateModel('Word', [('id', AutoField(primary_key=True))]),"
-        f"{FILL % 'INSERT INTO xshop_word SELECT number FROM xshop_order'}",
+        f"{FILL('INSERT INTO xshop_word SELECT number FROM xshop_order')}",
         "ok",
         [lock(ALL, "read", LINE, of=ORDER)],
     ),
     "table_as": (
-        f"{LOCKED} {FILL % 'CREATE TABLE v AS SELECT * FROM xshop_order'}",
+        f"{LOCKED} {FILL('CREATE TABLE v AS SELECT * FROM xshop_order')}",
         "ok",
         [lock(ALL, "read", LINE, of=ORDER)],
     ),
-    "view": (f"{LOCKED} {FILL % 'CREATE VIEW w AS SELECT id FROM xshop_order'}", "ok", []),
-    "reads": (FILL % "UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)", "ok", [lock(SAME, ROWS, LINE)]),
-    "materialized": (FILL % "CREATE MATERIALIZED VIEW m AS SELECT id FROM xshop_order", "ok", []),
+    "view": (f"{LOCKED} {FILL('CREATE VIEW w AS SELECT id FROM xshop_order')}", "ok", []),
+    "reads": (FILL("UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)"), "ok", [lock(SAME, ROWS, LINE)]),
+    "materialized": (FILL("CREATE MATERIALIZED VIEW m AS SELECT id FROM xshop_order"), "ok", []),
     "refresh": (
-        FILL % "REFRESH MATERIALIZED VIEW m",
+        FILL("REFRESH MATERIALIZED VIEW m"),
         "ok",
         [lock(ALL, "rewritten", "m") | {"work": {"m": "rewritten", ORDER: "read"}}],
     ),
     "partitions": (
-        FILL % "CREATE TABLE part (n int) PARTITION BY RANGE (n);CREATE TABLE part1 PARTITION OF part DEFAULT",
+        FILL("CREATE TABLE part (n int) PARTITION BY RANGE (n);CREATE TABLE part1 PARTITION OF part DEFAULT"),
         "ok",
         [],
     ),
     "partitioned": (
-        FILL % "CREATE INDEX part2 ON part (n)",
+        FILL("CREATE INDEX part2 ON part (n)"),
         "warning",
         [lock("writers", "scanned", "part", of="part1"), lock("writers", "scanned", "part1")],
     ),
@@ -141,9 +142,9 @@ CASES = {  # name of a migration → its operations, its verdict, whom it locks,
         [REWRITTEN],
         APART,
     ),
-    "truncate": (FILL % "TRUNCATE xshop_order CASCADE", "ok", []),
+    "truncate": (FILL("TRUNCATE xshop_order CASCADE"), "ok", []),
     "python_runs": (f"{LOCKED} RunPython(lambda apps, schema_editor: None, RunPython.noop)", "warning", []),
-    "block_runs": (f"{LOCKED} {FILL % 'DO $$ BEGIN END $$'}", "warning", []),
+    "block_runs": (f"{LOCKED} {FILL('DO $$ BEGIN END $$')}", "warning", []),
     "nothing_runs": (f"{LOCKED} RunPython(RunPython.noop, RunPython.noop)", "ok", []),
     "runs_first": (f"RunPython(lambda apps, schema_editor: None, RunPython.noop), {LOCKED}", "ok", []),
     "labels": (

@@ -37,9 +37,9 @@ MIGRATIONS = {
     "0007_unique": 'AlterField("item", "code", CharField(max_length=40, unique=True))',
     "0008_other": 'AlterField("item", "code", CharField(max_length=50, unique=True, db_column="kode"))',
 }
-LESS = "SeparateDatabaseAndState([], [RemoveField('item', '%s')])"
+LESS = "SeparateDatabaseAndState([], [RemoveField('item', '{}')])".format
 DROPPED = {  # new app → its second and third migration, and if the third is harmless once a release has the second
-    "zcolumn": (LESS % "name", "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
+    "zcolumn": (LESS("name"), "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
     "ztable": (
         "SeparateDatabaseAndState([], [DeleteModel('Item')])",
         "RunSQL('DROP TABLE ztable_item CASCADE', '')",
@@ -52,7 +52,7 @@ DROPPED = {  # new app → its second and third migration, and if the third is h
         False,
     ),
     "zmore": (
-        LESS % "name",
+        LESS("name"),
         "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code', CharField(max_length=2))",
         False,
     ),
@@ -72,19 +72,19 @@ STATE = f"SeparateDatabaseAndState([], [{create('Old', db_table='OLD_TABLE')}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 MANAGED = 'AlterModelOptions("old", {"managed": True})'
 APART = "    atomic = False\n"
-PYTHON = "RunPython(lambda apps, schema_editor: %s)"
+PYTHON = "RunPython(lambda apps, schema_editor: {})".format
 # New app → (operations of its second migration, the migrations that created the models of its errors; none if one is
 # unknown). OLD_TABLE is an older app's table, APP_thing the new app's own.
 BRINGS = {
     "xown": (OWN, {"0001"}),
     "xmodel": ('RenameModel("Thing", "Matter"), RemoveField("matter", "note")', {"0001"}),
-    "xfilled": (f"{PYTHON % 1}, {OWN}", {"0001"}),
+    "xfilled": (f"{PYTHON(1)}, {OWN}", {"0001"}),
     "xagain": (f"DeleteModel('thing'), {create('Thing')}, {OWN}", {"0001", "0002"}),
     "xboth": (f"{OWN}, {OLD}", set()),
     "xstate": (f"{STATE}, {OF_OLD}", set()),
     "xunmanaged": (f"{UNMANAGED}, {MANAGED}, {OF_OLD}", set()),
     "xmoved": (f'{STATE}, AlterModelTable("old", "xmoved_old")', set()),
-    "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
+    "xpython": (f"{PYTHON('1 or Thing.objects')}, {OWN}", set()),
     "xsql": ('RunSQL(\'ALTER TABLE "xsql_thing" DROP COLUMN "note"\')', set()),
 }
 HALF = (

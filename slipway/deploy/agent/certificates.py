@@ -28,7 +28,7 @@ def served(host: Host) -> Served:
     """Return when the certificates of the app's site and of its balancer's end, of those that nginx shows now."""
     ends: dict[str, float] = {}
     for name in (host.app, host.app + "-balancer"):
-        text = disk.read("%s/etc/nginx/%s/public.conf" % (host.root, name)) or ""
+        text = disk.read(f"{host.root}/etc/nginx/{name}/public.conf") or ""
         for (address, port, tls), names in zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]):
             first = names.split()[0].replace("*", "any").replace("_", "localhost")
             with contextlib.suppress(OSError):  # an nginx that does not answer is told of elsewhere
@@ -55,8 +55,8 @@ def end_of(certificate: bytes) -> float:
 def ending(ends: Mapping[str, float], now: float, days: float) -> list[str]:
     """Return a line for each certificate that has ended, or ends within so many days."""
     return [
-        "the certificate of %s %s on %s: renew it there, then run systemctl reload nginx"
-        % (name, "ends" if end > now else "ended", time.strftime("%Y-%m-%d", time.gmtime(end)))
+        f"the certificate of {name} {'ends' if end > now else 'ended'} on"
+        f" {time.strftime('%Y-%m-%d', time.gmtime(end))}: renew it there, then run systemctl reload nginx"
         for name, end in ends.items()
         if end - now < days * DAY
     ]

@@ -30,17 +30,14 @@ def call(
     """Send a request to Docker, with `given` as JSON and `login` for a registry. Return the answer's status and body.
     Call `heard` with each piece of the answer. Raise Problem after `seconds`, or if `path` is invalid."""
     if not PLAIN.fullmatch(path) or {".", ".."} & {*path.partition("?")[0].split("/")}:
-        raise Problem("invalid path for a request to Docker: %s" % ascii(path)[:300])
+        raise Problem(f"invalid path for a request to Docker: {ascii(path)[:300]}")
     content = "" if given is None else json.dumps(given)  # JSON in pure ASCII, so len(content) counts its bytes
-    request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (
-        method,
-        path,
-        len(content),
-    )
+    request = f"{method} {path} HTTP/1.0\r\nHost: docker\r\n"
+    request += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     if login:
         import base64  # only when needed: it loads slowly
 
-        request += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+        request += f"X-Registry-Auth: {base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}\r\n"
     head, body = b"", b""
     try:
         for piece in http.pieces(host.docker_sock, request + "\r\n" + content, seconds):
@@ -50,9 +47,9 @@ def call(
                 head, _, body = body.partition(b"\r\n\r\n")
             body = body[-MOST:] if len(body) > 2 * MOST else body
     except socket.timeout:
-        raise Problem("Docker did not finish %s within %d s" % (path.partition("?")[0], seconds)) from None
+        raise Problem(f"Docker did not finish {path.partition('?')[0]} within {seconds:g} s") from None
     except OSError as error:
-        raise Problem("Docker does not answer: %s" % (error.strerror or error)) from None
+        raise Problem(f"Docker does not answer: {error.strerror or error}") from None
     status = http.STATUS.match(head)
     if not status:
         raise Problem("Docker closed the connection without an answer")
@@ -65,29 +62,30 @@ def ask(host: Host, method: str, path: str, what: str, given: object = None, sec
     if status == 404:
         return None
     if not 200 <= status < 300:
-        raise Problem("%s: %s" % (what, error_of(status, body)))
+        raise Problem(f"{what}: {error_of(status, body)}")
     return json.loads(body) if body.strip() else None
 
 
 def filtered(path: str, kind: str, value: str) -> str:
     """Return the path of a list, with a filter such as {"label":["VALUE"]}, URL-encoded."""
-    return "%s&filters=%%7B%%22%s%%22:%%5B%%22%s%%22%%5D%%7D" % (path, kind, value)
+    return f"{path}&filters=%7B%22{kind}%22:%5B%22{value}%22%5D%7D"
 
 
 def image(host: Host, reference: str) -> Any:
-    return ask(host, "GET", "/images/%s/json" % reference, "Docker cannot inspect image %s" % reference)
+    return ask(host, "GET", f"/images/{reference}/json", f"Docker cannot inspect image {reference}")
 
 
 def run(host: Host, container: str, words: list[str]) -> object:
     """Run a command in a running container. Return the command's exit code; None if the container is gone."""
     what, given = "docker exec", {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
-    made = ask(host, "POST", "/containers/%s/exec" % container, what, given)
+    made = ask(host, "POST", f"/containers/{container}/exec", what, given)
     if not made:
         return None
-    status, body = call(host, "POST", "/exec/%s/start" % made["Id"], given={"Detach": False})  # ends with the command
+    # This answer ends with the command.
+    status, body = call(host, "POST", f"/exec/{made['Id']}/start", given={"Detach": False})
     if status != 200:
-        raise Problem("%s: %s" % (what, error_of(status, body)))
-    ended = ask(host, "GET", "/exec/%s/json" % made["Id"], what)
+        raise Problem(f"{what}: {error_of(status, body)}")
+    ended = ask(host, "GET", f"/exec/{made['Id']}/json", what)
     return ended and ended["ExitCode"]
 
 
@@ -98,7 +96,7 @@ def error_of(status: int, body: str) -> str:
         text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
     except (ValueError, RecursionError):
         text = "its answer is not JSON"
-    return str(text) or ("" if status == 200 else "it answered %d" % status)
+    return str(text) or ("" if status == 200 else f"it answered {status}")
 
 
 # ---- credentials ----
@@ -113,7 +111,7 @@ def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] |
     try:
         return own_login(host, json.loads(disk.read(path) or "{}"), registry_of(image))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        raise Problem("%s is malformed: run docker login again on this host" % path) from None
+        raise Problem(f"{path} is malformed: run docker login again on this host") from None
 
 
 def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:

@@ -19,7 +19,7 @@ def strangers(host: Host) -> list[str]:
 
 
 def of_site(host: Host, name: str) -> list[str]:
-    text = disk.read("%s/etc/nginx/%s/public.conf" % (host.root, name)) or ""
+    text = disk.read(f"{host.root}/etc/nginx/{name}/public.conf") or ""
     servers = list(zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]))  # the last server is the site
     found = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
     return [
@@ -36,7 +36,7 @@ def of_site(host: Host, name: str) -> list[str]:
 
 def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -> list[str]:
     """Request a page by each name. Return a problem for each whose request does not show up in the site's log."""
-    agents = {name: "%s %s" % (http.AGENT, os.urandom(8).hex()) for name in names}
+    agents = {name: f"{http.AGENT} {os.urandom(8).hex()}" for name in names}
     answers: dict[str, tuple[int, str]] = {}
 
     def all_noted() -> bool:
@@ -52,13 +52,13 @@ def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -
     wait_until(all_noted, NOTED)
     for name in agents:
         if not answers[name][0]:
-            return ["nginx answers visitors of %s with %s: see systemctl status nginx" % (name, answers[name][1])]
+            return [f"nginx answers visitors of {name} with {answers[name][1]}: see systemctl status nginx"]
     return [stranger(log.path, place, tls, name, answers[name][0]) for name in agents]
 
 
 def stranger(log: str, place: tuple[str, int], tls: bool, name: str, status: int) -> str:
     release = status != 421 and http.release_of(http.ask(place, "/readyz", ("http", name), tls=tls)[1])
     return (
-        "visitors of %s get %s, which %s does not note: check the free disk, run make provision, and give each name"
-        " in [site] to one app" % (name, "release %.200s" % release if release else status, log)
+        f"visitors of {name} get {f'release {str(release)[:200]}' if release else status}, which {log} does not note: check"
+        " the free disk, run make provision, and give each name in [site] to one app"
     )

@@ -149,7 +149,7 @@ def in_line(at: float, role: str, text: str) -> Iterator[Group]:
 def ended(host: Host, at: float, role: str, code: str) -> Group:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
     limit = ", perhaps at " + memory_limit(host) if signal == 9 else ""
-    why = "by signal %d%s" % (signal, limit) if signal else "with exit code " + code
+    why = f"by signal {signal}{limit}" if signal else "with exit code " + code
     return error(at, role, ("ended", role, code), role, message="ended " + why)
 
 
@@ -158,10 +158,11 @@ def memory_limit(host: Host) -> str:
     set_ = re.search(r"^MEMORY=(\d+)([a-z]?)$", disk.read(host.etc) or "", re.M)
     total = re.search(r"^MemTotal: +(\d+)", disk.read(host.root + "/proc/meminfo") or "", re.M)
     if set_ and int(set_[1]):
-        return "its memory limit of %s %s" % (set_[1], {"g": "GB", "m": "MB", "k": "KB"}.get(set_[2], "bytes"))
+        unit = {"g": "GB", "m": "MB", "k": "KB"}.get(set_[2], "bytes")
+        return f"its memory limit of {set_[1]} {unit}"
     if set_ or not total:
         return "the end of this host's memory"
-    return "its memory limit of %d MB" % (max(int(total[1]) // 2, 512 * 1024) // 1024)
+    return f"its memory limit of {max(int(total[1]) // 2, 512 * 1024) // 1024} MB"
 
 
 def entries(
@@ -170,8 +171,8 @@ def entries(
     """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units. Raise Problem if
     the search did not end well: journalctl exits with 1 if no entry fits, and only warns of files it passes over."""
     words = [
-        "--since=@%.6f" % since,
-        *(["--until=@%.6f" % until] if until else []),
+        f"--since=@{since:.6f}",
+        *([f"--until=@{until:.6f}"] if until else []),
         "--output-fields=MESSAGE," + ",".join(FIELDS),
         "--case-sensitive=yes",
         "--grep=" + PATTERN,
@@ -182,7 +183,7 @@ def entries(
     ]
     with open(os.memfd_create("stderr"), "w+b") as stderr:
         with subprocess.Popen(
-            ["timeout", "%g" % (seconds / 2), "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
+            ["timeout", f"{seconds / 2:g}", "journalctl", "--quiet", "--no-pager", "--all", "-o", "json", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -193,9 +194,9 @@ def entries(
         stderr.seek(0)
         said = re.sub(r".*, ignoring file\.\n", "", stderr.read().decode(errors="replace"))
     if (code := process.returncode) == 124:
-        raise Problem("the journal could not be searched within %g s: name a shorter time" % (seconds / 2))
+        raise Problem(f"the journal could not be searched within {seconds / 2:g} s: name a shorter time")
     if code not in (0, 1) or (code == 1 and said):
-        raise Problem("the journal could not be searched: journalctl: %s" % last(said, code))
+        raise Problem(f"the journal could not be searched: journalctl: {last(said, code)}")
 
 
 def nginx_name(app: str) -> str:

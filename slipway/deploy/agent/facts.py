@@ -106,7 +106,7 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
     except Problem as problem:
         problems.append(str(problem))
     except OSError as error:
-        problems.append("%s: %s" % (error.filename, error.strerror))
+        problems.append(f"{error.filename}: {error.strerror}")
     return other
 
 
@@ -124,7 +124,7 @@ def docker_info(host: Host) -> Docker:
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
-    found = ask_engine(host, docker.filtered("/containers/json?all=%d" % ended, "label", "docker-runner.image"))
+    found = ask_engine(host, docker.filtered(f"/containers/json?all={int(ended)}", "label", "docker-runner.image"))
     if found is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
@@ -185,7 +185,7 @@ def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
         return []
     return [
         *(["tasks failed since this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
-        *(['%d tasks are dead: see make run ARGS="manage dead_tasks"' % dead] if dead else ()),
+        *([f'{dead} tasks are dead: see make run ARGS="manage dead_tasks"'] if dead else ()),
     ]
 
 
@@ -206,7 +206,7 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 
 def settings_problems(host: Host) -> list[str]:
     """Return what is wrong in APP.env (live settings) and APP.env.next (the next deploy's), without showing a value."""
-    missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
+    missing = [] if os.path.exists(host.env) else [f"there is no {host.env}: run make provision"]
     return missing + [
         problem for path in (host.env, host.next_env) for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]
     ]
@@ -214,7 +214,7 @@ def settings_problems(host: Host) -> list[str]:
 
 def front(host: Host) -> Front:
     """Return nginx's scheme (http or https), and the next deploy's SITE_URL without its path; each is "" if unknown."""
-    nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
+    nginx = disk.read(f"{host.root}/etc/nginx/sites-available/{host.app}") or ""
     found = site.of(host, coming(host))
     return {
         "scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
@@ -237,7 +237,7 @@ def free(path: str) -> int:
 
 
 def closed(host: Host) -> list[str]:
-    sites = ("%s/etc/nginx/%s%s/maintenance" % (host.root, host.app, end) for end in ("", "-balancer"))
+    sites = (f"{host.root}/etc/nginx/{host.app}{end}/maintenance" for end in ("", "-balancer"))
     found = any(map(os.path.exists, sites))
     return ["visitors get the maintenance page until make maintenance ARGS=off"] if found else []
 
@@ -262,9 +262,9 @@ def last_lines(host: Host, name: str, since: float, until: float) -> Said:
         "cat",
         "--no-pager",
         "--since",
-        "@%.3f" % since,
+        f"@{since:.3f}",
         "--until",
-        "@%.3f" % until,
+        f"@{until:.3f}",
         timeout=JOURNAL,
     )  # -r: Debian 12's -n needs it
     return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][:50][::-1]}

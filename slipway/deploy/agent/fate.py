@@ -60,4 +60,4 @@ def kill(pid: int) -> None:
         return False
 
     if not wait_until(is_gone, DEATH):
-        raise Problem("the deploy's agent, process %d, still runs %d s after SIGKILL" % (pid, DEATH))
+        raise Problem(f"the deploy's agent, process {pid}, still runs {DEATH} s after SIGKILL")

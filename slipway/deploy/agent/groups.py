@@ -47,7 +47,7 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
         key = ("logged", logger, VARYING.sub("N", said))
         return error(at, role, key, logger, "", message[:300], visit, text[-3000:])
     kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
-    place = "%s:%s %s" % (file.removeprefix("/app/"), line, function)
+    place = f"{file.removeprefix('/app/')}:{line} {function}"
     said = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
     return error(at, role, ("raised", kind, file, function), kind, place, said, visit, text)
 
@@ -73,7 +73,7 @@ def error(
 ) -> Group:
     """Return the group of one error. `key`: what its group has in common."""
     return {
-        "id": "%08x" % zlib.crc32(repr(key).encode(errors="replace")),
+        "id": f"{zlib.crc32(repr(key).encode(errors='replace')):08x}",
         "title": title,
         "place": place,
         "message": message,
@@ -127,9 +127,16 @@ def count(
 def brief(groups: list[Group]) -> str:
     """Return new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
     new = sorted((group for group in groups if not group["known"]), key=lambda group: -group["count"])
-    texts = ["%s, %d time%s" % (named(group), group["count"], "s" * (group["count"] > 1)) for group in new[:3]]
-    head = "%d new error%s: " % (len(new), "s" * (len(new) > 1))
-    return head + "; ".join([*texts, *["…"] * (len(new) > 3)]) if new else ""
+    if not new:
+        return ""
+    texts = [f"{named(group)}, {plural(group['count'], 'time')}" for group in new[:3]]
+    if len(new) > 3:
+        texts.append("…")
+    return f"{plural(len(new), 'new error')}: {'; '.join(texts)}"
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def named(group: Group) -> str:

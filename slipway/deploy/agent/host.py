@@ -46,7 +46,7 @@ class Host:
 
     def kept_env(self, name: str) -> str:
         """Return the path where a rollback saves the old settings, such as APP.env.build-3.kept."""
-        return "%s.%s.kept" % (self.env, name)
+        return f"{self.env}.{name}.kept"
 
     def kept_envs(self, end: str = "") -> list[str]:
         """Return each NAME of the files APP.env.NAME.kept (see kept_env). `end`: what follows "kept", such as .next."""
@@ -59,22 +59,22 @@ class Host:
 
     def slot(self, slot: str, name: str) -> str:
         """Return the path of a file in a slot's folder, such as web.sock."""
-        return "%s/%s/%s" % (self.run, slot, name)
+        return f"{self.run}/{slot}/{name}"
 
     def slot_file(self, slot: str, kind: str) -> str:
         """Return the path of a file about the release in slot "a" or "b". For a process that runs in no slot, pass its
         role as `slot`. `kind`: "tag" (the release), "env" (its settings) or "plan" (its migrations)."""
-        return "%s/%s.%s" % (self.run, slot, kind)
+        return f"{self.run}/{slot}.{kind}"
 
     def secret(self, name: str) -> str:
         """Return the path of a secret's file, which containers see as /run/secrets/NAME."""
-        return "%s/%s" % (self.secrets, name)
+        return f"{self.secrets}/{name}"
 
     def unit(self, role: str, slot: str = "") -> str:
-        return "%s-%s%s.service" % (self.app, role, "@" + slot if slot else "")
+        return f"{self.app}-{role}@{slot}.service" if slot else f"{self.app}-{role}.service"
 
     def container(self, role: str, slot: str = "") -> str:
-        return "%s-%s%s" % (self.app, role, "-" + slot if slot else "")
+        return f"{self.app}-{role}-{slot}" if slot else f"{self.app}-{role}"
 
     def call(
         self,
@@ -98,9 +98,9 @@ class Host:
             )
         except subprocess.TimeoutExpired as late:
             printed = (late.output or b"").decode(errors="replace").splitlines()
-            raise Late("%s did not end within %d s" % (" ".join(words[:3]), timeout), log=printed[-50:]) from None
+            raise Late(f"{' '.join(words[:3])} did not end within {timeout:g} s", log=printed[-50:]) from None
         except OSError as error:
-            raise Problem("%s: %s" % (words[0], error.strerror)) from None
+            raise Problem(f"{words[0]}: {error.strerror}") from None
         return checked(words, done) if check else done
 
     def systemctl(self, *words: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -117,7 +117,7 @@ class Host:
         """Return the app's processes (role → process), read from this host's unit files."""
         folder = self.root + UNITS
         names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
-        return processes_in(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})
+        return processes_in(self.app, {name: disk.read(f"{folder}/{name}") or "" for name in names})
 
     def has(self, role: str) -> bool:
         return role in self.processes
@@ -151,7 +151,7 @@ class Host:
 
 def checked(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     if done.returncode:
-        raise Problem("%s: %s" % (" ".join(words[:3]), last(done.stderr or done.stdout, done.returncode)))
+        raise Problem(f"{' '.join(words[:3])}: {last(done.stderr or done.stdout, done.returncode)}")
     return done
 
 
@@ -176,7 +176,7 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
     """Run functions in parallel; return results in order. If one fails, raise its error; after `seconds`, a Problem."""
-    results: list[Any] = [Problem("no answer within %d s" % (seconds or 0))] * len(functions)
+    results: list[Any] = [Problem(f"no answer within {seconds or 0:g} s")] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
 
     def call(index: int) -> None:
@@ -196,4 +196,4 @@ def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None
 
 
 def last(text: str, code: int) -> str:
-    return " / ".join(text.strip().splitlines()[-5:]) or "exit code %d, no output" % code
+    return " / ".join(text.strip().splitlines()[-5:]) or f"exit code {code}, no output"

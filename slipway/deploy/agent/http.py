@@ -16,8 +16,6 @@ from .shapes import Any, BinaryIO, Place, Site
 MOST = 1_000_000  # bytes read of an answer; the rest is ignored
 AGENT = "slipway-deploy"  # the user agent that marks these requests in nginx's log
 # HTTP/1.0 is simple: the answer ends when the connection closes. To import http.client takes longer than a request.
-REQUEST = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\n%sConnection: close\r\n\r\n"
-PROXIED = "X-Forwarded-Proto: %s\r\nX-Forwarded-For: 127.0.0.1\r\n"
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
@@ -31,19 +29,26 @@ def ask(
 ) -> tuple[int, str]:
     """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds. To a
     request without a scheme, which no proxy sends, the app shows its metrics."""
-    request, answer = REQUEST % (path, site[1], agent, site[0] and PROXIED % site[0]), b""
+    answer = b""
     try:
-        for piece in pieces(sock, request, timeout, site[1] if tls else ""):
+        for piece in pieces(sock, request_of(path, site, agent), timeout, site[1] if tls else ""):
             answer += piece
             if len(answer) >= MOST:
                 break
     except OSError as error:
         if answer and isinstance(error, socket.timeout):
-            return 0, "only in part within %g s" % timeout
-        return 0, "nothing: %s" % (error.strerror or error or type(error).__name__)
+            return 0, f"only in part within {timeout:g} s"
+        return 0, f"nothing: {error.strerror or error or type(error).__name__}"
     head, _, body = answer.partition(b"\r\n\r\n")
     status = STATUS.match(head)
-    return (int(status[1]), body.decode(errors="replace")) if status else (0, "no HTTP: %r" % answer[:100])
+    return (int(status[1]), body.decode(errors="replace")) if status else (0, f"no HTTP: {answer[:100]!r}")
+
+
+def request_of(path: str, site: Site, agent: str = AGENT) -> str:
+    """Return a request for a path, as a proxy would send it if `site` has a scheme."""
+    scheme, host = site
+    proxied = f"X-Forwarded-Proto: {scheme}\r\nX-Forwarded-For: 127.0.0.1\r\n" if scheme else ""
+    return f"GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{proxied}Connection: close\r\n\r\n"
 
 
 def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator[bytes]:
@@ -83,12 +88,12 @@ def secured(connection: socket.socket, name: str) -> socket.socket:
 @contextlib.contextmanager
 def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
     """Request a path; yield (status, file with the body). Raises socket.timeout if no byte comes for `seconds`."""
-    with asked(sock, REQUEST % (path, "localhost", AGENT, PROXIED % "http"), seconds) as connection:
-        with connection.makefile("rb") as file:
-            status = STATUS.match(file.readline(1000))
-            while file.readline(10_000).strip():
-                pass
-            yield int(status[1]) if status else 0, file
+    request = request_of(path, ("http", "localhost"))
+    with asked(sock, request, seconds) as connection, connection.makefile("rb") as file:
+        status = STATUS.match(file.readline(1000))
+        while file.readline(10_000).strip():
+            pass
+        yield int(status[1]) if status else 0, file
 
 
 def release_of(body: str) -> Any:
@@ -104,14 +109,14 @@ def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Proble
     release = release_of(body)
     if status == 200 and release == tag:
         return None
-    found = "as release %.200s" % release if status == 200 else status or body
-    return Problem("/readyz answers %s" % found, status=status, body=body[:2000])
+    found = f"as release {str(release)[:200]}" if status == 200 else status or body
+    return Problem(f"/readyz answers {found}", status=status, body=body[:2000])
 
 
 def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
     def ask_one(path: str) -> None:
         status, body = ask(sock, path, site, timeout=10)
         if not 200 <= status < 400:
-            raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+            raise Problem(f"{path} answers {status or body}", status=status, body=body[:2000])
 
     at_once([partial(ask_one, path) for path in paths])

@@ -22,12 +22,12 @@ NUMBERS = itertools.count(1)
 @contextlib.contextmanager
 def opened(host: Host, image: str) -> Iterator[str]:
     """Create a container of the image and yield the container's name. Remove the container afterwards."""
-    name = "%s-files-%d-%d" % (host.app, os.getpid(), next(NUMBERS))
+    name = f"{host.app}-files-{os.getpid()}-{next(NUMBERS)}"
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
-    what = "docker create of %s" % image
+    what = f"docker create of {image}"
     try:
         if not docker.ask(host, "POST", "/containers/create?name=" + name, what, given):
-            raise Problem("%s: no such image" % what)
+            raise Problem(f"{what}: no such image")
         yield name
     finally:
         remove(host, name)
@@ -38,14 +38,14 @@ def sweep(host: Host) -> None:
     path = docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
-        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits exclude an app called APP-files
+        ours = re.compile(f"/({re.escape(host.app)}-files-[0-9]+-[0-9]+)")  # digits exclude an app called APP-files
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
             remove(host, match[1])
 
 
 def remove(host: Host, name: str) -> None:
     with contextlib.suppress(Problem):
-        docker.ask(host, "DELETE", "/containers/%s?force=1&v=1" % name, "docker rm " + name)
+        docker.ask(host, "DELETE", f"/containers/{name}?force=1&v=1", "docker rm " + name)
 
 
 def folder(host: Host, image: str) -> str | None:
@@ -58,12 +58,12 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
     import tarfile  # only when needed: tarfile and urllib.parse load slowly
     import urllib.parse
 
-    asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))
+    asked = f"/containers/{container}/archive?path={urllib.parse.quote(path, safe='')}"
     with http.stream(host.docker_sock, asked) as (status, body):
         if status == 404:
             return
         if status != 200:
-            raise Problem("Docker answers %d to a request for %s in the image" % (status, path))
+            raise Problem(f"Docker answers {status} to a request for {path} in the image")
         bounded = Bounded(body, path)
         try:
             with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]  # read() suffices
@@ -73,7 +73,7 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
                     yield member, pieces(content, path) if content else None
                     archive.members = []  # otherwise tarfile keeps every member in memory
         except (tarfile.TarError, OSError) as error:
-            raise Problem("%s in the image cannot be read: %s" % (path, error)) from None
+            raise Problem(f"{path} in the image cannot be read: {error}") from None
         bounded.check_end()
 
 
@@ -83,7 +83,7 @@ def pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
     try:
         yield from iter(lambda: file.read(65536), b"")
     except tarfile.TarError as error:
-        raise Problem("%s in the image cannot be read: %s" % (path, error)) from None
+        raise Problem(f"{path} in the image cannot be read: {error}") from None
 
 
 def text(host: Host, container: str, path: str) -> str | None:
@@ -91,7 +91,7 @@ def text(host: Host, container: str, path: str) -> str | None:
     for member, content in members(host, container, path):
         if content and member.size <= TEXT:
             return b"".join(content).decode(errors="replace")
-        raise Problem("%s in the image is not a regular file of at most %d bytes" % (path, TEXT))
+        raise Problem(f"{path} in the image is not a regular file of at most {TEXT} bytes")
     return None
 
 
@@ -110,12 +110,10 @@ class Bounded:
 
     def expect(self, size: int, number: int) -> None:
         if size > self.left or self.left < 0 or number >= MEMBERS:
-            raise Problem(
-                "%s in the image is too large: more than %d files or %d MB" % (self.name, MEMBERS, MOST >> 20)
-            )
+            raise Problem(f"{self.name} in the image is too large: more than {MEMBERS} files or {MOST >> 20} MB")
 
     def check_end(self) -> None:
         while self.read(65536):
             pass
         if len(self.tail) < 1024 or self.tail.strip(b"\0"):
-            raise Problem("%s could not be read completely from the image" % self.name)
+            raise Problem(f"{self.name} could not be read completely from the image")

@@ -29,8 +29,8 @@ class Image(TypedDict):
 def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:
     """Return digest and Linux architectures of a tag in the image's registry. Raise Problem if the tag is missing."""
     login = docker.login_for(host, image, credentials)
-    status, body = docker.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
-    refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
+    status, body = docker.call(host, "GET", f"/distribution/{image}:{tag}/json", login)
+    refuse(status, body, f"cannot find image {image}:{tag} in its registry", image, credentials)
     found = json.loads(body)
     there = {part.get("architecture", "") for part in found.get("Platforms") or () if part.get("os") == "linux"}
     return {"digest": found["Descriptor"]["digest"], "architectures": sorted(there)}
@@ -40,11 +40,11 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
     why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
         raise Problem(
-            "%s refuses the login of %s (%s): check the variable that registry.login names"
-            % (docker.registry_of(image), credentials.partition(":")[0], why)
+            f"{docker.registry_of(image)} refuses the login of {credentials.partition(':')[0]} ({why}): check the"
+            " variable that registry.login names"
         )
     if why:
-        raise Problem("%s: %s" % (what, why))
+        raise Problem(f"{what}: {why}")
 
 
 def about(host: Host, reference: str) -> Image | None:
@@ -70,30 +70,30 @@ def pull(
     """Pull an image by its digest from repository `reference` (default: `image`). If releases.log has other images for
     the tag, return their ids as `others`; else tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
-        raise Problem("image %s:%s is missing, and its digest is unknown: run make deploy TAG=%s" % (image, tag, tag))
+        raise Problem(f"image {image}:{tag} is missing, and its digest is unknown: run make deploy TAG={tag}")
     name = reference or image
-    source = "%s@%s" % (name, digest)
+    source = f"{name}@{digest}"
     found = about(host, source)
     if not found:
         bring(host, name, digest, credentials, heard)
         found = about(host, source)
     if not found:
-        raise Problem("%s was pulled, but Docker does not have it" % source)
+        raise Problem(f"{source} was pulled, but Docker does not have it")
     found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
-        path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
+        path = f"/images/{found['image_id']}/tag?repo={image}&tag={tag}"
         status, body = docker.call(host, "POST", path)
         if not 200 <= status < 300:
-            raise Problem("docker tag %s:%s: %s" % (image, tag, docker.error_of(status, body)))
+            raise Problem(f"docker tag {image}:{tag}: {docker.error_of(status, body)}")
     if reference:  # remove the name `source`, not the image
-        docker.ask(host, "DELETE", "/images/%s?noprune=1" % source, "docker rmi " + source)
+        docker.ask(host, "DELETE", f"/images/{source}?noprune=1", "docker rmi " + source)
     return found
 
 
 def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Heard = docker.ignore) -> None:
-    login, path = docker.login_for(host, image, credentials), "/images/create?fromImage=%s&tag=%s" % (image, digest)
+    login, path = docker.login_for(host, image, credentials), f"/images/create?fromImage={image}&tag={digest}"
     status, body = docker.call(host, "POST", path, login, PULL, heard=heard)
-    refuse(status, body, "docker pull %s@%s" % (image, digest), image, credentials)
+    refuse(status, body, f"docker pull {image}@{digest}", image, credentials)
 
 
 def others(records: list[Record], found: Image) -> list[str]:
@@ -114,13 +114,13 @@ def content(host: Host, image: str, path: str) -> str | None:
     if folder is None:
         return None
     with image_files.opened(host, image) as container:
-        return image_files.text(host, container, "%s/%s" % (folder, path))
+        return image_files.text(host, container, f"{folder}/{path}")
 
 
 def needed(host: Host, last: int = 0) -> set[str | None]:
     """Return the ids of all images that apps on this host need. `last`: see needed_by."""
     names = os.listdir(host.root + "/var/www")
-    apps = [Host(name, host.root) for name in names if os.path.exists("%s/var/www/%s/TAG" % (host.root, name))]
+    apps = [Host(name, host.root) for name in names if os.path.exists(f"{host.root}/var/www/{name}/TAG")]
     return {image for app in [host, *apps] for image in needed_by(app, last)}
 
 

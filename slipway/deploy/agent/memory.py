@@ -25,8 +25,8 @@ def held(host: Host, ids: dict[str, str]) -> dict[str, int]:
     found = {"a": 0, "b": 0}
     for pid in filter(str.isdigit, disk.entries(host.root + "/proc")):
         with contextlib.suppress(OSError):  # the file vanishes if the process ends
-            groups = disk.read("%s/proc/%s/cgroup" % (host.root, pid)) or ""
+            groups = disk.read(f"{host.root}/proc/{pid}/cgroup") or ""
             for one in filter(groups.__contains__, ids):
-                used = disk.read("%s/proc/%s/smaps_rollup" % (host.root, pid)) or ""
+                used = disk.read(f"{host.root}/proc/{pid}/smaps_rollup") or ""
                 found[ids[one]] += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", used, re.M))) * 1024
     return found

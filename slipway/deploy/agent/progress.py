@@ -37,7 +37,7 @@ class Pulled(Progress):
                 self.note(json.loads(line))
         if self.layers:
             here, whole = (sum(layer[index] for layer in self.layers.values()) / 1e6 for index in (0, 1))
-            self.tell("%.0f of %.0f MB" % (here, whole) if here < whole else "unpacks %.0f MB" % whole)
+            self.tell(f"{here:.0f} of {whole:.0f} MB" if here < whole else f"unpacks {whole:.0f} MB")
 
     def note(self, message: dict[str, object]) -> None:
         name, detail = str(message["id"]), message.get("progressDetail")

@@ -21,7 +21,7 @@ OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings")  # strin
 
 
 def tag_text(release: Release) -> str:
-    return "export TAG=%s\nexport IMAGE_ID=%s\n" % (shlex.quote(release["tag"]), shlex.quote(release["image_id"]))
+    return f"export TAG={shlex.quote(release['tag'])}\nexport IMAGE_ID={shlex.quote(release['image_id'])}\n"
 
 
 def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
@@ -37,7 +37,7 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
         values = {"TAG": " "}
     tag, image = values.get("TAG", ""), values.get("IMAGE_ID", "")
     if not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
-        raise Problem("%s names no release: correct it to lines such as `export TAG=build-42`" % path)
+        raise Problem(f"{path} names no release: correct it to lines such as `export TAG=build-42`")
     return {"tag": tag, "image_id": image}
 
 
@@ -84,9 +84,7 @@ def is_time(value: object) -> bool:
 
 def refuse_newer(content: Any, name: str, known: int = VERSION) -> None:
     if type(content.get("version", 0)) is int and content.get("version", 0) > known:
-        raise Problem(
-            "%s has version %s, which this deployer cannot read: use a newer deployer" % (name, content["version"])
-        )
+        raise Problem(f"{name} has version {content['version']}, which this deployer cannot read: use a newer deployer")
 
 
 def parse_log(text: str) -> tuple[list[Record], int]:
@@ -142,7 +140,7 @@ def read_attempt(host: Host) -> Noted | None:
         return None
     attempt: Noted | None = parse_object(text)
     if not attempt or type(attempt.get("tag")) is not str:
-        raise Problem("%s is malformed: check what runs on this host, then remove the file" % host.attempt)
+        raise Problem(f"{host.attempt} is malformed: check what runs on this host, then remove the file")
     refuse_newer(attempt, host.attempt, NOTED)
     return attempt
 

@@ -43,7 +43,7 @@ BUILT_IN = {
 
 def unit_of(app: str, file: str) -> re.Match[str] | None:
     """Return a match if `file` is named like a process's unit. Group 1: role; group 2: "@" if the role has slots."""
-    return re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % re.escape(app), file)
+    return re.fullmatch(rf"{re.escape(app)}-([a-z][a-z0-9]*)(@?)\.service", file)
 
 
 def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
@@ -51,7 +51,7 @@ def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
     for file, text in units.items():
         name = unit_of(app, file)
         # Ignore a unit with such a name (APP-backup) that does not start docker-runner. docker-slot has the same rule.
-        runner = r"^ExecStart=/usr/local/bin/docker-runner --unit %s-\S+ --slot " % re.escape(app)
+        runner = rf"^ExecStart=/usr/local/bin/docker-runner --unit {re.escape(app)}-\S+ --slot "
         if name and re.search(runner, text, re.M):
             ready = re.search(r"^Ready=(.*)$", text, re.M)
             found[name[1]] = BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else "")

@@ -75,14 +75,14 @@ def answer(message: Message, function: Callable[[], object]) -> None:
     except Problem as problem:
         say({"id": message["id"], "problem": str(problem), "more": problem.more})
     except OSError as error:
-        say({"id": message["id"], "problem": "%s: %s" % (error.filename or "this host", error.strerror), "more": {}})
+        say({"id": message["id"], "problem": f"{error.filename or 'this host'}: {error.strerror}", "more": {}})
     except Exception as error:
         import traceback  # only when needed: it loads slowly
 
         say(
             {
                 "id": message["id"],
-                "problem": "the agent failed: %r" % error,
+                "problem": f"the agent failed: {error!r}",
                 "more": {"log": traceback.format_exc().splitlines()[-20:]},
             }
         )
@@ -113,7 +113,7 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if held := await_retirement(host, deadline):
             return {"locked": held}
         if not bare and os.path.dirname(folder) != host.run:
-            raise Problem("%s cannot hold the agent: run make provision first, and free some space there" % host.run)
+            raise Problem(f"{host.run} cannot hold the agent: run make provision first, and free some space there")
         errors = run_as_unit(host, folder, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
@@ -157,9 +157,9 @@ def run_as_unit(host: Host, folder: str, description: str, dead_after: float, ba
                 "--wait",
                 "--collect",
                 "--service-type=exec",
-                "--unit=%s-deploy" % host.app,
+                f"--unit={host.app}-deploy",
                 "--description=" + description,
-                *(word for item in properties.items() for word in ("-p", "%s=%s" % item)),
+                *(word for name, value in properties.items() for word in ("-p", f"{name}={value}")),
                 *run,
                 "work",
                 host.app,
@@ -241,7 +241,7 @@ def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str
         staging.drop_secrets(host)
         images.prune(host, image, int(last), most=20)  # at most 20, as a deploy may wait for this
     except (Problem, OSError) as problem:
-        print("some old images or secrets could not be removed: %s" % problem, file=sys.stderr)
+        print(f"some old images or secrets could not be removed: {problem}", file=sys.stderr)
 
 
 def main(folder: str, words: list[str]) -> None:

@@ -40,9 +40,9 @@ def command(host: Host, script: str, input: str = "", seconds: float = 600) -> C
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        raise Problem("a shell script did not end within %g s" % seconds) from None  # hides the script and its secrets
+        raise Problem(f"a shell script did not end within {seconds:g} s") from None  # hides the script and its secrets
     if max(len(out), len(err)) > MOST:
-        raise Problem("a shell script prints more than %d MB" % (MOST // 2**20))
+        raise Problem(f"a shell script prints more than {MOST // 2**20} MB")
     return {"code": process.returncode, "out": base64.b64encode(out).decode(), "err": base64.b64encode(err).decode()}
 
 
@@ -51,7 +51,7 @@ def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) 
 
 
 def refuse(host: Host, **args: object) -> None:
-    raise Problem("the lock is lost: see journalctl -u %s" % host.lock)
+    raise Problem(f"the lock is lost: see journalctl -u {host.lock}")
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:

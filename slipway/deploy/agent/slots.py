@@ -21,9 +21,9 @@ def live(host: Host) -> str:
     try:
         slot = os.readlink(host.web_sock).partition("/")[0]
     except OSError:
-        raise Problem("there is no %s: run make provision" % host.web_sock) from None
+        raise Problem(f"there is no {host.web_sock}: run make provision") from None
     if slot not in ("a", "b"):
-        raise Problem("%s points to no slot: run systemd-tmpfiles --create %s.conf" % (host.web_sock, host.app))
+        raise Problem(f"{host.web_sock} points to no slot: run systemd-tmpfiles --create {host.app}.conf")
     return slot
 
 
@@ -126,7 +126,7 @@ def connections(text: str, path: str) -> int:
 
 def drain(host: Host, slot: str, seconds: float) -> bool:
     """Wait until two checks in a row find no connection to the slot's web. Return False after `seconds`."""
-    path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
+    path, counts = f"/run/{host.app}/{slot}/web.sock", [1]
 
     def is_quiet() -> bool:
         counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
@@ -145,7 +145,7 @@ def stop(host: Host, slot: str, drained: float) -> None:
 def begin_stop(host: Host, slot: str, drained: float) -> None:
     """Wait up to `drained` seconds for visitors to leave; begin to stop the slot. Raise Problem if the slot is live."""
     if slot == live(host):
-        raise Problem("slot %s is live and must not stop" % slot)
+        raise Problem(f"slot {slot} is live and must not stop")
     names = running(host, *units(host, slot))
     if names:
         drain(host, slot, drained)
@@ -186,8 +186,8 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
         "--quiet",
         "--collect",
         "--wait",
-        "--unit=%s-deploy" % host.app,
-        "--description=retirement of slot %s" % slot,
+        f"--unit={host.app}-deploy",
+        f"--description=retirement of slot {slot}",
         "-p",
         "TimeoutStopSec=900",
     ]
@@ -196,7 +196,7 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
         "--quiet",
         "--collect",
         "--unit=" + host.retiring,
-        "--on-active=%d" % attempt["keep_warm"],
+        f"--on-active={attempt['keep_warm']:.0f}",
         "--timer-property=AccuracySec=200ms",
         "-p",
         "Restart=on-failure",

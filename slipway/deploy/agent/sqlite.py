@@ -18,8 +18,8 @@ def problem(host: Host, settings: bytes | None) -> str | None:
     if not rest.startswith("/" + HOME):
         return (
             "DATABASE_URL puts SQLite's file inside the container, where it would be lost: set it to"
-            " sqlite:///%sdb.sqlite3" % HOME
+            f" sqlite:///{HOME}db.sqlite3"
         )
     if not os.path.isdir(host.var + "/data"):
-        return "there is no %s/data for SQLite's file: run make provision" % host.var
+        return f"there is no {host.var}/data for SQLite's file: run make provision"
     return ""

@@ -64,4 +64,4 @@ def new_errors(host: Host, attempt: Noted) -> str:
         found = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
         return groups.brief(found["groups"])
     except Exception as error:  # whatever is in a log, it must not disturb a takeback
-        return "which errors is unknown: %s" % error
+        return f"which errors is unknown: {error}"

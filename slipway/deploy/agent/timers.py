@@ -15,17 +15,17 @@ NO_COMMAND = "127"  # exit code of docker-run.sh and manage.py if the release do
 def schedules(host: Host) -> dict[str, str]:
     """Return role → schedule, read from the timers that provisioning wrote."""
     folder = host.root + UNITS
-    ours = r"# Goes to \S+/%s-([a-z0-9]+)\.timer .*^OnCalendar=([^\n]*)" % re.escape(host.app)
-    texts = [disk.read("%s/%s" % (folder, name)) or "" for name in disk.entries(folder) if name.endswith(".timer")]
+    ours = rf"# Goes to \S+/{re.escape(host.app)}-([a-z0-9]+)\.timer .*^OnCalendar=([^\n]*)"
+    texts = [disk.read(f"{folder}/{name}") or "" for name in disk.entries(folder) if name.endswith(".timer")]
     return {found[1]: found[2] for found in (re.match(ours, text, re.M | re.S) for text in texts) if found}
 
 
 def state(host: Host, role: str, schedule: str) -> UnitFacts:
     """Return the state of a command. `health`: what is wrong with it, or ""."""
-    service, timer = host.states(host.unit(role), "%s-%s.timer" % (host.app, role)).values()
+    service, timer = host.states(host.unit(role), f"{host.app}-{role}.timer").values()
     wrong = ""
     if timer.get("ActiveState") != "active":
-        wrong = "overdue, as its timer is %s" % timer.get("ActiveState")
+        wrong = f"overdue, as its timer is {timer.get('ActiveState')}"
     elif service.get("ActiveState") == "failed":
         wrong = service.get("Result", "")
     elif is_up(service):
@@ -40,7 +40,7 @@ def overdue(host: Host, service: Properties, schedule: str) -> str:
     """Return "overdue, as it still runs" if the schedule was due again since the service began, else "". systemd gets
     a number: version 252 misreads its own times in zones such as CET."""
     began = time.time() - time.monotonic() + int(service.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-    done = host.call("systemd-analyze", "calendar", "--base-time=@%d" % began, schedule, check=False)
+    done = host.call("systemd-analyze", "calendar", f"--base-time=@{int(began)}", schedule, check=False)
     if done.returncode:
         return "overdue or not is unknown: " + last(done.stderr, done.returncode)
     return "overdue, as it still runs" if re.search(r"From now: .* ago$", done.stdout, re.M) else ""

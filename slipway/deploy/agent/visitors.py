@@ -85,7 +85,7 @@ class Visitors:
     """Counts this host's answers to visitors before and after the creation of this object. `started`: Noted's."""
 
     def __init__(self, host: Host, site: str = "", started: float = 0) -> None:
-        self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, site or host.app)
+        self.sock, self.path = host.nginx_sock, f"{host.root}/var/log/nginx/{site or host.app}.access.log"
         self.inode = self.offset = 0
         self.text = self.new_lines()
         self.usual: Tally | None = None
@@ -124,12 +124,9 @@ class Visitors:
         self.look()
         with self.lock:
             now, before = self.now, self.before()
-            return (
-                "of %d %s %d were errors (before: %d of %d)"
-                % (now.total, ANSWERS, now.wrong, before.wrong, before.total)
-                if worse(before, now, most)
-                else ""
-            )
+        if not worse(before, now, most):
+            return ""
+        return f"of {now.total} {ANSWERS} {now.wrong} were errors (before: {before.wrong} of {before.total})"
 
     def blind(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""
@@ -143,5 +140,5 @@ class Visitors:
 
         if wait_until(is_noted, NOTED):
             return ""
-        why = "nginx does not log its answers in %s: check the free disk, then systemctl reload nginx" % self.path
+        why = f"nginx does not log its answers in {self.path}: check the free disk, then systemctl reload nginx"
         return "visitors cannot be watched: " + (why if answer[0] else "nginx answers " + answer[1])

@@ -18,7 +18,7 @@ STATE, PROC = ROOT + "/run/docker-runner/", ROOT + "/proc/"
 # If systemd's SERVICE_RESULT is one of these, docker-runner was killed without a stop request: the container runs on.
 KILLED = ("signal", "core-dump", "watchdog", "oom-kill")
 BY_HAND = "by hand"
-CONFIG = ROOT + "/var/lib/docker/containers/%s/config.v2.json"  # Docker writes it before the container starts
+CONFIG = ROOT + "/var/lib/docker/containers/{}/config.v2.json"  # Docker writes it before the container starts
 
 
 def read(path: str) -> str:
@@ -46,7 +46,7 @@ def first_process(id: str) -> int:
 def is_gone(pid: int, id: str, seconds: float) -> bool:
     """Return True if the process ends within `seconds`. Check the container's `id` too, as a PID may be reused."""
     end = time.monotonic() + seconds
-    while id in read("%s%d/cgroup" % (PROC, pid)):
+    while id in read(f"{PROC}{pid}/cgroup"):
         if time.monotonic() > end:
             return False
         time.sleep(0.05)
@@ -75,7 +75,7 @@ def number(name: str) -> int:
 def wanted(id: str) -> str:
     """Return the container's stop signal, "" if unknown. If Docker's file CONFIG cannot be read, ask Docker."""
     try:
-        with open(CONFIG % id) as file:
+        with open(CONFIG.format(id)) as file:
             return str(json.load(file)["Config"].get("StopSignal", ""))
     except (OSError, ValueError, KeyError):
         return docker(5, "inspect", "--format", "{{with .Config}}{{.StopSignal}}{{end}}", id)
@@ -83,7 +83,7 @@ def wanted(id: str) -> str:
 
 def await_child(pid: int) -> None:
     """Wait up to 2 s until the container's init has a child. Init loses an earlier TERM."""
-    children = "%s%d/task/%d/children" % (PROC, pid, pid)
+    children = f"{PROC}{pid}/task/{pid}/children"
     end = time.monotonic() + 2
     while os.path.exists(children) and not read(children) and time.monotonic() < end:
         time.sleep(0.05)
@@ -96,7 +96,7 @@ def known(name: str) -> str:
         5,
         "inspect",
         "--format",
-        '{{if index .Config.Labels "docker-runner.image"}}{{.ID}}{{else}}%s{{end}}' % BY_HAND,
+        '{{if index .Config.Labels "docker-runner.image"}}{{.ID}}{{else}}' + BY_HAND + "{{end}}",
         name,
     )
 
@@ -114,7 +114,7 @@ def ended(id: str, name: str, seconds: float) -> int:
     except OSError:  # the process is gone; or an older unit lacks CAP_KILL: then Docker stops it
         return pid
     if not is_gone(pid, id, 10):
-        say("process %d of %s cannot be killed" % (pid, name))
+        say(f"process {pid} of {name} cannot be killed")
     return pid
 
 
@@ -149,12 +149,12 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
         docker(seconds + 10, "stop", "-t", str(seconds), container)
         docker(10, "rm", "-f", container)
     elif said and "Cannot connect" not in said:
-        say("%s is not removed: %s" % (name, said.splitlines()[-1]))
+        say(f"{name} is not removed: {said.splitlines()[-1]}")
     else:
         say(
-            "Docker does not answer: %s has stopped, but is not removed" % name
+            f"Docker does not answer: {name} has stopped, but is not removed"
             if pid
-            else "Docker does not answer, and no process of %s is found in /proc: it may still run" % name
+            else f"Docker does not answer, and no process of {name} is found in /proc: it may still run"
         )
 
 
@@ -170,7 +170,7 @@ def leave(name: str, unit: str, unit_seconds: str) -> None:
                 file.write(unit + " " + unit_seconds)
             os.rename(path + ".new", path)
         except OSError as error:
-            say("%s: %s" % (path, error.strerror))
+            say(f"{path}: {error.strerror}")
 
 
 def left_alone() -> None:

@@ -21,11 +21,11 @@ def unpack(path: str, safe: bool, files: dict[str, str]) -> str:
 
 
 def written(path: str, files: dict[str, str]) -> str:
-    new = "%s.%d" % (path, os.getpid())
+    new = f"{path}.{os.getpid()}"
     try:
         os.mkdir(new, 0o700)
         for name, text in files.items():
-            file = "%s/%s" % (new, name)
+            file = f"{new}/{name}"
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "w", encoding="utf-8") as out:
                 out.write(text)

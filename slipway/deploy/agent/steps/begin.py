@@ -28,7 +28,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> No
         attempt.note(settings_from=settings(host, attempt)[1])
         return
     if slots.running(host, *slots.units(host, idle)):
-        say({"event": "progress", "text": "stopping the earlier release that still runs in slot %s" % idle})
+        say({"event": "progress", "text": f"stopping the earlier release that still runs in slot {idle}"})
     slots.begin_stop(host, idle, attempt.noted["drain"])
 
 
@@ -39,7 +39,7 @@ def settle_leftovers(host: Host, say: Say) -> Noted:
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
         raise Problem(
-            "visitors are not back on slot %s: find out why %s does not point there" % (left["live"], host.web_sock)
+            f"visitors are not back on slot {left['live']}: find out why {host.web_sock} does not point there"
         )
     note_commit(host)
     drop_prepared(host)

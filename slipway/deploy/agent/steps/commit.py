@@ -66,7 +66,7 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
         return {}, {"changed": [], "kept": ""}
     tag = current["tag"] if current else "none"
-    names = itertools.chain([tag], ("%s.%d" % (tag, number) for number in itertools.count(2)))
+    names = itertools.chain([tag], (f"{tag}.{number}" for number in itertools.count(2)))
     name = next(name for name in names if not os.path.exists(host.kept_env(name)))
     return {host.kept_env(name): old.decode(errors="surrogateescape")}, {"changed": names_of(old, new), "kept": name}
 
@@ -133,7 +133,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> None:
     """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
     attempt.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
-        raise Problem("this host did not promise to commit, and sent visitors to the old release: %s" % attempt.sick)
+        raise Problem(f"this host did not promise to commit, and sent visitors to the old release: {attempt.sick}")
     finish(host, attempt.noted, say)
 
 

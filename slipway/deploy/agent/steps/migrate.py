@@ -20,7 +20,7 @@ ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, t
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "", more: str = "") -> str:
     """Run a command in the release of `slot` (default: the new slot); return its output. Raise Problem if it fails."""
-    extra = "--label %s=%s %s%s" % (ATTEMPT, attempt.noted["id"], ONE_OFF, more)
+    extra = f"--label {ATTEMPT}={attempt.noted['id']} {ONE_OFF}{more}"
     attempt.note(one_offs=True)
     try:
         done = host.call(
@@ -38,7 +38,7 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
         raise problem from None
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
-        said = ": ".join(["%s failed: exit %d" % (" ".join(words), done.returncode), *lines[-1:]])
+        said = ": ".join([f"{' '.join(words)} failed: exit {done.returncode}", *lines[-1:]])
         raise Problem(said, log=lines)
     return done.stdout
 
@@ -47,28 +47,28 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
     """Remove the containers of this attempt's one-offs. Find them by label: other containers may share names."""
     if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
-    label = "%s=%s" % (ATTEMPT, attempt["id"])
+    label = f"{ATTEMPT}={attempt['id']}"
 
     def are_gone() -> bool:
         left = docker.ask(host, "GET", docker.filtered("/containers/json?all=1", "label", label), "docker ps")
         for one in left:
-            docker.call(host, "DELETE", "/containers/%s?force=1&v=1" % one["Id"])
+            docker.call(host, "DELETE", f"/containers/{one['Id']}?force=1&v=1")
         return not left
 
     if not wait_until(are_gone, REMOVAL):  # retry: Docker may be removing a container already
-        raise Problem("containers with the label %s cannot be removed" % label)
+        raise Problem(f"containers with the label {label} cannot be removed")
 
 
 @step(120, "the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
-    more = " -e LOCK_SECONDS=%d -e MAX_LOCK=%g" % (max(1, seconds - ENDING), max_lock)
+    more = f" -e LOCK_SECONDS={int(max(1, seconds - ENDING))} -e MAX_LOCK={max_lock:g}"
     try:
         printed = one_off(host, attempt, ["migrate"], seconds, more=more)
     except Late as late:
         name = (RUNS.findall("\n".join(late.more["log"])) or ["no migration"])[-1]
         raise Problem(
-            "migrate did not end within %g s, the limit of [rollout] migrate in production.toml: %s was under"
-            " way" % (seconds, name),
+            f"migrate did not end within {seconds:g} s, the limit of [rollout] migrate in production.toml:"
+            f" {name} was under way",
             **late.more,
         ) from None
     for line in printed.splitlines():

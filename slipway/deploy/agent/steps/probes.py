@@ -19,12 +19,12 @@ PORT = 8000  # default port of the check "http"
 def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
     way, _, what = ready.partition(" ")
     try:
-        found = docker.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
+        found = docker.ask(host, "GET", f"/containers/{name}/json", "docker inspect")
         if not found or not found["State"]["Running"]:
             return "does not run"
         return WAYS[way](host, found, what, site)
     except Problem as problem:
-        return "cannot be checked: %s" % problem
+        return f"cannot be checked: {problem}"
 
 
 def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
@@ -33,17 +33,17 @@ def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
 
 
 def seconds(host: Host, found: Any, what: str, site: Site) -> str:
-    stat = disk.read("%s/proc/%d/stat" % (host.root, found["State"]["Pid"]))
+    stat = disk.read(f"{host.root}/proc/{found['State']['Pid']}/stat")
     if not stat:
         return "does not run"
     began = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # seconds since boot
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - began  # not by /proc/uptime, which lxcfs replaces
-    return "" if age >= int(what) else "has run for only %d s" % age
+    return "" if age >= int(what) else f"has run for only {int(age)} s"
 
 
 def file(host: Host, found: Any, what: str, site: Site) -> str:
     is_there = docker.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
-    return "" if is_there else "has not created its READY_FILE, %s" % READY_FILE
+    return "" if is_there else f"has not created its READY_FILE, {READY_FILE}"
 
 
 def port(host: Host, found: Any, what: str, site: Site) -> str:
@@ -51,14 +51,14 @@ def port(host: Host, found: Any, what: str, site: Site) -> str:
         socket.create_connection((address(found), int(what)), 1).close()
         return ""
     except OSError as error:
-        return "does not listen on port %s: %s" % (what, error.strerror or error)
+        return f"does not listen on port {what}: {error.strerror or error}"
 
 
 def http_(host: Host, found: Any, what: str, site: Site) -> str:
     """Request a path from the process. `what`: "/path" on port 8000, or "8080/path" on port 8080."""
     number, path = re.match(r":?(\d*)(.*)", what).groups()  # type: ignore[union-attr]
     status, said = http.ask((address(found), int(number or PORT)), path, site)
-    return "" if 200 <= status < 400 else "answers %s to %s" % (status or said, path)
+    return "" if 200 <= status < 400 else f"answers {status or said} to {path}"
 
 
 def address(found: Any) -> str:

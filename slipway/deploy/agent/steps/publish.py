@@ -20,7 +20,7 @@ FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its c
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
     """Add the release's static files to earlier ones. Overwrite none: each name has a hash of the file's content."""
     with image_files.opened(host, attempt.noted["image_id"]) as container:
-        root = "%s/%s" % (image_files.folder(host, attempt.noted["image_id"]), ROOT)
+        root = f"{image_files.folder(host, attempt.noted['image_id'])}/{ROOT}"
         manifest = image_files.text(host, container, root + "/staticfiles.json")
         if manifest is not None:
             add(host, names_in(manifest), image_files.members(host, container, root))
@@ -30,7 +30,7 @@ def names_in(manifest: str) -> set[str]:
     try:
         names = set(json.loads(manifest)["paths"].values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise Problem("%s/staticfiles.json in the image is no valid manifest: build the image again" % ROOT) from None
+        raise Problem(f"{ROOT}/staticfiles.json in the image is no valid manifest: build the image again") from None
     for name in names:
         check_name(name)
     return names
@@ -39,7 +39,7 @@ def names_in(manifest: str) -> set[str]:
 def check_name(name: object) -> None:
     text = name if isinstance(name, str) else ""
     if not all(part not in ("", ".", "..") for part in text.split("/")) or not text.isprintable() or "\\" in text:
-        raise Problem("a static file in the image has the unsafe name %s: build the image again" % ascii(name))
+        raise Problem(f"a static file in the image has the unsafe name {ascii(name)}: build the image again")
 
 
 def wanted(name: str, names: set[str]) -> bool:
@@ -60,14 +60,14 @@ def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
             check_name(name)
             seen.add(name)
             if content is None:
-                raise Problem("%s/%s in the image is not a regular file: build the image again" % (ROOT, name))
-            path = "%s/%s" % (folder, name)
+                raise Problem(f"{ROOT}/{name} in the image is not a regular file: build the image again")
+            path = f"{folder}/{name}"
             if path not in added and not os.path.lexists(path):
                 make_room(folder, path)
                 added.append(path)
                 write(path + ".part", content)
         if names - seen:
-            raise Problem("%s/%s, named by the manifest, is not in the image: build again" % (ROOT, min(names - seen)))
+            raise Problem(f"{ROOT}/{min(names - seen)}, named by the manifest, is not in the image: build again")
         sync(host, folder, added)  # the content must be on disk before the next lines give the files their names
         for path in added:
             os.rename(path + ".part", path)
@@ -84,7 +84,7 @@ def sync(host: Host, folder: str, added: list[str]) -> None:
 def make_room(folder: str, path: str) -> None:
     parent = os.path.dirname(path)
     if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder) :]:
-        raise Problem("there is a symlink in the path %s: remove it" % parent)
+        raise Problem(f"there is a symlink in the path {parent}: remove it")
     os.makedirs(parent, 0o755, exist_ok=True)
     disk.remove(path + ".part")
 

@@ -32,7 +32,7 @@ def known(host: Host, attempt: Attempt) -> Image | None:
 
 def fetched(host: Host, attempt: Attempt, say: Say, image: str, credentials: str, reference: str) -> Image:
     root, digest = facts.docker_info(host).get("root", "/"), attempt.noted["digest"]
-    if facts.free(root) < ROOM and not images.about(host, "%s@%s" % (reference or image, digest)):
+    if facts.free(root) < ROOM and not images.about(host, f"{reference or image}@{digest}"):
         images.prune(host, image)
     found = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference, Pulled(say).hear)
     host.call("sync", "-f", root, timeout=600)  # the image must be on disk before anything relies on it

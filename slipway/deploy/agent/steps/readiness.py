@@ -37,7 +37,7 @@ def until_ready(
     except Problem as problem:
         if any(must_work(attempt, role) for role in units):
             raise
-        say({"event": "unhealthy", "text": "not healthy, but the rollback goes on: %s" % problem})
+        say({"event": "unhealthy", "text": f"not healthy, but the rollback goes on: {problem}"})
 
 
 def must_work(attempt: Attempt, role: str) -> bool:
@@ -64,7 +64,7 @@ def all_ready(
 
     if not wait_until(all_work, min(SOON, seconds)) and not wait_until(all_work, seconds - SOON, PAUSE):
         role, problem = next(iter(problems.items()))
-        raise role_problem(host, attempt, role, problem, " after %d s" % seconds)
+        raise role_problem(host, attempt, role, problem, f" after {seconds:g} s")
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
 
 
@@ -98,13 +98,13 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
     state, release = slots.worker_state(host, attempt.noted["slot"])
     if state == "consuming" and release == attempt.noted["tag"]:
         return None
-    return Problem("the worker is %s" % ("%s as release %s" % (state, release) if state else "not consuming"))
+    return Problem(f"the worker is {state} as release {release}" if state else "the worker is not consuming")
 
 
 def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
     ready, site = host.processes[role].ready, site_of(host, attempt.noted["slot"])
     text = probes.problem_of(host, container(host, attempt, role), ready, site)
-    return Problem("%s %s" % (role, text)) if text else None
+    return Problem(f"{role} {text}") if text else None
 
 
 def site_of(host: Host, slot: str) -> Site:
@@ -116,7 +116,7 @@ def container(host: Host, attempt: Attempt, role: str) -> str:
 
 
 def exited(host: Host, attempt: Attempt, role: str) -> Problem:
-    return role_problem(host, attempt, role, Problem("%s exited right after its start" % role))
+    return role_problem(host, attempt, role, Problem(f"{role} exited right after its start"))
 
 
 def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:

@@ -94,7 +94,7 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
     """Report that a role's container exited."""
     attempt.died = problem = exited(host, attempt, role)
     if role == "web" and not attempt.migrated:  # after `died` is set: others set and read in the other order
-        say({"event": "progress", "text": "%s; it may need the migrations" % problem})
+        say({"event": "progress", "text": f"{problem}; it may need the migrations"})
     else:
         tell_sick(problem, say)
 

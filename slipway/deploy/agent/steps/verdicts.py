@@ -66,7 +66,7 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             return {"incompatible": {}, "unjudged": [], "cure": "", "unknown": str(problem)}
     said = web_plan(host, attempt) if host.has("web") else None
     listed = asked(host, attempt, say) if said is None else said
-    disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
+    disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join(f"[X]  {name}\n" for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
@@ -177,8 +177,8 @@ def parse(text: str | None) -> Found:
         found = json.loads(text or "{}")
         if found.get("version", 0) > VERSION:
             raise Problem(
-                "migrations.json in the image has version %s, which this deployer cannot read: use a newer"
-                " deployer" % found["version"]
+                f"migrations.json in the image has version {found['version']}, which this deployer cannot read: use a"
+                " newer deployer"
             )
         vendors = {
             vendor: {
@@ -222,7 +222,7 @@ def cure(found: Found, vendor: str) -> str:
     if vendor in found["vendors"]:
         return "their app was not in INSTALLED_APPS during the build: add it there, then run make build"
     if vendor in found["failed"]:
-        return "the build could not apply them to %s: %s" % (vendor, found["failed"][vendor])
+        return f"the build could not apply them to {vendor}: {found['failed'][vendor]}"
     if vendor in JUDGED:
-        return "the image has no verdicts for %s: build it with make build" % vendor
-    return "DATABASE_URL is for %s, but make build judges only for %s" % (vendor, " and ".join(JUDGED))
+        return f"the image has no verdicts for {vendor}: build it with make build"
+    return f"DATABASE_URL is for {vendor}, but make build judges only for {' and '.join(JUDGED)}"

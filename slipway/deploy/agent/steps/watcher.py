@@ -110,7 +110,7 @@ class Watcher:
         for name, id in self.attempt.ids.items():
             if found.get(name, ("",))[0] != id:
                 return Problem(
-                    "%s has exited, and %s" % (name, "was restarted" if name in found else "is removed"),
+                    "{} has exited, and {}".format(name, "was restarted" if name in found else "is removed"),
                     log_of=self.attempt.log_of(name),
                 )
         return None
@@ -131,4 +131,4 @@ def result_of(check: Check) -> Problem | None:
     except Problem as problem:
         return problem
     except Exception as error:
-        return Problem("the release cannot be watched: %r" % error)
+        return Problem(f"the release cannot be watched: {error!r}")
