@@ -59,6 +59,7 @@ class App(ThreadingMixIn, UnixStreamServer):
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body if self.command != "HEAD" else b"")
+                return None
 
             do_GET = do_HEAD = do_POST = do_DELETE = answer
 
@@ -162,9 +163,11 @@ class Nginx:
 
     @contextlib.contextmanager
     def serving(self, *ports):
-        """Run nginx while the block runs, which starts as soon as every port answers."""
+        """Run nginx while the block runs, which starts as soon as every port answers, and every socket of a path: nginx
+        opens one after another, and then writes its pid file."""
         output(self.command("-t"))
         with running(self.command()) as process:
+            wait_until(lambda: (self.root / "nginx.pid").read_text() == f"{process.pid}\n", what=process.output)
             for connection in map(connection_to, ports):
                 wait_until(lambda: process.poll() is None and connection.connect() is None, what=process.output)
             yield process
