@@ -74,9 +74,10 @@ test lint: in_all = yes
 check flake8 test lint format coverage:
 	@$(if $(and $(value in_all),$(filter check flake8,$@)),,$(call with,$(of_checks))$(slipway) check $@)
 
-of_checks = PROJECT MANAGE TEST TESTS ARGS PYTEST PYTEST_ARGS MYPY DRIFT_ALLOWED REQUIREMENTS_DEV \
+of_checks = PROJECT MANAGE TEST TESTS ARGS PYTEST PYTEST_ARGS MYPY RUFF DRIFT_ALLOWED REQUIREMENTS_DEV \
             $(foreach name,SHELL_FILES DOCKERFILES,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 MYPY      = $(VE)/bin/python -m mypy
+RUFF      = $(VE)/bin/ruff check .
 
 doctor: FORCE ## list what this machine lacks to develop, build and ship, and how to get it
 	@$(call with,PYTHON_MIN DOCKER BASE)$(slipway) doctor

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path  # noqa: F401: include is for your apps
+from django.urls import include, path  # noqa: F401  include is for your apps
 
 from slipway.media import media
 from slipway.pages import pages

@@ -103,7 +103,7 @@ _parts: dict[tuple[str, str], Part] = {}
 
 
 def part(name: str, path: str) -> Part:
-    return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))
+    return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))  # noqa: PLW0108  import it late
 
 
 def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:

@@ -198,7 +198,7 @@ def dsn(text: str) -> str:
 def split(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
-        url.port
+        url.port  # noqa: B018  it checks the number
     except ValueError:  # its text quotes the URL's secret
         raise ValueError(
             "is malformed, or has a port that is not a number: write a password's special characters as "

@@ -63,7 +63,7 @@ turn, last = contextlib.ExitStack(), None
 
 def take_turn(kind):
     """Take the lock. A worker that waits for it holds the door's lock, so that no later worker gets ahead."""
-    tests = turn.enter_context(open(__file__))
+    tests = turn.enter_context(open(__file__))  # noqa: SIM115  the stack closes it
     with open(ROOT / "tests/pytest.ini") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
         fcntl.flock(tests, kind)
@@ -72,7 +72,7 @@ def take_turn(kind):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """A worker with a test marked "alone" waits for the other workers' tests, and they wait for that test."""
-    global last
+    global last  # noqa: PLW0603  a hook has no other place
     if hasattr(item.config, "workerinput") and not (is_alone(last) and is_alone(item)):
         turn.close()
         take_turn(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)

@@ -64,7 +64,9 @@ def wait_until(condition, seconds=120, what=None):
 def run(command, timeout=900, **options):
     """Run a command to its end, without stdin. Return its stdout and stderr as text; no exit code raises."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
+    return subprocess.run(
+        [str(word) for word in command], timeout=timeout, text=True, errors="replace", **options, check=False
+    )
 
 
 def python(*words, **options):

@@ -10,7 +10,7 @@ def shared(tmp_path_factory, name, start):
     """Return the port of a shared service from the context manager start(). The first worker starts the service, and
     ends it when nobody uses it any more."""
     port, lock, users = (common(tmp_path_factory) / f"{name}.{what}" for what in ("port", "lock", "users"))
-    used = _kept.enter_context(open(users, "a"))
+    used = _kept.enter_context(open(users, "a"))  # noqa: SIM115  the stack closes it
     with locked(lock):
         if not port.exists():
             port.write_text(str(_kept.enter_context(start()).port))

@@ -11,6 +11,7 @@ KEEP  ?=
         mutants companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
+RUFF = $(VE)/bin/ruff check --config tests/ruff.toml .
 
 # The tests also need the packages for provisioning.
 test: $(VE)/sentinel-tests

@@ -65,7 +65,7 @@ def test_every_invariant_names_its_tests():
     section = (ROOT / "docs/design.md").read_text().split("\n## Invariants\n")[1].split("\n## ")[0]
     found = re.split(r"^(\d+)\. ", section, flags=re.MULTILINE)[1:]
     assert found[::2] == [str(number) for number in range(len(found) // 2)] and len(found) >= 14
-    for number, text in zip(found[::2], found[1::2]):
+    for number, text in zip(found[::2], found[1::2], strict=False):
         assert NAMED.search(text), f"docs/design.md: invariant {number} names no test"
 
 
@@ -140,7 +140,9 @@ def test_every_command_is_run():
         for line in commands(ROOT / path)
     ]
     fits = [next((row for row in rows if re.fullmatch(row[0], line)), None) for line in typed]
-    assert [line for line, row in zip(typed, fits) if not row] == [], "run each in a test, then name it in RUN_BY"
+    assert [line for line, row in zip(typed, fits, strict=True) if not row] == [], (
+        "run each in a test, then name it in RUN_BY"
+    )
     assert [row for row in rows if row not in fits or row[2] not in (ROOT / "tests" / row[1]).read_text()] == []
 
 
@@ -154,7 +156,8 @@ def test_samples_pass_the_linters(tmp_path):
     """A project's linters let each sample pass, but for names that a fragment does not define or use, and types outside
     the site. The tutorial's test lints that page's."""
     pages = [path for path in git_files() if re.fullmatch(r"docs/(?!tutorial).*\.md|examples/.*\.md|\..*\.md", path)]
-    for number, (page, (language, text)) in enumerate((page, each) for page in pages for each in blocks(ROOT / page)):
+    samples = [(page, *block) for page in pages for block in blocks(ROOT / page)]
+    for number, (page, language, text) in enumerate(samples):
         kind = "more" if re.match("docs/provision|[^d]", page) else "app"
         path = tmp_path / {"python": f"{kind}/n{number}.py"}.get(language, f"{language or 'none'}/{number}")
         put(path, text if text.startswith("#!") else f"# {page}\n{text}")

@@ -56,7 +56,7 @@ def is_ours(path: str, there: str, template: Tree) -> bool:
     files of TEAM, MARK must match. In files of LEVELS, the first 2 lines must be the template's."""
     if path.endswith(TEAM):
         return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
-    return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
+    return any(path in paths for paths in LEVELS.values()) and there.splitlines()[:2] == template[path].splitlines()[:2]
 
 
 def plan(

@@ -229,6 +229,7 @@ class Watcher:
             self.told.add(group["id"])
             text = f"new error: {named(group)}: make errors ARGS={group['id']}"
             self._alert("broken", Rule("errors", True, (host.name,), text))
+        return None
 
     def _unsearched(self, host: str, text: str) -> None:
         since, before = self.unsearched.get(host, (self.now(), ""))
@@ -250,6 +251,7 @@ class Watcher:
                 return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts
+        return None
 
     def _alert(self, state: str, rule: Rule) -> None:
         alert = self._record(state, rule)

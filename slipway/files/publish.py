@@ -33,6 +33,7 @@ def main(args: list[str]) -> None:
     if command:
         sys.stdout.flush()  # execv would lose lines that are still buffered
         os.execv(SCRIPT, [SCRIPT, *command])
+    return None
 
 
 def to_bucket(address: str) -> None:

@@ -24,7 +24,9 @@ class FleetError(Exception):
 def docker(*words: object, input: bytes | None = None, timeout: float = 60, check: bool = True) -> Done:
     """Run `docker WORDS…`. Raise FleetError if docker is missing, too slow or, with `check`, fails."""
     try:
-        done = subprocess.run(["docker", *map(str, words)], input=input or b"", capture_output=True, timeout=timeout)
+        done = subprocess.run(
+            ["docker", *map(str, words)], input=input or b"", capture_output=True, timeout=timeout, check=False
+        )
     except FileNotFoundError:
         raise FleetError("no docker command here: install Docker") from None
     except subprocess.TimeoutExpired:

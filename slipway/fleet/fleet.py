@@ -112,6 +112,7 @@ def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
             return wait_running(machine, config)
     create(machine, config.parent)
     wait_running(machine, config)
+    return None
 
 
 def write_config(folder: Path, wanted: Machines) -> Path:

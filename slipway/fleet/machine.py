@@ -79,6 +79,7 @@ def keygen(path: Path) -> str:
             capture_output=True,
             text=True,
             timeout=60,
+            check=False,
         )
         if done.returncode:
             raise FleetError(f"ssh-keygen: {done.stderr.strip()}")
@@ -87,7 +88,7 @@ def keygen(path: Path) -> str:
 
 def ssh(machine: Machine, config: Path, command: str) -> subprocess.CompletedProcess[str]:
     words = ["ssh", "-F", str(config), machine.name, command]
-    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
 
 
 def wait_running(machine: Machine, config: Path, seconds: float = 180) -> None:

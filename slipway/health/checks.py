@@ -23,7 +23,7 @@ def database() -> None:
 
 
 def migrations() -> None:
-    global _migrated
+    global _migrated  # noqa: PLW0603  once true, it stays so
     if _migrated:
         return
     executor = MigrationExecutor(connection)

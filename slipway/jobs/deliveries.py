@@ -84,6 +84,7 @@ def again(app: Celery, message: Message) -> None:
         "task %s[%s] lost its worker: delivery %d of %d", name(message), headers(message).get("id"), count, LIMIT
     )
     replace(app, message, deliveries=count)
+    return None
 
 
 def bury(app: Celery, message: Message, why: str) -> None:

@@ -46,7 +46,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
             self.request.retries -= 1
             raise self.retry(
                 exc=error, countdown=min(2**met, LONGEST), headers={**(self.request.headers or {}), OUTAGES: met + 1}
-            )
+            ) from error
 
     def apply_async(self, *args: Any, producer: Any = None, **options: Any) -> Any:
         """Send the task as Celery does. A broker redelivers a message that a worker keeps too long. So a task with a

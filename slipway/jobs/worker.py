@@ -93,6 +93,7 @@ class Consumer(BaseConsumer):
         seconds = min(BACK * 2**tries, deliveries.hold(self.app))
         logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
+        return None
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
         deliveries.bury(self.app, message, "it is not a task")

@@ -109,6 +109,7 @@ def end(new: str) -> None:
         return remove(new)
     with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
         remove(new)
+    return None
 
 
 # ---- lock files ----

@@ -35,7 +35,9 @@ class Output(io.RawIOBase):
         self.reset()
         # A fork waits for self.lock: otherwise a child could inherit a metric's lock that `drop` holds at this moment.
         os.register_at_fork(
-            before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(), after_in_child=self.reset
+            before=lambda: self.lock.acquire(),  # noqa: PLW0108  a child that forks has another lock, by reset
+            after_in_parent=lambda: self.lock.release(),  # noqa: PLW0108
+            after_in_child=self.reset,
         )
 
     def reset(self) -> None:

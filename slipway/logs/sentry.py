@@ -75,7 +75,7 @@ def scrub(value: Any, name: Any = "") -> Any:
     if isinstance(value, (list, tuple)):  # an option's value, or a pair such as a header
         return [
             scrub(item, before if len(value) == 2 or str(before).startswith("--") else "")
-            for before, item in zip(("", *value), value)
+            for before, item in zip(("", *value), value, strict=False)
         ]
     if isinstance(value, str):
         for secret, shown in SECRETS:

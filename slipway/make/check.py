@@ -25,6 +25,7 @@ SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
 # If the project does not configure flake8. make format writes E203 and E701.
 STYLE = ["--max-line-length=120", "--extend-ignore=E203,E701", "--per-file-ignores=*/migrations/*:E501"]
 MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
+RUFF = re.compile(r"^(\[(tool\.ruff\.)?lint\b|lint\.)", re.MULTILINE)  # its rules
 PYTEST = re.compile(r"^\[(tool[.:])?pytest", re.MULTILINE)
 CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")  # of mypy
 
@@ -63,7 +64,7 @@ def main(kind: str, env: Mapping[str, str]) -> int:
 
 def parts_of(kind: str, env: Mapping[str, str]) -> list[Part]:
     if kind == "format":
-        return [Part(kind, command(f"{env['VE']}/bin/ruff", "format", env["PROJECT"]), "ruff", "ruff")]
+        return [Part(kind, partial(form, f"{env['VE']}/bin/ruff", env["PROJECT"]), "ruff", "ruff")]
     if kind == "coverage":
         return [Part(kind, partial(coverage, *tests_of(env)), "coverage", "coverage")]
     return [part for part in linters(env) if kind in ("test", "lint", part.name)]
@@ -83,6 +84,18 @@ def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[
             sys.stdout.flush()
             (failed if part.run() else passed).append(part.name)
     return passed, failed
+
+
+def form(ruff: str, package: str) -> int:
+    """Sort the imports, if the project has rules for ruff, and format the code."""
+    if has_rules() and (code := subprocess.call([ruff, "check", "--quiet", "--select=I", "--fix", package])):
+        return code
+    return subprocess.call([ruff, "format", package])
+
+
+def has_rules() -> bool:
+    """Return True if the project chooses rules for ruff. One of an older template does not, and has flake8 alone."""
+    return any(RUFF.search(read(path)) for path in (".ruff.toml", "ruff.toml", "pyproject.toml"))
 
 
 def command(*words: str) -> Callable[[], int]:
@@ -161,6 +174,8 @@ def linters(env: Mapping[str, str]) -> list[Part]:
         Part("check", command(*shlex.split(env["MANAGE"]), "check")),
         Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8"),
     ]
+    if has_rules():
+        parts.append(Part("ruff", command(*shlex.split(env["RUFF"])), "ruff", "ruff"))
     if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in CONFIGS):
         parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
     if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):

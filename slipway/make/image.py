@@ -58,6 +58,7 @@ def output(command: list[str], *words: str, seconds: float | None = None) -> str
             text=True,
             errors="replace",
             timeout=seconds,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -116,7 +117,7 @@ def make_wheels(env: Env, folder: Path) -> None:
     command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *shlex.split(env["WHEEL_ARGS"])]
     tar = folder / "wheels.tar"
     with tar.open("wb") as file:
-        done = subprocess.run([*command, f"{env['IMAGE']}-builder"], input=program(), stdout=file)
+        done = subprocess.run([*command, f"{env['IMAGE']}-builder"], input=program(), stdout=file, check=False)
     if done.returncode:
         sys.exit(done.returncode)
     subprocess.run(["tar", "-xof", tar, "-C", folder], check=True)
@@ -167,6 +168,7 @@ def push(env: Env) -> None:
             f"make: {env['TAG']} has uncommitted changes, so nobody could build it again: commit, then make build push"
         )
     docker(env, "push", image)
+    return None
 
 
 # ---- the image on this machine ----

@@ -167,7 +167,7 @@ def leave_out(*parts: str) -> None:
 def compile_pins(env: Mapping[str, str]) -> None:
     """Compile the project's pins, by its own make. They begin as the template's, and keep their versions."""
     env = {**env, **{name: text for name, text in os.environ.items() if not name.startswith("MAKE") and name != "VE"}}
-    done = subprocess.run(["make", "--silent", "requirements"], env=env)
+    done = subprocess.run(["make", "--silent", "requirements"], env=env, check=False)
     if done.returncode:
         raise Problem("the pins cannot be compiled, see above: correct this, then make requirements")
 
@@ -217,6 +217,7 @@ def commit(app: str) -> None:
         said = last_line(done.stderr or done.stdout)
         return say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
+    return None
 
 
 def say(text: str) -> None:
@@ -230,7 +231,7 @@ def last_line(said: str) -> str:
 def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
     """Run git in the folder `cwd`, without variables such as GIT_DIR, which may name another repository."""
     env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER} | {"GIT_TERMINAL_PROMPT": "0"}
-    return subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True)
+    return subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

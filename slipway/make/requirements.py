@@ -76,7 +76,7 @@ def decoded(data: bytes) -> str:
 
 def compile_pins(command: list[str], env: Mapping[str, str]) -> None:
     try:
-        done = subprocess.run(command, env=uv.settings(env), stderr=subprocess.PIPE)
+        done = subprocess.run(command, env=uv.settings(env), stderr=subprocess.PIPE, check=False)
     except OSError as error:
         sys.exit(f"make: {command[0]}: {error.strerror}")
     sys.stderr.write(done.stderr.decode(errors="replace"))

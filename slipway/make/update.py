@@ -73,7 +73,7 @@ def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
     command = [copier, "update", *usual, "--vcs-ref", wanted, *beside, *options]
     try:
         env = {**os.environ, "UV": virtualenv.uv_path(os.environ)}
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Problem(f"copier failed, nothing has changed: {last_line(done.stderr)}")
     except (OSError, Problem, KeyboardInterrupt):

@@ -51,6 +51,7 @@ def run(command: Sequence[str], ve: Path, env: Mapping[str, str]) -> str:
             text=True,
             errors="replace",
             close_fds=False,
+            check=False,
         )
     except OSError as error:  # for example, the program is for another processor
         return f"{command[0]}: {error.strerror}: set INSTALLER to another uv, or to pip"

@@ -155,7 +155,7 @@ def pip(ve: Path) -> list[str]:
     python = str(ve / "bin/python")
     if find_spec("pip") and sys.prefix == sys.base_prefix:  # in a virtualenv it may be the one that installs nothing
         return [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
-    subprocess.run([python, "-m", "ensurepip"], stdout=subprocess.DEVNULL, close_fds=False)
+    subprocess.run([python, "-m", "ensurepip"], stdout=subprocess.DEVNULL, close_fds=False, check=False)
     return [python, "-m", "pip", "install", "--quiet"]
 
 

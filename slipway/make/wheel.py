@@ -69,7 +69,7 @@ def build(clone: Path, folder: Path) -> None:
     ]
     # Mirrors may have a part of the packages each, and no private package can be confused with one of these.
     env = {**ANY_INDEX, **settings(os.environ)}
-    done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"{done.stderr}make: cannot build the package of {clone}, see above")
 

@@ -128,7 +128,7 @@ class Executor(MigrationExecutor):
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
         columns = [
             column
-            for operation, (own, _) in zip(migration.operations, told)
+            for operation, (own, _) in zip(migration.operations, told, strict=True)
             if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]}
             for column in not_null(operation)
         ]

@@ -147,9 +147,11 @@ class Pages(TestCase):
 
     def test_twice_at_once(self) -> None:
         """Of two sign-ups at once, as by a double click, the second is asked to wait; the log says why."""
-        with mock.patch("allauth.account.adapter.generate_unique_username", return_value="ann"):
-            with self.assertLogs("slipway.web.middleware", "WARNING") as logs:
-                self.assertEqual(self.post("account_signup", email="ann@example.com", **NEW).status_code, 429)
+        with (
+            mock.patch("allauth.account.adapter.generate_unique_username", return_value="ann"),
+            self.assertLogs("slipway.web.middleware", "WARNING") as logs,
+        ):
+            self.assertEqual(self.post("account_signup", email="ann@example.com", **NEW).status_code, 429)
         self.assertTrue(logs.records[0].exc_info)
 
     def test_what_is_no_passkey(self) -> None:

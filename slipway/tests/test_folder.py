@@ -62,9 +62,11 @@ class FolderTest(SimpleTestCase):
     def test_many_want_one_name(self) -> None:
         """Many files saved under one name get different names, even if the file system has no hard links."""
         for refusal in (None, PermissionError("no links here")):
-            with mock.patch("os.link", side_effect=refusal) if refusal else mock.patch("os.link", os.link):
-                with ThreadPoolExecutor(8) as pool:
-                    names = [*pool.map(lambda _: Folder(self.path).save("film", ContentFile(b"1")), range(40))]
+            with (
+                mock.patch("os.link", side_effect=refusal) if refusal else mock.patch("os.link", os.link),
+                ThreadPoolExecutor(8) as pool,
+            ):
+                names = [*pool.map(lambda _: Folder(self.path).save("film", ContentFile(b"1")), range(40))]
             self.assertEqual((len({*names}), {*names} - {*self.there()}), (40, set()))
 
     @override_settings(DEBUG=True, MEDIA_URL="")

@@ -27,8 +27,10 @@ class HeartbeatTest(TestCase):
 
     def test_database_locked(self) -> None:
         """If the database is locked or away, one line is logged and nothing is raised."""
-        with patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError("database is locked")):
-            with self.assertLogs("slipway.health.heartbeat", "WARNING") as logs:
-                heartbeat.beat("beat")
+        with (
+            patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError("database is locked")),
+            self.assertLogs("slipway.health.heartbeat", "WARNING") as logs,
+        ):
+            heartbeat.beat("beat")
         self.assertEqual(len(logs.output), 1)
         self.assertIn("beat", logs.output[0])

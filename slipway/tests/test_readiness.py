@@ -189,9 +189,11 @@ class Checks(TestCase):
     def test_a_cache_that_forgets_is_down(self) -> None:
         """A cache that loses a value is down."""
         checks.cache()
-        with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
-            with self.assertRaises(checks.Down):
-                checks.cache()
+        with (
+            override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}),
+            self.assertRaises(checks.Down),
+        ):
+            checks.cache()
 
     def test_heartbeats(self) -> None:
         """A part is down without a heartbeat, or with an old one."""

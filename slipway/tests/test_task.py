@@ -51,9 +51,11 @@ class PutOff(SimpleTestCase):
 
     def test_broker_away(self) -> None:
         """If a retry cannot be sent, the message is requeued."""
-        with patch.object(CeleryTask, "retry", side_effect=Reject("away", requeue=False)):
-            with self.assertRaises(Reject) as caught:
-                heartbeat.retry()
+        with (
+            patch.object(CeleryTask, "retry", side_effect=Reject("away", requeue=False)),
+            self.assertRaises(Reject) as caught,
+        ):
+            heartbeat.retry()
         self.assertTrue(caught.exception.requeue)  # type: ignore[attr-defined]  # celery-types lacks it
 
     def test_retries_in_tests(self) -> None:

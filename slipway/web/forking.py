@@ -26,7 +26,7 @@ def take_signals() -> None:
 def warm_up() -> None:
     """Load what each worker would otherwise load at its first request."""
     try:
-        get_resolver().url_patterns  # imports the views
+        get_resolver().url_patterns  # noqa: B018  it imports the views
     except django.db.Error:  # no database or no tables yet: /readyz reports both later
         log.warning("importing the URLs failed on a database query: workers import them later", exc_info=True)
     for load in (load_clients, lambda: MigrationLoader(None)):
@@ -40,7 +40,7 @@ def load_clients() -> None:
     for name in settings.CACHES:
         caches.create_connection(name)
     if celery := sys.modules.get("slipway.celery"):
-        celery.app.amqp  # Celery creates app.amqp at the first access: do it now
+        celery.app.amqp  # noqa: B018  Celery creates it at the first access: do it now
         celery.app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
 
 

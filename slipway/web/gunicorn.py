@@ -166,10 +166,10 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    global _status
+    global _status  # noqa: PLW0603  gunicorn's hooks have no other place
     _status = getattr(sys.exc_info()[1], "code", 0)
 
 
 def on_exit(server: Arbiter) -> None:
-    global _status
+    global _status  # noqa: PLW0603  gunicorn's hooks have no other place
     _status = getattr(sys.exc_info()[1], "exit_status", 0)

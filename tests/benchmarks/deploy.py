@@ -39,14 +39,16 @@ def table(title, series, beside):
     to `beside` for each run; requests lost and sent; CPU seconds above those at rest."""
     head = ("", "last host", "", f"of {beside}'s", "", "lost", "CPU/host")
     rows = [head, *(row(tool, runs, series[beside]) for tool, runs in series.items())]
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"\n{title}; median of {len(series[beside])}, load of this machine {os.getloadavg()[0]:.1f}")
     for cells in rows:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip(), flush=True)
+        print(
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True
+        )
 
 
 def row(tool, runs, others):
-    seconds, ratios = [run.seconds for run in runs], [a.seconds / b.seconds for a, b in zip(runs, others)]
+    seconds, ratios = [run.seconds for run in runs], [a.seconds / b.seconds for a, b in zip(runs, others, strict=False)]
     return (
         tool,
         f"{median(seconds):.2f} s",

@@ -1,5 +1,6 @@
 """A simulated host with its deployer and systemd, and checks of the invariants, at every instant and at rest."""
 
+import contextlib
 import os
 from unittest import mock
 
@@ -98,10 +99,8 @@ class Machine:
 
     def settle(self, fuse=FOREVER):
         self.host.fuse = fuse
-        try:
+        with contextlib.suppress(Killed):
             takeback.settle(self.host, self.say)
-        except Killed:
-            pass
 
     def at_every_instant(self):
         """Check that a healthy release serves, and that TAG and REVERT differ and never name the bad release."""

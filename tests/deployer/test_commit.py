@@ -72,9 +72,10 @@ class Model:
     def decide_alone(self):
         """Commit or go back as agent and systemd do without a deployer: after a promise, once dead_after has passed."""
         waited = now() - self.lost_at if self.lost_at is not None else 0
-        if not self.fate and self.lost_at is not None:
-            if waited >= DEAD_AFTER or self.killed or (not self.promised and not self.silent):
-                self.fate = "committed" if self.promised else "back"
+        if self.fate or self.lost_at is None:
+            return
+        if waited >= DEAD_AFTER or self.killed or (not self.promised and not self.silent):
+            self.fate = "committed" if self.promised else "back"
 
     async def asked(self, on):
         """Answer `decide` over another connection."""
@@ -159,7 +160,7 @@ HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
 
 
 def models(faults):
-    return {name: Model(name, **fault) for name, fault in zip(NAMES, faults)}
+    return {name: Model(name, **fault) for name, fault in zip(NAMES, faults, strict=False)}
 
 
 @settings(max_examples=500)
@@ -184,7 +185,7 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
         {**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault else fault
         for fault in faults
     ]
-    error, fates, ends = finish(models(faults))
+    _error, fates, ends = finish(models(faults))
     assert len(set(ends.values())) == 1 and fates == ends
 
 
@@ -192,7 +193,7 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
 @given(FAULT, st.integers(0, 2))
 def test_one_host_that_is_lost_does_not_divide(fault, number):
     fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
-    error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
+    _error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
     assert len(set(ends.values())) == 1 and fates == ends
 
 
@@ -207,7 +208,7 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
     ],
 )
 def test_when_hosts_go_forward(fates, sick, on):
-    assert commit.goes_forward(dict(zip(NAMES, fates)), sick) is on
+    assert commit.goes_forward(dict(zip(NAMES, fates, strict=False)), sick) is on
 
 
 def test_a_host_that_does_not_promise_takes_all_back():
@@ -226,7 +227,7 @@ def test_each_host_is_named_with_what_is_known():
         "hosts differ until the next deploy or rollback: see make status, then deploy v2 again, or roll back",
     ]
     for known in (["committed", None], ["back", None], [None], ["committed", "stuck"]):
-        last = str(outcome(dict(zip("ab", known)), {}, "v2")).splitlines()[-1]
+        last = str(outcome(dict(zip("ab", known, strict=False)), {}, "v2")).splitlines()[-1]
         assert last == str(error).splitlines()[-1].replace("hosts", "hosts may")
 
 

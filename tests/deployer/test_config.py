@@ -194,5 +194,5 @@ def test_which_configuration_is_meant(tmp_path):
     assert config.find(env, SHIPPED).app == "slipway"
     assert config.find(env).app == "a"
     assert [host.name for host in config.find({"ENV": "staging", "IMAGE": "b"}).hosts] == ["staging"]
-    with pytest.raises(Refused, match="^servers/nowhere.toml: there is no such file"):
+    with pytest.raises(Refused, match=r"^servers/nowhere.toml: there is no such file"):
         config.find({"ENV": "nowhere", "DEPLOY_FOLDER": "servers"})

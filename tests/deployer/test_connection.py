@@ -82,7 +82,7 @@ def test_a_host_keeps_the_agent(kept, monkeypatch):
         lambda kept: kept.chmod(0o770),
         lambda kept: kept.chmod(0o702),
         lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
-        lambda kept: shutil.rmtree(kept),
+        shutil.rmtree,
     ],
     ids=["group", "others", "link", "none"],
 )
@@ -122,7 +122,7 @@ def test_nothing_is_done_without_the_lock(stub):
             await made.put(str(stub / "file"), b"x")
         with pytest.raises(HostProblem):
             await made.lock("provision by ann", 30)
-        with pytest.raises(HostProblem, match="^the lock is lost: see journalctl -u no-such-app-here-deploy.service"):
+        with pytest.raises(HostProblem, match=r"^the lock is lost: see journalctl -u no-such-app-here-deploy.service"):
             await made.command(f"touch {stub}/file")
 
     talk("fine", work)

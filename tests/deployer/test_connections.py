@@ -209,10 +209,9 @@ def test_what_is_done_after_an_interrupt_is_done_as_ever():
 
     async def work():
         with ignored():
-            with pytest.raises(Interrupted):
-                with interruptible():
-                    soon(signal.SIGHUP)
-                    await asyncio.sleep(20)
+            with pytest.raises(Interrupted), interruptible():
+                soon(signal.SIGHUP)
+                await asyncio.sleep(20)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
                     await asyncio.sleep(20)

@@ -305,7 +305,7 @@ def test_a_journal_of_nonsense(host):
     texts = ('{"level": "ERROR"', "\x1b[2J", "[" * 9000, None, [255], '{"level": "ERROR"}')
     made = host([entry(text, SINCE + 1) for text in texts] * 800, script='printf "{\\n[1]\\n\\0\\377\\n"; cat "$0.new"')
     assert [group["count"] for group in agent_errors.find(made, since=SINCE + 1)["groups"]] == [1600]
-    with pytest.raises(agent_errors.Problem, match="^the journal could not be searched within 0.1 s"):
+    with pytest.raises(agent_errors.Problem, match=r"^the journal could not be searched within 0.1 s"):
         agent_errors.find(host([], script="exec sleep 60"), seconds=0.2)
     slow = 'case "$*" in *--until*) exec sleep 60 ;; *) cat "$0.new" ;; esac'
     made = host([entry(record(release="v2"), SINCE)], script=slow)
@@ -401,13 +401,13 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert whole.endswith('make logs ARGS="--request=5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
         assert "\n  make logs ARGS=\"--since '202" in said(out[0][:8])
         assert said("--all") and asked[-5][1] == 0
-        with pytest.raises(Refused, match="^there is no group '9'"):
+        with pytest.raises(Refused, match=r"^there is no group '9'"):
             run(fleet, "9")
     for words in ((), ("--release", "v9")):
-        with agents(lambda host: None), pytest.raises(DeployError, match="^errors are unknown on front, web1"):
+        with agents(lambda host: None), pytest.raises(DeployError, match=r"^errors are unknown on front, web1"):
             run(fleet, *words)
     nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
-    with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match="^v9 was never deployed"):
+    with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match=r"^v9 was never deployed"):
         run(fleet, "--release", "v9")
     amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "more": {}})]}
     for words in ((), ("9",)):

@@ -80,6 +80,7 @@ def paths(host):
         zip(
             FILES,
             (host.tag, host.revert, host.log, host.attempt, host.slot_file("b", "tag"), host.slot_file("a", "plan")),
+            strict=False,
         )
     )
 
@@ -106,7 +107,10 @@ def test_files_with_anything_in_them(host, name, content):
         assert name == "log" or len(found["records"]) == 1
         assert name == "plan" or found["plan"] == "[X]  shop.0001\n"
     finally:
-        os.unlink(path) if before is None else open(path, "wb").write(before)
+        if before is None:
+            os.unlink(path)
+        else:
+            Path(path).write_bytes(before)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +211,7 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
                     },
                     {"ActiveState": timer, "LastTriggerUSec": at},
                 ),
+                strict=False,
             )
         ),
     )
@@ -252,7 +257,7 @@ def needs(host, live="a", **held):
     three processes share; they hold page cache besides."""
     put(host.root + "/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
     containers = {name.replace("_", "-"): (f"{number:064x}", "sha256:1", 1) for number, name in enumerate(held)}
-    for number, ((one, *_), share) in enumerate(zip(containers.values(), held.values())):
+    for number, ((one, *_), share) in enumerate(zip(containers.values(), held.values(), strict=False)):
         for pid in range(100 + 3 * number, 103 + 3 * number):
             put(f"{host.root}/proc/{pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (pid % 2)}\n")
             put(

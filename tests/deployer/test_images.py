@@ -122,7 +122,7 @@ def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     ],
 )
 def test_a_word_that_would_be_another_request(host, word):
-    with pytest.raises(Problem, match="^invalid path for a request to Docker: '/"):
+    with pytest.raises(Problem, match=r"^invalid path for a request to Docker: '/"):
         images.about(host, word)
     host.serve((200, IMAGE))
     assert images.about(host, "r.example/a..b:v1..2") and len(host.asked) == 1
@@ -220,7 +220,7 @@ def test_a_host_that_is_logged_in_itself(host, config, shown):
         stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}',
     )
     if shown is Problem:
-        with pytest.raises(Problem, match="root/.docker/config.json is malformed"):
+        with pytest.raises(Problem, match=r"root/.docker/config.json is malformed"):
             docker.login_for(host, "r.example/shop")
     else:
         assert docker.login_for(host, "r.example/shop") == shown

@@ -240,7 +240,7 @@ def test_nginx_s_errors_are_where_it_runs(fleet, journal, capfd, monkeypatch):
         ]
     journal(code=1)
     run(fleet, "--role", "nginx", "--grep", "x")  # no line fits
-    with pytest.raises(Refused, match="^there is no role 'mail'; the roles are: nginx, web, worker, beat$"):
+    with pytest.raises(Refused, match=r"^there is no role 'mail'; the roles are: nginx, web, worker, beat$"):
         run(fleet, "--role", "mail")
-    with pytest.raises(Refused, match="^--since is later than --until: "):
+    with pytest.raises(Refused, match=r"^--since is later than --until: "):
         run(fleet, "--since", "-1h", "--until", "-2h")

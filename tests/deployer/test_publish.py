@@ -8,6 +8,7 @@ import socketserver
 import stat
 import tarfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -140,7 +141,7 @@ def test_files_leave_an_image_as_data(tmp_path):
         finally:
             os.umask(before)
         assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
-        assert open(host.var + "/static/site.0123.css").read() == "body {}"
+        assert Path(host.var, "static/site.0123.css").read_text() == "body {}"
     ((_, name, made),) = [said for said in host.said if said[0] == "POST"]
     assert [said[:2] for said in host.said] == [("POST", name), ("DELETE", name)]
     assert json.loads(made.partition("\r\n\r\n")[2]) == {

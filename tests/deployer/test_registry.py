@@ -129,7 +129,7 @@ def test_the_api_a_host_uses(docker):
 
 
 def test_what_can_not_be_served_is_refused(docker, tmp_path):
-    with pytest.raises(Refused, match="^[^\n]*no-such-docker[^\n]*$"):
+    with pytest.raises(Refused, match=r"^[^\n]*no-such-docker[^\n]*$"):
         registry.serve("shop:v1", str(tmp_path / "no-such-docker"))
     with pytest.raises(Refused, match=r"needs image shop:v2 on this machine, but docker save fails \(no such image\)"):
         registry.serve("shop:v2", docker(archive()))

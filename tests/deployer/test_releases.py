@@ -45,7 +45,7 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
 def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
     """A malformed TAG is a one-line problem, found quickly; only a missing file means that there is no release."""
     (tmp_path / "TAG").write_bytes(content)
-    with pytest.raises(Problem, match="/TAG names no release: correct it to lines such as `export TAG=build-42`$"):
+    with pytest.raises(Problem, match=r"/TAG names no release: correct it to lines such as `export TAG=build-42`$"):
         releases.read_tag(str(tmp_path / "TAG"))
     assert releases.read_tag(str(tmp_path / "REVERT")) is None
 
@@ -85,7 +85,7 @@ def test_a_record_of_no_release_is_torn(more):
 
 def test_what_is_newer_is_refused_by_name():
     line = releases.line(RECORD).replace('"version": 1', '"version": 2')
-    with pytest.raises(Problem, match="releases.log has version 2"):
+    with pytest.raises(Problem, match=r"releases.log has version 2"):
         releases.parse_line(line)
 
 

@@ -186,9 +186,11 @@ def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
     asked, answers = [], fine(fleet)
     answers["facts"]["lock"] = lock
     made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": f"touch {tmp_path}/hooked{hook}"}))
-    with agents(lambda host: Agent(answers, asked=asked)):
-        with pytest.raises(DeployError, match=said) if said else contextlib.nullcontext():
-            asyncio.run(made.run())
+    with (
+        agents(lambda host: Agent(answers, asked=asked)),
+        pytest.raises(DeployError, match=said) if said else contextlib.nullcontext(),
+    ):
+        asyncio.run(made.run())
     assert ((tmp_path / "hooked").exists(), asked.count("lock")) == (bool(hook) or not said, 0 if said else 3)
 
 

@@ -239,7 +239,7 @@ BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.n
 )
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
     events, target = [], Target("rollback", "v0", judge="web1")
-    with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
+    with pytest.raises(Refused, match=r"shop.0002_note") if refused else contextlib.nullcontext():
         done = played(fleet, lambda name: answer, target, tag, events.append, Options(allow_incompatible=allowed))[0]
         assert dict(done)["begin"].get("allow_incompatible", False) is allowed
     told = [event["text"] for event in events if event["event"] == "warning"]
@@ -249,7 +249,7 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
 
 def test_the_live_release_is_as_careful_as_any(fleet):
     """With --live there is no tag either, but only a rollback without one is urgent."""
-    with pytest.raises(Refused, match="^it is unknown if the older release can work with the applied migrations: why"):
+    with pytest.raises(Refused, match=r"^it is unknown if the older release can work with the applied migrations: why"):
         played(fleet, lambda name: {**VERDICTS, "unknown": "why"}, Target("deploy", "v1", judge="web1"), tag="")
 
 

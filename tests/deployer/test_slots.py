@@ -113,7 +113,7 @@ def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, he
     )
     monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    with pytest.raises(Problem, match="systemctl stop x.service: "):
+    with pytest.raises(Problem, match=r"systemctl stop x.service: "):
         Host("shop").systemctl("stop", "x.service")
     assert Host("shop").systemctl("stop", "x.service", check=False).returncode == 1
     assert len(asked.read_text().splitlines()) == 2 * (TRIES if heard else 1)

@@ -269,7 +269,7 @@ def test_a_web_that_ends_may_need_a_pending_migration(judge):
     ],
 )
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
-    with pytest.raises(Problem, match="migrations.json in the image"):
+    with pytest.raises(Problem, match=r"migrations.json in the image"):
         parse(text)
 
 

@@ -55,7 +55,7 @@ def read(host, app):
 def read_all(shop):
     """Return {name: data} of all hosts, read in parallel."""
     machines = shop.machines()
-    return dict(zip(machines, in_parallel(lambda host: read(host, shop.app), machines.values())))
+    return dict(zip(machines, in_parallel(lambda host: read(host, shop.app), machines.values()), strict=True))
 
 
 def tags(shop):

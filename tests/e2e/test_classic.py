@@ -75,7 +75,7 @@ def files(host):
     said = host.run(
         "cd /var/www/shop && for file in $(find . -type f); do echo $file $(sed -n 's/^export TAG=//p' $file); done"
     )
-    return {name: release for name, release in (line.split() for line in said.splitlines())}
+    return dict(line.split() for line in said.splitlines())
 
 
 def test_a_release_there_and_back(host, images):

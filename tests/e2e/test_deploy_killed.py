@@ -148,6 +148,6 @@ def test_of_two_deploys_at_the_same_moment_one_goes_on(shop):
     """Their locks cross: one deploy gets all hosts, and the other exits with 4 without any change."""
     tags = good(shop), good(shop)
     with shop.rolling("deploy", tags[0]) as first, shop.rolling("deploy", tags[1]) as second:
-        codes = {tag: rolling.finish().code for tag, rolling in zip(tags, (first, second))}
+        codes = {tag: rolling.finish().code for tag, rolling in zip(tags, (first, second), strict=True)}
     assert sorted(codes.values()) == [0, 4]
     assert codes[live(shop)] == 0

@@ -32,8 +32,8 @@ def story(shop):
         began = time.time()
         told = {name: tell(shop, tags, *STORY[name]) for name in STORY}
         time.sleep(max(0, began + LEAST / 100 + 2 - time.time()))  # so many requests, even if all was quick
-    ends = [chapter.began for chapter in told.values()][1:] + [float("inf")]
-    for chapter, ended in zip(told.values(), ends):
+    ends = [*[chapter.began for chapter in told.values()][1:], float("inf")]
+    for chapter, ended in zip(told.values(), ends, strict=True):
         chapter.seen = part(load.result, chapter.began, ended)
     return told, load.result
 

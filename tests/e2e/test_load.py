@@ -46,19 +46,23 @@ def test_a_failure_is_told_by_its_cause(cause, answer):
     a request may not fail, the block does."""
     with server(answer) as url, Load(url, may_fail=True, rate=20, seconds=1, timeout=1) as load:
         assert load.finish().causes == {cause: 20}
-    with pytest.raises(AssertionError, match="10 requests, failed: "):
-        with Load(f"http://127.0.0.1:{free_port()}/", rate=10, seconds=1) as load:
-            assert load.finish().causes == {"refused": 10}
+    with (
+        pytest.raises(AssertionError, match="10 requests, failed: "),
+        Load(f"http://127.0.0.1:{free_port()}/", rate=10, seconds=1) as load,
+    ):
+        assert load.finish().causes == {"refused": 10}
 
 
 def test_a_late_answer_of_the_old_release_is_seen():
     """Answers are counted by release, and an answer of v1 after v2's first is late."""
     releases = iter(["v1"] * 10 + ["v2"] * 5 + ["v1"] * 5)
-    with server(
-        lambda connection: connection.sendall(
-            f"HTTP/1.1 200 OK\r\nX-Release: {next(releases)}\r\nContent-Length: 0\r\n\r\n".encode()
-        )
-    ) as url:
-        with Load(url, rate=20, seconds=1, post_every=0) as load:
-            result = load.finish()
+    with (
+        server(
+            lambda connection: connection.sendall(
+                f"HTTP/1.1 200 OK\r\nX-Release: {next(releases)}\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+        ) as url,
+        Load(url, rate=20, seconds=1, post_every=0) as load,
+    ):
+        result = load.finish()
     assert result.releases == {"v1": 15, "v2": 5} and result.late("v1", "v2")

@@ -27,7 +27,10 @@ PATHS = (
 
 @pytest.fixture(scope="module")
 def images(fleet):
-    return {name: fleet.registry.push(apps.echo(tag), f"{name}:{tag}") for name, tag in zip(("shop", "other"), TAGS)}
+    return {
+        name: fleet.registry.push(apps.echo(tag), f"{name}:{tag}")
+        for name, tag in zip(("shop", "other"), TAGS, strict=True)
+    }
 
 
 @pytest.fixture(scope="module")

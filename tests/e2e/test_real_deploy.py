@@ -120,8 +120,8 @@ def story(first):
     with shop.load(may_fail=True) as load:
         told = {name: tell(shop, *STORY[name]) for name in STORY}
     all_is_well(shop)
-    ends = [chapter.began for chapter in told.values()][1:] + [float("inf")]
-    for chapter, ended in zip(told.values(), ends):
+    ends = [*[chapter.began for chapter in told.values()][1:], float("inf")]
+    for chapter, ended in zip(told.values(), ends, strict=True):
         chapter.seen = part(load.result, chapter.began, ended)
     orders = set(shop.query("SELECT id FROM orders_order")) - known
     journal = [line for line in shop.journal() if line["at"] > began]

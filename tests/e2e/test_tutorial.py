@@ -88,6 +88,7 @@ def change(folder, part):
     old, new = (f"\n{part[key]}\n" for key in ("old", "new"))
     assert path.read_text().count(old) == 1, f"{path} must have the line {part['old']!r} once"
     edit(path, old, new)
+    return None
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def deployed(machine, tag, fuse=FOREVER):
             serve.answer({"id": name}, partial(STEPS[name], machine.host, attempt, machine.say, **args))
         if "problem" in said[-1]:
             return said[-1]["problem"]
+    return None
 
 
 def records(machine):

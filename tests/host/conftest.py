@@ -199,4 +199,4 @@ def apps(nginx):
 @pytest.fixture
 def certificate(tmp_path):
     """A self-signed certificate for localhost, and its key: the values that name their files."""
-    return dict(zip(("CERTIFICATE", "CERTIFICATE_KEY"), map(str, services.certificate(tmp_path))))
+    return dict(zip(("CERTIFICATE", "CERTIFICATE_KEY"), map(str, services.certificate(tmp_path)), strict=False))

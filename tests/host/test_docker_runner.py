@@ -452,7 +452,7 @@ def test_a_stop_in_the_middle_of_a_start(server):
     """If TERM comes while docker starts the container, the start is finished first: then it has a name."""
     hold = server.put("stub/hold", "")
     with running(server.command(*UNIT), env=server.env) as process:
-        wait_until(lambda: (server.stub / "starting").exists())
+        wait_until((server.stub / "starting").exists)
         os.kill(process.pid, signal.SIGTERM)
         assert process.poll() is None
         hold.unlink()

@@ -59,13 +59,15 @@ def container(server, script, cgroup=CGROUPS[0], known=True, config='{"Config": 
 def test_a_stop_waits_until_init_listens(server):
     """init loses a TERM that comes before it has a child. The stop waits for that child, or it would time out."""
     edit(server.stub / "docker-stop", "time.monotonic() + 2\n", "time.monotonic() + 60\n")  # a busy machine is slow
-    with container(server, "echo up; read go; sleep 60; :") as init:
-        with running(server.command("--stop", "shop-web-a"), env=server.env):
-            time.sleep(0.5)
-            assert init.poll() is None
-            init.stdin.write(b"go\n")
-            init.stdin.flush()
-            assert init.wait(60) == -signal.SIGTERM
+    with (
+        container(server, "echo up; read go; sleep 60; :") as init,
+        running(server.command("--stop", "shop-web-a"), env=server.env),
+    ):
+        time.sleep(0.5)
+        assert init.poll() is None
+        init.stdin.write(b"go\n")
+        init.stdin.flush()
+        assert init.wait(60) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_a_stop_that_was_asked_for_is_one(server):
     """If a slow stop is killed with docker-runner, the next stop ends the container. A start clears the request."""
     with container(server, STUBBORN) as init:
         with running(server.command("--stop", "shop-web-a", "60"), env=server.env) as stop:
-            wait_until(lambda: (server.root / "run/docker-runner/shop-web-a.stop").exists())
+            wait_until((server.root / "run/docker-runner/shop-web-a.stop").exists)
             stop.kill()
         assert server("--stop", "shop-web-a", "1", SERVICE_RESULT="signal").returncode == 0
         assert init.wait(1) == -signal.SIGKILL

@@ -59,9 +59,8 @@ def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
             with pytest.raises(TimeoutError, match="another process has it locked") as raised:
                 LockedOpen(path, "w", timeout=0.05, shared=shared).__enter__()
             assert raised.value.filename == str(path)
-    with LockedOpen(path, shared=True), LockedOpen(path, shared=True, timeout=0):
-        with pytest.raises(TimeoutError):
-            LockedOpen(path, timeout=0).__enter__()
+    with LockedOpen(path, shared=True), LockedOpen(path, shared=True, timeout=0), pytest.raises(TimeoutError):
+        LockedOpen(path, timeout=0).__enter__()
 
 
 def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ class Index(SimpleHTTPRequestHandler):
         self.send_header("WWW-Authenticate", 'Basic realm="packages"')
         self.send_header("Content-Length", "0")
         self.end_headers()
+        return None
 
     def log_message(self, *_):
         pass
@@ -190,7 +191,7 @@ NONE = [
 def test_where_a_password_may_be(tmp_path, line, refused):
     """A password is refused in any line, however its URL is used. A variable, or git's own user, is no password."""
     (tmp_path / "requirements.in").write_text(f"django\n{line}\n")
-    refusal = pytest.raises(SystemExit, match="requirements.in line 2 has a")
+    refusal = pytest.raises(SystemExit, match=r"requirements.in line 2 has a")
     with refusal if refused else contextlib.nullcontext() as said:
         requirements.refuse(requirements.PASSWORD, "has a password", [tmp_path / "requirements.in"])
     assert "ter2" not in str(said)

@@ -149,7 +149,7 @@ def test_of_two_wheels_none_is_taken(copy):
     assert all(name in line for name in names) and "requirements.txt" in line
 
 
-PROGRAMS = set("PYTHON PYTEST MANAGE CELERY MYPY".split())  # whoever sets them may run anything
+PROGRAMS = set("PYTHON PYTEST MANAGE CELERY MYPY RUFF".split())  # whoever sets them may run anything
 PATHS = set("VE REQUIREMENTS REQUIREMENTS_DEV SLIPWAY".split())  # they stand in rules
 CANARY = [
     "x';touch canary;'",

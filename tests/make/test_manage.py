@@ -130,6 +130,7 @@ def test_a_migration_that_fails_shows_where(manage):
 STEPS = {
     "check": "manage.py check",
     "flake8": "-m flake8 ",
+    "ruff": "check .",
     "mypy": "-m mypy",
     "shellcheck": "run.sh",
     "hadolint": "Dockerfile",
@@ -155,14 +156,14 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     fails = "|".join(f'*"{STEPS[part]}"*' for part in failing) or "-"
     stub(project, f'echo "$*" >>said; case "$*" in {fails}) exit 3;; esac')
     done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
-    said, steps = (project / "said").read_text().splitlines(), [*STEPS.values()][: 5 if "check" in failing else None]
-    assert len(said) == len(steps) and all(step in line for step, line in zip(steps, said)), said
+    said, steps = (project / "said").read_text().splitlines(), [*STEPS.values()][: 6 if "check" in failing else None]
+    assert len(said) == len(steps) and all(step in line for step, line in zip(steps, said, strict=False)), said
     assert (done.returncode, summary(done)) == (2 * bool(failing), failing), done.stderr
     assert (f"\nmake: passed: {' '.join(PARTS)}\n" in done.stdout) == (not failing)
     assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
 
 
-@pytest.mark.parametrize("target, parts", [("check", PARTS[:1]), ("flake8", PARTS[1:2]), ("lint", PARTS[:5])])
+@pytest.mark.parametrize("target, parts", [("check", PARTS[:1]), ("flake8", PARTS[1:2]), ("lint", PARTS[:6])])
 def test_parts_alone(project, target, parts):
     """make check, flake8 and lint run some of the parts, each once, after what the Makefile adds to check or flake8."""
     (project / "local.mk").write_text("check flake8: ours\nours: ; @echo ours >>said\n")
@@ -171,7 +172,7 @@ def test_parts_alone(project, target, parts):
     assert said.endswith(f"make: passed: {' '.join(parts)}\n")
     said = (project / "said").read_text().splitlines()
     assert len(said) == len(parts) + 1 and all(
-        step in line for step, line in zip(["ours", *map(STEPS.get, parts)], said)
+        step in line for step, line in zip(["ours", *map(STEPS.get, parts)], said, strict=False)
     ), said
 
 
@@ -326,7 +327,7 @@ def stub(project, line):
     """Create a virtualenv whose Python runs that line of shell, with the programs that make looks for."""
     (project / "ve").unlink()
     (project / "tests").mkdir()
-    for name in ("python", "flake8", "mypy", "shellcheck", "hadolint", "pytest"):
+    for name in ("python", "flake8", "ruff", "mypy", "shellcheck", "hadolint", "pytest"):
         executable(project / "ve/bin" / name, f"#!/bin/sh\n{line}\n")
 
 

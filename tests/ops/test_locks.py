@@ -185,7 +185,7 @@ def test_messages_name_what_changes(judged):
 
 @pytest.mark.parametrize("name", CASES)
 def test_whom_a_migration_locks(judged, name):
-    operations, verdict, locks, *_ = CASES[name]
+    _operations, verdict, locks, *_ = CASES[name]
     told = judged[f"xshop.{name}"]
     assert (told["verdict"], told.get("locks", [])) == (verdict, locks), told
 

@@ -87,8 +87,8 @@ def test_counted_right_over_workers(site):
         site.get("/healthz")
         site.get("/readyz")
     said = site.figures()
-    for name in ('count{method="GET",status="2xx"}', 'bucket{le="+Inf",method="GET",status="4xx"}'):
-        name = f"http_request_duration_seconds_{name}"
+    for part in ('count{method="GET",status="2xx"}', 'bucket{le="+Inf",method="GET",status="4xx"}'):
+        name = f"http_request_duration_seconds_{part}"
         assert said[name] - told.get(name, 0) == 30
     assert said["http_requests_in_flight"] == 0 and said['release_info{release="development"}'] == 1
     held = [value for name, value in said.items() if name.startswith("process_resident_memory_bytes")]

@@ -143,7 +143,7 @@ def judging(tmp_path_factory, postgres):
         f"{(project / 'project/settings_test.py').read_text()}\n"
         'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n',
     )
-    for before, name in zip([None, *MIGRATIONS], MIGRATIONS):
+    for before, name in zip([None, *MIGRATIONS], MIGRATIONS, strict=False):
         add(project, f"xshop.{name}", MIGRATIONS[name], *[f"xshop.{before}"] * bool(before))
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
     for app, (operations, _) in BRINGS.items():
@@ -154,7 +154,7 @@ def judging(tmp_path_factory, postgres):
         add(project, f"{app}.0002", operations, f"{app}.0001", more=APART * (app == "ybegin"))
     for app, (state, dropped, _) in DROPPED.items():
         for before, number, operations in zip(
-            ["", "0001", "0002"], ("0001", "0002", "0003"), (MIGRATIONS["0001_initial"], state, dropped)
+            ["", "0001", "0002"], ("0001", "0002", "0003"), (MIGRATIONS["0001_initial"], state, dropped), strict=False
         ):
             add(project, f"{app}.{number}", operations, *[f"{app}.{before}"] * bool(before))
     less = 'RemoveField("thing", "name")'
@@ -166,8 +166,8 @@ def judging(tmp_path_factory, postgres):
     add(project, "xacross.0001", create("Thing").replace("TextField()", "TextField(null=True)"))
     altered = 'AlterField("thing", "note", CharField(null=True, max_length=9))'
     add(project, "xacross.0002", f"{altered}, {create('Matter')}, {less}", "xacross.0001")
-    url = postgres.url(postgres.database(migrated=False))
-    for url in ("sqlite://:memory:", url, url):  # again, because what the database holds must not matter
+    database = postgres.url(postgres.database(migrated=False))
+    for url in ("sqlite://:memory:", database, database):  # again, because what the database holds must not matter
         done = verdicts(project, url=url)
         assert done.returncode == 0 and {*NAMED.findall(done.stderr)} >= FAILS, done.stderr
     return found(project)["vendors"]

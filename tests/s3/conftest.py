@@ -51,7 +51,7 @@ def certificate(tmp_path_factory):
 @contextlib.contextmanager
 def moto(certificate=(), **env):
     """Run moto's server for the block, with TLS if it has a (certificate, key). Yield its port."""
-    port, tls = free_port(), [word for pair in zip(("-c", "-k"), certificate) for word in pair]
+    port, tls = free_port(), [word for pair in zip(("-c", "-k"), certificate, strict=False) for word in pair]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, *tls]
     env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"http{'s' * bool(tls)}://127.0.0.1:{port}", **env}
     with running(command, env=env) as process:

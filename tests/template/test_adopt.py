@@ -617,7 +617,7 @@ def test_requirements(files, lines, told):
     """requirements.in and requirements/dev.in have the lists' lines, or the to-do list names what they lack."""
     found = look(files, "shop")
     (source, main), (_, dev) = found.lists.values()
-    assert source == ("" if "lock" in str([*files]) else [*files][0])
+    assert source == ("" if "lock" in str([*files]) else next(iter(files)))
     assert [*main, *(["dev:", *dev] if dev else [])] == lines
     items = "\n".join(todo(files, found, ["make"], ""))
     assert told in items and bool(told) == ("neither" in items or "cannot" in items), items

@@ -44,7 +44,7 @@ def test_it_works_at_once(started):
     """Plain make passes: checks, linters and tests. The formatter, which pre-commit runs, has nothing to change."""
     done = started.make()
     assert done.returncode == 0 and "\nRan " in done.stderr, done.stdout + done.stderr
-    assert "make: passed: check flake8 mypy shellcheck hadolint migrations tests\n" in done.stdout
+    assert "make: passed: check flake8 ruff mypy shellcheck hadolint migrations tests\n" in done.stdout
     assert re.match(r"\d+ files left unchanged\n", passed(started.make("format")).stdout)
 
 

@@ -118,9 +118,8 @@ def count(
         if (one["first"] < begin or (release in olds and release != live)) and len(known) < MANY:
             known.add(one["id"])
         if not tag or release in ("", tag):
-            if one["id"] not in found and len(found) >= MOST:
-                one = error(one["first"], "", ("more",), MORE)
-            put(found, one)
+            fits = one["id"] in found or len(found) < MOST
+            put(found, one if fits else error(one["first"], "", ("more",), MORE))
     return known
 
 

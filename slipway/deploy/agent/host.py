@@ -95,6 +95,7 @@ class Host:
                 env={**ENVIRONMENT, **(env or {})},
                 encoding="utf-8",
                 errors="replace",
+                check=False,
             )
         except subprocess.TimeoutExpired as late:
             printed = (late.output or b"").decode(errors="replace").splitlines()

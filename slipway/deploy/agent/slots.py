@@ -55,6 +55,7 @@ def flip_back(host: Host, slot: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         return os.rename(host.web_sock + ".back", host.web_sock)
     flip(host, slot)
+    return None
 
 
 def pins(host: Host, role: str) -> tuple[str, str]:

@@ -31,3 +31,4 @@ async def check(fleet: Fleet) -> None:
         return print(f"schedules are not checked: {fleet.hosts[0].name}: {problem}", file=sys.stderr)
     if done.code:
         raise Refused(f"process: schedule: {decoded(done.err)}")
+    return None

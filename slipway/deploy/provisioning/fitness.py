@@ -43,7 +43,7 @@ def inspection(fleet: Fleet, brief: bool) -> list[str]:
     own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
     own += [files.timer(app, process).path for process in fleet.timed.values()]
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
-    assert processes
+    assert processes  # noqa: S101  for types: our own file has it
     script, envfile = (
         resources.files("slipway").joinpath(path).read_text("utf-8")
         for path in ("deploy/provisioning/inspect.sh", "envfile.py")

@@ -114,7 +114,7 @@ def operations_of_the_team() -> Callable[[Fleet, Host], None]:
         return lambda fleet, host: None
     name = ".".join(Path(os.path.relpath(file.with_suffix(""))).parts)
     spec = importlib.util.spec_from_file_location(name, file.resolve())
-    assert spec and spec.loader
+    assert spec and spec.loader  # noqa: S101  for types
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -120,7 +120,7 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
     write(mark, there)  # first: this file marks the app's name as ours, even if provisioning fails later
     if not found.user:  # pyinfra's own check reads all users, which is slow
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
-        server.user(
+        server.user(  # noqa: S604  `shell` is the user's login shell
             name=f"add user {fleet.app}",
             user=fleet.app,
             group=fleet.app,

@@ -31,6 +31,7 @@ class Run:
         if not self.cause:
             self.cause = problem
             self.alarm.set()
+        return None
 
     async def steps(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
         """Run steps in parallel; return {(step, host): answer}. Raise as soon as one fails or a host gets sick."""
@@ -63,7 +64,7 @@ class Run:
 
     async def _alarmed(self) -> None:
         await self.alarm.wait()
-        assert self.cause
+        assert self.cause  # noqa: S101  for types
         raise self.cause
 
     async def _do(self, step: Step, name: str) -> Any:

@@ -18,6 +18,7 @@ def between(old: str, new: str) -> list[str]:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
+            check=False,
         )
     except OSError:  # there is no git
         return []

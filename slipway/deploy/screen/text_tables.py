@@ -49,7 +49,9 @@ def table(lines: Sequence[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     while sum(widths) + 2 * (len(widths) - 1) > limit and max(widths) > 3:
         widths[widths.index(max(widths))] -= 1
-    return "\n".join("  ".join(cut(text, width) for text, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cut(text, width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def cut(text: str, width: int) -> str:
@@ -83,7 +85,7 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
     ]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
     told, revisions, live = lines[:1], dict[str, str](), ""
-    for line, entry in zip(lines[1:], entries):
+    for line, entry in zip(lines[1:], entries, strict=True):
         revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")
         told += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
         live = revision if entry["outcome"] == "committed" else live

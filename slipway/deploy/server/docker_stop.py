@@ -5,6 +5,7 @@ reads the container's id from /run/docker-runner/NAME, and finds the processes i
 
 docker-stop --killed: docker-killed.service runs this when a docker-runner was killed (see `left_alone`)."""
 
+import contextlib
 import json
 import os
 import re
@@ -37,9 +38,10 @@ def first_process(id: str) -> int:
     """Return the PID of a container's first process; 0 if it has none. Ignore containers inside the container."""
     ours = re.compile(re.escape(id) + r"(\.scope)?(/init\.scope)?$", re.MULTILINE)
     for name in os.listdir(PROC) if len(id) == 64 else ():
-        if name.isdigit() and ours.search(read(PROC + name + "/cgroup")):
-            if re.search(r"^NSpid:.*[^0-9]1$", read(PROC + name + "/status"), re.MULTILINE):
-                return int(name)
+        if not name.isdigit() or not ours.search(read(PROC + name + "/cgroup")):
+            continue
+        if re.search(r"^NSpid:.*[^0-9]1$", read(PROC + name + "/status"), re.MULTILINE):
+            return int(name)
     return 0
 
 
@@ -130,10 +132,8 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
         leave(name, unit, unit_seconds)
         return say(name + " keeps running: docker-runner was killed, but no stop was requested")
-    try:
+    with contextlib.suppress(OSError):  # an older unit may not write there, or the disk is full
         open(STATE + name + ".stop", "w").close()
-    except OSError:  # an older unit may not write there, or the disk is full
-        pass
     id = known(name)
     if id == BY_HAND:
         return None
@@ -156,6 +156,7 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
             if pid
             else f"Docker does not answer, and no process of {name} is found in /proc: it may still run"
         )
+    return None
 
 
 # ---- after a kill of docker-runner ----

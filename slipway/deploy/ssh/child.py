@@ -41,6 +41,7 @@ class Process(asyncio.SubprocessProtocol):
         if fd == 1:
             return self.out.feed_data(data)
         self.err = (self.err + data)[-KEPT:]
+        return None
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:

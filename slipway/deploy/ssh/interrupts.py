@@ -39,7 +39,7 @@ class Signals(contextlib.AbstractContextManager[None]):
         for number in () if self.blocks else SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         if self.came:
-            assert self.task
+            assert self.task  # noqa: S101  for types
             self.task.uncancel()
             if kind is asyncio.CancelledError:
                 raise Interrupted(f"interrupted by {self.came}") from None

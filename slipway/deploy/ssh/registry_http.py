@@ -77,6 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         if not blob:
             return self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
         self.send(blob)
+        return None
 
     do_HEAD = do_GET
 

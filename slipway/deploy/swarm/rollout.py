@@ -96,7 +96,7 @@ class Rollout:
 
     def _digest(self, said: str) -> str:
         image = self.fleet.image.removeprefix("docker.io/")
-        return str([each for each in json.loads(said)[0]["RepoDigests"] if each.startswith(f"{image}@")][0])
+        return str(next(each for each in json.loads(said)[0]["RepoDigests"] if each.startswith(f"{image}@")))
 
     async def _do(self, seen: state.State, release: Release) -> None:
         changed, there = False, [*seen.releases]
@@ -167,6 +167,7 @@ class Rollout:
         for name, one in changed.items():
             words = ["rollback", "--detach", "--quiet"] if one.before else ["rm"]
             await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
+        return None
 
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})

@@ -62,7 +62,7 @@ class State:
 def parsed(app: str, said: str) -> State:
     services, replicas, configs = said.split("\n")[:3]
     words = replicas.split()
-    counts = dict(zip(words[::2], words[1::2]))
+    counts = dict(zip(words[::2], words[1::2], strict=False))
     found = {
         each["Spec"]["Name"].removeprefix(f"{app}_"): service(each, counts[each["Spec"]["Name"]])
         for each in json.loads(services)

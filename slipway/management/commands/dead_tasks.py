@@ -35,7 +35,7 @@ class Command(BaseCommand):
                     else:
                         message.requeue()
         except ConnectionError as error:
-            raise CommandError(error)
+            raise CommandError(error) from error
         self.stdout.write(f"dead tasks: {len(messages)}")
 
 

@@ -42,6 +42,7 @@ class Command(migrate.Command):
         with self.connection.execute_wrapper(self.executed):
             waits.judge(database.pending(), float(os.environ["MAX_LOCK"]), self.stdout.write)
             self.repeated(partial(super().handle, *words, **options), whole=True)
+        return None
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current

@@ -47,6 +47,7 @@ class Command(TemplateCommand):
         )
         self.enlist(folder.parent / "urls.py", URLS, f'path("{name}/", include("{package}.{name}.urls")),')
         self.stdout.write(f"wrote {folder}; next: make migrate, then open /{name}/ and the admin")
+        return None
 
     def enlist(self, path: Path, place: str, line: str) -> None:
         """Add the line to the file, after what the expression `place` matches; or ask the user to do it."""
@@ -58,6 +59,7 @@ class Command(TemplateCommand):
         except OSError:
             pass
         self.stdout.write(f"add to {path} by hand: {line}")
+        return None
 
 
 def folder_of(package: str, name: str) -> Path:

@@ -130,7 +130,7 @@ class Transactions(TransactionTestCase):
         with self.assertRaises(ZeroDivisionError), transaction.atomic():
             storage.save("old", ContentFile(b"new")), save("new"), storage.delete("gone")
             self.assertEqual(names(), ["new", "old"])
-            1 / 0
+            1 / 0  # noqa: B018  it fails the block
         self.assertEqual((names(), read("old") == LONG), (["gone", "old"], True))
 
     @skipUnlessDBFeature("test_db_allows_multiple_connections")

@@ -90,13 +90,15 @@ def test_hung_service(cbp):
         service.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         service.bind(("127.0.0.1", cbp.remote))
         service.listen(0)
-        with closing(socket.create_connection(("127.0.0.1", cbp.remote))):  # its queue is full
-            with cbp.up("--connect", ".3", "--least", "1"):
-                began = time.monotonic()
-                assert not cbp.pings() and time.monotonic() - began >= 0.3
-                cbp.until(state="open", failed=1)
-                wait_until(lambda: not cbp.pings() and cbp.metrics()["failed"] == 2)
-                cbp.until(trips=2, pause=2)
+        with (
+            closing(socket.create_connection(("127.0.0.1", cbp.remote))),  # its queue is full
+            cbp.up("--connect", ".3", "--least", "1"),
+        ):
+            began = time.monotonic()
+            assert not cbp.pings() and time.monotonic() - began >= 0.3
+            cbp.until(state="open", failed=1)
+            wait_until(lambda: not cbp.pings() and cbp.metrics()["failed"] == 2)
+            cbp.until(trips=2, pause=2)
 
 
 def test_drain(cbp):

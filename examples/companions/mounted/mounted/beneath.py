@@ -82,7 +82,7 @@ def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
     except OSError as error:
         raise Away(f"{root}: {error.strerror}") from None
     with told():
-        for name, flags in zip([*path, b"."], [*[FOLDER] * (len(path) - 1), LAST]):
+        for name, flags in zip([*path, b"."], [*[FOLDER] * (len(path) - 1), LAST], strict=False):
             above = number
             try:
                 number = os.open(name, flags, dir_fd=above)
@@ -97,7 +97,9 @@ def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
 def listed(number: int, path: list[bytes], page: int) -> tuple[list[Entry], int]:
     """Read at most MOST entries of the open folder `number`. Return one page, folders first, and the entries' count."""
     with told(), os.scandir(number) as entries:
-        known = [(not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST))]
+        known = [
+            (not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST), strict=False)
+        ]
         known.sort(key=lambda one: one[:2])
         return [described(entry, path) for *_, entry in known[(page - 1) * PAGE : page * PAGE]], len(known)
 

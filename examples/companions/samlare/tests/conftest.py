@@ -52,7 +52,7 @@ class Carbon:
             return {}
         told = json.loads(done.stdout)
         seconds = range(told["start"], told["end"], told["step"])
-        return {second: value for second, value in zip(seconds, told["values"]) if value is not None}
+        return {second: value for second, value in zip(seconds, told["values"], strict=False) if value is not None}
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ class Answer(BaseHTTPRequestHandler):
             self.wfile.write(self.server.text.encode())
             while self.path == "/endless":
                 self.wfile.write(b"9" * 1_000_000)
+        return None
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ class Mock:
         found, now = os.lstat(self.at(path)), time.time_ns()
         atime, mtime = (
             {NOW: now, OMIT: kept}.get(given, given)
-            for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns))
+            for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns), strict=False)
         )
         os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
 

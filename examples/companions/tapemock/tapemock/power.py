@@ -98,3 +98,4 @@ class Disk:
             for name, inner in node.content.items():
                 self.restore(inner, f"{path}/{name}", placed)
         os.chmod(path, stat.S_IMODE(node.mode))
+        return None

@@ -86,6 +86,7 @@ def test_what_others_make_is_theirs_and_what_is_not_theirs_is_shut(tapemock, tmp
         extra_groups=[],
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.stdout == "shut\n", done.stderr
     assert {os.lstat(tapemock.source / name).st_uid for name in "fdl"} == {65534}

@@ -39,7 +39,7 @@ def names_in(manifest: str) -> set[str]:
 def check_name(name: object) -> None:
     text = name if isinstance(name, str) else ""
     if not all(part not in ("", ".", "..") for part in text.split("/")) or not text.isprintable() or "\\" in text:
-        raise Problem(f"a static file in the image has the unsafe name {ascii(name)}: build the image again")
+        raise Problem(f"a static file in the image has the unsafe name {name!a}: build the image again")
 
 
 def wanted(name: str, names: set[str]) -> bool:

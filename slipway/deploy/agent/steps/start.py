@@ -37,6 +37,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
         hear_ends(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
         await_containers(host, {host.container(role, slot) for role in here})
+    return None
 
 
 @step(120)

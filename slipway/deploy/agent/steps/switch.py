@@ -68,6 +68,6 @@ def flip_back(host: Host, attempt: Noted) -> None:
 @step(120)
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
-    assert attempt.watch, "the plan flips a host before it is watched"
+    assert attempt.watch, "the plan flips a host before it is watched"  # noqa: S101  a plan's error, not a user's
     answer: Watched = attempt.watch(seconds)
     return answer

@@ -61,6 +61,7 @@ class Watcher:
             if until_well and not problem:
                 return None
             self.attempt.over.wait(pause)
+        return None
 
     def fail(self, problem: Problem) -> None:
         with self.attempt.lock:

@@ -218,6 +218,7 @@ def main(command, *words):
     if [command, *words] == ["manage", "showmigrations", "--plan"]:
         return print(plan())
     print(json.dumps({"command": [command, *words], "uid": os.getuid(), "environment": dict(os.environ)}))
+    return None
 
 
 if __name__ == "__main__":
