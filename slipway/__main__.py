@@ -44,6 +44,8 @@ if __name__ == "__main__":
     own, _, rest = os.environ.get("PYTHONPATH", "").partition(os.pathsep)
     if own and os.path.abspath(own) == os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
         # it is make's, and not for children
-        os.environ.update(PYTHONPATH=rest) if rest else os.environ.pop("PYTHONPATH")
+        del os.environ["PYTHONPATH"]
+        if rest:
+            os.environ["PYTHONPATH"] = rest
     sys.argv[1:] = [word for typed in sys.argv[1:] for word in words(typed)]
     main()

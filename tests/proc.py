@@ -31,7 +31,10 @@ def free_port():
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform == "linux")
     sock.bind(("127.0.0.1", 0))
     port = sock.getsockname()[1]
-    _kept.append(sock) if sys.platform == "linux" else sock.close()
+    if sys.platform == "linux":
+        _kept.append(sock)
+    else:
+        sock.close()
     return port
 
 

@@ -31,7 +31,8 @@ def missing(program):
 def pytest_runtest_setup(item):
     """Skip a test marked `needs("PROGRAM")` if this machine lacks that program of Debian's packages."""
     for mark in item.iter_markers("needs"):
-        shutil.which(mark.args[0]) or missing(mark.args[0])
+        if not shutil.which(mark.args[0]):
+            missing(mark.args[0])
 
 
 def certificate(folder, name="localhost", kind="DNS"):

@@ -30,6 +30,7 @@ TEAM = (
 HERE = "slipway/adopt"  # this folder, in the template
 MARK = r"slipway|template-update|use make up|^\[hosts\."
 COMPOSE = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
+COMPILED = "# `make requirements` compiles this file."
 IGNORED = [
     "/ve",
     "/ve.lock",
@@ -104,7 +105,7 @@ def taken(existing: Tree, found: Found, levels: list[str], template: Template) -
         "deploy/production.toml": f"{found.servers}/production.toml",
         "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml",
     }
-    unused = ["accounts", *["jobs"] * (not found.celery)]
+    unused = ["accounts"] if found.celery else ["accounts", "jobs"]
     return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
 
@@ -132,8 +133,7 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
         path: tree.get(path)
         or "\n".join(
             [
-                "# `make requirements` compiles this file."
-                + f" adopt wrote its first lines from {source}." * bool(source),
+                f"{COMPILED} adopt wrote its first lines from {source}." if source else COMPILED,
                 *lines,
                 "",
             ]
@@ -149,7 +149,7 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
     if "image" in levels:
         package, wanted = f"./{template.wheel}", texts["requirements.in"]
         wanted = wanted if wheel.LINE.search(wanted) else added(wanted, [package])
-        texts["requirements.in"] = wheel.named(wanted, package, *["jobs"] * found.jobs)
+        texts["requirements.in"] = wheel.named(wanted, package, *(["jobs"] if found.jobs else []))
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
     return texts | {
@@ -163,7 +163,9 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
 def added(text: str, lines: list[str]) -> str:
     there = {line.strip("/ ") for line in text.splitlines()}
     more = [line for line in lines if line.strip("/ ") not in there]
-    return text + "\n" * bool(text and not text.endswith("\n") and more) + "".join(f"{line}\n" for line in more)
+    if text and not text.endswith("\n") and more:
+        text += "\n"
+    return text + "".join(f"{line}\n" for line in more)
 
 
 def makefile(tree: Tree, text: str, found: Found) -> str:
@@ -175,7 +177,8 @@ def makefile(tree: Tree, text: str, found: Found) -> str:
         is_gone = old and not any(path.startswith(f"{old[1]}/") for path in tree)
         return there.replace(old[0], f"PROJECT = {found.package}", 1) if old and is_gone else there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
-    return text.format(found=found, goal=first[1] if first else "test") + f"\n{there}" * bool(there)
+    makefile = text.format(found=found, goal=first[1] if first else "test")
+    return f"{makefile}\n{there}" if there else makefile
 
 
 def manage(there: str, restart: str) -> str:
@@ -213,4 +216,6 @@ def dockerignore(there: str, template: str, found: Found) -> str:
     if "# What the template needs for the build." in there:
         return there
     ours = template.replace("!project\n", "".join(f"!{path}\n" for path in found.beside), 1)
-    return ours + re.sub(r"^\*+\s*\n", "", f"\n# Yours.\n{there}" * bool(there), flags=re.MULTILINE)
+    if not there:
+        return ours
+    return ours + re.sub(r"^\*+\s*\n", "", f"\n# Yours.\n{there}", flags=re.MULTILINE)

@@ -259,7 +259,8 @@ class Watcher:
         self.waiting.append(alert)
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
-        about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")
+        about = f": {', '.join(rule.hosts)}" if rule.hosts else ""
+        word = " is over" if state == "over" else ""
         return {
             "version": 2,
             "app": self.fleet.app,

@@ -191,14 +191,10 @@ def of_app(env: Env) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(f"SECRET_KEY={secrets.token_hex(32)}\nPOSTGRES_PASSWORD={secrets.token_hex(32)}\n")
-    return [
-        *compose(env),
-        *["--file", "compose.slipway.yaml"] * ours,
-        "--project-name",
-        env["APP"] + "-slipway" * ours,
-        "--env-file",
-        env["SECRETS"],
-    ]
+    words = [*compose(env), "--env-file", env["SECRETS"], "--project-name"]
+    if ours:
+        return [*words, f"{env['APP']}-slipway", "--file", "compose.slipway.yaml"]
+    return [*words, env["APP"]]
 
 
 def up(env: Env) -> None:

@@ -60,7 +60,10 @@ class Problem(Exception):
 
 def main(action: str, *args: str) -> None:
     try:
-        start(*args) if action == "start" else finish(*args)
+        if action == "start":
+            start(*args)
+        else:
+            finish(*args)
     except Problem as problem:
         sys.exit(f"make: {problem}")
 
@@ -79,7 +82,7 @@ def start(copier: str, name: str, *options: str) -> None:
         Path(name).rmdir()
     except OSError as error:
         raise Problem(f"{name} cannot be made: choose another NAME") from error
-    usual = ["--quiet", "--trust", *["--defaults"] * (not sys.stdin.isatty())]
+    usual = ["--quiet", "--trust"] if sys.stdin.isatty() else ["--quiet", "--trust", "--defaults"]
     usual = [word for word in usual if word not in options]  # copier takes each once
     commit = [] if any(word.startswith("--vcs-ref") or word == "-r" for word in options) else ["--vcs-ref", "HEAD"]
     env = {**os.environ, "UV": virtualenv.uv_path(os.environ)}
@@ -94,13 +97,15 @@ def start(copier: str, name: str, *options: str) -> None:
 
 def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> None:
     set_names(app, site_name)
-    chosen = [*parts.split(","), *["csp"] * (django == "5.2"), driver]
+    chosen = [*parts.split(","), driver]
+    if django == "5.2":
+        chosen.append("csp")
     extras = ",".join(sorted(filter(None, chosen)))
     Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django]))
     write_readme(
         app=app,
         site_name=site_name,
-        broker=" BROKER_URL" * ("jobs" in chosen),
+        broker=" BROKER_URL" if "jobs" in chosen else "",
         python="3.11" if django == "5.2" else "3.12",
     )
     if django != "5.2":

@@ -41,7 +41,8 @@ def main(action: str, env: Mapping[str, str]) -> None:
     command = [*image.compose(env), "--project-name", f"{app}-services", "--file", str(FILE)]
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(COMPOSE)
-    names = ["db", *["redis"][: bool(re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
+    has_redis = re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE)
+    names = ["db", "redis"] if has_redis else ["db"]
     urls = {name: url for service in names for name, url in URLS[service].items()}
     variables, problems = envfile.read_file(ENV)
     others = [name for name in urls if (os.environ.get(name) or variables.get(name) or urls[name]) != urls[name]]

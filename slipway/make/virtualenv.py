@@ -75,7 +75,7 @@ def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
     if not is_whole(ve, env) or (env["INSTALLER"] == "pip" and sentinel.exists()):
         create(ve, env)
     sentinel.unlink(missing_ok=True)
-    if own := files[sentinel.name != "sentinel" :]:
+    if own := files if sentinel.name == "sentinel" else files[1:]:
         print("make: installing", *own, file=sys.stderr)
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
     wanted = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]
@@ -126,8 +126,9 @@ def empty(ve: Path) -> None:
 def installer(ve: Path, files: Iterable[str], env: Mapping[str, str]) -> list[str]:
     """Return the command that installs what `files` pin: uv's, which also removes all else, or pip's. If one package
     has a hash, every package needs a hash."""
-    hashes = ["--require-hashes"] * any("--hash=" in Path(path).read_text("utf-8") for path in files)
-    words = [*hashes, *shlex.split(env["PIP_ARGS"])]
+    words = shlex.split(env["PIP_ARGS"])
+    if any("--hash=" in Path(path).read_text("utf-8") for path in files):
+        words.insert(0, "--require-hashes")
     if env["INSTALLER"] != "pip" and (path := uv_path(env)):
         sync = ["pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
         return [path, *sync, *words, *files]

@@ -47,8 +47,8 @@ def named(wanted: str, wheel: str, *extras: str) -> str:
     more = [extra for extra, instead in BROUGHT.items() if not re.search(rf"^[^#\n]*({instead})", wanted, re.MULTILINE)]
 
     def line(found: re.Match[str]) -> str:
-        there = sorted({*(found[1] or "").split(","), *extras, *more})
-        return wheel + f"[{','.join(filter(None, there))}]" * any(there)
+        all_extras = ",".join(sorted({*(found[1] or "").split(","), *extras, *more} - {""}))
+        return f"{wheel}[{all_extras}]" if all_extras else wheel
 
     return LINE.sub(line, wanted)
 

@@ -19,7 +19,10 @@ def prepare() -> None:
     """Migrate the project's own SQLite file; not another database: other people may use it, and a half-written branch
     must not migrate it. If the database cannot be used or a migration fails, raise a CommandError of one line."""
     try:
-        migrate() if is_own() else pending()
+        if is_own():
+            migrate()
+        else:
+            pending()
     finally:
         connection.close()  # child processes open their own
 

@@ -90,7 +90,8 @@ class Watch:
         work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, str(words[0])))}
         for table, (_, now) in after.items():
             if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
-                self.add(table, WAITS[now.waits() or 1], meanwhile)
+                waits = now.waits() or 1
+                self.add(table, WAITS[waits], meanwhile)
         return result
 
     def held(self) -> list[str]:

@@ -63,7 +63,9 @@ def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]],
 def named(sizes: Mapping[str, Sequence[int]], table: str) -> str:
     """Return a table's name and size, such as "orders (48 million rows, 6 GB)"."""
     size, rows = sizes.get(table, (0, 0))
-    return f"{table} ({f'{short(rows, THOUSANDS)} rows, ' * (rows > 0)}{short(size, BYTES)})"
+    if rows <= 0:
+        return f"{table} ({short(size, BYTES)})"
+    return f"{table} ({short(rows, THOUSANDS)} rows, {short(size, BYTES)})"
 
 
 def short(number: int, units: tuple[str, ...]) -> str:

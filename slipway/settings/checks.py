@@ -90,8 +90,9 @@ def assigned_twice(**_: Any) -> list[Warning]:
     module = sys.modules[settings.SETTINGS_MODULE]
     places: dict[str, dict[bool, str]] = {}  # setting → (is it imported?) → file:line; the last assignment is the last
     for name, line, file in assignments(module, ast.iter_child_nodes):
-        places.setdefault(name, {}).pop(file != module.__file__, None)
-        places[name][file != module.__file__] = f"{os.path.relpath(file)}:{line}"
+        is_imported = file != module.__file__
+        places.setdefault(name, {}).pop(is_imported, None)
+        places[name][is_imported] = f"{os.path.relpath(file)}:{line}"
     return [
         Warning(
             f"{name} is assigned twice, in {' and '.join(both.values())}: the latter holds. Remove the other, "

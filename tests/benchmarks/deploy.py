@@ -27,7 +27,7 @@ from e2e import fleet as fleets  # noqa: E402
 
 
 def servers(count):
-    return f"{count} host{'s' * (count > 1)}"
+    return "1 host" if count == 1 else f"{count} hosts"
 
 
 def spread(values):

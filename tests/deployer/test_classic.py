@@ -173,7 +173,7 @@ def test_an_image_without_static_files_publishes_none(shell, tmp_path, code, pub
     """`test` answers 1 without a manifest, docker 127 without `test`. Otherwise it has failed."""
     done = on_host(shell, tmp_path, "publish", CODE=code)
     assert done.returncode == (code == "125"), done.stderr
-    assert calls(tmp_path) == ["v2 collectstatic"] * published
+    assert calls(tmp_path) == (["v2 collectstatic"] if published else [])
 
 
 def synced(trace):

@@ -111,7 +111,7 @@ def test_variables_of_any_kind(variables):
 
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)
 def test_tags_of_any_kind(action, tag):
-    args = __main__.parse([action] + ["v1"] * (action == "deploy"))
+    args = __main__.parse([action, "v1"] if action == "deploy" else [action])
     args.tag = args.to = tag
     make = {"deploy": plan.deploy_of, "rollback": rollback.rollback_of}[action]
     try:

@@ -180,7 +180,7 @@ def test_old_images_go(host, capsys):
             "Id": f"sha256:v{number}",
             "Created": number,
             "RepoDigests": [f"shop@sha256:dv{number}"],
-            "RepoTags": [f"shop:v{number}"] * (number != 6),
+            "RepoTags": [] if number == 6 else [f"shop:v{number}"],
         }
         for number in range(9, 0, -1)
     ]

@@ -161,7 +161,10 @@ def test_maintenance_on_a_disk_that_takes_no_change(fleet, stub, monkeypatch, ac
     put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
     file = stub / "nginx/shop/maintenance"
     file.parent.mkdir()
-    file.mkdir() if action == "off" else file.with_suffix(".new").symlink_to("/dev/full")  # rm refuses a folder
+    if action == "off":
+        file.mkdir()  # which rm refuses
+    else:
+        file.with_suffix(".new").symlink_to("/dev/full")
     with pytest.raises(DeployError, match=r"on web1: (rm: cannot remove|sh: .*: (I/O error|No space))"):
         asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "web1", "maintenance", action])))
     assert file.exists() == (action == "off")

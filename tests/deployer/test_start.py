@@ -112,7 +112,10 @@ def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
 def test_what_is_not_the_release_s_word_is_unknown(attempt, monkeypatch, text):
     monkeypatch.setattr(start, "BOOT", 1)
     path = attempt.host.slot("b", "web.plan")
-    os.mkfifo(path) if text is None else disk.write(path, text)
+    if text is None:
+        os.mkfifo(path)
+    else:
+        disk.write(path, text)
     with listening(attempt):
         assert told(attempt) is None
 

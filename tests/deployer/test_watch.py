@@ -48,7 +48,7 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
             problem, free = says(number, now - BEGIN) if BEGIN <= now < END else ("", ROOM)
             rules.hear(name, problem, now, free)
         told += [(state, *found) for state, found in rules.changes(now)]
-    assert [(state, name) for state, name, *_ in told] == [("broken", rule), ("over", rule)] * bool(rule)
+    assert [(state, name) for state, name, *_ in told] == ([("broken", rule), ("over", rule)] if rule else [])
     assert all(found[3] == about for found in told[:1])
     assert [found.broken for found in rules.standing(now)] == [False, False]
 

@@ -26,7 +26,8 @@ def host(tmp_path, monkeypatch):
     host.containers, host.nginx, host.notes = dict(WELL), (200, '{"release": "v2"}'), True
 
     def ask(*words, **options):
-        host.notes and host.note_visit(http.AGENT, 200)
+        if host.notes:
+            host.note_visit(http.AGENT, 200)
         return host.nginx
 
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)

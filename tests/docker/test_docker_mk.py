@@ -145,7 +145,9 @@ def test_up_waits_until_the_site_answers(project, answers, code, asked):
     """make up waits until the site answers, then prints its address. If it never does, or migrate
     fails, make up fails with a log."""
     executable(project / "compose", COMPOSE_STUB)
-    words = ["DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123", *["UP_SECONDS=1"] * bool(code)]
+    words = ["DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123"]
+    if code:
+        words.append("UP_SECONDS=1")
     done = make(project, "up", *words, ANSWERS=answers)
     assert (done.returncode, "make: http://localhost:8123\n" in done.stdout) == (code, not code), done.stderr
     assert asked in (None, (project / "calls").read_text().count(" exec "))

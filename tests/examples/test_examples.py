@@ -87,7 +87,7 @@ def test_how_pods_live_and_end(built, pods):
     assert (beat["strategy"], beat["replicas"]) == ({"type": "Recreate"}, 1)
     drain = int(pods["web"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert {name: pods[name]["terminationGracePeriodSeconds"] for name in BUILT_IN} == {
-        name: process.stop + drain * (name == "web") for name, process in BUILT_IN.items()
+        name: process.stop + (drain if name == "web" else 0) for name, process in BUILT_IN.items()
     }
 
 

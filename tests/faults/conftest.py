@@ -22,7 +22,8 @@ def tapemock_python():
     """Return a Python with tapemock's packages, which make installs if they changed."""
     if not os.path.exists("/dev/fuse"):
         pytest.skip("/dev/fuse is not to be had here")
-    shutil.which("fusermount3") or missing("fuse3")
+    if not shutil.which("fusermount3"):
+        missing("fuse3")
     subprocess.run(["make", "-s", "ve/companion/sentinel"], cwd=ROOT, check=True, timeout=300)
     return PYTHON
 

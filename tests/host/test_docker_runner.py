@@ -202,7 +202,10 @@ def test_two_one_offs_of_a_name_at_once(server):
     with running(server.command("shop", "migrate"), env=server.env) as first:
         wait_until((server.stub / "pid").exists)
         for state in ("created  ", None):
-            (server.put("stub/container", state) if state else (server.stub / "container").unlink())
+            if state:
+                server.put("stub/container", state)
+            else:
+                (server.stub / "container").unlink()
             done = server("shop", "migrate")
             assert done.returncode == 75 and "shop-migrate already runs" in done.stderr
         hold.unlink()

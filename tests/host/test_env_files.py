@@ -98,7 +98,7 @@ def test_wrong_lines_are_named():
 def test_a_change_keeps_all_other_bytes():
     for case in RIGHT:
         kept = case.removeprefix(b"\xef\xbb\xbf")
-        added = b"\n" * (kept[-1:] not in (b"", b"\n")) + b"NEW=1\n"
+        added = b"NEW=1\n" if kept[-1:] in (b"", b"\n") else b"\nNEW=1\n"
         assert envfile.changed(case.decode(), {"NEW": "1"}, ()).encode() == kept + added
 
 

@@ -70,10 +70,11 @@ def test_types_are_demanded_by_one_line(tree):
 
 
 def test_a_commit_is_formatted_and_linted(tree, tmp_path):
-    """pre-commit's hooks run make format and make lint: what ruff wrote passes flake8."""
+    """pre-commit's hooks run make format and make lint: what ruff wrote passes flake8 and its own rules."""
     quick = " ".join([*NOTHING_TO_INSTALL, "MYPY=true", "SHELL_FILES=", "DOCKERFILES="])
     executable(tmp_path / "make", f'#!/bin/sh\nexec {shutil.which("make")} {quick} "$@"\n')
-    put(tree.folder / "project/untidy.py", "def page( n ):\n    rows = [1,2]\n    return rows[n+1 :n]\n")
+    code = "import sys\nimport os\n\ndef page( n ):\n    rows = [os,sys]\n    return rows[n+1 :n]\n"
+    put(tree.folder / "project/untidy.py", code)
     tree.git("add", ".")
     words = [tree.folder / "ve/bin/pre-commit", "run", "--all-files"]
     env = {**tree.env, "PATH": f"{tmp_path}:{tree.env['PATH']}"}

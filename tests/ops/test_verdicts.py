@@ -144,19 +144,19 @@ def judging(tmp_path_factory, postgres):
         'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n',
     )
     for before, name in zip([None, *MIGRATIONS], MIGRATIONS, strict=False):
-        add(project, f"xshop.{name}", MIGRATIONS[name], *[f"xshop.{before}"] * bool(before))
+        add(project, f"xshop.{name}", MIGRATIONS[name], *([f"xshop.{before}"] if before else []))
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
     for app, (operations, _) in BRINGS.items():
         add(project, f"{app}.0001", create("Thing"))
         add(project, f"{app}.0002", operations.replace("OLD_TABLE", f"xold_{app}"), f"{app}.0001", "xold.0001")
     for app, (operations, _) in ALONE.items():
         add(project, f"{app}.0001", MIGRATIONS["0001_initial"])
-        add(project, f"{app}.0002", operations, f"{app}.0001", more=APART * (app == "ybegin"))
+        add(project, f"{app}.0002", operations, f"{app}.0001", more=APART if app == "ybegin" else "")
     for app, (state, dropped, _) in DROPPED.items():
         for before, number, operations in zip(
             ["", "0001", "0002"], ("0001", "0002", "0003"), (MIGRATIONS["0001_initial"], state, dropped), strict=False
         ):
-            add(project, f"{app}.{number}", operations, *[f"{app}.{before}"] * bool(before))
+            add(project, f"{app}.{number}", operations, *([f"{app}.{before}"] if before else []))
     less = 'RemoveField("thing", "name")'
     add(project, "xsquashed.0001", create("Thing"))
     add(project, "xsquashed.0002", OWN, "xsquashed.0001")

@@ -53,7 +53,8 @@ def moto(certificate=(), **env):
     """Run moto's server for the block, with TLS if it has a (certificate, key). Yield its port."""
     port, tls = free_port(), [word for pair in zip(("-c", "-k"), certificate, strict=False) for word in pair]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, *tls]
-    env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"http{'s' * bool(tls)}://127.0.0.1:{port}", **env}
+    url = f"https://127.0.0.1:{port}" if tls else f"http://127.0.0.1:{port}"
+    env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": url, **env}
     with running(command, env=env) as process:
         wait_until(lambda: process.poll() is not None or services.answers(port), 60, "moto's server")
         assert process.poll() is None, process.output()
@@ -76,7 +77,7 @@ def bucket(server, request):
 def new_bucket(name, port, cert=None):
     client = boto3.client(
         "s3",
-        endpoint_url=f"http{'s' * bool(cert)}://127.0.0.1:{port}",
+        endpoint_url=f"https://127.0.0.1:{port}" if cert else f"http://127.0.0.1:{port}",
         region_name="eu",
         verify=cert and str(cert),
         aws_access_key_id="key",

@@ -151,13 +151,15 @@ def test_ctrl_c(project, tmp_path):
 def test_refused(project, fault, said):
     """If the template cannot be read, one line says why, and nothing changes."""
     answers = project.folder / ".copier-answers.yml"
-    project.git("rm", "--quiet", answers) if fault == "no answers" else answers.write_text(
-        {
-            "empty": "",
-            "gone": f"_commit: {FIRST}\n_src_path: /no/such/template\n",
-            "no such commit": re.sub("_commit: .*", "_commit: '0123456'", answers.read_text()),
-        }[fault]
-    )
+    texts = {
+        "empty": "",
+        "gone": f"_commit: {FIRST}\n_src_path: /no/such/template\n",
+        "no such commit": re.sub("_commit: .*", "_commit: '0123456'", answers.read_text()),
+    }
+    if fault == "no answers":
+        project.git("rm", "--quiet", answers)
+    else:
+        answers.write_text(texts[fault])
     project.commit("Break")
     for target in ("template-update", "slipway-diff"):
         assert said in refusal(project.make(target)) and project.git("status", "--porcelain") == ""

@@ -28,7 +28,7 @@ class Tally:
     """Counts of the app's answers and errors: in total, and per client and path. `since`: when a deploy began."""
 
     def __init__(self, text: bytes = b"", since: str = "") -> None:
-        self.since, self.times = since, (Times(), Times())  # of answers before the deploy, and while it runs
+        self.since, self.earlier, self.later = since, Times(), Times()  # of answers until then, and from then on
         self.total = self.wrong = self.own = 0  # app's answers to visitors; errors among these; answers to the agent
         self.each: dict[int, list[int]] = {}  # hash of client and path → [answers, errors]
         self.paths: collections.Counter[str] = collections.Counter()  # client → number of its paths in `each`
@@ -46,7 +46,8 @@ class Tally:
                     self.count(entry["client"], entry["path"], int(status[1]) >= 500)
                     took = SECONDS.search(entry.get("app_seconds", ""))
                     if took and entry["status"] != 101:  # websockets last
-                        self.times[entry["time"] >= self.since][round(1000 * float(took[1]))] += 1
+                        times = self.later if entry["time"] >= self.since else self.earlier
+                        times[round(1000 * float(took[1]))] += 1
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
@@ -116,17 +117,17 @@ class Visitors:
     def speeds(self) -> tuple[Speed | None, Speed | None]:
         """Return the speed of answers before the deploy, and of those while it ran; None without answers."""
         with self.lock:
-            before, since = self.before().times
-            return speed(before), speed(since + self.now.times[True])
+            before = self.before()
+            return speed(before.earlier), speed(before.later + self.now.later)
 
     def problem(self, most: float) -> str:
         """Count new answers. Return one line if the share of errors rose by more than `most`, else ""."""
         self.look()
         with self.lock:
             now, before = self.now, self.before()
-        if not worse(before, now, most):
-            return ""
-        return f"of {now.total} {ANSWERS} {now.wrong} were errors (before: {before.wrong} of {before.total})"
+            if not worse(before, now, most):
+                return ""
+            return f"of {now.total} {ANSWERS} {now.wrong} were errors (before: {before.wrong} of {before.total})"
 
     def blind(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""

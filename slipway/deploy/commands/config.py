@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     print(f"{fleet.app}, image {fleet.image}")
     for host in fleet.hosts:
-        print(f"  {host.name:12} {host.address:24} {' '.join(host.roles)}{' balancer' * host.balancer}")
+        roles = " ".join([*host.roles, "balancer"] if host.balancer else host.roles)
+        print(f"  {host.name:12} {host.address:24} {roles}")
     if fleet.timed:
         await check(fleet)
 

@@ -25,7 +25,9 @@ def head(group: Group) -> str:
     new = "" if group["known"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
     where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
-    what = " ".join(filter(None, [group["title"], group["place"]])) + f": {group['message']}" * bool(group["message"])
+    what = " ".join(filter(None, [group["title"], group["place"]]))
+    if group["message"]:
+        what += f": {group['message']}"
     below = [f"{group['count']} x", times, where, *group["releases"]]
     return f"{group['id']} {new}{what}\n{', '.join(below)}"
 

@@ -160,9 +160,10 @@ def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
 
 def changes(check: bool, done: Mapping[str, Iterable[str]]) -> int:
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
-    would, total = "would " * check, sum(map(len, unique.values()))
+    total = sum(map(len, unique.values()))
     for text, hosts in by_text(unique).items():
-        print(visible(f"{', '.join(hosts)}: {would}{text}"))
+        print(visible(f"{', '.join(hosts)}: would {text}" if check else f"{', '.join(hosts)}: {text}"))
     counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
-    print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", flush=True)
+    noun = "change" if total == 1 else "changes"
+    print(f"{total} {noun} to make ({counts})" if check else f"{total} {noun} ({counts})", flush=True)
     return total

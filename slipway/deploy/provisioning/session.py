@@ -43,7 +43,7 @@ class Check(Now):
         asked = op_data.global_arguments["_if"] or []
         conditions = [asked] if callable(asked) else asked
         would = op_data.operation_meta.will_change and all(condition() for condition in conditions)
-        op_data.operation_meta.set_complete(True, [op_hash] * would, CommandOutput([]))
+        op_data.operation_meta.set_complete(True, [op_hash] if would else [], CommandOutput([]))
 
 
 class Announcer(BaseStateCallback):

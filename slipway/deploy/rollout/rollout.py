@@ -214,7 +214,8 @@ class Rollout:
         if isinstance(error, (Refused, Locked)):
             return error
         now = "every host is as it was" if lost else serving(ends)
-        return DeployError(f"{error}\ntaken back: {now}" + CURE * (not isinstance(error, Interrupted)))
+        cure = "" if isinstance(error, Interrupted) else CURE
+        return DeployError(f"{error}\ntaken back: {now}{cure}")
 
     def _not_back(self, stuck: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
         if stuck:
@@ -255,7 +256,7 @@ def speeds(watched: Mapping[str, Watched]) -> str:
         if found := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
             slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
             told.append(f"{when}slowest {slowest:.2f} s, 99% within {most:.2f} s")
-    return "\nanswers: " * bool(told) + "; ".join(told)
+    return f"\nanswers: {'; '.join(told)}" if told else ""
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:

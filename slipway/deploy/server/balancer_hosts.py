@@ -196,6 +196,9 @@ def follow(app: str) -> None:
 
 if __name__ == "__main__":
     try:
-        update(sys.argv[1]) if sys.argv[2:] == ["again"] else follow(sys.argv[1])
+        if sys.argv[2:] == ["again"]:
+            update(sys.argv[1])
+        else:
+            follow(sys.argv[1])
     except (OSError, subprocess.CalledProcessError) as problem:
         sys.exit(f"balancer-hosts: {problem}")

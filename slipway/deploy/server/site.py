@@ -43,7 +43,9 @@ class Out:
 
 def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
     """Return a host's sites. They use TLS if the `certificate` exists and TLS ends at this host."""
-    names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
+    names = [fleet.app] if host.has("web") else []
+    if host.balancer:
+        names.append(f"{fleet.app}-balancer")
     return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
 
 
@@ -136,7 +138,9 @@ def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     """Return the sites of roles that the host lacks, for removal. The team's folder server.d stays."""
-    unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
+    unwanted = [] if host.has("web") else [fleet.app]
+    if not host.balancer:
+        unwanted.append(f"{fleet.app}-balancer")
     return [
         Site(
             name,

@@ -115,6 +115,7 @@ def problems(state: State) -> Iterator[str]:
         yield "nothing is deployed yet"
     for name, one in state.services.items():
         if not one.whole:
-            yield f"{name}: {one.running} of {one.wanted} containers run{', ' * bool(one.update)}{one.update}"
+            update = f", {one.update}" if one.update else ""
+            yield f"{name}: {one.running} of {one.wanted} containers run{update}"
         if one.tag != state.services.get("web", one).tag:
             yield f"{name} runs {one.tag}, but web runs {state.services['web'].tag}: deploy again, or roll back"

@@ -158,7 +158,10 @@ class Mock:
         os.close(os.dup(handle))  # raises the error that closing would raise
 
     def fsync(self, path: str, datasync: int, handle: int) -> None:
-        os.fdatasync(handle) if datasync else os.fsync(handle)
+        if datasync:
+            os.fdatasync(handle)
+        else:
+            os.fsync(handle)
         if self.disk:
             self.disk.synced(f"/proc/self/fd/{handle}")
 

@@ -70,7 +70,10 @@ class Disk:
         if names:
             self.named(self.root)
         for entry in list(os.scandir(self.root)):
-            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
         self.restore(self.top, self.root, set())
         self.begin()
 
@@ -90,8 +93,10 @@ class Disk:
             return None
         if isinstance(node.content, str):
             return os.symlink(node.content, path)
-        if isinstance(node.content, bytes):
-            Path(path).write_bytes(node.content) if stat.S_ISREG(node.mode) else os.mknod(path, node.mode)
+        if isinstance(node.content, bytes) and stat.S_ISREG(node.mode):
+            Path(path).write_bytes(node.content)
+        elif isinstance(node.content, bytes):
+            os.mknod(path, node.mode)
         else:
             placed.add(node)
             os.makedirs(path, exist_ok=True)

@@ -148,7 +148,8 @@ def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
     """Return (place of uploads, migrations) in web.plan; ("", None) if it is malformed or of another release."""
     first, *lines = text.splitlines() or [""]
     media = MEDIA.fullmatch(lines[0]) if lines else None
-    lines = lines[bool(media) :]
+    if media:
+        lines = lines[1:]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
         return "", None
     return media[1] if media else "", {line.split()[-1]: line.startswith("[X]") for line in lines}

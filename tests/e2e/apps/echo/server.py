@@ -134,7 +134,8 @@ def tell(text):
 
 
 def plan():
-    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT == "needy")
+    listed = "[X]  home.0001_initial"
+    return f"{listed}\n[ ]  home.0002_drop_a_column" if FAULT == "needy" else listed
 
 
 def wait(command):
