@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from .. import asgi  # noqa: F401  sets Django up before the imports below
 from ..health import metrics
 from ..health.probes import answered
 from ..logs import request_id

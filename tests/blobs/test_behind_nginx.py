@@ -7,7 +7,7 @@ import pytest
 
 from blobs.commands import code
 from connect import connection_to
-from host.conftest import ask  # noqa: F401  fixtures
+from host.conftest import ask, nginx  # noqa: F401  fixtures
 from ops.served import serve
 from proc import wait_until
 

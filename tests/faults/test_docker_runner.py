@@ -2,6 +2,8 @@
 
 import pytest
 
+from host.test_docker_runner import server  # noqa: F401  a fixture
+
 
 @pytest.mark.parametrize("path", ["var/www/shop/TAG", "etc/default/shop", "etc/default/shop.env"])
 @pytest.mark.parametrize("operation", ["open", "read"])

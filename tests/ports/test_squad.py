@@ -15,6 +15,7 @@ import pytest
 
 from checkout import WHO, Checkout
 from e2e import checker
+from e2e.conftest import fleet  # noqa: F401  a fixture
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
 from proc import output, wait_until

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 import services
+from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401  fixtures
 from proc import free_port, running, wait_until
 
 

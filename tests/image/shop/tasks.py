@@ -6,6 +6,8 @@ import time
 from celery import shared_task
 from celery.worker.request import Request
 
+from slipway.celery import app  # noqa: F401  commands send tasks by it
+
 logger = logging.getLogger(__name__)
 
 
