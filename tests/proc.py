@@ -64,12 +64,11 @@ def wait_until(condition, seconds=120, what=None):
         time.sleep(min(max(0.02, time.monotonic() - began), 0.25))
 
 
-def run(command, timeout=900, **options):
-    """Run a command to its end, without stdin. Return its stdout and stderr as text; no exit code raises."""
+def run(command, timeout=900, check=False, **options):
+    """Run a command to its end, without stdin. Return its stdout and stderr as text; an exit code raises only if `check`."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run(
-        [str(word) for word in command], timeout=timeout, text=True, errors="replace", **options, check=False
-    )
+    words = [str(word) for word in command]
+    return subprocess.run(words, timeout=timeout, check=check, text=True, errors="replace", **options)
 
 
 def python(*words, **options):

@@ -186,15 +186,15 @@ def compose(env: Env) -> list[str]:
 
 def of_app(env: Env) -> list[str]:
     """Return Compose's command for the app. An adopted project may have a compose.yaml of its own beside ours."""
-    path, ours = Path(env["SECRETS"]), Path("compose.slipway.yaml").exists()
+    path = Path(env["SECRETS"])
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(f"SECRET_KEY={secrets.token_hex(32)}\nPOSTGRES_PASSWORD={secrets.token_hex(32)}\n")
-    words = [*compose(env), "--env-file", env["SECRETS"], "--project-name"]
-    if ours:
-        return [*words, f"{env['APP']}-slipway", "--file", "compose.slipway.yaml"]
-    return [*words, env["APP"]]
+    words, name = compose(env), env["APP"]
+    if Path("compose.slipway.yaml").exists():
+        words, name = [*words, "--file", "compose.slipway.yaml"], f"{name}-slipway"
+    return [*words, "--project-name", name, "--env-file", env["SECRETS"]]
 
 
 def up(env: Env) -> None:
