@@ -65,7 +65,7 @@ def wait_until(condition, seconds=120, what=None):
 
 
 def run(command, timeout=900, check=False, **options):
-    """Run a command to its end, without stdin. Return its stdout and stderr as text; an exit code raises only if `check`."""
+    """Run a command to its end, without stdin. Return its stdout and stderr as text. With `check`, a failure raises."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     words = [str(word) for word in command]
     return subprocess.run(words, timeout=timeout, check=check, text=True, errors="replace", **options)

@@ -7,7 +7,7 @@ FLEETS = 1 2
 KEEP  ?=
 
 ## The template itself
-.PHONY: new package test-real pins image-test browser screenshots psycopg lowest s3 e2e e2e-all ports benchmark \
+.PHONY: new package test-real pins image-test browser screenshots psycopg lowest old-python s3 e2e e2e-all ports benchmark \
         mutants companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
@@ -61,6 +61,9 @@ psycopg: $(VE)/psycopg/sentinel ## test with psycopg 3 and its pool
 
 $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg.txt $(VE)/sentinel
 	$(call install,$(filter %.txt,$^))
+
+old-python: $(VE)/sentinel-tests ## test what hosts run by an older Python (OLD_PYTHON=python3.9)
+	@$(call with,OLD_PYTHON $(of_uv))PYTHONPATH=. $(VE)/bin/python tests/old_python.py
 
 lowest: $(VE)/lowest/sentinel ## test with the oldest packages that pyproject.toml allows; needs the network
 	@VE=$(VE)/lowest $(VE)/lowest/bin/python manage.py test slipway

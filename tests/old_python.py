@@ -1,0 +1,59 @@
+"""make old-python: test what hosts run, and what make runs before there is a virtualenv, by the Python in OLD_PYTHON.
+
+tests/ruff.toml names these files. All are imported, and the tests of TESTS run by that Python, without conftest.py,
+which newer code needs. Then it is the host's in tests of the connection.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from slipway.make import uv, virtualenv
+
+PACKAGES = ["pytest==8.4.2", "hypothesis==6.141.1"]  # the last ones for Python 3.9
+TESTS = [
+    "lasting",
+    "deployer/test_http.py",
+    "deployer/test_images.py",
+    "deployer/test_publish.py",
+    "host/test_env_files.py",
+]
+IMPORT = "import importlib, sys; [*map(importlib.import_module, sys.argv[1:])]"
+FOLDER = Path("var/old-python")
+
+
+def modules() -> list[str]:
+    """Return the names of the modules that tests/ruff.toml has as Python 3.9's."""
+    versions = tomllib.loads(Path("tests/ruff.toml").read_text())["per-file-target-version"]
+    paths = {path for pattern, version in versions.items() if version == "py39" for path in Path().glob(pattern)}
+    names = {".".join(path.with_suffix("").parts) for path in paths if path.suffix == ".py"}
+    return sorted(name.removesuffix(".__init__") for name in names - {"manage"})
+
+
+def main(name: str) -> None:
+    python = shutil.which(name)
+    if not python:
+        sys.exit(f"make: there is no {name} here: name one, such as make old-python OLD_PYTHON=/opt/bin/python3.9")
+    if not (FOLDER / "site").is_dir():
+        command = [virtualenv.uv_path(os.environ), "pip", "install", "--quiet", "--python-version=3.9"]
+        env = {**uv.ANY_INDEX, **uv.settings(os.environ)}
+        subprocess.run([*command, f"--target={FOLDER}/site", *PACKAGES], env=env, check=True)
+    env = {**os.environ, "PYTHONPATH": f"{FOLDER}/site:tests:.", "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([python, "-c", IMPORT, *modules()], env=env, check=True)
+    words = ["-m", "pytest", "-q", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider"]
+    subprocess.run([python, *words, *(f"tests/{name}" for name in TESTS)], env=env, check=True)
+    (FOLDER / "bin/python3").unlink(missing_ok=True)
+    (FOLDER / "bin").mkdir(exist_ok=True)
+    (FOLDER / "bin/python3").symlink_to(python)
+    env = {**os.environ, "PATH": f"{FOLDER.absolute()}/bin:{os.environ['PATH']}"}
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/deployer/test_connection.py"], env=env, check=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(os.environ.get("OLD_PYTHON") or "python3.9")
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
