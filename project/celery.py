@@ -1,3 +1,5 @@
+"""The project's Celery app."""
+
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")

@@ -1,0 +1,1 @@
+"""A Django project's settings of production, health checks, and deployer."""

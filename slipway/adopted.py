@@ -1,3 +1,5 @@
+"""For the settings of an adopted project: its apps and middleware with those that slipway needs."""
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 

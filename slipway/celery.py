@@ -110,6 +110,8 @@ class FilesChannel(filesystem.Channel):
 
 
 class FilesTransport(filesystem.Transport):
+    """The broker of development: a folder."""
+
     Channel = FilesChannel
     default_connection_params = {}  # otherwise kombu warns that the URL has no host
     polling_interval = 0.2  # seconds

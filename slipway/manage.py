@@ -12,6 +12,8 @@ NO_COMMAND = 127  # as a shell exits. With it, a command by the clock waits for 
 
 
 class Commands(ManagementUtility):
+    """Django's commands, with one line for a command that does not exist."""
+
     def fetch_command(self, subcommand: str) -> BaseCommand:
         try:
             return super().fetch_command(subcommand)

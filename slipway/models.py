@@ -1,3 +1,5 @@
+"""What all processes of a site know of each other: heartbeats and counts."""
+
 from __future__ import annotations
 
 from datetime import datetime

@@ -1,3 +1,5 @@
+"""Values of production's settings that need more than a line."""
+
 import os
 from collections.abc import Mapping
 from typing import Any

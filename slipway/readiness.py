@@ -60,6 +60,8 @@ class Attempt:
 
 
 class Part:
+    """A part of the site, its check, and the check's runs."""
+
     def __init__(self, name: str, check: Check, give_up: float = GIVE_UP, shared: float = SHARED) -> None:
         self.name, self.check, self.give_up, self.shared = name, check, give_up, shared
         self.lock = threading.Lock()

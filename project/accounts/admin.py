@@ -1,3 +1,5 @@
+"""The admin's pages for users."""
+
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin

@@ -1,3 +1,5 @@
+"""The paths of the start page."""
+
 from django.urls import path
 
 from . import views

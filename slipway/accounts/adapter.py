@@ -1,3 +1,5 @@
+"""What the site decides in place of django-allauth."""
+
 from typing import Any
 
 from allauth.account import app_settings

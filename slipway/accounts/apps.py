@@ -1,3 +1,5 @@
+"""The Django apps that connect django-allauth and the admin with the site."""
+
 from importlib import import_module
 
 from django.apps import AppConfig

@@ -1,0 +1,1 @@
+"""Add Slipway to an existing Django project."""

@@ -21,6 +21,8 @@ NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conft
 
 @dataclass(frozen=True)
 class Found:
+    """What an existing project is made of."""
+
     app: str  # the app's name on a server
     settings: str  # the module that manage.py names
     package: str  # the top package or module of `settings`

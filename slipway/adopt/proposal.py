@@ -46,6 +46,8 @@ IGNORED = [
 
 
 class Template(NamedTuple):
+    """The template: its files, and where it comes from."""
+
     files: Tree
     wheel: str  # the path of slipway's wheel in a project
     commit: str  # the template's version, as git describe prints it

@@ -1,3 +1,5 @@
+"""The deployer's command line."""
+
 import sys
 
 if sys.version_info < (3, 11):

@@ -23,6 +23,8 @@ from .ssh.validate import Tell, brief, visible
 
 @dataclass(frozen=True)
 class Hosts:
+    """The engine of production.toml's `kind = "hosts"`: each server with its own Docker."""
+
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:

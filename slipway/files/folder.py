@@ -1,3 +1,5 @@
+"""Uploads in a folder."""
+
 import contextlib
 import os
 import secrets

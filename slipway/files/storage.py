@@ -169,6 +169,8 @@ class Reader(io.RawIOBase):
 
 
 class StoredFile(File):  # type: ignore[type-arg]
+    """A file in the database, open for reading."""
+
     def __init__(self, blob: Blob, using: str, mode: str = "rb") -> None:
         self.blob, self.using = blob, using
         file: Any = io.BufferedReader(Reader(blob, using))

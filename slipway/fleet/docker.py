@@ -18,7 +18,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 class FleetError(Exception):
-    pass
+    """Docker cannot run the test servers. The message is a line for the user."""
 
 
 def docker(*words: object, input: bytes | None = None, timeout: float = 60, check: bool = True) -> Done:

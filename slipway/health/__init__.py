@@ -1,0 +1,1 @@
+"""Health checks, heartbeats, counts and metrics."""

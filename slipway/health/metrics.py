@@ -94,6 +94,8 @@ def gauge(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
 
 
 class Page:
+    """The metrics of all workers together, as Prometheus reads them."""
+
     def collect(self) -> Iterator[Metric]:
         found = families()
         yield from (family for family in found if family.name != "worker_pid")

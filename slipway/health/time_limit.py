@@ -1,3 +1,5 @@
+"""Call a function that may hang."""
+
 from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import TypeVar

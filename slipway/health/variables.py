@@ -14,6 +14,8 @@ _parts: dict[str, readiness.Part] = {}
 
 
 class Encoder(DjangoJSONEncoder):
+    """Django's JSON, with decimal numbers as numbers."""
+
     def default(self, o: object) -> object:
         return float(o) if isinstance(o, Decimal) else super().default(o)  # a text would be no metric
 

@@ -1,0 +1,1 @@
+"""Background jobs: what Celery lacks."""

@@ -32,6 +32,8 @@ SETTINGS = ("SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", 
 
 
 class Lock:
+    """PostgreSQL's lock by which only one beat sends tasks."""
+
     def __init__(self) -> None:
         self.connection: Any = None  # a copy of Django's connection
         self.held: bool = False

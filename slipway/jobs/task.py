@@ -1,3 +1,5 @@
+"""The base class of tasks."""
+
 from __future__ import annotations
 
 import time

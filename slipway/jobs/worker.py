@@ -30,6 +30,8 @@ MANY = 1000  # limit of unknown tasks kept: further ones become dead tasks at on
 
 
 class Consumer(BaseConsumer):
+    """Celery's consumer, which puts back what another release's worker can do."""
+
     announced = False
     qos: Any
     strategies: dict[str, Any]

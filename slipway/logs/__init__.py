@@ -1,0 +1,1 @@
+"""Logs in JSON, and what is kept out of them."""

@@ -18,6 +18,8 @@ OF_VISITORS = {
 
 
 class Handler(logging.StreamHandler[Any]):
+    """Writes errors to stderr, whatever the team's LOGGING does with them."""
+
     def handle(self, record: logging.LogRecord) -> Any:
         """Handle a copy: a team's handlers get the record as it was."""
         if record.name in OF_VISITORS:

@@ -1,0 +1,1 @@
+"""Migrations: who waits for them, and which releases they break."""

@@ -38,6 +38,8 @@ class Lock(TypedDict):
 
 
 class Table(NamedTuple):
+    """A table's file, scans and locks at one moment."""
+
     name: str
     file: int
     scans: int

@@ -40,6 +40,8 @@ Key = tuple[str, str]  # an app's label and the name of a migration or model
 
 
 class Verdict(TypedDict):
+    """The verdict on a migration, as docs/image.md describes it."""
+
     verdict: str
     messages: list[str]
     since: NotRequired[list[str]]

@@ -1,3 +1,5 @@
+"""Django's settings for the URLs of database and cache."""
+
 import re
 from importlib.util import find_spec
 from typing import Any

@@ -1,0 +1,1 @@
+"""How the site is served: gunicorn, ASGI, middleware, cache."""

@@ -28,6 +28,8 @@ app: Application = import_string(getattr(settings, "ASGI_APPLICATION", None) or 
 
 
 class Exchange:
+    """One request and its response, or one websocket."""
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.from_client, self.to_client = scope, receive, send
         self.began, self.status, self.bytes, self.id = time.perf_counter(), 0, 0, ""

@@ -18,6 +18,8 @@ ARRIVES = 2  # seconds for an accepted connection to send its first request; ngi
 
 
 class Worker(base.Worker):
+    """gunicorn's worker that runs uvicorn."""
+
     number: str  # set by gunicorn.pre_fork
 
     def run(self) -> None:
@@ -37,6 +39,8 @@ class Worker(base.Worker):
 
 
 class Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals and the end to gunicorn."""
+
     def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
         super().__init__(config)
         self.worker = worker

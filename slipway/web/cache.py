@@ -9,6 +9,8 @@ guarded = breaker.attempt()  # as a decorator, it makes each call in a `with` of
 
 
 class RedisCache(DjangoRedisCache):
+    """Django's cache in Redis, whose outages are quick and logged."""
+
     add = guarded(DjangoRedisCache.add)
     get = guarded(DjangoRedisCache.get)
     set = guarded(DjangoRedisCache.set)

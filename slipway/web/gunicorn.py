@@ -87,6 +87,8 @@ logconfig_dict = with_errors(settings.LOGGING)
 
 
 class Logger(glogging.Logger):
+    """gunicorn's logger, which writes the access log in the site's form."""
+
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
         headers = {name.lower(): value for name, value in resp.headers}
         answered(

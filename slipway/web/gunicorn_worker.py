@@ -1,3 +1,5 @@
+"""gunicorn's worker with threads, which loses no connection when it stops."""
+
 import socket
 import time
 from types import FrameType

@@ -1,3 +1,5 @@
+"""The site's middleware."""
+
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 class Middleware:
+    """The base class: passes each request on."""
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
@@ -63,6 +67,8 @@ class PermissionsPolicy(Middleware):
 
 
 class TooMany(Middleware):
+    """Answers 429 to who asks too often, or twice at once."""
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, hashers.TooMany) or sent_twice(request, exception):
             response = render(request, "429.html", status=429)
@@ -81,6 +87,8 @@ def sent_twice(request: HttpRequest, exception: Exception) -> bool:
 
 
 class Metrics(Middleware):
+    """Counts requests, and how long they took."""
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         start = time.perf_counter()
         with metrics.IN_FLIGHT.track_inprogress():

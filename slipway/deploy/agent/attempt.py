@@ -1,3 +1,5 @@
+"""An attempt: a deploy, restart or rollback before its commit."""
+
 from __future__ import annotations
 
 import threading

@@ -32,6 +32,8 @@ GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 
 class Found(TypedDict):
+    """This host's groups of errors."""
+
     groups: list[Group]
     known: list[str]  # ids of other hosts' groups that the release before had here
     since: Time | None  # None: this host does not know when the release's deploy began

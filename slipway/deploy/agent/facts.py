@@ -1,3 +1,5 @@
+"""Facts about this host, by which the deployer plans and `status` tells."""
+
 from __future__ import annotations
 
 import functools
@@ -31,6 +33,8 @@ JOURNAL = 5  # seconds to wait for journalctl
 
 
 class Said(TypedDict):
+    """The last lines of a log."""
+
     log: list[str]
 
 

@@ -1,3 +1,5 @@
+"""The host: paths and names of the app's files and units, and commands that run here."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Images: find them in the registry, pull them, and remove old ones."""
+
 from __future__ import annotations
 
 import json
@@ -20,6 +22,8 @@ class Resolved(TypedDict):
 
 
 class Image(TypedDict):
+    """An image that this host has."""
+
     image_id: ImageId
     digests: list[Digest]
     revision: NotRequired[str]

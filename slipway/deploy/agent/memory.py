@@ -1,3 +1,5 @@
+"""How much memory the slots use, and whether there is enough for two."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Tells the deployer how far a slow step is."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""The app's processes, as their units on this host describe them."""
+
 from __future__ import annotations
 
 import re

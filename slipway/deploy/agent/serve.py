@@ -46,6 +46,8 @@ output = threading.Lock()  # held while a thread writes a line to stdout
 
 
 class Locked(TypedDict):
+    """The answer to a request for the lock."""
+
     locked: str | None  # who else holds the host's lock; None: nobody else (our unit has ended, or cannot start)
     said: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
     attempt: NotRequired[bool]  # True: the host has an unfinished attempt

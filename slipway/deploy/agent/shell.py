@@ -19,6 +19,8 @@ MOST = 2**20  # bytes that a script may write to stdout, and the same number to 
 
 
 class Command(TypedDict):
+    """How a shell script ended."""
+
     code: int
     out: Base64
     err: Base64

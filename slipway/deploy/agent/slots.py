@@ -1,3 +1,5 @@
+"""The two slots: which one is live, the flip, and how one is stopped."""
+
 from __future__ import annotations
 
 import contextlib

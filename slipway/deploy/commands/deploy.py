@@ -1,3 +1,5 @@
+"""The command `deploy`."""
+
 import argparse
 import asyncio
 

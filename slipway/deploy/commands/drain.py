@@ -1,3 +1,5 @@
+"""The commands `drain` and `undrain`."""
+
 import argparse
 
 from ..config import Fleet, Host

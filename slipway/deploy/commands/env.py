@@ -1,3 +1,5 @@
+"""The command `env`."""
+
 import argparse
 from collections.abc import Coroutine
 from typing import Any

@@ -1,3 +1,5 @@
+"""The command `logs`."""
+
 import argparse
 import os
 import subprocess

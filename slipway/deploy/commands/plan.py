@@ -1,3 +1,5 @@
+"""The command `plan`."""
+
 import argparse
 import sys
 from dataclasses import replace

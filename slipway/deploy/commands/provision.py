@@ -1,3 +1,5 @@
+"""The command `provision`."""
+
 import argparse
 
 from ..config import Fleet

@@ -1,3 +1,5 @@
+"""The command `releases`."""
+
 import argparse
 
 from ..config import Fleet

@@ -1,3 +1,5 @@
+"""The command `rollback`."""
+
 import argparse
 
 from ..config import Fleet

@@ -1,3 +1,5 @@
+"""The command `status`."""
+
 import argparse
 
 from ..config import Fleet

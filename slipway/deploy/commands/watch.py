@@ -1,3 +1,5 @@
+"""The command `watch`."""
+
 import argparse
 import asyncio
 

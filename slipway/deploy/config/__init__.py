@@ -18,6 +18,8 @@ Table = dict[str, Any]  # a table of the toml file; schema.py lists its keys
 
 @dataclass(frozen=True)
 class Host:
+    """A server, as production.toml describes it."""
+
     name: str
     address: str  # for ssh: a name in ssh_config, an address, or user@address
     roles: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ from .changes import check_names, differences, read_values, staged
 
 @dataclass(frozen=True)
 class Change:
+    """A change of the servers' settings and secrets."""
+
     done: str  # the message after staging, such as "staged SECRET_KEY"
     values: Mapping[str, str] = field(default_factory=dict)
     unset: Collection[str] = ()

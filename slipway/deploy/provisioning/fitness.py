@@ -21,6 +21,8 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Found:
+    """What a server has before it is provisioned."""
+
     missing: frozenset[str] = frozenset()  # commands and other things that the app needs, but the server lacks
     versions: tuple[str, ...] = ()
     others: tuple[str, ...] = ()  # files, users and groups with the app's name, not made by provisioning

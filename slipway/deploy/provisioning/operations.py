@@ -21,6 +21,8 @@ Commands = Generator[PyinfraCommand | str, None, None]
 
 @dataclass(frozen=True)
 class Entry:
+    """A file, folder or link on a server."""
+
     kind: str  # f: file, d: folder, l: link
     user: str
     group: str

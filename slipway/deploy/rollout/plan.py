@@ -19,6 +19,8 @@ STEP_KINDS = {**KINDS, "update": Kind(3600, "roll back to the previous release")
 
 @dataclass(frozen=True)
 class Target:
+    """Where a rollout goes."""
+
     action: str  # deploy, rollback, or restart (of the live release)
     tag: str
     digest: str = ""
@@ -29,6 +31,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
+    """What the operator permits, and the registry's login."""
+
     allow_incompatible: bool = False
     allow_dirty: bool = False
     credentials: str = ""  # user:password for the registry
@@ -36,6 +40,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
+    """A step of a rollout on some of its hosts."""
+
     name: str
     hosts: tuple[str, ...]
     args: dict[str, Any] = field(default_factory=dict)

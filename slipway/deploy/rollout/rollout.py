@@ -1,3 +1,5 @@
+"""A rollout: look, lock, run the steps, commit or take back, and report."""
+
 import contextlib
 import os
 import time

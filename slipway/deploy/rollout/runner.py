@@ -1,3 +1,5 @@
+"""Runs the steps of a rollout on its hosts."""
+
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -88,6 +88,8 @@ def line(event: Event) -> str:
 
 
 class Json:
+    """Prints each event as a line of JSON."""
+
     def __init__(self, out: TextIO) -> None:
         self.out = out
 

@@ -11,6 +11,8 @@ PATIENCE = 5  # seconds after which a line shows what the step waits for
 
 @dataclass
 class Row:
+    """A line of the display: a step and its state on each host."""
+
     step: str
     states: dict[str, str]  # host → "start", "done", "failed" or "stopped"
     limit: float  # seconds that the step may take; 0: unknown

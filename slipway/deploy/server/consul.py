@@ -1,3 +1,5 @@
+"""What registers a web host in Consul."""
+
 import json
 
 from ..config import Fleet, Host

@@ -1,3 +1,5 @@
+"""Fills the templates of the files that servers get."""
+
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources

@@ -1,3 +1,5 @@
+"""A connection to one host: by ssh to the agent, or for a single command."""
+
 import asyncio
 import base64
 import contextlib

@@ -1,3 +1,5 @@
+"""Connections to several hosts at once, and their lock."""
+
 import asyncio
 import contextlib
 import time

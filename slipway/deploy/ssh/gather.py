@@ -1,3 +1,5 @@
+"""Call a function for many hosts in parallel, and gather results and errors."""
+
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar

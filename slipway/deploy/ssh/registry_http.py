@@ -55,6 +55,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers Docker as a registry that one can only read."""
+
     protocol_version = "HTTP/1.1"
     server: Server
     timeout = 120

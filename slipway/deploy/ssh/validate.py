@@ -32,6 +32,8 @@ Tell = Callable[[Event], None]
 
 
 class Told(TypedDict, total=False):
+    """The fields that an event of an agent may have."""
+
     text: str
     step: str
     state: str
@@ -39,6 +41,8 @@ class Told(TypedDict, total=False):
 
 
 class Failure(TypedDict):
+    """An agent's answer to a request that failed."""
+
     problem: str
     more: More
     step: NotRequired[str]

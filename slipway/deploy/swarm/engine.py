@@ -24,6 +24,8 @@ OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel", 
 
 @dataclass(frozen=True)
 class Swarm:
+    """The engine of production.toml's `kind = "swarm"`: Docker Swarm."""
+
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:

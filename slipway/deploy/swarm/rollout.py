@@ -42,6 +42,8 @@ case $state in Complete*) ;; *) exit 1 ;; esac
 
 @dataclass
 class Rollout:
+    """A deploy or rollback (`action`) on a swarm."""
+
     fleet: Fleet
     tell: Tell
     action: str

@@ -1,3 +1,5 @@
+"""manage.py dead_tasks"""
+
 from time import gmtime, strftime
 from typing import Any
 
@@ -8,6 +10,8 @@ from ...jobs import deliveries
 
 
 class Command(BaseCommand):
+    """Lists, sends again or deletes tasks that no worker could finish."""
+
     help = "Lists dead tasks: their worker was lost again and again, or no release knows them."
 
     def add_arguments(self, parser: CommandParser) -> None:

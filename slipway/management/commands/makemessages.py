@@ -13,6 +13,8 @@ TOP = "slipway", "vendor", "var", "wheelhouse", "static-root"  # an app in the p
 
 
 class Command(MakeMessages):
+    """Django's makemessages, which ignores folders that are not the project's."""
+
     def handle(self, *args: Any, **options: Any) -> None:
         options["ignore_patterns"] = [
             *options["ignore_patterns"],

@@ -11,6 +11,8 @@ FAILS = "{}: if a release with this table is live, it would fail: {}"
 
 
 class Command(makemigrations.Command):
+    """Django's makemigrations, which says at once what the live release would miss."""
+
     def write_migration_files(self, changes: dict[str, list[Any]], *replaced: Any) -> None:
         """`replaced`: given by --update, whose state of before is none of the loader's."""
         state = MigrationLoader(None, ignore_no_migrations=True).project_state()

@@ -26,6 +26,8 @@ OVER = ", and rollout.migrate is over"
 
 
 class Command(migrate.Command):
+    """Django's migrate, which in a deploy waits for locks again and again, each time briefly."""
+
     current: Any = "migrate"  # or the migration that runs
     pause = 1.0  # seconds
     until = 0.0  # until this time of the monotonic clock it tries to get its locks

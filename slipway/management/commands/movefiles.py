@@ -1,3 +1,5 @@
+"""manage.py movefiles"""
+
 import hashlib
 import re
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from ...files.folder import Folder
 
 
 class Command(BaseCommand):
+    """Copies uploads from one storage to another."""
+
     help = (
         "Copies new and changed files from one storage to another: database:, the absolute path of a folder, or "
         "the name of a variable with a storage URL."

@@ -11,6 +11,8 @@ from slipway.schema.database import prepare
 
 
 class Command(Runserver):
+    """Django's runserver, which first prepares the development's database."""
+
     port: str
 
     def run(self, **options: Any) -> None:

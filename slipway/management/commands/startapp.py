@@ -19,6 +19,8 @@ URLS = r"^from django\.urls import .*\binclude\b.*\bpath\b.*\n(.*\n)*?urlpattern
 
 
 class Command(TemplateCommand):
+    """Adds an app to the project, with its settings and URL."""
+
     help = "Add an app: model, page, admin, tests, migration and, with Celery, a task."
     missing_args_message = "You must provide an application name."
 

@@ -1,0 +1,1 @@
+"""A proxy with a circuit breaker."""

@@ -9,6 +9,8 @@ LONGEST = 60  # seconds of the longest wait
 
 
 class State(Enum):
+    """The state of a breaker."""
+
     CLOSED = "closed"  # all calls may reach the service
     OPEN = "open"  # no call may reach it
     HALF_OPEN = "half-open"  # one call may reach it, as a test

@@ -1,3 +1,5 @@
+"""The proxy: each client's connection gets one to the service, if the breaker lets it."""
+
 import asyncio
 import contextlib
 import logging
@@ -24,6 +26,8 @@ class Counters:
 
 
 class Proxy:
+    """Serves clients: passes their data to the service, and counts."""
+
     def __init__(self, remote: tuple[str, int], breaker: Breaker, connect: float) -> None:
         self.remote, self.breaker, self.seconds = remote, breaker, connect
         self.counters, self.loop = Counters(), asyncio.get_running_loop()

@@ -1,0 +1,1 @@
+"""A Django app that shows the files of a mounted file system."""

@@ -1,3 +1,5 @@
+"""Calls of a file system that may hang: each ends within a time, and few hang at once."""
+
 import logging
 import threading
 import time
@@ -25,6 +27,8 @@ class Late(Away):
 
 
 class Mount:
+    """The mounted file system, with a breaker, and a limit for calls that hang."""
+
     def __init__(self) -> None:
         self.breaker, self.lock, self.away = Breaker("file system", SECONDS), threading.Lock(), False
         self.calls: dict[Future[Any], float] = {}  # running call → time of its start

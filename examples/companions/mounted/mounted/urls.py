@@ -1,3 +1,5 @@
+"""The pages below one path."""
+
 from django.urls import path
 
 from .views import browse

@@ -1,0 +1,1 @@
+"""Asks sites for their figures, and sends them to Graphite."""

@@ -1,3 +1,5 @@
+"""The lines for Graphite: a buffer, and the connection by which they are sent."""
+
 import asyncio
 import contextlib
 import logging
@@ -16,6 +18,8 @@ log = logging.getLogger("samlare")
 
 @dataclass
 class Counters:
+    """Counts since the program's start."""
+
     looks: int = 0  # requests to endpoints
     failures: int = 0  # requests that failed
     sent: int = 0  # lines sent; a line that is sent again counts again

@@ -1,3 +1,5 @@
+"""The configuration file, its defaults and its errors."""
+
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +21,8 @@ class Shape(BaseModel):
 
 
 class Endpoint(Shape):
+    """A site to ask, and what becomes of its figures."""
+
     url: HttpUrl = Field(alias="URL")
     prefix: str
     failure_metric: str | None = None

@@ -1,3 +1,5 @@
+"""The HTTP server by which a test adds faults, fetches files from tape, and cuts the power."""
+
 import json
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -18,6 +20,8 @@ class Asked(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of a test."""
+
     mock: Mock
 
     def asked(self, body: bytes) -> Any:

@@ -1,3 +1,5 @@
+"""Faults: which operations on which paths fail, and how."""
+
 import errno
 import fnmatch
 import threading
@@ -41,6 +43,8 @@ def known(name: str) -> str:
 
 
 class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
+    """A fault, as JSON describes it."""
+
     path: str = "*"
     operation: Annotated[list[Operation], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] = []
     errno: Annotated[str, AfterValidator(known)] | None = None

@@ -23,6 +23,8 @@ MADE = {"create", "mkdir", "mknod", "symlink"}
 
 
 class Fuse(FUSE):  # type: ignore[misc]
+    """mfusepy's file system, which also refuses the flags of rename that it does not know."""
+
     def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> Any:
         """Rename a file. Refuse flags such as RENAME_EXCHANGE, which mfusepy would ignore."""
         return -errno.EINVAL if flags else super().rename_fuse_3(old, new, flags)

@@ -1,3 +1,5 @@
+"""Start tapemock in a test, and end it."""
+
 import contextlib
 import json
 import os

@@ -1,3 +1,5 @@
+"""The step that begins an attempt."""
+
 from __future__ import annotations
 
 import time

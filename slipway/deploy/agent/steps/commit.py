@@ -1,3 +1,5 @@
+"""The steps of the commit: prepare, promise, commit."""
+
 from __future__ import annotations
 
 import contextlib
@@ -16,6 +18,8 @@ from .kind import step
 
 
 class Prepared(TypedDict):
+    """What a commit will change in the settings."""
+
     changed: list[SettingName]  # the settings that differ after a rollback
     kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced
 

@@ -1,3 +1,5 @@
+"""The step that pulls the image and assigns it to the idle slot."""
+
 from __future__ import annotations
 
 import time

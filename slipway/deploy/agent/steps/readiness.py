@@ -1,3 +1,5 @@
+"""Wait until a release's processes are ready."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""The step that replaces processes of which two releases must not run at once."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The steps around the flip: pause the old workers, flip, watch."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

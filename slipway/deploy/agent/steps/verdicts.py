@@ -38,6 +38,8 @@ class Found(TypedDict):
 
 
 class Verdicts(TypedDict):
+    """Verdicts on migrations."""
+
     incompatible: dict[str, str]  # migration → why the release does not work after it
     unjudged: list[str]  # migrations without a verdict for this database engine
     cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty

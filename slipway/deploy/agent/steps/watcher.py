@@ -18,6 +18,8 @@ Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it 
 
 
 class Watched(TypedDict):
+    """What visitors met while the release was watched."""
+
     answers: int  # number of answers that visitors got since the flip
     errors: int  # how many of these answers had a status of 500 or more
     speeds: tuple[Speed | None, Speed | None]  # of answers before the deploy, and while it ran; None: there were none
