@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 
 from .agent.certificates import SOON, ending
+from .agent.message_types import Facts
 from .agent.roles import Process
-from .agent.shapes import Facts
 from .config import Fleet, Host
 from .env import staging
 from .env.staging import Change

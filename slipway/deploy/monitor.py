@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .agent.certificates import ending
 from .agent.groups import named
-from .agent.shapes import Facts
+from .agent.message_types import Facts
 from .config import Fleet, Host
 from .errors import HostProblem
 from .rollout import hooks

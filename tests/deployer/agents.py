@@ -116,7 +116,7 @@ def fine(fleet):
             },
         },
         "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
-        "decide": {"fate": "back"},
+        "decide": {"state": "back"},
         "prepare": {"changed": [], "kept": ""},
         "pull": {
             "image_id": "sha256:2",

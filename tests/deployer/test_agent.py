@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from deployer.machine import Machine, release, state
 from deployer.simulated import FOREVER, OWN, Killed, world
-from slipway.deploy.agent import disk, fate, releases, serve, slots
+from slipway.deploy.agent import attempt_state, disk, releases, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps import commit
@@ -127,16 +127,18 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, f
             slots.flip_back(host, attempt.noted["live"])
         reaped.start()
         host.full = forward is False
-        assert fate.decide(host, "0", forward) == {"fate": "committed"}, "an earlier deploy, not the one under way"
-        assert fate.decide(host, "2", forward) == {"fate": found}
+        assert attempt_state.decide(host, "0", forward) == {"state": "committed"}, (
+            "an earlier deploy, not the one under way"
+        )
+        assert attempt_state.decide(host, "2", forward) == {"state": found}
         reaped.join(0 if forward is None else 10)
         assert reaped.is_alive() == (forward is None)
         agent.kill()
         host.agent = 0
-        assert fate.decide(host, "2", True) == {"fate": "stuck"}
+        assert attempt_state.decide(host, "2", True) == {"state": "stuck"}
         machine.settle()
         machine.at_rest()
-        assert fate.decide(host, "2", True) == {"fate": "committed" if tag == "v2" else "back"}
+        assert attempt_state.decide(host, "2", True) == {"state": "committed" if tag == "v2" else "back"}
     assert releases.read_tag(host.tag) == release(tag)
 
 
@@ -150,8 +152,8 @@ def test_a_takeback_waits_for_the_decision(machine):
         systemd.start()
         systemd.join(0.5)
 
-    with mock.patch.object(fate, "kill", kill):
-        fate.decide(host, "2", False)
+    with mock.patch.object(attempt_state, "kill", kill):
+        attempt_state.decide(host, "2", False)
     systemd.join(30)
     machine.at_rest("v1")
 

@@ -41,7 +41,7 @@ class Model:
     killed: bool = False
     refuses: bool = False
     promised: bool = False
-    fate: str = ""
+    state: str = ""
     lost_at: float = None
     answers: list = field(default_factory=list)
 
@@ -54,8 +54,8 @@ class Model:
         if message != self.cut or self.arrives:
             self.hear(message)
         if message == self.cut:
-            if self.power and not self.fate:
-                self.fate = "back"
+            if self.power and not self.state:
+                self.state = "back"
             self.decide_alone()
             raise Lost("cut")
 
@@ -66,16 +66,16 @@ class Model:
             self.promised = True
         elif message == "commit" and not self.promised:
             raise HostProblem("it has not promised to commit")
-        elif not self.fate:
-            self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
+        elif not self.state:
+            self.state = {"commit": "committed", "abort": "back"}.get(message, self.state)
 
     def decide_alone(self):
         """Commit or go back as agent and systemd do without a deployer: after a promise, once dead_after has passed."""
         waited = now() - self.lost_at if self.lost_at is not None else 0
-        if self.fate or self.lost_at is None:
+        if self.state or self.lost_at is None:
             return
         if waited >= DEAD_AFTER or self.killed or (not self.promised and not self.silent):
-            self.fate = "committed" if self.promised else "back"
+            self.state = "committed" if self.promised else "back"
 
     async def asked(self, on):
         """Answer `decide` over another connection."""
@@ -83,17 +83,17 @@ class Model:
         if self.lost_at is not None and now() < self.lost_at + self.outage:
             await asyncio.sleep(1)
             raise Lost("cannot be reached")
-        if self.fate:
-            return self.fate
+        if self.state:
+            return self.state
         if on is None:
             return "promised" if self.promised else "open"
-        self.fate = "committed" if on else "back"
+        self.state = "committed" if on else "back"
         return "settling"
 
     async def rest(self):
         await asyncio.sleep(1000)
         self.decide_alone()
-        return self.fate
+        return self.state
 
 
 class Talk:
@@ -106,7 +106,7 @@ class Talk:
         await self.model.asked(None)
 
     async def ask(self, do, timeout, forward=None, **args):
-        return {"fate": await self.model.asked(forward)} if do == "decide" else await self.model.say(do)
+        return {"state": await self.model.asked(forward)} if do == "decide" else await self.model.say(do)
 
     def abort(self, **why):
         self.aborting = asyncio.create_task(self.model.say("abort"))
@@ -124,7 +124,7 @@ class Talk:
 
 
 def finish(models, sick=""):
-    """Return the error or None, host → reported fate, and host → real fate. `sick`: a host that becomes unhealthy."""
+    """Return the error or None, host → reported state, and host → real state. `sick`: a host that becomes unhealthy."""
 
     async def end():
         team = Connections(
@@ -137,10 +137,10 @@ def finish(models, sick=""):
         made = Run(team)
         if sick:
             made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})
-        fates, failed = await Commit(made, "1", DEAD_AFTER).decide(
+        states, failed = await Commit(made, "1", DEAD_AFTER).decide(
             Step("promise", tuple(models)), Step("commit", tuple(models))
         )
-        return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
+        return outcome(states, failed, "v2"), states, {name: await model.rest() for name, model in models.items()}
 
     with mock.patch.object(commit, "Connection", Talk):
         return run(end())
@@ -166,16 +166,16 @@ def models(faults):
 @settings(max_examples=500)
 @given(st.tuples(HOST, HOST, HOST))
 def test_what_is_told_is_true(faults):
-    """Exit code 0 means committed everywhere, 1 back everywhere, 3 all else; each host's fate is as reported."""
-    error, fates, ends = finish(models(faults))
-    assert all(fates[name] in (None, ends[name]) for name in NAMES), (fates, ends)
+    """Exit code 0 means committed everywhere, 1 back everywhere, 3 all else; each host's state is as reported."""
+    error, states, ends = finish(models(faults))
+    assert all(states[name] in (None, ends[name]) for name in NAMES), (states, ends)
     if error is None:
         assert set(ends.values()) == {"committed"}
     elif error.exit_code == 1:
         assert set(ends.values()) == {"back"}
     else:
         assert isinstance(error, Divided) and error.exit_code == 3
-        assert None in fates.values() or len(set(ends.values())) == 2
+        assert None in states.values() or len(set(ends.values())) == 2
 
 
 @settings(max_examples=500)
@@ -185,20 +185,20 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
         {**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault else fault
         for fault in faults
     ]
-    _error, fates, ends = finish(models(faults))
-    assert len(set(ends.values())) == 1 and fates == ends
+    _error, states, ends = finish(models(faults))
+    assert len(set(ends.values())) == 1 and states == ends
 
 
 @settings(max_examples=500)
 @given(FAULT, st.integers(0, 2))
 def test_one_host_that_is_lost_does_not_divide(fault, number):
     fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
-    _error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
-    assert len(set(ends.values())) == 1 and fates == ends
+    _error, states, ends = finish(models([fault if number == index else {} for index in range(3)]))
+    assert len(set(ends.values())) == 1 and states == ends
 
 
 @pytest.mark.parametrize(
-    "fates, sick, on",
+    "states, sick, on",
     [
         (["promised", None], [], True),
         (["promised", "open"], [], False),
@@ -207,13 +207,13 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
         (["committed", "open", "back"], ["web1"], True),
     ],
 )
-def test_when_hosts_go_forward(fates, sick, on):
-    assert commit.goes_forward(dict(zip(NAMES, fates, strict=False)), sick) is on
+def test_when_hosts_go_forward(states, sick, on):
+    assert commit.goes_forward(dict(zip(NAMES, states, strict=False)), sick) is on
 
 
 def test_a_host_that_does_not_promise_takes_all_back():
-    error, fates, ends = finish(models([{}, {"refuses": True}, {}]))
-    assert set(ends.values()) == {"back"} and fates == ends and "on web2: refuses" in str(error)
+    error, states, ends = finish(models([{}, {"refuses": True}, {}]))
+    assert set(ends.values()) == {"back"} and states == ends and "on web2: refuses" in str(error)
 
 
 def test_each_host_is_named_with_what_is_known():
@@ -232,29 +232,29 @@ def test_each_host_is_named_with_what_is_known():
 
 
 @pytest.mark.parametrize(
-    "fault, fate",
+    "fault, state",
     [
         ({}, "back"),
         ({"cut": "promise", "arrives": True, "outage": 3.0}, "back"),
         ({"cut": "promise", "arrives": True, "outage": 12.0}, "committed"),
     ],
 )
-def test_a_host_that_gets_sick_after_its_promise(fault, fate):
-    error, fates, ends = finish(models([{}, {}, fault]), "web1")
-    assert set(ends.values()) == {fate} and fates == ends
-    assert (fate == "committed") == (error is None)
+def test_a_host_that_gets_sick_after_its_promise(fault, state):
+    error, states, ends = finish(models([{}, {}, fault]), "web1")
+    assert set(ends.values()) == {state} and states == ends
+    assert (state == "committed") == (error is None)
     assert not error or (
         type(error) is DeployError and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
     )
 
 
-@pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
-def test_what_a_lost_host_does_meanwhile_decides(fate, other):
-    found = [{"web1": other}, {"web1": fate}]
+@pytest.mark.parametrize("state, other", [("back", "promised"), ("committed", "open")])
+def test_what_a_lost_host_does_meanwhile_decides(state, other):
+    found = [{"web1": other}, {"web1": state}]
 
     async def learn(self, names, *words):
-        return found.pop(0) if found else dict.fromkeys(names, fate)
+        return found.pop(0) if found else dict.fromkeys(names, state)
 
     with mock.patch.object(Commit, "learn", learn):
-        _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
-    assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)
+        _, states, ends = finish(models([{"cut": "promise"}, {}, {}]))
+    assert set(states.values()) == {state} and (ends["web2"], ends["work"]) == (state, state)

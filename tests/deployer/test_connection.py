@@ -177,7 +177,7 @@ def test_a_host_gets_the_agent_once(times, limit, said):
     [
         (b"{\n", "not JSON"),
         (b'{"id": 9, "ok": {}}\n', "an answer without a request"),
-        (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is not one of"),
+        (b'{"id": 1, "ok": {"state": 1}}\n', "decide.ok.state is not one of"),
         (MARK + b"\n", "the agent started twice"),
     ],
 )

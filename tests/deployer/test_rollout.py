@@ -14,7 +14,7 @@ from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, staging
 from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.rollout import images, news
+from slipway.deploy.rollout import images, pending_verdicts
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, live
@@ -227,7 +227,7 @@ UNKNOWN = (
 )
 def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
     """Those of the app that stores uploads in the database are new only if the live release has this app."""
-    monkeypatch.setattr(news.verdicts, "in_image", lambda docker, name: image)
+    monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: image)
     events, found = [], fine(fleet)
     found["facts"]["plan"] = live
     with agents(lambda host: Agent(found)):
@@ -283,16 +283,16 @@ def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there
 
 
 @pytest.mark.parametrize(
-    "fate, kind, said",
+    "state, kind, said",
     [
         ("back", DeployError, "taken back: every host is as it was"),
         (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
         ("stuck", Divided, "web2: could not be taken back completely, see make status"),
     ],
 )
-def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
+def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, said):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
-    with mock.patch.object(Commit, "learn", return_value={"web2": fate}) as learn:
+    with mock.patch.object(Commit, "learn", return_value={"web2": state}) as learn:
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{said}")

@@ -15,7 +15,7 @@ import pytest
 
 from connect import served
 from proc import free_port, put, run, wait_until
-from slipway.deploy.agent import certificates, entrance, errors, http
+from slipway.deploy.agent import certificates, errors, http, site_check
 from slipway.deploy.agent.host import Host
 
 from .conftest import NAMELESS, ask
@@ -323,7 +323,7 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one
             apps(app, "a", app)
         assert {name: answer(name) for name in pages} == pages
         assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
-        told = {app: entrance.strangers(Host(app, str(nginx.root))) for app in "ab"}
+        told = {app: site_check.strangers(Host(app, str(nginx.root))) for app in "ab"}
     assert {app: text.split(",")[0] for app, texts in told.items() for text in texts} == {
         app: f"visitors of {text}" for app, text in said.items()
     }
@@ -334,11 +334,11 @@ def test_what_visitors_get_instead(nginx):
     port = nginx.site("a", **A)
     public = nginx.root / "etc/nginx/a/public.conf"
     with nginx.serving(port):
-        assert entrance.strangers(Host("a", str(nginx.root))) == []
+        assert site_check.strangers(Host("a", str(nginx.root))) == []
         public.write_text(public.read_text().replace("a.example", "new.example a.example more.example"))
-        told = [text.split(",")[0] for text in entrance.strangers(Host("a", str(nginx.root)))]
+        told = [text.split(",")[0] for text in site_check.strangers(Host("a", str(nginx.root)))]
         assert told == [f"visitors of {name} get 421" for name in ("new.example", "more.example")]
-    [told] = entrance.strangers(Host("a", str(nginx.root)))
+    [told] = site_check.strangers(Host("a", str(nginx.root)))
     assert told.startswith("nginx answers visitors of new.example with nothing: Connection refused")
 
 

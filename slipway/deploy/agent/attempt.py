@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from . import disk, releases
 from .host import Host, Problem
-from .shapes import Any, Container, Noted, Release, Unpack
+from .message_types import Any, Container, Noted, Release, Unpack
 
 
 class Attempt:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from . import disk, http
-from .entrance import LISTEN, NAMES
 from .host import Host
-from .shapes import Place, Time
+from .message_types import Place, Time
+from .site_check import LISTEN, NAMES
 
 DAY, SOON = 86400, 14  # seconds of a day; days before its end in which a certificate is told of
 # In a certificate's DER: the sequence of two times in which it is valid. Those before 2050 have no century.

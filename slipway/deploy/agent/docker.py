@@ -8,7 +8,7 @@ import socket
 
 from . import disk, http
 from .host import Host, Problem
-from .shapes import Any, Heard
+from .message_types import Any, Heard
 
 MOST = 16_000_000  # of a longer answer, at least this many of the last bytes are kept
 PLAIN = re.compile(r"/[!-\[\]-~]*")  # no space, newline or backslash, because parts of a path come from other hosts

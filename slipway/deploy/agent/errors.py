@@ -15,7 +15,7 @@ from typing import TypedDict
 from . import certificates, disk, groups, releases, timers
 from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem, last
-from .shapes import Any, Time
+from .message_types import Any, Time
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
 AGAIN = 600  # seconds until these are searched again, as a search may have been slow

@@ -11,9 +11,9 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, entrance, errors, http, memory, releases, site, slots, sqlite, timers, visitors
+from . import disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
 from .host import Host, Problem, at_once, lock_holder
-from .shapes import (
+from .message_types import (
     Any,
     Container,
     Docker,
@@ -55,7 +55,7 @@ def collect(
             lambda: docker_info(host),
             lambda: containers(host) or {},
             lambda: running(host, health),
-            lambda: entrance.strangers(host) if health else [],
+            lambda: site_check.strangers(host) if health else [],
             lambda: first_log(host) if health and history else [],
         ]
     )

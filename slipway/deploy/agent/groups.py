@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Collection, Iterable
 from typing import Annotated, TypedDict
 
-from .shapes import Any, Time
+from .message_types import Any, Time
 
 MOST, MORE = 200, "errors in too many groups: name a shorter time, such as --since -1h"  # groups, and what is beyond
 MANY = 100_000  # groups of the release before that are known, at most

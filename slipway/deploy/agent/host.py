@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from . import disk
+from .message_types import Any, More, Properties, Unpack
 from .roles import Process, processes_in, unit_of
-from .shapes import Any, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 UNITS = "/etc/systemd/system"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from .host import Problem, at_once
-from .shapes import Any, BinaryIO, Place, Site
+from .message_types import Any, BinaryIO, Place, Site
 
 MOST = 1_000_000  # bytes read of an answer; the rest is ignored
 AGENT = "slipway-deploy"  # the user agent that marks these requests in nginx's log

@@ -11,7 +11,7 @@ from typing import IO
 
 from . import docker, http
 from .host import Host, Problem
-from .shapes import BinaryIO, Member
+from .message_types import BinaryIO, Member
 
 MOST = 2**30  # limit: bytes of an archive that is read from an image
 MEMBERS = 100_000  # limit: files and folders in an archive

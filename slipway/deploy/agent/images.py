@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from . import disk, docker, image_files, releases, slots
 from .host import Host, Problem
-from .shapes import Digest, Heard, ImageId, Noted, NotRequired, Record, Release
+from .message_types import Digest, Heard, ImageId, Noted, NotRequired, Record, Release
 
 PULL = 1800  # limit: seconds for a pull
 REVISION = "org.opencontainers.image.revision"

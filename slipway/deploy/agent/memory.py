@@ -7,7 +7,7 @@ import re
 
 from . import disk, slots
 from .host import Host
-from .shapes import Container, Memory
+from .message_types import Container, Memory
 
 SPARE = 64 * 2**20  # bytes that must remain free beside a second slot
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 
-from .shapes import Say
+from .message_types import Say
 
 EVERY = 5  # seconds between two events, at least
 

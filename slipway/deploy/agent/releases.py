@@ -6,16 +6,16 @@ import json
 import re
 import shlex
 
-from . import disk, shapes
+from . import disk, message_types
 from .host import Host, Problem
-from .shapes import Any, Noted, Record, Release, TypeGuard
+from .message_types import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
 NOTED = 2  # version of the file /run/APP/attempt; in version 1, beat was the only process outside the slots
 KEPT = 5000  # releases.log keeps this many newest records; a tag in these must not name another image later
 LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt file; a record has about 500
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
-TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (shapes.TAG, shapes.IMAGE_ID, shapes.DIGEST))
+TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (message_types.TAG, message_types.IMAGE_ID, message_types.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
 OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings")  # strings, too
 

@@ -20,9 +20,9 @@ from typing import TypedDict
 
 from . import certificates, disk, errors, facts, images, releases, shell, slots, staging, takeback
 from .attempt import Attempt
-from .fate import decide
+from .attempt_state import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
-from .shapes import Event, Message, Noted, NotRequired
+from .message_types import Event, Message, Noted, NotRequired
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS

@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from . import disk
 from .host import ENVIRONMENT, Host, Problem
-from .shapes import Base64
+from .message_types import Base64
 
 MOST = 2**20  # bytes that a script may write to stdout, and the same number to stderr
 

@@ -9,7 +9,7 @@ from slipway import envfile
 
 from . import disk
 from .host import Host
-from .shapes import Site
+from .message_types import Site
 
 
 def of(host: Host, settings: bytes | None) -> Site | None:

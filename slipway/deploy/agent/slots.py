@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from . import disk, releases
 from .host import Host, Problem, is_up, last, wait_until
-from .shapes import Noted, Release
+from .message_types import Noted, Release
 
 GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
 STOPPING = 60  # seconds that a takeback or a retirement waits until units have stopped; a worker may take longer

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from . import disk, shell
 from .host import Host, Problem
-from .shapes import Base64, NotRequired, SecretName
+from .message_types import Base64, NotRequired, SecretName
 
 
 class Settings(TypedDict):

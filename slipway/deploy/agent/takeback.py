@@ -8,7 +8,7 @@ import time
 from . import disk, errors, groups, image_files, releases
 from .facts import JOURNAL
 from .host import Host, Problem
-from .shapes import Noted, Say
+from .message_types import Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
 from .steps.migrate import remove_one_offs
 from .steps.readiness import empty_slot

@@ -7,7 +7,7 @@ import time
 
 from . import disk
 from .host import UNITS, Host, is_up, last
-from .shapes import Properties, UnitFacts
+from .message_types import Properties, UnitFacts
 
 NO_COMMAND = "127"  # exit code of docker-run.sh and manage.py if the release does not have the command
 

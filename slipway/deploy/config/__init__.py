@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import between, schema
+from . import consistency, schema
 from .ssh import Ssh
 
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
@@ -183,6 +183,6 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
             "registry_login": "" if isinstance(registry, str) else registry.get("login", ""),
         }
     )
-    if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:
+    if problems := [f"{path}: {problem}" for path, problem in consistency.problems(fleet)]:
         raise refusal(source, problems)
     return fleet

@@ -109,7 +109,7 @@ command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", '"auto", "off" or a size such as 2g')
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
-any_name = text(r"[\s\S]*", "a name")  # between.py checks that the app has a process of this name
+any_name = text(r"[\s\S]*", "a name")  # consistency.py checks that the app has a process of this name
 seconds = number(0, 86_400)
 ready = text(
     rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",

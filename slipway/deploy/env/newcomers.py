@@ -4,7 +4,7 @@ go from root to root, through the deployer, and are never shown."""
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..agent.shapes import Facts
+from ..agent.message_types import Facts
 from ..agent.staging import Settings
 from ..config import Fleet, Host
 from ..errors import HostProblem

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..agent.fate import Fate
+from ..agent.attempt_state import AttemptState
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..ssh.connection import Connection
 from ..ssh.connections import TAKEBACK
@@ -16,17 +16,17 @@ OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
 LATE = 5  # extra seconds to wait for a host that decides by itself
 PAUSE = 0.5
-Fates = dict[str, str | None]  # host name → fate, as agent/fate.py explains; None: unknown
+States = dict[str, str | None]  # host name → state, as agent/attempt_state.py explains; None: unknown
 
 
-def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
-    """Return True (hosts commit) if one has committed, or if none is `sick`, "back" or "open". Skip unknown fates."""
-    known = set(fates.values())
+def goes_forward(states: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
+    """Return True (hosts commit) if one has committed, or if none is `sick`, "back" or "open". Skip unknown states."""
+    known = set(states.values())
     return "committed" in known or (not sick and not known & {"open", "back"})
 
 
-def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
-    known = set(fates.values())
+def outcome(states: States, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
+    known = set(states.values())
     if known == {"committed"}:
         return None
     cause = on_hosts({name: [str(problem)] for name, problem in failed.items()})
@@ -39,9 +39,9 @@ def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> Deploy
         None: f"can't be reached; on {tag} or on the release before",
     }
     lines = [
-        f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
-        for fate, text in words.items()
-        if fate in known
+        f"{', '.join(name for name in states if states[name] == state)}: {text}"
+        for state, text in words.items()
+        if state in known
     ]
     may = "" if {"committed", "back"} <= known else "may "
     return Divided(
@@ -64,45 +64,45 @@ class Commit:
     id: str
     seconds: float
 
-    async def decide(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
-        """Let all hosts promise to commit; then commit all or take all back. Return (host → fate, host → problem)."""
+    async def decide(self, promise: Step, commit: Step) -> tuple[States, dict[str, HostProblem]]:
+        """Let all hosts promise to commit; then commit all or take all back. Return (host → state, host → problem)."""
         failed = await self.run.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
-        fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
-        fates.update(await self.learn(lost))
+        states: States = {name: "open" if name in failed else "promised" for name in promise.hosts}
+        states.update(await self.learn(lost))
         sick = self.sick()
-        on = goes_forward(fates, sick)
-        fates.update(await self.learn([name for name in lost if fates[name] in OPEN], on))
-        on = "committed" in fates.values() or (on and "back" not in fates.values())
+        on = goes_forward(states, sick)
+        states.update(await self.learn([name for name in lost if states[name] in OPEN], on))
+        on = "committed" in states.values() or (on and "back" not in states.values())
         there = [name for name in promise.hosts if name not in lost]
         if on:
-            failed = {**failed, **await self.forward(replace(commit, hosts=tuple(there)), fates)}
+            failed = {**failed, **await self.forward(replace(commit, hosts=tuple(there)), states)}
         else:
             failed = {**sick, **failed}
-            fates.update(await self.back(there, failed))
-        return fates, failed
+            states.update(await self.back(there, failed))
+        return states, failed
 
     def sick(self) -> dict[str, HostProblem]:
         """Return {first sick host: problem}, or {}. After a promise, hosts only report; the deployer decides."""
         cause = self.run.cause
         return {cause.host: HostProblem(f"not healthy: {cause}")} if cause else {}
 
-    async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
-        """Run the step `commit`; store the outcomes in `fates`. Return host name → problem."""
+    async def forward(self, step: Step, states: States) -> dict[str, HostProblem]:
+        """Run the step `commit`; store the outcomes in `states`. Return host name → problem."""
         failed = await self.run.try_step(step)
         await self.run.hosts.release()
-        fates.update(dict.fromkeys(step.hosts, "committed"), **await self.learn(failed, True))
+        states.update(dict.fromkeys(step.hosts, "committed"), **await self.learn(failed, True))
         return failed
 
-    async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> Fates:
-        """Take the hosts `names` back, because of the problems in `failed`. Return host name → fate. If an agent
+    async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> States:
+        """Take the hosts `names` back, because of the problems in `failed`. Return host name → state. If an agent
         dies before it gets this request, its host keeps its promise and commits."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
         await self.run.hosts.take_back(cause, names)
         return await self.learn(names, False, cause)
 
-    async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> Fates:
-        """Ask hosts; return host → fate. Undecided hosts commit if `on` is True, go back for `cause` if False."""
+    async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> States:
+        """Ask hosts; return host → state. Undecided hosts commit if `on` is True, go back for `cause` if False."""
         return await together(lambda name: self._learn(name, on, cause), names)
 
     async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:
@@ -110,10 +110,10 @@ class Commit:
         until = now() + self.seconds + LATE
         settled = until + TAKEBACK
         while True:
-            fate = await self._ask(name, on, cause)
-            if fate in FINAL or (on is None and fate in OPEN):
-                return fate
-            if now() > (settled if fate else until):
+            state = await self._ask(name, on, cause)
+            if state in FINAL or (on is None and state in OPEN):
+                return state
+            if now() > (settled if state else until):
                 return None
             await asyncio.sleep(PAUSE)
 
@@ -123,8 +123,8 @@ class Commit:
         connection = Connection(host, hosts.fleet.ssh, hosts.fleet.app)
         try:
             await connection.open(15)
-            decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
-            return decided["fate"]
+            decided: AttemptState = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            return decided["state"]
         except (HostProblem, OSError):  # OSError: broken connections may still hold all file descriptors
             return None
         finally:

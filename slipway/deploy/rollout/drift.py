@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..agent.shapes import Facts, SlotFacts
+from ..agent.message_types import Facts, SlotFacts
 from ..config import Fleet, Host
 from . import preflight
 from .preflight import AllFacts

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..agent.steps.kind import Kind
+from ..agent.steps.step import Kind
 from ..agent.steps.table import KINDS
 from ..config import Fleet, Host
 

@@ -4,8 +4,8 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..agent.message_types import Facts, Record, Release
 from ..agent.roles import BUILT_IN
-from ..agent.shapes import Facts, Record, Release
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, by_text, on_hosts

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..agent.groups import brief
-from ..agent.shapes import Facts
+from ..agent.message_types import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env import newcomers
@@ -20,7 +20,7 @@ from ..ssh.connections import Connections
 from ..ssh.gather import texts
 from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
-from . import hooks, images, migrations, news, preflight
+from . import hooks, images, migrations, pending_verdicts, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import cause_of, report
@@ -54,7 +54,7 @@ class Rollout:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
         if target.judge and self.tag:  # the live release has no new ones
-            for text in news.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+            for text in pending_verdicts.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
                 self.tell({"event": "progress", "text": text})
         return groups
 
@@ -208,9 +208,9 @@ class Rollout:
         if not isinstance(error, DeployError):
             return error
         lost = [name for name, end in ends.items() if end is None]
-        fates = await self._commit(run).learn(lost, False, str(error))
-        stuck = [name for name, end in ends.items() if (end and end.get("attempt")) or fates.get(name) == "stuck"]
-        unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
+        states = await self._commit(run).learn(lost, False, str(error))
+        stuck = [name for name, end in ends.items() if (end and end.get("attempt")) or states.get(name) == "stuck"]
+        unknown = [name for name in lost if states[name] not in ("back", "stuck")]
         if stuck or unknown:
             return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))
         if isinstance(error, (Refused, Locked)):
@@ -236,8 +236,8 @@ class Rollout:
 
     async def _end(self, run: Run, promise: Step, commit: Step, target: Target) -> None:
         """Commit the prepared hosts. Raise DeployError if all hosts went back, Divided if their releases may differ."""
-        fates, failed = await self._commit(run).decide(promise, commit)
-        error = outcome(fates, failed, target.tag)
+        states, failed = await self._commit(run).decide(promise, commit)
+        error = outcome(states, failed, target.tag)
         if error:
             raise error
         for name, problem in failed.items():

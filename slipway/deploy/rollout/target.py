@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agent.images import Resolved
-from ..agent.shapes import Facts, Record, Release
+from ..agent.message_types import Facts, Record, Release
 from ..config import Fleet
 from ..errors import HostProblem, Refused
 from ..ssh.child import in_thread

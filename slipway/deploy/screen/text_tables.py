@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..agent.shapes import Facts, Release
+from ..agent.message_types import Facts, Release
 from ..config import Host
 from ..rollout.drift import EMPTY, running
 from ..ssh.validate import brief, visible

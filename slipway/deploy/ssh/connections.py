@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ..agent.groups import Group
-from ..agent.shapes import Facts
+from ..agent.message_types import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
 from ..log.errors import merged

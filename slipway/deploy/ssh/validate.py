@@ -22,8 +22,8 @@ from typing import (
     is_typeddict,
 )
 
+from ..agent.message_types import More
 from ..agent.serve import REQUESTS
-from ..agent.shapes import More
 from ..agent.steps.table import STEPS
 from ..errors import nonsense
 
@@ -96,7 +96,7 @@ def brief(text: str) -> str:
 
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
-    """Return how a value differs from the shape (a type as in agent/shapes.py), or "" if it fits."""
+    """Return how a value differs from the shape (a type as in agent/message_types.py), or "" if it fits."""
     origin, words = opened(shape)
     if origin is Annotated:
         return mismatch(value, words[0], path) or ("" if within(value, words[1]) else f"{path} is invalid")

@@ -1,1 +1,1 @@
-"""The steps of a deploy, a file for each or for a family. See kind.py."""
+"""The steps of a deploy, a file for each or for a family. See step.py."""

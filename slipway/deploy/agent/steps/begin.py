@@ -7,9 +7,9 @@ import time
 from .. import disk, releases, slots, takeback
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
-from ..shapes import Noted, Say, Unpack
+from ..message_types import Noted, Say, Unpack
 from .commit import drop_prepared, drop_ways_back, note_commit
-from .kind import step
+from .step import step
 
 
 @step(600, "the idle slot stays stopped")

@@ -13,8 +13,8 @@ from slipway import envfile
 from .. import disk, releases, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Noted, Record, Release, Say, SettingName
-from .kind import step
+from ..message_types import Noted, Record, Release, Say, SettingName
+from .step import step
 
 
 class Prepared(TypedDict):

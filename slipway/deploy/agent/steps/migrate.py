@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from .. import docker
 from ..attempt import Attempt
 from ..host import Host, Late, Problem, wait_until
-from ..shapes import Noted, Say
-from .kind import step
+from ..message_types import Noted, Say
+from .step import step
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
 REMOVAL = 10  # limit: seconds until Docker has removed them

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from .. import disk, docker, http
 from ..host import Host, Problem
+from ..message_types import Any, Site
 from ..roles import READY_FILE
-from ..shapes import Any, Site
 
 PORT = 8000  # default port of the check "http"
 

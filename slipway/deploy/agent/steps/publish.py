@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from .. import disk, image_files
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Member, Say
-from .kind import step
+from ..message_types import Member, Say
+from .step import step
 
 ROOT = "static-root"  # folder of static files, in the image's working folder
 FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its compressed copies

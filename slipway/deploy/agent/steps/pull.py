@@ -8,9 +8,9 @@ from .. import facts, images, slots
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
 from ..images import Image
+from ..message_types import Say
 from ..progress import Pulled
-from ..shapes import Say
-from .kind import step
+from .step import step
 
 ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
+from ..message_types import More, Noted, Say, Site
 from ..progress import Progress
-from ..shapes import More, Noted, Say, Site
 from . import probes
 
 SOON, PAUSE = 5, 0.5  # after so many seconds a release is asked only once a PAUSE: each question costs CPU time

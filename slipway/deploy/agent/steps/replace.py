@@ -8,9 +8,9 @@ import time
 from .. import disk, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Noted, Say
-from .kind import step
+from ..message_types import Noted, Say
 from .readiness import until_ready
+from .step import step
 
 STOP = 120  # seconds for a stop: more than the unit's TimeoutStopSec
 

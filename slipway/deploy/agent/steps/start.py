@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from .. import disk, facts, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
-from ..shapes import Say
-from .kind import step
+from ..message_types import Say
 from .readiness import await_containers, exited, must_work, until_ready
+from .step import step
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
 EVENT = 2**20  # bytes; a longer event is not read whole

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from .. import slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
-from ..shapes import Noted, Say
+from ..message_types import Noted, Say
 from ..visitors import Visitors
-from .kind import step
 from .readiness import role_problem, web_problem
+from .step import step
 from .watcher import Watched, Watcher
 
 STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from . import begin, commit, migrate, publish, pull, replace, start, switch, verdicts  # noqa: F401
-from .kind import KINDS, STEPS
+from .step import KINDS, STEPS
 
 __all__ = ["KINDS", "STEPS"]

@@ -10,10 +10,10 @@ from typing import TypedDict
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
-from ..shapes import NotRequired, Say
-from .kind import step
+from ..message_types import NotRequired, Say
 from .migrate import one_off
 from .start import forbid_exits, web_plan
+from .step import step
 
 VERSION = 2  # newest version of migrations.json that this code can read
 SCHEMES = {

@@ -10,7 +10,7 @@ from typing import Optional, TypedDict
 from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
-from ..shapes import Say
+from ..message_types import Say
 from ..visitors import Speed, Visitors
 from .readiness import container, other_problem, role_problem, web_problem, worker_problem
 

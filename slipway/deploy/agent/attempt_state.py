@@ -8,36 +8,36 @@ from typing import Literal, TypedDict
 
 from . import disk, releases, slots
 from .host import Host, Problem, is_up, wait_until
-from .shapes import Noted
+from .message_types import Noted
 from .steps.commit import withdraw_promise
 
 DEATH = 10  # seconds to wait until a killed process is gone
 
 
-class Fate(TypedDict):
-    """The state of an attempt on a host, in one word that fate.decide explains."""
+class AttemptState(TypedDict):
+    """The state of an attempt on a host, in one word that attempt_state.decide explains."""
 
-    fate: Literal["committed", "back", "settling", "stuck", "promised", "open"]
+    state: Literal["committed", "back", "settling", "stuck", "promised", "open"]
 
 
-def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
-    """Return the fate of attempt `id`. `forward`: True to commit it if possible, False to undo it. `cause`: the reason.
-    Fates: "committed"; "back": undone; "settling": ending now; "stuck": the next deploy ends it. If the deployer stays
+def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> AttemptState:
+    """Return the state of attempt `id`. `forward`: True commits it if possible, False undoes it. `cause`: the reason.
+    States: "committed"; "back": undone; "settling": ending now; "stuck": the next deploy ends it. If the deployer stays
     silent, the host commits a "promised" attempt and undoes an "open" one."""
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:
             ends = [record["outcome"] for record in releases.read_log(host)[0] if record.get("id") == id]
-            return {"fate": "committed" if "committed" in ends else "back"}
+            return {"state": "committed" if "committed" in ends else "back"}
         unit = host.states(host.lock)[host.lock]
         if unit.get("MainPID") != str(attempt.get("pid")):
-            return {"fate": "settling" if is_up(unit) else "stuck"}
+            return {"state": "settling" if is_up(unit) else "stuck"}
         if forward is None:
-            return {"fate": "promised" if attempt.get("promised") else "open"}
+            return {"state": "promised" if attempt.get("promised") else "open"}
         kill(attempt["pid"])
         forward = forward and bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
         note_direction(host, attempt, forward, cause)
-    return {"fate": "settling"}
+    return {"state": "settling"}
 
 
 def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> None:

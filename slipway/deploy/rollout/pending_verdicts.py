@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from slipway.make import verdicts
 
-from ..agent.shapes import Facts
+from ..agent.message_types import Facts
 from ..agent.steps.verdicts import parse_plan
 
 BLOBS = "slipway_blobs."  # the build judges this app always, and a release has it if it stores uploads in the database
