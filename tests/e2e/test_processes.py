@@ -87,7 +87,10 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     assert shop.fleet.hosts["work1"].run("docker inspect --format '{{.Id}} {{.State.StartedAt}}' shop-nightly") == began
     assert "nightly is active, overdue, as it still runs: see" in shop.deploy("status").stdout
     wait_until(lambda: "broken is failed, exit-code: " in shop.deploy("status").stdout, what="it does not run just now")
-    assert re.search("later +- +- +waits for a release that has it", shop.deploy("status").stdout)
+    wait_until(
+        lambda: re.search("later +- +- +waits for a release that has it", shop.deploy("status").stdout),
+        what="it does not run just now",
+    )
     errors = shop.deploy("errors").stdout
     assert "later" not in errors
     assert "nightly: overdue, as it still runs" in errors and "broken: ended with exit code 37" in errors

@@ -141,7 +141,7 @@ def test_a_role_that_is_taken_away_stops(project):
     project.hosts["work1"]["roles"], project.hosts["web2"]["roles"] = ["worker"], ["web", "beat"]
     del project.hosts["work1"]["balancer"]
     said = project.provision()
-    assert "work1: stop shop-beat.service" in said.splitlines()
+    assert "work1: stop shop-beat.service, balancer-hosts@shop.service" in said.splitlines()
     assert containers(hosts["work1"]) == {"shop-worker-a": worker}
     assert hosts["work1"].ssh("systemctl cat shop-beat.service").returncode == 1
     assert active(hosts["web2"], "shop-beat", "shop-web@a") == ["inactive", "active"]
