@@ -6,13 +6,14 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, output, run
 
-TESTS_OF_TRUTH = {"any", "all", "bool", "isinstance"}
+TESTS_OF_TRUTH = {"any", "all", "bool", "isinstance", "startswith", "endswith", "exists", "has"}
 
 
 def is_condition(node):
     """Return True if the expression is a condition by its form."""
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in TESTS_OF_TRUTH
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return name in TESTS_OF_TRUTH
     is_not = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
     return is_not or isinstance(node, (ast.BoolOp, ast.Compare))
 
@@ -50,6 +51,7 @@ def test_conditions_are_written_as_conditions():
         "text * (a > b)",
         "['x'] * bool(a)",
         "f'{a}' * (not a)",
+        "[a] * a.startswith(b)",
         "pair[a == b]",
         "words[isinstance(a, str) :]",
         "a() if b else c()",

@@ -92,6 +92,6 @@ def headers(name: str, names: set[str]) -> dict[str, str]:
     kind = MediaTypes().get_type(base if form else name)
     return {
         "CacheControl": FOREVER,
-        "ContentType": kind + "; charset=utf-8" * kind.startswith("text/"),
+        "ContentType": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
         **({"ContentEncoding": encoding} if encoding and form else {}),
     }

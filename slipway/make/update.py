@@ -69,8 +69,9 @@ def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
     if done.returncode or done.stdout:
         raise Problem("an update could not be undone, as not all files are committed: see git status, then git commit")
     usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes each once
-    beside = ["--exclude", "/compose.yaml"] * Path("compose.slipway.yaml").exists()  # an adopted project has its own
-    command = [copier, "update", *usual, "--vcs-ref", wanted, *beside, *options]
+    command = [copier, "update", *usual, "--vcs-ref", wanted, *options]
+    if Path("compose.slipway.yaml").exists():  # an adopted project has its own compose.yaml
+        command += ["--exclude", "/compose.yaml"]
     try:
         env = {**os.environ, "UV": virtualenv.uv_path(os.environ)}
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -108,7 +109,8 @@ def finish(before: str, wanted: str) -> None:
 def output(*words: str) -> str:
     done = git(*words)
     if done.returncode:
-        raise Problem(f"git {words[words[0].startswith('--')]} failed: {last_line(done.stderr)}")
+        command = next(word for word in words if not word.startswith("--"))
+        raise Problem(f"git {command} failed: {last_line(done.stderr)}")
     return done.stdout
 
 

@@ -185,11 +185,13 @@ def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
 
 
 def test_certbot_is_asked_only_while_there_is_no_certificate(data):
-    """Without a certificate nginx first serves http, so that certbot's challenge succeeds; https follows."""
+    """Without a certificate nginx first serves http, also if it was just installed, so that certbot's challenge
+    succeeds; https follows."""
     fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
     before, after = Plan(fleet, "front"), Plan(fleet, "front", there=f"f|root|root|644||{CERTIFICATE}\n")
     put, get = "install nginx site shop-balancer", "get a certificate for shop.example, www.shop.example"
-    assert [name for name in before.names if name in (put, get)] == [put, get, put]
+    start = "enable nginx.service"
+    assert [name for name in before.names if name in (put, start, get)] == [put, start, get, put]
     (script,) = (script for script in before.scripts if script.startswith("certbot "))
     assert "--email ops@shop.example --webroot -w /var/www/acme" in script
     assert script.endswith("-d shop.example -d www.shop.example")

@@ -88,7 +88,7 @@ def test_a_command_by_the_clock_outlasts_a_deploy(shop):
     assert "nightly is active, overdue, as it still runs: see" in shop.deploy("status").stdout
     wait_until(lambda: "broken is failed, exit-code: " in shop.deploy("status").stdout, what="it does not run just now")
     wait_until(
-        lambda: re.search("later +- +- +waits for a release that has it", shop.deploy("status").stdout),
+        lambda: re.search("later +- +- +not in release", shop.deploy("status").stdout),
         what="it does not run just now",
     )
     errors = shop.deploy("errors").stdout

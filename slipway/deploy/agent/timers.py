@@ -32,7 +32,7 @@ def state(host: Host, role: str, schedule: str) -> UnitFacts:
         wrong = overdue(host, service, schedule)
     shown = service.get("ActiveState")
     if service.get("ExecMainStatus") == NO_COMMAND and not is_up(service):
-        shown = "waits for a release that has it"
+        shown = "not in release"
     return {"state": shown, "restarts": None, "since": timer.get("LastTriggerUSec"), "health": wrong}
 
 

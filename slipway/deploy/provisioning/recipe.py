@@ -206,6 +206,7 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
     changes = put_sites(fleet, here, certificate, out)
+    enable("nginx.service", running=True)
     if not certificate and site.ends_tls(fleet, here):
         names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
         server.shell(
@@ -217,7 +218,6 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
             ),
         )
         changes += put_sites(fleet, here, True, out)
-    enable("nginx.service", running=True)
     if here.balancer:
         unit = f"balancer-hosts@{fleet.app}.service"
         changed = any_changed(write(wanted.balancer_hosts(), there), *changes)
