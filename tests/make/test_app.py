@@ -73,7 +73,7 @@ def test_a_commit_is_formatted_and_linted(tree, tmp_path):
     """pre-commit's hooks run make format and make lint: what ruff wrote passes flake8 and its own rules."""
     quick = " ".join([*NOTHING_TO_INSTALL, "MYPY=true", "SHELL_FILES=", "DOCKERFILES="])
     executable(tmp_path / "make", f'#!/bin/sh\nexec {shutil.which("make")} {quick} "$@"\n')
-    code = "import sys\nimport os\n\ndef page( n ):\n    rows = [os,sys]\n    return rows[n+1 :n]\n"
+    code = "'''Untidy.'''\nimport sys\nimport os\n\ndef page( n ):\n    rows = [os,sys]\n    return rows[n+1 :n]\n"
     put(tree.folder / "project/untidy.py", code)
     tree.git("add", ".")
     words = [tree.folder / "ve/bin/pre-commit", "run", "--all-files"]
