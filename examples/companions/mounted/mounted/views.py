@@ -136,5 +136,5 @@ def away(request: HttpRequest, why: str) -> HttpResponse:
     """Return a page with status 503 that shows `why`. Tell Django not to log the page: `mount` logs failures."""
     response = render(request, "mounted/away.html", {"why": why}, status=503)
     response["Retry-After"] = "5"
-    response._has_been_logged = True
+    response._has_been_logged = True  # type: ignore[attr-defined]  # a name of Django's, which types lack
     return response
