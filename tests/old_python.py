@@ -22,15 +22,17 @@ TESTS = [
     "host/test_env_files.py",
 ]
 IMPORT = "import importlib, sys; [*map(importlib.import_module, sys.argv[1:])]"
+# A command, what asks the deployer, and what the virtualenv's Python runs.
+NEWER = {"manage", "slipway.make.completion", "slipway.make.no_pip"}
 FOLDER = Path("var/old-python")
 
 
 def modules() -> list[str]:
     """Return the names of the modules that tests/ruff.toml has as Python 3.9's."""
     versions = tomllib.loads(Path("tests/ruff.toml").read_text())["per-file-target-version"]
-    paths = {path for pattern, version in versions.items() if version == "py39" for path in Path().glob(pattern)}
-    names = {".".join(path.with_suffix("").parts) for path in paths if path.suffix == ".py"}
-    return sorted(name.removesuffix(".__init__") for name in names - {"manage"})
+    patterns = [pattern.replace("**", "**/*.py") for pattern, version in versions.items() if version == "py39"]
+    names = {".".join(path.with_suffix("").parts) for pattern in patterns for path in Path().glob(pattern)}
+    return sorted(name.removesuffix(".__init__") for name in names - NEWER)
 
 
 def main(name: str) -> None:
