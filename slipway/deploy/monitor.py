@@ -218,18 +218,18 @@ class Watcher:
         """Begin an alert for each new group of errors, once. Of a host that cannot tell them, tell why, and begin an
         alert once errors may be missed for good."""
         if host.name not in self.connections:  # that is told already
-            return None
+            return
         try:
             answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
         except HostProblem as problem:
-            return self._unsearched(host.name, f"errors are unknown: {brief(str(problem))}")
+            self._unsearched(host.name, f"errors are unknown: {brief(str(problem))}")
+            return
         self.unsearched.pop(host.name, None)
         new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
         for group in new[:MOST]:  # those beyond are told when they come again
             self.told.add(group["id"])
             text = f"new error: {named(group)}: make errors ARGS={group['id']}"
             self._alert("broken", Rule("errors", True, (host.name,), text))
-        return None
 
     def _unsearched(self, host: str, text: str) -> None:
         since, before = self.unsearched.get(host, (self.now(), ""))
@@ -248,10 +248,10 @@ class Watcher:
             self._alert(state, rule)
         while command := self.waiting and self.fleet.hooks["alert"]:
             if said := await hooks.failure(command, self.waiting[0], HOOK):
-                return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
+                self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
+                return
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts
-        return None
 
     def _alert(self, state: str, rule: Rule) -> None:
         alert = self._record(state, rule)

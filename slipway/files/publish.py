@@ -21,10 +21,11 @@ FORMS = ("", ".gz", ".br")  # a file and its compressed forms
 
 def main(args: list[str]) -> None:
     if not args:  # called without a folder, like `manage.py collectstatic`
-        return print(
+        print(
             "collectstatic: nothing to do, because the image already has its static files. To copy them for a "
             "web server, run docker-run.sh collectstatic /static"
         )
+        return
     place, *command = args
     if place.startswith("s3:"):
         to_bucket(place)
@@ -33,7 +34,6 @@ def main(args: list[str]) -> None:
     if command:
         sys.stdout.flush()  # execv would lose lines that are still buffered
         os.execv(SCRIPT, [SCRIPT, *command])
-    return None
 
 
 def to_bucket(address: str) -> None:

@@ -109,10 +109,10 @@ def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
     with contextlib.suppress(FleetError):
         if machine == found:
             docker("start", machine.container)  # no effect if it runs already
-            return wait_running(machine, config)
+            wait_running(machine, config)
+            return
     create(machine, config.parent)
     wait_running(machine, config)
-    return None
 
 
 def write_config(folder: Path, wanted: Machines) -> Path:

@@ -79,12 +79,12 @@ def again(app: Celery, message: Message) -> None:
     """Send a task again because its worker was lost. After LIMIT deliveries, move it to the queue of dead tasks."""
     count = headers(message).get("deliveries", 1) + 1
     if count > LIMIT:
-        return bury(app, message, f"its worker was lost {LIMIT} times")
+        bury(app, message, f"its worker was lost {LIMIT} times")
+        return
     logger.warning(
         "task %s[%s] lost its worker: delivery %d of %d", name(message), headers(message).get("id"), count, LIMIT
     )
     replace(app, message, deliveries=count)
-    return None
 
 
 def bury(app: Celery, message: Message, why: str) -> None:

@@ -91,11 +91,11 @@ class Consumer(BaseConsumer):
         """Requeue an unknown task later. After TRIES requeues, or if MANY such tasks are kept, make it a dead task."""
         tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
-            return deliveries.bury(self.app, message, "no release knows it")
+            deliveries.bury(self.app, message, "no release knows it")
+            return
         seconds = min(BACK * 2**tries, deliveries.hold(self.app))
         logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
-        return None
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
         deliveries.bury(self.app, message, "it is not a task")

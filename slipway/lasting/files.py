@@ -106,10 +106,10 @@ def begin(new: str) -> int:
 def end(new: str) -> None:
     """Wait until the file's writer has finished or died, then remove the file if it still exists."""
     if os.path.islink(new):  # no `written` is using it
-        return remove(new)
+        remove(new)
+        return
     with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
         remove(new)
-    return None
 
 
 # ---- lock files ----

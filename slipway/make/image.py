@@ -157,7 +157,8 @@ def push(env: Env) -> None:
     servers = Path(env.get("DEPLOY_FOLDER") or "deploy", f"{env.get('ENV') or 'production'}.toml")
     if "/" not in env["IMAGE"]:
         if servers.exists() and re.search('^registry *= *"ssh"', servers.read_text("utf-8"), re.MULTILINE):
-            return print(f'make: nothing to push: {servers} has registry = "ssh", so make deploy sends the image')
+            print(f'make: nothing to push: {servers} has registry = "ssh", so make deploy sends the image')
+            return
         sys.exit(
             f"make: IMAGE={env['IMAGE']} names no registry: set IMAGE in the Makefile, such as "
             f"registry.example/{env['APP']}"
@@ -168,7 +169,6 @@ def push(env: Env) -> None:
             f"make: {env['TAG']} has uncommitted changes, so nobody could build it again: commit, then make build push"
         )
     docker(env, "push", image)
-    return None
 
 
 # ---- the image on this machine ----

@@ -213,16 +213,16 @@ def origin(folder: Path) -> str:
 def commit(app: str) -> None:
     if git("rev-parse", "--is-inside-work-tree").returncode == 0:
         say(f"made {app}; next: git add, git commit")
-        return None
+        return
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")
     git("add", "--all")
     done = git("commit", "--quiet", "--message", f"Start {app}")
     if done.returncode:
         said = last_line(done.stderr or done.stdout)
-        return say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
+        say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
+        return
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
-    return None
 
 
 def say(text: str) -> None:

@@ -84,11 +84,11 @@ def change(folder, part):
     """Make the change that the tutorial asks for."""
     path = Path(folder, part["added"] or part["changed"])
     if part["added"]:
-        return append(path, "\n" + re.sub("^    ", "", part["lines"], flags=re.MULTILINE))
+        append(path, "\n" + re.sub("^    ", "", part["lines"], flags=re.MULTILINE))
+        return
     old, new = (f"\n{part[key]}\n" for key in ("old", "new"))
     assert path.read_text().count(old) == 1, f"{path} must have the line {part['old']!r} once"
     edit(path, old, new)
-    return None
 
 
 @pytest.fixture

@@ -47,19 +47,20 @@ class App(ThreadingMixIn, UnixStreamServer):
                     self.server.hanging += 1
                     self.server.let_go.wait(60)
                 if self.path.startswith("/crash") or self.headers.get("X-Crash") == release:
-                    return self.connection.shutdown(socket.SHUT_RDWR)
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
                 if self.path.startswith("/upgrade"):
-                    return self.wfile.write(
+                    self.wfile.write(
                         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
                         b"Upgrade: websocket\r\nSec-WebSocket-Accept: "
                         b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello from the socket"
                     )
+                    return
                 body = json.dumps({"release": release, "path": self.path, "headers": self.headers.items()}).encode()
                 self.send_response(int(self.headers.get("X-Status", status if self.path == "/" else 200)))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body if self.command != "HEAD" else b"")
-                return None
 
             do_GET = do_HEAD = do_POST = do_DELETE = answer
 

@@ -99,9 +99,9 @@ def test_what_may_have_been_done_is_not_done_twice(behind, nginx, apps):
         def finish_request(self, request, address):
             asked = request.recv(1000)
             if b"/healthz" in asked:
-                return request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                return
             self.count += asked.startswith(b"POST")
-            return None
 
     broken = Broken(nginx.root / "run/shop/a/web.sock", "v1")
     apps("shop", "b", "v2")

@@ -26,12 +26,12 @@ class Index(SimpleHTTPRequestHandler):
     def do_GET(self):
         login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if not self.server.login or self.headers.get("Authorization") == login:
-            return super().do_GET()
+            super().do_GET()
+            return
         self.send_response(401)
         self.send_header("WWW-Authenticate", 'Basic realm="packages"')
         self.send_header("Content-Length", "0")
         self.end_headers()
-        return None
 
     def log_message(self, *_):
         pass

@@ -53,11 +53,11 @@ def way_back(host: Host, slot: str) -> None:
 
 def flip_back(host: Host, slot: str) -> None:
     if live(host) == slot:
-        return None
+        return
     with contextlib.suppress(FileNotFoundError):
-        return os.rename(host.web_sock + ".back", host.web_sock)
+        os.rename(host.web_sock + ".back", host.web_sock)
+        return
     flip(host, slot)
-    return None
 
 
 def pins(host: Host, role: str) -> tuple[str, str]:

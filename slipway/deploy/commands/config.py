@@ -29,7 +29,7 @@ async def check(fleet: Fleet) -> None:
     try:
         done = await run(fleet.hosts[0], fleet.ssh, words)
     except HostProblem as problem:
-        return print(f"schedules are not checked: {fleet.hosts[0].name}: {problem}", file=sys.stderr)
+        print(f"schedules are not checked: {fleet.hosts[0].name}: {problem}", file=sys.stderr)
+        return
     if done.code:
         raise Refused(f"process: schedule: {decoded(done.err)}")
-    return None

@@ -26,14 +26,14 @@ class Run:
 
     def hear(self, event: Event) -> None:
         if event["event"] != "sick":
-            return self.tell(event)
+            self.tell(event)
+            return
         problem = HostProblem(event["problem"], more=event["more"])
         problem.step, problem.host = "start" if event.get("step") == "start" else "watch", event["host"]
         self.tell({"event": "sick", "host": problem.host, "text": f"not healthy: {event['problem']}"})
         if not self.cause:
             self.cause = problem
             self.alarm.set()
-        return None
 
     async def steps(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
         """Run steps in parallel; return {(step, host): answer}. Raise as soon as one fails or a host gets sick."""

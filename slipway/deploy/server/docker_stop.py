@@ -131,12 +131,13 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
     """Stop a container, unless docker-runner was killed and no stop was requested. NAME.stop records a request."""
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
         leave(name, unit, unit_seconds)
-        return say(name + " keeps running: docker-runner was killed, but no stop was requested")
+        say(name + " keeps running: docker-runner was killed, but no stop was requested")
+        return
     with contextlib.suppress(OSError):  # an older unit may not write there, or the disk is full
         open(STATE + name + ".stop", "w").close()
     id = known(name)
     if id == BY_HAND:
-        return None
+        return
     pid = ended(id, name, seconds)
     container = id if len(id) == 64 else name  # by its id: the name may have another one meanwhile
     said = docker(5, "rm", container)
@@ -156,7 +157,6 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
             if pid
             else f"Docker does not answer, and no process of {name} is found in /proc: it may still run"
         )
-    return None
 
 
 # ---- after a kill of docker-runner ----

@@ -39,9 +39,9 @@ class Process(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
-            return self.out.feed_data(data)
+            self.out.feed_data(data)
+            return
         self.err = (self.err + data)[-KEPT:]
-        return None
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:

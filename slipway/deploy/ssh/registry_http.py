@@ -71,15 +71,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.allowed():
-            return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
+            self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
+            return
         if self.path.rstrip("/") == "/v2":
-            return self.answer(200, body=b"{}")
+            self.answer(200, body=b"{}")
+            return
         found = re.fullmatch(r"/v2/.+/(?:manifests|blobs)/(.+)", self.path)
         blob = found and self.server.blobs.get(found[1])
         if not blob:
-            return self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
+            self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
+            return
         self.send(blob)
-        return None
 
     do_HEAD = do_GET
 

@@ -165,11 +165,11 @@ class Rollout:
     async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
         """Roll the `changed` services back; remove new ones. If Docker cannot, deploy the stack of the state `seen`."""
         if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
-            return await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
+            await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
+            return
         for name, one in changed.items():
             words = ["rollback", "--detach", "--quiet"] if one.before else ["rm"]
             await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
-        return None
 
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})

@@ -27,7 +27,8 @@ class Command(TemplateCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name, target = options.pop("name"), options.pop("directory")
         if target or options["template"] or not name.isidentifier():
-            return super().handle("app", name, target, **options)  # as Django does it, and explains a wrong name
+            super().handle("app", name, target, **options)  # as Django does it, and explains a wrong name
+            return
         package = settings.ROOT_URLCONF.partition(".")[0]
         folder = folder_of(package, name)
         words = {"package": package, "model": model_of(name), "title": name.replace("_", " ").capitalize()}
@@ -49,7 +50,6 @@ class Command(TemplateCommand):
         )
         self.enlist(folder.parent / "urls.py", URLS, f'path("{name}/", include("{package}.{name}.urls")),')
         self.stdout.write(f"wrote {folder}; next: make migrate, then open /{name}/ and the admin")
-        return None
 
     def enlist(self, path: Path, place: str, line: str) -> None:
         """Add the line to the file, after what the expression `place` matches; or ask the user to do it."""
@@ -57,11 +57,11 @@ class Command(TemplateCommand):
             text = path.read_text(encoding="utf-8")
             if found := re.search(place, text, re.MULTILINE):
                 text = f"{text[: found.end()]}    {line}\n{text[found.end() :]}"
-                return write_replace(path, text, path.stat().st_mode & 0o777)
+                write_replace(path, text, path.stat().st_mode & 0o777)
+                return
         except OSError:
             pass
         self.stdout.write(f"add to {path} by hand: {line}")
-        return None
 
 
 def folder_of(package: str, name: str) -> Path:

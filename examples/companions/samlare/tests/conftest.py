@@ -69,14 +69,14 @@ class Answer(BaseHTTPRequestHandler):
         if self.path == "/hung":
             self.server.ended.wait()
         if self.path not in ("/debug/vars", "/endless"):
-            return self.send_error(404)
+            self.send_error(404)
+            return
         self.send_response(200)
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(self.server.text.encode())
             while self.path == "/endless":
                 self.wfile.write(b"9" * 1_000_000)
-        return None
 
 
 @pytest.fixture

@@ -90,9 +90,10 @@ class Disk:
     def restore(self, node: Node, path: str, placed: set[Node]) -> None:
         """Recreate the file or directory at the path. Skip a directory that is already at another path."""
         if node in placed:
-            return None
+            return
         if isinstance(node.content, str):
-            return os.symlink(node.content, path)
+            os.symlink(node.content, path)
+            return
         if isinstance(node.content, bytes) and stat.S_ISREG(node.mode):
             Path(path).write_bytes(node.content)
         elif isinstance(node.content, bytes):
@@ -103,4 +104,3 @@ class Disk:
             for name, inner in node.content.items():
                 self.restore(inner, f"{path}/{name}", placed)
         os.chmod(path, stat.S_IMODE(node.mode))
-        return None

@@ -30,14 +30,14 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
     """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     if migrated:
-        return start_again(host, attempt)
+        start_again(host, attempt)
+        return
     if "worker" in here:
         slots.resume(host, slot)
     if here:
         hear_ends(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
         await_containers(host, {host.container(role, slot) for role in here})
-    return None
 
 
 @step(120)

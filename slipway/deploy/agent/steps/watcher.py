@@ -59,11 +59,11 @@ class Watcher:
             problem = result_of(check)
             failed = failed + 1 if problem else 0
             if problem and failed >= times:
-                return self.fail(problem)
+                self.fail(problem)
+                return
             if until_well and not problem:
-                return None
+                return
             self.attempt.over.wait(pause)
-        return None
 
     def fail(self, problem: Problem) -> None:
         with self.attempt.lock:
