@@ -1,4 +1,4 @@
-"""What all processes of a site know of each other: heartbeats and counts."""
+"""The heartbeats and counts that a site's processes share."""
 
 from __future__ import annotations
 

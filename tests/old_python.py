@@ -21,7 +21,7 @@ TESTS = [
     "deployer/test_publish.py",
     "host/test_env_files.py",
 ]
-IMPORT = "import importlib, sys; [*map(importlib.import_module, sys.argv[1:])]"
+IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
 # A command, what asks the deployer, and what the virtualenv's Python runs.
 NEWER = {"manage", "slipway.make.completion", "slipway.make.no_pip"}
 FOLDER = Path("var/old-python")

@@ -1,4 +1,4 @@
-"""What the site decides in place of django-allauth."""
+"""The site's own decisions in place of django-allauth's."""
 
 from typing import Any
 

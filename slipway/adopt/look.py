@@ -21,7 +21,7 @@ NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conft
 
 @dataclass(frozen=True)
 class Found:
-    """What an existing project is made of."""
+    """The parts of an existing project: its settings, files and lists of packages."""
 
     app: str  # the app's name on a server
     settings: str  # the module that manage.py names

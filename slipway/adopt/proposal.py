@@ -179,8 +179,8 @@ def makefile(tree: Tree, text: str, found: Found) -> str:
         is_gone = old and not any(path.startswith(f"{old[1]}/") for path in tree)
         return there.replace(old[0], f"PROJECT = {found.package}", 1) if old and is_gone else there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
-    makefile = text.format(found=found, goal=first[1] if first else "test")
-    return f"{makefile}\n{there}" if there else makefile
+    ours = text.format(found=found, goal=first[1] if first else "test")
+    return f"{ours}\n{there}" if there else ours
 
 
 def manage(there: str, restart: str) -> str:

@@ -15,7 +15,7 @@ def main(manage: list[str], allowed: list[str]) -> int:
     done = subprocess.run([*manage, *ASK], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     apps = re.findall("^Migrations for '(.*)':$", done.stdout, re.MULTILINE)
     if done.returncode and apps and {*apps} <= {*allowed}:
-        print("make: migrations are missing in {}: DRIFT_ALLOWED permits this".format(" ".join(apps)))
+        print(f"make: migrations are missing in {' '.join(apps)}: DRIFT_ALLOWED permits this")
         return 0
     print(done.stdout.replace("No changes detected\n", ""), end="", flush=True)
     if done.returncode:

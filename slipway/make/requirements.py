@@ -58,7 +58,7 @@ def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> No
         if pattern.search(line.rstrip())
     ]
     if found:
-        sys.exit("make: {} {}".format(" ".join(found), said))
+        sys.exit(f"make: {' '.join(found)} {said}")
 
 
 def read(path: Path) -> str:

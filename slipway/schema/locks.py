@@ -91,9 +91,10 @@ class Watch:
         after = {self.known[id]: (before.get(id, now), now) for id, now in self.tables().items() if id in self.known}
         work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, str(words[0])))}
         for table, (_, now) in after.items():
-            if meanwhile := work if now.waits() else {table: CHANGED} if work.get(table) == CHANGED else {}:
-                waits = now.waits() or 1
-                self.add(table, WAITS[waits], meanwhile)
+            waits = now.waits()
+            meanwhile = work if waits else {table: CHANGED} if work.get(table) == CHANGED else {}
+            if meanwhile:
+                self.add(table, WAITS[max(waits, 1)], meanwhile)
         return result
 
     def held(self) -> list[str]:

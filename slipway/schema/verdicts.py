@@ -271,7 +271,8 @@ def main(path: Path, *names: str) -> None:
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
-    found |= json.loads((path.exists() and path.read_text()) or "{}")
+    earlier = path.read_text() if path.exists() else ""
+    found |= json.loads(earlier or "{}")
     try:
         executor = judged()
         found["vendors"][connection.vendor] = executor.found

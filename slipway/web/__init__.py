@@ -1,1 +1,1 @@
-"""How the site is served: gunicorn, ASGI, middleware, cache."""
+"""The serving of the site: gunicorn, ASGI, middleware, cache."""

@@ -195,11 +195,10 @@ def test_the_live_release_must_be_one(fleet, chosen):
     found = fine(fleet)
     for tags, said in ((("v1", "v2"), "v1, v2"), ((None, None), "none")):
         other, first = (
-            Agent({**found, "facts": {**found["facts"], "tag": tag and {"tag": tag, "image_id": "sha256:1"}}})
-            for tag in tags
+            {**found, "facts": {**found["facts"], "tag": tag and {"tag": tag, "image_id": "sha256:1"}}} for tag in tags
         )
         with (
-            agents(lambda host: first if "web1" in host else other),
+            agents(lambda host: Agent(first if "web1" in host else other)),
             pytest.raises(Refused, match=f"hosts have {said}: "),
         ):
             run(Rollout(fleet, fleet.chosen(chosen), print, "deploy").plan())

@@ -20,7 +20,7 @@ VALIDITY = re.compile(rb"\x30.(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)(?:\x17\x0d(\d{
 
 
 class Served(TypedDict):
-    """When certificates end, by this host's clock."""
+    """The ends of certificates, and the time by this host's clock."""
 
     ends: dict[str, Time]  # the first name of a site → when its certificate ends
     now: Time

@@ -66,7 +66,7 @@ def collect(
         **runs,
         **memory.for_slots(host, up, runs["live"]),
         "problems": [*kept["problems"], *runs["problems"]],
-        "plan": (tag and disk.read(host.slot_file(runs["live"] or "a", "plan"))) or "",
+        "plan": (disk.read(host.slot_file(runs["live"] or "a", "plan")) or "") if tag else "",
         "arch": os.uname().machine,
         "files": digests(host, paths),
         "docker": engine,

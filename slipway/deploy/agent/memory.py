@@ -1,4 +1,4 @@
-"""How much memory the slots use, and whether there is enough for two."""
+"""The slots' use of memory, and the need of a second one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MOST = 2**20  # bytes that a script may write to stdout, and the same number to 
 
 
 class Command(TypedDict):
-    """How a shell script ended."""
+    """The end of a shell script: its exit code and output."""
 
     code: int
     out: Base64

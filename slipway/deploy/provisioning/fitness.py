@@ -21,7 +21,7 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Found:
-    """What a server has before it is provisioned."""
+    """The state of a server before it is provisioned."""
 
     missing: frozenset[str] = frozenset()  # commands and other things that the app needs, but the server lacks
     versions: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from ..agent.groups import plural
 from ..config import Fleet, Host, folder
 from ..errors import DeployError, HostProblem, Refused, by_text
 from ..server import site
@@ -160,10 +161,10 @@ def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
 
 def changes(check: bool, done: Mapping[str, Iterable[str]]) -> int:
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
+    would, to_make = ("would ", " to make") if check else ("", "")
     total = sum(map(len, unique.values()))
     for text, hosts in by_text(unique).items():
-        print(visible(f"{', '.join(hosts)}: would {text}" if check else f"{', '.join(hosts)}: {text}"))
+        print(visible(f"{', '.join(hosts)}: {would}{text}"))
     counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
-    noun = "change" if total == 1 else "changes"
-    print(f"{total} {noun} to make ({counts})" if check else f"{total} {noun} ({counts})", flush=True)
+    print(f"{plural(total, 'change')}{to_make} ({counts})", flush=True)
     return total

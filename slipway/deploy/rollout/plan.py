@@ -19,7 +19,7 @@ STEP_KINDS = {**KINDS, "update": Kind(3600, "roll back to the previous release")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a rollout goes."""
+    """The release to which a rollout goes."""
 
     action: str  # deploy, rollback, or restart (of the live release)
     tag: str
@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    """What the operator permits, and the registry's login."""
+    """The operator's permissions, and the registry's login."""
 
     allow_incompatible: bool = False
     allow_dirty: bool = False

@@ -1,4 +1,4 @@
-"""What registers a web host in Consul."""
+"""The registration of a web host in Consul."""
 
 import json
 

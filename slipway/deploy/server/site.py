@@ -43,10 +43,13 @@ class Out:
 
 def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
     """Return a host's sites. They use TLS if the `certificate` exists and TLS ends at this host."""
-    names = [fleet.app] if host.has("web") else []
-    if host.balancer:
-        names.append(f"{fleet.app}-balancer")
+    names = [name for name, has_role in site_names(fleet, host).items() if has_role]
     return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
+
+
+def site_names(fleet: Fleet, host: Host) -> dict[str, bool]:
+    """Return the names of the app's sites: name → has the host its role?"""
+    return {fleet.app: host.has("web"), f"{fleet.app}-balancer": host.balancer}
 
 
 def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
@@ -138,9 +141,7 @@ def with_port(values: Mapping[str, str], tls: bool) -> dict[str, str]:
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     """Return the sites of roles that the host lacks, for removal. The team's folder server.d stays."""
-    unwanted = [] if host.has("web") else [fleet.app]
-    if not host.balancer:
-        unwanted.append(f"{fleet.app}-balancer")
+    unwanted = [name for name, has_role in site_names(fleet, host).items() if not has_role]
     return [
         Site(
             name,

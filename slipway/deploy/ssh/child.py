@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Done(NamedTuple):
-    """How a program ended, and what it printed."""
+    """The exit code and output of a program."""
 
     code: int | None
     out: bytes

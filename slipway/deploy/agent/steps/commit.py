@@ -18,7 +18,7 @@ from .step import step
 
 
 class Prepared(TypedDict):
-    """What a commit will change in the settings."""
+    """The changes that a commit will make to the settings."""
 
     changed: list[SettingName]  # the settings that differ after a rollback
     kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced

@@ -15,7 +15,7 @@ Run = TypeVar("Run", bound=Callable[..., object])
 
 
 class Kind(NamedTuple):
-    """What is known of a step besides its function."""
+    """A step's limit and undo."""
 
     limit: int  # seconds that the step may take; its argument `seconds` is added
     undo: str = ""  # how a takeback undoes the step, as the command `plan` prints it

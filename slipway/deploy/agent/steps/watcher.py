@@ -18,7 +18,7 @@ Check = Callable[[], Optional[Problem]]  # a check that the watcher repeats; it 
 
 
 class Watched(TypedDict):
-    """What visitors met while the release was watched."""
+    """Visitors' answers while the release was watched."""
 
     answers: int  # number of answers that visitors got since the flip
     errors: int  # how many of these answers had a status of 500 or more
@@ -112,10 +112,8 @@ class Watcher:
             return None
         for name, id in self.attempt.ids.items():
             if found.get(name, ("",))[0] != id:
-                return Problem(
-                    "{} has exited, and {}".format(name, "was restarted" if name in found else "is removed"),
-                    log_of=self.attempt.log_of(name),
-                )
+                what = "was restarted" if name in found else "is removed"
+                return Problem(f"{name} has exited, and {what}", log_of=self.attempt.log_of(name))
         return None
 
     def others(self) -> Problem | None:
