@@ -418,6 +418,7 @@ def test_a_unit_waits_for_a_one_off_of_its_name(server, client, container):
             server.put("stub/container", container)
         if not client:
             one_off.kill()
+            one_off.wait(30)  # then nobody has its lock
         with running(server.command(*TICK), env=server.env) as unit:
             wait_until(lambda: "tick already runs by hand: waiting" in unit.output())
             assert unit.poll() is None and not {"stop", "rm"} & {call[0] for call in server.calls()}
