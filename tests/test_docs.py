@@ -121,6 +121,7 @@ docs/trouble.md: (systemctl|mv|rm) .*                      | e2e/test_trouble.py
 docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md
 docs/update.md: (PATH|printf).*                            | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
+docs/settings.md: op .*                                | deployer/test_env.py           | op inject
 .*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
 .*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines
 .*: make (un)?drain .*                                     | e2e/test_balancer.py           | "drain"

@@ -5,6 +5,7 @@ import contextlib
 import getpass
 import io
 import os
+import re
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
+from proc import ROOT, executable, put, run
 from slipway.deploy import __main__
 from slipway.deploy.commands import env
 from slipway.deploy.env import changes
@@ -101,6 +103,25 @@ def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
     monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"deploy: {said}\n"
+
+
+def test_a_password_manager_prints_the_values(tmp_path):
+    """The template and the command of docs/settings.md set each value that `op`, here a stand-in, knows. If `op` fails,
+    nothing is set."""
+    page = (ROOT / "docs/settings.md").read_text().partition("\n### From a password manager\n")[2]
+    template, (command,) = page.split("```")[1].partition("\n")[2], re.findall(r"^    (op inject .*) \|", page, re.M)
+    put(tmp_path / "deploy/production.env", template)
+    op = executable(
+        tmp_path / "op", '#!/bin/sh\n[ "$1" = inject ] && sed "s#{{ op://shop/production/\\(.*\\) }}#my-\\1#" "$3"\n'
+    )
+    words, options = ["sh", "-c", command], {"cwd": tmp_path, "env": {"PATH": f"{tmp_path}:{os.environ['PATH']}"}}
+    assert changes.read_values(run(words, **options).stdout.encode(), []) == {
+        "SECRET_KEY": "my-secret-key",
+        "DATABASE_URL": "my-database-url",
+    }
+    op.write_text("#!/bin/sh\necho not signed in >&2; exit 1\n")
+    with pytest.raises(Refused, match="nothing to set"):
+        changes.read_values(run(words, **options).stdout.encode(), [])
 
 
 def test_values_are_typed_unseen(monkeypatch):
