@@ -11,11 +11,11 @@ FIRST = [f"slipway.web.middleware.{name}" for name in ("RequestId", "Probes", "M
 LAST = "slipway.web.middleware.PermissionsPolicy"
 
 
-def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: str) -> list[str]:
-    """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `more`, and the one that `storages`
+def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *others: str) -> list[str]:
+    """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `others`, and the one that `storages`
     (STORAGES) needs, unless `own` has them."""
-    wanted, there = ["slipway", "django.contrib.staticfiles", *more, *values.apps(storages)], [*own]
-    return there + [app for app in wanted if not any(f"{name}.".startswith(f"{app}.") for name in there)]
+    needed, installed = ["slipway", "django.contrib.staticfiles", *others, *values.apps(storages)], [*own]
+    return installed + [app for app in needed if not any(f"{name}.".startswith(f"{app}.") for name in installed)]
 
 
 def middleware(own: Iterable[str]) -> list[str]:

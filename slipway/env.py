@@ -201,8 +201,8 @@ env = Env(os.environ)
 @register()
 def ends_with_check(**_: Any) -> list[Error]:
     """Report settings that read variables, but do not end with env.check()."""
-    said = "nothing reports missing or malformed variables: end the settings with env.check()"
-    return [Error(said, id="slipway.E014")] if env.asked and env.examples is None else []
+    text = "nothing reports missing or malformed variables: end the settings with env.check()"
+    return [Error(text, id="slipway.E014")] if env.asked and env.examples is None else []
 
 
 def reason(error: Exception) -> str:

@@ -123,8 +123,8 @@ def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
 
 def ask(beat: bool = False) -> dict[str, Answer]:
     """Check all parts; return {name: Answer}. If `beat` is true, include worker and beat."""
-    found = ended({**settings.READINESS, **(getattr(settings, "READINESS_BEAT", {}) if beat else {})})
-    return {name: {"state": "down" if error else "ok", "ms": attempt.ms()} for name, (error, attempt) in found.items()}
+    checks = ended({**settings.READINESS, **(getattr(settings, "READINESS_BEAT", {}) if beat else {})})
+    return {name: {"state": "down" if error else "ok", "ms": attempt.ms()} for name, (error, attempt) in checks.items()}
 
 
 def value(name: str, path: str) -> Any:

@@ -51,21 +51,21 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         for path, text in tree.items()
         if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}
     }
-    found = look(existing, Path.cwd().name, above())
-    new, changed, problems = plan(tree, existing, found, levels, template)
-    if problems := [*problems, *unreadable(existing, found), *unwritable([*new], [*changed])]:
+    project = look(existing, Path.cwd().name, above())
+    new, changed, problems = plan(tree, existing, project, levels, template)
+    if problems := [*problems, *unreadable(existing, project), *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
     edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     items = [
-        *todo(existing, found, levels, edited),
+        *todo(existing, project, levels, edited),
         *replaced(existing, levels, template),
-        *([] if apply else unchanged(tree, found, changed)),
+        *([] if apply else unchanged(tree, project, changed)),
         "make requirements, then make test; then git add -A, git commit",
     ]
-    report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
+    report(project, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
     return []
 
 
@@ -90,10 +90,10 @@ def above() -> Tree:
     return {path: read(Path(path)) for path in paths}
 
 
-def unreadable(existing: Tree, found: Found) -> list[str]:
+def unreadable(existing: Tree, project: Found) -> list[str]:
     return [
         f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
-        for path, _ in found.lists.values()
+        for path, _ in project.lists.values()
         if "\ufffd" in existing.get(path, "")
     ]
 
@@ -116,13 +116,13 @@ def write(files: Tree) -> None:
             shutil.copymode(ROOT / path, path)
 
 
-def report(found: Found, done: list[str], items: list[str]) -> None:
+def report(project: Found, done: list[str], items: list[str]) -> None:
     print(
-        *(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
-        *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
-        f"found: {len(found.pins[1])} versions in {found.pins[0] or 'no lock file'}",
-        f"found beside manage.py: {' '.join(found.beside)}",
-        f"found beside manage.py, not in the image: {' '.join(found.outside) or 'nothing'}",
+        *(f"found: {name} {value or 'none'}" for name, value in vars(project).items() if isinstance(value, str)),
+        *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in project.lists.items()),
+        f"found: {len(project.pins[1])} versions in {project.pins[0] or 'no lock file'}",
+        f"found beside manage.py: {' '.join(project.beside)}",
+        f"found beside manage.py, not in the image: {' '.join(project.outside) or 'nothing'}",
         *done,
         "",
         "left to do by hand:",

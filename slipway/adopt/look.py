@@ -148,9 +148,9 @@ def debug(tree: Tree, settings_files: list[str]) -> str:
 def media(tree: Tree, *modules: str) -> str:
     """Return where the first of these settings modules that names a storage puts uploads: local or bucket."""
     named = r"""STORAGES\b.*?["']default["']: *\{\s*["']BACKEND["']: *["'][\w.]+|DEFAULT_FILE_STORAGE *= *["'][\w.]+"""
-    for found in (re.search(named, tree.get(file_of(tree, module), ""), re.DOTALL) for module in modules):
-        if found:
-            return "local" if "FileSystemStorage" in found[0] else "bucket"
+    for match in (re.search(named, tree.get(file_of(tree, module), ""), re.DOTALL) for module in modules):
+        if match:
+            return "local" if "FileSystemStorage" in match[0] else "bucket"
     return ""
 
 
@@ -161,8 +161,8 @@ def file_of(tree: Tree, module: str) -> str:
 
 def beside(tree: Tree, settings_files: list[str]) -> list[str]:
     """Return what the image needs beside manage.py: code, templates, static, locale and paths that settings name."""
-    said = "\n".join(tree[path] for path in settings_files)
-    named = {"templates", "static", "locale", *re.findall(r"""["']([\w.-]+)""", said)}
+    code = "\n".join(tree[path] for path in settings_files)
+    named = {"templates", "static", "locale", *re.findall(r"""["']([\w.-]+)""", code)}
     tops = {path.split("/")[0] for path in tree if path.endswith(".py") or path.split("/")[0] in named}
     return sorted(name for name in tops - NO_CODE if name[0] not in "._")
 

@@ -36,8 +36,8 @@ def wanted(tree: Tree, above: Tree, target: str, listed: Listed) -> tuple[str, l
     names = (target, *LISTS[target])
     source = next((path for path in (*names, *above) if path in {**tree, **above} and path.lstrip("./") in names), "")
     if source in ("requirements.txt", "requirements/dev.txt"):
-        said = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))
-        return source, [re.sub(r"\s+(--hash|[#\\]).*", "", line) for line in said]
+        packages = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))
+        return source, [re.sub(r"\s+(--hash|[#\\]).*", "", line) for line in packages]
     if source:
         return source, [f"-r {relpath(source, dirname(target) or '.')}"]
     if lines := listed.lines[target]:

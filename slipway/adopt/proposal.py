@@ -54,26 +54,26 @@ class Template(NamedTuple):
     source: str  # the template's address, as other machines can reach it
 
 
-def is_ours(path: str, there: str, template: Tree) -> bool:
-    """Return True if the template wrote file `path` with text `there`. packages.txt and wheels always count. In other
+def is_ours(path: str, text: str, template: Tree) -> bool:
+    """Return True if the template wrote file `path` with text `text`. packages.txt and wheels always count. In other
     files of TEAM, MARK must match. In files of LEVELS, the first 2 lines must be the template's."""
     if path.endswith(TEAM):
-        return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
-    return any(path in paths for paths in LEVELS.values()) and there.splitlines()[:2] == template[path].splitlines()[:2]
+        return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, text, re.MULTILINE))
+    return any(path in paths for paths in LEVELS.values()) and text.splitlines()[:2] == template[path].splitlines()[:2]
 
 
 def plan(
-    tree: Tree, existing: Tree, found: Found, levels: list[str], template: Template
+    tree: Tree, existing: Tree, project: Found, levels: list[str], template: Template
 ) -> tuple[Texts, Texts, list[str]]:
     """Return new files, changed files (both path → text), and problems. `existing`: the project's own files."""
     problems = []
-    if not found.settings or ("image" in levels and "." not in found.settings):
+    if not project.settings or ("image" in levels and "." not in project.settings):
         problems.append(
-            f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
+            f"DJANGO_SETTINGS_MODULE in manage.py is {project.settings or 'missing'}: it must be a module; "
             "for levels image and servers, a module in a package, such as mysite.settings"
         )
-    merged, new, changed = merge(tree, found, levels, template), {}, {}
-    for path, text in sorted({**taken(existing, found, levels, template), **merged}.items()):
+    merged, new, changed = merge(tree, project, levels, template), {}, {}
+    for path, text in sorted({**taken(existing, project, levels, template), **merged}.items()):
         own = path if path not in [*merged, "Dockerfile"] else ""
         for place in {own, *map(str, PurePosixPath(path).parents)} & {*existing}:
             problems.append(f"{place} exists, but Slipway needs this name: rename yours")
@@ -84,30 +84,32 @@ def plan(
     return new, changed, problems
 
 
-def taken(existing: Tree, found: Found, levels: list[str], template: Template) -> Texts:
+def taken(existing: Tree, project: Found, levels: list[str], template: Template) -> Texts:
     """Return the template's files for these `levels`, adapted to the project: path → text."""
     texts = {path: template.files[path] for level in levels for path in LEVELS[level]} | {template.wheel: ""}
     if "image" in levels:
-        for name, base in (("settings_docker.py", found.production), ("settings_test.py", found.tests)):
-            texts[f"{found.package}/{name}"] = settings(
+        for name, base in (("settings_docker.py", project.production), ("settings_test.py", project.tests)):
+            texts[f"{project.package}/{name}"] = settings(
                 template.files[f"project/{name}"],
                 template.files[f"{HERE}/settings.py-tpl"],
                 base,
-                found.debug if name == "settings_docker.py" else "",
+                project.debug if name == "settings_docker.py" else "",
             )
     if "servers" in levels:
         toml = "deploy/production.toml"
-        texts[toml] = re.sub('^app = ".*"$', f'app = "{found.app}"', texts[toml], flags=re.MULTILINE)
-        if found.media == "local":  # which several web hosts would not share
+        texts[toml] = re.sub('^app = ".*"$', f'app = "{project.app}"', texts[toml], flags=re.MULTILINE)
+        if project.media == "local":  # which several web hosts would not share
             texts[toml] = re.sub(
                 "(?m)^media = .*", 'media = "local"', re.sub(r"\[hosts\.web2]\n(.+\n)+\n", "", texts[toml])
             )
-        texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
+        texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(
+            template=template, project=project
+        )
     names = {
-        "deploy/production.toml": f"{found.servers}/production.toml",
+        "deploy/production.toml": f"{project.servers}/production.toml",
         "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*existing} else "compose.yaml",
     }
-    unused = ["accounts"] if found.celery else ["accounts", "jobs"]
+    unused = ["accounts"] if project.celery else ["accounts", "jobs"]
     return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
 
@@ -125,11 +127,11 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
             "from BASE", f'os.environ["{name}"] = "{value}"  # your settings read DEBUG from it\nfrom BASE', 1
         )
     text = text.replace("from .settings_base import *\n", middle.replace("BASE", base), 1)
-    said, text = text.replace("settings_base.py", base).split("\n\n", 1)
-    return f"{said}\n# flake8: noqa\n\n{text}"
+    docstring, text = text.replace("settings_base.py", base).split("\n\n", 1)
+    return f"{docstring}\n# flake8: noqa\n\n{text}"
 
 
-def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Texts:
+def merge(tree: Tree, project: Found, levels: list[str], template: Template) -> Texts:
     """Return the project's Makefile, requirements and other files with the template's lines added: path → text."""
     texts = {
         path: tree.get(path)
@@ -140,22 +142,22 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
                 "",
             ]
         )
-        for path, (source, lines) in found.lists.items()
+        for path, (source, lines) in project.lists.items()
     }
-    lock, pins = found.pins
+    lock, pins = project.pins
     versions = [f"# adopt wrote these versions from {lock}. `make requirements` keeps those that it needs.", *pins, ""]
     if pins:
         texts |= {
             path: "\n".join(versions) for path in ("requirements.txt", "requirements/dev.txt") if path not in tree
         }
     if "image" in levels:
-        package, wanted = f"./{template.wheel}", texts["requirements.in"]
-        wanted = wanted if wheel.LINE.search(wanted) else added(wanted, [package])
-        texts["requirements.in"] = wheel.named(wanted, package, *(["jobs"] if found.jobs else []))
+        package, listed = f"./{template.wheel}", texts["requirements.in"]
+        listed = listed if wheel.LINE.search(listed) else added(listed, [package])
+        texts["requirements.in"] = wheel.named(listed, package, *(["jobs"] if project.jobs else []))
         texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
-        texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
+        texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], project)
     return texts | {
-        "Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], found),
+        "Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], project),
         "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
         ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
         "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()]),
@@ -163,32 +165,32 @@ def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Te
 
 
 def added(text: str, lines: list[str]) -> str:
-    there = {line.strip("/ ") for line in text.splitlines()}
-    more = [line for line in lines if line.strip("/ ") not in there]
-    if text and not text.endswith("\n") and more:
+    present = {line.strip("/ ") for line in text.splitlines()}
+    missing = [line for line in lines if line.strip("/ ") not in present]
+    if text and not text.endswith("\n") and missing:
         text += "\n"
-    return text + "".join(f"{line}\n" for line in more)
+    return text + "".join(f"{line}\n" for line in missing)
 
 
-def makefile(tree: Tree, text: str, found: Found) -> str:
+def makefile(tree: Tree, text: str, project: Found) -> str:
     """Put the template's Makefile before the project's. If that includes django.mk, change only a PROJECT that is no
     package any more."""
-    there = tree.get("Makefile", "")
-    if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
-        old = re.search(r"^PROJECT = (\w+)$", there, re.MULTILINE)
+    current = tree.get("Makefile", "")
+    if re.search(r"^-?include .*\bdjango\.mk", current, re.MULTILINE):
+        old = re.search(r"^PROJECT = (\w+)$", current, re.MULTILINE)
         is_gone = old and not any(path.startswith(f"{old[1]}/") for path in tree)
-        return there.replace(old[0], f"PROJECT = {found.package}", 1) if old and is_gone else there
-    first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
-    ours = text.format(found=found, goal=first[1] if first else "test")
-    return f"{ours}\n{there}" if there else ours
+        return current.replace(old[0], f"PROJECT = {project.package}", 1) if old and is_gone else current
+    first = re.search(r"^([\w-]+) *:(?!=)", current, re.MULTILINE)
+    ours = text.format(project=project, goal=first[1] if first else "test")
+    return f"{ours}\n{current}" if current else ours
 
 
-def manage(there: str, restart: str) -> str:
+def manage(current: str, restart: str) -> str:
     """Put the code `restart` before manage.py's first statement."""
-    if "VIRTUAL_ENV" in there or "execv" in there:
-        return there
-    match = re.match(r"""(#.*\n|\s*\n|("{3}|'{3})[\s\S]*?\2.*\n|["'].*\n|from __future__.*\n)*""", there)
-    return there[: match.end()] + restart + there[match.end() :] if match else there
+    if "VIRTUAL_ENV" in current or "execv" in current:
+        return current
+    match = re.match(r"""(#.*\n|\s*\n|("{3}|'{3})[\s\S]*?\2.*\n|["'].*\n|from __future__.*\n)*""", current)
+    return current[: match.end()] + restart + current[match.end() :] if match else current
 
 
 def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[str]:
@@ -204,20 +206,20 @@ def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[
         )
 
 
-def unchanged(tree: Tree, found: Found, changed: Texts) -> Iterator[str]:
+def unchanged(tree: Tree, project: Found, changed: Texts) -> Iterator[str]:
     """Yield a to-do for lines that only --apply adds, and that the next commands need."""
     if ".gitignore" in changed:
         lines = added(tree.get(".gitignore", ""), IGNORED).removeprefix(tree.get(".gitignore", "")).split()
         yield f".gitignore:1: add before git add -A: {' '.join(lines)}"
     if "Makefile" in changed and "django.mk" in tree["Makefile"]:
-        yield f"Makefile:1: write PROJECT = {found.package}"
+        yield f"Makefile:1: write PROJECT = {project.package}"
 
 
-def dockerignore(there: str, template: str, found: Found) -> str:
-    """Put the template's lines before the project's (`there`). The project's win, as Docker obeys the last match."""
-    if "# What the template needs for the build." in there:
-        return there
-    ours = template.replace("!project\n", "".join(f"!{path}\n" for path in found.beside), 1)
-    if not there:
+def dockerignore(current: str, template: str, project: Found) -> str:
+    """Put the template's lines before the project's (`current`). The project's win, as Docker obeys the last match."""
+    if "# What the template needs for the build." in current:
+        return current
+    ours = template.replace("!project\n", "".join(f"!{path}\n" for path in project.beside), 1)
+    if not current:
         return ours
-    return ours + re.sub(r"^\*+\s*\n", "", f"\n# Yours.\n{there}", flags=re.MULTILINE)
+    return ours + re.sub(r"^\*+\s*\n", "", f"\n# Yours.\n{current}", flags=re.MULTILINE)

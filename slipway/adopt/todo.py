@@ -16,35 +16,35 @@ ASKED = re.compile(r"(?:[\w.]*environ\[|(?:\w+\.)*env(?:\.\w+)?\(|config\()'(\w+
 LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run at the import, or it may fail
 
 
-def todo(existing: Tree, found: Found, levels: list[str], edited: str) -> Iterator[str]:
+def todo(existing: Tree, project: Found, levels: list[str], edited: str) -> Iterator[str]:
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
         done = "done" in row and all(re.search(each, edited, re.MULTILINE) for each in row["done"])
         lines = {
-            path: line_in(row, path, text, found) for path, text in existing.items() if f"# {path}\n" not in edited
+            path: line_in(row, path, text, project) for path, text in existing.items() if f"# {path}\n" not in edited
         }
         places = [f"{path}:{number}" for path, number in lines.items() if number]
         if places and not done:
-            more = f" and {len(places) - 3} more" if len(places) > 3 else ""
-            yield f"{', '.join(sorted(places, key=len)[:3])}{more}: {row['text']}"
-    if found.left:
+            rest = f" and {len(places) - 3} more" if len(places) > 3 else ""
+            yield f"{', '.join(sorted(places, key=len)[:3])}{rest}: {row['text']}"
+    if project.left:
         yield (
-            f"pyproject.toml:1: its groups or packages {', '.join(found.left)} are in neither requirements.in nor "
+            f"pyproject.toml:1: its groups or packages {', '.join(project.left)} are in neither requirements.in nor "
             "requirements/dev.in: add what production or tests need"
         )
-    if found.pins[0] and not found.pins[1]:
-        yield f"{found.pins[0]}:1: adopt cannot read its versions, so make requirements chooses newer ones"
+    if project.pins[0] and not project.pins[1]:
+        yield f"{project.pins[0]}:1: adopt cannot read its versions, so make requirements chooses newer ones"
     if "image" in levels:
-        yield from unset(existing, found)
+        yield from unset(existing, project)
         yield from untranslated(existing)
-        if found.celery and f"{found.package}/celery.py" not in existing:
-            package = found.package
-            yield f"{found.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
+        if project.celery and f"{project.package}/celery.py" not in existing:
+            package = project.package
+            yield f"{project.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
 
 
-def line_in(row: dict[str, str], path: str, text: str, found: Found) -> int:
+def line_in(row: dict[str, str], path: str, text: str, project: Found) -> int:
     """Return the line of a file that needs this row's work; 0 if none does."""
-    chosen = path in found.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
+    chosen = path in project.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
     if not chosen or ("unless" in row and re.search(row["unless"], text)):
         return 0
     return line_of(text, row["has"]) if "has" in row else 1
@@ -54,15 +54,15 @@ def line_of(text: str, pattern: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if re.search(pattern, line)), 0)
 
 
-def unset(tree: Tree, found: Found) -> Iterator[str]:
+def unset(tree: Tree, project: Found) -> Iterator[str]:
     """Yield a to-do for each environment variable that the settings read without a default or a check."""
     # Defaults may be in another file: environ.Env(DEBUG=(bool, False)).
-    known = {"SECRET_KEY", "SITE_URL", "DATABASE_URL"}  # the build sets them
-    known |= {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
-    for path in found.settings_files:
+    provided = {"SECRET_KEY", "SITE_URL", "DATABASE_URL"}  # the build sets them
+    provided |= {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
+    for path in project.settings_files:
         with contextlib.suppress(SyntaxError):  # the file may need another version of Python
             for number, name in asked(ast.parse(tree[path])):
-                if name not in known:
+                if name not in provided:
                     yield f"{path}:{number}: {name} is not set while the image is built: give it a default"
 
 

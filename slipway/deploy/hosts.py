@@ -46,10 +46,10 @@ class Hosts:
         ]
         if problems:
             print(visible(on_hosts(problems)) + "\n")
-        for name, found in facts.items():
-            if found["lock"]:
-                print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        tasks = dict.fromkeys(brief(text) for found in facts.values() for text in found["tasks"])
+        for name, host_facts in facts.items():
+            if host_facts["lock"]:
+                print(visible(f"{name}: locked: {brief(host_facts['lock'])}"))
+        tasks = dict.fromkeys(brief(text) for host_facts in facts.values() for text in host_facts["tasks"])
         notes = [*preflight.notes(facts), *soon, *tasks]
         print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *notes])))
         return 1 if problems else 0
@@ -85,7 +85,7 @@ class Hosts:
             problems = await connections.reach()
             facts, others = await connections.facts()
         if args.json:
-            print(json.dumps({name: found["records"] for name, found in facts.items()}))
+            print(json.dumps({name: host_facts["records"] for name, host_facts in facts.items()}))
         else:
             print(visible(text_tables.history(facts, commits.between)))
         if problems | others:

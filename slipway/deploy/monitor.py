@@ -84,11 +84,11 @@ class Rules:
                 f"{mega(min(self.free.values()))} of disk free, the minimum is {mega(self.room)}",
             )
         if self.ending:
-            texts = [text for found in self.ending.values() for text in found]
+            texts = [text for warnings in self.ending.values() for text in warnings]
             yield Rule(
                 "certificates",
                 bool(texts),
-                tuple(host for host, found in self.ending.items() if found),
+                tuple(host for host, warnings in self.ending.items() if warnings),
                 texts[0] if texts else "none ends soon",
             )
 
@@ -247,8 +247,8 @@ class Watcher:
         for state, rule in self.rules.changes(self.now()):
             self._alert(state, rule)
         while command := self.waiting and self.fleet.hooks["alert"]:
-            if said := await hooks.failure(command, self.waiting[0], HOOK):
-                self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
+            if failure := await hooks.failure(command, self.waiting[0], HOOK):
+                self.tell({"event": "warning", "text": f"hooks.alert: {failure}: it will be run again"})
                 return
             self.waiting.popleft()
         self.waiting.clear()  # no hook is set, so nothing receives the alerts

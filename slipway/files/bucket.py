@@ -42,12 +42,12 @@ def add(root: Path, names: Iterable[str], address: str) -> int:
     from botocore.exceptions import BotoCoreError, ClientError  # they come with django-storages[s3]
     from botocore.parsers import ResponseParserError
 
-    known, (bucket, prefix) = {*names}, place(address)
+    all_names, (bucket, prefix) = {*names}, place(address)
     client = connected(bucket)
     try:
-        missing = sorted(known - there(client, bucket, prefix))
+        missing = sorted(all_names - there(client, bucket, prefix))
         with ThreadPoolExecutor(THREADS) as pool:  # the first error cancels the uploads that have not begun
-            [*pool.map(lambda name: put(client, bucket, prefix + name, root / name, headers(name, known)), missing)]
+            [*pool.map(lambda name: put(client, bucket, prefix + name, root / name, headers(name, all_names)), missing)]
     except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
         raise Unfit(f"{address}: {' '.join(str(error).split()) or type(error).__name__}") from None
     return len(missing)
@@ -76,7 +76,7 @@ def connected(bucket: str) -> Any:
 
 def there(client: Any, bucket: str, prefix: str) -> set[str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return {found["Key"].removeprefix(prefix) for page in pages for found in page.get("Contents", ())}
+    return {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", ())}
 
 
 def put(client: Any, bucket: str, key: str, path: Path, given: dict[str, str]) -> None:

@@ -78,12 +78,12 @@ class DatabaseStorage(Storage):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         prefix = f"{clean(path)}/" if path.strip("./") else ""
         blobs = Blob.objects.using(self.using).filter(name__startswith=prefix).order_by("name")
-        found = [
+        parts = [
             name[len(prefix) :].partition("/")
             for name in blobs.values_list("name", flat=True).iterator()
             if name and name.startswith(prefix)
         ]  # check again: SQLite's LIKE ignores case
-        return sorted({name for name, slash, _ in found if slash}), [name for name, slash, _ in found if not slash]
+        return sorted({name for name, slash, _ in parts if slash}), [name for name, slash, _ in parts if not slash]
 
     def _save(self, name: str, content: Any) -> str:
         connection, sha256, size = connections[self.using], hashlib.sha256(), 0

@@ -56,11 +56,11 @@ def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> di
     """Write and return the site's settings; keep those that are there already, except addresses. `services`: the
     address of Postgres and Redis. Several web hosts need uploads in a place of all."""
     site = hosts.get("work1") or next(iter(hosts.values()))
-    known = dict(re.findall("^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
+    existing = dict(re.findall("^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
     values = {
         "SECRET_KEY": secrets.token_hex(32),
         **({"STORAGE_URL": "database:"} if several(hosts) else {}),
-        **known,
+        **existing,
         "SITE_URL": f"http://localhost:{site.ports[80]}",
         "DATABASE_URL": f"postgres://app:app@{services}:5432/app",
         **({"BROKER_URL": f"redis://{services}:6379/0"} if jobs else {}),

@@ -33,8 +33,8 @@ def docker(*words: object, input: bytes | None = None, timeout: float = 60, chec
         raise FleetError(f"docker {words[0]} … took more than {timeout} s") from None
     out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
     if check and done.returncode:
-        said = "\n".join(err.strip().splitlines()[-20:])
-        raise FleetError(f"docker {words[0]} … failed ({done.returncode}): {said}")
+        output = "\n".join(err.strip().splitlines()[-20:])
+        raise FleetError(f"docker {words[0]} … failed ({done.returncode}): {output}")
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 

@@ -25,17 +25,17 @@ def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) ->
     has changed. `base`: the Debian image; `registry`: add a registry."""
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with LockedOpen(names.folder / "lock", "w"):
-        found = machines(names)
+        existing = machines(names)
         kinds = {
             **({"registry": "registry"} if registry else {}),
             "services": "services",
-            **{name: machine.kind for name, machine in found.items()},
+            **{name: machine.kind for name, machine in existing.items()},
             **dict.fromkeys(hosts, "host"),
         }
-        wanted = plan(names, kinds, base, found)
-        config = write_config(names.folder, wanted)
-        in_parallel(lambda machine: bring_up(machine, found.get(machine.name), config), wanted.values())
-    return wanted
+        planned = plan(names, kinds, base, existing)
+        config = write_config(names.folder, planned)
+        in_parallel(lambda machine: bring_up(machine, existing.get(machine.name), config), planned.values())
+    return planned
 
 
 def down(names: Names) -> None:
@@ -50,26 +50,26 @@ def down(names: Names) -> None:
             path.unlink()
 
 
-def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
-    """Make images and network; return the machines to run. Those in `found` keep address and ports."""
+def plan(names: Names, kinds: Mapping[str, str], base: str, existing: Machines) -> Machines:
+    """Make images and network; return the machines to run. Those in `existing` keep address and ports."""
     network = network_of(names)
-    taken = {port for machine in found.values() for port in machine.ports.values()}
+    taken = {port for machine in existing.values() for port in machine.ports.values()}
     images = {kind: image_of(kind, base) for kind in set(kinds.values())}
-    wanted: Machines = {}
+    planned: Machines = {}
     for name, kind in kinds.items():
         image = images[kind]
-        if name in found:
-            wanted[name] = replace(found[name], image=image)
+        if name in existing:
+            planned[name] = replace(existing[name], image=image)
             continue
         free = free_ports(names.ports(), taken, len(INSIDE[kind]))
         taken.update(free)
-        used = {machine.address for machine in [*found.values(), *wanted.values()]}
+        used = {machine.address for machine in [*existing.values(), *planned.values()]}
         lowest = next(number for number in range(21, 250) if f"{network}.{number}" not in used)
         address = f"{network}.{ADDRESSES.get(name, lowest)}"
-        wanted[name] = Machine(
+        planned[name] = Machine(
             name, names.container(name), names.fleet, address, image, kind, dict(zip(INSIDE[kind], free, strict=True))
         )
-    return wanted
+    return planned
 
 
 def image_of(kind: str, base: str) -> str:
@@ -82,8 +82,8 @@ def image_of(kind: str, base: str) -> str:
 
 def machines(names: Names) -> Machines:
     ids = containers(names)
-    found = json.loads(docker("inspect", *ids).stdout) if ids else []
-    return {machine.name: machine for machine in map(from_inspect, found) if machine}
+    inspected = json.loads(docker("inspect", *ids).stdout) if ids else []
+    return {machine.name: machine for machine in map(from_inspect, inspected) if machine}
 
 
 def containers(names: Names) -> list[str]:
@@ -104,10 +104,10 @@ def network_of(names: Names) -> str:
     raise FleetError(f"cannot make a network for {names.fleet}: {made.stderr.strip()}")
 
 
-def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
-    """Start the machine `found` if it equals `machine`. If it differs or does not start, make a new one."""
+def bring_up(machine: Machine, existing: Machine | None, config: Path) -> None:
+    """Start the machine `existing` if it equals `machine`. If it differs or does not start, make a new one."""
     with contextlib.suppress(FleetError):
-        if machine == found:
+        if machine == existing:
             docker("start", machine.container)  # no effect if it runs already
             wait_running(machine, config)
             return
@@ -115,8 +115,8 @@ def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
     wait_running(machine, config)
 
 
-def write_config(folder: Path, wanted: Machines) -> Path:
-    ports = {name: machine.ports[22] for name, machine in wanted.items() if machine.kind != "registry"}
+def write_config(folder: Path, planned: Machines) -> Path:
+    ports = {name: machine.ports[22] for name, machine in planned.items() if machine.kind != "registry"}
     keygen(folder / "id_ed25519")
     (folder / "known_hosts").write_text(known_hosts(keygen(folder / "host_key"), ports.values()))
     (folder / "ssh_config").write_text(ssh_config(folder, ports))

@@ -42,12 +42,12 @@ class Machine:
         ]
 
 
-def from_inspect(found: Any) -> Machine | None:
+def from_inspect(inspected: Any) -> Machine | None:
     """Return the Machine of a fleet's inspected container; None if it never started."""
-    if found["State"]["StartedAt"].startswith("0001"):
+    if inspected["State"]["StartedAt"].startswith("0001"):
         return None
-    known = json.loads(found["Config"]["Labels"][f"{LABEL}.machine"])
-    return Machine(**{**known, "ports": {int(inside): outside for inside, outside in known["ports"].items()}})
+    saved = json.loads(inspected["Config"]["Labels"][f"{LABEL}.machine"])
+    return Machine(**{**saved, "ports": {int(inside): outside for inside, outside in saved["ports"].items()}})
 
 
 def create(machine: Machine, folder: Path) -> None:

@@ -44,12 +44,12 @@ def of_folder(root: Path | None = None, number: str = "") -> Names:
 
 
 def free_ports(candidates: Sequence[int], taken: set[int], count: int) -> list[int]:
-    found: list[int] = []
+    free: list[int] = []
     for port in candidates:
         if port not in taken and is_free(port):
-            found.append(port)
-        if len(found) == count:
-            return found
+            free.append(port)
+        if len(free) == count:
+            return free
     raise OSError(f"no {count} free ports from {candidates[0]} to {candidates[-1]}")
 
 

@@ -13,11 +13,11 @@ Ended = tuple[str, float, float, float]  # "NAME STATE", number, seconds, time o
 RELEASES = 3  # that are kept of each: when two releases work at once, one hides no failure of the other
 
 
-def add(kind: str, found: Iterable[Ended]) -> None:
+def add(kind: str, ended: Iterable[Ended]) -> None:
     """Add to the counts. Raise DatabaseError or InterfaceError if the database fails."""
     with transaction.atomic():
         row, _ = Count.objects.select_for_update().get_or_create(kind=kind, defaults={"found": {}})
-        for key, number, seconds, at in found:
+        for key, number, seconds, at in ended:
             total, spent, *_ = before = row.found.get(key, [0, 0])
             ends = before[3] if len(before) > 3 else {}
             if number:

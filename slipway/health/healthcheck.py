@@ -21,22 +21,22 @@ BEEN_READY = Path("/dev/shm/been-ready")  # docker-run.sh removes it at a contai
 LIMIT = 60  # greatest age of ALIVE in seconds: worker and beat call alive() at least every 5 s
 
 
-def main(wanted: str = "", *how: str) -> None:
-    """Check this container. `wanted` is the argument ROLE, "ready" or ""; `how` are the words of HOW."""
+def main(asked: str = "", *how: str) -> None:
+    """Check this container. `asked` is the argument ROLE, "ready" or ""; `how` are the words of HOW."""
     role = ROLE.read_text() if ROLE.exists() else ""
-    problem = starts(role, " ".join(how)) if wanted == "ready" and not BEEN_READY.exists() else lives(role, wanted)
+    problem = starts(role, " ".join(how)) if asked == "ready" and not BEEN_READY.exists() else lives(role, asked)
     if problem:
         print(f"healthcheck: {problem}", file=sys.stderr)
         sys.exit(1)
-    if wanted == "ready":
+    if asked == "ready":
         with contextlib.suppress(OSError):  # without the file, the next call checks readiness again
             BEEN_READY.touch()
 
 
-def lives(role: str, wanted: str) -> str:
+def lives(role: str, asked: str) -> str:
     if role:
         return site("/healthz") if role == "web" else rounds(role)
-    return f"{wanted} has not started yet" if wanted not in ("", "ready") else ""
+    return f"{asked} has not started yet" if asked not in ("", "ready") else ""
 
 
 def starts(role: str, how: str) -> str:

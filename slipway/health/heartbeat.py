@@ -27,8 +27,8 @@ def beat(name: str) -> None:
 def ages() -> dict[str, float | None]:
     """Return {"worker": seconds since its last heartbeat, "beat": …}, with None for a part that never had one.
     Raise DatabaseError or InterfaceError if the database does not answer."""
-    found = {
+    seconds = {
         name: (now - at).total_seconds()
         for name, at, now in Heartbeat.objects.filter(name__in=NAMES).values_list("name", "at", Now())
     }
-    return {name: max(0.0, found[name]) if name in found else None for name in NAMES}
+    return {name: max(0.0, seconds[name]) if name in seconds else None for name in NAMES}

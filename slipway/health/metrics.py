@@ -73,13 +73,13 @@ def families() -> list[Metric]:
             time.sleep(0.01)
 
 
-def workers(found: Iterable[Metric]) -> dict[str, int]:
-    """Return {worker number: pid} of the gunicorn workers that have started, from the metrics `found`."""
+def workers(metrics: Iterable[Metric]) -> dict[str, int]:
+    """Return {worker number: pid} of the gunicorn workers that have started, from the metrics `metrics`."""
     if not FOLDER:
         return {process.worker: os.getpid()}
     return {
         sample.labels["pid"]: int(sample.value)
-        for family in found
+        for family in metrics
         if family.name == "worker_pid"
         for sample in family.samples
         if sample.value
@@ -97,9 +97,9 @@ class Page:
     """The metrics of all workers together, as Prometheus reads them."""
 
     def collect(self) -> Iterator[Metric]:
-        found = families()
-        yield from (family for family in found if family.name != "worker_pid")
-        pids = workers(found)
+        metrics = families()
+        yield from (family for family in metrics if family.name != "worker_pid")
+        pids = workers(metrics)
         yield gauge(
             "process_resident_memory_bytes",
             "Memory that a worker uses.",
@@ -119,20 +119,20 @@ def celery() -> dict[str, Any]:
     number of tasks that were given up}. Unknown values are None. Without Celery, return {}."""
     if not apps.is_installed("django_celery_beat"):
         return {}
-    return {**PARTS, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
+    return {**PARTS, **{name: value for answer in readiness.values(PATHS) for name, value in (answer or {}).items()}}
 
 
 def jobs() -> Iterator[Metric]:
-    found = {name: value for name, value in celery().items() if value is not None}
+    values = {name: value for name, value in celery().items() if value is not None}
     yield gauge(
         "celery_heartbeat_age_seconds",
         "Seconds since the last heartbeat.",
         "part",
-        {part: found[part] for part in found.keys() & {"worker", "beat"}},
+        {part: values[part] for part in values.keys() & {"worker", "beat"}},
     )
-    yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", found.get("waiting", {}))
-    if "dead" in found:
-        yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=found["dead"])
+    yield gauge("celery_tasks_waiting", "Tasks that no worker has taken yet.", "queue", values.get("waiting", {}))
+    if "dead" in values:
+        yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.", value=values["dead"])
 
 
 def counts() -> dict[str, dict[str, list[Any]]]:
@@ -140,10 +140,10 @@ def counts() -> dict[str, dict[str, list[Any]]]:
 
 
 def counters() -> Iterator[Metric]:
-    found = counts()
+    totals = counts()
     for name, text, kind, index in COUNTERS:
         family = CounterMetricFamily(name, text, labels=["name", "state"])
-        for key, both in found.get(kind, {}).items():
+        for key, both in totals.get(kind, {}).items():
             family.add_metric(key.rsplit(" ", 1), both[index])
         yield family
 
@@ -154,18 +154,18 @@ def page() -> bytes:
 
 def variables() -> dict[str, Any]:
     """Return the values for /debug/vars. Memory is in bytes, summed over gunicorn's workers."""
-    found = families()
-    samples = [sample for family in found for sample in family.samples]
+    metrics = families()
+    samples = [sample for family in metrics for sample in family.samples]
     return {
         **own.published(),
-        "memstats": {"Alloc": sum(map(process.memory, workers(found).values()))},
+        "memstats": {"Alloc": sum(map(process.memory, workers(metrics).values()))},
         "uptime": round(process.uptime(), 1),
         "release": RELEASE,
         "requests": {
             sample.labels["status"]: int(sample.value) for sample in samples if sample.name == "http_requests_total"
         },
         "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
-        "workers": len(workers(found)),
+        "workers": len(workers(metrics)),
         "celery": celery(),
         "counts": counts(),
     }

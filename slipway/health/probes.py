@@ -71,7 +71,7 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     return response
 
 
-def answered(method: str, path: str, status: int, seconds: float, **more: Any) -> None:
+def answered(method: str, path: str, status: int, seconds: float, **fields: Any) -> None:
     """Log a request without its query, which may hold secrets. Log no probe that answered 200 or 503."""
     if path not in PATHS or status not in (200, 503):
         ms = round(seconds * 1000, 1)
@@ -81,7 +81,7 @@ def answered(method: str, path: str, status: int, seconds: float, **more: Any) -
             path,
             status,
             ms,
-            extra={"method": method, "path": path, "status": status, "ms": ms, **more},
+            extra={"method": method, "path": path, "status": status, "ms": ms, **fields},
         )
 
 

@@ -86,9 +86,9 @@ class Scheduler(DatabaseScheduler):
             return 5.0
 
     def all_as_schedule(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().all_as_schedule()
+        schedule: dict[str, Any] = super().all_as_schedule()
         self.read = True
-        return found
+        return schedule
 
     def schedule_changed(self) -> bool:
         """Return True also until a read has succeeded: the next tick repeats a first read that failed."""

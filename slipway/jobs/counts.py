@@ -44,12 +44,12 @@ def store_often() -> None:
 
 def store() -> None:
     """Add to the database what was counted since the last call. If that fails, the next call tries again."""
-    found = [_ended.popleft() for _ in range(len(_ended))]
+    ended = [_ended.popleft() for _ in range(len(_ended))]
     try:
-        counts.add("tasks", found)
+        counts.add("tasks", ended)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot store the counts of tasks: %s", type(error).__name__)
-        _ended.extend(found)
+        _ended.extend(ended)
     finally:
         connections.close_all()
 

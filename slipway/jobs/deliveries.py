@@ -49,18 +49,18 @@ def headers(message: Message) -> dict[str, Any]:
 
 def mark(message: Message) -> dict[str, Any]:
     """Return when and why a message was given up; {} if it does not say, as if somebody else put it into the queue."""
-    found = headers(message).get(MARK)
-    return found if isinstance(found, dict) else {}
+    value = headers(message).get(MARK)
+    return value if isinstance(value, dict) else {}
 
 
 def name(message: Message) -> str:
     return str(headers(message).get("task") or "(unknown format)")
 
 
-def replace(app: Celery, message: Message, queue: str | None = None, **more: Any) -> None:
+def replace(app: Celery, message: Message, queue: str | None = None, **added: Any) -> None:
     """Send a copy of `message` to `queue`, by default its former queue, then acknowledge `message`. The copy also gets
-    the headers `more`. Raise ConnectionError if the copy cannot be sent."""
-    message.headers = {**headers(message), **more}
+    the headers `added`. Raise ConnectionError if the copy cannot be sent."""
+    message.headers = {**headers(message), **added}
     message.headers.pop("redelivered", None)
     where = message.delivery_info or {}
     try:

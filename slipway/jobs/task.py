@@ -105,8 +105,8 @@ def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callabl
 def is_away() -> bool:
     """Return True if a database connection was lost or could not be opened. A statement timeout does not count."""
     return any(
-        found.errors_occurred and (found.connection is None or not found.is_usable())
-        for found in connections.all(initialized_only=True)
+        database.errors_occurred and (database.connection is None or not database.is_usable())
+        for database in connections.all(initialized_only=True)
     )
 
 

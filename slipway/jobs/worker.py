@@ -54,9 +54,9 @@ class Consumer(BaseConsumer):
         self.call_soon(say, path, state)
         while True:
             time.sleep(LOOK)
-            wanted = "paused" if path.with_name("worker.pause").exists() else "consuming"
-            if wanted != state:
-                state = wanted
+            desired = "paused" if path.with_name("worker.pause").exists() else "consuming"
+            if desired != state:
+                state = desired
                 change = self.cancel_task_queue if state == "paused" else self.add_task_queue
                 for queue in queues:
                     self.call_soon(change, queue)

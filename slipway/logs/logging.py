@@ -95,22 +95,22 @@ class Json(JsonFormatter):
             return super().format(in_words(record))
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        more = {**message_dict}
-        error, stack = more.pop("exc_info", None), more.pop("stack_info", None)
+        fields = {**message_dict}
+        error, stack = fields.pop("exc_info", None), fields.pop("stack_info", None)
         log_data.update(time=datetime.fromtimestamp(record.created, UTC), level=record.levelname, logger=record.name)
         if isinstance(record.msg, str) and record.args:
             log_data["message_template"] = record.msg  # `make errors` groups by it
-        message = record.message or more.pop("message", "")
+        message = record.message or fields.pop("message", "")
         log_data.update(message=message, request_id=getattr(record, "request_id", "-"), release=RELEASE)
         if record.exc_info and record.exc_info[2]:
             log_data["raised"] = place(*record.exc_info[1:])
         log_data.update({name: text for name, text in (("exception", error), ("stack", stack)) if text})
-        more.update(
+        fields.update(
             (name, value)
             for name, value in record.__dict__.items()
             if name not in NO_EXTRA and not str(name).startswith("_")
         )
-        for name, value in more.items():
+        for name, value in fields.items():
             log_data[f"extra_{name}" if name in OWN else name] = value
         for name in LONGEST.keys() & log_data.keys():
             log_data[name] = shortened(str(log_data[name]), LONGEST[name])
@@ -153,7 +153,7 @@ def place(error: BaseException, trace: Any) -> dict[str, str]:
         [error] = error.exceptions
         trace = error.__traceback__
     lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(trace)]
-    *_, (code, line) = [one for one in lines if not FOREIGN.search(one[0].co_filename)] or lines
+    *_, (code, line) = [entry for entry in lines if not FOREIGN.search(entry[0].co_filename)] or lines
     return {"type": type(error).__name__, "file": code.co_filename, "line": str(line), "function": code.co_name}
 
 

@@ -48,8 +48,8 @@ def main(kind: str, env: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also ends the child, so exit at once
     passed, failed = run_all(parts_of(kind, env), env)
     if kind == "test" and "check" not in failed:
-        more = run_all(testing(env), env)
-        passed, failed = passed + more[0], failed + more[1]
+        tested = run_all(testing(env), env)
+        passed, failed = passed + tested[0], failed + tested[1]
     if failed or not passed:
         print(f"make: failed: {' '.join(failed)}" if failed else "make: nothing was checked", file=sys.stderr)
         return 1
@@ -105,12 +105,12 @@ def command(*words: str) -> Callable[[], int]:
 def some_tests(*words: str) -> int:
     """Run Django's tests. If it finds none but pytest is configured, return 1: nothing was tested."""
     with subprocess.Popen(words, stderr=subprocess.PIPE) as child:
-        said, stderr = b"", child.stderr.fileno() if child.stderr else 2
+        tail, stderr = b"", child.stderr.fileno() if child.stderr else 2
         while piece := os.read(stderr, 65536):
             os.write(2, piece)
-            said = said[-9999:] + piece
+            tail = tail[-9999:] + piece
     by_pytest = any(PYTEST.search(read(path)) for path in (*CONFIGS, "pytest.ini", "tox.ini"))
-    if child.returncode or not by_pytest or not re.search(rb"^Ran 0 tests", said, re.MULTILINE):
+    if child.returncode or not by_pytest or not re.search(rb"^Ran 0 tests", tail, re.MULTILINE):
         return child.returncode
     print("make: no test ran: write TESTS = -m pytest into the Makefile, as pytest runs yours", file=sys.stderr)
     return 1
@@ -162,8 +162,8 @@ def testing(env: Mapping[str, str]) -> list[Part]:
         return [agree, Part("tests", command(*words))]
     if not Path("tests").is_dir():
         return [agree, Part("tests", partial(some_tests, *words))]
-    more = command(*shlex.split(env["PYTEST"]), "tests", *shlex.split(env["PYTEST_ARGS"]))
-    return [agree, Part("tests", command(*words)), Part("pytest", more, "pytest")]
+    pytest = command(*shlex.split(env["PYTEST"]), "tests", *shlex.split(env["PYTEST_ARGS"]))
+    return [agree, Part("tests", command(*words)), Part("pytest", pytest, "pytest")]
 
 
 def linters(env: Mapping[str, str]) -> list[Part]:
@@ -190,11 +190,11 @@ def read(path: str) -> str:
 
 
 def shell_files(ve: str) -> list[str]:
-    found = []
+    paths = []
     for folder, folders, names in os.walk("."):
         folders[:] = sorted(name for name in folders if name not in SKIPPED and os.path.join(folder, name) != f"./{ve}")
-        found += [os.path.join(folder, name) for name in sorted(names) if is_script(os.path.join(folder, name))]
-    return found
+        paths += [os.path.join(folder, name) for name in sorted(names) if is_script(os.path.join(folder, name))]
+    return paths
 
 
 def is_script(path: str) -> bool:

@@ -65,8 +65,8 @@ def obeys(image: str, options: Sequence[str]) -> Iterator[str]:
         done = docker("run", "--rm", *LIMITS, *options, image, *words.split())
         if done.returncode:
             yield f"{words}: exit {done.returncode}: {last(done)}"
-        elif "--plan" in words and (more := re.search(r"^(?!\[[X ]\]|$).*", done.stdout, re.MULTILINE)):
-            yield f"{words}: prints more than a plan: {more[0]}"
+        elif "--plan" in words and (extra := re.search(r"^(?!\[[X ]\]|$).*", done.stdout, re.MULTILINE)):
+            yield f"{words}: prints more than a plan: {extra[0]}"
 
 
 def serves(path: Path) -> Iterator[str]:

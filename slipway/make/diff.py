@@ -23,16 +23,16 @@ OURS = (
 def main(version: str, *options: str) -> None:
     """Show the changes of the template's files that this project has or would get, and the changelog's."""
     try:
-        source, before, wanted = versions(version)
+        source, before, target = versions(version)
         with tempfile.TemporaryDirectory() as folder:
             template = clone(source, before, folder)
-            changes = output(template, "diff", "--name-status", "--no-renames", before, wanted, "--", *OURS)
+            changes = output(template, "diff", "--name-status", "--no-renames", before, target, "--", *OURS)
             paths = [
                 path
                 for status, path in (line.split("\t") for line in changes.splitlines())
                 if Path(path).exists() or (status == "A" and path.endswith((".mk", ".sh")))
             ]
-            subprocess.call(["git", template, "diff", *options, before, wanted, "--", "CHANGELOG.md", *paths])
+            subprocess.call(["git", template, "diff", *options, before, target, "--", "CHANGELOG.md", *paths])
     except (Problem, OSError) as problem:
         sys.exit(f"make: {problem}")
 

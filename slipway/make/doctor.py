@@ -22,12 +22,12 @@ says = partial(image.output, seconds=10)
 
 
 def main(env: dict[str, str]) -> int:
-    found = {"develop": [*develop(env)], "build": [*build(env)], "ship": [*ship()]}
-    for purpose, lacks in found.items():
+    by_purpose = {"develop": [*develop(env)], "build": [*build(env)], "ship": [*ship()]}
+    for purpose, lacks in by_purpose.items():
         for lack in lacks:
             print(f"{purpose:8} {lack}")
-    lacking = [purpose for purpose, lacks in found.items() if any(not lack.startswith(NOTE) for lack in lacks)]
-    ready = [purpose for purpose in found if purpose not in lacking]
+    lacking = [purpose for purpose, lacks in by_purpose.items() if any(not lack.startswith(NOTE) for lack in lacks)]
+    ready = [purpose for purpose in by_purpose if purpose not in lacking]
     print(
         "; ".join(
             f"{words} for: {', '.join(names)}" for words, names in (("ready", ready), ("not ready", lacking)) if names
@@ -48,9 +48,9 @@ def develop(env: dict[str, str]) -> Iterator[str]:
 
 def another_python(base: str) -> Iterator[str]:
     """Say so if the image, from `base`, has another Python than development."""
-    here = sys.version_info[:2]
-    for there in (version for name, version in DEBIANS.items() if name in base and version != here):
-        yield NOTE + "Python is {}.{} here and {}.{} in the image".format(*here, *there)
+    own = sys.version_info[:2]
+    for other in (version for name, version in DEBIANS.items() if name in base and version != own):
+        yield NOTE + "Python is {}.{} here and {}.{} in the image".format(*own, *other)
 
 
 def build(env: dict[str, str]) -> Iterator[str]:

@@ -131,7 +131,7 @@ def set_names(app: str, site_name: str) -> None:
 
 def replace(path: str, pattern: str, value: str) -> None:
     """Replace one line by `pattern`'s first group and `value`. Raise Problem unless exactly one line matches."""
-    text, count = re.subn(pattern, lambda found: found[1] + value, Path(path).read_text(), flags=re.MULTILINE)
+    text, count = re.subn(pattern, lambda match: match[1] + value, Path(path).read_text(), flags=re.MULTILINE)
     if count != 1:
         raise Problem(f"{path} of the template has {count} lines like {pattern} instead of one")
     Path(path).write_text(text)
@@ -188,15 +188,15 @@ def reachable_source(answers: Path) -> None:
     origin that lacks the commit could not update the project: record the clone, and say what to do."""
     clone = origin(TEMPLATE)
     if Path(clone).is_dir():
-        known = without_user(origin(Path(clone)))
+        upstream = without_user(origin(Path(clone)))
         head = git("rev-parse", "HEAD", cwd=TEMPLATE).stdout.strip()
         pushed = git("for-each-ref", "--contains", head, "refs/remotes", cwd=Path(clone)).stdout
-        if known and not pushed:
+        if upstream and not pushed:
             say(
-                f"{known} lacks the commit that this project is made from: push it, then write that address into "
+                f"{upstream} lacks the commit that this project is made from: push it, then write that address into "
                 f"{answers} as _src_path, or others cannot update the project"
             )
-        source = known if pushed and re.match(r"/|[^/]+:", known) else str(Path(clone))
+        source = upstream if pushed and re.match(r"/|[^/]+:", upstream) else str(Path(clone))
         text = re.sub(r"^_src_path: .*$", lambda _: f"_src_path: {json.dumps(source)}", answers.read_text(), flags=re.M)
         answers.write_text(text)
 
@@ -219,8 +219,8 @@ def commit(app: str) -> None:
     git("add", "--all")
     done = git("commit", "--quiet", "--message", f"Start {app}")
     if done.returncode:
-        said = last_line(done.stderr or done.stdout)
-        say(f"made {app}, but git commit failed ({said}): correct this, then git commit")
+        cause = last_line(done.stderr or done.stdout)
+        say(f"made {app}, but git commit failed ({cause}): correct this, then git commit")
         return
     say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
 
@@ -229,8 +229,8 @@ def say(text: str) -> None:
     print(f"make: {text}", file=sys.stderr)
 
 
-def last_line(said: str) -> str:
-    return (said.strip().splitlines() or ["no error message"])[-1]
+def last_line(output: str) -> str:
+    return (output.strip().splitlines() or ["no error message"])[-1]
 
 
 def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:

@@ -50,15 +50,15 @@ def main(words: list[str], env: Mapping[str, str]) -> None:
             Path(path).write_text(Path(path).read_text("utf-8").replace(f"-c {file}", f"-c {pins[0]}"), "utf-8")
 
 
-def refuse(pattern: "re.Pattern[str]", said: str, sources: Iterable[Path]) -> None:
-    found = [
+def refuse(pattern: "re.Pattern[str]", why: str, sources: Iterable[Path]) -> None:
+    places = [
         f"{path} line {number}"
         for path in sources
         for number, line in enumerate(read(path).splitlines(), 1)
         if pattern.search(line.rstrip())
     ]
-    if found:
-        sys.exit(f"make: {' '.join(found)} {said}")
+    if places:
+        sys.exit(f"make: {' '.join(places)} {why}")
 
 
 def read(path: Path) -> str:

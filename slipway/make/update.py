@@ -16,16 +16,16 @@ RELEASE = re.compile(r"refs/tags/(v?[0-9]+(?:\.[0-9]+)*)$", re.MULTILINE)
 
 def main(copier: str, version: str, *options: str) -> None:
     try:
-        source, before, wanted = versions(version)
-        there = output("ls-remote", source, "HEAD") if wanted == "HEAD" else ""
-        if not options and (wanted == before or there.startswith(before.split("-g")[-1])):
+        source, before, target = versions(version)
+        head = output("ls-remote", source, "HEAD") if target == "HEAD" else ""
+        if not options and (target == before or head.startswith(before.split("-g")[-1])):
             return say(f"this project has {before}, the newest release, so nothing has changed")
         with tempfile.TemporaryDirectory() as folder:
             template = clone(source, before, folder)
-            update(copier, wanted, options)
-            news = output(template, "diff", "--unified=0", before, wanted, "--", "CHANGELOG.md")
+            update(copier, target, options)
+            news = output(template, "diff", "--unified=0", before, target, "--", "CHANGELOG.md")
         print(*(line[1:] for line in news.splitlines() if re.match(r"\+[^+]", line)), sep="\n")
-        finish(before, wanted)
+        finish(before, target)
     except (Problem, OSError) as problem:
         sys.exit(f"make: {problem}")
 
@@ -36,20 +36,20 @@ def versions(version: str) -> tuple[str, str, str]:
     done = git("ls-remote", "--tags", "--refs", "--sort=-version:refname", source)
     if done.returncode:
         raise Problem(f"cannot read the template {source} ({done.stderr.strip().splitlines()[0]}): correct {ANSWERS}")
-    known = RELEASE.findall(done.stdout)
-    if version and version not in known:
-        raise Problem(f"the template has no version {version}, only {' '.join(known[::-1])}")
-    return source, before, version or next(iter(known), "HEAD")
+    releases = RELEASE.findall(done.stdout)
+    if version and version not in releases:
+        raise Problem(f"the template has no version {version}, only {' '.join(releases[::-1])}")
+    return source, before, version or next(iter(releases), "HEAD")
 
 
 def answers() -> tuple[str, str]:
     """Return the template's address and the project's version of the template."""
     text = ANSWERS.read_text() if ANSWERS.exists() else ""
-    found = dict(re.findall(r"^(_\w+): *['\"]?(.*?)['\"]?$", text, re.MULTILINE))
-    if not found.get("_src_path") or not found.get("_commit"):
+    values = dict(re.findall(r"^(_\w+): *['\"]?(.*?)['\"]?$", text, re.MULTILINE))
+    if not values.get("_src_path") or not values.get("_commit"):
         raise Problem(f"no {ANSWERS} with _src_path and _commit: restore it from git's history, see docs/update.md")
     hosts = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
-    return re.sub("^(gh:|gl:|git[+])/?", lambda short: hosts[short[1]], found["_src_path"]), found["_commit"]
+    return re.sub("^(gh:|gl:|git[+])/?", lambda short: hosts[short[1]], values["_src_path"]), values["_commit"]
 
 
 def clone(source: str, before: str, folder: str) -> str:
@@ -63,13 +63,13 @@ def clone(source: str, before: str, folder: str) -> str:
     return f"--git-dir={folder}"
 
 
-def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
+def update(copier: str, target: str, options: tuple[str, ...]) -> None:
     """Run copier. If it fails, change nothing."""
     done = git("status", "--porcelain", "--untracked-files=all")
     if done.returncode or done.stdout:
         raise Problem("an update could not be undone, as not all files are committed: see git status, then git commit")
     usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes each once
-    command = [copier, "update", *usual, "--vcs-ref", wanted, *options]
+    command = [copier, "update", *usual, "--vcs-ref", target, *options]
     if Path("compose.slipway.yaml").exists():  # an adopted project has its own compose.yaml
         command += ["--exclude", "/compose.yaml"]
     try:
@@ -83,13 +83,13 @@ def update(copier: str, wanted: str, options: tuple[str, ...]) -> None:
         raise
 
 
-def finish(before: str, wanted: str) -> None:
+def finish(before: str, target: str) -> None:
     """Compile the pins, and say what is left. Take the template's .mk files, so that make goes on."""
     conflicts = output("diff", "--name-only", "--relative", "--diff-filter=U", "-z").split("\0")[:-1]
     for path in (ours := [path for path in conflicts if path.endswith(".mk")]):
         git("checkout", "--quiet", "--theirs", "--", path)
         say(f"{path} is the template's now, as both changed the same lines: see git diff HEAD {path}")
-    say(f"merged from {before} to {wanted}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
+    say(f"merged from {before} to {target}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
     problems = []
     try:
         new.compile_pins({})

@@ -69,18 +69,18 @@ def settings(env: Mapping[str, str]) -> dict[str, str]:
     config = configparser.RawConfigParser(strict=False)
     with contextlib.suppress(configparser.Error):  # pip itself reports what is wrong
         config.read(map(os.path.expanduser, files))
-    found: dict[str, str] = {}
+    from_pip: dict[str, str] = {}
     for key, name in PIP_TO_UV.items():
         values = [config.get(section, key, fallback="") for section in ("global", "install")]
         values.append(env.get("PIP_" + key.upper().replace("-", "_"), ""))
-        found.update((name, " ".join(value.split())) for value in values if value)
-    return {**found, **env}
+        from_pip.update((name, " ".join(value.split())) for value in values if value)
+    return {**from_pip, **env}
 
 
 def why(output: str) -> str:
     """Return the cause in a failed installer's output: one of CAUSES, else the last error, else the last line."""
     for pattern, cause in CAUSES:
-        if found := re.search(pattern, output, re.DOTALL | re.IGNORECASE):
-            return found.expand(cause)
+        if match := re.search(pattern, output, re.DOTALL | re.IGNORECASE):
+            return match.expand(cause)
     lines = re.findall(r"^\W*(?:error|caused by|cause):\s*(.+)", output, re.MULTILINE | re.IGNORECASE)
     return (lines or output.strip().splitlines() or ["no error message"])[-1]

@@ -16,13 +16,13 @@ ADDED = (["diff", "--name-only", "--diff-filter=A", "HEAD^"], ["ls-files", "--ot
 def new() -> list[str]:
     """Return the new migrations, as app.0042_name; none without git."""
     try:
-        found = [
+        outputs = [
             subprocess.run(["git", *words, "--", FILES], capture_output=True, text=True, check=False).stdout
             for words in ADDED
         ]
     except OSError:
         return []
-    paths = [Path(line) for text in found for line in text.splitlines()]
+    paths = [Path(line) for text in outputs for line in text.splitlines()]
     return sorted({f"{path.parent.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"})
 
 

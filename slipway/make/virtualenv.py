@@ -78,8 +78,8 @@ def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
     if own := files if sentinel.name == "sentinel" else files[1:]:
         print("make: installing", *own, file=sys.stderr)
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
-    wanted = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]
-    command = installer(ve, wanted, env) if files else ["true"]  # a project without Django may pin nothing
+    all_files = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]
+    command = installer(ve, all_files, env) if files else ["true"]  # a project without Django may pin nothing
     strategy = uv.ANY_INDEX if "--require-hashes" in command else {}  # hashes protect packages, whatever their index
     before = packages(ve)
     unfinished.write_text(" ".join(files))
@@ -140,11 +140,11 @@ def uv_path(env: Mapping[str, str]) -> str:
     into a virtualenv of its own. Return "" if none is pinned."""
     if env["INSTALLER"] not in ("uv", "pip"):
         return os.path.abspath(env["INSTALLER"])
-    found, pins = env.get("UV") or shutil.which("uv") or "", env["REQUIREMENTS_UV"]
-    if not found and pins == OF_PACKAGE:
+    path, pins = env.get("UV") or shutil.which("uv") or "", env["REQUIREMENTS_UV"]
+    if not path and pins == OF_PACKAGE:
         packaged.main("requirements/uv.txt", pins)
-    if found or not os.path.exists(pins):
-        return found
+    if path or not os.path.exists(pins):
+        return path
     if not os.path.exists("var/uv/sentinel"):
         soon = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}  # report a missing network soon
         main(["var/uv/sentinel", pins], {**env, "INSTALLER": "pip", **soon})

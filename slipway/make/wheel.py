@@ -29,7 +29,7 @@ DEFAULTS = {
 
 
 def main(clone: Path) -> None:
-    folder, wanted = Path("vendor"), Path("requirements.in")
+    folder, requirements = Path("vendor"), Path("requirements.in")
     old = {*folder.glob(f"{NAME}-*.whl")}
     build(clone, folder)
     [wheel] = {*folder.glob(f"{NAME}-*.whl")} - old or old
@@ -37,20 +37,22 @@ def main(clone: Path) -> None:
         path.unlink()
     if not (folder / ".gitattributes").exists():
         (folder / ".gitattributes").write_text(ATTRIBUTES)
-    if wanted.exists():
-        wanted.write_text(named(wanted.read_text("utf-8"), f"./{wheel}"), "utf-8")
+    if requirements.exists():
+        requirements.write_text(named(requirements.read_text("utf-8"), f"./{wheel}"), "utf-8")
 
 
-def named(wanted: str, wheel: str, *extras: str) -> str:
-    """Replace the package's path in the requirements `wanted`. Its extras stay; those that the package once brought by
-    itself are added, unless `wanted` has something instead."""
-    more = [extra for extra, instead in BROUGHT.items() if not re.search(rf"^[^#\n]*({instead})", wanted, re.MULTILINE)]
+def named(text: str, wheel: str, *extras: str) -> str:
+    """Replace the package's path in the requirements `text`. Its extras stay; those that the package once brought by
+    itself are added, unless `text` has something instead."""
+    missing = [
+        extra for extra, instead in BROUGHT.items() if not re.search(rf"^[^#\n]*({instead})", text, re.MULTILINE)
+    ]
 
-    def line(found: re.Match[str]) -> str:
-        all_extras = ",".join(sorted({*(found[1] or "").split(","), *extras, *more} - {""}))
+    def line(match: re.Match[str]) -> str:
+        all_extras = ",".join(sorted({*(match[1] or "").split(","), *extras, *missing} - {""}))
         return f"{wheel}[{all_extras}]" if all_extras else wheel
 
-    return LINE.sub(line, wanted)
+    return LINE.sub(line, text)
 
 
 def build(clone: Path, folder: Path) -> None:

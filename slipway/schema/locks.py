@@ -70,20 +70,20 @@ class Watch:
             cursor.execute(TABLES)
             return {id: Table(*row) for id, *row in cursor.fetchall()}
 
-    def execute(self, execute: Callable[..., Any], sql: Any, *more: Any) -> Any:
+    def execute(self, execute: Callable[..., Any], sql: Any, *params: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
         if CONTROL.match(str(sql)):
-            return execute(sql, *more)
+            return execute(sql, *params)
         if self.connection.connection.info.transaction_status != IDLE:
-            return self.noted(execute, sql, *more)
+            return self.noted(execute, sql, *params)
         try:
             with transaction.atomic(self.connection.alias):
-                return self.noted(execute, sql, *more)
+                return self.noted(execute, sql, *params)
         except Exception as error:
             if type(error.__cause__).__name__ not in REFUSED:
                 raise
-        return execute(sql, *more)
+        return execute(sql, *params)
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()

@@ -62,21 +62,21 @@ class Executor(MigrationExecutor):
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        watch, told, name, locked = Watch(self.connection), list[Told](), str(migration), dict[str, None]()
+        watch, applied, name, locked = Watch(self.connection), list[Told](), str(migration), dict[str, None]()
         with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
                 if runs_code(operation) and migration.atomic:
                     locked |= dict.fromkeys(watch.held())
-                told.append(self.apply_operation(state, migration, operation, editor))
+                applied.append(self.apply_operation(state, migration, operation, editor))
             last, editor.deferred_sql = editor.deferred_sql, []
             for sql in last:
                 with self.trying(name, editor.atomic_migration):
                     editor.execute(sql, None)
         self.recorder.record_applied(migration.app_label, migration.name)
-        lines = [line for sql, _ in told for line in sql]
+        lines = [line for sql, _ in applied for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         with self.trying(name):
-            self.found[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, told)
+            self.found[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, applied)
         if locked and (verdict := self.found.get(name)) and verdict["verdict"] != "ignored":
             verdict["messages"] += [STAYS.format(", ".join(locked), migration.name)]
             verdict["verdict"] = "warning" if verdict["verdict"] == "ok" else verdict["verdict"]
@@ -103,8 +103,8 @@ class Executor(MigrationExecutor):
 
     def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Told:
         """Apply an operation to `state` and the database. Return what the editor has executed, and will at its end."""
-        app, one, lines = migration.app_label, copy(migration), list[str]()
-        earlier, execute, one.operations = [*editor.deferred_sql], editor.execute, [operation]
+        app, single, lines = migration.app_label, copy(migration), list[str]()
+        earlier, execute, single.operations = [*editor.deferred_sql], editor.execute, [operation]
         harmless = is_harmless(self.connection, state, app, operation)
         self.note_unused(str(migration), state, app, operation)
 
@@ -115,14 +115,14 @@ class Executor(MigrationExecutor):
 
         editor.execute = noted
         with self.trying(str(migration), editor.atomic_migration):
-            one.apply(state, editor)
+            single.apply(state, editor)
         editor.execute = execute
         lines += [line for sql in editor.deferred_sql if sql not in earlier for line in str(sql).splitlines()]
         if harmless:  # to the linter, each new TYPE is an error, and each NOT NULL of SQLite's copy
             lines = [line.replace(" TYPE ", " ").replace(" NOT NULL", "") for line in lines]
         return lines, self.made((app, migration.name), operation)
 
-    def judge(self, migration: Migration, sql: list[str], told: Sequence[Told]) -> Verdict:
+    def judge(self, migration: Migration, sql: list[str], applied: Sequence[Told]) -> Verdict:
         key = migration.app_label, migration.name
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
@@ -130,7 +130,7 @@ class Executor(MigrationExecutor):
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
         columns = [
             column
-            for operation, (own, _) in zip(migration.operations, told, strict=True)
+            for operation, (own, _) in zip(migration.operations, applied, strict=True)
             if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]}
             for column in not_null(operation)
         ]
@@ -138,7 +138,7 @@ class Executor(MigrationExecutor):
             "verdict": "error" if errors else "warning" if warnings else "ok",
             "messages": [text(issue, columns) for issue in (*errors, *warnings)],
         }
-        if errors and not data[0] and (since := self.since(told, {issue.code for issue in errors})):
+        if errors and not data[0] and (since := self.since(applied, {issue.code for issue in errors})):
             verdict["since"] = since
         dropped = [
             self.unused.get(name)
@@ -153,22 +153,22 @@ class Executor(MigrationExecutor):
 
     def note_unused(self, name: str, state: Any, app: str, operation: Any) -> None:
         """Note what only the models lose, as the first of two releases does before the next one drops it."""
-        for one in getattr(operation, "state_operations", None) or ():
-            model = getattr(one, "model_name", "") or getattr(one, "name", "")
-            if isinstance(one, RemoveField | DeleteModel) and (known := state.models.get((app, model.lower()))):
-                table, column = known.options.get("db_table") or f"{app}_{model.lower()}", ""
-                if isinstance(one, RemoveField):
-                    if not (field := known.fields.get(one.name)):  # made or renamed by this operation itself
+        for inner in getattr(operation, "state_operations", None) or ():
+            model = getattr(inner, "model_name", "") or getattr(inner, "name", "")
+            if isinstance(inner, RemoveField | DeleteModel) and (model_state := state.models.get((app, model.lower()))):
+                table, column = model_state.options.get("db_table") or f"{app}_{model.lower()}", ""
+                if isinstance(inner, RemoveField):
+                    if not (field := model_state.fields.get(inner.name)):  # made or renamed by this operation itself
                         continue
-                    column = field.db_column or (f"{one.name}_id" if field.is_relation else one.name)
+                    column = field.db_column or (f"{inner.name}_id" if field.is_relation else inner.name)
                 self.unused[table, column] = name
 
-    def since(self, told: Iterable[Told], wrong: set[str]) -> list[str]:
+    def since(self, applied: Iterable[Told], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
         without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
-        found = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in told]
-        makers = {maker for codes, makers in found if codes for maker in makers}
-        whole = wrong <= {code for codes, _ in found for code in codes}
+        by_table = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in applied]
+        makers = {maker for codes, makers in by_table if codes for maker in makers}
+        whole = wrong <= {code for codes, _ in by_table for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
@@ -181,29 +181,29 @@ class Executor(MigrationExecutor):
         model = key[0], (getattr(operation, "model_name", "") or getattr(operation, "name", "")).lower()
         if isinstance(operation, CreateModel) and operation.options.get("managed", True):
             self.makers.setdefault(model, set()).add(".".join(key))
-        found = frozenset(self.makers.get(model, {NOBODY}))
+        makers = frozenset(self.makers.get(model, {NOBODY}))
         if isinstance(operation, RenameModel):
-            self.makers.setdefault((key[0], operation.new_name_lower), set()).update(found)
-        return found
+            self.makers.setdefault((key[0], operation.new_name_lower), set()).update(makers)
+        return makers
 
 
 def runs_code(operation: Any) -> bool:
     """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
     return any(
-        (isinstance(one, RunPython) and one.code is not RunPython.noop)
-        or (isinstance(one, RunSQL) and bool(re.search(r"\bDO\b", str(one.sql))))
-        for one in getattr(operation, "database_operations", [operation])
+        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
+        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
+        for inner in getattr(operation, "database_operations", [operation])
     )
 
 
 def forward(migration: Any) -> Any:
     """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
-    one = copy(migration)
-    one.operations = [copy(operation) for operation in migration.operations]
-    for operation in one.operations:
+    copied = copy(migration)
+    copied.operations = [copy(operation) for operation in migration.operations]
+    for operation in copied.operations:
         if isinstance(operation, RunSQL) and operation.reversible:
             operation.reverse_sql = RunSQL.noop
-    return one
+    return copied
 
 
 def text(issue: Any, columns: Iterable[str] = ()) -> str:
@@ -270,19 +270,19 @@ def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
-    found: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
+    content: dict[str, Any] = {"version": 2, "vendors": {}, "failed": {}}
     earlier = path.read_text() if path.exists() else ""
-    found |= json.loads(earlier or "{}")
+    content |= json.loads(earlier or "{}")
     try:
         executor = judged()
-        found["vendors"][connection.vendor] = executor.found
+        content["vendors"][connection.vendor] = executor.found
         for name, error in executor.failed.items():
             print(f"no verdict for {connection.vendor} on {name}: {error}", file=sys.stderr)
     except Exception as error:  # a project may support only one of the databases
-        found["failed"][connection.vendor] = first_line(error)
+        content["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
-    path.write_text(json.dumps(found, indent=1, sort_keys=True))
-    for line in lines(found["vendors"], names):
+    path.write_text(json.dumps(content, indent=1, sort_keys=True))
+    for line in lines(content["vendors"], names):
         print(line)
 
 

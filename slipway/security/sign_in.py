@@ -23,28 +23,28 @@ def address(request: HttpRequest) -> Address | None:
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
     for text in (forwarded, request.META.get("REMOTE_ADDR", "")):
         with contextlib.suppress(ValueError):
-            found = ipaddress.ip_address(text)
-            return getattr(found, "ipv4_mapped", None) or found
+            parsed = ipaddress.ip_address(text)
+            return getattr(parsed, "ipv4_mapped", None) or parsed
     return None
 
 
 def counted_as(request: HttpRequest) -> str | None:
     """Return the address for counting failed sign-ins. For IPv6 return the /64 network: one visitor may own it all."""
-    found = address(request)
-    if found is not None and found.version == 6:
-        found = ipaddress.ip_network((found, 64), strict=False).network_address
-    return None if found is None else str(found)
+    visitor = address(request)
+    if visitor is not None and visitor.version == 6:
+        visitor = ipaddress.ip_network((visitor, 64), strict=False).network_address
+    return None if visitor is None else str(visitor)
 
 
 def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
     """Return the typed name. The case of an e-mail address does not count, as for allauth, which takes one also as a
     name. Look-alikes count: they are others' addresses. Raise BadRequest if it could not be stored."""
     typed = credentials or getattr(request, "data", request.POST)
-    found: str | None = typed.get("email") or typed.get("username")
-    found = found.lower() if found and "@" in found else found
-    if found and (len(found) > LONGEST or "\0" in found):
+    account: str | None = typed.get("email") or typed.get("username")
+    account = account.lower() if account and "@" in account else account
+    if account and (len(account) > LONGEST or "\0" in account):
         raise BadRequest("the account name is too long or has a NUL character")
-    return found
+    return account
 
 
 @receiver(signals.user_login_failed)
@@ -54,8 +54,8 @@ def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None,
     users: Any = get_user_model()
     field = users.EMAIL_FIELD if "email" in credentials else users.USERNAME_FIELD
     name = credentials.get(field) or credentials.get("username") or ""
-    known = users._default_manager.filter(**{field: name}).exists()
-    account, outcome = name if known else "(unknown)", "failed"
+    exists = users._default_manager.filter(**{field: name}).exists()
+    account, outcome = name if exists else "(unknown)", "failed"
     if getattr(request, "axes_locked_out", False):
         outcome = "refused after too many failures"
     logger.warning(

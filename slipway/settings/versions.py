@@ -17,16 +17,18 @@ PACKAGE = "slipway-django"
 @register()
 def tested(**_: Any) -> list[Warning]:
     return [
-        outside(wanted, version)
-        for wanted in requirements()
-        if warns() and (version := installed(wanted.name)) and not wanted.specifier.contains(version, prereleases=True)
+        outside(requirement, version)
+        for requirement in requirements()
+        if warns()
+        and (version := installed(requirement.name))
+        and not requirement.specifier.contains(version, prereleases=True)
     ]
 
 
-def outside(wanted: Requirement, version: str) -> Warning:
+def outside(requirement: Requirement, version: str) -> Warning:
     return Warning(
-        f"{wanted.name} {version} is installed, but Slipway is tested with {wanted.name}{wanted.specifier}: "
-        "write that into requirements.in, then run: make requirements",
+        f"{requirement.name} {version} is installed, but Slipway is tested with "
+        f"{requirement.name}{requirement.specifier}: write that into requirements.in, then run: make requirements",
         id="slipway.W002",
     )
 

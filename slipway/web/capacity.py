@@ -13,9 +13,9 @@ SHARED, EACH, EACH_ALONE = 100, 100, 120
 
 def cpus() -> int:
     """Return how many CPUs the container may use (at least 1; without a limit, all CPUs of the machine)."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, period = numbers("cpu.max") or numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
-    return max(1, min(here, math.ceil(quota / period))) if quota > 0 else here
+    return max(1, min(available, math.ceil(quota / period))) if quota > 0 else available
 
 
 def memory() -> int | None:
@@ -32,7 +32,7 @@ def numbers(*paths: str) -> list[int]:
 
 def workers(cpus: int, memory: int | None, preload: bool = True) -> int:
     """Return how many workers to start: `cpus` + 1, at most MOST. Return fewer if `memory` (in bytes) is short."""
-    wanted = min(cpus + 1, MOST)
+    count = min(cpus + 1, MOST)
     if memory is None:
-        return wanted
-    return max(1, min(wanted, (memory // 2**20 - SHARED) // (EACH if preload else EACH_ALONE)))
+        return count
+    return max(1, min(count, (memory // 2**20 - SHARED) // (EACH if preload else EACH_ALONE)))

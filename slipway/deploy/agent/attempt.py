@@ -41,10 +41,10 @@ class Attempt:
         now, age = time.time(), time.monotonic() - self.logs_since.get(container, self.noted["started"])
         return container, now - age, now + 1  # a takeback takes longer
 
-    def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
-        """Let the watcher fail the attempt if a container in `names` exits. If `found` is None, do nothing."""
-        if found is not None:
-            self.ids = {**self.ids, **{name: found.get(name, ("",))[0] for name in names}}
+    def must_not_end(self, names: Iterable[str], containers: dict[str, Container] | None) -> None:
+        """Let the watcher fail the attempt if a container in `names` exits. If `containers` is None, do nothing."""
+        if containers is not None:
+            self.ids = {**self.ids, **{name: containers.get(name, ("",))[0] for name in names}}
 
     def release(self) -> Release:
         return {"tag": self.noted["tag"], "image_id": self.noted["image_id"]}

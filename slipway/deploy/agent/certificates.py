@@ -46,10 +46,10 @@ def shown(place: Place, name: str) -> bytes:
 
 def end_of(certificate: bytes) -> float:
     """Return when a certificate ends, 0 if it does not say so."""
-    found = VALIDITY.search(certificate)
-    if not found:
+    validity = VALIDITY.search(certificate)
+    if not validity:
         return 0
-    short, whole = found.groups()
+    short, whole = validity.groups()
     text = (whole or (b"19" if short >= b"50" else b"20") + short).decode()
     return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%S"))
 

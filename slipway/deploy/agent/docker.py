@@ -119,9 +119,9 @@ def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
     helper = config.get("credHelpers", {}).get(key) or config.get("credsStore")
     if helper:
         done = host.call("docker-credential-" + helper, "get", input=key, check=False)
-        found = json.loads(done.stdout) if done.returncode == 0 else {}
-        secret = "identitytoken" if found.get("Username") == "<token>" else "password"
-        return {"username": found["Username"], secret: found["Secret"]} if found else None
+        login = json.loads(done.stdout) if done.returncode == 0 else {}
+        secret = "identitytoken" if login.get("Username") == "<token>" else "password"
+        return {"username": login["Username"], secret: login["Secret"]} if login else None
     import base64
 
     entry = config.get("auths", {}).get(key, {})

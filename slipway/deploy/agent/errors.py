@@ -51,17 +51,17 @@ def find(
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
         return {"groups": [], "known": [], "since": None}
-    found: dict[str, Group] = {}
+    by_id: dict[str, Group] = {}
     begin = begin or since
     errors = itertools.chain(
         hits(host, since, end if tag else None, seconds), () if tag else [*overdue(host), *expired(host)]
     )
-    known = groups.count(found, errors, begin, live, olds, tag)
-    if before and (found or also):
-        known |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
-    for id in found.keys() & known:
-        found[id]["known"] = True
-    return {"groups": [*found.values()], "known": sorted(known.intersection(also)), "since": since}
+    known_ids = groups.count(by_id, errors, begin, live, olds, tag)
+    if before and (by_id or also):
+        known_ids |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
+    for id in by_id.keys() & known_ids:
+        by_id[id]["known"] = True
+    return {"groups": [*by_id.values()], "known": sorted(known_ids.intersection(also)), "since": since}
 
 
 @functools.lru_cache(4)  # `make watch` asks three times a minute for days, each time with a new Host
@@ -69,27 +69,31 @@ def ids(
     app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str], when: int
 ) -> frozenset[str]:
     """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
-    found = set[str]()
+    seen = set[str]()
     with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found
         for group in hits(Host(app, root), since, until, seconds):
-            if len(found) < groups.MANY and {*group["releases"]} <= tags:
-                found.add(group["id"])
-    return frozenset(found)
+            if len(seen) < groups.MANY and {*group["releases"]} <= tags:
+                seen.add(group["id"])
+    return frozenset(seen)
 
 
 def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None, frozenset[str]]:
     """Return when the releases before `tag` went live here, when the deploy of `tag` began, and when the next release
     went live (of a deploy that is not committed only the first is known); and these releases: the last one before,
     and `tag` itself if a rollback brought it back."""
-    known = [
+    committed = [
         record
         for record in releases.read_log(host)[0]
         if record["outcome"] == "committed" and record["action"] != "restart"
     ]
-    at = max((place for place, record in enumerate(known) if record["tag"] == tag), default=len(known))
-    ends = [record.get("at", 0.0) for record in known]
-    begin = ends[at] - known[at].get("seconds", 0.0) if at < len(known) else None
-    olds = {end: record["tag"] for end, record in zip(ends, known[:at]) if record["tag"] in (tag, known[at - 1]["tag"])}
+    at = max((place for place, record in enumerate(committed) if record["tag"] == tag), default=len(committed))
+    ends = [record.get("at", 0.0) for record in committed]
+    begin = ends[at] - committed[at].get("seconds", 0.0) if at < len(committed) else None
+    olds = {
+        end: record["tag"]
+        for end, record in zip(ends, committed[:at])
+        if record["tag"] in (tag, committed[at - 1]["tag"])
+    }
     return min(olds, default=None), begin, min(ends[at + 1 :], default=None), frozenset(olds.values())
 
 
@@ -138,9 +142,9 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
 def in_line(at: float, role: str, text: str) -> Iterator[Group]:
     """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
     entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
-    said = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
-    if role == "nginx" and said:
-        yield groups.in_record(at, role, {**entry, "logger": role, "message": said})
+    failure = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
+    if role == "nginx" and failure:
+        yield groups.in_record(at, role, {**entry, "logger": role, "message": failure})
     elif role and role != "nginx" and entry.get("level") in ("ERROR", "CRITICAL"):
         yield groups.in_record(at, role, entry)
     elif role and role != "nginx" and "logger" not in entry and re.search(UNREAD, text[:2000]):
@@ -194,11 +198,11 @@ def entries(
             while process.stdout and (line := process.stdout.readline(LONGEST)):
                 yield releases.parse_object(line.decode(errors="replace")) or {}
         stderr.seek(0)
-        said = re.sub(r".*, ignoring file\.\n", "", stderr.read().decode(errors="replace"))
+        output = re.sub(r".*, ignoring file\.\n", "", stderr.read().decode(errors="replace"))
     if (code := process.returncode) == 124:
         raise Problem(f"the journal could not be searched within {seconds / 2:g} s: name a shorter time")
-    if code not in (0, 1) or (code == 1 and said):
-        raise Problem(f"the journal could not be searched: journalctl: {last(said, code)}")
+    if code not in (0, 1) or (code == 1 and output):
+        raise Problem(f"the journal could not be searched: journalctl: {last(output, code)}")
 
 
 def nginx_name(app: str) -> str:
@@ -212,7 +216,7 @@ def time_of(entry: Mapping[str, Any]) -> float:
 
 def message_of(entry: Mapping[str, Any]) -> str:
     """Return the text of an entry. journalctl writes what is not UTF-8 as a list of bytes."""
-    said = entry.get("MESSAGE")
-    if isinstance(said, list) and all(type(byte) is int and 0 <= byte < 256 for byte in said):
-        said = bytes(said).decode(errors="replace")
-    return said if isinstance(said, str) else ""
+    message = entry.get("MESSAGE")
+    if isinstance(message, list) and all(type(byte) is int and 0 <= byte < 256 for byte in message):
+        message = bytes(message).decode(errors="replace")
+    return message if isinstance(message, str) else ""

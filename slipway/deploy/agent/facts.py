@@ -91,13 +91,13 @@ def committed(host: Host, tag: str, last: int = 100) -> Kept:
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
-    wanted, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
+    tags, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
     return {
         "tag": readable(problems, None, releases.read_tag, host.tag),
         "revert": revert,
         "torn": torn,
         "records": records[-last:] if last else [],
-        "known": [record for record in records if record["tag"] in wanted][-100:],
+        "known": [record for record in records if record["tag"] in tags][-100:],
         "attempt": left["tag"] if left else None,
         "problems": problems,
     }
@@ -128,16 +128,16 @@ def docker_info(host: Host) -> Docker:
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
-    found = ask_engine(host, docker.filtered(f"/containers/json?all={int(ended)}", "label", "docker-runner.image"))
-    if found is None:
+    listed = ask_engine(host, docker.filtered(f"/containers/json?all={int(ended)}", "label", "docker-runner.image"))
+    if listed is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
     ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {
-        name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0))
-        for one in found
-        for name in one["Names"] or ()
-        if name in ours and one["State"] != "created"
+        name[1:]: (container["Id"], container["Labels"]["docker-runner.image"], container.get("Created", 0))
+        for container in listed
+        for name in container["Names"] or ()
+        if name in ours and container["State"] != "created"
     }
 
 
@@ -149,10 +149,10 @@ def running(host: Host, health: bool) -> Running:
     held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
     alone = {role: host.unit(role) for role in host.alone()}
     states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
-    found = {slot: slot_facts(host, slot, held[slot], states, health) for slot in "ab"}
+    by_slot = {slot: slot_facts(host, slot, held[slot], states, health) for slot in "ab"}
     return {
         "live": live,
-        "slots": found,
+        "slots": by_slot,
         "alone": {role: {**unit_facts(states[unit]), "release": held[role]} for role, unit in alone.items()},
         "problems": problems,
         "lock": lock_holder(states[host.lock]),
@@ -176,15 +176,15 @@ def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     Its web knows, also of other hosts' workers."""
     name = tag["tag"] if tag else ""
     since = readable([], None, lambda: errors.times(host, name)[1])
-    told = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
+    variables = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
     try:
         ends = {
-            key[:-7]: found[3].get(name, 0)
-            for key, found in told["counts"].get("tasks", {}).items()
-            if key.endswith(" failed") and len(found) > 3
+            key[:-7]: numbers[3].get(name, 0)
+            for key, numbers in variables["counts"].get("tasks", {}).items()
+            if key.endswith(" failed") and len(numbers) > 3
         }  # an earlier release did not tell whose they were
         failed = sorted(key for key, last in ends.items() if last and last >= (since or 0))
-        dead = int(told["celery"]["dead"] or 0)
+        dead = int(variables["celery"]["dead"] or 0)
     except Exception:  # it may say anything, and nothing without Celery
         return []
     return [
@@ -204,8 +204,8 @@ def unit_facts(state: Properties) -> UnitFacts:
 def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
     import hashlib  # only when needed: it loads slowly
 
-    found = {path: disk.read_bytes(host.root + path) for path in paths}
-    return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in found.items()}
+    contents = {path: disk.read_bytes(host.root + path) for path in paths}
+    return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in contents.items()}
 
 
 def settings_problems(host: Host) -> list[str]:
@@ -219,10 +219,10 @@ def settings_problems(host: Host) -> list[str]:
 def front(host: Host) -> Front:
     """Return nginx's scheme (http or https), and the next deploy's SITE_URL without its path; each is "" if unknown."""
     nginx = disk.read(f"{host.root}/etc/nginx/sites-available/{host.app}") or ""
-    found = site.of(host, coming(host))
+    parts = site.of(host, coming(host))
     return {
         "scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
-        "url": "://".join(found) if found else "",
+        "url": "://".join(parts) if parts else "",
     }
 
 
@@ -242,8 +242,8 @@ def free(path: str) -> int:
 
 def closed(host: Host) -> list[str]:
     sites = (f"{host.root}/etc/nginx/{host.app}{end}/maintenance" for end in ("", "-balancer"))
-    found = any(map(os.path.exists, sites))
-    return ["visitors get the maintenance page until make maintenance ARGS=off"] if found else []
+    is_closed = any(map(os.path.exists, sites))
+    return ["visitors get the maintenance page until make maintenance ARGS=off"] if is_closed else []
 
 
 def first_log(host: Host) -> list[str]:

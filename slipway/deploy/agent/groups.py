@@ -43,13 +43,13 @@ def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
     visit = cut(record, "request_id", 64), what, cut(record, "release", 128)
     raised = record.get("raised")
     if not isinstance(raised, dict):
-        said = cut(record, "message_template", 300) or message[:300]  # before formatting: values make no group
-        key = ("logged", logger, VARYING.sub("N", said))
+        summary = cut(record, "message_template", 300) or message[:300]  # before formatting: values make no group
+        key = ("logged", logger, VARYING.sub("N", summary))
         return error(at, role, key, logger, "", message[:300], visit, text[-3000:])
     kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = f"{file.removeprefix('/app/')}:{line} {function}"
-    said = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
-    return error(at, role, ("raised", kind, file, function), kind, place, said, visit, text)
+    summary = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
+    return error(at, role, ("raised", kind, file, function), kind, place, summary, visit, text)
 
 
 def cut(record: dict[str, Any], key: str, most: int) -> str:
@@ -89,38 +89,38 @@ def error(
     }
 
 
-def put(found: dict[str, Group], group: Group) -> None:
+def put(by_id: dict[str, Group], group: Group) -> None:
     """Add a group's errors to those that were found of it."""
-    if one := found.get(group["id"]):
-        newest = group if group["last"] >= one["last"] else one
+    if earlier := by_id.get(group["id"]):
+        newest = group if group["last"] >= earlier["last"] else earlier
         group = {
             **newest,
-            "count": one["count"] + group["count"],
-            "first": min(one["first"], group["first"]),
-            "known": one["known"] or group["known"],
-            "text": newest["text"] or one["text"] or group["text"],
-            "releases": sorted({*one["releases"], *group["releases"]})[-20:],
-            "roles": sorted({*one["roles"], *group["roles"]}),
-            "hosts": sorted({*one["hosts"], *group["hosts"]}),
-            "latest": sorted([*one["latest"], *group["latest"]])[-LATEST:],
+            "count": earlier["count"] + group["count"],
+            "first": min(earlier["first"], group["first"]),
+            "known": earlier["known"] or group["known"],
+            "text": newest["text"] or earlier["text"] or group["text"],
+            "releases": sorted({*earlier["releases"], *group["releases"]})[-20:],
+            "roles": sorted({*earlier["roles"], *group["roles"]}),
+            "hosts": sorted({*earlier["hosts"], *group["hosts"]}),
+            "latest": sorted([*earlier["latest"], *group["latest"]])[-LATEST:],
         }
-    found[group["id"]] = group
+    by_id[group["id"]] = group
 
 
 def count(
-    found: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str], tag: str
+    by_id: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str], tag: str
 ) -> set[str]:
     """Add errors; with `tag` only those of this release, and of unknown ones. Return the ids of those that came before
     `begin`, or that releases in `olds` other than `live` had."""
-    known = set[str]()
-    for one in errors:
-        release = "".join(one["releases"])
-        if (one["first"] < begin or (release in olds and release != live)) and len(known) < MANY:
-            known.add(one["id"])
+    known_ids = set[str]()
+    for group in errors:
+        release = "".join(group["releases"])
+        if (group["first"] < begin or (release in olds and release != live)) and len(known_ids) < MANY:
+            known_ids.add(group["id"])
         if not tag or release in ("", tag):
-            fits = one["id"] in found or len(found) < MOST
-            put(found, one if fits else error(one["first"], "", ("more",), MORE))
-    return known
+            fits = group["id"] in by_id or len(by_id) < MOST
+            put(by_id, group if fits else error(group["first"], "", ("more",), MORE))
+    return known_ids
 
 
 def brief(groups: list[Group]) -> str:

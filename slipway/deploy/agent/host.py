@@ -148,8 +148,8 @@ class Host:
             dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             for block in shown.strip().split("\n\n")
         ]
-        found = {block.get("Id", ""): block for block in blocks}
-        return {unit: found.get(unit, {}) for unit in units}
+        by_id = {block.get("Id", ""): block for block in blocks}
+        return {unit: by_id.get(unit, {}) for unit in units}
 
 
 def checked(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:

@@ -109,8 +109,8 @@ def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Proble
     release = release_of(body)
     if status == 200 and release == tag:
         return None
-    found = f"as release {str(release)[:200]}" if status == 200 else status or body
-    return Problem(f"/readyz answers {found}", status=status, body=body[:2000])
+    answer = f"as release {str(release)[:200]}" if status == 200 else status or body
+    return Problem(f"/readyz answers {answer}", status=status, body=body[:2000])
 
 
 def smoke(sock: str, paths: Sequence[str], site: Site) -> None:

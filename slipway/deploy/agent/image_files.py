@@ -37,9 +37,11 @@ def sweep(host: Host) -> None:
     """Remove the containers that killed agents created in `opened`. No other agent may have one open."""
     path = docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
-        found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
+        containers = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile(f"/({re.escape(host.app)}-files-[0-9]+-[0-9]+)")  # digits exclude an app called APP-files
-        for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
+        for match in (
+            match for container in containers for match in map(ours.fullmatch, container["Names"] or ()) if match
+        ):
             remove(host, match[1])
 
 
@@ -49,8 +51,8 @@ def remove(host: Host, name: str) -> None:
 
 
 def folder(host: Host, image: str) -> str | None:
-    found = docker.image(host, image)
-    return found and "/" + ((found.get("Config") or {}).get("WorkingDir") or "").strip("/")
+    inspected = docker.image(host, image)
+    return inspected and "/" + ((inspected.get("Config") or {}).get("WorkingDir") or "").strip("/")
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:

@@ -35,9 +35,11 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
     login = docker.login_for(host, image, credentials)
     status, body = docker.call(host, "GET", f"/distribution/{image}:{tag}/json", login)
     refuse(status, body, f"cannot find image {image}:{tag} in its registry", image, credentials)
-    found = json.loads(body)
-    there = {part.get("architecture", "") for part in found.get("Platforms") or () if part.get("os") == "linux"}
-    return {"digest": found["Descriptor"]["digest"], "architectures": sorted(there)}
+    answer = json.loads(body)
+    architectures = {
+        part.get("architecture", "") for part in answer.get("Platforms") or () if part.get("os") == "linux"
+    }
+    return {"digest": answer["Descriptor"]["digest"], "architectures": sorted(architectures)}
 
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
@@ -52,13 +54,13 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
 
 
 def about(host: Host, reference: str) -> Image | None:
-    found = docker.image(host, reference)
-    if found is None:
+    inspected = docker.image(host, reference)
+    if inspected is None:
         return None
     return {
-        "image_id": found["Id"],
-        "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
-        "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, ""),
+        "image_id": inspected["Id"],
+        "digests": sorted({name.partition("@")[2] for name in inspected.get("RepoDigests") or ()}),
+        "revision": ((inspected.get("Config") or {}).get("Labels") or {}).get(REVISION, ""),
     }
 
 
@@ -77,21 +79,21 @@ def pull(
         raise Problem(f"image {image}:{tag} is missing, and its digest is unknown: run make deploy TAG={tag}")
     name = reference or image
     source = f"{name}@{digest}"
-    found = about(host, source)
-    if not found:
+    pulled = about(host, source)
+    if not pulled:
         bring(host, name, digest, credentials, heard)
-        found = about(host, source)
-    if not found:
+        pulled = about(host, source)
+    if not pulled:
         raise Problem(f"{source} was pulled, but Docker does not have it")
-    found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
-    if not found["others"]:
-        path = f"/images/{found['image_id']}/tag?repo={image}&tag={tag}"
+    pulled["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], pulled)
+    if not pulled["others"]:
+        path = f"/images/{pulled['image_id']}/tag?repo={image}&tag={tag}"
         status, body = docker.call(host, "POST", path)
         if not 200 <= status < 300:
             raise Problem(f"docker tag {image}:{tag}: {docker.error_of(status, body)}")
     if reference:  # remove the name `source`, not the image
         docker.ask(host, "DELETE", f"/images/{source}?noprune=1", "docker rmi " + source)
-    return found
+    return pulled
 
 
 def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Heard = docker.ignore) -> None:
@@ -100,15 +102,15 @@ def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Hea
     refuse(status, body, f"docker pull {image}@{digest}", image, credentials)
 
 
-def others(records: list[Record], found: Image) -> list[str]:
-    """Return the ids of images in `records` that differ from `found` in both id and digest."""
+def others(records: list[Record], image: Image) -> list[str]:
+    """Return the ids of images in `records` that differ from `image` in both id and digest."""
     return sorted(
         {
             record["image_id"]
             for record in records
             if record.get("image_id")
-            and record["image_id"] != found["image_id"]
-            and record.get("digest") not in found["digests"]
+            and record["image_id"] != image["image_id"]
+            and record.get("digest") not in image["digests"]
         }
     )
 
@@ -131,21 +133,21 @@ def needed(host: Host, last: int = 0) -> set[str | None]:
 def needed_by(host: Host, last: int) -> list[str | None]:
     """Return the ids of images that are in use or in REVERT, and of the `last` newest committed releases."""
     tag = releases.read_tag(host.tag)
-    found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
-    found += [slots.release_in(host, slot) for slot in host.pinned()]
+    in_use: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
+    in_use += [slots.release_in(host, slot) for slot in host.pinned()]
     before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
-    return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
+    return [*(release.get("image_id") for release in in_use if release), *list(dict.fromkeys(before))[:last]]
 
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> None:
     """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see needed_by."""
-    found = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
+    listed = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
     kept: set[str | None] = needed(host, last)
     old = [
         name
-        for one in sorted(found, key=lambda one: int(one["Created"]))
-        if one["Id"] not in kept
-        for name in one["RepoTags"] or one["RepoDigests"] or ()
+        for entry in sorted(listed, key=lambda entry: int(entry["Created"]))
+        if entry["Id"] not in kept
+        for name in entry["RepoTags"] or entry["RepoDigests"] or ()
     ]
     for name in old[:most]:
         docker.call(host, "DELETE", "/images/" + name, seconds=300)  # Docker keeps what a container uses

@@ -38,8 +38,8 @@ class Pulled(Progress):
             with contextlib.suppress(ValueError, KeyError, TypeError):  # the line is not JSON, or not about a layer
                 self.note(json.loads(line))
         if self.layers:
-            here, whole = (sum(layer[index] for layer in self.layers.values()) / 1e6 for index in (0, 1))
-            self.tell(f"{here:.0f} of {whole:.0f} MB" if here < whole else f"unpacks {whole:.0f} MB")
+            loaded, whole = (sum(layer[index] for layer in self.layers.values()) / 1e6 for index in (0, 1))
+            self.tell(f"{loaded:.0f} of {whole:.0f} MB" if loaded < whole else f"unpacks {whole:.0f} MB")
 
     def note(self, message: dict[str, object]) -> None:
         name, detail = str(message["id"]), message.get("progressDetail")

@@ -60,10 +60,10 @@ def parse_line(text: str) -> Record | None:
 
 def parse_object(text: str) -> Any:
     try:
-        found = json.loads(text, parse_constant=int)  # NaN and Infinity are malformed: int() refuses them
+        value = json.loads(text, parse_constant=int)  # NaN and Infinity are malformed: int() refuses them
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
@@ -82,8 +82,8 @@ def is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < 250e9  # type: ignore[operator]  # before the year 9999
 
 
-def refuse_newer(content: Any, name: str, known: int = VERSION) -> None:
-    if type(content.get("version", 0)) is int and content.get("version", 0) > known:
+def refuse_newer(content: Any, name: str, supported: int = VERSION) -> None:
+    if type(content.get("version", 0)) is int and content.get("version", 0) > supported:
         raise Problem(f"{name} has version {content['version']}, which this deployer cannot read: use a newer deployer")
 
 

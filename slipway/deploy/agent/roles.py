@@ -49,12 +49,12 @@ def unit_of(app: str, file: str) -> re.Match[str] | None:
 
 
 def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
-    found = {}
+    processes = {}
     for file, text in units.items():
         name = unit_of(app, file)
         # Ignore a unit with such a name (APP-backup) that does not start docker-runner. docker-slot has the same rule.
         runner = rf"^ExecStart=/usr/local/bin/docker-runner --unit {re.escape(app)}-\S+ --slot "
         if name and re.search(runner, text, re.M):
             ready = re.search(r"^Ready=(.*)$", text, re.M)
-            found[name[1]] = BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else "")
-    return {role: found[role] for role in [*BUILT_IN, *sorted(found.keys() - BUILT_IN)] if role in found}
+            processes[name[1]] = BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else "")
+    return {role: processes[role] for role in [*BUILT_IN, *sorted(processes.keys() - BUILT_IN)] if role in processes}

@@ -64,10 +64,10 @@ def lines() -> Iterator[Message]:
     """Yield the deployer's messages. Read without a buffer, because after `lock` another process reads this stdin."""
     rest = b""
     while True:
-        more = os.read(0, 65536)
-        if not more:
+        piece = os.read(0, 65536)
+        if not piece:
             return
-        *whole, rest = (rest + more).split(b"\n")
+        *whole, rest = (rest + piece).split(b"\n")
         yield from map(json.loads, whole)
 
 
@@ -121,11 +121,11 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
     held = held or ("by somebody else, a moment ago" if taken else None)
-    found: Locked = {"said": errors, "locked": held}
+    answer: Locked = {"said": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
-        found.update({"attempt": bool(disk.read(host.attempt)), "tag": tag and tag["tag"]})
-    return found
+        answer.update({"attempt": bool(disk.read(host.attempt)), "tag": tag and tag["tag"]})
+    return answer
 
 
 def await_retirement(host: Host, deadline: float) -> str | None:

@@ -14,8 +14,8 @@ from .message_types import Site
 
 def of(host: Host, settings: bytes | None) -> Site | None:
     """Return (scheme, host[:port]) of SITE_URL; None if SITE_URL is no URL."""
-    found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
-    return found and (found[1], found[2])
+    match = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
+    return match and (match[1], match[2])
 
 
 def setting(host: Host, settings: bytes | None, name: str) -> str:

@@ -21,7 +21,7 @@ def strangers(host: Host) -> list[str]:
 def of_site(host: Host, name: str) -> list[str]:
     text = disk.read(f"{host.root}/etc/nginx/{name}/public.conf") or ""
     servers = list(zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]))  # the last server is the site
-    found = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
+    own = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
     return [
         problem
         for (address, port, tls), names in servers
@@ -29,7 +29,7 @@ def of_site(host: Host, name: str) -> list[str]:
             Visitors(host, name),
             (address or "127.0.0.1", int(port)),
             bool(tls),
-            names.replace("*", "any").replace("_", re.sub(r":\d+$", "", found[1])).split(),
+            names.replace("*", "any").replace("_", re.sub(r":\d+$", "", own[1])).split(),
         )
     ]
 

@@ -61,7 +61,7 @@ def unheard() -> str:
 
 def new_errors(host: Host, attempt: Noted) -> str:
     try:
-        found = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
-        return groups.brief(found["groups"])
+        answer = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
+        return groups.brief(answer["groups"])
     except Exception as error:  # whatever is in a log, it must not disturb a takeback
         return f"which errors is unknown: {error}"

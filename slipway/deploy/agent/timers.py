@@ -17,7 +17,7 @@ def schedules(host: Host) -> dict[str, str]:
     folder = host.root + UNITS
     ours = rf"# Goes to \S+/{re.escape(host.app)}-([a-z0-9]+)\.timer .*^OnCalendar=([^\n]*)"
     texts = [disk.read(f"{folder}/{name}") or "" for name in disk.entries(folder) if name.endswith(".timer")]
-    return {found[1]: found[2] for found in (re.match(ours, text, re.M | re.S) for text in texts) if found}
+    return {match[1]: match[2] for match in (re.match(ours, text, re.M | re.S) for text in texts) if match}
 
 
 def state(host: Host, role: str, schedule: str) -> UnitFacts:

@@ -20,16 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
-        groups, others, known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
-    if args.release and not (known or problems or others):
+        groups, others, is_known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
+    if args.release and not (is_known or problems or others):
         raise Refused(f"{args.release} was never deployed, or too long ago: see make releases")
     chosen = [group for group in groups if args.group in ("", group["id"])]
     if args.group and not (chosen or problems or others):
         raise Refused(f"there is no group {args.group!r}: make errors lists them")
     for group in chosen:
-        more = errors.whole(group) if args.group else ()
-        print(visible(under("\n".join([errors.head(group), *more]))))
-    if found := problems | texts(others):
-        raise DeployError(f"errors are unknown {on_hosts(found)}")
+        details = errors.whole(group) if args.group else ()
+        print(visible(under("\n".join([errors.head(group), *details]))))
+    if unanswered := problems | texts(others):
+        raise DeployError(f"errors are unknown {on_hosts(unanswered)}")
     if not groups:
         print("no errors")

@@ -55,10 +55,10 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
             async for _, text in merged([logs.lines(host) for host in hosts]):
                 write(f"{text}\n", sys.stdout)  # not in a thread: its start would take longer than the line
     finally:
-        await together(lambda one: one.close(0), logs.running)
+        await together(lambda process: process.close(0), logs.running)
     if logs.cut:
-        more = f"add -n {10 * args.lines or LAST} or --since -1h to ARGS"
-        put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {more}", sys.stderr)
+        hint = f"add -n {10 * args.lines or LAST} or --since -1h to ARGS"
+        put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {hint}", sys.stderr)
     if logs.failed:
         raise DeployError(f"no logs from {', '.join(sorted(logs.failed))}")
 
@@ -108,17 +108,17 @@ class Logs:
                 )
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
-        code, said = await process.ended(), decoded(process.err)
-        if code and not (code == 1 and not said and search.patterns(self.args)):  # 1: no line fits
+        code, output = await process.ended(), decoded(process.err)
+        if code and not (code == 1 and not output and search.patterns(self.args)):  # 1: no line fits
             self.failed.append(host.name)
-        for text in said.splitlines():
+        for text in output.splitlines():
             put(f"{host.name} | {text}", sys.stderr)
 
 
 async def merged(streams: Sequence[Lines]) -> Lines:
     """Yield the lines of all streams in the order of their times. Hold only one line of each."""
     heads = await together(lambda stream: anext(stream, None), streams)
-    while there := {stream: line for stream, line in heads.items() if line}:
-        oldest = min(there, key=lambda stream: there[stream][0])
-        yield there[oldest]
-        heads = {**there, oldest: await anext(oldest, None)}
+    while current := {stream: line for stream, line in heads.items() if line}:
+        oldest = min(current, key=lambda stream: current[stream][0])
+        yield current[oldest]
+        heads = {**current, oldest: await anext(oldest, None)}

@@ -96,17 +96,17 @@ class Fleet:
         """Return the hosts named in `text` (the value of --hosts), or all hosts if `text` is "". Leave out hosts that
         are only balancers, unless `balancers` is True. Raise Refused if a name is unknown or no host remains."""
         names = [name.strip() for name in text.split(",") if name.strip()]
-        known = [host for host in self.hosts if host.roles or balancers]
+        possible = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
-        found = [host for host in known if host.name in names or not text]
-        if unknown or not found:
-            there = f"the hosts are: {', '.join(host.name for host in known)}"
+        chosen = [host for host in possible if host.name in names or not text]
+        if unknown or not chosen:
+            listing = f"the hosts are: {', '.join(host.name for host in possible)}"
             raise refusal(
                 "hosts",
-                [f"there is no {name!r}; {there}" for name in unknown]
-                or [f"{text!r}: the app does not run there; {there}"],
+                [f"there is no {name!r}; {listing}" for name in unknown]
+                or [f"{text!r}: the app does not run there; {listing}"],
             )
-        return found
+        return chosen
 
 
 def refusal(source: object, problems: Iterable[str]) -> Refused:

@@ -94,20 +94,20 @@ def of_swarm(fleet: Fleet) -> Problems:
     yield from of_replicas(fleet.engine["replicas"], fleet.processes)
 
 
-def of_replicas(replicas: dict[str, int], known: dict[str, Process]) -> Problems:
+def of_replicas(replicas: dict[str, int], processes: dict[str, Process]) -> Problems:
     if not replicas.get("web"):
         yield "engine.replicas.web", "is needed: set how many containers answer visitors"
     if replicas.get("beat", 1) > 1:
         yield "engine.replicas.beat", "only one beat may run"
-    for name in replicas.keys() - known.keys():
-        yield f"engine.replicas.{name}", f"there is no such process; the processes are: {', '.join(known)}"
-    for name in known.keys() - BUILT_IN.keys() - replicas.keys():
+    for name in replicas.keys() - processes.keys():
+        yield f"engine.replicas.{name}", f"there is no such process; the processes are: {', '.join(processes)}"
+    for name in processes.keys() - BUILT_IN.keys() - replicas.keys():
         yield f"engine.replicas.{name}", "is needed: set how many containers run, or 0"
-    if "proxy" in known:
+    if "proxy" in processes:
         yield "process.proxy", 'the name is taken with engine.kind = "swarm": choose another one'
     yield from (
         (f"process.{process.name}.ports", f"{port!r}: leave out the address: Swarm publishes on all addresses")
-        for process in known.values()
+        for process in processes.values()
         for port in process.ports
         if port.count(":") > 1
     )

@@ -17,10 +17,10 @@ class Required(str):
 def shown(value: object) -> str:
     """Return a value as text for an error: one line, at most about 200 characters."""
     try:
-        said = repr(value)
+        text = repr(value)
     except ValueError:  # Python refuses to print a number of thousands of digits
-        said = "the number"
-    return said if len(said) <= 200 else said[:200] + "…"
+        text = "the number"
+    return text if len(text) <= 200 else text[:200] + "…"
 
 
 def plain(line: str) -> str:
@@ -28,14 +28,14 @@ def plain(line: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
 
 
-def text(pattern: str, wanted: str) -> Check:
-    """Return a check that a string matches the pattern. `wanted` describes the pattern in errors."""
+def text(pattern: str, description: str) -> Check:
+    """Return a check that a string matches the pattern. `description` describes the pattern in errors."""
 
     def check(value: object) -> Problems:
         if not isinstance(value, str):
             yield "", f"{shown(value)} is not a string"
         elif not re.fullmatch(pattern, value, re.ASCII):
-            yield "", f"{shown(value)} is not {wanted}"
+            yield "", f"{shown(value)} is not {description}"
 
     return check
 
@@ -123,19 +123,19 @@ def each_of(check_name: Check, check_value: Check) -> Check:
 
 
 def network(value: object) -> Problems:
-    known = re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value) if isinstance(value, str) else None
     try:
-        ipaddress.ip_network(known[0] if known else "", strict=False)
+        ipaddress.ip_network(match[0] if match else "", strict=False)
     except ValueError:
         yield "", f"{shown(value)} is not an address or a network"
 
 
 def address_and_port(text: str) -> tuple[str, int]:
     """Split "host:8080" into address and port. If the text has no port, return port 80."""
-    found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", text)
-    if is_numeric(text) or not found:
+    match = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", text)
+    if is_numeric(text) or not match:
         return text, 80
-    return found[1], int(found[2] or 80)
+    return match[1], int(match[2] or 80)
 
 
 def is_numeric(address: str) -> bool:

@@ -34,12 +34,12 @@ def understood(text: str, file: str) -> dict[str, str]:
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
-    found = {
+    by_host = {
         host: [BACK.format(", ".join(answer["changed"]) or "only comments", answer["kept"])]
         for (step, host), answer in answers.items()
         if step == "prepare" and answer["kept"]
     }
-    return {text: ", ".join(hosts) for text, hosts in by_text(found).items()}
+    return {text: ", ".join(hosts) for text, hosts in by_text(by_host).items()}
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:

@@ -60,8 +60,8 @@ async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
         return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
 
     async with locked(fleet, chosen, "") as hosts:
-        found = await on_each(chosen, known)
-    for text, names in by_text(found).items():
+        settings = await on_each(chosen, known)
+    for text, names in by_text(settings).items():
         print(f"{', '.join(names)}:\n{text}")
 
 

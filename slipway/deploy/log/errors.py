@@ -10,14 +10,14 @@ from ..agent.groups import Group, put
 
 def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     """Return the groups of all hosts, new ones first, then the most frequent. `answers`: host → its answer."""
-    found: dict[str, Group] = {}
+    by_id: dict[str, Group] = {}
     for host, answer in sorted(answers.items()):
         for group in answer["groups"]:
             group["hosts"] = [host]
-            put(found, group)
-        for id in found.keys() & answer["known"]:
-            found[id]["known"] = True
-    return sorted(found.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
+            put(by_id, group)
+        for id in by_id.keys() & answer["known"]:
+            by_id[id]["known"] = True
+    return sorted(by_id.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
 
 
 def head(group: Group) -> str:

@@ -59,12 +59,12 @@ def patterns(args: argparse.Namespace) -> list[str]:
         "release": re.escape(args.release),
         "request_id": re.escape(args.request),
     }
-    found = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
+    expressions = [f'"{name}": ?"({value})"' for name, value in fields.items() if value]
     if args.grep:
         both = args.grep.islower()
         text = TOKEN.sub(lambda token: in_json(token[0], both), args.grep)
-        found.append(f"(?i:{text})" if both else f"(?:{text})")
-    return found
+        expressions.append(f"(?i:{text})" if both else f"(?:{text})")
+    return expressions
 
 
 def in_json(token: str, both: bool) -> str:
@@ -86,8 +86,8 @@ def journalctl(names: Sequence[str], args: argparse.Namespace) -> list[str]:
     words += [f"--{name}=@{value:.6f}" for name in ("since", "until") if (value := getattr(args, name)) is not None]
     if args.level and args.role == "nginx":
         words.append(f"--priority={LEVELS[args.level]}")
-    if found := patterns(args):
-        words += ["--case-sensitive=yes", "--grep=(?s)^" + "".join(f"(?=.*{pattern})" for pattern in found)]
+    if expressions := patterns(args):
+        words += ["--case-sensitive=yes", "--grep=(?s)^" + "".join(f"(?=.*{pattern})" for pattern in expressions)]
     if args.follow:
         words += ["-f", "-n", "all" if args.lines is None else str(args.lines)]
     elif args.lines is not None:

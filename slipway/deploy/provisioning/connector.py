@@ -52,8 +52,8 @@ class OverConnection(BaseConnector):
         **arguments: Any,
     ) -> bool:
         """Write a file atomically. An existing file keeps owner and mode; a new one belongs to root, with mode 600."""
-        there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
-        mode, user, group = there.out.decode().split()
+        owner = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
+        mode, user, group = owner.out.decode().split()
         with get_file_io(filename_or_io, "rb") as file:
             self.put(remote_filename, file.read(), int(mode, 8), user, group)
         return True

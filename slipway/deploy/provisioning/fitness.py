@@ -89,24 +89,27 @@ def parse(lines: Iterable[str]) -> Found:
     )
 
 
-def problems(found: Found) -> list[str]:
+def problems(inspection: Found) -> list[str]:
     others = (
-        [f"has {', '.join(found.others)}, not made by provisioning: choose another name for the app, or remove them"]
-        if found.others
+        [
+            f"has {', '.join(inspection.others)}, not made by provisioning: choose another name for the app, or"
+            " remove them"
+        ]
+        if inspection.others
         else []
     )
     return [
-        *(text for name, text in NEEDED.items() if name in found.missing),
+        *(text for name, text in NEEDED.items() if name in inspection.missing),
         *others,
-        *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])),
-        *wrong_settings(found),
+        *(text for line in inspection.versions for text in too_old(*line.partition(" ")[::2])),
+        *wrong_settings(inspection),
     ]
 
 
-def name_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+def name_problems(inspection: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     """Yield a problem for each other site whose visitors the app would take, or that would take the app's."""
-    ours = {name.lower() for name in fleet.site["names"]} or {"_", *(f"={name.lower()}" for name in found.own)}
-    for site, *theirs in filter(None, map(str.split, found.sites if files.serves_http(host) else ())):
+    ours = {name.lower() for name in fleet.site["names"]} or {"_", *(f"={name.lower()}" for name in inspection.own)}
+    for site, *theirs in filter(None, map(str.split, inspection.sites if files.serves_http(host) else ())):
         named = {name.lower() for name in theirs}
         for name in sorted(name for name in ours & named if not name.startswith("=")):
             yield (
@@ -128,16 +131,16 @@ def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
         yield from (name for other in names if other == name or (other.startswith("*.") and name.endswith(other[1:])))
 
 
-def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
-    if found.defined and consul.registers(fleet, host):
+def consul_problems(inspection: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+    if inspection.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)}, not made by provisioning: remove it"
-    if "consul-agent" in found.missing and fleet.by_consul and (host.has("web") or host.balancer):
+    if "consul-agent" in inspection.missing and fleet.by_consul and (host.has("web") or host.balancer):
         yield f'has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = "consul" needs'
 
 
-def wrong_settings(found: Found) -> Iterator[str]:
-    yield from (f"/etc/default/{problem}" for problem in found.malformed)
+def wrong_settings(inspection: Found) -> Iterator[str]:
+    yield from (f"/etc/default/{problem}" for problem in inspection.malformed)
     try:
-        files.daemon_json(found.daemon_json)
+        files.daemon_json(inspection.daemon_json)
     except (ValueError, RecursionError) as error:
         yield f"/etc/docker/daemon.json is not a JSON object ({error}): correct it"

@@ -57,10 +57,10 @@ class Files(FactBase[dict[str, Entry]]):
     def process(self, output: Iterable[str]) -> dict[str, Entry]:
         text = "\n".join(output)
         digests = {path: digest for digest, path in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE)}
-        found = re.findall(r"^(.)\|(.*?)\|(.*?)\|([0-7]+)\|(.*?)\|(/.*)$", text, re.MULTILINE)
+        rows = re.findall(r"^(.)\|(.*?)\|(.*?)\|([0-7]+)\|(.*?)\|(/.*)$", text, re.MULTILINE)
         return {
             path: Entry(kind, user, group, mode, target, digests.get(path, ""))
-            for kind, user, group, mode, target, path in found
+            for kind, user, group, mode, target, path in rows
         }
 
 
@@ -81,9 +81,9 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
     """Write a file atomically. With `file.once` an existing one keeps its content. `seen`: what Files has found."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
-    there = seen.get(file.path)
-    owned = there and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
-    if not there or (not file.once and not (there.kind == "f" and owned and there.holds(file.content))):
+    existing = seen.get(file.path)
+    owned = existing and (existing.user, existing.group, existing.mode) == (file.user, file.group, file.mode)
+    if not existing or (not file.once and not (existing.kind == "f" and owned and existing.holds(file.content))):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
     elif not owned:
         yield chown(file.path, file.user, file.group)
@@ -95,19 +95,25 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
 @operation()
 def nginx_site(site: Site) -> Commands:
     """Test a site's new files in a copy of /etc/nginx, then install them. If the test fails, install none."""
-    there = host.get_fact(Files, paths=site.paths)
+    existing = host.get_fact(Files, paths=site.paths)
     rest = Site(
         site.name,
         {
             path: content
             for path, content in site.first.items()  # later files include these
-            if path not in there or there[path].holds("")
+            if path not in existing or existing[path].holds("")
         }
         | {
-            path: content for path, content in site.files.items() if path not in there or not there[path].holds(content)
+            path: content
+            for path, content in site.files.items()
+            if path not in existing or not existing[path].holds(content)
         },
-        {path: target for path, target in site.links.items() if path not in there or there[path].target != target},
-        tuple(path for path in site.absent if path in there),
+        {
+            path: target
+            for path, target in site.links.items()
+            if path not in existing or existing[path].target != target
+        },
+        tuple(path for path in site.absent if path in existing),
     )
     if not rest.paths:
         return

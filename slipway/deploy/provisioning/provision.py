@@ -52,22 +52,22 @@ async def work(
 ) -> int:
     """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. With `check`, lock and change
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
-    found = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
-    known = found | await others(fleet, hosts)
+    inspections = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
+    all_inspections = inspections | await others(fleet, hosts)
     async with locked(fleet, hosts, "" if check else who(what), bare=True) as reached:
         connections = reached.connections
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
-        left_out = await who_is_out(fleet, known, connections)
+        left_out = await who_is_out(fleet, all_inspections, connections)
         try:
             with run.entered():
                 await on_each(
                     hosts,
-                    lambda host: in_thread(run.work, host.name, recipe, fleet, host, found[host.name], left_out),
+                    lambda host: in_thread(run.work, host.name, recipe, fleet, host, inspections[host.name], left_out),
                     Refused if check else DeployError,
                 )
         finally:
             if what == "provision":
-                notes(fleet, found, left_out)
+                notes(fleet, inspections, left_out)
             total = changes(check, {host.name: run.changes(host.name) for host in hosts})
     return total
 
@@ -80,22 +80,24 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
     return (await gathered(asked, lambda host: inspect(fleet, host, brief=True)))[0]
 
 
-async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
-    """Return the web hosts that get no visitors, as far as inspections show. `known`: host name → its inspection's
-    result. If `connections` has a balancer, ask the balancer which hosts are drained now."""
+async def who_is_out(fleet: Fleet, inspections: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
+    """Return the web hosts that get no visitors, as far as the inspections show. If `connections` has a balancer,
+    ask the balancer which hosts are drained now."""
 
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
-            return known[balancer.name].drained
+            return inspections[balancer.name].drained
         file = site.of_balancer(fleet.app, "drained")
         done = await connections[balancer.name].command(f"cat {file} 2>/dev/null || :")
         return done.out.decode(errors="replace").split()
 
-    balancers = [host for host in fleet.balancers if host.name in known]
+    balancers = [host for host in fleet.balancers if host.name in inspections]
     names = await on_each(balancers, drained)
     return Out(
         site.drained(fleet, {name for some in names.values() for name in some}),
-        site.silent({web.name: known[web.name].serves for web in fleet.with_role("web") if web.name in known}),
+        site.silent(
+            {web.name: inspections[web.name].serves for web in fleet.with_role("web") if web.name in inspections}
+        ),
     )
 
 
@@ -132,14 +134,18 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
 async def inspect(fleet: Fleet, host: Host, brief: bool) -> Found:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, brief), check=True)
-    found = fitness.parse(done.out.decode(errors="replace").splitlines())
+    inspection = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [
-        *fitness.problems(found),
-        *([] if brief else (*fitness.name_problems(found, fleet, host), *fitness.consul_problems(found, fleet, host))),
+        *fitness.problems(inspection),
+        *(
+            []
+            if brief
+            else (*fitness.name_problems(inspection, fleet, host), *fitness.consul_problems(inspection, fleet, host))
+        ),
     ]
     if problems:
         raise HostProblem(*problems)
-    return found
+    return inspection
 
 
 # ---- output ----
@@ -149,8 +155,8 @@ def announce(host: str, text: str) -> None:
     print(visible(f"{host}: {text} …"), flush=True)
 
 
-def notes(fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
-    for name, each in found.items():
+def notes(fleet: Fleet, inspections: Mapping[str, Found], who: Out) -> None:
+    for name, each in inspections.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")
     for name in who.silent:

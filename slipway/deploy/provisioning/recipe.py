@@ -32,68 +32,68 @@ LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py anno
 APT = "-o DPkg::Lock::Timeout=300"
 
 
-def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
-    check_left(fleet, here, out)
-    install(fleet, here, found)
-    there = host.get_fact(Files, paths=paths(fleet, here, found))
-    if here.roles:
-        app(fleet, here, found, there)
-    units(fleet, here, there)
-    if here.roles:
-        docker(fleet, found)
-        sockets(fleet, there)
-    take_away(fleet, here, found, there)
-    if wanted.serves_http(here):
-        nginx(fleet, here, there, out)
-    if consul.registers(fleet, here):
-        definition = consul.service(fleet, here)
+def provision(fleet: Fleet, machine: Host, inspection: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
+    check_left(fleet, machine, out)
+    install(fleet, machine, inspection)
+    existing = host.get_fact(Files, paths=paths(fleet, machine, inspection))
+    if machine.roles:
+        app(fleet, machine, inspection, existing)
+    units(fleet, machine, existing)
+    if machine.roles:
+        docker(fleet, inspection)
+        sockets(fleet, existing)
+    take_away(fleet, machine, inspection, existing)
+    if wanted.serves_http(machine):
+        nginx(fleet, machine, existing, out)
+    if consul.registers(fleet, machine):
+        definition = consul.service(fleet, machine)
         server.shell(
             name="reload consul.service",
-            _if=write(definition, there).did_change,
+            _if=write(definition, existing).did_change,
             commands=(f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"),
         )  # without rm, the next run skips the reload
-    if wanted.by_units(fleet, here):
+    if wanted.by_units(fleet, machine):
         enable(f"{fleet.app}.target")
-        for name in filter(here.has, fleet.timed):
+        for name in filter(machine.has, fleet.timed):
             enable(f"{fleet.app}-{name}.timer", running=True)
-    team(fleet, here)
+    team(fleet, machine)
 
 
-def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
+def drain(fleet: Fleet, machine: Host, inspection: Found, out: Out, name: str, away: bool) -> None:
     out = Out(site.drained(fleet, out.drained, name, away), out.silent)
-    check_left(fleet, here, out)
+    check_left(fleet, machine, out)
     change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
     server.shell(name="update the list of hosts", commands=f"balancer-hosts {fleet.app} again", _if=change.did_change)
 
 
-def check_left(fleet: Fleet, here: Host, out: Out) -> None:
-    if here.balancer and (problem := site.nobody_left(fleet, out)):
+def check_left(fleet: Fleet, machine: Host, out: Out) -> None:
+    if machine.balancer and (problem := site.nobody_left(fleet, out)):
         raise HostProblem(problem)
 
 
-def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
+def remove(fleet: Fleet, machine: Host, inspection: Found, out: Out) -> None:
     """Remove the app from a host. Keep data and settings."""
-    nothing = Host(here.name, here.address)
-    take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
+    nothing = Host(machine.name, machine.address)
+    take_away(fleet, nothing, inspection, host.get_fact(Files, paths=paths(fleet, nothing, inspection)))
 
 
-def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
-    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
+def paths(fleet: Fleet, machine: Host, inspection: Found) -> list[str]:
+    app = [*wanted.app_files(fleet, machine), wanted.tmpfiles(fleet)] if machine.roles else []
     return [
-        *(file.path for file in (*app, *wanted.unit_files(fleet, here))),
-        *wanted.stale_files(fleet, here, found.processes),
+        *(file.path for file in (*app, *wanted.unit_files(fleet, machine))),
+        *wanted.stale_files(fleet, machine, inspection.processes),
         consul.service_path(fleet.app),
         wanted.balancer_hosts().path,
-        *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
+        *(path for stale in site.stale_sites(fleet, machine) for path in stale.paths),
         f"/run/{fleet.app}/web.sock",
         *filter(None, site.certificate_files(fleet)),
     ]
 
 
-def install(fleet: Fleet, here: Host, found: Found) -> None:
+def install(fleet: Fleet, machine: Host, inspection: Found) -> None:
     """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
-    packages = wanted.packages(fleet, here, found.missing)
-    client = bool(here.roles) and "docker" in found.missing
+    packages = wanted.packages(fleet, machine, inspection.missing)
+    client = bool(machine.roles) and "docker" in inspection.missing
     masked = "nginx" in packages
     if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
         server.shell(name="keep nginx.service from starting", commands="systemctl mask --runtime nginx.service")
@@ -115,10 +115,10 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
         )
 
 
-def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
-    write(mark, there)  # first: this file marks the app's name as ours, even if provisioning fails later
-    if not found.user:  # pyinfra's own check reads all users, which is slow
+def app(fleet: Fleet, machine: Host, inspection: Found, existing: dict[str, Entry]) -> None:
+    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, machine)
+    write(mark, existing)  # first: this file marks the app's name as ours, even if provisioning fails later
+    if not inspection.user:  # pyinfra's own check reads all users, which is slow
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
         server.user(  # noqa: S604  `shell` is the user's login shell
             name=f"add user {fleet.app}",
@@ -131,20 +131,20 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
         )
     folder(var, "755", "root", "root")
     folder(f"{var}/static", "755", "root", "root")
-    if wanted.has_media(fleet, here):
+    if wanted.has_media(fleet, machine):
         folder(f"{var}/media", "2750", fleet.app, "www-data")
     if len(fleet.app_hosts) == 1:  # the database may be SQLite
         folder(f"{var}/data", "700", fleet.app, fleet.app)
     folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
     for file in rest:
-        write(file, there)
+        write(file, existing)
 
 
-def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
-    files_of_units = list(wanted.unit_files(fleet, here))
+def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
+    files_of_units = list(wanted.unit_files(fleet, machine))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
-    written = {file.path: write(file, there) for file in files_of_units}
+    written = {file.path: write(file, existing) for file in files_of_units}
     systemd.daemon_reload(name="reload systemd", _if=any_changed(*written.values()))
     server.shell(
         name="restart systemd-journald.service",
@@ -153,11 +153,11 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     )  # no line is lost: systemd has the sockets
 
 
-def docker(fleet: Fleet, found: Found) -> None:
+def docker(fleet: Fleet, inspection: Found) -> None:
     """Set up Docker, with live-restore unless the host is a swarm node. Reload Docker; never restart it."""
     enable("docker.service", running=True)
-    settings = wanted.daemon_json(found.daemon_json, fleet.is_swarm)
-    if settings and (fleet.is_swarm or not found.node):
+    settings = wanted.daemon_json(inspection.daemon_json, fleet.is_swarm)
+    if settings and (fleet.is_swarm or not inspection.node):
         folder("/etc/docker")
         written = write(settings)
         server.shell(
@@ -167,19 +167,19 @@ def docker(fleet: Fleet, found: Found) -> None:
         )
 
 
-def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
+def sockets(fleet: Fleet, existing: dict[str, Entry]) -> None:
     file = wanted.tmpfiles(fleet)
-    written = write(file, there)
+    written = write(file, existing)
     server.shell(
         name=f"create the paths of {file.path}",
         commands=f"systemd-tmpfiles --create {file.path}",
-        _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in there,
+        _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in existing,
     )
 
 
-def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
+def take_away(fleet: Fleet, machine: Host, inspection: Found, existing: dict[str, Entry]) -> None:
     """Remove what belongs to roles that the host no longer has."""
-    if found.registered and not consul.registers(fleet, here):
+    if inspection.registered and not consul.registers(fleet, machine):
         path = consul.service_path(fleet.app)
         server.shell(
             name=f"remove {path}",
@@ -187,27 +187,27 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
                 f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"
             ),
         )
-    for stale in site.stale_sites(fleet, here):
-        if set(stale.paths) & set(there):
+    for stale in site.stale_sites(fleet, machine):
+        if set(stale.paths) & set(existing):
             nginx_site(name=f"remove nginx site {stale.name}", site=stale)
-    if running := wanted.stale_units(fleet, here, found.units):
+    if running := wanted.stale_units(fleet, machine, inspection.units):
         stop(running)
     gone = [
         files.file(name=f"remove {path}", path=path, present=False)
-        for path in wanted.stale_files(fleet, here, found.processes)
-        if path in there
+        for path in wanted.stale_files(fleet, machine, inspection.processes)
+        if path in existing
     ]
     if gone:
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 
 
-def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
+def nginx(fleet: Fleet, machine: Host, existing: dict[str, Entry], out: Out) -> None:
     """Set up nginx. If certbot has no certificate yet, serve sites over http, so that certbot can fetch one."""
     folder(site.ACME)
-    certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
-    changes = put_sites(fleet, here, certificate, out)
+    certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in existing
+    changes = put_sites(fleet, machine, certificate, out)
     enable("nginx.service", running=True)
-    if not certificate and site.ends_tls(fleet, here):
+    if not certificate and site.ends_tls(fleet, machine):
         names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
         server.shell(
             name=f"get a certificate for {', '.join(fleet.site['names'])}",
@@ -217,10 +217,10 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
                 f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"
             ),
         )
-        changes += put_sites(fleet, here, True, out)
-    if here.balancer:
+        changes += put_sites(fleet, machine, True, out)
+    if machine.balancer:
         unit = f"balancer-hosts@{fleet.app}.service"
-        changed = any_changed(write(wanted.balancer_hosts(), there), *changes)
+        changed = any_changed(write(wanted.balancer_hosts(), existing), *changes)
         # The restart makes balancer-hosts read which hosts there are, and which are drained.
         systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
@@ -228,15 +228,15 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
 # ---- named operations ----
 
 
-def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[OperationMeta]:
+def put_sites(fleet: Fleet, machine: Host, certificate: bool, out: Out) -> list[OperationMeta]:
     return [
         nginx_site(name=f"install nginx site {each.name}", site=each)
-        for each in site.sites(fleet, here, certificate, out)
+        for each in site.sites(fleet, machine, certificate, out)
     ]
 
 
-def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
-    return whole_file(name=f"write {file.path}", file=file, seen=there)
+def write(file: File, existing: dict[str, Entry] | None = None) -> OperationMeta:
+    return whole_file(name=f"write {file.path}", file=file, seen=existing)
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:

@@ -87,8 +87,8 @@ class Session:
                 recipe(*words)
         except (PyinfraError, HostProblem) as error:
             silent = isinstance(error, NestedOperationError)  # without a text: take the command's output
-            said = host.connector_data["said"] or "it failed" if silent else str(error)
-            raise HostProblem(": ".join(filter(None, [self.unfinished(host), said]))) from error
+            cause = host.connector_data["said"] or "it failed" if silent else str(error)
+            raise HostProblem(": ".join(filter(None, [self.unfinished(host), cause]))) from error
         except Exception as error:  # a bug in a recipe, ours or the team's; or pyinfra cannot handle the host
             raise HostProblem(f"{place(error)}: {type(error).__name__}: {error}") from error
 

@@ -21,16 +21,16 @@ States = dict[str, str | None]  # host name → state, as agent/attempt_state.py
 
 def goes_forward(states: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
     """Return True (hosts commit) if one has committed, or if none is `sick`, "back" or "open". Skip unknown states."""
-    known = set(states.values())
-    return "committed" in known or (not sick and not known & {"open", "back"})
+    seen = set(states.values())
+    return "committed" in seen or (not sick and not seen & {"open", "back"})
 
 
 def outcome(states: States, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
-    known = set(states.values())
-    if known == {"committed"}:
+    seen = set(states.values())
+    if seen == {"committed"}:
         return None
     cause = on_hosts({name: [str(problem)] for name, problem in failed.items()})
-    if known == {"back"}:
+    if seen == {"back"}:
         return DeployError(f"{cause}\ntaken back: every host is as it was")
     words = {
         "committed": f"on {tag}",
@@ -41,9 +41,9 @@ def outcome(states: States, failed: Mapping[str, HostProblem], tag: str) -> Depl
     lines = [
         f"{', '.join(name for name in states if states[name] == state)}: {text}"
         for state, text in words.items()
-        if state in known
+        if state in seen
     ]
-    may = "" if {"committed", "back"} <= known else "may "
+    may = "" if {"committed", "back"} <= seen else "may "
     return Divided(
         "\n".join(
             [
@@ -74,12 +74,12 @@ class Commit:
         on = goes_forward(states, sick)
         states.update(await self.learn([name for name in lost if states[name] in OPEN], on))
         on = "committed" in states.values() or (on and "back" not in states.values())
-        there = [name for name in promise.hosts if name not in lost]
+        reached = [name for name in promise.hosts if name not in lost]
         if on:
-            failed = {**failed, **await self.forward(replace(commit, hosts=tuple(there)), states)}
+            failed = {**failed, **await self.forward(replace(commit, hosts=tuple(reached)), states)}
         else:
             failed = {**sick, **failed}
-            states.update(await self.back(there, failed))
+            states.update(await self.back(reached, failed))
         return states, failed
 
     def sick(self) -> dict[str, HostProblem]:

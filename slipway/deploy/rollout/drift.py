@@ -12,21 +12,21 @@ EMPTY: SlotFacts = {"release": None, "units": {}}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
-    tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
-    found = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
+    tags = {name: tag or "no release" for name, tag in preflight.tags(facts).items()}
+    by_host = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():
-            found[name].append(f"{tag} is committed, but not on all hosts: deploy again, or roll back")
-    return {name: texts for name, texts in found.items() if texts}
+            by_host[name].append(f"{tag} is committed, but not on all hosts: deploy again, or roll back")
+    return {name: texts for name, texts in by_host.items() if texts}
 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
     yield from (
-        f'{role} is {found["state"]}, {found["health"]}: see make logs ARGS="--role {role}"'
-        for role, found in facts["timed"].items()
-        if found.get("health")
+        f'{role} is {timer["state"]}, {timer["health"]}: see make logs ARGS="--role {role}"'
+        for role, timer in facts["timed"].items()
+        if timer.get("health")
     )
     yield from facts["strangers"]
     if facts["staged"]:
@@ -64,7 +64,7 @@ def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> I
     """Yield a problem if a unit keeps restarting: its container's age in minutes is below 60 and below the number of
     restarts."""
     restarts = int(unit.get("restarts") or 0)
-    born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
+    born = [made for container, (_, _, made) in facts["containers"].items() if container.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0
     if facts["docker"] and 0 <= age < 60 * min(restarts, 60):  # below 0: the clock stepped back, the age is unknown
         yield (

@@ -45,11 +45,11 @@ async def run(command: str, record: Record, must: bool = False) -> None:
     """Run a hook, unless `command` is "". If the hook fails, print a warning, but with `must` raise Refused."""
     if not command:
         return
-    said = await failure(command, record, SECONDS)
-    if said and must:
-        raise Refused(f"hooks.before stopped the rollout: {command}: {said}")
-    if said:
-        print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {said}", file=sys.stderr)
+    cause = await failure(command, record, SECONDS)
+    if cause and must:
+        raise Refused(f"hooks.before stopped the rollout: {command}: {cause}")
+    if cause:
+        print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {cause}", file=sys.stderr)
 
 
 async def around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:

@@ -20,20 +20,20 @@ MISPLACED = (
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
-def foreign(image: str, found: Resolved, machines: Iterable[str]) -> str:
+def foreign(image: str, resolved: Resolved, machines: Iterable[str]) -> str:
     """Return why an image cannot run on all `machines` (as `uname -m` names them), or "" if no reason is known."""
     for name in sorted(ARCHITECTURES.get(machine, machine) for machine in machines):
-        if found["architectures"] and name not in found["architectures"]:
+        if resolved["architectures"] and name not in resolved["architectures"]:
             return f"image {image} is not for {name}: build it with PLATFORM=linux/{name}"
     return ""
 
 
 def check(answers: Mapping[tuple[str, str], Any], target: Target, allow_dirty: bool) -> None:
     """Raise Refused if a pulled image must not start. `allow_dirty`: an image of uncommitted code may start."""
-    if found := on_hosts(
+    if refused := on_hosts(
         {host: problems(answer, target, allow_dirty) for (step, host), answer in answers.items() if step == "pull"}
     ):
-        raise Refused(found)
+        raise Refused(refused)
 
 
 def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
@@ -50,6 +50,6 @@ def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
 
 def uploads(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:
     """Return a warning if the new release stores uploads in another place than `media` of production.toml."""
-    wanted = "none" if fleet.by_variables else fleet.media
-    places = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", wanted}
-    return [MISPLACED.format(wanted, place) for place in places if wanted != "none"]
+    expected = "none" if fleet.by_variables else fleet.media
+    places = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", expected}
+    return [MISPLACED.format(expected, place) for place in places if expected != "none"]

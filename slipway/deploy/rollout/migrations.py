@@ -35,15 +35,15 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
     refused: list[list[str]] = []
     passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
-        for kind, found in ((action, answer), ("rollback", answer.get("lacks", {}))):
+        for kind, judged in ((action, answer), ("rollback", answer.get("lacks", {}))):
             back = kind == "rollback"
-            if wrong := found.get("incompatible"):
+            if wrong := judged.get("incompatible"):
                 (passed if allowed else refused).append(
                     [HARMS[kind], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]
                 )
-            if unjudged := found.get("unjudged"):
+            if unjudged := judged.get("unjudged"):
                 (passed if back and (allowed or urgent) else refused).append(
-                    [UNKNOWN[kind].format(cure=found["cure"]), *(f"  {name}" for name in unjudged)]
+                    [UNKNOWN[kind].format(cure=judged["cure"]), *(f"  {name}" for name in unjudged)]
                 )
         if why := answer.get("unknown"):
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])

@@ -13,11 +13,11 @@ BLOBS = "slipway_blobs."  # the build judges this app always, and a release has 
 def lines(image: str, facts: Facts) -> Iterator[str]:
     """Yield a line for each verdict, or that they are unknown."""
     live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
-    found = verdicts.in_image(["docker"], image).get(vendor)
-    if live and found is not None:
+    recorded = verdicts.in_image(["docker"], image).get(vendor)
+    if live and recorded is not None:
         stored = any(name.startswith(BLOBS) for name in live)
-        names = (name for name in found.keys() - live if stored or not name.startswith(BLOBS))
-        yield from verdicts.lines({vendor: found}, names)
+        names = (name for name in recorded.keys() - live if stored or not name.startswith(BLOBS))
+        yield from verdicts.lines({vendor: recorded}, names)
     else:
         yield (
             f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"

@@ -31,11 +31,11 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     back = target.action == "rollback"
-    found = {
+    by_host = {
         host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target))]
         for host in hosts
     }
-    return {name: texts for name, texts in found.items() if texts}
+    return {name: texts for name, texts in by_host.items() if texts}
 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
@@ -68,9 +68,9 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    wanted = expected(fleet, host)
-    missing = [path for path in wanted if not facts["files"].get(path)]
-    old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
+    digests = expected(fleet, host)
+    missing = [path for path in digests if not facts["files"].get(path)]
+    old = [path for path in digests if facts["files"].get(path) not in ("", None, digests[path])]
     if missing:
         yield f"is not provisioned, {missing[0]} is missing: run make provision"
     elif old:
@@ -111,8 +111,8 @@ def is_warm(facts: Facts, target: Target) -> bool:
 
 
 def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    found = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
-    for role in sorted(found - {*host.roles, "web", "worker"}):
+    running = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
+    for role in sorted(running - {*host.roles, "web", "worker"}):
         yield f"{role} runs, but the host does not have the role {role}: run make provision"
 
 
@@ -120,16 +120,16 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
-    wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
+    used = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
     why = wrong_site(site["url"])
-    if not why and wanted and site["url"] and not site["url"].startswith(f"{wanted}:"):
-        why = f'is {site["url"]}, but visitors use {wanted} (tls = "{tls}" in [site])'
+    if not why and used and site["url"] and not site["url"].startswith(f"{used}:"):
+        why = f'is {site["url"]}, but visitors use {used} (tls = "{tls}" in [site])'
     if why:
         yield (
             f'SITE_URL {why}: set it to https://… by make env ARGS="set SITE_URL", set tls to "files", "certbot" or'
             ' "elsewhere", and run make provision; to try it without TLS, use http://localhost and tls = "off"'
         )
-    elif site["scheme"] not in ("", wanted):
+    elif site["scheme"] not in ("", used):
         yield f'nginx does not match tls = "{tls}" in [site]: run make provision'
 
 
@@ -143,9 +143,9 @@ def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
 def nobody_else(facts: AllFacts) -> None:
     """Raise Locked if somebody else is changing a host. Ignore hosts that only stop their old slot."""
     locks = {
-        name: [f"locked: {found['lock']}"]
-        for name, found in facts.items()
-        if found["lock"] and not found["lock"].startswith("retirement")
+        name: [f"locked: {host_facts['lock']}"]
+        for name, host_facts in facts.items()
+        if host_facts["lock"] and not host_facts["lock"].startswith("retirement")
     }
     if locks:
         raise Locked(on_hosts(locks))
@@ -153,18 +153,18 @@ def nobody_else(facts: AllFacts) -> None:
 
 def tags(facts: AllFacts) -> dict[str, str]:
     """Return host name → tag of its release; "" if it has none."""
-    return {name: found["tag"]["tag"] if found["tag"] else "" for name, found in facts.items()}
+    return {name: host_facts["tag"]["tag"] if host_facts["tag"] else "" for name, host_facts in facts.items()}
 
 
 def spread(tags: Mapping[str, str | None]) -> str:
     """Return which hosts have which release, such as "v1 on web1, web2; v2 on work"; "" if all have the same."""
-    found = by_text({name: [tag or "no release"] for name, tag in tags.items()})
-    return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in found.items()) if len(found) > 1 else ""
+    by_tag = by_text({name: [tag or "no release"] for name, tag in tags.items()})
+    return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in by_tag.items()) if len(by_tag) > 1 else ""
 
 
 def notes(facts: AllFacts) -> list[str]:
     """Return what hosts tell beside their problems."""
-    return on_hosts({name: map(brief, found["notes"]) for name, found in facts.items()}).splitlines()
+    return on_hosts({name: map(brief, host_facts["notes"]) for name, host_facts in facts.items()}).splitlines()
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
@@ -175,7 +175,7 @@ def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
 
 def revert_of(facts: AllFacts) -> dict[str, Release]:
     """Return host name → release before the live one. Raise Refused if no host has such a release, or hosts differ."""
-    reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
+    reverts = {name: host_facts["revert"] for name, host_facts in sorted(facts.items()) if host_facts["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or (reverts and len(reverts) < len(facts)):
         raise Refused(
             "hosts would go back to different releases: choose one by --to TAG\n"
@@ -188,11 +188,11 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
     """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
-    known = {
-        name: [record for record in found["known"] if record["tag"] == tag and record["outcome"] == "committed"]
-        for name, found in facts.items()
+    by_host = {
+        name: [record for record in host_facts["known"] if record["tag"] == tag and record["outcome"] == "committed"]
+        for name, host_facts in facts.items()
     }
-    some = [record for records in known.values() for record in records]
+    some = [record for records in by_host.values() for record in records]
     if not some:
         raise Refused(f"{tag} was never committed on these hosts: see make releases")
-    return {name: (records or some)[-1] for name, records in known.items()}
+    return {name: (records or some)[-1] for name, records in by_host.items()}

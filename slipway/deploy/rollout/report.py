@@ -19,18 +19,18 @@ def report(problem: HostProblem) -> str:
     """Return the cause, which stands first and, after a long log, also last; between them what the app said."""
     cause = f"{problem.host}: {problem.step}: {str(problem)[:2000]}"
     log = [f"  | {line[:2000]}" for line in counted(entries(problem.more.get("log", ())))][-LOG:]
-    answer = [f"  it answered: {said}" for said in [words_of(problem.more.get("body", ""))] if said]
+    answer = [f"  it answered: {words}" for words in [words_of(problem.more.get("body", ""))] if words]
     lines = [cause, *answer, *log, *([cause] if len(log) > SHORT else [])]
     return "\n".join(map(under, lines))
 
 
 def cause_of(problem: HostProblem) -> str:
     """Return in one line what failed, with the last exception of the app's log, or else its last line."""
-    said = [*entries(problem.more.get("log", ()))]
-    last = ([entry for entry in said if TRACEBACK in entry] or said)[-1:]
+    logged = [*entries(problem.more.get("log", ()))]
+    last = ([entry for entry in logged if TRACEBACK in entry] or logged)[-1:]
     lines = [str(problem), *(entry.rstrip().rpartition("\n")[2] for entry in last)]
-    told = lines[:1] if lines[-1] in lines[0] else lines
-    return ": ".join([*filter(None, [problem.host, problem.step]), *told])
+    shown = lines[:1] if lines[-1] in lines[0] else lines
+    return ": ".join([*filter(None, [problem.host, problem.step]), *shown])
 
 
 def words_of(body: str) -> str:
@@ -55,9 +55,9 @@ def entries(log: Iterable[str]) -> Iterator[str]:
     yield from filter(None, ["\n".join(lines)])
 
 
-def counted(found: Iterable[str]) -> list[str]:
+def counted(logged: Iterable[str]) -> list[str]:
     """Return the lines of the entries. Of equal entries only the last is shown, with their number."""
-    texts = [*found]
+    texts = [*logged]
     times, last = Counter(texts), {text: at for at, text in enumerate(texts)}
     return [
         line

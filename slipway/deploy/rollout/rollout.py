@@ -113,13 +113,13 @@ class Rollout:
         self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
-        facts, more = await hosts.facts(
+        facts, unanswered = await hosts.facts(
             paths=lambda host: list(preflight.expected(self.fleet, host)),
             tag=lambda host: self.tag,
             history=lambda host: False,
             blind=lambda host: True,
         )
-        silent.update(more)
+        silent.update(unanswered)
         if not facts:
             raise Refused(on_hosts(silent))
         if self.action == "deploy" and not (self.tag and all(preflight.tags(facts).values())):
@@ -132,9 +132,9 @@ class Rollout:
                 texts += newcomers.other_image(self.settled, target.tag, target.digest)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
-        found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
-        if texts or found:
-            raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        problems = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
+        if texts or problems:
+            raise Refused("\n".join([*texts, *filter(None, [on_hosts(problems)])]))
         if differ := preflight.spread(preflight.tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
@@ -253,12 +253,12 @@ def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -
 
 def speeds(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
-    told = list[str]()
+    parts = list[str]()
     for when, at in (("", 1), ("before: ", 0)):
-        if found := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
-            slowest, most = (max(numbers) for numbers in zip(*found, strict=True))
-            told.append(f"{when}slowest {slowest:.2f} s, 99% within {most:.2f} s")
-    return f"\nanswers: {'; '.join(told)}" if told else ""
+        if measured := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
+            slowest, most = (max(numbers) for numbers in zip(*measured, strict=True))
+            parts.append(f"{when}slowest {slowest:.2f} s, 99% within {most:.2f} s")
+    return f"\nanswers: {'; '.join(parts)}" if parts else ""
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:

@@ -40,13 +40,13 @@ class Targeting:
             return await self._served(action), []
         name = self.hosts.hosts[0].name
         try:
-            found: Resolved = await self.hosts.connections[name].ask(
+            resolved: Resolved = await self.hosts.connections[name].ask(
                 "resolve", 90, image=self.fleet.image, tag=self.tag, credentials=self.credentials()
             )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
-        text = images.foreign(f"{self.fleet.image}:{self.tag}", found, {each["arch"] for each in facts.values()})
-        return Target(action, self.tag, found["digest"]), [text] if text else []
+        text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {each["arch"] for each in facts.values()})
+        return Target(action, self.tag, resolved["digest"]), [text] if text else []
 
     def credentials(self) -> str:
         """Return user:password from the variable that registry.login names, or "". Raise Refused if it is not set."""
@@ -77,5 +77,5 @@ class Targeting:
 
 
 def image_of(release: Release | Record, facts: Facts) -> dict[str, Any]:
-    known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
-    return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}
+    digests = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
+    return {"image_id": release["image_id"], "digest": release.get("digest") or (digests or [""])[-1]}

@@ -55,6 +55,6 @@ class Row:
         """Return what a host waits for, if reported, else the name of a host that is not done."""
         waiting = self.in_state("start")
         noted = [f"{host}: {self.notes[host]}" for host in waiting if host in self.notes]
-        more = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""
+        others = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""
         limit = f", {seconds:.0f} of {self.limit:.0f} s" if self.limit else ""
-        return f"{noted[0] if noted else f'waits for {waiting[0]}'}{more}{limit}"
+        return f"{noted[0] if noted else f'waits for {waiting[0]}'}{others}{limit}"

@@ -61,16 +61,16 @@ def cut(text: str, width: int) -> str:
 def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
     """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts; below is what
     changed, and why it failed. `commits` tells what came between two revisions."""
-    found: dict[tuple[Any, str], dict[str, Any]] = {}
+    by_outcome: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
-            entry = found.setdefault(
+            entry = by_outcome.setdefault(
                 (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
             )
             entry["hosts"].append(name)
             entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
             entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
-    entries = sorted(found.values(), key=lambda entry: entry["at"])
+    entries = sorted(by_outcome.values(), key=lambda entry: entry["at"])
     rows = [
         (
             datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"),
@@ -84,12 +84,12 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
         for entry in entries
     ]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
-    told, revisions, live = lines[:1], dict[str, str](), ""
+    shown, revisions, live = lines[:1], dict[str, str](), ""
     for line, entry in zip(lines[1:], entries, strict=True):
         revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")
-        told += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
+        shown += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
         live = revision if entry["outcome"] == "committed" else live
-    return "\n".join(told)
+    return "\n".join(shown)
 
 
 def below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:

@@ -58,13 +58,13 @@ def web_of(entry: Any) -> Web:
     )
 
 
-def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
-    """Return the hosts of `found` that are ready or already in `known`.
-    If the ready ones are fewer than half of `known`, return `known`: something that all hosts need may be down."""
-    there = {web.address for web in known}
-    webs = sorted({web for web in found if web.state == PASSING or web.address in there})
+def merged(current: Sequence[Web], candidates: Iterable[Web]) -> list[Web]:
+    """Return the hosts of `candidates` that are ready or already in `current`.
+    If the ready ones are fewer than half of `current`, return `current`: something that all hosts need may be down."""
+    addresses = {web.address for web in current}
+    webs = sorted({web for web in candidates if web.state == PASSING or web.address in addresses})
     ready = [web for web in webs if web.state == PASSING]
-    return webs if 2 * len(ready) >= max(len(known), 1) else [*known]
+    return webs if 2 * len(ready) >= max(len(current), 1) else [*current]
 
 
 def servers(web: Web, drained: bool = False) -> str:
@@ -140,19 +140,19 @@ def valid(entries: Iterable[Any]) -> Iterator[Web]:
             print(f"ignored a host that Consul names: {error}", flush=True)
 
 
-def update(app: str, found: Sequence[Web] | None = None, forget: bool = False) -> None:
-    """Update hosts.conf with drains and the hosts `found`. If `found` is None, keep the hosts. `forget`: drop those
-    that `found` lacks, even if most of the rest are not ready."""
+def update(app: str, candidates: Sequence[Web] | None = None, forget: bool = False) -> None:
+    """Update hosts.conf with drains and the hosts `candidates`. If `candidates` is None, keep the hosts. `forget`:
+    drop those that `candidates` lacks, even if most of the rest are not ready."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
     with open(NGINX / "nginx.conf") as lock:  # lock: a drain may run at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = path.read_text("utf-8")
-        known = [Web(*words) for words in LINE.findall(before)]
-        if found and forget:
-            addresses = {web.address for web in found}
-            known = [web for web in known if web.address in addresses]
+        current = [Web(*words) for words in LINE.findall(before)]
+        if candidates and forget:
+            addresses = {web.address for web in candidates}
+            current = [web for web in current if web.address in addresses]
         text = listed(
-            known if found is None else merged(known, found),
+            current if candidates is None else merged(current, candidates),
             drained.read_text("utf-8").split() if drained.exists() else (),
         )
         if text and text != before:
@@ -181,11 +181,11 @@ def follow(app: str) -> None:
     while True:
         try:
             if checks:
-                found = checks.all()
+                webs = checks.all()
             else:
-                index, found = ask(app, index)
-            update(app, found, forget=bool(checks))
-            wrong = "" if found else f"Consul has no hosts of {app}"
+                index, webs = ask(app, index)
+            update(app, webs, forget=bool(checks))
+            wrong = "" if webs else f"Consul has no hosts of {app}"
         except (OSError, http.client.HTTPException, ValueError, TypeError, subprocess.CalledProcessError) as error:
             index, wrong = 0, str(error)
         if wrong not in ("", trouble):

@@ -69,9 +69,9 @@ def docker(seconds: float, *words: str) -> str:
 
 def number(name: str) -> int:
     """Return the number of a signal such as "SIGINT", "INT", "3" or "SIGRTMIN+3"; SIGTERM for anything else."""
-    found = re.match(r"(?:SIG)?([A-Z]+\d?)(?:\+(\d+))?$", name.upper())
-    base = getattr(signal, "SIG" + found.group(1), None) if found else None
-    return int(name) if name.isdigit() else base + int(found.group(2) or 0) if found and base else signal.SIGTERM
+    match = re.match(r"(?:SIG)?([A-Z]+\d?)(?:\+(\d+))?$", name.upper())
+    base = getattr(signal, "SIG" + match.group(1), None) if match else None
+    return int(name) if name.isdigit() else base + int(match.group(2) or 0) if match and base else signal.SIGTERM
 
 
 def wanted(id: str) -> str:
@@ -140,17 +140,18 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
         return
     pid = ended(id, name, seconds)
     container = id if len(id) == 64 else name  # by its id: the name may have another one meanwhile
-    said = docker(5, "rm", container)
-    if said == container or "o such container" in said or "already in progress" in said:
+    output = docker(5, "rm", container)
+    if output == container or "o such container" in output or "already in progress" in output:
         if read(STATE + name) in (id, "") and os.path.exists(STATE + name):
             os.unlink(STATE + name)
         if os.environ.get("EXIT_STATUS") == "125":  # the start failed
             free(name)
-    elif "running container" in said or "is running: " in said or "paused" in said:  # `ended` did not find its process
+    elif any(words in output for words in ("running container", "is running: ", "paused")):
+        # `ended` did not find its process.
         docker(seconds + 10, "stop", "-t", str(seconds), container)
         docker(10, "rm", "-f", container)
-    elif said and "Cannot connect" not in said:
-        say(f"{name} is not removed: {said.splitlines()[-1]}")
+    elif output and "Cannot connect" not in output:
+        say(f"{name} is not removed: {output.splitlines()[-1]}")
     else:
         say(
             f"Docker does not answer: {name} has stopped, but is not removed"

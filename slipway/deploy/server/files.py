@@ -49,13 +49,13 @@ def serves_http(host: Host) -> bool:
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
     """Return the Debian packages of those `missing` commands that the host needs."""
-    wanted = (
+    candidates = (
         ("logrotate", "logrotate", True),
         ("dockerd", "docker.io", host.roles),
         ("nginx", "nginx", serves_http(host)),
         ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
     )
-    return [package for command, package, needed in wanted if needed and command in missing]
+    return [package for command, package, needed in candidates if needed and command in missing]
 
 
 # ---- files ----
@@ -146,14 +146,14 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
-    wanted = [
+    candidates = [
         *((name, by_units(fleet, host)) for name in SHARED_UNITS),
         ("docker.service.d/restart.conf", host.roles),
         ("nginx.service.d/restart.conf", serves_http(host)),
         ("balancer-hosts@.service", host.balancer),
     ]
     values = {"CONTAINER": render("systemd/container.conf", {})}
-    for name in (name for name, needed in wanted if needed):
+    for name in (name for name, needed in candidates if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", values))
     yield File(JOURNALD, render("journald.conf", {}))
 
@@ -170,12 +170,12 @@ def tmpfiles(fleet: Fleet) -> File:
 def daemon_json(before: str, swarm: bool = False) -> File | None:
     """Set Slipway's settings in daemon.json, whose text is `before`. Return the file; None if nothing changes. Raise
     ValueError if `before` is neither blank nor a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
-    ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
+    ours, current = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
     ours |= {"live-restore": False} if swarm else {}
-    if not isinstance(there, dict):
+    if not isinstance(current, dict):
         raise ValueError("no object")
-    merged = {**there, **ours}
-    return None if merged == there else File(DAEMON, json.dumps(merged, indent=4) + "\n")
+    merged = {**current, **ours}
+    return None if merged == current else File(DAEMON, json.dumps(merged, indent=4) + "\n")
 
 
 # ---- leftovers of an earlier role ----

@@ -58,8 +58,8 @@ def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
 
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
     """Return the fleet's drained web hosts: `before` plus `name` if `away` is True, minus `name` if `away` is False."""
-    known = [web.name for web in fleet.with_role("web")]
-    return tuple(each for each in known if (each in before and each != name) or (each == name and away))
+    webs = [web.name for web in fleet.with_role("web")]
+    return tuple(each for each in webs if (each in before and each != name) or (each == name and away))
 
 
 def hosts_site(fleet: Fleet, out: Out) -> Site:

@@ -44,11 +44,11 @@ def files() -> dict[str, str]:
     return {**texts, "__main__.py": MAIN}
 
 
-def below(path: str, found: Traversable) -> Iterator[tuple[str, Traversable]]:
-    if found.is_file():
-        yield path, found
+def below(path: str, source: Traversable) -> Iterator[tuple[str, Traversable]]:
+    if source.is_file():
+        yield path, source
         return
-    for entry in sorted(found.iterdir(), key=lambda entry: entry.name):
+    for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
         if (entry.is_dir() and entry.name != "__pycache__") or entry.name.endswith(".py"):
             yield from below(f"{path}/{entry.name}", entry)
 

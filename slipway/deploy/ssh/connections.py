@@ -124,9 +124,9 @@ class Connections:
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""
-        found, problems = await gathered(self.hosts, function)
-        self.hosts = [host for host in self.hosts if host.name in found]
-        return found, texts(problems)
+        results, problems = await gathered(self.hosts, function)
+        self.hosts = [host for host in self.hosts if host.name in results]
+        return results, texts(problems)
 
     async def forward_port(self, port: int) -> dict[str, int]:
         """Forward a port of each host to this machine's `port`. Return host name → the host's port."""

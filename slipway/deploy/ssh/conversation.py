@@ -120,24 +120,24 @@ def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
 def result(answer: Answer) -> Answer:
     if "problem" in answer:
         raise HostProblem(answer["problem"], more=answer["more"])
-    found: Answer = answer["ok"]
-    return found
+    content: Answer = answer["ok"]
+    return content
 
 
 def why_ended(code: int | None, stderr: bytes) -> str:
     """Explain in one line why ssh or its command ended. ssh's own failures have code 255."""
     lines = validate.decoded(stderr).splitlines()
-    said = lines[-1] if lines else f"exit code {code}, no output"
+    message = lines[-1] if lines else f"exit code {code}, no output"
     if code == 255:
-        return f"cannot be reached: {said}; {test_servers(said) or 'try ssh by hand'}"
-    if "sudo" in said and "password" in said:
-        return f"{said}: log in as root, or set NOPASSWD for this user in sudoers"
-    return said
+        return f"cannot be reached: {message}; {test_servers(message) or 'try ssh by hand'}"
+    if "sudo" in message and "password" in message:
+        return f"{message}: log in as root, or set NOPASSWD for this user in sudoers"
+    return message
 
 
-def test_servers(said: str) -> str:
+def test_servers(message: str) -> str:
     """Return what to do if ssh does not know a host, but the test servers of make fleet are up."""
     up = sorted(Path("var").glob("fleet*/ssh_config"))
-    if "resolve hostname" in said and up:
+    if "resolve hostname" in message and up:
         return f"the servers of make fleet need: export DEPLOY_FOLDER={up[0].parent} SSH_CONFIG={up[0]}"
     return ""

@@ -42,11 +42,11 @@ async def on_each(
     hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]], error: type[DeployError] = Refused
 ) -> dict[str, T]:
     """Call the function for all hosts; return host → result. Raise one error of all problems: Locked or `error`."""
-    found, problems = await gathered(hosts, function)
+    results, problems = await gathered(hosts, function)
     if problems:
         kind = Locked if any(problem.locked for problem in problems.values()) else error
         raise kind(on_hosts(texts(problems)))
-    return found
+    return results
 
 
 def texts(problems: Mapping[str, HostProblem]) -> Problems:

@@ -27,10 +27,10 @@ def serve(image: str, docker: str = "docker") -> Server:
         except OSError as error:
             raise Refused(f'registry = "ssh" needs Docker on this machine, but it fails: {error}') from None
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+            output = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
             name, _, tag = image.rpartition(":")
             raise Refused(
-                f'registry = "ssh" needs image {image} on this machine, but docker save fails ({said[-1]}):'
+                f'registry = "ssh" needs image {image} on this machine, but docker save fails ({output[-1]}):'
                 f" run make build IMAGE={name} TAG={tag}"
             )
         server = served(file)

@@ -76,8 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.rstrip("/") == "/v2":
             self.answer(200, body=b"{}")
             return
-        found = re.fullmatch(r"/v2/.+/(?:manifests|blobs)/(.+)", self.path)
-        blob = found and self.server.blobs.get(found[1])
+        match = re.fullmatch(r"/v2/.+/(?:manifests|blobs)/(.+)", self.path)
+        blob = match and self.server.blobs.get(match[1])
         if not blob:
             self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
             return
@@ -86,8 +86,8 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def allowed(self) -> bool:
-        wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
-        return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
+        expected = "Basic " + base64.b64encode(self.server.login.encode()).decode()
+        return hmac.compare_digest(self.headers.get("Authorization", "").encode(), expected.encode())
 
     def send(self, blob: Blob) -> None:
         self.head(200, blob.size, {"Content-Type": blob.kind, "Docker-Content-Digest": blob.digest})

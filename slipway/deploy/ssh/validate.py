@@ -83,7 +83,7 @@ def decoded(data: bytes) -> str:
 def seen(value: Any) -> Any:
     """Return the JSON value with all its texts made visible."""
     if type(value) is dict:
-        return {visible(key): seen(one) for key, one in value.items()}
+        return {visible(key): seen(item) for key, item in value.items()}
     return [*map(seen, value)] if type(value) is list else visible(value) if type(value) is str else value
 
 
@@ -104,10 +104,10 @@ def mismatch(value: Any, shape: Any, path: str = "it") -> str:
         return "" if value is None else mismatch(value, words[0], path)
     if origin is Literal:
         return "" if type(value) is str and value in words else f"{path} is not one of {', '.join(words)}"
-    found = parts(value, origin, words)
-    if found is None:
+    components = parts(value, origin, words)
+    if components is None:
         return f"{path} is {'missing' if value is MISSING else 'of another type'}"
-    return next((said for place, part, inner in found if (said := mismatch(part, inner, path + place))), "")
+    return next((text for place, part, inner in components if (text := mismatch(part, inner, path + place))), "")
 
 
 @functools.cache  # many values have few shapes
@@ -139,10 +139,10 @@ def parts(value: Any, origin: Any, words: Sequence[Any]) -> list[tuple[str, Any,
 @functools.cache
 def hints(shape: Any) -> dict[str, tuple[Any, bool]]:
     """Return key → (type, True if the key is required)."""
-    found = get_type_hints(shape, include_extras=True)
+    declared = get_type_hints(shape, include_extras=True)
     return {
         key: (get_args(hint)[0], False) if get_origin(hint) is NotRequired else (hint, key in shape.__required_keys__)
-        for key, hint in found.items()
+        for key, hint in declared.items()
     }
 
 
@@ -171,16 +171,16 @@ def checked_event(message: Event) -> Event:
     shape = EVENTS.get(message["event"]) if type(message["event"]) is str else None
     if shape is None:
         raise nonsense("an unknown event")
-    if said := mismatch(message, shape, "the event"):
-        raise nonsense(said)
+    if problem := mismatch(message, shape, "the event"):
+        raise nonsense(problem)
     return {key: message[key] for key in ("event", *hints(shape)) if key in message}
 
 
 def check_answer(message: dict[str, Any], do: str) -> None:
     """Raise Lost if the message is no valid answer to `do`: {"ok": …} or {"problem": …, "more": …}."""
     if "problem" in message:
-        said = mismatch(message, Failure, do)
+        problem = mismatch(message, Failure, do)
     else:
-        said = mismatch(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
-    if said:
-        raise nonsense(said)
+        problem = mismatch(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
+    if problem:
+        raise nonsense(problem)

@@ -45,7 +45,9 @@ class Swarm:
         seen = await Manager(self.fleet).state()
         problems = [*state.problems(seen)]
         if args.json:
-            services = {name: {**dataclasses.asdict(one), "release": one.tag} for name, one in seen.services.items()}
+            services = {
+                name: {**dataclasses.asdict(service), "release": service.tag} for name, service in seen.services.items()
+            }
             print(json.dumps({"services": services, "problems": problems}))
         else:
             print(visible("\n".join([*problems, text_tables.table([*state.rows(seen)])])))
@@ -53,9 +55,12 @@ class Swarm:
 
     async def releases(self, args: argparse.Namespace) -> None:
         """Show the releases kept for a rollback, then the live one."""
-        known = (await Manager(self.fleet).state()).releases
-        rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
-        print(json.dumps([one._asdict() for one in known]) if args.json else visible(text_tables.table(rows)))
+        kept = (await Manager(self.fleet).state()).releases
+        rows = [
+            ("release", "image", "by"),
+            *((release.tag, release.image.partition("@")[2][:19], release.who) for release in kept),
+        ]
+        print(json.dumps([release._asdict() for release in kept]) if args.json else visible(text_tables.table(rows)))
 
     async def show_settings(self, args: argparse.Namespace) -> None:
         manager = Manager(self.fleet)

@@ -40,21 +40,21 @@ class Manager:
             except HostProblem as problem:
                 problems[host.name] = list(problem.args)
                 continue
-            said = decoded(done.err) or f"{words[0]} ended with {done.code}"
-            if not done.code or not any(text in said for text in NO_ANSWER):
+            cause = decoded(done.err) or f"{words[0]} ended with {done.code}"
+            if not done.code or not any(text in cause for text in NO_ANSWER):
                 self.last = host
                 if done.code:
-                    raise HostProblem(said)
+                    raise HostProblem(cause)
                 return done.out.decode(errors="replace")
-            problems[host.name] = [f"{said.splitlines()[-1]}: see docs/swarm.md"]
+            problems[host.name] = [f"{cause.splitlines()[-1]}: see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:
         """Return the app's state. If this fails, retry until time.monotonic() is `until`, then raise Refused."""
         while True:
             try:
-                said = await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app])
-                return understood(functools.partial(state.parsed, self.fleet.app), said)
+                output = await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app])
+                return understood(functools.partial(state.parsed, self.fleet.app), output)
             except (HostProblem, Refused) as problem:
                 if time.monotonic() >= until:
                     raise Refused(f"{NAME}: {problem}") from None
@@ -64,7 +64,7 @@ class Manager:
         try:
             data = (
                 understood(
-                    lambda said: base64.b64decode(json.loads(said)[0]["Spec"]["Data"]),
+                    lambda output: base64.b64decode(json.loads(output)[0]["Spec"]["Data"]),
                     await self.docker("config", "inspect", name),
                 )
                 if name
@@ -79,9 +79,9 @@ class Manager:
             await self.docker(kind, "create", name, "-", input=content)
 
 
-def understood(read: Callable[[str], T], said: str) -> T:
+def understood(read: Callable[[str], T], output: str) -> T:
     """Return what `read` makes of a manager's words. Raise Lost if it cannot read them."""
     try:
-        return read(said)
+        return read(output)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise nonsense(f"{type(error).__name__}: {error}") from None

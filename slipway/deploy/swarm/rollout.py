@@ -96,19 +96,19 @@ class Rollout:
         secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
 
-    def _digest(self, said: str) -> str:
+    def _digest(self, output: str) -> str:
         image = self.fleet.image.removeprefix("docker.io/")
-        return str(next(each for each in json.loads(said)[0]["RepoDigests"] if each.startswith(f"{image}@")))
+        return str(next(each for each in json.loads(output)[0]["RepoDigests"] if each.startswith(f"{image}@")))
 
     async def _do(self, seen: state.State, release: Release) -> None:
-        changed, there = False, [*seen.releases]
+        changed, kept = False, [*seen.releases]
         try:
             with interruptible():
                 if self.action == "deploy":
                     await self._prepare(release)
                 changed = True
                 with timed(self.tell, "update", NAME):
-                    await self._update(seen, [*there[: there.index(release) if release in there else None], release])
+                    await self._update(seen, [*kept[: kept.index(release) if release in kept else None], release])
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
                 await self._take_back(seen, error)
@@ -116,7 +116,7 @@ class Rollout:
                 raise
             raise DeployError(
                 f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
-                f" {there[-1].tag + ' serves' if there else 'no release is live yet'}"
+                f" {kept[-1].tag + ' serves' if kept else 'no release is live yet'}"
             ) from None
 
     async def _prepare(self, release: Release) -> None:
@@ -164,11 +164,11 @@ class Rollout:
 
     async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
         """Roll the `changed` services back; remove new ones. If Docker cannot, deploy the stack of the state `seen`."""
-        if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
+        if seen.releases and any(name in seen.services and not service.before for name, service in changed.items()):
             await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
             return
-        for name, one in changed.items():
-            words = ["rollback", "--detach", "--quiet"] if one.before else ["rm"]
+        for name, service in changed.items():
+            words = ["rollback", "--detach", "--quiet"] if service.before else ["rm"]
             await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
 
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
@@ -177,7 +177,7 @@ class Rollout:
         while time.monotonic() < until:
             try:
                 now = await self.manager.state()
-                mine = {name: one for name, one in now.services.items() if one.attempt == self.id}
+                mine = {name: service for name, service in now.services.items() if service.attempt == self.id}
                 await self._undo(seen, mine)
                 if not mine and all(now.services[name].whole for name in seen.services if name in now.services):
                     return
@@ -190,14 +190,14 @@ class Rollout:
 
 def check(seen: state.State, action: str, tag: str) -> None:
     """If a rollout cannot begin, raise Refused with the reasons."""
-    found = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
-    found += [
+    reasons = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
+    reasons += [
         f"{name}: an update is under way: wait for its end, see make status"
-        for name, one in seen.services.items()
-        if one.update in state.BUSY
+        for name, service in seen.services.items()
+        if service.update in state.BUSY
     ]
-    if found:
-        raise Refused("\n".join(found))
+    if reasons:
+        raise Refused("\n".join(reasons))
     if action == "rollback":
         back(seen.releases, tag)
 

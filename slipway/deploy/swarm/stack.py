@@ -31,22 +31,22 @@ class Release(NamedTuple):
     who: str = ""
 
 
-def stack(fleet: Fleet, known: Sequence[Release], attempt: str) -> Data:
-    """Return the stack of the last release in `known`. Labels record the older releases, for rollbacks."""
+def stack(fleet: Fleet, releases: Sequence[Release], attempt: str) -> Data:
+    """Return the stack of the last release in `releases`. Labels record the older releases, for rollbacks."""
     services = {
-        name: service(fleet, known[-1], process)
+        name: service(fleet, releases[-1], process)
         for name, process in fleet.processes.items()
         if fleet.engine["replicas"].get(name)
     } | {"proxy": proxy(fleet)}
     for each in services.values():
         each["labels"] = {ID: hashed(json.dumps(each, sort_keys=True))}
-        each["deploy"]["labels"] = {RELEASES: json.dumps(known[-KEPT:]), ATTEMPT: attempt}
+        each["deploy"]["labels"] = {RELEASES: json.dumps(releases[-KEPT:]), ATTEMPT: attempt}
     return {
         "version": "3.8",
         "services": services,
         "networks": {"default": {"driver": "overlay", "attachable": True}},
-        "configs": {"settings": external(known[-1].settings), "proxy": external(proxy_config(fleet)[0])},
-        "secrets": {name: external(secret(fleet, name)) for name in known[-1].secrets},
+        "configs": {"settings": external(releases[-1].settings), "proxy": external(proxy_config(fleet)[0])},
+        "secrets": {name: external(secret(fleet, name)) for name in releases[-1].secrets},
     }
 
 

@@ -59,30 +59,30 @@ class State:
         return self.services["web"].releases if "web" in self.services else ()
 
 
-def parsed(app: str, said: str) -> State:
-    services, replicas, configs = said.split("\n")[:3]
+def parsed(app: str, output: str) -> State:
+    services, replicas, configs = output.split("\n")[:3]
     words = replicas.split()
     counts = dict(zip(words[::2], words[1::2], strict=False))
-    found = {
+    by_name = {
         each["Spec"]["Name"].removeprefix(f"{app}_"): service(each, counts[each["Spec"]["Name"]])
         for each in json.loads(services)
     }
     named = [name for name in configs.split() if name.startswith(f"{app}.settings.")]
-    return State(dict(sorted(found.items())), max(named, key=number, default=""))
+    return State(dict(sorted(by_name.items())), max(named, key=number, default=""))
 
 
 def number(settings: str) -> int:
     return int(settings.split(".")[-2]) if settings else 0
 
 
-def service(one: Any, count: str) -> Service:
-    labels, update = one["Spec"]["Labels"], one.get("UpdateStatus") or {}
+def service(inspected: Any, count: str) -> Service:
+    labels, update = inspected["Spec"]["Labels"], inspected.get("UpdateStatus") or {}
     return Service(
         [Release(*each) for each in json.loads(labels.get(RELEASES, "[]"))],
         labels.get(ATTEMPT, ""),
-        bool(one.get("PreviousSpec")),
+        bool(inspected.get("PreviousSpec")),
         update.get("State", ""),
-        one["Spec"]["TaskTemplate"]["ContainerSpec"]["Labels"][ID],
+        inspected["Spec"]["TaskTemplate"]["ContainerSpec"]["Labels"][ID],
         *map(int, count.split("/")),
     )
 
@@ -94,8 +94,8 @@ def converged(state: State, names: Iterable[str], attempt: str, before: State) -
     """Return True if all services `names` run as the deploy `attempt` defined them. Raise DeployError if one failed.
     Compare with the state `before`: a service that just changed still reports its old containers and no update."""
     for name in names:
-        one = state.services.get(name)
-        if one is None or one.attempt != attempt or one.update in BACK:
+        service = state.services.get(name)
+        if service is None or service.attempt != attempt or service.update in BACK:
             raise DeployError(f"{name}: a new container exited or did not become healthy: see make logs")
     now, then = state.services, before.services
     return all(
@@ -106,16 +106,16 @@ def converged(state: State, names: Iterable[str], attempt: str, before: State) -
 
 def rows(state: State) -> Iterator[tuple[str, ...]]:
     yield "service", "release", "containers", "update"
-    for name, one in state.services.items():
-        yield name, one.tag, f"{one.running} of {one.wanted}", one.update or "-"
+    for name, service in state.services.items():
+        yield name, service.tag, f"{service.running} of {service.wanted}", service.update or "-"
 
 
 def problems(state: State) -> Iterator[str]:
     if not state.services:
         yield "nothing is deployed yet"
-    for name, one in state.services.items():
-        if not one.whole:
-            update = f", {one.update}" if one.update else ""
-            yield f"{name}: {one.running} of {one.wanted} containers run{update}"
-        if one.tag != state.services.get("web", one).tag:
-            yield f"{name} runs {one.tag}, but web runs {state.services['web'].tag}: deploy again, or roll back"
+    for name, service in state.services.items():
+        if not service.whole:
+            update = f", {service.update}" if service.update else ""
+            yield f"{name}: {service.running} of {service.wanted} containers run{update}"
+        if service.tag != state.services.get("web", service).tag:
+            yield f"{name} runs {service.tag}, but web runs {state.services['web'].tag}: deploy again, or roll back"

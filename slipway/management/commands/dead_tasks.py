@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
 def line(message: Message) -> str:
     """Return a dead task's UTC time, id, name and reason, not the arguments, which may be secrets."""
-    told = deliveries.mark(message)
-    at = told.get("at")
+    mark = deliveries.mark(message)
+    at = mark.get("at")
     when = strftime("%Y-%m-%d %H:%M:%S", gmtime(at)) if isinstance(at, float) and 0 <= at < 250e9 else "-"
-    return f"{when}  {deliveries.headers(message).get('id', '-')}  {deliveries.name(message)}: {told.get('why', '')}"
+    return f"{when}  {deliveries.headers(message).get('id', '-')}  {deliveries.name(message)}: {mark.get('why', '')}"

@@ -32,7 +32,7 @@ class Command(MakeMessages):
 def locales() -> list[str]:
     """Return the locales of LANGUAGES, but for the one that the texts in the code are in (en-us: en, but not en-gb)."""
     own = f"{settings.LANGUAGE_CODE}-"
-    found = [to_locale(code) for code, _ in settings.LANGUAGES if not own.startswith(f"{code}-")]
-    if not found or not settings.is_overridden("LANGUAGES"):
+    names = [to_locale(code) for code, _ in settings.LANGUAGES if not own.startswith(f"{code}-")]
+    if not names or not settings.is_overridden("LANGUAGES"):
         raise CommandError('LANGUAGES in settings_base.py names no language to translate to: add ("de", "Deutsch")')
-    return found
+    return names

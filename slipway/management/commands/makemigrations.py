@@ -18,6 +18,6 @@ class Command(makemigrations.Command):
         state = MigrationLoader(None, ignore_no_migrations=True).project_state()
         super().write_migration_files(changes, *replaced)
         if not (self.dry_run or replaced):
-            for migration in (one for migrations in changes.values() for one in migrations):
+            for migration in (each for migrations in changes.values() for each in migrations):
                 for line in breaks(migration, state):
                     self.log(self.style.WARNING(FAILS.format(migration, line)))

@@ -60,14 +60,14 @@ class Command(migrate.Command):
             with self.connection.connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = '{seconds}s'" if seconds else "RESET lock_timeout")
 
-    def executed(self, execute: Callable[..., Any], sql: str, *more: Any) -> Any:
+    def executed(self, execute: Callable[..., Any], sql: str, *params: Any) -> Any:
         """Execute a statement. Without a transaction, repeat it until it gets its locks. CONCURRENTLY waits for them
         to the end: nobody queues behind it, and it would leave an invalid index."""
         if self.connection.in_atomic_block or COMMITTING.match(str(sql)):
-            return execute(sql, *more)
+            return execute(sql, *params)
         left = self.until - time.monotonic()
         self.limit_waits(max(PATIENCE, left) if "CONCURRENTLY" in str(sql).upper() else PATIENCE)
-        result = self.repeated(partial(execute, sql, *more))
+        result = self.repeated(partial(execute, sql, *params))
         self.limit_waits()  # as before
         return result
 

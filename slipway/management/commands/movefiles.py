@@ -29,24 +29,24 @@ class Command(BaseCommand):
 
     def handle(self, source: str, target: str, **_: Any) -> None:
         try:
-            here, there = storage(source), storage(target)
+            old, new = storage(source), storage(target)
         except (ValueError, SettingsError) as error:
             raise CommandError(str(error)) from None
         try:
-            found = [*names(here)]
+            listed = [*names(old)]
         except Exception as error:  # storages raise different exceptions
             raise CommandError(f"cannot list {source}: {plain(error)}") from None
         copied = problems = 0
-        for name in found:
+        for name in listed:
             try:
-                if copy(here, there, name):
+                if copy(old, new, name):
                     copied += 1
                     self.stdout.write(name)
             except Exception as error:  # go on with the other files
                 problems += 1
                 self.stderr.write(f"movefiles: {name}: {plain(error)}")
         self.stdout.write(
-            f"movefiles: {copied} files copied, {len(found) - copied - problems} were there already, "
+            f"movefiles: {copied} files copied, {len(listed) - copied - problems} were there already, "
             f"{problems} problems"
         )
         if problems:

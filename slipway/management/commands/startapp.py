@@ -55,8 +55,8 @@ class Command(TemplateCommand):
         """Add the line to the file, after what the expression `place` matches; or ask the user to do it."""
         try:
             text = path.read_text(encoding="utf-8")
-            if found := re.search(place, text, re.MULTILINE):
-                text = f"{text[: found.end()]}    {line}\n{text[found.end() :]}"
+            if match := re.search(place, text, re.MULTILINE):
+                text = f"{text[: match.end()]}    {line}\n{text[match.end() :]}"
                 write_replace(path, text, path.stat().st_mode & 0o777)
                 return
         except OSError:

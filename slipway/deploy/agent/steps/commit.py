@@ -35,12 +35,12 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     source = attempt.noted.get("settings_from")
     if source and source != host.env:
         renames.append([source, host.env])
-    found = record(attempt.noted, "committed")
+    entry = record(attempt.noted, "committed")
     if left_by_rollback(attempt, current):
-        found["withdrawn"] = left_by_rollback(attempt, current)
+        entry["withdrawn"] = left_by_rollback(attempt, current)
     if current and (names := changed_settings(host, attempt.noted)):
-        found["settings"] = ", ".join(names)
-    texts[host.log] = releases.append_record(releases.log_text(host), found)
+        entry["settings"] = ", ".join(names)
+    texts[host.log] = releases.append_record(releases.log_text(host), entry)
     renames.append([host.log + ".next", host.log])
     for path, text in texts.items():
         disk.write(path + ".next", text, 0o644 if path in (host.tag, host.revert, host.log) else 0o600)
@@ -159,11 +159,11 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 def note_commit(host: Host) -> None:
     """Add a commit to releases.log if a power cut came between the renames of TAG and releases.log.
     Skip a restart: TAG stays the same, so TAG does not prove that the restart was committed."""
-    found = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
-    if found and found[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
-        named: Release = {"tag": found[0]["tag"], "image_id": found[0]["image_id"]}
-        if named == releases.read_tag(host.tag) and found[0] not in releases.read_log(host)[0]:
-            releases.append(host, found[0])
+    records = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
+    if records and records[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
+        named: Release = {"tag": records[0]["tag"], "image_id": records[0]["image_id"]}
+        if named == releases.read_tag(host.tag) and records[0] not in releases.read_log(host)[0]:
+            releases.append(host, records[0])
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
@@ -174,7 +174,7 @@ def drop_ways_back(host: Host, processes: bool = True) -> None:
 
 
 def record(attempt: Noted, outcome: str) -> Record:
-    found: Record = {
+    entry: Record = {
         "id": attempt.get("id"),
         "action": attempt["action"],
         "tag": attempt["tag"],
@@ -186,7 +186,7 @@ def record(attempt: Noted, outcome: str) -> Record:
         "outcome": outcome,
     }
     if attempt.get("revision"):
-        found["revision"] = attempt["revision"]
+        entry["revision"] = attempt["revision"]
     if attempt.get("allow_incompatible"):
-        found["allow_incompatible"] = True
-    return found
+        entry["allow_incompatible"] = True
+    return entry

@@ -18,9 +18,11 @@ RUNS = re.compile(r"Applying (\S+)\.\.\.(?! OK)")  # Django says so of the migra
 ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
 
 
-def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "", more: str = "") -> str:
+def one_off(
+    host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "", options: str = ""
+) -> str:
     """Run a command in the release of `slot` (default: the new slot); return its output. Raise Problem if it fails."""
-    extra = f"--label {ATTEMPT}={attempt.noted['id']} {ONE_OFF}{more}"
+    extra = f"--label {ATTEMPT}={attempt.noted['id']} {ONE_OFF}{options}"
     attempt.note(one_offs=True)
     try:
         done = host.call(
@@ -38,8 +40,8 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
         raise problem from None
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
-        said = ": ".join([f"{' '.join(words)} failed: exit {done.returncode}", *lines[-1:]])
-        raise Problem(said, log=lines)
+        cause = ": ".join([f"{' '.join(words)} failed: exit {done.returncode}", *lines[-1:]])
+        raise Problem(cause, log=lines)
     return done.stdout
 
 
@@ -51,8 +53,8 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 
     def are_gone() -> bool:
         left = docker.ask(host, "GET", docker.filtered("/containers/json?all=1", "label", label), "docker ps")
-        for one in left:
-            docker.call(host, "DELETE", f"/containers/{one['Id']}?force=1&v=1")
+        for container in left:
+            docker.call(host, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
         return not left
 
     if not wait_until(are_gone, REMOVAL):  # retry: Docker may be removing a container already
@@ -61,9 +63,9 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 
 @step(120, "the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
-    more = f" -e LOCK_SECONDS={int(max(1, seconds - ENDING))} -e MAX_LOCK={max_lock:g}"
+    limits = f" -e LOCK_SECONDS={int(max(1, seconds - ENDING))} -e MAX_LOCK={max_lock:g}"
     try:
-        printed = one_off(host, attempt, ["migrate"], seconds, more=more)
+        printed = one_off(host, attempt, ["migrate"], seconds, options=limits)
     except Late as late:
         name = (RUNS.findall("\n".join(late.more["log"])) or ["no migration"])[-1]
         raise Problem(

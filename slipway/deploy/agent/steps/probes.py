@@ -19,21 +19,21 @@ PORT = 8000  # default port of the check "http"
 def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
     way, _, what = ready.partition(" ")
     try:
-        found = docker.ask(host, "GET", f"/containers/{name}/json", "docker inspect")
-        if not found or not found["State"]["Running"]:
+        inspected = docker.ask(host, "GET", f"/containers/{name}/json", "docker inspect")
+        if not inspected or not inspected["State"]["Running"]:
             return "does not run"
-        return WAYS[way](host, found, what, site)
+        return WAYS[way](host, inspected, what, site)
     except Problem as problem:
         return f"cannot be checked: {problem}"
 
 
-def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
-    entry = found["Config"]["Entrypoint"]
-    return "" if entry and docker.run(host, found["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
+def healthcheck(host: Host, inspected: Any, what: str, site: Site) -> str:
+    entry = inspected["Config"]["Entrypoint"]
+    return "" if entry and docker.run(host, inspected["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
 
 
-def seconds(host: Host, found: Any, what: str, site: Site) -> str:
-    stat = disk.read(f"{host.root}/proc/{found['State']['Pid']}/stat")
+def seconds(host: Host, inspected: Any, what: str, site: Site) -> str:
+    stat = disk.read(f"{host.root}/proc/{inspected['State']['Pid']}/stat")
     if not stat:
         return "does not run"
     began = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # seconds since boot
@@ -41,28 +41,28 @@ def seconds(host: Host, found: Any, what: str, site: Site) -> str:
     return "" if age >= int(what) else f"has run for only {int(age)} s"
 
 
-def file(host: Host, found: Any, what: str, site: Site) -> str:
-    is_there = docker.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
+def file(host: Host, inspected: Any, what: str, site: Site) -> str:
+    is_there = docker.run(host, inspected["Id"], ["test", "-e", READY_FILE]) == 0
     return "" if is_there else f"has not created its READY_FILE, {READY_FILE}"
 
 
-def port(host: Host, found: Any, what: str, site: Site) -> str:
+def port(host: Host, inspected: Any, what: str, site: Site) -> str:
     try:
-        socket.create_connection((address(found), int(what)), 1).close()
+        socket.create_connection((address(inspected), int(what)), 1).close()
         return ""
     except OSError as error:
         return f"does not listen on port {what}: {error.strerror or error}"
 
 
-def http_(host: Host, found: Any, what: str, site: Site) -> str:
+def http_(host: Host, inspected: Any, what: str, site: Site) -> str:
     """Request a path from the process. `what`: "/path" on port 8000, or "8080/path" on port 8080."""
     number, path = re.match(r":?(\d*)(.*)", what).groups()  # type: ignore[union-attr]
-    status, said = http.ask((address(found), int(number or PORT)), path, site)
-    return "" if 200 <= status < 400 else f"answers {status or said} to {path}"
+    status, body = http.ask((address(inspected), int(number or PORT)), path, site)
+    return "" if 200 <= status < 400 else f"answers {status or body} to {path}"
 
 
-def address(found: Any) -> str:
-    networks = found["NetworkSettings"]["Networks"].values()
+def address(inspected: Any) -> str:
+    networks = inspected["NetworkSettings"]["Networks"].values()
     return next((str(network["IPAddress"]) for network in networks if network["IPAddress"]), "127.0.0.1")
 
 

@@ -18,10 +18,10 @@ ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 @step(3600, "the image stays")
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
-    found = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
+    pulled = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
     if not attempt.noted["warm"]:
-        pin(host, attempt, say, found)
-    return found
+        pin(host, attempt, say, pulled)
+    return pulled
 
 
 def known(host: Host, attempt: Attempt) -> Image | None:
@@ -36,9 +36,9 @@ def fetched(host: Host, attempt: Attempt, say: Say, image: str, credentials: str
     root, digest = facts.docker_info(host).get("root", "/"), attempt.noted["digest"]
     if facts.free(root) < ROOM and not images.about(host, f"{reference or image}@{digest}"):
         images.prune(host, image)
-    found = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference, Pulled(say).hear)
+    pulled = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference, Pulled(say).hear)
     host.call("sync", "-f", root, timeout=600)  # the image must be on disk before anything relies on it
-    return found
+    return pulled
 
 
 def pin(host: Host, attempt: Attempt, say: Say, image: Image) -> None:

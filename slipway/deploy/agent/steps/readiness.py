@@ -123,5 +123,5 @@ def exited(host: Host, attempt: Attempt, role: str) -> Problem:
 
 def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
     """Return the problem with `after` added to its text. Add which container's log the deployer shall show."""
-    more: More = {**problem.more, "log_of": attempt.log_of(container(host, attempt, role))}
-    return Problem(str(problem) + after, **more)
+    details: More = {**problem.more, "log_of": attempt.log_of(container(host, attempt, role))}
+    return Problem(str(problem) + after, **details)

@@ -21,11 +21,11 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     units = {role: host.unit(role) for role in host.alone()}
     if units:
         up = slots.running(host, *units.values())
-        found = {
+        pins = {
             role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
             for role, unit in units.items()
         }
-        attempt.note(before={**found, **attempt.noted.get("before", {})})
+        attempt.note(before={**pins, **attempt.noted.get("before", {})})
         host.systemctl("stop", *units.values(), timeout=STOP)
         attempt.logs_since.update(dict.fromkeys(map(host.container, units), time.monotonic()))
         settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))

@@ -28,16 +28,16 @@ LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --pl
 @step(120, "drain and stop the new release")
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
     """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
-    slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
+    slot, present = attempt.noted["slot"], [role for role in roles if host.has(role)]
     if migrated:
         start_again(host, attempt)
         return
-    if "worker" in here:
+    if "worker" in present:
         slots.resume(host, slot)
-    if here:
+    if present:
         hear_ends(host, attempt, say)
-        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
-        await_containers(host, {host.container(role, slot) for role in here})
+        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in present))
+        await_containers(host, {host.container(role, slot) for role in present})
 
 
 @step(120)
@@ -131,16 +131,16 @@ def start_again(host: Host, attempt: Attempt) -> None:
 def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
     (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
-    slot, found = attempt.noted["slot"], [""]
+    slot, texts = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:
         listens = os.path.exists(host.slot(slot, "web.sock"))  # check this first: web creates web.plan before it
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
-        found.append(text or "")
+        texts.append(text or "")
         return bool(text or attempt.died) or (text is None and listens)
 
     wait_until(has_spoken, BOOT)
-    attempt.media, listed = parse_web_plan(found[-1], attempt.noted["tag"])
+    attempt.media, listed = parse_web_plan(texts[-1], attempt.noted["tag"])
     return listed
 
 

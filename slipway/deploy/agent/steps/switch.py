@@ -53,14 +53,14 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
 
 
 def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
-    found: list[Problem | None] = []
+    problems: list[Problem | None] = []
 
     def is_well() -> bool:
-        found.append(web_problem(host, attempt, host.nginx_sock, smoke))
-        return not found[-1]
+        problems.append(web_problem(host, attempt, host.nginx_sock, smoke))
+        return not problems[-1]
 
-    if not wait_until(is_well, STALE) and found[-1]:
-        raise role_problem(host, attempt, "web", found[-1], " through nginx")
+    if not wait_until(is_well, STALE) and problems[-1]:
+        raise role_problem(host, attempt, "web", problems[-1], " through nginx")
 
 
 def flip_back(host: Host, attempt: Noted) -> None:

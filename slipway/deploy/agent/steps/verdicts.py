@@ -66,15 +66,15 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             return going_back(host, attempt, vendor)
         except (Problem, OSError) as problem:  # do not fail: the rollback may repair this problem
             return {"incompatible": {}, "unjudged": [], "cure": "", "unknown": str(problem)}
-    said = web_plan(host, attempt) if host.has("web") else None
-    listed = asked(host, attempt, say) if said is None else said
+    plan = web_plan(host, attempt) if host.has("web") else None
+    listed = asked(host, attempt, say) if plan is None else plan
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join(f"[X]  {name}\n" for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
         forbid_exits(attempt, say)
         ends = [record["outcome"] for record in releases.read_log(host)[0]]
-        applied = said is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
+        applied = plan is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
         return {
             "incompatible": {},
             "unjudged": [],
@@ -83,9 +83,9 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             "lacks": lacks,
             "media": attempt.media,
         }
-    found = verdicts_in(host, attempt.noted.get("image_id", ""))
+    in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
     return {
-        **judged(pending, found, vendor, pending, live_migrations(host, attempt)),
+        **judged(pending, in_image, vendor, pending, live_migrations(host, attempt)),
         "lacks": lacks,
         "media": attempt.media,
     }
@@ -100,19 +100,20 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
         raise
 
 
-def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdicts:
-    """Return verdicts on migrations that only the live release has. `known`: migrations of the new release."""
+def lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -> Verdicts:
+    """Return verdicts on migrations that only the live release has. `of_new`: migrations of the new release."""
     before = told_before(host, attempt.noted["live"])
-    if attempt.noted["action"] == "restart" or (before and not before.keys() - known):
+    if attempt.noted["action"] == "restart" or (before and not before.keys() - of_new):
         return {"incompatible": {}, "unjudged": [], "cure": ""}
     try:
-        found = verdicts_in(host, live_image(host, attempt))
+        in_image = verdicts_in(host, live_image(host, attempt))
     except (Problem, OSError):  # go on: this deploy may replace a malformed image
-        found = {"vendors": {}, "failed": {}}
-    if not before and (names(found) - known or not names(found)):  # found may list squashed ones: ask the live release
-        before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(found), True)
-    wanted = before.keys() - known
-    return judged(sorted(wanted), found, vendor, wanted, known)
+        in_image = {"vendors": {}, "failed": {}}
+    if not before and (names(in_image) - of_new or not names(in_image)):
+        # The image may list squashed migrations, so ask the live release.
+        before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(in_image), True)
+    missing = before.keys() - of_new
+    return judged(sorted(missing), in_image, vendor, missing, of_new)
 
 
 def told_before(host: Host, slot: str) -> dict[str, bool]:
@@ -137,7 +138,7 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
     if before and after and not before.keys() - after.keys():
         return {"incompatible": {}, "unjudged": [], "cure": ""}  # the older release has all migrations of the live one
     old, new = live_image(host, attempt), attempt.noted.get("image_id", "")
-    coming, found, listed = at_once(
+    coming, in_image, listed = at_once(
         [
             lambda: verdicts_in(host, new),
             lambda: verdicts_in(host, old),
@@ -145,12 +146,12 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
         ],
         JUDGING,
     )
-    wanted = {*listed, *names(found)} - names(coming)
-    answer = judged(sorted(wanted), found, vendor, (), ())
+    missing = {*listed, *names(in_image)} - names(coming)
+    answer = judged(sorted(missing), in_image, vendor, (), ())
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
-        known = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
-        wanted -= known
-        answer = judged(sorted(wanted), found, vendor, wanted if known else (), known)
+        of_older = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
+        missing -= of_older
+        answer = judged(sorted(missing), in_image, vendor, missing if of_older else (), of_older)
     return answer
 
 
@@ -176,10 +177,10 @@ def parse_plan(text: str) -> dict[str, bool]:
 
 def parse(text: str | None) -> Found:
     try:
-        found = json.loads(text or "{}")
-        if found.get("version", 0) > VERSION:
+        content = json.loads(text or "{}")
+        if content.get("version", 0) > VERSION:
             raise Problem(
-                f"migrations.json in the image has version {found['version']}, which this deployer cannot read: use a"
+                f"migrations.json in the image has version {content['version']}, which this deployer cannot read: use a"
                 " newer deployer"
             )
         vendors = {
@@ -192,39 +193,42 @@ def parse(text: str | None) -> Found:
                 )
                 for name, entry in entries.items()
             }
-            for vendor, entries in found.get("vendors", {}).items()
+            for vendor, entries in content.get("vendors", {}).items()
         }
-        return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
+        return {"vendors": vendors, "failed": dict(content.get("failed", {}))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 
-def names(found: Found) -> set[str]:
-    return {name for entries in found["vendors"].values() for name in entries}
+def names(in_image: Found) -> set[str]:
+    return {name for entries in in_image["vendors"].values() for name in entries}
 
 
-def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str], known: Iterable[str]) -> Judged:
-    """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. The target release lacks
-    the `unknown` migrations, and has the `known` ones. Ignore errors about tables that only those create, and about
-    what only the models before the enders had, if these are known: it cannot use them."""
-    entries = found["vendors"].get(vendor, {})
-    unjudged = [name for name in wanted if name not in entries]
-    lacks, has = {*unknown}, {*known}
+def judged(migrations: Sequence[str], in_image: Found, vendor: str, lacks: Iterable[str], has: Iterable[str]) -> Judged:
+    """Return the image's verdicts on `migrations`, for the database `vendor`. The target release `lacks` some of all
+    migrations, and `has` others. Ignore errors about tables that only those which it lacks create, and about what only
+    the models before the enders had, if it has these: it cannot use them."""
+    entries = in_image["vendors"].get(vendor, {})
+    unjudged = [name for name in migrations if name not in entries]
+    lacks, has = {*lacks}, {*has}
     wrong = {
         name: why
         for name, (verdict, why, makers, enders) in entries.items()
-        if name in wanted and verdict == "error" and not (makers and makers <= lacks) and not (enders and enders <= has)
+        if name in migrations
+        and verdict == "error"
+        and not (makers and makers <= lacks)
+        and not (enders and enders <= has)
     }
-    return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
+    return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(in_image, vendor) if unjudged else ""}
 
 
-def cure(found: Found, vendor: str) -> str:
+def cure(in_image: Found, vendor: str) -> str:
     if not vendor:
         return "the settings have no DATABASE_URL, so the database is unknown: set it"
-    if vendor in found["vendors"]:
+    if vendor in in_image["vendors"]:
         return "their app was not in INSTALLED_APPS during the build: add it there, then run make build"
-    if vendor in found["failed"]:
-        return f"the build could not apply them to {vendor}: {found['failed'][vendor]}"
+    if vendor in in_image["failed"]:
+        return f"the build could not apply them to {vendor}: {in_image['failed'][vendor]}"
     if vendor in JUDGED:
         return f"the image has no verdicts for {vendor}: build it with make build"
     return f"DATABASE_URL is for {vendor}, but make build judges only for {' and '.join(JUDGED)}"

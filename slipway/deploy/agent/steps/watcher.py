@@ -107,20 +107,20 @@ class Watcher:
 
     def containers(self) -> Problem | None:
         """Return a Problem if a container exited, even if it runs again; None if Docker does not answer."""
-        found = facts.containers(self.host)
-        if found is None:
+        running = facts.containers(self.host)
+        if running is None:
             return None
         for name, id in self.attempt.ids.items():
-            if found.get(name, ("",))[0] != id:
-                what = "was restarted" if name in found else "is removed"
+            if running.get(name, ("",))[0] != id:
+                what = "was restarted" if name in running else "is removed"
                 return Problem(f"{name} has exited, and {what}", log_of=self.attempt.log_of(name))
         return None
 
     def others(self) -> Problem | None:
         """Return a Problem if a process other than web and worker is not ready."""
         for role in self.host.processes:
-            known = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
-            problem = known and other_problem(self.host, self.attempt, role)
+            is_watched = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
+            problem = is_watched and other_problem(self.host, self.attempt, role)
             if problem and facts.containers(self.host) is not None:
                 return role_problem(self.host, self.attempt, role, problem)
         return None
