@@ -50,7 +50,8 @@ def test_failures(carbon, shown, samlare):
 
 def test_metrics_that_nobody_expects(carbon, shown, samlare):
     """samlare survives a number too large, a name too long, and endless nesting."""
-    samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=500)
+    # On a busy machine a look may last longer than the usual timeout.
+    samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=500, timeout=60_000)
     shown.text = f'{{"huge": 1{"0" * 400}, "{"n" * 10_000}": [1, 1], "tasks": 3}}'
     with carbon.up(), samlare.up():
         wait_until(lambda: 3 in carbon.values("shop.web1.tasks").values())
@@ -58,7 +59,7 @@ def test_metrics_that_nobody_expects(carbon, shown, samlare):
         samlare.until(lambda counters: counters["failures"])
         shown.text = '{"tasks": 4}'
         wait_until(lambda: 4 in carbon.values("shop.web1.tasks").values())
-        assert samlare.process.output().count("maximum recursion depth") == 1  # on a busy machine, other looks fail too
+        assert samlare.process.output().count("shop.web1: ") == 2
 
 
 def test_carbon_restarted(carbon, shown, samlare):
