@@ -55,8 +55,8 @@ class Template(NamedTuple):
 
 
 def is_ours(path: str, text: str, template: Tree) -> bool:
-    """Return True if the template wrote file `path` with text `text`. packages.txt and wheels always count. In other
-    files of TEAM, MARK must match. In files of LEVELS, the first 2 lines must be the template's."""
+    """Return True if the template wrote the file `path`, which has this `text`. packages.txt and wheels always count.
+    In other files of TEAM, MARK must match. In files of LEVELS, the first 2 lines must be the template's."""
     if path.endswith(TEAM):
         return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, text, re.MULTILINE))
     return any(path in paths for paths in LEVELS.values()) and text.splitlines()[:2] == template[path].splitlines()[:2]

@@ -74,7 +74,7 @@ def families() -> list[Metric]:
 
 
 def workers(metrics: Iterable[Metric]) -> dict[str, int]:
-    """Return {worker number: pid} of the gunicorn workers that have started, from the metrics `metrics`."""
+    """Return {worker number: pid} of the gunicorn workers that have started, from `metrics`."""
     if not FOLDER:
         return {process.worker: os.getpid()}
     return {

@@ -166,9 +166,9 @@ class Executor(MigrationExecutor):
     def since(self, applied: Iterable[Told], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
         without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
-        by_table = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in applied]
-        makers = {maker for codes, makers in by_table if codes for maker in makers}
-        whole = wrong <= {code for codes, _ in by_table for code in codes}
+        by_operation = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in applied]
+        makers = {maker for codes, makers in by_operation if codes for maker in makers}
+        whole = wrong <= {code for codes, _ in by_operation for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:

@@ -5,7 +5,6 @@ import contextlib
 import getpass
 import io
 import os
-import re
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
+from documented import block
 from proc import ROOT, executable, put, run
 from slipway.deploy import __main__
 from slipway.deploy.commands import env
@@ -108,9 +108,9 @@ def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
 def test_a_password_manager_prints_the_values(tmp_path):
     """The template and the command of docs/settings.md set each value that `op`, here a stand-in, knows. If `op` fails,
     nothing is set."""
-    page = (ROOT / "docs/settings.md").read_text().partition("\n### From a password manager\n")[2]
-    template, (command,) = page.split("```")[1].partition("\n")[2], re.findall(r"^    (op inject .*) \|", page, re.M)
-    put(tmp_path / "deploy/production.env", template)
+    page = ROOT / "docs/settings.md"
+    command = block(page, "op inject").partition(" |")[0]
+    put(tmp_path / "deploy/production.env", block(page, "SECRET_KEY="))
     op = executable(
         tmp_path / "op", '#!/bin/sh\n[ "$1" = inject ] && sed "s#{{ op://shop/production/\\(.*\\) }}#my-\\1#" "$3"\n'
     )

@@ -39,9 +39,8 @@ def sweep(host: Host) -> None:
     with contextlib.suppress(Problem):
         containers = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile(f"/({re.escape(host.app)}-files-[0-9]+-[0-9]+)")  # digits exclude an app called APP-files
-        for match in (
-            match for container in containers for match in map(ours.fullmatch, container["Names"] or ()) if match
-        ):
+        names = [name for container in containers for name in container["Names"] or ()]
+        for match in filter(None, map(ours.fullmatch, names)):
             remove(host, match[1])
 
 

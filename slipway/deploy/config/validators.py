@@ -29,7 +29,7 @@ def plain(line: str) -> str:
 
 
 def text(pattern: str, description: str) -> Check:
-    """Return a check that a string matches the pattern. `description` describes the pattern in errors."""
+    """Return a check that a string matches the pattern. Errors name the pattern by its `description`."""
 
     def check(value: object) -> Problems:
         if not isinstance(value, str):
