@@ -1,5 +1,7 @@
-# Build the image: `make build`. See docs/image.md.
+# Build the image: `make build`, or without make `docker build .`. See docs/image.md.
 ARG BASE=debian:trixie-slim
+# The stage with the wheels: make brings them, else they are made.
+ARG WHEELS=made
 
 # ---- base: Python and the libraries of docker/packages.txt. All stages and the image start from it ----
 # hadolint ignore=DL3006
@@ -13,7 +15,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/apt /var/log/dpkg.log \
     /usr/lib/python3.*/test /usr/lib/python3.*/pydoc_data /usr/lib/python3.*/lib-dynload/_test* \
  && install -d -m 1777 /data
-ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/ve/bin:/own/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
 # ---- postgres: Debian's Postgres and its libraries, to run tests and judge migrations; without its query compiler;
@@ -32,7 +34,7 @@ RUN apt-get update \
  && ldd $(cat /tmp/programs) >/tmp/libraries \
  && cp -L $(sed -n '/\/libc\.so/d; s/.* => \(\/[^ ]*\) .*/\1/p' /tmp/libraries) /usr/lib/postgresql/shared/
 
-# ---- builder: docker.mk runs this stage to make a wheel of each pin, in the folder wheelhouse ----
+# ---- builder: `make wheelhouse` runs this stage to make a wheel of each pin, in the folder wheelhouse ----
 FROM postgres AS builder
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
@@ -40,17 +42,44 @@ RUN apt-get update \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv --without-pip /ve
-COPY requirements.txt requirements/dev.txt vendo[r]/*.whl vendor/
-CMD ["sh", "-s", "vendor/requirements.txt", "vendor/dev.txt"]
+COPY docker/packages.txt vendo[r]/*.whl vendor/
+COPY docker/packages.txt requirement[s]/*.txt requirements/
+COPY docker/packages.txt pyproject.tom[l] uv.loc[k] requirements*.tx[t] ./
+
+# ---- made: the wheels of a build without make ----
+FROM builder AS made
+ARG WHEELS
+RUN if [ "$WHEELS" = made ]; then \
+        PYTHONPATH=$(echo vendor/slipway_django-*.whl) python -m slipway.make.wheelhouse \
+        requirements.txt requirements/dev.txt /nothing /wheelhouse; \
+    fi
+
+# ---- brought: the wheels that make has made ----
+FROM base AS brought
+COPY docker/packages.txt wheelhous[e]/*.whl /wheelhouse/
+COPY docker/packages.txt wheelhous[e]/dev/*.whl /wheelhouse/dev/
+
+# ---- wheels: either; the template's package, which changes more often than the others, in a folder of its own ----
+# hadolint ignore=DL3006
+FROM ${WHEELS} AS wheels
+RUN mkdir /wheelhouse/own && find /wheelhouse -maxdepth 1 -name 'slipway_django-*' -exec mv {} /wheelhouse/own \;
 
 # ---- deps: production's packages in /ve. pip runs from its wheel and is not installed ----
 # Delete only files that no package reads at run time. Other paths with "test" may be code, such as django.test.
 FROM base AS deps
-COPY wheelhouse/*.whl /wheelhouse/
+COPY --from=wheels /wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index /wheelhouse/*-*.whl \
+ && for folder in /ve/lib/python3.*/site-packages; do echo /own >"$folder/own.pth"; done \
  && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
+
+# ---- packages: the template's, in /own ----
+FROM deps AS packages
+COPY --from=wheels /wheelhouse/own /wheelhouse/own
+RUN mkdir /own \
+ && find /wheelhouse/own -name '*.whl' -exec env PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir \
+    --root-user-action=ignore --quiet --no-index --no-deps --target /own {} +
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 
@@ -61,11 +90,11 @@ COPY . ./
 RUN find . -path '*/LC_MESSAGES/*.po' -exec \
     sh -ec 'for file; do msgfmt --check-format -o "${file%.po}.mo" "$file"; done' sh {} + \
  && mkdir -p docker/docker-run.d && mv docker/docker-run.d . \
- && rm -rf Dockerfile docker vendor requirements requirements.txt wheelhouse \
+ && rm -rf Dockerfile docker vendor requirements requirements*.txt uv.lock wheelhouse \
  && chmod -R u=rwX,go=rX .
 
 # ---- app: compiled code and static files, made with only production's packages ----
-FROM deps AS app
+FROM packages AS app
 COPY --from=source /app ./
 RUN python -m compileall -q --invalidation-mode unchecked-hash . \
  && SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
@@ -77,15 +106,15 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash . \
 
 # ---- test: run the tests, and judge whether older code still runs after each migration. The last stage needs the
 # results, so there is no image if the tests fail ----
-FROM deps AS test
+FROM packages AS test
 ARG TEST_DATABASE=sqlite
 ARG DRIFT_ALLOWED=
 ARG TESTS="manage.py test"
 COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
 COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
-COPY wheelhouse/dev /wheelhouse/dev
-RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
-    --no-index /wheelhouse/dev/*.whl
+COPY --from=wheels /wheelhouse/dev /wheelhouse/dev
+RUN find /wheelhouse/dev -name '*.whl' -exec env PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir \
+    --root-user-action=ignore --quiet --no-index {} +
 COPY --from=app /app ./
 RUN cp "$(python -c 'import slipway.make as make; print(*make.__path__)')/docker-test.sh" / \
  && TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" sh /docker-test.sh tests /results
@@ -94,6 +123,7 @@ RUN sh /docker-test.sh verdicts /results
 # ---- the image: layers that change least come first ----
 FROM base
 COPY --from=deps /ve /ve
+COPY --from=packages /own /own
 COPY --from=app /static-root static-root
 COPY --from=app /app ./
 COPY --from=test /results ./

@@ -11,15 +11,12 @@ MANAGE      ?= $(VE)/bin/python manage.py
 CELERY_APP  ?= $(PROJECT)
 CELERY      ?= $(VE)/bin/python -m celery -A "$$CELERY_APP"
 PROCFILE    ?= Procfile.dev
-COMPILE     ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
 AUDIT_ARGS  ?= --vulnerability-service osv
 VERSION     ?=
 PAGE        ?=
 TO          ?=
-MORE_PINS   ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard $(dev_in)) \
-               $(filter-out $(dev_in),$(wildcard requirements/*.in))))
+MORE_PINS   ?= $(if $(locked),,$(filter-out $(REQUIREMENTS) $(REQUIREMENTS_DEV),$(sort $(wildcard requirements/*.txt))))
 COPIER       = $(VE)/copier/bin/copier
-dev_in       = $(REQUIREMENTS_DEV:.txt=.in)
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
@@ -35,9 +32,10 @@ help: ## show this list
 ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 
 # Settings that name a package of development, such as "debug_toolbar", need it in these.
-in_settings = sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[^A-Za-z0-9_].*//' \
-              -e "s/.*/[\"'](django_)?&[\"'.]/p" $(wildcard $(dev_in)) /dev/null | \
-              grep -Ef - $(wildcard */settings*.py) /dev/null
+dev_names   = { sed '' $(wildcard $(REQUIREMENTS_DEV:.txt=.in)) /dev/null; \
+              sed -n '/^\[dependency-groups]/,/^\[/s/^ *"//p' $(wildcard pyproject.toml) /dev/null; }
+in_settings = $(dev_names) | sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[^A-Za-z0-9_].*//' \
+              -e "s/.*/[\"'](django_)?&[\"'.]/p" | grep -Ef - $(wildcard */settings*.py) /dev/null
 runserver shell worker beat migrate migrations messages check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
 
 runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
@@ -86,14 +84,14 @@ clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean
 
 ## Pins
-requirements: ## compile requirements.in and requirements/*.in after a change; versions stay
-upgrade: ## compile all .in files with the newest versions
+requirements: ## pin the packages of pyproject.toml in uv.lock, or run what writes requirements.txt; versions stay
+upgrade: ## the same, with the newest versions
 requirements upgrade: FORCE
-	@$(call with,$(of_uv) MORE_PINS COMPILE)$(slipway) requirements $(filter --upgrade,--$@) $(REQUIREMENTS) {MORE_PINS}
+	@$(call with,$(of_pins) MORE_PINS)$(slipway) requirements lock $(filter --upgrade,--$@) {MORE_PINS}
 
-audit: var/audit/sentinel ## check the pins for known vulnerabilities
+audit: var/audit/sentinel $(REQUIREMENTS) $(pins_dev) ## check the pins for known vulnerabilities
 	@$(call with,AUDIT_ARGS)$(slipway) audit var/audit/bin/python -m pip_audit --no-deps --disable-pip \
-	  --progress-spinner off {AUDIT_ARGS} $(addprefix -r ,$(wildcard $(REQUIREMENTS) $(MORE_PINS)))
+	  --progress-spinner off {AUDIT_ARGS} $(addprefix -r ,$(REQUIREMENTS) $(pins_dev) $(MORE_PINS))
 
 # Programs that the project does not use get virtualenvs of their own.
 var/audit/sentinel: $(call pins,audit)

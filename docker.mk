@@ -21,7 +21,7 @@ git_revision = echo "$$(git rev-parse HEAD 2>/dev/null || echo unknown)$$($(git_
 .PHONY: wheelhouse build push up down services services-down
 
 wheelhouse: FORCE ## make a wheel of each pin, so that a build needs no network
-	@$(call with,$(of_image) WHEEL_ARGS)$(slipway) image wheelhouse
+	@$(call with,$(of_image) WHEEL_ARGS REQUIREMENTS REQUIREMENTS_DEV EXPORT EXPORT_DEV)$(slipway) image wheelhouse
 
 build: $(if $(wildcard manage.py),wheelhouse) ## build the image, and run the tests in it (TAG=…, TEST_DATABASE=postgres)
 	@$(call with,$(of_image) TAG REVISION TEST_DATABASE TESTS DRIFT_ALLOWED)$(slipway) image build
@@ -34,7 +34,7 @@ down: FORCE ## stop what make up started; keeps its data
 up down:
 	@$(call with,DOCKER COMPOSE APP IMAGE TAG PORT SECRETS UP_SECONDS)$(slipway) image $@
 
-services: FORCE ## start Postgres and Redis for development, and name them in .env
+services: $(REQUIREMENTS) FORCE ## start Postgres and Redis for development, and name them in .env
 services-down: FORCE ## stop them, and restore .env; keeps their data
 services services-down:
 	@$(call with,DOCKER COMPOSE APP REQUIREMENTS)$(slipway) services $@

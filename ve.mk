@@ -1,4 +1,4 @@
-# ve.mk: the virtualenv, and what all .mk files share. They include it; only the first include counts.
+# ve.mk: pins, the virtualenv, and what all .mk files share. They include it; only the first include counts.
 # A sentinel, such as ve/sentinel, is a file that depends on pins and is written last: while it is newer than they are,
 # they are installed. All .mk files need GNU Make 3.81 and POSIX tools.
 
@@ -11,11 +11,13 @@ $(foreach name,$(filter-out PROJECT,$(.VARIABLES)),$(if $(filter environment,$(o
         $(eval $(name) := $$(value $(name)))))
 
 PYTHON           ?= python3
-PYTHON_MIN       ?= 3.11
+PYTHON_MIN       ?= $(or $(shell $(requires_python)),3.11)
 VE               ?= ve
 REQUIREMENTS     ?= requirements.txt
 REQUIREMENTS_DEV ?= requirements/dev.txt
 REQUIREMENTS_UV  ?= $(call pins,uv)
+EXPORT           ?= --no-dev
+EXPORT_DEV       ?= --only-dev
 INSTALLER        ?= uv
 PIP_ARGS         ?=
 APP              ?= app
@@ -25,6 +27,8 @@ ARGS             ?=
 TESTS            ?= manage.py test
 DRIFT_ALLOWED    ?=
 SLIPWAY          ?= $(or $(wildcard vendor/slipway_django-*.whl),.)
+
+requires_python = sed -n 's/^requires-python *= *">= *\([0-9.]*\).*/\1/p' pyproject.toml 2>/dev/null
 
 # The package of the settings, as manage.py names it: in main("…"), or as DJANGO_SETTINGS_MODULE.
 ifneq ($(filter undefined environment,$(origin PROJECT)),)
@@ -70,22 +74,35 @@ endif
 of_uv = PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
 install = @$(call with,$(of_uv))$(slipway) virtualenv $@ $(1)
 
+# With uv.lock, both files of pins are made from it, again if it or pyproject.toml differs from what they were made of:
+# after a clone, times say nothing. Without uv.lock, they are the team's own, and the second may be missing.
+locked   = $(wildcard uv.lock)
+pins_dev = $(if $(locked),$(REQUIREMENTS_DEV),$(wildcard $(REQUIREMENTS_DEV)))
+of_pins  = $(of_uv) REQUIREMENTS REQUIREMENTS_DEV EXPORT EXPORT_DEV
+as_made  = test -e $(REQUIREMENTS) && test -e $(REQUIREMENTS_DEV) && \
+           cat pyproject.toml uv.lock | cmp -s - var/pins/made-from && echo yes
+
+ifneq ($(locked),)
+$(REQUIREMENTS) $(REQUIREMENTS_DEV): $(if $(shell $(as_made)),,FORCE)
+	@$(call with,$(of_pins))$(slipway) requirements export
+else
+$(REQUIREMENTS):
+	@echo 'make: no $@ here, and no uv.lock: see "Pins" in docs/make.md' >&2; exit 1
+endif
+
 $(VE)/sentinel: $(REQUIREMENTS)
 	$(call install,$(REQUIREMENTS))
 
-$(VE)/sentinel-dev: $(VE)/sentinel $(wildcard $(REQUIREMENTS_DEV))
-	$(call install,$(REQUIREMENTS) $(wildcard $(REQUIREMENTS_DEV)))
+$(VE)/sentinel-dev: $(VE)/sentinel $(pins_dev)
+	$(call install,$(REQUIREMENTS) $(pins_dev))
 
 # Rules of the Makefile may name programs of the virtualenv.
 $(VE)/bin/%: $(VE)/sentinel-dev
-	@test -x $@ || { echo 'make: no $@ here: add its package to $(REQUIREMENTS:.txt=.in), then make requirements' >&2; \
+	@test -x $@ || { echo 'make: no $@ here: add its package, see "Pins" in docs/make.md' >&2; \
 	  exit 1; }
 
 var/pins/%.txt: $(wildcard vendor/slipway_django-*.whl)
 	@$(slipway) packaged requirements/$(@F) $@
-
-$(REQUIREMENTS):
-	@echo 'make: no $@ here: list the packages in $(@:.txt=.in), then run make requirements' >&2; exit 1
 
 .PHONY: FORCE
 FORCE:

@@ -161,7 +161,7 @@ def bucket(text: str) -> dict[str, Any]:
     if url.scheme not in schemes or not url.hostname or bool(key) != bool(secret) or not name or "/" in name:
         raise ValueError("is not s3://key:secret@host/bucket")
     if not find_spec("storages") or not find_spec("boto3"):
-        raise ValueError("needs django-storages[s3] in requirements.in")
+        raise ValueError("needs django-storages: uv add 'django-storages[s3]'")
     region = parse_qs(url.query).get("region")
     authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")  # boto3 ignores the latter
     return {

@@ -13,6 +13,8 @@ NOTHING_TO_INSTALL = [
 ]
 COPIER = VE_PYTHON.parent / "copier"
 WRITTEN = shutil.ignore_patterns(".mypy_cache", "*.pyc.*")  # files that another worker may just write
+# For a uv that a test runs itself: make gives it those of pip's settings.
+CERTIFICATES = {name: value for name, value in settings(os.environ, indexes=False).items() if name == "SSL_CERT_FILE"}
 WHO = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -46,6 +48,7 @@ class Folder:
             "GIT_CONFIG_NOSYSTEM": "1",
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
             "UV": UV,
+            **CERTIFICATES,
             "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY", "first-index"),
             **WHO,
         }

@@ -87,7 +87,7 @@ $(VE)/sentinel-browser $(VE)/sentinel-s3: $(VE)/sentinel-%: $(VE)/sentinel-dev r
 
 companion_names = $(patsubst examples/companions/%/README.md,%,$(wildcard examples/companions/*/README.md))
 companion_python = $(abspath $(VE))/companion/bin/python
-MORE_PINS += $(patsubst %.in,%.txt,$(wildcard slipway/requirements/*.in examples/companions/requirements.in))
+MORE_PINS += $(wildcard slipway/requirements/*.txt examples/companions/requirements.txt)
 
 companion-image: FORCE ## build a companion's image (NAME=samlare TAG=1)
 	@$(call with,DOCKER NAME TAG)$(slipway) exec {DOCKER} build --build-arg NAME="$$NAME" --tag "$$NAME:$$TAG" examples/companions

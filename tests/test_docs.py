@@ -97,6 +97,7 @@ docs/files.md: .*                                          | blobs/test_blobs.py
 docs/image.md: (cat|docker run) .*                         | image/test_run.py              | docs/image.md
 docs/image.md: PYTHONPATH.*|examples/node/.*                 | e2e/test_contract.py           | examples/node/README.md
 docs/make.md: (cp|echo|mkdir|printf|make -C) .*            | make/test_reuse.py             | docs/make.md
+.*: (uv add .*|make upgrade.*)                             | template/test_project.py       | "pillow"
 docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
 docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
@@ -115,11 +116,11 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
 .*: make (lint|format)                                     | make/test_app.py               | "--all-files"
 .*: make coverage                                          | make/test_manage.py            | "coverage"
-.*: make requirements                                      | make/test_reuse.py             | "requirements"
+.*: make requirements.*                                    | make/test_indexes.py           | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
 docs/trouble.md: (systemctl|mv|rm) .*                      | e2e/test_trouble.py            | docs/trouble.md
-docs/update.md: (cd|sed) .*|.*: make build                 | template/test_project.py       | docs/update.md
-docs/update.md: (PATH|printf).*                            | template/test_update.py        | docs/update.md
+docs/update.md: cd .*|.*: make build                       | template/test_project.py       | docs/update.md
+docs/update.md: (printf|sed|uv|git rm) .*                  | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
 docs/settings.md: op .*                                | deployer/test_env.py           | op inject
 .*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
@@ -171,7 +172,7 @@ def test_samples_pass_the_linters(tmp_path):
             tmp_path,
             "mypy",
             "--config-file",
-            ROOT / ".mypy.ini",
+            ROOT / "pyproject.toml",
             "--cache-dir",
             ROOT / ".mypy_cache",
             "--follow-imports=silent",

@@ -23,13 +23,13 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 """
 
 
-def wheel(folder, name, version, files):
+def wheel(folder, name, version, files, more=""):
     """Write a wheel with `files` {path: text} into `folder`. Return its path. A path in NAME-VERSION.data/scripts/
-    becomes a program in bin/."""
+    becomes a program in bin/. `more`: lines of its metadata."""
     info = f"{name}-{version}.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": metadata(name, version),
+        f"{info}/METADATA": metadata(name, version) + more,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in files.items())

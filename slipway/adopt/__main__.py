@@ -1,24 +1,24 @@
 """Adopt a Django project: add the template to it by `python3 -m slipway adopt PATH`; see docs/adopt.md."""
 
 import argparse
+import codecs
 import os
-import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from slipway.make import requirements
 from slipway.make.new import git, origin, without_user
-from slipway.make.wheel import build
+from slipway.make.requirements import run_uv
+from slipway.make.wheel import DEFAULTS, build
 
 from .look import Found, look
-from .packages import LISTS, Tree
+from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, left_to_do, requirement
 from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
 from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]
-EDITED = ("Makefile", "requirements.in", "packages.txt", ".dockerignore", "settings_docker.py")
+EDITED = ("Makefile", "packages.txt", ".dockerignore", "settings_docker.py")
 
 
 def main() -> None:
@@ -46,24 +46,26 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
-    existing = {
-        path: text
-        for path, text in tree.items()
-        if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}
-    }
-    project = look(existing, Path.cwd().name, above())
-    new, changed, problems = plan(tree, existing, project, levels, template)
+    existing, lists = {path: text for path, text in tree.items() if not is_ours(path, text, template.files)}, above()
+    project = look(existing, Path.cwd().name, lists)
+    new, changed, problems = plan(tree, existing, project, levels, template, lists)
     if problems := [*problems, *unreadable(existing, project), *unwritable([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
+    package = requirement(tree, template.wheel, project.jobs) if "image" in levels else ""
+    if apply and package and project.packages.source == "uv.lock" and "slipway-django" not in tree["pyproject.toml"]:
+        for words in ([package], ["--dev", LINTER]):
+            run_uv({**DEFAULTS, **os.environ}, "add", "--quiet", "--no-sync", *words)
+        tree = texts(Path())
     edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     items = [
         *todo(existing, project, levels, edited),
+        *left_to_do(tree, project.packages, package),
         *replaced(existing, levels, template),
         *([] if apply else unchanged(tree, project, changed)),
-        "make requirements, then make test; then git add -A, git commit",
+        "make test, then git add -A, git commit",
     ]
     report(project, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
     return []
@@ -76,24 +78,23 @@ def texts(folder: Path) -> Tree:
 
 
 def read(path: Path) -> str:
-    """Return a file's text, with U+FFFD for what is not in an encoding that a list of packages may have."""
-    try:
-        return requirements.decoded(path.read_bytes())
-    except UnicodeDecodeError:
-        return path.read_text("utf-8", errors="replace")
+    """Return a file's text: UTF-8 or, from PowerShell, UTF-16, as pip and uv read it, with U+FFFD for all else."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return data.decode(encoding, errors="replace").replace("\r\n", "\n")
 
 
 def above() -> Tree:
     """Return the lists of packages in the top folder of the git repository: ../… → text."""
     top = git("rev-parse", "--show-cdup").stdout.strip()
-    paths = [f"{top}{name}" for names in LISTS.values() for name in names if top and Path(f"{top}{name}").is_file()]
+    paths = [f"{top}{name}" for name in (*PRODUCTION, *DEVELOPMENT) if top and Path(f"{top}{name}").is_file()]
     return {path: read(Path(path)) for path in paths}
 
 
 def unreadable(existing: Tree, project: Found) -> list[str]:
     return [
         f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
-        for path, _ in project.lists.values()
+        for path in (project.packages.production, project.packages.development)
         if "\ufffd" in existing.get(path, "")
     ]
 
@@ -119,8 +120,7 @@ def write(files: Tree) -> None:
 def report(project: Found, done: list[str], items: list[str]) -> None:
     print(
         *(f"found: {name} {value or 'none'}" for name, value in vars(project).items() if isinstance(value, str)),
-        *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in project.lists.items()),
-        f"found: {len(project.pins[1])} versions in {project.pins[0] or 'no lock file'}",
+        f"found: packages in {project.packages.source or 'no list'}",
         f"found beside manage.py: {' '.join(project.beside)}",
         f"found beside manage.py, not in the image: {' '.join(project.outside) or 'nothing'}",
         *done,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 from types import MappingProxyType
 
-from .packages import LISTS, Tree, in_tables, locked, wanted
+from .packages import Packages, Tree, find_packages
 
 KINDS = {
     "production": ("production", "prod"),
@@ -37,9 +37,7 @@ class Found:
     settings_files: list[str]  # the files of the `production` and shared settings
     beside: list[str]  # files and folders beside manage.py that the image needs
     outside: list[str]  # the others
-    lists: dict[str, tuple[str, list[str]]]  # .in file → (the project's file that lists packages, lines to write)
-    left: list[str]  # groups and packages that are in no .in file
-    pins: tuple[str, list[str]]  # the lock file, and its versions
+    packages: Packages
 
 
 def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
@@ -49,7 +47,7 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     shared, production, tests = (base(tree, settings, kind) for kind in ("shared", "production", "tests"))
     files = sorted({file_of(tree, shared), file_of(tree, production)} & {*tree})
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
-    celery, listed = next(apps, ""), in_tables(tree)
+    celery = next(apps, "")
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
     return Found(
         app,
@@ -66,9 +64,7 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
         files,
         beside(tree, files),
         outside(tree, beside(tree, files)),
-        {path: wanted(tree, above, path, listed) for path in LISTS},
-        [] if "requirements.in" in tree else listed.left,
-        locked(tree),
+        find_packages(tree, above),
     )
 
 

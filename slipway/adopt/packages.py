@@ -1,72 +1,83 @@
-"""Find the packages that a project lists, and the versions that its lock file has. No I/O."""
+"""Find how a project lists its packages, and what adopt adds to these lists. No I/O."""
 
-import json
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from posixpath import dirname, relpath
 from typing import Any, NamedTuple
 
+from slipway.make.requirements import COMMAND
+
 Tree = Mapping[str, str]  # path → text
-DEV = "requirements/dev.in"
-LISTS = {  # .in file → files that a project may have instead
-    "requirements.in": ("requirements.txt", *(f"requirements/{name}.txt" for name in ("production", "prod", "base"))),
-    DEV: (
-        *(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
-        "requirements-dev.txt",
-        "requirements-test.txt",
-    ),
+PRODUCTION = ("requirements.txt", *(f"requirements/{name}.txt" for name in ("production", "prod", "base")))
+DEVELOPMENT = (
+    *(f"requirements/{name}.txt" for name in ("dev", "test", "local", "development")),
+    "requirements-dev.txt",
+    "requirements-test.txt",
+)
+MADE = (
+    "var/pins/requirements.txt",
+    "var/pins/dev.txt",
+)  # from uv.lock, if the project has tracked files of the usual names
+OF_PRODUCTION, OF_DEVELOPMENT = {"prod", "production"}, {"dev", "development", "test", "tests", "testing"}
+EXPORTS = {  # lock file of another tool → how that tool writes requirements.txt
+    "poetry.lock": "poetry export --output requirements.txt",
+    "pdm.lock": "pdm export --prod --output requirements.txt",
+    "Pipfile.lock": "pipenv requirements --hash >requirements.txt",
 }
-GROUPS = {"requirements.in": ("prod", "production"), DEV: ("dev", "development", "test", "tests", "testing")}
-VERSIONS = r"\*|[<>=!~]=? *[\w.*]+( *, *[<>=!~]=? *[\w.*]+)*"
-LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock")
+LINTER = "django-migration-linter"  # judges migrations while the image is built
 
 
-class Listed(NamedTuple):
-    """The packages of pyproject.toml or Pipfile: their file, lines for each .in file, and what is in neither."""
+class Packages(NamedTuple):
+    """A project's lists of packages: what they come from, and what the Makefile says about them."""
 
-    source: str
-    lines: dict[str, list[str]]
-    left: list[str]
+    source: str  # "" if there is none
+    production: str  # REQUIREMENTS
+    development: str  # REQUIREMENTS_DEV
+    export: str = ""  # EXPORT, if it is not the usual
+    export_dev: str = ""
+    left: tuple[str, ...] = ()  # groups and extras that are neither production's nor development's
+
+    def lines(self) -> list[str]:
+        """Return the Makefile's lines for what is not usual."""
+        values = {
+            "REQUIREMENTS": (self.production, PRODUCTION[0]),
+            "REQUIREMENTS_DEV": (self.development, DEVELOPMENT[0]),
+            "EXPORT": (self.export, ""),
+            "EXPORT_DEV": (self.export_dev, ""),
+        }
+        return [f"{name} = {value}" for name, (value, usual) in values.items() if value != usual]
 
 
-def wanted(tree: Tree, above: Tree, target: str, listed: Listed) -> tuple[str, list[str]]:
-    """Return the project's file with packages ("" if none), and lines for `target`: packages or `-r FILE`."""
-    names = (target, *LISTS[target])
-    source = next((path for path in (*names, *above) if path in {**tree, **above} and path.lstrip("./") in names), "")
-    if source in ("requirements.txt", "requirements/dev.txt"):
-        packages = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))
-        return source, [re.sub(r"\s+(--hash|[#\\]).*", "", line) for line in packages]
-    if source:
-        return source, [f"-r {relpath(source, dirname(target) or '.')}"]
-    if lines := listed.lines[target]:
-        return listed.source, lines
-    return "", [] if target == DEV else ["django"]
+def find_packages(tree: Tree, above: Tree) -> Packages:
+    """`above`: lists in the folders above the project."""
+    if "uv.lock" in tree:
+        return of_uv(tree)
+    production = next((path for path in PRODUCTION if path in tree), "")
+    development = next((path for path in DEVELOPMENT if path in tree), DEVELOPMENT[0])
+    other = next((path for path in (*EXPORTS, "pyproject.toml", *above) if path in {**tree, **above}), "")
+    return Packages(production or other, production or PRODUCTION[0], development)
 
 
-def in_tables(tree: Tree) -> Listed:
-    """Read [project], its optional dependencies, [dependency-groups] and Poetry's tables of pyproject.toml, or Pipfile.
-    Groups with other names than those of GROUPS are left."""
-    data, pipfile = toml(tree, "pyproject.toml"), toml(tree, "Pipfile")
-    project, poetry = data.get("project", {}), data.get("tool", {}).get("poetry", {})
-    groups: dict[str, Any] = {**project.get("optional-dependencies", {}), **data.get("dependency-groups", {})}
-    tables = {
-        "": poetry.get("dependencies", {}) | pipfile.get("packages", {}),
-        "dev": poetry.get("dev-dependencies", {}) | pipfile.get("dev-packages", {}),
-        **{name: group.get("dependencies", {}) for name, group in poetry.get("group", {}).items()},
-    }
-    lines: dict[str, list[str]] = {"requirements.in": [*project.get("dependencies", ())], DEV: []}
-    left = [name for name in {**groups, **tables} if name and not any(name in names for names in GROUPS.values())]
-    for target, names in GROUPS.items():
-        for name in ("", *names) if target != DEV else names:
-            lines[target] += members(groups, name)
-            for package, spec in tables.get(name, {}).items():
-                if line := requirement(package, spec):
-                    lines[target].append(line)
-                elif package != "python":
-                    left.append(package)
-    return Listed("Pipfile" if pipfile else "pyproject.toml", lines, left)
+def of_uv(tree: Tree) -> Packages:
+    """Choose what to export: production's extras and groups, and those of development."""
+    data = toml(tree, "pyproject.toml")
+    extras, groups = data.get("project", {}).get("optional-dependencies", {}), data.get("dependency-groups", {})
+    chosen = [f"--extra {name}" for name in extras if name in OF_PRODUCTION]
+    chosen += [f"--group {name}" for name in groups if name in OF_PRODUCTION]
+    for_development = [f"--only-group {name}" for name in groups if name in OF_DEVELOPMENT]
+    if not for_development:
+        for_development = [f"--extra {name}" for name in extras if name in OF_DEVELOPMENT]
+    production, development = (
+        MADE if {"requirements.txt", "requirements/dev.txt"} & {*tree} else (PRODUCTION[0], DEVELOPMENT[0])
+    )
+    return Packages(
+        "uv.lock",
+        production,
+        development,
+        " ".join(["--no-dev", *chosen]) if chosen else "",
+        " ".join(for_development) if for_development != ["--only-group dev"] else "",
+        tuple(name for name in (*extras, *groups) if name not in OF_PRODUCTION | OF_DEVELOPMENT),
+    )
 
 
 def toml(tree: Tree, path: str) -> dict[str, Any]:
@@ -76,43 +87,53 @@ def toml(tree: Tree, path: str) -> dict[str, Any]:
         return {}
 
 
-def members(groups: Mapping[str, Any], name: str) -> Iterator[str]:
-    others = {key: entries for key, entries in groups.items() if key != name}  # they may include each other
-    for entry in groups.get(name, ()):
-        yield from [entry] if isinstance(entry, str) else members(others, entry.get("include-group", ""))
+def requirement(tree: Tree, wheel: str, jobs: bool) -> str:
+    """Return the package's line: the path of its wheel, with extras for what the project does not have itself."""
+    listed = "\n".join(text for path, text in tree.items() if re.search(r"requirements|\.lock$|pyproject\.toml", path))
+    extras = [*(["jobs"] if jobs else []), *([] if "psycopg" in listed else ["psycopg2"])]
+    return f"./{wheel}[{','.join(extras)}]" if extras else f"./{wheel}"
 
 
-def requirement(name: str, spec: Any) -> str:
-    """Return the line for a package of Poetry or pipenv; "" if it is more than a version and extras. Of ^5.2 and ~5.2
-    only the lower bound stays."""
-    table = {"version": spec} if isinstance(spec, str) else spec
-    if name == "python" or not isinstance(table, dict) or not {*table} <= {"version", "extras"}:
-        return ""
-    extras = f"[{','.join(table['extras'])}]" if "extras" in table else ""
-    version = re.sub(r"^[\^~](?!=) *", ">=", table.get("version", "*"))
-    version = re.sub(r"^(?=\d)", "==", version)
-    return f"{name}{extras}{'' if version == '*' else version}" if re.fullmatch(VERSIONS, version) else ""
+def with_packages(tree: Tree, above: Tree, packages: Packages, package: str) -> dict[str, str]:
+    """Return lists of packages with the line `package` and the linter, or without if it is "": path → text. Those of uv
+    and of other tools are theirs to change."""
+    if packages.source in ("uv.lock", "pyproject.toml", *EXPORTS):
+        return {}
+    texts = {}
+    path = source_of(tree, packages.production)
+    text = tree.get(path, above.get(packages.source, "django\n"))
+    if path not in tree or (package and "slipway" not in text and "--hash=" not in text):
+        texts[path] = with_line(text, package)
+    path = source_of(tree, packages.development)
+    text = tree.get(path, "")
+    if package and LINTER not in text and "--hash=" not in text:
+        texts[path] = with_line(text, LINTER)
+    return texts
 
 
-def locked(tree: Tree) -> tuple[str, list[str]]:
-    """Return the project's lock file and its versions, NAME==VERSION. Packages with several versions are left out."""
-    path = next((path for path in LOCKS if path in tree), "")
-    if path == "Pipfile.lock":
-        try:
-            data = json.loads(tree[path])
-        except ValueError:
-            return path, []
-        return path, [
-            f"{name}{entry['version']}"
-            for part in ("default", "develop")
-            for name, entry in data.get(part, {}).items()
-            if "version" in entry
-        ]
-    data = toml(tree, path)
-    packages = [entry for entry in data.get("package", data.get("packages", ())) if "version" in entry]
-    count = Counter(entry["name"] for entry in packages)
-    return path, [
-        f"{entry['name']}=={entry['version']}"
-        for entry in packages
-        if count[entry["name"]] == 1 and not {"virtual", "editable", "directory"} & {*entry.get("source", {})}
-    ]
+def source_of(tree: Tree, path: str) -> str:
+    """Return the file that a person changes: if a program writes `path`, the .in file of that name."""
+    source = path.removesuffix(".txt") + ".in"
+    return source if source in tree and COMMAND.search(tree.get(path, "")) else path
+
+
+def with_line(text: str, line: str) -> str:
+    if text and not text.endswith("\n"):
+        text += "\n"
+    return f"{text}{line}\n" if line else text
+
+
+def left_to_do(tree: Tree, packages: Packages, package: str) -> Iterator[str]:
+    """Yield what the team does to its lists by its own tools. `package`: the line for slipway's package, or ""."""
+    if packages.left:
+        yield f"pyproject.toml:1: EXPORT and EXPORT_DEV of the Makefile leave out {', '.join(packages.left)}"
+    if packages.source == "uv.lock":
+        if package and "slipway-django" not in tree["pyproject.toml"]:
+            yield f"pyproject.toml:1: uv add --no-sync '{package}' && uv add --no-sync --dev {LINTER}"
+    elif packages.source == "pyproject.toml":
+        yield "pyproject.toml:1: uv lock, then adopt again; or write requirements.txt by the tool of your choice"
+    elif packages.source in EXPORTS:
+        yield f"{packages.source}:1: add {package or 'what you need'} there, then {EXPORTS[packages.source]}"
+    for path in (source_of(tree, packages.production), source_of(tree, packages.development)):
+        if package and "--hash=" in tree.get(path, "") and "slipway" not in tree[path]:
+            yield f"{path}:1: it has hashes: add {package} and {LINTER} by the program that writes it"

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import NamedTuple
 
 from slipway.make import blocks, wheel
 
 from .look import Found
-from .packages import Tree
+from .packages import MADE, Tree, requirement, with_packages
 
 Texts = dict[str, str]  # path → text
 LEVELS = {  # level → the template's files that it brings
@@ -30,7 +31,6 @@ TEAM = (
 HERE = "slipway/adopt"  # this folder, in the template
 MARK = r"slipway|template-update|use make up|^\[hosts\."
 COMPOSE = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
-COMPILED = "# `make requirements` compiles this file."
 IGNORED = [
     "/ve",
     "/ve.lock",
@@ -63,16 +63,22 @@ def is_ours(path: str, text: str, template: Tree) -> bool:
 
 
 def plan(
-    tree: Tree, existing: Tree, project: Found, levels: list[str], template: Template
+    tree: Tree,
+    existing: Tree,
+    project: Found,
+    levels: list[str],
+    template: Template,
+    above: Tree = MappingProxyType({}),
 ) -> tuple[Texts, Texts, list[str]]:
-    """Return new files, changed files (both path → text), and problems. `existing`: the project's own files."""
+    """Return new files, changed files (both path → text), and problems. `existing`: the project's own files; `above`:
+    lists of packages in folders above it."""
     problems = []
     if not project.settings or ("image" in levels and "." not in project.settings):
         problems.append(
             f"DJANGO_SETTINGS_MODULE in manage.py is {project.settings or 'missing'}: it must be a module; "
             "for levels image and servers, a module in a package, such as mysite.settings"
         )
-    merged, new, changed = merge(tree, project, levels, template), {}, {}
+    merged, new, changed = merge(tree, above, project, levels, template), {}, {}
     for path, text in sorted({**taken(existing, project, levels, template), **merged}.items()):
         own = path if path not in [*merged, "Dockerfile"] else ""
         for place in {own, *map(str, PurePosixPath(path).parents)} & {*existing}:
@@ -131,37 +137,25 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
     return f"{docstring}\n# flake8: noqa\n\n{text}"
 
 
-def merge(tree: Tree, project: Found, levels: list[str], template: Template) -> Texts:
-    """Return the project's Makefile, requirements and other files with the template's lines added: path → text."""
-    texts = {
-        path: tree.get(path)
-        or "\n".join(
-            [
-                f"{COMPILED} adopt wrote its first lines from {source}." if source else COMPILED,
-                *lines,
-                "",
-            ]
-        )
-        for path, (source, lines) in project.lists.items()
-    }
-    lock, pins = project.pins
-    versions = [f"# adopt wrote these versions from {lock}. `make requirements` keeps those that it needs.", *pins, ""]
-    if pins:
-        texts |= {
-            path: "\n".join(versions) for path in ("requirements.txt", "requirements/dev.txt") if path not in tree
-        }
+def merge(tree: Tree, above: Tree, project: Found, levels: list[str], template: Template) -> Texts:
+    """Return the project's Makefile, lists of packages and other files with the template's lines added: path → text."""
+    package = requirement(tree, template.wheel, project.jobs) if "image" in levels else ""
+    texts = with_packages(tree, above, project.packages, package)
     if "image" in levels:
-        package, listed = f"./{template.wheel}", texts["requirements.in"]
-        listed = listed if wheel.LINE.search(listed) else added(listed, [package])
-        texts["requirements.in"] = wheel.named(listed, package, *(["jobs"] if project.jobs else []))
-        texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
         texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], project)
     return texts | {
         "Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], project),
         "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
-        ".gitignore": added(tree.get(".gitignore", ""), IGNORED),
+        ".gitignore": added(tree.get(".gitignore", ""), ignored(project)),
         "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()]),
     }
+
+
+def ignored(project: Found) -> list[str]:
+    """Return the lines for .gitignore. The pins are made from uv.lock, if there is one."""
+    packages = project.packages
+    made = packages.source == "uv.lock" and packages.production not in MADE
+    return [*IGNORED, *(f"/{path}" for path in (packages.production, packages.development) if made)]
 
 
 def added(text: str, lines: list[str]) -> str:
@@ -181,7 +175,8 @@ def makefile(tree: Tree, text: str, project: Found) -> str:
         is_gone = old and not any(path.startswith(f"{old[1]}/") for path in tree)
         return current.replace(old[0], f"PROJECT = {project.package}", 1) if old and is_gone else current
     first = re.search(r"^([\w-]+) *:(?!=)", current, re.MULTILINE)
-    ours = text.format(project=project, goal=first[1] if first else "test")
+    lines = "".join(f"{line}\n" for line in project.packages.lines())
+    ours = text.format(project=project, goal=first[1] if first else "test", packages=lines)
     return f"{ours}\n{current}" if current else ours
 
 
@@ -208,9 +203,10 @@ def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[
 
 def unchanged(tree: Tree, project: Found, changed: Texts) -> Iterator[str]:
     """Yield a to-do for lines that only --apply adds, and that the next commands need."""
-    if ".gitignore" in changed:
-        lines = added(tree.get(".gitignore", ""), IGNORED).removeprefix(tree.get(".gitignore", "")).split()
-        yield f".gitignore:1: add before git add -A: {' '.join(lines)}"
+    for path in (path for path in changed if path == ".gitignore" or re.search("requirements", path)):
+        before = tree[path].splitlines()
+        lines = [line for line in changed[path].splitlines() if line not in before]
+        yield f"{path}:1: add {'before git add -A: ' if path == '.gitignore' else ''}{' '.join(lines)}"
     if "Makefile" in changed and "django.mk" in tree["Makefile"]:
         yield f"Makefile:1: write PROJECT = {project.package}"
 

@@ -27,13 +27,6 @@ def todo(existing: Tree, project: Found, levels: list[str], edited: str) -> Iter
         if places and not done:
             rest = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{rest}: {row['text']}"
-    if project.left:
-        yield (
-            f"pyproject.toml:1: its groups or packages {', '.join(project.left)} are in neither requirements.in nor "
-            "requirements/dev.in: add what production or tests need"
-        )
-    if project.pins[0] and not project.pins[1]:
-        yield f"{project.pins[0]}:1: adopt cannot read its versions, so make requirements chooses newer ones"
     if "image" in levels:
         yield from unset(existing, project)
         yield from untranslated(existing)

@@ -1,5 +1,4 @@
-"""Puts a release's static files into a bucket, for slipway.files.publish. It needs django-storages[s3] in
-requirements.in.
+"""Puts a release's static files into a bucket, for slipway.files.publish. It needs django-storages[s3].
 
 A bucket sends every browser the same bytes, so the object NAME is uncompressed. NAME.gz and NAME.br are compressed
 copies with a Content-Encoding, for a CDN that chooses by browser. No object is incomplete, even after an interruption.

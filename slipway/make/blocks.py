@@ -7,7 +7,6 @@ PATHS = (
     "project/settings*.py",
     "project/urls.py",
     "project/home/templates/home/*.html",
-    "requirements/dev.in",
     "Procfile.dev",
     "compose.yaml",
     "deploy/production.toml",

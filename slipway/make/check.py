@@ -76,8 +76,8 @@ def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[
     for part in parts:
         if not Path(env["VE"], "bin", part.program).exists():
             print(
-                f"make: skipped {part.program}, which is not installed: add {part.package} to "
-                f"{env['REQUIREMENTS_DEV'].removesuffix('.txt')}.in, then make requirements",
+                f"make: skipped {part.program}, which is not installed: uv add --dev {part.package}, or add it to "
+                f"{env['REQUIREMENTS_DEV']}",
                 file=sys.stderr,
             )
         else:
@@ -127,8 +127,8 @@ def of_team(env: Mapping[str, str]) -> list[str]:
 def tests_of(env: Mapping[str, str]) -> list[str]:
     """Return the command that runs TEST, or all tests: Django's, pytest's in tests/, or what TESTS says."""
     if env["TESTS"] == "pytest" and not glob.glob(f"{env['VE']}/lib/python*/site-packages/pytest_django"):
-        dev = env["REQUIREMENTS_DEV"].removesuffix(".txt")
-        sys.exit(f"make: TESTS = pytest needs pytest-django: add it to {dev}.in, then make requirements")
+        dev = env["REQUIREMENTS_DEV"]
+        sys.exit(f"make: TESTS = pytest needs pytest-django: uv add --dev pytest-django, or add it to {dev}")
     names, args, pytest_args = (words_of(name, env) for name in ("TEST", "ARGS", "PYTEST_ARGS"))
     if own := of_team(env):
         return [f"{env['VE']}/bin/python", *own, *names, *(pytest_args if "pytest" in env["TESTS"] else []), *args]

@@ -25,5 +25,5 @@ if __name__ == "__main__":
     try:
         import shtab
     except ImportError:
-        sys.exit("completion: shtab is not installed: add it to requirements/dev.in, then make requirements ve")
+        sys.exit("completion: shtab is not installed: uv add --dev shtab, then make ve")
     print(shtab.complete(parser(), shell=sys.argv[1]))

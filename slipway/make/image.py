@@ -6,6 +6,7 @@ build needs no wheels and runs no tests.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
@@ -14,17 +15,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from slipway.make import check, verdicts
+from slipway.make import check, uv, verdicts
 
 Env = Mapping[str, str]
 HOUSE = Path("wheelhouse")
-WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt")
+PACKAGES = "docker/packages.txt"
+# Unpack the program and the wheelhouse before from stdin, and write the new one to stdout.
+IN_BUILDER = """mkdir /tmp/old && tar -xf - -C /tmp/old &&
+    python /tmp/old/wheelhouse.py "$@" /tmp/old /tmp/new >&2 && tar -cf - -C /tmp/new ."""
 REVISION = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 
@@ -34,7 +39,7 @@ def main(action: str, env: Env) -> None:
     try:
         {"wheelhouse": wheelhouse, "build": build, "push": push, "up": up, "down": down}[action](env)
     except OSError as error:
-        cure = ": take it from the template, see docs/make.md" if error.filename in WHEELS_FROM else ""
+        cure = ": take it from the template, see docs/make.md" if error.filename == PACKAGES else ""
         sys.exit(f"make: {error.filename}: {error.strerror}{cure}")
 
 
@@ -86,42 +91,57 @@ def platform(env: Env) -> list[str]:
 
 
 def wheelhouse(env: Env) -> None:
-    """Make wheels of all pins, unless the wheelhouse was made from the same files and values."""
+    """Make the wheels that the pins name and the wheelhouse lacks; all of them, if it was made for another image."""
     source, mark = made_from(env), HOUSE / "made-from"
-    if mark.exists() and mark.read_bytes() == source:
+    before = mark.read_bytes() if mark.exists() else b""
+    if before == source:
         return
     engine(env)
     with tempfile.TemporaryDirectory(prefix="wheelhouse.", dir=".") as folder:
         new = Path(folder, "new")
         new.mkdir()
-        docker(env, *build_words(env), "--target", "builder", "-t", f"{env['IMAGE']}-builder", ".")
+        docker(env, *build_words(env), "--target=builder", "-t", f"{env['IMAGE']}-builder", ".")
         print("make: making wheels of the pins", file=sys.stderr)
-        make_wheels(env, new)
+        of_image = source.partition(b"\0")[0]
+        make_wheels(env, HOUSE if before.partition(b"\0")[0] == of_image else None, new)
         (new / "made-from").write_bytes(source)
         shutil.rmtree(HOUSE, ignore_errors=True)
         new.rename(HOUSE)
 
 
 def made_from(env: Env) -> bytes:
-    """Return all from which the wheelhouse is made: values, files and the program."""
-    values = f"BASE={env['BASE']} PLATFORM={env['PLATFORM']}\n"
-    return values.encode() + b"".join(Path(path).read_bytes() for path in WHEELS_FROM) + program()
+    """Return all from which the wheelhouse is made: first what holds for each wheel, then the pins."""
+    values = f"BASE={env['BASE']} PLATFORM={env['PLATFORM']}\n".encode()
+    lists = {Path(env["REQUIREMENTS"]), *Path().glob("requirements*.txt"), *Path("requirements").glob("*.txt")}
+    pins = [Path("uv.lock")] if Path("uv.lock").exists() else sorted(lists)
+    return b"\0".join([values + Path(PACKAGES).read_bytes() + program(), *(path.read_bytes() for path in pins)])
 
 
 def program() -> bytes:
-    return files("slipway.make").joinpath("wheelhouse.sh").read_bytes()
+    return files("slipway.make").joinpath("wheelhouse.py").read_bytes()
 
 
-def make_wheels(env: Env, folder: Path) -> None:
-    """Make the wheels in a container of the builder, to which this sends the program wheelhouse.sh."""
-    command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *shlex.split(env["WHEEL_ARGS"])]
-    tar = folder / "wheels.tar"
-    with tar.open("wb") as file:
-        done = subprocess.run([*command, f"{env['IMAGE']}-builder"], input=program(), stdout=file, check=False)
+def make_wheels(env: Env, old: Path | None, new: Path) -> None:
+    """Fill the folder `new` by the program wheelhouse.py, in a container of the builder; it takes what it can from
+    `old`."""
+    indexes = uv.pip_indexes(env)
+    command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *(f"--env={name}" for name in indexes)]
+    command += ["--env=EXPORT", "--env=EXPORT_DEV", *shlex.split(env["WHEEL_ARGS"]), f"{env['IMAGE']}-builder"]
+    command += ["sh", "-c", IN_BUILDER, "sh", env["REQUIREMENTS"], env["REQUIREMENTS_DEV"]]
+    sent, made = new / "sent.tar", new / "wheels.tar"
+    with tarfile.open(sent, "w") as tar:
+        if old:
+            tar.add(old, ".")
+        entry = tarfile.TarInfo("wheelhouse.py")
+        entry.size = len(program())
+        tar.addfile(entry, io.BytesIO(program()))
+    with sent.open("rb") as source, made.open("wb") as target:
+        done = subprocess.run(command, env={**env, **indexes}, stdin=source, stdout=target, check=False)
     if done.returncode:
         sys.exit(done.returncode)
-    subprocess.run(["tar", "-xof", tar, "-C", folder], check=True)
-    tar.unlink()
+    subprocess.run(["tar", "-xof", made, "-C", new], check=True)
+    sent.unlink()
+    made.unlink()
 
 
 # ---- build and push ----
@@ -130,21 +150,13 @@ def make_wheels(env: Env, folder: Path) -> None:
 def build(env: Env) -> None:
     image = f"{env['IMAGE']}:{env['TAG']}"
     engine(env)
-    names = ("TEST_DATABASE", "DRIFT_ALLOWED", "TESTS") if Path("manage.py").exists() else ()
-    values = {**env, "TESTS": " ".join(check.of_team(env)) or env["TESTS"]}
-    tests = [word for name in names for word in ("--build-arg", f"{name}={values[name]}")]
-    docker(
-        env,
-        *build_words(env),
-        *tests,
-        "--build-arg",
-        f"RELEASE={env['TAG']}",
-        "--build-arg",
-        f"REVISION={env['REVISION']}",
-        "-t",
-        image,
-        ".",
-    )
+    values = {"RELEASE": env["TAG"], "REVISION": env["REVISION"]}
+    if Path("manage.py").exists():
+        tests = " ".join(check.of_team(env)) or env["TESTS"]
+        values |= {"WHEELS": "brought", "TESTS": tests}
+        values |= {name: env[name] for name in ("TEST_DATABASE", "DRIFT_ALLOWED")}
+    arguments = [word for name, value in values.items() for word in ("--build-arg", f"{name}={value}")]
+    docker(env, *build_words(env), *arguments, "-t", image, ".")
     if new := verdicts.new():
         for line in verdicts.lines(verdicts.in_image(shlex.split(env["DOCKER"]), image), new):
             print(line)

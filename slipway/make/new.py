@@ -2,11 +2,10 @@
 `new finish APP SITE_NAME PARTS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder (PARTS:
 accounts,jobs, one of them or none).
 
-`finish` sets names, adds the package, writes README.md, AGENTS.md and .env; commits unless the folder is in a git
-repository.
+`finish` sets names, adds the package, locks all packages, writes README.md, AGENTS.md and .env; commits unless the
+folder is in a git repository.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -14,26 +13,27 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from slipway.make import blocks, virtualenv, wheel
-from slipway.make.uv import ANY_INDEX
+from slipway.make import blocks, requirements, virtualenv, wheel
 
 OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 ANSWERS = Path(".copier-answers.yml")
 TEMPLATE = wheel.CLONE  # made by copier
-REQUIREMENTS = """# Packages of production. `make requirements` compiles this file into requirements.txt.
-
-# Slipway, with the packages that it needs. `make template-update` brings its next version.
-./vendor/{name}-0-py3-none-any.whl[{extras}]
-
-# Yours: django, and the packages of your apps.
-{django}
-"""
 DJANGO = {"5.2": "django>=5.2,<5.3", "6.0": "django>=6.0,<6.1"}
+PYPROJECT = """# The packages, which `uv add` and `uv remove` change, too, and settings of tools: docs/make.md, "Pins".
+[project]
+name = "{app}"
+version = "0"
+requires-python = ">={python}"
+dependencies = []
+
+"""
+TOOLS = "# ---- tools: a new project gets what follows, too ----\n\n"  # in the template's pyproject.toml
+PINS = ("requirements.txt", "requirements/dev.txt")  # the template's, and what make writes in a project
 # What settings say instead if Django itself sends the Content-Security-Policy: file → {old: new}.
 POLICY = {
     "project/settings_base.py": {
@@ -97,25 +97,25 @@ def start(copier: str, name: str, *options: str) -> None:
 
 def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> None:
     set_names(app, site_name)
-    chosen = [*parts.split(","), driver]
+    chosen = [part for part in (*parts.split(","), driver) if part]
+    python = "3.11"
     if django == "5.2":
         chosen.append("csp")
-    extras = ",".join(sorted(filter(None, chosen)))
-    Path("requirements.in").write_text(REQUIREMENTS.format(name=wheel.NAME, extras=extras, django=DJANGO[django]))
-    write_readme(
-        app=app,
-        site_name=site_name,
-        broker=" BROKER_URL" if "jobs" in chosen else "",
-        python="3.11" if django == "5.2" else "3.12",
-    )
-    if django != "5.2":
+    else:
+        python = "3.12"
+        refuse_old_python(os.environ.get("PYTHON", "python3"))
         use_new_django()
-        tell_old_python(os.environ.get("PYTHON", "python3"))
-    leave_out(*[part for part in blocks.MARKS if part not in chosen])
-    if "jobs" not in chosen:
+    broker = " BROKER_URL" if "jobs" in chosen else ""
+    write_readme(app=app, site_name=site_name, broker=broker, python=python)
+    write_pyproject(app, python)
+    unused = [part for part in blocks.MARKS if part not in chosen]
+    leave_out(*unused)
+    if "jobs" in unused:
         replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
+    with open(".gitignore", "a", encoding="utf-8") as file:
+        file.writelines(f"/{path}\n" for path in PINS)
     wheel.main(TEMPLATE)
-    compile_pins(ANY_INDEX)
+    lock(DJANGO[django], chosen, blocks.without((TEMPLATE / "requirements/dev.in").read_text("utf-8"), *unused))
     write_env(Path(".env"))
     reachable_source(ANSWERS)
     commit(app)
@@ -138,8 +138,7 @@ def replace(path: str, pattern: str, value: str) -> None:
 
 
 def use_new_django() -> None:
-    """Require the Python that Django 6 requires, and let Django send the Content-Security-Policy."""
-    replace("Makefile", r"^(PORT +\?= .*)$", "\nPYTHON_MIN = 3.12")
+    """Let Django send the Content-Security-Policy."""
     for path, changes in POLICY.items():
         text = Path(path).read_text("utf-8")
         for old, new in changes.items():
@@ -149,12 +148,17 @@ def use_new_django() -> None:
         Path(path).write_text(text, "utf-8")
 
 
-def tell_old_python(python: str) -> None:
+def refuse_old_python(python: str) -> None:
+    """Raise Problem if Django 6 does not run on this Python: uv could not lock its packages."""
     code = "import sys; from slipway.make.python import lacks; print(lacks(*sys.argv[1:]))"
     env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
-    with contextlib.suppress(FileNotFoundError):  # the project's make says so
-        if lack := subprocess.check_output([python, "-c", code, python, "3.12"], env=env, text=True).strip():
-            say(lack)
+    if lack := subprocess.check_output([python, "-c", code, python, "3.12"], env=env, text=True).strip():
+        raise Problem(lack)
+
+
+def write_pyproject(app: str, python: str) -> None:
+    tools = (TEMPLATE / "pyproject.toml").read_text("utf-8").partition(TOOLS)[2]
+    Path("pyproject.toml").write_text(PYPROJECT.format(app=app, python=python) + tools, "utf-8")
 
 
 def write_readme(**words: str) -> None:
@@ -169,12 +173,17 @@ def leave_out(*parts: str) -> None:
         path.write_text(blocks.without(path.read_text("utf-8"), *parts), "utf-8")
 
 
-def compile_pins(env: Mapping[str, str]) -> None:
-    """Compile the project's pins, by its own make. They begin as the template's, and keep their versions."""
-    env = {**env, **{name: text for name, text in os.environ.items() if not name.startswith("MAKE") and name != "VE"}}
-    done = subprocess.run(["make", "--silent", "requirements"], env=env, check=False)
-    if done.returncode:
-        raise Problem("the pins cannot be compiled, see above: correct this, then make requirements")
+def lock(django: str, extras: list[str], development: str) -> None:
+    """Let uv write the packages into pyproject.toml, and lock them in the versions that the template is tested with."""
+    [package] = Path("vendor").glob(f"{wheel.NAME}-*.whl")
+    pins = [f"--constraints={TEMPLATE / path}" for path in PINS]
+    env = {**wheel.DEFAULTS, **os.environ}
+    words = ["add", "--quiet", "--no-sync", "--no-workspace", *pins]
+    requirements.run_uv(env, *words, django, f"./{package}[{','.join(sorted(extras))}]")
+    with tempfile.TemporaryDirectory() as folder:
+        names = Path(folder, "dev.in")
+        names.write_text(development, "utf-8")
+        requirements.run_uv(env, *words, "--dev", f"--requirements={names}")
 
 
 def write_env(path: Path) -> None:

@@ -13,8 +13,8 @@ if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     if CHANGES & {*words[:1]}:
         sys.exit(
-            "pip: make installs only pinned packages here: add {} to requirements.in, then make requirements, "
-            "then repeat your make command".format(" ".join(words[1:]) or "what you need")
+            "pip: make installs only pinned packages here: uv add {}, then repeat your make command; without uv.lock, "
+            "add it to requirements.txt".format(" ".join(words[1:]) or "what you need")
         )
     bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
     wheels = [path for folder in (bundled, "/usr/share/python-wheels") for path in glob.glob(folder + "/pip-*.whl")]

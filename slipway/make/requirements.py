@@ -1,98 +1,148 @@
-"""Compile pins: `requirements [--upgrade] REQUIREMENTS MORE…`, each file.txt from its file.in; versions stay.
+"""Pin packages: `requirements lock [--upgrade] FILE…`, for make requirements and make upgrade. Needs Python 3.9.
 
-MORE are constrained by REQUIREMENTS. uv compiles; it omits the lines of indexes, which this copies.
+With uv.lock, uv pins there what pyproject.toml names, and `requirements export` makes REQUIREMENTS and REQUIREMENTS_DEV
+of it. Without uv.lock, these and the FILEs are the team's own: `lock` runs the command that each has in its header.
 """
 
-import codecs
+from __future__ import annotations
+
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway.make import uv, virtualenv
+from slipway.make.python import lacks
 
-INDEX = re.compile(r"\s*(--extra-index-url|--index-url|-i|--find-links)[\s=]")
-IN_FILE = re.compile(r"^\./\S+.*\n(?: .*\n)*", re.MULTILINE)  # a pin such as ./vendor/….whl, with hash and comments
-# A password in a URL; not ${NAME}, ${A}:${B}, name:${B}, or git's ssh user, before a host.
-PASSWORD = re.compile(r"://(?!(git|\$\{\w+\}|([\w.-]+|\$\{\w+\}):\$\{\w+\})@[^/@\s]*(/|\s|$))[^/\s]*@")
-GIT = re.compile(r"^[^#]*\bgit\+\w+://")
-EDITABLE = re.compile(r"^\s*(-e|--editable)\b")
-
-
-def main(words: list[str], env: Mapping[str, str]) -> None:
-    upgrade, pins = [word for word in words if word == "--upgrade"], [word for word in words if word != "--upgrade"]
-    sources = {path: Path(path).with_suffix(".in") for path in pins}
-    if not sources[pins[0]].exists():
-        sys.exit(f"make: no {sources[pins[0]]} here: write it, with a package on each line")
-    refuse(GIT, "names a git repository, which has no hash: put its wheel into vendor/ and name that", sources.values())
-    refuse(
-        EDITABLE,
-        "names a folder to edit, which has no hash: put its wheel into vendor/ and name that",
-        sources.values(),
-    )
-    refuse(PASSWORD, "has a password: write ${NAME} instead, and set NAME in the environment", sources.values())
-    if not (program := virtualenv.uv_path(env)):
-        sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
-    command = [program, *shlex.split(env["COMPILE"]), *upgrade]
-    with virtualenv.lock(Path(env["VE"])), tempfile.TemporaryDirectory() as folder:
-        compile_pins([*command, "-o", pins[0], str(sources[pins[0]])], env)
-        keep_indexes(sources.pop(pins[0]), Path(pins[0]))
-        # uv accepts no path as a constraint
-        file = Path(folder, "constraints.txt")
-        file.write_text(IN_FILE.sub("", Path(pins[0]).read_text("utf-8")), "utf-8")
-        for path, source in sources.items():
-            compile_pins([*command, "-c", str(file), "-o", path, str(source)], env)
-            keep_indexes(source, Path(path))
-            Path(path).write_text(Path(path).read_text("utf-8").replace(f"-c {file}", f"-c {pins[0]}"), "utf-8")
+Env = Mapping[str, str]
+LOCK, PROJECT, MADE_FROM = Path("uv.lock"), Path("pyproject.toml"), Path("var/pins/made-from")
+COMMAND = re.compile(r"^#\s+((?:uv pip compile|pip-compile) .*)$", re.MULTILINE)  # as these programs write it
+CHANGES = re.compile(r"^(?:Added|Removed|Updated) .*$", re.MULTILINE)
+# uv would write this machine's indexes into uv.lock.
+OF_MACHINE = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
 
 
-def refuse(pattern: "re.Pattern[str]", why: str, sources: Iterable[Path]) -> None:
-    places = [
-        f"{path} line {number}"
-        for path in sources
-        for number, line in enumerate(read(path).splitlines(), 1)
-        if pattern.search(line.rstrip())
-    ]
-    if places:
-        sys.exit(f"make: {' '.join(places)} {why}")
+def main(args: list[str], env: Env) -> None:
+    action, *words = args
+    options = [word for word in words if word == "--upgrade"]
+    with virtualenv.lock(Path(env["VE"])):
+        is_new = PROJECT.exists() and not os.path.exists(env["REQUIREMENTS"])
+        if action == "export":
+            if not is_exported(env):  # by the rule of the other file
+                export(env)
+        elif LOCK.exists() or is_new:
+            export(env, options)
+        else:
+            files = [env["REQUIREMENTS"], env["REQUIREMENTS_DEV"], *(word for word in words if word not in options)]
+            run_commands(files, options, env)
 
 
-def read(path: Path) -> str:
-    """Return the text of a list of packages: UTF-8 or, from PowerShell, UTF-16, as pip and uv read it."""
+# ---- with uv.lock ----
+
+
+def export(env: Env, options: Sequence[str] = ()) -> None:
+    """Write the pins of production and of development as uv.lock has them, and what they are made from. uv changes
+    uv.lock first, if pyproject.toml does not agree with it, or for the option --upgrade."""
+    if lack := lacks(env["PYTHON"], env["PYTHON_MIN"]):
+        sys.exit(f"make: {lack}")
+    for line in CHANGES.findall(run_uv(env, "lock", *options).stderr):
+        print(f"make: {line}", file=sys.stderr)
+    texts = {
+        env["REQUIREMENTS"]: exported(env, *shlex.split(env["EXPORT"])),
+        env["REQUIREMENTS_DEV"]: exported(env, *shlex.split(env["EXPORT_DEV"])),
+    }
+    if unhashed := [pin for text in texts.values() for pin in without_hash(text)]:
+        sys.exit(
+            f"make: {', '.join(unhashed)} in uv.lock is a folder or a git repository, which has no hash: put its wheel "
+            "into vendor/, and uv add that"
+        )
+    for path, text in texts.items():
+        if not os.path.exists(path) or Path(path).read_text("utf-8") != text:  # else the virtualenv need not change
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text, "utf-8")
+    MADE_FROM.parent.mkdir(parents=True, exist_ok=True)
+    MADE_FROM.write_bytes(sources())
+
+
+def is_exported(env: Env) -> bool:
+    files = [MADE_FROM, Path(env["REQUIREMENTS"]), Path(env["REQUIREMENTS_DEV"])]
+    return all(path.exists() for path in files) and MADE_FROM.read_bytes() == sources()
+
+
+def sources() -> bytes:
+    return PROJECT.read_bytes() + LOCK.read_bytes()
+
+
+def exported(env: Env, *options: str) -> str:
+    """Return the pins that uv.lock has for these options of `uv export`."""
+    words = "--frozen", "--format=requirements.txt", "--no-emit-project", "--no-header"
+    return run_uv(env, "export", *words, *options).stdout
+
+
+def without_hash(text: str) -> list[str]:
+    """Return the first line of each pin that has no hash."""
+    pins = [pin for pin in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if pin.strip() and not pin.startswith("#")]
+    return [pin.splitlines()[0] for pin in pins if "--hash=" not in pin]
+
+
+def run_uv(env: Env, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run uv in the project, without the indexes of this machine. Exit with its output if it fails."""
+    own = {name: value for name, value in uv.settings(env, indexes=False).items() if name not in OF_MACHINE}
+    own.update(UV_PYTHON=shutil.which(env["PYTHON"]) or sys.executable, UV_PYTHON_DOWNLOADS="never")
+    command = [uv_program(env), *words]
     try:
-        return decoded(path.read_bytes())
-    except UnicodeDecodeError:
-        sys.exit(f"make: {path} is neither UTF-8 nor UTF-16: save it as UTF-8")
-
-
-def decoded(data: bytes) -> str:
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    return data.decode(encoding).replace("\r\n", "\n")
-
-
-def compile_pins(command: list[str], env: Mapping[str, str]) -> None:
-    try:
-        done = subprocess.run(command, env=uv.settings(env), stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     except OSError as error:
         sys.exit(f"make: {command[0]}: {error.strerror}")
-    sys.stderr.write(done.stderr.decode(errors="replace"))
-    # uv's error suggests a change of requires-python, but here PYTHON_MIN sets the version.
-    if newer := re.search(rb"does not satisfy Python>=([0-9.]+)", done.stderr):
-        sys.exit(
-            "make: a package needs Python {0} or newer: write PYTHON_MIN = {0} into the Makefile, or require an "
-            "older version of the package".format(newer.group(1).decode())
-        )
     if done.returncode:
-        sys.exit(done.returncode)
+        sys.exit(f"{done.stderr}make: uv {words[0]} failed, see above. {hint(done.stderr)}".rstrip())
+    return done
 
 
-def keep_indexes(source: Path, pins: Path) -> None:
-    lines = "".join(line for line in read(source).splitlines(keepends=True) if INDEX.match(line))
-    pins.write_text(lines + pins.read_text("utf-8").removeprefix(lines), "utf-8")
+def hint(output: str) -> str:
+    if re.search("connect|dns error|timed? ?out|certificate", output, re.IGNORECASE):
+        return "If you reach packages by an index of your own, name it in pyproject.toml: docs/make.md"
+    return ""
+
+
+def uv_program(env: Env) -> str:
+    return virtualenv.uv_path(env) or sys.exit("make: no uv here: install it, or name its pins by REQUIREMENTS_UV")
+
+
+# ---- without uv.lock ----
+
+
+def commands(files: Sequence[str]) -> list[str]:
+    """Return the command in the header of each file that exists and has one."""
+    headers = [Path(path).read_text("utf-8", errors="replace")[:2000] for path in files if os.path.exists(path)]
+    return [match[1] for match in map(COMMAND.search, headers) if match]
+
+
+def run_commands(files: Sequence[str], options: Sequence[str], env: Env) -> None:
+    """Run the command in the header of each file that has one."""
+    texts = commands(files)
+    if not texts:
+        sys.exit(
+            f"make: {env['REQUIREMENTS']} has no command in its header, as uv pip compile and pip-compile write it: "
+            'change it as you did before, or move to uv.lock: see "Pins" in docs/make.md'
+        )
+    own = uv.settings(env, indexes=False)  # so that the command writes what it writes when it is typed
+    for text in texts:
+        program, *words = shlex.split(text)
+        if program == "uv":
+            program = uv_program(env)
+        elif not shutil.which(program):
+            program = os.path.join(env["VE"], "bin", program)
+        try:
+            done = subprocess.run([program, *words, *options], env=own, stdout=subprocess.DEVNULL, check=False)
+        except OSError as error:
+            sys.exit(f"make: {program}: {error.strerror}: install it to run {text}")
+        if done.returncode:
+            sys.exit(f"make: failed, see above: {text}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from slipway.make import new, virtualenv
+from slipway.make import requirements, virtualenv
 from slipway.make.new import ANSWERS, Problem, git, last_line, say
 
 RELEASE = re.compile(r"refs/tags/(v?[0-9]+(?:\.[0-9]+)*)$", re.MULTILINE)
@@ -69,7 +69,8 @@ def update(copier: str, target: str, options: tuple[str, ...]) -> None:
     if done.returncode or done.stdout:
         raise Problem("an update could not be undone, as not all files are committed: see git status, then git commit")
     usual = [word for word in ("--quiet", "--trust", "--defaults") if word not in options]  # copier takes each once
-    command = [copier, "update", *usual, "--vcs-ref", target, *options]
+    usual += [] if "--vcs-ref" in options else ["--vcs-ref", target]
+    command = [copier, "update", *usual, *options]
     if Path("compose.slipway.yaml").exists():  # an adopted project has its own compose.yaml
         command += ["--exclude", "/compose.yaml"]
     try:
@@ -92,7 +93,7 @@ def finish(before: str, target: str) -> None:
     say(f"merged from {before} to {target}: git diff HEAD shows it, git commit -a keeps it, git reset --hard undoes it")
     problems = []
     try:
-        new.compile_pins({})
+        pin()
     except Problem as problem:
         problems.append(str(problem))
     finally:  # git reset --hard then removes new files, too
@@ -104,6 +105,17 @@ def finish(before: str, target: str) -> None:
         )
     if problems:
         raise Problem("\nmake: ".join(problems))
+
+
+def pin() -> None:
+    """Pin what the new package needs, by the project's own make. A requirements.txt that no program writes has the
+    package's new path, but not what else that needs."""
+    if not requirements.LOCK.exists() and not requirements.commands(["requirements.txt"]):
+        say("requirements.txt has the new package: add what else it needs, or move to uv.lock: docs/update.md")
+        return
+    env = {name: text for name, text in os.environ.items() if not name.startswith("MAKE") and name != "VE"}
+    if subprocess.run(["make", "--silent", "requirements"], env=env, check=False).returncode:
+        raise Problem("the pins are not the new package's, see above: correct this, then make requirements")
 
 
 def output(*words: str) -> str:

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 # What an installer may say, and the cause to name. All else it says well itself.
 CAUSES = [
@@ -27,11 +28,12 @@ CAUSES = [
     ),
 ]
 # Settings of pip that we pass on to uv: indexes, folders with packages, certificates.
+CERTIFICATES = {"cert": "SSL_CERT_FILE"}
 PIP_TO_UV = {
+    **CERTIFICATES,
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
     "find-links": "UV_FIND_LINKS",
-    "cert": "SSL_CERT_FILE",
 }
 ANY_INDEX = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # let uv take each package from any index, not only the first
 # Else uv links files to its cache: an edit of one would be in all virtualenvs, and come back with each new one.
@@ -40,7 +42,7 @@ OWN_FILES = {"UV_LINK_MODE": "copy"}
 
 def run(command: Sequence[str], ve: Path, env: Mapping[str, str]) -> str:
     """Run a program that changes the virtualenv `ve`; it inherits the lock. Return the cause if it fails, or ""."""
-    env = {**OWN_FILES, **settings(env), "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    env = {**OWN_FILES, **settings(env), **pip_indexes(env), "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
         done = subprocess.run(
             command,
@@ -61,8 +63,9 @@ def run(command: Sequence[str], ve: Path, env: Mapping[str, str]) -> str:
     return f"{why(done.stdout)} (more in {ve}/install.log)"
 
 
-def settings(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with pip's settings, such as indexes, as uv's variables."""
+def settings(env: Mapping[str, str], *, indexes: bool = True) -> dict[str, str]:
+    """Return the environment with pip's settings as uv's variables: certificates and, unless `indexes` is False, where
+    this machine finds packages."""
     folders = "/etc", "~/.pip", "~/Library/Application Support/pip", env.get("XDG_CONFIG_HOME", "~/.config") + "/pip"
     own = env.get("PIP_CONFIG_FILE", "")
     files = [*(f"{folder}/pip.conf" for folder in folders if own != os.devnull), own]
@@ -70,11 +73,28 @@ def settings(env: Mapping[str, str]) -> dict[str, str]:
     with contextlib.suppress(configparser.Error):  # pip itself reports what is wrong
         config.read(map(os.path.expanduser, files))
     from_pip: dict[str, str] = {}
-    for key, name in PIP_TO_UV.items():
+    for key, name in PIP_TO_UV.items() if indexes else CERTIFICATES.items():
         values = [config.get(section, key, fallback="") for section in ("global", "install")]
         values.append(env.get("PIP_" + key.upper().replace("-", "_"), ""))
         from_pip.update((name, " ".join(value.split())) for value in values if value)
     return {**from_pip, **env}
+
+
+def pip_indexes(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the indexes of pyproject.toml, with their logins in the environment, as pip's variables. uv reads them
+    itself."""
+    path = Path("pyproject.toml")
+    if not path.exists() or "[[tool.uv.index]]" not in path.read_text("utf-8"):
+        return {}
+    import tomllib
+
+    urls: dict[str, list[str]] = {"PIP_INDEX_URL": [], "PIP_EXTRA_INDEX_URL": []}
+    for index in tomllib.loads(path.read_text("utf-8"))["tool"]["uv"]["index"]:
+        name = "UV_INDEX_" + re.sub(r"\W", "_", index.get("name", "")).upper()
+        login = ":".join(quote(env[key], safe="") for key in (f"{name}_USERNAME", f"{name}_PASSWORD") if key in env)
+        url = re.sub("^(https?://)", rf"\1{login}@", index["url"]) if login else index["url"]
+        urls["PIP_INDEX_URL" if index.get("default") else "PIP_EXTRA_INDEX_URL"].append(url)
+    return {name: " ".join(values) for name, values in urls.items() if values}
 
 
 def why(output: str) -> str:

@@ -125,14 +125,17 @@ def empty(ve: Path) -> None:
 
 def installer(ve: Path, files: Iterable[str], env: Mapping[str, str]) -> list[str]:
     """Return the command that installs what `files` pin: uv's, which also removes all else, or pip's. If one package
-    has a hash, every package needs a hash."""
+    has a hash, every package needs a hash, and none needs a package that the files do not name."""
     words = shlex.split(env["PIP_ARGS"])
-    if any("--hash=" in Path(path).read_text("utf-8") for path in files):
+    with_hashes = any(b"--hash=" in Path(path).read_bytes() for path in files)
+    if with_hashes:
         words.insert(0, "--require-hashes")
-    if env["INSTALLER"] != "pip" and (path := uv_path(env)):
-        sync = ["pip", "sync", "--quiet", "--allow-empty-requirements", "--python", str(ve / "bin/python")]
-        return [path, *sync, *words, *files]
-    return [*pip(ve), *words, *(f"--requirement={file}" for file in files)]
+    if env["INSTALLER"] == "pip" or not (path := uv_path(env)):
+        return [*pip(ve), *words, *(f"--requirement={file}" for file in files)]
+    options = ["--quiet", "--python", str(ve / "bin/python"), *words]
+    if with_hashes:
+        return [path, "pip", "sync", "--allow-empty-requirements", *options, *files]
+    return [path, "pip", "install", "--exact", *options, *(f"--requirement={file}" for file in files)]
 
 
 def uv_path(env: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """Put this clone's package into the project in the working folder: build its wheel into vendor/, remove older ones
-there, and name it in requirements.in. copier runs this at the end of an update. `wheel package` is make package.
+there, and name it where they were named. copier runs this at the end of an update. `wheel package` is make package.
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import subprocess
@@ -13,8 +14,8 @@ from slipway.make import virtualenv
 from slipway.make.uv import ANY_INDEX, settings
 
 NAME = "slipway_django"
-LINE = re.compile(rf"^\./vendor/{NAME}-[^\s\[]+(?:\[([\w,-]*)\])?", re.MULTILINE)
-BROUGHT = {"csp": "csp|django>=6", "psycopg2": "psycopg"}  # extra → what a project may have instead
+PATH = re.compile(rf"vendor/{NAME}-[^\s\[\"']+\.whl")
+LISTS = ("pyproject.toml", "requirements*.in", "requirements*.txt", "requirements/*.in", "requirements/*.txt")
 ATTRIBUTES = "*.whl binary -filter -ident\n"  # a team's own .gitattributes, such as `* text eol=lf`, would damage it
 CLONE = Path(__file__).absolute().parents[2]
 # What ve.mk gives to its commands, for who runs this without make.
@@ -29,7 +30,7 @@ DEFAULTS = {
 
 
 def main(clone: Path) -> None:
-    folder, requirements = Path("vendor"), Path("requirements.in")
+    folder = Path("vendor")
     old = {*folder.glob(f"{NAME}-*.whl")}
     build(clone, folder)
     [wheel] = {*folder.glob(f"{NAME}-*.whl")} - old or old
@@ -37,22 +38,16 @@ def main(clone: Path) -> None:
         path.unlink()
     if not (folder / ".gitattributes").exists():
         (folder / ".gitattributes").write_text(ATTRIBUTES)
-    if requirements.exists():
-        requirements.write_text(named(requirements.read_text("utf-8"), f"./{wheel}"), "utf-8")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    for path in (path for pattern in LISTS for path in Path().glob(pattern)):
+        text = path.read_text("utf-8", errors="surrogateescape")
+        path.write_text(named(text, str(wheel), digest), "utf-8", errors="surrogateescape")
 
 
-def named(text: str, wheel: str, *extras: str) -> str:
-    """Replace the package's path in the requirements `text`. Its extras stay; those that the package once brought by
-    itself are added, unless `text` has something instead."""
-    missing = [
-        extra for extra, instead in BROUGHT.items() if not re.search(rf"^[^#\n]*({instead})", text, re.MULTILINE)
-    ]
-
-    def line(match: re.Match[str]) -> str:
-        all_extras = ",".join(sorted({*(match[1] or "").split(","), *extras, *missing} - {""}))
-        return f"{wheel}[{all_extras}]" if all_extras else wheel
-
-    return LINE.sub(line, text)
+def named(text: str, wheel: str, digest: str) -> str:
+    """Replace the package's path in a list of packages, and its hash, which a list with hashes has in the next line."""
+    text = re.sub(rf"({PATH.pattern}\S* *\\\n *--hash=sha256:)\w+", rf"\g<1>{digest}", text)
+    return PATH.sub(wheel, text)
 
 
 def build(clone: Path, folder: Path) -> None:

@@ -49,7 +49,7 @@ def pool(size: Any) -> dict[str, Any]:
     if type(size) is not int or size < 1:
         raise ValueError("has a pool that is not a number of connections, such as ?pool=8")
     if not find_spec("psycopg_pool"):
-        raise ValueError("has a pool, which needs psycopg instead of psycopg2 in requirements.in")
+        raise ValueError("has a pool, which needs psycopg instead of psycopg2: uv add 'psycopg[binary,pool]'")
     return {"min_size": 1, "max_size": size, "timeout": 5}
 
 
@@ -92,7 +92,7 @@ def cache(url: str) -> dict[str, Any]:
     if not re.match(r"rediss?://.", url):
         raise ValueError("is neither redis://…, rediss://… nor locmem://")
     if not find_spec("redis"):  # comes with Celery's requirements, which a project may lack
-        raise ValueError("needs redis in requirements.in")
+        raise ValueError("needs redis: uv add redis")
     if re.search("[#\\s]", url):
         raise ValueError("has a space or a #: write %20 or %23")
     parts = values.split(url)

@@ -28,7 +28,7 @@ def tested(**_: Any) -> list[Warning]:
 def outside(requirement: Requirement, version: str) -> Warning:
     return Warning(
         f"{requirement.name} {version} is installed, but Slipway is tested with "
-        f"{requirement.name}{requirement.specifier}: write that into requirements.in, then run: make requirements",
+        f"{requirement.name}{requirement.specifier}: require that, then run make",
         id="slipway.W002",
     )
 

@@ -64,7 +64,7 @@ threads = env.number("WEB_THREADS", 4, least=1)
 env.number("DRAIN", 0)  # docker-run.sh uses it: report a wrong value here
 asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
 if asgi and not find_spec("uvicorn"):
-    env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make requirements")
+    env.problem("SERVER is asgi: uv add uvicorn (and websockets, if used), then make")
 env.check()
 
 wsgi_app = "slipway.web.gunicorn:load()"

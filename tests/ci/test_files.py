@@ -64,17 +64,7 @@ def test_one_deploy_at_a_time():
     assert "disableConcurrentBuilds()" in JENKINS.read_text()
 
 
-def test_the_newest_packages_see_no_token():
-    """The newest packages run in a job with only read access. The job with the token runs no package."""
-    jobs, data = ci_lines.load(GITHUB.with_name("upgrade.yml"))["jobs"], ci_lines.load(GITLAB)
-    assert "permissions" not in jobs["pins"] and "secrets." not in str(jobs["pins"])
-    assert jobs["propose"]["permissions"] == {"contents": "write", "pull-requests": "write"}
-    assert not any("make" in step["run"].split() for step in jobs["propose"]["steps"] if "run" in step)
-    assert "UPGRADE_TOKEN" in data["pins"]["script"][0] and "environment" not in data["pins"]
-    assert "git clone " in data["propose"]["script"][1] and data["propose"]["environment"]["name"] == "upgrade"
-
-
-LOGGED_IN = {("deploy.yml", "deploy"), ("upgrade.yml", "propose")}  # to read main, or to push; no package runs there
+LOGGED_IN = {("deploy.yml", "deploy")}  # to read main; no package runs there
 WORKFLOWS = sorted(GITHUB.parent.glob("*.yml"))
 
 

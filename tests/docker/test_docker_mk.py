@@ -8,8 +8,9 @@ import pytest
 from checkout import WRITTEN
 from proc import ROOT, append, executable, output, put, put_into_git, refusal, run
 
-WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.sh")
+WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", *WHEELS_FROM)
+TESTED = ("TEST", "PROJECT", "WHEELS")  # in arguments of a Django project's build
 # A fake docker: its builder makes a wheelhouse of one file.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
@@ -89,7 +90,7 @@ def test_without_django(project):
     done = make(project, "build", "DOCKER=./stub", "TAG=1")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     said = (project / "calls").read_text()
-    assert " --build-arg RELEASE=1 " in said and "TEST" not in said and "PROJECT" not in said
+    assert " --build-arg RELEASE=1 " in said and not any(name in said for name in TESTED)
     assert not (project / "wheelhouse").exists()
 
 

@@ -62,10 +62,10 @@ def send(self, number):
 
 def test_types_are_demanded_by_one_line(tree):
     """mypy accepts a day's ordinary code, with and without types; `strict` asks for types."""
-    words = [tree.folder / "ve/bin/python", "-m", "mypy", "--config-file", ".mypy.ini"]
+    words = [tree.folder / "ve/bin/python", "-m", "mypy"]
     (tree.folder / "project/ordinary.py").write_text(ORDINARY)
     output(words, cwd=tree.folder)
-    tree.edit(".mypy.ini", "[mypy]", "[mypy]\nstrict = True")
+    tree.edit("pyproject.toml", "[tool.mypy]", "[tool.mypy]\nstrict = true")
     assert run(words, cwd=tree.folder).stdout.count("ordinary.py:") == 1
 
 

@@ -196,7 +196,7 @@ def test_tests_that_another_command_runs(project):
         (["TEST=it's"], "make: TEST: No closing quotation"),
         (
             ["TEST=x", "TESTS=pytest"],
-            "make: TESTS = pytest needs pytest-django: add it to requirements/dev.in, then make requirements",
+            "make: TESTS = pytest needs pytest-django: uv add --dev pytest-django, or add it to requirements/dev.txt",
         ),
     ],
 )

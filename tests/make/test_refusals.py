@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from proc import UV, as_mortal, executable, output, put, refusal, run
+from proc import as_mortal, executable, output, put, refusal, run
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -21,7 +21,7 @@ from .conftest import BASE_PYTHON, WITH_PIP_TOO
     [
         (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
         (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
-        (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["no lost.txt here: list the packages in lost.in"]),
+        (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["no lost.txt here, and no uv.lock: see"]),
         (["template-update"], ["requirements/copier.txt is not installed: "]),
     ],
     ids=lambda value: value[-1],
@@ -81,15 +81,6 @@ def test_no_network(scratch):
         )
         line = refusal(scratch.make("ve/sentinel"))
     assert "is not installed: cannot reach the package index: check the network" in line
-
-
-def test_a_package_for_a_newer_python(scratch, tmp_path):
-    """Such a package's pins cannot be compiled; the error names the variable for the pins' Python version."""
-    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'new'\nversion = '1'\nrequires-python = '>=3.99'\n")
-    (scratch.folder / "requirements.in").write_text(f"new @ {tmp_path.as_uri()}\n")
-    scratch.env["INSTALLER"] = UV
-    done = scratch.make("requirements")
-    assert done.returncode == 2 and "write PYTHON_MIN = 3.99 into the Makefile" in done.stderr, done.stderr
 
 
 @WITH_PIP_TOO

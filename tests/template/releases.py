@@ -1,6 +1,7 @@
 """A template with three releases: the last is today's files, and the two before it differ by the changes below."""
 
 from checkout import Checkout
+from proc import put
 
 FIRST, SECOND, TODAY = "1.0.0", "1.1.0", "2.0.0"
 OLD_LOG = "# Changelog\n\n## 1.1.0\n\n### Added\n\n- What came second.\n\n## 1.0.0\n\n- What came first.\n"
@@ -45,6 +46,6 @@ def before_second(template):
     """Go back to the first release: some files have another name, and some lines differ."""
     template.git("mv", "deploy/ci.sh", "deploy/jobs.sh")
     template.edit("Dockerfile", "WORKDIR /app", "WORKDIR /application")
-    template.git("mv", "slipway/requirements/uv.in", "slipway/requirements/uv.txt", "requirements")
+    put(template.folder / "deploy/old.sh", "#!/bin/sh\n# of the first release\n")
     template.edit("docker-run.sh", "\n", "\n# of the first release\n")
     (template.folder / "CHANGELOG.md").write_text("# Changelog\n\n## 1.0.0\n" + OLD_LOG.split("## 1.0.0\n")[1])

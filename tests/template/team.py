@@ -2,7 +2,7 @@
 
 import shutil
 
-from proc import append, put
+from proc import UV, append, output, put
 
 APP = {
     "project/shop/__init__.py": "",
@@ -24,7 +24,7 @@ def work(project):
     project.edit(settings, '    "project.home",\n', "")
     project.edit("project/urls.py", '    path("", include("project.home.urls")),\n', "")
     append(project.folder / "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
-    append(project.folder / "requirements.in", "django-filter\n")
+    output([UV, "add", "--quiet", "--no-sync", "django-filter"], cwd=project.folder, env=project.env)
     project.edit(".gitlab-ci.yml", "  TAG: ", "  SHOP: open\n  TAG: ")
     append(project.folder / "Makefile", "\nopening: ## open the shop\n\t@echo open\n")
     append(project.folder / "Procfile.dev", "alerts: exec sleep 1000\n")

@@ -16,10 +16,15 @@ from documented import block
 from proc import ROOT, UV, VE_PYTHON, output, passed, put, run, running, wait_until
 from slipway.adopt.__main__ import read, texts
 from slipway.adopt.look import look, python
+from slipway.adopt.packages import LINTER, find_packages, left_to_do, requirement, with_packages
 from slipway.adopt.proposal import LEVELS, Template, makefile, manage, plan
 from slipway.adopt.todo import ROWS, todo, unset, untranslated
 from slipway.make import check
+from slipway.make.uv import settings
 from theirs import LAYERS, PLAIN, Theirs
+
+BASE_PYTHON = os.path.realpath(sys.executable)
+LISTS = ("requirements.txt", "requirements/dev.txt")
 
 
 @pytest.fixture
@@ -263,10 +268,20 @@ def test_changes_are_shown(theirs):
     assert project.changed() == [] and (project.folder / "Dockerfile").read_text() == LAYERS["Dockerfile"]
     assert "would change, with --apply: Dockerfile\n" in said
     assert "Dockerfile:2: add the Debian packages that it installs to docker/packages.txt" in said
+    assert re.search(r"requirements/base.txt:1: add \./vendor/\S+\.whl\[jobs,psycopg2]\n", said), said
     assert ".gitignore:1: add before git add -A: /ve.lock" in said and "make test run your targets instead" in said
     project.commit("Slipway")
     said = project.adopted("--level", "image", "--apply")
-    assert {*project.changed()} == {"Dockerfile", "Makefile", ".gitignore", ".dockerignore", "manage.py"}
+    lists = {"requirements/base.txt", "requirements/local.txt"}
+    assert {*project.changed()} == {"Dockerfile", "Makefile", ".gitignore", ".dockerignore", "manage.py", *lists}
+    assert re.search(
+        r"^\./vendor/\S+\.whl\[jobs,psycopg2]$", (project.folder / "requirements/base.txt").read_text(), re.M
+    )
+    assert (project.folder / "requirements/local.txt").read_text().endswith("pytest\ndjango-migration-linter\n")
+    assert (
+        "\nREQUIREMENTS = requirements/base.txt\nREQUIREMENTS_DEV = requirements/local.txt\n"
+        in (project.folder / "Makefile").read_text()
+    )
     assert "changed: Dockerfile\n" in said
     assert (project.folder / "Dockerfile").read_text() == (ROOT / "Dockerfile").read_text()
     done = project.make()
@@ -284,12 +299,12 @@ def test_again(theirs, files):
     first = project.adopted("--level", "servers", "--apply")
     project.git("add", "--all")
     new = {*project.git("diff", "--name-only", "--cached", "--diff-filter=A").split()}
-    assert len(new - {"Makefile", ".gitignore", ".dockerignore", "requirements.in", "requirements/dev.in"}) <= 17, new
+    assert len(new - {"Makefile", ".gitignore", ".dockerignore", *LISTS}) <= 17, new
     project.edit("Dockerfile", "USER 10001", "ENV A=1\nUSER 10001")
     project.commit("Slipway")
     again = project.adopted("--level", "servers")
-    assert [line for line in first.splitlines() if re.match("found: (?!req)", line)] == [
-        line for line in again.splitlines() if re.match("found: (?!req)", line)
+    assert [line for line in first.splitlines() if re.match("found: (?!pack)", line)] == [
+        line for line in again.splitlines() if re.match("found: (?!pack)", line)
     ]
     assert "wrote: " not in again and re.findall("would change.*: (.*)", again) == ["Dockerfile"]
     left = again.split("left to do by hand:\n")[1]
@@ -501,7 +516,8 @@ def test_refusals(theirs, tmp_path):
     project = theirs({**LAYERS, "deploy.mk": "ours:\n", "docker": "#!/bin/sh\n", ".gitignore": "django.mk\nve/\n"})
     (tmp_path / "outside").mkdir()
     (project.folder / "vendor").symlink_to(tmp_path / "outside")
-    (project.folder / "requirements.in").symlink_to(tmp_path / "outside/list")
+    (project.folder / "requirements/base.txt").unlink()
+    (project.folder / "requirements/base.txt").symlink_to(tmp_path / "outside/list")
     (project.folder / "requirements/local.txt").write_bytes("pytest  # für alle\n".encode("latin-1"))
     (tmp_path / "outside/list").write_text("django\n")
     project.commit("More")
@@ -511,7 +527,7 @@ def test_refusals(theirs, tmp_path):
         "docker exists",
         ".whl leads via",
         "vendor/.gitattributes leads via",
-        "requirements.in leads via",
+        "requirements/base.txt leads via",
         "django.mk is ignored by git",
         "requirements/local.txt is neither UTF-8 nor UTF-16: save it as UTF-8",
     ]
@@ -544,8 +560,6 @@ def test_level_servers(clone, tmp_path):
     project = Theirs(tmp_path / "My shop", files, clone)
     project.adopted("--level", "servers", "--apply")
     passed(project.make("lint"))
-    pin = (project.folder / "requirements.in").read_text().splitlines()[-1]
-    (project.folder / "requirements.txt").write_text(f"{pin} --hash=sha256:00\n")
     project.commit("Slipway")
     toml = (project.folder / "deploy/production.toml").read_text()
     assert 'app = "my-shop"\n' in toml and "\nimage = " not in toml
@@ -557,93 +571,97 @@ def test_level_servers(clone, tmp_path):
     assert {path for path in project.changed() if "vendor/" not in path} == {
         ".copier-answers.yml",
         "docker-run.sh",
-        "requirements.in",
-        "requirements.txt",
-        "requirements/dev.txt",
+        "requirements/base.txt",
     }
     assert [path.name for path in project.folder.glob("vendor/*.whl")] == ["slipway_django-3.0.0-py3-none-any.whl"]
-    assert "/slipway_django-3.0.0-" in (project.folder / "requirements.in").read_text()
+    assert "/slipway_django-3.0.0-" in (project.folder / "requirements/base.txt").read_text()
     assert not project.git("ls-files", "--others", "--exclude-standard")
     assert "text: unset" in project.git("check-attr", "text", "vendor/slipway_django-3.0.0-py3-none-any.whl")
     project.commit("3.0.0")
     assert "wrote: " not in project.adopted("--level", "image")
 
 
-@pytest.mark.parametrize(
-    "files, lines, told",
-    [
-        (
-            {"requirements.txt": "Django==5.2 \\\n    --hash=sha256:00\n# more\ncelery[redis]  # jobs\n"},
-            ["Django==5.2", "celery[redis]"],
-            "",
-        ),
-        ({"requirements/production.txt": "-r base.txt\ngunicorn\n"}, ["-r requirements/production.txt"], ""),
-        (
-            {"pyproject.toml": "[project]\nname = 'shop'\ndependencies = ['Django>=5', 'pillow']\n"},
-            ["Django>=5", "pillow"],
-            "",
-        ),
-        (
-            {
-                "pyproject.toml": "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
-                "dependencies = ['Django']\n[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\n"
-                "lint = ['ruff', {include-group = 'dev'}]\n"
-            },
-            ["Django", "gunicorn", "dev:", "faker", "ruff"],
-            "packages docs, lint are in neither",
-        ),
-        (
-            {
-                "pyproject.toml": "[tool.poetry.dependencies]\npython = '^3.12'\n"
-                "Django = '^5.2'\nown = {path = 'own'}\n"
-                "celery = {version = '~5.4', extras = ['redis']}\npillow = '11.0'\n"
-                "attrs = '==26.*'\ntwo = [{version = '1'}, {version = '2'}]\nodd = '>=1 <2'\n"
-                "[tool.poetry.group.test.dependencies]\nfaker = '*'\n[tool.poetry.group.docs.dependencies]\n"
-                "furo = '>=1,<2'\n"
-            },
-            ["Django>=5.2", "celery[redis]>=5.4", "pillow==11.0", "attrs==26.*", "dev:", "faker"],
-            "packages docs, own, two, odd are in neither",
-        ),
-        (
-            {"Pipfile": "[packages]\ndjango = '~=5.2'\n[dev-packages]\nfaker = '*'\n"},
-            ["django~=5.2", "dev:", "faker"],
-            "",
-        ),
-        ({"uv.lock": "[[package"}, ["django"], "uv.lock:1: adopt cannot read"),
-        ({"Pipfile.lock": "<<<<<<<"}, ["django"], "Pipfile.lock:1: adopt cannot read"),
-    ],
+WHEEL = "./vendor/slipway_django-1-py3-none-any.whl[psycopg2]"
+GROUPS = (
+    "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
+    "[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\ntest = []\nlint = ['ruff']\n"
 )
-def test_requirements(files, lines, told):
-    """requirements.in and requirements/dev.in have the lists' lines, or the to-do list names what they lack."""
-    found = look(files, "shop")
-    (source, main), (_, dev) = found.lists.values()
-    assert source == ("" if "lock" in str([*files]) else next(iter(files)))
-    assert [*main, *(["dev:", *dev] if dev else [])] == lines
-    items = "\n".join(todo(files, found, ["make"], ""))
-    assert told in items and bool(told) == ("neither" in items or "cannot" in items), items
 
 
 @pytest.mark.parametrize(
-    "path, text",
+    "files, lines, texts, left",
     [
+        ({}, [], {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"}, ""),
         (
-            "uv.lock",
-            "[[package]]\nname = 'shop'\nversion = '1'\nsource = {virtual = '.'}\n[[package]]\nname = 'vine'\n"
-            "version = '5.1'\nsource = {registry = 'a'}\n[[package]]\nname = 'numpy'\nversion = '1'\n"
-            "[[package]]\nname = 'numpy'\nversion = '2'\n",
+            {"requirements.txt": "django\npsycopg", "requirements-dev.txt": "pytest\n"},
+            ["REQUIREMENTS_DEV = requirements-dev.txt"],
+            {
+                "requirements.txt": "django\npsycopg\n./vendor/slipway_django-1-py3-none-any.whl\n",
+                "requirements-dev.txt": f"pytest\n{LINTER}\n",
+            },
+            "",
         ),
-        ("poetry.lock", "[[package]]\nname = 'vine'\nversion = '5.1'\n"),
         (
-            "Pipfile.lock",
-            '{"_meta": {}, "default": {"vine": {"version": "==5.1"}, "own": {"path": "."}}, "develop": {}}',
+            {"requirements.txt": "#    pip-compile requirements.in\ndjango==5.2\n", "requirements.in": "django\n"},
+            [],
+            {"requirements.in": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
+            "",
         ),
+        (
+            {"requirements.txt": "django==5.2 --hash=sha256:00\n"},
+            [],
+            {"requirements/dev.txt": f"{LINTER}\n"},
+            f"requirements.txt:1: it has hashes: add {WHEEL} and {LINTER} by the program that writes it",
+        ),
+        ({"poetry.lock": "", "pyproject.toml": ""}, [], {}, f"add {WHEEL} there, then poetry export"),
+        ({"pyproject.toml": "[project]\n"}, [], {}, "pyproject.toml:1: uv lock, then adopt again"),
+        (
+            {"uv.lock": "", "pyproject.toml": "[project]\n"},
+            [],
+            {},
+            f"uv add --no-sync '{WHEEL}' && uv add --no-sync --dev",
+        ),
+        (
+            {"uv.lock": "psycopg", "pyproject.toml": GROUPS, "requirements.txt": "django==5.2\n"},
+            [
+                "REQUIREMENTS = var/pins/requirements.txt",
+                "REQUIREMENTS_DEV = var/pins/dev.txt",
+                "EXPORT = --no-dev --extra prod",
+                "EXPORT_DEV = --only-group dev --only-group test",
+            ],
+            {},
+            "EXPORT and EXPORT_DEV of the Makefile leave out docs, lint",
+        ),
+        ({"uv.lock": "", "pyproject.toml": "[[slipway-django"}, [], {}, ""),
     ],
 )
-def test_locked_versions_stay(path, text):
-    """requirements.txt begins with what a lock file has, so that make requirements keeps packages of packages, too."""
-    tree = {"manage.py": MANAGE, path: text}
-    new = plan(tree, tree, look(tree, "shop"), ["make"], Template(texts(ROOT), "w.whl", "", ""))[0]
-    assert new["requirements.txt"].splitlines()[1:] == new["requirements/dev.txt"].splitlines()[1:] == ["vine==5.1"]
+def test_lists_of_packages(files, lines, texts, left):
+    """Each project keeps its own. A list without hashes gets two lines; for others one line says what to do by their
+    own tool, until it is done."""
+    packages = find_packages(files, {})
+    package = requirement(files, "vendor/slipway_django-1-py3-none-any.whl", False)
+    assert packages.lines() == lines and with_packages(files, {}, packages, package) == texts
+    items = "\n".join(left_to_do(files, packages, package))
+    assert left in items and bool(left) == bool(items), items
+    assert with_packages({**files, **texts}, {}, find_packages({**files, **texts}, {}), package) == {}, "once is enough"
+
+
+def test_a_project_of_uv(theirs):
+    """make's pins are those of its uv.lock. With --apply, uv adds the package."""
+    project = theirs(
+        {**LAYERS, "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['django']\n"}
+    )
+    output([UV, "lock", "--quiet"], cwd=project.folder, env=settings({**os.environ, **project.env}, indexes=False))
+    locked = re.search(r'name = "django"\nversion = "(.*)"', (project.folder / "uv.lock").read_text())[1]
+    project.commit("uv")
+    project.adopted("--level", "image", "--apply")
+    assert {"pyproject.toml", "uv.lock"} < {*project.changed()}
+    assert "slipway-django[jobs,psycopg2]" in (project.folder / "pyproject.toml").read_text()
+    passed(project.make("requirements.txt", f"PYTHON={BASE_PYTHON}"))
+    pins = (project.folder / "requirements.txt").read_text()
+    assert f"\ndjango=={locked} " in pins and "./vendor/slipway_django-" in pins
+    assert LINTER in (project.folder / "requirements/dev.txt").read_text()
+    assert project.git("ls-files", "--others", "--exclude-standard", "requirements*") == ""
 
 
 def test_further_down_in_the_repository(theirs):
@@ -656,6 +674,6 @@ def test_further_down_in_the_repository(theirs):
     project = theirs(inner)
     passed(project.adopt("--level", "image", folder=project.folder / "site"))
     assert "\nfrom config.test_settings import *" in (project.folder / "site/config/settings_test.py").read_text()
-    assert (project.folder / "site/requirements/dev.in").read_text().splitlines()[1] == "-r local.txt"
-    listed = (project.folder / "site/requirements.in").read_text()
-    assert re.search(r"^-r \.\./requirements.txt\n\./vendor/\S+\.whl\[csp,jobs,psycopg2\]$", listed, re.M)
+    assert (project.folder / "site/requirements/local.txt").read_text() == LAYERS["requirements/local.txt"]
+    listed = (project.folder / "site/requirements.txt").read_text()
+    assert re.fullmatch(r"Django.*\ncelery\n\./vendor/\S+\.whl\[jobs,psycopg2\]\n", listed), listed

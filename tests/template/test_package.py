@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from checkout import WRITTEN, Project, build_package
-from proc import VE_PYTHON, free_port, output, passed, run, running, wait_until
+from proc import VE_PYTHON, append, free_port, output, passed, run, running, wait_until
 from slipway.make.wheel import named
 
 
@@ -33,20 +33,21 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
     assert build_package(tmp_path / "next", clone.folder).name != wheel.name
 
 
+OLD, NEW = "vendor/slipway_django-1.0.0-py3-none-any.whl", "vendor/slipway_django-2.0.0-py3-none-any.whl"
+
+
 @pytest.mark.parametrize(
-    "before, after",
+    "text",
     [
-        ("OLD[jobs]\n", "NEW[csp,jobs,psycopg2]\n"),
-        ("# psycopg\nOLD\n", "# psycopg\nNEW[csp,psycopg2]\n"),
-        ("OLD[csp,psycopg]\n", "NEW[csp,psycopg]\n"),
-        ("psycopg[c]\nOLD\n", "psycopg[c]\nNEW[csp]\n"),
-        ("OLD[jobs,psycopg2]\ndjango>=6.0,<6.1\n", "NEW[jobs,psycopg2]\ndjango>=6.0,<6.1\n"),
+        'dependencies = ["slipway-django[jobs]"]\n[tool.uv.sources]\nslipway-django = { path = "WHEEL" }\n',
+        "./WHEEL[jobs] \\\n    --hash=sha256:HASH \\\n    # via -r requirements.in\nvine==5 \\\n    --hash=sha256:a\n",
+        "django\n./WHEEL\n",
     ],
 )
-def test_what_the_package_once_brought(before, after):
-    """An update names psycopg2 and django-csp, unless the project has another driver or Django's own policy."""
-    old, new = "./vendor/slipway_django-1.0.0-py3-none-any.whl", "./vendor/slipway_django-2.0.0-py3-none-any.whl"
-    assert named(before.replace("OLD", old), new) == after.replace("NEW", new)
+def test_where_its_file_is_named(text):
+    """An update names the new file, with its hash, wherever the old one was."""
+    old, new = text.replace("WHEEL", OLD).replace("HASH", "0f"), text.replace("WHEEL", NEW).replace("HASH", "1e")
+    assert named(old, NEW, "1e") == new
 
 
 def test_from_an_index(started, wheel, tmp_path):
@@ -74,11 +75,10 @@ def test_from_an_index(started, wheel, tmp_path):
         upload = ["upload", "--non-interactive", "--repository-url", f"http://127.0.0.1:{port}/", "-u", "a", "-p", "b"]
         output([VE_PYTHON, "-m", "twine", *upload, wheel])
         [path] = (project.folder / "vendor").glob("*.whl")
-        project.edit(
-            "requirements.in",
-            f"./vendor/{path.name}[accounts,csp,jobs,psycopg2]",
-            f"--extra-index-url http://127.0.0.1:{port}/simple/\nslipway-django[accounts,csp,jobs,psycopg2]==2.0.0",
-        )
+        source = f'slipway-django = {{ path = "vendor/{path.name}" }}\n'
+        project.edit("pyproject.toml", source, "")
+        index = f'[[tool.uv.index]]\nname = "own"\nurl = "http://127.0.0.1:{port}/simple/"\n'
+        append(project.folder / "pyproject.toml", f"\n{index}")
         for words in (["requirements"], ["own/sentinel", "VE=own"]):
             passed(project.make(*words))
     assert "slipway-django==2.0.0 \\\n    --hash=sha256:" in (project.folder / "requirements.txt").read_text()

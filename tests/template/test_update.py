@@ -3,18 +3,20 @@
 import re
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
+import wheels
 from checkout import COPIER, NOTHING_TO_INSTALL, Folder, Project
 from documented import block
-from proc import ROOT, append, executable, output, refusal, run, running, signal_group, wait_until
+from proc import ROOT, UV, executable, output, passed, refusal, run, running, signal_group, wait_until
 
 from .releases import FIRST, SECOND, TODAY
 from .team import DROPPED
 
 TEMPLATES = re.compile(r"[a-z]+\.mk|Dockerfile|docker-run\.sh|deploy/.*\.sh")
-OF_BOTH = {".gitlab-ci.yml", ".copier-answers.yml", "requirements.in", "requirements.txt"}
+OF_BOTH = {".gitlab-ci.yml", ".copier-answers.yml", "pyproject.toml", "uv.lock"}
 
 
 @pytest.fixture
@@ -50,16 +52,14 @@ def everyone_has_his_own(project, before, after):
     assert "stages: [test, build, deploy]\n" in after[".gitlab-ci.yml"].decode()
     [wheel] = [path for path in after if path.endswith(".whl")]
     assert wheel == f"vendor/slipway_django-{TODAY}-py3-none-any.whl"
-    assert f"./{wheel}[accounts,csp,jobs,psycopg2]\n" in after["requirements.in"].decode()
-    assert "django-filter\n" in after["requirements.in"].decode()
-    pins = [content["requirements.txt"].decode() for content in (before, after)]
-    assert pins[1].count("vendor/") == 1 and f"./{wheel} \\\n    --hash=sha256:" in pins[1]
-    assert ["whitenoise==" in text for text in pins] == [False, True] and "django-filter==" in pins[1]
+    assert f'{{ path = "{wheel}" }}' in after["pyproject.toml"].decode()
+    locks = [content["uv.lock"].decode() for content in (before, after)]
+    assert f'source = {{ path = "{wheel}" }}' in locks[1] and FIRST not in locks[1].split("slipway-django")[1][:200]
+    assert [' name = "whitenoise" ' in text for text in locks] == [False, True] and '"django-filter"' in locks[1]
     assert teams(before) == teams(after)
     for path in [
         *DROPPED,
-        "requirements/uv.in",
-        "requirements/uv.txt",
+        "deploy/old.sh",
         "deploy/jobs.sh",
         "tests",
         "CHANGELOG.md",
@@ -73,7 +73,7 @@ def teams(files):
     return {
         path: content
         for path, content in files.items()
-        if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or re.match(r"vendor/|requirements/uv\.", path))
+        if not (TEMPLATES.fullmatch(path) or path in OF_BOTH or path.startswith("vendor/"))
     }
 
 
@@ -93,19 +93,19 @@ def test_conflict_and_going_back(project):
     conflicting files."""
     project.edit("Dockerfile", "WORKDIR /application", "WORKDIR /srv")
     project.edit("django.mk", "# django.mk", "# ours, django.mk")
-    project.edit("requirements/uv.txt", "uv==", "uv==1.")
-    append(project.folder / "requirements.in", "./lost.whl\n")
+    project.edit("deploy/old.sh", "first", "very first")
+    project.edit("pyproject.toml", "dependencies = [", 'dependencies = ["no-such-package",')
     project.commit("Elsewhere")
     done = project.make("template-update", f"VERSION={SECOND}")
     assert done.stdout == "## 1.1.0\n### Added\n- What came second.\n", done.stderr
     assert f"from {FIRST} to {SECOND}" in done.stderr and "git reset --hard" in done.stderr
     last = [line for line in done.stderr.splitlines() if "***" not in line][-1]
     assert done.returncode == 2 and " in Dockerfile: edit " in last, done.stderr
-    assert "make: the pins cannot be compiled" in done.stderr, "one problem hides no other"
+    assert "make: the pins are not the new package's" in done.stderr, "one problem hides no other"
     text = (project.folder / "Dockerfile").read_text()
     assert re.search(r"<<<<<<< before updating\nWORKDIR /srv\n=+\nWORKDIR /app\n>>>>>>> after updating", text)
     assert (project.folder / "deploy/ci.sh").exists()
-    assert not (project.folder / "requirements/uv.txt").exists()
+    assert not (project.folder / "deploy/old.sh").exists()
     project.git("reset", "--quiet", "--hard")
     assert project.git("status", "--porcelain") == "" and version(project) == FIRST
 
@@ -120,8 +120,7 @@ def test_diff(project):
         "M\tdjango.mk",
         "R100\tdeploy/jobs.sh\tdeploy/ci.sh",
         "M\t.gitlab-ci.yml",
-        "D\trequirements/uv.in",
-        "D\trequirements/uv.txt",
+        "D\tdeploy/old.sh",
     }, files.stdout + files.stderr
     assert "django.mk" not in project.make("slipway-diff", f"TO={SECOND}").stdout
     assert f"no version 9.9, only {FIRST} {SECOND} {TODAY}" in refusal(project.make("slipway-diff", "TO=9.9"))
@@ -179,20 +178,33 @@ def test_refused_where_it_could_not_be_undone(project):
 
 
 def test_from_the_commit_before(template, tmp_path):
-    """A project of the last commit without pyproject.toml comes along by the lines of docs/update.md."""
-    before = "6fbe453444891f894cbec4579c8c56c09c80e7c8"
+    """A project of the last commit with requirements.in comes along by the lines of docs/update.md, in its versions.
+    Before these it goes on with its requirements.txt."""
+    before = "3a1c34e9"
     if run(["git", "cat-file", "-e", before], cwd=ROOT).returncode:
         pytest.skip(f"{before} is not to be had in a clone without its history")
     source = Folder(tmp_path / "slipway")
     run(["git", "clone", "--quiet", ROOT, source.folder], env=source.env, check=True)
     source.git("remote", "remove", "origin")  # else projects update from there
     project = Project.made(source.folder, tmp_path / "shop", "--vcs-ref", before)
+    pins = (project.folder / "requirements.txt").read_text()
     source.git("fetch", "--quiet", "--tags", template.folder)
     source.git("checkout", "--quiet", TODAY)
-    made = f"-o ve/sentinel -o ve/copier/sentinel COPIER={COPIER} template-update"
-    lines = block(ROOT / "docs/update.md", "PATH=").replace("template-update", made)
-    output(["sh", "-ec", lines], cwd=project.folder, env=project.env)
-    text = (project.folder / "requirements.in").read_text()
-    assert "./vendor/slipway_django-2.0.0-py3-none-any.whl[jobs]\n" in text and "find-links" not in text
-    assert "\ndjango-csp\npsycopg2-binary\n" in text
-    assert "==" not in text and "vendor/" in (project.folder / "requirements.txt").read_text()
+    first, *lines = block(ROOT / "docs/update.md", "make template-update    ").splitlines()
+    assert first.startswith("make template-update ")
+    assert "has no command in its header" in project.make("template-update").stderr
+    after = (project.folder / "requirements.txt").read_text()
+    assert versions(after) == versions(pins) and "./vendor/slipway_django-2.0.0-py3-none-any.whl" in after
+    [wheel] = project.folder.glob("vendor/*.whl")
+    assert wheels.pin(wheel).split("sha256:")[1].strip() in after
+    assert lines.pop() == "make" and len(lines) <= 8
+    env = {**project.env, "PATH": f"{Path(UV).parent}:{project.env['PATH']}"}
+    output(["sh", "-ec", "\n".join(lines)], cwd=project.folder, env=env)
+    passed(project.make("requirements.txt", "check"))
+    assert versions((project.folder / "requirements.txt").read_text()) == versions(pins)
+    assert "!uv.lock\n" in (project.folder / ".dockerignore").read_text()
+    assert "requirements" not in project.git("status", "--porcelain").replace("D  requirements", "")
+
+
+def versions(pins):
+    return re.findall(r"^([\w.-]+==[^\s;]+)", pins, re.MULTILINE)
