@@ -63,7 +63,7 @@ migrate migrations messages shell:
 ## Check
 check: ## run Django's checks
 flake8: $(VE)/sentinel-dev ## check the style of Python
-test: $(if $(TEST),$(VE)/sentinel-dev,check flake8) ## run checks, linters, tests; or some tests (TEST=project.orders)
+test: $(if $(TEST),$(VE)/sentinel-dev,check flake8) ## run checks, linters, tests; or some tests (TEST=…)
 lint: check flake8 ## run Django's checks; check style and types of Python, shell scripts and Dockerfiles
 format: $(VE)/sentinel-dev ## format the project's Python by ruff
 coverage: $(VE)/sentinel-dev ## measure which lines the tests run (TEST=…: these tests)

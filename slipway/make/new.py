@@ -1,5 +1,5 @@
 """Start a project: `new start COPIER NAME OPTION…`, for make, runs the program COPIER. At its end copier runs
-`new finish APP SITE_NAME PARTS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder (PARTS:
+`new finish APP SITE_NAME PACKAGE PARTS DRIVER DJANGO`, with the answers to copier.yml, in the project's folder (PARTS:
 accounts,jobs, one of them or none).
 
 `finish` sets names, adds the package, locks all packages, writes README.md, AGENTS.md and .env; commits unless the
@@ -33,6 +33,8 @@ dependencies = []
 
 """
 TOOLS = "# ---- tools: a new project gets what follows, too ----\n\n"  # in the template's pyproject.toml
+# Where files name the package.
+PACKAGE = re.compile(r"\bproject(?=/|\.[\w*]|\")|(?<=^!)project$|(?<=PROJECT=)project$", re.MULTILINE)
 PINS = ("requirements.txt", "requirements/dev.txt")  # the template's, and what make writes in a project
 # What settings say instead if Django itself sends the Content-Security-Policy: file → {old: new}.
 POLICY = {
@@ -95,7 +97,9 @@ def start(copier: str, name: str, *options: str) -> None:
     sys.exit(code or unmade)
 
 
-def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> None:
+def finish(app: str, site_name: str, package: str, parts: str, driver: str, django: str) -> None:
+    if package in taken_names():
+        raise Problem(f"a package named {package} would hide another one: choose another name")
     set_names(app, site_name)
     chosen = [part for part in (*parts.split(","), driver) if part]
     python = "3.11"
@@ -112,6 +116,7 @@ def finish(app: str, site_name: str, parts: str, driver: str, django: str) -> No
     leave_out(*unused)
     if "jobs" in unused:
         replace("deploy/staging.toml", "^(roles = ).*$", '["web"]')
+    rename_package(package)
     with open(".gitignore", "a", encoding="utf-8") as file:
         file.writelines(f"/{path}\n" for path in PINS)
     wheel.main(TEMPLATE)
@@ -127,6 +132,36 @@ def set_names(app: str, site_name: str) -> None:
     replace(settings, r"^(SITE_NAME = ).*$", json.dumps(site_name, ensure_ascii=False))
     for path in sorted(Path("deploy").glob("*.toml")):
         replace(str(path), r"^(app = ).*$", f'"{app}"')
+
+
+def taken_names() -> set[str]:
+    """Return names that the project needs for folders, or that Python or a package has for a module."""
+    own = {
+        "slipway",
+        "deploy",
+        "docker",
+        "vendor",
+        "var",
+        "ve",
+        "wheelhouse",
+        "manage",
+        "tests",
+        "allauth",
+        "axes",
+        "csp",
+    }
+    pins = re.findall(r"^([\w.-]+)==", (TEMPLATE / PINS[0]).read_text("utf-8"), re.MULTILINE)
+    return {*sys.stdlib_module_names, *own, *(pin.replace("-", "_") for pin in pins)}
+
+
+def rename_package(package: str) -> None:
+    """Call the package `project` by its own name, in its folder and in all files that name it."""
+    tracked = [path for path in Path().rglob("*") if path.is_file() and path.suffix != ".svg"]
+    for path in tracked:
+        text = path.read_text("utf-8")
+        if (new := PACKAGE.sub(package, text)) != text:
+            path.write_text(new, "utf-8")
+    Path("project").rename(package)
 
 
 def replace(path: str, pattern: str, value: str) -> None:

@@ -1,5 +1,6 @@
 """Tests of the package: a wheel like any other, also from an index, with the command `slipway`."""
 
+import re
 import shutil
 import urllib.request
 import zipfile
@@ -31,6 +32,13 @@ def test_an_index_accepts_it(template, clone, wheel, tmp_path):
     assert build_package(tmp_path / "again", template.folder).read_bytes() == wheel.read_bytes()
     clone.git("commit", "-q", "--allow-empty", "-m", "More")
     assert build_package(tmp_path / "next", clone.folder).name != wheel.name
+
+
+def test_a_clone_without_tags(clone, tmp_path):
+    """It calls itself a development version of 1.0.0, which the documents describe."""
+    clone.git("tag", "--delete", *clone.git("tag").split())
+    name = build_package(tmp_path / "wheel", clone.folder).name
+    assert re.match(r"slipway_django-1\.0\.0\.dev\d+\+g[0-9a-f]+-", name), name
 
 
 OLD, NEW = "vendor/slipway_django-1.0.0-py3-none-any.whl", "vendor/slipway_django-2.0.0-py3-none-any.whl"

@@ -32,7 +32,7 @@ def bare(template, tmp_path_factory):
     """Return a project without CI, accounts and background jobs, with psycopg 3. No test changes it."""
 
     def make(path):
-        answers = "app=shop", "ci=none", "accounts=false", "jobs=false", "driver=psycopg"
+        answers = "app=shop", "package=pages", "ci=none", "accounts=false", "jobs=false", "driver=psycopg"
         Project.made(template.folder, path, *(word for answer in answers for word in ("--data", answer)))
 
     return Project(once(tmp_path_factory, "bare", make))
@@ -72,6 +72,26 @@ def test_none_chosen(bare):
     done = bare.make()
     assert done.returncode == 0 and "make: passed: " in done.stdout, done.stdout + done.stderr
     assert not re.search("^.* reformatted", passed(bare.make("format")).stdout)
+
+
+NAMED = re.compile(r"\bproject(/|\.\w|\")|PROJECT=project")
+
+
+def test_its_own_package(bare):
+    """Each file of the team's names the package as `make new` was told."""
+    teams = {path: text for path, text in bare.files().items() if not re.match(r".*\.mk$|uv\.lock|vendor/", path)}
+    named = {path: NAMED.search(text.decode("utf-8", "replace")) for path, text in teams.items()}
+    assert not any(named.values()), {path: match for path, match in named.items() if match}
+    assert "pages/home/views.py" in teams and not [path for path in teams if path.startswith("project/")]
+    assert "[pages]\n" in passed(bare.make("--eval=show: ; @echo [$(PROJECT)]", "show")).stdout
+
+
+@pytest.mark.parametrize("name", ["site", "celery", "deploy", "Pages", "my-pages"])
+def test_names_of_others(template, tmp_path, name):
+    """A package that would hide a module, or that Python cannot import, is refused, and nothing is left behind."""
+    done = Project.copy(template.folder, tmp_path / "shop", "--data", f"package={name}")
+    assert done.returncode and not (tmp_path / "shop").exists(), done.stderr
+    assert "would hide another one" in done.stderr or not name.islower() or "-" in name, done.stderr
 
 
 def of_ci(project):

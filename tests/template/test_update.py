@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from checkout import COPIER, NOTHING_TO_INSTALL, Folder, Project
+from checkout import NOTHING_TO_INSTALL, Folder, Project
 from documented import block
 from proc import ROOT, UV, executable, output, passed, refusal, run, running, signal_group, wait_until
 

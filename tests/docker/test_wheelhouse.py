@@ -1,0 +1,74 @@
+"""Tests of the program that makes the wheelhouse in the builder, with a stand-in for its pip."""
+
+import re
+
+import pytest
+
+from proc import put
+from slipway.make import wheelhouse
+
+PINS = (
+    "# made by hand\ndjango==5.2 \\\n    --hash=sha256:aa\n    # via shop\nmy-own.lib==1.0 \\\n    --hash=sha256:bb\n"
+)
+DEV = "flake8==7.1 \\\n    --hash=sha256:cc\n"
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Return a function that makes a wheelhouse of these lists from the last one, and returns what pip had to make."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wheelhouse, "PIP", put(tmp_path / "pip.whl"))
+    asked = []
+
+    def pip(action, *words):
+        text = (tmp_path / words[-1]).read_text()
+        asked.append([*re.findall(r"^[\w.-]+==[\w.]+", text, re.MULTILINE), *words[2:-2]])
+        for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE):
+            put(tmp_path / words[1] / f"{re.sub('[-.]', '_', name)}-{version}-py3-none-any.whl")
+
+    monkeypatch.setattr(wheelhouse, "pip", pip)
+
+    def call(production, development):
+        put(tmp_path / "requirements.txt", production)
+        put(tmp_path / "requirements/dev.txt", development)
+        number = len(list(tmp_path.glob("house*")))
+        asked.clear()
+        new = tmp_path / f"house{number}"
+        wheelhouse.main("requirements.txt", "requirements/dev.txt", tmp_path / f"house{number - 1}", new)
+        return asked[:], sorted(str(path.relative_to(new)) for path in new.rglob("*.whl"))
+
+    return call
+
+
+WHEELS = [
+    "dev/flake8-7.1-py3-none-any.whl",
+    "django-5.2-py3-none-any.whl",
+    "my_own_lib-1.0-py3-none-any.whl",
+    "pip.whl",
+]
+
+
+def test_only_what_is_missing_is_made(made):
+    """Wheels of the same pins are taken over; a comment changes nothing; another hash or version makes the wheel anew,
+    and what is pinned no more is gone."""
+    assert made(PINS, DEV) == ([["django==5.2", "my-own.lib==1.0", "--no-deps"], ["flake8==7.1", "--no-deps"]], WHEELS)
+    assert made(f"# more\n{PINS}", DEV) == ([], WHEELS)
+    asked, wheels = made(PINS.replace("5.2", "5.3"), "")
+    assert asked == [["django==5.3", "--no-deps"]]
+    assert wheels == [WHEELS[1].replace("5.2", "5.3"), *WHEELS[2:]]
+    assert made(PINS.replace("5.2", "5.3").replace("bb", "dd"), "")[0] == [["my-own.lib==1.0", "--no-deps"]]
+
+
+def test_what_both_lists_name_is_in_one_place(made):
+    """What production needs, too, is not among the tests' wheels."""
+    made(PINS, DEV)
+    assert made(PINS + DEV, DEV)[1] == ["django-5.2-py3-none-any.whl", WHEELS[0][4:], *WHEELS[2:]]
+
+
+def test_a_list_without_hashes(made, tmp_path):
+    """pip finds what it needs itself, for tests in the versions of production, and each time anew."""
+    for _ in range(2):
+        (production, development), wheels = made("django==5.2\n", "flake8==7.1\n")
+        assert production[:2] == ["django==5.2", "--constraint"] and wheels == [*WHEELS[:2], "pip.whl"]
+        assert (tmp_path / development[2]).read_text() == "django==5.2\n"
+    assert len(made("django==5.2\n", "# none\n")[0]) == 1
