@@ -1,6 +1,6 @@
 """make old-python: test what hosts run, and what make runs before there is a virtualenv, by the Python in OLD_PYTHON.
 
-tests/ruff.toml names these files. All are imported, and the tests of TESTS run by that Python, without conftest.py,
+pyproject.toml names these files. All are imported, and the tests of TESTS run by that Python, without conftest.py,
 which newer code needs. Then it is the host's in tests of the connection.
 """
 
@@ -28,8 +28,8 @@ FOLDER = Path("var/old-python")
 
 
 def modules() -> list[str]:
-    """Return the names of the modules that tests/ruff.toml has as Python 3.9's."""
-    versions = tomllib.loads(Path("tests/ruff.toml").read_text())["per-file-target-version"]
+    """Return the names of the modules that pyproject.toml has as Python 3.9's."""
+    versions = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["ruff"]["per-file-target-version"]
     patterns = [pattern.replace("**", "**/*.py") for pattern, version in versions.items() if version == "py39"]
     names = {".".join(path.with_suffix("").parts) for pattern in patterns for path in Path().glob(pattern)}
     return sorted(name.removesuffix(".__init__") for name in names - NEWER)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from slipway.make import drift, verdicts
 
-SKIPPED = {".git", ".mypy_cache", "node_modules", "var", "wheelhouse"}
+SKIPPED = {".git", ".mypy_cache", ".venv", "node_modules", "var", "wheelhouse"}
 SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
 # If the project does not configure flake8. make format writes E203 and E701.
 STYLE = ["--max-line-length=120", "--extend-ignore=E203,E701", "--per-file-ignores=*/migrations/*:E501"]
@@ -169,7 +169,7 @@ def testing(env: Mapping[str, str]) -> list[Part]:
 def linters(env: Mapping[str, str]) -> list[Part]:
     programs, python = f"{env['VE']}/bin", f"{env['VE']}/bin/python"
     style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
-    outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
+    outside = f"--extend-exclude={env['VE']},.venv,node_modules,var,wheelhouse"
     parts = [
         Part("check", command(*shlex.split(env["MANAGE"]), "check")),
         Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8"),

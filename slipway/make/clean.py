@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway.make import virtualenv
 
 CACHES = {"__pycache__", ".pytest_cache", ".mypy_cache", ".hypothesis"}
-KEPT = {".git", "var", "node_modules"}
+KEPT = {".git", ".venv", "var", "node_modules"}
 
 
 def main(ve: str) -> None:

@@ -1,8 +1,8 @@
 """Compare the image with a naive one. Print ratios.
 
-    python3 tests/benchmarks/image.py [--runs 3] [build] [start]
+    python3 tests/benchmarks/image.py [--runs 3] [changes] [build] [start]
 
-This needs Docker and a wheelhouse (make wheelhouse). The naive image has one stage: the same base, a virtualenv, the
+This needs Docker. Both are projects of the last commit. The naive image has one stage: the same base, a virtualenv, the
 code, `pip install`, collectstatic. Its build runs no tests, ours does.
 """
 
@@ -18,8 +18,9 @@ from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import wheels  # noqa: E402
+from checkout import Project  # noqa: E402
 from engine import Container, docker  # noqa: E402
-from proc import ROOT, append, output, wait_until  # noqa: E402
+from proc import ROOT, UV, append, output, passed, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
 NAME = f"slipway-benchmark-{os.getpid()}"
@@ -34,6 +35,8 @@ RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstat
 USER 10001
 CMD ["gunicorn", "slipway.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
 """
+PINNED = ("whitenoise==6.9.0", "whitenoise==6.10.0")
+WHO = ("-c", "user.name=A", "-c", "user.email=a@example.com")
 SETTINGS = {
     "SITE_URL": "http://localhost",
     "SECRET_KEY": secrets.token_hex(32),
@@ -67,22 +70,51 @@ def naive(folder, *options):
 
 
 def prepare(scratch):
-    """Clone the project for each kind, with a wheelhouse for ours. Return both folders."""
-    folders = [scratch / "ours", scratch / "naive"]
-    for folder in folders:
-        seconds("git", "clone", "-q", ROOT, folder, folder=scratch)
-    if (ROOT / "wheelhouse").exists():
-        shutil.copytree(ROOT / "wheelhouse", folders[0] / "wheelhouse")
-    make(folders[0], "wheelhouse")
-    (folders[1] / ".dockerignore").write_text(".git\n")
-    (folders[1] / "Dockerfile.naive").write_text(DOCKERFILE.format(key=secrets.token_hex(32)))
-    return folders
+    """Make a project of the last commit for each kind, with a wheelhouse for ours. Return both folders, and a clone of
+    the template."""
+    clone = scratch / "template"
+    seconds("git", "clone", "-q", ROOT, clone, folder=scratch)
+    ours = Project.made(clone, scratch / "ours")
+    passed(ours.make("requirements"))
+    naive = shutil.copytree(ours.folder, scratch / "naive", symlinks=True)
+    make(ours.folder, "wheelhouse")
+    (naive / ".dockerignore").write_text(".git\nve\nvar\n")
+    (naive / "Dockerfile.naive").write_text(DOCKERFILE.format(key=secrets.token_hex(32)))
+    return ours.folder, naive, clone
 
 
 def changed(folder):
     """Add a line to one Python file. Return the folder."""
     append(folder / "project/home/views.py", f"# {secrets.token_hex(8)}\n")
     return folder
+
+
+def pinned(folder, number):
+    """Lock another version of one package. Return the folder."""
+    version = PINNED[number % 2]
+    seconds(UV, "lock", "--quiet", "--upgrade-package", version, folder=folder)
+    return folder
+
+
+def updated(folder, clone):
+    """Bring the template's package with another line of code, as an update does. Return the folder."""
+    append(clone / "slipway/__init__.py", f"# {secrets.token_hex(8)}\n")
+    seconds("git", *WHO, "commit", "-qam", "More", folder=clone)
+    seconds("env", f"PYTHONPATH={clone}", sys.executable, "-m", "slipway", "wheel", folder=folder)
+    seconds(UV, "lock", "--quiet", folder=folder)
+    return folder
+
+
+def of_changes(mine, clone, runs):
+    """Compare builds after other changes with one after a changed line of code."""
+    make(changed(mine), "build")
+    line, pin, update = [], [], []
+    for number in range(runs):
+        line.append(make(changed(mine), "build"))
+        pin.append(make(pinned(mine, number), "build"))
+        update.append(make(updated(mine, clone), "build"))
+    report("build after another pin", "pin", "line of code", list(zip(pin, line, strict=True)))
+    report("build after an update of the template", "update", "line of code", list(zip(update, line, strict=True)))
 
 
 def builds(mine, others, runs):
@@ -120,14 +152,16 @@ def start_up(image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("what", nargs="*", metavar="build|start", default=["build", "start"])
+    parser.add_argument("what", nargs="*", metavar="changes|build|start", default=["changes", "build", "start"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folders = prepare(Path(scratch))
         try:
+            if "changes" in args.what:
+                of_changes(folders[0], folders[2], args.runs)
             if "build" in args.what:
-                builds(*folders, args.runs)
-            else:
+                builds(*folders[:2], args.runs)
+            elif "start" in args.what:
                 make(folders[0], "build"), naive(folders[1])
             if "start" in args.what:
                 report(

@@ -23,7 +23,7 @@ def test_from_a_text_to_a_visitor(project):
     assert "CommandError: LANGUAGES in settings_base.py" in run(MESSAGES, cwd=project).stderr
     edit(project / "project/settings_base.py", '"English")', '"English"), ("en-gb", "British"), ("de", "Deutsch")')
     edit(project / "project/home/templates/home/welcome.html", "{% block body %}", "{% block body %}" + TEXT)
-    for folder in ("node_modules/x", "vendor/x", "var/x", "static-root", "project/static/built"):
+    for folder in ("node_modules/x", ".venv/x", "vendor/x", "var/x", "static-root", "project/static/built"):
         put(project / folder / "foreign.html", TEXT.replace("A ship", "Foreign"))
     put(project / "project/vendor/page.html", TEXT.replace("A ship", "Ours"))
     theirs = put(project / "node_modules/x/locale/de/LC_MESSAGES/django.po", said := 'msgid "x"\nmsgstr "y"\n')

@@ -7,7 +7,22 @@ import pytest
 
 import wheels
 from checkout import build_package
-from proc import ROOT, UV, VE_PYTHON, answers, append, free_port, passed, python, refusal, run, running, wait_until
+from proc import (
+    ROOT,
+    UV,
+    VE_PYTHON,
+    answers,
+    append,
+    executable,
+    free_port,
+    passed,
+    put,
+    python,
+    refusal,
+    run,
+    running,
+    wait_until,
+)
 
 BASE_PYTHON = os.path.realpath(VE_PYTHON)
 PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
@@ -119,6 +134,8 @@ def test_linters(plain):
     plain.want("requirements/dev.txt", "flake8")
     assert plain.make("lint", *NO_DJANGO).returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
+    put(plain.folder / ".venv/lib/theirs.py", "import os\n")  # that of `uv sync`
+    executable(plain.folder / ".venv/bin/run", "#!/bin/sh\n[ $x ]\n")
     (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
     done = plain.make("test", *NO_DJANGO)
     assert done.returncode == 0 and "skipped mypy" in done.stderr, done.stdout + done.stderr

@@ -19,6 +19,7 @@ class Command(MakeMessages):
         options["ignore_patterns"] = [
             *options["ignore_patterns"],
             "node_modules",
+            ".venv",
             "built",
             "built.new",
             *(f"{folder}/?*" for folder in (*TOP, os.path.relpath(sys.prefix))),
