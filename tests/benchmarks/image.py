@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[1:3]]
 import wheels  # noqa: E402
 from checkout import Project  # noqa: E402
 from engine import Container, docker  # noqa: E402
