@@ -64,24 +64,30 @@ COPY docker/packages.txt wheelhous[e]/dev/*.whl /wheelhouse/dev/
 FROM ${WHEELS} AS wheels
 RUN mkdir /wheelhouse/own && find /wheelhouse -maxdepth 1 -name 'slipway_django-*' -exec mv {} /wheelhouse/own \;
 
-# ---- deps: production's packages in /ve. pip runs from its wheel and is not installed ----
+# ---- deps: production's packages in /ve. uv runs from its wheel and is not in the image ----
 # Delete only files that no package reads at run time. Other paths with "test" may be code, such as django.test.
 FROM base AS deps
+ENV UV_NO_CACHE=1 UV_OFFLINE=1 UV_NO_INDEX=1 UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON=/ve/bin/python
 COPY --from=wheels /wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
- && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
-    --no-index /wheelhouse/*-*.whl \
+ && python3 -m zipfile -e /wheelhouse/uv.whl /tmp/uv && install /tmp/uv/uv-*/scripts/uv /usr/bin/uv \
+ && uv pip install --quiet /wheelhouse/*-*.whl \
  && for folder in /ve/lib/python3.*/site-packages; do echo /own >"$folder/own.pth"; done \
  && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
+ARG PROJECT=project
+ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
+
+# ---- tools: also what only the tests need ----
+FROM deps AS tools
+COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
+COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
+COPY --from=wheels /wheelhouse/dev /wheelhouse/dev
+RUN find /wheelhouse/dev -name '*.whl' -exec uv pip install --quiet {} +
 
 # ---- packages: the template's, in /own ----
 FROM deps AS packages
 COPY --from=wheels /wheelhouse/own /wheelhouse/own
-RUN mkdir /own \
- && find /wheelhouse/own -name '*.whl' -exec env PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir \
-    --root-user-action=ignore --quiet --no-index --no-deps --target /own {} +
-ARG PROJECT=project
-ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
+RUN mkdir /own && find /wheelhouse/own -name '*.whl' -exec uv pip install --quiet --no-deps --target /own {} +
 
 # ---- source: the project's files as .dockerignore filters them, without those that only the build needs, and with
 # compiled translations ----
@@ -106,15 +112,11 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash . \
 
 # ---- test: run the tests, and judge whether older code still runs after each migration. The last stage needs the
 # results, so there is no image if the tests fail ----
-FROM packages AS test
+FROM tools AS test
 ARG TEST_DATABASE=sqlite
 ARG DRIFT_ALLOWED=
 ARG TESTS="manage.py test"
-COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
-COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
-COPY --from=wheels /wheelhouse/dev /wheelhouse/dev
-RUN find /wheelhouse/dev -name '*.whl' -exec env PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir \
-    --root-user-action=ignore --quiet --no-index {} +
+COPY --from=packages /own /own
 COPY --from=app /app ./
 RUN cp "$(python -c 'import slipway.make as make; print(*make.__path__)')/docker-test.sh" / \
  && TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" sh /docker-test.sh tests /results

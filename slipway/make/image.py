@@ -29,7 +29,7 @@ HOUSE = Path("wheelhouse")
 PACKAGES = "docker/packages.txt"
 # Unpack the program and the wheelhouse before from stdin, and write the new one to stdout.
 IN_BUILDER = """mkdir /tmp/old && tar -xf - -C /tmp/old &&
-    python /tmp/old/wheelhouse.py "$@" /tmp/old /tmp/new >&2 && tar -cf - -C /tmp/new ."""
+    UV_PINS=/tmp/old/uv.txt python /tmp/old/wheelhouse.py "$@" /tmp/old /tmp/new >&2 && tar -cf - -C /tmp/new ."""
 REVISION = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 
@@ -121,6 +121,10 @@ def program() -> bytes:
     return files("slipway.make").joinpath("wheelhouse.py").read_bytes()
 
 
+def uv_pins() -> bytes:
+    return files("slipway").joinpath("requirements/uv.txt").read_bytes()
+
+
 def make_wheels(env: Env, old: Path | None, new: Path) -> None:
     """Fill the folder `new` by the program wheelhouse.py, in a container of the builder; it takes what it can from
     `old`."""
@@ -132,9 +136,10 @@ def make_wheels(env: Env, old: Path | None, new: Path) -> None:
     with tarfile.open(sent, "w") as tar:
         if old:
             tar.add(old, ".")
-        entry = tarfile.TarInfo("wheelhouse.py")
-        entry.size = len(program())
-        tar.addfile(entry, io.BytesIO(program()))
+        for name, content in (("wheelhouse.py", program()), ("uv.txt", uv_pins())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
     with sent.open("rb") as source, made.open("wb") as target:
         done = subprocess.run(command, env={**env, **indexes}, stdin=source, stdout=target, check=False)
     if done.returncode:

@@ -1,8 +1,9 @@
 """Make wheels of all pins, in the image's builder: `wheelhouse REQUIREMENTS REQUIREMENTS_DEV OLD NEW`.
 
 OLD is the wheelhouse before, or an empty folder: what has the same pin is taken from there. NEW gets production's
-wheels; in dev/ those that only tests and linters need; pip.whl, to install them; and in pins/ what it was made of. pip
-checks the hashes of what it downloads.
+wheels; in dev/ those that only tests and linters need; uv.whl, to install them; and in pins/ what it was made of. pip
+checks the hashes of what it downloads. UV_PINS in the environment names uv's pins; without it the package in vendor/
+has them.
 """
 
 import os
@@ -20,8 +21,10 @@ DEFAULTS = {"EXPORT": "--no-dev", "EXPORT_DEV": "--only-dev"}  # as ve.mk has th
 
 
 def main(production: str, development: str, old: Path, new: Path) -> None:
+    uv_pins = Path(os.environ.get("UV_PINS") or pins_of_package())
+    keep_uv(uv_pins.read_text("utf-8"), old, new)
     if Path("uv.lock").exists():
-        export(production, development)
+        export(new / "uv.whl", production, development)
     for path, name, folder in ((production, "production.txt", new), (development, "dev.txt", new / "dev")):
         folder.mkdir(parents=True, exist_ok=True)
         text = Path(path).read_text("utf-8") if Path(path).exists() else ""
@@ -31,35 +34,47 @@ def main(production: str, development: str, old: Path, new: Path) -> None:
             missing = reuse(text, known.read_text("utf-8") if known.exists() else "", old, folder)
         options = ["--no-deps"] if "--hash=" in text else versions(new)
         make_wheels(missing, Path(path).parent, folder, options)
-        (new / "pins").mkdir(exist_ok=True)
         (new / "pins" / name).write_text(text, "utf-8")
     for wheel in new.glob("*.whl"):
         (new / "dev" / wheel.name).unlink(missing_ok=True)
-    shutil.copy(PIP, new / "pip.whl")
 
 
-def export(production: str, development: str) -> None:
-    """Write the pins that uv.lock has, which must agree with pyproject.toml, by the uv that the package pins."""
-    folder = Path(tempfile.mkdtemp())
+def pins_of_package() -> Path:
+    """Unpack uv's pins from the package in vendor/."""
     [slipway] = Path("vendor").glob("slipway_django-*.whl")
     with zipfile.ZipFile(slipway) as wheel:
-        (folder / "uv.txt").write_bytes(wheel.read("slipway/requirements/uv.txt"))
-    pip("install", "--target", str(folder), "-r", str(folder / "uv.txt"))
-    words: list[str | Path] = [
-        folder / "bin/uv",
-        "export",
-        "--locked",
-        "--quiet",
-        "--format=requirements.txt",
-        "--no-emit-project",
-    ]
+        return Path(wheel.extract("slipway/requirements/uv.txt", tempfile.mkdtemp()))
+
+
+def keep_uv(text: str, old: Path, new: Path) -> None:
+    """Put uv's wheel, which `text` pins, into the wheelhouse, and its pins."""
+    (new / "pins").mkdir(parents=True)
+    (new / "pins/uv.txt").write_text(text, "utf-8")
+    before = old / "pins/uv.txt"
+    if before.exists() and before.read_text("utf-8") == text:
+        shutil.copy(old / "uv.whl", new)
+        return
+    folder = Path(tempfile.mkdtemp())
+    pip("download", "--no-deps", "--dest", str(folder), "-r", str(new / "pins/uv.txt"))
+    [wheel] = folder.glob("uv-*.whl")
+    shutil.copy(wheel, new / "uv.whl")
+
+
+def export(uv: Path, production: str, development: str) -> None:
+    """Write the pins that uv.lock has, which must agree with pyproject.toml."""
+    with zipfile.ZipFile(uv) as wheel:
+        [name] = [name for name in wheel.namelist() if name.endswith("/scripts/uv")]
+        program = Path(wheel.extract(name, tempfile.mkdtemp()))
+    program.chmod(0o755)
+    words = ["--locked", "--quiet", "--format=requirements.txt", "--no-emit-project"]
     for path, options in ((production, "EXPORT"), (development, "EXPORT_DEV")):
-        Path(path).parent.mkdir(exist_ok=True)
-        run(*words, *shlex.split(os.environ.get(options, DEFAULTS[options])), "--output-file", path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        chosen = shlex.split(os.environ.get(options, DEFAULTS[options]))
+        run(program, "export", *words, *chosen, "--output-file", path)
 
 
 def reuse(text: str, known: str, old: Path, folder: Path) -> str:
-    """Copy to `folder` the wheels in `old` of pins that `known`, the pins before, has in the same words. Return the
+    """Copy to `folder` the wheels in `old` of pins that `known`, the pins before, has with the same hashes. Return the
     other pins of `text`."""
     before = {*pins(known)}
     missing = []
@@ -73,8 +88,9 @@ def reuse(text: str, known: str, old: Path, folder: Path) -> str:
 
 
 def pins(text: str) -> list[str]:
-    """Return each pin, with its hashes and comments."""
-    return [pin for pin in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if not pin.startswith("#")]
+    """Return each pin, with its hashes, without comments."""
+    text = re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE)
+    return [pin for pin in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if pin.strip()]
 
 
 def wheels_of(pin: str, old: Path) -> list[Path]:
@@ -88,7 +104,7 @@ def wheels_of(pin: str, old: Path) -> list[Path]:
 
 def versions(folder: Path) -> list[str]:
     """Return pip's option to choose no other versions than the wheels in `folder` have: tests run with these, too."""
-    parts = (wheel.name.split("-") for wheel in folder.glob("*.whl"))
+    parts = (wheel.name.split("-") for wheel in folder.glob("*-*.whl"))
     file = Path(tempfile.mkdtemp(), "constraints.txt")
     file.write_text("".join(f"{name}=={version}\n" for name, version, *_ in parts), "utf-8")
     return ["--constraint", str(file)]

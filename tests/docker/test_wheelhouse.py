@@ -1,6 +1,7 @@
 """Tests of the program that makes the wheelhouse in the builder, with a stand-in for its pip."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +18,14 @@ DEV = "flake8==7.1 \\\n    --hash=sha256:cc\n"
 def made(tmp_path, monkeypatch):
     """Return a function that makes a wheelhouse of these lists from the last one, and returns what pip had to make."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(wheelhouse, "PIP", put(tmp_path / "pip.whl"))
-    asked = []
+    monkeypatch.setenv("UV_PINS", str(put(tmp_path / "uv.txt", "uv==9.9 \\\n    --hash=sha256:ee\n")))
+    asked, fetched = [], []
 
     def pip(action, *words):
+        if action == "download":
+            put(Path(words[2]) / "uv-9.9-py3-none-any.whl", "the program")
+            fetched.append(words[-1])
+            return
         text = (tmp_path / words[-1]).read_text()
         asked.append([*re.findall(r"^[\w.-]+==[\w.]+", text, re.MULTILINE), *words[2:-2]])
         for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE):
@@ -33,8 +38,10 @@ def made(tmp_path, monkeypatch):
         put(tmp_path / "requirements/dev.txt", development)
         number = len(list(tmp_path.glob("house*")))
         asked.clear()
+        fetched.clear()
         new = tmp_path / f"house{number}"
         wheelhouse.main("requirements.txt", "requirements/dev.txt", tmp_path / f"house{number - 1}", new)
+        assert (new / "uv.whl").read_text() == "the program" and len(fetched) == (number == 0)
         return asked[:], sorted(str(path.relative_to(new)) for path in new.rglob("*.whl"))
 
     return call
@@ -44,7 +51,7 @@ WHEELS = [
     "dev/flake8-7.1-py3-none-any.whl",
     "django-5.2-py3-none-any.whl",
     "my_own_lib-1.0-py3-none-any.whl",
-    "pip.whl",
+    "uv.whl",
 ]
 
 
@@ -52,7 +59,7 @@ def test_only_what_is_missing_is_made(made):
     """Wheels of the same pins are taken over; a comment changes nothing; another hash or version makes the wheel anew,
     and what is pinned no more is gone."""
     assert made(PINS, DEV) == ([["django==5.2", "my-own.lib==1.0", "--no-deps"], ["flake8==7.1", "--no-deps"]], WHEELS)
-    assert made(f"# more\n{PINS}", DEV) == ([], WHEELS)
+    assert made(PINS.replace("# via shop", "# via orders\n    # more"), DEV) == ([], WHEELS)
     asked, wheels = made(PINS.replace("5.2", "5.3"), "")
     assert asked == [["django==5.3", "--no-deps"]]
     assert wheels == [WHEELS[1].replace("5.2", "5.3"), *WHEELS[2:]]
@@ -69,6 +76,6 @@ def test_a_list_without_hashes(made, tmp_path):
     """pip finds what it needs itself, for tests in the versions of production, and each time anew."""
     for _ in range(2):
         (production, development), wheels = made("django==5.2\n", "flake8==7.1\n")
-        assert production[:2] == ["django==5.2", "--constraint"] and wheels == [*WHEELS[:2], "pip.whl"]
+        assert production[:2] == ["django==5.2", "--constraint"] and wheels == [*WHEELS[:2], "uv.whl"]
         assert (tmp_path / development[2]).read_text() == "django==5.2\n"
     assert len(made("django==5.2\n", "# none\n")[0]) == 1

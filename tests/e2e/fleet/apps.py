@@ -1,16 +1,13 @@
 """Images to run on the fleet: those of tests/e2e/apps, which need no project built, and the project's own."""
 
-import contextlib
 import fcntl
 import functools
 import shutil
-from pathlib import Path
 
 from checkout import Checkout, Project
 from proc import ROOT, output
 from slipway.fleet.docker import build, content_of
 from slipway.fleet.names import of_folder
-from slipway.make import image
 
 APPS = ROOT / "tests" / "e2e" / "apps"
 
@@ -33,16 +30,17 @@ def made_project():
     (folder / "template").mkdir(parents=True)
     made = Project.made(Checkout(folder / "template").folder, folder / "shop", "--data", "app=shop")
     shutil.copytree(ROOT / "wheelhouse", made.folder / "wheelhouse")
-    [wheel] = made.folder.glob("vendor/*.whl")
-    shutil.copy(wheel, made.folder / "wheelhouse")
-    with contextlib.chdir(made.folder):
-        Path("wheelhouse/made-from").write_bytes(image.made_from({"BASE": "debian:trixie-slim", "PLATFORM": ""}))
+    output(["make", "wheelhouse", "APP=shop", f"IMAGE={image_name()}"], 1800, cwd=made.folder)
     return made
+
+
+def image_name():
+    return f"{of_folder(ROOT).fleet}-shop"
 
 
 def project(tag):
     """Build a project's image as that release, by `make build`. Return its tag."""
-    name = f"{of_folder(ROOT).fleet}-shop"
+    name = image_name()
     clean = "REVISION=" + "0" * 40  # a checkout with changes could not be tested otherwise
     with open(ROOT / "Dockerfile") as door:  # two builds at once would write the same wheelhouse
         fcntl.flock(door, fcntl.LOCK_EX)
