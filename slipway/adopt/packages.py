@@ -54,7 +54,8 @@ def find_packages(tree: Tree, above: Tree) -> Packages:
         return of_uv(tree)
     production = next((path for path in PRODUCTION if path in tree), "")
     development = next((path for path in DEVELOPMENT if path in tree), DEVELOPMENT[0])
-    other = next((path for path in (*EXPORTS, "pyproject.toml", *above) if path in {**tree, **above}), "")
+    lists = [*EXPORTS, *(["pyproject.toml"] if "project" in toml(tree, "pyproject.toml") else []), *above]
+    other = next((path for path in lists if path in {**tree, **above}), "")
     return Packages(production or other, production or PRODUCTION[0], development)
 
 

@@ -616,6 +616,12 @@ GROUPS = (
         ({"poetry.lock": "", "pyproject.toml": ""}, [], {}, f"add {WHEEL} there, then poetry export"),
         ({"pyproject.toml": "[project]\n"}, [], {}, "pyproject.toml:1: uv lock, then adopt again"),
         (
+            {"pyproject.toml": "[tool.black]\n"},
+            [],
+            {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
+            "",
+        ),
+        (
             {"uv.lock": "", "pyproject.toml": "[project]\n"},
             [],
             {},
