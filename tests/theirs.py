@@ -1,5 +1,6 @@
 """Django projects as other people begin them."""
 
+import secrets
 import shutil
 
 from checkout import Folder
@@ -86,3 +87,16 @@ class Theirs(Folder):
     def changed(self):
         """Return the tracked files that git reports as changed."""
         return self.git("diff", "--name-only", "HEAD").split()
+
+
+def production(project, **more):
+    """Return the image's environment, as far as the project needs it."""
+    package = "config" if (project.folder / "config").exists() else "mysite"
+    return {
+        "SECRET_KEY": secrets.token_hex(32),
+        "SITE_URL": "http://localhost",
+        "WEB_CONCURRENCY": "1",
+        "DATABASE_URL": f"sqlite:///{project.folder}/var.sqlite3",
+        "DJANGO_SETTINGS_MODULE": f"{package}.settings_docker",
+        **more,
+    }

@@ -5,6 +5,7 @@ import pytest
 from checkout import Folder, Project
 from proc import output, passed
 from sharing import once
+from theirs import Theirs
 
 from .releases import FIRST, releases
 from .team import work
@@ -40,3 +41,9 @@ def worked_on(template, tmp_path_factory):
     """Return a project of the first release that a team has changed."""
     options = "--vcs-ref", FIRST, "--data", "app=shop", "--data", "ci=gitlab"
     return once(tmp_path_factory, "shop", lambda path: work(Project.made(template.folder, path, *options)))
+
+
+@pytest.fixture
+def theirs(template, tmp_path):
+    """Return a function that makes a project of these files."""
+    return lambda files: Theirs(tmp_path / "my shop", files, template)

@@ -3,47 +3,21 @@
 import json
 import os
 import re
-import secrets
 import shlex
 import shutil
 import sys
-import tomllib
 
 import pytest
 
 import wheels
 from documented import block
-from proc import ROOT, UV, VE_PYTHON, output, passed, put, run, running, wait_until
-from slipway.adopt.__main__ import read, texts
-from slipway.adopt.look import look, python
-from slipway.adopt.packages import LINTER, find_packages, left_to_do, requirement, with_packages
-from slipway.adopt.proposal import LEVELS, Template, makefile, manage, plan
-from slipway.adopt.todo import ROWS, todo, unset, untranslated
-from slipway.make import check
-from slipway.make.uv import settings
-from theirs import LAYERS, PLAIN, Theirs
+from proc import ROOT, UV, VE_PYTHON, passed, put, run, running, wait_until
+from theirs import LAYERS, PLAIN, Theirs, production
 
 BASE_PYTHON = os.path.realpath(sys.executable)
+
+
 LISTS = ("requirements.txt", "requirements/dev.txt")
-
-
-@pytest.fixture
-def theirs(template, tmp_path):
-    """Return a function that makes a project of these files."""
-    return lambda files: Theirs(tmp_path / "my shop", files, template)
-
-
-def production(project, **more):
-    """Return the image's environment, as far as the project needs it."""
-    package = "config" if (project.folder / "config").exists() else "mysite"
-    return {
-        "SECRET_KEY": secrets.token_hex(32),
-        "SITE_URL": "http://localhost",
-        "WEB_CONCURRENCY": "1",
-        "DATABASE_URL": f"sqlite:///{project.folder}/var.sqlite3",
-        "DJANGO_SETTINGS_MODULE": f"{package}.settings_docker",
-        **more,
-    }
 
 
 def test_levels_make_and_image(theirs):
@@ -69,72 +43,6 @@ def test_levels_make_and_image(theirs):
     assert "Ran 0 tests" in passed(project.manage("test", **tests)).stderr
 
 
-OWN = {
-    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": 60}},
-    "LOGGING": {"version": 1, "disable_existing_loggers": False, "loggers": {"shop": {"level": "ERROR"}}},
-    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.ScryptPasswordHasher"],
-    "CELERY_RESULT_BACKEND": "redis://results/0",
-    "STORAGES": {"default": {"BACKEND": "shop.Storage"}, "staticfiles": {"BACKEND": "shop.Static"}},
-}
-SWITCH = (
-    "DEBUG = os.environ.get('SHOP_DEBUG', 'true') != 'false'\nSHOP_MODE = 'development' if DEBUG else 'production'\n"
-)
-
-
-def values(project, names, **env):
-    """Return the settings of these names."""
-    code = f"import json; from django.conf import settings as s; print(json.dumps([getattr(s, n) for n in {[*names]}]))"
-    python = project.folder / "ve/bin/python"
-    return json.loads(output([python, "-c", code], cwd=project.folder, env={**project.env, **env}))
-
-
-def test_values_of_its_own_hold(theirs):
-    """Caches, logs, hashers, result backend and uploads of the project are those of production and of tests. check
-    shows the lines of what production sets instead. adopt says that production needs the result backend."""
-    base = "config/settings/base.py"
-    own = "".join(f"{name} = {value!r}\n" for name, value in OWN.items())
-    project = theirs({**LAYERS, base: LAYERS[base] + own + SWITCH})
-    said = project.adopted("--level", "image")
-    assert re.search(rf"{base}:19: .*result backend", said), said
-    env = production(project, CACHE_URL="redis://cache/1", BROKER_URL="redis://broker/0")
-    assert values(project, [*OWN, "SHOP_MODE"], **env) == [*OWN.values(), "production"]
-    tests = {"DJANGO_SETTINGS_MODULE": "config.settings_test"}
-    assert values(project, OWN, **tests) == [*OWN.values()]
-    said = passed(project.manage("check", **env, IMAGE_BUILD="1")).stderr
-    twice = re.findall(r"(\w+) is assigned twice, in (\S+):\d+ and (\S+):\d+: the latter", said)
-    docker = "config/settings_docker.py"
-    assert {name: last for name, _, last in twice} == {
-        **dict.fromkeys(["CACHES", "LOGGING", "STORAGES"], base),
-        **dict.fromkeys(["DEBUG", "SECRET_KEY", "STATIC_URL", "DATABASES", "CELERY_TASK_ALWAYS_EAGER"], docker),
-    }
-    project.edit(docker, 'os.environ["SHOP_DEBUG"] = "false"', "#")
-    refused = project.manage("check", **env)
-    assert refused.returncode and re.search(rf"E015\) DEBUG is on .*, {base}:22: set", refused.stderr)
-
-
-def test_own_settings_stay(theirs):
-    """The project's own settings stay unless production sets them, for example its user model. They may have names that
-    slipway's have too."""
-    module = "config/settings/production.py"
-    names = "env = values = production = adopted = role = site = REQUIRED = RELEASE = Path = None\n"
-    project = theirs({**LAYERS, module: LAYERS[module] + names})
-    project.adopted("--level", "image")
-    env = production(project, SHOP_KEY="from the environment", BROKER_URL="redis://localhost/0")
-    user, is_open, key, secret, middleware, readiness = values(
-        project, ["AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"], **env
-    )
-    assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
-    assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
-    common = middleware.index("django.middleware.common.CommonMiddleware")
-    assert middleware.index("slipway.web.middleware.Probes") < common
-    assert readiness.keys() == {"database", "migrations", "cache", "broker"}
-
-
-def test_a_list_that_powershell_has_written(tmp_path):
-    (tmp_path / "list").write_bytes("django\r\n".encode("utf-16"))
-    assert read(tmp_path / "list") == "django\n"
-
-
 def test_with_nothing_set(theirs, clone, tmp_path):
     """The first command of docs/adopt.md needs git and Python: without a uv on the path it installs the pinned one, in
     the clone."""
@@ -152,80 +60,6 @@ def test_with_nothing_set(theirs, clone, tmp_path):
     done = passed(run([*filter(None, words)], cwd=tmp_path, env={**env, "PYTHONPATH": str(clone.folder)}))
     assert "left to do by hand" in done.stdout and done.stderr == "make: installing slipway/requirements/uv.txt\n"
     assert (clone.folder / "var/uv/bin/uv").exists() and not (project.folder / "var").exists()
-
-
-def test_manage_in_the_package():
-    """The settings are found in the module that manage.py imports; those for tests, named first, are the tests'."""
-    inner = (
-        "if sys.argv[1:2] == ['test']:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
-        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
-    )
-    tree = {**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n"}
-    found = look({**tree, "test/settings.py": ""}, "shop")
-    assert (found.settings, found.tests) == ("config.settings.local", "test.settings")
-
-
-MANAGE, STAR = "setdefault('DJANGO_SETTINGS_MODULE', 'site.settings.local')\n", "from .base import *\nDEBUG = False\n"
-
-
-@pytest.mark.parametrize(
-    "production, files",
-    [
-        ("site.settings.live", {"site/settings/live.py": STAR + "ALLOWED_HOSTS = []\n", "site/settings/heap.py": STAR}),
-        ("site.settings.www", {"site/wsgi.py": MANAGE.replace("local", "www"), "site/settings/www.py": ""}),
-        (
-            "site.settings.k8s",
-            {
-                "Dockerfile.web": "RUN DJANGO_SETTINGS_MODULE=site.settings.css ./manage.py collectstatic\n"
-                "ENV DJANGO_SETTINGS_MODULE=site.settings.k8s\n",
-                "site/settings/css.py": "",
-                "site/settings/k8s.py": "",
-            },
-        ),
-        ("site.settings.prod", {"site/settings/prod.py": "", "site/settings/live.py": STAR}),
-        ("site.settings.base", {"site/settings/quick_test.py": STAR, "site/wsgi.py": MANAGE}),
-    ],
-)
-def test_settings_of_another_name(production, files):
-    """Production's have a usual name, or a server names them, or they turn DEBUG off for what they import. Without
-    others, the tests have those of manage.py."""
-    tree = {"manage.py": MANAGE, "site/settings/base.py": "", "site/settings/local.py": "", **files}
-    found = look(tree, "shop")
-    assert (found.production, found.tests) == (production, "site.settings.local")
-
-
-@pytest.mark.parametrize(
-    "line, variable",
-    [
-        ("env.bool('DJANGO_DEBUG', True)", "DJANGO_DEBUG=0"),
-        ("os.environ['DEBUG'] != 'False'", "DEBUG=False"),
-        ("int(os.getenv('SHOP_DEBUG', 1))", "SHOP_DEBUG=0"),
-        ("config('DEBUG', cast=bool)", "DEBUG=0"),
-        ("bool(os.environ.get('DEBUG', ''))", "DEBUG="),
-        ("os.getenv('DEBUG', 'False')", "DEBUG="),
-        ("os.environ['DEBUG'] != 'off'", "DEBUG=off"),
-        ("os.getenv('DEBUG') == 'on'", "DEBUG=0"),
-        ("True", ""),
-        ("not env.bool('NO_DEBUG')", ""),
-        ("env('ENVIRONMENT') == 'local'", ""),
-    ],
-)
-def test_what_turns_debug_off(line, variable):
-    tree = {"manage.py": MANAGE, "site/settings/local.py": f"DEBUG = {line}\n"}
-    assert look(tree, "shop").debug == variable
-
-
-@pytest.mark.parametrize(
-    "backend, media, hosts",
-    [("django.core.files.storage.FileSystemStorage", "local", 1), ("storages.backends.s3.S3Storage", "bucket", 2)],
-)
-def test_where_uploads_are(backend, media, hosts):
-    """production.toml has the place that the settings name; a folder suits one web host."""
-    storages = f"STORAGES = {{\n    'default': {{\n        'BACKEND': '{backend}',\n    }},\n}}\n"
-    tree = {"manage.py": MANAGE, "site/settings/local.py": storages}
-    new = plan(tree, tree, look(tree, "shop"), [*LEVELS], Template(texts(ROOT), "w.whl", "", ""))[0]
-    toml = tomllib.loads(new["deploy/production.toml"])
-    assert (toml["media"], len(toml["hosts"])) == (media, hosts)
 
 
 CELERY = "from slipway.celery import app  # noqa: E402\n"
@@ -347,161 +181,6 @@ def test_other_ways_to_say_it(theirs):
     assert "wrote: compose" not in project.adopted("--level", "servers")
 
 
-DJANGO, DRIVER, OLD_PYTHON = ("Django 5.2", "without the extra binary", "image's Debian")
-
-
-@pytest.mark.parametrize(
-    "about, told, lines",
-    [
-        (
-            DJANGO,
-            True,
-            ["Django<5,>=3", "django==4.2.1", "Django~=5.0", "Django<5.1", "Django<=5", '    "django==4.2",'],
-        ),
-        (DJANGO, False, ["Django>=4.2,<6", "Django>=4.2,<5.3", "Django==5.2", "django-allauth==1.4", "Django~=5"]),
-        (DRIVER, True, ["psycopg", "psycopg2==2.9", "psycopg[c]>=3", "  'psycopg[pool]',"]),
-        (DRIVER, False, ["psycopg2-binary", "psycopg[binary]", "psycopg[pool,binary]>=3", "psycopg-c"]),
-        (OLD_PYTHON, True, ["3.14", "requires-python = '<3.13'", "python_requires = ~=3.11.0"]),
-        (OLD_PYTHON, False, ["3.13.1", "requires-python = '>=3.10'", "python = '>=3.9,<4'"]),
-    ],
-)
-def test_what_a_line_tells(about, told, lines):
-    [row] = [row for row in (*ROWS["make"], *ROWS["image"]) if about in row["text"]]
-    assert [bool(re.search(row["has"], line)) for line in lines] == [told] * len(lines)
-
-
-CONFIG, OWN_APP = {"pytest.ini": "[pytest]\n"}, "app = Celery('site')\n"
-OTHER = "services:\n  web:\n    build:\n      context: .\n      dockerfile: dev/Dockerfile\n"
-BUILDS, LOGS = "services:\n  web:\n    build: .\n", "LOGGING = logging_config(json=True)\n"
-
-
-@pytest.mark.parametrize(
-    "files, edited, about, told",
-    [
-        ({"compose.yaml": BUILDS}, "", "builds your Dockerfile", True),
-        ({"compose.yaml": OTHER}, "", "builds your Dockerfile", False),
-        ({"site/settings/base.py": "LOGGING = {}\n"}, f"{LOGS}from a import *\n", "keeps this LOGGING", True),
-        ({"site/settings/base.py": "LOGGING = {}\n"}, f"from a import *\n{LOGS}", "keeps this LOGGING", False),
-        ({"site/a.py": "from django.contrib.postgres import search\n"}, "", "TEST_DATABASE = postgres", True),
-        ({"site/a.py": "from django.contrib.postgres import search\n"}, "TEST_DATABASE = postgres\n", "TEST_", False),
-        (CONFIG, "TESTS = -m pytest\n", "pytest.ini:1: ", True),
-        (CONFIG, "TESTS = x\n!pytest.ini\n", "pytest.ini", False),
-        ({"conftest.py": ""}, "!pytest.ini\n", "!conftest.py", True),
-        ({"conftest.py": ""}, "!conftest.py\n", "!c", False),
-        ({"requirements.txt": "psycopg2\n"}, "libpq5\n", "build: libpq-dev", True),
-        ({"dev/Dockerfile": "ENV A=1\n"}, "# dev/Dockerfile\ngettext\n", "dev/Dockerfile", False),
-        ({"site/celery.py": OWN_APP}, "", "slipway.jobs.worker:Consumer", True),
-        ({"site/celery.py": f"{OWN_APP}app.config_from_object('a', namespace='CELERY')\n"}, "", "Consumer", False),
-        ({"site/settings/base.py": "KEY = os.environ['SECRET_KEY']\n"}, "", "SECRET_KEY", False),
-    ],
-)
-def test_what_is_left(files, edited, about, told):
-    """A to-do stays while any part of it is left, and ends when all is done."""
-    tree = {"manage.py": MANAGE, "site/settings/local.py": "", "site/settings/base.py": "", **files}
-    assert (about in "\n".join(todo(tree, look(tree, "shop"), ["make", "image"], edited))) == told
-
-
-def test_a_moved_package_and_what_stays_out():
-    """PROJECT follows settings that moved after an earlier level. Files beside manage.py that the image lacks, and that
-    .dockerignore does not name, are listed."""
-    make = "PROJECT = settings\ninclude django.mk\n"
-    tree = {
-        "manage.py": MANAGE,
-        "site/settings/local.py": "",
-        "Makefile": make,
-        "docutils.conf": "",
-        "README.md": "",
-        "bin/run": "",
-        "mime.types": "",
-        ".dockerignore": "!mime.types\n",
-    }
-    found = look(tree, "shop")
-    assert found.outside == ["bin", "docutils.conf"]
-    new = plan(tree, tree, found, ["make"], Template(texts(ROOT), "w.whl", "", ""))[1]["Makefile"]
-    assert new == make.replace("settings", "site")
-    assert makefile({**tree, "settings/x": ""}, "", found) == make
-
-
-@pytest.mark.parametrize(
-    "made_for, active, uses",
-    [("{ve} python3", "", True), ("/code/ve python3", "", False), ("{ve} python3", "/other", False)],
-)
-def test_manage_uses_the_virtualenv(tmp_path, made_for, active, uses):
-    """An adopted manage.py restarts in the virtualenv that make has made for this folder, if none is active."""
-    own = '#!/usr/bin/env python\n"""Run\ncommands."""\n\nfrom __future__ import annotations\nprint("own")\n'
-    restart = texts(ROOT)["slipway/adopt/manage.py-tpl"]
-    put(tmp_path / "manage.py", manage(own, restart))
-    assert manage((tmp_path / "manage.py").read_text(), restart) == (tmp_path / "manage.py").read_text()
-    put(tmp_path / "ve/made-for", made_for.format(ve=tmp_path / "ve"))
-    put(tmp_path / "ve/bin/python", '#!/bin/sh\necho "ve $VIRTUAL_ENV $2"\n').chmod(0o755)
-    env = {"VIRTUAL_ENV": active} if active else {}
-    said = passed(run([sys.executable, "manage.py", "check"], cwd=tmp_path, env=env)).stdout
-    assert said == (f"ve {tmp_path}/ve check\n" if uses else "own\n")
-
-
-def test_variables_without_a_default():
-    """Variables that the settings check before they read them are left out."""
-    asked = (
-        "A = os.environ['A']\nif 'B' in os.environ:\n    B = os.environ['B']\nC = env('C', default='')\n"
-        "D = environ['D'] if 'D' in environ else 1\nE = env.str('E')\n"
-        "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n"
-    )
-    tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
-    assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
-        ["shop/settings.py:1:", "A"],
-        ["shop/settings.py:6:", "E"],
-        ["shop/settings.py:11:", "F"],
-    ]
-
-
-def test_what_is_not_where_the_image_looks():
-    """A Celery app outside the settings' package, and many Dockerfiles, take a line each. ci.py is for tests."""
-    tree = {
-        "manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'settings.main')",
-        "settings/main.py": "",
-        "settings/ci.py": "",
-        "shop/celery_app.py": "app = Celery('shop')\n",
-        **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"},
-    }
-    found = look(tree, "shop")
-    lines = [*todo(tree, found, ["image"], "")]
-    assert found.tests == "settings.ci" and len(lines) == 3, lines
-    assert "extras/a/Dockerfile:1, extras/b/Dockerfile:1, extras/c/Dockerfile:1 and 2 more: add the" in lines[1]
-    assert lines[2].startswith("shop/celery_app.py:1: the image runs celery -A settings: ")
-
-
-def test_catalogues_that_the_image_lacks():
-    tree = {"shop/locale/de/django.po": ""}
-    assert [*untranslated(tree)] == [
-        "shop/locale/de/django.po:1: git has no .mo file of 1 catalogues, so an image built elsewhere is not "
-        "translated: commit these files, or run compilemessages before make build"
-    ]
-    assert not [*untranslated({**tree, "shop/locale/de/django.mo": ""})]
-
-
-@pytest.mark.parametrize("ran, config, code", [(0, "[pytest]\n", 1), (0, "[mypy]\n", 0), (1, "[pytest]\n", 0)])
-def test_green_without_a_test(tmp_path, monkeypatch, capfd, ran, config, code):
-    """If pytest is configured but Django's runner finds no test, make test fails, and says what to write."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tox.ini").write_text(config)
-    words = VE_PYTHON, "-c", f"import sys; print('Ran {ran} tests in 0.1s', file=sys.stderr)"
-    assert check.some_tests(*words) == code
-    assert ("TESTS = -m pytest" in capfd.readouterr().err) == bool(code)
-
-
-@pytest.mark.parametrize(
-    "path, text, minor",
-    [
-        (".python-version", "3.12.4\n", 12),
-        ("pyproject.toml", "[project]\nrequires-python = '>=3.12,<4'\n", 12),
-        ("setup.cfg", "[options]\npython_requires = >= 3.13\n", 13),
-        (".python-version", "pypy3.14\n", 11),
-    ],
-)
-def test_the_oldest_python(path, text, minor):
-    assert python({path: text}) == minor
-
-
 def refused(project, *options, folder=None):
     """Return the lines of its refusal. It must print nothing else."""
     done = project.adopt(*options, folder=folder)
@@ -579,95 +258,6 @@ def test_level_servers(clone, tmp_path):
     assert "text: unset" in project.git("check-attr", "text", "vendor/slipway_django-3.0.0-py3-none-any.whl")
     project.commit("3.0.0")
     assert "wrote: " not in project.adopted("--level", "image")
-
-
-WHEEL = "./vendor/slipway_django-1-py3-none-any.whl[psycopg2]"
-GROUPS = (
-    "[project]\noptional-dependencies = {prod = ['gunicorn'], docs = ['furo']}\n"
-    "[dependency-groups]\ndev = ['faker', {include-group = 'lint'}]\ntest = []\nlint = ['ruff']\n"
-)
-
-
-@pytest.mark.parametrize(
-    "files, lines, texts, left",
-    [
-        ({}, [], {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"}, ""),
-        (
-            {"requirements.txt": "django\npsycopg", "requirements-dev.txt": "pytest\n"},
-            ["REQUIREMENTS_DEV = requirements-dev.txt"],
-            {
-                "requirements.txt": "django\npsycopg\n./vendor/slipway_django-1-py3-none-any.whl\n",
-                "requirements-dev.txt": f"pytest\n{LINTER}\n",
-            },
-            "",
-        ),
-        (
-            {"requirements.txt": "#    pip-compile requirements.in\ndjango==5.2\n", "requirements.in": "django\n"},
-            [],
-            {"requirements.in": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
-            "",
-        ),
-        (
-            {"requirements.txt": "django==5.2 --hash=sha256:00\n"},
-            [],
-            {"requirements/dev.txt": f"{LINTER}\n"},
-            f"requirements.txt:1: it has hashes: add {WHEEL} and {LINTER} by the program that writes it",
-        ),
-        ({"poetry.lock": "", "pyproject.toml": ""}, [], {}, f"add {WHEEL} there, then poetry export"),
-        ({"pyproject.toml": "[project]\n"}, [], {}, "pyproject.toml:1: uv lock, then adopt again"),
-        (
-            {"pyproject.toml": "[tool.black]\n"},
-            [],
-            {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
-            "",
-        ),
-        (
-            {"uv.lock": "", "pyproject.toml": "[project]\n"},
-            [],
-            {},
-            f"uv add --no-sync '{WHEEL}' && uv add --no-sync --dev",
-        ),
-        (
-            {"uv.lock": "psycopg", "pyproject.toml": GROUPS, "requirements.txt": "django==5.2\n"},
-            [
-                "REQUIREMENTS = var/pins/requirements.txt",
-                "REQUIREMENTS_DEV = var/pins/dev.txt",
-                "EXPORT = --no-dev --extra prod",
-                "EXPORT_DEV = --only-group dev --only-group test",
-            ],
-            {},
-            "EXPORT and EXPORT_DEV of the Makefile leave out docs, lint",
-        ),
-        ({"uv.lock": "", "pyproject.toml": "[[slipway-django"}, [], {}, ""),
-    ],
-)
-def test_lists_of_packages(files, lines, texts, left):
-    """Each project keeps its own. A list without hashes gets two lines; for others one line says what to do by their
-    own tool, until it is done."""
-    packages = find_packages(files, {})
-    package = requirement(files, "vendor/slipway_django-1-py3-none-any.whl", False)
-    assert packages.lines() == lines and with_packages(files, {}, packages, package) == texts
-    items = "\n".join(left_to_do(files, packages, package))
-    assert left in items and bool(left) == bool(items), items
-    assert with_packages({**files, **texts}, {}, find_packages({**files, **texts}, {}), package) == {}, "once is enough"
-
-
-def test_a_project_of_uv(theirs):
-    """make's pins are those of its uv.lock. With --apply, uv adds the package."""
-    project = theirs(
-        {**LAYERS, "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['django']\n"}
-    )
-    output([UV, "lock", "--quiet"], cwd=project.folder, env=settings({**os.environ, **project.env}, indexes=False))
-    locked = re.search(r'name = "django"\nversion = "(.*)"', (project.folder / "uv.lock").read_text())[1]
-    project.commit("uv")
-    project.adopted("--level", "image", "--apply")
-    assert {"pyproject.toml", "uv.lock"} < {*project.changed()}
-    assert "slipway-django[jobs,psycopg2]" in (project.folder / "pyproject.toml").read_text()
-    passed(project.make("requirements.txt", f"PYTHON={BASE_PYTHON}"))
-    pins = (project.folder / "requirements.txt").read_text()
-    assert f"\ndjango=={locked} " in pins and "./vendor/slipway_django-" in pins
-    assert LINTER in (project.folder / "requirements/dev.txt").read_text()
-    assert project.git("ls-files", "--others", "--exclude-standard", "requirements*") == ""
 
 
 def test_further_down_in_the_repository(theirs):
