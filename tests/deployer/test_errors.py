@@ -1,48 +1,25 @@
 """`make errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, and what people read."""
 
 import asyncio
-import contextlib
-import copy
 import json
-import os
 import re
-import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deployer.agents import Agent, agents, fine, line
-from deployer.simulated import Simulated
+from deployer.failures import SINCE, failed, id_of
 from deployer.test_hostile import CONTROL
-from deployer.test_logs import entry, record
 from deployer.test_validate import JSON, told
-from proc import executable, put
 from slipway.deploy import __main__
-from slipway.deploy.agent import certificates, disk, groups, releases, takeback, timers
+from slipway.deploy.agent import certificates, groups
 from slipway.deploy.agent import errors as agent_errors
-from slipway.deploy.agent.errors import EXITED, RESTARTS
 from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
-from slipway.deploy.screen import text_tables
 from slipway.deploy.ssh import child, validate
-
-SINCE = 1795680000.0
-
-
-def failed(message="'a'", line="31", **more):
-    """Return what a record of a KeyError has, in the visitor's message even a traceback."""
-    text = f"Traceback (most recent call last):\n  …\nKeyError: {message}"
-    return {
-        "exception": text,
-        "raised": {"type": "KeyError", "file": "/app/orders/views.py", "line": line, "function": "detail", **more},
-    }
-
-
-def id_of(**fields):
-    return groups.in_record(1, "web", fields)["id"]
 
 
 @pytest.mark.parametrize(
@@ -171,190 +148,6 @@ def test_groups_are_limited():
     many = [error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
     *_, last, more = found(*many)
     assert (last["count"], more["count"], more["title"]) == (1, 7, groups.MORE)
-
-
-@pytest.fixture
-def host(tmp_path, stub, monkeypatch):
-    """host(new, old): a host with v2 live, whose journal has these entries since the window began, and before it."""
-    monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": os.environ["PATH"]})
-    made = Simulated(tmp_path / "root")
-    disk.write(made.tag, "export TAG=v2\nexport IMAGE_ID=1\n")
-    disk.write(
-        made.log,
-        "".join(
-            releases.line(
-                {"tag": tag, "image_id": "1", "action": action, "outcome": "committed", "at": at, "seconds": 10}
-            )
-            for tag, at, action in (
-                ("v0", 5, "deploy"),
-                ("v1", 700, "deploy"),
-                ("v2", SINCE + 10, "deploy"),
-                ("v2", SINCE + 20, "restart"),
-            )
-        ),
-    )
-
-    def prints(new, old=(), script='case "$*" in *--until*) cat "$0.old" ;; *) cat "$0.new" ;; esac'):
-        for name, lines in (("new", new), ("old", old)):
-            put(stub / f"journalctl.{name}", "".join(f"{json.dumps(line)}\n" for line in lines))
-        executable(stub / "journalctl", f'#!/bin/sh\nprintf "%s\\n" "$*" >>"$0.asked"\n{script}\n')
-        return made
-
-    return prints
-
-
-def systemd(kind, at, role="worker@a", **more):
-    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": f"shop-{role}.service", **more}
-
-
-def test_an_agent_finds_errors(host, stub, monkeypatch):
-    """Of processes, of nginx, and of what systemd says; not of visitors' texts in nginx's log, nor of a request that
-    another host has answered. What the release before had, too, is not new."""
-    monkeypatch.setattr(timers, "schedules", lambda host: {"digest": "daily"})
-    monkeypatch.setattr(time, "time", lambda: SINCE + 9)
-    broken, visit = record(**failed(), release="v2"), {"status": 503, "app_status": "502, 502"}
-    made = host(
-        [
-            entry(broken, SINCE + 1),
-            entry(broken.replace("31", "32"), SINCE + 2, "shop-web-b"),
-            entry(record(level="INFO", job={"level": "error"}), SINCE),
-            entry(broken, SINCE, "other-web-a"),
-            entry(json.dumps(visit), SINCE, "shop_nginx"),
-            entry('{"app_status":"500"}', SINCE, "shop_nginx"),
-            *(
-                entry(text, SINCE + 5)
-                for text in (
-                    "\x1b[2m2026\x1b[0m [\x1b[31merror    \x1b[0m] sold",
-                    "Traceback (most recent call last):",
-                    '{"event": "sold", "level": "error"}',
-                    "12:31 [info] sold",
-                    '{"event": "x", "level": "info"}',
-                )
-            ),
-            *(
-                entry(text, SINCE, "shop_nginx")
-                for text in (
-                    '{"host_status": "502, 200"}',
-                    '{"level": "ERROR", "message": "a visitor',
-                    record(release="v2"),
-                )
-            ),
-            *(systemd(RESTARTS, 2, role) for role in ("x", "beat")),
-            systemd(EXITED, 3, EXIT_STATUS="137"),
-            systemd(RESTARTS, 4),
-            systemd(EXITED, 5, EXIT_STATUS="1"),
-            systemd(EXITED, 6, "digest", EXIT_STATUS="37"),
-            systemd(RESTARTS, 6, "digest"),
-            entry([*record(message="big " * 9999, release="v2")[:9000].encode()], SINCE + 7, "shop-worker-a"),
-        ],
-        [
-            entry(record(**failed(line="7"), release="v1"), SINCE - 5),
-            entry(record(message="big " * 99, release="v1x"), SINCE - 5),
-        ],
-    )  # it was taken back
-    put(made.etc, "IMAGE=shop\nMEMORY=400m\n")
-    told = {
-        (group["title"], group["message"][:60]): (group["count"], group["known"])
-        for _ in range(2)
-        for group in agent_errors.find(copy.copy(made))["groups"]
-    }
-    assert told == {
-        ("KeyError", "'a'"): (2, True),
-        ("nginx", "502 Bad Gateway"): (1, False),
-        ("worker", "ended by signal 9, perhaps at its memory limit of 400 MB"): (1, False),
-        ("beat", "ended with exit code 0"): (1, False),
-        ("digest", "ended with exit code 37"): (1, False),
-        ("digest", "overdue, as its timer is None"): (1, False),
-        ("shop", ("big " * 15)[:60]): (1, False),
-        ("web", agent_errors.OTHER_FORM[:60]): (3, False),
-    }
-    asked = (stub / "journalctl.asked").read_text().splitlines()
-    assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 3]
-    assert "|^[^{]*(Traceback " in asked[0]
-    assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
-    os.remove(made.log)
-    assert not any(group["known"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
-
-
-def test_from_when_errors_count(host, stub):
-    """An agent asks what is new only if there is an error, on this host or another one. After a rollback, both releases
-    before count, from when they first were live. A balancer knows no release: it is told a time."""
-    made = host([])
-    for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
-        assert agent_errors.find(made, **words) == {"groups": [], "known": [], "since": since}
-    assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
-    asked = (stub / "journalctl.asked").read_text()
-    assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
-    releases.append(
-        made,
-        {"tag": "v3", "image_id": "1", "action": "deploy", "outcome": "taken back", "at": SINCE + 90, "seconds": 9},
-    )
-    assert agent_errors.find(made, tag="v3")["since"] == SINCE + 81, "of a release that was taken back, too"
-    assert f"--until=@{SINCE + 90:.6f}" in (stub / "journalctl.asked").read_text().splitlines()[-1]
-    made, old = host([], [entry(record(**failed(), release="v1"))]), id_of(**failed())
-    assert agent_errors.find(made, also=[old, "0" * 8])["known"] == [old]
-    releases.append(
-        made,
-        {"tag": "v1", "image_id": "1", "action": "rollback", "outcome": "committed", "at": SINCE + 500, "seconds": 10},
-    )
-    assert agent_errors.times(made, "v1") == (700, SINCE + 490, None, {"v1", "v2"})
-
-
-def test_a_journal_of_nonsense(host):
-    """Malformed lines cost nothing else; a search that does not end is ended."""
-    texts = ('{"level": "ERROR"', "\x1b[2J", "[" * 9000, None, [255], '{"level": "ERROR"}')
-    made = host([entry(text, SINCE + 1) for text in texts] * 800, script='printf "{\\n[1]\\n\\0\\377\\n"; cat "$0.new"')
-    assert [group["count"] for group in agent_errors.find(made, since=SINCE + 1)["groups"]] == [1600]
-    with pytest.raises(agent_errors.Problem, match=r"^the journal could not be searched within 0.1 s"):
-        agent_errors.find(host([], script="exec sleep 60"), seconds=0.2)
-    slow = 'case "$*" in *--until*) exec sleep 60 ;; *) cat "$0.new" ;; esac'
-    made = host([entry(record(release="v2"), SINCE)], script=slow)
-    assert not agent_errors.find(made, seconds=2)["groups"][0]["known"], "what cannot be searched in time counts as new"
-
-
-@pytest.mark.parametrize(
-    "script, said",
-    [
-        ("exit 1", ""),
-        ('cat "$0.new"; kill -9 $$', "exit code (137|-9)"),
-        ("exit 127", "exit code 127"),
-        ("echo 'Failed to open it: No room' >&2; exit 1", "Failed to open it: No room$"),
-        ("echo 'Journal file /x.journal~ is truncated, ignoring file.' >&2; exit 1", ""),
-    ],
-)
-def test_a_journal_that_cannot_be_searched_is_no_good_news(host, script, said):
-    """journalctl exits with 1, and says nothing, if no entry fits. It warns, for months, of a file that a power cut has
-    spoiled: that hides no other file's entries."""
-    made = host([entry(record(release="v2"), SINCE)], script=script)
-    with (
-        pytest.raises(agent_errors.Problem, match="^the journal could not be searched: journalctl: " + said)
-        if said
-        else contextlib.nullcontext()
-    ):
-        assert not agent_errors.find(made)["groups"]
-
-
-def test_a_takeback_by_max_errors_names_the_new_errors(host, stub, monkeypatch):
-    """Only then, after all else, and in seconds: a search may be slow. One that fails disturbs no takeback, which says
-    so."""
-    executable(stub / "timeout", '#!/bin/sh\necho $1 >>"$0.asked"\nexec /usr/bin/timeout "$@"\n')
-    made = host([entry(record(**failed(), release="v3"), time.time() + 9)] * 12)
-    causes = [f"web1: watch: of {number} answers to visitors 12 were errors" for number in (40, 50)]
-    monkeypatch.setenv("SERVICE_RESULT", "watchdog")
-    for cause in ("", "web1: migrate:\n exit 1", *causes):
-        takeback.note_failure(
-            made, {"id": cause, "tag": "v3", "action": "deploy", "started": time.monotonic(), "cause": cause}
-        )
-        if cause == causes[0]:
-            monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": "/none"})
-    table = text_tables.history({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
-    assert [line for line in table.split("\n") if line.startswith(" ")] == [
-        "    the deployer fell silent",
-        "    web1: migrate: exit 1",
-        f"    {causes[0]}; 1 new error: KeyError orders/views.py:31 detail, 12 times",
-        f"    {causes[1]}; which errors is unknown: [Errno 2] No such file or directory: 'timeout'",
-    ]
-    assert {*(stub / "timeout.asked").read_text().split()} == {"2.5"}
 
 
 def run(fleet, *words):

@@ -1,33 +1,18 @@
 """The shipped configuration in Debian's nginx, on free ports, before real unix sockets."""
 
-import contextlib
 import json
 import os
 import re
 import socket
-import socketserver
-import ssl
-import time
-import urllib.request
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from connect import served
 from proc import free_port, put, run, wait_until
-from slipway.deploy.agent import certificates, errors, http, site_check
+from slipway.deploy.agent import errors, site_check
 from slipway.deploy.agent.host import Host
 
-from .conftest import NAMELESS, ask
-
-
-def echoed(body):
-    """Return the headers that the app got, with names in lower case."""
-    return {name.lower(): value for name, value in json.loads(body)["headers"]}
-
-
-def release(answer):
-    return json.loads(answer[2])["release"]
+from .answers import FORGED, A, echoed, release
+from .conftest import ask
 
 
 @pytest.fixture
@@ -137,23 +122,6 @@ def test_who_guesses_passwords_is_slowed_down(nginx, apps):
         assert {ask(port, "/admin/login/", X_Forwarded_For="192.0.2.1")[0] for _ in range(20)} == {200}
 
 
-FORGED = {
-    "X_Forwarded_For": "6.6.6.6",
-    "X_Forwarded_Proto": "https",
-    "X_Request_ID": "forged-request-id",
-    "X_Forwarded_Host": "evil.example",
-    "X_Forwarded_Port": "1",
-    "Forwarded": "for=6.6.6.6",
-    "X_Real_IP": "6.6.6.6",
-    "X_Forwarded_Prefix": "/x",
-    "X_Forwarded_Protocol": "https",
-    "X_Forwarded_Ssl": "on",
-    "Proxy": "http://evil",
-    "X_Forwarded_Scheme": "https",
-    "X_Forwarded_Server": "evil",
-}
-
-
 def test_nobody_forges_where_a_request_comes_from(shop):
     """The app gets none of a visitor's forwarding headers: address, scheme and request id are nginx's own."""
     seen = echoed(ask(shop, **FORGED)[2])
@@ -162,44 +130,6 @@ def test_nobody_forges_where_a_request_comes_from(shop):
     assert seen["host"] == f"127.0.0.1:{shop}"
     own = {"x-forwarded-for", "x-forwarded-proto", "x-request-id"}
     assert not {name.lower().replace("_", "-") for name in FORGED} - own & set(seen)
-
-
-HOSTS = [  # the visitor's request target and Host header → the Host that the app gets
-    ("/", "shop.example", "shop.example"),
-    ("/", "[::1]:8443", "[::1]:8443"),
-    ("/", "shop.example:8443@evil.example", "shop.example"),
-    ("http://shop.example/", "evil.example:8443", "shop.example"),
-    ("http://shop.example:8443/", "evil.example", "shop.example"),
-    ("http://shop.example/", "shop.example:8443", "shop.example:8443"),
-]
-
-
-@pytest.mark.parametrize("asked, host, seen", HOSTS)
-def test_the_app_gets_the_name_that_chose_its_server(nginx, apps, asked, host, seen):
-    """nginx prefers the name in an absolute URL, so the app must get that one. A port counts only with its own name."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    front = nginx.balancer("shop", [port])
-    with nginx.serving(port, front):
-        for address in (port, front):
-            status, _, body = ask(address, asked, Host=host)
-            assert (echoed(body)["host"] if status == 200 else str(status)) == seen
-
-
-def test_a_balancer_is_believed(nginx, apps):
-    """Only the balancer is trusted about a visitor's address (its last entry), scheme and request id. Over the private
-    socket the app sees a visitor with the site's own scheme, so that it does not redirect."""
-    port = nginx.site("shop", balancers=["127.0.0.1"])
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        private = ask(nginx.root / "run/shop/nginx.sock", Host="shop.example", X_Request_ID="deploy-4711")[2]
-        seen = echoed(ask(port, **{**FORGED, "X_Forwarded_For": "6.6.6.6, 203.0.113.9"})[2])
-        odd = echoed(ask(port, X_Request_ID='no"id', X_Forwarded_Proto="gopher")[2])
-    assert seen["x-forwarded-for"] == "203.0.113.9" and seen["x-forwarded-proto"] == "https"
-    assert seen["x-request-id"] == "forged-request-id" and "x-forwarded-host" not in seen
-    assert odd["x-request-id"] != 'no"id' and odd["x-forwarded-proto"] == "http"
-    names = ("x-forwarded-proto", "x-forwarded-for", "host", "x-request-id")
-    assert [echoed(private)[name] for name in names] == ["https", "127.0.0.1", "shop.example", "deploy-4711"]
 
 
 def test_static_files(nginx, shop):
@@ -272,63 +202,6 @@ def test_the_access_log(nginx, shop):
     assert isinstance(entry["seconds"], float) and "planted" not in line
 
 
-def test_https(nginx, apps, certificate):
-    """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect. The
-    agent tells when the certificate ends."""
-    tls = free_port()
-    port = nginx.site("shop", tls=True, HTTPS_PORT=f"127.0.0.1:{tls}", **certificate)
-    apps("shop", "a", "v1")
-    put(nginx.root / "var/www/acme/.well-known/acme-challenge/token", "for certbot")
-    with nginx.serving(port, tls):
-        status, headers, _ = ask(port, "/a?b=c", Host="shop.example")
-        assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")
-        assert headers["Server"] == ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
-        assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
-        trusted = ssl.create_default_context(cafile=certificate["CERTIFICATE"])
-        served = certificates.served(Host("shop", str(nginx.root)))
-        assert abs(served["ends"]["localhost"] - served["now"] - 2 * certificates.DAY) < 900, "two days, as it was made"
-        with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
-            assert echoed(response.read())["x-forwarded-proto"] == "https"
-        assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200
-
-
-A, B, NOT_DEFAULT = ({"SERVER_NAMES": name, "DEFAULT": ""} for name in ("a.example", "b.example", "_"))
-TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name shows; what the agent tells
-    (NAMELESS, B, {"a.example": "a", "b.example": "b", "else.example": "a"}, {}),
-    (A, NAMELESS, {"a.example": "a", "b.example": "b", "else.example": "b"}, {}),
-    (A, B, {"a.example": "a", "B.example:443": "b", "else.example": 421, "127.0.0.1": 421}, {}),
-    (B, B, {"b.example": "a"}, {"b": "b.example get release a"}),
-    (A, NOT_DEFAULT, {"localhost": 421}, {"b": "localhost get 421"}),
-]
-
-
-@pytest.mark.parametrize("one, two, pages, said", TWO_APPS)
-@pytest.mark.parametrize("tls", [False, True])
-def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one, two, pages, said):
-    """On one port, a name shows its own app. Any other name shows the app without names; if each app has names, such
-    visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
-    ports = free_port(), free_port()
-    for app, values in (("a", one), ("b", two)):
-        nginx.site(
-            app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}", **certificate, **values
-        )
-
-    def answer(name, path="/"):
-        status, body = http.ask(("127.0.0.1", ports[tls]), path, ("http", name), 30, tls)
-        return http.release_of(body) or status
-
-    with nginx.serving(ports[0], *ports[1:] * tls):
-        assert answer("else.example", "/readyz") == 503, "no release is up"
-        for app in "ab":
-            apps(app, "a", app)
-        assert {name: answer(name) for name in pages} == pages
-        assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
-        told = {app: site_check.strangers(Host(app, str(nginx.root))) for app in "ab"}
-    assert {app: text.split(",")[0] for app, texts in told.items() for text in texts} == {
-        app: f"visitors of {text}" for app, text in said.items()
-    }
-
-
 def test_what_visitors_get_instead(nginx):
     """The agent tells of a name that nginx has not read, and once, after one wait, of an nginx that is not there."""
     port = nginx.site("a", **A)
@@ -340,130 +213,6 @@ def test_what_visitors_get_instead(nginx):
         assert told == [f"visitors of {name} get 421" for name in ("new.example", "more.example")]
     [told] = site_check.strangers(Host("a", str(nginx.root)))
     assert told.startswith("nginx answers visitors of new.example with nothing: Connection refused")
-
-
-@pytest.fixture
-def two_hosts(nginx, apps):
-    """The port of a balancer before two hosts with complete sites, and one address where nothing listens."""
-    ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
-    port = nginx.balancer("shop", [*ports, free_port()])
-    with nginx.serving(port):
-        yield port
-
-
-def test_a_balancer_passes_over_what_is_dead(apps, two_hosts):
-    """No visitor notices a host that refuses connections; no GET notices a host without a release."""
-    apps("one", "a", "from one")
-    second = apps("two", "a", "from two")
-    answers = [
-        ask(two_hosts, method=method, body=body) for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))
-    ]
-    assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one"), (200, "from two")}
-    second.stop()
-    answers = [ask(two_hosts) for _ in range(20)]
-    assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one")}
-
-
-def test_a_balancer_never_repeats_a_post(nginx):
-    """If a host breaks off, a GET is sent to another one; a POST is not, because it may have taken effect."""
-    seen = []
-
-    class Breaking(socketserver.BaseRequestHandler):
-        def handle(self):
-            seen.append(self.request.recv(10000).split(b" ")[0])
-
-    with contextlib.ExitStack() as stack:
-        hosts = [stack.enter_context(served(socketserver.TCPServer(("127.0.0.1", 0), Breaking))) for _ in range(2)]
-        port = nginx.balancer("shop", [host.server_address[1] for host in hosts])
-        with nginx.serving(port):
-            assert ask(port, method="POST", body=b"x")[0] == 503
-            assert seen == [b"POST"]
-            status, headers, body = ask(port)
-            assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body, "the balancer's page"
-            assert seen[:3] == [b"POST", b"GET", b"GET"] and {*seen[3:]} <= {b"GET"}
-
-
-@pytest.mark.parametrize(
-    "method, statuses", [("GET", {200}), ("HEAD", {200}), ("POST", {200, 503}), ("DELETE", {200, 503})]
-)
-def test_a_request_whose_app_dies(apps, two_hosts, method, statuses):
-    """If an app breaks off before it has answered, another host is asked a GET or HEAD; others get the page."""
-    apps("one", "a", "from one"), apps("two", "a", "from two")
-    answers = [ask(two_hosts, method=method, X_Crash="from one") for _ in range(12)]
-    assert {answer[0] for answer in answers} == statuses
-    assert all("Back in a moment" in answer[2] for answer in answers if answer[0] == 503)
-
-
-def test_no_host_that_serves_is_passed_over(apps, two_hosts):
-    """A host that has just come back gets the visitors at once if the other one dies. While the app is down on all
-    hosts, visitors get the page; what the app answers itself reaches them as it is."""
-    for name in ("one", "two") * 3:
-        app = apps(name, "a", f"from {name}")
-        assert [ask(two_hosts)[0] for _ in range(8)] == [200] * 8, f"{name} serves"
-        assert {ask(two_hosts, X_Status=status)[0] for status in ("502", "503", "504")} == {502, 503, 504}
-        app.stop()
-        for method in ("GET", "POST"):
-            status, headers, body = ask(two_hosts, method=method)
-            assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body
-
-
-def test_what_does_not_answer_costs_few(nginx, apps):
-    """Of 40 visitors at most three wait for a host that is powered off, a second each. One that is frozen keeps who it
-    has got; others are answered."""
-    with socket.socket() as off, socket.socket() as frozen, contextlib.ExitStack() as stack:
-        for listening, backlog in ((off, 0), (frozen, 100)):
-            listening.bind(("127.0.0.1", 0))
-            listening.listen(backlog)
-        for _ in range(3):  # where the backlog is full, nobody refuses a connection, as where there is no power
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(off.getsockname())
-        port = nginx.balancer(
-            "shop", [nginx.site("one", balancers=["127.0.0.1"]), *(each.getsockname()[1] for each in (off, frozen))]
-        )
-        apps("one", "a", "from one")
-        with ThreadPoolExecutor(40) as pool, nginx.serving(port):  # nginx ends first, and with it what hangs
-            taken, hanging = [], 0
-            for _ in range(40):
-                began = time.monotonic()
-                answered, waiting = wait([pool.submit(ask, port)], 5)
-                hanging += len(waiting)
-                taken += [time.monotonic() - began for future in answered if future.result()[0] == 200]
-    assert hanging <= 1 and len(taken) + hanging == 40 and len([one for one in taken if one > 0.9]) <= 3, taken
-
-
-def test_a_request_that_breaks_the_app_takes_no_host_out(apps, two_hosts):
-    """A page that crashes its worker is the app's failure: every host stays in, however often the page is requested."""
-    apps("one", "a", "from one"), apps("two", "a", "from two")
-    assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
-    assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
-
-
-@pytest.mark.parametrize(
-    "proxies, address, scheme", [(["127.0.0.1"], "203.0.113.9", "https"), (["192.0.2.0/24"], "127.0.0.1", "http")]
-)
-def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
-    """If TLS ends at a proxy before the balancer, the app gets scheme, address and request id from that proxy,
-    through balancer and host; nobody else is trusted about them."""
-    port = nginx.balancer("shop", [nginx.site("one", balancers=["127.0.0.1"])], proxies)
-    apps("one", "a", "from one")
-    with nginx.serving(port):
-        seen = echoed(ask(port, **{**FORGED, "X_Forwarded_For": "6.6.6.6, 203.0.113.9"})[2])
-        plain = echoed(ask(port, **{**FORGED, "X_Forwarded_Proto": "http"})[2])
-    assert (seen["x-forwarded-for"], seen["x-forwarded-proto"]) == (address, scheme)
-    assert plain["x-forwarded-proto"] == "http"
-    assert (seen["x-request-id"] == FORGED["X_Request_ID"]) == (scheme == "https")
-
-
-def test_a_slow_host_gets_few(apps, two_hosts):
-    """While one host keeps a visitor waiting, others get the other host."""
-    hosts = apps("one", "a", "from one"), apps("two", "a", "from two")
-    with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(ask, two_hosts, X_Hang="1")
-        slow = wait_until(lambda: [host for host in hosts if host.hanging])[0]
-        found = {release(ask(two_hosts)) for _ in range(20)}
-        slow.let_go.set()
-        assert found == {"from one", "from two"} - {release(waits.result(30))}
 
 
 def test_what_is_shipped_is_clean(nginx, certificate):
