@@ -6,6 +6,8 @@ checks the hashes of what it downloads. UV_PINS in the environment names uv's pi
 has them.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shlex
