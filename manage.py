@@ -7,7 +7,8 @@ from pathlib import Path
 
 if __name__ == "__main__":
     here, own = Path(__file__).resolve().parent, os.environ.get("VE")
-    places = [here / own] if own else [Path("/ve"), here / "ve"]  # make's (VE), else the image's, else this folder's
+    # make's (VE); else the image's, else this folder's, else that of `uv sync`.
+    places = [here / own] if own else [Path("/ve"), here / "ve", here / ".venv"]
     ve = next((place for place in places if (place / "bin/python").exists()), None)
     if ve is None:
         sys.exit(f"manage.py: there is no virtualenv yet: run make in {here}")

@@ -43,7 +43,7 @@ def manage(project):
 
 def test_where_it_runs(manage):
     """manage.py runs as a program, by PATH's python3, from any folder, through a link to the project; in the virtualenv
-    that VE names, as make sets it; and in one that was moved with its checkout and not yet remade."""
+    that VE names, as make sets it; in one that was moved with its checkout and not yet remade; and in that of uv."""
     link = manage.folder.parent / "link"
     link.symlink_to(manage.folder)
     moved = manage.folder.parent / "moved"
@@ -53,7 +53,9 @@ def test_where_it_runs(manage):
     ]
     manage.folder.rename(moved)
     said.append(run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/"))
-    (moved / "ve").unlink()
+    (moved / "ve").rename(moved / ".venv")
+    said.append(run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/"))
+    (moved / ".venv").unlink()
     moved.rename(manage.folder)
     said.append(manage("version", VE=str(VE_PYTHON.parent.parent)))
     assert all(done.stdout.startswith("5.2") for done in said), said
