@@ -136,31 +136,19 @@ def set_names(app: str, site_name: str) -> None:
 
 def taken_names() -> set[str]:
     """Return names that the project needs for folders, or that Python or a package has for a module."""
-    own = {
-        "slipway",
-        "deploy",
-        "docker",
-        "vendor",
-        "var",
-        "ve",
-        "wheelhouse",
-        "manage",
-        "tests",
-        "allauth",
-        "axes",
-        "csp",
-    }
+    own = "slipway deploy docker vendor var ve wheelhouse manage tests allauth axes csp".split()
     pins = re.findall(r"^([\w.-]+)==", (TEMPLATE / PINS[0]).read_text("utf-8"), re.MULTILINE)
     return {*sys.stdlib_module_names, *own, *(pin.replace("-", "_") for pin in pins)}
 
 
 def rename_package(package: str) -> None:
-    """Call the package `project` by its own name, in its folder and in all files that name it."""
-    tracked = [path for path in Path().rglob("*") if path.is_file() and path.suffix != ".svg"]
-    for path in tracked:
-        text = path.read_text("utf-8")
-        if (new := PACKAGE.sub(package, text)) != text:
-            path.write_text(new, "utf-8")
+    """Call the package `project` by its own name, in its folder and in all of the template's files that name it."""
+    if package == "project":
+        return
+    copied = git("ls-files", ":!deploy", cwd=TEMPLATE).stdout.splitlines()
+    for path in map(Path, ["README.md", "AGENTS.md", "pyproject.toml", *copied]):
+        if path.is_file() and path.suffix != ".svg":
+            path.write_text(PACKAGE.sub(package, path.read_text("utf-8")), "utf-8")
     Path("project").rename(package)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -86,6 +87,8 @@ def pip_indexes(env: Mapping[str, str]) -> dict[str, str]:
     path = Path("pyproject.toml")
     if not path.exists() or "[[tool.uv.index]]" not in path.read_text("utf-8"):
         return {}
+    if sys.version_info < (3, 11):
+        sys.exit("make: pyproject.toml names an index, which only Python 3.11 or newer can read: run make PYTHON=…")
     import tomllib
 
     urls: dict[str, list[str]] = {"PIP_INDEX_URL": [], "PIP_EXTRA_INDEX_URL": []}
