@@ -2,7 +2,7 @@
 
 import pytest
 
-from host.test_docker_runner import server  # noqa: F401  a fixture
+from host.conftest import server  # noqa: F401  a fixture
 
 
 @pytest.mark.parametrize("path", ["var/www/shop/TAG", "etc/default/shop", "etc/default/shop.env"])

@@ -22,6 +22,8 @@ from slipway.deploy.server.balancer_hosts import Web, servers
 from slipway.deploy.server.render import each, render
 from slipway.deploy.server.site import with_port
 
+from .runner import Server
+
 NAMELESS = {"SERVER_NAMES": "_", "DEFAULT": " default_server"}  # of a site without names
 
 
@@ -201,3 +203,8 @@ def apps(nginx):
 def certificate(tmp_path):
     """A self-signed certificate for localhost, and its key: the values that name their files."""
     return dict(zip(("CERTIFICATE", "CERTIFICATE_KEY"), map(str, services.certificate(tmp_path)), strict=False))
+
+
+@pytest.fixture
+def server(shell, tmp_path):
+    return Server(tmp_path / "a server", shell)

@@ -12,7 +12,7 @@ import pytest
 from proc import edit, end, executable, running, wait_until
 
 from .conftest import program
-from .test_docker_runner import ID, UNIT, USER, Server
+from .runner import ID, UNIT, USER, Server
 
 SCOPE = "0::/system.slice/docker-{}.scope"
 CGROUPS = ("12:pids:/docker/{}\n0::/", SCOPE, SCOPE + "/init.scope")

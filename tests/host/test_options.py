@@ -7,7 +7,7 @@ import pytest
 from slipway.deploy.config import Fleet, Host, validators
 from slipway.deploy.server.files import runner_file
 
-from .test_docker_runner import IMAGE_ID, Server
+from .runner import IMAGE_ID, Server
 
 WORDS = [
     "-e A=a&b",
