@@ -115,7 +115,7 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*: make dev                                               | celery/test_dev.py             | dev
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
 .*: make (lint|format)                                     | make/test_app.py               | "--all-files"
-.*: make coverage                                          | make/test_manage.py            | "coverage"
+.*: make coverage                                          | make/test_check.py             | "coverage"
 .*: make requirements.*                                    | make/test_indexes.py           | "requirements"
 .*: make (services.*|up)                                   | docker/test_services.py        | "services-down"
 docs/trouble.md: (systemctl|mv|rm) .*                      | e2e/test_trouble.py            | docs/trouble.md
