@@ -12,9 +12,8 @@ from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, staging
-from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.rollout import images, pending_verdicts
+from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, live
@@ -131,6 +130,8 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
 
 
 KEY, PLANTED = "KEY.0123abcd", encoded(b"planted")
+
+
 SOURCE = b"# the shop\nA=1\nB=1\nKEY_FILE=/run/secrets/" + KEY.encode() + b"\n"
 
 
@@ -180,15 +181,6 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     )
 
 
-def test_a_new_host_gets_the_image_of_the_others(fleet):
-    """Somebody has pushed the live release's tag again."""
-    found = fine(fleet)
-    bare = {**found, "facts": {**found["facts"], "tag": None}}
-    said = "tag v1 is sha256:2 in the registry, but was sha256:1 when web1 got it: "
-    with agents(lambda host: Agent(bare if "web2" in host else found)), pytest.raises(Refused, match=said):
-        run(Rollout(fleet, fleet.chosen("web2"), print, "deploy").plan())
-
-
 @pytest.mark.parametrize("chosen", ["", "web2"])
 def test_the_live_release_must_be_one(fleet, chosen):
     """Of all hosts: a chosen one may come back with an older release."""
@@ -205,6 +197,8 @@ def test_the_live_release_must_be_one(fleet, chosen):
 
 
 NEWS = {name: {"verdict": "ok", "messages": []} for name in ("shop.0001", "shop.0002", "slipway_blobs.0001_files")}
+
+
 UNKNOWN = (
     "the verdicts on its migrations are unknown: registry.example/shop:v2 is not on this machine, or has none,"
     " or the live release is the first"
@@ -306,48 +300,3 @@ def test_the_summary_says_how_long_visitors_waited():
         "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
         "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
     )
-
-
-ONE, DIRTY = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}, {"revision": "0-dirty"}
-
-
-@pytest.mark.parametrize(
-    "answer, action, allowed, refused",
-    [  # what web2 pulled, beside web1's good image
-        (DIRTY, "deploy", False, "was built with uncommitted changes"),
-        (DIRTY, "deploy", True, ""),
-        (DIRTY, "rollback", False, ""),
-        ({"image_id": "sha256:2"}, "deploy", False, ""),
-        (
-            {"others": ["sha256:0"]},
-            "deploy",
-            False,
-            "tag v2 was image sha256:0 before and is sha256:1 now: build again",
-        ),
-    ],
-)
-def test_which_images_may_start(answer, action, allowed, refused):
-    pulled = {("pull", "web1"): ONE, ("pull", "web2"): {**ONE, **answer}}
-    with pytest.raises(Refused, match=f"^on web2: .*{refused}") if refused else contextlib.nullcontext():
-        images.check(pulled, Target(action, "v2", "sha256:d"), allowed)
-
-
-@pytest.mark.parametrize(
-    "there, machines, missing",
-    [
-        (["amd64"], ["x86_64"], ""),
-        (["amd64", "arm64"], ["aarch64", "x86_64"], ""),
-        ([], ["aarch64"], ""),
-        (["amd64"], ["x86_64", "aarch64"], "arm64"),
-        (["amd64"], ["riscv64"], "riscv64"),
-    ],
-)
-def test_an_image_for_other_machines_is_refused(there, machines, missing):
-    found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": there}, machines)
-    assert found == (missing and f"image shop:v2 is not for {missing}: build it with PLATFORM=linux/{missing}")
-
-
-def test_a_tag_that_says_so_is_refused_at_once(fleet):
-    args = SimpleNamespace(tag="abc-dirty", allow_dirty=False, live=False)
-    with pytest.raises(Refused, match="uncommitted changes"):
-        deploy_of(fleet, args, None)
