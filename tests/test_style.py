@@ -65,3 +65,10 @@ def test_such_a_riddle_is_found(code):
 def test_all_python_is_formatted():
     done = run([VE_PYTHON, "-m", "ruff", "format", "--check", "--no-cache", "."], cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_modules_are_short():
+    """CONTRIBUTING.md names the limit."""
+    paths = [ROOT / path for path in output(["git", "ls-files", "*.py"], cwd=ROOT).splitlines()]
+    lengths = {str(path): len(path.read_text().splitlines()) for path in paths if path.exists()}
+    assert {path: lines for path, lines in lengths.items() if lines > 320} == {}
