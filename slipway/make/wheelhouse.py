@@ -2,13 +2,14 @@
 
 OLD is the wheelhouse before, or an empty folder: what has the same pin is taken from there. NEW gets production's
 wheels; in dev/ those that only tests and linters need; uv.whl, to install them; and in pins/ what it was made of. pip
-checks the hashes of what it downloads. UV_PINS in the environment names uv's pins; without it the package in vendor/
-has them.
+checks the hashes of what it downloads. UV_PINS in the environment names uv's pins; without it this package has
+them.
 """
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -23,8 +24,7 @@ DEFAULTS = {"EXPORT": "--no-dev", "EXPORT_DEV": "--only-dev"}  # as ve.mk has th
 
 
 def main(production: str, development: str, old: Path, new: Path) -> None:
-    uv_pins = Path(os.environ.get("UV_PINS") or pins_of_package())
-    keep_uv(uv_pins.read_text("utf-8"), old, new)
+    keep_uv(pins_of_uv(), old, new)
     if Path("uv.lock").exists():
         export(new / "uv.whl", production, development)
     for path, name, folder in ((production, "production.txt", new), (development, "dev.txt", new / "dev")):
@@ -41,11 +41,10 @@ def main(production: str, development: str, old: Path, new: Path) -> None:
         (new / "dev" / wheel.name).unlink(missing_ok=True)
 
 
-def pins_of_package() -> Path:
-    """Unpack uv's pins from the package in vendor/."""
-    [slipway] = Path("vendor").glob("slipway_django-*.whl")
-    with zipfile.ZipFile(slipway) as wheel:
-        return Path(wheel.extract("slipway/requirements/uv.txt", tempfile.mkdtemp()))
+def pins_of_uv() -> str:
+    if path := os.environ.get("UV_PINS"):
+        return Path(path).read_text("utf-8")
+    return (pkgutil.get_data("slipway", "requirements/uv.txt") or b"").decode()
 
 
 def keep_uv(text: str, old: Path, new: Path) -> None:

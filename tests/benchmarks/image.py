@@ -1,6 +1,6 @@
 """Compare the image with a naive one. Print ratios.
 
-    python3 tests/benchmarks/image.py [--runs 3] [changes] [build] [start]
+    ve/bin/python tests/benchmarks/image.py [--runs 3] [changes] [build] [start]
 
 This needs Docker. Both are projects of the last commit. The naive image has one stage: the same base, a virtualenv, the
 code, `pip install`, collectstatic. Its build runs no tests, ours does.

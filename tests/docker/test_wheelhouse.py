@@ -67,7 +67,7 @@ def test_only_what_is_missing_is_made(made):
 
 
 def test_what_both_lists_name_is_in_one_place(made):
-    """What production needs, too, is not among the tests' wheels."""
+    """The tests' wheels lack those that production needs, too."""
     made(PINS, DEV)
     assert made(PINS + DEV, DEV)[1] == ["django-5.2-py3-none-any.whl", WHEELS[0][4:], *WHEELS[2:]]
 

@@ -1,4 +1,4 @@
-"""What the echo app and a web host answer, as tests of nginx compare it."""
+"""Answers of the echo app and of a web host, as tests of nginx compare them."""
 
 import json
 

@@ -105,7 +105,7 @@ def test_ctrl_c(clone, tmp_path):
 
 def test_a_python_too_old_for_django_6():
     is_old = sys.version_info < (3, 12)
-    refusal = pytest.raises(new.Problem, match="this project needs 3")
+    refusal = pytest.raises(new.Problem, match=r"and this project needs 3\.12 or newer")
     with refusal if is_old else contextlib.nullcontext():
         new.refuse_old_python(str(BASE_PYTHON))
 
