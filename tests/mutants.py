@@ -176,7 +176,9 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
     for name in filter(os.path.exists, git("ls-files", "-co", "--exclude-standard")):
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(name, base / name)
-    for words in (["init", "--quiet"], ["add", "--intent-to-add", "."]):  # some tests list the checkout's files
+    # Some tests list the checkout's files, and the package's version is made from its commits.
+    author = ["-c", "user.name=mutants", "-c", "user.email=mutants@localhost", "-c", "commit.gpgsign=false"]
+    for words in (["init", "--quiet"], ["add", "."], [*author, "commit", "--quiet", "--no-verify", "--message", "Copy"]):
         subprocess.run(["git", *words], cwd=base, check=True)
     (base / "ve").symlink_to(sys.prefix)
     if os.path.isdir("var/uv"):  # where no uv is on the path, make installs it there
