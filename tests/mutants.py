@@ -178,7 +178,8 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
         shutil.copy2(name, base / name)
     # Some tests list the checkout's files, and the package's version is made from its commits.
     author = ["-c", "user.name=mutants", "-c", "user.email=mutants@localhost", "-c", "commit.gpgsign=false"]
-    for words in (["init", "--quiet"], ["add", "."], [*author, "commit", "--quiet", "--no-verify", "--message", "Copy"]):
+    commit = [*author, "commit", "--quiet", "--no-verify", "--message", "Copy"]
+    for words in (["init", "--quiet"], ["add", "."], commit):
         subprocess.run(["git", *words], cwd=base, check=True)
     (base / "ve").symlink_to(sys.prefix)
     if os.path.isdir("var/uv"):  # where no uv is on the path, make installs it there
