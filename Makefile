@@ -1,9 +1,7 @@
 # The project's variables. The rules are in the included files. Add your own here, or in local.mk, which git ignores.
+# deploy/production.toml has the names of the app and of its image.
 
-APP   ?= slipway
-# If you have a registry, put it before the name: registry.example/$(APP)
-IMAGE ?= $(APP)
-PORT  ?= 8000
+PORT ?= 8000
 
 .DEFAULT_GOAL := test
 

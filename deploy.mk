@@ -2,72 +2,57 @@
 
 include ve.mk
 
-ENV           ?= production
-DEPLOY_FOLDER ?= deploy
-HOST          ?=
-FLEETS        ?= 1
-FLEET_HOSTS   ?= web1 web2 work1
-FLEET_BASE    ?= debian:bookworm-slim
+HOST        ?=
+FLEETS      ?= 1
+FLEET_HOSTS ?= web1 web2 work1
+FLEET_BASE  ?= debian:bookworm-slim
 
-# The deployer needs only Python. Provisioning also needs packages, in a virtualenv of its own.
-deployer    = $(call with,APP IMAGE ENV DEPLOY_FOLDER HOST ARGS)$(slipway)
-provisioner = PYTHON=$(PROVISIONER); $(deployer)
-PROVISIONER = $(VE)/deploy/bin/python
-
-$(VE)/deploy/sentinel: $(call pins,deploy) $(VE)/sentinel
-	$(call install,$<)
+# Each of these targets runs `slipway COMMAND`, which needs only Python: with options, type that. ARGS holds them, too.
+deployer = $(call with,APP IMAGE ENV DEPLOY_FOLDER $(if $(ARGS),ARGS)) $(slipway)
+options  = $(if $(ARGS),{ARGS})
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases errors logs run console dbshell \
         maintenance watch classic fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
-	@$(deployer) config check {ARGS}
+	@$(deployer) config check $(options)
 
-provision: servers-file $(VE)/deploy/sentinel ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
-	@$(provisioner) provision {ARGS}
-
-drain: servers-file $(VE)/deploy/sentinel ## take a web host out of the balancers (HOST=web1)
-	@$(provisioner) drain "$$HOST" {ARGS}
-
-undrain: servers-file $(VE)/deploy/sentinel ## put a web host back into the balancers (HOST=web1)
-	@$(provisioner) drain --end "$$HOST" {ARGS}
-
-env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
-	@$(deployer) env $(if $(ARGS),{ARGS},list)
+drain: ## take a web host out of the balancers (HOST=web1)
+undrain: ## put a web host back into the balancers (HOST=web1)
+drain undrain: FORCE
+	@$(deployer) drain $(if $(filter undrain,$@),--end )$(call quoted,HOST) $(options)
 
 plan: ## show what a deploy would do (TAG=build-42)
-deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42 ARGS="--no-bake --parallel 2")
+deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42)
 plan deploy: FORCE
-	@$(call with,TAG)$(deployer) $@ "$$TAG" {ARGS}
+	@$(deployer) $@ $(call quoted,TAG) $(options)
 
-run: FORCE ## run a command in a host's live release (HOST=work1 ARGS="manage showmigrations"; ARGS=bash: a shell)
-	@$(deployer) run "$$HOST" -- {ARGS}
+run: FORCE ## run a command in a host's live release: slipway run manage showmigrations
+	@$(deployer) run --host=$(call quoted,HOST) $(options)
 
 console: ## start Django's shell in the live release (HOST=web1; default: the first host with web)
 dbshell: ## start the database's client in the live release (HOST=web1)
 console dbshell: FORCE
-	@$(deployer) run "$$HOST" -- manage $(@:console=shell) {ARGS}
+	@$(deployer) run --host=$(call quoted,HOST) manage $(@:console=shell) $(options)
 
-rollback: ## return all servers to the previous release (ARGS="--to build-41")
+provision: ## set up bare servers, or correct them; slipway provision --check lists what would change
+env: ## list settings and secrets; slipway env set NAME changes one
+rollback: ## return all servers to the previous release; slipway rollback --to build-41 to another
 status: ## show what runs where; fails if there are problems
 releases: ## list past deploys: when, by whom, outcome
-errors: ## show what has failed since the live release, in groups (ARGS=ID: all of one)
-logs: ## show the servers' logs (ARGS="--since -1h --level warning --grep timeout", ARGS=-f)
-maintenance: ## show visitors the maintenance page (ARGS=on or off), or tell if they see it
-watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
-rollback status releases errors logs maintenance watch: FORCE
-	@$(deployer) $@ {ARGS}
+errors: ## show what has failed since the live release, in groups; slipway errors ID shows all of one
+logs: ## show the servers' logs; slipway logs --since -1h --level warning, slipway logs -f
+maintenance: ## tell if visitors see the maintenance page; slipway maintenance on, slipway maintenance off
+watch: ## keep checking that enough hosts are up, and alert by a hook
+provision env rollback status releases errors logs maintenance watch: FORCE
+	@$(deployer) $@ $(options)
 
 classic: FORCE ## write deploy/classic.sh, which deploys by stop and start
-	@$(call with,DEPLOY_FOLDER)$(slipway) packaged deploy/classic.sh "$$DEPLOY_FOLDER/classic.sh"
+	@$(slipway) packaged deploy/classic.sh $(call quoted,DEPLOY_FOLDER)/classic.sh
 
 fleet: FORCE ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(call with,FLEET_HOSTS FLEET_BASE PROJECT)$(slipway) fleet up "$$FLEET_BASE" {FLEET_HOSTS}
+	@$(call with,APP IMAGE FLEET_HOSTS PROJECT) $(slipway) fleet up $(call quoted,FLEET_BASE) {FLEET_HOSTS}
 
 fleet-down: FORCE ## remove the test servers and their data
-	@$(call with,FLEETS)$(slipway) fleet down {FLEETS}
-
-# Check the servers' file, such as production.toml, before any package is installed.
-servers-file: FORCE
-	@$(if $(findstring --config,$(ARGS)),,$(deployer) config check >/dev/null)
+	@$(call with,FLEETS) $(slipway) fleet down {FLEETS}

@@ -9,10 +9,11 @@ PYTEST      ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS ?=
 MANAGE      ?= $(VE)/bin/python manage.py
 CELERY_APP  ?= $(PROJECT)
-CELERY      ?= $(VE)/bin/python -m celery -A "$$CELERY_APP"
+CELERY      ?= $(VE)/bin/python -m celery -A $(call quoted,CELERY_APP)
 PROCFILE    ?= Procfile.dev
 AUDIT_ARGS  ?= --vulnerability-service osv
 VERSION     ?=
+DATA        ?=
 PAGE        ?=
 TO          ?=
 MORE_PINS   ?= $(if $(locked),,$(filter-out $(REQUIREMENTS) $(REQUIREMENTS_DEV),$(sort $(wildcard requirements/*.txt))))
@@ -39,26 +40,26 @@ in_settings = $(dev_names) | sed -n -e '/^[A-Za-z]/!d; y/-/_/; s/^django_//; s/[
 runserver shell worker beat migrate migrations messages check: $(VE)/sentinel$(if $(shell $(in_settings)),-dev)
 
 runserver: ## serve the site at http://localhost:8000 (PORT=8001: another port)
-	@$(call with,PORT)exec $(MANAGE) runserver "$$PORT"
+	@exec $(MANAGE) runserver $(call quoted,PORT)
 
 worker: ## run background jobs (ARGS="…" for Celery)
 beat: ## send scheduled jobs when they are due (ARGS="…" for Celery)
 worker beat:
-	@$(call with,CELERY_APP ARGS)$(slipway) exec $(CELERY) $@ --loglevel INFO {ARGS}
+	@$(call with,ARGS) $(slipway) exec $(CELERY) $@ --loglevel INFO {ARGS}
 
 dev: $(VE)/sentinel-dev ## run server, worker and beat in one terminal; Ctrl-C stops all
-	@$(call with,PROJECT CELERY_APP PROCFILE PORT)export PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho \
-	  -e /dev/null -f "$$PROCFILE" start -p "$$PORT"
+	@$(call with,PROJECT CELERY_APP PORT) PYTHONUNBUFFERED=1 exec $(VE)/bin/python -m honcho \
+	  -e /dev/null -f $(call quoted,PROCFILE) start -p $(call quoted,PORT)
 
 app: $(VE)/sentinel-dev ## add an app: model, page, admin, task and tests (NAME=orders)
-	@$(call with,NAME)exec $(MANAGE) startapp "$$NAME"
+	@exec $(MANAGE) startapp $(call quoted,NAME)
 
 migrate: ## apply migrations to the database
 migrations: ## write migrations for changed models
 messages: ## collect the texts to translate into LANGUAGES, and compile the translations
 shell: ## start Python with the models imported (ARGS="…")
 migrate migrations messages shell:
-	@$(call with,ARGS)$(slipway) exec $(MANAGE) $(patsubst m%s,makem%s,$@) {ARGS}
+	@$(call with,ARGS) $(slipway) exec $(MANAGE) $(patsubst m%s,makem%s,$@) {ARGS}
 
 ## Check
 check: ## run Django's checks
@@ -70,15 +71,16 @@ coverage: $(VE)/sentinel-dev ## measure which lines the tests run (TEST=…: the
 # test and lint check everything in one run and report all failures, so what they depend on does nothing by itself.
 test lint: in_all = yes
 check flake8 test lint format coverage:
-	@$(if $(and $(value in_all),$(filter check flake8,$@)),,$(call with,$(of_checks))$(slipway) check $@)
+	@$(if $(and $(value in_all),$(filter check flake8,$@)),,$(call with,$(of_checks)) $(slipway) check $@)
 
 of_checks = PROJECT MANAGE TEST TESTS ARGS PYTEST PYTEST_ARGS MYPY RUFF DRIFT_ALLOWED REQUIREMENTS_DEV \
-            $(foreach name,SHELL_FILES DOCKERFILES,$(if $(filter-out undefined,$(origin $(name))),$(name)))
+            $(call defined,SHELL_FILES DOCKERFILES)
+defined   = $(foreach name,$(1),$(if $(filter-out undefined,$(origin $(name))),$(name)))
 MYPY      = $(VE)/bin/python -m mypy
 RUFF      = $(VE)/bin/ruff check .
 
 doctor: FORCE ## list what this machine lacks to develop, build and ship, and how to get it
-	@$(call with,PYTHON_MIN DOCKER BASE)$(slipway) doctor
+	@$(call with,PYTHON_MIN $(call defined,DOCKER BASE)) $(slipway) doctor
 
 clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 	@$(slipway) clean
@@ -87,10 +89,10 @@ clean: FORCE ## remove the virtualenv and caches; data in var/ and .env stay
 requirements: ## pin the packages of pyproject.toml in uv.lock, or run what writes requirements.txt; versions stay
 upgrade: ## the same, with the newest versions
 requirements upgrade: FORCE
-	@$(call with,$(of_pins) MORE_PINS)$(slipway) requirements lock $(filter --upgrade,--$@) {MORE_PINS}
+	@$(call with,$(of_pins) MORE_PINS) $(slipway) requirements lock $(filter --upgrade,--$@) {MORE_PINS}
 
 audit: var/audit/sentinel $(REQUIREMENTS) $(pins_dev) ## check the pins for known vulnerabilities
-	@$(call with,AUDIT_ARGS)$(slipway) audit var/audit/bin/python -m pip_audit --no-deps --disable-pip \
+	@$(call with,AUDIT_ARGS) $(slipway) audit var/audit/bin/python -m pip_audit --no-deps --disable-pip \
 	  --progress-spinner off {AUDIT_ARGS} $(addprefix -r ,$(REQUIREMENTS) $(pins_dev) $(MORE_PINS))
 
 # Programs that the project does not use get virtualenvs of their own.
@@ -102,13 +104,14 @@ $(VE)/copier/sentinel: $(call pins,copier) $(VE)/sentinel
 
 ## Keep up
 docs: FORCE ## list the pages of the manual, or show one (PAGE=deploy)
-	@$(call with,PAGE)$(slipway) docs "$$PAGE"
+	@$(slipway) docs $(call quoted,PAGE)
 
-template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.0; default: its newest release)
-	@$(call with,VERSION ARGS $(of_uv))$(slipway) update $(COPIER) "$$VERSION" {ARGS}
+template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.0; default: its newest release; DATA=ci=gitlab)
+	@$(call with,ARGS $(of_uv)) $(slipway) update $(COPIER) $(call quoted,VERSION) \
+	  $(if $(DATA),--data=$(call quoted,DATA)) {ARGS}
 
-slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
-	@$(call with,TO ARGS)$(slipway) diff "$$TO" {ARGS}
+slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0)
+	@$(call with,ARGS) $(slipway) diff $(call quoted,TO) {ARGS}
 
 # Report an unknown target. If an included .mk file is missing, make itself reports that.
 ifneq ($(MAKECMDGOALS),)

@@ -20,8 +20,10 @@ EXPORT           ?= --no-dev
 EXPORT_DEV       ?= --only-dev
 INSTALLER        ?= uv
 PIP_ARGS         ?=
-APP              ?= app
-IMAGE            ?= $(APP)
+ENV              ?= production
+DEPLOY_FOLDER    ?= deploy
+APP              ?= $(eval APP := $$(or $$(shell $$(call of_servers,app)),app))$(APP)
+IMAGE            ?= $(eval IMAGE := $$(or $$(shell $$(call of_servers,image)),$$(APP)))$(IMAGE)
 PORT             ?= 8000
 ARGS             ?=
 TESTS            ?= manage.py test
@@ -29,6 +31,10 @@ DRIFT_ALLOWED    ?=
 SLIPWAY          ?= $(or $(wildcard vendor/slipway_django-*.whl),.)
 
 requires_python = sed -n 's/^requires-python *= *">= *\([0-9.]*\).*/\1/p' pyproject.toml 2>/dev/null
+
+# app or image, as the file of the servers names it.
+of_servers = sed -n 's/^$(1) *= *"\([^"]*\)".*/\1/p' $(call quoted,DEPLOY_FOLDER)/$(call quoted,ENV).toml \
+             deploy/production.toml 2>/dev/null | sed 1q
 
 # The package of the settings, as manage.py names it: in main("…"), or as DJANGO_SETTINGS_MODULE.
 ifneq ($(filter undefined environment,$(origin PROJECT)),)
@@ -43,12 +49,15 @@ git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
 git_tag = test ! -e .git || git rev-parse --git-dir >/dev/null; \
           echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
-# $(call with,NAMES): give these variables to the recipe's command, as environment variables; no other recipe gets them.
-with = $(if $(filter-out $(given_to),$@),$(eval unexport $(given))$(eval given :=)$(eval given_to := $@)) \
-       $(eval given += $(1))$(eval export $(1))
-given =
-given_to =
+# $(call quoted,NAME): the variable's value as one word of a shell, whatever it holds. $(call with,NAMES): the variables
+# that a command finds in its environment. So `make -n TARGET` prints a line that a person can run.
+quoted = '$(subst ','\'',$(if $(findstring $(newline),$($(1))),$(error make: $(1) must be one line))$($(1)))'
+with = $(foreach name,$(1),$(name)=$(call quoted,$(name)))
 export VE PYTHON
+define newline
+
+
+endef
 
 # Pins of tools, such as uv, come with the package. A file of the project's own replaces them.
 pins = $(firstword $(wildcard requirements/$(1).txt slipway/requirements/$(1).txt) var/pins/$(1).txt)
@@ -62,7 +71,9 @@ $(call one_path,VE REQUIREMENTS REQUIREMENTS_DEV)
 slipway = $(strip $(if $(call special,$(SLIPWAY)),$(error make: SLIPWAY is $(SLIPWAY): keep the one of $(REQUIREMENTS))) \
           $(if $(wildcard $(SLIPWAY)/slipway/make $(filter %.whl,$(SLIPWAY))),,$(error $(no_slipway))) \
           $(if $(shell command -v '$(PYTHON)'),,$(error $(no_python))) \
-          PYTHONPATH=$(SLIPWAY):$$PYTHONPATH exec "$$PYTHON" -B -m slipway)
+          PYTHONPATH=$(SLIPWAY):$$PYTHONPATH $(exec) $(call quoted,PYTHON) -B -m slipway)
+# What ends make's child, such as a cancelled job, is for the command. `make -n` prints no exec, which would end a shell.
+exec = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,exec)
 no_slipway = make: no slipway here, neither vendor/slipway_django-*.whl nor its source: take it from git's history, or see docs/make.md
 no_python = make: no $(PYTHON) here: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…
 
@@ -72,7 +83,7 @@ ifneq ($(shell test -x $(VE)/bin/python && cat $(VE)/made-for 2>/dev/null),$(MAD
 $(VE)/sentinel: FORCE
 endif
 of_uv = PYTHON_MIN INSTALLER PIP_ARGS REQUIREMENTS_UV MADE_FOR
-install = @$(call with,$(of_uv))$(slipway) virtualenv $@ $(1)
+install = @$(call with,$(of_uv)) $(slipway) virtualenv $@ $(1)
 
 # With uv.lock, both files of pins are made from it, again if it or pyproject.toml differs from what they were made of:
 # after a clone, times say nothing. Without uv.lock, they are the team's own, and the second may be missing.
@@ -84,7 +95,7 @@ as_made  = test -e $(REQUIREMENTS) && test -e $(REQUIREMENTS_DEV) && \
 
 ifneq ($(locked),)
 $(REQUIREMENTS) $(REQUIREMENTS_DEV): $(if $(shell $(as_made)),,FORCE)
-	@$(call with,$(of_pins))$(slipway) requirements export
+	@$(call with,$(of_pins)) $(slipway) requirements export
 else
 $(REQUIREMENTS):
 	@echo 'make: no $@ here, and no uv.lock: see "Pins" in docs/make.md' >&2; exit 1

@@ -3,6 +3,7 @@
 #
 #   deploy/ci.sh push         run make push; if REGISTRY_LOGIN (user:password) is set, log in before and out after
 #   deploy/ci.sh COMMAND...   run COMMAND; its ssh uses DEPLOY_KEY and KNOWN_HOSTS, if set: a text or a file's path.
+#                             The command slipway needs no virtualenv here: Python runs it from the wheel in vendor/.
 #                             If NEWEST_OF=BRANCH is set, refuse if origin's BRANCH is not at the checked-out commit.
 #
 # A CI that cancels a job often signals only the first process, this script. The script then sends TERM to COMMAND.
@@ -59,6 +60,12 @@ newest() { # an older push must not overtake a newer one
         die "$NEWEST_OF has a newer commit, whose own run deploys: nothing is deployed here"
 }
 
+package() { # the wheel in vendor/, or the source in Slipway's own repository
+    set -- vendor/slipway_django-*.whl
+    [ -f "$1" ] || set -- .
+    export PYTHONPATH="$1"
+}
+
 # shellcheck disable=SC2329 # the EXIT trap calls it
 tidy() { # log out, because some machines keep logins outside DOCKER_CONFIG; remove our folder
     [ -z "${logged_in:-}" ] || docker logout ${registry:+"$registry"} >/dev/null 2>&1 || :
@@ -69,6 +76,7 @@ run() {
     trap tidy EXIT
     trap 'exit 143' HUP INT TERM
     if [ "$1" = push ]; then login; set -- make push; else newest; keys; fi
+    if [ "$1" = slipway ]; then shift; package; set -- python3 -B -m slipway "$@"; fi
     unset DEPLOY_KEY KNOWN_HOSTS # keep the key out of child processes
     "$@" &
     pid=$! told='' status=0

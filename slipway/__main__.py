@@ -13,6 +13,8 @@ from slipway.make.python import lacks
 ROOMS = "adopt", "fleet"
 MAKE = """audit check clean completion contract diff docs doctor drift exec image new packaged requirements
           services update virtualenv wheel""".split()
+WITH_WORDS = "audit check contract exec image new packaged requirements services update virtualenv".split()
+DEFAULTS = {"PYTHON": sys.executable, "PYTHON_MIN": "3.11", "VE": "ve"}  # as in ve.mk, for what somebody types
 
 
 def main() -> None:
@@ -24,6 +26,10 @@ def main() -> None:
     module = name if name in ROOMS else "make." + name if name in MAKE else "deploy"
     if module != "deploy":
         del sys.argv[1]
+    if name in WITH_WORDS and not sys.argv[1:]:
+        sys.exit("slipway: " + name + " needs more words: see make help and slipway --help")
+    for variable, default in DEFAULTS.items():
+        os.environ.setdefault(variable, default)
     try:
         runpy.run_module("slipway." + module, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:

@@ -20,11 +20,11 @@ test: $(VE)/sentinel-tests
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 
 new: $(VE)/copier/sentinel ## start a project from the last commit (NAME=../shop)
-	@$(call with,NAME ARGS $(of_uv))$(slipway) new start $(COPIER) "$$NAME" {ARGS}
+	@$(call with,ARGS $(of_uv)) $(slipway) new start $(COPIER) $(call quoted,NAME) {ARGS}
 
 package: FORCE ## build the wheel that projects get, in var/package
 	@rm -rf var/package
-	@$(call with,$(of_uv))$(slipway) wheel package
+	@$(call with,$(of_uv)) $(slipway) wheel package
 
 # More processes than cores, as most tests wait. Those marked "alone" run by themselves.
 test test-real: PYTEST += -n 6 --dist worksteal
@@ -32,13 +32,13 @@ test test-real: PYTEST += -n 6 --dist worksteal
 # The first folders in norecursedirs of tests/pytest.ini.
 real = $(wildcard $(addprefix tests/,$(shell sed -n '/^norecursedirs/{s/^.*\.\* //; s/ browser .*//p;}' tests/pytest.ini)))
 
-pytest = $(call with,PYTEST_ARGS)$(slipway) exec $(PYTEST)
+pytest = $(call with,PYTEST_ARGS) $(slipway) exec $(PYTEST)
 
 test-real: $(VE)/sentinel-tests ## run tests with real processes and services: Postgres, Redis, nginx, systemd
 	@$(pytest) $(real) --durations=15 {PYTEST_ARGS}
 
 mutants: $(VE)/sentinel-tests ## break the code at one place at a time: tests must notice (ARGS="--since COMMIT")
-	@$(call with,ARGS)$(slipway) exec $(VE)/bin/python tests/mutants.py {ARGS}
+	@$(call with,ARGS) $(slipway) exec $(VE)/bin/python tests/mutants.py {ARGS}
 
 pins: $(VE)/sentinel-dev ## test that the pins are complete, up to date and for all platforms; needs the network
 	@$(pytest) tests/pins {PYTEST_ARGS}
@@ -57,23 +57,23 @@ s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 
 # psycopg 3 has a virtualenv of its own, as Django prefers it to psycopg2.
 psycopg: $(VE)/psycopg/sentinel ## test with psycopg 3 and its pool
-	@$(call with,PYTEST_ARGS)$(slipway) exec $(VE)/psycopg/bin/python -m pytest tests/pool tests/blobs {PYTEST_ARGS}
+	@$(call with,PYTEST_ARGS) $(slipway) exec $(VE)/psycopg/bin/python -m pytest tests/pool tests/blobs {PYTEST_ARGS}
 
 $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg.txt $(VE)/sentinel
 	$(call install,$(filter %.txt,$^))
 
 old-python: $(VE)/sentinel-tests ## test what hosts run by an older Python (OLD_PYTHON=python3.9)
-	@$(call with,OLD_PYTHON $(of_uv))PYTHONPATH=. $(VE)/bin/python tests/old_python.py
+	@$(call with,OLD_PYTHON $(of_uv)) PYTHONPATH=. $(VE)/bin/python tests/old_python.py
 
 lowest: $(VE)/lowest/sentinel ## test with the oldest packages that pyproject.toml allows; needs the network
 	@VE=$(VE)/lowest $(VE)/lowest/bin/python manage.py test slipway
-	@$(call with,PYTEST_ARGS)$(slipway) exec env VE=$(VE)/lowest $(VE)/lowest/bin/python -m pytest -n 6 --dist worksteal tests/ops tests/celery {PYTEST_ARGS}
+	@$(call with,PYTEST_ARGS) $(slipway) exec env VE=$(VE)/lowest $(VE)/lowest/bin/python -m pytest -n 6 --dist worksteal tests/ops tests/celery {PYTEST_ARGS}
 
 $(VE)/lowest/sentinel: var/lowest.txt
 	$(call install,$<)
 
 var/lowest.txt: pyproject.toml requirements.in requirements/dev.in tests/lowest.py $(VE)/sentinel-dev
-	@$(call with,$(of_uv))PYTHONPATH=. $(VE)/bin/python tests/lowest.py
+	@$(call with,$(of_uv)) PYTHONPATH=. $(VE)/bin/python tests/lowest.py
 
 of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(call pins,deploy) $(call pins,copier) requirements/tests.txt
 
@@ -90,14 +90,14 @@ companion_python = $(abspath $(VE))/companion/bin/python
 MORE_PINS += $(wildcard slipway/requirements/*.txt examples/companions/requirements.txt)
 
 companion-image: FORCE ## build a companion's image (NAME=samlare TAG=1)
-	@$(call with,DOCKER NAME TAG)$(slipway) exec {DOCKER} build --build-arg NAME="$$NAME" --tag "$$NAME:$$TAG" examples/companions
+	@$(call with,DOCKER) $(slipway) exec {DOCKER} build --build-arg NAME=$(call quoted,NAME) --tag $(call quoted,NAME):$(call quoted,TAG) examples/companions
 
 companions: $(companion_names:%=companion-test-%) ## test all companions (PYTEST_ARGS="…")
 
 companion-test-%: $(VE)/companion/sentinel-dev
 	@cd examples/companions/$* && MYPYPATH='$(CURDIR)' '$(companion_python)' -m mypy --config-file= --strict --follow-imports=silent $*
-	@$(call with,PYTEST_ARGS)cd examples/companions/$* && \
-	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$PYTEST_ARGS
+	@args=$(call quoted,PYTEST_ARGS) && cd examples/companions/$* && \
+	  PYTHONPATH='.:$(CURDIR)/tests' '$(companion_python)' -m pytest tests $$args
 
 # All companions share one virtualenv inside the other.
 $(VE)/companion/sentinel: examples/companions/requirements.txt $(VE)/sentinel
@@ -110,7 +110,7 @@ $(VE)/companion/sentinel-dev: $(VE)/companion/sentinel $(REQUIREMENTS_DEV)
 
 # Each process that runs tests has a fleet. Files run in their order, so that deploys find hosts that an earlier file
 # has provisioned.
-with_fleets = $(call with,FLEETS FLEET_HOSTS FLEET_BASE KEEP PYTEST_ARGS ARGS)$(VE)/bin/python -m tests.with_fleets
+with_fleets = $(call with,FLEETS FLEET_HOSTS FLEET_BASE KEEP PYTEST_ARGS ARGS) $(VE)/bin/python -m tests.with_fleets
 run_e2e     = $(with_fleets) $(PYTEST) tests/e2e --durations=0 \
   $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile --no-loadscope-reorder)
 

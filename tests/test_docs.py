@@ -6,7 +6,9 @@ import re
 from documented import blocks, commands
 from proc import ROOT, output, put, run
 from slipway.deploy import config, errors
+from slipway.deploy.__main__ import COMMANDS
 from slipway.deploy.agent.host import Host
+from slipway.deploy.screen.overview import OTHERS
 from slipway.deploy.server import files, site
 from slipway.env import Env
 
@@ -85,12 +87,22 @@ def test_make_targets_exist():
         assert called <= targets, f"{page}: make has no {called - targets}"
 
 
+def test_commands_exist():
+    """`slipway` has every command that a document or a message names."""
+    known = {*COMMANDS, *OTHERS, "adopt", "diff"}
+    for path in (path for path in git_files() if re.fullmatch(r"(docs/)?\w+\.md|slipway/.*\.py", path)):
+        named = set(
+            re.findall(r"(?:^    |[`:] ?|run |see |by )slipway ([a-z][a-z-]*)\b", (ROOT / path).read_text(), re.M)
+        )
+        assert named <= known, f"{path}: slipway has no {named - known}"
+
+
 # The tests that run the documents' commands in a small form: a pattern of "page: command", a file in tests/, and a text
 # in it which shows that it runs this command or reads the page. The first row that fits counts.
 RUN_BY = r"""
 docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
-docs/deploy.md: HOSTS=.*|.*: make provision HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
+docs/deploy.md: HOSTS=.*|.*: export HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
 docs/deploy.md: make classic.*                             | template/test_project.py       | "classic"
 docs/files.md: .*                                          | blobs/test_blobs.py            | movefiles
@@ -100,11 +112,11 @@ docs/make.md: (cp|echo|mkdir|printf|make -C) .*            | make/test_reuse.py 
 .*: (uv add .*|make upgrade.*)                             | template/test_project.py       | "pillow"
 docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
 docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
-docs/provision.md: (?!make).*                              | e2e/provisioned.py             | docs/provision.md
+docs/provision.md: (?!make|slipway|export).*               | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
 docs/server.md: .*(redis|create shop).*                    | e2e/test_units.py              | docs/server.md
 docs/server.md: .*                                         | host/test_units.py             | systemd-tmpfiles
-docs/swarm.md: (web1#|ssh) .*|.*: make plan .*             | e2e/test_swarm.py              | join-token
+docs/swarm.md: (web1#|ssh) .*|.*: slipway plan .*             | e2e/test_swarm.py              | join-token
 docs/tasks.md: docker-runner shop manage dead_tasks.*      | celery/test_deliveries.py      | dead_tasks
 examples/README.md: cp .*                                  | image/test_node.py             | examples/frontend
 .*/mounted/README.md: .*|docs/ci.md: ssh-.*                | e2e/test_mounted.py            | README.md
@@ -123,12 +135,13 @@ docs/update.md: cd .*|.*: make build                       | template/test_proje
 docs/update.md: (printf|sed|uv|git rm) .*                  | template/test_update.py        | docs/update.md
 .*: make (template-update|slipway-diff).*                  | template/test_update.py        | "slipway-diff"
 docs/settings.md: op .*                                | deployer/test_env.py           | op inject
-.*: make env ARGS="(un)?set.*                              | deployer/test_env.py           | "unset"
+.*: slipway env (un)?set.* | deployer/test_env.py | "unset"
 .*: make build push .*                                     | e2e/test_ci_lines.py           | ci_lines
-.*: make (un)?drain .*                                     | e2e/test_balancer.py           | "drain"
-.*: make (logs|errors|releases).*                          | e2e/test_trouble.py            | "errors"
-.*: make watch.*                                           | e2e/test_deploy.py             | "--once"
-.*: (git|printf .*\||make (new|provision|env|deploy|status|rollback)).* | e2e/test_tutorial.py | docs/tutorial.md
+.*: slipway drain .*                                     | e2e/test_balancer.py           | "drain"
+.*: slipway (logs|errors|releases).*                          | e2e/test_trouble.py            | "errors"
+.*: slipway watch.*                                           | e2e/test_deploy.py             | "--once"
+.*: (git|printf .*\||\. ve|make new).*                     | e2e/test_tutorial.py           | docs/tutorial.md
+.*: slipway (provision|env|deploy|status|rollback).*       | e2e/test_tutorial.py           | docs/tutorial.md
 """
 
 

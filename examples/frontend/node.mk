@@ -46,7 +46,7 @@ assets-watch: node_modules/sentinel ## the same after each change, by the script
 	@mkdir -p '$(built)'; ASSETS='$(built)' exec npm run --silent watch
 
 eslint: node_modules/sentinel ## lint JavaScript (ARGS="--fix")
-	@$(has_eslint); $(call with,ARGS)$(slipway) exec node_modules/.bin/eslint {ARGS}
+	@$(has_eslint); $(call with,ARGS) $(slipway) exec node_modules/.bin/eslint {ARGS}
 
 # If the Makefile includes django.mk and docker.mk, `make test` also runs eslint, and `make build` first makes assets.
 test: eslint

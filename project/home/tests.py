@@ -95,7 +95,7 @@ class Users(TransactionTestCase):
         self.sign_in(is_staff=True)
         with answers(database="ok", worker="down"), heartbeats():
             answer = self.client.get("/")
-        self.assertEqual([part.command for part in answer.context["parts"]], ["", "make logs"])
+        self.assertEqual([part.command for part in answer.context["parts"]], ["", "slipway logs"])
 
     def test_others_are_visitors(self) -> None:
         self.sign_in()

@@ -22,7 +22,7 @@ EDITED = ("Makefile", "packages.txt", ".dockerignore", "settings_docker.py")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="adopt", description="Adopt a Django project: docs/adopt.md.")
+    parser = argparse.ArgumentParser(prog="slipway adopt", description="Adopt a Django project: docs/adopt.md.")
     parser.add_argument("path", type=Path, help="the folder of the project's manage.py")
     parser.add_argument("--level", choices=LEVELS, default="make", help="how much to add (default: make)")
     parser.add_argument("--apply", action="store_true", help="also change existing files")

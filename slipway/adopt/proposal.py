@@ -103,7 +103,7 @@ def taken(existing: Tree, project: Found, levels: list[str], template: Template)
             )
     if "servers" in levels:
         toml = "deploy/production.toml"
-        texts[toml] = re.sub('^app = ".*"$', f'app = "{project.app}"', texts[toml], flags=re.MULTILINE)
+        texts[toml] = re.sub('^(app|image) = ".*"$', rf'\1 = "{project.app}"', texts[toml], flags=re.MULTILINE)
         if project.media == "local":  # which several web hosts would not share
             texts[toml] = re.sub(
                 "(?m)^media = .*", 'media = "local"', re.sub(r"\[hosts\.web2]\n(.+\n)+\n", "", texts[toml])

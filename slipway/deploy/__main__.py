@@ -14,6 +14,7 @@ import os  # noqa: E402
 import shutil  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from dataclasses import replace  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import cast  # noqa: E402
 
 from . import config  # noqa: E402
@@ -22,39 +23,48 @@ from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
 from .log.search import glued  # noqa: E402
 from .screen.display import put  # noqa: E402
+from .screen.overview import overview  # noqa: E402
 from .ssh.interrupts import run_interruptible  # noqa: E402
 from .ssh.validate import visible  # noqa: E402
 
-COMMANDS = {  # name of a module in commands/ → its help text
-    "config": "check the configuration and list its hosts",
-    "provision": "set up servers, and keep them up to date",
-    "plan": "show what a deploy would do",
-    "deploy": "bring a release to all servers; take it back if it fails",
-    "rollback": "go back to the previous release on all servers",
-    "status": "show what runs where, and all problems",
-    "releases": "show past releases: when, by whom, and their outcome",
-    "logs": "show the logs of web, worker, beat and your own processes",
-    "errors": "show what has failed since the live release, in groups",
-    "run": "run a one-off command on a host, in the live release",
-    "watch": "check that enough hosts are up and no disk is too full; else run a hook",
-    "drain": "stop sending visitors to a web host, or resume",
-    "maintenance": "show visitors the maintenance page (on), or the site (off)",
-    "env": "stage settings and secrets for the next deploy",
+GROUPS = {  # name of a module in commands/ → its help text
+    "Releases": {
+        "plan": "show what a deploy would do",
+        "deploy": "bring a release to all servers; take it back if it fails",
+        "rollback": "go back to the previous release on all servers",
+        "releases": "show past releases: when, by whom, and their outcome",
+    },
+    "What runs": {
+        "status": "show what runs where, and all problems",
+        "logs": "show the logs of web, worker, beat and your own processes",
+        "errors": "show what has failed since the live release, in groups",
+        "watch": "check that enough hosts are up and no disk is too full; else run a hook",
+        "run": "run a one-off command on a host, in the live release",
+    },
+    "Servers": {
+        "config": "check the configuration and list its hosts",
+        "provision": "set up servers, and keep them up to date",
+        "env": "list settings and secrets, or stage changes for the next deploy",
+        "drain": "stop sending visitors to a web host, or resume",
+        "maintenance": "show visitors the maintenance page (on), or the site (off)",
+    },
 }
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. To save time, import only the given command's module."""
     main = argparse.ArgumentParser(
         prog="slipway",
-        description="Operate the servers of a project.",
+        usage="slipway [--config FILE] [--ssh-config FILE] [--hosts A,B] COMMAND ...",
+        description="Deploy a project to its servers, and operate them.",
         formatter_class=argparse.RawTextHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:11} {text}" for name, text in COMMANDS.items()),
+        epilog=overview(GROUPS, Path()),
     )
     main.set_defaults(config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)
-    main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
-    main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see COMMAND --help")
+    main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of these; COMMAND --help tells more")
+    main.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = main.parse_args(words)
     command = argparse.ArgumentParser(prog=f"slipway {args.command}", description=COMMANDS[args.command])
     add_common(command)

@@ -228,7 +228,7 @@ class Watcher:
         new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
         for group in new[:MOST]:  # those beyond are told when they come again
             self.told.add(group["id"])
-            text = f"new error: {named(group)}: make errors ARGS={group['id']}"
+            text = f"new error: {named(group)}: slipway errors {group['id']}"
             self._alert("broken", Rule("errors", True, (host.name,), text))
 
     def _unsearched(self, host: str, text: str) -> None:

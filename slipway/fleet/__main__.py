@@ -44,8 +44,9 @@ def usage(machines: fleet.Machines, folder: Path) -> str:
             *([f"{where}/production.toml stays as it is; to use all servers, add:", *missing] if missing else []),
             "To use them:",
             f"  export DEPLOY_FOLDER={where} SSH_CONFIG={where}/ssh_config",
-            "  make provision",
-            f"  make env ARGS=set <{where}/settings",
+            "  . ve/bin/activate",
+            "  slipway provision",
+            f"  slipway env set <{where}/settings",
             "Settings:",
             *(f"  {name}={value}" for name, value in values.items() if name != "SECRET_KEY"),
         ]
@@ -77,7 +78,10 @@ def production(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
     """Write production.toml. If it exists, keep it, and return the tables of servers that it lacks."""
     if not path.exists():
         media = "database" if several(hosts) else "local"
-        path.write_text(f'registry = "ssh"\nmedia = "{media}"\n\n' + "\n".join(tables(hosts, jobs).values()))
+        app = os.environ.get("APP", "app")
+        image = os.environ.get("IMAGE") or app
+        head = f'app = "{app}"\nimage = "{image}"\nregistry = "ssh"\nmedia = "{media}"\n\n'
+        path.write_text(head + "\n".join(tables(hosts, jobs).values()))
     kept = path.read_text()
     return [
         text

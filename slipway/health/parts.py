@@ -16,7 +16,7 @@ CURES = {  # part → (command to type in development, or "" if none helps; the 
     "worker": ("make worker", "in another terminal."),
     "beat": ("make beat", "in another terminal."),
 }
-CURE_DEPLOYED = ("make logs", "in your checkout to see why.")
+CURE_DEPLOYED = ("slipway logs", "in your checkout to see why.")
 CACHES = {"LocMemCache": "Memory of each process", "RedisCache": "Redis"}
 Ages = dict[str, float | None]
 BROKERS = {

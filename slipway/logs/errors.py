@@ -1,4 +1,4 @@
-"""Errors on stderr in Slipway's form, which `make errors` reads, whatever a team's LOGGING does with them."""
+"""Errors on stderr in Slipway's form, which `slipway errors` reads, whatever a team's LOGGING does with them."""
 
 import copy
 import logging

@@ -99,7 +99,7 @@ class Json(JsonFormatter):
         error, stack = fields.pop("exc_info", None), fields.pop("stack_info", None)
         log_data.update(time=datetime.fromtimestamp(record.created, UTC), level=record.levelname, logger=record.name)
         if isinstance(record.msg, str) and record.args:
-            log_data["message_template"] = record.msg  # `make errors` groups by it
+            log_data["message_template"] = record.msg  # `slipway errors` groups by it
         message = record.message or fields.pop("message", "")
         log_data.update(message=message, request_id=getattr(record, "request_id", "-"), release=RELEASE)
         if record.exc_info and record.exc_info[2]:
@@ -146,8 +146,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def place(error: BaseException, trace: Any) -> dict[str, str]:
-    """Return the exception's type, and the innermost line of the project's own code, which `make errors` groups by. The
-    text of the traceback would not do: it has the exception's message, which may be a visitor's. A group of one
+    """Return the exception's type, and the innermost line of the project's own code, which `slipway errors` groups by.
+    The text of the traceback would not do: it has the exception's message, which may be a visitor's. A group of one
     exception, as of asyncio.TaskGroup, counts as that one."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1 and error.exceptions[0].__traceback__:
         [error] = error.exceptions

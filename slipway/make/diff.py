@@ -20,7 +20,7 @@ OURS = (
 )  # the template's files in a project
 
 
-def main(version: str, *options: str) -> None:
+def main(version: str = "", *options: str) -> None:
     """Show the changes of the template's files that this project has or would get, and the changelog's."""
     try:
         source, before, target = versions(version)

@@ -174,10 +174,10 @@ def push(env: Env) -> None:
     servers = Path(env.get("DEPLOY_FOLDER") or "deploy", f"{env.get('ENV') or 'production'}.toml")
     if "/" not in env["IMAGE"]:
         if servers.exists() and re.search('^registry *= *"ssh"', servers.read_text("utf-8"), re.MULTILINE):
-            print(f'make: nothing to push: {servers} has registry = "ssh", so make deploy sends the image')
+            print(f'make: nothing to push: {servers} has registry = "ssh", so slipway deploy sends the image')
             return
         sys.exit(
-            f"make: IMAGE={env['IMAGE']} names no registry: set IMAGE in the Makefile, such as "
+            f"make: IMAGE={env['IMAGE']} names no registry: set image in {servers}, such as "
             f"registry.example/{env['APP']}"
         )
     revision = output(command, "image", "inspect", "--format", REVISION, image) or ""

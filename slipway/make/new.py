@@ -128,10 +128,10 @@ def finish(app: str, site_name: str, package: str, parts: str, driver: str, djan
 
 def set_names(app: str, site_name: str) -> None:
     settings = "project/settings_base.py"
-    replace("Makefile", r"^(APP +\?= ).*$", app)
     replace(settings, r"^(SITE_NAME = ).*$", json.dumps(site_name, ensure_ascii=False))
     for path in sorted(Path("deploy").glob("*.toml")):
-        replace(str(path), r"^(app = ).*$", f'"{app}"')
+        for key in ("app", "image"):
+            replace(str(path), rf"^({key} = ).*$", f'"{app}"')
 
 
 def taken_names() -> set[str]:

@@ -35,7 +35,7 @@ class Formats(SimpleTestCase):
         request_id.start("0123456789")
         line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
         self.assertNotIn("\n", line)
-        self.assertIn('"level": "ERROR"', line)  # `make logs` and `make errors` search for such texts
+        self.assertIn('"level": "ERROR"', line)  # `slipway logs` and `slipway errors` search for such texts
         told = json.loads(line)
         self.assertRegex(told.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00$")
         self.assertIn("RuntimeError: a\nb", told.pop("exception"))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from proc import ROOT, executable, run, running, wait_until
+from proc import ROOT, executable, put, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/ci.sh"
 KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----"
@@ -89,13 +89,27 @@ def test_an_older_push_does_not_overtake_a_newer_one(ci, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_job_takes_back(shell, tmp_path, number):
-    """A signal to only the first process reaches the deployer through make, and the job waits for its end."""
-    deployer = executable(tmp_path / "deployer", TAKES_BACK.format(os.path.realpath(sys.executable)))
-    with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
-        wait_until(lambda: "deploying -B -m slipway deploy build-1" in job.output())
-        job.send_signal(number)
-        assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own exit code
-        assert "taken back" in job.output()
+    """A signal to only the first process reaches the deployer, through make, too, and the job waits for its end."""
+    deployer = executable(tmp_path / "python3", TAKES_BACK.format(os.path.realpath(sys.executable)))
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    by_make = ["make", "deploy", "TAG=build-1", f"PYTHON={deployer}"]
+    for words, code in ((["slipway", "deploy", "build-1"], 1), (by_make, 128 + signal.SIGTERM)):
+        with running([*shell, SCRIPT, *words], cwd=ROOT, env=env) as job:
+            wait_until(lambda: "deploying -B -m slipway deploy build-1" in job.output())
+            job.send_signal(number)
+            assert job.wait(30) == code, job.output()
+            assert "taken back" in job.output()
+
+
+def test_the_package_is_taken_from_vendor(ci, tmp_path, monkeypatch):
+    """`slipway` needs no virtualenv: it is the wheel in vendor/, or the source."""
+    executable(tmp_path / "python3", '#!/bin/sh\necho "$PYTHONPATH: $*"\n')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    assert ci("slipway", "status").stdout == ".: -B -m slipway status\n"
+    wheel = "vendor/slipway_django-1.0.0-py3-none-any.whl"
+    put(tmp_path / wheel)
+    assert ci("slipway", "logs", "-f").stdout == f"{wheel}: -B -m slipway logs -f\n"
 
 
 DOCKER = """#!/bin/sh

@@ -9,8 +9,8 @@ import ci_lines
 from ci_lines import GITHUB, GITLAB, JENKINS, SYSTEMS, commands
 from proc import ROOT, run
 
-WAITING = 'ARGS="--wait 1200"'
-ORDER = ["make test", "make build", "deploy/ci.sh push", f"deploy/ci.sh make deploy {WAITING}"]
+WAITING = "--wait 1200"
+ORDER = ["make test", "make build", "deploy/ci.sh push", f"deploy/ci.sh slipway deploy {WAITING}"]
 MAIN = "github.ref == 'refs/heads/main'"
 
 
@@ -29,7 +29,7 @@ def test_all_run_the_same_commands_in_the_same_order(system):
     """All systems test, build, log in, push and deploy, so one test covers them. A rollback is a job of its own."""
     assert commands(system) == ORDER
     assert [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job == "rollback"] == [
-        f"deploy/ci.sh make rollback {WAITING}"
+        f"deploy/ci.sh slipway rollback {WAITING}"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Records of errors, as hosts log them, for tests of `make errors`."""
+"""Records of errors, as hosts log them, for tests of `slipway errors`."""
 
 from slipway.deploy.agent import groups
 

@@ -224,7 +224,7 @@ def test_each_host_is_named_with_what_is_known():
         "b: on the release before",
         "d: changed in part; the next deploy or rollback repairs it",
         "c: can't be reached; on v2 or on the release before",
-        "hosts differ until the next deploy or rollback: see make status, then deploy v2 again, or roll back",
+        "hosts differ until the next deploy or rollback: see slipway status, then deploy v2 again, or roll back",
     ]
     for known in (["committed", None], ["back", None], [None], ["committed", "stuck"]):
         last = str(outcome(dict(zip("ab", known, strict=False)), {}, "v2")).splitlines()[-1]

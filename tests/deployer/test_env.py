@@ -1,4 +1,4 @@
-"""`make env` without a host: the new text of an env file, and refusals before any ssh."""
+"""`slipway env` without a host: the new text of an env file, and refusals before any ssh."""
 
 import argparse
 import contextlib
@@ -206,8 +206,8 @@ def test_settings_are_listed_by_name(stage, capsys):
 
 
 AWAY = (
-    "the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
-    " env ARGS='set NAME'"
+    "the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by"
+    " slipway env set NAME"
 )
 
 

@@ -1,4 +1,4 @@
-"""`make errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, and what people read."""
+"""`slipway errors`: how errors are grouped, how an agent finds them by a stand-in for journalctl, what people read."""
 
 import asyncio
 import json
@@ -100,7 +100,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
     for group in errors.merged({"web1": validate.seen(json.loads(text))}):
         assert not CONTROL.search("".join(errors.head(group).split("\n"))) and "\n" not in groups.brief([group])
         *_, copied = errors.whole({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})
-        assert re.fullmatch(r'make logs ARGS="[\w :\'=-]+"', copied, re.A), "safe in a shell"
+        assert re.fullmatch(r"slipway logs [\w :\'=-]+", copied, re.A), "safe in a shell"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2" in out[3]
         whole = said(out[2][:8])
         assert whole.startswith(out[2]) and failed()["exception"].replace("\n", "\n  ") in whole
-        assert whole.endswith('make logs ARGS="--request=5f0c7d41"\n') and whole.count(" v2 GET /4") == groups.LATEST
-        assert "\n  make logs ARGS=\"--since '202" in said(out[0][:8])
+        assert whole.endswith("slipway logs --request=5f0c7d41\n") and whole.count(" v2 GET /4") == groups.LATEST
+        assert "\n  slipway logs --since '202" in said(out[0][:8])
         assert said("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match=r"^there is no group '9'"):
             run(fleet, "9")
@@ -231,7 +231,7 @@ def test_a_deploy_names_its_new_errors(fleet, tells, step):
         },
     )
     assert [-9 < since < 0 for _, since in asked] == [True] * 6 * tells, "once more, of what is new"
-    new = "1 new error: KeyError orders/views.py:41 detail, 6 times: see make errors\n"
+    new = "1 new error: KeyError orders/views.py:41 detail, 6 times: see slipway errors\n"
     if not tells:
         new = (
             "new errors are unknown on web1, web2, work: sends an invalid answer (errors.ok.groups is missing): "

@@ -135,7 +135,7 @@ def test_a_malformed_file_is_named(host, name, text):
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
-FAILED = "tasks failed since this release (see make errors): "
+FAILED = "tasks failed since this release (see slipway errors): "
 
 
 def told(task, celery):
@@ -151,7 +151,7 @@ def told(task, celery):
 @pytest.mark.parametrize(
     "body, tasks",
     [
-        (told("pay", '{"dead": 2}'), [FAILED + "pay", '2 tasks are dead: see make run ARGS="manage dead_tasks"']),
+        (told("pay", '{"dead": 2}'), [FAILED + "pay", "2 tasks are dead: see slipway run manage dead_tasks"]),
         (told("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
         *[
             (body, [])
@@ -174,7 +174,7 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, tasks):
     with world(host):
         found = facts.collect(host, health=True)
     assert odd(found) == "" and found["tasks"] == tasks
-    assert found["notes"] == ["visitors get the maintenance page until make maintenance ARGS=off"]
+    assert found["notes"] == ["visitors get the maintenance page until slipway maintenance off"]
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 

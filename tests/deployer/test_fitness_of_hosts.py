@@ -47,7 +47,7 @@ UNFIT = {
     " WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's old release that still runs there:"
     " systemctl start OTHER-retire": {"memory": 90 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
-    "beat runs, but the host does not have the role beat: run make provision": {
+    "beat runs, but the host does not have the role beat: run slipway provision": {
         "containers": {"shop-beat": ["1", "2"]}
     },
 }
@@ -77,7 +77,7 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
     [
         ("off", "http", "https://shop.example", 'SITE_URL is https://shop.example, but visitors use http (tls = "off"'),
         ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000, but visitors use https"),
-        ("files", "http", "https://a.example", 'nginx does not match tls = "files" in [site]: run make provision'),
+        ("files", "http", "https://a.example", 'nginx does not match tls = "files" in [site]: run slipway provision'),
         ("files", "", "http://localhost", "SITE_URL is http://localhost, but visitors use https"),
         ("off", "http", "http://localhost.evil.example", "SITE_URL is not https; http is allowed only for localhost"),
         (None, "http", "https://shop.example", "SITE_URL is https://shop.example, but visitors use http "),
@@ -111,8 +111,8 @@ def test_files_of_another_checkout(fleet, facts):
     facts["web2"]["files"][unit] = ""
     found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2"))
     assert found == {
-        "web1": [f"differs from this checkout in {unit}: run make provision"],
-        "web2": [f"is not provisioned, {unit} is missing: run make provision"],
+        "web1": [f"differs from this checkout in {unit}: run slipway provision"],
+        "web2": [f"is not provisioned, {unit} is missing: run slipway provision"],
     }
 
 
@@ -147,11 +147,11 @@ DRIFT = {
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
     "visitors of shop.example get 421": {"strangers": ["visitors of shop.example get 421"]},
-    'digest is failed, exit-code: see make logs ARGS="--role digest"': {
+    "digest is failed, exit-code: see slipway logs --role digest": {
         "timed": {"digest": {"state": "failed", "health": "exit-code"}, "fine": {"state": "inactive", "health": ""}}
     },
     "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": "v2"},
-    "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
+    "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see slipway logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},
         "slots": slots("v1", web={"state": "active", "restarts": "9"}),
     },

@@ -97,7 +97,7 @@ def pull_it(host, digest="sha256:d"):
             [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
             "docker tag r.example/shop:v2: No such image: sha256:1",
         ),
-        (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2"),
+        (lambda host: pull_it(host, ""), [], "its digest is unknown: run slipway deploy v2"),
     ],
 )  # "" would pull all tags
 def test_a_tag_that_cannot_be_had(host, ask, answers, text):

@@ -64,7 +64,7 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
 
 @pytest.mark.parametrize("folder", ["/run/other/agent-1", "/tmp/agent-x/agent"])
 def test_an_agent_in_a_temporary_folder_gets_no_lock(host, monkeypatch, folder):
-    with pytest.raises(Problem, match="cannot hold the agent: run make provision first"):
+    with pytest.raises(Problem, match="cannot hold the agent: run slipway provision first"):
         serve.lock(host, folder, FIRST, 30)
 
 

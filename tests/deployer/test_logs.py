@@ -1,4 +1,4 @@
-"""`make logs`: times, filters, lines for people, and the command on hosts with a stand-in for journalctl."""
+"""`slipway logs`: times, filters, lines for people, and the command on hosts with a stand-in for journalctl."""
 
 import argparse
 import asyncio
@@ -207,7 +207,7 @@ def test_lines_of_all_hosts_in_the_order_of_time(fleet, journal, capfd):
     assert [line.split()[2:] for line in out.splitlines()] == [
         [host, "web-a", "line", at] for at in "23" for host in ("web1", "web2")
     ]
-    assert err == "older lines of web1, web2 are left out: add -n 20 or --since -1h to ARGS\n"
+    assert err == "older lines of web1, web2 are left out: add -n 20 or --since -1h\n"
     for words, order in ((["-n", "3"], "123"), (["--since", "yesterday"], "321"), (["-f"], "321")):
         run(fleet, "--hosts", "web1", "--json", *words)
         assert capfd.readouterr() == ("".join(f"line {at}\n" for at in order), "")

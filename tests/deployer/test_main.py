@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from proc import ROOT, executable, put, run
+from proc import ROOT, executable, output, put, run
 from slipway.deploy import __main__
-from slipway.deploy.commands import maintenance, status
+from slipway.deploy.commands import maintenance, plan, status
 from slipway.deploy.commands import run as one_off
-from slipway.deploy.errors import DeployError
+from slipway.deploy.errors import DeployError, Refused
+from slipway.deploy.screen.overview import OTHERS
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = "web"\n'
 
@@ -71,7 +72,6 @@ def test_a_schedule_is_checked_by_systemd(tmp_path, stub, address, code, said):
         (["--hosts", " , ", "status"], {}, "the app does not run there; the hosts are: web1, web2, work1"),
         (["plan", "build-1"], {}, "the image shop names no registry, so hosts would pull"),
         (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
-        (["provision"], {"python": [sys.executable, "-S"]}, "pyinfra is not installed: run this command by make"),
     ],
 )
 def test_wrong_usage_is_exit_2(words, more, said):
@@ -95,7 +95,7 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
 
 def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
     """The host's journal says who ran which command, but not its arguments, which may be secrets. Without a journal it
-    runs, too, with its words and exit code. Without HOST it runs on the first host with web. ssh stays in the
+    runs, too, with its words and exit code. Without --host it runs on the first host with web. ssh stays in the
     terminal's session: there it asks for a passphrase, and gets Ctrl-C."""
     executable(stub / "logger", """#!/bin/sh\nprintf '%s|' "$@" >"$STUB/logged"; exit 1\n""")
     executable(
@@ -104,14 +104,14 @@ def test_a_command_leaves_its_name_in_the_journal(fleet, stub, capfd):
 exit 37\n""",
     )
     words, fleet = ["manage", "shell", "-c", "it's $SECRET"], replace(fleet, hosts=fleet.hosts[::-1])
-    for name, where in (("web1", "web1"), ("work", "work"), ("", "web2")):
-        assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", name, "--", *words]))) == 37
+    for options, where in ((["--host=web1"], "web1"), (["--host", "work", "--"], "work"), ([], "web2")):
+        assert asyncio.run(one_off.handle(fleet, __main__.parse(["run", *options, *words]))) == 37
         assert capfd.readouterr().out == "|".join(["shop", *words, ""]) and where in (stub / "address").read_text()
     said = (stub / "logged").read_text()
     assert (stub / "session").read_text() == f"{os.getsid(0)}\n"
     assert said.startswith("-t|shop-run|--|manage shell by ") and "SECRET" not in said
     with pytest.raises(DeployError, match="no host 'front'; the hosts are: work, web2, web1"):
-        asyncio.run(one_off.handle(fleet, __main__.parse(["run", "front", "--", "shell"])))
+        asyncio.run(one_off.handle(fleet, __main__.parse(["run", "--host=front", "shell"])))
 
 
 @pytest.mark.parametrize("script, code", [("exit 7", 7), ("trap 'exit 9' TERM; echo up; sleep 20 & wait", 9)])
@@ -146,7 +146,7 @@ def test_maintenance(fleet, stub, capsys, monkeypatch):
     put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
     file = put(stub / "nginx/shop/maintenance", "on by ann from laptop\n")
     for action, said in (("on", "on by ann from laptop"), ("status", "on by ann from laptop"), ("off", "off")):
-        with pytest.raises(DeployError, match=r"^on front: run make provision first$"):
+        with pytest.raises(DeployError, match=r"^on front: run slipway provision first$"):
             asyncio.run(maintenance.handle(fleet, __main__.parse(["maintenance", action])))
         assert sorted(capsys.readouterr().out.splitlines()) == [f"web1: {said}", f"web2: {said}"]
     assert not file.exists()
@@ -184,3 +184,34 @@ def test_help_has_the_name_of_the_program(capsys):
     with pytest.raises(SystemExit):
         __main__.parse(["--help"])
     assert capsys.readouterr().out.startswith("usage: slipway ")
+
+
+def test_help_is_one_screen():
+    """It lists every command once, and the targets of the folder's make without those that are commands, too."""
+    done = deploy("--help")
+    lines = done.stdout.splitlines()
+    for name in (*__main__.COMMANDS, *OTHERS):
+        assert len([line for line in lines if re.match(rf"  {name} +\S", line)]) == 1, name
+    assert (
+        "  Check: check, flake8, test, lint, format, coverage, doctor, clean" in lines and "Operate:" not in done.stdout
+    )
+    assert len(lines) < 50 and max(map(len, lines)) <= 100
+
+
+def test_a_release_that_is_not_named(tmp_path, monkeypatch):
+    """It is $TAG, else what `make build` calls the checkout. An empty name is no name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAG", raising=False)
+    with pytest.raises(Refused, match="name the release to deploy, such as build-42: git knows no commit here"):
+        plan.chosen_tag(None)
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "One"]):
+        output(["git", *words])
+    commit = output(["git", "rev-parse", "--short", "HEAD"]).strip()
+    assert plan.chosen_tag(None) == commit
+    put(tmp_path / "new")
+    assert plan.chosen_tag(None) == f"{commit}-dirty"
+    monkeypatch.setenv("TAG", "build-7")
+    assert plan.chosen_tag(None) == "build-7" and plan.chosen_tag("build-8") == "build-8"
+    with pytest.raises(Refused, match="'' is not a valid tag"):
+        plan.chosen_tag("")

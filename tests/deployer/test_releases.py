@@ -90,7 +90,7 @@ def test_what_is_newer_is_refused_by_name():
 
 
 def test_what_changed_between_releases(tmp_path, monkeypatch):
-    """`make releases` has the commit, the commits since the release before, if they are here, and names of settings."""
+    """`slipway releases` has the commit, the commits since the last release, if they are here, and settings."""
 
     def git(*words):
         return run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words]).stdout.strip()

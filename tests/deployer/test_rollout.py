@@ -280,7 +280,7 @@ def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there
     [
         ("back", DeployError, "taken back: every host is as it was"),
         (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
-        ("stuck", Divided, "web2: could not be taken back completely, see make status"),
+        ("stuck", Divided, "web2: could not be taken back completely, see slipway status"),
     ],
 )
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, said):

@@ -190,7 +190,7 @@ def test_a_balancer_sends_nobody_to_who_is_out(fleet):
 
 def test_somebody_is_left_for_visitors(fleet):
     assert site.nobody_left(fleet, site.Out(("web1",))) == site.nobody_left(fleet, site.Out((), ("web2",))) == ""
-    wrong = "would have no host for visitors: run make undrain HOST=web1"
+    wrong = "would have no host for visitors: run slipway drain --end web1"
     assert site.nobody_left(fleet, site.Out(("web1",), ("web2",))) == wrong
     assert site.nobody_left(fleet, site.Out(("web2", "web1"))) == wrong
     for before, away, after in (

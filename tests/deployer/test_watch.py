@@ -167,7 +167,7 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
     with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else found})):
         assert run(command(fleet)) == 0
     texts = [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()]
-    assert texts[0] == "shop: errors: new error: KeyError a: make errors ARGS=ecc7e62d: web1"
+    assert texts[0] == "shop: errors: new error: KeyError a: slipway errors ecc7e62d: web1"
     assert [text.split()[5] for text in texts[:-1]] == [f"{name}:" for name in "acdef"], "at most five hooks at a time"
     assert texts[-1] == "shop: errors: errors are unknown: no journal: web2"
     out = [text.partition(" ")[2] for text in capfd.readouterr().out.splitlines() if "rror" in text]

@@ -120,12 +120,12 @@ def test_push_without_a_registry(project):
     """Without a registry nothing is pushed: Docker Hub's name may be a stranger's. One line says what to set."""
     words = ("push", "DOCKER=./stub", "TAG=1", "APP=shop")
     assert refusal(make(project, *words)) == (
-        "make: IMAGE=shop names no registry: set IMAGE in the Makefile, such as registry.example/shop"
+        "make: IMAGE=shop names no registry: set image in deploy/production.toml, such as registry.example/shop"
     )
     put(project / "deploy/production.toml", 'registry = "ssh"\n')
     done = make(project, *words)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == (
-        'make: nothing to push: deploy/production.toml has registry = "ssh", so make deploy sends the image\n'
+        'make: nothing to push: deploy/production.toml has registry = "ssh", so slipway deploy sends the image\n'
     )
     assert "push" not in (project / "calls").read_text()
 

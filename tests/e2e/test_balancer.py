@@ -8,8 +8,8 @@ from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
-SILENT = "web2: web does not answer yet, so balancers skip this host: run make deploy ARGS=--live\n"
-ALONE = "on work1: would have no host for visitors: run make undrain HOST=web1"
+SILENT = "web2: web does not answer yet, so balancers skip this host: run slipway deploy --live\n"
+ALONE = "on work1: would have no host for visitors: run slipway drain --end web1"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_hosts_come_rest_and_return(shop):
 
         drained = shop.deploy("drain", "web1")
         assert drained.returncode == 0 and drained.stdout.endswith("\nweb1: drained\n"), drained.stdout + drained.stderr
-        assert "run make undrain HOST=web1\n0 changes" in shop.provision() and has_none(shop, "web1")
+        assert "run slipway drain --end web1\n0 changes" in shop.provision() and has_none(shop, "web1")
         shop.fleet.hosts["web1"].run("systemctl restart shop.target")
         last = shop.deploy("drain", "web2")
         assert last.returncode == 1 and ALONE in last.stderr

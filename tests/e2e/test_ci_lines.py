@@ -68,7 +68,7 @@ def follow(commands, folder, environment, server):
     """Run the commands as a job does; the first that fails is an error. The server knows the registry by another
     address than this machine."""
     for command in commands:
-        there = {"IMAGE": server.settings["image"]} if re.search("make (deploy|rollback)", command) else {}
+        there = {"IMAGE": server.settings["image"]} if re.search("slipway (deploy|rollback)", command) else {}
         output(["sh", "-ec", command], cwd=folder, env={**environment, **there}, timeout=1500)
 
 

@@ -70,7 +70,7 @@ def test_hosts_join_rest_and_leave(shop, visitors):
     check = shop.deploy("provision", "--check")
     assert check.returncode == 1 and "web2: would write /etc/consul.d/shop.json\n" in check.stdout
     assert "web2: would reload consul.service\n" in check.stdout and "\nweb1: would" not in check.stdout
-    assert "so balancers skip this host: run make deploy ARGS=--live\n" in shop.provision()
+    assert "so balancers skip this host: run slipway deploy --live\n" in shop.provision()
     assert used(shop) == {"web1"} and has_none(shop, "web2")
     shop.good("deploy", shop.image("v2"))
     until_used(shop, "web1", "web2")

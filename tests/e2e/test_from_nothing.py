@@ -9,7 +9,7 @@ import pytest
 from checkout import NOTHING_TO_INSTALL
 from documented import block, commands
 from e2e.fleet import apps
-from proc import ROOT, edit, output, wait_until
+from proc import ROOT, VE_PYTHON, edit, output, wait_until
 from slipway.fleet.names import of_folder
 
 PAGE = ROOT / "docs/one-server.md"
@@ -33,14 +33,10 @@ class Reader:
 
     def __init__(self, fleet):
         self.server, self.project, self.password = fleet.hosts["web1"], apps.made_project(), secrets.token_hex(16)
-        self.env = {**self.project.env, "SSH_CONFIG": str(fleet.ssh_config)}
+        [self.wheel] = self.project.folder.glob("vendor/*.whl")
+        image = f"{of_folder(ROOT).fleet}-shop"
+        self.env = {**self.project.env, "SSH_CONFIG": str(fleet.ssh_config), "IMAGE": image}
         self.project.git("init", "--quiet")  # else the page's commit would go into this checkout, which contains it
-        self.given = [
-            *NOTHING_TO_INSTALL,
-            "--old-file=ve/deploy/sentinel",
-            "PROVISIONER=ve/bin/python",
-            f"IMAGE={of_folder(ROOT).fleet}-shop",
-        ]
 
     def on_server(self, first, **options):
         """Type the page's sample that begins so, as root on the server."""
@@ -48,13 +44,25 @@ class Reader:
 
     def here(self, line, answers=""):
         """Type a line of the page in the project."""
-        words = [*shlex.split(line), *self.given] if line.startswith("make ") else ["sh", "-c", line]
-        output(words, cwd=self.project.folder, env=self.env, timeout=1800, input=answers, stdin=None)
+        name, *words = shlex.split(line)
+        programs = {
+            "make": ["make", *NOTHING_TO_INSTALL],
+            # this Python has what provisioning needs
+            "slipway": ["env", f"PYTHONPATH={self.wheel}", str(VE_PYTHON), "-B", "-m", "slipway"],
+        }
+        output(
+            [*programs.get(name, [name]), *words],
+            cwd=self.project.folder,
+            env=self.env,
+            timeout=1800,
+            input=answers,
+            stdin=None,
+        )
 
     def describe(self):
         """Write the page's servers' file, with the test server's name in place of the address."""
         path = self.project.folder / "deploy/production.toml"
-        path.write_text(block(PAGE, "registry ="))
+        path.write_text(block(PAGE, "app ="))
         edit(path, "root@203.0.113.7", self.server.name)
 
     def answers(self):
@@ -80,8 +88,11 @@ def test_from_nothing(fleet, project_image):
     reader.on_server("apt-get ", input=f"{reader.password}\n" * 2, timeout=600)
     reader.describe()
     for line in commands(PAGE):
-        if line.startswith(("make ", "git ")):
-            reader.here(line, reader.answers() if line.startswith("make env") else "")
+        if line.startswith(("make ", "slipway ")):
+            reader.here(line, reader.answers() if line.startswith("slipway env") else "")
+        elif line.startswith("git "):
+            reader.project.git("add", "-A")
+            reader.project.git("commit", "-qm", "Describe the server")
     started = server.run('date -d "$(systemctl show -P ExecMainStartTimestamp nginx)" +%s')
     assert server.run("stat -c %Z /etc/nginx/sites-enabled/shop") <= started, "nginx never served Debian's page"
     assert "Location: https://shop.example/" in reader.asks("http://shop.example/", "-I")

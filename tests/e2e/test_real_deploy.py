@@ -48,12 +48,9 @@ def make(shop, *words):
     return output(
         [
             "make",
-            "-o",
-            "ve/deploy/sentinel",
             *words,
             f"ARGS={options}",
             f"PYTHON={sys.executable}",
-            f"PROVISIONER={sys.executable}",
         ],
         cwd=made_project().folder,
         timeout=400,

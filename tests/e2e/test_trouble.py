@@ -1,4 +1,4 @@
-"""`make errors` and `make logs` on the fleet, with the hosts' real journals."""
+"""`slipway errors` and `slipway logs` on the fleet, with the hosts' real journals."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def test_what_fails_is_found(fleet, tmp_path):
         return done.stdout
 
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
-    assert web1.run("ls /var/log/journal") and "make logs and make errors go back to 20" in said("status")
+    assert web1.run("ls /var/log/journal") and "slipway logs and slipway errors go back to 20" in said("status")
     logged(web1, "web", release=live(shop), **RAISED)
     tag = good(shop)
     shop.good("deploy", tag, "--no-bake")
@@ -47,7 +47,7 @@ def test_what_fails_is_found(fleet, tmp_path):
     before, _, after = said("errors").partition(" KeyError ")
     head, counts = after.splitlines()[:2]
     assert head == "orders/views.py:32 detail: 3" and counts.startswith("  2 x, ") and "web on web1, web2" in counts
-    assert 'make logs ARGS="--request=5f0c7d1e9a4b"' in said("errors", before[-8:])
+    assert "slipway logs --request=5f0c7d1e9a4b" in said("errors", before[-8:])
 
     for number, host in enumerate((*shop.web, *shop.web)):
         logged(host, "web", "INFO", message=f"seen {number}", request_id="0123456789ab")

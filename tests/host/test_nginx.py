@@ -65,8 +65,8 @@ def test_maintenance(nginx, apps, front):
 
 
 def test_the_journal_has_what_fails(nginx, apps):
-    """nginx's errors, and the app's 5xx, of web hosts and balancers; `make errors` sees its 502. Visitors cannot fill
-    it: it has no rejected sign-ins, and nothing of maintenance."""
+    """nginx's errors, and the app's 5xx, of web hosts and balancers; `slipway errors` sees its 502. Visitors cannot
+    fill it: it has no rejected sign-ins, and nothing of maintenance."""
     port = nginx.site("my-shop")
     front = nginx.balancer("my-shop", [port])
     apps("my-shop", "a", "v1")

@@ -241,7 +241,7 @@ def test_level_servers(clone, tmp_path):
     passed(project.make("lint"))
     project.commit("Slipway")
     toml = (project.folder / "deploy/production.toml").read_text()
-    assert 'app = "my-shop"\n' in toml and "\nimage = " not in toml
+    assert 'app = "my-shop"\n' in toml and '\nimage = "my-shop"\n' in toml
     clone.edit("docker-run.sh", "\n", "\n# of today\n")
     clone.edit("compose.yaml", "services:\n", "services:  # of today\n")
     clone.commit("Next")

@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
+import wheels
 from checkout import WRITTEN, Checkout, Project
 from documented import block
-from proc import ROOT, UV, output, passed, put
+from proc import ROOT, UV, VE_PYTHON, output, passed, put, refusal, run
 from sharing import once
 
 BUDGETS = {"started": (85, 2300), "bare": (80, 2000)}  # files, lines except pins and the wheel
@@ -147,9 +148,29 @@ def test_files_of_the_package(project):
     [wheel] = project.folder.glob("vendor/*.whl")
     os.utime(wheel)  # it is another
     assert "packaged requirements/uv.txt" in project.make("-n", "var/pins/uv.txt").stdout
-    for path in ("var/pins/deploy.txt", "requirements/deploy.txt"):
-        assert f"virtualenv ve/deploy/sentinel {path}" in project.make("-n", "provision").stdout
-        put(project.folder / "requirements/deploy.txt", "pyinfra==3.0\n")
+
+
+def test_provisioning_makes_its_virtualenv(project, tmp_path):
+    """`slipway provision` needs no make: it installs what it needs once, beside the project's own virtualenv, and again
+    after a change of the pins. A file that is no TOML is told before."""
+    code = "import sys\nsys.exit(f'{version} in {sys.prefix} runs {sys.argv[1:]}')\n"
+    pins = project.folder / "requirements/deploy.txt"
+    [package] = project.folder.glob("vendor/*.whl")
+    options = {"PIP_ARGS": f"--no-index --find-links={tmp_path}", "INSTALLER": str(UV), "PYTHONPATH": str(package)}
+    words = [os.path.realpath(VE_PYTHON), "-m", "slipway", "provision", "--check"]
+    for version, installs in ((1, True), (1, False), (2, True)):
+        if installs:
+            wheel = wheels.wheel(tmp_path, "pyinfra", f"{version}", {"pyinfra.py": f"version = {version}\n{code}"})
+            put(pins, wheels.pin(wheel))
+        done = run(words, cwd=project.folder, env={**project.env, **options})
+        place = project.folder / "var/pyinfra"
+        expected = f"{version} in {place} runs ['provision', '--check']\n"
+        assert done.stderr == (f"make: installing requirements/deploy.txt\n{expected}" if installs else expected)
+        assert done.returncode == 1 and not (project.folder / "ve/deploy").exists()
+    put(project.folder / "deploy/production.toml", "[hosts\n")
+    shutil.rmtree(place)
+    done = run(words, cwd=project.folder, env={**project.env, **options})
+    assert "production.toml: is not TOML" in refusal(done) and not place.exists()
 
 
 def test_docs(started):

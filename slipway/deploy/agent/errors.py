@@ -27,7 +27,7 @@ UNREAD = r'^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL
 PATTERN += "|" + UNREAD
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
-OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see make logs"
+OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see slipway logs"
 GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 
@@ -64,7 +64,7 @@ def find(
     return {"groups": [*by_id.values()], "known": sorted(known_ids.intersection(also)), "since": since}
 
 
-@functools.lru_cache(4)  # `make watch` asks three times a minute for days, each time with a new Host
+@functools.lru_cache(4)  # `slipway watch` asks three times a minute for days, each time with a new Host
 def ids(
     app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str], when: int
 ) -> frozenset[str]:

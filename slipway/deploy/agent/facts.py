@@ -188,8 +188,8 @@ def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     except Exception:  # it may say anything, and nothing without Celery
         return []
     return [
-        *(["tasks failed since this release (see make errors): " + ", ".join(failed)[:1000]] if failed else ()),
-        *([f'{dead} tasks are dead: see make run ARGS="manage dead_tasks"'] if dead else ()),
+        *(["tasks failed since this release (see slipway errors): " + ", ".join(failed)[:1000]] if failed else ()),
+        *([f"{dead} tasks are dead: see slipway run manage dead_tasks"] if dead else ()),
     ]
 
 
@@ -210,7 +210,7 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 
 def settings_problems(host: Host) -> list[str]:
     """Return what is wrong in APP.env (live settings) and APP.env.next (the next deploy's), without showing a value."""
-    missing = [] if os.path.exists(host.env) else [f"there is no {host.env}: run make provision"]
+    missing = [] if os.path.exists(host.env) else [f"there is no {host.env}: run slipway provision"]
     return missing + [
         problem for path in (host.env, host.next_env) for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]
     ]
@@ -243,14 +243,14 @@ def free(path: str) -> int:
 def closed(host: Host) -> list[str]:
     sites = (f"{host.root}/etc/nginx/{host.app}{end}/maintenance" for end in ("", "-balancer"))
     is_closed = any(map(os.path.exists, sites))
-    return ["visitors get the maintenance page until make maintenance ARGS=off"] if is_closed else []
+    return ["visitors get the maintenance page until slipway maintenance off"] if is_closed else []
 
 
 def first_log(host: Host) -> list[str]:
     """Return a line that tells since when the journal has logs; [] if it is unknown."""
     words = "sh", "-c", "journalctl --quiet --no-pager -o short-iso | head -n 1"
     done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
-    return ["make logs and make errors go back to " + done.stdout[:10]] if done and done.stdout else []
+    return ["slipway logs and slipway errors go back to " + done.stdout[:10]] if done and done.stdout else []
 
 
 def last_lines(host: Host, name: str, since: float, until: float) -> Said:

@@ -76,7 +76,7 @@ def pull(
     """Pull an image by its digest from repository `reference` (default: `image`). If releases.log has other images for
     the tag, return their ids as `others`; else tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
-        raise Problem(f"image {image}:{tag} is missing, and its digest is unknown: run make deploy TAG={tag}")
+        raise Problem(f"image {image}:{tag} is missing, and its digest is unknown: run slipway deploy {tag}")
     name = reference or image
     source = f"{name}@{digest}"
     pulled = about(host, source)

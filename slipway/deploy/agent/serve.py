@@ -115,7 +115,7 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if held := await_retirement(host, deadline):
             return {"locked": held}
         if not bare and os.path.dirname(folder) != host.run:
-            raise Problem(f"{host.run} cannot hold the agent: run make provision first, and free some space there")
+            raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
         errors = run_as_unit(host, folder, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock

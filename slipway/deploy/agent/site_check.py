@@ -60,6 +60,6 @@ def stranger(log: str, place: tuple[str, int], tls: bool, name: str, status: int
     release = status != 421 and http.release_of(http.ask(place, "/readyz", ("http", name), tls=tls)[1])
     answer = f"release {str(release)[:200]}" if release else status
     return (
-        f"visitors of {name} get {answer}, which {log} does not note: check the free disk, run make provision, and give"
-        " each name in [site] to one app"
+        f"visitors of {name} get {answer}, which {log} does not note: check the free disk, run slipway provision, and"
+        " give each name in [site] to one app"
     )

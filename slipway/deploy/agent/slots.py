@@ -23,7 +23,7 @@ def live(host: Host) -> str:
     try:
         slot = os.readlink(host.web_sock).partition("/")[0]
     except OSError:
-        raise Problem(f"there is no {host.web_sock}: run make provision") from None
+        raise Problem(f"there is no {host.web_sock}: run slipway provision") from None
     if slot not in ("a", "b"):
         raise Problem(f"{host.web_sock} points to no slot: run systemd-tmpfiles --create {host.app}.conf")
     return slot

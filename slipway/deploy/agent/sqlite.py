@@ -21,5 +21,5 @@ def problem(host: Host, settings: bytes | None) -> str | None:
             f" sqlite:///{HOME}db.sqlite3"
         )
     if not os.path.isdir(host.var + "/data"):
-        return f"there is no {host.var}/data for SQLite's file: run make provision"
+        return f"there is no {host.var}/data for SQLite's file: run slipway provision"
     return ""

@@ -23,7 +23,7 @@ class Settings(TypedDict):
 def read_settings(host: Host, secrets: bool = False) -> Settings:
     current, staged = (disk.read_bytes(path) for path in (host.env, host.next_env))
     if current is None:
-        raise Problem(f"there is no {host.env}: run make provision first")
+        raise Problem(f"there is no {host.env}: run slipway provision first")
     answer: Settings = {
         "settings": base64.b64encode(current).decode(),
         "staged": None if staged is None else base64.b64encode(staged).decode(),

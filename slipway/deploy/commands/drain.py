@@ -1,9 +1,12 @@
-"""The commands `drain` and `undrain`."""
+"""The command `drain`."""
 
 import argparse
+from collections.abc import Coroutine
+from typing import Any
 
 from ..config import Fleet, Host
 from ..errors import HostProblem
+from ..provisioning import virtualenv
 from ..provisioning.provision import drain
 from ..server.site import nginx_address
 from ..ssh.connection import run
@@ -35,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
+    virtualenv.enter()
+    return work(fleet, args)
+
+
+async def work(fleet: Fleet, args: argparse.Namespace) -> None:
     balancers = [host for host in fleet.chosen(args.hosts, balancers=True) if host.balancer]
     await drain(fleet, balancers, args.host, away=not args.end)
     if not args.end:

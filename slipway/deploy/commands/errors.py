@@ -22,10 +22,10 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         problems = await connections.reach()
         groups, others, is_known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
     if args.release and not (is_known or problems or others):
-        raise Refused(f"{args.release} was never deployed, or too long ago: see make releases")
+        raise Refused(f"{args.release} was never deployed, or too long ago: see slipway releases")
     chosen = [group for group in groups if args.group in ("", group["id"])]
     if args.group and not (chosen or problems or others):
-        raise Refused(f"there is no group {args.group!r}: make errors lists them")
+        raise Refused(f"there is no group {args.group!r}: slipway errors lists them")
     for group in chosen:
         details = errors.whole(group) if args.group else ()
         print(visible(under("\n".join([errors.head(group), *details]))))

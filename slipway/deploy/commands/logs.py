@@ -57,7 +57,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     finally:
         await together(lambda process: process.close(0), logs.running)
     if logs.cut:
-        hint = f"add -n {10 * args.lines or LAST} or --since -1h to ARGS"
+        hint = f"add -n {10 * args.lines or LAST} or --since -1h"
         put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {hint}", sys.stderr)
     if logs.failed:
         raise DeployError(f"no logs from {', '.join(sorted(logs.failed))}")

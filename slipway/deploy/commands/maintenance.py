@@ -12,7 +12,7 @@ from ..ssh.validate import decoded
 
 SCRIPT = """
 set -e
-grep -qs _closed "/etc/nginx/sites-available/$2" || { echo "run make provision first" >&2; exit 1; }
+grep -qs _closed "/etc/nginx/sites-available/$2" || { echo "run slipway provision first" >&2; exit 1; }
 cd "/etc/nginx/$2"
 trap 'rm -f maintenance.new' EXIT
 case $1 in

@@ -1,8 +1,11 @@
 """The command `provision`."""
 
 import argparse
+from collections.abc import Coroutine
+from typing import Any
 
 from ..config import Fleet
+from ..provisioning import virtualenv
 from ..provisioning.provision import provision
 
 
@@ -11,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--remove", metavar="HOST", default="", help="remove the app from this host; its data stays")
 
 
-async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
+def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    virtualenv.enter()
+    return work(fleet, args)
+
+
+async def work(fleet: Fleet, args: argparse.Namespace) -> int:
     changes = await provision(fleet, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
     return 1 if args.check and changes else 0

@@ -23,8 +23,10 @@ if 1 in dict(poll.poll()): signal.pidfd_send_signal(command, signal.SIGTERM)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("host", metavar="HOST", help='"": the first host with the role web')
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="a command of docker-run.sh")
+    parser.add_argument("--host", default="", metavar="HOST", help="default: the first host with the role web")
+    parser.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="COMMAND", help="such as manage showmigrations, or bash for a shell"
+    )
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
@@ -34,7 +36,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         raise Refused(f"no host {args.host!r}; the hosts are: {', '.join(host.name for host in fleet.app_hosts)}")
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
-        raise Refused("give a command to run: make run HOST=web1 ARGS='manage showmigrations'")
+        raise Refused("give a command to run: slipway run manage showmigrations")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     words = noted(fleet.app, words, engine_of(fleet).command(words, tty), tty)
     command = fleet.ssh.command(host.address, words, tty=tty)

@@ -114,7 +114,8 @@ def refusal(source: object, problems: Iterable[str]) -> Refused:
 
 
 def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
-    """Read a toml file. If it lacks `app` or `image`, use APP or IMAGE of `env`. Raise Refused if the file is wrong."""
+    """Read a toml file. IMAGE of `env` replaces its `image`. If it lacks `app`, use APP. Raise Refused if the file is
+    wrong."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
@@ -158,7 +159,9 @@ def folder(env: Mapping[str, str]) -> str:
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
     """Build a Fleet from parsed data. Raise Refused if the data is wrong. `source`: the data's name in errors."""
-    data = {**{key: env[key.upper()] for key in ("app", "image") if env.get(key.upper())}, **data}
+    app = {"app": env["APP"]} if env.get("APP") else {}
+    image = {"image": env["IMAGE"]} if env.get("IMAGE") else {}
+    data = {**app, **data, **image}
     if problems := schema.check(data):
         raise refusal(source, problems)
     values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}

@@ -1,1 +1,1 @@
-"""The settings and secrets of servers: `make env`."""
+"""The settings and secrets of servers: `slipway env`."""

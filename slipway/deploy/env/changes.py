@@ -8,10 +8,10 @@ from slipway import values as allowed
 
 from ..errors import HostProblem, Refused, by_text
 
-HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
+HOLDS_LINES = "for a value of several lines: slipway env set-file NAME FILE"
 BACK = (
-    "the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
-    " env ARGS='set NAME'"
+    "the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by"
+    " slipway env set NAME"
 )
 
 

@@ -40,7 +40,7 @@ def whole(group: Group) -> Iterator[str]:
     # Somebody copies this line to a shell, so that nothing in it may act there.
     ids = [id for _, id, *_ in group["latest"] if re.fullmatch("[A-Za-z0-9_-]{8,64}", id)]
     words = f"--request={ids[-1]}" if ids else f"--since '{clock(group['last'] - 60)}'"
-    yield f'make logs ARGS="{words}"'
+    yield f"slipway logs {words}"
 
 
 def clock(at: float) -> str:

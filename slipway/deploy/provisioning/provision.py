@@ -28,7 +28,8 @@ MORE = "provision_more"  # the module with the team's own operations
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "") -> int:
     """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, only list changes.
     Return the number of changes. On failure raise Refused or Locked; if hosts may be changed, raise DeployError."""
-    session, recipe = modules()
+    from . import recipe, session
+
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check)
     function = functools.partial(recipe.provision, team=operations_of_the_team())
@@ -42,7 +43,8 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool) 
         raise Refused(f"there is no web host {name!r}; the web hosts are: {', '.join(web)}")
     if not balancers:
         raise Refused("no host has balancer = true: only a balancer can drain a web host")
-    session, recipe = modules()
+    from . import recipe, session
+
     function = functools.partial(recipe.drain, name=name, away=away)
     return await work(session, fleet, balancers, "drain" if away else "undrain", function, False)
 
@@ -101,14 +103,6 @@ async def who_is_out(fleet: Fleet, inspections: Mapping[str, Found], connections
     )
 
 
-def modules() -> tuple[ModuleType, ModuleType]:
-    try:
-        from . import recipe, session
-    except ModuleNotFoundError as error:
-        raise Refused(f"{error.name} is not installed: run this command by make, which installs it") from None
-    return session, recipe
-
-
 def operations_of_the_team() -> Callable[[Fleet, Host], None]:
     """Return `provision` of $DEPLOY_FOLDER/provision_more.py; without that file, a no-op. Raise Refused if its import
     fails. Inside the working folder, the file may import others beside it: `from . import packages`."""
@@ -160,9 +154,9 @@ def notes(fleet: Fleet, inspections: Mapping[str, Found], who: Out) -> None:
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")
     for name in who.silent:
-        print(f"{name}: web does not answer yet, so balancers skip this host: run make deploy ARGS=--live")
+        print(f"{name}: web does not answer yet, so balancers skip this host: run slipway deploy --live")
     for name in who.drained:
-        print(f"{name}: is drained: to end that, run make undrain HOST={name}")
+        print(f"{name}: is drained: to end that, run slipway drain --end {name}")
 
 
 def changes(check: bool, done: Mapping[str, Iterable[str]]) -> int:

@@ -49,7 +49,7 @@ def outcome(states: States, failed: Mapping[str, HostProblem], tag: str) -> Depl
             [
                 cause,
                 *lines,
-                f"hosts {may}differ until the next deploy or rollback: see make status,"
+                f"hosts {may}differ until the next deploy or rollback: see slipway status,"
                 f" then deploy {tag} again, or roll back",
             ]
         )

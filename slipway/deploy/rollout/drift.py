@@ -24,7 +24,7 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
     yield from (
-        f'{role} is {timer["state"]}, {timer["health"]}: see make logs ARGS="--role {role}"'
+        f"{role} is {timer['state']}, {timer['health']}: see slipway logs --role {role}"
         for role, timer in facts["timed"].items()
         if timer.get("health")
     )
@@ -68,5 +68,5 @@ def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> I
     age = facts["now"] - born[0] if born else 0
     if facts["docker"] and 0 <= age < 60 * min(restarts, 60):  # below 0: the clock stepped back, the age is unknown
         yield (
-            f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old: see make logs"
+            f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old: see slipway logs"
         )

@@ -1,4 +1,4 @@
-"""The verdicts on migrations that the live release lacks, from the image on this machine, for `make plan`."""
+"""The verdicts on migrations that the live release lacks, from the image on this machine, for `slipway plan`."""
 
 from collections.abc import Iterator
 

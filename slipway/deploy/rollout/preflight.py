@@ -72,9 +72,9 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     missing = [path for path in digests if not facts["files"].get(path)]
     old = [path for path in digests if facts["files"].get(path) not in ("", None, digests[path])]
     if missing:
-        yield f"is not provisioned, {missing[0]} is missing: run make provision"
+        yield f"is not provisioned, {missing[0]} is missing: run slipway provision"
     elif old:
-        yield f"differs from this checkout in {', '.join(old)}: run make provision"
+        yield f"differs from this checkout in {', '.join(old)}: run slipway provision"
     yield from facts["settings"] if not missing else ()
 
 
@@ -113,7 +113,7 @@ def is_warm(facts: Facts, target: Target) -> bool:
 def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     running = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
     for role in sorted(running - {*host.roles, "web", "worker"}):
-        yield f"{role} runs, but the host does not have the role {role}: run make provision"
+        yield f"{role} runs, but the host does not have the role {role}: run slipway provision"
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
@@ -126,11 +126,11 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         why = f'is {site["url"]}, but visitors use {used} (tls = "{tls}" in [site])'
     if why:
         yield (
-            f'SITE_URL {why}: set it to https://… by make env ARGS="set SITE_URL", set tls to "files", "certbot" or'
-            ' "elsewhere", and run make provision; to try it without TLS, use http://localhost and tls = "off"'
+            f'SITE_URL {why}: set it to https://… by slipway env set SITE_URL, set tls to "files", "certbot" or'
+            ' "elsewhere", and run slipway provision; to try it without TLS, use http://localhost and tls = "off"'
         )
     elif site["scheme"] not in ("", used):
-        yield f'nginx does not match tls = "{tls}" in [site]: run make provision'
+        yield f'nginx does not match tls = "{tls}" in [site]: run slipway provision'
 
 
 def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
@@ -194,5 +194,5 @@ def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
     }
     some = [record for records in by_host.values() for record in records]
     if not some:
-        raise Refused(f"{tag} was never committed on these hosts: see make releases")
+        raise Refused(f"{tag} was never committed on these hosts: see slipway releases")
     return {name: (records or some)[-1] for name, records in by_host.items()}

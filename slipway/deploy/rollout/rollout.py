@@ -84,7 +84,7 @@ class Rollout:
         the hosts that could not tell."""
         since = self.began - time.monotonic()
         groups, problems, _ = await hosts.errors(SEARCH + 1, since=since, tag=tag, seconds=SEARCH)
-        new = f"\n{brief(groups)}: see make errors" if brief(groups) else ""
+        new = f"\n{brief(groups)}: see slipway errors" if brief(groups) else ""
         return f"{new}\nnew errors are unknown {on_hosts(texts(problems))}" if problems else new
 
     # ---- plan ----
@@ -222,13 +222,13 @@ class Rollout:
     def _not_back(self, stuck: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
         if stuck:
             yield (
-                f"{', '.join(stuck)}: could not be taken back completely, see make status; the next deploy or"
+                f"{', '.join(stuck)}: could not be taken back completely, see slipway status; the next deploy or"
                 " rollback tries again"
             )
         if unknown:
             yield (
                 f"taken back, but {', '.join(unknown)} can't be reached: each goes back by itself within"
-                f" {self.fleet.rollout['dead_after']} s of losing the connection, see make status"
+                f" {self.fleet.rollout['dead_after']} s of losing the connection, see slipway status"
             )
 
     def _commit(self, run: Run) -> Commit:

@@ -26,7 +26,7 @@ DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-s
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. Change them only by
-#   make env ARGS="set NAME"
+#   slipway env set NAME
 """
 STOPPING = 30  # seconds added to a process's `stop`, for docker-runner to ask Docker, kill and remove the container
 

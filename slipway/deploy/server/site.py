@@ -74,7 +74,7 @@ def nobody_left(fleet: Fleet, out: Out) -> str:
     names = {web.name for web in fleet.with_role("web")}
     if not names or not names <= out.all:
         return ""
-    return f"would have no host for visitors: run make undrain HOST={min(names & {*out.drained}, default='')}"
+    return f"would have no host for visitors: run slipway drain --end {min(names & {*out.drained}, default='')}"
 
 
 def of_balancer(app: str, file: str) -> str:

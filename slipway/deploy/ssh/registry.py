@@ -31,7 +31,7 @@ def serve(image: str, docker: str = "docker") -> Server:
             name, _, tag = image.rpartition(":")
             raise Refused(
                 f'registry = "ssh" needs image {image} on this machine, but docker save fails ({output[-1]}):'
-                f" run make build IMAGE={name} TAG={tag}"
+                f" run make build TAG={tag}, or correct image in the file of the servers, {name}"
             )
         server = served(file)
         stack.pop_all()  # the Server closes the file

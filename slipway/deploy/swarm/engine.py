@@ -91,7 +91,7 @@ class Swarm:
         script = (
             'one=$(docker ps --quiet --filter "name=^$1_($2)[.]" --filter label=slipway.id'
             " --filter status=running | head -n 1)\n"
-            '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
+            '[ -n "$one" ] || { echo "no container of $1 runs on this host: see slipway status" >&2; exit 69; }\n'
             f'shift 2; exec docker exec {options} "$one" ./docker-run.sh "$@"'
         )
         return ["sh", "-c", script, "sh", self.fleet.app, "|".join(self.fleet.processes), *words]

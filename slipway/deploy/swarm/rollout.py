@@ -185,14 +185,14 @@ class Rollout:
             except (HostProblem, Refused) as problem:  # a swarm without a leader does not answer for some seconds
                 why = str(problem)
             await asyncio.sleep(PAUSE)
-        raise Divided(f"{error}\nnot taken back completely: {why}\nsee make status, then deploy again") from None
+        raise Divided(f"{error}\nnot taken back completely: {why}\nsee slipway status, then deploy again") from None
 
 
 def check(seen: state.State, action: str, tag: str) -> None:
     """If a rollout cannot begin, raise Refused with the reasons."""
-    reasons = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
+    reasons = [] if seen.settings else ["there are no settings yet: run slipway env set NAME …"]
     reasons += [
-        f"{name}: an update is under way: wait for its end, see make status"
+        f"{name}: an update is under way: wait for its end, see slipway status"
         for name, service in seen.services.items()
         if service.update in state.BUSY
     ]
@@ -208,7 +208,9 @@ def back(releases: Sequence[Release], tag: str = "") -> Release:
         if release.tag == tag or (not tag and release[:3] != releases[-1][:3]):
             return release
     raise Refused(
-        f"there is no earlier release {tag}: see make releases" if tag else "there is no earlier release to go back to"
+        f"there is no earlier release {tag}: see slipway releases"
+        if tag
+        else "there is no earlier release to go back to"
     )
 
 

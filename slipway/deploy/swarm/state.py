@@ -96,7 +96,7 @@ def converged(state: State, names: Iterable[str], attempt: str, before: State) -
     for name in names:
         service = state.services.get(name)
         if service is None or service.attempt != attempt or service.update in BACK:
-            raise DeployError(f"{name}: a new container exited or did not become healthy: see make logs")
+            raise DeployError(f"{name}: a new container exited or did not become healthy: see slipway logs")
     now, then = state.services, before.services
     return all(
         now[name].whole and (name not in then or now[name].made == then[name].made or now[name].update == "completed")

@@ -1,0 +1,49 @@
+"""The virtualenv with pyinfra. Provisioning needs it, all other commands need only Python's standard library."""
+
+import os
+import pkgutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import slipway
+from slipway.make import packaged, virtualenv
+
+PINS = "requirements/deploy.txt"  # the team's own, or the package's
+# The virtualenv lacks the package, and gets it from where it is now, after its own packages.
+AGAIN = """\
+import runpy, sys
+sys.path.append(sys.argv.pop(1))
+runpy.run_module("slipway", run_name="__main__", alter_sys=True)
+"""
+
+
+def enter() -> None:
+    """Start this command again in var/pyinfra, unless this Python has pyinfra. Make that virtualenv first, or install
+    what its pins have that it lacks. Exit with one line if this fails."""
+    if find_spec("pyinfra"):
+        return
+    folder = Path("var/pyinfra").absolute()
+    virtualenv.main([f"{folder}/sentinel", pins()], {**defaults(), **os.environ, "MADE_FOR": str(folder)})
+    python, package = f"{folder}/bin/python", str(Path(slipway.__file__).parents[1])
+    os.execv(python, [python, "-B", "-c", AGAIN, package, *sys.argv[1:]])
+
+
+def defaults() -> dict[str, str]:
+    """Return what ve.mk gives to the installer, for a command that somebody has typed."""
+    return {
+        "INSTALLER": "uv",
+        "PIP_ARGS": "",
+        "REQUIREMENTS_UV": "requirements/uv.txt" if os.path.exists("requirements/uv.txt") else virtualenv.OF_PACKAGE,
+    }
+
+
+def pins() -> str:
+    """Return the path of pyinfra's pins. Take them from the package only if they differ, as a newer file is installed
+    again."""
+    if os.path.exists(PINS):
+        return PINS
+    path = Path("var/pins/deploy.txt")
+    if not path.exists() or path.read_bytes() != pkgutil.get_data("slipway", PINS):
+        packaged.main(PINS, str(path))
+    return str(path)
