@@ -10,11 +10,20 @@ import pytest
 
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, Killed, world
-from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging
+from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging, takeback
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit, switch
-from slipway.deploy.agent.steps.table import STEPS
+from slipway.deploy.agent.steps.table import KINDS, STEPS
+
+
+def test_each_step_names_its_undo():
+    """A takeback undoes what the steps name, and says of each what becomes of it. Those without an undo change nothing
+    that a visitor or the next deploy meets."""
+    assert {kind.undo for kind in KINDS.values() if kind.undo} == {*takeback.UNDOS}
+    without = {name for name, kind in KINDS.items() if not kind.undo}
+    assert without == {"begin", "pull", "publish", "ready", "watch", "commit"}
+    assert all(kind.takeback for kind in KINDS.values())
 
 
 @pytest.mark.parametrize("name", ["healthcheck", "shop-alerts", "shop-mail-a"])

@@ -16,6 +16,9 @@ from .steps.replace import processes_back
 from .steps.switch import flip_back, workers_back
 from .visitors import ANSWERS
 
+# The undos of the steps, in the order of a takeback: visitors first.
+UNDOS = (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot)
+
 
 def settle(host: Host, say: Say) -> None:
     """Finish the attempt if this host has promised to commit it, else undo it."""
@@ -31,16 +34,16 @@ def settle(host: Host, say: Say) -> None:
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
-    """Undo the steps, the flip first. Go on if an undo fails. Each undo may run twice."""
+    """Undo the steps, then note the failure. Go on if an undo fails. Each undo may run twice."""
     whole = True
-    for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure):
+    for undo in (*UNDOS, note_failure):
         try:
-            step(host, attempt)
-            say({"event": "takeback", "step": step.__name__, "state": "done"})
+            undo(host, attempt)
+            say({"event": "takeback", "step": undo.__name__, "state": "done"})
         except (Problem, OSError) as error:
-            # If one of these two steps fails, only a log record is missing, or files remain until the next deploy.
-            whole = whole and step in (note_failure, drop_prepared)
-            say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
+            # If one of these two fails, only a log record is missing, or files remain until the next deploy.
+            whole = whole and undo in (note_failure, drop_prepared)
+            say({"event": "takeback", "step": undo.__name__, "state": "failed", "problem": str(error)})
     if whole or not os.path.exists(host.run):
         drop_ways_back(host)
         disk.remove(*host.attempt_files)

@@ -14,7 +14,7 @@ PENDING = "if some are pending"  # the condition of the step migrate, and of wha
 PerHost = dict[str, dict[str, Any]]  # host name → values for this host only
 
 
-STEP_KINDS = {**KINDS, "update": Kind(3600, "roll back to the previous release")}  # update: Swarm's only step
+STEP_KINDS = {**KINDS, "update": Kind(3600, None, "roll back to the previous release")}  # update: Swarm's only step
 
 
 @dataclass(frozen=True)
@@ -191,5 +191,5 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             hosts = ", ".join(step.hosts) + (f", {step.where}" if step.where else "")
-            rows.append((f"{number}.", step.name + roles + seconds, hosts, STEP_KINDS[step.name].undo))
+            rows.append((f"{number}.", step.name + roles + seconds, hosts, STEP_KINDS[step.name].takeback))
     return rows

@@ -12,7 +12,7 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 from .step import step
 
 
-@step(600, "the idle slot stays stopped")
+@step(600, undo=None, takeback="the idle slot stays stopped")
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> None:
     """Begin the attempt that `values` describe. Begin to stop the idle slot, unless is_warm returns True."""
     values.update(settle_leftovers(host, say))

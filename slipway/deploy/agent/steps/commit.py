@@ -24,7 +24,14 @@ class Prepared(TypedDict):
     kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings; "" if no settings were replaced
 
 
-@step(120, "remove the prepared files")
+def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
+    """Remove the files PATH.next that `prepare` wrote, even unfinished ones."""
+    kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
+    for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
+        disk.remove(path + ".next", path + ".next.new")
+
+
+@step(120, undo=drop_prepared, takeback="remove the prepared files")
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     """Phase one of the commit: write new files as PATH.next. Return which settings a rollback changes, if any."""
     current = releases.read_tag(host.tag)
@@ -111,14 +118,7 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
     return current["tag"] if current and leaves else ""
 
 
-def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove the files PATH.next that `prepare` wrote, even unfinished ones."""
-    kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
-    for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
-        disk.remove(path + ".next", path + ".next.new")
-
-
-@step(60, "the same, unless a host has committed")
+@step(60, undo=drop_prepared, takeback="the same, unless a host has committed")
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
     """Promise to commit. A host that loses the deployer commits if it has promised, else goes back."""
     if not attempt.noted.get("renames"):
@@ -132,7 +132,7 @@ def withdraw_promise(host: Host) -> None:
         disk.move(host.attempt + ".back", host.attempt)
 
 
-@step(240, "none: from here a deploy only goes forward")
+@step(240, undo=None, takeback="none: from here a deploy only goes forward")
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
     """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
     attempt.over.set()

@@ -61,7 +61,7 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
         raise Problem(f"containers with the label {label} cannot be removed")
 
 
-@step(120, "the migrations stay: the old release works with them")
+@step(120, undo=remove_one_offs, takeback="the migrations stay: the old release works with them")
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: float) -> None:
     limits = f" -e LOCK_SECONDS={int(max(1, seconds - ENDING))} -e MAX_LOCK={max_lock:g}"
     try:
@@ -78,7 +78,7 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
             say({"event": "progress", "text": line})
 
 
-@step(120, "the files stay, unused")
+@step(120, undo=remove_one_offs, takeback="the files stay, unused")
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
     """Upload static files to a bucket."""
     one_off(host, attempt, ["collectstatic", bucket], seconds)

@@ -16,7 +16,7 @@ ROOT = "static-root"  # folder of static files, in the image's working folder
 FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its compressed copies
 
 
-@step(660, "the files stay, unused")
+@step(660, undo=None, takeback="the files stay, unused")
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
     """Add the release's static files to earlier ones. Overwrite none: each name has a hash of the file's content."""
     with image_files.opened(host, attempt.noted["image_id"]) as container:

@@ -15,7 +15,7 @@ from .step import step
 ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 
 
-@step(3600, "the image stays")
+@step(3600, undo=None, takeback="the image stays")
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
     pulled = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)

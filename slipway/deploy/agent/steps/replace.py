@@ -15,43 +15,10 @@ from .step import step
 STOP = 120  # seconds for a stop: more than the unit's TimeoutStopSec
 
 
-@step(480, "restart the old processes")
-def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
-    units = {role: host.unit(role) for role in host.alone()}
-    if units:
-        up = slots.running(host, *units.values())
-        pins = {
-            role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
-            for role, unit in units.items()
-        }
-        attempt.note(before={**pins, **attempt.noted.get("before", {})})
-        host.systemctl("stop", *units.values(), timeout=STOP)
-        attempt.logs_since.update(dict.fromkeys(map(host.container, units), time.monotonic()))
-        settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))
-        for role in units:
-            slots.set_aside(host, role)
-            slots.pin(host, role, attempt.release(), settings)
-        host.systemctl("start", *units.values(), timeout=90)
-        until_ready(host, attempt, say, units, (), seconds)
-    end_old(host, attempt)
-
-
-def end_old(host: Host, attempt: Attempt) -> None:
-    """Stop the old slot's processes that may run only in the live slot."""
-    ended = slots.running(host, *passing(host, attempt.noted["live"]))
-    if ended:
-        attempt.note(ended=[*attempt.noted.get("ended", []), *ended])
-        host.systemctl("stop", *ended, timeout=STOP)
-
-
 def passing(host: Host, slot: str) -> list[str]:
     """Return a slot's units that may run only while the slot is live."""
     passing = [role for role, process in host.processes.items() if process.overlap and not process.stays]
     return [host.unit(role, slot) for role in passing]
-
-
-# ---- takeback ----
 
 
 def processes_back(host: Host, attempt: Noted) -> None:
@@ -83,3 +50,33 @@ def back(host: Host, role: str, pins: list[str] | None) -> None:
     slots.bring_back(host, role, pins or ())
     if pins is not None:
         host.systemctl("start", host.unit(role), timeout=90)
+
+
+@step(480, undo=processes_back, takeback="restart the old processes")
+def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
+    """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
+    units = {role: host.unit(role) for role in host.alone()}
+    if units:
+        up = slots.running(host, *units.values())
+        pins = {
+            role: [*filter(os.path.exists, slots.pins(host, role))] if unit in up else None
+            for role, unit in units.items()
+        }
+        attempt.note(before={**pins, **attempt.noted.get("before", {})})
+        host.systemctl("stop", *units.values(), timeout=STOP)
+        attempt.logs_since.update(dict.fromkeys(map(host.container, units), time.monotonic()))
+        settings = disk.read_exact(host.slot_file(attempt.noted["slot"], "env"))
+        for role in units:
+            slots.set_aside(host, role)
+            slots.pin(host, role, attempt.release(), settings)
+        host.systemctl("start", *units.values(), timeout=90)
+        until_ready(host, attempt, say, units, (), seconds)
+    end_old(host, attempt)
+
+
+def end_old(host: Host, attempt: Attempt) -> None:
+    """Stop the old slot's processes that may run only in the live slot."""
+    ended = slots.running(host, *passing(host, attempt.noted["live"]))
+    if ended:
+        attempt.note(ended=[*attempt.noted.get("ended", []), *ended])
+        host.systemctl("stop", *ended, timeout=STOP)

@@ -14,7 +14,7 @@ from .. import disk, facts, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..message_types import Say
-from .readiness import await_containers, exited, must_work, until_ready
+from .readiness import await_containers, empty_slot, exited, must_work, until_ready
 from .step import step
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
@@ -25,7 +25,7 @@ MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older r
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
-@step(120, "drain and stop the new release")
+@step(120, undo=empty_slot, takeback="drain and stop the new release")
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
     """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
     slot, present = attempt.noted["slot"], [role for role in roles if host.has(role)]
@@ -40,7 +40,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
         await_containers(host, {host.container(role, slot) for role in present})
 
 
-@step(120)
+@step(120, undo=None, takeback="it only asks")
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
     """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer."""
     forbid_exits(attempt, say)

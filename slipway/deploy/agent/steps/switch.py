@@ -16,7 +16,13 @@ from .watcher import Watched, Watcher
 STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second
 
 
-@step(120, "old workers consume again")
+def workers_back(host: Host, attempt: Noted) -> None:
+    if host.has("worker"):
+        slots.resume(host, attempt["live"])
+        slots.pause(host, attempt["slot"])
+
+
+@step(120, undo=workers_back, takeback="old workers consume again")
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
     """Tell the old worker to take no new tasks; wait at most `seconds` until it confirms."""
     live = attempt.noted["live"]
@@ -27,13 +33,11 @@ def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
         say({"event": "progress", "text": "the old worker has not confirmed that it is paused"})
 
 
-def workers_back(host: Host, attempt: Noted) -> None:
-    if host.has("worker"):
-        slots.resume(host, attempt["live"])
-        slots.pause(host, attempt["slot"])
+def flip_back(host: Host, attempt: Noted) -> None:
+    slots.flip_back(host, attempt["live"])
 
 
-@step(120, "flip back to the old slot")
+@step(120, undo=flip_back, takeback="flip back to the old slot")
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
     """Send visitors to the new slot; start a watcher unless `max_errors` is None; request the paths `smoke`."""
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
@@ -63,11 +67,7 @@ def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
         raise role_problem(host, attempt, "web", problems[-1], " through nginx")
 
 
-def flip_back(host: Host, attempt: Noted) -> None:
-    slots.flip_back(host, attempt["live"])
-
-
-@step(120)
+@step(120, undo=None, takeback="it only asks")
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
     assert attempt.watch, "the plan flips a host before it is watched"  # noqa: S101  a plan's error, not a user's

@@ -11,7 +11,7 @@ from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..message_types import NotRequired, Say
-from .migrate import one_off
+from .migrate import one_off, remove_one_offs
 from .start import forbid_exits, web_plan
 from .step import step
 
@@ -54,7 +54,7 @@ class Judged(Verdicts):
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
-@step(900)
+@step(900, undo=remove_one_offs, takeback="it only asks")
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """Judge two cases: whether the live release works after the pending migrations, and whether the new release works
     after migrations that only the live release has. A rollback needs only the second case."""
