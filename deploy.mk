@@ -8,7 +8,8 @@ FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 
 # Each of these targets runs `slipway COMMAND`, which needs only Python: with options, type that. ARGS holds them, too.
-deployer = $(call with,APP IMAGE ENV DEPLOY_FOLDER $(if $(ARGS),ARGS)) $(slipway)
+# The servers' file names app and image, unless somebody sets these variables.
+deployer = $(call with,$(given_names) ENV DEPLOY_FOLDER $(if $(ARGS),ARGS)) $(slipway)
 options  = $(if $(ARGS),{ARGS})
 
 ## Operate

@@ -14,7 +14,7 @@ PROCFILE    ?= Procfile.dev
 AUDIT_ARGS  ?= --vulnerability-service osv
 VERSION     ?=
 DATA        ?=
-PAGE        ?=
+DOCS_PORT   ?= 8001
 TO          ?=
 MORE_PINS   ?= $(if $(locked),,$(filter-out $(REQUIREMENTS) $(REQUIREMENTS_DEV),$(sort $(wildcard requirements/*.txt))))
 COPIER       = $(VE)/copier/bin/copier
@@ -103,8 +103,11 @@ $(VE)/copier/sentinel: $(call pins,copier) $(VE)/sentinel
 	$(call install,$<)
 
 ## Keep up
-docs: FORCE ## list the pages of the manual, or show one (PAGE=deploy)
-	@$(slipway) docs $(call quoted,PAGE)
+docs: var/docs/sentinel ## show the manual as a site, at http://localhost:8001 (DOCS_PORT=8002: another port)
+	@$(slipway) site serve var/docs/bin/python var/site $(call quoted,DOCS_PORT)
+
+var/docs/sentinel: $(call pins,docs)
+	$(call install,$<)
 
 template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.0; default: its newest release; DATA=ci=gitlab)
 	@$(call with,ARGS $(of_uv)) $(slipway) update $(COPIER) $(call quoted,VERSION) \

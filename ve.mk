@@ -22,6 +22,7 @@ INSTALLER        ?= uv
 PIP_ARGS         ?=
 ENV              ?= production
 DEPLOY_FOLDER    ?= deploy
+given_names      := $(foreach name,APP IMAGE,$(if $(filter undefined,$(origin $(name))),,$(name)))
 APP              ?= $(eval APP := $$(or $$(shell $$(call of_servers,app)),app))$(APP)
 IMAGE            ?= $(eval IMAGE := $$(or $$(shell $$(call of_servers,image)),$$(APP)))$(IMAGE)
 PORT             ?= 8000

@@ -12,8 +12,8 @@ from slipway.make.python import lacks
 
 ROOMS = "adopt", "fleet"
 MAKE = """audit check clean completion contract diff docs doctor drift exec image new packaged requirements
-          services update virtualenv wheel""".split()
-WITH_WORDS = "audit check contract exec image new packaged requirements services update virtualenv".split()
+          services site update virtualenv wheel""".split()
+WITH_WORDS = "audit check contract exec image new packaged requirements services site update virtualenv".split()
 DEFAULTS = {"PYTHON": sys.executable, "PYTHON_MIN": "3.11", "VE": "ve"}  # as in ve.mk, for what somebody types
 
 

@@ -75,7 +75,7 @@ $(VE)/lowest/sentinel: var/lowest.txt
 var/lowest.txt: pyproject.toml requirements.in requirements/dev.in tests/lowest.py $(VE)/sentinel-dev
 	@$(call with,$(of_uv)) PYTHONPATH=. $(VE)/bin/python tests/lowest.py
 
-of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(call pins,deploy) $(call pins,copier) requirements/tests.txt
+of_tests = $(REQUIREMENTS) $(REQUIREMENTS_DEV) $(call pins,deploy) $(call pins,copier) $(call pins,docs) requirements/tests.txt
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev $(of_tests)
 	$(call install,$(of_tests))

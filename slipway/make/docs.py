@@ -17,7 +17,7 @@ def main(*words: str) -> None:
     }
     name = "".join(words).removeprefix("docs/").removesuffix(".md")
     if name and name not in pages:
-        sys.exit(f"make: the manual has no page {name}: see make docs")
+        sys.exit(f"slipway: the manual has no page {name}: see slipway docs")
     if name:
         pydoc.pager(pages[name].read_text("utf-8"))
     else:
@@ -29,5 +29,5 @@ def main(*words: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in `make docs | head`
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly in `slipway docs | head`
     main(*sys.argv[1:])

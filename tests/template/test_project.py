@@ -173,10 +173,18 @@ def test_provisioning_makes_its_virtualenv(project, tmp_path):
     assert "production.toml: is not TOML" in refusal(done) and not place.exists()
 
 
-def test_docs(started):
-    """The package's manual lists its pages, and shows one by name or path."""
-    pages = started.make("docs").stdout
-    assert re.search(r"^ci +Deploys from CI$", pages, re.MULTILINE)
+def test_docs(started, tmp_path):
+    """The package's manual lists its pages, and shows one by name or path. It is a site, too."""
+    env = {**started.env, "PYTHONPATH": str(next(started.folder.glob("vendor/*.whl")))}
+
+    def docs(*words):
+        return run([VE_PYTHON, "-m", "slipway", *words], cwd=started.folder, env=env)
+
+    assert re.search(r"^ci +Deploys from CI$", docs("docs").stdout, re.MULTILINE)
     for page in ("ci", "docs/ci.md"):
-        assert started.make("docs", f"PAGE={page}").stdout.startswith("# Deploys from CI\n")
-    assert "has no page cii" in started.make("docs", "PAGE=cii").stderr
+        assert docs("docs", page).stdout.startswith("# Deploys from CI\n")
+    assert "has no page cii" in docs("docs", "cii").stderr
+    assert passed(docs("site", "build", str(VE_PYTHON), str(tmp_path))).stderr == ""
+    assert (
+        "Deploys from CI" in (tmp_path / "html/index.html").read_text() + (tmp_path / "html/docs/ci.html").read_text()
+    )
