@@ -7,7 +7,9 @@ In Slipway's own repository the site has all its pages, and a wrong link is an e
 """
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import shutil
 import subprocess
@@ -29,6 +31,7 @@ NAVIGATION = {
     "Operate": ["provision", "server", "deploy", "ci", "operations", "trouble", "swarm", "update"],
     "Inside": ["design", "benchmarks"],
 }
+ACTIONS = {"env": ("list", "set", "unset", "set-file")}  # what has a help of its own
 CONFIGURATION = """\
 project, author = "Slipway", "the Slipway authors"
 extensions = ["myst_parser"]
@@ -105,11 +108,15 @@ def command_pages() -> Iterator[tuple[str, str]]:
         parser = argparse.ArgumentParser(prog=f"slipway {name}", description=text)
         add_common(parser)
         importlib.import_module(f"slipway.deploy.commands.{name}").add_arguments(parser)
-        helps = [parser.format_help()]
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                helps += [sub.format_help() for sub in action.choices.values()]
+        helps = [help_of(parser, *words) for words in [(), *((action,) for action in ACTIONS.get(name, ()))]]
         yield name, f"# slipway {name}\n\n" + "\n".join(f"```text\n{each}```\n" for each in helps)
+
+
+def help_of(parser: argparse.ArgumentParser, *words: str) -> str:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+        parser.parse_args([*words, "--help"])
+    return output.getvalue()
 
 
 if __name__ == "__main__":
