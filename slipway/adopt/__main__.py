@@ -12,7 +12,7 @@ from slipway.make.new import git, origin, without_user
 from slipway.make.requirements import run_uv
 from slipway.make.wheel import DEFAULTS, build
 
-from .look import Found, look
+from .look import Project, look
 from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, left_to_do, requirement
 from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
 from .todo import todo
@@ -91,7 +91,7 @@ def above() -> Tree:
     return {path: read(Path(path)) for path in paths}
 
 
-def unreadable(existing: Tree, project: Found) -> list[str]:
+def unreadable(existing: Tree, project: Project) -> list[str]:
     return [
         f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
         for path in (project.packages.production, project.packages.development)
@@ -117,7 +117,7 @@ def write(files: Tree) -> None:
             shutil.copymode(ROOT / path, path)
 
 
-def report(project: Found, done: list[str], items: list[str]) -> None:
+def report(project: Project, done: list[str], items: list[str]) -> None:
     print(
         *(f"found: {name} {value or 'none'}" for name, value in vars(project).items() if isinstance(value, str)),
         f"found: packages in {project.packages.source or 'no list'}",

@@ -20,7 +20,7 @@ NO_CODE = {"doc", "docs", "deploy", "docker", "requirements", "setup.py", "conft
 
 
 @dataclass(frozen=True)
-class Found:
+class Project:
     """The parts of an existing project: its settings, files and lists of packages."""
 
     app: str  # the app's name on a server
@@ -40,7 +40,7 @@ class Found:
     packages: Packages
 
 
-def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
+def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Project:
     """Inspect the `tree`. `above`: files in folders above it (../… → text), which may list packages."""
     app = re.sub(r"^[^a-z]+|-$", "", re.sub(r"[^a-z0-9]+", "-", folder.lower())[:24]) or "app"
     settings = settings_module(tree)
@@ -49,7 +49,7 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Found:
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
     celery = next(apps, "")
     servers = "servers" if {"deploy", "deploy/production.toml"} & {*tree} else "deploy"
-    return Found(
+    return Project(
         app,
         settings,
         settings.split(".")[0],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from slipway.make import blocks, wheel
 
-from .look import Found
+from .look import Project
 from .packages import MADE, Tree, requirement, with_packages
 
 Texts = dict[str, str]  # path → text
@@ -65,7 +65,7 @@ def is_ours(path: str, text: str, template: Tree) -> bool:
 def plan(
     tree: Tree,
     existing: Tree,
-    project: Found,
+    project: Project,
     levels: list[str],
     template: Template,
     above: Tree = MappingProxyType({}),
@@ -90,7 +90,7 @@ def plan(
     return new, changed, problems
 
 
-def taken(existing: Tree, project: Found, levels: list[str], template: Template) -> Texts:
+def taken(existing: Tree, project: Project, levels: list[str], template: Template) -> Texts:
     """Return the template's files for these `levels`, adapted to the project: path → text."""
     texts = {path: template.files[path] for level in levels for path in LEVELS[level]} | {template.wheel: ""}
     if "image" in levels:
@@ -137,7 +137,7 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
     return f"{docstring}\n# flake8: noqa\n\n{text}"
 
 
-def merge(tree: Tree, above: Tree, project: Found, levels: list[str], template: Template) -> Texts:
+def merge(tree: Tree, above: Tree, project: Project, levels: list[str], template: Template) -> Texts:
     """Return the project's Makefile, lists of packages and other files with the template's lines added: path → text."""
     package = requirement(tree, template.wheel, project.jobs) if "image" in levels else ""
     texts = with_packages(tree, above, project.packages, package)
@@ -151,7 +151,7 @@ def merge(tree: Tree, above: Tree, project: Found, levels: list[str], template: 
     }
 
 
-def ignored(project: Found) -> list[str]:
+def ignored(project: Project) -> list[str]:
     """Return the lines for .gitignore. The pins are made from uv.lock, if there is one."""
     packages = project.packages
     made = packages.source == "uv.lock" and packages.production not in MADE
@@ -166,7 +166,7 @@ def added(text: str, lines: list[str]) -> str:
     return text + "".join(f"{line}\n" for line in missing)
 
 
-def makefile(tree: Tree, text: str, project: Found) -> str:
+def makefile(tree: Tree, text: str, project: Project) -> str:
     """Put the template's Makefile before the project's. If that includes django.mk, change only a PROJECT that is no
     package any more."""
     current = tree.get("Makefile", "")
@@ -201,7 +201,7 @@ def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[
         )
 
 
-def unchanged(tree: Tree, project: Found, changed: Texts) -> Iterator[str]:
+def unchanged(tree: Tree, project: Project, changed: Texts) -> Iterator[str]:
     """Yield a to-do for lines that only --apply adds, and that the next commands need."""
     for path in (path for path in changed if path == ".gitignore" or re.search("requirements", path)):
         before = tree[path].splitlines()
@@ -211,7 +211,7 @@ def unchanged(tree: Tree, project: Found, changed: Texts) -> Iterator[str]:
         yield f"Makefile:1: write PROJECT = {project.package}"
 
 
-def dockerignore(current: str, template: str, project: Found) -> str:
+def dockerignore(current: str, template: str, project: Project) -> str:
     """Put the template's lines before the project's (`current`). The project's win, as Docker obeys the last match."""
     if "# What the template needs for the build." in current:
         return current

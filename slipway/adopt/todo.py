@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
 
-from .look import Found
+from .look import Project
 from .packages import Tree
 
 ROWS = tomllib.loads(files(__package__).joinpath("todo.toml").read_text("utf-8"))
@@ -16,7 +16,7 @@ ASKED = re.compile(r"(?:[\w.]*environ\[|(?:\w+\.)*env(?:\.\w+)?\(|config\()'(\w+
 LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try)  # not run at the import, or it may fail
 
 
-def todo(existing: Tree, project: Found, levels: list[str], edited: str) -> Iterator[str]:
+def todo(existing: Tree, project: Project, levels: list[str], edited: str) -> Iterator[str]:
     """Yield what is left to do. To find what is done, search `edited`: the text of files that the team edits."""
     for row in (row for level in levels for row in ROWS.get(level, ())):
         done = "done" in row and all(re.search(each, edited, re.MULTILINE) for each in row["done"])
@@ -35,7 +35,7 @@ def todo(existing: Tree, project: Found, levels: list[str], edited: str) -> Iter
             yield f"{project.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
 
 
-def line_in(row: dict[str, str], path: str, text: str, project: Found) -> int:
+def line_in(row: dict[str, str], path: str, text: str, project: Project) -> int:
     """Return the line of a file that needs this row's work; 0 if none does."""
     chosen = path in project.settings_files if row["files"] == "settings" else re.fullmatch(row["files"], path)
     if not chosen or ("unless" in row and re.search(row["unless"], text)):
@@ -47,7 +47,7 @@ def line_of(text: str, pattern: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if re.search(pattern, line)), 0)
 
 
-def unset(tree: Tree, project: Found) -> Iterator[str]:
+def unset(tree: Tree, project: Project) -> Iterator[str]:
     """Yield a to-do for each environment variable that the settings read without a default or a check."""
     # Defaults may be in another file: environ.Env(DEBUG=(bool, False)).
     provided = {"SECRET_KEY", "SITE_URL", "DATABASE_URL"}  # the build sets them

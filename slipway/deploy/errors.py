@@ -38,9 +38,9 @@ class HostProblem(Exception):
     """A problem of a host, as one or more lines of text. `more`: details from the agent, such as the app's answer.
     `locked`: True if somebody else is changing the host. Callers may set the attributes `host` and `step`."""
 
-    def __init__(self, *texts: str, more: Mapping[str, Any] | None = None, locked: bool = False) -> None:
+    def __init__(self, *texts: str, details: Mapping[str, Any] | None = None, locked: bool = False) -> None:
         super().__init__(*texts)
-        self.more: Mapping[str, Any] = more or {}
+        self.details: Mapping[str, Any] = details or {}
         self.locked, self.host, self.step = locked, "", ""
 
 

@@ -138,7 +138,7 @@ class Watcher:
         )
         self.fronts = [host for host in fronts if ends_tls(fleet, host)]
         self.connections: dict[str, Connection] = {}
-        self.told: set[str] = set()  # ids of groups of errors
+        self.alerted: set[str] = set()  # ids of groups of errors
         self.unsearched: dict[str, tuple[float, str]] = {}  # host → since when its errors are unknown, and why
         self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
@@ -225,9 +225,9 @@ class Watcher:
             self._unsearched(host.name, f"errors are unknown: {brief(str(problem))}")
             return
         self.unsearched.pop(host.name, None)
-        new = [group for group in answer["groups"] if not group["known"] and group["id"] not in self.told]
+        new = [group for group in answer["groups"] if not group["seen_before"] and group["id"] not in self.alerted]
         for group in new[:MOST]:  # those beyond are told when they come again
-            self.told.add(group["id"])
+            self.alerted.add(group["id"])
             text = f"new error: {named(group)}: slipway errors {group['id']}"
             self._alert("broken", Rule("errors", True, (host.name,), text))
 

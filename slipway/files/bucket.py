@@ -44,7 +44,7 @@ def add(root: Path, names: Iterable[str], address: str) -> int:
     all_names, (bucket, prefix) = {*names}, place(address)
     client = connected(bucket)
     try:
-        missing = sorted(all_names - there(client, bucket, prefix))
+        missing = sorted(all_names - existing(client, bucket, prefix))
         with ThreadPoolExecutor(THREADS) as pool:  # the first error cancels the uploads that have not begun
             [*pool.map(lambda name: put(client, bucket, prefix + name, root / name, headers(name, all_names)), missing)]
     except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
@@ -73,7 +73,7 @@ def connected(bucket: str) -> Any:
     return storage.connection.meta.client
 
 
-def there(client: Any, bucket: str, prefix: str) -> set[str]:
+def existing(client: Any, bucket: str, prefix: str) -> set[str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", ())}
 

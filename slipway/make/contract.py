@@ -110,9 +110,9 @@ def broken(image: str, options: Sequence[str], folder: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    name, *more = sys.argv[1:]
+    name, *options = sys.argv[1:]
     if docker("image", "inspect", name).returncode:
         sys.exit(f"contract: there is no image {name} here: make build, or docker pull")
     with tempfile.TemporaryDirectory(prefix="contract-", ignore_cleanup_errors=True) as empty:
-        found = list(broken(name, more, empty))
-    sys.exit("\n".join(f"contract: {line}" for line in found) or print(f"contract: {name} keeps the contract"))
+        problems = list(broken(name, options, empty))
+    sys.exit("\n".join(f"contract: {line}" for line in problems) or print(f"contract: {name} keeps the contract"))

@@ -32,8 +32,8 @@ def main(production: str, development: str, old: Path, new: Path) -> None:
         text = Path(path).read_text("utf-8") if Path(path).exists() else ""
         missing = text
         if "--hash=" in text:
-            known = old / "pins" / name
-            missing = reuse(text, known.read_text("utf-8") if known.exists() else "", old, folder)
+            old_pins = old / "pins" / name
+            missing = reuse(text, old_pins.read_text("utf-8") if old_pins.exists() else "", old, folder)
         options = ["--no-deps"] if "--hash=" in text else versions(new)
         make_wheels(missing, Path(path).parent, folder, options)
         (new / "pins" / name).write_text(text, "utf-8")
@@ -74,10 +74,10 @@ def export(uv: Path, production: str, development: str) -> None:
         run(program, "export", *words, *chosen, "--output-file", path)
 
 
-def reuse(text: str, known: str, old: Path, folder: Path) -> str:
+def reuse(text: str, old_pins: str, old: Path, folder: Path) -> str:
     """Copy to `folder` the wheels in `old` of pins that `known`, the pins before, has with the same hashes. Return the
     other pins of `text`."""
-    before = {*pins(known)}
+    before = {*pins(old_pins)}
     missing = []
     for pin in pins(text):
         wheels = [path for path in wheels_of(pin, old) if pin in before]

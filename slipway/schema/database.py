@@ -37,13 +37,13 @@ def migrate() -> None:
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(
-                    f"{failed} failed on {where()}: {said(error)}. For the traceback: make migrate"
+                    f"{failed} failed on {where()}: {cause_of(error)}. For the traceback: make migrate"
                 ) from error
             print(f"{len(missing)} migrations applied to {where()}", file=sys.stderr, flush=True)
         connection.close()
 
 
-def said(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
@@ -61,7 +61,7 @@ def one_line() -> Iterator[None]:
         yield
     except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
         cure = "" if isinstance(error, InconsistentMigrationHistory) else f" {advice()}"
-        raise CommandError(f"cannot use {where()}: {said(error)}.{cure}") from None
+        raise CommandError(f"cannot use {where()}: {cause_of(error)}.{cure}") from None
 
 
 def explain(migrating: bool) -> None:

@@ -54,14 +54,16 @@ class Watch:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.found: dict[str, Lock] = {}
+        self.locks: dict[str, Lock] = {}
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
-        self.known = {id: table.name for id, table in self.tables().items()}  # they were there before the migration
+        self.tables_before = {
+            id: table.name for id, table in self.tables().items()
+        }  # they were there before the migration
         with self.connection.execute_wrapper(self.execute):
             yield
 
@@ -88,7 +90,11 @@ class Watch:
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before = self.tables()
         result = execute(*words)
-        after = {self.known[id]: (before.get(id, now), now) for id, now in self.tables().items() if id in self.known}
+        after = {
+            self.tables_before[id]: (before.get(id, now), now)
+            for id, now in self.tables().items()
+            if id in self.tables_before
+        }
         work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, str(words[0])))}
         for table, (_, now) in after.items():
             waits = now.waits()
@@ -101,7 +107,7 @@ class Watch:
         """Return the tables that were there before, and that the transaction keeps locked as a whole."""
         if self.connection.vendor != "postgresql":
             return []
-        return sorted(table.name for id, table in self.tables().items() if id in self.known and table.waits())
+        return sorted(table.name for id, table in self.tables().items() if id in self.tables_before and table.waits())
 
     def work(self, old: Table, now: Table, sql: str) -> str:
         """Return what a statement did to a table. The first INSERT, UPDATE or DELETE takes a RowExclusiveLock; on empty
@@ -117,7 +123,7 @@ class Watch:
         return "scanned" if scanned and now.waits() else ""
 
     def add(self, table: str, waits: str, work: dict[str, str]) -> None:
-        lock = self.found.setdefault(table, {"table": table, "waits": waits, "work": {}})
+        lock = self.locks.setdefault(table, {"table": table, "waits": waits, "work": {}})
         lock["waits"] = max(lock["waits"], waits, key=WAITS.index)
         for other, kind in work.items():
             lock["work"][other] = max(kind, lock["work"].get(other, kind), key=WORK.index)

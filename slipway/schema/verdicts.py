@@ -84,8 +84,8 @@ class Executor(MigrationExecutor):
             verdict = self.found.setdefault(name, {"verdict": "error", "messages": []})
             if verdict["verdict"] != "ignored":
                 self.found[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
-        if watch.found:
-            self.found[name]["locks"] = [lock for _, lock in sorted(watch.found.items())]
+        if watch.locks:
+            self.found[name]["locks"] = [lock for _, lock in sorted(watch.locks.items())]
         return state
 
     @contextmanager

@@ -105,7 +105,7 @@ def fine(fleet):
             "tag": release,
             "revert": {"tag": "v0", "image_id": "sha256:0"},
             "records": [record, {**record, "id": "0", "tag": "v0"}],
-            "known": [record],
+            "history": [record],
             "attempt": None,
             "live": "a",
             "alone": {"beat": {**unit, "release": release}},
@@ -127,9 +127,9 @@ def fine(fleet):
         },
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
         "watch": {"answers": 3, "errors": 0, "speeds": [None, None]},
-        "errors": {"groups": [], "known": [], "since": 1},
-        "end": {"said": [], "locked": None, "attempt": False, "tag": "v2"},
-        "abort": {"said": [], "locked": None, "attempt": False, "tag": "v1"},
+        "errors": {"groups": [], "seen_before": [], "since": 1},
+        "end": {"errors": [], "locked": None, "attempt": False, "tag": "v2"},
+        "abort": {"errors": [], "locked": None, "attempt": False, "tag": "v1"},
     }
 
 

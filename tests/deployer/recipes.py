@@ -9,7 +9,7 @@ from deployer.test_server import host_of
 from slipway.deploy.agent import shell
 from slipway.deploy.errors import HostProblem
 from slipway.deploy.provisioning import recipe
-from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
 from slipway.deploy.ssh import child
@@ -68,7 +68,7 @@ class Plan:
     """The work of provisioning on a host. `names`: of the operations that change something, in their order; `scripts`:
     that the host runs; `files`: path → (content, mode, owner, group) of the files that are written."""
 
-    def __init__(self, fleet, name, found=Found(), there="", team=lambda fleet, host: None):
+    def __init__(self, fleet, name, found=Inspection(), there="", team=lambda fleet, host: None):
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
         host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
         session, problem = work(lambda: recipe.provision(fleet, host_of(fleet, name), found, Out(), team), host)

@@ -136,7 +136,7 @@ def finish(models, sick=""):
         )
         made = Run(team)
         if sick:
-            made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "more": {}})
+            made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "details": {}})
         states, failed = await Commit(made, "1", DEAD_AFTER).decide(
             Step("promise", tuple(models)), Step("commit", tuple(models))
         )

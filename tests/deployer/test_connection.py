@@ -208,7 +208,7 @@ def test_who_has_the_lock_is_told():
 
     for answer, said in (
         ({"locked": "deploy v1 by ann"}, "locked: deploy v1 by ann"),
-        ({"locked": None, "said": ["no room"]}, "cannot be locked: no room"),
+        ({"locked": None, "errors": ["no room"]}, "cannot be locked: no room"),
     ):
         with pytest.raises(HostProblem) as caught:
             speak(lambda message: [line({"id": message["id"], "ok": answer})], work)

@@ -15,7 +15,7 @@ from deployer.conftest import fleet_of
 from deployer.test_server import host_of
 from proc import put
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.server import balancer_hosts, consul, site
 from slipway.deploy.server.balancer_hosts import Web, listed, merged, web_of
 from slipway.deploy.server.site import Out
@@ -60,10 +60,10 @@ def test_the_check_asks_as_a_visitor_would(data):
 
 def test_an_agent_is_needed(data, fleet):
     by_consul = fleet_of(data, {"balancer": "consul"})
-    bare = Found(missing=frozenset({"consul-agent"}))
+    bare = Inspection(missing=frozenset({"consul-agent"}))
     for name, count in (("web1", 1), ("front", 1), ("work", 0)):
         assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count
-    other = Found(defined=True)
+    other = Inspection(defined=True)
     assert [*fitness.consul_problems(other, by_consul, host_of(by_consul, "web1"))] == [
         "has /etc/consul.d/shop.json, not made by provisioning: remove it"
     ]

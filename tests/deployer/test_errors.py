@@ -84,7 +84,7 @@ def found(*errors, tag=""):
     made = {}
     for id in groups.count(made, errors, SINCE, "v2", {"v1", "v2"}, tag):
         if id in made:
-            made[id]["known"] = True
+            made[id]["seen_before"] = True
     return [*made.values()]
 
 
@@ -95,8 +95,10 @@ def found(*errors, tag=""):
     st.floats(SINCE, 2e9),
 )
 def test_a_hostile_record_is_only_counted(fields, at):
-    text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "known": [], "since": SINCE})
-    assert len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.Found) == ""
+    text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "seen_before": [], "since": SINCE})
+    assert (
+        len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.ErrorGroups) == ""
+    )
     for group in errors.merged({"web1": validate.seen(json.loads(text))}):
         assert not CONTROL.search("".join(errors.head(group).split("\n"))) and "\n" not in groups.brief([group])
         *_, copied = errors.whole({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})
@@ -117,7 +119,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
 )
 def test_what_counts_and_what_is_new(hits, more, count, known):
     made = found(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **more)
-    assert [(group["count"], group["known"]) for group in made] == ([(count, known)] if count else [])
+    assert [(group["count"], group["seen_before"]) for group in made] == ([(count, known)] if count else [])
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -167,7 +169,7 @@ def answer(message, host, asked):
     told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
     known = [id_of(**failed())] if host == "web2" and message["args"].get("also") else []
     since = {"front": None, "web2": SINCE + 1}.get(host, SINCE)
-    return [line({"id": message["id"], "ok": {"groups": found(*told), "known": known, "since": since}})]
+    return [line({"id": message["id"], "ok": {"groups": found(*told), "seen_before": known, "since": since}})]
 
 
 def test_groups_of_all_hosts(fleet, capsys):
@@ -199,10 +201,10 @@ def test_groups_of_all_hosts(fleet, capsys):
     for words in ((), ("--release", "v9")):
         with agents(lambda host: None), pytest.raises(DeployError, match=r"^errors are unknown on front, web1"):
             run(fleet, *words)
-    nothing = {**fine(fleet), "errors": {"groups": [], "known": [], "since": None}}
+    nothing = {**fine(fleet), "errors": {"groups": [], "seen_before": [], "since": None}}
     with agents(lambda host: Agent(nothing)), pytest.raises(Refused, match=r"^v9 was never deployed"):
         run(fleet, "--release", "v9")
-    amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "more": {}})]}
+    amiss = {"errors": lambda message: [line({"id": message["id"], "problem": "no journal", "details": {}})]}
     for words in ((), ("9",)):
         with (
             agents(lambda host: Agent(nothing, amiss if host == "work" else {})),
@@ -227,7 +229,7 @@ def test_a_deploy_names_its_new_errors(fleet, tells, step):
             "errors": lambda message: (
                 answer(message, "web1", asked) if tells else [line({"id": message["id"], "ok": {}})]
             ),
-            step: lambda message: [line({"id": message["id"], "problem": "no room", "more": {}})],
+            step: lambda message: [line({"id": message["id"], "problem": "no room", "details": {}})],
         },
     )
     assert [-9 < since < 0 for _, since in asked] == [True] * 6 * tells, "once more, of what is new"

@@ -99,7 +99,7 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
     )  # it was taken back
     put(made.etc, "IMAGE=shop\nMEMORY=400m\n")
     told = {
-        (group["title"], group["message"][:60]): (group["count"], group["known"])
+        (group["title"], group["message"][:60]): (group["count"], group["seen_before"])
         for _ in range(2)
         for group in agent_errors.find(copy.copy(made))["groups"]
     }
@@ -118,7 +118,7 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
     assert "|^[^{]*(Traceback " in asked[0]
     assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
     os.remove(made.log)
-    assert not any(group["known"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
+    assert not any(group["seen_before"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
 
 
 def test_from_when_errors_count(host, stub):
@@ -126,7 +126,7 @@ def test_from_when_errors_count(host, stub):
     before count, from when they first were live. A balancer knows no release: it is told a time."""
     made = host([])
     for words, since in (({}, SINCE), ({"tag": "v1"}, 690), ({"since": 9.0}, 9), ({"tag": "v9"}, None)):
-        assert agent_errors.find(made, **words) == {"groups": [], "known": [], "since": since}
+        assert agent_errors.find(made, **words) == {"groups": [], "seen_before": [], "since": since}
     assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
     asked = (stub / "journalctl.asked").read_text()
     assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
@@ -137,7 +137,7 @@ def test_from_when_errors_count(host, stub):
     assert agent_errors.find(made, tag="v3")["since"] == SINCE + 81, "of a release that was taken back, too"
     assert f"--until=@{SINCE + 90:.6f}" in (stub / "journalctl.asked").read_text().splitlines()[-1]
     made, old = host([], [entry(record(**failed(), release="v1"))]), id_of(**failed())
-    assert agent_errors.find(made, also=[old, "0" * 8])["known"] == [old]
+    assert agent_errors.find(made, also=[old, "0" * 8])["seen_before"] == [old]
     releases.append(
         made,
         {"tag": "v1", "image_id": "1", "action": "rollback", "outcome": "committed", "at": SINCE + 500, "seconds": 10},
@@ -154,7 +154,9 @@ def test_a_journal_of_nonsense(host):
         agent_errors.find(host([], script="exec sleep 60"), seconds=0.2)
     slow = 'case "$*" in *--until*) exec sleep 60 ;; *) cat "$0.new" ;; esac'
     made = host([entry(record(release="v2"), SINCE)], script=slow)
-    assert not agent_errors.find(made, seconds=2)["groups"][0]["known"], "what cannot be searched in time counts as new"
+    assert not agent_errors.find(made, seconds=2)["groups"][0]["seen_before"], (
+        "what cannot be searched in time counts as new"
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def facts(fleet):
         host.name: {
             **fine(fleet)["facts"],
             "files": preflight.expected(fleet, host),
-            "known": [],
+            "history": [],
             "containers": {},
             "now": 5000,
             "revert": None,
@@ -129,7 +129,7 @@ def test_a_rollback_needs_one_goal(facts):
 
 
 def test_only_what_was_committed_can_be_gone_back_to(facts):
-    facts["web1"]["known"] = [
+    facts["web1"]["history"] = [
         {"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
         {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"},
     ]

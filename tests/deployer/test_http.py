@@ -43,7 +43,7 @@ def server(tmp_path):
 def test_a_release_that_is_not(server, answered, said):
     problem = http.not_ready(server(answered), "v2")
     assert str(problem) == said
-    assert problem.more["status"] == http.ask(server(answered), "/")[0]
+    assert problem.details["status"] == http.ask(server(answered), "/")[0]
 
 
 def test_nobody_answers(tmp_path):
@@ -76,7 +76,7 @@ def test_a_smoke_path_that_fails(server):
     http.smoke(server(b"HTTP/1.0 302 Found\r\n\r\n"), ["/"], ("http", "localhost"))
     with pytest.raises(Problem, match="/ answers 500") as caught:
         http.smoke(server(b"HTTP/1.0 500 No\r\n\r\nwhy"), ["/"], ("http", "localhost"))
-    assert caught.value.more == {"status": 500, "body": "why"}
+    assert caught.value.details == {"status": 500, "body": "why"}
 
 
 WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]

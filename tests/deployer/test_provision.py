@@ -16,7 +16,7 @@ from proc import ROOT
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Refused
 from slipway.deploy.provisioning import provision as provisioning
-from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.server import files
 from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.child import Done
@@ -124,7 +124,7 @@ CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
 
 def test_a_bare_host_gets_all_of_it_in_order(fleet):
     """After packages comes the file that marks the app's name as ours; each operation follows those that it needs."""
-    names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
+    names = Plan(fleet, "web1", Inspection(missing=frozenset({"dockerd", "docker", "nginx"}))).names
     assert names[:7] == [
         "keep nginx.service from starting",
         "install docker.io, nginx",

@@ -51,7 +51,7 @@ def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
     base = fine(fleet)
     base["facts"]["problems"] = ["something is amiss"]
     made, _ = rollout(replace(fleet, hosts=fleet.hosts[:1]))
-    odd = {"resolve": lambda message: [line({"id": message["id"], "problem": "no such tag", "more": {}})]}
+    odd = {"resolve": lambda message: [line({"id": message["id"], "problem": "no such tag", "details": {}})]}
     with agents(lambda host: Agent(base, odd)), pytest.raises(Refused) as refused:
         run(made.plan())
     assert str(refused.value).splitlines() == ["on web1: no such tag", "on web1: something is amiss"]
@@ -77,12 +77,12 @@ def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
 
     def fail(message):
         more = {"log_of": ["shop-web-b", 1, 2], **({"log": log} if step == "migrate" else {})}
-        return [line({"id": message["id"], "problem": "web exited", "more": more})]
+        return [line({"id": message["id"], "problem": "web exited", "details": more})]
 
     odd = {
         step: fail,
         "abort": lambda message: asked.append(message["abort"]["cause"]),
-        "said": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})],
+        "last_lines": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})],
     }
     assert "KeyError: 'x'" in str(told(fleet, odd)[0])
     causes = [cause.partition(": ")[2] for cause in asked if cause]
@@ -92,7 +92,7 @@ def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
 @pytest.mark.parametrize("step", ["pull", "verdicts", "upload", "ready"])
 def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
     def fail(message):
-        return [line({"id": message["id"], "problem": "no room", "more": {"body": "broken", "log": ["boom"]}})]
+        return [line({"id": message["id"], "problem": "no room", "details": {"body": "broken", "log": ["boom"]}})]
 
     error, _ = told(replace(fleet, static={"publish": "s3://shop"}), {step: fail})
     first, *lines, last = str(error).splitlines()

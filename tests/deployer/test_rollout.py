@@ -53,11 +53,11 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     release = {"tag": "v1", "image_id": "sha256:1"}
     record = {**release, "digest": "sha256:d"}
     assert (
-        image_of(record, {"known": []})
-        == image_of(release, {"known": [record]})
+        image_of(record, {"history": []})
+        == image_of(release, {"history": [record]})
         == {"image_id": "sha256:1", "digest": "sha256:d"}
     )
-    assert image_of(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
+    assert image_of(release, {"history": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
 VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
@@ -118,7 +118,7 @@ PARTLY = [
 )
 def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     events, found = [], fine(fleet)
-    found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
+    found["facts"]["history"] = [{**record, "tag": "v0"} for record in found["facts"]["history"]] if tag == "v0" else []
     found["resolve"]["digest"] = "sha256:1"
     part = {**found, "facts": {**found["facts"], "tag": {"tag": "part", "image_id": "sha256:1"}, "notes": ["closed"]}}
     with agents(lambda host: Agent(part if "web1" in host and tag == "part" else found)):

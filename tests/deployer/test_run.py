@@ -13,7 +13,11 @@ from slipway.deploy.rollout.report import report
 from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh.connections import Connections
 
-SICK = {"event": "sick", "problem": "of 30 answers to visitors 9 were errors", "more": {"log_of": ["shop-web-b", 1, 2]}}
+SICK = {
+    "event": "sick",
+    "problem": "of 30 answers to visitors 9 were errors",
+    "details": {"log_of": ["shop-web-b", 1, 2]},
+}
 
 
 class Standing:
@@ -131,7 +135,7 @@ def test_a_commit_is_not_ended_by_another_hosts_failure(rollout):
 
 def test_a_report_quotes_what_people_read():
     said = {"level": "ERROR", "message": "no", "exception": "Traceback\n  x", "time": "2026-11-23T12:51:38+00:00"}
-    problem = HostProblem("web exited", more={"log": [json.dumps(said), '{"level": 1}', "[]", "plain", "null"]})
+    problem = HostProblem("web exited", details={"log": [json.dumps(said), '{"level": 1}', "[]", "plain", "null"]})
     assert report(problem).splitlines()[1:] == [
         "  | ERROR no",
         "  | Traceback",
@@ -155,22 +159,22 @@ def test_a_report_quotes_what_people_read():
     ],
 )
 def test_a_page_is_told_by_its_title_or_first_words(body, told):
-    assert report(HostProblem("/ answers 500", more={"body": body})).splitlines()[1:] == [f"  it answered: {told}"]
+    assert report(HostProblem("/ answers 500", details={"body": body})).splitlines()[1:] == [f"  it answered: {told}"]
 
 
 def test_a_long_report_is_cut_and_ends_with_its_cause():
     """Equal entries, such as the tracebacks of three workers, are shown once, the last of them."""
     traceback = ["Traceback (most recent call last):", *(f"  File {number}" for number in range(30)), "KeyError: 'x'"]
-    found = report(HostProblem("web exited", more={"log": ["start", *traceback * 3, "again", "end"]})).splitlines()
+    found = report(HostProblem("web exited", details={"log": ["start", *traceback * 3, "again", "end"]})).splitlines()
     assert found[0] == found[-1] and found[1] == "  | start" and found[2:4] == ["  | (3 times)", f"  | {traceback[0]}"]
     assert found[-4:-1] == ["  | KeyError: 'x'", "  | again", "  | end"] and len(found) < 50
-    found = report(HostProblem("web exited", more={"log": [*map(str, range(100))]})).splitlines()
+    found = report(HostProblem("web exited", details={"log": [*map(str, range(100))]})).splitlines()
     assert found[1] == "  | 55" and len(found) == 47
 
 
 def test_the_log_is_asked_for_when_all_is_over(rollout):
     def problem():
-        found = HostProblem(SICK["problem"], more=SICK["more"])
+        found = HostProblem(SICK["problem"], details=SICK["details"])
         found.step, found.host = "watch", "web1"
         return found
 
@@ -179,7 +183,7 @@ def test_the_log_is_asked_for_when_all_is_over(rollout):
     assert report(run(rollout.evidence(problem(), {"web1": None}))) == report(problem()) and web1.asked == []
     found = report(run(rollout.evidence(problem(), {"web1": {"tag": "v1"}})))
     assert found == report(problem()) + "\n  | Traceback\n  | boom"
-    assert web1.asked == [("said", 20, {"name": "shop-web-b", "since": 1, "until": 2})]
+    assert web1.asked == [("last_lines", 20, {"name": "shop-web-b", "since": 1, "until": 2})]
     for web1.answer, said in (
         ({"log": []}, "shop-web-b logged nothing"),
         (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer"),

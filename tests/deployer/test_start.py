@@ -147,7 +147,7 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, a
         "event": "sick",
         "step": "start",
         "problem": f"{role} exited right after its start",
-        "more": {"log_of": (f"shop-{role}-b", pytest.approx(time.time() - time.monotonic(), abs=60), ANY)},
+        "details": {"log_of": (f"shop-{role}-b", pytest.approx(time.time() - time.monotonic(), abs=60), ANY)},
     }
     assert str(attempt.died) == said["problem"]
     attempt.note(one_offs=True)  # steps before the flip may still run

@@ -139,7 +139,7 @@ def test_an_upload_that_fails_shows_the_image_s_line(machine, monkeypatch):
     monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, line))
     with pytest.raises(Problem, match=f"^collectstatic s3://shop/static failed: exit 1: {line}$") as failed:
         machine.begun("deploy", "v2", 4)
-    assert failed.value.more["log"] == [line]
+    assert failed.value.details["log"] == [line]
 
 
 def test_what_migrate_tells(machine, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_migration_that_takes_too_long_is_named(machine, monkeypatch, printed,
         Problem, match=rf"^migrate .* 40 s, the limit of \[rollout\] migrate .*: {named} was under way$"
     ) as failed:
         STEPS["migrate"](machine.host, attempt, [].append, seconds=40, max_lock=0.5)
-    assert failed.value.more["log"] == printed.splitlines()
+    assert failed.value.details["log"] == printed.splitlines()
 
 
 def test_after_a_takeback_the_old_worker_alone_takes_tasks(machine):
@@ -181,9 +181,9 @@ def test_after_a_takeback_the_old_worker_alone_takes_tasks(machine):
 
 def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):
     said = []
-    monkeypatch.setitem(serve.READERS, "said", lambda host, **args: args)
+    monkeypatch.setitem(serve.READERS, "last_lines", lambda host, **args: args)
     monkeypatch.setattr(serve, "say", said.append)
-    serve.step(machine.host, None, {"id": 1, "do": "said", "args": {"name": "x"}})
+    serve.step(machine.host, None, {"id": 1, "do": "last_lines", "args": {"name": "x"}})
     assert said == [{"id": 1, "ok": {"name": "x"}}]
 
 

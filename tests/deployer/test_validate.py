@@ -34,7 +34,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["id", "ok", "event", "problem", "more", "log", "body", "text", "tag", "alive", "x"]),
+            st.sampled_from(["id", "ok", "event", "problem", "details", "log", "body", "text", "tag", "alive", "x"]),
             inner,
             max_size=4,
         )
@@ -108,7 +108,9 @@ def files_as_they_were(fleet, monkeypatch):
 EVENT = st.fixed_dictionaries(
     {"event": st.sampled_from([*validate.EVENTS])},
     optional={
-        **dict.fromkeys(("at", "host", "hosts", "step", "seconds", "limit", "roles", "text", "problem", "more"), JSON),
+        **dict.fromkeys(
+            ("at", "host", "hosts", "step", "seconds", "limit", "roles", "text", "problem", "details"), JSON
+        ),
         "state": JSON | st.sampled_from(["start", "done", "failed"]),
     },
 )
@@ -184,13 +186,13 @@ GO_ON = {  # do → paths of values that are passed on to a host, an engine, a f
             for path in [
                 ("tag",),
                 ("revert",),
-                ("known", 0),
+                ("history", 0),
                 ("records", 0),
                 ("slots", "a", "release"),
                 ("alone", "beat", "release"),
             ]
         ),
-        ("known", 0, "digest"),
+        ("history", 0, "digest"),
     ],
 }
 
@@ -217,7 +219,9 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
     assert visible("a\x1b[31m\x9b1m\r\u202e\x7f\n\tü€😀") == "a\\x1b[31m\\x9b1m\\r\\u202e\\x7f\n\\tü€😀"
     text = "\x1b]52;c;eA==\x07 v\u200b2\nweb9: flip done"
     odd = {
-        "ready": lambda message: [line({"id": message["id"], "problem": text, "more": {"body": text, "log": [text]}})],
+        "ready": lambda message: [
+            line({"id": message["id"], "problem": text, "details": {"body": text, "log": [text]}})
+        ],
         "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})],
     }
     error, shown = told(fleet, odd)

@@ -155,13 +155,13 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
     asked = []
 
     def amiss(message):
-        return [line({"id": message["id"], "problem": "no journal", "more": {}})]
+        return [line({"id": message["id"], "problem": "no journal", "details": {}})]
 
     def found(message):
         asked.append(message["args"])
         names = ["a", "b", *"cdefghijk"] if len(asked) == 1 else "ab"
-        told = [{**error(1, "web", (name,), "KeyError", name), "known": name == "b"} for name in names]
-        return [line({"id": message["id"], "ok": {"groups": told, "known": [], "since": 1}})]
+        told = [{**error(1, "web", (name,), "KeyError", name), "seen_before": name == "b"} for name in names]
+        return [line({"id": message["id"], "ok": {"groups": told, "seen_before": [], "since": 1}})]
 
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
     with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else found})):

@@ -86,7 +86,7 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
     ILL[text](host)
     wait_until(lambda: watch.told, 30, "it is told")
     assert [(event["event"], event["live"]) for event in watch.told] == [("sick", "a")]
-    assert text in watch.told[0]["problem"] and watch.told[0]["more"]["log_of"][0] in WELL
+    assert text in watch.told[0]["problem"] and watch.told[0]["details"]["log_of"][0] in WELL
     for step in (lambda: watcher.rest(60), lambda: STEPS["prepare"](host, watcher.attempt, print)):
         with pytest.raises(Problem) as caught:
             step()

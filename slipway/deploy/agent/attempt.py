@@ -32,7 +32,7 @@ class Attempt:
         """Save values in the attempt's file. If the watcher has found a problem, save nothing and raise Problem."""
         with self.lock:
             if self.sick:
-                raise Problem(str(self.sick), **self.sick.more)
+                raise Problem(str(self.sick), **self.sick.details)
             self.noted.update(values)
             releases.save_attempt(self.host, self.noted)
 

@@ -31,17 +31,17 @@ OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unkno
 GATEWAY = {"502": "502 Bad Gateway", "504": "504 Gateway Timeout"}
 
 
-class Found(TypedDict):
+class ErrorGroups(TypedDict):
     """This host's groups of errors."""
 
     groups: list[Group]
-    known: list[str]  # ids of other hosts' groups that the release before had here
+    seen_before: list[str]  # ids of other hosts' groups that the release before had here
     since: Time | None  # None: this host does not know when the release's deploy began
 
 
 def find(
     host: Host, since: float | None = None, tag: str = "", seconds: float = LIMIT, also: Sequence[str] = ()
-) -> Found:
+) -> ErrorGroups:
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
     (or `tag`) began. New are those that the release before did not have. `also`: ids of other hosts' groups."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
@@ -50,7 +50,7 @@ def find(
         begin, end = taken_back(host, tag)
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
-        return {"groups": [], "known": [], "since": None}
+        return {"groups": [], "seen_before": [], "since": None}
     by_id: dict[str, Group] = {}
     begin = begin or since
     errors = itertools.chain(
@@ -60,8 +60,8 @@ def find(
     if before and (by_id or also):
         known_ids |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
     for id in by_id.keys() & known_ids:
-        by_id[id]["known"] = True
-    return {"groups": [*by_id.values()], "known": sorted(known_ids.intersection(also)), "since": since}
+        by_id[id]["seen_before"] = True
+    return {"groups": [*by_id.values()], "seen_before": sorted(known_ids.intersection(also)), "since": since}
 
 
 @functools.lru_cache(4)  # `slipway watch` asks three times a minute for days, each time with a new Host

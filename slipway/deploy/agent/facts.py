@@ -97,7 +97,7 @@ def committed(host: Host, tag: str, last: int = 100) -> Kept:
         "revert": revert,
         "torn": torn,
         "records": records[-last:] if last else [],
-        "known": [record for record in records if record["tag"] in tags][-100:],
+        "history": [record for record in records if record["tag"] in tags][-100:],
         "attempt": left["tag"] if left else None,
         "problems": problems,
     }

@@ -31,7 +31,7 @@ class Group(TypedDict):
     releases: list[str]
     roles: list[str]
     hosts: list[str]  # the deployer fills it in
-    known: bool  # True: the release before had it, too
+    seen_before: bool  # True: the release before had it, too
     text: str  # the newest traceback
     latest: list[tuple[Time, str, str, str]]  # time, id, what, release of requests or tasks; what is not known is ""
 
@@ -83,7 +83,7 @@ def error(
         "releases": [*filter(None, visit[2:])],
         "roles": [role],
         "hosts": [],
-        "known": False,
+        "seen_before": False,
         "text": text,
         "latest": [(at, *visit)],
     }
@@ -97,7 +97,7 @@ def put(by_id: dict[str, Group], group: Group) -> None:
             **newest,
             "count": earlier["count"] + group["count"],
             "first": min(earlier["first"], group["first"]),
-            "known": earlier["known"] or group["known"],
+            "seen_before": earlier["seen_before"] or group["seen_before"],
             "text": newest["text"] or earlier["text"] or group["text"],
             "releases": sorted({*earlier["releases"], *group["releases"]})[-20:],
             "roles": sorted({*earlier["roles"], *group["roles"]}),
@@ -125,7 +125,7 @@ def count(
 
 def brief(groups: list[Group]) -> str:
     """Return new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
-    new = sorted((group for group in groups if not group["known"]), key=lambda group: -group["count"])
+    new = sorted((group for group in groups if not group["seen_before"]), key=lambda group: -group["count"])
     if not new:
         return ""
     texts = [f"{named(group)}, {plural(group['count'], 'time')}" for group in new[:3]]

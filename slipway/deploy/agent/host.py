@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from . import disk
-from .message_types import Any, More, Properties, Unpack
+from .message_types import Any, Details, Properties, Unpack
 from .roles import Process, processes_in, unit_of
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
@@ -23,9 +23,9 @@ TRIES = 50  # calls of systemctl, 0.1 s apart, while systemd restarts
 class Problem(Exception):
     """An error that the user sees. `more`: details, such as lines of a log."""
 
-    def __init__(self, text: str, **more: Unpack[More]) -> None:
+    def __init__(self, text: str, **details: Unpack[Details]) -> None:
         super().__init__(text)
-        self.more: More = more
+        self.details: Details = details
 
 
 class Late(Problem):

@@ -108,7 +108,7 @@ class Noted(TypedDict, total=False):
 # ---- on the connection ----
 
 
-class More(TypedDict, total=False):
+class Details(TypedDict, total=False):
     status: int  # status of an HTTP answer; 0 if no answer came
     body: str  # the HTTP answer's body
     log: list[str]  # lines to show, of a command's output or a traceback
@@ -122,7 +122,7 @@ class Event(TypedDict, total=False):
     step: str
     state: str
     problem: str
-    more: More
+    details: Details
 
 
 Say = Callable[[Event], None]
@@ -179,7 +179,7 @@ class Kept(TypedDict):
     tag: Release | None  # the committed release, from the file TAG
     revert: Release | None  # the release to which a rollback goes, from the file REVERT
     records: list[Record]  # the newest records of releases.log
-    known: list[Record]  # records about the release in the file REVERT, or about the tag that the deployer named
+    history: list[Record]  # of the release in the file REVERT, or of the tag that the deployer named
     torn: int  # number of damaged lines in releases.log
     attempt: str | None  # the tag of an unfinished attempt
     problems: list[str]  # an error for each file that cannot be read

@@ -15,11 +15,11 @@ class Progress:
     """Tells the deployer what a step waits for, but not too often."""
 
     def __init__(self, say: Say) -> None:
-        self.say, self.said = say, time.monotonic()
+        self.say, self.reported = say, time.monotonic()
 
     def tell(self, text: str) -> None:
-        if time.monotonic() - self.said >= EVERY:
-            self.said = time.monotonic()
+        if time.monotonic() - self.reported >= EVERY:
+            self.reported = time.monotonic()
             self.say({"event": "waiting", "text": text})
 
 

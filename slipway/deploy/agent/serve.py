@@ -33,7 +33,7 @@ UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_sett
 READERS = {
     **UNLOCKED,
     "facts": facts.collect,
-    "said": facts.last_lines,
+    "last_lines": facts.last_lines,
     "decide": decide,
     "resolve": images.resolve,
     "errors": errors.find,
@@ -49,7 +49,7 @@ class Locked(TypedDict):
     """The answer to a request for the lock."""
 
     locked: str | None  # who else holds the host's lock; None: nobody else (our unit has ended, or cannot start)
-    said: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
+    errors: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
     attempt: NotRequired[bool]  # True: the host has an unfinished attempt
     tag: NotRequired[str | None]  # the committed release's tag, from the file TAG
 
@@ -75,9 +75,9 @@ def answer(message: Message, function: Callable[[], object]) -> None:
     try:
         say({"id": message["id"], "ok": function() or {}})
     except Problem as problem:
-        say({"id": message["id"], "problem": str(problem), "more": problem.more})
+        say({"id": message["id"], "problem": str(problem), "details": problem.details})
     except OSError as error:
-        say({"id": message["id"], "problem": f"{error.filename or 'this host'}: {error.strerror}", "more": {}})
+        say({"id": message["id"], "problem": f"{error.filename or 'this host'}: {error.strerror}", "details": {}})
     except Exception as error:
         import traceback  # only when needed: it loads slowly
 
@@ -85,7 +85,7 @@ def answer(message: Message, function: Callable[[], object]) -> None:
             {
                 "id": message["id"],
                 "problem": f"the agent failed: {error!r}",
-                "more": {"log": traceback.format_exc().splitlines()[-20:]},
+                "details": {"log": traceback.format_exc().splitlines()[-20:]},
             }
         )
 
@@ -121,7 +121,7 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
     held = held or ("by somebody else, a moment ago" if taken else None)
-    answer: Locked = {"said": errors, "locked": held}
+    answer: Locked = {"errors": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
         answer.update({"attempt": bool(disk.read(host.attempt)), "tag": tag and tag["tag"]})
@@ -209,7 +209,7 @@ def step(host: Host, attempt: Attempt, message: Message) -> None:
         say(dict(event, id=message["id"]))
 
     do, args = message["do"], message["args"]
-    if do in LOCKED or do == "said":  # the deployer asks for a log before it takes back
+    if do in LOCKED or do == "last_lines":  # the deployer asks for a log before it takes back
         answer(message, lambda: {**READERS, **LOCKED}[do](host, **args))
     else:
         answer(message, lambda: STEPS[do](host, attempt, say_event, **args))

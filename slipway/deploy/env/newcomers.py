@@ -28,7 +28,7 @@ def with_release(hosts: Connections, facts: Mapping[str, Facts]) -> list[Settled
     settled = []
     for host in hosts.hosts:
         if release := facts[host.name]["tag"]:
-            records = (record for record in facts[host.name]["known"] if record["tag"] == release["tag"])
+            records = (record for record in facts[host.name]["history"] if record["tag"] == release["tag"])
             digests = frozenset(digest for record in records if (digest := record.get("digest")))
             settled.append(Settled(host, hosts.connections[host.name], release["tag"], digests))
     return settled

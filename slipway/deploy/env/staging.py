@@ -56,11 +56,11 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 
 async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
-    async def known(host: Host) -> list[str]:
+    async def listed(host: Host) -> list[str]:
         return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
 
     async with locked(fleet, chosen, "") as hosts:
-        settings = await on_each(chosen, known)
+        settings = await on_each(chosen, listed)
     for text, names in by_text(settings).items():
         print(f"{', '.join(names)}:\n{text}")
 

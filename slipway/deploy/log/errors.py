@@ -15,14 +15,14 @@ def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
         for group in answer["groups"]:
             group["hosts"] = [host]
             put(by_id, group)
-        for id in by_id.keys() & answer["known"]:
-            by_id[id]["known"] = True
-    return sorted(by_id.values(), key=lambda group: (group["known"], -group["count"], group["id"]))
+        for id in by_id.keys() & answer["seen_before"]:
+            by_id[id]["seen_before"] = True
+    return sorted(by_id.values(), key=lambda group: (group["seen_before"], -group["count"], group["id"]))
 
 
 def head(group: Group) -> str:
     """Return a group's two lines: its id and what failed; how often, when and where."""
-    new = "" if group["known"] else "new "
+    new = "" if group["seen_before"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
     where = f"{', '.join(group['roles'])} on {', '.join(group['hosts'])}"
     what = " ".join(filter(None, [group["title"], group["place"]]))

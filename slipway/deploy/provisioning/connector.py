@@ -77,7 +77,7 @@ class OverConnection(BaseConnector):
     def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
         done = self._wait(lambda channel: channel.command(script, input, timeout))
         if done.code:
-            self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
+            self.host.connector_data["output"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
         return done
 
     def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:

@@ -20,7 +20,7 @@ NEEDED = {
 
 
 @dataclass(frozen=True)
-class Found:
+class Inspection:
     """The state of a server before it is provisioned."""
 
     missing: frozenset[str] = frozenset()  # commands and other things that the app needs, but the server lacks
@@ -61,7 +61,7 @@ def inspection(fleet: Fleet, brief: bool) -> list[str]:
     ]
 
 
-def parse(lines: Iterable[str]) -> Found:
+def parse(lines: Iterable[str]) -> Inspection:
     kinds: dict[str, list[str]] = {}
     for line in lines:
         kind, _, rest = line.partition(" ")
@@ -70,7 +70,7 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kinds.get(kind, ())))
 
-    return Found(
+    return Inspection(
         frozenset(every("missing")),
         every("version"),
         every("other"),
@@ -89,7 +89,7 @@ def parse(lines: Iterable[str]) -> Found:
     )
 
 
-def problems(inspection: Found) -> list[str]:
+def problems(inspection: Inspection) -> list[str]:
     others = (
         [
             f"has {', '.join(inspection.others)}, not made by provisioning: choose another name for the app, or"
@@ -106,7 +106,7 @@ def problems(inspection: Found) -> list[str]:
     ]
 
 
-def name_problems(inspection: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+def name_problems(inspection: Inspection, fleet: Fleet, host: Host) -> Iterator[str]:
     """Yield a problem for each other site whose visitors the app would take, or that would take the app's."""
     ours = {name.lower() for name in fleet.site["names"]} or {"_", *(f"={name.lower()}" for name in inspection.own)}
     for site, *theirs in filter(None, map(str.split, inspection.sites if files.serves_http(host) else ())):
@@ -131,14 +131,14 @@ def taken(own: Iterable[str], names: Iterable[str]) -> Iterator[str]:
         yield from (name for other in names if other == name or (other.startswith("*.") and name.endswith(other[1:])))
 
 
-def consul_problems(inspection: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+def consul_problems(inspection: Inspection, fleet: Fleet, host: Host) -> Iterator[str]:
     if inspection.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)}, not made by provisioning: remove it"
     if "consul-agent" in inspection.missing and fleet.by_consul and (host.has("web") or host.balancer):
         yield f'has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = "consul" needs'
 
 
-def wrong_settings(inspection: Found) -> Iterator[str]:
+def wrong_settings(inspection: Inspection) -> Iterator[str]:
     yield from (f"/etc/default/{problem}" for problem in inspection.malformed)
     try:
         files.daemon_json(inspection.daemon_json)

@@ -20,7 +20,7 @@ from ..ssh.connections import locked
 from ..ssh.gather import gathered, on_each
 from ..ssh.validate import visible
 from . import fitness
-from .fitness import Found
+from .fitness import Inspection
 
 MORE = "provision_more"  # the module with the team's own operations
 
@@ -74,7 +74,7 @@ async def work(
     return total
 
 
-async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
+async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Inspection]:
     """If `hosts` has a balancer, inspect the balancers and web hosts outside `hosts`. Skip hosts with problems."""
     if not any(host.balancer for host in hosts):
         return {}
@@ -82,7 +82,7 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
     return (await gathered(asked, lambda host: inspect(fleet, host, brief=True)))[0]
 
 
-async def who_is_out(fleet: Fleet, inspections: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
+async def who_is_out(fleet: Fleet, inspections: Mapping[str, Inspection], connections: Mapping[str, Connection]) -> Out:
     """Return the web hosts that get no visitors, as far as the inspections show. If `connections` has a balancer,
     ask the balancer which hosts are drained now."""
 
@@ -125,7 +125,7 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-async def inspect(fleet: Fleet, host: Host, brief: bool) -> Found:
+async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, brief), check=True)
     inspection = fitness.parse(done.out.decode(errors="replace").splitlines())
@@ -149,7 +149,7 @@ def announce(host: str, text: str) -> None:
     print(visible(f"{host}: {text} …"), flush=True)
 
 
-def notes(fleet: Fleet, inspections: Mapping[str, Found], who: Out) -> None:
+def notes(fleet: Fleet, inspections: Mapping[str, Inspection], who: Out) -> None:
     for name, each in inspections.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers")

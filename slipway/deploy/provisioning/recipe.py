@@ -17,7 +17,7 @@ from ..server import consul, site
 from ..server import files as wanted
 from ..server.files import File
 from ..server.site import Out
-from .fitness import Found
+from .fitness import Inspection
 from .operations import Entry, Files, nginx_site, whole_file
 
 # A Consul agent that does not run needs no reload: it reads its files at its start.
@@ -32,7 +32,9 @@ LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py anno
 APT = "-o DPkg::Lock::Timeout=300"
 
 
-def provision(fleet: Fleet, machine: Host, inspection: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
+def provision(
+    fleet: Fleet, machine: Host, inspection: Inspection, out: Out, team: Callable[[Fleet, Host], None]
+) -> None:
     check_left(fleet, machine, out)
     install(fleet, machine, inspection)
     existing = host.get_fact(Files, paths=paths(fleet, machine, inspection))
@@ -59,7 +61,7 @@ def provision(fleet: Fleet, machine: Host, inspection: Found, out: Out, team: Ca
     team(fleet, machine)
 
 
-def drain(fleet: Fleet, machine: Host, inspection: Found, out: Out, name: str, away: bool) -> None:
+def drain(fleet: Fleet, machine: Host, inspection: Inspection, out: Out, name: str, away: bool) -> None:
     out = Out(site.drained(fleet, out.drained, name, away), out.silent)
     check_left(fleet, machine, out)
     change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
@@ -71,13 +73,13 @@ def check_left(fleet: Fleet, machine: Host, out: Out) -> None:
         raise HostProblem(problem)
 
 
-def remove(fleet: Fleet, machine: Host, inspection: Found, out: Out) -> None:
+def remove(fleet: Fleet, machine: Host, inspection: Inspection, out: Out) -> None:
     """Remove the app from a host. Keep data and settings."""
     nothing = Host(machine.name, machine.address)
     take_away(fleet, nothing, inspection, host.get_fact(Files, paths=paths(fleet, nothing, inspection)))
 
 
-def paths(fleet: Fleet, machine: Host, inspection: Found) -> list[str]:
+def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
     app = [*wanted.app_files(fleet, machine), wanted.tmpfiles(fleet)] if machine.roles else []
     return [
         *(file.path for file in (*app, *wanted.unit_files(fleet, machine))),
@@ -90,7 +92,7 @@ def paths(fleet: Fleet, machine: Host, inspection: Found) -> list[str]:
     ]
 
 
-def install(fleet: Fleet, machine: Host, inspection: Found) -> None:
+def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
     packages = wanted.packages(fleet, machine, inspection.missing)
     client = bool(machine.roles) and "docker" in inspection.missing
@@ -115,7 +117,7 @@ def install(fleet: Fleet, machine: Host, inspection: Found) -> None:
         )
 
 
-def app(fleet: Fleet, machine: Host, inspection: Found, existing: dict[str, Entry]) -> None:
+def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str, Entry]) -> None:
     var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, machine)
     write(mark, existing)  # first: this file marks the app's name as ours, even if provisioning fails later
     if not inspection.user:  # pyinfra's own check reads all users, which is slow
@@ -153,7 +155,7 @@ def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
     )  # no line is lost: systemd has the sockets
 
 
-def docker(fleet: Fleet, inspection: Found) -> None:
+def docker(fleet: Fleet, inspection: Inspection) -> None:
     """Set up Docker, with live-restore unless the host is a swarm node. Reload Docker; never restart it."""
     enable("docker.service", running=True)
     settings = wanted.daemon_json(inspection.daemon_json, fleet.is_swarm)
@@ -177,7 +179,7 @@ def sockets(fleet: Fleet, existing: dict[str, Entry]) -> None:
     )
 
 
-def take_away(fleet: Fleet, machine: Host, inspection: Found, existing: dict[str, Entry]) -> None:
+def take_away(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str, Entry]) -> None:
     """Remove what belongs to roles that the host no longer has."""
     if inspection.registered and not consul.registers(fleet, machine):
         path = consul.service_path(fleet.app)

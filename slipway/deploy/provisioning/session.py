@@ -54,7 +54,7 @@ class Announcer(BaseStateCallback):
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         """Forget the output of earlier failed commands; announce a slow operation."""
-        host.connector_data["said"] = ""
+        host.connector_data["output"] = ""
         arguments = state.get_op_data_for_host(host, op_hash).global_arguments
         if arguments["_timeout"]:
             self.say(host.name, name_of(state, host, op_hash))
@@ -68,7 +68,7 @@ class Session:
         inventory = Inventory(([*channels], {}))
         for host in inventory:
             host.connector_cls = OverConnection
-            host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), said="")
+            host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), output="")
         self.state = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
         self.state.callback_handlers.append(Announcer(say))
         for host in inventory:
@@ -87,7 +87,7 @@ class Session:
                 recipe(*words)
         except (PyinfraError, HostProblem) as error:
             silent = isinstance(error, NestedOperationError)  # without a text: take the command's output
-            cause = host.connector_data["said"] or "it failed" if silent else str(error)
+            cause = host.connector_data["output"] or "it failed" if silent else str(error)
             raise HostProblem(": ".join(filter(None, [self.unfinished(host), cause]))) from error
         except Exception as error:  # a bug in a recipe, ours or the team's; or pyinfra cannot handle the host
             raise HostProblem(f"{place(error)}: {type(error).__name__}: {error}") from error

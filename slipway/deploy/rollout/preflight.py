@@ -189,7 +189,7 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
     """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
     by_host = {
-        name: [record for record in host_facts["known"] if record["tag"] == tag and record["outcome"] == "committed"]
+        name: [record for record in host_facts["history"] if record["tag"] == tag and record["outcome"] == "committed"]
         for name, host_facts in facts.items()
     }
     some = [record for records in by_host.values() for record in records]

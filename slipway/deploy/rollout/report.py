@@ -18,15 +18,15 @@ TRACEBACK = "Traceback (most recent call last)"
 def report(problem: HostProblem) -> str:
     """Return the cause, which stands first and, after a long log, also last; between them what the app said."""
     cause = f"{problem.host}: {problem.step}: {str(problem)[:2000]}"
-    log = [f"  | {line[:2000]}" for line in counted(entries(problem.more.get("log", ())))][-LOG:]
-    answer = [f"  it answered: {words}" for words in [words_of(problem.more.get("body", ""))] if words]
+    log = [f"  | {line[:2000]}" for line in counted(entries(problem.details.get("log", ())))][-LOG:]
+    answer = [f"  it answered: {words}" for words in [words_of(problem.details.get("body", ""))] if words]
     lines = [cause, *answer, *log, *([cause] if len(log) > SHORT else [])]
     return "\n".join(map(under, lines))
 
 
 def cause_of(problem: HostProblem) -> str:
     """Return in one line what failed, with the last exception of the app's log, or else its last line."""
-    logged = [*entries(problem.more.get("log", ()))]
+    logged = [*entries(problem.details.get("log", ()))]
     last = ([entry for entry in logged if TRACEBACK in entry] or logged)[-1:]
     lines = [str(problem), *(entry.rstrip().rpartition("\n")[2] for entry in last)]
     shown = lines[:1] if lines[-1] in lines[0] else lines

@@ -28,7 +28,7 @@ class Run:
         if event["event"] != "sick":
             self.tell(event)
             return
-        problem = HostProblem(event["problem"], more=event["more"])
+        problem = HostProblem(event["problem"], details=event["details"])
         problem.step, problem.host = "start" if event.get("step") == "start" else "watch", event["host"]
         self.tell({"event": "sick", "host": problem.host, "text": f"not healthy: {event['problem']}"})
         if not self.cause:
@@ -94,12 +94,12 @@ class Run:
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any], limit: float = 20) -> HostProblem:
         """Add the failed container's log to the problem, if the host answered the takeback. `ends`: host → answer."""
-        if problem.more.get("log_of") and ends.get(problem.host):
-            name, since, until = problem.more["log_of"]
-            asked = self.hosts.connections[problem.host].ask("said", limit, name=name, since=since, until=until)
+        if problem.details.get("log_of") and ends.get(problem.host):
+            name, since, until = problem.details["log_of"]
+            asked = self.hosts.connections[problem.host].ask("last_lines", limit, name=name, since=since, until=until)
             try:
                 log = (await asked)["log"]
             except HostProblem as error:
                 log = [f"(the log of {name} cannot be read: {error})"]
-            problem.more = {**problem.more, "log": log or [f"({name} logged nothing)"]}
+            problem.details = {**problem.details, "log": log or [f"({name} logged nothing)"]}
         return problem

@@ -77,5 +77,5 @@ class Targeting:
 
 
 def image_of(release: Release | Record, facts: Facts) -> dict[str, Any]:
-    digests = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
+    digests = [record.get("digest") for record in facts["history"] if record["tag"] == release["tag"]]
     return {"image_id": release["image_id"], "digest": release.get("digest") or (digests or [""])[-1]}

@@ -74,7 +74,7 @@ def number(name: str) -> int:
     return int(name) if name.isdigit() else base + int(match.group(2) or 0) if match and base else signal.SIGTERM
 
 
-def wanted(id: str) -> str:
+def stop_signal(id: str) -> str:
     """Return the container's stop signal, "" if unknown. If Docker's file CONFIG cannot be read, ask Docker."""
     try:
         with open(CONFIG.format(id)) as file:
@@ -91,7 +91,7 @@ def await_child(pid: int) -> None:
         time.sleep(0.05)
 
 
-def known(name: str) -> str:
+def container_of(name: str) -> str:
     """Return the id of a unit's container. If there is no note, ask Docker: return BY_HAND if a one-off has the name,
     and anything that is no id if there is no container."""
     return read(STATE + name) or docker(
@@ -110,7 +110,7 @@ def ended(id: str, name: str, seconds: float) -> int:
         return 0
     await_child(pid)
     try:
-        os.kill(pid, number(wanted(id)))
+        os.kill(pid, number(stop_signal(id)))
         if not is_gone(pid, id, seconds):
             os.kill(pid, signal.SIGKILL)
     except OSError:  # the process is gone; or an older unit lacks CAP_KILL: then Docker stops it
@@ -135,7 +135,7 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
         return
     with contextlib.suppress(OSError):  # an older unit may not write there, or the disk is full
         open(STATE + name + ".stop", "w").close()
-    id = known(name)
+    id = container_of(name)
     if id == BY_HAND:
         return
     pid = ended(id, name, seconds)

@@ -143,7 +143,7 @@ def who(action: str) -> str:
 def lock_refusal(answer: Answer) -> HostProblem:
     if answer.get("locked"):
         return HostProblem(f"locked: {answer['locked']}", locked=True)
-    return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
+    return HostProblem(f"cannot be locked: {' / '.join(answer.get('errors', [])) or 'systemd-run failed'}")
 
 
 def encoded(content: bytes) -> str:

@@ -111,7 +111,7 @@ class Connections:
         that do not, as balancers, answer for the others' time, and an error that any host had before is not new."""
         answers, problems = await self.ask("errors", timeout, since=since, **args)
         times = {name: answer["since"] for name, answer in answers.items() if answer["since"] is not None}
-        new = [group["id"] for group in merged(answers) if not group["known"]]
+        new = [group["id"] for group in merged(answers) if not group["seen_before"]]
         if times and len(answers) > 1 and (new or len(times) < len(answers)):
             first = min(times.values())
             answers, problems = await gathered(

@@ -119,7 +119,7 @@ def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
 
 def result(answer: Answer) -> Answer:
     if "problem" in answer:
-        raise HostProblem(answer["problem"], more=answer["more"])
+        raise HostProblem(answer["problem"], details=answer["details"])
     content: Answer = answer["ok"]
     return content
 

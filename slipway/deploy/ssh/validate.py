@@ -22,7 +22,7 @@ from typing import (
     is_typeddict,
 )
 
-from ..agent.message_types import More
+from ..agent.message_types import Details
 from ..agent.serve import REQUESTS
 from ..agent.steps.table import STEPS
 from ..errors import nonsense
@@ -44,7 +44,7 @@ class Failure(TypedDict):
     """An agent's answer to a request that failed."""
 
     problem: str
-    more: More
+    details: Details
     step: NotRequired[str]
 
 

@@ -35,7 +35,7 @@ class Service:
     update: str
     made: str
     running: int
-    wanted: int
+    expected: int
 
     @property
     def tag(self) -> str:
@@ -44,7 +44,7 @@ class Service:
     @property
     def whole(self) -> bool:
         """True if all containers run, and no update is under way. `running` may count containers on a lost host."""
-        return self.update not in BUSY and self.running >= self.wanted
+        return self.update not in BUSY and self.running >= self.expected
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def converged(state: State, names: Iterable[str], attempt: str, before: State) -
 def rows(state: State) -> Iterator[tuple[str, ...]]:
     yield "service", "release", "containers", "update"
     for name, service in state.services.items():
-        yield name, service.tag, f"{service.running} of {service.wanted}", service.update or "-"
+        yield name, service.tag, f"{service.running} of {service.expected}", service.update or "-"
 
 
 def problems(state: State) -> Iterator[str]:
@@ -116,6 +116,6 @@ def problems(state: State) -> Iterator[str]:
     for name, service in state.services.items():
         if not service.whole:
             update = f", {service.update}" if service.update else ""
-            yield f"{name}: {service.running} of {service.wanted} containers run{update}"
+            yield f"{name}: {service.running} of {service.expected} containers run{update}"
         if service.tag != state.services.get("web", service).tag:
             yield f"{name} runs {service.tag}, but web runs {state.services['web'].tag}: deploy again, or roll back"

@@ -46,10 +46,10 @@ class Entry:
 
 def names(path: str) -> list[bytes]:
     """Split a page's path into decoded file names. Raise NoSuch if a name is invalid, such as `..`."""
-    found = [unquote_to_bytes(part) for part in path.split("/") if part]
-    if any(name in (b".", b"..") or b"/" in name or b"\0" in name for name in found):
+    parts = [unquote_to_bytes(part) for part in path.split("/") if part]
+    if any(name in (b".", b"..") or b"/" in name or b"\0" in name for name in parts):
         raise NoSuch
-    return found
+    return parts
 
 
 def address(path: list[bytes]) -> str:
@@ -61,7 +61,7 @@ def shown(name: bytes) -> str:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def as_no_such_or_away() -> Iterator[None]:
     """Turn an OSError of the block into NoSuch if the visitor's path caused it, else into Away."""
     try:
         yield
@@ -81,7 +81,7 @@ def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
             raise Away(f"{root}: nothing is mounted there")
     except OSError as error:
         raise Away(f"{root}: {error.strerror}") from None
-    with told():
+    with as_no_such_or_away():
         for name, flags in zip([*path, b"."], [*[FOLDER] * (len(path) - 1), LAST], strict=False):
             above = number
             try:
@@ -96,12 +96,12 @@ def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
 
 def listed(number: int, path: list[bytes], page: int) -> tuple[list[Entry], int]:
     """Read at most MOST entries of the open folder `number`. Return one page, folders first, and the entries' count."""
-    with told(), os.scandir(number) as entries:
-        known = [
+    with as_no_such_or_away(), os.scandir(number) as entries:
+        ordered = [
             (not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST), strict=False)
         ]
-        known.sort(key=lambda one: one[:2])
-        return [described(entry, path) for *_, entry in known[(page - 1) * PAGE : page * PAGE]], len(known)
+        ordered.sort(key=lambda entry: entry[:2])
+        return [described(entry, path) for *_, entry in ordered[(page - 1) * PAGE : page * PAGE]], len(ordered)
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -116,7 +116,7 @@ def described(entry: "os.DirEntry[str]", path: list[bytes]) -> Entry:
     with contextlib.suppress(OSError, ValueError, OverflowError):  # the time may be outside datetime's range
         if made.folder or entry.is_file(follow_symlinks=False):
             made.address = address([*path, name])
-        found = entry.stat(follow_symlinks=False)
-        made.size = None if made.folder else found.st_size
-        made.changed = datetime.fromtimestamp(found.st_mtime, UTC)
+        status = entry.stat(follow_symlinks=False)
+        made.size = None if made.folder else status.st_size
+        made.changed = datetime.fromtimestamp(status.st_mtime, UTC)
     return made

@@ -56,22 +56,22 @@ def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
     def look() -> tuple[FileIO | list[beneath.Entry], int]:
         number = beneath.opened(settings.MOUNTED_ROOT, settings.DEBUG, names)
         try:
-            found = os.fstat(number)
-            if stat.S_ISREG(found.st_mode):
-                return FileIO(os.dup(number)), found.st_size
+            status = os.fstat(number)
+            if stat.S_ISREG(status.st_mode):
+                return FileIO(os.dup(number)), status.st_size
             return beneath.listed(number, names, page)
         finally:
             os.close(number)
 
-    found, count = mount.call(look)
-    if isinstance(found, FileIO):
-        return download(request, found, count, beneath.shown(names[-1]))
+    content, count = mount.call(look)
+    if isinstance(content, FileIO):
+        return download(request, content, count, beneath.shown(names[-1]))
     above = [(beneath.shown(name), beneath.address(names[: number + 1])) for number, name in enumerate(names)]
     return render(
         request,
         "mounted/list.html",
         {
-            "entries": found,
+            "entries": content,
             "above": above,
             "most": count == beneath.MOST and count,
             "before": page - 1,

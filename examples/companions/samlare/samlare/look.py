@@ -34,8 +34,8 @@ async def watch(endpoint: Endpoint, config: Config, client: aiohttp.ClientSessio
     due = loop.time()
     while True:
         second = int(time.time())
-        found, failed = await look(client, endpoint)
-        carbon.put([line(name, number, second) for name, number in found])
+        metrics, failed = await look(client, endpoint)
+        carbon.put([line(name, number, second) for name, number in metrics])
         carbon.counters.looks += 1
         carbon.counters.failures += bool(failed)
         if bool(failed) != bool(failing):
@@ -47,16 +47,16 @@ async def watch(endpoint: Endpoint, config: Config, client: aiohttp.ClientSessio
 
 async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
     """Return metrics, and an error or "". If endpoint.failure_metric is set, this metric is 1 on error, else 0."""
-    found, failed = [], ""
+    metrics, failed = [], ""
     try:
-        found = list(named(numbers(await shown(client, endpoint)), endpoint))
+        metrics = list(named(numbers(await shown(client, endpoint)), endpoint))
     except TimeoutError:
         failed = "no answer in time"
     except Exception as error:  # one endpoint's error must not stop the others
         failed = str(error) or type(error).__name__
     if endpoint.failure_metric:
-        found.append((endpoint.failure_metric, int(bool(failed))))
-    return found, failed
+        metrics.append((endpoint.failure_metric, int(bool(failed))))
+    return metrics, failed
 
 
 async def shown(client: aiohttp.ClientSession, endpoint: Endpoint) -> object:
@@ -83,10 +83,10 @@ def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
             yield from numbers(inner, f"{name}.{key}" if name else str(key))
 
 
-def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
+def named(metrics: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
     """Yield (metric's name, number). Skip NaN, huge numbers, and names that match a pattern in `endpoint.ignore`. Give
     a metric the name that `endpoint.rename` has for it."""
-    for name, number in found:
+    for name, number in metrics:
         if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
             yield f"{endpoint.prefix}.{endpoint.rename.get(name, name)}", number
 

@@ -50,15 +50,15 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         try:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
-            status, said = 200, self.asked(body)
+            status, answer = 200, self.asked(body)
         except KeyError:
-            status, said = 404, {"error": "no such address; tape/ and fetch need --tape, power-cut needs --power-cut"}
+            status, answer = 404, {"error": "no such address; tape/ and fetch need --tape, power-cut needs --power-cut"}
         except ValidationError as error:
-            each = [" ".join(map(str, [*one["loc"], one["msg"]])) for one in error.errors()]
-            status, said = 400, {"error": "; ".join(each)}
+            each = [" ".join(map(str, [*problem["loc"], problem["msg"]])) for problem in error.errors()]
+            status, answer = 400, {"error": "; ".join(each)}
         except (ValueError, OSError) as error:
-            status, said = 400, {"error": str(error)}
-        body = json.dumps(said).encode() + b"\n"
+            status, answer = 400, {"error": str(error)}
+        body = json.dumps(answer).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -36,7 +36,7 @@ Operation = Literal[
 OPERATIONS = frozenset(get_args(Operation))
 
 
-def known(name: str) -> str:
+def errno_name(name: str) -> str:
     if name not in errno.errorcode.values():
         raise ValueError("should be a name such as EIO")
     return name
@@ -46,8 +46,10 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     """A fault, as JSON describes it."""
 
     path: str = "*"
-    operation: Annotated[list[Operation], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] = []
-    errno: Annotated[str, AfterValidator(known)] | None = None
+    operation: Annotated[
+        list[Operation], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+    ] = []
+    errno: Annotated[str, AfterValidator(errno_name)] | None = None
     delay: float = Field(0, ge=0, le=86400)
     torn: int | None = Field(None, ge=0)
     count: int | None = Field(None, ge=1)

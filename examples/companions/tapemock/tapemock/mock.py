@@ -31,8 +31,8 @@ class Fuse(FUSE):  # type: ignore[misc]
 
 
 def below(call: Any) -> Callable[..., Any]:
-    def operation(self: "Mock", path: str, *more: Any) -> Any:
-        return call(self.at(path), *more)
+    def operation(self: "Mock", path: str, *arguments: Any) -> Any:
+        return call(self.at(path), *arguments)
 
     return operation
 
@@ -57,8 +57,8 @@ class Mock:
     def at(self, path: str) -> str:
         return self.root + path
 
-    def note(self, what: str, path: str, **more: Any) -> None:
-        self.log.append({"time": time.time(), "what": what, "path": path, **more})
+    def note(self, what: str, path: str, **arguments: Any) -> None:
+        self.log.append({"time": time.time(), "what": what, "path": path, **arguments})
 
     def struck(self, operation: str, paths: list[str], size: int = 0) -> tuple[Fault | None, int]:
         """Wait as the fault says. Raise OSError if it sets `errno` but not `torn`; else return what Faults decides."""
@@ -70,7 +70,7 @@ class Mock:
                 raise OSError(getattr(errno, fault.errno), f"as told by fault {fault.id}")
         return fault, room
 
-    def there(self, where: str | int) -> None:
+    def check_on_disk(self, where: str | int) -> None:
         """Raise OSError if the file `where` is on tape."""
         if self.tape and self.tape.stub(where):
             raise OSError(errno.EIO, "on tape")
@@ -83,13 +83,13 @@ class Mock:
             os.lchown(self.at(path), uid, -1 if inherits else gid)
 
     def getattr(self, path: str, handle: int | None = None) -> dict[str, int]:
-        found = os.lstat(self.at(path)) if handle is None else os.fstat(handle)
-        times = {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
-        return {name: getattr(found, name) for name in dir(found) if name.startswith("st_")} | times
+        status = os.lstat(self.at(path)) if handle is None else os.fstat(handle)
+        times = {f"st_{name}": getattr(status, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
+        return {name: getattr(status, name) for name in dir(status) if name.startswith("st_")} | times
 
     def statfs(self, path: str) -> dict[str, int]:
-        found = os.statvfs(self.at(path))
-        return {name: getattr(found, name) for name in dir(found) if name.startswith("f_")}
+        status = os.statvfs(self.at(path))
+        return {name: getattr(status, name) for name in dir(status) if name.startswith("f_")}
 
     def readdir(self, path: str, handle: int) -> list[tuple[str, None, int]]:
         return [(name, None, 0) for name in (".", "..", *listing(handle))]
@@ -115,15 +115,15 @@ class Mock:
         os.rename(self.at(path), self.at(new))
 
     def utimens(self, path: str, times: tuple[int, int]) -> None:
-        found, now = os.lstat(self.at(path)), time.time_ns()
+        status, now = os.lstat(self.at(path)), time.time_ns()
         atime, mtime = (
             {NOW: now, OMIT: kept}.get(given, given)
-            for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns), strict=False)
+            for given, kept in zip(times, (status.st_atime_ns, status.st_mtime_ns), strict=False)
         )
         os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
 
     def truncate(self, path: str, length: int) -> None:
-        self.there(self.at(path))
+        self.check_on_disk(self.at(path))
         os.truncate(self.at(path), length)
 
     def create(self, path: str, mode: int, flags: int) -> int:
@@ -133,7 +133,7 @@ class Mock:
         if self.tape:
             self.tape.recall(path)
         if flags & os.O_TRUNC:
-            self.there(self.at(path))
+            self.check_on_disk(self.at(path))
         return self.opened(os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW))
 
     def opened(self, handle: int) -> int:
@@ -142,7 +142,7 @@ class Mock:
         return handle
 
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
-        self.there(handle)
+        self.check_on_disk(handle)
         return os.pread(handle, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
@@ -150,7 +150,7 @@ class Mock:
         fault, room = self.struck("write", [path], len(data))
         torn = fault.torn if fault else None
         with self.changing:
-            self.there(handle)
+            self.check_on_disk(handle)
             written = os.pwrite(handle, data[:room][:torn], offset)
         if fault and fault.errno:
             raise OSError(getattr(errno, fault.errno), "torn")
@@ -180,11 +180,13 @@ def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
     """Return the operation `name`: it applies faults and calls `passed`. With --power-cut it notes new files."""
 
     @wraps(passed)
-    def operation(self: Mock, path: str, *more: Any) -> Any:
-        self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
+    def operation(self: Mock, path: str, *arguments: Any) -> Any:
+        self.struck(
+            name, [path, arguments[0]] if name in ("rename", "link") else [path], arguments[0] if name == "read" else 0
+        )
         with self.changing:
             new = name in MADE and self.disk and not os.path.lexists(self.at(path))
-            result = passed(self, path, *more)
+            result = passed(self, path, *arguments)
             if name in MADE:
                 self.owned(path)
             if new and self.disk:

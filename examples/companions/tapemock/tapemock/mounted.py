@@ -25,18 +25,18 @@ class Tapemock:
     """A running tapemock. Creating it raises Refused if the file system cannot be mounted."""
 
     def __init__(self, source: Path, mount: Path, process: "subprocess.Popen[bytes]", stderr: Path) -> None:
-        self.source, self.mount, self.process, self.said = source, mount, process, stderr.read_text
+        self.source, self.mount, self.process, self.errors = source, mount, process, stderr.read_text
         assert process.stdout  # noqa: S101  for types
         self.url = process.stdout.readline().decode().strip().rpartition(", ")[2]
         if not self.url and process.wait():
-            raise Refused(self.said().strip().rpartition("\n")[2])
+            raise Refused(self.errors().strip().rpartition("\n")[2])
 
     def ask(self, method: str, address: str, /, **given: Any) -> Any:
         body = json.dumps(given).encode() if method == "POST" else None
         request = urllib.request.Request(self.url + address, body, method=method)  # noqa: S310  our own URL
         try:
-            with urllib.request.urlopen(request, timeout=60) as said:  # noqa: S310
-                return json.load(said)
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
         except urllib.error.HTTPError as error:
             raise Refused(json.load(error)["error"]) from None
 
@@ -69,11 +69,11 @@ def mounted(source: Path, mount: Path, *options: str, python: str | Path = sys.e
     command = [str(python), "-m", "tapemock", str(source), str(mount), "--http", "127.0.0.1:0", *options]
     env = {**os.environ, "PYTHONPATH": str(FOLDER)}
     with (
-        tempfile.NamedTemporaryFile() as said,
-        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=said, start_new_session=True) as process,
+        tempfile.NamedTemporaryFile() as errors,
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, start_new_session=True) as process,
     ):
         try:
-            yield Tapemock(source, mount, process, Path(said.name))
+            yield Tapemock(source, mount, process, Path(errors.name))
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

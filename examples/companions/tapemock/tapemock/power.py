@@ -13,8 +13,8 @@ def listing(where: str | int) -> list[str]:
     return [name for name in os.listdir(where) if not name.startswith(HIDDEN)]
 
 
-def identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 @dataclass(eq=False)
@@ -38,25 +38,25 @@ class Disk:
 
     def taken(self, path: str) -> Node:
         """Return a file's Node. A file created outside of the mount gets its Node now, and counts as synced."""
-        found = os.lstat(path)
-        if identity(found) not in self.nodes:
+        status = os.lstat(path)
+        if identity(status) not in self.nodes:
             self.born(path)
-            if not stat.S_ISLNK(found.st_mode):
+            if not stat.S_ISLNK(status.st_mode):
                 self.synced(path)
-        return self.nodes[identity(found)]
+        return self.nodes[identity(status)]
 
     def born(self, path: str) -> None:
         """Record a new file. A power cut empties unsynced files, and removes new files of an unsynced directory."""
-        found = os.lstat(path)
-        is_link, is_folder = stat.S_ISLNK(found.st_mode), stat.S_ISDIR(found.st_mode)
+        status = os.lstat(path)
+        is_link, is_folder = stat.S_ISLNK(status.st_mode), stat.S_ISDIR(status.st_mode)
         content = os.readlink(path) if is_link else dict[str, Node]() if is_folder else b""
-        self.nodes[identity(found)] = Node(found.st_mode, content)
+        self.nodes[identity(status)] = Node(status.st_mode, content)
 
     def synced(self, path: str) -> None:
         """Record a file's content, or a directory's names, as synced. Ignore files that a power cut removed."""
-        found = os.stat(path)
-        if node := self.nodes.get(identity(found)):
-            node.mode = found.st_mode
+        status = os.stat(path)
+        if node := self.nodes.get(identity(status)):
+            node.mode = status.st_mode
             if stat.S_ISDIR(node.mode):
                 node.content = self.names(path)
             elif stat.S_ISREG(node.mode):

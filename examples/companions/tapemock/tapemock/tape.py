@@ -73,8 +73,8 @@ class Tape:
         """Archive a file, unless it was removed, or opened for writing, after it was closed."""
         try:
             with self.changing:
-                found = os.fstat(handle)
-                if found.st_nlink and self.opens[identity(found)] == opens:
+                status = os.fstat(handle)
+                if status.st_nlink and self.opens[identity(status)] == opens:
                     self.archive(path, handle)
         except OSError as error:
             self.note("not archived", path, error=str(error))
@@ -82,12 +82,12 @@ class Tape:
             os.close(handle)
 
     def archive(self, path: str, handle: int) -> None:
-        found, name = os.fstat(handle), uuid.uuid4().hex
+        status, name = os.fstat(handle), uuid.uuid4().hex
         shutil.copyfile(f"/proc/self/fd/{handle}", self.folder + name)
         os.setxattr(handle, MARK, name.encode())
         os.truncate(handle, 0)
-        os.chmod(handle, stat.S_IMODE(found.st_mode) | stat.S_ISVTX)  # by this bit, programs see what is on tape
-        os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.chmod(handle, stat.S_IMODE(status.st_mode) | stat.S_ISVTX)  # by this bit, programs see what is on tape
+        os.utime(handle, ns=(status.st_atime_ns, status.st_mtime_ns))
         self.note("archived", path)
 
     def recall(self, path: str) -> None:
@@ -97,12 +97,12 @@ class Tape:
                 self.fetch(path, 0)
             raise OSError(errno.EIO, "on tape")
 
-    def found(self, path: str) -> int:
+    def descriptor(self, path: str) -> int:
         return os.open(self.root + os.path.normpath("/" + path), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     def fetch(self, path: str, delay: float) -> None:
         """Fetch a file from tape in a thread, after `delay` seconds. Raise ValueError if the file is not on tape."""
-        handle = self.found(path)
+        handle = self.descriptor(path)
         which, name = identity(os.fstat(handle)), self.stub(handle)
         with self.lock:
             if name and which not in self.fetching:
@@ -114,7 +114,7 @@ class Tape:
             raise ValueError(f"{path} is not on tape")
 
     def come(self, path: str, handle: int, name: str, delay: float) -> None:
-        found = os.fstat(handle)
+        status = os.fstat(handle)
         try:
             time.sleep(delay)
             fault = self.struck(path)
@@ -124,7 +124,7 @@ class Tape:
                     file.truncate(min(fault.torn, file.tell()))
             if fault and fault.errno:
                 raise OSError(getattr(errno, fault.errno), "torn")
-            os.utime(handle, ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.utime(handle, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.removexattr(handle, MARK)
             os.chmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & ~stat.S_ISVTX)
             os.unlink(self.folder + name)
@@ -133,11 +133,11 @@ class Tape:
             self.note("not fetched", path, error=str(error))
         finally:
             with self.lock:
-                self.fetching.remove(identity(found))
+                self.fetching.remove(identity(status))
             os.close(handle)
 
     def state(self, path: str) -> dict[str, str]:
-        handle = self.found(path)
+        handle = self.descriptor(path)
         with self.lock:
             coming, stub = identity(os.fstat(handle)) in self.fetching, self.stub(handle)
         os.close(handle)

@@ -11,7 +11,7 @@ pytest_plugins = ["tapemock.mounted"]
 @pytest.fixture
 def tapemock(tapemock):
     yield tapemock
-    assert "Traceback" not in tapemock.said()
+    assert "Traceback" not in tapemock.errors()
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def disk(tmp_path):
     (tmp_path / "source/old/file").write_text("before")
     with mounted(tmp_path / "source", tmp_path / "mount", "--power-cut") as running:
         yield running
-        assert "Traceback" not in running.said()
+        assert "Traceback" not in running.errors()
 
 
 def raised(call, *arguments):

@@ -18,7 +18,7 @@ def tape(tmp_path):
     with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape"), "--no-recall") as running:
         (running.mount / "final").mkdir()
         yield running
-        assert "Traceback" not in running.said()
+        assert "Traceback" not in running.errors()
 
 
 def state(tape, path="final/file"):

@@ -67,11 +67,11 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
     try:
         printed = one_off(host, attempt, ["migrate"], seconds, options=limits)
     except Late as late:
-        name = (RUNS.findall("\n".join(late.more["log"])) or ["no migration"])[-1]
+        name = (RUNS.findall("\n".join(late.details["log"])) or ["no migration"])[-1]
         raise Problem(
             f"migrate did not end within {seconds:g} s, the limit of [rollout] migrate in production.toml:"
             f" {name} was under way",
-            **late.more,
+            **late.details,
         ) from None
     for line in printed.splitlines():
         if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it

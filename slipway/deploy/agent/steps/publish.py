@@ -42,7 +42,7 @@ def check_name(name: object) -> None:
         raise Problem(f"a static file in the image has the unsafe name {name!a}: build the image again")
 
 
-def wanted(name: str, names: set[str]) -> bool:
+def is_published(name: str, names: set[str]) -> bool:
     """Return True if `names` contain the file or its uncompressed form, or if django-compressor made the file."""
     base = name[:-3] if name.endswith(FORMS[1:]) else name
     return name in names or base in names or name.startswith(("CACHE/css/", "CACHE/js/"))
@@ -55,7 +55,7 @@ def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
     try:
         for member, content in members:
             name = member.name.partition("/")[2]
-            if not wanted(name, names) or member.isdir():
+            if not is_published(name, names) or member.isdir():
                 continue
             check_name(name)
             seen.add(name)

@@ -18,13 +18,13 @@ ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 @step(3600, undo=None, takeback="the image stays")
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
-    pulled = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
+    pulled = image_of_rollback(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
     if not attempt.noted["warm"]:
         pin(host, attempt, say, pulled)
     return pulled
 
 
-def known(host: Host, attempt: Attempt) -> Image | None:
+def image_of_rollback(host: Host, attempt: Attempt) -> Image | None:
     """Return the image to which a rollback goes. Return None for a deploy, or if the host lacks the image."""
     image = attempt.noted.get("image_id", "")
     if attempt.noted["warm"]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
-from ..message_types import More, Noted, Say, Site
+from ..message_types import Details, Noted, Say, Site
 from ..progress import Progress
 from . import probes
 
@@ -123,5 +123,5 @@ def exited(host: Host, attempt: Attempt, role: str) -> Problem:
 
 def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
     """Return the problem with `after` added to its text. Add which container's log the deployer shall show."""
-    details: More = {**problem.more, "log_of": attempt.log_of(container(host, attempt, role))}
+    details: Details = {**problem.details, "log_of": attempt.log_of(container(host, attempt, role))}
     return Problem(str(problem) + after, **details)

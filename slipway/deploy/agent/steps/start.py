@@ -101,7 +101,7 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 
 
 def tell_sick(problem: Problem, say: Say) -> None:
-    say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
+    say({"event": "sick", "step": "start", "problem": str(problem), "details": problem.details})
 
 
 def forbid_exits(attempt: Attempt, say: Say) -> None:

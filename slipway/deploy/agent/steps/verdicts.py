@@ -28,7 +28,7 @@ JUDGED = ("postgresql", "sqlite")  # database engines for which `make build` jud
 JUDGING = 40  # limit: seconds to find out if the older release works after a rollback
 
 
-class Found(TypedDict):
+class InImage(TypedDict):
     """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors.
     `enders`: migrations since which no model has what a verdict's migration drops."""
 
@@ -162,7 +162,7 @@ def migrations_of(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
         return {}
 
 
-def verdicts_in(host: Host, image_id: str) -> Found:
+def verdicts_in(host: Host, image_id: str) -> InImage:
     return parse(images.content(host, image_id, "migrations.json") if image_id else None)
 
 
@@ -175,7 +175,7 @@ def parse_plan(text: str) -> dict[str, bool]:
     return {words[0]: mark == "[X]" for mark, words in rows if words}
 
 
-def parse(text: str | None) -> Found:
+def parse(text: str | None) -> InImage:
     try:
         content = json.loads(text or "{}")
         if content.get("version", 0) > VERSION:
@@ -200,11 +200,13 @@ def parse(text: str | None) -> Found:
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 
-def names(in_image: Found) -> set[str]:
+def names(in_image: InImage) -> set[str]:
     return {name for entries in in_image["vendors"].values() for name in entries}
 
 
-def judged(migrations: Sequence[str], in_image: Found, vendor: str, lacks: Iterable[str], has: Iterable[str]) -> Judged:
+def judged(
+    migrations: Sequence[str], in_image: InImage, vendor: str, lacks: Iterable[str], has: Iterable[str]
+) -> Judged:
     """Return the image's verdicts on `migrations`, for the database `vendor`. The target release `lacks` some of all
     migrations, and `has` others. Ignore errors about tables that only those which it lacks create, and about what only
     the models before the enders had, if it has these: it cannot use them."""
@@ -222,7 +224,7 @@ def judged(migrations: Sequence[str], in_image: Found, vendor: str, lacks: Itera
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(in_image, vendor) if unjudged else ""}
 
 
-def cure(in_image: Found, vendor: str) -> str:
+def cure(in_image: InImage, vendor: str) -> str:
     if not vendor:
         return "the settings have no DATABASE_URL, so the database is unknown: set it"
     if vendor in in_image["vendors"]:

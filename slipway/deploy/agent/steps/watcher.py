@@ -74,7 +74,7 @@ class Watcher:
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
             self.attempt.over.set()
-        self.say({"event": "sick", "problem": str(problem), "more": problem.more})
+        self.say({"event": "sick", "problem": str(problem), "details": problem.details})
 
     # ---- checks: each returns a Problem or None ----
 
@@ -93,7 +93,7 @@ class Watcher:
         before = self.good()
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # If the agent's request timed out while visitors got answers, web is only busy: that request waits in a queue.
-        queues = problem and not problem.more["status"] and self.good() > before
+        queues = problem and not problem.details["status"] and self.good() > before
         if queues or not problem:
             return None
         return role_problem(self.host, self.attempt, "web", problem, " through nginx")
