@@ -89,7 +89,7 @@ class Theirs(Folder):
         return self.git("diff", "--name-only", "HEAD").split()
 
 
-def production(project, **more):
+def production(project, **extra):
     """Return the image's environment, as far as the project needs it."""
     package = "config" if (project.folder / "config").exists() else "mysite"
     return {
@@ -98,5 +98,5 @@ def production(project, **more):
         "WEB_CONCURRENCY": "1",
         "DATABASE_URL": f"sqlite:///{project.folder}/var.sqlite3",
         "DJANGO_SETTINGS_MODULE": f"{package}.settings_docker",
-        **more,
+        **extra,
     }

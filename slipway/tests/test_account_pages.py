@@ -32,8 +32,8 @@ class Pages(TestCase):
     def post(self, page: str, client: Client | None = None, /, **form: str) -> Any:
         return (client or self.client).post(reverse(page), form)
 
-    def sign_in(self, client: Client | None = None, **more: str) -> Any:
-        return self.post("account_login", client, login=ANN, password=PASSWORD, **more)
+    def sign_in(self, client: Client | None = None, **extra: str) -> Any:
+        return self.post("account_login", client, login=ANN, password=PASSWORD, **extra)
 
     def test_sign_up_closed(self) -> None:
         with self.settings(SIGN_UP_OPEN=False):

@@ -208,7 +208,7 @@ class ScheduleTest(TestCase):
         """A signal to end that arrives during the call of the method `name` takes effect only after the call."""
         done = []
 
-        def told(*args: Any, **kwargs: Any) -> None:
+        def note_and_stop(*args: Any, **kwargs: Any) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             done.append(name)
 
@@ -217,7 +217,7 @@ class ScheduleTest(TestCase):
 
         before = signal.signal(signal.SIGTERM, end)
         try:
-            with patch.object(owner, name, side_effect=told), self.assertRaises(SystemExit):
+            with patch.object(owner, name, side_effect=note_and_stop), self.assertRaises(SystemExit):
                 call()
         finally:
             self.assertIs(signal.signal(signal.SIGTERM, before), end)

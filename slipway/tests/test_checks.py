@@ -18,7 +18,7 @@ def without(name: str, middleware: str) -> dict[str, Any]:
 
 
 class Checks(SimpleTestCase):
-    def told(self, **changed: Any) -> set[str | None]:
+    def reported(self, **changed: Any) -> set[str | None]:
         with self.settings(**changed):
             return {error.id for error in checks.needs()}
 
@@ -36,12 +36,12 @@ class Checks(SimpleTestCase):
         ids = [id for id, *_ in checks.NEEDS]
         for name, changed in zip(ids, gone, strict=True):
             with self.subTest(name):
-                self.assertEqual(self.told(**changed), {name})
-        self.assertEqual(self.told(**PRODUCTION), set())
+                self.assertEqual(self.reported(**changed), {name})
+        self.assertEqual(self.reported(**PRODUCTION), set())
 
 
 class Versions(SimpleTestCase):
-    def told(self, **installed: str) -> list[str]:
+    def reported(self, **installed: str) -> list[str]:
         limits = [Requirement(line) for line in ("gunicorn>=24.1.1,<27", 'kombu<6; extra == "jobs"', "redis>=5.2")]
         with (
             mock.patch.object(versions, "requirements", lambda: limits),  # the image has no pyproject.toml
@@ -54,8 +54,8 @@ class Versions(SimpleTestCase):
         production say nothing."""
         self.assertEqual(versions.tested(), [])
         self.assertEqual(
-            self.told(gunicorn="23.0.0", kombu="99", redis="5.2.0"),
+            self.reported(gunicorn="23.0.0", kombu="99", redis="5.2.0"),
             ["gunicorn 23.0.0 is installed", "kombu 99 is installed"],
         )
         with self.settings(**PRODUCTION):
-            self.assertEqual(self.told(gunicorn="23.0.0"), [])
+            self.assertEqual(self.reported(gunicorn="23.0.0"), [])

@@ -90,10 +90,10 @@ class Files(SimpleTestCase):
     def setUp(self) -> None:
         self.path = Path(self.enterContext(TemporaryDirectory()), "secret")
 
-    def text(self, content: bytes | None, **more: str) -> tuple[str, list[str]]:
+    def text(self, content: bytes | None, **extra: str) -> tuple[str, list[str]]:
         if content is not None:
             self.path.write_bytes(content)
-        env = Env({"KEY_FILE": str(self.path), **more})
+        env = Env({"KEY_FILE": str(self.path), **extra})
         return env.text("KEY", example="abc"), env.faults(examples=False)
 
     def test_a_value_from_a_file(self) -> None:

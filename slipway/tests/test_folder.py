@@ -27,7 +27,7 @@ class FolderTest(SimpleTestCase):
     def setUp(self) -> None:
         self.path = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
-    def there(self) -> dict[str, bytes]:
+    def contents(self) -> dict[str, bytes]:
         """Return the folder's files as {path: content}."""
         return {str(path.relative_to(self.path)): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
 
@@ -37,7 +37,7 @@ class FolderTest(SimpleTestCase):
         self.assertEqual(storage.save("a/b/film", ContentFile(b"1")), "a/b/film")
         other = storage.save("a/b/film", ContentFile(b"2"))
         self.assertRegex(other, "^a/b/film_.{7}$")
-        self.assertEqual(self.there(), {"a/b/film": b"1", other: b"2"})
+        self.assertEqual(self.contents(), {"a/b/film": b"1", other: b"2"})
 
     def test_one_in_a_temporary_file(self) -> None:
         """An upload in a temporary file is moved, and gets the permissions of the settings."""
@@ -47,7 +47,7 @@ class FolderTest(SimpleTestCase):
         upload.seek(0)
         storage = Folder(self.path, file_permissions_mode=0o640)
         self.assertEqual(storage.save("film", upload), "film")
-        self.assertEqual((self.there(), (self.path / "film").stat().st_mode & 0o777), ({"film": b"one"}, 0o640))
+        self.assertEqual((self.contents(), (self.path / "film").stat().st_mode & 0o777), ({"film": b"one"}, 0o640))
 
     def test_half_a_file_does_not_stay(self) -> None:
         """If a save fails, the file that it would have replaced stays."""
@@ -55,9 +55,9 @@ class FolderTest(SimpleTestCase):
         storage.save("film", ContentFile(b"whole"))
         with self.assertRaisesMessage(OSError, "the disk is full"):
             storage.save("film", Broken(b""))
-        self.assertEqual(self.there(), {"film": b"whole"})
+        self.assertEqual(self.contents(), {"film": b"whole"})
         storage.save("film", ContentFile(b"new"))
-        self.assertEqual(self.there(), {"film": b"new"})
+        self.assertEqual(self.contents(), {"film": b"new"})
 
     def test_many_want_one_name(self) -> None:
         """Many files saved under one name get different names, even if the file system has no hard links."""
@@ -67,7 +67,7 @@ class FolderTest(SimpleTestCase):
                 ThreadPoolExecutor(8) as pool,
             ):
                 names = [*pool.map(lambda _: Folder(self.path).save("film", ContentFile(b"1")), range(40))]
-            self.assertEqual((len({*names}), {*names} - {*self.there()}), (40, set()))
+            self.assertEqual((len({*names}), {*names} - {*self.contents()}), (40, set()))
 
     @override_settings(DEBUG=True, MEDIA_URL="")
     def test_without_media_url(self) -> None:

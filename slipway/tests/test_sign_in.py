@@ -40,10 +40,10 @@ class SignIn(TestCase):
             reverse(self.door), {self.field: name, "password": password}, headers={"X-Forwarded-For": address}
         )
 
-    def fails(self, times: int, **more: Any) -> Any:
+    def fails(self, times: int, **extra: Any) -> Any:
         with self.assertLogs("slipway.security.sign_in", "WARNING") as logs:
             for _ in range(times):
-                answer = self.sign_in(WRONG, **more)
+                answer = self.sign_in(WRONG, **extra)
         return answer, logs.records
 
     def test_after_five_failures_the_account_is_closed_to_who_failed(self) -> None:

@@ -41,12 +41,12 @@ class Served(Shop):
         Project.__init__(self, fleet, folder, app, f"{fleet.registry.address}/{APP}", **SETTINGS)
         self.use(count)
 
-    def use(self, count, *more):
+    def use(self, count, *extra):
         """Put the app on the first `count` servers, with web and the roles `more`; the last then also has beat."""
         self.hosts = {
-            name: {"roles": ["web", *more], "internal": self.fleet.hosts[name].address} for name in NAMES[:count]
+            name: {"roles": ["web", *extra], "internal": self.fleet.hosts[name].address} for name in NAMES[:count]
         }
-        if more:
+        if extra:
             self.hosts[NAMES[count - 1]]["roles"].append("beat")
 
     def stage(self):

@@ -56,7 +56,7 @@ def by_hand(scratch, caches):
     return seconds_to_page(["sh", "-c", BY_HAND.format(version=version, port=port)], scratch, port, caches)
 
 
-def one(measured, cold, caches):
+def measure_once(measured, cold, caches):
     if cold:
         shutil.rmtree(caches, ignore_errors=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,7 +70,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         caches, others = Path(folder, "ours"), Path(folder, "by hand")
         for cold in (True, False):
-            pairs = [(one(ours, cold, caches), one(by_hand, cold, others)) for _ in range(runs)]
+            pairs = [(measure_once(ours, cold, caches), measure_once(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
 
 

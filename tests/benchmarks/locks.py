@@ -20,7 +20,7 @@ import psycopg2
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-from ops.judging import found, verdicts  # noqa: E402
+from ops.judging import in_build, verdicts  # noqa: E402
 from ops.test_locks import CASES, LINE, ORDER, written  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import passed, python  # noqa: E402
@@ -66,7 +66,7 @@ def main():
             waits = {who: pool.submit(longest, url, sql, migration) for who, sql in ASKED.items()}
             truth = {who: f"{wait.result():.2f} s" for who, wait in waits.items() if wait.result() > WAITED}
             passed(migration.result())
-            locks = found(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
+            locks = in_build(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
             told = {who for who in ASKED for lock in locks if lock["table"] == who[0] and who[1] in lock["waits"]}
             print(f"{name:14} {'right' if truth.keys() == told else 'WRONG'}  waited: {truth}  told: {sorted(told)}")
 

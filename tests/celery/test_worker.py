@@ -17,7 +17,7 @@ PATIENT = (
 SEND = "from slipway.celery import app; app.send_task('shop.tasks.record')"
 
 
-def said(folder):
+def ready_file(folder):
     path = folder / "worker.ready"
     return path.read_text() if path.exists() else ""
 
@@ -30,17 +30,17 @@ def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
     """The worker reports "consuming". With worker.pause it reports "paused" and tasks wait; later they are done."""
     add_shop(clone)
     with clone.start(*WORKER, READY_FILE=str(tmp_path / "worker.ready"), RELEASE="v1") as worker:
-        wait_until(lambda: said(tmp_path) == "consuming v1\n", 120, "the worker is ready")
+        wait_until(lambda: ready_file(tmp_path) == "consuming v1\n", 120, "the worker is ready")
         clone.ask("-c", SEND)
         wait_until(lambda: notes(clone) == 1, 120, worker.output())
         (tmp_path / "worker.pause").touch()
-        wait_until(lambda: said(tmp_path) == "paused v1\n", 30, "it has paused")
+        wait_until(lambda: ready_file(tmp_path) == "paused v1\n", 30, "it has paused")
         clone.ask("-c", SEND)
         time.sleep(2)  # a consuming worker looks every 0.2 s
         assert notes(clone) == 1
         (tmp_path / "worker.pause").unlink()
         wait_until(lambda: notes(clone) == 2, 120, "the waiting task is done")
-        wait_until(lambda: said(tmp_path) == "consuming v1\n", 30, "it says so")
+        wait_until(lambda: ready_file(tmp_path) == "consuming v1\n", 30, "it says so")
 
 
 def test_an_unknown_task_is_not_lost(clone, tmp_path):
@@ -48,7 +48,7 @@ def test_an_unknown_task_is_not_lost(clone, tmp_path):
     add_shop(clone)
     ready = str(tmp_path / "worker.ready")
     with clone.start(*PATIENT, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:
-        wait_until(lambda: said(tmp_path), 120, "the old worker is ready")
+        wait_until(lambda: ready_file(tmp_path), 120, "the old worker is ready")
         clone.ask("-c", SEND)
         wait_until(lambda: "unknown task shop.tasks.record: goes back" in old.output(), 120, "the old worker met it")
         with clone.start(*WORKER, RELEASE="v2") as new:

@@ -140,7 +140,7 @@ def docker(tmp_path, monkeypatch):
     return put
 
 
-def told(calls):
+def recorded(calls):
     """Return the recorded calls except queries, each with its input."""
     return [
         line for line in calls.read_text().splitlines() if not re.match("docker (image|version|info|context)", line)
@@ -160,7 +160,7 @@ def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, regis
     calls = docker(code)
     done = ci("push", IMAGE=image, **PUSH)
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
-    assert told(calls) == [
+    assert recorded(calls) == [
         f"docker login --username ann --password-stdin {registry}".rstrip(),
         "pass:word",
         f"docker push {image}:build-1",
@@ -183,7 +183,7 @@ def test_push_goes_to_the_engine_in_use(ci, docker, env, host):
     calls = docker()
     done = ci("push", IMAGE="acme/shop", **PUSH, **env)
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert [line for line in told(calls) if line.startswith("DOCKER_HOST")] == host
+    assert [line for line in recorded(calls) if line.startswith("DOCKER_HOST")] == host
 
 
 def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
@@ -195,20 +195,20 @@ def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
         wait_until(lambda: calls.exists() and "config.json" in calls.read_text())
         job.send_signal(signal.SIGTERM)
         assert job.wait(30)
-    assert told(calls)[-1] == "docker logout ghcr.io" and not list(folder.iterdir())
+    assert recorded(calls)[-1] == "docker logout ghcr.io" and not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(
-    "env, code, said",
+    "env, code, message",
     [
         ({"IMAGE": "x/y"}, 0, "push without a login"),
         ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
         ({"REGISTRY_LOGIN": "a:b"}, 2, "IMAGE is not set"),
     ],
 )
-def test_nothing_to_log_in_with(ci, docker, env, code, said):
+def test_nothing_to_log_in_with(ci, docker, env, code, message):
     """A missing login is fine. A malformed login, or one without IMAGE, is refused."""
     calls = docker()
     done = ci("push", TAG="build-1", **env)
-    assert done.returncode == code and said in done.stderr
+    assert done.returncode == code and message in done.stderr
     assert calls.exists() == (code == 0) and (code or "docker login" not in calls.read_text())

@@ -5,12 +5,12 @@ from slipway.deploy.agent import groups
 SINCE = 1795680000.0
 
 
-def failed(message="'a'", line="31", **more):
+def failed(message="'a'", line="31", **extra):
     """Return what a record of a KeyError has, in the visitor's message even a traceback."""
     text = f"Traceback (most recent call last):\n  …\nKeyError: {message}"
     return {
         "exception": text,
-        "raised": {"type": "KeyError", "file": "/app/orders/views.py", "line": line, "function": "detail", **more},
+        "raised": {"type": "KeyError", "file": "/app/orders/views.py", "line": line, "function": "detail", **extra},
     }
 
 

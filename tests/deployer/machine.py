@@ -85,11 +85,11 @@ class Machine:
         self.settle()
         self.host.full = False
 
-    def begun(self, action, tag, until, attempt=None, **more):
+    def begun(self, action, tag, until, attempt=None, **extra):
         """Do the first `until` steps and return the attempt. `more`: further arguments of the step begin."""
         attempt = attempt or Attempt(self.host, program="/agent")
         for name, args in self.steps(action, tag)[:until]:
-            STEPS[name](self.host, attempt, self.say, **{**args, **(more if name == "begin" else {})})
+            STEPS[name](self.host, attempt, self.say, **{**args, **(extra if name == "begin" else {})})
         return attempt
 
     def abort(self, attempt):

@@ -104,7 +104,7 @@ def test_visitors_are_back_when_the_agent_ends(machine):
 
 
 @pytest.mark.parametrize(
-    "until, sick, forward, found, tag",
+    "until, sick, forward, result, tag",
     [
         (-2, False, None, "open", "v1"),
         (-1, False, None, "promised", "v2"),
@@ -116,7 +116,7 @@ def test_visitors_are_back_when_the_agent_ends(machine):
         (-2, True, True, "settling", "v1"),
     ],
 )
-def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, forward, found, tag):
+def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, forward, result, tag):
     """`decide` makes an attempt commit or go back while its agent lives; it commits only if all is prepared and
     visitors have not gone back, as from a sick release; it goes back even without room in /run."""
     host = machine.host
@@ -130,7 +130,7 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, f
         assert attempt_state.decide(host, "0", forward) == {"state": "committed"}, (
             "an earlier deploy, not the one under way"
         )
-        assert attempt_state.decide(host, "2", forward) == {"state": found}
+        assert attempt_state.decide(host, "2", forward) == {"state": result}
         reaped.join(0 if forward is None else 10)
         assert reaped.is_alive() == (forward is None)
         agent.kill()

@@ -29,7 +29,7 @@ def classic(shell, tmp_path):
     stub = tmp_path / "stub"
     executable(stub, STUB)
 
-    def prepare(env, fail="", hang="", **more):
+    def prepare(env, fail="", hang="", **extra):
         names = ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")
         clean = {name: value for name, value in os.environ.items() if name not in names}
         return [*shell, SCRIPT], {
@@ -44,7 +44,7 @@ def classic(shell, tmp_path):
             "TAG": "build-2",
             "READY": "7",
             **env,
-            **more,
+            **extra,
         }
 
     return prepare
@@ -60,8 +60,8 @@ def steps(tmp_path):
     return [tuple(line.split()[:2]) for line in calls(tmp_path)]
 
 
-def play(classic, env, **more):
-    command, environment = classic(env, **more)
+def play(classic, env, **extra):
+    command, environment = classic(env, **extra)
     return run(command, env=environment, timeout=60)
 
 
@@ -190,17 +190,17 @@ def synced(trace):
 
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize(
-    "step, wanted",
+    "step, expected",
     [
         ("pull", [("fsync", "TAG.before")]),
         ("restart", [("fsync", "TAG.new"), ("rename", "TAG"), ("fsync", ".")]),
         ("back", [("rename", "TAG"), ("fsync", ".")]),
     ],
 )
-def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, wanted):
+def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, expected):
     for name in ("TAG", "TAG.before"):
         put(tmp_path / WWW / name, "export TAG=v1\n")
     trace = ["strace", "-f", "-qq", "-e", "trace=openat,fsync,/^rename", "-o", tmp_path / "calls"]
     done = on_host([*trace, *shell], tmp_path, step, ROLES="")
     assert done.returncode == 0, done.stderr
-    assert synced((tmp_path / "calls").read_text()) == wanted
+    assert synced((tmp_path / "calls").read_text()) == expected

@@ -164,11 +164,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("path, value, said", WRONG, ids=[f"{path}={value!r:.30}" for path, value, _ in WRONG])
-def test_what_is_wrong_is_named_by_its_path(data, path, value, said):
+@pytest.mark.parametrize("path, value, message", WRONG, ids=[f"{path}={value!r:.30}" for path, value, _ in WRONG])
+def test_what_is_wrong_is_named_by_its_path(data, path, value, message):
     with pytest.raises(Refused) as refused:
         fleet_of(data, {path: value})
-    assert str(refused.value).splitlines() == [f"test: {line}" for line in said]
+    assert str(refused.value).splitlines() == [f"test: {line}" for line in message]
 
 
 def test_the_classic_variables_make_a_fleet():

@@ -104,11 +104,12 @@ def test_an_agent_that_cannot_be_kept_is_no_failure(kept, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "script, said", [("sleep 60", "did not end within 0.2 s"), ("head -c 2000000 /dev/zero", "prints more than 1 MB")]
+    "script, message",
+    [("sleep 60", "did not end within 0.2 s"), ("head -c 2000000 /dev/zero", "prints more than 1 MB")],
 )
-def test_a_script_that_goes_too_far(stub, script, said):
+def test_a_script_that_goes_too_far(stub, script, message):
     async def work(made):
-        with pytest.raises(HostProblem, match=said):
+        with pytest.raises(HostProblem, match=message):
             await made.command(script, timeout=0.2 if "sleep" in script else 20)
         return await made.command("cat; echo x >&2; exit 3", b"\xff\n")
 
@@ -130,7 +131,7 @@ def test_nothing_is_done_without_the_lock(stub):
 
 
 @pytest.mark.parametrize(
-    "name, said",
+    "name, message",
     [
         (
             "unreachable",
@@ -140,40 +141,40 @@ def test_nothing_is_done_without_the_lock(stub):
         ("cut", "cannot be reached: Connection to cut closed; try ssh by hand"),
     ],
 )
-def test_why_a_host_cannot_be_used(stub, name, said):
+def test_why_a_host_cannot_be_used(stub, name, message):
     with pytest.raises(HostProblem) as caught:
         talk(name, lambda made: made.ask("facts"))
-    assert caught.value.args == (said,)
+    assert caught.value.args == (message,)
 
 
 @pytest.mark.parametrize(
-    "name, limit, said, direct",
+    "name, limit, message, direct",
     [
         ("silent", 0.5, "no answer within 0.5 s", "no answer within 0.5 s"),
         ("endless", 20, "invalid answer .a line of more than 4 MB", "invalid answer .more than 16 MB"),
     ],
 )
-def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, said, direct):
-    with pytest.raises(Lost, match=said):
+def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, message, direct):
+    with pytest.raises(Lost, match=message):
         talk(name, lambda made: made.ask("facts"), limit)
     with pytest.raises(HostProblem, match=direct):
         asyncio.run(connection.run(Host(name, name), Ssh(), ["true"], timeout=limit))
 
 
 @pytest.mark.parametrize(
-    "times, limit, said",
+    "times, limit, message",
     [(1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .a second request for the agent's code")],
 )
-def test_a_host_gets_the_agent_once(times, limit, said):
+def test_a_host_gets_the_agent_once(times, limit, message):
     words = ["sh", "-c", f"echo '{WANTED.decode()}';" * times + " exec sleep 60"]
     began = time.monotonic()
-    with pytest.raises(Lost, match=said):
+    with pytest.raises(Lost, match=message):
         talk("web1", lambda made: made.ask("facts"), limit, SimpleNamespace(command=lambda *_, **more: words))
     assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
-    "said, text",
+    "expected, text",
     [
         (b"{\n", "not JSON"),
         (b'{"id": 9, "ok": {}}\n', "an answer without a request"),
@@ -181,9 +182,9 @@ def test_a_host_gets_the_agent_once(times, limit, said):
         (MARK + b"\n", "the agent started twice"),
     ],
 )
-def test_answers_that_make_no_sense(said, text):
+def test_answers_that_make_no_sense(expected, text):
     with pytest.raises(Lost, match="invalid answer") as caught:
-        speak(lambda message: [said], lambda made: made.ask("decide", id="x"))
+        speak(lambda message: [expected], lambda made: made.ask("decide", id="x"))
     assert text in str(caught.value)
 
 

@@ -53,16 +53,16 @@ def test_all_have_ended_when_nobody_waits_any_more(fails):
 
 
 @pytest.mark.parametrize(
-    "names, error, said, code",
+    "names, error, message, code",
     [("ab", Refused, "on a: broken\non b: locked: by me", 4), ("a", DeployError, "on a: broken", 1)],
 )
-def test_a_lock_outranks_other_problems(names, error, said, code):
+def test_a_lock_outranks_other_problems(names, error, message, code):
     async def fail(host):
         raise HostProblem("locked: by me", locked=True) if host.name == "b" else HostProblem("broken")
 
     with pytest.raises(DeployError) as caught:
         run(on_each(named(*names), fail, error))
-    assert str(caught.value) == said and caught.value.exit_code == code
+    assert str(caught.value) == message and caught.value.exit_code == code
 
 
 class Locks:

@@ -23,11 +23,11 @@ from slipway.deploy.server.site import Out
 AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
 
 
-def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
+def entry_of(address="10.0.0.11", port=80, name="web1", status="passing", **extra):
     """Return Consul's entry for a host."""
     checks = [AGENT, {"CheckID": "service:shop", "ServiceID": "shop", "Status": status}]
     service = {"Address": address, "Port": port, "Meta": {"host": name}}
-    return {"Node": {"Node": "node", "Address": "10.0.0.99"}, "Service": service, "Checks": checks} | more
+    return {"Node": {"Node": "node", "Address": "10.0.0.99"}, "Service": service, "Checks": checks} | extra
 
 
 @pytest.mark.parametrize(
@@ -71,42 +71,46 @@ def test_an_agent_is_needed(data, fleet):
 
 
 def test_what_consul_tells_of_a_host():
-    assert web_of(told()) == Web("10.0.0.11:80", "web1", "passing")
-    assert web_of(told("", 8080)).address == "10.0.0.99:8080" and web_of(told("fd00::1")).address == "[fd00::1]:80"
-    assert web_of(told(status="critical")).state == "failing" and web_of(told(status="warning")).state == "passing"
-    assert web_of(told(Checks=[AGENT | {"Status": "critical"}])).state == "failing"
-    assert web_of(told(Checks=[AGENT])).state == "failing", "its machine is up, and nobody has asked it yet"
-    assert web_of(told() | {"Service": {"Address": "10.0.0.1", "Port": 80, "Meta": None}}).name == "node"
+    assert web_of(entry_of()) == Web("10.0.0.11:80", "web1", "passing")
+    assert (
+        web_of(entry_of("", 8080)).address == "10.0.0.99:8080" and web_of(entry_of("fd00::1")).address == "[fd00::1]:80"
+    )
+    assert (
+        web_of(entry_of(status="critical")).state == "failing" and web_of(entry_of(status="warning")).state == "passing"
+    )
+    assert web_of(entry_of(Checks=[AGENT | {"Status": "critical"}])).state == "failing"
+    assert web_of(entry_of(Checks=[AGENT])).state == "failing", "its machine is up, and nobody has asked it yet"
+    assert web_of(entry_of() | {"Service": {"Address": "10.0.0.1", "Port": 80, "Meta": None}}).name == "node"
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        told("10.0.0.1; } server evil.example"),
-        told("evil.example"),
-        told("127.0.0.1"),
-        told("0.0.0.0"),
-        told("169.254.169.254"),
-        told("224.0.0.1"),
-        told("fe80::1%eth0"),
-        told("2001:db8::1%]:80; x;"),
-        told("::ffff:127.0.0.1"),
-        told(port=0),
-        told(port=70000),
-        told(port="80;"),
-        told(port=True),
-        told(name="web1\nserver 192.0.2.1;"),
-        told(name="a b"),
-        told(name=7),
-        told(address=7),
+        entry_of("10.0.0.1; } server evil.example"),
+        entry_of("evil.example"),
+        entry_of("127.0.0.1"),
+        entry_of("0.0.0.0"),
+        entry_of("169.254.169.254"),
+        entry_of("224.0.0.1"),
+        entry_of("fe80::1%eth0"),
+        entry_of("2001:db8::1%]:80; x;"),
+        entry_of("::ffff:127.0.0.1"),
+        entry_of(port=0),
+        entry_of(port=70000),
+        entry_of(port="80;"),
+        entry_of(port=True),
+        entry_of(name="web1\nserver 192.0.2.1;"),
+        entry_of(name="a b"),
+        entry_of(name=7),
+        entry_of(address=7),
         {},
         None,
         [],
-        told(Checks=None),
+        entry_of(Checks=None),
     ],
 )
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
-    assert [*balancer_hosts.valid([entry, told("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
+    assert [*balancer_hosts.valid([entry, entry_of("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
     assert "ignored a host" in capsys.readouterr().out
 
 
@@ -118,7 +122,7 @@ def failing(*webs):
 
 
 @pytest.mark.parametrize(
-    "known, found, then",
+    "is_known, result, then",
     [
         ([A], [A, *failing(B)], [A]),  # a new host waits until its checks pass
         ([A], [B, A], [A, B]),
@@ -131,8 +135,8 @@ def failing(*webs):
         ([], [A, A], [A]),
     ],
 )
-def test_who_is_known(known, found, then):
-    assert merged(known, found) == then
+def test_who_is_known(is_known, result, then):
+    assert merged(is_known, result) == then
 
 
 @pytest.fixture
@@ -181,11 +185,21 @@ def test_a_balancer_asks_its_hosts_itself(web):
     """A host is not ready until it was once. Then three checks in a row must fail. What answers as another site does is
     out at once."""
     checks = balancer_hosts.Checks("shop.example", {"web1": web.address})
-    told = []
+    entry_of = []
     for status in (503, 200, 503, 0, 502, 200, 404, 503, 200):
         web.status = status
-        told += [each.state for each in checks.all()]
-    assert told == ["failing", "passing", "passing", "passing", "failing", "passing", "foreign", "failing", "passing"]
+        entry_of += [each.state for each in checks.all()]
+    assert entry_of == [
+        "failing",
+        "passing",
+        "passing",
+        "passing",
+        "failing",
+        "passing",
+        "foreign",
+        "failing",
+        "passing",
+    ]
     assert {*web.asked} == {("/readyz", "shop.example")}
     assert balancer_hosts.Checks("", {"off": "127.0.0.1:9"}).all() == [Web("127.0.0.1:9", "off", "failing")]
 

@@ -41,10 +41,10 @@ def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
         disk.write(f"{tmp_path}/file", "text")
 
 
-def unsynced(found):
+def unsynced(result):
     """Return the folders that were not synced after the last rename into them."""
-    folders = {os.path.dirname(path): index for index, (kind, path) in enumerate(found) if kind == "rename"}
-    return [folder for folder, index in folders.items() if ("sync", os.stat(folder).st_ino) not in found[index:]]
+    folders = {os.path.dirname(path): index for index, (kind, path) in enumerate(result) if kind == "rename"}
+    return [folder for folder, index in folders.items() if ("sync", os.stat(folder).st_ino) not in result[index:]]
 
 
 def test_a_commit_is_for_good(machine):

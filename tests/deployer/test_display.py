@@ -15,8 +15,8 @@ from slipway.deploy.screen.text_tables import table
 HOSTS = ["web1", "web2", "work1"]
 
 
-def step(host, state, at=0.0, **more):
-    return {"event": "step", "step": "pull", "host": host, "state": state, "at": at, **more}
+def step(host, state, at=0.0, **extra):
+    return {"event": "step", "step": "pull", "host": host, "state": state, "at": at, **extra}
 
 
 def pull(hosts=HOSTS):

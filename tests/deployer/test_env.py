@@ -79,18 +79,18 @@ READ = [  # the input, the names asked for → all problems of the input
 ]
 
 
-@pytest.mark.parametrize("text, names, said", READ)
-def test_what_is_no_setting_is_refused(text, names, said):
-    if not said:
+@pytest.mark.parametrize("text, names, message", READ)
+def test_what_is_no_setting_is_refused(text, names, message):
+    if not message:
         assert changes.read_values(text.encode(), names) == {"SITE_URL": text.strip().partition("=")[2]}
         return
     with pytest.raises(Refused) as refused:
         changes.read_values(text.encode(), names)
-    assert str(refused.value).splitlines() == said
+    assert str(refused.value).splitlines() == message
 
 
 @pytest.mark.parametrize(
-    "words, stdin, said",
+    "words, stdin, message",
     [
         (["set", "KEY=planted"], b"", "KEY: give only the name: a value here would show in the process list"),
         (["set", "a-b"], b"", "'a-b' is not a valid name of a setting"),
@@ -99,10 +99,10 @@ def test_what_is_no_setting_is_refused(text, names, said):
         (["set"], b"A=\xff\n", "input cannot be read: it is not UTF-8 text"),
     ],
 )
-def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
+def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, message):
     monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-    assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"deploy: {said}\n"
+    assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"deploy: {message}\n"
 
 
 def test_a_password_manager_prints_the_values(tmp_path):
@@ -141,7 +141,7 @@ def stage(fleet, monkeypatch):
 
     def on(current, following=None, does=None, stop=""):
         settings = {"settings": encoded(current), "staged": following and encoded(following)}
-        on.told = told = []
+        on.requests = told = []
 
         def note(message):
             word = message["do"]
@@ -171,7 +171,7 @@ def stage(fleet, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "files, does, said",
+    "files, does, message",
     [
         ((b"A=9\n",), {"action": "unset", "names": ["NOTHING"]}, "NOTHING is not set"),
         ((b"A=\xff\n",), {}, "/etc/default/shop.env is not UTF-8 text: correct it on the host"),
@@ -179,10 +179,10 @@ def stage(fleet, monkeypatch):
         ((b'A="planted"\n',), {}, "APP.env line 1: A is in quotes, which would be part of it: drop them"),
     ],
 )
-def test_what_is_not_understood_is_not_built_upon(stage, files, does, said):
-    with pytest.raises(Refused, match=f"^on work: {said}$"):
+def test_what_is_not_understood_is_not_built_upon(stage, files, does, message):
+    with pytest.raises(Refused, match=f"^on work: {message}$"):
         stage(*files, does=does)
-    assert [do for do, _ in stage.told] == ["end"]
+    assert [do for do, _ in stage.requests] == ["end"]
 
 
 @pytest.mark.parametrize("stop", ["stage", "keep", "end"])
@@ -191,7 +191,7 @@ def test_what_is_staged_is_not_called_interrupted(stage, capsys, stop):
     with pytest.raises(Interrupted) if stop == "stage" else contextlib.nullcontext():
         stage(b"A=1\n", stop=stop)
     staged = capsys.readouterr().out == "staged B: live with the next deploy\n"
-    assert staged == ("keep" in dict(stage.told)) == (stop != "stage")
+    assert staged == ("keep" in dict(stage.requests)) == (stop != "stage")
 
 
 def test_settings_are_listed_by_name(stage, capsys):

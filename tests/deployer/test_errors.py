@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deployer.agents import Agent, agents, fine, line
 from deployer.failures import SINCE, failed, id_of
 from deployer.test_hostile import CONTROL
-from deployer.test_validate import JSON, told
+from deployer.test_validate import JSON, outcome_of
 from slipway.deploy import __main__
 from slipway.deploy.agent import certificates, groups
 from slipway.deploy.agent import errors as agent_errors
@@ -79,7 +79,7 @@ def test_what_a_group_says():
     assert one == two != first, "values make no group"
 
 
-def found(*errors, tag=""):
+def counted(*errors, tag=""):
     """Return the groups of a host where v2 is live, which v1 brought back."""
     made = {}
     for id in groups.count(made, errors, SINCE, "v2", {"v1", "v2"}, tag):
@@ -95,7 +95,7 @@ def found(*errors, tag=""):
     st.floats(SINCE, 2e9),
 )
 def test_a_hostile_record_is_only_counted(fields, at):
-    text = json.dumps({"groups": found(groups.in_record(at, "web", fields)), "seen_before": [], "since": SINCE})
+    text = json.dumps({"groups": counted(groups.in_record(at, "web", fields)), "seen_before": [], "since": SINCE})
     assert (
         len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.ErrorGroups) == ""
     )
@@ -106,7 +106,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
 
 
 @pytest.mark.parametrize(
-    "hits, more, count, known",
+    "hits, extra, count, is_known",
     [
         ([(5, "v2")], {}, 1, False),
         ([(5, "v2"), (-9, "v1")], {}, 2, True),
@@ -117,9 +117,9 @@ def test_a_hostile_record_is_only_counted(fields, at):
         ([(5, "v3")], {}, 1, False),
     ],
 )
-def test_what_counts_and_what_is_new(hits, more, count, known):
-    made = found(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **more)
-    assert [(group["count"], group["seen_before"]) for group in made] == ([(count, known)] if count else [])
+def test_what_counts_and_what_is_new(hits, extra, count, is_known):
+    made = counted(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **extra)
+    assert [(group["count"], group["seen_before"]) for group in made] == ([(count, is_known)] if count else [])
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -148,7 +148,7 @@ def test_of_a_group_the_newest_is_shown(order):
 
 def test_groups_are_limited():
     many = [error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
-    *_, last, more = found(*many)
+    *_, last, more = counted(*many)
     assert (last["count"], more["count"], more["title"]) == (1, 7, groups.MORE)
 
 
@@ -169,18 +169,18 @@ def answer(message, host, asked):
     told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
     known = [id_of(**failed())] if host == "web2" and message["args"].get("also") else []
     since = {"front": None, "web2": SINCE + 1}.get(host, SINCE)
-    return [line({"id": message["id"], "ok": {"groups": found(*told), "seen_before": known, "since": since}})]
+    return [line({"id": message["id"], "ok": {"groups": counted(*told), "seen_before": known, "since": since}})]
 
 
 def test_groups_of_all_hosts(fleet, capsys):
     asked = []
 
-    def said(*words):
+    def printed(*words):
         run(fleet, *words)
         return capsys.readouterr().out
 
     with agents(lambda host: Agent(fine(fleet), {"errors": lambda message: answer(message, host, asked)})):
-        out = said().splitlines()
+        out = printed().splitlines()
         assert {since for _, since in asked[:4]} == {None}
         assert sorted(asked[4:]) == [
             ("front", SINCE),
@@ -191,11 +191,11 @@ def test_groups_of_all_hosts(fleet, capsys):
         assert out[0][8:] == " new beat: ended\\x1b[2J" and out[1].startswith("  4 x, ")
         assert out[2] == f"{id_of(**failed())} KeyError orders/views.py:41 detail: 'a'"
         assert "8 x, " in out[3] and ", web on front, web1, web2, work, v2" in out[3]
-        whole = said(out[2][:8])
+        whole = printed(out[2][:8])
         assert whole.startswith(out[2]) and failed()["exception"].replace("\n", "\n  ") in whole
         assert whole.endswith("slipway logs --request=5f0c7d41\n") and whole.count(" v2 GET /4") == groups.LATEST
-        assert "\n  slipway logs --since '202" in said(out[0][:8])
-        assert said("--all") and asked[-5][1] == 0
+        assert "\n  slipway logs --since '202" in printed(out[0][:8])
+        assert printed("--all") and asked[-5][1] == 0
         with pytest.raises(Refused, match=r"^there is no group '9'"):
             run(fleet, "9")
     for words in ((), ("--release", "v9")):
@@ -223,7 +223,7 @@ def test_groups_of_all_hosts(fleet, capsys):
 def test_a_deploy_names_its_new_errors(fleet, tells, step):
     """Those since its begin, also if a step fails. Of a host that does not tell them, they are unknown."""
     asked = []
-    error, out = told(
+    error, out = outcome_of(
         fleet,
         {
             "errors": lambda message: (

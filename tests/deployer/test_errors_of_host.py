@@ -48,8 +48,8 @@ def host(tmp_path, stub, monkeypatch):
     return prints
 
 
-def systemd(kind, at, role="worker@a", **more):
-    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": f"shop-{role}.service", **more}
+def systemd(kind, at, role="worker@a", **extra):
+    return {**entry("x", SINCE + at, "systemd"), "MESSAGE_ID": kind, "UNIT": f"shop-{role}.service", **extra}
 
 
 def test_an_agent_finds_errors(host, stub, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_journal_of_nonsense(host):
 
 
 @pytest.mark.parametrize(
-    "script, said",
+    "script, message",
     [
         ("exit 1", ""),
         ('cat "$0.new"; kill -9 $$', "exit code (137|-9)"),
@@ -169,13 +169,13 @@ def test_a_journal_of_nonsense(host):
         ("echo 'Journal file /x.journal~ is truncated, ignoring file.' >&2; exit 1", ""),
     ],
 )
-def test_a_journal_that_cannot_be_searched_is_no_good_news(host, script, said):
+def test_a_journal_that_cannot_be_searched_is_no_good_news(host, script, message):
     """journalctl exits with 1, and says nothing, if no entry fits. It warns, for months, of a file that a power cut has
     spoiled: that hides no other file's entries."""
     made = host([entry(record(release="v2"), SINCE)], script=script)
     with (
-        pytest.raises(agent_errors.Problem, match="^the journal could not be searched: journalctl: " + said)
-        if said
+        pytest.raises(agent_errors.Problem, match="^the journal could not be searched: journalctl: " + message)
+        if message
         else contextlib.nullcontext()
     ):
         assert not agent_errors.find(made)["groups"]

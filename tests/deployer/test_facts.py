@@ -94,11 +94,11 @@ def paths(host):
     )
 
 
-def odd(found):
+def odd(result):
     """Return where the facts break the schema of the deployer, or ""."""
     hints = validate.hints(validate.ANSWERS["facts"])
-    found = json.loads(json.dumps(found))
-    return "".join(validate.mismatch(found[key], shape, key) for key, (shape, _) in hints.items() if key in found)
+    result = json.loads(json.dumps(result))
+    return "".join(validate.mismatch(result[key], shape, key) for key, (shape, _) in hints.items() if key in result)
 
 
 @settings(max_examples=250)
@@ -131,14 +131,14 @@ def test_a_malformed_file_is_named(host, name, text):
     disk.write(path, text)
     with world(host):
         found = facts.collect(host, health=True)
-    assert [told for told in found["problems"] if path in told] and len(found["records"]) == 1
+    assert [readyz_of for readyz_of in found["problems"] if path in readyz_of] and len(found["records"]) == 1
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
 FAILED = "tasks failed since this release (see slipway errors): "
 
 
-def told(task, celery):
+def readyz_of(task, celery):
     """Return what /readyz tells of a task and of Celery, each as JSON."""
     return (
         f'{{"release": "v1", "counts": {{"tasks": {{"{task} failed": [3, 1, 9e9, {{"v1": 8e9, "v0": 9e9}}], '
@@ -151,8 +151,8 @@ def told(task, celery):
 @pytest.mark.parametrize(
     "body, tasks",
     [
-        (told("pay", '{"dead": 2}'), [FAILED + "pay", "2 tasks are dead: see slipway run manage dead_tasks"]),
-        (told("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
+        (readyz_of("pay", '{"dead": 2}'), [FAILED + "pay", "2 tasks are dead: see slipway run manage dead_tasks"]),
+        (readyz_of("\\u0001" * 150_000, '{"dead": null}'), [FAILED + "\1" * 1000]),
         *[
             (body, [])
             for body in (
@@ -162,7 +162,7 @@ def told(task, celery):
                 '{"counts": [7]}',
                 '{"counts": {"tasks": {"x failed": 7}}}',
                 '{"counts": {"tasks": {"x failed": [1, 1, 1, {"v1": "x"}]}}}',
-                told("x", '{"dead": 1e999}'),
+                readyz_of("x", '{"dead": 1e999}'),
             )
         ],
     ],

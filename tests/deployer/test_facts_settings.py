@@ -67,7 +67,7 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
 
 
 @pytest.mark.parametrize(
-    "settings, said",
+    "settings, message",
     [
         ("DATABASE_URL=postgres://a:planted@db/shop", None),
         ("A=1", None),
@@ -77,14 +77,14 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
         ("DATABASE_URL=spatialite:////data/db?timeout=9", "data for"),
     ],
 )
-def test_where_sqlite_has_its_file(host, settings, said):
+def test_where_sqlite_has_its_file(host, settings, message):
     found = sqlite.problem(host, settings.encode())
-    assert found is None if said is None else said in found and "planted" not in found
+    assert found is None if message is None else message in found and "planted" not in found
     Path(host.var, "data").mkdir()
-    assert sqlite.problem(host, settings.encode()) == ("" if said == "data for" else found)
+    assert sqlite.problem(host, settings.encode()) == ("" if message == "data for" else found)
     with world(host):
         Path(host.next_env).write_text(settings)
-        assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)
+        assert facts.collect(host)["sqlite"] == ("" if message == "data for" else found)
 
 
 @pytest.mark.parametrize(

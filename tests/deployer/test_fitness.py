@@ -51,7 +51,7 @@ def inspect(shell, tmp_path):
             env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "DOCKER_RUNNER_ROOT": str(tmp_path)},
         )
         assert (done.returncode, done.stderr) == (0, "")
-        found = call.found = fitness.parse(done.stdout.splitlines())
+        found = call.inspection = fitness.parse(done.stdout.splitlines())
         return [
             text.replace(str(tmp_path), "")
             for text in fitness.problems(found)
@@ -99,7 +99,7 @@ def test_units_of_processes(inspect, tmp_path):
     assert inspect("shop") == [] and inspect("shop", own=[alerts], timed=[digest]) == [
         f"has {', '.join(foreign[:2])}{CURE}"
     ]
-    assert set(inspect.found.processes) == {"web@", "beat"}
+    assert set(inspect.inspection.processes) == {"web@", "beat"}
     for unit in (
         process_unit("shop", alerts),
         process_unit("shop", digest),
@@ -108,7 +108,7 @@ def test_units_of_processes(inspect, tmp_path):
     ):
         put(f"{tmp_path}{unit.path}", unit.content)
     assert inspect("shop", own=[alerts], timed=[digest]) == []
-    assert set(inspect.found.processes) == {"web@", "beat", "alerts", "digest"}
+    assert set(inspect.inspection.processes) == {"web@", "beat", "alerts", "digest"}
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):
@@ -120,7 +120,7 @@ def test_whose_definition_for_consul_it_is(inspect, tmp_path):
         if content:
             put(f"{tmp_path}/etc/consul.d/shop.json", content)
         assert inspect("shop") == []
-        said = inspect.found
+        said = inspect.inspection
         assert ("consul-agent" in said.missing, said.defined, said.registered) == found
 
 
@@ -135,7 +135,7 @@ def test_settings_that_docker_would_misread(inspect, tmp_path, fleet):
 
 
 @pytest.mark.parametrize(
-    "path, text, names, told",
+    "path, text, names, reported",
     [
         ("blog/public.conf", "    server_name _;\n", [], ["has blog for visitors by any name"]),
         (
@@ -157,15 +157,15 @@ def test_settings_that_docker_would_misread(inspect, tmp_path, fleet):
         ("conf.d/old.conf", "  listen 8080 default_server;\n  server_name _;\n", [], []),
     ],
 )
-def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, told):
+def test_whose_visitors_another_site_gets(inspect, tmp_path, data, path, text, names, reported):
     put(f"{tmp_path}/etc/nginx/{path}", text)
     put(f"{tmp_path}/etc/nginx/sites-enabled/{path.partition('/')[0]}", "")
     for app, end in (("shop", "env.next"), ("blog", "env")):
         put(f"{tmp_path}/etc/default/{app}.{end}", f"A=1\nSITE_URL=https://www.{app}.example:8443/x\n")
     assert inspect("shop") == []
     fleet = fleet_of(data, {"site.names": names})
-    problems = {host.name: [*fitness.name_problems(inspect.found, fleet, host)] for host in fleet.hosts}
-    assert all(map(str.startswith, problems["front"], told)) and len(problems["front"]) == len(told), problems
+    problems = {host.name: [*fitness.name_problems(inspect.inspection, fleet, host)] for host in fleet.hosts}
+    assert all(map(str.startswith, problems["front"], reported)) and len(problems["front"]) == len(reported), problems
     assert problems["work"] == []
     assert not [*fitness.name_problems(fitness.parse(["site  "]), fleet, fleet.balancers[0])]
 

@@ -73,7 +73,7 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
 
 
 @pytest.mark.parametrize(
-    "tls, scheme, url, said",
+    "tls, scheme, url, message",
     [
         ("off", "http", "https://shop.example", 'SITE_URL is https://shop.example, but visitors use http (tls = "off"'),
         ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000, but visitors use https"),
@@ -86,7 +86,7 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
         ("off", "", "", ""),
     ],
 )
-def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
+def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, message):
     """SITE_URL must match the file's `tls` (None: a fleet by variables) and nginx, on web hosts; a rollback goes on."""
     data["site"].update(tls=tls or "off", certificate="/c", key="/k", proxies=["10.0.0.1"])
     fleet = replace(config.build(data, {}, "test"), by_variables=tls is None)
@@ -94,7 +94,9 @@ def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
         facts[name]["site"] = {"scheme": scheme, "url": url}
     facts["web2"]["site"] = {"scheme": "", "url": ""}
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
-    assert list(found) == (["web1"] if said else []) and all(text.startswith(said) for text in found.get("web1", ()))
+    assert list(found) == (["web1"] if message else []) and all(
+        text.startswith(message) for text in found.get("web1", ())
+    )
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
 
 

@@ -61,13 +61,13 @@ def test_what_fits_the_project(project, names, jobs, media, roles):
     assert (loaded.media, loaded.hosts[-1].roles, loaded.hosts[-1].balancer) == (media, roles, True)
 
 
-@pytest.mark.parametrize("printed, told", [("-1\n", True), ("3\n", False)])
-def test_a_machine_without_inotify_is_told(monkeypatch, tmp_path, printed, told):
+@pytest.mark.parametrize("printed, reported", [("-1\n", True), ("3\n", False)])
+def test_a_machine_without_inotify_is_told(monkeypatch, tmp_path, printed, reported):
     monkeypatch.setattr(machines, "docker", lambda *words, **more: Done(words, 0, printed, ""))
     monkeypatch.setattr(machines, "ssh", lambda *words: Done(words, 255, "", "kex_exchange_identification: closed"))
     with pytest.raises(FleetError, match=r"web1 is not up within 0.1 s: kex") as problem:
         machines.wait_running(made("web1")["web1"], tmp_path, 0.1)
-    assert ("fs.inotify.max_user_instances" in str(problem.value)) == told
+    assert ("fs.inotify.max_user_instances" in str(problem.value)) == reported
 
 
 @pytest.mark.parametrize("up", [True, False])

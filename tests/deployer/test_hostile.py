@@ -42,7 +42,7 @@ KEYS = st.sampled_from(
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
 
 
-def told(problem, name):
+def check_lines(problem, name):
     """Check that each line of the problem begins with the name, is short, and has no control characters."""
     lines = str(problem).split("\n")
     assert lines and all(line.startswith(f"{name}: ") and len(line) < 2000 for line in lines), lines
@@ -67,7 +67,7 @@ def test_values_of_any_kind(changes):
     try:
         sound(config.build(data, {}, "x.toml"))
     except Refused as problem:
-        told(problem, "x.toml")
+        check_lines(problem, "x.toml")
 
 
 @given(st.binary(max_size=200) | st.text("[]{}=\"'.,#\n abx01-:T\\u", max_size=80).map(str.encode))
@@ -78,7 +78,7 @@ def test_files_of_any_kind(tmp_path_factory, content):
         try:
             sound(config.load(path, {}))
         except Refused as problem:
-            told(problem, path)
+            check_lines(problem, path)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_variables_of_any_kind(variables):
     try:
         sound(config.from_environment(variables))
     except Refused as problem:
-        told(problem, "environment")
+        check_lines(problem, "environment")
 
 
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)

@@ -22,15 +22,15 @@ def server(tmp_path):
     """server(said): the path of a socket that gives this answer once."""
     with listen(tmp_path / "web.sock") as listening:
 
-        def serve(said):
-            answer(listening, [said])
+        def serve(message):
+            answer(listening, [message])
             return listening.getsockname()
 
         yield serve
 
 
 @pytest.mark.parametrize(
-    "answered, said",
+    "answered, message",
     [
         (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
         (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
@@ -40,9 +40,9 @@ def server(tmp_path):
         (b"SSH-2.0-OpenSSH", "/readyz answers no HTTP: b'SSH-2.0-OpenSSH'"),
     ],
 )
-def test_a_release_that_is_not(server, answered, said):
+def test_a_release_that_is_not(server, answered, message):
     problem = http.not_ready(server(answered), "v2")
-    assert str(problem) == said
+    assert str(problem) == message
     assert problem.details["status"] == http.ask(server(answered), "/")[0]
 
 
@@ -113,7 +113,7 @@ def ask(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "ready, container, said, ran",
+    "ready, container, message, ran",
     [
         *((ready, {"running": False}, "does not run", None) for ready in WAYS),
         *((ready, {"there": False}, "does not run", None) for ready in WAYS),
@@ -126,13 +126,13 @@ def ask(monkeypatch, tmp_path):
         ("healthcheck beat", {"code": 1}, "is not healthy", ["/run.sh", "healthcheck", "beat"]),
     ],
 )
-def test_what_the_engine_says(ask, ready, container, said, ran):
+def test_what_the_engine_says(ask, ready, container, message, ran):
     told = ask(ready, **container)
-    assert told.startswith(said) and bool(told) == bool(said) and ask.ran == ran, told
+    assert told.startswith(message) and bool(told) == bool(message) and ask.ran == ran, told
 
 
-@pytest.mark.parametrize("status, said", [("200 OK", ""), ("302 Found", ""), ("503 Busy", "answers 503 to /health")])
-def test_a_port(ask, monkeypatch, status, said):
+@pytest.mark.parametrize("status, message", [("200 OK", ""), ("302 Found", ""), ("503 Busy", "answers 503 to /health")])
+def test_a_port(ask, monkeypatch, status, message):
     with socket.socket() as held:  # no other process can listen there meanwhile
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -141,5 +141,5 @@ def test_a_port(ask, monkeypatch, status, said):
         assert ask("http /").startswith("answers nothing: ")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port, asked = listening.getsockname()[1], answer(listening, [b"", f"HTTP/1.1 {status}\r\n\r\n".encode()])
-        assert (ask(f"port {port}"), ask(f"http :{port}/health")) == ("", said)
+        assert (ask(f"port {port}"), ask(f"http :{port}/health")) == ("", message)
     assert asked[1].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")

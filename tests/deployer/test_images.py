@@ -199,8 +199,8 @@ def test_old_images_go(host, capsys):
     assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 
 
-def auth(**found):
-    return {"auths": {"r.example": found}}
+def auth(**result):
+    return {"auths": {"r.example": result}}
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def lock(host, monkeypatch, came):
     return serve.lock(host, f"{host.run}/agent-1", FIRST, 30)["locked"], len(started)
 
 
-@pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
-def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
-    assert lock(host, monkeypatch, lambda: said) == ("by somebody else, a moment ago", 0)
+@pytest.mark.parametrize("message", [b"was already loaded or has a fragment file", b"already exists"])
+def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, message):
+    assert lock(host, monkeypatch, lambda: message) == ("by somebody else, a moment ago", 0)
 
 
 @pytest.mark.parametrize("lasts, locked", [(2, None), (99, "retirement of slot b")])

@@ -48,7 +48,7 @@ def asked(*words):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["--since", "1970-01-02", "--until", "-1m"], r" --since=@\d{5,6}\.0+ --until=@\d{10}\."),
         (["--since", "-999999w"], r" --since=@0\.0+ "),
@@ -58,26 +58,26 @@ def asked(*words):
         (["--role", "nginx", "--level", "error"], " --priority=3 -t shop-web-a$"),
     ],
 )
-def test_what_journalctl_is_asked(words, said):
-    assert re.search(said, " ".join(search.journalctl(["shop-web-a"], asked(*words))))
+def test_what_journalctl_is_asked(words, message):
+    assert re.search(message, " ".join(search.journalctl(["shop-web-a"], asked(*words))))
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["--since", "2999-01-01"], "argument --since: '2999-01-01' is still to come: "),
         (["--grep", "a)|(b"], r"argument --grep: 'a)|(b' has a ) too many: for the character write \)"),
         *((["--grep", wrong], f"has a {wrong[-1]} too many") for wrong in ("(a|(b)(", "[a] [", "a\\")),
     ],
 )
-def test_what_journalctl_is_not_asked(capsys, words, said):
+def test_what_journalctl_is_not_asked(capsys, words, message):
     """A time in which nothing can have happened; an expression that would end the group that it is put into."""
     with pytest.raises(SystemExit):
         asked(*words)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def record(**more):
+def record(**extra):
     """Return a line as slipway.logs writes it, which slipway/tests/test_logging.py shows."""
     return json.dumps(
         {
@@ -87,7 +87,7 @@ def record(**more):
             "message": "Oh",
             "request_id": "5f0c7d1e",
             "release": "build-4.2",
-            **more,
+            **extra,
         }
     )
 
@@ -147,16 +147,20 @@ def entry(message, at=1795680000.25, name="shop-web-a"):
     return {"MESSAGE": message, "__REALTIME_TIMESTAMP": str(int(at * 1e6)), "SYSLOG_IDENTIFIER": name}
 
 
-def told(message):
+def for_people(message):
     return lines.shown("web1", "shop", validate.parse(json.dumps(entry(message)).encode()))
 
 
 def test_a_line_for_people():
     time = datetime.fromtimestamp(1795680000.25).strftime("%m-%d %H:%M:%S.250")
     begin = f"{time} web1 web-a"
-    assert told("[" * 9000) == f"{begin} {'[' * 9000}"
-    assert told("plain") == f"{begin} plain" and told([112, 255]) == f"{begin} p\ufffd" and told(None) == f"{begin} "
-    assert told(record(exception="Traceback\n  File x\nKeyError")) == (
+    assert for_people("[" * 9000) == f"{begin} {'[' * 9000}"
+    assert (
+        for_people("plain") == f"{begin} plain"
+        and for_people([112, 255]) == f"{begin} p\ufffd"
+        and for_people(None) == f"{begin} "
+    )
+    assert for_people(record(exception="Traceback\n  File x\nKeyError")) == (
         f"{begin} ERROR shop: Oh\n    Traceback\n      File x\n    KeyError"
     )
 
@@ -176,7 +180,7 @@ def test_a_line_for_people():
 )
 def test_a_hostile_line_is_only_text(message):
     """No byte of a log acts on the terminal, or looks like a line of another host."""
-    first, *more = told(message).split("\n")
+    first, *more = for_people(message).split("\n")
     assert " web1 web-a " in first and all(line.startswith("    ") for line in more)
     assert not CONTROL.search("".join([first, *more]))
 
@@ -185,8 +189,8 @@ def test_a_hostile_line_is_only_text(message):
 def journal(stub):
     """journal(*lines): let each host's journalctl print these lines, then stderr and the exit code."""
 
-    def prints(*found, err="", code=0):
-        put(stub / "printed", "".join(f"{line}\n" for line in found))
+    def prints(*result, err="", code=0):
+        put(stub / "printed", "".join(f"{line}\n" for line in result))
         executable(
             stub / "journalctl",
             f"#!/bin/sh\nn=9999\nwhile [ $# -gt 0 ]; do [ $1 != -n ] || n=$2; shift; done\n"
@@ -214,16 +218,16 @@ def test_lines_of_all_hosts_in_the_order_of_time(fleet, journal, capfd):
 
 
 @pytest.mark.parametrize(
-    "printed, words, err, said",
+    "printed, words, err, message",
     [
         ((), [], "", "no logs from web1"),
         ((), ["--grep", "x"], r"bad\033[2J", "no logs from"),
         (("not JSON",), [], "", "on web1: sends an invalid"),
     ],
 )
-def test_a_journal_that_fails(fleet, journal, capfd, printed, words, err, said):
+def test_a_journal_that_fails(fleet, journal, capfd, printed, words, err, message):
     journal(*printed, err=err, code=1)
-    with pytest.raises(DeployError, match=said):
+    with pytest.raises(DeployError, match=message):
         run(fleet, "--hosts", "web1", *words)
     assert capfd.readouterr() == ("", r"web1 | bad\x1b[2J" + "\n" if err else "")
 

@@ -48,24 +48,24 @@ def test_a_configuration_is_told_whole(tmp_path):
 
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize(
-    "address, code, said",
+    "address, code, message",
     [
         ("a", 2, "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
         ("unreachable", 0, "schedules are not checked: a: cannot be reached"),
     ],
 )
-def test_a_schedule_is_checked_by_systemd(tmp_path, stub, address, code, said):
+def test_a_schedule_is_checked_by_systemd(tmp_path, stub, address, code, message):
     file = put(
         tmp_path / "x.toml",
         f'[hosts.a]\naddress = "{address}"\nroles = ["digest"]\n'
         '[process.digest]\ncommand = "x"\nschedule = "06:30 often"\n',
     )
     done = deploy("--config", file, "config", "check")
-    assert done.returncode == code and done.stderr.startswith(said)
+    assert done.returncode == code and done.stderr.startswith(message)
 
 
 @pytest.mark.parametrize(
-    "words, more, said",
+    "words, extra, message",
     [
         (["provision", "--nothing"], {}, "unrecognized arguments: --nothing"),
         (["env", "--hosts", "web9", "list"], {}, "there is no 'web9'; the hosts are: web1, web2, work1"),
@@ -74,9 +74,9 @@ def test_a_schedule_is_checked_by_systemd(tmp_path, stub, address, code, said):
         (["status"], {"PATH": "/nowhere"}, "ssh is not on this machine: install the OpenSSH client\n"),
     ],
 )
-def test_wrong_usage_is_exit_2(words, more, said):
-    done = deploy(*words, **more)
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+def test_wrong_usage_is_exit_2(words, extra, message):
+    done = deploy(*words, **extra)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):

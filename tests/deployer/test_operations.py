@@ -29,7 +29,7 @@ def folder(tmp_path):
     return made
 
 
-def wanted(folder, name, content="text", mode="640", once=False):
+def file_in(folder, name, content="text", mode="640", once=False):
     return File(f"{folder}/{name}", content, mode, OWNER, GROUP, once)
 
 
@@ -60,7 +60,7 @@ def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode
         there = os.lstat(folder / "file")
         return there.st_ino, there.st_mtime_ns, there.st_ctime_ns
 
-    file, before = wanted(folder, name, content, mode, once), state()
+    file, before = file_in(folder, name, content, mode, once), state()
     assert changed(file, check=True) is changes and state() == before
     assert changed(file) is changes and not changed(file) and not changed(file, check=True)
     assert changes or state() == before
@@ -74,7 +74,7 @@ def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode
 def test_what_is_written_once_is_never_replaced(folder):
     (folder / "link").unlink()
     (folder / "link").symlink_to("file")
-    assert changed(wanted(folder, "link", "another", "600", once=True))
+    assert changed(file_in(folder, "link", "another", "600", once=True))
     assert (folder / "link").is_symlink() and (folder / "file").read_text() == "text"
     assert oct((folder / "file").stat().st_mode)[-3:] == "600"
 
@@ -236,7 +236,7 @@ def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("def provision(", "SyntaxError"),
         ("import nowhere", "No module named 'nowhere'"),
@@ -244,6 +244,6 @@ def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path
         ("", "has no attribute 'provision'"),
     ],
 )
-def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
-    with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
+def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, message):
+    with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + message):
         loaded(monkeypatch, tmp_path, text)

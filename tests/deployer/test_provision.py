@@ -31,7 +31,7 @@ def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
 class Connection(Host):
     """A stand-in for Connection; `hosts`: see the fixture."""
 
-    def __init__(self, hosts, host, *more):
+    def __init__(self, hosts, host, *extra):
         super().__init__(failing=hosts.failing.get(host.name, "nothing fails"))
         self.note = lambda what: hosts.log.append((host.name, what))
 
@@ -51,17 +51,17 @@ class Connection(Host):
 
 @pytest.fixture
 def hosts(monkeypatch, fleet):
-    """Stand-ins for hosts. `log`: (host, action); `said`: host → its inspection; `failing`: host → what fails."""
-    found = SimpleNamespace(said={}, log=[], failing={})
+    """Stand-ins for hosts. `log`: (host, action); `outputs`: host → its inspection; `failing`: host → what fails."""
+    found = SimpleNamespace(outputs={}, log=[], failing={})
     monkeypatch.setattr(connections, "Connection", functools.partial(Connection, found))
 
     async def at_host(host, ssh, words, check=False):
         if len(words) == 3:
             return await Host().command(words[-1])
         found.log.append((host.name, "inspect"))
-        if isinstance(found.said.get(host.name), HostProblem):
-            raise found.said[host.name]
-        said = f"{found.said.get(host.name, '')}\n"
+        if isinstance(found.outputs.get(host.name), HostProblem):
+            raise found.outputs[host.name]
+        said = f"{found.outputs.get(host.name, '')}\n"
         return Done(0, said.encode(), b"")
 
     monkeypatch.setattr(connection, "run", at_host)
@@ -88,7 +88,7 @@ def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts
 
 
 def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
-    hosts.said.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
+    hosts.outputs.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
     error, said = provision(fleet)
     assert isinstance(error, Refused) and said == ""
     assert (
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
 
 
 def test_a_drain_needs_no_names(fleet, hosts):
-    hosts.said["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
+    hosts.outputs["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
     assert isinstance(provision(fleet, ["front"])[0], Refused)
     assert asyncio.run(provisioning.drain(fleet, fleet.balancers, "web1", True)) == 2
 

@@ -35,7 +35,7 @@ class Engine(Host):
 
     def __init__(self, root, archives):
         super().__init__("shop", str(root))
-        self.archives, self.said, self.left, self.called = archives, [], [], []
+        self.archives, self.asked, self.left, self.called = archives, [], [], []
         os.makedirs(self.root + "/run/shop")
         os.makedirs(self.var + "/static")
 
@@ -49,7 +49,7 @@ class Engine(Host):
             return json.dumps({"Config": {"WorkingDir": "/app"}}).encode()
         if "/archive" not in path:
             found = re.fullmatch(r"/containers/(?:create.name=)?([\w-]+).*", path)
-            self.said.append((method, found[1], request))
+            self.asked.append((method, found[1], request))
             return json.dumps(
                 [{"Names": ["/" + name]} for name in self.left]
                 if method == "GET"
@@ -93,12 +93,12 @@ def special(name, kind, target=""):
     return info
 
 
-def root(*more, without=()):
+def root(*extra, without=()):
     """Return the archive of the folder static-root."""
     return tar(
         special("", tarfile.DIRTYPE),
         *((f"static-root/{name}", content) for name, content in FILES.items() if name not in without),
-        *more,
+        *extra,
     )
 
 
@@ -123,7 +123,7 @@ def publish(host):
     publisher.publish(host, attempt, lambda event: None)
 
 
-def there(host):
+def modes(host):
     """Return name → mode of every file below static."""
     folder = host.var + "/static"
     return {
@@ -140,16 +140,16 @@ def test_files_leave_an_image_as_data(tmp_path):
             publish(host)
         finally:
             os.umask(before)
-        assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
+        assert modes(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
         assert Path(host.var, "static/site.0123.css").read_text() == "body {}"
-    ((_, name, made),) = [said for said in host.said if said[0] == "POST"]
-    assert [said[:2] for said in host.said] == [("POST", name), ("DELETE", name)]
+    ((_, name, made),) = [said for said in host.asked if said[0] == "POST"]
+    assert [said[:2] for said in host.asked] == [("POST", name), ("DELETE", name)]
     assert json.loads(made.partition("\r\n\r\n")[2]) == {
         "Image": "sha256:1",
         "Entrypoint": ["-"],
         "HostConfig": {"NetworkMode": "none"},
     }
-    assert "force=1&v=1" in host.said[-1][2]
+    assert "force=1&v=1" in host.asked[-1][2]
 
 
 HOSTILE = {
@@ -173,7 +173,7 @@ def test_nothing_of_a_hostile_image_lands(tmp_path, what):
     with host_with(tmp_path, HOSTILE[what]) as host:
         with pytest.raises(Problem, match="image"):
             publish(host)
-        assert not there(host) and os.listdir(host.var) == ["static"] and host.said[-1][0] == "DELETE"
+        assert not modes(host) and os.listdir(host.var) == ["static"] and host.asked[-1][0] == "DELETE"
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "a//b", "", "a\nb", 7])
@@ -194,7 +194,7 @@ def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
     with host_with(tmp_path, archive) as host:
         with pytest.raises(Problem, match="too large"):
             publish(host)
-        assert not there(host)
+        assert not modes(host)
 
 
 def test_no_link_on_the_host_is_followed(tmp_path):
@@ -208,7 +208,7 @@ def test_no_link_on_the_host_is_followed(tmp_path):
         assert not (tmp_path / "logo.4567.svg").exists()
         os.remove(folder + "/img")
         publish(host)
-        assert there(host).keys() == PUBLISHED | {"old.css"} and os.readlink(folder + "/site.0123.css") == "/etc/passwd"
+        assert modes(host).keys() == PUBLISHED | {"old.css"} and os.readlink(folder + "/site.0123.css") == "/etc/passwd"
 
 
 def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
@@ -230,9 +230,9 @@ def test_a_text_in_an_image(tmp_path):
         assert images.content(host, "sha256:1", "other.json") is None
         with pytest.raises(Problem, match="is not a regular file"):
             images.content(host, "sha256:1", "link")
-        assert {said[0] for said in host.said} == {"POST", "DELETE"}
+        assert {said[0] for said in host.asked} == {"POST", "DELETE"}
         publish(host)
-        assert not there(host)
+        assert not modes(host)
 
 
 def test_what_a_killed_agent_left_is_removed(tmp_path):
@@ -240,4 +240,4 @@ def test_what_a_killed_agent_left_is_removed(tmp_path):
     with Engine(tmp_path / "root", {}).up() as host:
         host.left = ["shop-files-999999-1", "shop-files-web-a", "shop-files-migrate"]
         takeback.settle(host, lambda event: None)
-    assert [said[:2] for said in host.said] == [("GET", "json"), ("DELETE", "shop-files-999999-1")]
+    assert [said[:2] for said in host.asked] == [("GET", "json"), ("DELETE", "shop-files-999999-1")]

@@ -15,8 +15,8 @@ from slipway.deploy.screen import commits, text_tables
 RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed"}
 
 
-def done(*tags, **more):
-    return [{**RECORD, "tag": tag, "image_id": f"sha256:{tag}", **more} for tag in tags]
+def done(*tags, **extra):
+    return [{**RECORD, "tag": tag, "image_id": f"sha256:{tag}", **extra} for tag in tags]
 
 
 def test_a_tag_file_is_for_the_shell(tmp_path):
@@ -67,7 +67,7 @@ def test_a_torn_line_is_skipped_and_counted():
 
 
 @pytest.mark.parametrize(
-    "more",
+    "extra",
     [
         {"tag": "v 1"},
         {"tag": ""},
@@ -77,10 +77,10 @@ def test_a_torn_line_is_skipped_and_counted():
         {"seconds": "x"},
     ],
 )
-def test_a_record_of_no_release_is_torn(more):
-    assert releases.parse_log(releases.line({**RECORD, **more})) == ([], 1)
+def test_a_record_of_no_release_is_torn(extra):
+    assert releases.parse_log(releases.line({**RECORD, **extra})) == ([], 1)
     with pytest.raises(ValueError):
-        releases.append_record("", {**RECORD, **more})
+        releases.append_record("", {**RECORD, **extra})
 
 
 def test_what_is_newer_is_refused_by_name():

@@ -17,7 +17,7 @@ import pytest
 
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
-from deployer.test_validate import rollout, told
+from deployer.test_validate import outcome_of, rollout
 from proc import ROOT, wait_until
 from slipway.deploy.commands import status
 from slipway.deploy.commands.deploy import when_free
@@ -30,9 +30,9 @@ CURE = "; correct the cause, then deploy again"
 
 
 @pytest.mark.parametrize(
-    "odd, said", [({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")]
+    "odd, expected", [({"facts": lambda message: [b"[]\n"]}, "invalid answer"), (None, "cannot be reached")]
 )
-def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
+def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, expected):
     base = fine(fleet)
     base["facts"]["tasks"] = ["a"]
     amiss = {**base, "facts": {**base["facts"], "problems": ["something is amiss"], "notes": ["closed"]}}
@@ -42,7 +42,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, said):
     with agents(hosts.get), contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     for text in (str(refused.value), out.getvalue()):
-        assert said in text and "something is amiss" in text
+        assert expected in text and "something is amiss" in text
     assert "v1" in out.getvalue()
     assert out.getvalue().endswith("\non web2: closed\na\n"), "tasks are the site's, told once and of no host"
 
@@ -70,8 +70,8 @@ def test_a_host_forges_no_line(fleet):
     assert [text for text in lines if text.startswith("web1 ") and "active\\nweb9" in text]
 
 
-@pytest.mark.parametrize("step, said", [("ready", ": KeyError: 'x'"), ("migrate", ": KeyError: 'x'"), ("flip", "")])
-def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
+@pytest.mark.parametrize("step, expected", [("ready", ": KeyError: 'x'"), ("migrate", ": KeyError: 'x'"), ("flip", "")])
+def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, expected):
     """Before the first flip, the log is read first. Later a takeback waits for nothing."""
     asked, log = [], [json.dumps({"message": "no boot", "exception": f"{TRACEBACK}:\n  File x\nKeyError: 'x'"}), "bye"]
 
@@ -84,9 +84,9 @@ def test_releases_log_has_the_cause_that_a_deploy_prints(fleet, step, said):
         "abort": lambda message: asked.append(message["abort"]["cause"]),
         "last_lines": lambda message: asked.append("") or [line({"id": message["id"], "ok": {"log": log}})],
     }
-    assert "KeyError: 'x'" in str(told(fleet, odd)[0])
+    assert "KeyError: 'x'" in str(outcome_of(fleet, odd)[0])
     causes = [cause.partition(": ")[2] for cause in asked if cause]
-    assert {*causes} == {f"{step}: web exited{said}"} and (asked[0] == "") is (step == "ready")
+    assert {*causes} == {f"{step}: web exited{expected}"} and (asked[0] == "") is (step == "ready")
 
 
 @pytest.mark.parametrize("step", ["pull", "verdicts", "upload", "ready"])
@@ -94,7 +94,7 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
     def fail(message):
         return [line({"id": message["id"], "problem": "no room", "details": {"body": "broken", "log": ["boom"]}})]
 
-    error, _ = told(replace(fleet, static={"publish": "s3://shop"}), {step: fail})
+    error, _ = outcome_of(replace(fleet, static={"publish": "s3://shop"}), {step: fail})
     first, *lines, last = str(error).splitlines()
     assert first in {f"{name}: {step}: no room" for name in ("web1", "web2", "work")}, error
     assert last == TAKEN_BACK[1:] + CURE
@@ -103,7 +103,7 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    "words, number, name, code, told",
+    "words, number, name, code, reported",
     [
         ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
         ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
@@ -112,7 +112,7 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
         *(("watch", number, "silent", 0, "") for number in SIGNALS[:2]),
     ],
 )
-def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, told):
+def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, reported):
     process = subprocess.Popen(
         [sys.executable, "-m", "slipway.deploy", *words.split()],
         cwd=ROOT,
@@ -126,12 +126,12 @@ def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, 
     began = time.monotonic()
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert time.monotonic() - began < 15 and (process.returncode, said) == (code, told)
+    assert time.monotonic() - began < 15 and (process.returncode, said) == (code, reported)
     assert not os.path.exists(f"/proc/{pid.strip()}"), "its ssh is gone"
 
 
 @pytest.mark.parametrize(
-    "step, number, said",
+    "step, number, expected",
     [
         ("facts", signal.SIGINT, ""),
         ("resolve", signal.SIGINT, ""),
@@ -139,7 +139,7 @@ def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name, code, 
         *(("ready", number, TAKEN_BACK) for number in SIGNALS),
     ],
 )
-def test_a_deploy_that_waits_can_be_interrupted(fleet, step, number, said):
+def test_a_deploy_that_waits_can_be_interrupted(fleet, step, number, expected):
     asked, again = [], []
 
     def interrupt(message):
@@ -151,9 +151,9 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step, number, said):
     def once_more(message):
         again.append(os.kill(os.getpid(), number))
 
-    error, _ = told(fleet, {step: interrupt, "abort": once_more}, asyncio.run)
+    error, _ = outcome_of(fleet, {step: interrupt, "abort": once_more}, asyncio.run)
     assert len(again) == 3 or step != "ready"
-    assert f"interrupted by {number.name}{said}" in str(error), error
+    assert f"interrupted by {number.name}{expected}" in str(error), error
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -174,7 +174,7 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
 
 
 @pytest.mark.parametrize(
-    "hook, lock, said",
+    "hook, lock, message",
     [
         ("", None, ""),
         ("", "retirement of slot b", ""),
@@ -182,23 +182,23 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
         ("; exit 3", None, "^hooks.before stopped the rollout: .*exit 3: exit code 3$"),
     ],
 )
-def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, said):
+def test_who_is_locked_out_begins_nothing(fleet, tmp_path, hook, lock, message):
     asked, answers = [], fine(fleet)
     answers["facts"]["lock"] = lock
     made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": f"touch {tmp_path}/hooked{hook}"}))
     with (
         agents(lambda host: Agent(answers, asked=asked)),
-        pytest.raises(DeployError, match=said) if said else contextlib.nullcontext(),
+        pytest.raises(DeployError, match=message) if message else contextlib.nullcontext(),
     ):
         asyncio.run(made.run())
-    assert ((tmp_path / "hooked").exists(), asked.count("lock")) == (bool(hook) or not said, 0 if said else 3)
+    assert ((tmp_path / "hooked").exists(), asked.count("lock")) == (bool(hook) or not message, 0 if message else 3)
 
 
 HELD, REFUSED = Locked("locked on web1: deploy v1 by ann"), Refused("no such tag")
 
 
 @pytest.mark.parametrize(
-    "seconds, tries, tried, told",
+    "seconds, tries, tried, reported",
     [
         (25, [HELD, HELD, "done"], 3, 2),
         (25, [HELD, HELD, HELD, "never"], 3, 2),
@@ -206,7 +206,7 @@ HELD, REFUSED = Locked("locked on web1: deploy v1 by ann"), Refused("no such tag
         (25, [REFUSED, "never"], 1, 0),
     ],
 )
-def test_a_lock_is_waited_for(seconds, tries, tried, told):
+def test_a_lock_is_waited_for(seconds, tries, tried, reported):
     left, said = list(tries), []
 
     async def try_():
@@ -220,4 +220,4 @@ def test_a_lock_is_waited_for(seconds, tries, tried, told):
     except Exception as error:
         outcome = error
     assert outcome is tries[tried - 1] and left == tries[tried:]
-    assert said == [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * told
+    assert said == [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * reported

@@ -32,7 +32,7 @@ def taken_back(fleet, ends):
 
 
 @pytest.mark.parametrize(
-    "tags, said",
+    "tags, message",
     [
         ([None, None], "no release is live yet, as before"),
         (["v1", "v1"], "the old release serves everywhere"),
@@ -42,10 +42,10 @@ def taken_back(fleet, ends):
         ),
     ],
 )
-def test_what_serves_after_a_takeback(fleet, tags, said):
+def test_what_serves_after_a_takeback(fleet, tags, message):
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
     cure = "correct the cause, then deploy again"
-    assert str(error) == f"it broke\ntaken back: {said}; {cure}" and error.exit_code == 1
+    assert str(error) == f"it broke\ntaken back: {message}; {cure}" and error.exit_code == 1
 
 
 def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
@@ -70,7 +70,7 @@ def played(
     tag="v2",
     tell=None,
     options=Options(),
-    **more,
+    **extra,
 ):
     """Play a rollout without failures; return the steps done, and the plan. `more`: for Rollout."""
     done = []
@@ -82,7 +82,7 @@ def played(
     async def nothing(*words):
         return {}
 
-    rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
+    rollout = Rollout(fleet, [], tell, target.action, tag, options, **extra)
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
     hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
@@ -206,7 +206,7 @@ UNKNOWN = (
 
 
 @pytest.mark.parametrize(
-    "live, image, told",
+    "live, image, reported",
     [
         ("[X]  shop.0001\n", {"postgresql": NEWS, "sqlite": NEWS}, ["shop.0002 on postgresql: ok"]),
         (
@@ -218,14 +218,14 @@ UNKNOWN = (
         ("", {"postgresql": NEWS}, [UNKNOWN]),
     ],
 )
-def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, told):
+def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, image, reported):
     """Those of the app that stores uploads in the database are new only if the live release has this app."""
     monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: image)
     events, found = [], fine(fleet)
     found["facts"]["plan"] = live
     with agents(lambda host: Agent(found)):
         run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan())
-    assert [event["text"] for event in events if event["event"] == "progress"][1:] == told
+    assert [event["text"] for event in events if event["event"] == "progress"][1:] == reported
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
@@ -258,7 +258,7 @@ def test_the_live_release_is_as_careful_as_any(fleet):
 
 
 @pytest.mark.parametrize(
-    "place, there, said",
+    "place, existing, message",
     [
         ("database", "local", "media in the servers' file is database, but this release stores uploads as local"),
         ("bucket", "bucket", ""),
@@ -267,28 +267,28 @@ def test_the_live_release_is_as_careful_as_any(fleet):
         ("HOSTS", "bucket", ""),
     ],
 )
-def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, there, said):
+def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, existing, message):
     events = []
     fleet = replace(fleet, by_variables=True) if place == "HOSTS" else replace(fleet, media=place)
-    played(fleet, lambda name: {**VERDICTS, "media": there}, tell=events.append)
+    played(fleet, lambda name: {**VERDICTS, "media": existing}, tell=events.append)
     told = [event["text"] for event in events if event["event"] == "warning"]
-    assert len(told) == bool(said) and said in "".join(told)
+    assert len(told) == bool(message) and message in "".join(told)
 
 
 @pytest.mark.parametrize(
-    "state, kind, said",
+    "state, kind, message",
     [
         ("back", DeployError, "taken back: every host is as it was"),
         (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
         ("stuck", Divided, "web2: could not be taken back completely, see slipway status"),
     ],
 )
-def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, said):
+def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, message):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
     with mock.patch.object(Commit, "learn", return_value={"web2": state}) as learn:
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
-    assert type(error) is kind and str(error).startswith(f"it broke\n{said}")
+    assert type(error) is kind and str(error).startswith(f"it broke\n{message}")
 
 
 def test_the_summary_says_how_long_visitors_waited():

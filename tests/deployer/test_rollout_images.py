@@ -48,7 +48,7 @@ def test_which_images_may_start(answer, action, allowed, refused):
 
 
 @pytest.mark.parametrize(
-    "there, machines, missing",
+    "existing, machines, missing",
     [
         (["amd64"], ["x86_64"], ""),
         (["amd64", "arm64"], ["aarch64", "x86_64"], ""),
@@ -57,8 +57,8 @@ def test_which_images_may_start(answer, action, allowed, refused):
         (["amd64"], ["riscv64"], "riscv64"),
     ],
 )
-def test_an_image_for_other_machines_is_refused(there, machines, missing):
-    found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": there}, machines)
+def test_an_image_for_other_machines_is_refused(existing, machines, missing):
+    found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": existing}, machines)
     assert found == (missing and f"image shop:v2 is not for {missing}: build it with PLATFORM=linux/{missing}")
 
 

@@ -47,12 +47,12 @@ def rollout(fleet):
             fleet, list(fleet.app_hosts), told.append, connections={host.name: Standing() for host in fleet.app_hosts}
         )
     )
-    made.told = told
+    made.events = told
     return made
 
 
-def hear(rollout, name, **more):
-    rollout.hosts._hear(name, {**SICK, **more})
+def hear(rollout, name, **extra):
+    rollout.hosts._hear(name, {**SICK, **extra})
 
 
 async def failure(rollout, *steps):
@@ -73,7 +73,7 @@ def test_what_is_under_way_fails_at_once(rollout):
         assert len(rollout.hosts.connections["web2"].asked) == 1, "no step is begun after an alarm"
 
     run(steps())
-    assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in rollout.told
+    assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in rollout.events
 
 
 def test_what_ends_as_it_boots_is_told_of_its_start(rollout):
@@ -118,7 +118,7 @@ def test_a_step_that_fails_ends_its_group(rollout):
     rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = HostProblem("no"), 3600
     problem = run(failure(rollout, Step("publish", ("web1", "web2")), Step("migrate", ("work",))))
     assert (problem.step, problem.host, str(problem)) == ("publish", "web1", "no")
-    ended = {(event["host"], event["state"]) for event in rollout.told if event["event"] == "step"}
+    ended = {(event["host"], event["state"]) for event in rollout.events if event["event"] == "step"}
     assert {("web1", "failed"), ("web2", "stopped")} <= ended and ("web2", "failed") not in ended
 
 
@@ -128,7 +128,7 @@ def test_a_commit_is_not_ended_by_another_hosts_failure(rollout):
     assert list(failed) == ["web1"] and isinstance(failed["web1"], Lost)
     assert {
         (event["host"], event["state"])
-        for event in rollout.told
+        for event in rollout.events
         if event["event"] == "step" and event["state"] != "start"
     } == {("web1", "failed"), ("web2", "done"), ("work", "done")}
 
@@ -148,7 +148,7 @@ def test_a_report_quotes_what_people_read():
 
 
 @pytest.mark.parametrize(
-    "body, told",
+    "body, reported",
     [
         (" boom\n", "boom"),
         ("<!-- Licence -->", "a page"),
@@ -158,8 +158,10 @@ def test_a_report_quotes_what_people_read():
         ("{}", "{}"),
     ],
 )
-def test_a_page_is_told_by_its_title_or_first_words(body, told):
-    assert report(HostProblem("/ answers 500", details={"body": body})).splitlines()[1:] == [f"  it answered: {told}"]
+def test_a_page_is_told_by_its_title_or_first_words(body, reported):
+    assert report(HostProblem("/ answers 500", details={"body": body})).splitlines()[1:] == [
+        f"  it answered: {reported}"
+    ]
 
 
 def test_a_long_report_is_cut_and_ends_with_its_cause():

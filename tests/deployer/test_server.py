@@ -171,10 +171,10 @@ WRITTEN = [  # changes of the toml, a host, one of its files → texts that this
 ]
 
 
-@pytest.mark.parametrize("changes, name, path, there, absent", WRITTEN)
-def test_what_nginx_is_told(data, changes, name, path, there, absent):
+@pytest.mark.parametrize("changes, name, path, existing, absent", WRITTEN)
+def test_what_nginx_is_told(data, changes, name, path, existing, absent):
     text = files(fleet_of(data, changes), name)[path]
-    assert [words for words in there if words not in text] == [words for words in absent if words in text] == []
+    assert [words for words in existing if words not in text] == [words for words in absent if words in text] == []
 
 
 def test_a_balancer_sends_nobody_to_who_is_out(fleet):
@@ -203,10 +203,10 @@ def test_somebody_is_left_for_visitors(fleet):
     assert site.silent({"web1": False, "web2": False}) == site.silent({}) == ()
 
 
-@pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
-def test_tls_waits_for_its_certificate(data, there, tls):
+@pytest.mark.parametrize("existing, tls", [(False, False), (True, True)])
+def test_tls_waits_for_its_certificate(data, existing, tls):
     fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
-    (balancer,) = site.sites(fleet, host_of(fleet, "front"), there)
+    (balancer,) = site.sites(fleet, host_of(fleet, "front"), existing)
     public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
     assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls
     assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))

@@ -99,7 +99,7 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
 
 
 @pytest.mark.parametrize(
-    "said, heard",
+    "message, heard",
     [
         ("Warning! D-Bus connection terminated.\nFailed to wait for response: Connection reset by peer", True),
         ("Failed to get properties: Transport endpoint is not connected", True),
@@ -107,10 +107,10 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
         ("Failed to stop x.service: Unit x.service not loaded.", False),
     ],
 )
-def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, heard):
+def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, message, heard):
     new, asked = tmp_path / "new", tmp_path / "asked"
     executable(
-        tmp_path / "systemctl", f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n"
+        tmp_path / "systemctl", f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{message}' >&2; exit 1\n"
     )
     monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)

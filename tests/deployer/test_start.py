@@ -38,7 +38,7 @@ def listening(attempt):
     return listen(attempt.host.slot("b", "web.sock"))
 
 
-def told(attempt):
+def plan_of(attempt):
     return start.web_plan(attempt.host, attempt)
 
 
@@ -56,7 +56,7 @@ def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
             return real(*words)
 
         monkeypatch.setattr(disk, "read_small", boot)
-        assert told(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
+        assert plan_of(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
         assert attempt.media == "database"
 
 
@@ -65,7 +65,7 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
     monkeypatch.setattr(start, "BOOT", 3600)
     attempt.died = None if listens else DIED
     with listening(attempt) if listens else contextlib.nullcontext():
-        assert told(attempt) is None
+        assert plan_of(attempt) is None
 
 
 def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
@@ -117,7 +117,7 @@ def test_what_is_not_the_release_s_word_is_unknown(attempt, monkeypatch, text):
     else:
         disk.write(path, text)
     with listening(attempt):
-        assert told(attempt) is None
+        assert plan_of(attempt) is None
 
 
 def event(name):

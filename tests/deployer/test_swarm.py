@@ -34,7 +34,7 @@ def fleet():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"media": "local"}, 'media: "local" files would differ'),
         ({"registry": "ssh"}, 'registry: has no effect with engine.kind = "swarm"'),
@@ -50,8 +50,8 @@ def fleet():
         ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes on all addresses"),
     ],
 )
-def test_what_the_file_must_not_say(change, said):
-    with pytest.raises(Refused, match=said):
+def test_what_the_file_must_not_say(change, message):
+    with pytest.raises(Refused, match=message):
         config.build({**DATA, **change}, {}, "x")
 
 
@@ -78,7 +78,7 @@ def test_containers_change_with_what_they_are_made_of_alone(fleet):
     assert "server-template web 20 tasks.web:8000\n" in proxy_config(fleet)[1]
 
 
-def told(count="2/2", update="", before=True, made="new"):
+def state_of(count="2/2", update="", before=True, made="new"):
     """Return the state that the script's output describes: one service, web, with two containers wanted."""
     spec = {
         "Name": "shop_web",
@@ -94,18 +94,18 @@ def told(count="2/2", update="", before=True, made="new"):
 @pytest.mark.parametrize(
     "count, update, before, done",
     [
-        ("2/2", "completed", told(made="old"), True),
-        ("3/2", "completed", told(made="old"), True),  # one of them on a host that is lost
-        ("2/2", "", told(made="new"), True),  # the service does not change
-        ("2/2", "", told(made="old"), False),  # Docker has not begun
-        ("2/2", "updating", told(made="old"), False),
-        ("1/2", "completed", told(made="old"), False),
+        ("2/2", "completed", state_of(made="old"), True),
+        ("3/2", "completed", state_of(made="old"), True),  # one of them on a host that is lost
+        ("2/2", "", state_of(made="new"), True),  # the service does not change
+        ("2/2", "", state_of(made="old"), False),  # Docker has not begun
+        ("2/2", "updating", state_of(made="old"), False),
+        ("1/2", "completed", state_of(made="old"), False),
         ("1/2", "", State({}, ""), False),
         ("2/2", "", State({}, ""), True),
     ],
 )
 def test_when_a_deploy_is_done(count, update, before, done):
-    seen = told(count, update)
+    seen = state_of(count, update)
     assert state.converged(seen, ["web"], "a", before) is done
     assert not done or not [*state.problems(seen)]
     assert seen.settings == "shop.settings.10.b"
@@ -114,11 +114,11 @@ def test_when_a_deploy_is_done(count, update, before, done):
 @pytest.mark.parametrize("update, attempt", [("rollback_started", "a"), ("paused", "a"), ("", "another")])
 def test_when_a_deploy_has_failed(update, attempt):
     with pytest.raises(DeployError, match="web: a new container exited"):
-        state.converged(told(update=update), ["web"], attempt, State({}, ""))
+        state.converged(state_of(update=update), ["web"], attempt, State({}, ""))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "",
         "x",
@@ -132,11 +132,11 @@ def test_when_a_deploy_has_failed(update, attempt):
         '[{"Spec": {"Name": "shop_web", "Labels": {}, "Data": "?"}}]\nshop_web x\n\n',
     ],
 )
-def test_what_managers_say_is_not_trusted(fleet, monkeypatch, said):
+def test_what_managers_say_is_not_trusted(fleet, monkeypatch, message):
     """An answer that cannot be read is refused in one line, whatever was asked."""
 
     async def answer(*words):
-        return SimpleNamespace(code=0, err=b"", out=said.encode())
+        return SimpleNamespace(code=0, err=b"", out=message.encode())
 
     monkeypatch.setattr(manager, "run", answer)
     going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")
@@ -157,7 +157,7 @@ class Played:
     """A swarm that runs ONE; web's update fails. `said`: our commands; `before`: Docker keeps an old state."""
 
     def __init__(self, before):
-        self.before, self.said, self.attempt = before, [], ""
+        self.before, self.calls, self.attempt = before, [], ""
 
     def service(self, name):
         mine = self.attempt
@@ -173,29 +173,29 @@ class Played:
         return "CERT_FILE=/run/secrets/CERT.3\n"
 
     async def keep(self, kind, name, content):
-        self.said.append(f"keep {kind}")
+        self.calls.append(f"keep {kind}")
 
     async def run(self, words, timeout):
-        self.said.append("job " + words[4])
+        self.calls.append("job " + words[4])
 
     async def docker(self, *words, input=b"", timeout=0):
         if words[:2] == ("stack", "deploy"):
             labels = json.loads(input.replace(b"$$", b"$"))["services"]["web"]["deploy"]["labels"]
             self.attempt = labels[ATTEMPT]
-            self.said.append(f"put {json.loads(labels[RELEASES])[-1][0]}")
+            self.calls.append(f"put {json.loads(labels[RELEASES])[-1][0]}")
         return json.dumps([{"RepoDigests": [TWO.image]}])
 
 
 @pytest.mark.parametrize(
-    "before, error, said, put",
+    "before, error, message, put",
     [(False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back completely", ["v2"])],
 )
-def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, said, put):
+def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, message, put):
     """If Docker has already rolled back by itself, the old stack is deployed. A takeback that hangs is reported."""
     monkeypatch.setattr(rollout, "PAUSE", 0.01)
     monkeypatch.setattr(rollout, "TAKEBACK", 0.2 if before else 60)
     going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")
     going.manager = Played(before)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         asyncio.run(going.run())
-    assert [word.removeprefix("put ") for word in going.manager.said if word.startswith("put")] == put
+    assert [word.removeprefix("put ") for word in going.manager.calls if word.startswith("put")] == put

@@ -85,7 +85,7 @@ def rollout(fleet, action="deploy"):
     return Rollout(fleet, fleet.app_hosts, display.Lines(out).tell, action, tag), out
 
 
-def told(fleet, odd, run=run):
+def outcome_of(fleet, odd, run=run):
     """Return the error, or None, of a deploy to such agents, and all its output."""
     base = fine(fleet)
     made, out = rollout(fleet)
@@ -137,7 +137,7 @@ def test_no_event_silences_the_display(fleet, kind, said):
 
 @given(st.sampled_from(STEPS), LINES)
 def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
-    error, shown = told(fleet, {step: lambda message: [said, b""]})
+    error, shown = outcome_of(fleet, {step: lambda message: [said, b""]})
     assert error is None or any(host.name in str(error) for host in fleet.app_hosts), repr(error)
     assert not CONTROL.search(shown)
 
@@ -224,7 +224,7 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
         ],
         "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})],
     }
-    error, shown = told(fleet, odd)
+    error, shown = outcome_of(fleet, odd)
     shown += visible(str(error))
     assert "\n  web9: flip" in shown and "\nweb9" not in shown
     assert "\\x1b]52" in shown and "\x1b" not in shown and "\x07" not in shown and "\u200b" not in shown

@@ -71,9 +71,9 @@ def judge(tmp_path, monkeypatch):
                 disk.write(path, text)
         attempt = Attempt(host, id="1", action=action, slot="b", live="a", image_id="sha256:2", tag="v2", one_offs=[])
         attempt.died = died
-        return verdicts(host, attempt, ask.said.append)
+        return verdicts(host, attempt, ask.events.append)
 
-    ask.host, ask.said = host, []
+    ask.host, ask.events = host, []
     return ask
 
 
@@ -189,13 +189,13 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
 ]
 
 
-@pytest.mark.parametrize("given, told", CASES)
-def test_what_migrations_do_to_a_deploy(judge, given, told):
+@pytest.mark.parametrize("given, reported", CASES)
+def test_what_migrations_do_to_a_deploy(judge, given, reported):
     answer, action, warned = judge(**given), given.get("action", "deploy"), []
     text = refusal(answer, action)
-    assert told in text and bool(told) == bool(text) and "shop.0001" not in text, text
-    assert not told or "--allow-incompatible" in text
-    assert not refusal(answer, action, allowed=True, warned=warned) and bool(warned) == bool(told)
+    assert reported in text and bool(reported) == bool(text) and "shop.0001" not in text, text
+    assert not reported or "--allow-incompatible" in text
+    assert not refusal(answer, action, allowed=True, warned=warned) and bool(warned) == bool(reported)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_release_that_tells_its_migrations_is_not_asked(judge):
 
 
 @pytest.mark.parametrize(
-    "outcome, told, has_web, applied",
+    "outcome, reported, has_web, applied",
     [
         ("committed", "release v2\n" + APPLIED, True, True),
         ("failed", "release v2\n" + APPLIED, True, False),
@@ -235,22 +235,22 @@ def test_a_release_that_tells_its_migrations_is_not_asked(judge):
         ("committed", "release v2\n" + APPLIED, False, False),
     ],
 )
-def test_where_migrate_may_be_left_out(judge, outcome, told, has_web, applied):
+def test_where_migrate_may_be_left_out(judge, outcome, reported, has_web, applied):
     record = {"id": "0", "action": "deploy", "tag": "v0", "image_id": "sha256:0", "outcome": outcome, "at": 1}
     disk.write(judge.host.log, releases.append_record("", record))
     if not has_web:
         os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
-    answer = judge("no JSON", APPLIED, told=told)
+    answer = judge("no JSON", APPLIED, told=reported)
     assert answer["applied"] is applied and not refusal(answer)
     assert disk.read(judge.host.slot_file("b", "plan")) == APPLIED
 
 
 def test_a_web_that_ends_may_need_a_pending_migration(judge):
-    assert "applied" not in judge(None, PLAN, died=DIED) and not judge.said
+    assert "applied" not in judge(None, PLAN, died=DIED) and not judge.events
     for plan in (APPLIED, None):  # nothing is pending, or the release cannot tell
         with pytest.raises(Problem, match="web exited"):
             judge(None, plan, died=DIED)
-    assert {(event["event"], event["step"]) for event in judge.said} == {("sick", "start")}
+    assert {(event["event"], event["step"]) for event in judge.events} == {("sick", "start")}
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
         for number, name in enumerate(names, 1):
             problem, free = says(number, now - BEGIN) if BEGIN <= now < END else ("", ROOM)
             rules.hear(name, problem, now, free)
-        told += [(state, *found) for state, found in rules.changes(now)]
+        told += [(state, *answer_of) for state, answer_of in rules.changes(now)]
     assert [(state, name) for state, name, *_ in told] == ([("broken", rule), ("over", rule)] if rule else [])
-    assert all(found[3] == about for found in told[:1])
-    assert [found.broken for found in rules.standing(now)] == [False, False]
+    assert all(answer_of[3] == about for answer_of in told[:1])
+    assert [answer_of.broken for answer_of in rules.standing(now)] == [False, False]
 
 
 async def command(fleet):
@@ -125,10 +125,10 @@ def test_a_host_that_dies_of_its_disk_keeps_that_alert():
 
 
 @pytest.mark.parametrize(
-    "days, said, status, broken",
+    "days, message, status, broken",
     [(14.5, "", 0, False), (13.5, "ends", 0, True), (0.5, "ends", 0, True), (-1, "ended", 1, True)],
 )
-def test_a_certificate_that_ends(data, capsys, days, said, status, broken):
+def test_a_certificate_that_ends(data, capsys, days, message, status, broken):
     """Also a balancer's: 14 days before, `status` tells of it, and a rule is broken. Once it has ended, `status`
     fails."""
     del data["hosts"]["work"]
@@ -141,8 +141,8 @@ def test_a_certificate_that_ends(data, capsys, days, said, status, broken):
         code = run(Hosts(fleet).status(args))
         shown = capsys.readouterr().out
         assert run(watch.handle(fleet, args)) == broken and asked.count("certificates") == 2
-    line = f"front: the certificate of shop.example {said} on 20" if said else "certificate"
-    assert (code, line in shown) == (status, bool(said)), shown
+    line = f"front: the certificate of shop.example {message} on 20" if message else "certificate"
+    assert (code, line in shown) == (status, bool(message)), shown
     assert ("shop: certificates: the certificate of shop.example " in capsys.readouterr().out) == broken
     with agents(lambda host: None if "front" in host else Agent(answers)):
         assert run(watch.handle(fleet, args)) == 1, "a balancer that cannot tell is no good news"
@@ -157,14 +157,14 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
     def amiss(message):
         return [line({"id": message["id"], "problem": "no journal", "details": {}})]
 
-    def found(message):
+    def answer_of(message):
         asked.append(message["args"])
         names = ["a", "b", *"cdefghijk"] if len(asked) == 1 else "ab"
         told = [{**error(1, "web", (name,), "KeyError", name), "seen_before": name == "b"} for name in names]
         return [line({"id": message["id"], "ok": {"groups": told, "seen_before": [], "since": 1}})]
 
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
-    with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else found})):
+    with agents(lambda host: Agent(fine(fleet), {"errors": amiss if host == "web2" else answer_of})):
         assert run(command(fleet)) == 0
     texts = [json.loads(told)["text"] for told in (tmp_path / "told").read_text().splitlines()]
     assert texts[0] == "shop: errors: new error: KeyError a: slipway errors ecc7e62d: web1"

@@ -47,13 +47,13 @@ def watch(host):
         attempt = Attempt(host, live="a", slot="b", tag="v2", started=0, action="deploy", image_id="sha256:v2")
         attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
-        watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)
+        watcher = Watcher(host, attempt, start.events.append, max_errors=0.05)
         slots.flip(host, "b")
         watcher.start()
         watchers.append(watcher)
         return watcher
 
-    start.told = []
+    start.events = []
     yield start
     for watcher in watchers:
         watcher.attempt.over.set()
@@ -82,11 +82,11 @@ ILL = {
 @pytest.mark.parametrize("text", ILL)
 def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
     watcher = watch()
-    watcher.say = lambda event: watch.told.append({**event, "live": slots.live(host)})
+    watcher.say = lambda event: watch.events.append({**event, "live": slots.live(host)})
     ILL[text](host)
-    wait_until(lambda: watch.told, 30, "it is told")
-    assert [(event["event"], event["live"]) for event in watch.told] == [("sick", "a")]
-    assert text in watch.told[0]["problem"] and watch.told[0]["details"]["log_of"][0] in WELL
+    wait_until(lambda: watch.events, 30, "it is told")
+    assert [(event["event"], event["live"]) for event in watch.events] == [("sick", "a")]
+    assert text in watch.events[0]["problem"] and watch.events[0]["details"]["log_of"][0] in WELL
     for step in (lambda: watcher.rest(60), lambda: STEPS["prepare"](host, watcher.attempt, print)):
         with pytest.raises(Problem) as caught:
             step()
@@ -98,7 +98,7 @@ def test_where_a_sick_host_has_promised_the_deployer_decides(host, watch):
     watcher = watch()
     watcher.attempt.note(promised=True)
     errs(host)
-    wait_until(lambda: watch.told, 30, "it is told")
+    wait_until(lambda: watch.events, 30, "it is told")
     assert slots.live(host) == "b"
     with pytest.raises(Problem, match="answers to visitors"):
         watcher.rest(60)
@@ -109,7 +109,7 @@ def test_an_engine_that_is_away_says_nothing(host, watch):
     del host.up["shop-beat.service"]
     host.containers = None
     watcher.rest(1.5)
-    assert not watch.told
+    assert not watch.events
 
 
 def test_what_cannot_be_watched_is_not_well(host, watch):
@@ -122,7 +122,7 @@ MOST = 0.05
 SIX = time.mktime((2026, 11, 26, 6, 0, 0, 0, 0, -1)) + 0.5 - time.time() + time.monotonic()
 
 
-def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", **more):
+def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", **extra):
     """Return a line of nginx's log; `app`: the app's status, if it differs from nginx's."""
     return (
         json.dumps(
@@ -132,7 +132,7 @@ def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser", 
                 "status": status,
                 "user_agent": agent,
                 "app_status": str(status if app is None else app),
-                **more,
+                **extra,
             }
         )
         + "\n"
@@ -237,10 +237,10 @@ def visits(chance, share):
             yield f"c{number}", f"/{chance.randrange(8)}", chance.random() < share
 
 
-def taken_back(usual, found):
+def taken_back(usual, result):
     """Return True if a release with these answers is taken back; it is judged after each of them."""
     tally = visitors.Tally()
-    return any(tally.count(*one) or visitors.worse(usual, tally, MOST) for one in found)
+    return any(tally.count(*one) or visitors.worse(usual, tally, MOST) for one in result)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_env_names_them_while_they_run(project, pins, lines):
 
 
 @pytest.mark.parametrize(
-    "line, env, said",
+    "line, env, message",
     [
         (
             "DATABASE_URL=postgres://db.example/x\nBROKER_URL=amqp://x\n",
@@ -69,9 +69,9 @@ def test_env_names_them_while_they_run(project, pins, lines):
         ("", {"FAIL": "up"}, "Docker Compose failed, see above: up --detach db redis"),
     ],
 )
-def test_refused(project, line, env, said):
+def test_refused(project, line, env, message):
     """A refusal is one line, after Docker's own lines, and .env stays unchanged."""
     (project / ".env").write_text(OWN + line)
     done = make(project, "services", **env)
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert env_file(project) == OWN + line

@@ -113,7 +113,7 @@ print(json.dumps(said))
 
 
 @pytest.mark.parametrize(
-    "role, more, said",
+    "role, extra, message",
     [
         ("web", {}, ["30s", "10s", "1min", "web build-42 shop.example"]),
         (
@@ -131,12 +131,12 @@ print(json.dumps(said))
         ),
     ],
 )
-def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
+def test_no_session_holds_the_database_for_ever(postgres, role, extra, message):
     """Postgres ends statements and idle transactions of web and beat after half a minute or a minute, those of a worker
     after its task limit, and those of a command never, as a migration may be long. Sessions are named."""
     url = postgres.url(postgres.database(migrated=False))
-    done = passed(production("-c", ASK, **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more}))
-    assert json.loads(done.stdout) == said
+    done = passed(production("-c", ASK, **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **extra}))
+    assert json.loads(done.stdout) == message
 
 
 REDIS = {"BROKER_URL": "redis://redis/0"}
@@ -192,14 +192,14 @@ FOLLOWS = [
 ]
 
 
-@pytest.mark.parametrize("names, env, wanted", FOLLOWS)
-def test_what_follows(names, env, wanted):
+@pytest.mark.parametrize("names, env, expected", FOLLOWS)
+def test_what_follows(names, env, expected):
     """Settings follow from variables, set or not. Of a dict of settings, only the entries listed here are compared."""
 
-    def part(found, of):
-        return {name: part(found.get(name), each) for name, each in of.items()} if isinstance(of, dict) else found
+    def part(result, of):
+        return {name: part(result.get(name), each) for name, each in of.items()} if isinstance(of, dict) else result
 
-    assert [part(*both) for both in zip(value(names, **env), wanted, strict=False)] == wanted
+    assert [part(*both) for both in zip(value(names, **env), expected, strict=False)] == expected
 
 
 def test_broker_needed():

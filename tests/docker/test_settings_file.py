@@ -69,7 +69,7 @@ def test_what_the_container_has_wins(app):
 
 
 @pytest.mark.parametrize(
-    "path, settings, said",
+    "path, settings, message",
     [
         ("none", None, ["names a file that cannot be read: No such file or directory"]),
         (".", None, ["names a file that cannot be read: Is a directory"]),
@@ -87,11 +87,11 @@ def test_what_the_container_has_wins(app):
     ],
 )
 @pytest.mark.parametrize("command", ["run", "help", "show", "healthcheck", None])
-def test_a_wrong_file(app, tmp_path, command, path, settings, said):
+def test_a_wrong_file(app, tmp_path, command, path, settings, message):
     """If the file is wrong, nothing runs: exit 64, one line for each problem, without values or the path."""
     (tmp_path / "closed").touch(0)
     done = app(*([command] if command else []), path=path, settings=settings)
-    lines = [f"settings: SETTINGS_FILE {each}" for each in said]
+    lines = [f"settings: SETTINGS_FILE {each}" for each in message]
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (64, "", lines)
 
 

@@ -90,13 +90,13 @@ def record(line):
         return None
 
 
-def of_fleet(app, found, divided):
+def of_fleet(app, result, divided):
     """Yield the violations between hosts."""
-    tags = {name: host["tag"] for name, host in found.items()}
+    tags = {name: host["tag"] for name, host in result.items()}
     if len({*tags.values()}) > 1 and not divided:
         yield f"hosts are on several releases: {tags}"
-    beats = [name for name, host in found.items() for container in host["containers"] if container[0] == f"{app}-beat"]
-    wanted = [name for name, host in found.items() if "beat" in host["roles"] and host["tag"]]
+    beats = [name for name, host in result.items() for container in host["containers"] if container[0] == f"{app}-beat"]
+    wanted = [name for name, host in result.items() if "beat" in host["roles"] and host["tag"]]
     if beats != wanted:
         yield f"beat runs on {beats}, not on {wanted}"
 

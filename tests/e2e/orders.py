@@ -64,14 +64,14 @@ class Orders(Shop):
         """Return the database's answer, one row a line."""
         return self.fleet.services.run(f'su postgres -c "psql -qAt orders -c \\"{sql}\\""').splitlines()
 
-    def journal(self, **wanted):
+    def journal(self, **expected):
         """Return the journal's lines that have these values, sorted by time."""
         said = self.fleet.services.run(f"redis-cli -n {JOURNAL} lrange journal 0 -1")
         lines = sorted(map(json.loads, said.splitlines()), key=lambda line: line["at"])
-        return [line for line in lines if wanted.items() <= line.items()]
+        return [line for line in lines if expected.items() <= line.items()]
 
-    def ids(self, **wanted):
-        return {line["id"] for line in self.journal(**wanted)}
+    def ids(self, **expected):
+        return {line["id"] for line in self.journal(**expected)}
 
     def done(self, ids):
         """Return True if all these tasks are done, else raise AssertionError with the others."""

@@ -147,11 +147,11 @@ def slow(hosts, command, seconds):
 class Bad:
     """The cause of a failed deploy, and its report.
 
-    `said`: texts of the report; `fault`: of the image; `harm`: a fault of the Shop's hosts, from the beginning or `at`
+    `messages`: texts of the report; `fault`: of the image; `harm`: a fault of the hosts, from the beginning or `at`
     an event, (step, host, state); `limits`: of [rollout]; `seen`: visitors may have met the release.
     """
 
-    said: tuple
+    messages: tuple
     code: int = 1
     fault: str = ""
     harm: object = None

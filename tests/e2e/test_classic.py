@@ -51,7 +51,7 @@ def host(fleet, images):
     return host
 
 
-def classic(host, tag, image, user="root", **more):
+def classic(host, tag, image, user="root", **extra):
     with tempfile.TemporaryDirectory() as folder:  # SSH is split at spaces, and the checkout's path may have some
         config = Path(folder, "ssh_config")
         config.symlink_to(host.ssh_config)
@@ -65,7 +65,7 @@ def classic(host, tag, image, user="root", **more):
             "TAG": tag,
             "SSH": f"ssh -F {config} -l {user}",
             "READY": "30",
-            **more,
+            **extra,
         }
         return run(["sh", ROOT / "slipway/deploy/classic.sh"], env=env, timeout=300)
 

@@ -69,7 +69,7 @@ def test_what_goes_wrong_is_taken_back(shop, name):
     with shop.load(rate=40) as load:
         outcome = fail(shop, bad, tag)
         assert outcome.code == bad.code, outcome.stderr
-        assert not [text for text in bad.said if text not in outcome.stderr], outcome.stderr
+        assert not [text for text in bad.messages if text not in outcome.stderr], outcome.stderr
         assert live(shop) == old
         until = time.time()
         assert not [host.name for host in shop.web if host.run("ls -A /var/www/shop/static")], "nothing of it landed"

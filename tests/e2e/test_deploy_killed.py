@@ -16,9 +16,9 @@ OFTEN = [(signal.SIGINT, "ready"), (signal.SIGTERM, "watch")]
 OFTEN_KILLED = ("watch", "commit")
 
 
-def tags(found):
+def tags(result):
     """Return the set of committed tags in the result of checker.check."""
-    return {checker.release(host["tag"])["TAG"] for host in found.values()}
+    return {checker.release(host["tag"])["TAG"] for host in result.values()}
 
 
 @pytest.mark.parametrize("number, step", often(INTERRUPTS, OFTEN))

@@ -42,7 +42,7 @@ class Reader:
         """Type the page's sample that begins so, as root on the server."""
         return self.server.run("set -e; export DEBIAN_FRONTEND=noninteractive\n" + block(PAGE, first), **options)
 
-    def here(self, line, answers=""):
+    def type_in_project(self, line, answers=""):
         """Type a line of the page in the project."""
         name, *words = shlex.split(line)
         programs = {
@@ -89,7 +89,7 @@ def test_from_nothing(fleet, project_image):
     reader.describe()
     for line in commands(PAGE):
         if line.startswith(("make ", "slipway ")):
-            reader.here(line, reader.answers() if line.startswith("slipway env") else "")
+            reader.type_in_project(line, reader.answers() if line.startswith("slipway env") else "")
         elif line.startswith("git "):
             reader.project.git("add", "-A")
             reader.project.git("commit", "-qm", "Describe the server")

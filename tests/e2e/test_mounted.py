@@ -57,7 +57,7 @@ class Archive(Orders):
 
         wait_until(got, what=f"the page says {text!r}")
 
-    def there(self):
+    def shows_files(self):
         self.until(200, "film.mkv")
 
     def gone(self):
@@ -70,7 +70,7 @@ def shop(fleet, project_image, tmp_path_factory):
     shop = Archive(fleet, tmp_path_factory.mktemp("mounted"), project_image)
     shop.mount()
     shop.first(shop.image("build-1"), "--no-bake")
-    shop.there()
+    shop.shows_files()
     return shop
 
 
@@ -80,9 +80,9 @@ def test_the_mount_is_killed_under_load(shop):
     before, files = shop.host.run("docker ps -q"), shop.host.url + "/files/"
     load = Load(files, shop.host.url + "/", may_fail=True, host="orders.example", rate=20, seconds=600, post_every=0)
     with load:
-        shop.there()
+        shop.shows_files()
         shop.host.run(f"pkill -KILL -x sshfs; until {SEEN} | grep '{GONE}'; do sleep 0.1; done")  # before it is back
-        shop.there()
+        shop.shows_files()
     result = load.result
     assert set(result.of(files).causes) == {"http 503"}, result.summary()
     assert len(result.failures) == len(result.of(files).failures) < len(result.records) / 2, result.summary()
@@ -100,4 +100,4 @@ def test_a_boot(shop):
     wait_until(lambda: shop.inside("web1", "/readyz")[0] == 200, 60, "the site is up")
     shop.gone()
     shop.host.run("systemctl start mounted@archive")
-    shop.there()
+    shop.shows_files()

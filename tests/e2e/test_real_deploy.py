@@ -38,7 +38,7 @@ def first(fleet, project_image, tmp_path_factory):
     shop.stage()
     said = make(shop, "deploy", f"TAG={tag}")
     pages = {name: answers(host, shop.app) for name, host in shop.machines().items()}
-    return SimpleNamespace(shop=shop, said=said, pages=pages)
+    return SimpleNamespace(shop=shop, output=said, pages=pages)
 
 
 def make(shop, *words):
@@ -93,7 +93,7 @@ def test_nobody_waits_for_a_hung_engine(shop):
 def test_the_first_deploy(first, shop):
     """All migrations are applied, even third-party ones that would be refused beside a live release. Each host, and the
     balancer, shows the page. Worker and beat work."""
-    assert "build-1 is live on web1, web2, work1" in first.said
+    assert "build-1 is live on web1, web2, work1" in first.output
     shown = shop.web[0].run("docker-runner orders manage showmigrations", timeout=120)
     assert "[ ]" not in shown and "[X] 0014_remove_clockedschedule_enabled" in shown, shown
     for name, (status, body) in first.pages.items():
@@ -122,11 +122,11 @@ def story(first):
         chapter.seen = part(load.result, chapter.began, ended)
     orders = set(shop.query("SELECT id FROM orders_order")) - known
     journal = [line for line in shop.journal() if line["at"] > began]
-    return SimpleNamespace(told=told, seen=load.result, journal=journal, orders=orders)
+    return SimpleNamespace(outcomes=told, seen=load.result, journal=journal, orders=orders)
 
 
-def lines(story, **wanted):
-    return [line for line in story.journal if wanted.items() <= line.items()]
+def lines(story, **expected):
+    return [line for line in story.journal if expected.items() <= line.items()]
 
 
 def puts_back(shop):
@@ -168,13 +168,13 @@ def test_no_request_fails(story, first):
     for name in ("deploy", "rollback"):
         _, before, after, _ = STORY[name]
         for host in first.shop.web:
-            seen = story.told[name].seen.of(host.url)
+            seen = story.outcomes[name].seen.of(host.url)
             assert set(seen.releases) == {before, after} and not seen.late(before, after), seen.summary()
 
 
 def test_pages_of_both_releases_find_their_files(story, first):
     """After a deploy and a rollback, every host serves each style sheet that a page has named."""
-    styles = {tag: story.told[name].style for name, tag in (("deploy", "build-1"), ("rollback", "build-2"))}
+    styles = {tag: story.outcomes[name].style for name, tag in (("deploy", "build-1"), ("rollback", "build-2"))}
     assert len(set(styles.values())) == 2
     for host in first.shop.web:
         for tag, path in styles.items():
@@ -196,7 +196,7 @@ def test_what_visitors_queue_is_done_once(story):
 def test_a_running_task_is_done_once(story, name):
     """A task was running when each worker was told to stop taking tasks, also that of the release that is taken back.
     No task is done twice."""
-    outcome, ticks = story.told[name].outcome, lines(story, task="tick")
+    outcome, ticks = story.outcomes[name].outcome, lines(story, task="tick")
     moments = {STORY[name][1]: max(event["at"] for event in outcome.done() if event["step"] == "pause")}
     if STORY[name][3]:
         moments["build-2"] = next(event["at"] for event in outcome.events if event["event"] == "takeback")

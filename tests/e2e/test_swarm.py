@@ -129,7 +129,7 @@ def test_no_request_fails(shop):
 
 
 @pytest.mark.parametrize(
-    "fault, said",
+    "fault, message",
     [
         ("crash", "web: "),
         pytest.param("unready", "web: ", marks=pytest.mark.rare),  # takes as long as a release may need to get ready
@@ -137,11 +137,11 @@ def test_no_request_fails(shop):
         ("migration", "told to fail"),
     ],
 )
-def test_what_is_bad_is_taken_back(shop, fault, said):
+def test_what_is_bad_is_taken_back(shop, fault, message):
     """The whole release is taken back, whichever service is bad. No visitor meets a release that is not ready."""
     with shop.load() as load:
         outcome = shop.roll("deploy", shop.image(fault, fault))
-    assert outcome.code == 1 and said in outcome.stderr and "v1 serves" in outcome.stderr, outcome.stderr
+    assert outcome.code == 1 and message in outcome.stderr and "v1 serves" in outcome.stderr, outcome.stderr
     shop.alone("v1")
     assert fault not in load.result.releases or fault == "fleeting", load.result.summary()
 

@@ -16,10 +16,10 @@ RAISED = {
 VISIT = "curl -s -o /dev/null -H 'Host: shop.example' http://localhost/gone"
 
 
-def logged(host, role, level="ERROR", **more):
+def logged(host, role, level="ERROR", **extra):
     """Write a record as a container of this role does; return when the journal has it."""
     slot = host.run("readlink /run/shop/web.sock")[0]
-    record = {"level": level, "logger": "shop", "message": "Oh", "request_id": "5f0c7d1e9a4b", **more}
+    record = {"level": level, "logger": "shop", "message": "Oh", "request_id": "5f0c7d1e9a4b", **extra}
     host.run(f"printf '%s\\n' {shlex.quote(json.dumps(record))} | systemd-cat -t shop-{role}-{slot}; journalctl --sync")
 
 
@@ -28,13 +28,13 @@ def test_what_fails_is_found(fleet, tmp_path):
     shop = provisioned(fleet, tmp_path)
     began = time.strftime("%Y-%m-%d %H:%M:%S")
 
-    def said(*words):
+    def output_of(*words):
         done = shop.deploy(*words)
         assert done.returncode == 0 and "\x1b" not in done.stdout, done.stderr
         return done.stdout
 
     (web1, web2), work = shop.web, shop.fleet.hosts["work1"]
-    assert web1.run("ls /var/log/journal") and "slipway logs and slipway errors go back to 20" in said("status")
+    assert web1.run("ls /var/log/journal") and "slipway logs and slipway errors go back to 20" in output_of("status")
     logged(web1, "web", release=live(shop), **RAISED)
     tag = good(shop)
     shop.good("deploy", tag, "--no-bake")
@@ -42,12 +42,12 @@ def test_what_fails_is_found(fleet, tmp_path):
         logged(host, "web", release=tag, **RAISED)
     logged(web2, "web", message="of\x1b[2J 12", release=tag)
     work.run("docker kill -s KILL shop-beat")
-    wait_until(lambda: "beat: ended by signal 9" in said("errors"), 60, "systemd has started it again")
-    assert "new shop: of\\x1b[2J 12\n" in said("errors")
-    before, _, after = said("errors").partition(" KeyError ")
+    wait_until(lambda: "beat: ended by signal 9" in output_of("errors"), 60, "systemd has started it again")
+    assert "new shop: of\\x1b[2J 12\n" in output_of("errors")
+    before, _, after = output_of("errors").partition(" KeyError ")
     head, counts = after.splitlines()[:2]
     assert head == "orders/views.py:32 detail: 3" and counts.startswith("  2 x, ") and "web on web1, web2" in counts
-    assert "slipway logs --request=5f0c7d1e9a4b" in said("errors", before[-8:])
+    assert "slipway logs --request=5f0c7d1e9a4b" in output_of("errors", before[-8:])
 
     for number, host in enumerate((*shop.web, *shop.web)):
         logged(host, "web", "INFO", message=f"seen {number}", request_id="0123456789ab")
@@ -56,11 +56,11 @@ def test_what_fails_is_found(fleet, tmp_path):
         (["--request", "0123456789ab", "-n", "1"], "23"),
         (["--request", "0123456789ab", "--level", "error"], ""),
     ):
-        assert [line[-6:] for line in said("logs", "--since", began, *words).splitlines()] == [
+        assert [line[-6:] for line in output_of("logs", "--since", began, *words).splitlines()] == [
             f"seen {number}" for number in numbers
         ]
     web1.run(f"cd /run/shop; mv web.sock gone; {VISIT}; mv gone web.sock; journalctl --sync")
-    assert "web1 nginx GET /" in said("logs", "--since", began, "--role", "nginx")
+    assert "web1 nginx GET /" in output_of("logs", "--since", began, "--role", "nginx")
 
 
 def test_going_back_on_a_host_alone(fleet, tmp_path):

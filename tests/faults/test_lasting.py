@@ -65,11 +65,11 @@ def used(primitive, folder, changes, **broken):
         left = iter(range(changes))
 
         def counted(function):
-            def change(*words, **more):
+            def change(*words, **extra):
                 reads = function is really_open and not words[1] & os.O_CREAT
                 if not reads and next(left, None) is None:
                     os._exit(1)
-                return function(*words, **more)
+                return function(*words, **extra)
 
             return change
 

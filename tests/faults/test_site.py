@@ -60,11 +60,11 @@ def post(site, path, body=b"", kind="text/plain"):
         return connection.getresponse().status
 
 
-def fails(site, said, *words):
+def fails(site, message, *words):
     """Assert that the request fails with 500 and one error record."""
     before = len(site.process.output())
     assert post(site, *words) == 500
-    wait_until(lambda: said in site.process.output()[before:], what=said)
+    wait_until(lambda: message in site.process.output()[before:], what=message)
     assert site.process.output()[before:].count(" ERROR ") == 1
 
 

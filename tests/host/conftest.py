@@ -111,7 +111,7 @@ class Nginx:
             text = text.replace(folder, f"{self.root}{folder}")
         put(self.root / path, text)
 
-    def put_site(self, kind, app, site, trusted, tls=False, word="trusted", **more):
+    def put_site(self, kind, app, site, trusted, tls=False, word="trusted", **extra):
         """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports. Return
         its port. `trusted`: who is believed about visitors, as `word`."""
         port = free_port()
@@ -125,7 +125,7 @@ class Nginx:
                 "HTTP_PORT": f"127.0.0.1:{port}",
                 "TRUSTED": each(f"{{}} {word};", trusted),
                 "REAL_IP": each("set_real_ip_from {};", trusted),
-                **more,
+                **extra,
             },
             tls,
         )
@@ -140,9 +140,9 @@ class Nginx:
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
         return port
 
-    def site(self, app, tls=False, balancers=(), **more):
+    def site(self, app, tls=False, balancers=(), **extra):
         """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
-        port = self.put_site("", app, app, balancers, tls, **{"word": "balancer", **more})
+        port = self.put_site("", app, app, balancers, tls, **{"word": "balancer", **extra})
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
@@ -161,8 +161,8 @@ class Nginx:
         new.symlink_to(f"{slot}/web.sock")
         new.rename(link)
 
-    def command(self, *more):
-        return [self.binary, "-p", self.root, "-e", self.root / "error.log", "-c", self.root / "nginx.conf", *more]
+    def command(self, *extra):
+        return [self.binary, "-p", self.root, "-e", self.root / "error.log", "-c", self.root / "nginx.conf", *extra]
 
     @contextlib.contextmanager
     def serving(self, *ports):

@@ -61,11 +61,11 @@ class Crowd:
 
     def __init__(self):
         self.over, self.answers, self.closed = threading.Event(), Counter(), Counter()
-        self.said, self.heard, self.releases, self.streams = {}, {}, [], 0
+        self.sent, self.heard, self.releases, self.streams = {}, {}, [], 0
 
     def chat(self, name, port):
         """Send one line after the other; after a reconnect repeat the last one, unless the server confirmed it."""
-        self.said[name], heard = 1, self.heard.setdefault(name, [])
+        self.sent[name], heard = 1, self.heard.setdefault(name, [])
         while not self.over.is_set():
             with (
                 contextlib.suppress(ConnectionClosed),
@@ -76,11 +76,11 @@ class Crowd:
     def talk(self, name, socket, heard):
         try:
             while not self.over.wait(0.005):
-                line = f"{name} {self.said[name]}"
+                line = f"{name} {self.sent[name]}"
                 socket.send(line)
                 while (told := json.loads(socket.recv(30))).get("kept") != line:
                     heard += [told["said"]] if told.get("line") == len(heard) else []
-                self.said[name] += 1
+                self.sent[name] += 1
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else None
             self.closed[code] += 1
@@ -156,8 +156,8 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
     kept = (tmp_path / "chat").read_text().splitlines()
     for name in ("ann", "bob"):
         numbers = [int(line.split()[1]) for line in kept if line.startswith(name)]
-        assert [number for number, _ in itertools.groupby(numbers)][: crowd.said[name] - 1] == [
-            *range(1, crowd.said[name])
+        assert [number for number, _ in itertools.groupby(numbers)][: crowd.sent[name] - 1] == [
+            *range(1, crowd.sent[name])
         ], "said once, or again after a reconnect"
     for name, heard in crowd.heard.items():
         assert len(heard) > FLIPS and heard == kept[: len(heard)], name

@@ -16,7 +16,7 @@ from .runner import HARDENED, ID, IMAGE_ID, SMALL, UNIT, USER, settings_hash
 TICK = ("--unit", f"{USER}-tick", "--once", USER, "tick")
 
 
-def wanted(server):
+def state_running(server):
     return f"running {IMAGE_ID} {settings_hash(server.root / f'etc/default/{USER}.env')}"
 
 
@@ -30,7 +30,7 @@ def test_a_unit_starts_its_container(server):
     assert ran[:5] == ["run", "-d", "--log-driver=journald", "--log-opt", "tag={{.Name}}"]
     assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name") :][:11]
     assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
-    assert (server.stub / "container").read_text().strip() == wanted(server)
+    assert (server.stub / "container").read_text().strip() == state_running(server)
     assert ran[7:11:2] == ["--label"] * 2
     assert ran[5:7] == ["--cidfile", f"{server.root}/run/docker-runner/{USER}-web-a"]
     assert "--rm" not in ran and "-i" not in ran
@@ -41,7 +41,7 @@ def test_a_unit_starts_its_container(server):
 def test_a_start_finds_out_what_is_in_its_way(server, listener):
     """If the note of a container is lost, as after a power cut, docker refuses its name: the container is removed, or
     adopted. Any other failure is retried once, or not at all if docker has already made a container."""
-    server.put("stub/container", wanted(server).replace("running", "exited"))
+    server.put("stub/container", state_running(server).replace("running", "exited"))
     assert server(*UNIT).returncode == 0
     assert [call[0] for call in server.calls() if call[0] in ("run", "rm")] == ["run", "rm", "run"]
     server.put("run/docker-runner/daemon-web-a", "")  # as docker leaves it if docker is killed
@@ -83,7 +83,7 @@ def listener(server, monkeypatch):
 
 def test_a_unit_adopts_what_runs_as_wanted(server, listener):
     """A running container with this image and these settings is kept, and the unit waits for its end."""
-    server.put("stub/container", wanted(server))
+    server.put("stub/container", state_running(server))
     done = server(*UNIT)
     assert done.returncode == 0 and "adopted" in done.stderr
     assert not (server.stub / "started").exists() and not server.calls("rm") and not server.calls("stop")
@@ -95,11 +95,11 @@ def test_a_web_that_nobody_can_reach_is_replaced(server, listener):
     no socket."""
     listener.close()
     for unit, runs in ((UNIT, 2), (UNIT, 3), (("--unit", f"{USER}-worker-a", *UNIT[2:]), 4)):
-        server.put("stub/container", wanted(server))
+        server.put("stub/container", state_running(server))
         assert server(*unit).returncode == 0 and len(server.calls("run")) == runs
         Path("web.sock").unlink(missing_ok=True)
     Path("web.plan").write_text("")
-    server.put("stub/container", wanted(server))
+    server.put("stub/container", state_running(server))
     assert "adopted" in server(*UNIT).stderr and len(server.calls("run")) == 4
 
 
@@ -109,7 +109,7 @@ def test_a_web_that_nobody_can_reach_is_replaced(server, listener):
 )
 def test_a_unit_replaces_any_other(server, change):
     """A dead container of this name, or one with another image or other settings, is stopped and removed first."""
-    server.put("stub/container", re.sub(*change, wanted(server)))
+    server.put("stub/container", re.sub(*change, state_running(server)))
     server.put(f"run/docker-runner/{USER}-web-a", ID + "\n")
     assert server(*UNIT).returncode == 0
     calls = [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")]
@@ -199,7 +199,7 @@ def test_a_stop_in_the_middle_of_a_start(server):
 def test_a_unit_of_a_hung_engine_can_be_stopped(server, listener, by):
     """If docker hangs while the unit waits for its container's end, TERM ends docker-runner at once. If a stop removes
     the container just after the engine is back, the unit does not fail."""
-    server.put("stub/container", wanted(server))
+    server.put("stub/container", state_running(server))
     server.put("stub/fail-wait", "")
     hung = server.put("stub/hung-wait", "")
     with running(server.command(*UNIT), env=server.env) as process:

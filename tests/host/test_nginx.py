@@ -96,9 +96,9 @@ def test_operators_pages_are_not_public(nginx, shop):
     assert ask(shop, "/metricsandmore")[0] == 200
 
 
-def signing_in(port, address, times, path="/admin/login/", **more):
+def signing_in(port, address, times, path="/admin/login/", **extra):
     """Return the statuses of `times` sign-ins, one after the other."""
-    return [ask(port, path, method="POST", X_Forwarded_For=address, **more)[0] for _ in range(times)]
+    return [ask(port, path, method="POST", X_Forwarded_For=address, **extra)[0] for _ in range(times)]
 
 
 def test_who_guesses_passwords_is_slowed_down(nginx, apps):

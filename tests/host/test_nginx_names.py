@@ -63,13 +63,13 @@ TWO_APPS = [  # the sites of two apps, in the files' order; whose page each name
 ]
 
 
-@pytest.mark.parametrize("one, two, pages, said", TWO_APPS)
+@pytest.mark.parametrize("item, two, pages, message", TWO_APPS)
 @pytest.mark.parametrize("tls", [False, True])
-def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one, two, pages, said):
+def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, item, two, pages, message):
     """On one port, a name shows its own app. Any other name shows the app without names; if each app has names, such
     visitors get 421, and machines their answers. The agent tells if another app answers by its app's name."""
     ports = free_port(), free_port()
-    for app, values in (("a", one), ("b", two)):
+    for app, values in (("a", item), ("b", two)):
         nginx.site(
             app, tls, HTTP_PORT=f"127.0.0.1:{ports[0]}", HTTPS_PORT=f"127.0.0.1:{ports[1]}", **certificate, **values
         )
@@ -86,5 +86,5 @@ def test_no_app_answers_another_apps_visitors(nginx, apps, certificate, tls, one
         assert answer("else.example", "/readyz") == ("b" if two is NAMELESS else "a")
         told = {app: site_check.strangers(Host(app, str(nginx.root))) for app in "ab"}
     assert {app: text.split(",")[0] for app, texts in told.items() for text in texts} == {
-        app: f"visitors of {text}" for app, text in said.items()
+        app: f"visitors of {text}" for app, text in message.items()
     }

@@ -142,14 +142,14 @@ def slot(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, said", [(["shop"], "start --no-block shop-beat.service shop-web@b"), (["--empty", "shop", "a"], "")]
+    "words, message", [(["shop"], "start --no-block shop-beat.service shop-web@b"), (["--empty", "shop", "a"], "")]
 )
-def test_systemd_that_is_replaced_is_asked_again(slot, words, said):
+def test_systemd_that_is_replaced_is_asked_again(slot, words, message):
     """An upgrade replaces systemd by daemon-reexec, and a call at that moment fails; docker-slot repeats it."""
     systemctl = slot.root / "bin/systemctl"
     systemctl.write_text(f'#!/bin/sh\n[ -e "$ROOT/$1" ] || {{ >"$ROOT/$1"; exit 1; }}\n{PROGRAMS["systemctl"]}\n')
     done = slot(*words)
-    assert done.returncode == 0 and said in done.stdout, done.stderr
+    assert done.returncode == 0 and message in done.stdout, done.stderr
     systemctl.write_text("#!/bin/sh\nexit 1\n")
     assert slot(*words).returncode
 
@@ -248,13 +248,13 @@ def test_a_server_that_cannot_forbid_links(slot):
 
 
 @pytest.mark.parametrize(
-    "words, code, said",
+    "words, code, message",
     [
         (["shop", "a"], 64, "usage: docker-slot APP, or"),
         (["--empty", "shop", "../etc"], 64, "usage: "),
         (["blog"], 66, "systemd-tmpfiles --create blog.conf"),
     ],
 )
-def test_docker_slot_says_what_is_wrong(slot, words, code, said):
+def test_docker_slot_says_what_is_wrong(slot, words, code, message):
     done = slot(*words)
-    assert done.returncode == code and said in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == code and message in done.stderr and done.stderr.count("\n") == 1

@@ -48,7 +48,7 @@ def test_who_keeps_it(name):
 
 
 @pytest.mark.parametrize(
-    "fault, said",
+    "fault, message",
     [
         ("crash", "run: the container has exited; its log ends: told to crash"),
         ("unready", "GET /readyz: 503, not 200 within 6 s; "),
@@ -56,10 +56,10 @@ def test_who_keeps_it(name):
         ("migration", "migrate: exit 1: django.db.utils.ProgrammingError: told to fail"),
     ],
 )
-def test_a_term_that_is_broken(name, fault, said):
+def test_a_term_that_is_broken(name, fault, message):
     """The broken term is reported with the program's own output."""
     code, lines = check(name, fault)
-    assert code == 1 and len(lines) == 1 and lines[0].startswith(said), lines
+    assert code == 1 and len(lines) == 1 and lines[0].startswith(message), lines
 
 
 def test_all_that_is_wrong_is_told_at_once(name, tmp_path):

@@ -176,9 +176,9 @@ def test_one_beat(run_container, postgres, redis):
     whose connection is cut loses the lock, and at the end only one works."""
     env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(), "PYTHONUNBUFFERED": "1"}
 
-    def beat(said):
+    def beat(message):
         container = run_container("beat", options=[HOST], env=env)
-        container.says(said)
+        container.says(message)
         return container
 
     first, second, third = beat("Schedule changed"), beat(WAITS), beat(WAITS)

@@ -96,7 +96,7 @@ def test_lists_that_are_not_found(tree):
 
 
 @pytest.mark.parametrize(
-    "name, said",
+    "name, message",
     [
         ("", "not a valid"),
         ("../orders", "not a valid"),
@@ -108,11 +108,11 @@ def test_lists_that_are_not_found(tree):
         ("json", "conflicts"),
     ],
 )
-def test_names_that_cannot_be(tree, name, said):
+def test_names_that_cannot_be(tree, name, message):
     """An invalid name gives one line and changes nothing."""
     done = tree.make("app", f"NAME={name}")
     line, *rest = done.stderr.splitlines()
-    assert done.returncode and line.startswith("CommandError: ") and said in line and len(rest) == 1, done.stderr
+    assert done.returncode and line.startswith("CommandError: ") and message in line and len(rest) == 1, done.stderr
     assert not changed(tree)
 
 

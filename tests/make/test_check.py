@@ -83,7 +83,7 @@ def test_tests_that_another_command_runs(project):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["TEST=project.home project.tests"], "manage.py test project.home project.tests -x"),
         (["TEST=project/home/tests.py project/shop"], "manage.py test project.home.tests project/shop -x"),
@@ -96,11 +96,11 @@ def test_tests_that_another_command_runs(project):
         ),
     ],
 )
-def test_some_tests_alone(project, words, said):
+def test_some_tests_alone(project, words, message):
     """TEST runs these tests alone: by Django, by pytest if they are in tests/, or as TESTS says."""
     stub(project, 'echo "$*" >&2; exit 3')
     done = make(project, "test", "ARGS=-x", "PYTEST_ARGS=-k mine", *words)
-    assert ([line for line in done.stderr.splitlines() if "***" not in line], done.returncode) == ([said], 2)
+    assert ([line for line in done.stderr.splitlines() if "***" not in line], done.returncode) == ([message], 2)
 
 
 def test_the_build_runs_the_same(project):
@@ -139,12 +139,12 @@ def test_the_verdicts_on_new_migrations_are_shown(project):
     assert done.returncode == 0 and [line for line in done.stdout.splitlines() if "shop" in line] == SHOWN, done.stdout
 
 
-@pytest.mark.parametrize("tests, said", [("manage.py test", "(failures=1)"), ("pytest", "project.settings_test")])
-def test_coverage(project, tests, said):
+@pytest.mark.parametrize("tests, message", [("manage.py test", "(failures=1)"), ("pytest", "project.settings_test")])
+def test_coverage(project, tests, message):
     """make coverage prints a number and writes pages, and fails as the tests do, those of TESTS = pytest, too."""
     append(project / "project/tests.py", "        self.fail()\n")
     done = make(project, "coverage", "TEST=project.tests", f"TESTS={tests}")
-    assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
+    assert done.returncode == 2 and message in done.stdout + done.stderr, done.stdout + done.stderr
     assert re.search(r"^project/settings.py .*\n(?!.*migrations)(.*\n)*TOTAL .* \d+%$", done.stdout, re.MULTILINE)
     assert (project / "var/coverage/index.html").exists() and not (project / ".coverage").exists()
 
@@ -153,7 +153,7 @@ ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "t
 
 
 @pytest.mark.parametrize(
-    "part, told, shell",
+    "part, reported, shell",
     [
         ("flake8", "it dies", "/bin/sh"),
         ("flake8", "it ends well", "/bin/bash"),  # after which bash continues
@@ -161,9 +161,9 @@ ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "t
         ("pytest", "it ends badly", "/bin/sh"),
     ],
 )
-def test_ctrl_c_ends_make_test(project, part, told, shell):
+def test_ctrl_c_ends_make_test(project, part, reported, shell):
     """No further part begins, whatever exit code the interrupted part has."""
-    trap = ENDS[told]
+    trap = ENDS[reported]
     stub(project, f'{trap} echo "$*" >>said; case "$*" in *"{STEPS[part]}"*) sleep 300 >&- 2>&- & wait;; esac')
     with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
         wait_until(lambda: (project / "said").exists() and STEPS[part] in (project / "said").read_text())
@@ -177,14 +177,14 @@ DRIFT = ["python3", "-m", "slipway", "drift", "ve/bin/python", "manage.py"]
 
 
 @pytest.mark.parametrize(
-    "allowed, told",
+    "allowed, reported",
     [
         ("accounts", "migrations are missing"),
         ("count home", "migrations are missing"),
         ("home accounts other", "migrations are missing in accounts home: "),
     ],
 )
-def test_drift_that_is_allowed(project, allowed, told):
+def test_drift_that_is_allowed(project, allowed, reported):
     """Models without migrations fail unless all their apps are allowed; then one line reports them."""
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
     done = run(DRIFT, cwd=project, env=env)
@@ -196,7 +196,7 @@ def test_drift_that_is_allowed(project, allowed, told):
             "\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n",
         )
     done = run(DRIFT, cwd=project, env=env)
-    assert told in done.stdout + done.stderr, done.stdout + done.stderr
+    assert reported in done.stdout + done.stderr, done.stdout + done.stderr
     if "accounts" in allowed and "home" in allowed:
         assert done.returncode == 0 and done.stdout.count("\n") == 1 and done.stderr == ""
     else:

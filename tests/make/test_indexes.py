@@ -267,18 +267,18 @@ def test_the_command_in_a_header(locked, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("tiny\n", "requirements.txt has no command in its header"),
         (HEADER.format("lost.in", "requirements.txt"), "failed, see above: uv pip compile lost.in"),
         (OF_PIP_TOOLS.format("a", "b"), "pip-compile: No such file or directory: install it to run pip-compile"),
     ],
 )
-def test_a_command_that_cannot_be_run(locked, text, said):
+def test_a_command_that_cannot_be_run(locked, text, message):
     """One line says what is wrong, and the file stays as it is."""
     put(locked.folder / "requirements.txt", text)
     done = locked.scratch.make("requirements")
-    assert done.returncode == 2 and f"{said}" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 2 and f"{message}" in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert locked.text("requirements.txt") == text
 
 

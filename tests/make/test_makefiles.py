@@ -96,18 +96,18 @@ def test_goals_keep_their_order(copy, name, words, env):
 
 
 @pytest.mark.parametrize(
-    "text, target, said",
+    "text, target, message",
     [
         ("", "no-such-target", "make: there is no target 'no-such-target': see make help\n"),
         ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"),
         ("include lost.mk\n", "help", "lost.mk"),
     ],
 )
-def test_what_is_missing_is_named(copy, text, target, said):
+def test_what_is_missing_is_named(copy, text, target, message):
     """The error names a missing target and where to look, a missing file instead of the target typed, or an include."""
     (copy / "Makefile").write_text(f"include django.mk\n{text}")
     done = run(["make", "-C", copy, "--no-print-directory", target])
-    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert done.returncode == 2 and message in done.stderr, done.stderr
 
 
 def test_help_lists_every_target(copy):

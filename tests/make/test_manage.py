@@ -56,7 +56,7 @@ def test_a_command_that_does_not_exist(manage):
 
 
 @pytest.mark.parametrize(
-    "state, said",
+    "state, message",
     [
         ("none", "there is no virtualenv yet"),
         ("dangling", "there is no virtualenv yet"),
@@ -65,7 +65,7 @@ def test_a_command_that_does_not_exist(manage):
         ("no package", "the virtualenv is not complete"),
     ],
 )
-def test_no_virtualenv(manage, state, said):
+def test_no_virtualenv(manage, state, message):
     """If the virtualenv is missing, its Python is gone, its install was interrupted, or its pyvenv.cfg is lost, one
     line says to run make."""
     (manage.folder / "ve").unlink()
@@ -77,8 +77,8 @@ def test_no_virtualenv(manage, state, said):
         (manage.folder / "ve/bin").mkdir(parents=True)
         (manage.folder / "ve/bin/python").symlink_to(BASE_PYTHON if state == "broken" else "/nowhere/python3.11")
     done = manage("check")
-    assert done.returncode == 1 and done.stderr.startswith(f"manage.py: {said}"), done.stderr
-    cure = "run make" if "yet" in said else "run make clean, then make,"
+    assert done.returncode == 1 and done.stderr.startswith(f"manage.py: {message}"), done.stderr
+    cure = "run make" if "yet" in message else "run make clean, then make,"
     assert done.stderr.endswith(f": {cure} in {manage.folder}\n") and done.stderr.count("\n") == 1
 
 

@@ -17,7 +17,7 @@ from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
         (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
@@ -26,11 +26,11 @@ from .conftest import BASE_PYTHON, WITH_PIP_TOO
     ],
     ids=lambda value: value[-1],
 )
-def test_told(scratch, words, said):
+def test_told(scratch, words, message):
     """A Python that is too old or missing, missing pins, and a copier that cannot be installed are each reported."""
     (scratch.folder / "requirements/copier.txt").write_text("copier==0.0.1\n")
     line = refusal(scratch.make(*words))
-    assert all(each in line for each in said), line
+    assert all(each in line for each in message), line
 
 
 def test_too_old_a_python(scratch):

@@ -52,5 +52,5 @@ def verdicts(project, *names, url="sqlite://:memory:"):
     return python("-m", "slipway.schema.verdicts", "migrations.json", *names, cwd=project, env=env)
 
 
-def found(project):
+def in_build(project):
     return json.loads((project / "migrations.json").read_text())

@@ -21,15 +21,15 @@ from slipway.tasks import heartbeat
 MOST = float(os.environ.get("MOST", "2"))  # seconds that a long poll waits
 
 
-def said(after):
+def lines_after(after):
     """Return the lines after that number."""
     file = Path(os.environ["CHAT"])
     return file.read_text().splitlines()[after:] if file.exists() else []
 
 
-async def more(after):
+async def wait_for_lines(after):
     """Wait for lines after that number, and return them."""
-    while not (lines := said(after)):
+    while not (lines := lines_after(after)):
         await asyncio.sleep(0.02)
     return lines
 
@@ -56,7 +56,7 @@ async def who(request):
 async def poll(request):
     try:
         async with asyncio.timeout(MOST):
-            return JsonResponse(await more(int(request.GET["after"])), safe=False)
+            return JsonResponse(await wait_for_lines(int(request.GET["after"])), safe=False)
     except TimeoutError:
         return JsonResponse([], safe=False)
 
@@ -64,7 +64,7 @@ async def poll(request):
 async def events(request):
     async def stream(after):
         while True:
-            for line in await more(after):
+            for line in await wait_for_lines(after):
                 yield f"id: {after}\ndata: {line}\n\n"
                 after += 1
 
@@ -72,7 +72,7 @@ async def events(request):
 
 
 def block(request):
-    while not said(0):
+    while not lines_after(0):
         time.sleep(0.02)
     return HttpResponse("waited")
 
@@ -86,7 +86,7 @@ async def chat(scope, receive, send):
 
     async def tell(after):
         while True:
-            for line in await more(after):
+            for line in await wait_for_lines(after):
                 await send({"type": "websocket.send", "text": json.dumps({"line": after, "said": line})})
                 after += 1
 

@@ -16,7 +16,7 @@ DRAIN = 3  # seconds
 SERVERS = ("wsgi", "asgi")
 
 
-def told(site):
+def send_term(site):
     """Send TERM, and wait until the site has logged it."""
     site.process.terminate()
     wait_until(lambda: "before the end" in site.process.output())
@@ -47,7 +47,7 @@ def test_no_request_fails_meanwhile(site_of, server):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_second_signal_ends_the_wait(site_of, number):
     with site_of(SERVER="wsgi", DRAIN="3600", WEB_CONCURRENCY="2") as site:
-        told(site)
+        send_term(site)
         assert site.get("/plain").status == 200
         site.process.send_signal(number)
         assert site.process.wait(30) == 0

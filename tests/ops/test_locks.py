@@ -7,13 +7,13 @@ import pytest
 from django.core.management import CommandError
 from django_migration_linter.sql_analyser.base import Issue
 
-from ops.judging import add, copy, found, verdicts
+from ops.judging import add, copy, in_build, verdicts
 from slipway.schema import waits
 from slipway.schema.verdicts import CURES, STAYS, text
 
 
 @pytest.mark.parametrize(
-    "issue, said",
+    "issue, message",
     [
         (("NOT_NULL", "NOT NULL constraint"), "NOT NULL constraint (item.note): " + CURES["NOT_NULL"]),
         (("ADD_UNIQUE", "ADDING unique constraint"), "ADDING unique constraint: " + CURES["ADD_UNIQUE"]),
@@ -21,8 +21,8 @@ from slipway.schema.verdicts import CURES, STAYS, text
         (("REINDEX", "REINDEX locks table"), "REINDEX locks table"),
     ],
 )
-def test_a_message_is_whole(issue, said):
-    assert text(Issue(*issue), ["item.note"]) == said
+def test_a_message_is_whole(issue, message):
+    assert text(Issue(*issue), ["item.note"]) == message
 
 
 ORDER, LINE = "xshop_order", "xshop_line"
@@ -171,7 +171,7 @@ def judged(tmp_path_factory, postgres):
     project = written(tmp_path_factory.mktemp("locks") / "a project")
     done = verdicts(project, "xshop.longer", url=postgres.url(postgres.database(migrated=False)))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "xshop.longer on postgresql: ok\n")
-    return found(project)["vendors"]["postgresql"]
+    return in_build(project)["vendors"]["postgresql"]
 
 
 def test_messages_name_what_changes(judged):

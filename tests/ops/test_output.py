@@ -92,10 +92,10 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
     assert line["ms"] > 0 and {"time", "level", "request_id", "release"} < line.keys() and "planted" not in str(told)
 
 
-@pytest.mark.parametrize("more", ["", '"root": {"handlers": ["own"]}', '"loggers": {"django": {"handlers": ["own"]}}'])
-def test_logs_of_the_team(site_folder, more):
+@pytest.mark.parametrize("extra", ["", '"root": {"handlers": ["own"]}', '"loggers": {"django": {"handlers": ["own"]}}'])
+def test_logs_of_the_team(site_folder, extra):
     """gunicorn starts with a LOGGING of the team's, which need not name gunicorn's loggers or handlers."""
-    own = f'LOGGING = {{"version": 1, "handlers": {{"own": {{"class": "logging.StreamHandler"}}}}, {more}}}'
+    own = f'LOGGING = {{"version": 1, "handlers": {{"own": {{"class": "logging.StreamHandler"}}}}, {extra}}}'
     with serve(site_folder, f"{own}\nROOT_URLCONF = 'live'\nLOGGING_CONFIG = 'slipway.logs.errors.configure'") as site:
         assert site.get("/fail").status == 500
         wait_until(lambda: '"raised": {"type": "RuntimeError"' in site.process.output(), 20, "the error is on stderr")

@@ -38,7 +38,7 @@ TRIES = "waits for a lock that others hold: tries again in"
 
 
 @pytest.mark.parametrize(
-    "operations, more, lock, seconds, most, said",
+    "operations, extra, lock, seconds, most, message",
     [
         (TWO, "", SHARED, 60, 2, f"0002 {TRIES}"),
         (TWO, APART, SHARED, 60, 2, f"0002 {TRIES}"),
@@ -61,13 +61,13 @@ TRIES = "waits for a lock that others hold: tries again in"
         (TWO, "", "SELECT 1", 2, 0.1, "CommandError: tables would be locked for longer than rollout.max_lock, 0.1 s"),
     ],
 )
-def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, seconds, most, said):
+def test_a_lock_that_others_hold(tmp_path, postgres, operations, extra, lock, seconds, most, message):
     """An atomic migration begins again; another goes on where it stood, or says that it cannot, after more patience.
     What waits after the last one, such as post_migrate, begins again. An index that is built concurrently is not cut
     off. First stands who will wait for this migration: a partitioned table has its partitions' size."""
     project, url = copy(tmp_path / "a project", "xshop"), postgres.url(postgres.database())
     add(project, "xshop.0001", MODELS)
-    add(project, "xshop.0002", operations, "xshop.0001", more=more)
+    add(project, "xshop.0002", operations, "xshop.0001", more=extra)
     (project / "migrations.json").write_text(json.dumps(JUDGED))
     env = {
         **os.environ,
@@ -86,10 +86,10 @@ def test_a_lock_that_others_hold(tmp_path, postgres, operations, more, lock, sec
 
         cursor.execute(lock)
         with running(command, cwd=project, env=env) as process:
-            if goes := "CommandError" not in said:
+            if goes := "CommandError" not in message:
                 wait_until(waited)
                 holder.rollback()
-            assert (process.wait(60) == 0) is goes and said in process.output(), process.output()
+            assert (process.wait(60) == 0) is goes and message in process.output(), process.output()
             assert operations != CLOSED or TRIES not in process.output()
             assert "lock: xshop.0001" not in process.output() and len(TOLD.findall(process.output())) == 1
 

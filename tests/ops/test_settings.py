@@ -235,18 +235,18 @@ def test_the_last_assignment_wins(shop):
 
 
 @pytest.mark.parametrize(
-    "file, gone, told",
+    "file, gone, reported",
     [
         ("settings_base.py", '    "slipway.web.middleware.Probes",\n', "E003"),
         ("settings.py", "env.check(examples=True)", "E014"),
     ],
 )
-def test_what_has_gone_is_told(shop, file, gone, told):
+def test_what_has_gone_is_told(shop, file, gone, reported):
     """manage.py check reports it in a line, even if nobody checks the environment."""
     edit(shop / "project" / file, gone, "")
     done = python("manage.py", "check", cwd=shop, env={**os.environ, "VE": str(ROOT / "ve")})
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert f"?: (slipway.{told}) " in done.stderr
+    assert f"?: (slipway.{reported}) " in done.stderr
 
 
 def test_packages_of_extras_have_limits_too():

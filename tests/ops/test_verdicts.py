@@ -20,7 +20,7 @@ from django.db.migrations import (
 from django.db.migrations.state import ProjectState
 from django.db.models import CharField, TextField
 
-from ops.judging import add, copy, found, verdicts
+from ops.judging import add, copy, in_build, verdicts
 from proc import output, put
 from slipway.schema.operations import breaks
 from slipway.schema.verdicts import FAILED
@@ -170,7 +170,7 @@ def judging(tmp_path_factory, postgres):
     for url in ("sqlite://:memory:", database, database):  # again, because what the database holds must not matter
         done = verdicts(project, url=url)
         assert done.returncode == 0 and {*NAMED.findall(done.stderr)} >= FAILS, done.stderr
-    return found(project)["vendors"]
+    return in_build(project)["vendors"]
 
 
 def test_each_database_has_verdicts_of_its_own(judging):
@@ -232,7 +232,7 @@ NOTE, NAME = AddField("item", "note", CharField(max_length=9, blank=True)), Char
 
 
 @pytest.mark.parametrize(
-    "operations, said",
+    "operations, message",
     [
         ([NOTE], "Add field note to item: give it db_default"),
         ([RemoveField("item", "name")], "Remove field name from"),
@@ -247,14 +247,14 @@ NOTE, NAME = AddField("item", "note", CharField(max_length=9, blank=True)), Char
         ([AlterModelTable("item", "shop_item"), RenameModel("Item", "Part")], ""),
     ],
 )
-def test_what_operations_tell(operations, said):
+def test_what_operations_tell(operations, message):
     """Without a database they tell at what old code fails. A name that changes in the models alone is none of it, nor
     is a table that is new."""
     state, migration = ProjectState(), Migration("0002", "shop")
     ITEM.state_forwards("shop", state)
     migration.operations = operations
     lines = [*breaks(migration, state)]
-    assert len(lines) == bool(said) and all(line.startswith(said) for line in lines), lines
+    assert len(lines) == bool(message) and all(line.startswith(message) for line in lines), lines
 
 
 def test_makemigrations_tells_it(tmp_path):
@@ -278,4 +278,4 @@ def test_a_database_without_verdicts(tmp_path, postgres):
     add(project, "xshop.0001_wrong", "", "xshop.0000")
     done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
     assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: NodeNotFoundError")
-    assert found(project)["failed"].keys() == {"postgresql"} and not found(project)["vendors"]
+    assert in_build(project)["failed"].keys() == {"postgresql"} and not in_build(project)["vendors"]

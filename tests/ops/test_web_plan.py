@@ -34,7 +34,7 @@ def slot(url, folder, **env):
         assert process.poll() is None, process.output()
 
 
-def said(url):
+def expected_plan(url):
     """Return the expected content, with showmigrations' own output."""
     done = python(
         "-m",
@@ -70,7 +70,7 @@ def test_told(urls, which, marks, tmp_path):
     patient = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "patient"}
     with short_folder() as folder, slot(urls[which], folder, **patient) as plan:
         text = wait_until(plan.read_text)
-        assert text == said(urls[which])
+        assert text == expected_plan(urls[which])
         assert {line[:3] for line in text.splitlines()[2:]} == marks
         assert {path.name for path in folder.iterdir()} == {"web.plan", "web.sock"}
 
@@ -85,14 +85,16 @@ def test_a_database_that_hangs_or_is_away(postgres):
             assert wait_until(plan.read_text) == "unknown\n"
 
 
-@pytest.mark.parametrize("there, said", [("web.plan", "release build-7\n[ ]  a.0001_initial\n"), ("web.plan.new", "")])
-def test_what_cannot_be_told_anew(sqlite_url, there, said):
+@pytest.mark.parametrize(
+    "existing, content", [("web.plan", "release build-7\n[ ]  a.0001_initial\n"), ("web.plan.new", "")]
+)
+def test_what_cannot_be_told_anew(sqlite_url, existing, content):
     """A restarted container keeps the existing web.plan. If web.plan cannot be written, it stays empty, no other file
     is left, and the site answers."""
     with short_folder() as folder:
-        if said:
-            (folder / there).write_text(said)
+        if content:
+            (folder / existing).write_text(content)
         else:
-            (folder / there).mkdir()  # even root cannot write it
+            (folder / existing).mkdir()  # even root cannot write it
         with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
-            assert plan.read_text() == said
+            assert plan.read_text() == content

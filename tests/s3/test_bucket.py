@@ -112,8 +112,8 @@ def killed(process, when, what):
     assert process.wait(10) == -signal.SIGKILL, process.output()
 
 
-def ends(process, said):
-    assert process.wait(300) == 0 and said in process.output(), process.output()
+def ends(process, message):
+    assert process.wait(300) == 0 and message in process.output(), process.output()
 
 
 def test_moved_and_moved_back(bucket, postgresql_made):

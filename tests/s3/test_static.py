@@ -96,10 +96,10 @@ def added(done):
     return int(match[1]), int(match[2])
 
 
-def refused(done, said):
+def refused(done, message):
     """Assert that it fails with 1 and one line, which contains no secret."""
     (line,) = (done.stdout + done.stderr).splitlines()
-    assert done.returncode == 1 and line.startswith("collectstatic: ") and re.search(said, line), line
+    assert done.returncode == 1 and line.startswith("collectstatic: ") and re.search(message, line), line
     assert not re.search("s(/|%2F)cret", line)
 
 
@@ -130,18 +130,18 @@ def test_what_a_bucket_says_of_a_file(bucket, settings, first):
     assert done.returncode == 0 and "Applying accounts.0001_initial... OK" in done.stdout, done.stdout + done.stderr
     css = first.hashed("s.css")
 
-    def told(name):
+    def head_of(name):
         found = bucket.client.head_object(Bucket=bucket.name, Key=name)
         assert found["CacheControl"] == FOREVER
         return found["ContentType"], found.get("ContentEncoding")
 
-    assert told(css) == ("text/css; charset=utf-8", None) and bucket.get(css).startswith(b"body {")
-    assert told(css + ".gz") == ("text/css; charset=utf-8", "gzip")
+    assert head_of(css) == ("text/css; charset=utf-8", None) and bucket.get(css).startswith(b"body {")
+    assert head_of(css + ".gz") == ("text/css; charset=utf-8", "gzip")
     assert bucket.get(css + ".gz") == (first.root / (css + ".gz")).read_bytes()
-    assert told(first.hashed("a.mjs")) == ("text/javascript; charset=utf-8", None)
-    assert told(first.hashed("i.svg")) == ("image/svg+xml", None)
-    assert told(first.hashed("f.woff2")) == ("font/woff2", None)
-    assert told(first.hashed("logs.tar.gz")) == ("application/octet-stream", None)
+    assert head_of(first.hashed("a.mjs")) == ("text/javascript; charset=utf-8", None)
+    assert head_of(first.hashed("i.svg")) == ("image/svg+xml", None)
+    assert head_of(first.hashed("f.woff2")) == ("font/woff2", None)
+    assert head_of(first.hashed("logs.tar.gz")) == ("application/octet-stream", None)
 
 
 def test_a_bucket_that_takes_nothing(bucket, settings, first, certificate):

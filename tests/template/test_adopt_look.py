@@ -93,7 +93,7 @@ DJANGO, DRIVER, OLD_PYTHON = ("Django 5.2", "without the extra binary", "image's
 
 
 @pytest.mark.parametrize(
-    "about, told, lines",
+    "about, reported, lines",
     [
         (
             DJANGO,
@@ -107,9 +107,9 @@ DJANGO, DRIVER, OLD_PYTHON = ("Django 5.2", "without the extra binary", "image's
         (OLD_PYTHON, False, ["3.13.1", "requires-python = '>=3.10'", "python = '>=3.9,<4'"]),
     ],
 )
-def test_what_a_line_tells(about, told, lines):
+def test_what_a_line_tells(about, reported, lines):
     [row] = [row for row in (*ROWS["make"], *ROWS["image"]) if about in row["text"]]
-    assert [bool(re.search(row["has"], line)) for line in lines] == [told] * len(lines)
+    assert [bool(re.search(row["has"], line)) for line in lines] == [reported] * len(lines)
 
 
 CONFIG, OWN_APP = {"pytest.ini": "[pytest]\n"}, "app = Celery('site')\n"
@@ -122,7 +122,7 @@ BUILDS, LOGS = "services:\n  web:\n    build: .\n", "LOGGING = logging_config(js
 
 
 @pytest.mark.parametrize(
-    "files, edited, about, told",
+    "files, edited, about, reported",
     [
         ({"compose.yaml": BUILDS}, "", "builds your Dockerfile", True),
         ({"compose.yaml": OTHER}, "", "builds your Dockerfile", False),
@@ -141,10 +141,10 @@ BUILDS, LOGS = "services:\n  web:\n    build: .\n", "LOGGING = logging_config(js
         ({"site/settings/base.py": "KEY = os.environ['SECRET_KEY']\n"}, "", "SECRET_KEY", False),
     ],
 )
-def test_what_is_left(files, edited, about, told):
+def test_what_is_left(files, edited, about, reported):
     """A to-do stays while any part of it is left, and ends when all is done."""
     tree = {"manage.py": MANAGE, "site/settings/local.py": "", "site/settings/base.py": "", **files}
-    assert (about in "\n".join(todo(tree, look(tree, "shop"), ["make", "image"], edited))) == told
+    assert (about in "\n".join(todo(tree, look(tree, "shop"), ["make", "image"], edited))) == reported
 
 
 def test_a_moved_package_and_what_stays_out():

@@ -123,7 +123,7 @@ def test_bad_answers(template, tmp_path, option):
 
 
 @pytest.mark.parametrize(
-    "args, said",
+    "args, message",
     [
         ([], "no NAME"),
         (["NAME=docs"], "exists already"),
@@ -131,9 +131,9 @@ def test_bad_answers(template, tmp_path, option):
         (["NAME=/dev/null/x"], "cannot be made"),
     ],
 )
-def test_refused(clone, tmp_path, args, said):
+def test_refused(clone, tmp_path, args, message):
     """make new names the fault in one line, and makes nothing."""
-    if said == "git commit":
+    if message == "git commit":
         (clone.folder / "new.txt").write_text("not committed\n")
-    assert said in refusal(clone.make("new", *args))
+    assert message in refusal(clone.make("new", *args))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clone"]

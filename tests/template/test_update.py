@@ -139,7 +139,7 @@ def test_ctrl_c(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault, said",
+    "fault, message",
     [
         ("no answers", "no .copier-answers.yml with _src_path and _commit"),
         ("empty", "no .copier-answers.yml with"),
@@ -147,7 +147,7 @@ def test_ctrl_c(project, tmp_path):
         ("no such commit", "names as this project's version: push it there"),
     ],
 )
-def test_refused(project, fault, said):
+def test_refused(project, fault, message):
     """If the template cannot be read, one line says why, and nothing changes."""
     answers = project.folder / ".copier-answers.yml"
     texts = {
@@ -161,7 +161,7 @@ def test_refused(project, fault, said):
         answers.write_text(texts[fault])
     project.commit("Break")
     for target in ("template-update", "slipway-diff"):
-        assert said in refusal(project.make(target)) and project.git("status", "--porcelain") == ""
+        assert message in refusal(project.make(target)) and project.git("status", "--porcelain") == ""
 
 
 def test_refused_where_it_could_not_be_undone(project):

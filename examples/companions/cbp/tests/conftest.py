@@ -43,9 +43,9 @@ class Cbp:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.vars}/debug/vars") as answer:
             return json.load(answer)["cbp"]
 
-    def until(self, **wanted):
+    def until(self, **expected):
         """Wait until cbp's metrics have these values."""
-        wait_until(lambda: wanted.items() <= self.metrics().items())
+        wait_until(lambda: expected.items() <= self.metrics().items())
 
     def connect(self):
         return closing(socket.create_connection(("127.0.0.1", self.port)))

@@ -124,13 +124,13 @@ def test_drain_is_limited(cbp):
 
 
 @pytest.mark.parametrize(
-    "options, told",
+    "options, reported",
     [
         (["-l", "8000", "-r", "x:1"], "'8000' should be HOST:PORT, such as localhost:6379"),
         (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
         (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),
     ],
 )
-def test_faults(options, told):
+def test_faults(options, reported):
     done = run([*COMMAND, *options], cwd=FOLDER)
-    assert done.returncode and told in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode and reported in done.stderr and "Traceback" not in done.stderr, done.stderr

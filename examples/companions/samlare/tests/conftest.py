@@ -126,6 +126,6 @@ def samlare(tmp_path):
     return Samlare(tmp_path / "samlare.toml", free_port())
 
 
-def endpoint(url, prefix, **more):
+def endpoint(url, prefix, **extra):
     """Return the text of an [[Endpoint]]."""
-    return "\n".join([f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in more.items())])
+    return "\n".join([f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in extra.items())])

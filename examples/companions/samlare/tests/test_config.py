@@ -35,14 +35,14 @@ CA = "/nosuch"
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, reported",
     [
         ("", "Endpoint: Field required"),
         ("a b", "Expected '=' after a key"),
         ('Listen = "192.0.2.1:1"\n[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n', "Listen: .*cannot assign"),
     ],
 )
-def test_fault(samlare, text, told):
+def test_fault(samlare, text, reported):
     samlare.path.write_text(text)
     (line,) = faults(samlare)
-    assert re.search(told, line)
+    assert re.search(reported, line)

@@ -93,9 +93,9 @@ def test_others_do_not_wait_for_what_is_delayed(tapemock, file):
         assert [reader.wait(60) for reader in readers] == [0] * 20
 
 
-@pytest.mark.parametrize("more, errno", [({}, None), ({"errno": "EIO"}, "EIO")])
-def test_a_torn_write_is_said_to_be_whole_or_fails(more, errno, tapemock, file):
-    with tapemock.failing("media/*", "write", torn=100, **more):
+@pytest.mark.parametrize("extra, errno", [({}, None), ({"errno": "EIO"}, "EIO")])
+def test_a_torn_write_is_said_to_be_whole_or_fails(extra, errno, tapemock, file):
+    with tapemock.failing("media/*", "write", torn=100, **extra):
         assert raised(on, file, lambda handle: os.write(handle, b"y" * 3000) == 3000 or pytest.fail()) == errno
     assert file.read_bytes() == b"y" * 100 + (b"0123456789" * 1000)[100:]
 
@@ -110,7 +110,7 @@ def test_the_oldest_of_two_faults(tapemock, file):
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, message",
     [
         ({"errno": "ENONE"}, "errno.*should be a name"),
         ({"errno": 5}, "errno.*valid string"),
@@ -122,8 +122,8 @@ def test_the_oldest_of_two_faults(tapemock, file):
         ({"errors": 1}, "errors Extra"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused(given, said, tapemock):
-    with pytest.raises(Refused, match=said):
+def test_a_fault_that_cannot_be_is_refused(given, message, tapemock):
+    with pytest.raises(Refused, match=message):
         tapemock.ask("POST", "/faults", **given)
     assert tapemock.ask("GET", "/faults") == []
 

@@ -114,7 +114,7 @@ def test_term_unmounts_though_a_file_is_open_and_a_call_waits(tapemock):
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
         (["--http", "192.0.2.1:80"], "^tapemock: .*Cannot assign requested address$"),
         (["--http", "x"], "invalid address"),
@@ -122,6 +122,6 @@ def test_term_unmounts_though_a_file_is_open_and_a_call_waits(tapemock):
         (["--tape", "/none"], "No such file"),
     ],
 )
-def test_one_line_says_why_it_cannot_begin(options, said, tmp_path):
-    with pytest.raises(Refused, match=said), mounted(tmp_path, tmp_path, *options):
+def test_one_line_says_why_it_cannot_begin(options, message, tmp_path):
+    with pytest.raises(Refused, match=message), mounted(tmp_path, tmp_path, *options):
         pass

@@ -25,8 +25,8 @@ def state(tape, path="final/file"):
     return tape.ask("GET", f"/tape/{path}")["state"]
 
 
-def reaches(tape, wanted, path="final/file"):
-    wait_until(lambda: state(tape, path) == wanted)
+def reaches(tape, expected, path="final/file"):
+    wait_until(lambda: state(tape, path) == expected)
 
 
 def archived(tape, content=b"content", path="final/file"):
@@ -165,10 +165,10 @@ def test_archiving_waits(recalling, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options, said", [(["--tape", "/tmp", "--archive-delay", "nan"], "or more"), (["--replica", "/"], "need --tape")]
+    "options, message", [(["--tape", "/tmp", "--archive-delay", "nan"], "or more"), (["--replica", "/"], "need --tape")]
 )
-def test_wrong_options(options, said, tmp_path):
-    with pytest.raises(Refused, match=said), mounted(tmp_path / "source", tmp_path / "mount", *options):
+def test_wrong_options(options, message, tmp_path):
+    with pytest.raises(Refused, match=message), mounted(tmp_path / "source", tmp_path / "mount", *options):
         pass
 
 
