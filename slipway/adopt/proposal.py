@@ -80,8 +80,10 @@ def plan(
         )
     merged, new, changed = merge(tree, above, project, levels, template), {}, {}
     for path, text in sorted({**taken(existing, project, levels, template), **merged}.items()):
-        own = path if path not in [*merged, "Dockerfile"] else ""
-        for place in {own, *map(str, PurePosixPath(path).parents)} & {*existing}:
+        needed = {*map(str, PurePosixPath(path).parents)}  # as folders; a file there is in the way
+        if path not in [*merged, "Dockerfile"]:  # which may exist: lines are added, or the file is replaced
+            needed.add(path)
+        for place in needed & {*existing}:
             problems.append(f"{place} exists, but Slipway needs this name: rename yours")
         if path not in tree:
             new[path] = text

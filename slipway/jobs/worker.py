@@ -83,9 +83,9 @@ class Consumer(BaseConsumer):
     def may_have_begun(self, message: Message) -> bool:
         """Return True if another worker may have begun this task: the message was delivered before, this release knows
         the task, and the task is due."""
-        headers, had = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
+        headers, redelivered = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
         waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
-        return bool(had and headers.get("task") in self.strategies and not waits)
+        return bool(redelivered and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
         """Requeue an unknown task later. After TRIES requeues, or if MANY such tasks are kept, make it a dead task."""

@@ -50,7 +50,7 @@ class Table(NamedTuple):
 
 
 class Watch:
-    """Watches a migration on a connection. `found`: table → lock; empty unless it is Postgres."""
+    """Watches a migration on a connection. `locks`: table → lock; empty unless it is Postgres."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection

@@ -50,13 +50,13 @@ class Verdict(TypedDict):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations, and judges them (`found`) by the SQL that Django executes. What fails is an error of its
+    """Applies migrations, and judges them (`verdicts`) by the SQL that Django executes. What fails is an error of its
     migration alone (`failed`): the rest goes on."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self.linter = MigrationLinter(no_cache=True)
-        self.found: dict[str, Verdict] = {}
+        self.verdicts: dict[str, Verdict] = {}
         self.failed: dict[str, str] = {}  # migration → its first error
         self.unused: dict[tuple[str, str], str] = {}  # (table, column or "") → migration since which no model has it
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
@@ -76,16 +76,16 @@ class Executor(MigrationExecutor):
         lines = [line for sql, _ in applied for line in sql]
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         with self.trying(name):
-            self.found[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, applied)
-        if locked and (verdict := self.found.get(name)) and verdict["verdict"] != "ignored":
+            self.verdicts[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, applied)
+        if locked and (verdict := self.verdicts.get(name)) and verdict["verdict"] != "ignored":
             verdict["messages"] += [STAYS.format(", ".join(locked), migration.name)]
             verdict["verdict"] = "warning" if verdict["verdict"] == "ok" else verdict["verdict"]
         if error := self.failed.get(name):
-            verdict = self.found.setdefault(name, {"verdict": "error", "messages": []})
+            verdict = self.verdicts.setdefault(name, {"verdict": "error", "messages": []})
             if verdict["verdict"] != "ignored":
-                self.found[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
+                self.verdicts[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
         if watch.locks:
-            self.found[name]["locks"] = [lock for _, lock in sorted(watch.locks.items())]
+            self.verdicts[name]["locks"] = [lock for _, lock in sorted(watch.locks.items())]
         return state
 
     @contextmanager
@@ -224,7 +224,7 @@ def judged() -> Executor:
         executor = Executor(database)
         executor.migrate(executor.loader.graph.leaf_nodes())
     loader = executor.loader
-    rest = [key for key, migration in loader.disk_migrations.items() if str(migration) not in executor.found]
+    rest = [key for key, migration in loader.disk_migrations.items() if str(migration) not in executor.verdicts]
     if rest:
         with scratch() as database:
             older = Executor(database)
@@ -232,7 +232,7 @@ def judged() -> Executor:
                 older.loader = unsquashed(database)
                 older.migrate([leaf for leaf in older.loader.graph.leaf_nodes() if leaf[0] in {app for app, _ in rest}])
         missing: Verdict = {"verdict": "error", "messages": [FAILED + "the build applies one that replaces it"]}
-        executor.found = {".".join(key): missing for key in rest} | older.found | executor.found
+        executor.verdicts = {".".join(key): missing for key in rest} | older.verdicts | executor.verdicts
         executor.failed = older.failed | executor.failed
     return executor
 
@@ -275,7 +275,7 @@ def main(path: Path, *names: str) -> None:
     content |= json.loads(earlier or "{}")
     try:
         executor = judged()
-        content["vendors"][connection.vendor] = executor.found
+        content["vendors"][connection.vendor] = executor.verdicts
         for name, error in executor.failed.items():
             print(f"no verdict for {connection.vendor} on {name}: {error}", file=sys.stderr)
     except Exception as error:  # a project may support only one of the databases

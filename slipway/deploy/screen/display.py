@@ -93,7 +93,7 @@ class Json:
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
-    def tell(self, event: Event, more: bool = False) -> None:
+    def tell(self, event: Event, waiting: bool = False) -> None:
         if event["event"] != "tick":
             put(visible(json.dumps(event)), self.out)
 
@@ -105,7 +105,7 @@ class Lines:
         self.out = out
         self.rows: dict[str, Row] = {}  # step → its line, while the step runs
 
-    def tell(self, event: Event, more: bool = False) -> None:
+    def tell(self, event: Event, waiting: bool = False) -> None:
         clock = time.strftime("%H:%M:%S ", time.localtime(event["at"])) if "at" in event else ""
         rows = [row.drawn(row.began) for row in self.fold(event) if row]
         for text in filter(None, [*rows, line(event)]):
@@ -139,13 +139,13 @@ class Terminal(Lines):
         super().__init__(out)
         self.drawn, self.above = 0, list[str]()
 
-    def tell(self, event: Event, more: bool = False) -> None:
-        """Draw what an event changes. If `more` is True, other events are waiting: do not draw yet."""
+    def tell(self, event: Event, waiting: bool = False) -> None:
+        """Draw what an event changes. If `waiting` is True, other events wait: do not draw yet."""
         width, height = shutil.get_terminal_size()
         _, ended = self.fold(event)
         self.above += [ended.drawn(0, width)] if ended else []
         self.above += [visible(text)] if (text := line(event)) else []
-        if more:
+        if waiting:
             return
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
         rows = [row.drawn(event.get("at", 0), width) for row in self.rows.values()][: height - 1]

@@ -107,8 +107,9 @@ class Connections:
     async def errors(
         self, timeout: float = READ, since: float | None = None, **args: Any
     ) -> tuple[list[Group], dict[str, HostProblem], bool]:
-        """Return the groups of errors, problems by host name, and if a host knows the release. Then ask twice: hosts
-        that do not, as balancers, answer for the others' time, and an error that any host had before is not new."""
+        """Return the groups of errors of all hosts, problems by host name, and if any host knows when the live release
+        began. If so, ask all a second time: a balancer, which has no release, answers for that time, and each host
+        tells which of the new errors it had before."""
         answers, problems = await self.ask("errors", timeout, since=since, **args)
         times = {name: answer["since"] for name, answer in answers.items() if answer["since"] is not None}
         new = [group["id"] for group in merged(answers) if not group["seen_before"]]

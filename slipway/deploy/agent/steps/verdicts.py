@@ -101,7 +101,8 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
 
 
 def lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -> Verdicts:
-    """Return verdicts on migrations that only the live release has. `of_new`: migrations of the new release."""
+    """Return if the new release works with the migrations that only the live release has, which a deploy leaves
+    applied. `of_new`: migrations of the new release. The verdicts are those in the live release's image."""
     before = told_before(host, attempt.noted["live"])
     if attempt.noted["action"] == "restart" or (before and not before.keys() - of_new):
         return {"incompatible": {}, "unjudged": [], "cure": ""}
