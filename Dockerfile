@@ -59,7 +59,7 @@ FROM base AS brought
 COPY docker/packages.txt wheelhous[e]/*.whl /wheelhouse/
 COPY docker/packages.txt wheelhous[e]/dev/*.whl /wheelhouse/dev/
 
-# ---- wheels: either; the template's package, which changes more often than the others, in a folder of its own ----
+# ---- wheels: either; the template's package, if it is from an index, in a folder of its own ----
 # hadolint ignore=DL3006
 FROM ${WHEELS} AS wheels
 RUN mkdir /wheelhouse/own && find /wheelhouse -maxdepth 1 -name 'slipway_django-*' -exec mv {} /wheelhouse/own \;
@@ -84,9 +84,10 @@ COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY --from=wheels /wheelhouse/dev /wheelhouse/dev
 RUN find /wheelhouse/dev -name '*.whl' -exec uv pip install --quiet {} +
 
-# ---- packages: the template's, in /own ----
+# ---- packages: the template's, in /own, as it changes more often than the others ----
 FROM deps AS packages
 COPY --from=wheels /wheelhouse/own /wheelhouse/own
+COPY docker/packages.txt vendo[r]/slipway_django-*.whl /wheelhouse/own/
 RUN mkdir /own && find /wheelhouse/own -name '*.whl' -exec uv pip install --quiet --no-deps --target /own {} +
 
 # ---- source: the project's files as .dockerignore filters them, without those that only the build needs, and with

@@ -23,6 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from slipway.make import check, uv, verdicts
+from slipway.make.wheelhouse import OWN
 
 Env = Mapping[str, str]
 HOUSE = Path("wheelhouse")
@@ -114,7 +115,20 @@ def made_from(env: Env) -> bytes:
     values = f"BASE={env['BASE']} PLATFORM={env['PLATFORM']}\n".encode()
     lists = {Path(env["REQUIREMENTS"]), *Path().glob("requirements*.txt"), *Path("requirements").glob("*.txt")}
     pins = [Path("uv.lock")] if Path("uv.lock").exists() else sorted(lists)
-    return b"\0".join([values + Path(PACKAGES).read_bytes() + program(), *(path.read_bytes() for path in pins)])
+    texts = [without_package(path.read_text("utf-8", errors="surrogateescape")) for path in pins]
+    return b"\0".join(
+        [
+            values + Path(PACKAGES).read_bytes() + program(),
+            *(text.encode("utf-8", errors="surrogateescape") for text in texts),
+        ]
+    )
+
+
+def without_package(text: str) -> str:
+    """Return pins, or uv.lock, without path and hash of the template's package, which the image has from vendor/."""
+    blocks = re.split(r"^(?=\[\[package]])", text, flags=re.MULTILINE)
+    others = "".join(block for block in blocks if f'source = {{ path = "{OWN}' not in block)
+    return re.sub(rf'{OWN}[^\s"]*( *\\\n *--hash=\S+)*', "", others)
 
 
 def program() -> bytes:
@@ -126,8 +140,8 @@ def uv_pins() -> bytes:
 
 
 def make_wheels(env: Env, old: Path | None, new: Path) -> None:
-    """Fill the folder `new` by the program wheelhouse.py, in a container of the builder; it takes what it can from
-    `old`."""
+    """Fill the folder `new` by the program wheelhouse.py, in a container of the builder. What it takes from `old` goes
+    there and back as an empty file of that name."""
     indexes = uv.pip_indexes(env)
     command = [*shlex.split(env["DOCKER"]), "run", "--rm", "-i", *platform(env), *(f"--env={name}" for name in indexes)]
     command += ["--env=EXPORT", "--env=EXPORT_DEV", *shlex.split(env["WHEEL_ARGS"]), f"{env['IMAGE']}-builder"]
@@ -135,7 +149,7 @@ def make_wheels(env: Env, old: Path | None, new: Path) -> None:
     sent, made = new / "sent.tar", new / "wheels.tar"
     with tarfile.open(sent, "w") as tar:
         if old:
-            tar.add(old, ".")
+            tar.add(old, ".", filter=emptied)
         for name, content in (("wheelhouse.py", program()), ("uv.txt", uv_pins())):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
@@ -147,6 +161,16 @@ def make_wheels(env: Env, old: Path | None, new: Path) -> None:
     subprocess.run(["tar", "-xof", made, "-C", new], check=True)
     sent.unlink()
     made.unlink()
+    for path in new.rglob("*.whl"):
+        if old and not path.stat().st_size:
+            shutil.copy2(old / path.relative_to(new), path)
+
+
+def emptied(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out the content of a wheel, but of uv's, which the builder runs."""
+    if entry.name.endswith(".whl") and not entry.name.endswith("/uv.whl"):
+        entry.size = 0
+    return entry
 
 
 # ---- build and push ----

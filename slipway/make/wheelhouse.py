@@ -1,8 +1,9 @@
 """Make wheels of all pins, in the image's builder: `wheelhouse REQUIREMENTS REQUIREMENTS_DEV OLD NEW`.
 
 OLD is the wheelhouse before, or an empty folder: what has the same pin is taken from there. NEW gets production's
-wheels; in dev/ those that only tests and linters need; uv.whl, to install them; and in pins/ what it was made of. pip
-checks the hashes of what it downloads. UV_PINS in the environment names uv's pins; without it this package has
+wheels; in dev/ those that only tests and linters need; uv.whl, to install them; and in pins/ what it was made of. The
+image takes the template's package from vendor/, so that its update makes no wheel. pip checks the hashes of what it
+downloads. UV_PINS in the environment names uv's pins; without it this package has
 them.
 """
 
@@ -20,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 PIP = max(Path("/usr/share/python-wheels").glob("pip-*.whl"), default=Path("pip.whl"))  # Debian's, for venv
+OWN = "vendor/slipway_django-"  # how the path of the template's package begins
 DEFAULTS = {"EXPORT": "--no-dev", "EXPORT_DEV": "--only-dev"}  # as ve.mk has them, which a build without make lacks
 
 
@@ -34,9 +36,12 @@ def main(production: str, development: str, old: Path, new: Path) -> None:
         if "--hash=" in text:
             old_pins = old / "pins" / name
             missing = reuse(text, old_pins.read_text("utf-8") if old_pins.exists() else "", old, folder)
+            missing = "".join(pin for pin in pins(missing) if OWN not in pin)
         options = ["--no-deps"] if "--hash=" in text else versions(new)
         make_wheels(missing, Path(path).parent, folder, options)
         (new / "pins" / name).write_text(text, "utf-8")
+    for wheel in Path().glob(f"{OWN}*.whl"):
+        (new / wheel.name).unlink(missing_ok=True)  # of a list without hashes
     for wheel in new.glob("*.whl"):
         (new / "dev" / wheel.name).unlink(missing_ok=True)
 

@@ -73,6 +73,49 @@ def test_wheelhouse_holds(project):
         assert calls(project) == 1, words
 
 
+OWN = "vendor/slipway_django-{}-py3-none-any.whl"
+LOCK = """[[package]]
+name = "django"
+[[package]]
+name = "shop"
+requires-dist = [{{ name = "slipway-django", path = "{0}" }}]
+[[package]]
+name = "slipway-django"
+source = {{ path = "{0}" }}
+wheels = [{{ hash = "sha256:{1}" }}]
+"""
+
+
+def test_an_update_of_the_template_makes_no_wheels(project):
+    """The image has the template's package from vendor/. Without uv.lock, its line and hash do not count either."""
+    for path, text in (("requirements.txt", "./{}[jobs] \\\n    --hash=sha256:{}\n"), ("uv.lock", LOCK)):
+        for version, made in (("1.0", 1), ("2.0", 0)):
+            put(project / path, "django==5.2\n" + text.format(OWN.format(version), version[0] * 8))
+            assert make(project, "build", "TAG=1", "DOCKER=./stub").returncode == 0
+            assert calls(project) == made, (path, version)
+
+
+def test_wheels_that_stay_do_not_travel(project):
+    """The builder gets the old wheelhouse with empty wheels, but uv's, and what comes back empty is filled again."""
+    put(project / "wheelhouse/django-5.2-py3-none-any.whl", "the code")
+    put(project / "wheelhouse/uv.whl", "the program")
+    sent = STUB.replace("mkdir -p house", "mkdir -p house; tar -xf - -C house; wc -c house/*.whl >sizes")
+    assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0  # none are known to be of this image
+    put(project / "wheelhouse/django-5.2-py3-none-any.whl", "the code")
+    put(project / "wheelhouse/uv.whl", "the program")
+    executable(project / "stub", sent)
+    append(project / "requirements.txt", "# changed\n")
+    assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
+    assert (project / "sizes").read_text().split()[:4] == [
+        "0",
+        "house/django-5.2-py3-none-any.whl",
+        "0",
+        "house/pip.whl",
+    ]
+    assert (project / "wheelhouse/django-5.2-py3-none-any.whl").read_text() == "the code"
+    assert (project / "wheelhouse/uv.whl").read_text() == "the program"
+
+
 def test_wheelhouse_fails(project):
     """If wheels cannot be made, the old wheelhouse stays, no half-made one is left, and the next make tries again."""
     make(project, "wheelhouse", "DOCKER=./stub")

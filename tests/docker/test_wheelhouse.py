@@ -72,6 +72,15 @@ def test_what_both_lists_name_is_in_one_place(made):
     assert made(PINS + DEV, DEV)[1] == ["django-5.2-py3-none-any.whl", WHEELS[0][4:], *WHEELS[2:]]
 
 
+def test_the_template_s_package_is_not_in_it(made, tmp_path):
+    """The image takes it from vendor/. pip needs it to find what a list without hashes needs, but it does not stay."""
+    wheel = put(tmp_path / "vendor/slipway_django-1.0.0-py3-none-any.whl")
+    own = f"./vendor/{wheel.name}[jobs] \\\n    --hash=sha256:ff\n"
+    assert made(own + PINS, DEV)[0][0] == ["django==5.2", "my-own.lib==1.0", "--no-deps"]
+    asked, wheels = made("django==5.2\nslipway_django==1.0.0\n", "")
+    assert "slipway_django==1.0.0" in asked[0] and wheels == ["django-5.2-py3-none-any.whl", "uv.whl"]
+
+
 def test_a_list_without_hashes(made, tmp_path):
     """pip finds what it needs itself, for tests in the versions of production, and each time anew."""
     for _ in range(2):
