@@ -23,7 +23,7 @@ TESTS = [
 ]
 IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
 # A command, what asks the deployer, and what the virtualenv's Python runs.
-NEWER = {"manage", "slipway.make.completion", "slipway.make.no_pip"}
+NEWER = {"manage", "slipway.make.completion", "slipway.make.no_pip", "slipway.make.site"}
 FOLDER = Path("var/old-python")
 
 
