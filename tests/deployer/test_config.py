@@ -75,7 +75,9 @@ def test_app_and_image_may_come_from_make(data):
     for image in ("", "registry.example/other"):
         fleet = config.build(data, {"APP": "other", "IMAGE": image}, "test")
         assert (fleet.app, fleet.image) == ("shop", image or "registry.example/shop")
-    del data["app"], data["image"]
+    del data["image"]
+    assert config.build(data, {}, "test").image == "shop"  # as in files of today, whose image make has named so
+    del data["app"]
     fleet = config.build(data, {"APP": "other", "IMAGE": "registry.example/other"}, "test")
     assert (fleet.app, fleet.image) == ("other", "registry.example/other")
     assert problems(data) == [

@@ -114,8 +114,8 @@ def refusal(source: object, problems: Iterable[str]) -> Refused:
 
 
 def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
-    """Read a toml file. IMAGE of `env` replaces its `image`. If it lacks `app`, use APP. Raise Refused if the file is
-    wrong."""
+    """Read a toml file. IMAGE of `env` replaces its `image`. If it lacks `app`, use APP; if it lacks `image`, the app's
+    name. Raise Refused if the file is wrong."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
@@ -162,6 +162,8 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     app = {"app": env["APP"]} if env.get("APP") else {}
     image = {"image": env["IMAGE"]} if env.get("IMAGE") else {}
     data = {**app, **data, **image}
+    if "app" in data:
+        data.setdefault("image", data["app"])
     if problems := schema.check(data):
         raise refusal(source, problems)
     values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}
