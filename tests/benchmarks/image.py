@@ -53,7 +53,7 @@ def seconds(*words, folder):
 
 
 def make(folder, *words):
-    return seconds("make", "-f", "docker.mk", f"APP={NAME}", "TAG=ours", *words, folder=folder)
+    return seconds("make", "-f", "docker.mk", f"IMAGE={NAME}", "TAG=ours", *words, folder=folder)
 
 
 def first(folder):

@@ -90,7 +90,7 @@ def image(builders, checkout, name):
     for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
         put(checkout / path, "planted-secret\n")
     put(checkout / "project/locale/de/LC_MESSAGES/django.po", 'msgid "A ship"\nmsgstr "Ein Schiff"\n')
-    done = builders["classic"].make(checkout, "build", f"APP={name}", "TAG=release-1")
+    done = builders["classic"].make(checkout, "build", f"IMAGE={name}", "TAG=release-1")
     assert done.returncode == 0, done.stdout
     return f"{name}:release-1"
 

@@ -9,7 +9,7 @@ from proc import append
 
 
 def build(builder, project, name, tag, *words):
-    return builder.make(project, "build", f"APP={name}", f"TAG={tag}", *words)
+    return builder.make(project, "build", f"IMAGE={name}", f"TAG={tag}", *words)
 
 
 OFFLINE = {  # with --network=none BuildKit would not reuse the stage `base`: use a proxy that does not answer
@@ -22,7 +22,7 @@ def test_a_build_and_the_next(builder, project, name):
     """After make wheelhouse a build needs no network. A second build of the same commit reuses every layer, whatever
     the files' times. After a changed line of code, only the last few layers, which contain code, are new, and they are
     small."""
-    assert builder.make(project, "wheelhouse", f"APP={name}").returncode == 0
+    assert builder.make(project, "wheelhouse", f"IMAGE={name}").returncode == 0
     # If the other builder has made the wheelhouse, this one must still run the stage that makes wheels.
     assert build(builder, project, name, "wheels", "BUILD_ARGS=--target builder").returncode == 0
     # Nothing after this may come from a cache.

@@ -14,7 +14,7 @@ def test_a_front_end(builders, project, name):
     shutil.copytree(ROOT / "examples/frontend", project, dirs_exist_ok=True)
     edit(project / "project/templates/base.html", "</head>", f"{LINES}</head>")
     output(["make", "-f", "node.mk", "eslint"], cwd=project)
-    words = ["npm_config_offline=true", "-f", "node.mk", "build", f"APP={name}", "TAG=front"]
+    words = ["npm_config_offline=true", "-f", "node.mk", "build", f"IMAGE={name}", "TAG=front"]
     done = builders["classic"].make(project, *words)
     assert done.returncode == 0, done.stdout
     said = run(
