@@ -139,11 +139,11 @@ def test_a_command_on_a_host(shop):
     """The command runs in the live release as the app's user, with its words unchanged. Its exit code is returned. It
     gets a terminal if the caller has one."""
     words = ["manage", "a  b", "it's", "$HOME", "-x"]
-    said = json.loads(shop.deploy("run", "web2", "--", *words).stdout)
+    said = json.loads(shop.deploy("run", "--host=web2", *words).stdout)
     assert said["command"] == words and said["environment"]["RELEASE"] == live(shop)
     assert said["uid"] == int(shop.web[1].run("id -u shop")) and "TERM" not in said["environment"]
-    assert shop.deploy("run", "work1", "--", "exit", "37").returncode == 37
-    typed = run([sys.executable, "-c", TERMINAL, *shop.command("run", "web1", "--", "manage", "x")])
+    assert shop.deploy("run", "--host=work1", "exit", "37").returncode == 37
+    typed = run([sys.executable, "-c", TERMINAL, *shop.command("run", "--host=web1", "manage", "x")])
     assert json.loads(typed.stdout)["environment"]["TERM"], "at a terminal it has one, too"
 
 

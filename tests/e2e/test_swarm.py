@@ -87,7 +87,7 @@ class SwarmShop(Shop):
 
     def environment(self):
         """Return the environment of a command in the live release."""
-        return json.loads(self.deploy("run", "web1", "--", "show").stdout)["environment"]
+        return json.loads(self.deploy("run", "--host=web1", "show").stdout)["environment"]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_a_lost_manager(shop):
 
 def test_what_is_asked_of_it(shop):
     """status, logs, run, plan and releases work as on hosts. A command without a meaning there is refused."""
-    assert '["hello", "world"]' in shop.deploy("run", "web1", "--", "hello", "world").stdout
+    assert '["hello", "world"]' in shop.deploy("run", "--host=web1", "hello", "world").stdout
     assert " web1 web" in shop.deploy("logs", "--role", "web", "-n", "20").stdout
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
     assert "does not work with" in shop.deploy("watch").stderr
