@@ -9,8 +9,11 @@ FLEET_BASE  ?= debian:bookworm-slim
 
 # Each of these targets runs `slipway COMMAND`, which needs only Python: with options, type that. ARGS holds them, too.
 # The servers' file names app and image, unless somebody sets these variables.
-deployer = $(call with,$(given_names) ENV DEPLOY_FOLDER $(if $(ARGS),ARGS)) $(slipway)
+deployer = $(call with,$(installer) $(given_names) ENV DEPLOY_FOLDER $(if $(ARGS),ARGS)) $(slipway)
 options  = $(if $(ARGS),{ARGS})
+# These install pyinfra.
+installer =
+provision drain undrain: installer = $(of_uv)
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases errors logs run console dbshell \

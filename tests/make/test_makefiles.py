@@ -205,6 +205,13 @@ def test_a_value_is_one_line(stubbed):
     assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
 
 
+def test_provisioning_gets_the_installer_s_variables(copy):
+    """It makes a virtualenv; other commands of the deployer do not."""
+    (copy / "Makefile").write_text("PIP_ARGS = --no-index\ninclude deploy.mk\n")
+    for target, given in (("provision", True), ("drain", True), ("status", False)):
+        assert ("PIP_ARGS='--no-index'" in output(["make", "-C", copy, "-n", target])) is given, target
+
+
 @pytest.mark.parametrize("value", ["build-1", "it's $HOME; `id`", 'a\\ "b"'])
 def test_what_make_would_run_can_be_run(stubbed, value):
     """`make -n` prints a line that does the same as make, for whoever types it. It does not end their shell."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import slipway
 from slipway.make import packaged, virtualenv
+from slipway.make.wheel import DEFAULTS
 
 PINS = "requirements/deploy.txt"  # the team's own, or the package's
 # The virtualenv lacks the package, and gets it from where it is now, after its own packages.
@@ -24,17 +25,15 @@ def enter() -> None:
     if find_spec("pyinfra"):
         return
     folder = Path("var/pyinfra").absolute()
-    virtualenv.main([f"{folder}/sentinel", pins()], {**defaults(), **os.environ, "MADE_FOR": str(folder)})
+    virtualenv.main([f"{folder}/sentinel", pins()], {**DEFAULTS, **own_uv(), **os.environ, "MADE_FOR": str(folder)})
     python, package = f"{folder}/bin/python", str(Path(slipway.__file__).parents[1])
     os.execv(python, [python, "-B", "-c", AGAIN, package, *sys.argv[1:]])
 
 
-def defaults() -> dict[str, str]:
-    """Return what ve.mk gives to the installer, for a command that somebody has typed."""
+def own_uv() -> dict[str, str]:
+    """Return where uv's pins are, in a project: the team's own, or the package's."""
     return {
-        "INSTALLER": "uv",
-        "PIP_ARGS": "",
-        "REQUIREMENTS_UV": "requirements/uv.txt" if os.path.exists("requirements/uv.txt") else virtualenv.OF_PACKAGE,
+        "REQUIREMENTS_UV": "requirements/uv.txt" if os.path.exists("requirements/uv.txt") else virtualenv.OF_PACKAGE
     }
 
 
