@@ -52,14 +52,21 @@ GROUPS = {  # name of a module in commands/ → its help text
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
+class Main(argparse.ArgumentParser):
+    """Reads the folder's .mk files for the help alone, not for each command."""
+
+    def format_help(self) -> str:
+        self.epilog = overview(GROUPS, Path())
+        return super().format_help()
+
+
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. To save time, import only the given command's module."""
-    main = argparse.ArgumentParser(
+    main = Main(
         prog="slipway",
         usage="slipway [--config FILE] [--ssh-config FILE] [--hosts A,B] COMMAND ...",
         description="Deploy a project to its servers, and operate them.",
         formatter_class=argparse.RawTextHelpFormatter,
-        epilog=overview(GROUPS, Path()),
     )
     main.set_defaults(config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)

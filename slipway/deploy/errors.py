@@ -35,7 +35,7 @@ class Interrupted(DeployError):
 
 
 class HostProblem(Exception):
-    """A problem of a host, as one or more lines of text. `more`: details from the agent, such as the app's answer.
+    """A problem of a host, as one or more lines of text. `details`: what the agent adds, such as the app's answer.
     `locked`: True if somebody else is changing the host. Callers may set the attributes `host` and `step`."""
 
     def __init__(self, *texts: str, details: Mapping[str, Any] | None = None, locked: bool = False) -> None:

@@ -80,7 +80,7 @@ def export(uv: Path, production: str, development: str) -> None:
 
 
 def reuse(text: str, old_pins: str, old: Path, folder: Path) -> str:
-    """Copy to `folder` the wheels in `old` of pins that `known`, the pins before, has with the same hashes. Return the
+    """Copy to `folder` the wheels in `old` of pins that `old_pins`, those before, have with the same hashes. Return the
     other pins of `text`."""
     before = {*pins(old_pins)}
     missing = []

@@ -198,6 +198,12 @@ def test_help_is_one_screen():
     assert len(lines) < 50 and max(map(len, lines)) <= 100
 
 
+def test_only_the_help_reads_what_make_offers(tmp_path, monkeypatch):
+    (tmp_path / "not.mk").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert __main__.parse(["status"]).command == "status"
+
+
 def test_a_release_that_is_not_named(tmp_path, monkeypatch):
     """It is $TAG, else what `make build` calls the checkout. An empty name is no name."""
     monkeypatch.chdir(tmp_path)

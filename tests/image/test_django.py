@@ -32,7 +32,9 @@ def test_a_project_of_django_6(builders, name, tmp_path):
     template = Checkout(tmp_path / "slipway").folder
     passed(Project.copy(template, tmp_path / "shop", "--data", "driver=psycopg"))
     use_django_6(tmp_path / "shop")
-    done = builders["classic"].make(tmp_path / "shop", "build", f"IMAGE={name}", "TAG=django-6", "TEST_DATABASE=postgres")
+    done = builders["classic"].make(
+        tmp_path / "shop", "build", f"IMAGE={name}", "TAG=django-6", "TEST_DATABASE=postgres"
+    )
     assert done.returncode == 0, done.stdout
     image = f"{name}:django-6"
     there = docker("run", "--rm", "--entrypoint=ls", image, PACKAGES).stdout.split()

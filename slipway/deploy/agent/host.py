@@ -21,7 +21,7 @@ TRIES = 50  # calls of systemctl, 0.1 s apart, while systemd restarts
 
 
 class Problem(Exception):
-    """An error that the user sees. `more`: details, such as lines of a log."""
+    """An error that the user sees. `details`: such as lines of a log."""
 
     def __init__(self, text: str, **details: Unpack[Details]) -> None:
         super().__init__(text)
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 class Late(Problem):
-    """A command took too long. `more` has what it printed meanwhile."""
+    """A command took too long. `details` has what it printed meanwhile."""
 
 
 class Host:

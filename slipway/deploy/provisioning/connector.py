@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """A pyinfra connector. connector_data has a Connection `channel`, its `loop`, and `said`: a failure's output."""
+    """A pyinfra connector. connector_data has a Connection `channel`, its `loop`, and `output`: that of a failure."""
 
     handles_execution = True
 

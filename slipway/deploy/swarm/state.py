@@ -27,7 +27,7 @@ BACK = ("paused", "rollback_started", "rollback_paused", "rollback_completed")
 @dataclass(frozen=True)
 class Service:
     """A service. The last of `releases` runs or starts. `attempt`: the deploy's id. `before`: True if Docker can roll
-    back. `update`: Docker's update state. `made`: the definition's hash. `running`, `wanted`: numbers of containers."""
+    back. `update`: Docker's update state. `made`: the definition's hash. `running`, `expected`: containers."""
 
     releases: Sequence[Release]
     attempt: str

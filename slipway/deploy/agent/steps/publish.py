@@ -49,7 +49,7 @@ def is_published(name: str, names: set[str]) -> bool:
 
 
 def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
-    """Add the `wanted` members that this host lacks: write all under other names, then rename all.
+    """Add the members that `is_published` chooses and this host lacks: write all under other names, then rename all.
     Raise Problem and add nothing if the image lacks one of `names`, or if a wanted file is not regular."""
     folder, added, seen = host.var + "/static", list[str](), set()
     try:

@@ -17,7 +17,7 @@ ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 
 @step(3600, undo=None, takeback="the image stays")
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
+    """Pull the image, unless `image_of_rollback` has it. Assign it to the idle slot. `reference`: where from."""
     pulled = image_of_rollback(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
     if not attempt.noted["warm"]:
         pin(host, attempt, say, pulled)
