@@ -29,7 +29,7 @@ def leaves_nobody(shop):
         " 'http://localhost/?ms=30000' </dev/null >>/tmp/slow 2>&1 & done"
     )
     said = shop.deploy("drain", "web2", "--wait", "3")
-    assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
+    assert slow == "" and "web2: drained, but 2 connections still open\n" in said.stdout
     wait_until(lambda: shop.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
 
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Coroutine
 from typing import Any
 
+from ..agent.groups import plural
 from ..config import Fleet, Host
 from ..errors import HostProblem
 from ..provisioning import virtualenv
@@ -12,17 +13,19 @@ from ..server.site import nginx_address
 from ..ssh.connection import run
 from ..ssh.validate import decoded
 
-# This script waits until the balancers have no connection to port 80 here, or the time is over. It must count zero
-# twice, a second apart: just after nginx has reloaded, its old workers may still open a connection.
+# This script waits until the balancers have no connection to port 80 here, or the time is over, and writes the number.
+# It must count zero twice, a second apart: just after nginx has reloaded, its old workers may still open a connection.
+# It does not count again after that, as each balancer asks this host every second whether it is ready.
 LEFT = """
 ss --version >/dev/null || exit
-left() { ss --no-header --numeric state established "sport = :80 and ( $balancers )" | wc -l; }
-until=$(($(cut -d. -f1 /proc/uptime) + $1)) quiet=0 balancers=$2
-while [ $quiet -lt 2 ] && [ "$(cut -d. -f1 /proc/uptime)" -lt $until ]; do
-    if [ "$(left)" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
+until=$(($(cut -d. -f1 /proc/uptime) + $1)) quiet=0
+while :; do
+    count=$(ss --no-header --numeric state established "sport = :80 and ( $2 )" | wc -l)
+    if [ "$count" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
+    if [ $quiet -eq 2 ] || [ "$(cut -d. -f1 /proc/uptime)" -ge $until ]; then break; fi
     sleep 1
 done
-left
+echo "$count"
 """
 
 
@@ -59,5 +62,5 @@ async def left(fleet: Fleet, host: Host, seconds: int) -> str:
         done = await run(host, fleet.ssh, words, timeout=seconds + 30, check=True)
     except HostProblem as problem:
         return f"drained, but its open connections are unknown: {problem}"
-    count = decoded(done.out)
-    return "drained" if count == "0" else f"drained, but {count} connections are still open"
+    count = int(decoded(done.out))
+    return f"drained, but {plural(count, 'connection')} still open" if count else "drained"
