@@ -81,8 +81,10 @@ def secret_keys(text: str) -> list[str]:
 
 def broker(text: str) -> str:
     url = split(text)
+    if url.scheme == "redis+socket" and url.path.startswith("/"):
+        return text
     if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
-        raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
+        raise ValueError("is neither redis://…, rediss://…, redis+socket:///path, amqp://… nor amqps://…")
     return text
 
 

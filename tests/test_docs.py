@@ -102,6 +102,7 @@ def test_commands_exist():
 RUN_BY = r"""
 docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
+docs/data.md: .*                                           | e2e/test_services.py           | docs/data.md
 docs/deploy.md: HOSTS=.*|.*: export HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
 docs/deploy.md: make classic.*                             | template/test_project.py       | "classic"

@@ -40,6 +40,7 @@ GROUPS = {  # name of a module in commands/ → its help text
         "errors": "show what has failed since the live release, in groups",
         "watch": "check that enough hosts are up and no disk is too full; else run a hook",
         "run": "run a one-off command on a host, in the live release",
+        "dbshell": "run psql in the database that provisioning set up",
     },
     "Servers": {
         "config": "check the configuration and list its hosts",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .agent.certificates import SOON, ending
 from .agent.message_types import Facts
 from .agent.roles import Process
+from .agent.services import ServiceFacts
 from .config import Fleet, Host
 from .env import staging
 from .env.staging import Change
@@ -38,12 +39,14 @@ class Hosts:
         """Show what runs where. Return 1 if there are problems, else 0."""
         facts, problems = await self.facts(self.fleet.chosen(args.hosts))
         soon = await self.certificates(args.hosts, problems)
+        services = await self.services(args.hosts, problems)
         if args.json:
-            print(json.dumps({"hosts": facts, "problems": problems}))
+            print(json.dumps({"hosts": facts, "services": services, "problems": problems}))
             return 1 if problems else 0
         rows = [
             row for host in self.fleet.hosts if host.name in facts for row in text_tables.rows(host, facts[host.name])
         ]
+        rows += [row for name, kinds in services.items() for row in text_tables.service_rows(name, kinds)]
         if problems:
             print(visible(on_hosts(problems)) + "\n")
         for name, host_facts in facts.items():
@@ -80,6 +83,20 @@ class Hosts:
                 problems[name] = [*problems.get(name, []), *ended]
         return on_hosts(soon).splitlines()
 
+    async def services(self, hosts: str, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
+        """Return the facts about services by host name. Add services that do not answer to the problems."""
+        hosts_with_services = [host for host in self.fleet.chosen(hosts, balancers=True) if host.services]
+        async with Connections(self.fleet, hosts_with_services) as connections:
+            unknown = await connections.reach()
+            answers, others = await connections.ask("services")
+        for name, why in (unknown | texts(others)).items():
+            problems.setdefault(name, why)
+        facts: dict[str, dict[str, ServiceFacts]] = {name: answer["services"] for name, answer in answers.items()}
+        for host in (host for host in hosts_with_services if host.name in facts):
+            if silent := [text for kind in host.services if (text := silence(kind, facts[host.name].get(kind)))]:
+                problems[host.name] = [*problems.get(host.name, []), *silent]
+        return facts
+
     async def releases(self, args: argparse.Namespace) -> None:
         async with Connections(self.fleet, self.fleet.chosen(args.hosts)) as connections:
             problems = await connections.reach()
@@ -106,3 +123,12 @@ class Hosts:
     def journal(self, process: Process) -> list[str]:
         """Return the names by which journalctl finds a process's log."""
         return [f"{self.fleet.app}-{process.name}{slot}" for slot in (("-a", "-b") if process.overlap else ("",))]
+
+
+def silence(kind: str, facts: ServiceFacts | None) -> str:
+    """Return what is wrong with a service, or ""."""
+    if facts is None:
+        return f"{kind} is not set up: run slipway provision"
+    if facts["version"]:
+        return ""
+    return f"{kind} does not answer, its unit is {facts['state']}: slipway logs --role {kind}"

@@ -24,6 +24,7 @@ BROKERS = {
     "memory": "Memory of this process",
     "redis": "Redis",
     "rediss": "Redis",
+    "redis+socket": "Redis",
     "amqp": "RabbitMQ",
     "amqps": "RabbitMQ",
 }

@@ -89,14 +89,17 @@ def cache(url: str) -> dict[str, Any]:
     """Return Django's settings for a cache URL. Raise ValueError if it is malformed, or redis not installed."""
     if url == "locmem://":
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-    if not re.match(r"rediss?://.", url):
-        raise ValueError("is neither redis://…, rediss://… nor locmem://")
+    if not re.match(r"(rediss?|unix)://.", url):
+        raise ValueError("is neither redis://…, rediss://…, unix:///path nor locmem://")
     if not find_spec("redis"):  # comes with Celery's requirements, which a project may lack
         raise ValueError("needs redis: uv add redis")
     if re.search("[#\\s]", url):
         raise ValueError("has a space or a #: write %20 or %23")
     parts = values.split(url)
-    if not parts.hostname or not re.fullmatch("(/[0-9]*)?", parts.path):
+    if parts.scheme == "unix":
+        if not re.fullmatch("/.+", parts.path):
+            raise ValueError("is not unix:///path/of/redis.sock?db=number")
+    elif not parts.hostname or not re.fullmatch("(/[0-9]*)?", parts.path):
         raise ValueError("is not redis://host:port/number, with the number of a database")
     options = parse_qs(parts.query, keep_blank_values=True)
     if not options.keys() <= CACHE_OPTIONS:

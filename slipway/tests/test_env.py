@@ -176,7 +176,13 @@ class Databases(SimpleTestCase):
 
     def test_caches(self) -> None:
         """Only URLs of Redis and locmem:// are accepted. Of a wrong one nothing is told, as it may be the password."""
-        for url in ("rediss://:p@h:6379/1", "redis://h", "redis://[::1]/", "redis://h/0?socket_timeout=5&protocol=3"):
+        for url in (
+            "rediss://:p@h:6379/1",
+            "redis://h",
+            "redis://[::1]/",
+            "redis://h/0?socket_timeout=5&protocol=3",
+            "unix://:p@/run/redis.sock?db=1",
+        ):
             self.assertEqual(cache(url)["LOCATION"], url)
         for url in (
             "redis://",
@@ -192,6 +198,8 @@ class Databases(SimpleTestCase):
             "redis://h?timeout=5",
             "redis://h?socket_timeout=s3",
             "redis://:s3 x@h",
+            "unix://:s3@",
+            "unix:///run/redis.sock?s3=5",
         ):
             with self.subTest(url), self.assertRaises(ValueError) as caught:
                 cache(url)

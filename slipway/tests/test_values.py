@@ -110,6 +110,7 @@ class Services(SimpleTestCase):
             (values.broker, "kafka://a"),
             (values.broker, "redis://"),
             (values.broker, "redis://a:b"),
+            (values.broker, "redis+socket://:s3@host"),
             (values.bucket, "s3://a@b/c"),
             (values.bucket, "https://k:s@a/b"),
             (values.origin, "static"),

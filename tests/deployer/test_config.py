@@ -38,7 +38,8 @@ def test_the_annotated_file_describes_every_key():
     # Its commented keys and tables count, too: lines like #key = and #[table].
     data = tomllib.loads(re.sub(r"^#(?=[a-z_]+ = |\[)", "", SHIPPED.read_text(), flags=re.MULTILINE))
     below = {**schema.TABLES, "hosts.*": schema.HOST, "process.*": schema.PROCESS}
-    assert {*paths(data)} == {key for key in schema.TOP if key not in {*below, "hosts", "process"}} | {
+    below |= {f"service.{kind}": schema.SERVICE for kind in schema.SERVICES}
+    assert {*paths(data)} == {key for key in schema.TOP if key not in {*below, "hosts", "process", "service"}} | {
         f"{name}.{key}" for name, keys in below.items() for key in keys
     }
     assert all(data[name] == schema.defaults(name) for name in ("rollout", "watch"))
@@ -88,7 +89,11 @@ def test_app_and_image_may_come_from_make(data):
 
 # A change of the valid fleet (path, value), and all messages about it.
 WRONG = [
-    ("hosts.web1.roles", ["web", "wroker"], ["hosts.web1.roles: 'wroker' is not one of web, worker, beat"]),
+    (
+        "hosts.web1.roles",
+        ["web", "wroker"],
+        ["hosts.web1.roles: 'wroker' is not one of web, worker, beat, postgres, redis"],
+    ),
     ("hosts.web1.role", ["web"], ["hosts.web1.role: unknown; did you mean roles?"]),
     ("hosts.web1.address", "-oX=x", ["hosts.web1.address: '-oX=x' is not a name or an address for ssh"]),
     (

@@ -139,8 +139,9 @@ def stage(fleet, monkeypatch):
     """stage(current, following, …): run `env set` for B, or `does`, on such a host; return the requests. `stop`: a
     request at which Ctrl-C is pressed."""
 
-    def on(current, following=None, does=None, stop=""):
-        settings = {"settings": encoded(current), "staged": following and encoded(following)}
+    def on(current, following=None, does=None, stop="", services=()):
+        staged = following and encoded(following)
+        settings = {"settings": encoded(current), "staged": staged, "services": services}
         on.requests = told = []
 
         def note(message):
@@ -183,6 +184,19 @@ def test_what_is_not_understood_is_not_built_upon(stage, files, does, message):
     with pytest.raises(Refused, match=f"^on work: {message}$"):
         stage(*files, does=does)
     assert [do for do, _ in stage.requests] == ["end"]
+
+
+def test_what_leads_to_a_service_is_not_set(stage, capsys):
+    """docker-runner would not use it."""
+    with pytest.raises(Refused, match=r"^on work: B leads to the app's own service: to set it, first take the role"):
+        stage(b"A=1\n", services=["B"])
+    assert [do for do, _ in stage.requests] == ["end"]
+    stage(b"A=1\n", services=["B"], does={"action": "list"})
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["work:"],
+        ["A"],
+        ["B", "of", "a", "service"],
+    ]
 
 
 @pytest.mark.parametrize("stop", ["stage", "keep", "end"])

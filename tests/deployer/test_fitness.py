@@ -12,7 +12,7 @@ from deployer.conftest import fleet_of
 from deployer.test_server import files
 from proc import executable, put, run
 from slipway.deploy.agent.roles import BUILT_IN, Process
-from slipway.deploy.config import Fleet
+from slipway.deploy.config import Fleet, Host
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit, timer
 
@@ -32,7 +32,7 @@ def inspect(shell, tmp_path):
     for name, script in STAND_INS.items():
         executable(stubs / name, f"#!/bin/sh\n{script}\n")
 
-    def call(app, remove=False, own=(), timed=()):
+    def call(app, remove=False, own=(), timed=(), services=()):
         fleet = Fleet(
             app,
             "r.example/x",
@@ -41,7 +41,7 @@ def inspect(shell, tmp_path):
             processes=BUILT_IN | {process.name: process for process in own},
             timed={process.name: process for process in timed},
         )
-        _, _, script, *words, envfile = fitness.inspection(fleet, remove)
+        _, _, script, *words, envfile = fitness.inspection(fleet, Host("one", "one", services=services), remove)
         words = [
             " ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split()) for one in words
         ]

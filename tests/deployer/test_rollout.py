@@ -147,7 +147,7 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     os.mkdir(host.secrets)
     disk.write(host.secret(KEY), "planted")
     disk.write(host.secret("KEY.ffffffff"), "an old one")
-    given = {"web2": {"settings": encoded(b"# first\n"), "staged": encoded(b"B=2\n")}}
+    given = {"web2": {"settings": encoded(b"# first\n"), "staged": encoded(b"B=2\n"), "services": []}}
 
     def agent(address):
         name = address.rpartition("@")[2].partition(".")[0]

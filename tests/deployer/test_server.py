@@ -86,6 +86,7 @@ def test_what_processes_leave(data):
         "beat.tag",
         "stamp-shop-alerts.timer",
         "stamp-shop-beat.timer",
+        "shop.services",
     ]
     units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
     assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]

@@ -29,7 +29,7 @@ MAKE_ALL = """
 import importlib, json, os
 from slipway.deploy import __main__, config
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.server import files, site
+from slipway.deploy.server import files, services, site
 from slipway.deploy.ssh import bootstrap
 from slipway.deploy.swarm import stack
 for name in __main__.COMMANDS:
@@ -38,8 +38,11 @@ fleet = config.find(os.environ)
 made = {"agent": bootstrap.files(), "daemon": files.daemon_json("").content,
         "balancer-hosts": files.balancer_hosts().content}
 for host in fleet.hosts:
-    made[f"{host.name}: inspection"] = fitness.inspection(fleet, False)
-    for file in (*files.app_files(fleet, host), files.tmpfiles(fleet), *files.unit_files(fleet, host)):
+    made[f"{host.name}: inspection"] = fitness.inspection(fleet, host, False)
+    for file in (
+        *files.app_files(fleet, host), files.tmpfiles(fleet), *files.programs(fleet, host),
+        *files.unit_files(fleet, host), *(services.description(fleet, each) for each in fleet.services),
+    ):
         made[f"{host.name}: {file.path}"] = file.content
     for each in site.sites(fleet, host, True):
         made |= {f"{host.name}: {path}": content for path, content in each.files.items()}

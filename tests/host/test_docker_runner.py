@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from proc import ROOT, put, running, signal_group, wait_until
+from proc import ROOT, executable, put, running, signal_group, wait_until
 
 from .runner import HARDENED, ID, IMAGE_ID, RUNNER, SECRET, SMALL, UNIT, USER
 
@@ -65,6 +65,7 @@ def test_a_console_that_loses_its_terminal_ends(server, command):
     """Its container, too, which else would keep a session of the database and its locks, and maybe the name. What runs
     on a terminal is a console, whatever its name."""
     put(server.stub / "hold")
+    executable(server.stub / "setsid", '#!/bin/sh\nsleep 0.5\nexec /usr/bin/setsid "$@"\n')  # as on a busy machine
     terminal = os.openpty()
     more = {"stdin": terminal[1], "stdout": terminal[1]} if command == "createsuperuser" else {}
     with running(server.command("shop", "manage", command), env=server.env, **more) as process:
@@ -101,6 +102,27 @@ def test_folders_that_options_mount(server, opts, data, tmp):
     assert server(USER, "migrate").returncode == 0 and server(*UNIT).returncode == 0
     for ran in server.calls("run"):
         assert (f"{folder}:/data" in ran, SMALL[1] in ran, "--read-only" in ran) == (data, tmp, True)
+
+
+def test_a_service(server):
+    """Its options name what docker-service knows of the image, and may check its health. Its command follows the image.
+    The limits of a release are not for it."""
+    text = """IMAGE=postgres:17\nOPTS='-v x:"$VOLUME" --health-cmd="is ready"'\nCOMMAND="-c 'a=b c'"\n"""
+    server.put("etc/default/shop-postgres", text)
+    server.put("etc/default/shop-postgres.image", f"IMAGE_ID={IMAGE_ID}\nVOLUME='/var/lib/a b'\n")
+    assert server("--unit", "shop-postgres", "shop-postgres").returncode == 0
+    ran = server.ran()
+    assert ran[-6:] == ["-v", "x:/var/lib/a b", "--health-cmd=is ready", IMAGE_ID, "-c", "a=b c"]
+    assert "--no-healthcheck" not in ran and "--read-only" not in ran and "--cap-drop=ALL" in ran
+
+
+def test_the_addresses_of_services_win(server):
+    """Docker takes a variable's last value: a rollback's older settings do not lead elsewhere."""
+    addresses = server.put("etc/default/shop.services", "DATABASE_URL=postgres://x\n")
+    server("shop", "migrate")
+    ran = server.ran()
+    files = [ran[at + 1] for at, word in enumerate(ran) if word == "--env-file"]
+    assert files == [f"{server.root}/etc/default/shop.env", str(addresses)]
 
 
 def test_make_up_has_the_same_limits():

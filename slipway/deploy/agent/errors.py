@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from . import certificates, disk, groups, releases, timers
+from . import certificates, disk, groups, releases, services, timers
 from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem, last
 from .message_types import Any, Time
@@ -24,7 +24,11 @@ EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337
 PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
 # On stderr, lines in another form than Slipway's that seem to tell of an error: of a team's own logging, of a crash.
 UNREAD = r'^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL)\b)|^\{.*"level": ?"(error|critical)"'
-PATTERN += "|" + UNREAD
+# Of Postgres and Redis what no statement of the app explains. Those that come while it starts are no errors.
+OF_SERVICE = (
+    r"((FATAL|PANIC):  (?!the database system is ).*|deadlock detected|out of memory.*| # .*([Ee]rror|OOM|MISCONF).*)"
+)
+PATTERN += "|" + UNREAD + "|(FATAL|PANIC):  |deadlock detected|out of memory| # .*([Ee]rror|OOM|MISCONF)"
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
 OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see slipway logs"
@@ -128,6 +132,8 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
     ]
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     names[nginx_name(host.app)] = "nginx"
+    for kind in services.kinds(host):
+        names[host.container(kind)], units[services.unit(host, kind)] = kind, kind
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in entries([*names], [*units], since, until, seconds):
         name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)
@@ -142,6 +148,9 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
 def in_line(at: float, role: str, text: str) -> Iterator[Group]:
     """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
     entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
+    if role in services.KINDS:
+        yield from of_service(at, role, text)
+        return
     failure = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
     if role == "nginx" and failure:
         yield groups.in_record(at, role, {**entry, "logger": role, "message": failure})
@@ -150,6 +159,12 @@ def in_line(at: float, role: str, text: str) -> Iterator[Group]:
     elif role and role != "nginx" and "logger" not in entry and re.search(UNREAD, text[:2000]):
         shown = groups.cut({"line": text}, "line", 3000)
         yield error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
+
+
+def of_service(at: float, role: str, text: str) -> Iterator[Group]:
+    if match := re.search(OF_SERVICE, text[:2000]):
+        message = match[1].strip(" #")[:300]
+        yield error(at, role, ("service", role, groups.VARYING.sub("N", message)), role, message=message)
 
 
 def ended(host: Host, at: float, role: str, code: str) -> Group:

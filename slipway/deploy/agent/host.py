@@ -38,7 +38,7 @@ class Host:
     def __init__(self, app: str, root: str = "") -> None:
         self.app, self.root = app, root
         self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
-        self.env, self.secrets = self.etc + ".env", self.etc + ".secrets"
+        self.env, self.secrets, self.services = self.etc + ".env", self.etc + ".secrets", self.etc + ".services"
         self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
-from . import certificates, disk, errors, facts, images, releases, shell, slots, staging, takeback
+from . import certificates, disk, errors, facts, images, releases, services, shell, slots, staging, takeback
 from .attempt import Attempt
 from .attempt_state import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
@@ -38,6 +38,7 @@ READERS = {
     "resolve": images.resolve,
     "errors": errors.find,
     "certificates": certificates.served,
+    "services": services.collect,
 }
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use

@@ -19,7 +19,11 @@ def of(host: Host, settings: bytes | None) -> Site | None:
 
 
 def setting(host: Host, settings: bytes | None, name: str) -> str:
-    """Return a setting, else the content of the secret that NAME_FILE names, else ""."""
+    """Return a setting, else the content of the secret that NAME_FILE names, else "". The addresses of the app's
+    services are no release's, and replace its settings, as in docker-runner."""
+    addresses = envfile.read(disk.read_bytes(host.services) or b"", "")[0]
+    if addresses.get(name):
+        return addresses[name]
     values = envfile.read(settings or b"", "")[0]
     path = values.get(name + "_FILE", "")
     secret = os.path.basename(path)

@@ -6,17 +6,21 @@ import base64
 import contextlib
 from typing import TypedDict
 
+from slipway import envfile
+
 from . import disk, shell
 from .host import Host, Problem
 from .message_types import Base64, NotRequired, SecretName
 
 
 class Settings(TypedDict):
-    """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy. `secrets`: (name,
-    content) of the files that these name, if the deployer asked for them."""
+    """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy. `services`: names of
+    the settings that lead to the app's services, which provisioning writes. `secrets`: (name, content) of the files
+    that the settings name, if the deployer asked for them."""
 
     settings: Base64
     staged: Base64 | None
+    services: list[str]
     secrets: NotRequired[list[tuple[SecretName, Base64]]]
 
 
@@ -27,6 +31,7 @@ def read_settings(host: Host, secrets: bool = False) -> Settings:
     answer: Settings = {
         "settings": base64.b64encode(current).decode(),
         "staged": None if staged is None else base64.b64encode(staged).decode(),
+        "services": [*envfile.read_file(host.services)[0]],
     }
     if secrets:
         coming = current + (staged or b"")

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     print(f"{fleet.app}, image {fleet.image}")
     for host in fleet.hosts:
-        roles = " ".join([*host.roles, "balancer"] if host.balancer else host.roles)
-        print(f"  {host.name:12} {host.address:24} {roles}")
+        roles = [*host.roles, *host.services, *(["balancer"] if host.balancer else [])]
+        print(f"  {host.name:12} {host.address:24} {' '.join(roles)}")
     if fleet.timed:
         await check(fleet)
 

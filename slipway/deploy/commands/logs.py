@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ..agent.errors import nginx_name, time_of
 from ..config import Fleet, Host
+from ..config.schema import SERVICES
 from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search
@@ -26,7 +27,9 @@ Lines = AsyncIterator[tuple[float, str]]  # time and text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     parser.add_argument("-n", "--lines", type=int, metavar="N", help=f"the last N lines of each host ({LAST})")
-    parser.add_argument("--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …, nginx")
+    parser.add_argument(
+        "--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …, nginx, postgres, redis"
+    )
     for name, kind in (("since", search.past), ("until", search.moment)):
         parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=search.LEVELS, help="this level and above")
@@ -39,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    roles = ("", "nginx", *fleet.roles)
+    services = {service.kind: service.host for service in fleet.services}
+    roles = ("", "nginx", *fleet.roles, *services)
     if args.role not in roles:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
     if None not in (args.since, args.until) and args.since > args.until:
@@ -48,6 +52,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         args.lines = LAST
     logs, front = Logs(fleet, args), args.role == "nginx"
     hosts = [host for host in fleet.chosen(args.hosts, front) if serves_http(host) or not front]
+    if args.role in services:
+        hosts = [services[args.role]]
     try:
         if args.follow:
             await together(logs.follow, hosts)
@@ -67,17 +73,7 @@ class Logs:
     """Reads the hosts' journals. `cut`: hosts with more lines than asked for."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        names = (
-            [nginx_name(fleet.app)]
-            if args.role == "nginx"
-            else [
-                name
-                for role, process in fleet.roles.items()
-                if args.role in ("", role)
-                for name in engine_of(fleet).journal(process)
-            ]
-        )
-        self.fleet, self.args, self.command = fleet, args, search.journalctl(names, args)
+        self.fleet, self.args, self.command = fleet, args, search.journalctl(names_in_journal(fleet, args.role), args)
         self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
@@ -113,6 +109,16 @@ class Logs:
             self.failed.append(host.name)
         for text in output.splitlines():
             put(f"{host.name} | {text}", sys.stderr)
+
+
+def names_in_journal(fleet: Fleet, role: str) -> list[str]:
+    """Return the names by which journalctl finds the lines of a role; of all processes if the role is ""."""
+    if role == "nginx":
+        return [nginx_name(fleet.app)]
+    if role in SERVICES:
+        return [f"{fleet.app}-{role}"]
+    chosen = [process for name, process in fleet.roles.items() if role in ("", name)]
+    return [name for process in chosen for name in engine_of(fleet).journal(process)]
 
 
 async def merged(streams: Sequence[Lines]) -> Lines:

@@ -13,6 +13,7 @@ from . import consistency, schema
 from .ssh import Ssh
 
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
+SERVICE_DEFAULTS = {"postgres": ("postgres:17", "1g"), "redis": ("redis:7", "256m")}  # kind → image and memory
 Table = dict[str, Any]  # a table of the toml file; schema.py lists its keys
 
 
@@ -23,6 +24,7 @@ class Host:
     name: str
     address: str  # for ssh: a name in ssh_config, an address, or user@address
     roles: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
     balancer: bool = False
     internal: str = ""
     opts: str = ""
@@ -34,6 +36,22 @@ class Host:
     def internal_address(self) -> str:
         """The address at which other hosts reach this one."""
         return self.internal or self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A database or broker of the app, in a container on one of its hosts. `kind`: one of SERVICES."""
+
+    kind: str
+    host: Host
+    image: str
+    memory: str
+
+    @classmethod
+    def on(cls, host: Host, kind: str, keys: Table) -> "Service":
+        """Build the service from its table in the file. Keys that the table lacks have default values."""
+        image, memory = SERVICE_DEFAULTS[kind]
+        return cls(kind, host, keys.get("image") or image, keys.get("memory") or memory)
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,7 @@ class Fleet:
     static: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     timed: dict[str, Process] = field(default_factory=dict)  # the processes with a schedule, which no deploy knows
+    services: tuple[Service, ...] = ()
     by_variables: bool = False  # True: read from HOSTS and similar variables, which cannot set all keys
     ssh: Ssh = Ssh()
 
@@ -77,8 +96,13 @@ class Fleet:
 
     @property
     def app_hosts(self) -> list[Host]:
-        """The hosts that run the app. All other hosts are only balancers."""
+        """The hosts that run the app. All other hosts have only services, or are only balancers."""
         return [host for host in self.hosts if host.roles]
+
+    @property
+    def by_socket(self) -> bool:
+        """True if the app reaches its services by unix sockets, as everything runs on one host."""
+        return len({host.name for host in self.hosts if host.roles or host.services}) == 1
 
     @property
     def balancers(self) -> list[Host]:
@@ -167,11 +191,8 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     if problems := schema.check(data):
         raise refusal(source, problems)
     values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}
-    registry, processes = values.pop("registry"), values.pop("process")
-    hosts = tuple(
-        Host(name, **{"address": name, **keys, "roles": tuple(keys.get("roles", ()))})
-        for name, keys in data["hosts"].items()
-    )
+    registry, processes, services = values.pop("registry"), values.pop("process"), values.pop("service")
+    hosts = tuple(host_of(name, keys) for name, keys in data["hosts"].items())
     tables = {table: {**schema.defaults(table), **values[table]} for table in schema.TABLES}
     unset = {key: default for key, (_, default) in schema.PROCESS.items()}
     own = {name: Process(name, **{**unset, **keys}) for name, keys in processes.items()}
@@ -184,10 +205,27 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
             "hosts": hosts,
             "processes": BUILT_IN | always,
             "timed": timed,
+            "services": tuple(
+                Service.on(host, kind, services.get(kind, {})) for host in hosts for kind in host.services
+            ),
             "registry": registry if isinstance(registry, str) else "",
             "registry_login": "" if isinstance(registry, str) else registry.get("login", ""),
         }
     )
-    if problems := [f"{path}: {problem}" for path, problem in consistency.problems(fleet)]:
+    faults = [*consistency.problems(fleet), *consistency.of_services(fleet, services)]
+    if problems := [f"{path}: {problem}" for path, problem in faults]:
         raise refusal(source, problems)
     return fleet
+
+
+def host_of(name: str, keys: Table) -> Host:
+    roles = keys.get("roles", ())
+    return Host(
+        name,
+        **{
+            "address": name,
+            **keys,
+            "roles": tuple(role for role in roles if role not in schema.SERVICES),
+            "services": tuple(role for role in roles if role in schema.SERVICES),
+        },
+    )

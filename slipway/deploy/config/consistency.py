@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, Process
+from .schema import SERVICES
 from .validators import Problems, is_numeric, shown
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ def problems(fleet: Fleet) -> Problems:
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])
         yield from (
-            (f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join(fleet.roles)}")
+            (f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join([*fleet.roles, *SERVICES])}")
             for role in host.roles
             if role not in fleet.roles
         )
@@ -46,7 +49,7 @@ def of_hosts(fleet: Fleet) -> Problems:
 
 
 def of_host(host: Host, same_address: list[str]) -> Problems:
-    if not host.roles and not host.balancer:
+    if not host.roles and not host.services and not host.balancer:
         yield (
             f"hosts.{host.name}.roles",
             f"is empty: add a role, or delete the host here, then run provision --remove {host.address}",
@@ -65,6 +68,37 @@ def of_balancer(host: Host, web: list[Host]) -> Problems:
         yield f"hosts.{host.name}.balancer", "a host with the role web listens on the same ports: use another host"
     if not is_numeric(host.internal_address):
         yield f"hosts.{host.name}.internal", "must be the IP address from which the balancer reaches the web hosts"
+
+
+def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
+    """`tables`: the file's [service.KIND]."""
+    kinds = [service.kind for service in fleet.services]
+    for kind in dict.fromkeys(kinds):
+        if kinds.count(kind) > 1:
+            names = ", ".join(service.host.name for service in fleet.services if service.kind == kind)
+            yield "hosts", f"only one host may have the role {kind}, not {names}"
+    for kind in tables.keys() - {*kinds}:
+        yield f"service.{kind}", f'no host has the role {kind}: add "{kind}" to the roles of one'
+    if kinds and fleet.is_swarm:
+        yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use a managed one, or docs/server.md\'s service'
+    if not fleet.by_socket:
+        for host in dict.fromkeys(service.host for service in fleet.services):
+            yield from of_service_host(host)
+
+
+def of_service_host(host: Host) -> Problems:
+    """Check that the other hosts can reach the services of this one, but not the whole internet."""
+    path, address = f"hosts.{host.name}.internal", host.internal_address
+    if not is_numeric(address):
+        services = " and ".join(host.services)
+        yield path, f'must be the IP address at which other hosts reach {services}, such as "10.0.0.20"'
+        return
+    parsed = ipaddress.ip_address(address)
+    if parsed.is_unspecified or parsed.is_loopback or parsed.is_global:
+        yield (
+            path,
+            f"{address} is not an address of a private network, the only place for services: use such an address",
+        )
 
 
 def of_process(process: Process, limit: int) -> Problems:

@@ -21,6 +21,7 @@ from .validators import (
 )
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
+SERVICES = ("postgres", "redis")  # roles of hosts that are no processes of the app
 # Names that an app cannot have. Provisioning refuses names in use on a server, but cannot see these: packages not
 # yet installed use them, or nginx's variables begin with them.
 TAKEN = (
@@ -55,6 +56,7 @@ NO_PROCESS = (
     "help",
     "attempt",
     "nginx",
+    *SERVICES,
 )
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # a port, from 1 to 65535
@@ -108,6 +110,10 @@ variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable"
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", '"auto", "off" or a size such as 2g')
+service_image = text(
+    rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*:[A-Za-z0-9_][A-Za-z0-9_.-]*", "an image with a tag"
+)
+service_memory = text(r"[1-9]\d*[mg]", "a size such as 512m or 2g")
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
 any_name = text(r"[\s\S]*", "a name")  # consistency.py checks that the app has a process of this name
 seconds = number(0, 86_400)
@@ -178,6 +184,7 @@ ENGINE: Keys = {
     "proxy": (proxy, "haproxy:lts"),
 }
 STATIC: Keys = {"publish": (bucket, "")}
+SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, "")}
 TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
 TOP: Keys = {
     "app": (app_name, Required(": set it here, or set APP")),
@@ -189,6 +196,7 @@ TOP: Keys = {
     "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "process": (each_of(process_name, table(PROCESS)), {}),
+    "service": (each_of(one_of(*SERVICES), table(SERVICE)), {}),
     "hosts": (some_hosts, Required(": set it here, or set HOSTS")),
 }
 

@@ -66,7 +66,7 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
         except HostProblem as problem:
             raise HostProblem(f"the settings of {source.host.name} cannot be read: {problem}") from None
         path = f"/etc/default/{hosts.fleet.app}.env"
-        current, following = await staging.read(hosts, host)
+        current, following = staging.texts(hosts, await staging.asked(hosts, host))
         own = current if following is None else following
         goes_live = given["staged"] if source.host in hosts.hosts else None
         base = given["settings"] if goes_live is None else goes_live

@@ -20,6 +20,12 @@ from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
 from .changes import check_names, differences, read_values, staged
 
+NOT_SET = (
+    "{} leads to the app's own service: to set it, first take the role from the hosts in production.toml, and run"
+    " slipway provision"
+)
+
+
 # ---- the actions ----
 
 
@@ -57,7 +63,9 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
     async def listed(host: Host) -> list[str]:
-        return ["\n".join(lines(*await read(hosts, host)) or ["  nothing set"])]
+        answer = await asked(hosts, host)
+        listing = lines(*texts(hosts, answer)) + [f"  {name:32} of a service" for name in answer["services"]]
+        return ["\n".join(sorted(listing) or ["  nothing set"])]
 
     async with locked(fleet, chosen, "") as hosts:
         settings = await on_each(chosen, listed)
@@ -89,20 +97,27 @@ async def write(hosts: Connections, change: Change, too_late: contextlib.ExitSta
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
-        return staged(*await read(hosts, host), change.values, change.unset).encode()
+        answer = await asked(hosts, host)
+        if taken := [NOT_SET.format(name) for name in answer["services"] if name in change.values]:
+            raise HostProblem(*taken)
+        return staged(*texts(hosts, answer), change.values, change.unset).encode()
 
-    texts = await on_each(hosts.hosts, following)
+    contents = await on_each(hosts.hosts, following)
     await on_each(
         hosts.hosts,
-        lambda host: hosts.connections[host.name].ask("stage", settings=encoded(texts[host.name]), files=files),
+        lambda host: hosts.connections[host.name].ask("stage", settings=encoded(contents[host.name]), files=files),
     )
     too_late.enter_context(ignored())
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
-async def read(hosts: Connections, host: Host) -> tuple[str, str | None]:
-    """Return the texts of APP.env, and of APP.env.next if it exists."""
+async def asked(hosts: Connections, host: Host) -> Settings:
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
+    return answer
+
+
+def texts(hosts: Connections, answer: Settings) -> tuple[str, str | None]:
+    """Return the texts of APP.env, and of APP.env.next if it exists."""
     path = f"/etc/default/{hosts.fleet.app}.env"
     return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
 

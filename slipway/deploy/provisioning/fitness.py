@@ -40,7 +40,7 @@ class Inspection:
     own: tuple[str, ...] = ()  # the name in the app's SITE_URL
 
 
-def inspection(fleet: Fleet, brief: bool) -> list[str]:
+def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
     app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
     own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
     own += [files.timer(app, process).path for process in fleet.timed.values()]
@@ -57,6 +57,7 @@ def inspection(fleet: Fleet, brief: bool) -> list[str]:
         "sh",
         app,
         *(" ".join(words) for words in (files.marks(app), files.named(app), settings, own, [consul.service_path(app)])),
+        " ".join(f"{app}-{kind}" for kind in host.services),
         envfile,
     ]
 

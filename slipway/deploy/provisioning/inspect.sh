@@ -2,10 +2,10 @@
 # Inspects a server before provisioning changes it; changes nothing. Prints a line KIND REST for each finding.
 #
 # $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: its env
-# file; $5: units of the team's processes; $6: Consul's service definition; $7: the text of slipway/envfile.py. POSIX
-# sh. fitness.py puts the function `processes` from docker-slot in front of this script.
+# file; $5: units of the team's processes; $6: Consul's service definition; $7: names of the app's services here; $8: the
+# text of slipway/envfile.py. POSIX sh. fitness.py puts the function `processes` from docker-slot in front of this script.
 
-units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 envfile=$7
+units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 services=$7 envfile=$8
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -36,6 +36,12 @@ others() {
 others
 for path in $own; do
     if [ -e "$path" ] && ! ours "$path"; then echo "other $path"; fi
+done
+for name in $services; do # what no provisioning has made
+    ! head -n 1 "$root/etc/default/$name" 2>/dev/null | grep -q "^# A service of $app," || continue
+    [ ! -e "$root/etc/default/$name" ] || echo "other $root/etc/default/$name"
+    ! has docker || ! docker container inspect "$name" >/dev/null 2>&1 || echo "other the container $name"
+    ! has docker || ! docker volume inspect "$name" >/dev/null 2>&1 || echo "other the volume $name"
 done
 timers() { # print names of the app's processes that have a timer here
     sed -n "s|^# Goes to $units-\([a-z0-9]*\)\.timer .*|\1|p" "$root$units-"*.timer 2>/dev/null
@@ -84,6 +90,6 @@ done
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "balancer-hosts@$app.service" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
+for unit in "$app.target" "docker-service@$app-postgres.service" "docker-service@$app-redis.service" "balancer-hosts@$app.service" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
 done

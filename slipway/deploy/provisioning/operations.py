@@ -64,6 +64,18 @@ class Files(FactBase[dict[str, Entry]]):
         }
 
 
+class ServicesReady(FactBase[list[str]]):
+    """A fact: those of the services `names` that run, and that the app could use."""
+
+    default = list
+
+    def command(self, names: Iterable[str]) -> str:
+        return "".join(f"! docker-service ready {name} >/dev/null 2>&1 || echo {name}\n" for name in names)
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return [*output]
+
+
 class PutWhole(PyinfraCommand):
     """Writes a file atomically, with owner and mode from the start."""
 

@@ -19,7 +19,7 @@ from ..ssh.connection import Connection, who
 from ..ssh.connections import locked
 from ..ssh.gather import gathered, on_each
 from ..ssh.validate import visible
-from . import fitness
+from . import fitness, services
 from .fitness import Inspection
 
 MORE = "provision_more"  # the module with the team's own operations
@@ -60,6 +60,8 @@ async def work(
         connections = reached.connections
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
         left_out = await who_is_out(fleet, all_inspections, connections)
+        if what == "provision":
+            recipe = functools.partial(recipe, known=await services.known(fleet, check))
         try:
             with run.entered():
                 await on_each(
@@ -127,7 +129,7 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
 
 async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
-    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, brief), check=True)
+    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, host, brief), check=True)
     inspection = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [
         *fitness.problems(inspection),

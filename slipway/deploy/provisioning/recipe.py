@@ -11,14 +11,15 @@ from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
 from ..agent.host import UNITS
-from ..config import Fleet, Host
+from ..config import Fleet, Host, Service
 from ..errors import HostProblem
-from ..server import consul, site
+from ..server import consul, services, site
 from ..server import files as wanted
 from ..server.files import File
 from ..server.site import Out
 from .fitness import Inspection
-from .operations import Entry, Files, nginx_site, whole_file
+from .operations import Entry, Files, ServicesReady, nginx_site, whole_file
+from .services import Known
 
 # A Consul agent that does not run needs no reload: it reads its files at its start.
 RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
@@ -29,22 +30,30 @@ echo "Docker keeps live-restore on, 10 s after its reload" >&2
 exit 1
 """
 LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py announces
+ENABLED = ("balancer-hosts@", "consul-hosts@", "docker-service@")  # what begins the names of services that are enabled
 APT = "-o DPkg::Lock::Timeout=300"
 
 
 def provision(
-    fleet: Fleet, machine: Host, inspection: Inspection, out: Out, team: Callable[[Fleet, Host], None]
+    fleet: Fleet, machine: Host, inspection: Inspection, out: Out, known: Known, team: Callable[[Fleet, Host], None]
 ) -> None:
     check_left(fleet, machine, out)
     install(fleet, machine, inspection)
     existing = host.get_fact(Files, paths=paths(fleet, machine, inspection))
     if machine.roles:
         app(fleet, machine, inspection, existing)
+        if fleet.services:
+            write(services.settings(fleet, known.passwords, known.own), existing)
+    for file in wanted.programs(fleet, machine):
+        write(file, existing)
     units(fleet, machine, existing)
-    if machine.roles:
+    if wanted.runs_containers(machine):
         docker(fleet, inspection)
+    if machine.roles:
         sockets(fleet, existing)
     take_away(fleet, machine, inspection, existing)
+    for service in services.of_host(fleet, machine):
+        prepare(fleet, service, known.passwords[service.kind], existing)
     if wanted.serves_http(machine):
         nginx(fleet, machine, existing, out)
     if consul.registers(fleet, machine):
@@ -81,8 +90,15 @@ def remove(fleet: Fleet, machine: Host, inspection: Inspection, out: Out) -> Non
 
 def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
     app = [*wanted.app_files(fleet, machine), wanted.tmpfiles(fleet)] if machine.roles else []
+    of_services = [
+        file
+        for service in services.of_host(fleet, machine)
+        for file in (services.description(fleet, service), services.configuration(fleet, service, ""))
+    ]
     return [
-        *(file.path for file in (*app, *wanted.unit_files(fleet, machine))),
+        *(file.path for file in (*app, *wanted.programs(fleet, machine), *wanted.unit_files(fleet, machine))),
+        *(file.path for file in of_services),
+        services.settings_path(fleet.app),
         *wanted.stale_files(fleet, machine, inspection.processes),
         consul.service_path(fleet.app),
         wanted.balancer_hosts().path,
@@ -95,7 +111,7 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
 def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
     packages = wanted.packages(fleet, machine, inspection.missing)
-    client = bool(machine.roles) and "docker" in inspection.missing
+    client = wanted.runs_containers(machine) and "docker" in inspection.missing
     masked = "nginx" in packages
     if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
         server.shell(name="keep nginx.service from starting", commands="systemctl mask --runtime nginx.service")
@@ -169,6 +185,20 @@ def docker(fleet: Fleet, inspection: Inspection) -> None:
         )
 
 
+def prepare(fleet: Fleet, service: Service, password: str, existing: dict[str, Entry]) -> None:
+    """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
+    name = services.container(fleet.app, service.kind)
+    folder(f"/etc/default/{name}.d", "700", "root", "root")
+    write(services.description(fleet, service), existing)
+    write(services.configuration(fleet, service, password), existing)
+    server.shell(
+        name=f"prepare {service.kind}",
+        commands=f"docker-service prepare {name}",
+        _if=lambda: name not in host.get_fact(ServicesReady, names=[name]),
+        _timeout=LONG,
+    )
+
+
 def sockets(fleet: Fleet, existing: dict[str, Entry]) -> None:
     file = wanted.tmpfiles(fleet)
     written = write(file, existing)
@@ -192,7 +222,8 @@ def take_away(fleet: Fleet, machine: Host, inspection: Inspection, existing: dic
     for stale in site.stale_sites(fleet, machine):
         if set(stale.paths) & set(existing):
             nginx_site(name=f"remove nginx site {stale.name}", site=stale)
-    if running := wanted.stale_units(fleet, machine, inspection.units):
+    unneeded = {*wanted.stale_units(fleet, machine, inspection.units), *services.stale_units(fleet, machine)}
+    if running := [unit for unit in inspection.units if unit in unneeded]:
         stop(running)
     gone = [
         files.file(name=f"remove {path}", path=path, present=False)
@@ -253,11 +284,7 @@ def enable(unit: str, running: bool | None = None) -> None:
 def stop(units: list[str]) -> None:
     names, enabled = (
         shlex.join(units),
-        shlex.join(
-            unit
-            for unit in units
-            if unit.endswith((".target", ".timer")) or unit.startswith(("balancer-hosts@", "consul-hosts@"))
-        ),
+        shlex.join(unit for unit in units if unit.endswith((".target", ".timer")) or unit.startswith(ENABLED)),
     )
     server.shell(
         name=f"stop {', '.join(units)}",

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..agent.groups import plural
 from ..agent.message_types import Facts, Release
+from ..agent.services import ServiceFacts
 from ..config import Host
 from ..rollout.drift import EMPTY, running
 from ..ssh.validate import brief, visible
@@ -33,6 +35,16 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     if warm["release"]:
         state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
         yield row(host.name, "old", warm["release"], other, state)
+
+
+def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Row]:
+    """Yield a row for each service on a host. Its version stands in place of a release."""
+    for kind, facts in services.items():
+        since = " ".join((facts["since"] or "").split()[1:3])
+        state = facts["state"] or "-"
+        if facts["version"]:
+            state += f", {facts['size']}, {plural(int(facts['connections']), 'connection')}"
+        yield host, kind, facts["version"] or "-", "-", state, since or "-", "-"
 
 
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:

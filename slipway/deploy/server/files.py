@@ -13,8 +13,10 @@ from . import site
 from .render import render
 
 APP_UNITS = ("{}-slot.service", "{}.target")
-# Hosts of a swarm get neither these programs nor the units below.
-PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
+# Hosts of a swarm get neither these programs nor the units below. A host that has only services gets no docker-slot.
+PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"))
+SLOT = ("docker-slot", "docker-slot")
+SERVICE = ("docker-service", "docker-service")
 SHARED_UNITS = (
     "docker-service@.service",
     "docker-runner.target",
@@ -47,11 +49,15 @@ def serves_http(host: Host) -> bool:
     return host.has("web") or host.balancer
 
 
+def runs_containers(host: Host) -> bool:
+    return bool(host.roles or host.services)
+
+
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
     """Return the Debian packages of those `missing` commands that the host needs."""
     candidates = (
         ("logrotate", "logrotate", True),
-        ("dockerd", "docker.io", host.roles),
+        ("dockerd", "docker.io", runs_containers(host)),
         ("nginx", "nginx", serves_http(host)),
         ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
     )
@@ -66,13 +72,18 @@ def by_units(fleet: Fleet, host: Host) -> bool:
     return bool(host.roles) and not fleet.is_swarm
 
 
+def has_units(fleet: Fleet, host: Host) -> bool:
+    """Return True if systemd units run containers on this host: the app's, or its services."""
+    return runs_containers(host) and not fleet.is_swarm
+
+
 def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
 
 def runner_file(fleet: Fleet, host: Host) -> File:
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
-    options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
+    options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media, *sockets(fleet)])
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
     static = f"STATIC={bucket}\n" if (bucket := fleet.static["publish"]) else ""
     return File(
@@ -82,12 +93,23 @@ def runner_file(fleet: Fleet, host: Host) -> File:
     )
 
 
+def sockets(fleet: Fleet) -> list[str]:
+    """Return options of `docker run` by which the app's containers see the sockets of its services."""
+    folders = [f"/run/{fleet.app}-{service.kind}" for service in fleet.services if fleet.by_socket]
+    return [word for folder in folders for word in ("-v", f"{folder}:{folder}")]
+
+
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Yield /etc/default/APP, then APP.env and the programs. The first file shows that Slipway uses the name APP."""
+    """Yield /etc/default/APP, then APP.env. The first file shows that Slipway uses the name APP."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
-    for name, template in PROGRAMS if by_units(fleet, host) else ():
-        yield File(f"/usr/local/bin/{name}", render(template, {}), "755")
+
+
+def programs(fleet: Fleet, host: Host) -> Iterator[File]:
+    if has_units(fleet, host):
+        slot, service = [SLOT] if host.roles else [], [SERVICE] if host.services else []
+        for name, template in (*PROGRAMS, *slot, *service):
+            yield File(f"/usr/local/bin/{name}", render(template, {}), "755")
 
 
 def process_unit(app: str, process: Process) -> File:
@@ -147,8 +169,8 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield from app_units(fleet, host)
     candidates = [
-        *((name, by_units(fleet, host)) for name in SHARED_UNITS),
-        ("docker.service.d/restart.conf", host.roles),
+        *((name, has_units(fleet, host)) for name in SHARED_UNITS),
+        ("docker.service.d/restart.conf", runs_containers(host)),
         ("nginx.service.d/restart.conf", serves_http(host)),
         ("balancer-hosts@.service", host.balancer),
     ]
@@ -217,7 +239,8 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     ]
     # Without its stamp, a timer that comes back does not make up for a run it "missed".
     stamps = [f"/var/lib/systemd/timers/stamp-{path.rpartition('/')[2]}" for path in stale if path.endswith(".timer")]
-    return [*stale, *pinned, *stamps, *([] if host.roles else [tmpfiles(fleet).path])]
+    addresses = [] if fleet.services else [f"/etc/default/{app}.services"]
+    return [*stale, *pinned, *stamps, *addresses, *([] if host.roles else [tmpfiles(fleet).path])]
 
 
 # ---- is the app's name in use? ----

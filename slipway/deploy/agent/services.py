@@ -1,0 +1,83 @@
+"""Tell how the app's services on this host are: their units, and what they say of themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TypedDict
+
+from .host import Host, Problem
+
+KINDS = ("postgres", "redis")
+# What the service says, as shell commands in its container; $1: the app, $2: the folder of the socket.
+ASK = {
+    "postgres": 'PGPASSWORD=$APP_PASSWORD exec psql -h "$2" -U "$1" -d "$1" -AtqF " " -c "SELECT current_setting('
+    "'server_version'), pg_size_pretty(pg_database_size(current_database())), (SELECT count(*) FROM pg_stat_activity"
+    ' WHERE datname = current_database())"',
+    "redis": 'exec redis-cli -s "$2/redis.sock" info',
+}
+POSTGRES = re.compile(r"([\d.]+).* (\d+ \w+) (\d+)")  # such as "17.5 (Debian 17.5-1) 9621 kB 8"
+REDIS = re.compile(r"^redis_version:(\S+)$.*^connected_clients:(\d+)$.*^used_memory_human:(\S+)$", re.M | re.S)
+
+
+class Answer(TypedDict):
+    """What a service says of itself; all is "" if it does not answer."""
+
+    version: str
+    size: str
+    connections: str
+
+
+class ServiceFacts(Answer):
+    """A service's answer, and its unit's state."""
+
+    state: str | None
+    since: str | None
+
+
+class Services(TypedDict):
+    """The services on this host."""
+
+    services: dict[str, ServiceFacts]  # kind → facts
+
+
+def kinds(host: Host) -> list[str]:
+    """Return the kinds of the app's services that provisioning has set up here."""
+    return [kind for kind in KINDS if os.path.exists(f"{host.etc}-{kind}.image")]
+
+
+def unit(host: Host, kind: str) -> str:
+    return f"docker-service@{host.app}-{kind}.service"
+
+
+def collect(host: Host) -> Services:
+    units = {kind: unit(host, kind) for kind in kinds(host)}
+    states = host.states(*units.values())
+    return {
+        "services": {
+            kind: {
+                "state": states[name].get("ActiveState"),
+                "since": states[name].get("ActiveEnterTimestamp"),
+                **answer(host, kind),
+            }
+            for kind, name in units.items()
+        }
+    }
+
+
+def answer(host: Host, kind: str) -> Answer:
+    name = host.container(kind)
+    words = "docker", "exec", name, "sh", "-c", ASK[kind], "sh", host.app, f"/run/{name}"
+    try:
+        output = host.call(*words, check=False, timeout=10).stdout.replace("\r", "")
+    except Problem:
+        output = ""
+    if kind == "postgres":
+        version, size, connections = found(POSTGRES.match(output))
+    else:
+        version, connections, size = found(REDIS.search(output))
+    return {"version": version, "size": size, "connections": connections}
+
+
+def found(match: re.Match[str] | None) -> tuple[str, str, str]:
+    return (match[1], match[2], match[3]) if match else ("", "", "")

@@ -1,0 +1,181 @@
+"""The files of an app's services, such as Postgres, on their host, and the settings by which the app reaches them. Does
+no I/O."""
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import quote
+
+from ..config import Fleet, Host, Service
+from .files import File
+from .render import render
+from .site import nginx_address
+
+MARK = "# A service of {}, for docker-service and docker-runner; written by provisioning."
+PORTS = {"postgres": 5432, "redis": 6379}
+SETTINGS = {"postgres": ("DATABASE_URL",), "redis": ("BROKER_URL", "CACHE_URL")}
+MEGABYTE = 1 << 20
+# Who has the socket must still know a password. The superuser is let in by the socket alone.
+ACCESS = """\
+local all all scram-sha-256
+host all postgres all reject
+host all all all scram-sha-256
+"""
+REDIS = """\
+dir /data
+appendonly yes
+unixsocket {folder}/redis.sock
+unixsocketperm 777
+requirepass {password}
+maxmemory {memory}
+# Only what has an expiry is dropped for want of memory: the cache, never a task that waits.
+maxmemory-policy volatile-lru
+bind * -::*
+port {port}
+"""
+
+
+def container(app: str, kind: str) -> str:
+    return f"{app}-{kind}"
+
+
+def unit(app: str, kind: str) -> str:
+    return f"docker-service@{container(app, kind)}.service"
+
+
+def folder(app: str, kind: str) -> str:
+    """Return the folder of the service's unix socket, on the host and in containers."""
+    return f"/run/{container(app, kind)}"
+
+
+def of_host(fleet: Fleet, host: Host) -> list[Service]:
+    return [service for service in fleet.services if service.host == host]
+
+
+# ---- files on the service's host ----
+
+
+def program() -> File:
+    return File("/usr/local/bin/docker-service", render("docker-service", {}), "755")
+
+
+def description(fleet: Fleet, service: Service) -> File:
+    """Return /etc/default/APP-KIND, which docker-service and docker-runner read."""
+    name = container(fleet.app, service.kind)
+    lines = [
+        MARK.format(fleet.app),
+        f"APP={fleet.app}",
+        f"KIND={service.kind}",
+        f"IMAGE={service.image}",
+        f"OPTS={shlex.quote(' '.join([*options(fleet, service), *map(shlex.quote, of_kind(fleet, service))]))}",
+        f"COMMAND={shlex.quote(shlex.join(command(fleet, service)))}",
+    ]
+    return File(f"/etc/default/{name}", "".join(f"{line}\n" for line in lines))
+
+
+def options(fleet: Fleet, service: Service) -> list[str]:
+    """Return options of `docker run` for any service. docker-runner replaces the image's $OWNER and $VOLUME."""
+    name, run = container(fleet.app, service.kind), folder(fleet.app, service.kind)
+    port = PORTS[service.kind]
+    network = ["--network=none"]
+    if not fleet.by_socket:
+        network = ["-p", f"{nginx_address(service.host.internal_address)}:{port}:{port}"]
+    return [
+        '--user "$OWNER" -v',
+        f'{name}:"$VOLUME"',
+        *("-v", f"{run}:{run}", "--read-only", "--tmpfs=/tmp"),
+        *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
+        *network,
+        "--health-interval=10s --health-timeout=5s --health-retries=3 --health-start-period=5m",
+    ]
+
+
+def of_kind(fleet: Fleet, service: Service) -> list[str]:
+    """Return options of `docker run` for this kind of service."""
+    name, run = container(fleet.app, service.kind), folder(fleet.app, service.kind)
+    if service.kind == "redis":
+        health = f"redis-cli -s {run}/redis.sock ping"
+        return ["-v", f"/etc/default/{name}.d/redis.conf:/etc/redis.conf:ro", f"--health-cmd={health}"]
+    return [
+        *("-v", f"/etc/default/{name}.d/pg_hba.conf:/etc/pg_hba.conf:ro"),
+        f"--shm-size={size(service.memory) // 4}",  # for parallel queries; Docker's 64 MB are too few
+        "--stop-signal=SIGINT",  # do not wait for clients that stay connected
+        f"--health-cmd=pg_isready -q -h {run} -U postgres",
+    ]
+
+
+def command(fleet: Fleet, service: Service) -> list[str]:
+    """Return the words after the image."""
+    if service.kind == "redis":
+        return ["redis-server", "/etc/redis.conf"]
+    memory = size(service.memory) // MEGABYTE
+    values = {
+        "listen_addresses": "" if fleet.by_socket else "*",
+        "unix_socket_directories": folder(fleet.app, service.kind),
+        "hba_file": "/etc/pg_hba.conf",
+        "shared_buffers": f"{memory // 4}MB",
+        "effective_cache_size": f"{memory * 3 // 4}MB",
+        "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
+        "max_connections": str(min(max(100, memory // 10), 500)),
+    }
+    return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size such as "512m" or "2g"."""
+    return int(text[:-1]) * {"m": MEGABYTE, "g": 1024 * MEGABYTE}[text[-1]]
+
+
+def configuration(fleet: Fleet, service: Service, password: str) -> File:
+    """Return the file that the container reads. Its folder is root's alone; Docker mounts the file itself."""
+    path = f"/etc/default/{container(fleet.app, service.kind)}.d"
+    if service.kind == "postgres":
+        return File(f"{path}/pg_hba.conf", ACCESS, "444")
+    values = {
+        "folder": folder(fleet.app, "redis"),
+        "password": password,
+        "memory": str(size(service.memory) * 3 // 4),
+        "port": "0" if fleet.by_socket else str(PORTS["redis"]),
+    }
+    return File(f"{path}/redis.conf", REDIS.format(**values), "444")
+
+
+# ---- settings of the app ----
+
+
+def settings(fleet: Fleet, passwords: Mapping[str, str], own: Collection[str]) -> File:
+    """Return /etc/default/APP.services, an env file. `passwords`: kind → password; `own`: settings that the team has
+    set, which stay as they are."""
+    values = {
+        name: value
+        for service in fleet.services
+        for name, value in urls(fleet, service, passwords[service.kind]).items()
+        if name not in own
+    }
+    return File(settings_path(fleet.app), "".join(f"{name}={value}\n" for name, value in values.items()), "600")
+
+
+def settings_path(app: str) -> str:
+    return f"/etc/default/{app}.services"
+
+
+def urls(fleet: Fleet, service: Service, password: str) -> dict[str, str]:
+    """Return the settings by which the app reaches a service."""
+    run, app = folder(fleet.app, service.kind), fleet.app
+    where = f"{nginx_address(service.host.internal_address)}:{PORTS[service.kind]}"
+    if service.kind == "postgres":
+        return {
+            "DATABASE_URL": f"postgres://{app}:{password}@{quote(run, safe='') if fleet.by_socket else where}/{app}"
+        }
+    if fleet.by_socket:
+        return {
+            "BROKER_URL": f"redis+socket://:{password}@{run}/redis.sock?virtual_host=0",
+            "CACHE_URL": f"unix://:{password}@{run}/redis.sock?db=1",
+        }
+    return {"BROKER_URL": f"redis://:{password}@{where}/0", "CACHE_URL": f"redis://:{password}@{where}/1"}
+
+
+# ---- what is left of a role that a host no longer has ----
+
+
+def stale_units(fleet: Fleet, host: Host) -> Iterator[str]:
+    yield from (unit(fleet.app, kind) for kind in PORTS if kind not in host.services)

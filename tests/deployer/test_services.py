@@ -1,0 +1,250 @@
+"""The app's services: their keys, files and settings, and what the deployer asks of their hosts."""
+
+import argparse
+import os
+import shlex
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from deployer.conftest import fleet_of
+from deployer.recipes import KNOWN, Plan
+from proc import executable
+from slipway.deploy import config
+from slipway.deploy.agent import errors, site
+from slipway.deploy.agent import services as agent
+from slipway.deploy.agent.host import Host
+from slipway.deploy.commands import dbshell, logs
+from slipway.deploy.errors import Refused
+from slipway.deploy.hosts import silence
+from slipway.deploy.provisioning import services as asked
+from slipway.deploy.provisioning.fitness import Inspection
+from slipway.deploy.screen import text_tables
+from slipway.deploy.server import files, services
+
+ALL = ["web", "worker", "beat", "postgres", "redis"]
+DB = {"roles": ["postgres", "redis"], "internal": "10.0.0.20"}
+MORE_HOSTS = {"web1": {"roles": ["web"], "internal": "10.0.0.11"}, "db1": DB}
+
+
+@pytest.fixture
+def alone(data):
+    return fleet_of(data, {"hosts": {"one": {"roles": ALL}}, "service": {"postgres": {"memory": "2g"}}})
+
+
+@pytest.fixture
+def apart(data):
+    return fleet_of(data, {"hosts": MORE_HOSTS})
+
+
+# ---- production.toml ----
+
+
+def test_a_host_with_services_alone_takes_no_part_in_deploys(apart):
+    assert [host.name for host in apart.app_hosts] == ["web1"] == [host.name for host in apart.chosen("")]
+    assert [host.name for host in apart.chosen("", balancers=True)] == ["web1", "db1"]
+    images = [(each.kind, each.host.name, each.image, each.memory) for each in apart.services]
+    assert images == [("postgres", "db1", "postgres:17", "1g"), ("redis", "db1", "redis:7", "256m")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"hosts.web1.roles": ["web", "redis"]}, "hosts: only one host may have the role redis, not web1, db1"),
+        (
+            {"hosts.db1.internal": "db1.example"},
+            "hosts.db1.internal: must be the IP address at which other hosts reach",
+        ),
+        ({"hosts.db1.internal": "8.8.8.8"}, "hosts.db1.internal: 8.8.8.8 is not an address of a private network"),
+        ({"hosts.db1.internal": "0.0.0.0"}, "hosts.db1.internal: 0.0.0.0 is not an address of a private network"),
+        ({"hosts.db1.internal": "127.0.0.1"}, "hosts.db1.internal: 127.0.0.1 is not an address of a private network"),
+        ({"hosts.db1.roles": ["redis"], "service.postgres": {}}, "service.postgres: no host has the role postgres"),
+        ({"service.postgres.image": "postgres"}, "service.postgres.image: 'postgres' is not an image with a tag"),
+        ({"service.postgres.memory": "1"}, "service.postgres.memory: '1' is not a size"),
+        ({"service.mysql": {}}, "service.mysql: 'mysql' is not one of postgres, redis"),
+        ({"process.redis.command": "x"}, "process.redis: the name is taken"),
+        ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, 'hosts: engine.kind = "swarm" runs no postgres'),
+    ],
+)
+def test_what_is_wrong_with_services(data, changes, problem):
+    with pytest.raises(Refused) as refused:
+        fleet_of(data, {"hosts": {name: dict(host) for name, host in MORE_HOSTS.items()}, **changes})
+    assert f"test: {problem}" in str(refused.value)
+
+
+def test_an_address_of_an_overlay_network_is_private(data):
+    assert fleet_of(data, {"hosts": {**MORE_HOSTS, "db1": {**DB, "internal": "100.100.1.2"}}}).services
+
+
+# ---- files and settings ----
+
+
+def words_of(file):
+    """Return the options and the command that docker-runner passes to Docker."""
+    script = f'OWNER=999:999 VOLUME=/data; {file.content}\neval "set -- $OPTS image $COMMAND"; printf "%s\\n" "$@"'
+    return subprocess.run(["sh", "-euc", script], check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_the_only_host_s_services_have_no_network(alone):
+    postgres, redis = map(words_of, (services.description(alone, each) for each in alone.services))
+    assert "--network=none" in postgres and "--network=none" in redis and "-p" not in postgres
+    assert (
+        "listen_addresses=" in postgres and "port 0\n" in services.configuration(alone, alone.services[1], "x").content
+    )
+    assert {"--memory=2g", "shared_buffers=512MB", "max_connections=204", "shop-postgres:/data"} <= {*postgres}
+    assert "--health-cmd=pg_isready -q -h /run/shop-postgres -U postgres" in postgres
+    mounted = shlex.split(files.runner_file(alone, alone.hosts[0]).content)
+    assert "-v /run/shop-postgres:/run/shop-postgres -v /run/shop-redis:/run/shop-redis" in " ".join(mounted)
+
+
+def test_more_hosts_reach_services_at_the_internal_address(apart):
+    postgres = words_of(services.description(apart, apart.services[0]))
+    assert postgres[postgres.index("-p") + 1] == "10.0.0.20:5432:5432" and "--network=none" not in postgres
+    assert "/run/shop-postgres" not in files.runner_file(apart, apart.hosts[0]).content
+
+
+def test_urls(alone, apart):
+    def settings(fleet, own=()):
+        return dict(line.split("=", 1) for line in services.settings(fleet, KNOWN.passwords, own).content.splitlines())
+
+    assert settings(apart) == {
+        "DATABASE_URL": "postgres://shop:a-password@10.0.0.20:5432/shop",
+        "BROKER_URL": "redis://:another@10.0.0.20:6379/0",
+        "CACHE_URL": "redis://:another@10.0.0.20:6379/1",
+    }
+    assert settings(alone) == {
+        "DATABASE_URL": "postgres://shop:a-password@%2Frun%2Fshop-postgres/shop",
+        "BROKER_URL": "redis+socket://:another@/run/shop-redis/redis.sock?virtual_host=0",
+        "CACHE_URL": "unix://:another@/run/shop-redis/redis.sock?db=1",
+    }
+    assert settings(alone, {"DATABASE_URL", "CACHE_URL"}).keys() == {"BROKER_URL"}, "what a team has set stays"
+
+
+def test_what_provisioning_does(apart):
+    plan = Plan(apart, "db1")
+    prepare = [name for name in plan.names if name.startswith("prepare")]
+    assert prepare == ["prepare postgres", "prepare redis"] and "docker-service prepare shop-redis" in plan.scripts
+    assert plan.files["/etc/default/shop-postgres.d/pg_hba.conf"][1] == "444"
+    assert "/etc/default/shop.services" not in plan.files and "/etc/default/shop.env" not in plan.files
+    assert "/usr/local/bin/docker-slot" not in plan.files and "/usr/local/bin/docker-runner" in plan.files
+    assert Plan(apart, "web1").files["/etc/default/shop.services"][1:] == ("600", "root", "root")
+
+
+def test_a_service_whose_role_is_gone_is_stopped(data):
+    fleet = fleet_of(data, {"hosts": {**MORE_HOSTS, "db1": {**DB, "roles": ["postgres"]}}})
+    units = tuple(f"docker-service@shop-{kind}.service" for kind in ("postgres", "redis"))
+    plan = Plan(fleet, "db1", Inspection(units=units))
+    assert f"stop {units[1]}" in plan.names
+    assert any(script.startswith(f"systemctl --quiet disable {units[1]}") for script in plan.scripts)
+    assert not any("volume" in script or units[0] in script for script in plan.scripts)
+
+
+# ---- what hosts are asked ----
+
+
+def test_a_password_is_made_once(tmp_path):
+    path = tmp_path / "shop-postgres.env"
+
+    def ask(variables):
+        words = ["sh", "-euc", asked.MAKE_AND_PRINT, "sh", str(path), variables, "APP_PASSWORD"]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+    assert ask("") == "" and not path.exists(), "provision --check makes nothing"
+    first = ask("POSTGRES_PASSWORD APP_PASSWORD")
+    assert len(first) == 48 and ask("POSTGRES_PASSWORD APP_PASSWORD") == first
+    assert path.stat().st_mode & 0o777 == 0o600 and os.listdir(tmp_path) == [path.name]
+    assert len({*path.read_text().splitlines()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("current", "staged", "names"),
+    [
+        ("DATABASE_URL=x\nCACHE_URL=\n", None, ["DATABASE_URL"]),
+        ("DATABASE_URL=x\n", "BROKER_URL_FILE=/run/secrets/x\n", ["BROKER_URL"]),
+        ("MY_DATABASE_URL=x\n", None, []),
+        (None, None, []),
+    ],
+)
+def test_settings_that_a_team_has_set(current, staged, names, tmp_path):
+    for name, text in (("shop.env", current), ("shop.env.next", staged)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    expression = "DATABASE_URL|BROKER_URL|CACHE_URL"
+    words = ["sh", "-euc", asked.SET, "sh", str(tmp_path / "shop.env"), expression]
+    assert subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.split() == names
+
+
+# ---- the agent ----
+
+
+def test_the_address_of_a_service_replaces_a_release_s_setting(tmp_path):
+    host = Host("shop", str(tmp_path))
+    (tmp_path / "etc/default").mkdir(parents=True)
+    assert site.setting(host, b"DATABASE_URL=sqlite:////data/x\n", "DATABASE_URL") == "sqlite:////data/x"
+    (tmp_path / "etc/default/shop.services").write_text("DATABASE_URL=postgres://x\n")
+    assert site.setting(host, b"DATABASE_URL=sqlite:////data/x\n", "DATABASE_URL") == "postgres://x"
+
+
+SAYS = {
+    "postgres": ("17.5 (Debian 17.5-1.pgdg120+1) 9621 kB 8\n", "17.5", "9621 kB", "8"),
+    "redis": ("redis_version:7.2.4\r\nconnected_clients:3\r\nused_memory_human:1.05M\r\n", "7.2.4", "1.05M", "3"),
+}
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_what_services_say(kind, tmp_path, monkeypatch):
+    output, *values = SAYS[kind]
+    host = Host("shop", str(tmp_path))
+    (tmp_path / "etc/default").mkdir(parents=True)
+    (tmp_path / f"etc/default/shop-{kind}.image").write_text("")
+    unit = f"docker-service@shop-{kind}.service"
+    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: {"ActiveState": "active"}})
+    monkeypatch.setattr("slipway.deploy.agent.host.ENVIRONMENT", {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    executable(tmp_path / "docker", f"#!/bin/sh\nprintf '%s' '{output}'\n")
+    facts = agent.collect(host)["services"]
+    assert facts.keys() == {kind} and silence(kind, facts[kind]) == ""
+    assert [facts[kind][key] for key in ("version", "size", "connections")] == values
+    [row] = text_tables.service_rows("db1", facts)
+    assert row[:5] == ("db1", kind, values[0], "-", f"active, {values[1]}, {values[2]} connections")
+    executable(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
+    facts = agent.collect(host)["services"]
+    assert silence(kind, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
+    assert silence(kind, None) == f"{kind} is not set up: run slipway provision"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('2026-11-27 UTC [7] FATAL:  password authentication failed for user "x"', True),
+        ("2026-11-27 UTC [7] PANIC:  could not write to file", True),
+        ("2026-11-27 UTC [7] ERROR:  deadlock detected", True),
+        ("2026-11-27 UTC [7] FATAL:  the database system is starting up", False),
+        ("2026-11-27 UTC [7] ERROR:  relation x does not exist", False),
+        ("1:M 27 Nov 2026 # MISCONF Errors writing to the AOF file", True),
+        ("1:M 27 Nov 2026 * Ready to accept connections", False),
+    ],
+)
+def test_errors_of_services(line, message):
+    assert len([*errors.in_line(1.0, "postgres", line)]) == message
+
+
+# ---- commands ----
+
+
+def test_logs_of_a_service(apart):
+    assert logs.names_in_journal(apart, "postgres") == ["shop-postgres"]
+    assert "shop-postgres" not in logs.names_in_journal(apart, "")
+
+
+def test_dbshell(apart, data):
+    words = dbshell.words(apart, tty=False)
+    assert words[-8:] == ["-i", "shop-postgres", "sh", "-c", dbshell.PSQL, "sh", "shop", "/run/shop-postgres"]
+    elsewhere = replace(apart, services=())
+    with pytest.raises(Refused, match="no host has the role postgres"):
+        dbshell.handle(elsewhere, argparse.Namespace()).send(None)
+
+
+def test_every_kind_has_its_parts():
+    assert {*config.SERVICE_DEFAULTS} == {*config.schema.SERVICES} == {*services.PORTS} == {*agent.KINDS}
+    assert {*asked.VARIABLES} == {*services.SETTINGS} == {*agent.ASK} == {*agent.KINDS}

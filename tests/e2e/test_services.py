@@ -1,0 +1,151 @@
+"""Postgres and Redis that provisioning runs on the app's hosts: no release touches them, and no setting is typed."""
+
+import re
+import secrets
+
+import pytest
+
+from documented import block
+from e2e import checker
+from e2e.orders import JOURNAL, Orders
+from proc import ROOT, passed, wait_until
+
+pytestmark = pytest.mark.extra
+COUNT = "from project.orders.models import Order; print(Order.objects.count())"
+
+
+class WithServices(Orders):
+    """The app with services of its own. Nobody types their URLs."""
+
+    def __init__(self, fleet, folder, project_image, **hosts):
+        super().__init__(fleet, folder, project_image)
+        self.settings |= services_of(fleet)
+        self.hosts = {
+            name: {"roles": roles, "internal": fleet.hosts[name].address, "opts": f"-e ORDERS_HOST={name}"}
+            for name, roles in hosts.items()
+        }
+        self.data = next(fleet.hosts[name] for name, roles in hosts.items() if "postgres" in roles)
+
+    def machines(self):
+        """Return {name: Host} of all that the app runs on, without those that have only services."""
+        return {name: host for name, host in super().machines().items() if "web" in self.hosts[name]["roles"]}
+
+    def stage(self):
+        redis = self.fleet.services.redis
+        self.fleet.services.run(f"redis-cli -n {JOURNAL} flushdb")
+        self.set(
+            SITE_URL="http://localhost",
+            ALLOWED_HOSTS="orders.example",
+            SECRET_KEY=secrets.token_hex(32),
+            JOURNAL_URL=f"{redis}/{JOURNAL}",
+        )
+
+    def orders(self):
+        """Return the number of orders, read by the live release."""
+        return int(self.web[0].run(f'docker-runner orders manage shell -v 0 -c "{COUNT}"', timeout=120))
+
+    def running(self):
+        """Return for each service when its container started."""
+        names = "orders-postgres orders-redis"
+        said = self.data.run(f"docker inspect --format '{{{{.Name}}}} {{{{.State.StartedAt}}}}' {names}")
+        return dict(line.split() for line in said.splitlines())
+
+    def sql(self, query):
+        return self.data.run(
+            "docker exec -i orders-postgres sh -c "
+            "'PGPASSWORD=$POSTGRES_PASSWORD psql -h /run/orders-postgres -U postgres -qAt orders'",
+            input=query,
+        ).splitlines()
+
+
+def services_of(fleet):
+    """Return the keys of production.toml for services whose images the hosts can pull."""
+    images = {"postgres": "postgres:17", "redis": "redis:7"}
+    keys = {f"service.{kind}.image": fleet.registry.push(image, image) for kind, image in images.items()}
+    return {**keys, "service.postgres.memory": "512m"}
+
+
+@pytest.fixture
+def alone(fleet, project_image, tmp_path):
+    """One host with everything, and its first release."""
+    fleet.reset("web1")
+    return started(WithServices(fleet, tmp_path, project_image, web1=["web", "worker", "beat", "postgres", "redis"]))
+
+
+@pytest.fixture
+def apart(fleet, project_image, tmp_path):
+    """A host with the app, and another one with the data."""
+    fleet.reset("web1", "work1")
+    hosts = {"web1": ["web", "worker", "beat"], "work1": ["postgres", "redis"]}
+    return started(WithServices(fleet, tmp_path, project_image, **hosts))
+
+
+def started(shop):
+    shop.provision()
+    shop.stage()
+    shop.good("deploy", shop.image("build-1"))
+    return shop
+
+
+def deploys_and_rolls_back(shop):
+    """No request and no order is lost, and the services go on as they were."""
+    running = shop.running()
+    for words, live in ((["deploy", shop.image("build-2")], "build-2"), (["rollback"], "build-1")):
+        before = shop.orders()
+        with shop.load() as load:
+            shop.good(*words)
+        written = sum(record.method == "POST" for record in load.result.records)
+        assert written > 20 and shop.orders() == before + written
+        assert checker.tags(shop) == {live}
+    assert shop.changes() == 0 and shop.running() == running
+
+
+def test_on_the_only_host(alone):
+    """The app reaches its services by sockets. They come back after a power cut, with all that was written."""
+    deploys_and_rolls_back(alone)
+    listening = set(re.findall(r" (?:0\.0\.0\.0|\*|\[::\]):(\d+) ", alone.data.run("ss -Htln")))
+    assert listening <= {"22", "80"}, listening
+    assert alone.sql("SHOW data_checksums; SHOW shared_buffers; SHOW max_connections") == ["on", "128MB", "100"]
+    owner = "SELECT datdba::regrole, rolsuper FROM pg_database, pg_roles WHERE datname = 'orders' AND rolname = datname"
+    assert alone.sql(owner) == ["orders|f"]
+    stranger = alone.data.ssh("docker exec orders-postgres psql -w -h /run/orders-postgres -U postgres -c 'SELECT 1'")
+    assert "no password supplied" in stranger.stderr
+    written = alone.orders()
+    alone.data.power_cut()
+    alone.data.power_on()
+    ready = "curl -sS --unix-socket /run/orders/nginx.sock -H 'Host: orders.example' 'http://localhost/readyz?beat'"
+    wait_until(lambda: '"ready": true' in alone.data.ssh(ready).stdout, 180, "all parts work")
+    assert alone.orders() == written
+
+
+def test_on_a_host_of_their_own(apart):
+    """The data's host takes no part in deploys, and is not open to the world."""
+    deploys_and_rolls_back(apart)
+    assert apart.data.ssh("test -e /etc/default/orders.env").returncode == 1
+    assert re.findall(r"(\S+):5432 ", apart.data.run("ss -Htln")) == [apart.data.address]
+
+
+def test_existing_data_comes_in(fleet, project_image, tmp_path):
+    """By the lines of docs/data.md, from a database elsewhere. Until then the app uses that one."""
+    fleet.reset("web1")
+    shop = Orders(fleet, tmp_path, project_image)
+    shop.hosts = {"web1": {**shop.hosts["web1"], "roles": ["web", "worker", "beat"]}}
+    started(shop)
+    with shop.load(seconds=5) as load:
+        load.finish()
+    stored = shop.query("SELECT count(*) FROM orders_order")
+    shop.hosts["web1"]["roles"] += ["postgres", "redis"]
+    shop.settings |= services_of(fleet)
+    for line in block(ROOT / "docs/data.md", "slipway provision               # starts").splitlines():
+        words = line.partition(" #")[0].split()
+        if words[0] == "pg_dump":
+            dump = fleet.services.run("su postgres -c 'pg_dump --no-owner --no-acl orders'", timeout=120)
+            passed(shop.deploy("dbshell", input=dump))
+            assert stored == shop.query("SELECT count(*) FROM orders_order"), "maintenance: nothing is written any more"
+        else:
+            passed(shop.deploy(*words[1:]))
+    assert shop.deploy("dbshell", input="SELECT count(*) FROM orders_order;\n").stdout.split()[2:3] == stored
+    shop.query("DROP TABLE orders_order")
+    with shop.load(seconds=5) as load:
+        load.finish()
+    assert shop.deploy("status").returncode == 0

@@ -1,0 +1,105 @@
+"""docker-service with stand-ins for docker and systemctl, whose calls are logged: under dash and busybox sh."""
+
+import os
+
+import pytest
+
+from proc import executable, put, run
+from slipway.deploy.server.render import HOST
+
+# `down` makes `volume ls` fail, `no-image` a pull, `initdb-fails` the making of a database; `version`: Postgres's.
+DOCKER = r"""#!/bin/sh
+printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
+case $* in
+    "image inspect --format {{.Id}} "*) echo "sha256:$(cat "$STUB/version")" ;;
+    "image inspect --format"*) echo "/data " ;;
+    "image inspect "*) [ -e "$STUB/pulled" ] ;;
+    pull*) [ ! -e "$STUB/no-image" ] && touch "$STUB/pulled" ;;
+    volume*) [ ! -e "$STUB/down" ] && cat "$STUB/volumes" 2>/dev/null || [ ! -e "$STUB/down" ] ;;
+    *sha256:*--version) echo "postgres (PostgreSQL) 17.5" ;;
+    *--version) echo "postgres (PostgreSQL) $(cat "$STUB/version").1" ;;
+    *initdb*) echo shop-postgres >"$STUB/volumes"; [ ! -e "$STUB/initdb-fails" ] || { echo "no space left"; exit 1; } ;;
+    *"for user"*) echo 70:71 ;;
+    exec*) cat >/dev/null ;;
+esac
+"""
+
+
+class Service:
+    """A server's folder with the service shop-postgres."""
+
+    def __init__(self, root, shell):
+        self.root, self.shell, self.stub = root, shell, root / "stub"
+        executable(self.stub / "docker", DOCKER)
+        for name in ("systemctl", "systemd-tmpfiles"):
+            executable(self.stub / name, f'#!/bin/sh\necho "{name} $*" >>"$STUB/log"\n')
+        put(root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:17\n")
+        for folder in ("etc/default/shop-postgres.d", "etc/tmpfiles.d"):
+            (root / folder).mkdir()
+        self.say("version", "17")
+
+    def say(self, name, text=""):
+        put(self.stub / name, text)
+
+    def __call__(self, verb="prepare"):
+        """Run docker-service. Return its exit code and what it says."""
+        path = f"{self.stub}:{os.environ['PATH']}"
+        env = {"PATH": path, "STUB": str(self.stub), "DOCKER_RUNNER_ROOT": str(self.root)}
+        done = run([*self.shell, HOST / "docker-service", verb, "shop-postgres"], timeout=60, env=env)
+        return done.returncode, done.stderr.replace(str(self.root), "")
+
+    def calls(self, word):
+        return [line for line in (self.stub / "log").read_text().splitlines() if word in line]
+
+    @property
+    def image(self):
+        path = self.root / "etc/default/shop-postgres.image"
+        return path.read_text().split() if path.exists() else None
+
+
+@pytest.fixture
+def service(shell, tmp_path):
+    return Service(tmp_path / "a server", shell)
+
+
+def test_what_is_missing_is_made_once(service):
+    assert service("ready")[0] != 0 and service() == (0, "")
+    assert service.image == ["IMAGE_NAME=postgres:17", "IMAGE_ID=sha256:17", "OWNER=70:71", "VOLUME=/data"]
+    assert "d /run/shop-postgres 0755 70 71 -" in (service.root / "etc/tmpfiles.d/shop-postgres.conf").read_text()
+    assert service.calls("systemctl") == [
+        f"systemctl {verb} docker-service@shop-postgres" for verb in ("--quiet enable", "start")
+    ]
+    assert "CREATE DATABASE" not in service.calls("initdb")[0] and "--data-checksums" in service.calls("initdb")[0]
+    assert service("ready") == (0, "") and service() == (0, "")
+    assert len(service.calls("initdb")) == 1 == len(service.calls("pull")), "an existing volume is not touched"
+
+
+def test_a_first_start_that_breaks_off_begins_anew(service):
+    service.say("initdb-fails")
+    assert service() == (70, "docker-service: initdb failed: no space left\n") and service.calls("systemctl") == []
+    (service.stub / "initdb-fails").unlink()
+    assert service() == (0, "") == service() and len(service.calls("initdb")) == 2
+
+
+def test_an_engine_that_does_not_answer_loses_no_data(service):
+    service.say("volumes", "shop-postgres\n")
+    service.say("down")
+    assert service() == (69, "docker-service: Docker does not answer: see systemctl status docker\n")
+    (service.stub / "down").unlink()
+    assert service() == (0, "") and service.calls("initdb") == []
+
+
+def test_data_of_another_version_is_not_given_to_postgres(service):
+    assert service() == (0, "")
+    before = service.image
+    put(service.root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:18\n")
+    service.say("version", "18")
+    cause = "has data of Postgres 17, which postgres:18 cannot read: set Postgres 17 in production.toml"
+    assert service() == (78, f"docker-service: shop-postgres {cause}\n") and service.image == before
+
+
+def test_an_image_that_cannot_be_had(service):
+    service.say("no-image")
+    code, said = service()
+    assert (code, said) == (72, "docker-service: there is no image postgres:17: correct its name in production.toml\n")
+    assert service.image is None and service.calls("systemctl") == []
