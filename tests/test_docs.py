@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from documented import blocks, commands
+from documented import block, blocks, commands
 from proc import ROOT, output, put, run
 from slipway.deploy import config, errors
 from slipway.deploy.__main__ import COMMANDS
@@ -160,6 +160,12 @@ def test_every_command_is_run():
         "run each in a test, then name it in RUN_BY"
     )
     assert [row for row in rows if row not in fits or row[2] not in (ROOT / "tests" / row[1]).read_text()] == []
+
+
+def test_the_tutorial_ends_with_the_file_of_one_server():
+    """The test of that page puts it on a bare server."""
+    tutorial, page = (block(ROOT / f"docs/{name}.md", "app =") for name in ("tutorial", "one-server"))
+    assert tutorial == page
 
 
 def linted(folder, *words):

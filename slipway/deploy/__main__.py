@@ -45,6 +45,7 @@ GROUPS = {  # name of a module in commands/ → its help text
     "Servers": {
         "config": "check the configuration and list its hosts",
         "provision": "set up servers, and keep them up to date",
+        "upgrade": "bring Postgres or Redis to the newest image of its name",
         "env": "list settings and secrets, or stage changes for the next deploy",
         "drain": "stop sending visitors to a web host, or resume",
         "maintenance": "show visitors the maintenance page (on), or the site (off)",

@@ -26,7 +26,7 @@ SOURCES = """README.md CHANGELOG.md LICENSE Makefile .github deploy docker docs 
 PAGES = "README.md", "CHANGELOG.md", "docs/*.md", "examples/**.md", ".github/CONTRIBUTING.md", "commands/*.md"
 # Heading of the navigation → pages, without .md.
 NAVIGATION = {
-    "Begin": ["how-it-works", "tutorial", "one-server", "adopt", "compare"],
+    "Begin": ["how-it-works", "tutorial", "one-server", "two-servers", "adopt", "compare"],
     "Develop": ["make", "settings", "tasks", "files", "image"],
     "Operate": ["provision", "server", "deploy", "ci", "data", "operations", "trouble", "swarm", "update"],
     "Inside": ["design", "benchmarks"],

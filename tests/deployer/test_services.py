@@ -1,6 +1,7 @@
 """The app's services: their keys, files and settings, and what the deployer asks of their hosts."""
 
 import argparse
+import asyncio
 import os
 import shlex
 import subprocess
@@ -15,13 +16,14 @@ from slipway.deploy import config
 from slipway.deploy.agent import errors, site
 from slipway.deploy.agent import services as agent
 from slipway.deploy.agent.host import Host
-from slipway.deploy.commands import dbshell, logs
+from slipway.deploy.commands import dbshell, logs, upgrade
 from slipway.deploy.errors import Refused
 from slipway.deploy.hosts import silence
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.screen import text_tables
 from slipway.deploy.server import files, services
+from slipway.deploy.ssh.child import Done
 
 ALL = ["web", "worker", "beat", "postgres", "redis"]
 DB = {"roles": ["postgres", "redis"], "internal": "10.0.0.20"}
@@ -243,6 +245,33 @@ def test_dbshell(apart, data):
     elsewhere = replace(apart, services=())
     with pytest.raises(Refused, match="no host has the role postgres"):
         dbshell.handle(elsewhere, argparse.Namespace()).send(None)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "typed", "said"),
+    [
+        (0, "17.5 17.5 same", "", "db1: postgres 17.5 is the newest postgres:17\n"),
+        (0, "17.5 17.6 new", "n", "nothing is changed; without a terminal, agree by --yes"),
+        (0, "17.5 17.6 new", "--yes", "db1: postgres 17.6, without an answer for 1.25 s\n"),
+        (78, "", "--yes", "db1: docker-service: it has data of Postgres 16"),
+    ],
+)
+def test_an_upgrade(apart, monkeypatch, capsys, code, output, typed, said):
+    async def run(host, ssh, words, timeout):
+        assert (host.name, words) == ("db1", ["docker-service", "newest", "shop-postgres"])
+        return Done(code, output.encode(), b"" if output else b"docker-service: it has data of Postgres 16\n")
+
+    async def restarted(fleet, service):
+        return "1.25"
+
+    monkeypatch.setattr(upgrade, "run", run)
+    monkeypatch.setattr(upgrade, "upgrade", restarted)
+    refused = ""
+    try:
+        asyncio.run(upgrade.handle(apart, argparse.Namespace(service="postgres", yes=typed == "--yes")))
+    except Refused as error:
+        refused = str(error)
+    assert capsys.readouterr().out + refused == said
 
 
 def test_every_kind_has_its_parts():

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import tomllib
 
 import pytest
 
@@ -9,6 +10,7 @@ from documented import block
 from e2e import checker
 from e2e.orders import JOURNAL, Orders
 from proc import ROOT, passed, wait_until
+from slipway.fleet.docker import docker
 
 pytestmark = pytest.mark.extra
 COUNT = "from project.orders.models import Order; print(Order.objects.count())"
@@ -50,6 +52,11 @@ class WithServices(Orders):
         said = self.data.run(f"docker inspect --format '{{{{.Name}}}} {{{{.State.StartedAt}}}}' {names}")
         return dict(line.split() for line in said.splitlines())
 
+    def changed_image(self, line):
+        """Push an image of Postgres with a further line of its Dockerfile, under the same name."""
+        docker("build", "--quiet", "--tag", "postgres-changed", "-", input=f"FROM postgres:17\n{line}\n".encode())
+        self.fleet.registry.push("postgres-changed", "postgres:17")
+
     def sql(self, query):
         return self.data.run(
             "docker exec -i orders-postgres sh -c "
@@ -74,9 +81,10 @@ def alone(fleet, project_image, tmp_path):
 
 @pytest.fixture
 def apart(fleet, project_image, tmp_path):
-    """A host with the app, and another one with the data."""
+    """A host with the app, and another one with the data, as docs/two-servers.md describes them."""
     fleet.reset("web1", "work1")
-    hosts = {"web1": ["web", "worker", "beat"], "work1": ["postgres", "redis"]}
+    of_page = tomllib.loads(block(ROOT / "docs/two-servers.md", "app ="))["hosts"]
+    hosts = {"web1": of_page["web1"]["roles"], "work1": of_page["db1"]["roles"]}
     return started(WithServices(fleet, tmp_path, project_image, **hosts))
 
 
@@ -119,10 +127,23 @@ def test_on_the_only_host(alone):
 
 
 def test_on_a_host_of_their_own(apart):
-    """The data's host takes no part in deploys, and is not open to the world."""
+    """The data's host takes no part in deploys, and is not open to the world. An upgrade restarts Postgres with the
+    newest image of the name, and goes back from one that does not start."""
     deploys_and_rolls_back(apart)
     assert apart.data.ssh("test -e /etc/default/orders.env").returncode == 1
     assert re.findall(r"(\S+):5432 ", apart.data.run("ss -Htln")) == [apart.data.address]
+    before, written = apart.running(), apart.orders()
+    assert "is the newest" in passed(apart.deploy("upgrade", "postgres")).stdout
+    apart.changed_image("LABEL newer=1")
+    said = passed(apart.deploy("upgrade", "postgres", "--yes")).stdout
+    assert re.search(r"postgres 17\.\d+, without an answer for \d+\.\d s\n$", said)
+    upgraded = apart.running()
+    assert upgraded["/orders-postgres"] > before["/orders-postgres"] and apart.orders() == written
+    assert upgraded["/orders-redis"] == before["/orders-redis"] and apart.changes() == 0
+    apart.changed_image('ENTRYPOINT ["false"]')
+    refused = apart.deploy("upgrade", "postgres", "--yes")
+    assert refused.returncode == 1 and "so the old one runs again" in refused.stderr, refused.stderr
+    assert apart.orders() == written
 
 
 def test_existing_data_comes_in(fleet, project_image, tmp_path):

@@ -1,13 +1,15 @@
 """docker-service with stand-ins for docker and systemctl, whose calls are logged: under dash and busybox sh."""
 
 import os
+import re
 
 import pytest
 
 from proc import executable, put, run
 from slipway.deploy.server.render import HOST
 
-# `down` makes `volume ls` fail, `no-image` a pull, `initdb-fails` the making of a database; `version`: Postgres's.
+# `down` makes `volume ls` fail, `no-image` a pull, `initdb-fails` the making of a database, `deaf` each answer of
+# an image other than the first. `version` and `library` are those of the image that a pull brings.
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in
@@ -16,11 +18,13 @@ case $* in
     "image inspect "*) [ -e "$STUB/pulled" ] ;;
     pull*) [ ! -e "$STUB/no-image" ] && touch "$STUB/pulled" ;;
     volume*) [ ! -e "$STUB/down" ] && cat "$STUB/volumes" 2>/dev/null || [ ! -e "$STUB/down" ] ;;
-    *sha256:*--version) echo "postgres (PostgreSQL) 17.5" ;;
-    *--version) echo "postgres (PostgreSQL) $(cat "$STUB/version").1" ;;
+    *sha256:*--version*) echo "postgres (PostgreSQL) 17.5" ;;
+    *--version*) echo "postgres (PostgreSQL) $(cat "$STUB/version")" ;;
+    *sha256:*getconf*) echo glibc 2.36 ;;
+    *getconf*) cat "$STUB/library" 2>/dev/null || echo glibc 2.36 ;;
     *initdb*) echo shop-postgres >"$STUB/volumes"; [ ! -e "$STUB/initdb-fails" ] || { echo "no space left"; exit 1; } ;;
     *"for user"*) echo 70:71 ;;
-    exec*) cat >/dev/null ;;
+    exec*) cat >/dev/null; [ ! -e "$STUB/deaf" ] || grep -q =sha256:17.5 "$STUB/../etc/default/shop-postgres.image" ;;
 esac
 """
 
@@ -36,17 +40,17 @@ class Service:
         put(root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:17\n")
         for folder in ("etc/default/shop-postgres.d", "etc/tmpfiles.d"):
             (root / folder).mkdir()
-        self.say("version", "17")
+        self.say("version", "17.5")
 
     def say(self, name, text=""):
         put(self.stub / name, text)
 
     def __call__(self, verb="prepare"):
-        """Run docker-service. Return its exit code and what it says."""
+        """Run docker-service. Return its exit code and what it says, without the seconds of an upgrade."""
         path = f"{self.stub}:{os.environ['PATH']}"
         env = {"PATH": path, "STUB": str(self.stub), "DOCKER_RUNNER_ROOT": str(self.root)}
         done = run([*self.shell, HOST / "docker-service", verb, "shop-postgres"], timeout=60, env=env)
-        return done.returncode, done.stderr.replace(str(self.root), "")
+        return done.returncode, re.sub(r"^\d+\.\d\n$", "", done.stdout) + done.stderr.replace(str(self.root), "")
 
     def calls(self, word):
         return [line for line in (self.stub / "log").read_text().splitlines() if word in line]
@@ -64,7 +68,7 @@ def service(shell, tmp_path):
 
 def test_what_is_missing_is_made_once(service):
     assert service("ready")[0] != 0 and service() == (0, "")
-    assert service.image == ["IMAGE_NAME=postgres:17", "IMAGE_ID=sha256:17", "OWNER=70:71", "VOLUME=/data"]
+    assert service.image == ["IMAGE_NAME=postgres:17", "IMAGE_ID=sha256:17.5", "OWNER=70:71", "VOLUME=/data"]
     assert "d /run/shop-postgres 0755 70 71 -" in (service.root / "etc/tmpfiles.d/shop-postgres.conf").read_text()
     assert service.calls("systemctl") == [
         f"systemctl {verb} docker-service@shop-postgres" for verb in ("--quiet enable", "start")
@@ -93,7 +97,7 @@ def test_data_of_another_version_is_not_given_to_postgres(service):
     assert service() == (0, "")
     before = service.image
     put(service.root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:18\n")
-    service.say("version", "18")
+    service.say("version", "18.1")
     cause = "has data of Postgres 17, which postgres:18 cannot read: set Postgres 17 in production.toml"
     assert service() == (78, f"docker-service: shop-postgres {cause}\n") and service.image == before
 
@@ -103,3 +107,31 @@ def test_an_image_that_cannot_be_had(service):
     code, said = service()
     assert (code, said) == (72, "docker-service: there is no image postgres:17: correct its name in production.toml\n")
     assert service.image is None and service.calls("systemctl") == []
+
+
+def test_an_upgrade_brings_the_newest_image(service):
+    assert service("upgrade")[0] == 66 and service() == (0, "")
+    assert service("newest") == (0, "17.5 17.5 same\n")
+    service.say("version", "17.6")
+    assert service("newest") == (0, "17.5 17.6 new\n") and service.image[1] == "IMAGE_ID=sha256:17.5"
+    assert service("upgrade") == (0, "") and service.image[1] == "IMAGE_ID=sha256:17.6"
+    assert service.calls("systemctl")[-1] == "systemctl restart docker-service@shop-postgres"
+
+
+def test_an_upgrade_that_does_not_answer_is_taken_back(service):
+    assert service() == (0, "")
+    before = service.image
+    service.say("version", "17.6")
+    service.say("deaf")
+    executable(service.stub / "sleep", "#!/bin/sh\n")
+    code, said = service("upgrade")
+    assert code == 70 and "so the old one runs again" in said and service.image == before
+    assert service.calls("systemctl")[-2:] == ["systemctl restart docker-service@shop-postgres"] * 2
+
+
+@pytest.mark.parametrize("name, text", [("version", "18.1"), ("library", "glibc 2.41")])
+def test_an_upgrade_that_would_harm_the_data_is_refused(service, name, text):
+    assert service() == (0, "")
+    service.say(name, text)
+    code, said = service("newest")
+    assert code == 78 and len(said.splitlines()) == 1, said

@@ -10,7 +10,7 @@ from ..ssh import child
 from ..ssh.connection import who
 from .run import NOTED
 
-PSQL = 'PGPASSWORD=$APP_PASSWORD exec psql -h "$2" -U "$1" "$1"'
+PSQL = 'PGPASSWORD=$APP_PASSWORD exec psql -v ON_ERROR_STOP=1 -h "$2" -U "$1" "$1"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -191,12 +191,8 @@ def prepare(fleet: Fleet, service: Service, password: str, existing: dict[str, E
     folder(f"/etc/default/{name}.d", "700", "root", "root")
     write(services.description(fleet, service), existing)
     write(services.configuration(fleet, service, password), existing)
-    server.shell(
-        name=f"prepare {service.kind}",
-        commands=f"docker-service prepare {name}",
-        _if=lambda: name not in host.get_fact(ServicesReady, names=[name]),
-        _timeout=LONG,
-    )
+    if name not in host.get_fact(ServicesReady, names=[name]):
+        server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)
 
 
 def sockets(fleet: Fleet, existing: dict[str, Entry]) -> None:

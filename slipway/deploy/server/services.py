@@ -85,7 +85,7 @@ def options(fleet: Fleet, service: Service) -> list[str]:
         *("-v", f"{run}:{run}", "--read-only", "--tmpfs=/tmp"),
         *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
         *network,
-        "--health-interval=10s --health-timeout=5s --health-retries=3 --health-start-period=5m",
+        "--health-interval=30s --health-timeout=5s --health-retries=3 --health-start-period=5m",
     ]
 
 

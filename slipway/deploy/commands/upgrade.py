@@ -1,0 +1,58 @@
+"""upgrade: restart the app's Postgres or Redis with the newest image of the name in production.toml."""
+
+import argparse
+import shlex
+import sys
+
+from ..config import Fleet, Service
+from ..config.schema import SERVICES
+from ..errors import DeployError, Refused
+from ..server import services
+from ..ssh.connection import run, who
+from ..ssh.connections import locked
+from ..ssh.validate import decoded
+
+PULL, RESTART = 900, 400  # seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    service = next((each for each in fleet.services if each.kind == args.service), None)
+    if service is None:
+        raise Refused(f"no host has the role {args.service}")
+    running, newest, state = await versions(fleet, service)
+    name = f"{service.host.name}: {service.kind} {running}"
+    if state == "same":
+        print(f"{name} is the newest {service.image}")
+        return
+    if not args.yes and not agreed(f"{name} becomes {newest}. The site has errors for some seconds. Upgrade? [y/N] "):
+        raise Refused("nothing is changed; without a terminal, agree by --yes")
+    print(f"{service.host.name}: {service.kind} {newest}, without an answer for {await upgrade(fleet, service)} s")
+
+
+def agreed(question: str) -> bool:
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+async def versions(fleet: Fleet, service: Service) -> list[str]:
+    """Let the host pull the image. Return the running version, the image's, and "new" or "same"."""
+    words = ["docker-service", "newest", services.container(fleet.app, service.kind)]
+    done = await run(service.host, fleet.ssh, words, timeout=PULL)
+    output = decoded(done.out).split()
+    if done.code or len(output) != 3:
+        raise Refused(f"{service.host.name}: {decoded(done.err)}")
+    return output
+
+
+async def upgrade(fleet: Fleet, service: Service) -> str:
+    """Restart the service with the new image, under the host's lock. Return the seconds without an answer."""
+    words = ["docker-service", "upgrade", services.container(fleet.app, service.kind)]
+    async with locked(fleet, [service.host], who("upgrade"), bare=True) as hosts:
+        done = await hosts.connections[service.host.name].command(shlex.join(words), timeout=RESTART)
+    if done.code:
+        raise DeployError(f"{service.host.name}: {decoded(done.err)}")
+    return decoded(done.out)
