@@ -91,8 +91,10 @@ class Hosts:
             answers, others = await connections.ask("services")
         for name, why in (unknown | texts(others)).items():
             problems.setdefault(name, why)
-        facts: dict[str, dict[str, ServiceFacts]] = {name: answer["services"] for name, answer in answers.items()}
-        for host in (host for host in hosts_with_services if host.name in facts):
+        facts: dict[str, dict[str, ServiceFacts]] = {}
+        for host in (host for host in hosts_with_services if host.name in answers):
+            answer = answers[host.name]["services"]  # it may also have what an earlier role has left
+            facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
             if silent := [text for kind in host.services if (text := silence(kind, facts[host.name].get(kind)))]:
                 problems[host.name] = [*problems.get(host.name, []), *silent]
         return facts

@@ -14,6 +14,7 @@ from proc import executable, put, run
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet, Host
 from slipway.deploy.provisioning import fitness
+from slipway.deploy.server import services as app_services
 from slipway.deploy.server.files import process_unit, timer
 
 # Stand-ins for programs of the machine, which has one user.
@@ -85,6 +86,20 @@ def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark):
     assert len(inspect("shop")) == 1
     put(f"{tmp_path}{mark}", files(fleet, "web1")[mark])
     assert inspect("shop") == []
+
+
+def test_a_service_and_an_app_do_not_share_a_name(inspect, tmp_path):
+    """shop's Postgres is called shop-postgres, as an app, or the container of another tool, may be already."""
+    path = "/etc/default/shop-postgres"
+    other = f"has {path}{CURE}"
+    put(f"{tmp_path}{path}", f"{app_services.MARK.format('shop')}\n")
+    assert inspect("shop", services=["postgres"]) == [] and inspect("shop-postgres") == [other]
+    put(f"{tmp_path}{path}", "# For docker-runner; written by provisioning.\n")
+    assert inspect("shop", services=["postgres"]) == [other] and inspect("shop", services=["redis"]) == []
+    os.remove(f"{tmp_path}{path}")
+    assert inspect("shop", services=["postgres"]) == []
+    executable(tmp_path / "stubs/docker", '#!/bin/sh\n[ "$1 $2 $3" = "container inspect shop-postgres" ]\n')
+    assert inspect("shop", services=["postgres"]) == [f"has the container shop-postgres{CURE}"]
 
 
 def test_units_of_processes(inspect, tmp_path):

@@ -79,7 +79,7 @@ class Reader:
 
 def bring_images(server, *images):
     """Bring images of this machine's engine to a server, which may reach no registry."""
-    saved = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
+    saved = subprocess.Popen(["docker", "save", *map(apps.official, images)], stdout=subprocess.PIPE)
     server.run("docker load --quiet", stdin=saved.stdout, timeout=300)
     assert saved.wait() == 0
 

@@ -8,6 +8,7 @@ import pytest
 
 from documented import block
 from e2e import checker
+from e2e.fleet import apps
 from e2e.orders import JOURNAL, Orders
 from proc import ROOT, passed, wait_until
 from slipway.fleet.docker import docker
@@ -68,7 +69,7 @@ class WithServices(Orders):
 def services_of(fleet):
     """Return the keys of production.toml for services whose images the hosts can pull."""
     images = {"postgres": "postgres:17", "redis": "redis:7"}
-    keys = {f"service.{kind}.image": fleet.registry.push(image, image) for kind, image in images.items()}
+    keys = {f"service.{kind}.image": fleet.registry.push(apps.official(image), image) for kind, image in images.items()}
     return {**keys, "service.postgres.memory": "512m"}
 
 

@@ -6,7 +6,7 @@ import shutil
 
 from checkout import Checkout, Project
 from proc import ROOT, output
-from slipway.fleet.docker import build, content_of
+from slipway.fleet.docker import build, content_of, docker
 from slipway.fleet.names import of_folder
 
 APPS = ROOT / "tests" / "e2e" / "apps"
@@ -20,6 +20,13 @@ def echo(release="v1", fault=""):
 def haproxy():
     """Build the HAProxy image that engine.proxy names. Return its tag."""
     return build(content_of(APPS / "haproxy"), "fleet-haproxy")
+
+
+def official(image):
+    """Return the name of an official image, which this machine's engine then has."""
+    if docker("image", "inspect", image, check=False).returncode:
+        docker("pull", "--quiet", image, timeout=600)
+    return image
 
 
 @functools.cache
