@@ -10,7 +10,7 @@ from slipway.deploy.agent import shell
 from slipway.deploy.errors import HostProblem
 from slipway.deploy.provisioning import recipe
 from slipway.deploy.provisioning.fitness import Inspection
-from slipway.deploy.provisioning.services import Known
+from slipway.deploy.provisioning.services import Credentials
 from slipway.deploy.provisioning.session import Session
 from slipway.deploy.server.site import Out
 from slipway.deploy.ssh import child
@@ -20,7 +20,7 @@ STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'
 ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n", "stat -L -c": "600 root root\n"}
 
 
-KNOWN = Known({"postgres": "a-password", "redis": "another"})
+CREDENTIALS = Credentials({"postgres": "a-password", "redis": "another"})
 
 
 class Host:
@@ -75,7 +75,9 @@ class Plan:
     def __init__(self, fleet, name, found=Inspection(), there="", team=lambda fleet, host: None):
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
         host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
-        session, problem = work(lambda: recipe.provision(fleet, host_of(fleet, name), found, Out(), KNOWN, team), host)
+        session, problem = work(
+            lambda: recipe.provision(fleet, host_of(fleet, name), found, Out(), CREDENTIALS, team), host
+        )
         assert problem is None, problem
         self.names = session.changes("web1")
         self.scripts = [shlex.split(script)[-1] for script in host.asked if script.startswith("sh -c ")]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.conftest import fleet_of
-from deployer.recipes import KNOWN, Plan
+from deployer.recipes import CREDENTIALS, Plan
 from proc import executable
 from slipway.deploy import config
 from slipway.deploy.agent import errors, site
@@ -108,7 +108,9 @@ def test_more_hosts_reach_services_at_the_internal_address(apart):
 
 def test_urls(alone, apart):
     def settings(fleet, own=()):
-        return dict(line.split("=", 1) for line in services.settings(fleet, KNOWN.passwords, own).content.splitlines())
+        return dict(
+            line.split("=", 1) for line in services.settings(fleet, CREDENTIALS.passwords, own).content.splitlines()
+        )
 
     assert settings(apart) == {
         "DATABASE_URL": "postgres://shop:a-password@10.0.0.20:5432/shop",

@@ -19,7 +19,7 @@ from ..server.files import File
 from ..server.site import Out
 from .fitness import Inspection
 from .operations import Entry, Files, ServicesReady, nginx_site, whole_file
-from .services import Known
+from .services import Credentials
 
 # A Consul agent that does not run needs no reload: it reads its files at its start.
 RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
@@ -35,7 +35,12 @@ APT = "-o DPkg::Lock::Timeout=300"
 
 
 def provision(
-    fleet: Fleet, machine: Host, inspection: Inspection, out: Out, known: Known, team: Callable[[Fleet, Host], None]
+    fleet: Fleet,
+    machine: Host,
+    inspection: Inspection,
+    out: Out,
+    credentials: Credentials,
+    team: Callable[[Fleet, Host], None],
 ) -> None:
     check_left(fleet, machine, out)
     install(fleet, machine, inspection)
@@ -43,7 +48,7 @@ def provision(
     if machine.roles:
         app(fleet, machine, inspection, existing)
         if fleet.services:
-            write(services.settings(fleet, known.passwords, known.own), existing)
+            write(services.settings(fleet, credentials.passwords, credentials.own), existing)
     for file in wanted.programs(fleet, machine):
         write(file, existing)
     units(fleet, machine, existing)
@@ -53,7 +58,7 @@ def provision(
         sockets(fleet, existing)
     take_away(fleet, machine, inspection, existing)
     for service in services.of_host(fleet, machine):
-        prepare(fleet, service, known.passwords[service.kind], existing)
+        prepare(fleet, service, credentials.passwords[service.kind], existing)
     if wanted.serves_http(machine):
         nginx(fleet, machine, existing, out)
     if consul.registers(fleet, machine):

@@ -32,18 +32,18 @@ sed -En "s/^($2)(_FILE)?=.+/\1/p" "$1" 2>/dev/null || :
 
 
 @dataclass(frozen=True)
-class Known:
+class Credentials:
     """`passwords`: kind of service → the app's password. `own`: the settings of services that the team has set."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
 
 
-async def known(fleet: Fleet, check: bool) -> Known:
+async def credentials(fleet: Fleet, check: bool) -> Credentials:
     """Ask all hosts that have a service or the app. Make missing passwords on the services' hosts, unless `check`.
     Raise DeployError if a host cannot be asked."""
     if not fleet.services:
-        return Known()
+        return Credentials()
     passwords: dict[str, str] = {}
 
     async def ask_password(host: Host) -> None:
@@ -52,7 +52,7 @@ async def known(fleet: Fleet, check: bool) -> Known:
 
     await on_each(list(dict.fromkeys(service.host for service in fleet.services)), ask_password)
     names = await on_each(fleet.app_hosts, lambda host: names_set(fleet, host))
-    return Known(passwords, frozenset(name for each in names.values() for name in each))
+    return Credentials(passwords, frozenset(name for each in names.values() for name in each))
 
 
 async def password(fleet: Fleet, service: Service, check: bool) -> str:

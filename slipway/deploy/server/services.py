@@ -14,6 +14,8 @@ MARK = "# A service of {}, for docker-service and docker-runner; written by prov
 PORTS = {"postgres": 5432, "redis": 6379}
 SETTINGS = {"postgres": ("DATABASE_URL",), "redis": ("BROKER_URL", "CACHE_URL")}
 MEGABYTE = 1 << 20
+# docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data.
+OF_IMAGE = '--user "$OWNER" -v "$NAME:$VOLUME"'
 # Who has the socket must still know a password. The superuser is let in by the socket alone.
 ACCESS = """\
 local all all scram-sha-256
@@ -63,29 +65,28 @@ def description(fleet: Fleet, service: Service) -> File:
     name = container(fleet.app, service.kind)
     lines = [
         MARK.format(fleet.app),
+        f"NAME={name}",
         f"APP={fleet.app}",
         f"KIND={service.kind}",
         f"IMAGE={service.image}",
-        f"OPTS={shlex.quote(' '.join([*options(fleet, service), *map(shlex.quote, of_kind(fleet, service))]))}",
+        f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service))}')}",
         f"COMMAND={shlex.quote(shlex.join(command(fleet, service)))}",
     ]
     return File(f"/etc/default/{name}", "".join(f"{line}\n" for line in lines))
 
 
 def options(fleet: Fleet, service: Service) -> list[str]:
-    """Return options of `docker run` for any service. docker-runner replaces the image's $OWNER and $VOLUME."""
-    name, run = container(fleet.app, service.kind), folder(fleet.app, service.kind)
-    port = PORTS[service.kind]
+    """Return options of `docker run` that do not depend on the image."""
+    run, port = folder(fleet.app, service.kind), PORTS[service.kind]
     network = ["--network=none"]
     if not fleet.by_socket:
         network = ["-p", f"{nginx_address(service.host.internal_address)}:{port}:{port}"]
     return [
-        '--user "$OWNER" -v',
-        f'{name}:"$VOLUME"',
         *("-v", f"{run}:{run}", "--read-only", "--tmpfs=/tmp"),
         *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
         *network,
-        "--health-interval=30s --health-timeout=5s --health-retries=3 --health-start-period=5m",
+        *("--health-interval=30s", "--health-timeout=5s", "--health-retries=3", "--health-start-period=5m"),
+        *of_kind(fleet, service),
     ]
 
 
