@@ -100,9 +100,11 @@ def broker_folder(url: str, folder: Path) -> dict[str, Any]:
 
 def broker_tls(url: str) -> dict[str, Any] | bool:
     """Return Celery's TLS options, which verify authority and host name (its defaults do not), or False without TLS."""
-    scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    parts = urlsplit(url)
+    scheme, host, authorities = parts.scheme, parts.hostname, parse_qs(parts.query).get("ssl_ca_certs")
+    redis = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
     options: dict[str, dict[str, Any]] = {
-        "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
+        "rediss": {**redis, "ssl_ca_certs": authorities[0]} if authorities else redis,
         "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host},
     }
     return options.get(scheme, False)

@@ -1,5 +1,6 @@
 """Tests of production's variables: the values that they accept, and the settings made from them."""
 
+import ssl
 from typing import Any
 
 from django.test import SimpleTestCase
@@ -101,6 +102,16 @@ class Services(SimpleTestCase):
         ):
             mail = values.mail(text)
             self.assertEqual((mail.user, mail.password, mail.port, mail.starttls, mail.tls), found)
+
+    def test_tls_of_brokers(self) -> None:
+        """The certificate is checked. A URL of Redis may name authorities of its own, as for Slipway's services."""
+        url = "rediss://:p@10.0.0.2:6379/0"
+        checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+        self.assertEqual(values.broker_tls(url), checked)
+        authorities = "/run/services/redis.crt"
+        own = values.broker_tls(f"{url}?ssl_ca_certs={authorities}")
+        self.assertEqual(own, {**checked, "ssl_ca_certs": authorities})
+        self.assertIs(values.broker_tls(url.replace("rediss", "redis")), False)
 
     def test_refused(self) -> None:
         """URLs of another kind are refused."""

@@ -20,7 +20,7 @@ STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'
 ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n", "stat -L -c": "600 root root\n"}
 
 
-CREDENTIALS = Credentials({"postgres": "a-password", "redis": "another"})
+CREDENTIALS = Credentials({"postgres": "a-password", "redis": "another"}, {"redis": "a certificate\n"})
 
 
 class Host:

@@ -1,29 +1,17 @@
 """The app's services: their keys, files and settings, and what the deployer asks of their hosts."""
 
-import argparse
-import asyncio
 import os
 import shlex
 import subprocess
-from dataclasses import replace
 
 import pytest
 
 from deployer.conftest import fleet_of
 from deployer.recipes import CREDENTIALS, Plan
-from proc import executable
-from slipway.deploy import config
-from slipway.deploy.agent import errors, site
-from slipway.deploy.agent import services as agent
-from slipway.deploy.agent.host import Host
-from slipway.deploy.commands import dbshell, logs, upgrade
 from slipway.deploy.errors import Refused
-from slipway.deploy.hosts import silence
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.provisioning.fitness import Inspection
-from slipway.deploy.screen import text_tables
 from slipway.deploy.server import files, services
-from slipway.deploy.ssh.child import Done
 
 ALL = ["web", "worker", "beat", "postgres", "redis"]
 DB = {"roles": ["postgres", "redis"], "internal": "10.0.0.20"}
@@ -58,9 +46,13 @@ def test_a_host_with_services_alone_takes_no_part_in_deploys(apart):
             {"hosts.db1.internal": "db1.example"},
             "hosts.db1.internal: must be the IP address at which other hosts reach",
         ),
-        ({"hosts.db1.internal": "8.8.8.8"}, "hosts.db1.internal: 8.8.8.8 is not an address of a private network"),
-        ({"hosts.db1.internal": "0.0.0.0"}, "hosts.db1.internal: 0.0.0.0 is not an address of a private network"),
-        ({"hosts.db1.internal": "127.0.0.1"}, "hosts.db1.internal: 127.0.0.1 is not an address of a private network"),
+        (
+            {"hosts.db1.internal": "8.8.8.8", "service.postgres.tls": True},
+            "hosts.db1.internal: 8.8.8.8 is not an address of a private network: use one, or set tls = true in "
+            "[service.redis]",
+        ),
+        ({"hosts.db1.internal": "0.0.0.0"}, "hosts.db1.internal: 0.0.0.0 is not an address of this host alone"),
+        ({"hosts.db1.internal": "127.0.0.1"}, "hosts.db1.internal: 127.0.0.1 is not an address of this host alone"),
         ({"hosts.db1.roles": ["redis"], "service.postgres": {}}, "service.postgres: no host has the role postgres"),
         ({"service.postgres.image": "postgres"}, "service.postgres.image: 'postgres' is not an image with a tag"),
         ({"service.postgres.memory": "1"}, "service.postgres.memory: '1' is not a size"),
@@ -73,6 +65,11 @@ def test_what_is_wrong_with_services(data, changes, problem):
     with pytest.raises(Refused) as refused:
         fleet_of(data, {"hosts": {name: dict(host) for name, host in MORE_HOSTS.items()}, **changes})
     assert f"test: {problem}" in str(refused.value)
+
+
+def test_tls_on_an_only_host_is_refused(data):
+    with pytest.raises(Refused, match=r"^test: service.redis.tls: has no effect on an only host"):
+        fleet_of(data, {"hosts": {"one": {"roles": ALL}}, "service": {"redis": {"tls": True}}})
 
 
 def test_an_address_of_an_overlay_network_is_private(data):
@@ -123,6 +120,42 @@ def test_urls(alone, apart):
         "CACHE_URL": "unix://:another@/run/shop-redis/redis.sock?db=1",
     }
     assert settings(alone, {"DATABASE_URL", "CACHE_URL"}).keys() == {"BROKER_URL"}, "what a team has set stays"
+
+
+def test_tls(data):
+    """The service shows its own certificate, which the app's containers have; without TLS it lets nobody in."""
+    services_ = {kind: {"tls": True} for kind in ("postgres", "redis")}
+    fleet = fleet_of(data, {"hosts": {**MORE_HOSTS, "db1": {**DB, "internal": "8.8.8.8"}}, "service": services_})
+    postgres, redis = fleet.services
+    words = words_of(services.description(fleet, postgres))
+    assert {"ssl=on", "ssl_key_file=/etc/tls/tls.key", "8.8.8.8:5432:5432"} <= {*words}
+    assert "/etc/default/shop-postgres.d/tls.key:/etc/tls/tls.key:ro" in words
+    assert "\nhostssl all all" in services.configuration(fleet, postgres, "").content
+    assert {"port 0", "tls-port 6379"} <= {*services.configuration(fleet, redis, "x").content.splitlines()}
+    assert services.settings(fleet, CREDENTIALS.passwords, ()).content.splitlines() == [
+        "DATABASE_URL=postgres://shop:a-password@8.8.8.8:5432/shop"
+        "?sslmode=verify-full&sslrootcert=/run/services/postgres.crt",
+        "BROKER_URL=rediss://:another@8.8.8.8:6379/0?ssl_ca_certs=/run/services/redis.crt",
+        "CACHE_URL=rediss://:another@8.8.8.8:6379/1?ssl_ca_certs=/run/services/redis.crt",
+    ]
+    assert "/etc/default/shop.services.d:/run/services:ro" in files.runner_file(fleet, fleet.hosts[0]).content
+    plan = Plan(fleet, "web1")
+    assert plan.files["/etc/default/shop.services.d/redis.crt"][0] == CREDENTIALS.certificates["redis"]
+    assert plan.names.index("write /etc/default/shop.services.d/redis.crt") < plan.names.index(
+        "write /etc/default/shop.services"
+    )
+
+
+def test_a_certificate_is_made_once_for_an_address(tmp_path):
+    def ask(address, make="make"):
+        words = ["sh", "-euc", asked.CERTIFICATE, "sh", str(tmp_path / "shop-redis"), address, make]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    assert ask("10.0.0.20", "") == "" and os.listdir(tmp_path) == []
+    first = ask("10.0.0.20")
+    assert first.startswith("-----BEGIN CERTIFICATE") and ask("10.0.0.20") == first != ask("10.0.0.2")
+    assert (tmp_path / "shop-redis.key").stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["shop-redis.crt", "shop-redis.key"]
 
 
 def test_what_provisioning_does(apart):
@@ -177,105 +210,3 @@ def test_settings_that_a_team_has_set(current, staged, names, tmp_path):
     expression = "DATABASE_URL|BROKER_URL|CACHE_URL"
     words = ["sh", "-euc", asked.SET, "sh", str(tmp_path / "shop.env"), expression]
     assert subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.split() == names
-
-
-# ---- the agent ----
-
-
-def test_the_address_of_a_service_replaces_a_release_s_setting(tmp_path):
-    host = Host("shop", str(tmp_path))
-    (tmp_path / "etc/default").mkdir(parents=True)
-    assert site.setting(host, b"DATABASE_URL=sqlite:////data/x\n", "DATABASE_URL") == "sqlite:////data/x"
-    (tmp_path / "etc/default/shop.services").write_text("DATABASE_URL=postgres://x\n")
-    assert site.setting(host, b"DATABASE_URL=sqlite:////data/x\n", "DATABASE_URL") == "postgres://x"
-
-
-SAYS = {
-    "postgres": ("17.5 (Debian 17.5-1.pgdg120+1) 9621 kB 8\n", "17.5", "9621 kB", "8"),
-    "redis": ("redis_version:7.2.4\r\nconnected_clients:3\r\nused_memory_human:1.05M\r\n", "7.2.4", "1.05M", "3"),
-}
-
-
-@pytest.mark.parametrize("kind", SAYS)
-def test_what_services_say(kind, tmp_path, monkeypatch):
-    output, *values = SAYS[kind]
-    host = Host("shop", str(tmp_path))
-    (tmp_path / "etc/default").mkdir(parents=True)
-    (tmp_path / f"etc/default/shop-{kind}.image").write_text("")
-    unit = f"docker-service@shop-{kind}.service"
-    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: {"ActiveState": "active"}})
-    monkeypatch.setattr("slipway.deploy.agent.host.ENVIRONMENT", {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    executable(tmp_path / "docker", f"#!/bin/sh\nprintf '%s' '{output}'\n")
-    facts = agent.collect(host)["services"]
-    assert facts.keys() == {kind} and silence(kind, facts[kind]) == ""
-    assert [facts[kind][key] for key in ("version", "size", "connections")] == values
-    [row] = text_tables.service_rows("db1", facts)
-    assert row[:5] == ("db1", kind, values[0], "-", f"active, {values[1]}, {values[2]} connections")
-    executable(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
-    facts = agent.collect(host)["services"]
-    assert silence(kind, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
-    assert silence(kind, None) == f"{kind} is not set up: run slipway provision"
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('2026-11-27 UTC [7] FATAL:  password authentication failed for user "x"', True),
-        ("2026-11-27 UTC [7] PANIC:  could not write to file", True),
-        ("2026-11-27 UTC [7] ERROR:  deadlock detected", True),
-        ("2026-11-27 UTC [7] FATAL:  the database system is starting up", False),
-        ("2026-11-27 UTC [7] ERROR:  relation x does not exist", False),
-        ("1:M 27 Nov 2026 # MISCONF Errors writing to the AOF file", True),
-        ("1:M 27 Nov 2026 * Ready to accept connections", False),
-    ],
-)
-def test_errors_of_services(line, message):
-    assert len([*errors.in_line(1.0, "postgres", line)]) == message
-
-
-# ---- commands ----
-
-
-def test_logs_of_a_service(apart):
-    assert logs.names_in_journal(apart, "postgres") == ["shop-postgres"]
-    assert "shop-postgres" not in logs.names_in_journal(apart, "")
-
-
-def test_dbshell(apart, data):
-    words = dbshell.words(apart, tty=False)
-    assert words[-8:] == ["-i", "shop-postgres", "sh", "-c", dbshell.PSQL, "sh", "shop", "/run/shop-postgres"]
-    elsewhere = replace(apart, services=())
-    with pytest.raises(Refused, match="no host has the role postgres"):
-        dbshell.handle(elsewhere, argparse.Namespace()).send(None)
-
-
-@pytest.mark.parametrize(
-    ("code", "output", "typed", "said"),
-    [
-        (0, "17.5 17.5 same", "", "db1: postgres 17.5 is the newest postgres:17\n"),
-        (0, "17.5 17.6 new", "n", "nothing is changed; without a terminal, agree by --yes"),
-        (0, "17.5 17.6 new", "--yes", "db1: postgres 17.6, without an answer for 1.25 s\n"),
-        (78, "", "--yes", "db1: docker-service: it has data of Postgres 16"),
-    ],
-)
-def test_an_upgrade(apart, monkeypatch, capsys, code, output, typed, said):
-    async def run(host, ssh, words, timeout):
-        assert (host.name, words) == ("db1", ["docker-service", "newest", "shop-postgres"])
-        return Done(code, output.encode(), b"" if output else b"docker-service: it has data of Postgres 16\n")
-
-    async def restarted(fleet, service):
-        return "1.25"
-
-    monkeypatch.setattr(upgrade, "run", run)
-    monkeypatch.setattr(upgrade, "upgrade", restarted)
-    refused = ""
-    try:
-        asyncio.run(upgrade.handle(apart, argparse.Namespace(service="postgres", yes=typed == "--yes")))
-    except Refused as error:
-        refused = str(error)
-    assert capsys.readouterr().out + refused == said
-
-
-def test_every_kind_has_its_parts():
-    assert {*config.SERVICE_DEFAULTS} == {*config.schema.SERVICES} == {*services.PORTS} == {*agent.KINDS}
-    assert {*asked.VARIABLES} == {*services.SETTINGS} == {*agent.ASK} == {*agent.KINDS}

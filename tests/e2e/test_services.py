@@ -129,7 +129,7 @@ def test_on_the_only_host(alone):
 
 def test_on_a_host_of_their_own(apart):
     """The data's host takes no part in deploys, and is not open to the world. An upgrade restarts Postgres with the
-    newest image of the name, and goes back from one that does not start."""
+    newest image of the name, and goes back from one that does not start. With TLS nobody comes in without it."""
     deploys_and_rolls_back(apart)
     assert apart.data.ssh("test -e /etc/default/orders.env").returncode == 1
     assert re.findall(r"(\S+):5432 ", apart.data.run("ss -Htln")) == [apart.data.address]
@@ -145,6 +145,28 @@ def test_on_a_host_of_their_own(apart):
     refused = apart.deploy("upgrade", "postgres", "--yes")
     assert refused.returncode == 1 and "so the old one runs again" in refused.stderr, refused.stderr
     assert apart.orders() == written
+    speak_tls(apart)
+
+
+def speak_tls(shop):
+    """Change to TLS, which needs a restart of both services. Orders and tasks go on."""
+    shop.settings |= {"service.postgres.tls": True, "service.redis.tls": True}
+    shop.provision()
+    shop.data.run("systemctl restart docker-service@orders-postgres docker-service@orders-redis")
+    shop.good("deploy", "--live")
+    before = shop.orders()
+    with shop.load(seconds=5) as load:
+        load.finish()
+    assert shop.orders() > before
+    encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL"
+    assert shop.sql(encrypted) == ["t"]
+    sent = shop.ids(what="sent")
+    wait_until(lambda: (shop.ids(what="sent") - sent) & shop.ids(what="done"), 120, "beat and worker go on")
+    addresses = shop.web[0].run("cat /etc/default/orders.services").replace("verify-full", "disable")
+    url = re.search("^DATABASE_URL=(.*)&sslrootcert", addresses, re.MULTILINE)[1]
+    plain = shop.data.ssh(f"docker exec orders-postgres psql '{url}' -c 'SELECT 1'")
+    assert "no encryption" in plain.stderr, plain.stderr
+    assert shop.changes() == 0 and shop.deploy("status").returncode == 0
 
 
 def test_existing_data_comes_in(fleet, project_image, tmp_path):

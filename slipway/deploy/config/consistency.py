@@ -81,24 +81,31 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
         yield f"service.{kind}", f'no host has the role {kind}: add "{kind}" to the roles of one'
     if kinds and fleet.is_swarm:
         yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use a managed one, or docs/server.md\'s service'
-    if not fleet.by_socket:
+    if fleet.by_socket:
+        yield from (
+            (f"service.{each.kind}.tls", "has no effect on an only host, whose app uses a socket: remove it")
+            for each in fleet.services
+            if each.tls
+        )
+    else:
         for host in dict.fromkeys(service.host for service in fleet.services):
-            yield from of_service_host(host)
+            without_tls = [each.kind for each in fleet.services if each.host == host and not each.tls]
+            yield from of_service_host(host, without_tls)
 
 
-def of_service_host(host: Host) -> Problems:
-    """Check that the other hosts can reach the services of this one, but not the whole internet."""
+def of_service_host(host: Host, without_tls: list[str]) -> Problems:
+    """Check that the other hosts can reach the services of this one, and the whole internet none `without_tls`."""
     path, address = f"hosts.{host.name}.internal", host.internal_address
     if not is_numeric(address):
         services = " and ".join(host.services)
         yield path, f'must be the IP address at which other hosts reach {services}, such as "10.0.0.20"'
         return
     parsed = ipaddress.ip_address(address)
-    if parsed.is_unspecified or parsed.is_loopback or parsed.is_global:
-        yield (
-            path,
-            f"{address} is not an address of a private network, the only place for services: use such an address",
-        )
+    if parsed.is_unspecified or parsed.is_loopback:
+        yield path, f"{address} is not an address of this host alone: use that of a private network"
+    elif parsed.is_global and without_tls:
+        lines = " and ".join(f"tls = true in [service.{kind}]" for kind in without_tls)
+        yield path, f"{address} is not an address of a private network: use one, or set {lines}"
 
 
 def of_process(process: Process, limit: int) -> Problems:

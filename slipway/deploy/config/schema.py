@@ -184,7 +184,7 @@ ENGINE: Keys = {
     "proxy": (proxy, "haproxy:lts"),
 }
 STATIC: Keys = {"publish": (bucket, "")}
-SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, "")}
+SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, ""), "tls": (flag, False)}
 TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
 TOP: Keys = {
     "app": (app_name, Required(": set it here, or set APP")),

@@ -48,7 +48,7 @@ def provision(
     if machine.roles:
         app(fleet, machine, inspection, existing)
         if fleet.services:
-            write(services.settings(fleet, credentials.passwords, credentials.own), existing)
+            addresses(fleet, credentials, existing)
     for file in wanted.programs(fleet, machine):
         write(file, existing)
     units(fleet, machine, existing)
@@ -104,6 +104,7 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
         *(file.path for file in (*app, *wanted.programs(fleet, machine), *wanted.unit_files(fleet, machine))),
         *(file.path for file in of_services),
         services.settings_path(fleet.app),
+        *(services.certificate(fleet.app, service.kind, "").path for service in fleet.services if service.tls),
         *wanted.stale_files(fleet, machine, inspection.processes),
         consul.service_path(fleet.app),
         wanted.balancer_hosts().path,
@@ -161,6 +162,15 @@ def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str,
     folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
     for file in rest:
         write(file, existing)
+
+
+def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]) -> None:
+    """Write the settings by which the app reaches its services, and the certificates by which it knows them."""
+    if credentials.certificates:
+        folder(services.certificates_folder(fleet.app), "755", "root", "root")
+    for kind, text in credentials.certificates.items():
+        write(services.certificate(fleet.app, kind, text), existing)
+    write(services.settings(fleet, credentials.passwords, credentials.own), existing)
 
 
 def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:

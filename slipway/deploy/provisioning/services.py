@@ -24,6 +24,19 @@ if [ ! -e "$1" ] && [ -n "$2" ]; then
 fi
 sed -n "s/^$3=//p" "$1" 2>/dev/null || :
 """
+# $1: path without its end; $2: the address; $3: "" to make nothing. Print the certificate for this address.
+CERTIFICATE = r"""
+if [ -n "$3" ] && ! openssl x509 -noout -checkip "$2" -in "$1.crt" 2>/dev/null | grep -q "does match"; then
+    umask 077
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=${1##*/}" \
+        -addext "subjectAltName=IP:$2" -keyout "$1.key.new" -out "$1.crt.new" 2>/dev/null ||
+        { echo "openssl cannot make a certificate: apt-get install openssl" >&2; exit 1; }
+    mv "$1.key.new" "$1.key"
+    mv "$1.crt.new" "$1.crt"
+    sync
+fi
+cat "$1.crt" 2>/dev/null || :
+"""
 # $1: path of APP.env; $2: names, as an expression. Staged settings count, as they are the next deploy's.
 SET = r"""
 [ ! -e "$1.next" ] || set -- "$1.next" "$2"
@@ -33,9 +46,11 @@ sed -En "s/^($2)(_FILE)?=.+/\1/p" "$1" 2>/dev/null || :
 
 @dataclass(frozen=True)
 class Credentials:
-    """`passwords`: kind of service → the app's password. `own`: the settings of services that the team has set."""
+    """`passwords`: kind of service → the app's password. `certificates`: kind → that of a service with TLS. `own`: the
+    settings of services that the team has set."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
 
 
@@ -45,14 +60,17 @@ async def credentials(fleet: Fleet, check: bool) -> Credentials:
     if not fleet.services:
         return Credentials()
     passwords: dict[str, str] = {}
+    certificates: dict[str, str] = {}
 
-    async def ask_password(host: Host) -> None:
+    async def ask(host: Host) -> None:
         for service in services.of_host(fleet, host):
             passwords[service.kind] = await password(fleet, service, check)
+            if service.tls:
+                certificates[service.kind] = await certificate(fleet, service, check)
 
-    await on_each(list(dict.fromkeys(service.host for service in fleet.services)), ask_password)
+    await on_each(list(dict.fromkeys(service.host for service in fleet.services)), ask)
     names = await on_each(fleet.app_hosts, lambda host: names_set(fleet, host))
-    return Credentials(passwords, frozenset(name for each in names.values() for name in each))
+    return Credentials(passwords, certificates, frozenset(name for each in names.values() for name in each))
 
 
 async def password(fleet: Fleet, service: Service, check: bool) -> str:
@@ -60,6 +78,12 @@ async def password(fleet: Fleet, service: Service, check: bool) -> str:
     variables = VARIABLES[service.kind]
     words = ["sh", "-euc", MAKE_AND_PRINT, "sh", path, "" if check else " ".join(variables), variables[-1]]
     return decoded((await connection.run(service.host, fleet.ssh, words, check=True)).out)
+
+
+async def certificate(fleet: Fleet, service: Service, check: bool) -> str:
+    path = f"/etc/default/{services.container(fleet.app, service.kind)}"
+    words = ["sh", "-euc", CERTIFICATE, "sh", path, service.host.internal_address, "" if check else "make"]
+    return decoded((await connection.run(service.host, fleet.ssh, words, check=True)).out) + "\n"
 
 
 async def names_set(fleet: Fleet, host: Host) -> Sequence[str]:

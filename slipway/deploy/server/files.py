@@ -94,9 +94,12 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def sockets(fleet: Fleet) -> list[str]:
-    """Return options of `docker run` by which the app's containers see the sockets of its services."""
+    """Return options of `docker run` by which the app's containers see the sockets of its services, or certificates."""
     folders = [f"/run/{fleet.app}-{service.kind}" for service in fleet.services if fleet.by_socket]
-    return [word for folder in folders for word in ("-v", f"{folder}:{folder}")]
+    mounts = [f"{folder}:{folder}" for folder in folders]
+    if any(service.tls for service in fleet.services):
+        mounts.append(f"/etc/default/{fleet.app}.services.d:/run/services:ro")
+    return [word for mount in mounts for word in ("-v", mount)]
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:

@@ -20,7 +20,7 @@ OF_IMAGE = '--user "$OWNER" -v "$NAME:$VOLUME"'
 ACCESS = """\
 local all all scram-sha-256
 host all postgres all reject
-host all all all scram-sha-256
+{host} all all all scram-sha-256
 """
 REDIS = """\
 dir /data
@@ -34,6 +34,13 @@ maxmemory-policy volatile-lru
 bind * -::*
 port {port}
 """
+REDIS_TLS = """\
+tls-port {port}
+tls-cert-file /etc/tls/tls.crt
+tls-key-file /etc/tls/tls.key
+tls-auth-clients no
+"""
+CERTIFICATES = "/run/services"  # in the app's containers: a certificate KIND.crt of each service with TLS
 
 
 def container(app: str, kind: str) -> str:
@@ -68,6 +75,7 @@ def description(fleet: Fleet, service: Service) -> File:
         f"NAME={name}",
         f"APP={fleet.app}",
         f"KIND={service.kind}",
+        *([f"TLS={service.host.internal_address}"] if service.tls else []),
         f"IMAGE={service.image}",
         f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service))}')}",
         f"COMMAND={shlex.quote(shlex.join(command(fleet, service)))}",
@@ -86,8 +94,14 @@ def options(fleet: Fleet, service: Service) -> list[str]:
         *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
         *network,
         *("--health-interval=30s", "--health-timeout=5s", "--health-retries=3", "--health-start-period=5m"),
+        *(tls_mounts(fleet.app, service.kind) if service.tls else []),
         *of_kind(fleet, service),
     ]
+
+
+def tls_mounts(app: str, kind: str) -> list[str]:
+    folder = f"/etc/default/{container(app, kind)}.d"
+    return [word for name in ("tls.crt", "tls.key") for word in ("-v", f"{folder}/{name}:/etc/tls/{name}:ro")]
 
 
 def of_kind(fleet: Fleet, service: Service) -> list[str]:
@@ -118,6 +132,8 @@ def command(fleet: Fleet, service: Service) -> list[str]:
         "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
         "max_connections": str(min(max(100, memory // 10), 500)),
     }
+    if service.tls:
+        values |= {"ssl": "on", "ssl_cert_file": "/etc/tls/tls.crt", "ssl_key_file": "/etc/tls/tls.key"}
     return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
 
@@ -130,14 +146,17 @@ def configuration(fleet: Fleet, service: Service, password: str) -> File:
     """Return the file that the container reads. Its folder is root's alone; Docker mounts the file itself."""
     path = f"/etc/default/{container(fleet.app, service.kind)}.d"
     if service.kind == "postgres":
-        return File(f"{path}/pg_hba.conf", ACCESS, "444")
+        return File(f"{path}/pg_hba.conf", ACCESS.format(host="hostssl" if service.tls else "host"), "444")
     values = {
         "folder": folder(fleet.app, "redis"),
         "password": password,
         "memory": str(size(service.memory) * 3 // 4),
-        "port": "0" if fleet.by_socket else str(PORTS["redis"]),
+        "port": "0" if fleet.by_socket or service.tls else str(PORTS["redis"]),
     }
-    return File(f"{path}/redis.conf", REDIS.format(**values), "444")
+    text = REDIS.format(**values)
+    if service.tls:
+        text += REDIS_TLS.format(port=PORTS["redis"])
+    return File(f"{path}/redis.conf", text, "444")
 
 
 # ---- settings of the app ----
@@ -155,24 +174,38 @@ def settings(fleet: Fleet, passwords: Mapping[str, str], own: Collection[str]) -
     return File(settings_path(fleet.app), "".join(f"{name}={value}\n" for name, value in values.items()), "600")
 
 
+def certificate(app: str, kind: str, text: str) -> File:
+    """Return the file on the app's hosts by which its containers know the service."""
+    return File(f"{certificates_folder(app)}/{kind}.crt", text)
+
+
+def certificates_folder(app: str) -> str:
+    return f"/etc/default/{app}.services.d"
+
+
 def settings_path(app: str) -> str:
     return f"/etc/default/{app}.services"
 
 
 def urls(fleet: Fleet, service: Service, password: str) -> dict[str, str]:
     """Return the settings by which the app reaches a service."""
-    run, app = folder(fleet.app, service.kind), fleet.app
+    app, run = fleet.app, folder(fleet.app, service.kind)
     where = f"{nginx_address(service.host.internal_address)}:{PORTS[service.kind]}"
+    known_by = f"{CERTIFICATES}/{service.kind}.crt"
     if service.kind == "postgres":
-        return {
-            "DATABASE_URL": f"postgres://{app}:{password}@{quote(run, safe='') if fleet.by_socket else where}/{app}"
-        }
+        socket_or_address = quote(run, safe="") if fleet.by_socket else where
+        tls = f"?sslmode=verify-full&sslrootcert={known_by}" if service.tls else ""
+        return {"DATABASE_URL": f"postgres://{app}:{password}@{socket_or_address}/{app}{tls}"}
     if fleet.by_socket:
         return {
             "BROKER_URL": f"redis+socket://:{password}@{run}/redis.sock?virtual_host=0",
             "CACHE_URL": f"unix://:{password}@{run}/redis.sock?db=1",
         }
-    return {"BROKER_URL": f"redis://:{password}@{where}/0", "CACHE_URL": f"redis://:{password}@{where}/1"}
+    scheme, tls = ("rediss", f"?ssl_ca_certs={known_by}") if service.tls else ("redis", "")
+    return {
+        "BROKER_URL": f"{scheme}://:{password}@{where}/0{tls}",
+        "CACHE_URL": f"{scheme}://:{password}@{where}/1{tls}",
+    }
 
 
 # ---- what is left of a role that a host no longer has ----
