@@ -8,10 +8,14 @@ import runpy
 import sys
 
 CHANGES = {"install", "uninstall"}
+OTHERS = {"cache", "check", "completion", "config", "debug", "download", "freeze", "hash", "help", "index"}
+OTHERS |= {"inspect", "list", "lock", "search", "show", "wheel"}
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    if CHANGES & {*words[:1]}:
+    while words and words[0] not in CHANGES | OTHERS:  # the value of an option before the command, such as --proxy
+        words = words[1:]
+    if words and words[0] in CHANGES:
         sys.exit(
             "pip: make installs only pinned packages here: uv add {}, then repeat your make command; without uv.lock, "
             "add it to requirements.txt".format(" ".join(words[1:]) or "what you need")

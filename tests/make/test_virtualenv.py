@@ -54,7 +54,7 @@ def test_who_types_pip(scratch):
     scratch.folder = scratch.folder.rename(scratch.folder.parent / "a copy")  # activate fails if its path has quotes
     scratch.made()
     scratch.env["PIP_NO_INDEX"] = "1"  # no pip may install anything here
-    for typed in ("pip", "pip3", "python -m pip"):
+    for typed in ("pip", "pip3", "python -m pip", "pip --timeout 5 --proxy http://x"):
         done = type_it(f"{typed} install Pillow")
         assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
         assert all(word in done.stderr for word in ("uv add Pillow", "requirements.txt")), done.stderr
