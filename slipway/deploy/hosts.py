@@ -8,7 +8,7 @@ from .agent.certificates import SOON, ending
 from .agent.message_types import Facts
 from .agent.roles import Process
 from .agent.services import ServiceFacts
-from .config import Fleet, Host
+from .config import Fleet
 from .env import staging
 from .env.staging import Change
 from .errors import DeployError, on_hosts
@@ -18,7 +18,7 @@ from .rollout.rollout import Rollout
 from .screen import commits, text_tables
 from .server.site import ends_tls
 from .ssh.connections import Connections
-from .ssh.gather import Problems, texts
+from .ssh.gather import Problems, gathered, texts
 from .ssh.validate import Tell, brief, visible
 
 
@@ -37,9 +37,13 @@ class Hosts:
 
     async def status(self, args: argparse.Namespace) -> int:
         """Show what runs where. Return 1 if there are problems, else 0."""
-        facts, problems = await self.facts(self.fleet.chosen(args.hosts))
-        soon = await self.certificates(args.hosts, problems)
-        services = await self.services(args.hosts, problems)
+        chosen = self.fleet.chosen(args.hosts, balancers=True)
+        hosts = [host for host in chosen if host.roles or host.services or ends_tls(self.fleet, host)]
+        async with Connections(self.fleet, hosts or self.fleet.chosen(args.hosts)) as connections:
+            problems = await connections.reach()
+            facts = await self.facts(connections, problems)
+            soon = await self.certificates(connections, problems)
+            services = await self.services(connections, problems)
         if args.json:
             print(json.dumps({"hosts": facts, "services": services, "problems": problems}))
             return 1 if problems else 0
@@ -57,23 +61,26 @@ class Hosts:
         print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *notes])))
         return 1 if problems else 0
 
-    async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
-        """Return the agents' findings and all problems, both by host name. An unreachable host has only problems."""
-        async with Connections(self.fleet, hosts) as connections:
-            problems = await connections.reach()
-            facts, others = await connections.facts(
-                paths=lambda host: list(preflight.expected(self.fleet, host)), health=lambda host: True
-            )
-        problems |= others | drift.problems(self.fleet, connections.hosts, facts)
-        return dict(sorted(facts.items())), problems
+    async def facts(self, connections: Connections, problems: Problems) -> dict[str, Facts]:
+        """Return the agents' findings on the app's hosts, by host name. Add what is wrong to the problems."""
+        hosts = [host for host in connections.hosts if host.roles]
+        facts, unanswered = await gathered(
+            hosts,
+            lambda host: connections.connections[host.name].ask(
+                "facts", paths=list(preflight.expected(self.fleet, host)), health=True
+            ),
+        )
+        answered = [host for host in hosts if host.name in facts]
+        problems.update(texts(unanswered) | drift.problems(self.fleet, answered, facts))
+        return dict(sorted(facts.items()))
 
-    async def certificates(self, hosts: str, problems: Problems) -> list[str]:
+    async def certificates(self, connections: Connections, problems: Problems) -> list[str]:
         """Add certificates that have ended to the problems; return a line for those that end soon."""
-        fronts = [host for host in self.fleet.chosen(hosts, balancers=True) if ends_tls(self.fleet, host)]
-        async with Connections(self.fleet, fronts) as connections:
-            unknown = await connections.reach()
-            answers, others = await connections.ask("certificates")
-        for name, why in (unknown | texts(others)).items():
+        fronts = [host for host in connections.hosts if ends_tls(self.fleet, host)]
+        answers, unanswered = await gathered(
+            fronts, lambda host: connections.connections[host.name].ask("certificates")
+        )
+        for name, why in texts(unanswered).items():
             problems.setdefault(name, why)
         soon = {}
         for name, served in answers.items():
@@ -83,16 +90,14 @@ class Hosts:
                 problems[name] = [*problems.get(name, []), *ended]
         return on_hosts(soon).splitlines()
 
-    async def services(self, hosts: str, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
+    async def services(self, connections: Connections, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
         """Return the facts about services by host name. Add services that do not answer to the problems."""
-        hosts_with_services = [host for host in self.fleet.chosen(hosts, balancers=True) if host.services]
-        async with Connections(self.fleet, hosts_with_services) as connections:
-            unknown = await connections.reach()
-            answers, others = await connections.ask("services")
-        for name, why in (unknown | texts(others)).items():
+        hosts = [host for host in connections.hosts if host.services]
+        answers, unanswered = await gathered(hosts, lambda host: connections.connections[host.name].ask("services"))
+        for name, why in texts(unanswered).items():
             problems.setdefault(name, why)
         facts: dict[str, dict[str, ServiceFacts]] = {}
-        for host in (host for host in hosts_with_services if host.name in answers):
+        for host in (host for host in hosts if host.name in answers):
             answer = answers[host.name]["services"]  # it may also have what an earlier role has left
             facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
             if silent := [text for kind in host.services if (text := silence(kind, facts[host.name].get(kind)))]:

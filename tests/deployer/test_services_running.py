@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployer.agents import Agent, agents, fine
 from deployer.conftest import fleet_of
 from deployer.test_services import MORE_HOSTS
 from proc import executable
@@ -16,7 +17,7 @@ from slipway.deploy.agent import services as agent
 from slipway.deploy.agent.host import Host
 from slipway.deploy.commands import dbshell, logs, upgrade
 from slipway.deploy.errors import Refused
-from slipway.deploy.hosts import silence
+from slipway.deploy.hosts import Hosts, silence
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.screen import text_tables
 from slipway.deploy.server import services
@@ -61,6 +62,33 @@ def test_what_services_say(kind, tmp_path, monkeypatch):
     facts = agent.collect(host)["services"]
     assert silence(kind, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
     assert silence(kind, None) == f"{kind} is not set up: run slipway provision"
+
+
+def test_status_asks_for_all_over_one_connection(data, capsys):
+    """What the host no longer has the role for is not shown."""
+    site = {"tls": "files", "certificate": "/c", "key": "/k"}
+    fleet = fleet_of(data, {"hosts": {"one": {"roles": ["web", "worker", "beat", "postgres"]}}, "site": site})
+    facts = {
+        "state": "active",
+        "since": "Fri 2026-11-27 20:11:00 UTC",
+        "version": "17.5",
+        "size": "9 MB",
+        "connections": "8",
+    }
+    answers = fine(fleet)
+    answers |= {"certificates": {"ends": {}, "now": 1.0}, "services": {"services": {"postgres": facts, "redis": facts}}}
+    answers["facts"]["site"] = {"scheme": "https", "url": "https://shop.example"}
+    opened, asked = [], []
+
+    def agent(host):
+        opened.append(host)
+        return Agent(answers, asked=asked)
+
+    with agents(agent):
+        assert asyncio.run(Hosts(fleet).status(argparse.Namespace(hosts="", json=False))) == 0
+    assert len(opened) == 1 and asked == ["facts", "certificates", "services"]
+    shown = capsys.readouterr().out
+    assert "one   postgres  17.5     -     active, 9 MB, 8 connections" in shown and "redis" not in shown
 
 
 @pytest.mark.parametrize(
