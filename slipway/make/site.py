@@ -84,7 +84,7 @@ def write(source: Path, whole: bool) -> str:
 def copy(path: Path, to: Path) -> None:
     """Copy a file or folder. Sphinx would follow a link, and find no other page beside the page."""
     if path.is_dir():
-        shutil.copytree(path, to, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        shutil.copytree(path, to, ignore=shutil.ignore_patterns("__pycache__", "node_modules", ".pytest_cache"))
     else:
         to.parent.mkdir(exist_ok=True)
         shutil.copy(path, to)
