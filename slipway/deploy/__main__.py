@@ -3,7 +3,7 @@
 import sys
 
 if sys.version_info < (3, 11):
-    sys.exit("deploy: Python {}.{} is too old, 3.11 or newer is needed: make PYTHON=...".format(*sys.version_info))
+    sys.exit("slipway: Python {}.{} is too old, 3.11 or newer is needed: make PYTHON=...".format(*sys.version_info))
 
 import argparse  # noqa: E402
 import asyncio  # noqa: E402
@@ -104,10 +104,10 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return handle(parse(words))
     except (Interrupted, KeyboardInterrupt):
-        put("deploy: interrupted", sys.stderr)
+        put("slipway: interrupted", sys.stderr)
         return Interrupted.exit_code
     except DeployError as error:
-        put("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), sys.stderr)
+        put("\n".join(f"slipway: {line}" for line in visible(str(error)).split("\n")), sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return 141

@@ -102,7 +102,7 @@ def test_what_is_no_setting_is_refused(text, names, message):
 def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, message):
     monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-    assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"deploy: {message}\n"
+    assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"slipway: {message}\n"
 
 
 def test_a_password_manager_prints_the_values(tmp_path):

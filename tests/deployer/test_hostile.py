@@ -98,7 +98,7 @@ def test_files_that_go_too_far(tmp_path, content, capsys):
     path.write_bytes(content)
     assert __main__.main(["--config", str(path), "config", "check"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"deploy: {path}: ") and "\x1b" not in said and len(said) < 5000
+    assert said.startswith(f"slipway: {path}: ") and "\x1b" not in said and len(said) < 5000
 
 
 @given(st.dictionaries(st.sampled_from(["HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE"]), TEXT, min_size=2))

@@ -33,7 +33,7 @@ def test_a_configuration_is_told_whole(tmp_path):
     done = deploy("--config", tmp_path / "x.toml", "config", "check")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f"deploy: {tmp_path}/x.toml: {problem}"
+        f"slipway: {tmp_path}/x.toml: {problem}"
         for problem in (
             "app: 'Shop' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z",
             "hosts.a.roles: 'web' is not a list",
@@ -50,7 +50,7 @@ def test_a_configuration_is_told_whole(tmp_path):
 @pytest.mark.parametrize(
     "address, code, message",
     [
-        ("a", 2, "deploy: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
+        ("a", 2, "slipway: process: schedule: Failed to parse calendar specification '06:30 often': Invalid argument"),
         ("unreachable", 0, "schedules are not checked: a: cannot be reached"),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
         done = run(["make", "-f", "deploy.mk", target, "REQUIREMENTS=", f"PYTHON={sys.executable}"], cwd=tmp_path)
         assert done.returncode == 2 and not (tmp_path / "ve").exists(), done.stderr
         assert done.stderr.splitlines()[0] == (
-            "deploy: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)"
+            "slipway: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)"
         )
 
 
@@ -177,7 +177,7 @@ def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):
     monkeypatch.setattr(status, "handle", fail)
     monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["status"]) == 1
-    assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"
+    assert capsys.readouterr().err == "slipway: on web1: \\x1b[2J gone\\ud800\n"
 
 
 def test_help_has_the_name_of_the_program(capsys):

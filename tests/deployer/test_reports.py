@@ -105,10 +105,10 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step):
 @pytest.mark.parametrize(
     "words, number, name, code, reported",
     [
-        ("deploy v2", signal.SIGTERM, "silent", 2, "deploy: interrupted by SIGTERM: nothing was changed\n"),
-        ("env list", signal.SIGINT, "mute", 130, "deploy: interrupted\n"),
-        ("provision", signal.SIGINT, "silent", 130, "deploy: interrupted\n"),
-        *(("watch --once", number, "silent", 130, "deploy: interrupted\n") for number in SIGNALS[:2]),
+        ("deploy v2", signal.SIGTERM, "silent", 2, "slipway: interrupted by SIGTERM: nothing was changed\n"),
+        ("env list", signal.SIGINT, "mute", 130, "slipway: interrupted\n"),
+        ("provision", signal.SIGINT, "silent", 130, "slipway: interrupted\n"),
+        *(("watch --once", number, "silent", 130, "slipway: interrupted\n") for number in SIGNALS[:2]),
         *(("watch", number, "silent", 0, "") for number in SIGNALS[:2]),
     ],
 )

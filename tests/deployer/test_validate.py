@@ -131,7 +131,7 @@ def test_no_event_silences_the_display(fleet, kind, said):
         show.tell({"event": "result", "text": "shop is live"})
         show.close()
     shown = out.getvalue()
-    assert "shop is live" in shown and shown.count("deploy: warning: cannot show {") == 1, shown
+    assert "shop is live" in shown and shown.count("slipway: warning: cannot show {") == 1, shown
     assert not CONTROL.search(shown)
 
 

@@ -77,7 +77,7 @@ def check(command, quoted, output, code):
         found = re.search(pattern(line), rest)
         assert found, f"{command}: no line {line!r} in {rest[-3000:]}"
         rest = rest[found.end() :]
-    failed = re.search("make: failed|deploy: taken back", quoted) is not None
+    failed = re.search("make: failed|slipway: taken back", quoted) is not None
     assert bool(code) == failed, f"{command}: exit {code}: {output[-3000:]}"
 
 

@@ -49,7 +49,7 @@ async def run(command: str, record: Record, must: bool = False) -> None:
     if cause and must:
         raise Refused(f"hooks.before stopped the rollout: {command}: {cause}")
     if cause:
-        print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {cause}", file=sys.stderr)
+        print(f"slipway: warning: hook failed; the deploy is unaffected: {command}: {cause}", file=sys.stderr)
 
 
 async def around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:

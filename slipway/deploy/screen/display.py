@@ -49,7 +49,7 @@ class Background:
             try:
                 self.draw(event, self.events.qsize() > 1)  # not > 0: the last entry may be the None of `close`
             except Exception as error:  # else no later line would be shown
-                put(visible(f"deploy: warning: cannot show {str(event)[:200]}: {error!r}"), sys.stderr)
+                put(visible(f"slipway: warning: cannot show {str(event)[:200]}: {error!r}"), sys.stderr)
 
 
 def put(text: str, out: TextIO) -> None:
