@@ -1,5 +1,6 @@
 """The app's services: their keys, files and settings, and what the deployer asks of their hosts."""
 
+import asyncio
 import os
 import shlex
 import subprocess
@@ -8,10 +9,12 @@ import pytest
 
 from deployer.conftest import fleet_of
 from deployer.recipes import CREDENTIALS, Plan
-from slipway.deploy.errors import Refused
+from deployer.test_server import host_of
+from slipway.deploy.errors import HostProblem, Refused
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.server import files, services
+from slipway.deploy.ssh.child import Done
 
 ALL = ["web", "worker", "beat", "postgres", "redis"]
 DB = {"roles": ["postgres", "redis"], "internal": "10.0.0.20"}
@@ -178,6 +181,36 @@ def test_a_service_whose_role_is_gone_is_stopped(data):
 
 
 # ---- what hosts are asked ----
+
+
+def asked_of(fleet, chosen, monkeypatch, down=()):
+    """Return what provisioning knows if the hosts `down` cannot be reached. web1 has set its own CACHE_URL."""
+
+    async def run(host, ssh, words, check):
+        if host.name in down:
+            raise HostProblem("cannot be reached")
+        return Done(0, b"CACHE_URL\n" if words[2] == asked.SET else b"secret\n", b"")
+
+    monkeypatch.setattr(asked.connection, "run", run)
+    return asyncio.run(asked.credentials(fleet, [host_of(fleet, name) for name in chosen], False))
+
+
+def test_all_hosts_are_asked(apart, monkeypatch):
+    credentials = asked_of(apart, ["web1"], monkeypatch)
+    assert credentials.complete and credentials.own == {"CACHE_URL"}
+    assert credentials.passwords == {"postgres": "secret", "redis": "secret"}
+
+
+def test_a_host_that_is_down_keeps_no_other_from_being_provisioned(apart, monkeypatch, capsys):
+    """But addresses stay as they are: that host may use another database."""
+    credentials = asked_of(apart, ["web1"], monkeypatch, down=["db1"])
+    assert not credentials.complete and capsys.readouterr().out.startswith(
+        "db1: cannot be reached: so /etc/default/shop"
+    )
+    monkeypatch.setattr("deployer.recipes.CREDENTIALS", credentials)
+    assert "/etc/default/shop.services" not in Plan(apart, "web1").files
+    with pytest.raises(Refused, match=r"^on db1: cannot be reached$"):
+        asked_of(apart, ["web1", "db1"], monkeypatch, down=["db1"])
 
 
 def test_a_password_is_made_once(tmp_path):

@@ -61,7 +61,7 @@ async def work(
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
         left_out = await who_is_out(fleet, all_inspections, connections)
         if what == "provision":
-            recipe = functools.partial(recipe, credentials=await services.credentials(fleet, check))
+            recipe = functools.partial(recipe, credentials=await services.credentials(fleet, hosts, check))
         try:
             with run.entered():
                 await on_each(

@@ -47,7 +47,7 @@ def provision(
     existing = host.get_fact(Files, paths=paths(fleet, machine, inspection))
     if machine.roles:
         app(fleet, machine, inspection, existing)
-        if fleet.services:
+        if fleet.services and credentials.complete:
             addresses(fleet, credentials, existing)
     for file in wanted.programs(fleet, machine):
         write(file, existing)

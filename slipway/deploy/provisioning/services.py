@@ -1,13 +1,14 @@
 """Asks hosts for what a recipe must know of the app's services before it runs: passwords, the team's own settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Fleet, Host, Service
+from ..errors import Refused, on_hosts
 from ..server import services
 from ..ssh import connection
-from ..ssh.gather import on_each
-from ..ssh.validate import decoded
+from ..ssh.gather import gathered
+from ..ssh.validate import decoded, visible
 
 # The variables in the environment of the service's container; the last one is the app's password.
 VARIABLES = {"postgres": ("POSTGRES_PASSWORD", "APP_PASSWORD"), "redis": ("REDISCLI_AUTH",)}
@@ -43,34 +44,44 @@ SET = r"""
 sed -En "s/^($2)(_FILE)?=.+/\1/p" "$1" 2>/dev/null || :
 """
 
+UNASKED = "{}: {}: so {} stays as it is on all hosts; if this host is lost, take it out of production.toml"
+
 
 @dataclass(frozen=True)
 class Credentials:
     """`passwords`: kind of service → the app's password. `certificates`: kind → that of a service with TLS. `own`: the
-    settings of services that the team has set."""
+    settings of services that the team has set. `complete`: False if a host could not be asked."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    complete: bool = True
 
 
-async def credentials(fleet: Fleet, check: bool) -> Credentials:
+async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Credentials:
     """Ask all hosts that have a service or the app. Make missing passwords on the services' hosts, unless `check`.
-    Raise DeployError if a host cannot be asked."""
+    Raise Refused if one of `hosts`, which are to be provisioned, cannot be asked; print a line for each other one."""
     if not fleet.services:
         return Credentials()
     passwords: dict[str, str] = {}
     certificates: dict[str, str] = {}
 
-    async def ask(host: Host) -> None:
+    async def ask(host: Host) -> Sequence[str]:
         for service in services.of_host(fleet, host):
             passwords[service.kind] = await password(fleet, service, check)
             if service.tls:
                 certificates[service.kind] = await certificate(fleet, service, check)
+        return await names_set(fleet, host) if host.roles else ()
 
-    await on_each(list(dict.fromkeys(service.host for service in fleet.services)), ask)
-    names = await on_each(fleet.app_hosts, lambda host: names_set(fleet, host))
-    return Credentials(passwords, certificates, frozenset(name for each in names.values() for name in each))
+    names, problems = await gathered([host for host in fleet.hosts if host.roles or host.services], ask)
+    chosen = {host.name for host in hosts}
+    if fatal := {name: list(problem.args) for name, problem in problems.items() if name in chosen}:
+        raise Refused(on_hosts(fatal))
+    for name, problem in problems.items():
+        print(visible(UNASKED.format(name, problem, services.settings_path(fleet.app))))
+    return Credentials(
+        passwords, certificates, frozenset(name for each in names.values() for name in each), not problems
+    )
 
 
 async def password(fleet: Fleet, service: Service, check: bool) -> str:
