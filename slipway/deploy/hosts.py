@@ -16,6 +16,7 @@ from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import commits, text_tables
+from .server.services import unit as service_unit
 from .server.site import ends_tls
 from .ssh.connections import Connections
 from .ssh.gather import Problems, gathered, texts
@@ -100,8 +101,10 @@ class Hosts:
         for host in (host for host in hosts if host.name in answers):
             answer = answers[host.name]["services"]  # it may also have what an earlier role has left
             facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
-            if silent := [text for kind in host.services if (text := silence(kind, facts[host.name].get(kind)))]:
-                problems[host.name] = [*problems.get(host.name, []), *silent]
+            units = {kind: service_unit(self.fleet.app, kind) for kind in host.services}
+            wrong = [fault(kind, unit, facts[host.name].get(kind)) for kind, unit in units.items()]
+            if any(wrong):
+                problems[host.name] = [*problems.get(host.name, []), *filter(None, wrong)]
         return facts
 
     async def releases(self, args: argparse.Namespace) -> None:
@@ -132,10 +135,14 @@ class Hosts:
         return [f"{self.fleet.app}-{process.name}{slot}" for slot in (("-a", "-b") if process.overlap else ("",))]
 
 
-def silence(kind: str, facts: ServiceFacts | None) -> str:
+def fault(kind: str, unit: str, facts: ServiceFacts | None) -> str:
     """Return what is wrong with a service, or ""."""
     if facts is None:
         return f"{kind} is not set up: run slipway provision"
-    if facts["version"]:
-        return ""
-    return f"{kind} does not answer, its unit is {facts['state']}: slipway logs --role {kind}"
+    if not facts["version"]:
+        return f"{kind} does not answer, its unit is {facts['state']}: slipway logs --role {kind}"
+    if facts["outdated"]:
+        return (
+            f"{kind} runs as it was set up before: when some seconds of errors do no harm, run systemctl restart {unit}"
+        )
+    return ""

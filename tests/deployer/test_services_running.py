@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from slipway.deploy.agent import services as agent
 from slipway.deploy.agent.host import Host
 from slipway.deploy.commands import dbshell, logs, upgrade
 from slipway.deploy.errors import Refused
-from slipway.deploy.hosts import Hosts, silence
+from slipway.deploy.hosts import Hosts, fault
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.screen import text_tables
 from slipway.deploy.server import services
@@ -48,20 +49,25 @@ def test_what_services_say(kind, tmp_path, monkeypatch):
     output, *values = SAYS[kind]
     host = Host("shop", str(tmp_path))
     (tmp_path / "etc/default").mkdir(parents=True)
-    (tmp_path / f"etc/default/shop-{kind}.image").write_text("")
-    unit = f"docker-service@shop-{kind}.service"
-    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: {"ActiveState": "active"}})
+    for end in ("", ".image"):
+        (tmp_path / f"etc/default/shop-{kind}{end}").write_text("")
+    unit, state = f"docker-service@shop-{kind}.service", {"ActiveState": "active"}
+    state["ActiveEnterTimestampMonotonic"] = str(int((time.monotonic() + 5) * 1e6))
+    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: state})
     monkeypatch.setattr("slipway.deploy.agent.host.ENVIRONMENT", {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     executable(tmp_path / "docker", f"#!/bin/sh\nprintf '%s' '{output}'\n")
     facts = agent.collect(host)["services"]
-    assert facts.keys() == {kind} and silence(kind, facts[kind]) == ""
+    assert facts.keys() == {kind} and fault(kind, unit, facts[kind]) == ""
     assert [facts[kind][key] for key in ("version", "size", "connections")] == values
     [row] = text_tables.service_rows("db1", facts)
     assert row[:5] == ("db1", kind, values[0], "-", f"active, {values[1]}, {values[2]} connections")
+    state["ActiveEnterTimestampMonotonic"] = str(int((time.monotonic() - 5) * 1e6))
+    facts = agent.collect(host)["services"]
+    assert fault(kind, unit, facts[kind]).endswith(f"run systemctl restart {unit}"), "its files are newer"
     executable(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
     facts = agent.collect(host)["services"]
-    assert silence(kind, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
-    assert silence(kind, None) == f"{kind} is not set up: run slipway provision"
+    assert fault(kind, unit, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
+    assert fault(kind, unit, None) == f"{kind} is not set up: run slipway provision"
 
 
 def test_status_asks_for_all_over_one_connection(data, capsys):
@@ -74,6 +80,7 @@ def test_status_asks_for_all_over_one_connection(data, capsys):
         "version": "17.5",
         "size": "9 MB",
         "connections": "8",
+        "outdated": False,
     }
     answers = fine(fleet)
     answers |= {"certificates": {"ends": {}, "now": 1.0}, "services": {"services": {"postgres": facts, "redis": facts}}}

@@ -152,6 +152,8 @@ def speak_tls(shop):
     """Change to TLS, which needs a restart of both services. Orders and tasks go on."""
     shop.settings |= {"service.postgres.tls": True, "service.redis.tls": True}
     shop.provision()
+    waits = shop.deploy("status")
+    assert waits.returncode == 1 and "run systemctl restart docker-service@orders-redis.service" in waits.stdout
     shop.data.run("systemctl restart docker-service@orders-postgres docker-service@orders-redis")
     shop.good("deploy", "--live")
     before = shop.orders()

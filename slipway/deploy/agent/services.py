@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import TypedDict
 
 from .host import Host, Problem
+from .message_types import Properties
 
 KINDS = ("postgres", "redis")
 # What the service says, as shell commands in its container; $1: the app, $2: the folder of the socket.
@@ -33,6 +35,7 @@ class ServiceFacts(Answer):
 
     state: str | None
     since: str | None
+    outdated: bool  # True: its files have changed since it was started
 
 
 class Services(TypedDict):
@@ -58,11 +61,20 @@ def collect(host: Host) -> Services:
             kind: {
                 "state": states[name].get("ActiveState"),
                 "since": states[name].get("ActiveEnterTimestamp"),
+                "outdated": outdated(host, kind, states[name]),
                 **answer(host, kind),
             }
             for kind, name in units.items()
         }
     }
+
+
+def outdated(host: Host, kind: str, state: Properties) -> bool:
+    """Return True if a unit that runs was started before its files were changed. Provisioning restarts none."""
+    seconds = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    started = time.time() - (time.monotonic() - seconds)
+    changed = (os.stat(f"{host.etc}-{kind}{end}").st_mtime for end in ("", ".image"))
+    return seconds > 0 and any(at > started for at in changed)
 
 
 def answer(host: Host, kind: str) -> Answer:
