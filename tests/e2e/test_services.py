@@ -172,11 +172,13 @@ def speak_tls(shop):
 
 
 def test_existing_data_comes_in(fleet, project_image, tmp_path):
-    """By the lines of docs/data.md, from a database elsewhere. Until then the app uses that one."""
+    """By the lines of docs/data.md, from a database elsewhere. Until then the app uses that one. A rollback to a
+    release of before, whose settings name that database, keeps the new one."""
     fleet.reset("web1")
     shop = Orders(fleet, tmp_path, project_image)
     shop.hosts = {"web1": {**shop.hosts["web1"], "roles": ["web", "worker", "beat"]}}
     started(shop)
+    shop.good("deploy", shop.image("build-2"))
     with shop.load(seconds=5) as load:
         load.finish()
     stored = shop.query("SELECT count(*) FROM orders_order")
@@ -192,6 +194,8 @@ def test_existing_data_comes_in(fleet, project_image, tmp_path):
             passed(shop.deploy(*words[1:]))
     assert shop.deploy("dbshell", input="SELECT count(*) FROM orders_order;\n").stdout.split()[2:3] == stored
     shop.query("DROP TABLE orders_order")
+    shop.good("rollback")
+    assert checker.tags(shop) == {"build-1"} and "DATABASE_URL=" in shop.web[0].run("cat /etc/default/orders.env")
     with shop.load(seconds=5) as load:
         load.finish()
     assert shop.deploy("status").returncode == 0
