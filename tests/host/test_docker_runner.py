@@ -65,13 +65,18 @@ def test_a_console_that_loses_its_terminal_ends(server, command):
     """Its container, too, which else would keep a session of the database and its locks, and maybe the name. What runs
     on a terminal is a console, whatever its name."""
     put(server.stub / "hold")
-    executable(server.stub / "setsid", '#!/bin/sh\nsleep 0.5\nexec /usr/bin/setsid "$@"\n')  # as on a busy machine
+    slow = '#!/bin/sh\nsleep 0.5\necho $$ >"$STUB/session"\nexec /usr/bin/setsid "$@"\n'  # as on a busy machine
+    executable(server.stub / "setsid", slow)
     terminal = os.openpty()
     more = {"stdin": terminal[1], "stdout": terminal[1]} if command == "createsuperuser" else {}
     with running(server.command("shop", "manage", command), env=server.env, **more) as process:
         wait_until(lambda: [1 for file in (server.root / "run/docker-runner").glob("*.id") if file.read_text()])
         signal_group(process, signal.SIGHUP)
         assert process.wait(10) == -signal.SIGHUP
+        signal_group(process, signal.SIGTERM)  # as sudo does, and some seconds later:
+        session = wait_until(lambda: int((server.stub / "session").read_text()), 30, "setsid is asked for")
+        wait_until(lambda: os.getsid(session) == session, 30, "the session has begun")
+        signal_group(process, signal.SIGKILL)
         wait_until(lambda: ["rm", "-f", ID] in server.calls("rm"))
     wait_until(lambda: not list((server.root / "run/docker-runner").glob("*.id")))
     [os.close(end) for end in terminal]
