@@ -70,8 +70,9 @@ def test_what_services_say(kind, tmp_path, monkeypatch):
     assert fault(kind, unit, None) == f"{kind} is not set up: run slipway provision"
 
 
-def test_status_asks_for_all_over_one_connection(data, capsys):
+def test_status_asks_for_all_over_one_connection(data, capsys, monkeypatch):
     """What the host no longer has the role for is not shown."""
+    monkeypatch.setenv("COLUMNS", "100")
     site = {"tls": "files", "certificate": "/c", "key": "/k"}
     fleet = fleet_of(data, {"hosts": {"one": {"roles": ["web", "worker", "beat", "postgres"]}}, "site": site})
     facts = {
