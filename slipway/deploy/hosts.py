@@ -78,9 +78,7 @@ class Hosts:
     async def certificates(self, connections: Connections, problems: Problems) -> list[str]:
         """Add certificates that have ended to the problems; return a line for those that end soon."""
         fronts = [host for host in connections.hosts if ends_tls(self.fleet, host)]
-        answers, unanswered = await gathered(
-            fronts, lambda host: connections.connections[host.name].ask("certificates")
-        )
+        answers, unanswered = await connections.ask_some(fronts, "certificates")
         for name, why in texts(unanswered).items():
             problems.setdefault(name, why)
         soon = {}
@@ -94,7 +92,7 @@ class Hosts:
     async def services(self, connections: Connections, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
         """Return the facts about services by host name. Add services that do not answer to the problems."""
         hosts = [host for host in connections.hosts if host.services]
-        answers, unanswered = await gathered(hosts, lambda host: connections.connections[host.name].ask("services"))
+        answers, unanswered = await connections.ask_some(hosts, "services")
         for name, why in texts(unanswered).items():
             problems.setdefault(name, why)
         facts: dict[str, dict[str, ServiceFacts]] = {}

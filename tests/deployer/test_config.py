@@ -8,6 +8,7 @@ import pytest
 from deployer.conftest import fleet_of
 from proc import ROOT
 from slipway.deploy import config
+from slipway.deploy.agent import roles
 from slipway.deploy.config import schema
 from slipway.deploy.errors import Refused
 
@@ -38,7 +39,7 @@ def test_the_annotated_file_describes_every_key():
     # Its commented keys and tables count, too: lines like #key = and #[table].
     data = tomllib.loads(re.sub(r"^#(?=[a-z_]+ = |\[)", "", SHIPPED.read_text(), flags=re.MULTILINE))
     below = {**schema.TABLES, "hosts.*": schema.HOST, "process.*": schema.PROCESS}
-    below |= {f"service.{kind}": schema.SERVICE for kind in schema.SERVICES}
+    below |= {f"service.{kind}": schema.SERVICE for kind in roles.SERVICES}
     assert {*paths(data)} == {key for key in schema.TOP if key not in {*below, "hosts", "process", "service"}} | {
         f"{name}.{key}" for name, keys in below.items() for key in keys
     }

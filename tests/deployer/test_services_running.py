@@ -13,7 +13,7 @@ from deployer.conftest import fleet_of
 from deployer.test_services import MORE_HOSTS
 from proc import executable
 from slipway.deploy import config
-from slipway.deploy.agent import errors, site
+from slipway.deploy.agent import errors, roles, site
 from slipway.deploy.agent import services as agent
 from slipway.deploy.agent.host import Host
 from slipway.deploy.commands import dbshell, logs, upgrade
@@ -71,7 +71,7 @@ def test_what_services_say(kind, tmp_path, monkeypatch):
 
 
 def test_status_asks_for_all_over_one_connection(data, capsys, monkeypatch):
-    """What the host no longer has the role for is not shown."""
+    """A service whose role the host no longer has is not shown."""
     monkeypatch.setenv("COLUMNS", "100")
     site = {"tls": "files", "certificate": "/c", "key": "/k"}
     fleet = fleet_of(data, {"hosts": {"one": {"roles": ["web", "worker", "beat", "postgres"]}}, "site": site})
@@ -159,5 +159,5 @@ def test_an_upgrade(apart, monkeypatch, capsys, code, output, typed, said):
 
 
 def test_every_kind_has_its_parts():
-    assert {*config.SERVICE_DEFAULTS} == {*config.schema.SERVICES} == {*services.PORTS} == {*agent.KINDS}
-    assert {*asked.VARIABLES} == {*services.SETTINGS} == {*agent.ASK} == {*agent.KINDS}
+    assert {*config.SERVICE_DEFAULTS} == {*roles.SERVICES} == {*services.PORTS}
+    assert {*asked.VARIABLES} == {*services.SETTINGS} == {*agent.ASK} == {*roles.SERVICES}

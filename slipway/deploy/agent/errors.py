@@ -16,6 +16,7 @@ from . import certificates, disk, groups, releases, services, timers
 from .groups import Group, error
 from .host import ENVIRONMENT, Host, Problem, last
 from .message_types import Any, Time
+from .roles import SERVICES
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
 AGAIN = 600  # seconds until these are searched again, as a search may have been slow
@@ -28,7 +29,7 @@ UNREAD = r'^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL
 OF_SERVICE = (
     r"((FATAL|PANIC):  (?!the database system is ).*|deadlock detected|out of memory.*| # .*([Ee]rror|OOM|MISCONF).*)"
 )
-PATTERN += "|" + UNREAD + "|(FATAL|PANIC):  |deadlock detected|out of memory| # .*([Ee]rror|OOM|MISCONF)"
+PATTERN += "|" + UNREAD + "|" + OF_SERVICE
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
 OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see slipway logs"
@@ -148,7 +149,7 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
 def in_line(at: float, role: str, text: str) -> Iterator[Group]:
     """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
     entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
-    if role in services.KINDS:
+    if role in SERVICES:
         yield from of_service(at, role, text)
         return
     failure = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])

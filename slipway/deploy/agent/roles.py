@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+SERVICES = ("postgres", "redis")  # roles of hosts that are no processes of the app
 READY_FILE = "/dev/shm/ready"  # a process that the team added creates this file in its container when ready
 
 

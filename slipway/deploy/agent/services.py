@@ -9,8 +9,8 @@ from typing import TypedDict
 
 from .host import Host, Problem
 from .message_types import Properties
+from .roles import SERVICES
 
-KINDS = ("postgres", "redis")
 # What the service says, as shell commands in its container; $1: the app, $2: the folder of the socket.
 ASK = {
     "postgres": 'PGPASSWORD=$APP_PASSWORD exec psql -h "$2" -U "$1" -d "$1" -AtqF " " -c "SELECT current_setting('
@@ -23,7 +23,7 @@ REDIS = re.compile(r"^redis_version:(\S+)$.*^connected_clients:(\d+)$.*^used_mem
 
 
 class Answer(TypedDict):
-    """What a service says of itself; all is "" if it does not answer."""
+    """A service's words about itself; all are "" if it does not answer."""
 
     version: str
     size: str
@@ -46,7 +46,7 @@ class Services(TypedDict):
 
 def kinds(host: Host) -> list[str]:
     """Return the kinds of the app's services that provisioning has set up here."""
-    return [kind for kind in KINDS if os.path.exists(f"{host.etc}-{kind}.image")]
+    return [kind for kind in SERVICES if os.path.exists(f"{host.etc}-{kind}.image")]
 
 
 def unit(host: Host, kind: str) -> str:

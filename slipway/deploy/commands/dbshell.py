@@ -6,9 +6,8 @@ import sys
 from ..config import Fleet
 from ..errors import Refused
 from ..server import services
-from ..ssh import child
 from ..ssh.connection import who
-from .run import NOTED
+from .run import NOTED, attached
 
 PSQL = 'PGPASSWORD=$APP_PASSWORD exec psql -v ON_ERROR_STOP=1 -h "$2" -U "$1" "$1"'
 
@@ -22,12 +21,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if host is None:
         raise Refused("no host has the role postgres: for a database elsewhere use slipway run manage dbshell")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    command = fleet.ssh.command(host.address, words(fleet, tty), tty=tty)
-    running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
-    try:
-        return await running.ended()
-    finally:
-        await running.close(0)
+    return await attached(fleet.ssh.command(host.address, words(fleet, tty), tty=tty))
 
 
 def words(fleet: Fleet, tty: bool) -> list[str]:

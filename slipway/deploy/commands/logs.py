@@ -7,8 +7,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from ..agent.errors import nginx_name, time_of
+from ..agent.roles import SERVICES
 from ..config import Fleet, Host
-from ..config.schema import SERVICES
 from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search

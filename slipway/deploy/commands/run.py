@@ -40,13 +40,19 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     words = noted(fleet.app, words, engine_of(fleet).command(words, tty), tty)
     command = fleet.ssh.command(host.address, words, tty=tty)
-    running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
-        return await running.ended()
+        return await attached(command)
     except asyncio.CancelledError:
         if fleet.is_swarm:  # docker exec passes no signal on
             put(f"the command may go on in its container on {host.name}", sys.stderr)
         raise
+
+
+async def attached(command: list[str]) -> int | None:
+    """Run a command of ssh with this process's stdin, stdout and stderr. Return its exit code."""
+    running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
+    try:
+        return await running.ended()
     finally:
         await running.close(0)
 

@@ -4,8 +4,8 @@ import argparse
 import shlex
 import sys
 
+from ..agent.roles import SERVICES
 from ..config import Fleet, Service
-from ..config.schema import SERVICES
 from ..errors import DeployError, Refused
 from ..server import services
 from ..ssh.connection import run, who

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..agent.roles import BUILT_IN, Process
+from ..agent.roles import BUILT_IN, SERVICES, Process
 from ..errors import Refused
 from . import consistency, schema
 from .ssh import Ssh
@@ -227,7 +227,7 @@ def host_of(name: str, keys: Table) -> Host:
         **{
             "address": name,
             **keys,
-            "roles": tuple(role for role in roles if role not in schema.SERVICES),
-            "services": tuple(role for role in roles if role in schema.SERVICES),
+            "roles": tuple(role for role in roles if role not in SERVICES),
+            "services": tuple(role for role in roles if role in SERVICES),
         },
     )

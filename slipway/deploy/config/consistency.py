@@ -6,8 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..agent.roles import BUILT_IN, Process
-from .schema import SERVICES
+from ..agent.roles import BUILT_IN, SERVICES, Process
 from .validators import Problems, is_numeric, shown
 
 if TYPE_CHECKING:

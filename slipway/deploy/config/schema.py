@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..agent.roles import BUILT_IN
+from ..agent.roles import BUILT_IN, SERVICES
 from .validators import (
     Check,
     Problems,
@@ -21,7 +21,6 @@ from .validators import (
 )
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
-SERVICES = ("postgres", "redis")  # roles of hosts that are no processes of the app
 # Names that an app cannot have. Provisioning refuses names in use on a server, but cannot see these: packages not
 # yet installed use them, or nginx's variables begin with them.
 TAKEN = (

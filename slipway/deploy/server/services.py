@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from ..config import Fleet, Host, Service
 from .files import File
-from .render import render
 from .site import nginx_address
 
 MARK = "# A service of {}, for docker-service and docker-runner; written by provisioning."
@@ -61,10 +60,6 @@ def of_host(fleet: Fleet, host: Host) -> list[Service]:
 
 
 # ---- files on the service's host ----
-
-
-def program() -> File:
-    return File("/usr/local/bin/docker-service", render("docker-service", {}), "755")
 
 
 def description(fleet: Fleet, service: Service) -> File:

@@ -102,7 +102,13 @@ class Connections:
 
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> tuple[dict[str, Any], dict[str, HostProblem]]:
         """Send a request to all hosts; return answers and problems by host name."""
-        return await gathered(self.hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
+        return await self.ask_some(self.hosts, do, timeout, **args)
+
+    async def ask_some(
+        self, hosts: Sequence[Host], do: str, timeout: float = READ, **args: Any
+    ) -> tuple[dict[str, Any], dict[str, HostProblem]]:
+        """Send a request to some of the hosts; return answers and problems by host name."""
+        return await gathered(hosts, lambda host: self.connections[host.name].ask(do, timeout, **args))
 
     async def errors(
         self, timeout: float = READ, since: float | None = None, **args: Any
