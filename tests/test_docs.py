@@ -102,6 +102,7 @@ def test_commands_exist():
 RUN_BY = r"""
 docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
+docs/backup.md: .*                                         | e2e/test_backups.py            | docs/backup.md
 docs/data.md: .*                                           | e2e/test_services.py           | docs/data.md
 docs/deploy.md: HOSTS=.*|.*: export HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")
@@ -112,7 +113,6 @@ docs/image.md: PYTHONPATH.*|examples/node/.*                 | e2e/test_contract
 docs/make.md: (cp|echo|mkdir|printf|make -C) .*            | make/test_reuse.py             | docs/make.md
 .*: (uv add .*|make upgrade.*)                             | template/test_project.py       | "pillow"
 docs/one-server.md: .*                                     | e2e/test_from_nothing.py       | docs/one-server.md
-docs/operations.md: (pg_|createdb|psql).*                  | e2e/test_files.py              | docs/operations.md
 docs/provision.md: (?!make|slipway|export).*               | e2e/provisioned.py             | docs/provision.md
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
 docs/server.md: .*(redis|create shop).*                    | e2e/test_units.py              | docs/server.md

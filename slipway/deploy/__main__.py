@@ -42,6 +42,13 @@ GROUPS = {  # name of a module in commands/ → its help text
         "run": "run a one-off command on a host, in the live release",
         "dbshell": "run psql in the database that provisioning set up",
     },
+    "Data": {
+        "backup": "back up the database now; --password: keep the repository's password elsewhere",
+        "backups": "list what can be brought back",
+        "restore": "bring back the database, as it was at a time or at a release",
+        "drill": "restore the newest backup into a copy that is thrown away",
+        "dump": "bring a dump of the database here",
+    },
     "Servers": {
         "config": "check the configuration and list its hosts",
         "provision": "set up servers, and keep them up to date",

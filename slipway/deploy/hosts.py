@@ -4,6 +4,8 @@ import argparse
 import json
 from dataclasses import dataclass
 
+from . import backup_status
+from .agent.backups import Backups
 from .agent.certificates import SOON, ending
 from .agent.message_types import Facts
 from .agent.roles import Process
@@ -16,6 +18,7 @@ from .rollout import drift, preflight
 from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import commits, text_tables
+from .server import backups
 from .server.services import unit as service_unit
 from .server.site import ends_tls
 from .ssh.connections import Connections
@@ -45,8 +48,9 @@ class Hosts:
             facts = await self.facts(connections, problems)
             soon = await self.certificates(connections, problems)
             services = await self.services(connections, problems)
+            backup, about_backups = await self.backups(connections, problems)
         if args.json:
-            print(json.dumps({"hosts": facts, "services": services, "problems": problems}))
+            print(json.dumps({"hosts": facts, "services": services, "backups": backup, "problems": problems}))
             return 1 if problems else 0
         rows = [
             row for host in self.fleet.hosts if host.name in facts for row in text_tables.rows(host, facts[host.name])
@@ -58,7 +62,7 @@ class Hosts:
             if host_facts["lock"]:
                 print(visible(f"{name}: locked: {brief(host_facts['lock'])}"))
         tasks = dict.fromkeys(brief(text) for host_facts in facts.values() for text in host_facts["tasks"])
-        notes = [*preflight.notes(facts), *soon, *tasks]
+        notes = [*preflight.notes(facts), *soon, *about_backups, *tasks]
         print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *notes])))
         return 1 if problems else 0
 
@@ -104,6 +108,23 @@ class Hosts:
             if any(wrong):
                 problems[host.name] = [*problems.get(host.name, []), *filter(None, wrong)]
         return facts
+
+    async def backups(self, connections: Connections, problems: Problems) -> tuple[dict[str, Backups], list[str]]:
+        """Return the facts about backups by host name, and lines about them. Add what is wrong to the problems."""
+        hosts = [host for host in connections.hosts if host in self.fleet.backup_hosts]
+        answers, unanswered = await connections.ask_some(hosts, "backups")
+        for name, why in texts(unanswered).items():
+            problems.setdefault(name, why)
+        lines = {}
+        for host in (host for host in hosts if host.name in answers):
+            answer: Backups = answers[host.name]
+            wrong = backup_status.problems(answer, backups.actions(self.fleet, host), self.fleet.watch["backup"])
+            if texts_of_host := [*wrong]:
+                problems[host.name] = [*problems.get(host.name, []), *texts_of_host]
+            lines[host.name] = [backup_status.line(answer)]
+            if host == self.fleet.backup_hosts[0]:
+                lines[host.name].append(backup_status.note(answer))
+        return answers, on_hosts({name: [*filter(None, each)] for name, each in lines.items()}).splitlines()
 
     async def releases(self, args: argparse.Namespace) -> None:
         async with Connections(self.fleet, self.fleet.chosen(args.hosts)) as connections:

@@ -1,4 +1,4 @@
-"""Checks that enough hosts are up and no disk is too full."""
+"""Checks that enough hosts are up, no disk is too full, certificates do not end, and backups work."""
 
 import asyncio
 import math
@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from .agent.certificates import ending
 from .agent.groups import named
 from .agent.message_types import Facts
+from .backup_status import problems
 from .config import Fleet, Host
 from .errors import HostProblem
 from .rollout import hooks
 from .rollout.drift import EMPTY, running
 from .rollout.preflight import mega
+from .server import backups
 from .server.site import ends_tls
 from .ssh.connection import Connection
 from .ssh.gather import together
@@ -31,7 +33,7 @@ CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not bro
 
 
 class Rule(NamedTuple):
-    """The state of a rule ("hosts_up", "disk", "errors" or "certificates"). `hosts`: those that break it."""
+    """The state of a rule ("hosts_up", "disk", "errors", "certificates", "backup"). `hosts`: those that break it."""
 
     name: str
     broken: bool
@@ -41,8 +43,8 @@ class Rule(NamedTuple):
 
 @dataclass
 class Rules:
-    """Keeps each host's last answer. Begins an alert if too few hosts are up, a disk is too full, or a certificate ends
-    soon."""
+    """Keeps each host's last answer. Begins an alert if too few hosts are up, a disk is too full, a certificate ends
+    soon, or a backup is too old."""
 
     hosts: Sequence[str]
     share: float  # the share of the hosts that must be up, from 0 to 1
@@ -53,6 +55,7 @@ class Rules:
     up: dict[str, float] = field(default_factory=dict)  # host → the time when it was last up
     free: dict[str, int] = field(default_factory=dict)  # host → free bytes of its fullest disk, by its last answer
     ending: dict[str, list[str]] = field(default_factory=dict)  # host that ends TLS → its certificates that end soon
+    backups: dict[str, list[str]] = field(default_factory=dict)  # host that sends backups → what is wrong with them
     alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when the rule was last broken
 
     def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
@@ -90,6 +93,14 @@ class Rules:
                 bool(texts),
                 tuple(host for host, warnings in self.ending.items() if warnings),
                 texts[0] if texts else "none ends soon",
+            )
+        if self.backups:
+            texts = [text for problems in self.backups.values() for text in problems]
+            yield Rule(
+                "backup",
+                bool(texts),
+                tuple(host for host, problems in self.backups.items() if problems),
+                texts[0] if texts else "all are new",
             )
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
@@ -137,6 +148,7 @@ class Watcher:
             [host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"], self.now()
         )
         self.fronts = [host for host in fronts if ends_tls(fleet, host)]
+        self.keepers = [host for host in fleet.backup_hosts if host in hosts or not host.roles]
         self.connections: dict[str, Connection] = {}
         self.alerted: set[str] = set()  # ids of groups of errors
         self.unsearched: dict[str, tuple[float, str]] = {}  # host → since when its errors are unknown, and why
@@ -147,6 +159,7 @@ class Watcher:
             *(self._again(partial(self._visit, host)) for host in self.hosts),
             self._again(self._look),
             *(self._again(partial(self._ask_certificates, host)) for host in self.fronts if host not in self.hosts),
+            *(self._again(partial(self._ask_backups, host)) for host in self.keepers if host not in self.hosts),
         ]
         await self._to_the_end(together(lambda work: work, again))
 
@@ -162,6 +175,7 @@ class Watcher:
     async def _ask_once(self) -> None:
         await together(self._hear, self.hosts)
         await together(self._ask_certificates, self.fronts)
+        await together(self._ask_backups, self.keepers)
 
     async def _to_the_end(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -183,6 +197,8 @@ class Watcher:
             await self._search(host)
         if host in self.fronts and host.name in self.connections:
             await self._ask_certificates(host)
+        if host in self.keepers and host.name in self.connections:
+            await self._ask_backups(host)
 
     async def _hear(self, host: Host) -> None:
         free = None
@@ -205,6 +221,18 @@ class Watcher:
         except (HostProblem, OSError):  # what the host said before stands
             if host not in self.hosts:  # no other rule tells of it
                 self.rules.ending.setdefault(host.name, ["unknown, as a host does not answer"])
+            if connection := self.connections.pop(host.name, None):
+                await connection.close()
+
+    async def _ask_backups(self, host: Host) -> None:
+        try:
+            async with asyncio.timeout(self.limit):
+                answer = await (await self._connection(host)).ask("backups")
+            actions = backups.actions(self.fleet, host)
+            self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
+        except (HostProblem, OSError) as error:
+            if host not in self.hosts:  # no other rule tells of it
+                self.rules.backups[host.name] = [f"unknown: {brief(str(error)) or 'no answer'}"]
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
 

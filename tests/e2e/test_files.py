@@ -1,4 +1,4 @@
-"""Tests of the project's own image with files in the database, which are lost and restored by docs/operations.md."""
+"""Tests of the project's own image with files in the database, which are lost and come back with a dump."""
 
 import hashlib
 import random
@@ -6,14 +6,13 @@ import shlex
 
 import pytest
 
-from documented import block
 from e2e import checker
 from e2e.orders import Orders
-from proc import ROOT, wait_until
+from proc import wait_until
 
 pytestmark = pytest.mark.extra
-DUMP, ASIDE, SWAP = "pg_dump ", "createdb ", "psql "  # the first words of the page's commands
-OPERATIONS = ROOT / "docs/operations.md"
+DUMP = "pg_dump --format=custom --file=/tmp/orders.dump orders"
+RESTORE = "pg_restore --clean --if-exists --dbname=orders /tmp/orders.dump"
 SIZE, PATH = 3_000_000, "/media/in/picture.png"
 SAVE = f"""
 import random
@@ -36,13 +35,6 @@ class Gallery(Orders):
     def image(self, tag):
         """Put the release into the registry. Return its name there."""
         return self.project_image(tag)
-
-    def as_told(self, *blocks):
-        """Run on the database's machine the commands in docs/operations.md that begin with these words, for the
-        database orders with the owner app."""
-        for first in blocks:
-            script = block(OPERATIONS, first).replace("--owner=shop", "--owner=app").replace("shop", "orders")
-            self.fleet.services.run("cd /tmp && su postgres -s /bin/sh -c 'sh -es'", input=script)
 
     def whole(self):
         """Return True if each web host's nginx serves the whole file; its ETag must be its checksum."""
@@ -72,12 +64,11 @@ def shop(fleet, project_image, tmp_path):
 def test_a_restore(shop):
     """A restore reaches both hosts, and both releases."""
     assert shop.whole()
-    shop.fleet.services.run("su postgres -c 'dropdb --if-exists orders_lost; dropdb --if-exists orders_restored'")
-    shop.as_told(DUMP)
+    shop.fleet.services.run(f"su postgres -c '{DUMP}'")
     shop.good("deploy", "build-1", "--no-bake")
     shop.query("TRUNCATE slipway_blobs_blob CASCADE")
     assert not shop.whole()
-    shop.as_told(ASIDE, SWAP)
+    shop.fleet.services.run(f"su postgres -c '{RESTORE}'")
     wait_until(shop.whole, 30, "the files are back")
     shop.good("rollback")
     assert checker.tags(shop) == {"build-2"} and shop.whole()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
-from . import certificates, disk, errors, facts, images, releases, services, shell, slots, staging, takeback
+from . import backups, certificates, disk, errors, facts, images, releases, services, shell, slots, staging, takeback
 from .attempt import Attempt
 from .attempt_state import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
@@ -39,6 +39,10 @@ READERS = {
     "errors": errors.find,
     "certificates": certificates.served,
     "services": services.collect,
+    "backups": backups.collect,
+    "backups_listed": backups.listed,
+    "restored": backups.restored,
+    "point": backups.point,
 }
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use

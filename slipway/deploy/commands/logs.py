@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     parser.add_argument("-n", "--lines", type=int, metavar="N", help=f"the last N lines of each host ({LAST})")
     parser.add_argument(
-        "--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …, nginx, postgres, redis"
+        "--role", default="", metavar="ROLE", help="only this role: web, beat, …, nginx, postgres, redis, backup"
     )
     for name, kind in (("since", search.past), ("until", search.moment)):
         parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    services = {service.kind: service.host for service in fleet.services}
+    services = {service.kind: [service.host] for service in fleet.services}
+    if fleet.backup_hosts:
+        services["backup"] = fleet.backup_hosts
     roles = ("", "nginx", *fleet.roles, *services)
     if args.role not in roles:
         raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(roles[1:])}")
@@ -53,7 +55,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     logs, front = Logs(fleet, args), args.role == "nginx"
     hosts = [host for host in fleet.chosen(args.hosts, front) if serves_http(host) or not front]
     if args.role in services:
-        hosts = [services[args.role]]
+        hosts = services[args.role]
     try:
         if args.follow:
             await together(logs.follow, hosts)
@@ -115,6 +117,8 @@ def names_in_journal(fleet: Fleet, role: str) -> list[str]:
     """Return the names by which journalctl finds the lines of a role; of all processes if the role is ""."""
     if role == "nginx":
         return [nginx_name(fleet.app)]
+    if role == "backup":
+        return [f"{fleet.app}-backup", f"{fleet.app}-wal"]
     if role in SERVICES:
         return [f"{fleet.app}-{role}"]
     chosen = [process for name, process in fleet.roles.items() if role in ("", name)]

@@ -2,6 +2,7 @@
 on at once, and stays over a reboot."""
 
 import argparse
+from collections.abc import Callable, Sequence
 
 from ..config import Fleet, Host
 from ..errors import DeployError
@@ -29,9 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    async def change(host: Host) -> None:
-        site = fleet.app if host.has("web") else f"{fleet.app}-balancer"
-        words = ["sh", "-c", SCRIPT, "sh", args.action, site, who("on")]
-        print(f"{host.name}: {decoded((await run(host, fleet.ssh, words, check=True)).out)}")
+    await switched(fleet, fleet.chosen(args.hosts, balancers=True), args.action, lambda *said: print(*said, sep=": "))
 
-    await on_each([host for host in fleet.chosen(args.hosts, balancers=True) if serves_http(host)], change, DeployError)
+
+async def switched(
+    fleet: Fleet, hosts: Sequence[Host], action: str, tell: Callable[[str, str], None] = lambda name, state: None
+) -> dict[str, str]:
+    """Turn the page "on" or "off", or ask for its "status". Return host name → "off", or who turned it on when; `tell`
+    gets them one by one."""
+
+    async def change(host: Host) -> str:
+        site = fleet.app if host.has("web") else f"{fleet.app}-balancer"
+        words = ["sh", "-c", SCRIPT, "sh", action, site, who("on")]
+        state = decoded((await run(host, fleet.ssh, words, check=True)).out)
+        tell(host.name, state)
+        return state
+
+    return await on_each([host for host in hosts if serves_http(host)], change, DeployError)

@@ -75,6 +75,7 @@ class Fleet:
     watch: Table = field(default_factory=dict)
     engine: Table = field(default_factory=dict)
     static: Table = field(default_factory=dict)
+    backup: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     timed: dict[str, Process] = field(default_factory=dict)  # the processes with a schedule, which no deploy knows
     services: tuple[Service, ...] = ()
@@ -105,6 +106,19 @@ class Fleet:
     def by_socket(self) -> bool:
         """True if the app reaches its services by unix sockets, as everything runs on one host."""
         return len({host.name for host in self.hosts if host.roles or host.services}) == 1
+
+    @property
+    def postgres_host(self) -> Host | None:
+        return next((service.host for service in self.services if service.kind == "postgres"), None)
+
+    @property
+    def backup_hosts(self) -> list[Host]:
+        """The hosts that send backups: first that with the app's Postgres, if it has one, then the one with its files.
+        The first one makes the repository's password."""
+        if not self.backup or not self.backup["to"]:
+            return []
+        files = [*self.with_role("web"), *self.app_hosts][:1]
+        return list(dict.fromkeys([*filter(None, [self.postgres_host]), *files]))
 
     @property
     def balancers(self) -> list[Host]:

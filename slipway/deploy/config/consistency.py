@@ -78,6 +78,8 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
             yield "hosts", f"only one host may have the role {kind}, not {names}"
     for kind in tables.keys() - {*kinds}:
         yield f"service.{kind}", f'no host has the role {kind}: add "{kind}" to the roles of one'
+    if fleet.backup["to"] and fleet.is_swarm:
+        yield "backup", 'engine.kind = "swarm" makes no backups: remove it, and back up where the data is'
     if kinds and fleet.is_swarm:
         yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use a managed one, or docs/server.md\'s service'
     if fleet.by_socket:

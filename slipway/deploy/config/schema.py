@@ -55,6 +55,8 @@ NO_PROCESS = (
     "help",
     "attempt",
     "nginx",
+    "wal",
+    "backup",
     *SERVICES,
 )
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -130,6 +132,14 @@ port = text(
 
 schedule = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
 
+repository = text(
+    r"sftp:[^\s:]+:\S+|sftp://\S+|s3:\S+|(?:rest|b2|azure|gs|swift|rclone):\S+|/\S+",
+    'a repository of restic, such as "sftp:backup@nas.example:/shop", "s3:https://..." or "/mnt/nas/shop"',
+)
+day_time = text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'a time such as "03:00"')
+week_time = text(r"(?:mon|tue|wed|thu|fri|sat|sun) (?:[01]\d|2[0-3]):[0-5]\d", 'a day and a time such as "sun 04:00"')
+kept = text(r"all|[1-9]\d{0,3}[dwm](?: [1-9]\d{0,3}[dwm])*", 'days, weeks and months such as "7d 4w 6m", or "all"')
+
 REGISTRY: Keys = {"login": (variable, "")}
 HOST: Keys = {
     "address": (address, ""),
@@ -176,6 +186,7 @@ WATCH: Keys = {
     "disk": (size, "2g"),
     "errors": (flag, False),
     "certificates": (number(0, 365), 14),
+    "backup": (number(60, 31_536_000), 3600),
 }
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),
@@ -183,8 +194,24 @@ ENGINE: Keys = {
     "proxy": (proxy, "haproxy:lts"),
 }
 STATIC: Keys = {"publish": (bucket, "")}
+BACKUP: Keys = {
+    "to": (repository, ""),
+    "wal": (number(60, 86_400), 300),
+    "full": (day_time, "03:00"),
+    "any_second": (number(1, 3650), 7),
+    "keep": (kept, "7d 4w 6m"),
+    "drill": (week_time, "sun 04:00"),
+}
 SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, ""), "tls": (flag, False)}
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
+TABLES = {
+    "site": SITE,
+    "rollout": ROLLOUT,
+    "hooks": HOOKS,
+    "watch": WATCH,
+    "engine": ENGINE,
+    "static": STATIC,
+    "backup": BACKUP,
+}
 TOP: Keys = {
     "app": (app_name, Required(": set it here, or set APP")),
     "image": (image, Required(": set it here, or set IMAGE")),

@@ -45,8 +45,8 @@ def expression(text: str) -> str:
 
 
 def glued(words: Sequence[str]) -> list[str]:
-    """Join --since and -1h to one word, as argparse takes -1h for an option; so it does with a request's id."""
-    joined = re.sub(r"(?<=--(?:since|until))\0(?=-\d)", "=", "\0".join(words))
+    """Join an option of a time and -1h to one word, as argparse takes -1h for an option; so it does with an id."""
+    joined = re.sub(r"(--(?:since|until|at))\0(?=-\d)", r"\1=", "\0".join(words))
     return re.sub(r"(?<=--request)\0(?=-[\w-]{7})", "=", joined).split("\0") if words else []
 
 

@@ -1,4 +1,4 @@
-"""Two operations for pyinfra: write a file atomically; test nginx's files, then install them."""
+"""Operations for pyinfra: write files atomically; test nginx's files, then install them."""
 
 import hashlib
 import os
@@ -76,6 +76,18 @@ class ServicesReady(FactBase[list[str]]):
         return [*output]
 
 
+class BackupsReady(FactBase[bool]):
+    """A fact: True if nothing is missing for the app's backups on the host."""
+
+    default = bool
+
+    def command(self, app: str) -> str:
+        return f"! docker-backup ready {app} >/dev/null 2>&1 || echo ready"
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "ready" in output
+
+
 class PutWhole(PyinfraCommand):
     """Writes a file atomically, with owner and mode from the start."""
 
@@ -93,7 +105,22 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
     """Write a file atomically. With `file.once` an existing one keeps its content. `seen`: what Files has found."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
-    existing = seen.get(file.path)
+    yield from written(file, seen.get(file.path))
+
+
+@operation()
+def program(files: Iterable[File]) -> Commands:
+    """Write the files of a program, and make their folders."""
+    wanted = list(files)
+    existing = host.get_fact(Files, paths=[file.path for file in wanted])
+    missing = {os.path.dirname(file.path) for file in wanted if file.path not in existing}
+    if missing:
+        yield StringCommand("mkdir", "-p", *map(QuoteString, sorted(missing)))
+    for file in wanted:
+        yield from written(file, existing.get(file.path))
+
+
+def written(file: File, existing: Entry | None) -> Commands:
     owned = existing and (existing.user, existing.group, existing.mode) == (file.user, file.group, file.mode)
     if not existing or (not file.once and not (existing.kind == "f" and owned and existing.holds(file.content))):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)

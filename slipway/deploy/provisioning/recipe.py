@@ -11,14 +11,15 @@ from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
 from ..agent.host import UNITS
-from ..config import Fleet, Host, Service
+from ..config import Fleet, Host
 from ..errors import HostProblem
-from ..server import consul, services, site
+from ..server import backups, consul, services, site
 from ..server import files as wanted
-from ..server.files import File
 from ..server.site import Out
+from . import data
 from .fitness import Inspection
-from .operations import Entry, Files, ServicesReady, nginx_site, whole_file
+from .named import LONG, enable, folder, stop, write
+from .operations import Entry, Files, nginx_site
 from .services import Credentials
 
 # A Consul agent that does not run needs no reload: it reads its files at its start.
@@ -29,8 +30,6 @@ for _ in $(seq 100); do [ "$(docker info --format '{{.LiveRestoreEnabled}}')" !=
 echo "Docker keeps live-restore on, 10 s after its reload" >&2
 exit 1
 """
-LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py announces
-ENABLED = ("balancer-hosts@", "consul-hosts@", "docker-service@")  # what begins the names of services that are enabled
 APT = "-o DPkg::Lock::Timeout=300"
 
 
@@ -48,7 +47,7 @@ def provision(
     if machine.roles:
         app(fleet, machine, inspection, existing)
         if fleet.services and credentials.complete:
-            addresses(fleet, credentials, existing)
+            data.addresses(fleet, credentials, existing)
     for file in wanted.programs(fleet, machine):
         write(file, existing)
     units(fleet, machine, existing)
@@ -58,7 +57,9 @@ def provision(
         sockets(fleet, existing)
     take_away(fleet, machine, inspection, existing)
     for service in services.of_host(fleet, machine):
-        prepare(fleet, service, credentials.passwords[service.kind], existing)
+        data.prepare(fleet, service, credentials.passwords[service.kind], existing)
+    if machine in fleet.backup_hosts and credentials.repository:
+        data.keep_backups(fleet, machine, credentials.repository, existing)
     if wanted.serves_http(machine):
         nginx(fleet, machine, existing, out)
     if consul.registers(fleet, machine):
@@ -102,10 +103,14 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
     ]
     return [
         *(file.path for file in (*app, *wanted.programs(fleet, machine), *wanted.unit_files(fleet, machine))),
+        *(file.path for file in backups.unit_files(fleet, machine)),
         *(file.path for file in of_services),
         services.settings_path(fleet.app),
+        backups.keys_path(fleet.app),
+        *(file.path for file in backups.files(fleet, machine)),
         *(services.certificate(fleet.app, service.kind, "").path for service in fleet.services if service.tls),
         *wanted.stale_files(fleet, machine, inspection.processes),
+        *backups.stale_files(fleet, machine),
         consul.service_path(fleet.app),
         wanted.balancer_hosts().path,
         *(path for stale in site.stale_sites(fleet, machine) for path in stale.paths),
@@ -117,6 +122,8 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
 def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
     packages = wanted.packages(fleet, machine, inspection.missing)
+    if machine in fleet.backup_hosts and "restic" in inspection.missing:
+        packages.append("restic")
     client = wanted.runs_containers(machine) and "docker" in inspection.missing
     masked = "nginx" in packages
     if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
@@ -164,17 +171,8 @@ def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str,
         write(file, existing)
 
 
-def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]) -> None:
-    """Write the settings by which the app reaches its services, and the certificates by which it knows them."""
-    if credentials.certificates:
-        folder(services.certificates_folder(fleet.app), "755", "root", "root")
-    for kind, text in credentials.certificates.items():
-        write(services.certificate(fleet.app, kind, text), existing)
-    write(services.settings(fleet, credentials.passwords, credentials.own), existing)
-
-
 def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
-    files_of_units = list(wanted.unit_files(fleet, machine))
+    files_of_units = [*wanted.unit_files(fleet, machine), *backups.unit_files(fleet, machine)]
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
     written = {file.path: write(file, existing) for file in files_of_units}
@@ -200,16 +198,6 @@ def docker(fleet: Fleet, inspection: Inspection) -> None:
         )
 
 
-def prepare(fleet: Fleet, service: Service, password: str, existing: dict[str, Entry]) -> None:
-    """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
-    name = services.container(fleet.app, service.kind)
-    folder(f"/etc/default/{name}.d", "700", "root", "root")
-    write(services.description(fleet, service), existing)
-    write(services.configuration(fleet, service, password), existing)
-    if name not in host.get_fact(ServicesReady, names=[name]):
-        server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)
-
-
 def sockets(fleet: Fleet, existing: dict[str, Entry]) -> None:
     file = wanted.tmpfiles(fleet)
     written = write(file, existing)
@@ -233,12 +221,19 @@ def take_away(fleet: Fleet, machine: Host, inspection: Inspection, existing: dic
     for stale in site.stale_sites(fleet, machine):
         if set(stale.paths) & set(existing):
             nginx_site(name=f"remove nginx site {stale.name}", site=stale)
-    unneeded = {*wanted.stale_units(fleet, machine, inspection.units), *services.stale_units(fleet, machine)}
+    unneeded = {
+        *wanted.stale_units(fleet, machine, inspection.units),
+        *services.stale_units(fleet, machine),
+        *backups.stale_units(fleet, machine),
+    }
     if running := [unit for unit in inspection.units if unit in unneeded]:
         stop(running)
     gone = [
         files.file(name=f"remove {path}", path=path, present=False)
-        for path in wanted.stale_files(fleet, machine, inspection.processes)
+        for path in (
+            *wanted.stale_files(fleet, machine, inspection.processes),
+            *backups.stale_files(fleet, machine),
+        )
         if path in existing
     ]
     if gone:
@@ -269,40 +264,8 @@ def nginx(fleet: Fleet, machine: Host, existing: dict[str, Entry], out: Out) -> 
         systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
 
-# ---- named operations ----
-
-
 def put_sites(fleet: Fleet, machine: Host, certificate: bool, out: Out) -> list[OperationMeta]:
     return [
         nginx_site(name=f"install nginx site {each.name}", site=each)
         for each in site.sites(fleet, machine, certificate, out)
     ]
-
-
-def write(file: File, existing: dict[str, Entry] | None = None) -> OperationMeta:
-    return whole_file(name=f"write {file.path}", file=file, seen=existing)
-
-
-def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """Create a folder. If `mode`, `user` or `group` is None, an existing folder keeps its own."""
-    files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
-
-
-def enable(unit: str, running: bool | None = None) -> None:
-    systemd.service(name=f"enable {unit}", service=unit, enabled=True, running=running)
-
-
-def stop(units: list[str]) -> None:
-    names, enabled = (
-        shlex.join(units),
-        shlex.join(unit for unit in units if unit.endswith((".target", ".timer")) or unit.startswith(ENABLED)),
-    )
-    server.shell(
-        name=f"stop {', '.join(units)}",
-        _timeout=LONG,
-        commands=[
-            f"systemctl stop {names}",
-            f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
-            *([f"systemctl --quiet disable {enabled}"] if enabled else ()),
-        ],
-    )

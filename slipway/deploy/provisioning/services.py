@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..config import Fleet, Host, Service
 from ..errors import Refused, on_hosts
-from ..server import services
+from ..server import backups, services
 from ..ssh import connection
 from ..ssh.gather import gathered
 from ..ssh.validate import decoded, visible
@@ -50,28 +50,33 @@ UNASKED = "{}: {}: so {} stays as it is on all hosts; if this host is lost, take
 @dataclass(frozen=True)
 class Credentials:
     """`passwords`: kind of service → the app's password. `certificates`: kind → that of a service with TLS. `own`: the
-    settings of services that the team has set. `complete`: False if a host could not be asked."""
+    settings of services that the team has set. `repository`: the password and keys of the backups' repository, as lines
+    NAME=value. `complete`: False if a host could not be asked."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    repository: str = ""
     complete: bool = True
 
 
 async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Credentials:
     """Ask all hosts that have a service or the app. Make missing passwords on the services' hosts, unless `check`.
     Raise Refused if one of `hosts`, which are to be provisioned, cannot be asked; print a line for each other one."""
-    if not fleet.services:
+    if not fleet.services and not fleet.backup_hosts:
         return Credentials()
     passwords: dict[str, str] = {}
     certificates: dict[str, str] = {}
+    repository: list[str] = []
 
     async def ask(host: Host) -> Sequence[str]:
         for service in services.of_host(fleet, host):
             passwords[service.kind] = await password(fleet, service, check)
             if service.tls:
                 certificates[service.kind] = await certificate(fleet, service, check)
-        return await names_set(fleet, host) if host.roles else ()
+        if host in fleet.backup_hosts[:1]:
+            repository.append(await repository_keys(fleet, host, check))
+        return await names_set(fleet, host) if host.roles and fleet.services else ()
 
     names, problems = await gathered([host for host in fleet.hosts if host.roles or host.services], ask)
     chosen = {host.name for host in hosts}
@@ -79,9 +84,17 @@ async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Cre
         raise Refused(on_hosts(fatal))
     for name, problem in problems.items():
         print(visible(UNASKED.format(name, problem, services.settings_path(fleet.app))))
-    return Credentials(
-        passwords, certificates, frozenset(name for each in names.values() for name in each), not problems
-    )
+    own = frozenset(name for each in names.values() for name in each)
+    return Credentials(passwords, certificates, own, "".join(repository), not problems)
+
+
+async def repository_keys(fleet: Fleet, host: Host, check: bool) -> str:
+    """Return the password of the backups' repository, with the keys that the team has added there."""
+    path = backups.keys_path(fleet.app)
+    words = ["sh", "-euc", MAKE_AND_PRINT, "sh", path, "" if check else "RESTIC_PASSWORD", ".*"]
+    await connection.run(host, fleet.ssh, words, check=True)
+    done = await connection.run(host, fleet.ssh, ["sh", "-c", f"cat {path} 2>/dev/null || :"], check=True)
+    return done.out.decode(errors="surrogateescape")
 
 
 async def password(fleet: Fleet, service: Service, check: bool) -> str:

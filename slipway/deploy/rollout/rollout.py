@@ -1,5 +1,6 @@
 """A rollout: look, lock, run the steps, commit or take back, and report."""
 
+import asyncio
 import contextlib
 import os
 import time
@@ -20,7 +21,7 @@ from ..ssh.connections import Connections
 from ..ssh.gather import texts
 from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
-from . import hooks, images, migrations, pending_verdicts, preflight
+from . import hooks, images, migrations, pending_verdicts, points, preflight
 from .commit import Commit, outcome
 from .plan import Options, Step, Target, judge, plan
 from .report import cause_of, report
@@ -66,7 +67,9 @@ class Rollout:
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, self.began, self._do(Run(hosts), groups, target))
-                new = await self._new_errors(hosts, target.tag)
+                new, _ = await asyncio.gather(
+                    self._new_errors(hosts, target.tag), points.mark(self.fleet, "commit", target.tag, self.tell)
+                )
                 self.tell(
                     {
                         "event": "result",
@@ -171,6 +174,8 @@ class Rollout:
                 await run.hosts.lock(self._who(target))
                 await self._equip(run.hosts)
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
+                    if any(step.name == "migrate" for step in group):
+                        await points.mark(self.fleet, "before", target.tag, self.tell)
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}

@@ -13,11 +13,13 @@ MARK = "# A service of {}, for docker-service and docker-runner; written by prov
 PORTS = {"postgres": 5432, "redis": 6379}
 SETTINGS = {"postgres": ("DATABASE_URL",), "redis": ("BROKER_URL", "CACHE_URL")}
 MEGABYTE = 1 << 20
-# docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data.
-OF_IMAGE = '--user "$OWNER" -v "$NAME:$VOLUME"'
+# docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data. A restore
+# sets DATA, the volume's name.
+OF_IMAGE = '--user "$OWNER" -v "${DATA:-$NAME}:$VOLUME"'
 # Who has the socket must still know a password. The superuser is let in by the socket alone.
 ACCESS = """\
 local all all scram-sha-256
+local replication base_backup scram-sha-256
 host all postgres all reject
 {host} all all all scram-sha-256
 """
@@ -126,6 +128,7 @@ def command(fleet: Fleet, service: Service) -> list[str]:
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
         "max_connections": str(min(max(100, memory // 10), 500)),
+        "max_slot_wal_keep_size": "2GB",  # if backups do not work, the disk must not get full
     }
     if service.tls:
         values |= {"ssl": "on", "ssl_cert_file": "/etc/tls/tls.crt", "ssl_key_file": "/etc/tls/tls.key"}

@@ -4,7 +4,7 @@ import binascii
 import functools
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -37,11 +37,15 @@ def command(app: str) -> list[str]:
 @functools.cache
 def files() -> dict[str, str]:
     """Return the agent's files: path in its folder → text."""
+    return {**package(PARTS), "__main__.py": MAIN}
+
+
+def package(parts: Iterable[str]) -> dict[str, str]:
+    """Return the files of the package's files and folders `parts`: path → text."""
     top = resources.files("slipway")
-    texts = {
-        f"slipway/{path}": file.read_text("utf-8") for part in PARTS for path, file in below(part, top.joinpath(part))
+    return {
+        f"slipway/{path}": file.read_text("utf-8") for part in parts for path, file in below(part, top.joinpath(part))
     }
-    return {**texts, "__main__.py": MAIN}
 
 
 def below(path: str, source: Traversable) -> Iterator[tuple[str, Traversable]]:

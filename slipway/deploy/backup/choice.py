@@ -1,0 +1,62 @@
+"""Chooses what a restore brings back: a base backup, the WAL since then, and where to stop. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from . import postgres
+from .points import Point
+from .repository import Snapshot
+from .shell import Problem
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a restore stops: at a time in seconds, or at the LSN of a release's point. Neither: at the end."""
+
+    at: float | None = None
+    point: Point | None = None
+
+    def options(self) -> list[str]:
+        """Return Postgres' settings of recovery. LSN: without what begins there, which is later than the point."""
+        if self.point:
+            return [f"recovery_target_lsn={postgres.text(self.point.lsn)}", "recovery_target_inclusive=off"]
+        if self.at is not None:
+            return [f"recovery_target_time={datetime.utcfromtimestamp(self.at).isoformat()}+00"]
+        return []
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`wal`: None if the repository has no WAL for the base backup, which then ends where its copy ended."""
+
+    base: Snapshot
+    wal: Snapshot | None
+    target: Target
+
+    @property
+    def until(self) -> float:
+        """The last second, in seconds, that this choice can bring back."""
+        return float(self.wal.tags["until"] if self.wal else self.base.tags["at"])
+
+
+def choose(bases: Sequence[Snapshot], wals: Sequence[Snapshot], target: Target) -> Choice:
+    """Return the newest base backup before the target, with the newest WAL since. Raise Problem if there is none."""
+    if not bases:
+        raise Problem("the repository has no base backup")
+    fitting = [base for base in bases if reaches(base, target)]
+    if not fitting:
+        oldest = datetime.fromtimestamp(float(bases[0].tags["at"]))
+        raise Problem(f"the oldest base backup is of {oldest:%Y-%m-%d %H:%M:%S}: choose a later time")
+    base = max(fitting, key=lambda snapshot: float(snapshot.tags["at"]))
+    of_base = [wal for wal in wals if wal.tags["base"] == base.tags["base"]]
+    return Choice(base, of_base[-1] if of_base else None, target)
+
+
+def reaches(base: Snapshot, target: Target) -> bool:
+    """Return True if the base backup ended before the target."""
+    if target.point:
+        return int(base.tags["lsn"]) <= target.point.lsn and int(base.tags["timeline"]) == target.point.timeline
+    return target.at is None or float(base.tags["at"]) <= target.at

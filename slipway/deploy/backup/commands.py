@@ -1,0 +1,87 @@
+"""The command line of docker-backup."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from slipway.lasting import LockedOpen
+
+from . import base, drill, files, listing, password, points, restore, set_up, wal
+from .repository import Repository
+from .settings import Settings
+from .shell import Problem
+
+USAGE = """\
+usage: docker-backup prepare APP   do what is missing before the first backup
+       docker-backup ready APP     succeed if nothing is missing
+       docker-backup base APP      copy the database to the repository, and forget what is too old there
+       docker-backup wal APP       send what has changed since
+       docker-backup files APP     send uploads, settings and secrets
+       docker-backup put-back APP TIME     bring uploads back: those of "latest", or of a time in seconds
+       docker-backup password APP [--typed]    print the repository's password; --typed: check that of stdin
+       docker-backup drill APP     restore into a copy that is thrown away, and record what came back
+       docker-backup list APP      print what the repository has, as JSON
+       docker-backup point APP KIND TAG    note that now is "before" or the "commit" of a release
+       docker-backup beside APP TIME       restore into a second container; TIME: latest, seconds, TAG, before:TAG
+       docker-backup restored APP  print what has been restored, as JSON
+       docker-backup swap APP      let the service run on it
+       docker-backup discard APP   remove it
+"""
+AT_ONCE = ("ready", "list", "point", "restored", "password")  # several of these may run at once
+LOCKS = "/run/docker-backup"
+
+
+def ready(settings: Settings, repository: Repository) -> None:
+    if not set_up.is_ready(settings):
+        sys.exit(1)
+
+
+# Each gets the settings, the repository and the further arguments.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": set_up.prepare,
+    "ready": ready,
+    "base": base.make,
+    "wal": wal.ship,
+    "files": files.keep,
+    "put-back": files.put_back,
+    "password": password.keep,
+    "drill": drill.run,
+    "list": listing.tell,
+    "point": points.add,
+    "beside": restore.beside,
+    "restored": restore.tell,
+    "swap": restore.swap,
+    "discard": restore.discard,
+}
+# Of these, one at a time: they use the same container.
+SHARED = {"beside": "restore", "swap": "restore", "discard": "restore"}
+
+
+@contextlib.contextmanager
+def alone(settings: Settings, action: str) -> Iterator[None]:
+    """Refuse a second run of the same action."""
+    os.makedirs(LOCKS, mode=0o700, exist_ok=True)
+    try:
+        with LockedOpen(f"{LOCKS}/{settings.app}.{action}", "a", timeout=0):
+            yield
+    except TimeoutError:
+        raise Problem(f"another docker-backup {action} {settings.app} runs") from None
+
+
+def main(words: Sequence[str]) -> None:
+    if len(words) < 2 or words[0] not in COMMANDS:
+        sys.exit(USAGE)
+    action, app, *rest = words
+    try:
+        settings = Settings.load(app)
+        with contextlib.nullcontext() if action in AT_ONCE else alone(settings, SHARED.get(action, action)):
+            COMMANDS[action](settings, Repository(settings), *rest)
+    except Problem as problem:
+        print(f"docker-backup: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"docker-backup: {error.filename or 'this host'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)

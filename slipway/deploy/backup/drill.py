@@ -1,0 +1,65 @@
+"""A drill: restores the newest backup into a copy that is thrown away, and records what came back."""
+
+from __future__ import annotations
+
+import time
+
+from . import postgres, shell, state
+from .choice import Target, choose
+from .copy import Copy
+from .repository import Repository
+from .settings import Settings
+from .shell import Problem, say
+
+SUBSET = "5%"  # of the repository's data are read again each time
+APPLIED = r"""
+SELECT to_regclass('django_migrations') IS NOT NULL AS exist \gset
+\if :exist
+SELECT app, name FROM django_migrations WHERE applied < to_timestamp(:until) ORDER BY id;
+\endif
+"""
+LATE = 60  # seconds before the end of the WAL for which migrations are not compared
+
+
+def run(settings: Settings, repository: Repository) -> None:
+    """Restore, count, compare; check a part of the repository. Raise Problem if anything is not as it should be."""
+    copy = Copy(settings, "drill")
+    wait_for_base(settings)
+    with state.recorded(settings, "drill") as record:
+        choice = choose(repository.snapshots(kind="base"), repository.snapshots(kind="wal"), Target())
+        began = time.time()
+        try:
+            made = copy.make(repository, choice)
+            record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
+            check_migrations(settings, made["migrations"], made["until"])
+        finally:
+            copy.remove()
+        check_age(settings, made["until"], began)
+        say("checking the repository")
+        repository.call("check", "--quiet", f"--read-data-subset={SUBSET}")
+        say(f"{made['rows']:,} rows of {made['tables']} tables are back in {made['seconds']} s")
+
+
+def wait_for_base(settings: Settings) -> None:
+    """Wait while a base backup is made, such as the first one after provisioning."""
+    asked = ["systemctl", "show", "--property=ActiveState", "--value", f"docker-backup-base@{settings.app}.service"]
+    if shell.output(asked) == "activating":
+        say("waiting for the base backup that is being made")
+    while shell.output(asked) == "activating":
+        time.sleep(1)
+
+
+def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
+    """Compare with what the living database had by then."""
+    applied = postgres.sql(settings, f"\\set until {until - LATE}\n{APPLIED}", settings.app).splitlines()
+    missing = [name for name in applied if name not in restored]
+    if missing:
+        raise Problem(f"the restored database lacks migrations that were applied before: {', '.join(missing)}")
+
+
+def check_age(settings: Settings, until: float, began: float) -> None:
+    old = began - until
+    if old > 3 * settings.wal:
+        raise Problem(
+            f"the newest backup is {old:.0f} s old, although WAL goes to the repository each {settings.wal} s"
+        )

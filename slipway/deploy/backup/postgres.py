@@ -1,0 +1,112 @@
+"""The app's Postgres: questions to it, and the tools of its image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import shell
+from .settings import Settings
+from .shell import Problem
+
+ROLE = "base_backup"  # no app's role is called so, as apps' names have no underscore; the slot has this name, too
+# psql as the superuser, whose password the container has in its environment. $1: the folder of the socket.
+PSQL = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -h "$1" -U postgres -d "${2:-postgres}" -qAtX -F " " -v ON_ERROR_STOP=1'
+POSITION = """
+SELECT extract(epoch FROM now()), pg_current_wal_insert_lsn(), (SELECT system_identifier FROM pg_control_system()),
+    (SELECT timeline_id FROM pg_control_checkpoint());
+"""
+# A slot that is lost holds no WAL any more: the receiver cannot go on with it.
+MAKE_SLOT = """
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+    WHERE slot_name = 'base_backup' AND wal_status = 'lost' AND NOT active;
+SELECT pg_create_physical_replication_slot('base_backup', true)
+    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'base_backup');
+"""
+DROP_SLOT = """
+SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'base_backup' AND active;
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'base_backup';
+"""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the database is: its time in seconds, the end of its WAL (a number of bytes), its id, its timeline."""
+
+    at: float
+    lsn: int
+    system: str
+    timeline: int
+
+
+def sql(settings: Settings, query: str, database: str = "postgres") -> str:
+    """Return psql's answer to queries, run by the superuser."""
+    words = ["docker", "exec", "-i", settings.service, "sh", "-c", PSQL, "sh", settings.sockets, database]
+    return shell.output(words, query)
+
+
+def position(settings: Settings) -> Position:
+    at, lsn, system, timeline = sql(settings, POSITION).split()
+    return Position(float(at), number(lsn), system, int(timeline))
+
+
+def number(lsn: str) -> int:
+    """Return an LSN such as "16/B374D848" as a number of bytes."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def text(lsn: int) -> str:
+    """Return an LSN as Postgres writes it."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def received(settings: Settings) -> int:
+    """Return up to where the receiver has written WAL; 0 if it is not connected."""
+    lsn = sql(settings, "SELECT write_lsn FROM pg_stat_replication WHERE application_name = 'pg_receivewal'")
+    return number(lsn) if lsn else 0
+
+
+def slot_is_lost(settings: Settings) -> bool:
+    """Return True if the slot is missing, or no longer holds what the receiver needs."""
+    status = sql(
+        settings, "SELECT coalesce(wal_status, 'reserved') FROM pg_replication_slots WHERE slot_name = 'base_backup'"
+    )
+    return status in ("", "lost")
+
+
+def bytes_of_data(settings: Settings) -> int:
+    return int(sql(settings, "SELECT sum(pg_database_size(oid)) FROM pg_database"))
+
+
+def owner(settings: Settings) -> tuple[int, int]:
+    """Return the ids of the user and the group in the database's image."""
+    user, _, group = settings.image["OWNER"].partition(":")
+    return int(user), int(group)
+
+
+def folder(settings: Settings, name: str) -> str:
+    """Make the folder `name` below /var/backups/APP, which the image's user owns; return its path."""
+    path = f"{settings.folder}/{name}"
+    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    os.chown(path, *owner(settings))
+    return path
+
+
+def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str], seconds: float | None = None) -> None:
+    """Run a program of the database's image on folders of this host: `mounts` is path → path in the container. Raise
+    Problem if it fails."""
+    name = f"{settings.app}-{words[0].replace('_', '-')}"
+    shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
+    command = [
+        *("docker", "run", "--rm", "--network=none", "--user", settings.image["OWNER"], "--cap-drop=ALL"),
+        *("--security-opt=no-new-privileges", "--read-only", "--name", name),
+        *("--env-file", f"{settings.etc}/{settings.receiver}.env", "--entrypoint", words[0]),
+        *(word for path, inside in mounts.items() for word in ("-v", f"{path}:{inside}")),
+        *(settings.image["IMAGE_ID"], *words[1:]),
+    ]
+    done = shell.run(command, seconds=seconds)
+    if done.returncode:
+        raise Problem(f"{words[0]}: {shell.last_line(done.stderr)}")

@@ -1,0 +1,122 @@
+"""An app's snapshots in a restic repository. Each has tags such as kind=base; `--host` is the app, so that a new server
+finds those of the old one, and several apps may share a repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from subprocess import CompletedProcess
+
+from . import shell
+from .settings import Settings
+from .shell import Problem
+
+LOCKED = "already locked"
+PATIENCE = 900  # seconds to wait while another host prunes the repository
+PAUSE = 5
+MISSING = re.compile("unable to open config file|Is there a repository at")
+VANISHED = re.compile("no such file or directory")
+CACHE = "/var/cache/docker-backup"
+# So that visitors do not feel it: one CPU, and less memory for more CPU time.
+SPARING = {"GOMAXPROCS": "1", "GOGC": "50"}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`id`: restic's. `at`: when it was made, in seconds. `tags`: those of the form name=value."""
+
+    id: str
+    at: float
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The app's part of the repository."""
+
+    settings: Settings
+
+    def call(self, *words: str, cwd: str | None = None, shown: bool = False, fine: Sequence[int] = (0,)) -> str:
+        """Run restic; return what it prints. Wait while the repository is locked. Raise Problem if restic fails: its
+        exit code is not one of `fine`."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            done = self._run(words, cwd, shown)
+            if done.returncode in fine:
+                return done.stdout or ""
+            if LOCKED not in done.stderr or time.monotonic() > until:
+                raise Problem(f"{self.settings.to}: {cause(done.stderr)}")
+            self._run(["unlock"])  # removes locks of those who died; a lock of the living stays
+            time.sleep(PAUSE)
+
+    def _run(self, words: Sequence[str], cwd: str | None = None, shown: bool = False) -> CompletedProcess[str]:
+        env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": self.settings.to}
+        return shell.run(["restic", "--cache-dir", CACHE, *words], env=env, cwd=cwd, shown=shown)
+
+    def is_made(self) -> bool:
+        """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""
+        done = self._run(["cat", "config"])
+        if done.returncode and not MISSING.search(done.stderr):
+            cure = ": type it by slipway backup --password" if "wrong password" in done.stderr else ""
+            raise Problem(f"{self.settings.to}: {cause(done.stderr)}{cure}")
+        return not done.returncode
+
+    def make(self) -> None:
+        self.call("init")
+
+    def backup(self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None) -> None:
+        """Keep `paths`, which may be relative to `cwd`. Raise Problem if one of their files cannot be read. Files that
+        were removed meanwhile are no failure."""
+        label = ",".join(f"{name}={value}" for name, value in tags.items())
+        words = ["backup", "--host", self.settings.app, "--tag", label, *paths]
+        done = self._run(words, cwd, shell.is_watched())
+        if done.returncode == 3 and all(map(VANISHED.search, errors(done.stderr))):
+            return
+        if done.returncode:
+            self.call(*words, cwd=cwd)  # again, if it was locked
+
+    def snapshots(self, **tags: str) -> list[Snapshot]:
+        """Return the app's snapshots with all these tags, oldest first."""
+        wanted = ",".join(f"{name}={value}" for name, value in tags.items())
+        found = json.loads(self.call("snapshots", "--json", "--host", self.settings.app, "--tag", wanted)) or []
+        return sorted(map(parsed, found), key=lambda snapshot: snapshot.at)
+
+    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = ()) -> None:
+        """Write a snapshot's files below `folder`."""
+        words = [word for path in include for word in ("--include", path)]
+        self.call("restore", snapshot.id, "--target", folder, *words, shown=shell.is_watched())
+
+    def forget(self, kind: str, policy: Sequence[str]) -> None:
+        """Forget the snapshots of a kind that restic's options `policy` do not keep."""
+        self.call(
+            "forget", "--quiet", "--host", self.settings.app, "--tag", f"kind={kind}", "--group-by", "host", *policy
+        )
+
+
+def parsed(entry: Mapping[str, object]) -> Snapshot:
+    tags = dict(tag.split("=", 1) for tag in entry.get("tags") or [] if "=" in tag)  # type: ignore[attr-defined]
+    return Snapshot(str(entry["id"]), seconds(str(entry["time"])), tags)
+
+
+def seconds(text: str) -> float:
+    """Return the time of a text such as "2026-11-28T03:00:00.123456789+01:00" in seconds."""
+    match = re.fullmatch(r"(.{19})(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+    if not match:
+        raise Problem(f"restic printed a time that this program cannot read: {text}")
+    return datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp() + float(match[2] or 0)
+
+
+def errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("error:")]
+
+
+def cause(text: str) -> str:
+    """Return the line of restic's output that says why it failed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line.removeprefix("Fatal: ") for line in lines if line.startswith("Fatal: ")]
+    told = [line for line in lines if line.startswith(("subprocess ssh:", "ssh:"))]
+    return " / ".join([*told[:1], *fatal[:1]] or lines[-1:] or ["restic failed, and printed nothing"])

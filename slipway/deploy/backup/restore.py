@@ -1,0 +1,126 @@
+"""Restores the database beside the living one, and swaps both on request. Until then the living one serves on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+
+from slipway.lasting.files import write_replace
+
+from . import points, postgres, shell, wal
+from .choice import Choice, Target, choose
+from .copy import XMAX, Copy
+from .points import Point
+from .repository import Repository
+from .settings import Settings
+from .shell import Problem, say
+
+ANSWER = 120  # seconds for the database to answer after the swap
+
+
+def copy(settings: Settings) -> Copy:
+    return Copy(settings, "restored")
+
+
+def beside(settings: Settings, repository: Repository, at: str) -> None:
+    """Restore `at` (see `chosen`) into a second container."""
+    copy(settings).make(repository, chosen(settings, repository, at))
+
+
+def chosen(settings: Settings, repository: Repository, at: str) -> Choice:
+    """Return what brings back `at`: "latest", seconds, a release's tag, or "before:" and its tag."""
+    wals, bases = repository.snapshots(kind="wal"), repository.snapshots(kind="base")
+    if at == "latest":
+        target = Target()
+    elif re.fullmatch(r"\d{9,}(\.\d+)?", at):
+        target = Target(at=float(at))
+    else:
+        target = Target(point=points.named(known_points(settings, repository, wals[-1].id if wals else ""), at))
+    return choose(bases, wals, target)
+
+
+def known_points(settings: Settings, repository: Repository, wal_id: str) -> list[Point]:
+    """Return the points that this host knows; on a new host those of the newest WAL."""
+    lines = points.read(points.path(settings))
+    if not lines and wal_id:
+        lines = repository.call("dump", wal_id, f"/{wal.POINTS}", fine=(0, 1)).splitlines()
+    return points.parsed(lines)
+
+
+def tell(settings: Settings, repository: Repository) -> None:
+    """Print what has been restored, as JSON, with the number of transactions that a swap would lose."""
+    made = copy(settings).read()
+    if "rows" not in made:
+        raise Problem("nothing has been restored: run slipway restore --at TIME")
+    say(json.dumps({**made, "lost": lost(settings), "release": release(settings, made["newest"]), "now": time.time()}))
+
+
+def lost(settings: Settings) -> int | None:
+    """Return how many transactions the living database has made since; None if it does not answer."""
+    try:
+        living = int(postgres.sql(settings, XMAX))
+    except Problem:
+        return None
+    return max(0, living - int(copy(settings).sql(XMAX)))
+
+
+def release(settings: Settings, newest: float) -> str:
+    """Return the tag of the last release that was committed until then, or ""."""
+    tags = [
+        point.tag
+        for point in points.parsed(points.read(points.path(settings)))
+        if point.kind == "commit" and point.at <= newest + 1
+    ]
+    return tags[-1] if tags else ""
+
+
+def discard(settings: Settings, repository: Repository) -> None:
+    copy(settings).remove()
+
+
+# ---- the swap ----
+
+
+def swap(settings: Settings, repository: Repository) -> None:
+    """Let the service run on the restored volume. The old one stays, and its name is printed."""
+    restored, old = copy(settings), settings.image["DATA"]
+    volume = restored.read()["volume"]
+    shell.output(["docker", "stop", "-t", "60", restored.container], seconds=90)
+    shell.output(["docker", "rm", "-f", restored.container])
+    shell.output(["systemctl", "stop", f"docker-service@{settings.receiver}.service"], seconds=120)
+    use(settings, volume)
+    if not answers(settings):
+        use(settings, old)
+        raise Problem(
+            f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
+        )
+    restored.forget()
+    begin_anew(settings)
+    say(f"the data of before are in the volume {old}: once nobody needs them, run docker volume rm {old}")
+
+
+def use(settings: Settings, volume: str) -> None:
+    """Restart the service with another volume."""
+    file = f"{settings.etc}/{settings.service}.image"
+    values = {**shell.assignments(file), "DATA": volume}
+    write_replace(file, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
+    shell.output(["systemctl", "restart", f"docker-service@{settings.service}.service"], seconds=180)
+
+
+def answers(settings: Settings) -> bool:
+    until = time.monotonic() + ANSWER
+    while time.monotonic() < until:
+        with contextlib.suppress(Problem):
+            return bool(postgres.sql(settings, "SELECT 1"))
+        time.sleep(0.2)
+    return False
+
+
+def begin_anew(settings: Settings) -> None:
+    """A restored database has a timeline of its own, and no slot: begin with a base backup of it."""
+    wal.let_go(settings)
+    postgres.sql(settings, postgres.MAKE_SLOT)
+    shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])
+    wal.begin_base(settings)

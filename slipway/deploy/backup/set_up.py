@@ -1,0 +1,66 @@
+"""What must be there before the first backup: the repository, the database's role and slot, the units."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from slipway.lasting.files import link_replace, write_replace
+
+from . import postgres, shell, state
+from .repository import Repository
+from .settings import Settings
+from .shell import assignments
+
+MAKE_ROLE = r"""
+SELECT 'CREATE ROLE base_backup LOGIN REPLICATION' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'base_backup')
+    \gexec
+ALTER ROLE base_backup PASSWORD :'password';
+"""
+
+
+def prepare(settings: Settings, repository: Repository) -> None:
+    """Do what is missing, then begin the first base backup."""
+    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    if not repository.is_made():
+        repository.make()
+    if settings.postgres:
+        make_role(settings)
+        postgres.folder(settings, "wal")
+        postgres.sql(settings, postgres.MAKE_SLOT)
+        link_replace(f"{settings.etc}/{settings.receiver}.image", f"{settings.service}.image")
+        shell.output(["systemctl", "enable", "--quiet", f"docker-service@{settings.receiver}.service"])
+        shell.output(["systemctl", "restart", f"docker-service@{settings.receiver}.service"], seconds=120)
+    shell.output(
+        [
+            "systemctl",
+            "enable",
+            "--quiet",
+            "--now",
+            *(f"docker-backup-{name}@{settings.app}.timer" for name in timers(settings)),
+        ]
+    )
+    if settings.postgres and not state.load(settings).get("base"):
+        shell.output(["systemctl", "start", "--no-block", f"docker-backup-base@{settings.app}.service"])
+
+
+def timers(settings: Settings) -> list[str]:
+    return [*(["base", "wal", "drill"] if settings.postgres else []), *(["files"] if settings.files else [])]
+
+
+def is_ready(settings: Settings) -> bool:
+    """Return True if `prepare` has nothing to do. Does not ask the repository, which may be away for a while."""
+    units = [f"docker-backup-{name}@{settings.app}.timer" for name in timers(settings)]
+    if settings.postgres:
+        units.append(f"docker-service@{settings.receiver}.service")
+    enabled, active = (shell.run(["systemctl", asked, *units]).stdout.split() for asked in ("is-enabled", "is-active"))
+    running = enabled == ["enabled"] * len(units) and active == ["active"] * len(units)
+    return running and (not settings.postgres or not postgres.slot_is_lost(settings))
+
+
+def make_role(settings: Settings) -> None:
+    """Make the role that may copy the database, and only that. Its password is in the receiver's environment."""
+    path = f"{settings.etc}/{settings.receiver}.env"
+    password = assignments(path).get("PGPASSWORD") or secrets.token_hex(24)
+    write_replace(path, f"PGPASSWORD={password}\n", 0o600)
+    postgres.sql(settings, f"\\set password '{password}'\n{MAKE_ROLE}")

@@ -1,0 +1,78 @@
+"""The settings of an app's backups, which provisioning writes, and the paths of its files on this host."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+from .shell import Problem, assignments
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The app's [backup] in production.toml. `postgres`: True if this host has the app's Postgres. `files`: those paths
+    on this host that are kept."""
+
+    app: str
+    to: str
+    wal: int
+    any_second: int
+    keep: str
+    postgres: bool
+    files: tuple[str, ...]
+    root: str = ""  # tests only: a folder used as /
+
+    @classmethod
+    def load(cls, app: str, root: str = "") -> Settings:
+        path = f"{root}/etc/default/{app}.backup.json"
+        try:
+            with open(path, encoding="utf-8") as file:
+                values = json.load(file)
+        except FileNotFoundError:
+            raise Problem(f"there is no {path}: add [backup] to production.toml, and run slipway provision") from None
+        return cls(app, **{**values, "files": tuple(values["files"])}, root=root)
+
+    @property
+    def service(self) -> str:
+        """The name of the database's container."""
+        return f"{self.app}-postgres"
+
+    @property
+    def receiver(self) -> str:
+        """The name of the container that receives WAL."""
+        return f"{self.app}-wal"
+
+    @property
+    def etc(self) -> str:
+        return f"{self.root}/etc/default"
+
+    @property
+    def folder(self) -> str:
+        """The folder for what goes to the repository, or has come from there."""
+        return f"{self.root}/var/backups/{self.app}"
+
+    @property
+    def wal_folder(self) -> str:
+        return f"{self.folder}/wal"
+
+    @property
+    def sockets(self) -> str:
+        return f"/run/{self.service}"
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The repository's password and keys, as variables of the environment."""
+        path = f"{self.etc}/{self.app}.backup"
+        if not os.path.exists(path):
+            raise Problem(f"there is no {path} with the repository's password: run slipway provision")
+        return assignments(path)
+
+    @cached_property
+    def image(self) -> dict[str, str]:
+        """What docker-service has found out of the database's image: IMAGE_ID, OWNER, VOLUME, DATA."""
+        values = assignments(f"{self.etc}/{self.service}.image")
+        if not values:
+            raise Problem(f"{self.service} is not set up: run slipway provision")
+        return {"DATA": self.service, **values}

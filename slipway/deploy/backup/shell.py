@@ -1,0 +1,74 @@
+"""Runs programs, and reads files of shell assignments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
+
+
+class Problem(Exception):
+    """An error that the user sees, in one line."""
+
+
+def run(
+    words: Sequence[str],
+    input: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    seconds: float | None = None,
+    shown: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with `input` as its stdin. If `shown`, its output goes to this process's. After
+    `seconds`, or if it cannot start, raise Problem."""
+    try:
+        return subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL if input is None else None,
+            input=input,
+            stdout=None if shown else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**ENVIRONMENT, **(env or {})},
+            cwd=cwd,
+            timeout=seconds,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Problem(f"{' '.join(words[:2])} did not end within {seconds:g} s") from None
+    except OSError as error:
+        raise Problem(f"{words[0]}: {error.strerror}") from None
+
+
+def output(words: Sequence[str], input: str | None = None, seconds: float | None = 60) -> str:
+    """Return a program's output without white space around it. Raise Problem if it fails."""
+    done = run(words, input, seconds=seconds)
+    if done.returncode:
+        raise Problem(f"{' '.join(words[:2])}: {last_line(done.stderr)}")
+    return done.stdout.strip()
+
+
+def last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it failed, and printed nothing"])[-1]
+
+
+def assignments(path: str) -> dict[str, str]:
+    """Return the lines NAME=value of a file; {} if it is missing."""
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        lines = [line.rstrip("\n") for line in file if "=" in line and not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def is_watched() -> bool:
+    """Return True if somebody watches this process at a terminal."""
+    return sys.stdout.isatty()

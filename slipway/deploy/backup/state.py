@@ -1,0 +1,55 @@
+"""How the app's backups went, in /var/backups/APP/state.json. `slipway status` reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from slipway.lasting.files import link_replace, write_replace
+
+from .settings import Settings
+from .shell import Problem
+
+__all__ = ["link_replace", "load", "recorded", "save"]
+
+
+def path(settings: Settings) -> str:
+    return f"{settings.folder}/state.json"
+
+
+def load(settings: Settings) -> dict[str, Any]:
+    """Return action → its record. `at`: when it last succeeded, in seconds; `problem`: why it failed since, or ""."""
+    try:
+        with open(path(settings), encoding="utf-8") as file:
+            state: dict[str, Any] = json.load(file)
+            return state
+    except FileNotFoundError:
+        return {}
+
+
+def save(settings: Settings, action: str, **values: object) -> None:
+    """Add values to an action's record. Other actions may save theirs at the same time."""
+    from slipway.lasting import LockedOpen
+
+    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    with LockedOpen(f"{settings.folder}/state.lock", "a"):
+        state = load(settings)
+        state[action] = {**state.get(action, {}), **values}
+        write_replace(path(settings), json.dumps(state, indent=1), 0o644)
+
+
+@contextlib.contextmanager
+def recorded(settings: Settings, action: str) -> Iterator[dict[str, Any]]:
+    """Record how an action ends. What the block puts into the yielded values is recorded with its success."""
+    began = time.time()
+    values: dict[str, Any] = {}
+    try:
+        yield values
+    except Problem as problem:
+        save(settings, action, problem=str(problem), failed=time.time())
+        raise
+    save(settings, action, **{"at": began, "seconds": round(time.time() - began, 1), "problem": "", **values})

@@ -1,0 +1,48 @@
+"""backup: make a base backup now, or keep the repository's password elsewhere."""
+
+import argparse
+import getpass
+import sys
+
+from ..config import Fleet
+from ..errors import DeployError, Refused
+from ..ssh.connection import run
+from ..ssh.validate import decoded
+from .docker_backup import attached_to, host_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--password", action="store_true", help="show the repository's password, and type it, or an older repository's"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="begin anew beside the backups of another database of this app"
+    )
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
+    host = host_of(fleet)
+    if args.password:
+        await keep_password(fleet)
+        return None
+    if fleet.postgres_host is None:
+        return await attached_to(fleet, host, "files")
+    return await attached_to(fleet, host, "base", *(["--new"] if args.new else []))
+
+
+async def keep_password(fleet: Fleet) -> None:
+    """Show the password, and check that somebody can type it. Another password is tried, and kept if it fits."""
+    host = host_of(fleet)
+    words = ["docker-backup", "password", fleet.app]
+    shown = await run(host, fleet.ssh, words, check=True)
+    if sys.stdin.isatty():
+        print(f"{decoded(shown.out)}\nKeep it where a lost server cannot take it along, such as a password manager.")
+        typed = getpass.getpass("Type it from there (or the password of an older repository): ")
+    else:
+        typed = sys.stdin.readline().strip()
+    if not typed:
+        raise Refused("nothing was typed")
+    done = await run(host, fleet.ssh, [*words, "--typed"], input=typed.encode(), timeout=120)
+    if done.code:
+        raise DeployError(f"{host.name}: {decoded(done.err)}")
+    print(f"{host.name}: {decoded(done.out)}")

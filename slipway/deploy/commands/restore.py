@@ -1,0 +1,142 @@
+"""restore: bring the database back, as it was at a time or at a release: beside the living one, then in its place."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+from ..agent.backups import Restored
+from ..agent.message_types import TAG
+from ..backup_status import duration
+from ..config import Fleet, Host
+from ..errors import DeployError, HostProblem, Refused, on_hosts
+from ..log import search
+from ..log.errors import clock
+from ..ssh.connection import run, who
+from ..ssh.connections import Connections, locked
+from ..ssh.validate import decoded
+from .docker_backup import asked, attached_to, database_host, host_of
+from .maintenance import switched
+from .upgrade import agreed
+
+SWAP = 600  # seconds that a swap may take
+MIGRATE = 3600
+# The live release's migrations, if there is a live release. $1: the app
+PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
+CLOSED = 5  # seconds for which visitors see the maintenance page, as measured
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at",
+        default="",
+        metavar="TIME",
+        help='latest, such as "2026-11-24 02:20", a release (build-42), or before:build-42: before it migrated',
+    )
+    parser.add_argument("--beside", action="store_true", help="only restore it beside the living one, to look at it")
+    parser.add_argument("--swap", action="store_true", help="put in its place what has been restored --beside")
+    parser.add_argument("--migrate", action="store_true", help="run the migrations that the restored data lack")
+    parser.add_argument("--files", action="store_true", help="only bring back uploads, and a bare host's settings")
+    parser.add_argument("--discard", action="store_true", help="remove what has been restored --beside")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
+    if args.files:
+        return await attached_to(fleet, host_of_files(fleet), "put-back", moment(args.at or "latest"))
+    host = database_host(fleet)
+    if args.discard:
+        return await attached_to(fleet, host, "discard")
+    if not args.swap:
+        code = await attached_to(fleet, host, "beside", moment(args.at))
+        if code:
+            return code
+    restored: Restored = await asked(fleet, host, "restored")
+    print("\n".join(described(host, restored)))
+    if args.beside:
+        print(f"look: ssh {host.address} docker exec -it {fleet.app}-restored psql -h /tmp -U postgres {fleet.app}")
+        print("then: slipway restore --swap, or slipway restore --discard")
+        return None
+    pending = await lacking(fleet, restored)
+    if pending and not args.migrate:
+        raise Refused(unfit(pending, restored))
+    if not args.yes and not agreed(f"Visitors see the maintenance page for about {CLOSED} s. Swap? [y/N] "):
+        raise Refused("the living database serves on; swap later by slipway restore --swap, or add --yes")
+    await swap(fleet, host, bool(pending))
+    return await attached_to(fleet, host_of_files(fleet), "put-back", str(restored["newest"]))
+
+
+def moment(text: str) -> str:
+    """Return what docker-backup takes. Raise Refused if the text is neither a time nor a release."""
+    if not text:
+        raise Refused('say what to bring back: --at latest, --at "2026-11-24 02:20", --at build-42')
+    try:
+        return text if text == "latest" else str(search.moment(text))
+    except argparse.ArgumentTypeError as error:
+        if re.fullmatch(f"(before:)?{TAG}", text):
+            return text
+        raise Refused(f"--at: {error}") from None
+
+
+def described(host: Host, restored: Restored) -> list[str]:
+    """Return lines that tell what has been restored, and what a swap would lose."""
+    age = duration(restored["now"] - restored["newest"])
+    what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {clock(restored['newest'])}"
+    lost = "an unknown number of" if restored["lost"] is None else f"{restored['lost']:,}"
+    release = f"; the release then was {restored['release']}" if restored["release"] else ""
+    return [f"{host.name}: restored: {what}{release}", f"{host.name}: a swap loses {age}, {lost} transactions"]
+
+
+def host_of_files(fleet: Fleet) -> Host:
+    """Return the host that sends uploads and settings. Raise Refused if there are no backups."""
+    host_of(fleet)
+    return fleet.backup_hosts[-1]
+
+
+async def lacking(fleet: Fleet, restored: Restored) -> list[str]:
+    """Return the migrations of the live release that the restored database lacks; none if no release is live."""
+    host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
+    if host is None:
+        return []
+    try:
+        done = await run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120)
+    except HostProblem as problem:
+        raise DeployError(on_hosts({host.name: problem.args})) from None
+    if done.code:
+        raise DeployError(f"{host.name}: the live release cannot tell its migrations: {decoded(done.err)}")
+    names = re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)
+    applied = {*restored["migrations"]}
+    return [f"{app}.{name}" for app, name in names if f"{app} {name}" not in applied]
+
+
+def unfit(pending: Sequence[str], restored: Restored) -> str:
+    then = f" --to {restored['release']}" if restored["release"] else ""
+    return (
+        f"the live release needs {', '.join(pending)}, which the restored database lacks: run slipway rollback{then},"
+        " then slipway restore --swap; or add --migrate, which runs them after the swap"
+    )
+
+
+async def command(connections: Connections, host: Host, script: str, seconds: float) -> None:
+    """Run a command on a locked host, and print what it says. Raise DeployError if it fails."""
+    done = await connections.connections[host.name].command(script, timeout=seconds)
+    if done.code:
+        raise DeployError(f"{host.name}: {decoded(done.err)}")
+    if done.out:
+        print(f"{host.name}: {decoded(done.out)}")
+
+
+async def swap(fleet: Fleet, host: Host, migrate: bool) -> None:
+    """Put the restored database in place of the living one, while visitors see the maintenance page."""
+    hosts = [other for other in fleet.hosts if other.roles or other.balancer]
+    everyone = list({each.name: each for each in (*fleet.app_hosts, host)}.values())
+    async with locked(fleet, everyone, who("restore"), bare=True) as connections:
+        before = await switched(fleet, hosts, "status")
+        try:
+            await switched(fleet, hosts, "on")
+            await command(connections, host, f"docker-backup swap {fleet.app}", SWAP)
+            if migrate:
+                await command(connections, fleet.app_hosts[0], f"docker-runner {fleet.app} migrate", MIGRATE)
+        finally:
+            await switched(fleet, [each for each in hosts if before.get(each.name) == "off"], "off")
+    print("the restored database serves", file=sys.stderr)

@@ -1,0 +1,41 @@
+"""The part of the recipe that sets up Postgres, Redis and backups."""
+
+from pyinfra.context import host
+from pyinfra.operations import server
+from pyinfra.operations.util import any_changed
+
+from ..config import Fleet, Host, Service
+from ..server import backups, services
+from ..server.files import File
+from .named import LONG, folder, write
+from .operations import BackupsReady, Entry, ServicesReady, program
+from .services import Credentials
+
+
+def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]) -> None:
+    """Write the settings by which the app reaches its services, and the certificates by which it knows them."""
+    if credentials.certificates:
+        folder(services.certificates_folder(fleet.app), "755", "root", "root")
+    for kind, text in credentials.certificates.items():
+        write(services.certificate(fleet.app, kind, text), existing)
+    write(services.settings(fleet, credentials.passwords, credentials.own), existing)
+
+
+def prepare(fleet: Fleet, service: Service, password: str, existing: dict[str, Entry]) -> None:
+    """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
+    name = services.container(fleet.app, service.kind)
+    folder(f"/etc/default/{name}.d", "700", "root", "root")
+    write(services.description(fleet, service), existing)
+    write(services.configuration(fleet, service, password), existing)
+    if name not in host.get_fact(ServicesReady, names=[name]):
+        server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)
+
+
+def keep_backups(fleet: Fleet, machine: Host, keys: str, existing: dict[str, Entry]) -> None:
+    """Install docker-backup, and let it do what is missing."""
+    program(name="install docker-backup", files=[*backups.program()])
+    write(File(backups.keys_path(fleet.app), keys, "600"), existing)
+    written = [write(file, existing) for file in backups.files(fleet, machine)]
+    changed = any_changed(*written)
+    if changed() or not host.get_fact(BackupsReady, app=fleet.app):
+        server.shell(name="prepare backups", commands=f"docker-backup prepare {fleet.app}", _timeout=LONG)

@@ -1,0 +1,25 @@
+"""Notes releases in the backups of the database, so that `slipway restore` finds them by their names."""
+
+from ..config import Fleet
+from ..errors import HostProblem
+from ..ssh.connection import Connection
+from ..ssh.validate import Tell, brief
+
+LIMIT = 20  # seconds
+
+
+async def mark(fleet: Fleet, kind: str, tag: str, tell: Tell) -> None:
+    """Note that now is "before" the release's migrations, or its "commit". A failure is a warning: no deploy waits for
+    backups that do not work."""
+    host = fleet.postgres_host
+    if host is None or host not in fleet.backup_hosts:
+        return
+    connection = Connection(host, fleet.ssh, fleet.app)
+    try:
+        await connection.open(LIMIT)
+        await connection.ask("point", LIMIT, kind=kind, tag=tag)
+    except (HostProblem, OSError) as problem:
+        text = f"slipway restore will not know this release's {kind}: {brief(str(problem))}"
+        tell({"event": "warning", "host": host.name, "text": text})
+    finally:
+        await connection.close()
