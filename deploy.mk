@@ -17,7 +17,7 @@ provision drain undrain: installer = $(of_uv)
 
 ## Operate
 .PHONY: config-check provision drain undrain env plan deploy rollback status releases errors logs run console dbshell \
-        maintenance watch classic fleet fleet-down
+        maintenance backup backups restore drill dump watch classic fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
 	@$(deployer) config check $(options)
@@ -48,8 +48,13 @@ releases: ## list past deploys: when, by whom, outcome
 errors: ## show what has failed since the live release, in groups; slipway errors ID shows all of one
 logs: ## show the servers' logs; slipway logs --since -1h --level warning, slipway logs -f
 maintenance: ## tell if visitors see the maintenance page; slipway maintenance on, slipway maintenance off
+backup: ## back up the database now; slipway backup --password
+backups: ## list what can be brought back
+restore: ## bring back the database: slipway restore --at latest
+drill: ## restore the newest backup into a copy that is thrown away
+dump: ## bring a dump of the database here
 watch: ## keep checking that enough hosts are up, and alert by a hook
-provision env rollback status releases errors logs maintenance watch: FORCE
+provision env rollback status releases errors logs maintenance backup backups restore drill dump watch: FORCE
 	@$(deployer) $@ $(options)
 
 classic: FORCE ## write deploy/classic.sh, which deploys by stop and start

@@ -231,7 +231,7 @@ class Watcher:
             actions = backups.actions(self.fleet, host)
             self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
         except (HostProblem, OSError) as error:
-            if host not in self.hosts:  # no other rule tells of it
+            if not host.roles:  # no other rule tells of a host with services alone
                 self.rules.backups[host.name] = [f"unknown: {brief(str(error)) or 'no answer'}"]
             if connection := self.connections.pop(host.name, None):
                 await connection.close()

@@ -28,7 +28,7 @@ PAGES = "README.md", "CHANGELOG.md", "docs/*.md", "examples/**.md", ".github/CON
 NAVIGATION = {
     "Begin": ["how-it-works", "tutorial", "one-server", "two-servers", "adopt", "compare"],
     "Develop": ["make", "settings", "tasks", "files", "image"],
-    "Operate": ["provision", "server", "deploy", "ci", "data", "operations", "trouble", "swarm", "update"],
+    "Operate": ["provision", "server", "deploy", "ci", "data", "backup", "operations", "trouble", "swarm", "update"],
     "Inside": ["design", "benchmarks"],
 }
 ACTIONS = {"env": ("list", "set", "unset", "set-file")}  # what has a help of its own

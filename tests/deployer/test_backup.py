@@ -57,7 +57,7 @@ def test_wrong_keys(data, keys, problem):
 
 
 def test_a_swarm_makes_none(data):
-    with pytest.raises(Refused, match='backup: engine.kind = "swarm" makes no backups'):
+    with pytest.raises(Refused, match=r'backup: engine.kind = "swarm" makes no backups'):
         fleet_of(data, {"backup": TO, "engine": {"kind": "swarm", "replicas": {"web": 1}}, "media": "none"})
 
 
@@ -107,16 +107,15 @@ def test_what_a_host_sends_no_more_goes(data):
 
 
 def base_at(at, lsn=100, timeline=1):
-    return Snapshot(
-        f"base-{at}", at, {"base": f"{timeline}-{lsn}", "at": str(at), "lsn": str(lsn), "timeline": str(timeline)}
-    )
+    tags = {"base": f"{timeline}-{lsn}", "at": str(at), "lsn": str(lsn), "timeline": str(timeline), "system": "7"}
+    return Snapshot(f"base-{at}", at, tags)
 
 
 def wal_of(snapshot, until):
-    return Snapshot(f"wal-{until}", until, {"base": snapshot.tags["base"], "until": str(until), "lsn": "900"})
+    return Snapshot(f"wal-{until}", until, {"base": snapshot.tags["base"], "until": str(until), "lsn": str(until)})
 
 
-FIRST, SECOND, OTHER = base_at(1000, 100), base_at(2000, 500), base_at(3000, 700, timeline=2)
+FIRST, SECOND, OTHER = base_at(1000, 100), base_at(2000, 500), base_at(3000, 550, timeline=2)
 WALS = [wal_of(FIRST, 1500), wal_of(FIRST, 2100), wal_of(SECOND, 2500), wal_of(OTHER, 3500)]
 
 
@@ -127,10 +126,25 @@ def test_a_restore_begins_with_the_newest_copy_before_the_time():
     assert chosen[1200].wal.id == "wal-2100" and chosen[1200].until == 2100
     assert choice.choose(bases, WALS, Target()).base == OTHER
     assert choice.choose([FIRST], [], Target()).until == 1000
-    with pytest.raises(Problem, match="the oldest base backup is of .*: choose a later time"):
+    with pytest.raises(Problem, match=r"the oldest base backup is of .*: choose a later time"):
         choice.choose(bases, WALS, Target(at=999))
     with pytest.raises(Problem, match="no base backup"):
         choice.choose([], [], Target())
+
+
+def test_a_clock_that_was_set_back_hides_nothing():
+    """The newest copy has the most WAL before it, whatever the clock said."""
+    set_back = base_at(900, 600)
+    chosen = choice.choose([set_back, FIRST, SECOND], [wal_of(set_back, 950), *WALS], Target())
+    assert chosen.base == set_back
+    wals = [Snapshot("newer", 1, {"base": FIRST.tags["base"], "until": "800", "lsn": "9000"}), *WALS]
+    assert choice.choose([FIRST], wals, Target()).wal.id == "newer"
+
+
+def test_of_two_databases_the_newer_one_comes_back():
+    anew = Snapshot("anew", 4000, {**base_at(4000, 5).tags, "system": "8"})
+    assert choice.choose([FIRST, SECOND, anew], WALS, Target()).base == anew
+    assert choice.choose([FIRST, SECOND, anew], WALS, Target(at=2200)).base == SECOND
 
 
 def test_a_release_s_point_is_of_its_timeline():

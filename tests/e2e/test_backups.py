@@ -8,9 +8,10 @@ from datetime import datetime
 
 import pytest
 
-from documented import commands
+from documented import block, commands
+from e2e.orders import Orders
 from e2e.test_services import WithServices, started
-from proc import ROOT, passed, wait_until
+from proc import ROOT, passed, run, wait_until
 
 pytestmark = pytest.mark.extra
 PAGE = ROOT / "docs/backup.md"
@@ -23,7 +24,7 @@ class WithBackups(WithServices):
 
     def __init__(self, fleet, folder, project_image, **hosts):
         super().__init__(fleet, folder, project_image, **hosts)
-        self.nas = fleet.services
+        self.folder, self.nas = folder, fleet.services
         self.nas.run(f"rm -rf {NAS} && mkdir -p {NAS}")
         self.settings |= {"backup.to": f"sftp:root@{self.nas.address}:{NAS}/orders", "backup.wal": OFTEN}
         self.settings |= {"media": "local"}
@@ -108,6 +109,7 @@ def test_on_the_only_host(alone):
     assert shop.numbers() == early
     shop.serves()
     by_release(shop)
+    what_else_the_page_says(shop)
 
 
 def by_release(shop):
@@ -117,13 +119,174 @@ def by_release(shop):
     shop.sql("DROP TABLE orders_order CASCADE")
     shop.sent(shop.now())
     refused = shop.deploy(*[word.replace("42", "2") for word in shop.line("restore --at before")], "--yes")
-    assert refused.returncode == 1 and "which the restored database lacks: run slipway rollback" in refused.stderr
+    assert refused.returncode == 2 and "which the restored database lacks: run slipway rollback" in refused.stderr
     shop.good("rollback")
     passed(shop.deploy("restore", "--swap", "--yes"))
     assert shop.numbers() == before
     shop.serves()
 
 
+def what_else_the_page_says(shop):
+    """A list, the log, a dump, and what a machine runs that may prune a repository that only grows."""
+    listed = passed(shop.deploy(*shop.line("backups"))).stdout.splitlines()
+    assert listed[0].split() == ["any", "second", "from", "to", "database", "loses"] and len(listed) > 3
+    assert "copying the database" in passed(shop.deploy(*shop.line("logs"))).stdout
+    path = shop.folder / "shop.dump"
+    said = passed(shop.deploy("dump", str(path)))
+    assert re.search(r"shop.dump: \d+\.\d MB", said.stdout) and oct(path.stat().st_mode)[-3:] == "600"
+    shop.fleet.services.new_database("loaded")
+    words = shlex.split(next(line for line in commands(PAGE) if line.startswith("pg_restore")))[:-2]
+    load = f"su postgres -c '{' '.join(words)} --dbname=loaded'"
+    done = run(
+        ["ssh", "-F", shop.nas.ssh_config, shop.nas.name, load], input=path.read_bytes(), text=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    [count] = shop.nas.run("su postgres -c 'psql -qAt loaded -c \"SELECT count(*) FROM orders_order\"'").split()
+    assert int(count) == len(shop.numbers())
+    lines = block(PAGE, "restic forget")
+    shop.data.run(
+        f"set -ea; . /etc/default/orders.backup; export RESTIC_REPOSITORY={shop.settings['backup.to']}\n{lines}"
+    )
+    assert len(passed(shop.deploy("backups")).stdout.splitlines()) > 3
+
+
 def written(at):
     """Return a time in seconds as a person types it, in parts of a second."""
     return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def test_the_server_is_lost(alone):
+    """A new one gets all up to the last second that was sent, by the page's lines, from the project, the repository and
+    the password. Without that, nothing is written there."""
+    shop = alone
+    media = "/var/www/orders/media"
+    shop.data.run(f"mkdir -p {media}/in && echo a picture >{media}/in/picture.png")
+    shop.serves()
+    before = shop.numbers()
+    shop.sent(shop.now())
+    wait_until(lambda: shop.state()["files"]["at"] > shop.until() - OFTEN, 3 * OFTEN, "files are sent")
+    password = shop.data.run("sed -n s/^RESTIC_PASSWORD=//p /etc/default/orders.backup")
+    shop.fleet.reset("web1")
+    shop.acquaint()
+    [fails, types, provisions, restores, deploys] = block(PAGE, "slipway provision               # fails").splitlines()
+    refused = shop.deploy(*typed(fails))
+    assert refused.returncode == 1 and "wrong password or no key found: type it by" in refused.stderr, refused.stderr
+    assert "the password is right" in passed(shop.deploy(*typed(types), input=password)).stdout
+    passed(shop.deploy(*typed(provisions)))
+    wait_until(lambda: shop.state().get("base", {}).get("problem"), 60, "the empty database is not sent")
+    assert "has backups of another database of orders: bring that back by" in shop.state()["base"]["problem"]
+    restored = passed(shop.deploy(*typed(restores))).stdout
+    assert "the release then was build-1" in restored and shop.numbers() == before
+    assert shop.data.run(f"cat {media}/in/picture.png") == "a picture\n"
+    shop.good(*[word.replace("42", "1") for word in typed(deploys)])
+    shop.serves()
+    wait_until(lambda: not shop.state()["base"]["problem"], 120, "the restored database is sent")
+    assert shop.deploy("drill").returncode == 0
+
+
+def typed(line):
+    """Return the words of a line after "slipway", without its comment."""
+    return shlex.split(line.partition(" #")[0])[1:]
+
+
+@pytest.fixture
+def apart(fleet, project_image, tmp_path):
+    """A host with the app, and another one with the data."""
+    fleet.reset("web1", "work1")
+    return begun(
+        WithBackups(fleet, tmp_path, project_image, web1=["web", "worker", "beat"], work1=["postgres", "redis"])
+    )
+
+
+def test_faults(apart):
+    """Whatever breaks, the site serves, no deploy fails, and one line says what is wrong."""
+    shop = apart
+    shop.serves()
+    the_place_is_gone(shop)
+    the_receiver_lost_its_slot(shop)
+    restores_that_end_early(shop)
+    a_deploy_does_not_wait(shop)
+    shop.data.power_cut()
+    shop.data.power_on()
+    wait_until(lambda: shop.deploy("dbshell", input="SELECT 1").returncode == 0, 120, "the database is back")
+    at = shop.now()
+    shop.serves()
+    shop.sent(at)
+
+
+def the_place_is_gone(shop):
+    """The repository is away, then another one is there."""
+    shop.nas.run(f"mv {NAS} {NAS}-away")
+    failed = shop.deploy("backup")
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
+    wait_until(lambda: shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is not sent")
+    status = shop.deploy("status")
+    assert status.returncode == 1 and "backup: wal: sftp:" in status.stdout, status.stdout
+    assert shop.deploy("watch", "--once").returncode == 1
+    shop.serves()
+    shop.nas.run(f"mv {NAS}-away {NAS}")
+    wait_until(lambda: not shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is sent again")
+
+
+def the_receiver_lost_its_slot(shop):
+    """A new base backup begins by itself."""
+    first = shop.state()["base"]["tags"]["base"]
+    shop.data.run("systemctl stop docker-service@orders-wal")
+    shop.sql("SELECT pg_drop_replication_slot('base_backup')")
+    wait_until(lambda: shop.state()["base"]["tags"].get("base", first) != first, 3 * OFTEN, "a new base backup")
+    at = shop.now()
+    shop.sent(at)
+
+
+def restores_that_end_early(shop):
+    """A restore that is killed leaves the living database, and the next one removes what is left of it. One at a time.
+    A database that does not start after the swap is swapped back."""
+    before = shop.numbers()
+    shop.data.run("systemd-run --quiet --unit=restoring docker-backup beside orders latest")
+    second = shop.deploy("restore", "--at", "latest", "--yes")
+    assert second.returncode == 1 and "another docker-backup restore orders runs" in second.stderr, second.stderr
+    wait_until(lambda: "orders-restored" in shop.data.run("docker ps --format '{{.Names}}'"), 60, "a second database")
+    shop.data.run("systemctl kill --signal=KILL restoring")
+    shop.serves()
+    passed(shop.deploy("restore", "--at", "latest", "--beside"))
+    volumes = shop.data.run("docker volume ls --quiet --filter name=orders-postgres").split()
+    assert len(volumes) == 2, volumes
+    [restored] = {*volumes} - {"orders-postgres"}
+    shop.data.run(f"rm $(docker volume inspect --format '{{{{.Mountpoint}}}}' {restored})/PG_VERSION")
+    refused = shop.deploy("restore", "--swap", "--yes")
+    assert refused.returncode == 1 and "so the old one serves on" in refused.stderr, refused.stderr
+    shop.serves()
+    assert shop.numbers()[: len(before)] == before
+    passed(shop.deploy("restore", "--discard"))
+    assert shop.data.run("docker volume ls --quiet --filter name=orders-postgres").split() == ["orders-postgres"]
+
+
+def a_deploy_does_not_wait(shop):
+    """Without docker-backup a deploy warns, and succeeds."""
+    shop.data.run("mv /usr/local/bin/docker-backup /root/")
+    deployed = shop.deploy("deploy", shop.image("build-2"))
+    assert deployed.returncode == 0 and "slipway restore will not know the commit of build-2" in deployed.stdout
+    shop.data.run("mv /root/docker-backup /usr/local/bin/")
+    shop.serves()
+
+
+def test_sqlite(fleet, project_image, tmp_path):
+    """Its copy comes back by the page's lines, with uploads."""
+    fleet.reset("web1")
+    shop = WithBackups(fleet, tmp_path, project_image, web1=["web", "worker", "beat"])
+    shop.settings = {name: value for name, value in shop.settings.items() if not name.startswith("service.")}
+    shop.provision()
+    Orders.stage(shop)
+    shop.set(DATABASE_URL="sqlite:////data/db.sqlite3")
+    shop.good("deploy", shop.image("build-1"))
+    with shop.load(seconds=3) as load:
+        load.finish()
+    before = shop.orders()
+    passed(shop.deploy("backup"))
+    with shop.load(seconds=3) as load:
+        load.finish()
+    assert shop.orders() > before
+    lines = block(PAGE, "set -a;").replace("sftp:backup@nas.example:shop", shop.settings["backup.to"])
+    shop.data.run("set -e\n" + lines.replace("shop", "orders"), timeout=120)
+    wait_until(lambda: shop.orders() == before, 60, "the orders are back")
+    assert "backup" in shop.deploy("status").stdout

@@ -27,7 +27,8 @@ class WithServices(Orders):
             name: {"roles": roles, "internal": fleet.hosts[name].address, "opts": f"-e ORDERS_HOST={name}"}
             for name, roles in hosts.items()
         }
-        self.data = next(fleet.hosts[name] for name, roles in hosts.items() if "postgres" in roles)
+        data = [fleet.hosts[name] for name, roles in hosts.items() if "postgres" in roles]
+        self.data = (data or [fleet.hosts["web1"]])[0]
 
     def machines(self):
         """Return {name: Host} of all that the app runs on, without those that have only services."""

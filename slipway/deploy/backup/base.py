@@ -8,6 +8,7 @@ import re
 import shutil
 
 from . import postgres, shell, state, wal
+from .choice import lsn
 from .repository import Repository, Snapshot
 from .settings import Settings
 from .shell import Problem, say
@@ -135,5 +136,5 @@ def forget(settings: Settings, repository: Repository) -> None:
 
 def older_of_same_base(snapshots: list[Snapshot]) -> list[str]:
     """Return the ids of those WAL snapshots whose base backup has a newer one, which has all that they have."""
-    newest = {snapshot.tags["base"]: snapshot.id for snapshot in snapshots}
+    newest = {snapshot.tags["base"]: snapshot.id for snapshot in sorted(snapshots, key=lsn)}
     return [snapshot.id for snapshot in snapshots if snapshot.id not in newest.values()]

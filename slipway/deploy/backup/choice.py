@@ -50,13 +50,23 @@ def choose(bases: Sequence[Snapshot], wals: Sequence[Snapshot], target: Target) 
     if not fitting:
         oldest = datetime.fromtimestamp(float(bases[0].tags["at"]))
         raise Problem(f"the oldest base backup is of {oldest:%Y-%m-%d %H:%M:%S}: choose a later time")
-    base = max(fitting, key=lambda snapshot: float(snapshot.tags["at"]))
+    same = [base for base in fitting if base.tags["system"] == fitting[-1].tags["system"]]
+    base = max(same, key=progress)
     of_base = [wal for wal in wals if wal.tags["base"] == base.tags["base"]]
-    return Choice(base, of_base[-1] if of_base else None, target)
+    return Choice(base, max(of_base, key=lsn) if of_base else None, target)
+
+
+def progress(base: Snapshot) -> tuple[int, int]:
+    """Return what orders the base backups of a database: not their times, as a clock may be set back."""
+    return int(base.tags["timeline"]), lsn(base)
+
+
+def lsn(snapshot: Snapshot) -> int:
+    return int(snapshot.tags["lsn"])
 
 
 def reaches(base: Snapshot, target: Target) -> bool:
     """Return True if the base backup ended before the target."""
     if target.point:
-        return int(base.tags["lsn"]) <= target.point.lsn and int(base.tags["timeline"]) == target.point.timeline
+        return lsn(base) <= target.point.lsn and int(base.tags["timeline"]) == target.point.timeline
     return target.at is None or float(base.tags["at"]) <= target.at

@@ -63,7 +63,7 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
     paths = [path for path in settings.files if bare or path == media]
     if not paths:
         return
-    repository.restore(chosen, settings.root or "/", paths)
+    repository.restore(chosen, "/", paths)
     owners = {media: f"{app}:www-data", f"{settings.etc}/{app}.secrets": f"root:{app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users
         if path in paths and os.path.exists(path):

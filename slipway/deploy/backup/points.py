@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from slipway.lasting import LockedOpen
@@ -51,8 +51,8 @@ def read(path: str) -> list[str]:
         return file.read().splitlines()
 
 
-def parsed(lines: Iterable[str]) -> list[Point]:
-    return [Point(**json.loads(line)) for line in lines]
+def load(settings: Settings) -> list[Point]:
+    return [Point(**json.loads(line)) for line in read(path(settings))]
 
 
 def named(points: Sequence[Point], name: str) -> Point:

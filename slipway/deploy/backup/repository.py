@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from subprocess import CompletedProcess
@@ -40,13 +40,19 @@ class Repository:
 
     settings: Settings
 
-    def call(self, *words: str, cwd: str | None = None, shown: bool = False, fine: Sequence[int] = (0,)) -> str:
-        """Run restic; return what it prints. Wait while the repository is locked. Raise Problem if restic fails: its
-        exit code is not one of `fine`."""
+    def call(
+        self,
+        *words: str,
+        cwd: str | None = None,
+        shown: bool = False,
+        fine: Callable[[CompletedProcess[str]], bool] = lambda done: not done.returncode,
+    ) -> str:
+        """Run restic; return what it prints. Wait while the repository is locked. Raise Problem if what restic has done
+        is not `fine`."""
         until = time.monotonic() + PATIENCE
         while True:
             done = self._run(words, cwd, shown)
-            if done.returncode in fine:
+            if fine(done):
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
                 raise Problem(f"{self.settings.to}: {cause(done.stderr)}")
@@ -73,11 +79,7 @@ class Repository:
         were removed meanwhile are no failure."""
         label = ",".join(f"{name}={value}" for name, value in tags.items())
         words = ["backup", "--host", self.settings.app, "--tag", label, *paths]
-        done = self._run(words, cwd, shell.is_watched())
-        if done.returncode == 3 and all(map(VANISHED.search, errors(done.stderr))):
-            return
-        if done.returncode:
-            self.call(*words, cwd=cwd)  # again, if it was locked
+        self.call(*words, cwd=cwd, shown=shell.is_watched(), fine=is_whole)
 
     def snapshots(self, **tags: str) -> list[Snapshot]:
         """Return the app's snapshots with all these tags, oldest first."""
@@ -110,8 +112,10 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp() + float(match[2] or 0)
 
 
-def errors(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("error:")]
+def is_whole(done: CompletedProcess[str]) -> bool:
+    """Return True if a backup has all files that have not gone meanwhile. Restic exits by 3 if it lacks some."""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    return not done.returncode or (done.returncode == 3 and all(map(VANISHED.search, errors)))
 
 
 def cause(text: str) -> str:

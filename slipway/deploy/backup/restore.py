@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import time
+from subprocess import CompletedProcess
 
 from slipway.lasting.files import write_replace
 
 from . import points, postgres, shell, wal
 from .choice import Choice, Target, choose
 from .copy import XMAX, Copy
-from .points import Point
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
 
-ANSWER = 120  # seconds for the database to answer after the swap
+ANSWER = 60  # seconds for the database to answer after the swap
 
 
 def copy(settings: Settings) -> Copy:
@@ -32,21 +33,25 @@ def beside(settings: Settings, repository: Repository, at: str) -> None:
 def chosen(settings: Settings, repository: Repository, at: str) -> Choice:
     """Return what brings back `at`: "latest", seconds, a release's tag, or "before:" and its tag."""
     wals, bases = repository.snapshots(kind="wal"), repository.snapshots(kind="base")
+    if wals and not os.path.exists(points.path(settings)):  # a new host
+        bring_points(settings, repository, wals[-1].id)
     if at == "latest":
         target = Target()
     elif re.fullmatch(r"\d{9,}(\.\d+)?", at):
         target = Target(at=float(at))
     else:
-        target = Target(point=points.named(known_points(settings, repository, wals[-1].id if wals else ""), at))
+        target = Target(point=points.named(points.load(settings), at))
     return choose(bases, wals, target)
 
 
-def known_points(settings: Settings, repository: Repository, wal_id: str) -> list[Point]:
-    """Return the points that this host knows; on a new host those of the newest WAL."""
-    lines = points.read(points.path(settings))
-    if not lines and wal_id:
-        lines = repository.call("dump", wal_id, f"/{wal.POINTS}", fine=(0, 1)).splitlines()
-    return points.parsed(lines)
+def is_known(done: CompletedProcess[str]) -> bool:
+    """Return True if restic has printed the points, or if there are none yet."""
+    return not done.returncode or "not found in snapshot" in done.stderr
+
+
+def bring_points(settings: Settings, repository: Repository, id: str) -> None:
+    """Bring the points of the newest WAL here."""
+    write_replace(points.path(settings), repository.call("dump", id, f"/{wal.POINTS}", fine=is_known), 0o600)
 
 
 def tell(settings: Settings, repository: Repository) -> None:
@@ -68,11 +73,7 @@ def lost(settings: Settings) -> int | None:
 
 def release(settings: Settings, newest: float) -> str:
     """Return the tag of the last release that was committed until then, or ""."""
-    tags = [
-        point.tag
-        for point in points.parsed(points.read(points.path(settings)))
-        if point.kind == "commit" and point.at <= newest + 1
-    ]
+    tags = [point.tag for point in points.load(settings) if point.kind == "commit" and point.at <= newest + 1]
     return tags[-1] if tags else ""
 
 
@@ -93,6 +94,7 @@ def swap(settings: Settings, repository: Repository) -> None:
     use(settings, volume)
     if not answers(settings):
         use(settings, old)
+        start_receiver(settings)
         raise Problem(
             f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
         )
@@ -122,5 +124,9 @@ def begin_anew(settings: Settings) -> None:
     """A restored database has a timeline of its own, and no slot: begin with a base backup of it."""
     wal.let_go(settings)
     postgres.sql(settings, postgres.MAKE_SLOT)
-    shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])
+    start_receiver(settings)
     wal.begin_base(settings)
+
+
+def start_receiver(settings: Settings) -> None:
+    shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])

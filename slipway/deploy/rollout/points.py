@@ -6,6 +6,7 @@ from ..ssh.connection import Connection
 from ..ssh.validate import Tell, brief
 
 LIMIT = 20  # seconds
+MEANING = {"before": "the moment before the migrations of", "commit": "the commit of"}
 
 
 async def mark(fleet: Fleet, kind: str, tag: str, tell: Tell) -> None:
@@ -19,7 +20,7 @@ async def mark(fleet: Fleet, kind: str, tag: str, tell: Tell) -> None:
         await connection.open(LIMIT)
         await connection.ask("point", LIMIT, kind=kind, tag=tag)
     except (HostProblem, OSError) as problem:
-        text = f"slipway restore will not know this release's {kind}: {brief(str(problem))}"
+        text = f"slipway restore will not know {MEANING[kind]} {tag}: {brief(str(problem))}"
         tell({"event": "warning", "host": host.name, "text": text})
     finally:
         await connection.close()

@@ -1,0 +1,198 @@
+"""docker-backup's use of restic, with a real restic and repositories in folders."""
+
+import io
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, nullcontext
+from dataclasses import replace
+
+import pytest
+
+from proc import executable, put, wait_until
+from slipway.deploy.backup import base, files, password, repository, shell
+from slipway.deploy.backup.repository import Repository
+from slipway.deploy.backup.settings import Settings
+from slipway.deploy.backup.shell import Problem
+
+pytestmark = pytest.mark.needs("restic")
+VALUES = {"wal": 300, "any_second": 7, "keep": "7d 4w 6m", "postgres": False, "files": ()}
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(repository, "CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(repository, "PAUSE", 0.2)
+    (tmp_path / "etc/default").mkdir(parents=True)
+    (tmp_path / "etc/default/shop.backup").write_text("RESTIC_PASSWORD=a-password\n")
+    return Settings("shop", to=str(tmp_path / "repository"), root=str(tmp_path), **VALUES)
+
+
+@pytest.fixture
+def made(settings):
+    Repository(settings).make()
+    return Repository(settings)
+
+
+def keep(made, folder, name, **tags):
+    (folder / name).write_text(name)
+    made.backup([name], tags, str(folder))
+
+
+def test_what_is_kept_comes_back(made, tmp_path):
+    keep(made, tmp_path, "one", kind="base", at=5)
+    keep(made, tmp_path, "two", kind="wal")
+    [snapshot] = made.snapshots(kind="base")
+    assert snapshot.tags == {"kind": "base", "at": "5"} and abs(snapshot.at - time.time()) < 60
+    made.restore(snapshot, str(tmp_path / "back"))
+    assert (tmp_path / "back/one").read_text() == "one"
+
+
+def test_another_app_s_snapshots_are_not_ours(made, tmp_path):
+    keep(made, tmp_path, "one", kind="base")
+    other = Repository(Settings("blog", to=made.settings.to, root=made.settings.root, **VALUES))
+    os.symlink("shop.backup", tmp_path / "etc/default/blog.backup")
+    assert other.snapshots(kind="base") == [] != made.snapshots(kind="base")
+
+
+def test_a_repository_that_is_missing_is_made_and_another_s_is_not(settings):
+    assert not Repository(settings).is_made()
+    Repository(settings).make()
+    assert Repository(settings).is_made()
+    settings.keys["RESTIC_PASSWORD"] = "another"
+    with pytest.raises(Problem, match=r"wrong password or no key found: type it by slipway backup --password$"):
+        Repository(settings).is_made()
+
+
+@pytest.mark.parametrize(("error", "fails"), [("no such file or directory", False), ("input/output error", True)])
+def test_a_file_that_goes_meanwhile_is_no_failure(made, tmp_path, monkeypatch, error, fails):
+    """Uploads may be deleted at any time. A disk that cannot be read is a failure. (A stand-in for restic.)"""
+    script = f"#!/bin/sh\necho 'error: open /var/www/shop/media/one: {error}' >&2\nexit 3\n"
+    executable(tmp_path / "bin/restic", script)
+    path = f"{tmp_path}/bin:{shell.ENVIRONMENT['PATH']}"
+    monkeypatch.setitem(shell.ENVIRONMENT, "PATH", path)
+    with pytest.raises(Problem, match=error) if fails else nullcontext():
+        made.backup(["media"], {"kind": "files"})
+
+
+def test_a_lock_of_a_living_one_is_awaited(made, tmp_path):
+    """Another host prunes; meanwhile nothing fails."""
+    (tmp_path / "large").write_bytes(os.urandom(300_000))
+    made.backup(["large"], {"kind": "files"}, str(tmp_path))
+    lock = exclusive_lock(made)
+    threading.Timer(1, ended, [lock]).start()
+    began = time.monotonic()
+    keep(made, tmp_path, "two", kind="files")
+    assert time.monotonic() - began > 1 and len(made.snapshots(kind="files")) == 2
+
+
+def ended(process):
+    """Kill a process, and wait for its end: of a zombie restic does not know that it is dead."""
+    process.kill()
+    process.wait()
+
+
+def exclusive_lock(made):
+    """Start a restic that keeps the repository to itself until it is killed."""
+    env = {**os.environ, "RESTIC_PASSWORD": "a-password", "RESTIC_REPOSITORY": made.settings.to}
+    words = ["restic", "--limit-download", "1", "check", "--read-data"]
+    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: os.listdir(f"{made.settings.to}/locks"), 30, "the repository is locked")
+    return process
+
+
+def test_what_is_too_old_goes(made, tmp_path):
+    """Of the WAL of one copy only the newest stays. A repository that only grows keeps all."""
+    for number in range(3):
+        keep(made, tmp_path, f"wal{number}", kind="wal", base="1-5", until=number, lsn=number)
+    keep(made, tmp_path, "copy", kind="base", at=1)
+    base.forget(replace(made.settings, keep="all"), made)
+    assert len(made.snapshots(kind="wal")) == 3
+    base.forget(made.settings, made)
+    assert [each.tags["until"] for each in made.snapshots(kind="wal")] == ["2"]
+    assert len(made.snapshots(kind="base")) == 1
+
+
+def test_a_damaged_repository_is_no_backup(made, tmp_path):
+    keep(made, tmp_path, "one", kind="base")
+    [pack] = [path for path in (tmp_path / "repository/data").rglob("*") if path.is_file()][:1]
+    pack.chmod(0o600)
+    pack.write_bytes(b"x" * pack.stat().st_size)
+    with pytest.raises(Problem, match="repository contains errors"):
+        made.call("check", "--read-data")
+
+
+# ---- the password ----
+
+
+def typed(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text + "\n"))
+
+
+def test_who_knows_the_password_is_reminded_no_more(made, tmp_path, monkeypatch, capsys):
+    password.keep(made.settings, made)
+    assert capsys.readouterr().out == "a-password\n"
+    kept = tmp_path / "etc/default/shop.backup.kept"
+    typed(monkeypatch, "another")
+    with pytest.raises(Problem, match="wrong password"):
+        password.keep(made.settings, made, "--typed")
+    assert not kept.exists()
+    typed(monkeypatch, "a-password")
+    password.keep(made.settings, made, "--typed")
+    assert kept.exists()
+
+
+def test_a_new_server_takes_the_old_password(made, tmp_path, monkeypatch):
+    file = tmp_path / "etc/default/shop.backup"
+    file.write_text("RESTIC_PASSWORD=made-anew\nAWS_ACCESS_KEY_ID=key\n")
+    typed(monkeypatch, "a-password")
+    anew = replace(made.settings)
+    password.keep(anew, Repository(anew), "--typed")
+    assert file.read_text() == "RESTIC_PASSWORD=a-password\nAWS_ACCESS_KEY_ID=key\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+# ---- files ----
+
+
+def test_sqlite_is_copied_while_it_is_used(made, tmp_path):
+    """With what is still in its journal."""
+    data = tmp_path / "var/www/shop/data"
+    data.mkdir(parents=True)
+    (tmp_path / "etc/default/shop.env").write_text("DATABASE_URL=sqlite:////data/db.sqlite3\n")
+    with closing(sqlite3.connect(data / "db.sqlite3")) as living:
+        living.execute("PRAGMA journal_mode = WAL")
+        living.execute("CREATE TABLE orders (id)")
+        living.execute("INSERT INTO orders VALUES (7)")
+        living.commit()
+        files.keep(made.settings, made)
+    [snapshot] = made.snapshots(kind="files")
+    made.restore(snapshot, str(tmp_path / "back"))
+    [copy] = (tmp_path / "back").rglob("db.sqlite3")
+    with closing(sqlite3.connect(copy)) as restored:
+        assert restored.execute("SELECT id FROM orders").fetchall() == [(7,)]
+    assert not (tmp_path / "var/backups/shop/sqlite").exists()
+
+
+def test_uploads_come_back_and_newer_ones_stay(made, tmp_path, monkeypatch):
+    """Settings come back only to a host without a release."""
+    monkeypatch.setattr(files.shell, "output", lambda *words, **options: "")  # chown: here is no user shop
+    media, env = tmp_path / "var/www/shop/media", tmp_path / "etc/default/shop.env"
+    media.mkdir(parents=True)
+    (media / "old.png").write_text("old")
+    env.write_text("DEBUG=0\n")
+    settings = replace(made.settings, files=(str(env), str(media)))
+    files.keep(settings, Repository(settings))
+    (media / "old.png").unlink()
+    (media / "new.png").write_text("new")
+    env.write_text("DEBUG=1\n")
+    put(tmp_path / "var/www/shop/TAG", "export TAG=build-1\n")
+    files.put_back(settings, Repository(settings), "latest")
+    assert sorted(path.name for path in media.iterdir()) == ["new.png", "old.png"]
+    assert env.read_text() == "DEBUG=1\n"
+    (tmp_path / "var/www/shop/TAG").unlink()
+    files.put_back(settings, Repository(settings), "latest")
+    assert env.read_text() == "DEBUG=0\n"
