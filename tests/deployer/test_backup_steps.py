@@ -80,7 +80,7 @@ def host(monkeypatch):
     host = Host(monkeypatch)
     host.answers = {
         "coalesce(wal_status": "reserved",
-        "pg_current_wal_insert_lsn": "2000.5 0/200 7 1",
+        "pg_current_wal_insert_lsn": "2000.5 0/228 0/200 7 1",
         "write_lsn": "0/200",
     }
     return host
@@ -172,24 +172,33 @@ def test_what_a_copy_is_called(tmp_path):
     ranges = [{"Timeline": 1, "Start-LSN": "0/2000028", "End-LSN": "0/2000100"}]
     manifest = {"Files": [{"Size": 3}, {"Size": 4}], "WAL-Ranges": ranges}
     (tmp_path / "backup_manifest").write_text(json.dumps(manifest))
-    tags = base.described(str(tmp_path), postgres.Position(5.0, 0x3000000, "7", 1))
+    tags = base.described(str(tmp_path), postgres.Position(5.0, 0x3000000, 0x3000000, "7", 1))
     assert tags == {
         **{"kind": "base", "base": "1-33554688", "lsn": "33554688", "timeline": "1"},
         **{"segment": "000000010000000000000002", "system": "7", "at": "5.0", "bytes": "7"},
     }
     (tmp_path / "backup_label").write_text("")
     with pytest.raises(Problem, match="does not say with which WAL it begins"):
-        base.described(str(tmp_path), postgres.Position(5.0, 1, "7", 1))
+        base.described(str(tmp_path), postgres.Position(5.0, 1, 1, "7", 1))
 
 
 def test_the_first_backup_begins_with_provisioning(settings, host, monkeypatch):
     monkeypatch.setattr(os, "chown", lambda *_: None)
+    host.answers["restic version"] = "restic 0.18.0"
     repository = types.SimpleNamespace(is_made=lambda: False, make=lambda: host.said.append("made"))
     set_up.prepare(settings, repository)
     assert host.ran("made") and host.ran("CREATE ROLE base_backup LOGIN REPLICATION")
     assert host.ran("enable --quiet --now docker-backup-base@shop.timer docker-backup-wal@shop.timer")
     assert host.ran("start --no-block docker-backup-base@shop.service")
     assert os.readlink(f"{settings.etc}/shop-wal.image") == "shop-postgres.image"
+
+
+@pytest.mark.parametrize("version", ["restic 0.12.1 compiled with go1.16", "restic 0.9", ""])
+def test_an_old_restic_is_refused(version):
+    with pytest.raises(Problem, match=r"is too old, 0.14 or newer is needed"):
+        set_up.check_version(version)
+    set_up.check_version("restic 0.14.0 compiled with go1.19.8 on linux/amd64")
+    set_up.check_version("restic 1.0.0")
 
 
 # ---- restores ----

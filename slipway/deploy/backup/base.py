@@ -68,7 +68,7 @@ def ready(settings: Settings) -> None:
         wal.let_go(settings)
         postgres.sql(settings, postgres.MAKE_SLOT)
     shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])
-    wal.wait_for_receiver(settings, postgres.position(settings).lsn)
+    wal.wait_for_receiver(settings, postgres.position(settings).flushed)
 
 
 def kept(settings: Settings, repository: Repository, folder: str) -> dict[str, str]:

@@ -14,8 +14,8 @@ ROLE = "base_backup"  # no app's role is called so, as apps' names have no under
 # psql as the superuser, whose password the container has in its environment. $1: the folder of the socket.
 PSQL = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -h "$1" -U postgres -d "${2:-postgres}" -qAtX -F " " -v ON_ERROR_STOP=1'
 POSITION = """
-SELECT extract(epoch FROM now()), pg_current_wal_insert_lsn(), (SELECT system_identifier FROM pg_control_system()),
-    (SELECT timeline_id FROM pg_control_checkpoint());
+SELECT extract(epoch FROM now()), pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn(),
+    (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint());
 """
 # A slot that is lost holds no WAL any more: the receiver cannot go on with it.
 MAKE_SLOT = """
@@ -32,10 +32,13 @@ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_
 
 @dataclass(frozen=True)
 class Position:
-    """Where the database is: its time in seconds, the end of its WAL (a number of bytes), its id, its timeline."""
+    """Where the database is. `at`: its time in seconds. `lsn`: where its next change goes in the WAL, as a number of
+    bytes; `flushed`: up to where WAL is on its disk. They differ even in an idle database, where the next change goes
+    behind the header of a new page. `system`: the database's id."""
 
     at: float
     lsn: int
+    flushed: int
     system: str
     timeline: int
 
@@ -47,8 +50,8 @@ def sql(settings: Settings, query: str, database: str = "postgres") -> str:
 
 
 def position(settings: Settings) -> Position:
-    at, lsn, system, timeline = sql(settings, POSITION).split()
-    return Position(float(at), number(lsn), system, int(timeline))
+    at, lsn, flushed, system, timeline = sql(settings, POSITION).split()
+    return Position(float(at), number(lsn), number(flushed), system, int(timeline))
 
 
 def number(lsn: str) -> int:

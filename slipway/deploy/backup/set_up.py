@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 
 from slipway.lasting.files import link_replace, write_replace
@@ -10,8 +11,9 @@ from slipway.lasting.files import link_replace, write_replace
 from . import postgres, shell, state
 from .repository import Repository
 from .settings import Settings
-from .shell import assignments
+from .shell import Problem, assignments
 
+OLDEST = (0, 14)  # of restic; Debian 12 has it
 MAKE_ROLE = r"""
 SELECT 'CREATE ROLE base_backup LOGIN REPLICATION' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'base_backup')
     \gexec
@@ -22,6 +24,7 @@ ALTER ROLE base_backup PASSWORD :'password';
 def prepare(settings: Settings, repository: Repository) -> None:
     """Do what is missing, then begin the first base backup."""
     os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    check_version(shell.output(["restic", "version"]))
     if not repository.is_made():
         repository.make()
     if settings.postgres:
@@ -42,6 +45,13 @@ def prepare(settings: Settings, repository: Repository) -> None:
     )
     if settings.postgres and not state.load(settings).get("base"):
         shell.output(["systemctl", "start", "--no-block", f"docker-backup-base@{settings.app}.service"])
+
+
+def check_version(said: str) -> None:
+    """Raise Problem if restic is too old: it lacks options that are needed."""
+    match = re.match(r"restic (\d+)\.(\d+)", said)
+    if not match or (int(match[1]), int(match[2])) < OLDEST:
+        raise Problem(f"{said or 'restic'} is too old, 0.14 or newer is needed: use Debian 12, or install a newer one")
 
 
 def timers(settings: Settings) -> list[str]:

@@ -49,8 +49,8 @@ def begin_base(settings: Settings) -> None:
 
 def sent(settings: Settings, repository: Repository, base: dict[str, str]) -> dict[str, object]:
     position = postgres.position(settings)
-    wait_for_receiver(settings, position.lsn)
-    tags = {"kind": "wal", "base": base["base"], "until": round(position.at, 3), "lsn": position.lsn}
+    wait_for_receiver(settings, position.flushed)
+    tags = {"kind": "wal", "base": base["base"], "until": round(position.at, 3), "lsn": position.flushed}
     repository.backup(
         ["wal", *([POINTS] if os.path.exists(f"{settings.folder}/{POINTS}") else [])], tags, settings.folder
     )
@@ -58,7 +58,7 @@ def sent(settings: Settings, repository: Repository, base: dict[str, str]) -> di
 
 
 def wait_for_receiver(settings: Settings, lsn: int) -> None:
-    """Wait until the receiver has written all WAL up to `lsn`, or up to the last record before it."""
+    """Wait until the receiver has written all WAL up to `lsn`."""
     until = time.monotonic() + RECEIVE
     while postgres.received(settings) < lsn:
         if time.monotonic() > until:
