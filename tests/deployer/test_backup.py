@@ -86,7 +86,7 @@ def test_the_files_of_a_host(data):
     assert "OnCalendar=wed *-*-* 05:30" in timers["drill"]
     assert "OnUnitActiveSec=200s" in timers["wal"] and "OnUnitActiveSec=200s" in timers["files"]
     unit = files["/etc/systemd/system/docker-backup-base@.service"]
-    assert "ExecStart=/usr/local/bin/docker-backup base %i" in unit and "Restart=on-failure" in unit
+    assert "ExecStart=/usr/local/bin/docker-backup base %i" in unit
     assert "--slot=base_backup" in files["/etc/default/shop-wal"]
     library = {file.path for file in backups.program()}
     assert "/usr/local/lib/docker-backup/slipway/deploy/backup/commands.py" in library

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import types
 
 import pytest
@@ -126,6 +127,14 @@ def test_without_whole_wal_a_base_backup_begins(settings, host, fault):
     with pytest.raises(Problem, match="another one begins now"):
         wal.ship(settings, repository)
     assert host.ran("start --no-block docker-backup-base@shop.service") and repository.kept == []
+
+
+@pytest.mark.parametrize(("ago", "begins"), [(899, 0), (901, 1)])
+def test_a_base_backup_that_failed_is_tried_again(settings, host, ago, begins):
+    with_wal(settings, 1, 2)
+    state.save(settings, "base", problem="the repository is away", failed=time.time() - ago)
+    wal.ship(settings, Repository())
+    assert len(host.ran("start --no-block docker-backup-base@shop.service")) == begins
 
 
 def test_a_full_disk_ends_the_receiving_and_not_the_site(settings, host, monkeypatch):

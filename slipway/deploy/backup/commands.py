@@ -12,7 +12,7 @@ from slipway.lasting import LockedOpen
 from . import base, drill, files, listing, password, points, restore, set_up, wal
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem
+from .shell import Problem, say
 
 USAGE = """\
 usage: docker-backup prepare APP   do what is missing before the first backup
@@ -62,13 +62,18 @@ SHARED = {"beside": "restore", "swap": "restore", "discard": "restore"}
 
 @contextlib.contextmanager
 def alone(settings: Settings, action: str) -> Iterator[None]:
-    """Refuse a second run of the same action."""
+    """Wait for the end of another run of the same action. Refuse a second restore."""
     os.makedirs(LOCKS, mode=0o700, exist_ok=True)
+    path = f"{LOCKS}/{settings.app}.{action}"
     try:
-        with LockedOpen(f"{LOCKS}/{settings.app}.{action}", "a", timeout=0):
-            yield
+        with LockedOpen(path, "a", timeout=0):
+            pass
     except TimeoutError:
-        raise Problem(f"another docker-backup {action} {settings.app} runs") from None
+        if action == "restore":
+            raise Problem(f"another restore of {settings.app} runs") from None
+        say(f"another docker-backup {action} {settings.app} runs: waiting for its end")
+    with LockedOpen(path, "a"):
+        yield
 
 
 def main(words: Sequence[str]) -> None:

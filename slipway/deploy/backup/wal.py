@@ -19,12 +19,14 @@ from .shell import Problem
 SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
 PER_FILE = 256  # segments of 16 MB have names whose last part counts to this number
 RECEIVE = 60  # seconds for the receiver to write what the database has written
+AGAIN = 900  # seconds after which a base backup that failed is tried again
 POINTS = "points"
 LEAST, SHARE = 1 << 30, 10  # bytes that must stay free, or a SHARE of a smaller disk
 
 
 def ship(settings: Settings, repository: Repository) -> None:
     """Send the WAL to the repository. If that fails and the disk gets full, keep no WAL any more: the site goes on."""
+    try_base_again(settings)
     try:
         with state.recorded(settings, "wal") as record:
             record.update(sent(settings, repository, of_base(settings)))
@@ -41,6 +43,13 @@ def of_base(settings: Settings) -> dict[str, str]:
         begin_base(settings)
         raise Problem("there is no base backup, or WAL is missing since the last one: another one begins now")
     return base
+
+
+def try_base_again(settings: Settings) -> None:
+    """Begin a base backup if the last one failed a while ago. (A unit that waits for Restart= cannot be started.)"""
+    base = state.load(settings).get("base", {})
+    if base.get("problem") and time.time() - base["failed"] > AGAIN:
+        begin_base(settings)
 
 
 def begin_base(settings: Settings) -> None:

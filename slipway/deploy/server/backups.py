@@ -16,7 +16,6 @@ LIBRARY = "/usr/local/lib/docker-backup"
 PARTS = ("__init__.py", "lasting", "deploy/__init__.py", "deploy/backup")
 HOUR = 3600
 LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "drill": 24 * HOUR}  # seconds that a run may take
-AGAIN = "Restart=on-failure\nRestartSec=15min"
 MARK = "# A service of {}, for docker-runner; written by provisioning."
 RECEIVER = ("--directory=/wal", "--slot=base_backup", "--username=base_backup", "--no-password", "--status-interval=1")
 
@@ -98,8 +97,7 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def service(action: str) -> File:
-    again = AGAIN if action == "base" else ""
-    values = {"ACTION": action, "LIMIT": str(LIMITS[action]), "AGAIN": again}
+    values = {"ACTION": action, "LIMIT": str(LIMITS[action])}
     return File(f"{UNITS}/docker-backup-{action}@.service", render("systemd/docker-backup.service", values))
 
 
