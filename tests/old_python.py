@@ -19,6 +19,7 @@ TESTS = [
     "deployer/test_http.py",
     "deployer/test_images.py",
     "deployer/test_publish.py",
+    "host/test_backup_repository.py",
     "host/test_env_files.py",
 ]
 IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"

@@ -153,7 +153,7 @@ def test_a_release_s_point_is_of_its_timeline():
     chosen = choice.choose([FIRST, SECOND, OTHER], WALS, Target(point=point))
     assert chosen.base == SECOND
     assert chosen.target.options() == ["recovery_target_lsn=0/258", "recovery_target_inclusive=off"]
-    assert Target(at=1.5).options() == ["recovery_target_time=1970-01-01T00:00:01.500000+00"]
+    assert Target(at=1.5).options() == ["recovery_target_time=1970-01-01T00:00:01.500000+00:00"]
 
 
 def test_points_by_name():

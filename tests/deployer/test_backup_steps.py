@@ -60,7 +60,7 @@ class Repository:
     def snapshots(self, kind):
         return self.kinds[kind]
 
-    def backup(self, paths, tags, cwd=None):
+    def backup(self, paths, tags, cwd=None, shown=False):
         if self.problem:
             raise Problem(self.problem)
         self.kept.append((paths, tags["kind"]))

@@ -135,12 +135,13 @@ def what_else_the_page_says(shop):
     path = shop.folder / "shop.dump"
     said = passed(shop.deploy("dump", str(path)))
     assert re.search(r"shop.dump: \d+\.\d MB", said.stdout) and oct(path.stat().st_mode)[-3:] == "600"
-    shop.fleet.services.new_database("loaded")
-    words = shlex.split(next(line for line in commands(PAGE) if line.startswith("pg_restore")))[:-2]
-    load = f"su postgres -c '{' '.join(words)} --dbname=loaded'"
+    shop.sql("CREATE DATABASE loaded")
+    words = next(line for line in commands(PAGE) if line.startswith("pg_restore")).split()[:-2]
+    load = f"PGPASSWORD=$POSTGRES_PASSWORD {' '.join(words)} -h /run/orders-postgres -U postgres --dbname=loaded"
+    ssh = ["ssh", "-F", shop.data.ssh_config, "-l", "root", shop.data.name]
     with open(path, "rb") as dump:
-        subprocess.run(["ssh", "-F", shop.nas.ssh_config, shop.nas.name, load], stdin=dump, check=True, timeout=120)
-    [count] = shop.nas.run("su postgres -c 'psql -qAt loaded -c \"SELECT count(*) FROM orders_order\"'").split()
+        subprocess.run([*ssh, f"docker exec -i orders-postgres sh -c '{load}'"], stdin=dump, check=True, timeout=120)
+    [count] = shop.sql("SELECT count(*) FROM orders_order", "loaded")
     assert int(count) == len(shop.numbers())
     lines = block(PAGE, "restic forget")
     shop.data.run(

@@ -59,10 +59,11 @@ class WithServices(Orders):
         docker("build", "--quiet", "--tag", "postgres-changed", "-", input=f"FROM postgres:17\n{line}\n".encode())
         self.fleet.registry.push("postgres-changed", "postgres:17")
 
-    def sql(self, query):
+    def sql(self, query, database="orders"):
         return self.data.run(
             "docker exec -i orders-postgres sh -c "
-            "'PGPASSWORD=$POSTGRES_PASSWORD psql -h /run/orders-postgres -U postgres -qAt orders'",
+            "'PGPASSWORD=$POSTGRES_PASSWORD psql -h /run/orders-postgres -U postgres -qAt "
+            f"{database}'",
             input=query,
         ).splitlines()
 

@@ -37,6 +37,7 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
     wal.ship(settings, repository)
     with state.recorded(settings, "prune"):
         forget(settings, repository)
+    say(f"the database is backed up: {megabytes(int(record['tags']['bytes']))}")
 
 
 def check_room(settings: Settings) -> None:
@@ -82,7 +83,7 @@ def kept(settings: Settings, repository: Repository, folder: str) -> dict[str, s
     postgres.tool(settings, ["pg_verifybackup", "--quiet", "/base"], {folder: "/base"})
     tags = described(folder, postgres.position(settings))
     say(f"sending {megabytes(int(tags['bytes']))}")
-    repository.backup(["base"], tags, settings.folder)
+    repository.backup(["base"], tags, settings.folder, shown=shell.is_watched())
     return tags
 
 

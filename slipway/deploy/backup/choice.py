@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from . import postgres
 from .points import Point
@@ -24,7 +24,7 @@ class Target:
         if self.point:
             return [f"recovery_target_lsn={postgres.text(self.point.lsn)}", "recovery_target_inclusive=off"]
         if self.at is not None:
-            return [f"recovery_target_time={datetime.utcfromtimestamp(self.at).isoformat()}+00"]
+            return [f"recovery_target_time={datetime.fromtimestamp(self.at, timezone.utc).isoformat()}"]
         return []
 
 

@@ -111,7 +111,7 @@ class Copy:
         shell.output(["docker", "volume", "create", volume])
         top = shell.output(["docker", "volume", "inspect", "--format", "{{.Mountpoint}}", volume])
         say(f"fetching the base backup, {megabytes(int(choice.base.tags['bytes']))}")
-        repository.restore(choice.base, f"{top}/new")
+        repository.restore(choice.base, f"{top}/new", shown=shell.is_watched())
         self.place(top)
         postgres.folder(self.settings, self.name)
         postgres.folder(self.settings, f"{self.name}/wal")

@@ -20,7 +20,7 @@ def keep(settings: Settings, repository: Repository) -> None:
         copy = copied(settings)
         paths = [path for path in (*settings.files, *copy) if os.path.exists(path)]
         try:
-            repository.backup(paths, {"kind": "files"})
+            repository.backup(paths, {"kind": "files"}, shown=shell.is_watched())
         finally:
             for path in copy:
                 shutil.rmtree(os.path.dirname(path))
@@ -63,7 +63,7 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
     paths = [path for path in settings.files if bare or path == media]
     if not paths:
         return
-    repository.restore(chosen, "/", paths)
+    repository.restore(chosen, "/", paths, shown=shell.is_watched())
     owners = {media: f"{app}:www-data", f"{settings.etc}/{app}.secrets": f"root:{app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users
         if path in paths and os.path.exists(path):

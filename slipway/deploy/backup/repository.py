@@ -74,12 +74,14 @@ class Repository:
     def make(self) -> None:
         self.call("init")
 
-    def backup(self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None) -> None:
+    def backup(
+        self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None, shown: bool = False
+    ) -> None:
         """Keep `paths`, which may be relative to `cwd`. Raise Problem if one of their files cannot be read. Files that
-        were removed meanwhile are no failure."""
+        were removed meanwhile are no failure. `shown`: let restic show its progress."""
         label = ",".join(f"{name}={value}" for name, value in tags.items())
         words = ["backup", "--host", self.settings.app, "--tag", label, *paths]
-        self.call(*words, cwd=cwd, shown=shell.is_watched(), fine=is_whole)
+        self.call(*words, cwd=cwd, shown=shown, fine=is_whole)
 
     def snapshots(self, **tags: str) -> list[Snapshot]:
         """Return the app's snapshots with all these tags, oldest first."""
@@ -87,10 +89,10 @@ class Repository:
         found = json.loads(self.call("snapshots", "--json", "--host", self.settings.app, "--tag", wanted)) or []
         return sorted(map(parsed, found), key=lambda snapshot: snapshot.at)
 
-    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = ()) -> None:
-        """Write a snapshot's files below `folder`."""
+    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = (), shown: bool = False) -> None:
+        """Write a snapshot's files below `folder`: all, or those in the paths to `include`."""
         words = [word for path in include for word in ("--include", path)]
-        self.call("restore", snapshot.id, "--target", folder, *words, shown=shell.is_watched())
+        self.call("restore", snapshot.id, "--target", folder, *words, shown=shown)
 
     def forget(self, kind: str, policy: Sequence[str]) -> None:
         """Forget the snapshots of a kind that restic's options `policy` do not keep."""
