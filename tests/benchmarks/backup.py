@@ -86,7 +86,7 @@ def main():
         began = time.monotonic()
         drilled = passed(shop.deploy("drill", timeout=1800)).stdout
         print(f"drill {time.monotonic() - began:.1f} s: {re.search('.*are back.*', drilled)[0]}")
-        shop.sent(shop.now())
+        shop.sent()
         began = time.monotonic()
         passed(shop.deploy("restore", "--at", "latest", "--beside", timeout=1800))
         print(f"restored beside in {time.monotonic() - began:.1f} s")

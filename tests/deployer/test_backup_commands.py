@@ -1,0 +1,162 @@
+"""What the deployer does with backups: status, watch, the points of a deploy, and the commands, on simulated hosts."""
+
+import argparse
+import asyncio
+import json
+
+import pytest
+
+from deployer.agents import Agent, agents, fine
+from deployer.clock import run
+from deployer.conftest import fleet_of
+from deployer.test_backup import APART, NOW, TO, WELL
+from slipway.deploy.agent import backups as agent
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.commands import backups, docker_backup, dump, restore, watch
+from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.errors import DeployError, Refused
+from slipway.deploy.hosts import Hosts
+from slipway.deploy.rollout import points
+
+RESTORED = {"newest": NOW - 840, "tables": 26, "rows": 1204331, "migrations": ["shop 0001_initial"], "lost": 312}
+RESTORED |= {"release": "build-41", "now": NOW}
+
+
+@pytest.fixture
+def fleet(data):
+    """web1 sends files, db1 the database."""
+    return fleet_of(data, {"hosts": APART, "backup": TO, "media": "local"})
+
+
+def answers_of(fleet, **changes):
+    services = {"services": {"postgres": SERVICE}}
+    return {**fine(fleet), "services": services, "backups": {**WELL, **changes}}
+
+
+SERVICE = {"state": "active", "since": "Fri 2026-11-27 20:11:00 UTC", "version": "17.5", "size": "9 MB"}
+SERVICE |= {"connections": "8", "outdated": False}
+
+
+def test_status_has_a_line_and_fails_for_what_is_wrong(fleet, capsys):
+    args = argparse.Namespace(hosts="", json=False)
+    with agents(lambda host: Agent(answers_of(fleet))):
+        asyncio.run(Hosts(fleet).status(args))
+    shown = capsys.readouterr().out
+    assert "on db1, web1: backup 1 min old, drilled" in shown and "backup:" not in shown
+    stale = {**WELL["runs"], "wal": {"at": NOW - 60, "until": NOW - 7200, "problem": ""}}
+    with agents(lambda host: Agent(answers_of(fleet, runs=stale, password_kept=False))):
+        assert asyncio.run(Hosts(fleet).status(args)) == 1
+    shown = capsys.readouterr().out
+    assert "on db1: backup: the newest backup of changes is 2 h old" in shown
+    assert "on db1: the password of the backups is on this host alone" in shown
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_watch_has_a_rule(fleet, capsys, broken):
+    """Also for a host that has only the database."""
+    stopped = {"stopped": ["wal"] if broken else []}
+    args = argparse.Namespace(hosts="", json=False, once=True)
+    with agents(lambda host: Agent(answers_of(fleet, **stopped))):
+        run(watch.handle(fleet, args))
+    rule = "shop: backup: backup: the timer of wal does not run: slipway provision: db1"
+    assert (rule in capsys.readouterr().out) == broken
+
+
+def test_watch_hears_of_a_database_s_host_that_is_silent(fleet, capsys):
+    args = argparse.Namespace(hosts="", json=False, once=True)
+    with agents(lambda host: None if "db1" in host else Agent(answers_of(fleet))):
+        assert run(watch.handle(fleet, args)) == 1
+    assert "shop: backup: unknown:" in capsys.readouterr().out
+
+
+# ---- the points of a deploy ----
+
+
+def test_a_deploy_notes_its_points_on_the_database_s_host(fleet):
+    asked, told = [], []
+    with agents(lambda host: Agent({"point": {}}, asked=asked) if "db1" in host else None):
+        asyncio.run(points.mark(fleet, "before", "build-42", told.append))
+    assert asked == ["point"] and told == []
+
+
+def test_a_backup_that_does_not_work_is_no_failure_of_a_deploy(fleet):
+    told = []
+    with agents(lambda host: None):
+        asyncio.run(points.mark(fleet, "commit", "build-42", told.append))
+    assert told[0]["event"] == "warning" and told[0]["host"] == "db1"
+    assert told[0]["text"].startswith("slipway restore will not know the commit of build-42: ")
+
+
+def test_without_backups_nothing_is_noted(data):
+    with agents(lambda host: pytest.fail("nobody is asked")):
+        asyncio.run(points.mark(fleet_of(data, {"hosts": APART}), "commit", "build-42", print))
+
+
+# ---- the agent ----
+
+
+def test_the_agent_tells_how_backups_went(tmp_path, monkeypatch):
+    host = Host("shop", str(tmp_path))
+    state = {"ActiveState": "active"}
+    monkeypatch.setattr(Host, "states", lambda host, *units: dict.fromkeys(units, state))
+    assert agent.collect(host)["runs"] == {} and agent.collect(host)["password_kept"] is False
+    folder = tmp_path / "var/backups/shop"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(json.dumps({**WELL["runs"], "new": {"tags": {}}}))
+    (tmp_path / "etc/default").mkdir(parents=True)
+    (tmp_path / "etc/default/shop.backup.kept").touch()
+    told = agent.collect(host)
+    assert told["runs"] == WELL["runs"] and told["password_kept"] and told["stopped"] == []
+    state["ActiveState"] = "failed"
+    assert agent.collect(host)["stopped"] == [*agent.ACTIONS]
+    (folder / "state.json").write_text("{")
+    with pytest.raises(Problem, match=r"state.json is malformed"):
+        agent.collect(host)
+
+
+# ---- commands ----
+
+
+def test_backups_lists_what_each_would_lose(fleet, capsys):
+    listed = {"bases": [{"at": NOW - 9000, "until": NOW - 180, "bytes": 307e6}], "files": NOW, "now": NOW}
+    with agents(lambda host: Agent({"backups_listed": listed})):
+        asyncio.run(backups.handle(fleet, argparse.Namespace(json=False)))
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1].endswith("307 MB    3 min") and shown[2].startswith("files: 2026-")
+
+
+def test_what_a_restore_tells_first(fleet):
+    lines = restore.described(fleet.hosts[1], RESTORED)
+    assert lines[0].startswith("db1: restored: 26 tables, 1,204,331 rows, last changed 2026-")
+    assert lines[0].endswith("; the release then was build-41")
+    assert lines[1] == "db1: a swap loses 14 min, 312 transactions"
+    assert "an unknown number of transactions" in restore.described(fleet.hosts[1], {**RESTORED, "lost": None})[1]
+
+
+def test_the_cure_for_a_release_that_does_not_fit():
+    text = restore.unfit(["shop.0002_note"], RESTORED)
+    assert "the live release needs shop.0002_note, which" in text and "slipway rollback --to build-41, then" in text
+
+
+def test_commands_that_have_nothing_to_work_on(data):
+    without = fleet_of(data, {"hosts": APART, "backup": {}})
+    for function in (docker_backup.host_of, docker_backup.database_host):
+        with pytest.raises(Refused, match=r"\[backup\]"):
+            function(without)
+    only_files = fleet_of(data, {"hosts": {"web1": {"roles": ["web"]}}, "backup": TO})
+    assert docker_backup.host_of(only_files).name == "web1"
+    with pytest.raises(Refused, match="no host has the role postgres"):
+        docker_backup.database_host(only_files)
+    with pytest.raises(Refused, match="no host has the role postgres"):
+        asyncio.run(dump.handle(only_files, argparse.Namespace(file="")))
+
+
+def test_a_dump_that_fails_leaves_no_file(fleet, tmp_path, monkeypatch):
+    """A file that ends early would be taken for a dump."""
+    path = tmp_path / "shop.dump"
+    path.write_text("the last one")
+    failing = ["sh", "-c", "echo a part; exit 3"]
+    monkeypatch.setattr(Ssh, "command", lambda self, *words, **options: failing)
+    with pytest.raises(DeployError, match="pg_dump failed: nothing is kept here"):
+        asyncio.run(dump.handle(fleet, argparse.Namespace(file=str(path))))
+    assert path.read_text() == "the last one" and len([*tmp_path.iterdir()]) == 1
