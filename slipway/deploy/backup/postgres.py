@@ -105,7 +105,7 @@ def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str], se
     shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
     command = [
         *("docker", "run", "--rm", "--network=none", "--user", settings.image["OWNER"], "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges", "--read-only", "--name", name),
+        *("--security-opt=no-new-privileges", "--read-only", "--cpu-shares=64", "--name", name),
         *("--env-file", f"{settings.etc}/{settings.receiver}.env", "--entrypoint", words[0]),
         *(word for path, inside in mounts.items() for word in ("-v", f"{path}:{inside}")),
         *(settings.image["IMAGE_ID"], *words[1:]),

@@ -23,7 +23,7 @@ SWAP = 600  # seconds that a swap may take
 MIGRATE = 3600
 # The live release's migrations, if there is a live release. $1: the app
 PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
-CLOSED = 5  # seconds for which visitors see the maintenance page, as measured
+CLOSED = 3  # seconds for which visitors see the maintenance page, as measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
