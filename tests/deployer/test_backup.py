@@ -132,6 +132,17 @@ def test_a_restore_begins_with_the_newest_copy_before_the_time():
         choice.choose([], [], Target())
 
 
+def test_what_is_not_kept_any_more_is_no_nearest_time():
+    """A copy older than a week has no WAL any more: then only its own moment comes back."""
+    with pytest.raises(Problem, match=r"what came after .* is not kept any more: choose that time"):
+        choice.choose([FIRST, SECOND], [wal_of(SECOND, 2500)], Target(at=1500))
+    assert choice.choose([FIRST, SECOND], [wal_of(SECOND, 2500)], Target(at=1000)).base == FIRST
+    point = Point("commit", "build-1", 1200, 300, 1)
+    with pytest.raises(Problem, match=r"is not kept any more"):
+        choice.choose([FIRST, SECOND], [], Target(point=point))
+    assert choice.choose([FIRST, SECOND], WALS, Target(at=9999)).base == SECOND, "the newest second"
+
+
 def test_a_clock_that_was_set_back_hides_nothing():
     """The newest copy has the most WAL before it, whatever the clock said."""
     set_back = base_at(900, 600)

@@ -229,10 +229,30 @@ def test_a_swap(settings, host):
     restored(settings)
     host.answers["SELECT 1"] = "1"
     restore.swap(settings, Repository())
+    assert host.ran("ALTER ROLE base_backup PASSWORD"), "old passwords are back"
     assert image_of(settings)["DATA"] == "shop-postgres-2"
     assert host.ran("restart docker-service@shop-postgres.service") and not host.ran("volume rm")
     assert host.ran("start --no-block docker-backup-base@shop.service")
     assert not os.path.exists(f"{settings.folder}/restored.json")
+
+
+def test_nothing_to_swap(settings, host):
+    with pytest.raises(Problem, match="nothing has been restored"):
+        restore.swap(settings, Repository())
+    assert host.said == []
+
+
+def test_a_restore_begins_with_the_newest_changes(settings, host, monkeypatch):
+    """What was ordered a minute ago comes back. If the living database is dead, what was sent does."""
+    with_wal(settings, 1)
+    made = []
+    monkeypatch.setattr(Copy, "make", lambda self, repository, choice: made.append(choice))
+    repository = Repository([FIRST], WALS)
+    repository.call = lambda *words, fine: ""
+    restore.beside(settings, repository, "latest")
+    host.answers["coalesce(wal_status"] = Problem("no such container")
+    restore.beside(settings, repository, "latest")
+    assert repository.kept == [(["wal"], "wal")] and len(made) == 2
 
 
 def test_a_restored_database_that_does_not_answer_is_swapped_back(settings, host, monkeypatch):

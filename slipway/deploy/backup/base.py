@@ -97,12 +97,12 @@ def described(folder: str, position: postgres.Position) -> dict[str, str]:
     if not segment:
         raise Problem(f"{folder}/backup_label does not say with which WAL it begins")
     end = manifest["WAL-Ranges"][-1]
-    lsn, timeline = postgres.number(end["End-LSN"]), end["Timeline"]
+    at_end, timeline = postgres.number(end["End-LSN"]), end["Timeline"]
     size = sum(entry["Size"] for entry in manifest["Files"])
     return {
         "kind": "base",
-        "base": f"{timeline}-{lsn}",
-        "lsn": str(lsn),
+        "base": f"{timeline}-{at_end}",
+        "lsn": str(at_end),
         "timeline": str(timeline),
         "segment": segment[1],
         "system": position.system,

@@ -53,7 +53,21 @@ def choose(bases: Sequence[Snapshot], wals: Sequence[Snapshot], target: Target) 
     same = [base for base in fitting if base.tags["system"] == fitting[-1].tags["system"]]
     base = max(same, key=progress)
     of_base = [wal for wal in wals if wal.tags["base"] == base.tags["base"]]
-    return Choice(base, max(of_base, key=lsn) if of_base else None, target)
+    choice = Choice(base, max(of_base, key=lsn) if of_base else None, target)
+    if base != max(bases, key=progress):
+        check_reach(choice)
+    return choice
+
+
+def check_reach(choice: Choice) -> None:
+    """Raise Problem if the repository has lost what leads from an older base backup to the target."""
+    point, at = choice.target.point, choice.target.at
+    end = lsn(choice.wal or choice.base)
+    if (at is not None and at > choice.until) or (point and point.lsn > end):
+        until = datetime.fromtimestamp(choice.until)
+        raise Problem(
+            f"what came after {until:%Y-%m-%d %H:%M:%S} is not kept any more: choose that time, or a later one"
+        )
 
 
 def progress(base: Snapshot) -> tuple[int, int]:

@@ -8,10 +8,11 @@ import os
 import re
 import time
 from subprocess import CompletedProcess
+from typing import Any
 
 from slipway.lasting.files import write_replace
 
-from . import points, postgres, shell, wal
+from . import points, postgres, set_up, shell, wal
 from .choice import Choice, Target, choose
 from .copy import XMAX, Copy
 from .repository import Repository
@@ -26,7 +27,9 @@ def copy(settings: Settings) -> Copy:
 
 
 def beside(settings: Settings, repository: Repository, at: str) -> None:
-    """Restore `at` (see `chosen`) into a second container."""
+    """Restore `at` (see `chosen`) into a second container, with the newest changes if the living database answers."""
+    with contextlib.suppress(Problem):
+        wal.ship(settings, repository)
     copy(settings).make(repository, chosen(settings, repository, at))
 
 
@@ -56,10 +59,16 @@ def bring_points(settings: Settings, repository: Repository, id: str) -> None:
 
 def tell(settings: Settings, repository: Repository) -> None:
     """Print what has been restored, as JSON, with the number of transactions that a swap would lose."""
+    made = read(settings)
+    say(json.dumps({**made, "lost": lost(settings), "release": release(settings, made["newest"]), "now": time.time()}))
+
+
+def read(settings: Settings) -> dict[str, Any]:
+    """Return what has been restored. Raise Problem if nothing is there, or if that was interrupted."""
     made = copy(settings).read()
     if "rows" not in made:
         raise Problem("nothing has been restored: run slipway restore --at TIME")
-    say(json.dumps({**made, "lost": lost(settings), "release": release(settings, made["newest"]), "now": time.time()}))
+    return made
 
 
 def lost(settings: Settings) -> int | None:
@@ -86,8 +95,7 @@ def discard(settings: Settings, repository: Repository) -> None:
 
 def swap(settings: Settings, repository: Repository) -> None:
     """Let the service run on the restored volume. The old one stays, and its name is printed."""
-    restored, old = copy(settings), settings.image["DATA"]
-    volume = restored.read()["volume"]
+    restored, old, volume = copy(settings), settings.image["DATA"], read(settings)["volume"]
     shell.output(["docker", "stop", "-t", "60", restored.container], seconds=90)
     shell.output(["docker", "rm", "-f", restored.container])
     shell.output(["systemctl", "stop", f"docker-service@{settings.receiver}.service"], seconds=120)
@@ -121,8 +129,9 @@ def answers(settings: Settings) -> bool:
 
 
 def begin_anew(settings: Settings) -> None:
-    """A restored database has a timeline of its own, and no slot: begin with a base backup of it."""
+    """A restored database has a timeline of its own, no slot, and old passwords: begin with a base backup of it."""
     wal.let_go(settings)
+    set_up.make_role(settings)
     postgres.sql(settings, postgres.MAKE_SLOT)
     start_receiver(settings)
     wal.begin_base(settings)
