@@ -20,7 +20,9 @@ STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'
 ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n", "stat -L -c": "600 root root\n"}
 
 
-CREDENTIALS = Credentials({"postgres": "a-password", "redis": "another"}, {"redis": "a certificate\n"})
+CREDENTIALS = Credentials(
+    {"postgres": "a-password", "redis": "another"}, {"redis": "a certificate\n"}, repository="RESTIC_PASSWORD=x\n"
+)
 
 
 class Host:
@@ -72,9 +74,9 @@ class Plan:
     """The work of provisioning on a host. `names`: of the operations that change something, in their order; `scripts`:
     that the host runs; `files`: path → (content, mode, owner, group) of the files that are written."""
 
-    def __init__(self, fleet, name, found=Inspection(), there="", team=lambda fleet, host: None):
+    def __init__(self, fleet, name, found=Inspection(), there="", team=lambda fleet, host: None, answers=()):
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
-        host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
+        host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths} | dict(answers))
         session, problem = work(
             lambda: recipe.provision(fleet, host_of(fleet, name), found, Out(), CREDENTIALS, team), host
         )

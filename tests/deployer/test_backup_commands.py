@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import hashlib
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from deployer.agents import Agent, agents, fine
 from deployer.clock import run
 from deployer.conftest import fleet_of
+from deployer.recipes import Plan
 from deployer.test_backup import APART, NOW, TO, WELL
 from slipway.deploy.agent import backups as agent
 from slipway.deploy.agent.host import Host, Problem
@@ -16,7 +18,10 @@ from slipway.deploy.commands import backups, docker_backup, dump, restore, watch
 from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.hosts import Hosts
+from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.rollout import points
+from slipway.deploy.server import backups as server
+from slipway.deploy.server.files import File
 
 RESTORED = {"newest": NOW - 840, "tables": 26, "rows": 1204331, "migrations": ["shop 0001_initial"], "lost": 312}
 RESTORED |= {"release": "build-41", "now": NOW}
@@ -67,6 +72,33 @@ def test_watch_hears_of_a_database_s_host_that_is_silent(fleet, capsys):
     with agents(lambda host: None if "db1" in host else Agent(answers_of(fleet))):
         assert run(watch.handle(fleet, args)) == 1
     assert "shop: backup: unknown:" in capsys.readouterr().out
+
+
+# ---- provisioning ----
+
+
+def test_what_provisioning_does(fleet):
+    """Backups come last, as the repository may be away. Both hosts get the password, for root alone."""
+    for name, timers in (("db1", ["base", "wal", "drill"]), ("web1", ["files"])):
+        plan = Plan(fleet, name, Inspection(missing=frozenset({"restic"})))
+        assert "install restic" in plan.names and plan.names[-1] == "prepare backups"
+        assert plan.scripts[-1] == "docker-backup prepare shop"
+        assert plan.files["/etc/default/shop.backup"] == ("RESTIC_PASSWORD=x\n", "600", "root", "root")
+        units = [f"/etc/systemd/system/docker-backup-{timer}@shop.timer" for timer in timers]
+        assert [path for path in plan.files if path.endswith("@shop.timer")] == units
+
+
+def test_a_host_that_is_prepared_is_left_alone(fleet):
+    files = [*server.program(), *server.files(fleet, fleet.hosts[1]), *server.unit_files(fleet, fleet.hosts[1])]
+    known = [*files, File(server.keys_path("shop"), "RESTIC_PASSWORD=x\n", "600")]
+    there = "".join(
+        f"f|root|root|{file.mode}||{file.path}\n{hashlib.sha256(file.content.encode()).hexdigest()}  {file.path}\n"
+        for file in known
+    )
+    assert "prepare backups" in Plan(fleet, "db1", there=there).names
+    ready = {"docker-backup ready": "ready\n"}
+    names = Plan(fleet, "db1", there=there, answers=ready).names
+    assert "prepare backups" not in names and "install docker-backup" not in names
 
 
 # ---- the points of a deploy ----

@@ -58,8 +58,6 @@ def provision(
     take_away(fleet, machine, inspection, existing)
     for service in services.of_host(fleet, machine):
         data.prepare(fleet, service, credentials.passwords[service.kind], existing)
-    if machine in fleet.backup_hosts and credentials.repository:
-        data.keep_backups(fleet, machine, credentials.repository, existing)
     if wanted.serves_http(machine):
         nginx(fleet, machine, existing, out)
     if consul.registers(fleet, machine):
@@ -73,6 +71,8 @@ def provision(
         enable(f"{fleet.app}.target")
         for name in filter(machine.has, fleet.timed):
             enable(f"{fleet.app}-{name}.timer", running=True)
+    if machine in fleet.backup_hosts and credentials.repository:  # last, as the repository may be away
+        data.keep_backups(fleet, machine, credentials.repository, existing)
     team(fleet, machine)
 
 
