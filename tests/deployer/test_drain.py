@@ -19,7 +19,7 @@ sed -n "$(wc -l <"$0.calls")p" "$0.counts" | tr ' ' '\\n' | sed '/^$/d'
     [
         (["one", "", "", "check"], 9, "0", 3),  # a balancer's own check comes each second
         (["", "one", "", ""], 9, "0", 4),  # an old worker of nginx still opens a connection
-        (["one two", "one two"], 1, "2", 2),
+        (["one two", "one two"], 1, "2", 1),  # the clock's second may end just after the first count
     ],
 )
 def test_a_host_is_drained_once_two_counts_are_zero(seen, seconds, count, calls, tmp_path):
