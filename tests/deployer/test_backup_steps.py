@@ -143,10 +143,11 @@ def test_a_full_disk_ends_the_receiving_and_not_the_site(settings, host, monkeyp
     room(monkeypatch, free=(1 << 30) - 1)
     wal.ship(settings, Repository())
     assert not host.ran("pg_drop_replication_slot")
-    room(monkeypatch, free=(1 << 30) + 1)
-    with pytest.raises(Problem):
-        wal.ship(settings, Repository(problem="away"))
-    assert not host.ran("pg_drop_replication_slot") and os.listdir(settings.wal_folder)
+    for free, total in (((1 << 30) + 1, 100 << 30), (200 << 20, 1 << 30)):
+        room(monkeypatch, free, total)
+        with pytest.raises(Problem):
+            wal.ship(settings, Repository(problem="away"))
+        assert not host.ran("pg_drop_replication_slot") and os.listdir(settings.wal_folder)
     room(monkeypatch, free=(1 << 30) - 1)
     with pytest.raises(Problem, match="away"):
         wal.ship(settings, Repository(problem="away"))
