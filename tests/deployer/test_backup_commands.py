@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from deployer.clock import run
 from deployer.conftest import fleet_of
 from deployer.recipes import Plan
 from deployer.test_backup import APART, NOW, TO, WELL
+from slipway.deploy import __main__
 from slipway.deploy.agent import backups as agent
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.commands import backups, docker_backup, dump, restore, watch
@@ -192,3 +194,19 @@ def test_a_dump_that_fails_leaves_no_file(fleet, tmp_path, monkeypatch):
     with pytest.raises(DeployError, match="pg_dump failed: nothing is kept here"):
         asyncio.run(dump.handle(fleet, argparse.Namespace(file=str(path))))
     assert path.read_text() == "the last one" and len([*tmp_path.iterdir()]) == 1
+
+
+class Away(Ssh):
+    """No host can be reached."""
+
+    def command(self, *words, **options):
+        return ["sh", "-c", "echo 'ssh: connect to host db1 port 22: Connection refused' >&2; exit 255"]
+
+
+@pytest.mark.parametrize(
+    "words", [["backup", "--password"], ["upgrade", "postgres"], ["restore", "--swap"], ["backups"]]
+)
+def test_a_host_that_is_away_is_one_line(fleet, words):
+    args = __main__.parse(words)
+    with pytest.raises(DeployError, match=r"^on db1: cannot be reached: ssh: connect to host db1 port 22: [^\n]*$"):
+        asyncio.run(args.handle(replace(fleet, ssh=Away()), args))

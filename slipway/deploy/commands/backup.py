@@ -7,6 +7,7 @@ import sys
 from ..config import Fleet
 from ..errors import DeployError, Refused
 from ..ssh.connection import run
+from ..ssh.gather import on_one
 from ..ssh.validate import decoded
 from .docker_backup import attached_to, host_of
 
@@ -34,7 +35,7 @@ async def keep_password(fleet: Fleet) -> None:
     """Show the password, and check that somebody can type it. Another password is tried, and kept if it fits."""
     host = host_of(fleet)
     words = ["docker-backup", "password", fleet.app]
-    shown = await run(host, fleet.ssh, words, check=True)
+    shown = await on_one(host, run(host, fleet.ssh, words, check=True))
     if sys.stdin.isatty():
         print(f"{decoded(shown.out)}\nKeep it where a lost server cannot take it along, such as a password manager.")
         typed = getpass.getpass("Type it from there (or the password of an older repository): ")
@@ -42,7 +43,7 @@ async def keep_password(fleet: Fleet) -> None:
         typed = sys.stdin.readline().strip()
     if not typed:
         raise Refused("nothing was typed")
-    done = await run(host, fleet.ssh, [*words, "--typed"], input=typed.encode(), timeout=120)
+    done = await on_one(host, run(host, fleet.ssh, [*words, "--typed"], input=typed.encode(), timeout=120))
     if done.code:
         raise DeployError(f"{host.name}: {decoded(done.err)}")
     print(f"{host.name}: {decoded(done.out)}")

@@ -4,8 +4,9 @@ import sys
 from typing import Any
 
 from ..config import Fleet, Host
-from ..errors import DeployError, HostProblem, Refused, on_hosts
+from ..errors import Refused
 from ..ssh.connection import Connection, who
+from ..ssh.gather import on_one
 from .run import HEARD, NOTED, attached
 
 
@@ -36,9 +37,7 @@ async def asked(fleet: Fleet, host: Host, request: str, timeout: float = 300, **
     """Return the answer of a host's agent. Raise DeployError if it has none."""
     connection = Connection(host, fleet.ssh, fleet.app)
     try:
-        await connection.open()
-        return await connection.ask(request, timeout, **args)
-    except HostProblem as problem:
-        raise DeployError(on_hosts({host.name: problem.args})) from None
+        await on_one(host, connection.open())
+        return await on_one(host, connection.ask(request, timeout, **args))
     finally:
         await connection.close()

@@ -9,11 +9,12 @@ from ..agent.backups import Restored
 from ..agent.message_types import TAG
 from ..backup_status import duration
 from ..config import Fleet, Host
-from ..errors import DeployError, HostProblem, Refused, on_hosts
+from ..errors import DeployError, Refused
 from ..log import search
 from ..log.errors import clock
 from ..ssh.connection import run, who
 from ..ssh.connections import Connections, locked
+from ..ssh.gather import on_one
 from ..ssh.validate import decoded
 from .docker_backup import asked, attached_to, database_host, host_of
 from .maintenance import switched
@@ -98,10 +99,7 @@ async def lacking(fleet: Fleet, restored: Restored) -> list[str]:
     host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
     if host is None:
         return []
-    try:
-        done = await run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120)
-    except HostProblem as problem:
-        raise DeployError(on_hosts({host.name: problem.args})) from None
+    done = await on_one(host, run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120))
     if done.code:
         raise DeployError(f"{host.name}: the live release cannot tell its migrations: {decoded(done.err)}")
     names = re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)
@@ -119,7 +117,7 @@ def unfit(pending: Sequence[str], restored: Restored) -> str:
 
 async def command(connections: Connections, host: Host, script: str, seconds: float) -> None:
     """Run a command on a locked host, and print what it says. Raise DeployError if it fails."""
-    done = await connections.connections[host.name].command(script, timeout=seconds)
+    done = await on_one(host, connections.connections[host.name].command(script, timeout=seconds))
     if done.code:
         raise DeployError(f"{host.name}: {decoded(done.err)}")
     if done.out:

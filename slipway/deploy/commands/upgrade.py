@@ -10,6 +10,7 @@ from ..errors import DeployError, Refused
 from ..server import services
 from ..ssh.connection import run, who
 from ..ssh.connections import locked
+from ..ssh.gather import on_one
 from ..ssh.validate import decoded
 
 PULL, RESTART = 900, 400  # seconds
@@ -41,7 +42,7 @@ def agreed(question: str) -> bool:
 async def versions(fleet: Fleet, service: Service) -> list[str]:
     """Let the host pull the image. Return the running version, the image's, and "new" or "same"."""
     words = ["docker-service", "newest", services.container(fleet.app, service.kind)]
-    done = await run(service.host, fleet.ssh, words, timeout=PULL)
+    done = await on_one(service.host, run(service.host, fleet.ssh, words, timeout=PULL), Refused)
     output = decoded(done.out).split()
     if done.code or len(output) != 3:
         raise Refused(f"{service.host.name}: {decoded(done.err)}")
@@ -52,7 +53,8 @@ async def upgrade(fleet: Fleet, service: Service) -> str:
     """Restart the service with the new image, under the host's lock. Return the seconds without an answer."""
     words = ["docker-service", "upgrade", services.container(fleet.app, service.kind)]
     async with locked(fleet, [service.host], who("upgrade"), bare=True) as hosts:
-        done = await hosts.connections[service.host.name].command(shlex.join(words), timeout=RESTART)
+        command = hosts.connections[service.host.name].command(shlex.join(words), timeout=RESTART)
+        done = await on_one(service.host, command)
     if done.code:
         raise DeployError(f"{service.host.name}: {decoded(done.err)}")
     return decoded(done.out)

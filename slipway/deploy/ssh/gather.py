@@ -49,5 +49,13 @@ async def on_each(
     return results
 
 
+async def on_one(host: Host, work: Awaitable[T], error: type[DeployError] = DeployError) -> T:
+    """Await what a host does; return its result. Raise its problem as `error`, with the host's name."""
+    try:
+        return await work
+    except HostProblem as problem:
+        raise error(on_hosts({host.name: problem.args})) from None
+
+
 def texts(problems: Mapping[str, HostProblem]) -> Problems:
     return {name: list(problem.args) for name, problem in problems.items()}
