@@ -57,7 +57,7 @@ def measured(shop, runs):
         pairs.append(busy / quiet)
         failed = len(without.result.failures) + len(beside.result.failures)
         print(f"p99 {quiet:.0f} ms, beside {busy:.0f} ms of {count}, {failed} failed; {elapsed:.1f} s; {kept(shop)} MB")
-    print(f"p99 beside ÷ without: {median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})", flush=True)
+    print(f"ratio of p99 beside to without: {median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})", flush=True)
 
 
 def main():

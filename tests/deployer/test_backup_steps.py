@@ -275,6 +275,19 @@ def test_the_living_database_s_volume_is_never_removed(settings, host):
     assert host.ran("docker volume rm -f shop-postgres-2")
 
 
+def test_the_cause_of_a_database_that_does_not_start():
+    log = "1 LOG:  starting\n2 FATAL:  could not open file\n3 LOG:  database system is shut down\n"
+    assert copy.cause(log) == "2 FATAL:  could not open file"
+    assert copy.cause("exec: no such file\n") == "exec: no such file"
+
+
+def test_a_restored_database_may_have_fewer_connections(settings, host):
+    """As a hot standby it would end, for want of the living one's max_connections."""
+    os.makedirs(f"{settings.folder}/restored")
+    Copy(settings, "restored").start("shop-postgres-2", [])
+    assert host.ran("-c hot_standby=off")
+
+
 def test_a_second_database_needs_disk_and_memory(settings, host, monkeypatch):
     os.makedirs(f"{settings.root}/proc")
     with open(f"{settings.root}/proc/meminfo", "w") as file:

@@ -28,7 +28,7 @@ class WithBackups(WithServices):
         self.folder, self.nas = folder, fleet.services
         self.nas.run(f"rm -rf {NAS} && mkdir -p {NAS}")
         self.settings |= {"backup.to": f"sftp:root@{self.nas.address}:{NAS}/orders", "backup.wal": OFTEN}
-        self.settings |= {"media": "local"}
+        self.settings |= {"media": "local", "service.postgres.memory": "1g"}  # with the defaults, more connections
         self.acquaint()
 
     def acquaint(self):

@@ -6,7 +6,12 @@ from documented import commands
 from proc import ROOT, run
 
 pytestmark = pytest.mark.extra
-SMALL = ("--runs 1", "--runs 1 start", "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'")
+SMALL = (
+    "--runs 1",
+    "--runs 1 start",
+    "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'",
+    "--runs 1 --megabytes 20",
+)
 
 
 @pytest.mark.parametrize("command, small", [*zip(commands(ROOT / "docs/benchmarks.md"), SMALL, strict=True)])

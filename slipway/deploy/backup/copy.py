@@ -147,14 +147,16 @@ class Copy:
             if TOO_LATE in log:
                 self.start(volume, options)
             if TOO_LATE not in log or not self.is_promoted():
-                raise Problem(f"the restored database does not start: {shell.last_line(self.log())}")
+                raise Problem(f"the restored database does not start: {cause(self.log())}")
         self.sql(f"\\set name {self.settings.app}\n{PASSWORDS}")
 
     def start(self, volume: str, options: Sequence[str]) -> None:
         shell.run(["docker", "rm", "-f", self.container])
         access = f"{self.folder}/pg_hba.conf"
         write_replace(access, "local all postgres trust\n", 0o644)
+        # No hot standby: it would need the living one's max_connections and the like, or Postgres ends.
         fixed = [
+            "hot_standby=off",
             *("listen_addresses=", "unix_socket_directories=/tmp", "hba_file=/etc/pg_hba.conf", "shared_buffers=64MB"),
             "restore_command=cp /wal/%f %p",
         ]
@@ -200,6 +202,12 @@ class Copy:
             "rows": sum(map(int, counts)),
             "migrations": self.sql(MIGRATIONS, self.settings.app).splitlines(),
         }
+
+
+def cause(log: str) -> str:
+    """Return the line of Postgres' log that says why it ended."""
+    fatal = [line for line in log.splitlines() if " FATAL: " in line or " PANIC: " in line]
+    return shell.last_line(fatal[-1] if fatal else log)
 
 
 def check_room(settings: Settings, choice: Choice) -> None:
