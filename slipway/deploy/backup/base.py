@@ -11,7 +11,7 @@ from . import postgres, shell, state, wal
 from .choice import lsn
 from .repository import Repository, Snapshot
 from .settings import Settings
-from .shell import Problem, say
+from .shell import Problem, megabytes, say
 
 RATE = "32M"  # bytes a second of the copy, so that visitors do not feel it
 COPY = 1.1  # a copy may get larger than the data, as these change meanwhile
@@ -21,13 +21,14 @@ KEEP = {"d": "--keep-daily", "w": "--keep-weekly", "m": "--keep-monthly"}
 def make(settings: Settings, repository: Repository, new: str = "") -> None:
     """Copy the database's files, check them, send them to the repository, and forget what is too old there. `new`:
     accept a repository with backups of another database."""
+    folder = f"{settings.folder}/base"
     with state.recorded(settings, "base") as record:
         check_room(settings)
         if not new:
             check_owner(settings, repository)
         ready(settings)
-        folder = postgres.folder(settings, "base")
-        shutil.rmtree(folder)
+        if os.path.exists(folder):  # of a run that was killed
+            shutil.rmtree(folder)
         try:
             record["tags"] = kept(settings, repository, postgres.folder(settings, "base"))
         finally:
@@ -48,10 +49,6 @@ def check_room(settings: Settings) -> None:
         )
 
 
-def megabytes(bytes: int) -> str:
-    return f"{bytes / 1e6:,.0f} MB"
-
-
 def check_owner(settings: Settings, repository: Repository) -> None:
     """Refuse to mix this database's backups with those of another one, such as a lost server's."""
     newest = repository.snapshots(kind="base")[-1:]
@@ -64,11 +61,10 @@ def check_owner(settings: Settings, repository: Repository) -> None:
 
 
 def ready(settings: Settings) -> None:
-    """Have the receiver run, with a slot that holds WAL for it."""
+    """Have all WAL received from now on. What a lost slot has left is of no use."""
     if postgres.slot_is_lost(settings):
         wal.let_go(settings)
-        postgres.sql(settings, postgres.MAKE_SLOT)
-    shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])
+    wal.receive(settings)
     wal.wait_for_receiver(settings, postgres.position(settings).flushed)
 
 

@@ -14,7 +14,7 @@ from .shell import Problem
 
 @dataclass(frozen=True)
 class Target:
-    """Where a restore stops: at a time in seconds, or at the LSN of a release's point. Neither: at the end."""
+    """The end of a restore: a time in seconds, or the LSN of a release's point. Neither: all that is there."""
 
     at: float | None = None
     point: Point | None = None
@@ -52,11 +52,16 @@ def choose(bases: Sequence[Snapshot], wals: Sequence[Snapshot], target: Target) 
         raise Problem(f"the oldest base backup is of {oldest:%Y-%m-%d %H:%M:%S}: choose a later time")
     same = [base for base in fitting if base.tags["system"] == fitting[-1].tags["system"]]
     base = max(same, key=progress)
-    of_base = [wal for wal in wals if wal.tags["base"] == base.tags["base"]]
-    choice = Choice(base, max(of_base, key=lsn) if of_base else None, target)
+    choice = Choice(base, newest_wal(base, wals), target)
     if base != max(bases, key=progress):
         check_reach(choice)
     return choice
+
+
+def newest_wal(base: Snapshot, wals: Sequence[Snapshot]) -> Snapshot | None:
+    """Return the WAL snapshot that has all that was sent since a base backup, None if none was."""
+    of_base = [wal for wal in wals if wal.tags["base"] == base.tags["base"]]
+    return max(of_base, key=lsn) if of_base else None
 
 
 def check_reach(choice: Choice) -> None:

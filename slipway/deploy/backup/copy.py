@@ -17,11 +17,10 @@ from typing import Any
 from slipway.lasting.files import write_replace
 
 from . import postgres, shell, wal
-from .base import megabytes
-from .choice import Choice
+from .choice import Choice, lsn
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem, say
+from .shell import Problem, megabytes, say
 
 SEGMENT = 16 << 20  # bytes
 MEMORY = 512 << 20  # bytes of the second container
@@ -39,12 +38,6 @@ COUNT = r"""
 SELECT format('SELECT %L, count(*) FROM %I.%I', table_schema || '.' || table_name, table_schema, table_name)
     FROM information_schema.tables
     WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 \gexec
-"""
-MIGRATIONS = r"""
-SELECT to_regclass('django_migrations') IS NOT NULL AS exist \gset
-\if :exist
-SELECT app, name FROM django_migrations ORDER BY id;
-\endif
 """
 XMAX = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 NEWEST = "SELECT coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()), 0)"
@@ -143,10 +136,10 @@ class Copy:
         options = [f"recovery_target_timeline={choice.base.tags['timeline']}", "recovery_target_action=promote"]
         self.start(volume, [*options, *choice.target.options()])
         if not self.is_promoted():
-            log = self.log()
-            if TOO_LATE in log:
+            is_late = TOO_LATE in self.log()
+            if is_late:
                 self.start(volume, options)
-            if TOO_LATE not in log or not self.is_promoted():
+            if not is_late or not self.is_promoted():
                 raise Problem(f"the restored database does not start: {cause(self.log())}")
         self.sql(f"\\set name {self.settings.app}\n{PASSWORDS}")
 
@@ -200,7 +193,7 @@ class Copy:
             "newest": float(self.sql(NEWEST)) or float(choice.base.tags["at"]),
             "tables": len(counts),
             "rows": sum(map(int, counts)),
-            "migrations": self.sql(MIGRATIONS, self.settings.app).splitlines(),
+            "migrations": self.sql(postgres.migrations(), self.settings.app).splitlines(),
         }
 
 
@@ -212,8 +205,7 @@ def cause(log: str) -> str:
 
 def check_room(settings: Settings, choice: Choice) -> None:
     """Raise Problem if disk or memory do not suffice for a second database beside the living one."""
-    end = int(choice.wal.tags["lsn"]) if choice.wal else int(choice.base.tags["lsn"])
-    change = end - int(choice.base.tags["lsn"]) + 2 * SEGMENT
+    change = lsn(choice.wal or choice.base) - lsn(choice.base) + 2 * SEGMENT
     volumes = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
     needs = {settings.folder: change, volumes: int(int(choice.base.tags["bytes"]) * 1.1) + change}
     problems = [

@@ -12,12 +12,6 @@ from .settings import Settings
 from .shell import Problem, say
 
 SUBSET = "5%"  # of the repository's data are read again each time
-APPLIED = r"""
-SELECT to_regclass('django_migrations') IS NOT NULL AS exist \gset
-\if :exist
-SELECT app, name FROM django_migrations WHERE applied < to_timestamp(:until) ORDER BY id;
-\endif
-"""
 LATE = 60  # seconds before the end of the WAL for which migrations are not compared
 
 
@@ -51,7 +45,7 @@ def wait_for_base(settings: Settings) -> None:
 
 def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
     """Compare with what the living database had by then."""
-    applied = postgres.sql(settings, f"\\set until {until - LATE}\n{APPLIED}", settings.app).splitlines()
+    applied = postgres.sql(settings, postgres.migrations(until - LATE), settings.app).splitlines()
     missing = [name for name in applied if name not in restored]
     if missing:
         raise Problem(f"the restored database lacks migrations that were applied before: {', '.join(missing)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
@@ -54,10 +55,10 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
     """Bring uploads back, as they were at a time in seconds, or "latest"; settings and secrets, too, if no release is
     live on this host. What is newer stays."""
     snapshots = repository.snapshots(kind="files")
-    later = [snapshot for snapshot in snapshots if at != "latest" and snapshot.at >= float(at)]
-    chosen = (later[:1] or snapshots[-1:])[0] if snapshots else None
-    if chosen is None:
+    if not snapshots:
         raise Problem(f"{settings.to} has no files of {settings.app}")
+    moment = math.inf if at == "latest" else float(at)
+    chosen = next((snapshot for snapshot in snapshots if snapshot.at >= moment), snapshots[-1])
     media, app = f"{settings.root}/var/www/{settings.app}/media", settings.app
     bare = not os.path.exists(f"{settings.root}/var/www/{app}/TAG")
     paths = [path for path in settings.files if bare or path == media]

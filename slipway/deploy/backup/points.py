@@ -16,6 +16,7 @@ from .repository import Repository
 from .settings import Settings
 from .shell import Problem
 
+NAME = "points"  # of the file
 MOST = 1000  # points that are kept
 
 
@@ -31,14 +32,14 @@ class Point:
 
 
 def path(settings: Settings) -> str:
-    return f"{settings.folder}/points"
+    return f"{settings.folder}/{NAME}"
 
 
 def add(settings: Settings, repository: Repository, kind: str, tag: str) -> None:
     """Note that now is a point of the release `tag`."""
     position = postgres.position(settings)
     point = Point(kind, tag, position.at, position.lsn, position.timeline)
-    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    settings.make_folder()
     with LockedOpen(f"{settings.folder}/points.lock", "a"):
         lines = [*read(path(settings)), json.dumps(asdict(point))][-MOST:]
         write_replace(path(settings), "".join(f"{line}\n" for line in lines), 0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,17 +25,28 @@ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
 SELECT pg_create_physical_replication_slot('base_backup', true)
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'base_backup');
 """
+MIGRATIONS = r"""
+SELECT to_regclass('django_migrations') IS NOT NULL AS exist \gset
+\if :exist
+SELECT app, name FROM django_migrations WHERE applied < to_timestamp(:'until'::float8) ORDER BY id;
+\endif
+"""
 DROP_SLOT = """
 SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'base_backup' AND active;
 SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'base_backup';
 """
 
 
+def migrations(until: float = math.inf) -> str:
+    """Return a query for the names of the migrations that were applied before a time in seconds."""
+    return f"\\set until {until}\n{MIGRATIONS}"
+
+
 @dataclass(frozen=True)
 class Position:
-    """Where the database is. `at`: its time in seconds. `lsn`: where its next change goes in the WAL, as a number of
-    bytes; `flushed`: up to where WAL is on its disk. They differ even in an idle database, where the next change goes
-    behind the header of a new page. `system`: the database's id."""
+    """A moment of the database. `at`: its time in seconds. `lsn`: where its next change goes in the WAL, as a number
+    of bytes; `flushed`: up to where WAL is on its disk. They differ even in an idle database, where the next change
+    goes behind the header of a new page. `system`: the database's id."""
 
     at: float
     lsn: int
@@ -92,13 +104,13 @@ def owner(settings: Settings) -> tuple[int, int]:
 def folder(settings: Settings, name: str) -> str:
     """Make the folder `name` below /var/backups/APP, which the image's user owns; return its path."""
     path = f"{settings.folder}/{name}"
-    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    settings.make_folder()
     os.makedirs(path, mode=0o700, exist_ok=True)
     os.chown(path, *owner(settings))
     return path
 
 
-def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str], seconds: float | None = None) -> None:
+def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str]) -> None:
     """Run a program of the database's image on folders of this host: `mounts` is path → path in the container. Raise
     Problem if it fails."""
     name = f"{settings.app}-{words[0].replace('_', '-')}"
@@ -110,6 +122,6 @@ def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str], se
         *(word for path, inside in mounts.items() for word in ("-v", f"{path}:{inside}")),
         *(settings.image["IMAGE_ID"], *words[1:]),
     ]
-    done = shell.run(command, seconds=seconds)
+    done = shell.run(command)
     if done.returncode:
         raise Problem(f"{words[0]}: {shell.last_line(done.stderr)}")

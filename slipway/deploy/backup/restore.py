@@ -54,7 +54,7 @@ def is_known(done: CompletedProcess[str]) -> bool:
 
 def bring_points(settings: Settings, repository: Repository, id: str) -> None:
     """Bring the points of the newest WAL here."""
-    write_replace(points.path(settings), repository.call("dump", id, f"/{wal.POINTS}", fine=is_known), 0o600)
+    write_replace(points.path(settings), repository.call("dump", id, f"/{points.NAME}", fine=is_known), 0o600)
 
 
 def tell(settings: Settings, repository: Repository) -> None:
@@ -98,11 +98,11 @@ def swap(settings: Settings, repository: Repository) -> None:
     restored, old, volume = copy(settings), settings.image["DATA"], read(settings)["volume"]
     shell.output(["docker", "stop", "-t", "60", restored.container], seconds=90)
     shell.output(["docker", "rm", "-f", restored.container])
-    shell.output(["systemctl", "stop", f"docker-service@{settings.receiver}.service"], seconds=120)
+    wal.stop_receiving(settings)
     use(settings, volume)
     if not answers(settings):
         use(settings, old)
-        start_receiver(settings)
+        wal.start_receiving(settings)
         raise Problem(
             f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
         )
@@ -132,10 +132,5 @@ def begin_anew(settings: Settings) -> None:
     """A restored database has a timeline of its own, no slot, and old passwords: begin with a base backup of it."""
     wal.let_go(settings)
     set_up.make_role(settings)
-    postgres.sql(settings, postgres.MAKE_SLOT)
-    start_receiver(settings)
+    wal.receive(settings)
     wal.begin_base(settings)
-
-
-def start_receiver(settings: Settings) -> None:
-    shell.output(["systemctl", "start", f"docker-service@{settings.receiver}.service"])

@@ -1,14 +1,13 @@
-"""What must be there before the first backup: the repository, the database's role and slot, the units."""
+"""Sets up what the first backup needs: the repository, the database's role and slot, the units."""
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 
 from slipway.lasting.files import link_replace, write_replace
 
-from . import postgres, shell, state
+from . import postgres, shell, state, wal
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, assignments
@@ -23,7 +22,7 @@ ALTER ROLE base_backup PASSWORD :'password';
 
 def prepare(settings: Settings, repository: Repository) -> None:
     """Do what is missing, then begin the first base backup."""
-    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    settings.make_folder()
     check_version(shell.output(["restic", "version"]))
     if not repository.is_made():
         repository.make()
@@ -32,19 +31,11 @@ def prepare(settings: Settings, repository: Repository) -> None:
         postgres.folder(settings, "wal")
         postgres.sql(settings, postgres.MAKE_SLOT)
         link_replace(f"{settings.etc}/{settings.receiver}.image", f"{settings.service}.image")
-        shell.output(["systemctl", "enable", "--quiet", f"docker-service@{settings.receiver}.service"])
-        shell.output(["systemctl", "restart", f"docker-service@{settings.receiver}.service"], seconds=120)
-    shell.output(
-        [
-            "systemctl",
-            "enable",
-            "--quiet",
-            "--now",
-            *(f"docker-backup-{name}@{settings.app}.timer" for name in timers(settings)),
-        ]
-    )
+        shell.output(["systemctl", "enable", "--quiet", wal.receiver_unit(settings)])
+        shell.output(["systemctl", "restart", wal.receiver_unit(settings)], seconds=120)
+    shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
     if settings.postgres and not state.load(settings).get("base"):
-        shell.output(["systemctl", "start", "--no-block", f"docker-backup-base@{settings.app}.service"])
+        wal.begin_base(settings)
 
 
 def check_version(said: str) -> None:
@@ -55,14 +46,14 @@ def check_version(said: str) -> None:
 
 
 def timers(settings: Settings) -> list[str]:
-    return [*(["base", "wal", "drill"] if settings.postgres else []), *(["files"] if settings.files else [])]
+    database = ["base", "wal", "drill"] if settings.postgres else []
+    names = [*database, *(["files"] if settings.files else [])]
+    return [f"docker-backup-{name}@{settings.app}.timer" for name in names]
 
 
 def is_ready(settings: Settings) -> bool:
     """Return True if `prepare` has nothing to do. Does not ask the repository, which may be away for a while."""
-    units = [f"docker-backup-{name}@{settings.app}.timer" for name in timers(settings)]
-    if settings.postgres:
-        units.append(f"docker-service@{settings.receiver}.service")
+    units = [*timers(settings), *([wal.receiver_unit(settings)] if settings.postgres else [])]
     enabled, active = (shell.run(["systemctl", asked, *units]).stdout.split() for asked in ("is-enabled", "is-active"))
     running = enabled == ["enabled"] * len(units) and active == ["active"] * len(units)
     return running and (not settings.postgres or not postgres.slot_is_lost(settings))

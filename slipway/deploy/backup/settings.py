@@ -53,6 +53,9 @@ class Settings:
         """The folder for what goes to the repository, or has come from there."""
         return f"{self.root}/var/backups/{self.app}"
 
+    def make_folder(self) -> None:
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+
     @property
     def wal_folder(self) -> str:
         return f"{self.folder}/wal"

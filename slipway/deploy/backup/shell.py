@@ -65,6 +65,10 @@ def assignments(path: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
+def megabytes(bytes: float) -> str:
+    return f"{bytes / 1e6:,.0f} MB"
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from slipway.lasting.files import link_replace, write_replace
+from slipway.lasting import LockedOpen
+from slipway.lasting.files import write_replace
 
 from .settings import Settings
 from .shell import Problem
-
-__all__ = ["link_replace", "load", "recorded", "save"]
 
 
 def path(settings: Settings) -> str:
@@ -33,9 +31,7 @@ def load(settings: Settings) -> dict[str, Any]:
 
 def save(settings: Settings, action: str, **values: object) -> None:
     """Add values to an action's record. Other actions may save theirs at the same time."""
-    from slipway.lasting import LockedOpen
-
-    os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+    settings.make_folder()
     with LockedOpen(f"{settings.folder}/state.lock", "a"):
         state = load(settings)
         state[action] = {**state.get(action, {}), **values}

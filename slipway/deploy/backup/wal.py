@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable
 
-from . import postgres, shell, state
+from . import points, postgres, shell, state
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem
@@ -20,7 +20,6 @@ SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
 PER_FILE = 256  # segments of 16 MB have names whose last part counts to this number
 RECEIVE = 60  # seconds for the receiver to write what the database has written
 AGAIN = 900  # seconds after which a base backup that failed is tried again
-POINTS = "points"
 LEAST, SHARE = 1 << 30, 10  # bytes that must stay free, or a SHARE of a smaller disk
 
 
@@ -60,9 +59,8 @@ def sent(settings: Settings, repository: Repository, base: dict[str, str]) -> di
     position = postgres.position(settings)
     wait_for_receiver(settings, position.flushed)
     tags = {"kind": "wal", "base": base["base"], "until": round(position.at, 3), "lsn": position.flushed}
-    repository.backup(
-        ["wal", *([POINTS] if os.path.exists(f"{settings.folder}/{POINTS}") else [])], tags, settings.folder
-    )
+    names = ["wal", points.NAME] if os.path.exists(points.path(settings)) else ["wal"]
+    repository.backup(names, tags, settings.folder)
     return {"until": position.at}
 
 
@@ -73,6 +71,27 @@ def wait_for_receiver(settings: Settings, lsn: int) -> None:
         if time.monotonic() > until:
             raise Problem(f"{settings.receiver} does not receive WAL: see journalctl -t {settings.receiver}")
         time.sleep(0.5)
+
+
+# ---- the receiver ----
+
+
+def receive(settings: Settings) -> None:
+    """Have the receiver run, with a slot that holds WAL for it."""
+    postgres.sql(settings, postgres.MAKE_SLOT)
+    start_receiving(settings)
+
+
+def start_receiving(settings: Settings) -> None:
+    shell.output(["systemctl", "start", receiver_unit(settings)])
+
+
+def stop_receiving(settings: Settings) -> None:
+    shell.output(["systemctl", "stop", receiver_unit(settings)], seconds=120)
+
+
+def receiver_unit(settings: Settings) -> str:
+    return f"docker-service@{settings.receiver}.service"
 
 
 # ---- the names of segments ----
@@ -115,7 +134,7 @@ def has_room(settings: Settings) -> bool:
 def let_go(settings: Settings) -> None:
     """Keep no more WAL, neither here nor in the database. The next base backup begins anew."""
     state.save(settings, "base", tags={})
-    shell.output(["systemctl", "stop", f"docker-service@{settings.receiver}.service"], seconds=120)
+    stop_receiving(settings)
     with contextlib.suppress(Problem):  # a database that does not answer
         postgres.sql(settings, postgres.DROP_SLOT)
     for name in segments(os.listdir(settings.wal_folder)):
