@@ -155,6 +155,14 @@ def test_a_new_server_takes_the_old_password(made, tmp_path, monkeypatch):
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_malformed_file_of_keys_is_one_line(settings):
+    """Restic would say that a key in quotes is wrong, and not why."""
+    with open(f"{settings.etc}/shop.backup", "a") as file:
+        file.write("AWS_ACCESS_KEY_ID='key'\nexport AWS_REGION=eu\n")
+    with pytest.raises(Problem, match=r"shop.backup line 2: AWS_ACCESS_KEY_ID is in quotes.*; .* line 3: drop the word"):
+        Repository(settings).is_made()
+
+
 # ---- files ----
 
 

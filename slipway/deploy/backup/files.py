@@ -8,10 +8,12 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+from slipway import envfile
+
 from . import shell, state
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem, assignments, say
+from .shell import Problem, say
 
 PAGES = 1000  # copied at a time, so that the app can write in between
 
@@ -45,7 +47,7 @@ def copied(settings: Settings) -> list[str]:
 
 def sqlite_path(settings: Settings) -> str:
     """Return the path of the app's SQLite database on this host, or "". Containers see it in /data."""
-    url = assignments(f"{settings.etc}/{settings.app}.env").get("DATABASE_URL", "")
+    url = envfile.read_file(f"{settings.etc}/{settings.app}.env")[0].get("DATABASE_URL", "")
     scheme, _, path = url.partition(":////data/")
     found = f"{settings.root}/var/www/{settings.app}/data/{path}"
     return found if scheme in ("sqlite", "spatialite") and os.path.exists(found) else ""

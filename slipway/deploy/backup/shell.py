@@ -1,11 +1,12 @@
-"""Runs programs, and reads files of shell assignments."""
+"""Runs programs, and reads env files."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+
+from slipway import envfile
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 
@@ -57,12 +58,11 @@ def last_line(text: str) -> str:
 
 
 def assignments(path: str) -> dict[str, str]:
-    """Return the lines NAME=value of a file; {} if it is missing."""
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file if "=" in line and not line.startswith("#")]
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    """Return the variables of an env file; {} if it is missing. Raise Problem if it is malformed."""
+    variables, problems = envfile.read_file(path)
+    if problems:
+        raise Problem("; ".join(problems))
+    return variables
 
 
 def megabytes(bytes: float) -> str:

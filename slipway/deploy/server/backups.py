@@ -13,7 +13,7 @@ from .render import render
 
 LIBRARY = "/usr/local/lib/docker-backup"
 # What docker-backup imports, under the package's own paths. It needs only Python 3.9.
-PARTS = ("__init__.py", "lasting", "deploy/__init__.py", "deploy/backup")
+PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/backup")
 HOUR = 3600
 LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "drill": 24 * HOUR}  # seconds that a run may take
 MARK = "# A service of {}, for docker-runner; written by provisioning."
