@@ -1,4 +1,4 @@
-"""What the hosts' answers about backups mean. Does no I/O."""
+"""Turns the hosts' answers about backups into problems and lines. Does no I/O."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -7,6 +7,7 @@ from .agent.backups import Backups, Run
 
 DAY = 86400  # seconds
 BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup, or the last drill, is too old
+MEANING = {"base": "base backup", "wal": "backup of changes", "files": "backup of files", "drill": "drill"}
 
 
 def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator[str]:
@@ -26,9 +27,6 @@ def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator
             yield f"backup: the newest {MEANING[action]} is {duration(age)} old"
 
 
-MEANING = {"base": "base backup", "wal": "backup of changes", "files": "backup of files", "drill": "drill"}
-
-
 def age_of(action: str, run: Run | None, now: float) -> float | None:
     """Return the seconds since the action's last success, None if there was none. WAL: since what it brings back."""
     at = run and (run.get("until") if action == "wal" else run.get("at"))
@@ -38,12 +36,8 @@ def age_of(action: str, run: Run | None, now: float) -> float | None:
 def line(answer: Backups) -> str:
     """Return such as "backup 3 min old, drilled Sun 04:00: 1,204,331 rows, back in 41 s"."""
     runs = answer["runs"]
-    parts = []
-    for action in ("wal", "files"):
-        age = age_of(action, runs.get(action), answer["now"])
-        if age is not None:
-            parts.append(f"backup {duration(age)} old")
-            break
+    ages = [age_of(action, runs.get(action), answer["now"]) for action in ("wal", "files")]
+    parts = [f"backup {duration(age)} old" for age in ages if age is not None][:1]
     drill = runs.get("drill")
     if drill and drill.get("at"):
         when = f"{datetime.fromtimestamp(drill['at']):%a %H:%M}"

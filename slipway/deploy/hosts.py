@@ -2,7 +2,9 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from . import backup_status
 from .agent.backups import Backups
@@ -10,7 +12,7 @@ from .agent.certificates import SOON, ending
 from .agent.message_types import Facts
 from .agent.roles import Process
 from .agent.services import ServiceFacts
-from .config import Fleet
+from .config import Fleet, Host
 from .env import staging
 from .env.staging import Change
 from .errors import DeployError, on_hosts
@@ -82,45 +84,36 @@ class Hosts:
     async def certificates(self, connections: Connections, problems: Problems) -> list[str]:
         """Add certificates that have ended to the problems; return a line for those that end soon."""
         fronts = [host for host in connections.hosts if ends_tls(self.fleet, host)]
-        answers, unanswered = await connections.ask_some(fronts, "certificates")
-        for name, why in texts(unanswered).items():
-            problems.setdefault(name, why)
+        answers = await ask(connections, fronts, "certificates", problems)
         soon = {}
         for name, served in answers.items():
             ended, all_ending = (ending(served["ends"], served["now"], days) for days in (0, SOON))
             soon[name] = [text for text in all_ending if text not in ended]
-            if ended:
-                problems[name] = [*problems.get(name, []), *ended]
+            add(problems, name, ended)
         return on_hosts(soon).splitlines()
 
     async def services(self, connections: Connections, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
         """Return the facts about services by host name. Add services that do not answer to the problems."""
         hosts = [host for host in connections.hosts if host.services]
-        answers, unanswered = await connections.ask_some(hosts, "services")
-        for name, why in texts(unanswered).items():
-            problems.setdefault(name, why)
+        answers = await ask(connections, hosts, "services", problems)
         facts: dict[str, dict[str, ServiceFacts]] = {}
         for host in (host for host in hosts if host.name in answers):
             answer = answers[host.name]["services"]  # it may also have what an earlier role has left
             facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
             units = {kind: service_unit(self.fleet.app, kind) for kind in host.services}
             wrong = [fault(kind, unit, facts[host.name].get(kind)) for kind, unit in units.items()]
-            if any(wrong):
-                problems[host.name] = [*problems.get(host.name, []), *filter(None, wrong)]
+            add(problems, host.name, [*filter(None, wrong)])
         return facts
 
     async def backups(self, connections: Connections, problems: Problems) -> tuple[dict[str, Backups], list[str]]:
         """Return the facts about backups by host name, and lines about them. Add what is wrong to the problems."""
         hosts = [host for host in connections.hosts if host in self.fleet.backup_hosts]
-        answers, unanswered = await connections.ask_some(hosts, "backups")
-        for name, why in texts(unanswered).items():
-            problems.setdefault(name, why)
+        answers = await ask(connections, hosts, "backups", problems)
         lines = {}
         for host in (host for host in hosts if host.name in answers):
             answer: Backups = answers[host.name]
             wrong = backup_status.problems(answer, backups.actions(self.fleet, host), self.fleet.watch["backup"])
-            if texts_of_host := [*wrong]:
-                problems[host.name] = [*problems.get(host.name, []), *texts_of_host]
+            add(problems, host.name, [*wrong])
             lines[host.name] = [backup_status.line(answer)]
             if host == self.fleet.backup_hosts[0]:
                 lines[host.name].append(backup_status.note(answer))
@@ -152,6 +145,20 @@ class Hosts:
     def journal(self, process: Process) -> list[str]:
         """Return the names by which journalctl finds a process's log."""
         return [f"{self.fleet.app}-{process.name}{slot}" for slot in (("-a", "-b") if process.overlap else ("",))]
+
+
+async def ask(connections: Connections, hosts: Sequence[Host], do: str, problems: Problems) -> dict[str, Any]:
+    """Return the answers of those hosts that have one, by name. Each other one is a problem, unless it has some."""
+    answers, unanswered = await connections.ask_some(hosts, do)
+    for name, why in texts(unanswered).items():
+        problems.setdefault(name, why)
+    return answers
+
+
+def add(problems: Problems, name: str, more: Sequence[str]) -> None:
+    """Add a host's problems, if there are more."""
+    if more:
+        problems[name] = [*problems.get(name, []), *more]
 
 
 def fault(kind: str, unit: str, facts: ServiceFacts | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -87,21 +87,9 @@ class Rules:
                 f"{mega(min(self.free.values()))} of disk free, the minimum is {mega(self.room)}",
             )
         if self.ending:
-            texts = [text for warnings in self.ending.values() for text in warnings]
-            yield Rule(
-                "certificates",
-                bool(texts),
-                tuple(host for host, warnings in self.ending.items() if warnings),
-                texts[0] if texts else "none ends soon",
-            )
+            yield rule_of("certificates", self.ending, "none ends soon")
         if self.backups:
-            texts = [text for problems in self.backups.values() for text in problems]
-            yield Rule(
-                "backup",
-                bool(texts),
-                tuple(host for host, problems in self.backups.items() if problems),
-                texts[0] if texts else "all are new",
-            )
+            yield rule_of("backup", self.backups, "all are new")
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
         """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
@@ -113,6 +101,12 @@ class Rules:
             elif now - self.alerts.get(rule.name, now) >= CALM * self.ttl:
                 del self.alerts[rule.name]
                 yield "over", rule
+
+
+def rule_of(name: str, warnings: Mapping[str, Sequence[str]], well: str) -> Rule:
+    """Return a rule that is broken by each host with a warning. `warnings`: host → its texts."""
+    hosts = tuple(host for host, texts in warnings.items() if texts)
+    return Rule(name, bool(hosts), hosts, warnings[hosts[0]][0] if hosts else well)
 
 
 def sickness(host: Host, facts: Facts) -> str:
@@ -203,44 +197,43 @@ class Watcher:
     async def _hear(self, host: Host) -> None:
         free = None
         try:
-            async with asyncio.timeout(self.limit):
-                facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
+            facts = await self._ask(host, "facts", health=True, history=False, blind=True)
             problem, free = brief(sickness(host, facts)), room(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
-            if connection := self.connections.pop(host.name, None):
-                await connection.close()
         if self.rules.hear(host.name, problem, self.now(), free):
             self.tell({"event": "host", "host": host.name, "text": problem or "up"})
 
     async def _ask_certificates(self, host: Host) -> None:
         try:
-            async with asyncio.timeout(self.limit):
-                served = await (await self._connection(host)).ask("certificates")
+            served = await self._ask(host, "certificates")
             self.rules.ending[host.name] = ending(served["ends"], served["now"], self.fleet.watch["certificates"])
         except (HostProblem, OSError):  # what the host said before stands
             if host not in self.hosts:  # no other rule tells of it
                 self.rules.ending.setdefault(host.name, ["unknown, as a host does not answer"])
-            if connection := self.connections.pop(host.name, None):
-                await connection.close()
 
     async def _ask_backups(self, host: Host) -> None:
         try:
-            async with asyncio.timeout(self.limit):
-                answer = await (await self._connection(host)).ask("backups")
+            answer = await self._ask(host, "backups")
             actions = backups.actions(self.fleet, host)
             self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
         except (HostProblem, OSError) as error:
             if not host.roles:  # no other rule tells of a host with services alone
                 self.rules.backups[host.name] = [f"unknown: {brief(str(error)) or 'no answer'}"]
+
+    async def _ask(self, host: Host, do: str, **args: bool) -> Any:
+        """Return a host's answer. Raise HostProblem, or an OSError without a text after `limit` seconds; then the next
+        call connects anew."""
+        try:
+            async with asyncio.timeout(self.limit):
+                if host.name not in self.connections:
+                    self.connections[host.name] = Connection(host, self.fleet.ssh, self.fleet.app)
+                    await self.connections[host.name].open()
+                return await self.connections[host.name].ask(do, **args)
+        except (HostProblem, OSError):
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
-
-    async def _connection(self, host: Host) -> Connection:
-        if host.name not in self.connections:
-            self.connections[host.name] = Connection(host, self.fleet.ssh, self.fleet.app)
-            await self.connections[host.name].open()
-        return self.connections[host.name]
+            raise
 
     async def _search(self, host: Host) -> None:
         """Begin an alert for each new group of errors, once. Of a host that cannot tell them, tell why, and begin an

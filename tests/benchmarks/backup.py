@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from e2e import fleet as fleets  # noqa: E402
 from e2e.fleet import apps  # noqa: E402
-from e2e.test_backups import NAS, WithBackups, begun  # noqa: E402
+from e2e.repository import FOLDER  # noqa: E402
+from e2e.test_backups import WithBackups, begun  # noqa: E402
 from proc import passed  # noqa: E402
 
 SECONDS = 15  # of a load without a backup
@@ -39,7 +40,7 @@ def p99(load):
 
 def kept(shop):
     """Return the megabytes of the repository."""
-    return int(shop.nas.run(f"du -sm {NAS}").split()[0])
+    return int(shop.nas.run(f"du -sm {FOLDER}").split()[0])
 
 
 def measured(shop, runs):
@@ -74,12 +75,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         roles = ["web", "worker", "beat", "postgres", "redis"]
         shop = begun(WithBackups(fleet, Path(folder), image, web1=roles))
-        shop.data.run(
-            "docker exec -i orders-postgres sh -c "
-            "'PGPASSWORD=$POSTGRES_PASSWORD psql -h /run/orders-postgres -U postgres -qAt orders'",
-            input=FILL.format(rows=args.megabytes * 1000),
-            timeout=1800,
-        )
+        shop.sql(FILL.format(rows=args.megabytes * 1000), timeout=1800)
         [size] = shop.sql("SELECT pg_database_size(current_database())")
         print(f"database {size} bytes, load {os.getloadavg()[0]:.1f}")
         measured(shop, args.runs)

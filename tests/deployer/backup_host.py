@@ -5,10 +5,15 @@ import shutil
 import subprocess
 import types
 
-from deployer.test_backup import segment
 from slipway.deploy.backup import shell, state
 from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
+
+
+def segment(number, timeline=1):
+    """Return the name of a segment of WAL."""
+    return f"{timeline:08X}{number // 256:08X}{number % 256:08X}"
+
 
 VALUES = {"to": "/r", "wal": 300, "any_second": 7, "keep": "7d", "postgres": True, "files": ()}
 TAGS = {

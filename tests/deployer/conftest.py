@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer import backup_host
 from deployer.machine import Machine
 from deployer.simulated import OWN, world
 from slipway.deploy import config
@@ -61,6 +62,18 @@ def fleet_of(data, changes):
 @pytest.fixture
 def fleet(data):
     return config.build(data, {}, "test")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """The settings of docker-backup for an app, on a host whose folder is tmp_path."""
+    return backup_host.settings_in(tmp_path)
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """The programs that docker-backup runs there. Tests of an agent have a `host` of their own."""
+    return backup_host.host_with(monkeypatch)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from deployer.backup_host import segment
 from deployer.conftest import fleet_of
 from slipway.deploy import backup_status
 from slipway.deploy.backup import base, choice, points, postgres, wal
@@ -196,10 +197,6 @@ def test_what_is_no_time(text):
 
 
 # ---- WAL ----
-
-
-def segment(number, timeline=1):
-    return f"{timeline:08X}{number // 256:08X}{number % 256:08X}"
 
 
 def test_a_gap_in_the_wal_is_seen():

@@ -1,4 +1,4 @@
-"""What the deployer does with backups: status, watch, the points of a deploy, and the commands, on simulated hosts."""
+"""The deployer's part of backups: status, watch, the points of a deploy, and the commands, on simulated hosts."""
 
 import argparse
 import asyncio

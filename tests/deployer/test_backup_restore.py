@@ -5,21 +5,11 @@ import os
 
 import pytest
 
-from deployer.backup_host import Repository, host_with, room, settings_in, with_wal
+from deployer.backup_host import Repository, room, with_wal
 from deployer.test_backup import FIRST, WALS
 from slipway.deploy.backup import copy, drill, restore, shell, state
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.shell import Problem
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return settings_in(tmp_path)
-
-
-@pytest.fixture
-def host(monkeypatch):
-    return host_with(monkeypatch)
 
 
 def restored(settings, volume="shop-postgres-2"):
@@ -52,7 +42,7 @@ def test_nothing_to_swap(settings, host):
 
 
 def test_a_restore_begins_with_the_newest_changes(settings, host, monkeypatch):
-    """What was ordered a minute ago comes back. If the living database is dead, what was sent does."""
+    """The orders of the last minute come back. If the living database is dead, what was sent does."""
     with_wal(settings, 1)
     made = []
     monkeypatch.setattr(Copy, "make", lambda self, repository, choice: made.append(choice))

@@ -7,21 +7,10 @@ import types
 
 import pytest
 
-from deployer.backup_host import Repository, host_with, room, settings_in, with_wal
+from deployer.backup_host import Repository, room, with_wal
 from deployer.test_backup import FIRST
 from slipway.deploy.backup import base, files, postgres, set_up, state, wal
 from slipway.deploy.backup.shell import Problem
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return settings_in(tmp_path)
-
-
-@pytest.fixture
-def host(monkeypatch):
-    return host_with(monkeypatch)
-
 
 # ---- WAL ----
 

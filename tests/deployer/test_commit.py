@@ -16,6 +16,7 @@ from slipway.deploy.rollout import commit
 from slipway.deploy.rollout.commit import Commit, outcome
 from slipway.deploy.rollout.plan import Step
 from slipway.deploy.rollout.runner import Run
+from slipway.deploy.ssh import connection
 from slipway.deploy.ssh.connections import Connections
 
 DEAD_AFTER = 10
@@ -142,7 +143,7 @@ def finish(models, sick=""):
         )
         return outcome(states, failed, "v2"), states, {name: await model.rest() for name, model in models.items()}
 
-    with mock.patch.object(commit, "Connection", Talk):
+    with mock.patch.object(connection, "Connection", Talk):
         return run(end())
 
 

@@ -10,13 +10,13 @@ from datetime import datetime
 import pytest
 
 from documented import block, commands
+from e2e import repository
 from e2e.orders import Orders
 from e2e.test_services import WithServices, started
 from proc import ROOT, passed, wait_until
 
 pytestmark = pytest.mark.extra
 PAGE = ROOT / "docs/backup.md"
-NAS = "/srv/nas"  # the folder of repositories on the server that has them
 OFTEN = 60  # seconds: the least that [backup] accepts
 
 
@@ -26,17 +26,15 @@ class WithBackups(WithServices):
     def __init__(self, fleet, folder, project_image, **hosts):
         super().__init__(fleet, folder, project_image, **hosts)
         self.folder, self.nas = folder, fleet.services
-        self.nas.run(f"rm -rf {NAS} && mkdir -p {NAS}")
-        self.settings |= {"backup.to": f"sftp:root@{self.nas.address}:{NAS}/orders", "backup.wal": OFTEN}
+        repository.empty(self.nas)
+        self.settings |= {"backup.to": repository.place(self.nas, "orders"), "backup.wal": OFTEN}
         self.settings |= {"media": "local", "service.postgres.memory": "1g"}  # with the defaults, more connections
         self.acquaint()
 
     def acquaint(self):
         """Let root of the hosts log in at the repository's server, as docs/backup.md says."""
         for host in {self.data, *self.machines().values()}:
-            host.run("test -e .ssh/id_ed25519 || ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519")
-            self.nas.run("cat >>.ssh/authorized_keys", input=host.run("cat .ssh/id_ed25519.pub"))
-            host.run(f"ssh-keyscan -t ed25519 {self.nas.address} 2>/dev/null >>.ssh/known_hosts")
+            repository.let_in(self.nas, host, PAGE)
 
     def state(self):
         """Return the state of the backups on the database's host."""
@@ -95,7 +93,7 @@ def alone(fleet, project_image, tmp_path):
 
 
 def test_on_the_only_host(alone):
-    """What visitors ordered comes back by time; a table that a migration dropped, by release. The services go on when
+    """Orders come back by time; a table that a migration dropped, by release. The services go on when
     backups do, and a rollback goes on after a restore."""
     shop = alone
     shop.serves()
@@ -221,7 +219,7 @@ def test_faults(apart):
 
 def the_place_is_gone(shop):
     """The repository is away, then another one is there."""
-    shop.nas.run(f"mv {NAS} {NAS}-away")
+    shop.nas.run(f"mv {repository.FOLDER} {repository.FOLDER}-away")
     failed = shop.deploy("backup")
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
     wait_until(lambda: shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is not sent")
@@ -229,7 +227,7 @@ def the_place_is_gone(shop):
     assert status.returncode == 1 and "backup: wal: sftp:" in status.stdout, status.stdout
     assert shop.deploy("watch", "--once").returncode == 1
     shop.serves()
-    shop.nas.run(f"mv {NAS}-away {NAS}")
+    shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
     wait_until(lambda: not shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is sent again")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from checkout import NOTHING_TO_INSTALL
 from documented import block, commands
+from e2e import repository
 from e2e.fleet import apps
 from proc import ROOT, VE_PYTHON, edit, output, wait_until
 from slipway.fleet.names import of_folder
@@ -70,11 +71,9 @@ class Reader:
 
     def acquaint(self, nas):
         """Let root of the server in at the place of the backups, and have the page name that."""
-        nas.run("rm -rf /srv/nas && mkdir /srv/nas")
-        key = next(line for line in commands(PAGE) if line.startswith("ssh-keygen"))
-        self.server.run(f"mkdir -p .ssh && {key} && ssh-keyscan -t ed25519 {nas.address} >>.ssh/known_hosts")
-        nas.run("cat >>.ssh/authorized_keys", input=self.server.run("cat .ssh/id_ed25519.pub"))
-        self.place = f"sftp:root@{nas.address}:/srv/nas/shop"
+        repository.empty(nas)
+        repository.let_in(nas, self.server, PAGE)
+        self.place = repository.place(nas, "shop")
 
     def back_up(self):
         """Add what the page says about backups to the servers' file."""

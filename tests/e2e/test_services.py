@@ -59,12 +59,13 @@ class WithServices(Orders):
         docker("build", "--quiet", "--tag", "postgres-changed", "-", input=f"FROM postgres:17\n{line}\n".encode())
         self.fleet.registry.push("postgres-changed", "postgres:17")
 
-    def sql(self, query, database="orders"):
+    def sql(self, query, database="orders", timeout=60):
         return self.data.run(
             "docker exec -i orders-postgres sh -c "
             "'PGPASSWORD=$POSTGRES_PASSWORD psql -h /run/orders-postgres -U postgres -qAt "
             f"{database}'",
             input=query,
+            timeout=timeout,
         ).splitlines()
 
 

@@ -159,7 +159,9 @@ def test_a_malformed_file_of_keys_is_one_line(settings):
     """Restic would say that a key in quotes is wrong, and not why."""
     with open(f"{settings.etc}/shop.backup", "a") as file:
         file.write("AWS_ACCESS_KEY_ID='key'\nexport AWS_REGION=eu\n")
-    with pytest.raises(Problem, match=r"shop.backup line 2: AWS_ACCESS_KEY_ID is in quotes.*; .* line 3: drop the word"):
+    with pytest.raises(
+        Problem, match=r"shop.backup line 2: AWS_ACCESS_KEY_ID is in quotes.*; .* line 3: drop the word"
+    ):
         Repository(settings).is_made()
 
 

@@ -15,8 +15,8 @@ ACTIONS = ("base", "wal", "files", "drill")  # what timers do; "prune" comes aft
 
 
 class Run(TypedDict):
-    """How an action of docker-backup went. `at`: when it last succeeded; `problem`: why it has failed since, or "".
-    WAL: `until`: the last second that can be brought back. Drill: `rows` that came back, in `restored` seconds."""
+    """The outcome of an action of docker-backup. `at`: when it last succeeded; `problem`: why it has failed since, or
+    "". WAL: `until`: the last second that can be brought back. Drill: `rows` that came back, in `restored` seconds."""
 
     at: NotRequired[Time]
     problem: str
@@ -44,7 +44,7 @@ class Base(TypedDict):
 
 
 class Listed(TypedDict):
-    """What the repository has. `files`: when the newest files were sent. `now`: the time by this host's clock."""
+    """The repository's contents. `files`: when the newest files were sent. `now`: the time by this host's clock."""
 
     bases: list[Base]
     files: Time | None

@@ -74,7 +74,7 @@ class Settings:
 
     @cached_property
     def image(self) -> dict[str, str]:
-        """What docker-service has found out of the database's image: IMAGE_ID, OWNER, VOLUME, DATA."""
+        """The findings of docker-service about the database's image: IMAGE_ID, OWNER, VOLUME, DATA."""
         values = assignments(f"{self.etc}/{self.service}.image")
         if not values:
             raise Problem(f"{self.service} is not set up: run slipway provision")

@@ -1,4 +1,4 @@
-"""How the app's backups went, in /var/backups/APP/state.json. `slipway status` reads it."""
+"""Records how the app's backups went, in /var/backups/APP/state.json, which `slipway status` reads."""
 
 from __future__ import annotations
 

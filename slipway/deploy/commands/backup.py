@@ -4,7 +4,7 @@ import argparse
 import getpass
 import sys
 
-from ..config import Fleet
+from ..config import Fleet, Host
 from ..errors import DeployError, Refused
 from ..ssh.connection import run
 from ..ssh.gather import on_one
@@ -24,16 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     host = host_of(fleet)
     if args.password:
-        await keep_password(fleet)
+        await keep_password(fleet, host)
         return None
     if fleet.postgres_host is None:
         return await attached_to(fleet, host, "files")
     return await attached_to(fleet, host, "base", *(["--new"] if args.new else []))
 
 
-async def keep_password(fleet: Fleet) -> None:
+async def keep_password(fleet: Fleet, host: Host) -> None:
     """Show the password, and check that somebody can type it. Another password is tried, and kept if it fits."""
-    host = host_of(fleet)
     words = ["docker-backup", "password", fleet.app]
     shown = await on_one(host, run(host, fleet.ssh, words, check=True))
     if sys.stdin.isatty():

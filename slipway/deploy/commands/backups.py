@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from ..backup.shell import megabytes
 from ..backup_status import duration
 from ..config import Fleet
 from ..log.errors import clock
@@ -23,7 +24,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         (
             clock(base["at"]),
             clock(base["until"]),
-            f"{base['bytes'] / 1e6:,.0f} MB",
+            megabytes(base["bytes"]),
             duration(found["now"] - base["until"]),
         )
         for base in found["bases"]

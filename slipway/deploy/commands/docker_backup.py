@@ -1,13 +1,14 @@
-"""How commands run docker-backup on the hosts that send backups."""
+"""Runs docker-backup on the hosts that send backups, for several commands."""
 
-import sys
 from typing import Any
 
 from ..config import Fleet, Host
 from ..errors import Refused
-from ..ssh.connection import Connection, who
+from ..ssh.connection import ask_once
 from ..ssh.gather import on_one
-from .run import HEARD, NOTED, attached
+from .run import at_terminal, attached, noted
+
+ANSWER = 300  # seconds
 
 
 def host_of(fleet: Fleet) -> Host:
@@ -27,17 +28,11 @@ def database_host(fleet: Fleet) -> Host:
 async def attached_to(fleet: Fleet, host: Host, action: str, *words: str) -> int | None:
     """Run docker-backup on the host with this process's terminal; the host's journal says who does. Return its exit
     code."""
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
-    command = ["docker-backup", action, fleet.app, *words]
-    noted = ["sh", "-c", NOTED if tty else HEARD, "sh", f"{fleet.app}-run", who(f"backup {action}"), *command]
-    return await attached(fleet.ssh.command(host.address, noted, tty=tty))
+    tty = at_terminal()
+    command = noted(fleet.app, [f"backup {action}"], ["docker-backup", action, fleet.app, *words], tty)
+    return await attached(fleet.ssh.command(host.address, command, tty=tty))
 
 
-async def asked(fleet: Fleet, host: Host, request: str, timeout: float = 300, **args: str) -> Any:
-    """Return the answer of a host's agent. Raise DeployError if it has none."""
-    connection = Connection(host, fleet.ssh, fleet.app)
-    try:
-        await on_one(host, connection.open())
-        return await on_one(host, connection.ask(request, timeout, **args))
-    finally:
-        await connection.close()
+async def asked(fleet: Fleet, host: Host, request: str) -> Any:
+    """Return the answer of a host's agent, which may have to ask the repository. Raise DeployError if it has none."""
+    return await on_one(host, ask_once(host, fleet.ssh, fleet.app, request, ANSWER))

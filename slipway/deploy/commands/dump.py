@@ -7,10 +7,8 @@ import time
 
 from ..config import Fleet
 from ..errors import DeployError, Refused
-from ..server import services
 from ..ssh import child
-from ..ssh.connection import who
-from .run import NOTED
+from .dbshell import in_postgres
 
 DUMP = 'PGPASSWORD=$APP_PASSWORD exec pg_dump --format=custom --no-owner --no-acl -h "$2" -U "$1" "$1"'
 
@@ -23,9 +21,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     host = fleet.postgres_host
     if host is None:
         raise Refused("no host has the role postgres: dump a database elsewhere by pg_dump --format=custom")
-    name, folder = services.container(fleet.app, "postgres"), services.folder(fleet.app, "postgres")
-    inside = ["docker", "exec", name, "sh", "-c", DUMP, "sh", fleet.app, folder]
-    words = fleet.ssh.command(host.address, ["sh", "-c", NOTED, "sh", f"{fleet.app}-run", who("dump"), *inside])
+    words = fleet.ssh.command(host.address, in_postgres(fleet, "dump", DUMP))
     path = args.file or f"{fleet.app}-{time.strftime('%Y%m%d-%H%M')}.dump"
     new = f"{path}.new"
     try:

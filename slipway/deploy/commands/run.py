@@ -37,7 +37,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         raise Refused("give a command to run: slipway run manage showmigrations")
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    tty = at_terminal()
     words = noted(fleet.app, words, engine_of(fleet).command(words, tty), tty)
     command = fleet.ssh.command(host.address, words, tty=tty)
     try:
@@ -46,6 +46,11 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         if fleet.is_swarm:  # docker exec passes no signal on
             put(f"the command may go on in its container on {host.name}", sys.stderr)
         raise
+
+
+def at_terminal() -> bool:
+    """Return True if a person types to this process, and reads what it prints."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def attached(command: list[str]) -> int | None:

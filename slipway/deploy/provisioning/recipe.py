@@ -68,9 +68,7 @@ def provision(
             commands=(f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"),
         )  # without rm, the next run skips the reload
     if wanted.by_units(fleet, machine):
-        enable(f"{fleet.app}.target")
-        for name in filter(machine.has, fleet.timed):
-            enable(f"{fleet.app}-{name}.timer", running=True)
+        enable_app(fleet, machine)
     if machine in fleet.backup_hosts and credentials.repository:  # last, as the repository may be away
         data.keep_backups(fleet, machine, credentials.repository, existing)
     team(fleet, machine)
@@ -109,14 +107,18 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
         backups.keys_path(fleet.app),
         *(file.path for file in backups.files(fleet, machine)),
         *(services.certificate(fleet.app, service.kind, "").path for service in fleet.services if service.tls),
-        *wanted.stale_files(fleet, machine, inspection.processes),
-        *backups.stale_files(fleet, machine),
+        *stale_files(fleet, machine, inspection),
         consul.service_path(fleet.app),
         wanted.balancer_hosts().path,
         *(path for stale in site.stale_sites(fleet, machine) for path in stale.paths),
         f"/run/{fleet.app}/web.sock",
         *filter(None, site.certificate_files(fleet)),
     ]
+
+
+def stale_files(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
+    """Return the files of roles and units that the host no longer has."""
+    return [*wanted.stale_files(fleet, machine, inspection.processes), *backups.stale_files(fleet, machine)]
 
 
 def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
@@ -184,6 +186,12 @@ def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
     )  # no line is lost: systemd has the sockets
 
 
+def enable_app(fleet: Fleet, machine: Host) -> None:
+    enable(f"{fleet.app}.target")
+    for name in filter(machine.has, fleet.timed):
+        enable(f"{fleet.app}-{name}.timer", running=True)
+
+
 def docker(fleet: Fleet, inspection: Inspection) -> None:
     """Set up Docker, with live-restore unless the host is a swarm node. Reload Docker; never restart it."""
     enable("docker.service", running=True)
@@ -230,10 +238,7 @@ def take_away(fleet: Fleet, machine: Host, inspection: Inspection, existing: dic
         stop(running)
     gone = [
         files.file(name=f"remove {path}", path=path, present=False)
-        for path in (
-            *wanted.stale_files(fleet, machine, inspection.processes),
-            *backups.stale_files(fleet, machine),
-        )
+        for path in stale_files(fleet, machine, inspection)
         if path in existing
     ]
     if gone:

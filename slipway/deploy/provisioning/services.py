@@ -12,8 +12,8 @@ from ..ssh.validate import decoded, visible
 
 # The variables in the environment of the service's container; the last one is the app's password.
 VARIABLES = {"postgres": ("POSTGRES_PASSWORD", "APP_PASSWORD"), "redis": ("REDISCLI_AUTH",)}
-# $1: path of the env file; $2: the variables to make if there is no file; $3: the variable to print.
-MAKE_AND_PRINT = r"""
+# $1: path of the env file; $2: the variables to make if there is no file.
+MAKE = r"""
 umask 077
 if [ ! -e "$1" ] && [ -n "$2" ]; then
     for name in $2; do
@@ -23,8 +23,9 @@ if [ ! -e "$1" ] && [ -n "$2" ]; then
     ln "$1.$$" "$1" 2>/dev/null || [ -e "$1" ] # another provisioning may be faster
     rm "$1.$$"
 fi
-sed -n "s/^$3=//p" "$1" 2>/dev/null || :
 """
+# $3: the variable to print.
+MAKE_AND_PRINT = MAKE + 'sed -n "s/^$3=//p" "$1" 2>/dev/null || :'
 # $1: path without its end; $2: the address; $3: "" to make nothing. Print the certificate for this address.
 CERTIFICATE = r"""
 if [ -n "$3" ] && ! openssl x509 -noout -checkip "$2" -in "$1.crt" 2>/dev/null | grep -q "does match"; then
@@ -91,9 +92,8 @@ async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Cre
 async def repository_keys(fleet: Fleet, host: Host, check: bool) -> str:
     """Return the password of the backups' repository, with the keys that the team has added there."""
     path = backups.keys_path(fleet.app)
-    words = ["sh", "-euc", MAKE_AND_PRINT, "sh", path, "" if check else "RESTIC_PASSWORD", ".*"]
-    await connection.run(host, fleet.ssh, words, check=True)
-    done = await connection.run(host, fleet.ssh, ["sh", "-c", f"cat {path} 2>/dev/null || :"], check=True)
+    words = ["sh", "-euc", MAKE + 'cat "$1" 2>/dev/null || :', "sh", path, "" if check else "RESTIC_PASSWORD"]
+    done = await connection.run(host, fleet.ssh, words, check=True)
     return done.out.decode(errors="surrogateescape")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..agent.attempt_state import AttemptState
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
-from ..ssh.connection import Connection
+from ..ssh.connection import ask_once
 from ..ssh.connections import TAKEBACK
 from ..ssh.gather import together
 from .plan import Step
@@ -120,12 +120,9 @@ class Commit:
     async def _ask(self, name: str, on: bool | None, cause: str) -> str | None:
         hosts = self.run.hosts
         host = next(host for host in hosts.hosts if host.name == name)
-        connection = Connection(host, hosts.fleet.ssh, hosts.fleet.app)
+        request = {"id": self.id, "forward": on, "cause": cause[:2000]}
         try:
-            await connection.open(15)
-            decided: AttemptState = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            decided: AttemptState = await ask_once(host, hosts.fleet.ssh, hosts.fleet.app, "decide", 15, 15, **request)
             return decided["state"]
         except (HostProblem, OSError):  # OSError: broken connections may still hold all file descriptors
             return None
-        finally:
-            await connection.close()

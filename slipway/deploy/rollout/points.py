@@ -2,7 +2,7 @@
 
 from ..config import Fleet
 from ..errors import HostProblem
-from ..ssh.connection import Connection
+from ..ssh.connection import ask_once
 from ..ssh.validate import Tell, brief
 
 LIMIT = 20  # seconds
@@ -15,12 +15,8 @@ async def mark(fleet: Fleet, kind: str, tag: str, tell: Tell) -> None:
     host = fleet.postgres_host
     if host is None or host not in fleet.backup_hosts:
         return
-    connection = Connection(host, fleet.ssh, fleet.app)
     try:
-        await connection.open(LIMIT)
-        await connection.ask("point", LIMIT, kind=kind, tag=tag)
+        await ask_once(host, fleet.ssh, fleet.app, "point", LIMIT, LIMIT, kind=kind, tag=tag)
     except (HostProblem, OSError) as problem:
         text = f"slipway restore will not know {MEANING[kind]} {tag}: {brief(str(problem))}"
         tell({"event": "warning", "host": host.name, "text": text})
-    finally:
-        await connection.close()

@@ -133,6 +133,19 @@ class Connection(Conversation):
             task.cancel()
 
 
+async def ask_once(
+    host: Host, ssh: Ssh, app: str, do: str, timeout: float = READ, limit: float = READ, **args: Any
+) -> Any:
+    """Connect to a host's agent within `limit` seconds, send it one request, and return the answer. Raise HostProblem,
+    or OSError, as `open` and `ask` do."""
+    connection = Connection(host, ssh, app)
+    try:
+        await connection.open(limit)
+        return await connection.ask(do, timeout, **args)
+    finally:
+        await connection.close()
+
+
 def who(action: str) -> str:
     with contextlib.suppress(OSError, KeyError):
         name = getpass.getuser()
