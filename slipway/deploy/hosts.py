@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import backup_status
+from . import backup_status, service_status
 from .agent.backups import Backups
 from .agent.certificates import SOON, ending
 from .agent.message_types import Facts
@@ -21,7 +21,6 @@ from .rollout.plan import Options
 from .rollout.rollout import Rollout
 from .screen import commits, text_tables
 from .server import backups
-from .server.services import unit as service_unit
 from .server.site import ends_tls
 from .ssh.connections import Connections
 from .ssh.gather import Problems, gathered, texts
@@ -100,9 +99,7 @@ class Hosts:
         for host in (host for host in hosts if host.name in answers):
             answer = answers[host.name]["services"]  # it may also have what an earlier role has left
             facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
-            units = {kind: service_unit(self.fleet.app, kind) for kind in host.services}
-            wrong = [fault(kind, unit, facts[host.name].get(kind)) for kind, unit in units.items()]
-            add(problems, host.name, [*filter(None, wrong)])
+            add(problems, host.name, [*service_status.problems(self.fleet.app, host.services, facts[host.name])])
         return facts
 
     async def backups(self, connections: Connections, problems: Problems) -> tuple[dict[str, Backups], list[str]]:
@@ -159,16 +156,3 @@ def add(problems: Problems, name: str, more: Sequence[str]) -> None:
     """Add a host's problems, if there are more."""
     if more:
         problems[name] = [*problems.get(name, []), *more]
-
-
-def fault(kind: str, unit: str, facts: ServiceFacts | None) -> str:
-    """Return what is wrong with a service, or ""."""
-    if facts is None:
-        return f"{kind} is not set up: run slipway provision"
-    if not facts["version"]:
-        return f"{kind} does not answer, its unit is {facts['state']}: slipway logs --role {kind}"
-    if facts["outdated"]:
-        return (
-            f"{kind} runs as it was set up before: when some seconds of errors do no harm, run systemctl restart {unit}"
-        )
-    return ""

@@ -1,13 +1,12 @@
-"""Checks that enough hosts are up, no disk is too full, certificates do not end, and backups work."""
+"""Asks hosts again and again how they are, and tells what the rules make of it."""
 
 import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from .agent.certificates import ending
 from .agent.groups import named
@@ -17,96 +16,19 @@ from .config import Fleet, Host
 from .errors import HostProblem
 from .rollout import hooks
 from .rollout.drift import EMPTY, running
-from .rollout.preflight import mega
 from .server import backups
 from .server.site import ends_tls
+from .service_status import outages
 from .ssh.connection import Connection
 from .ssh.gather import together
 from .ssh.validate import Tell, brief
+from .watch_rules import Rule, Rules
 
 MOST = 5  # new errors that are told at a time
 RECENT = 600  # seconds in which errors are searched, so that none is missed while a host does not answer
 HOOK = 30  # seconds that a hook may take
 WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": the old worker during a deploy
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
-CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not broken
-
-
-class Rule(NamedTuple):
-    """The state of a rule ("hosts_up", "disk", "errors", "certificates", "backup"). `hosts`: those that break it."""
-
-    name: str
-    broken: bool
-    hosts: tuple[str, ...]
-    text: str
-
-
-@dataclass
-class Rules:
-    """Keeps each host's last answer. Begins an alert if too few hosts are up, a disk is too full, a certificate ends
-    soon, or a backup is too old."""
-
-    hosts: Sequence[str]
-    share: float  # the share of the hosts that must be up, from 0 to 1
-    room: int  # bytes that must be free on each disk
-    ttl: float  # seconds without a good answer after which a host counts as down
-    began: float  # the time at which each host counts as up
-    problems: dict[str, str] = field(default_factory=dict)  # host → its last problem, or ""
-    up: dict[str, float] = field(default_factory=dict)  # host → the time when it was last up
-    free: dict[str, int] = field(default_factory=dict)  # host → free bytes of its fullest disk, by its last answer
-    ending: dict[str, list[str]] = field(default_factory=dict)  # host that ends TLS → its certificates that end soon
-    backups: dict[str, list[str]] = field(default_factory=dict)  # host that sends backups → what is wrong with them
-    alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when the rule was last broken
-
-    def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
-        """Store a host's answer. `problem`: a text, or "" if the host is up. `now`: the time in seconds. `free`: free
-        bytes of its fullest disk, None if unknown. Return True if the problem has changed."""
-        before = self.problems.get(host)
-        self.problems[host] = problem
-        if not problem:
-            self.up[host] = now
-        if free is not None:
-            self.free[host] = free
-        return before != problem
-
-    def standing(self, now: float) -> Iterator[Rule]:
-        """Yield each rule's state."""
-        dark = tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)
-        up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
-        yield Rule(
-            "hosts_up",
-            up / len(self.hosts) < self.share,
-            dark,
-            f"{up} of {len(self.hosts)} hosts up, the minimum is {self.share * 100:g} %",
-        )
-        if self.free:
-            yield Rule(
-                "disk",
-                bool(full),
-                full,
-                f"{mega(min(self.free.values()))} of disk free, the minimum is {mega(self.room)}",
-            )
-        if self.ending:
-            yield rule_of("certificates", self.ending, "none ends soon")
-        if self.backups:
-            yield rule_of("backup", self.backups, "all are new")
-
-    def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
-        """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
-        for rule in self.standing(now):
-            if rule.broken:
-                if rule.name not in self.alerts:
-                    yield "broken", rule
-                self.alerts[rule.name] = now
-            elif now - self.alerts.get(rule.name, now) >= CALM * self.ttl:
-                del self.alerts[rule.name]
-                yield "over", rule
-
-
-def rule_of(name: str, warnings: Mapping[str, Sequence[str]], well: str) -> Rule:
-    """Return a rule that is broken by each host with a warning. `warnings`: host → its texts."""
-    hosts = tuple(host for host, texts in warnings.items() if texts)
-    return Rule(name, bool(hosts), hosts, warnings[hosts[0]][0] if hosts else well)
 
 
 def sickness(host: Host, facts: Facts) -> str:
@@ -142,7 +64,8 @@ class Watcher:
             [host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"], self.now()
         )
         self.fronts = [host for host in fronts if ends_tls(fleet, host)]
-        self.keepers = [host for host in fleet.backup_hosts if host in hosts or not host.roles]
+        self.servers = [host for host in fleet.hosts if host.services and (host in hosts or not host.roles)]
+        self.keepers = [host for host in fleet.backup_hosts if host in hosts or host in self.servers]
         self.connections: dict[str, Connection] = {}
         self.alerted: set[str] = set()  # ids of groups of errors
         self.unsearched: dict[str, tuple[float, str]] = {}  # host → since when its errors are unknown, and why
@@ -153,7 +76,7 @@ class Watcher:
             *(self._again(partial(self._visit, host)) for host in self.hosts),
             self._again(self._look),
             *(self._again(partial(self._ask_certificates, host)) for host in self.fronts if host not in self.hosts),
-            *(self._again(partial(self._ask_backups, host)) for host in self.keepers if host not in self.hosts),
+            *(self._again(partial(self._ask_data, host)) for host in self.servers if host not in self.hosts),
         ]
         await self._to_the_end(together(lambda work: work, again))
 
@@ -169,7 +92,7 @@ class Watcher:
     async def _ask_once(self) -> None:
         await together(self._hear, self.hosts)
         await together(self._ask_certificates, self.fronts)
-        await together(self._ask_backups, self.keepers)
+        await together(self._ask_data, dict.fromkeys([*self.servers, *self.keepers]))
 
     async def _to_the_end(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -191,8 +114,8 @@ class Watcher:
             await self._search(host)
         if host in self.fronts and host.name in self.connections:
             await self._ask_certificates(host)
-        if host in self.keepers and host.name in self.connections:
-            await self._ask_backups(host)
+        if host.name in self.connections:
+            await self._ask_data(host)
 
     async def _hear(self, host: Host) -> None:
         free = None
@@ -212,14 +135,20 @@ class Watcher:
             if host not in self.hosts:  # no other rule tells of it
                 self.rules.ending.setdefault(host.name, ["unknown, as a host does not answer"])
 
-    async def _ask_backups(self, host: Host) -> None:
+    async def _ask_data(self, host: Host) -> None:
+        """Ask a host for its services and backups, if it has some."""
         try:
-            answer = await self._ask(host, "backups")
-            actions = backups.actions(self.fleet, host)
-            self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
+            if host in self.servers:
+                answer = await self._ask(host, "services")
+                self.rules.hear_services(host.name, outages(host.services, answer["services"]), self.now())
+            if host in self.keepers:
+                answer = await self._ask(host, "backups")
+                actions = backups.actions(self.fleet, host)
+                self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
         except (HostProblem, OSError) as error:
             if not host.roles:  # no other rule tells of a host with services alone
-                self.rules.backups[host.name] = [f"unknown: {brief(str(error)) or 'no answer'}"]
+                text = brief(str(error)) or f"no answer within {self.limit:g} s"
+                self.rules.hear_services(host.name, [text], self.now())
 
     async def _ask(self, host: Host, do: str, **args: bool) -> Any:
         """Return a host's answer. Raise HostProblem, or an OSError without a text after `limit` seconds; then the next

@@ -73,7 +73,7 @@ def test_watch_hears_of_a_database_s_host_that_is_silent(fleet, capsys):
     args = argparse.Namespace(hosts="", json=False, once=True)
     with agents(lambda host: None if "db1" in host else Agent(answers_of(fleet))):
         assert run(watch.handle(fleet, args)) == 1
-    assert "shop: backup: unknown:" in capsys.readouterr().out
+    assert "shop: services: cannot be reached: " in capsys.readouterr().out
 
 
 # ---- provisioning ----

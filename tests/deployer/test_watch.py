@@ -16,8 +16,9 @@ from slipway.deploy.agent import certificates
 from slipway.deploy.agent.groups import error
 from slipway.deploy.commands import watch
 from slipway.deploy.hosts import Hosts
-from slipway.deploy.monitor import Rules, sickness
+from slipway.deploy.monitor import sickness
 from slipway.deploy.rollout import hooks
+from slipway.deploy.watch_rules import Rules
 
 BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31
@@ -147,6 +148,36 @@ def test_a_certificate_that_ends(data, capsys, days, message, status, broken):
     with agents(lambda host: None if "front" in host else Agent(answers)):
         assert run(watch.handle(fleet, args)) == 1, "a balancer that cannot tell is no good news"
     assert "shop: certificates: unknown, as a host does not answer: front" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "how, until, told",
+    [("silent", END, ["broken", "over"]), ("host is gone", END, ["broken", "over"]), ("silent", BEGIN + 30, [])],
+)
+def test_a_database_that_does_not_answer(data, capfd, how, until, told):
+    """It is told once it has not answered for `ttl` seconds, or its host has not. A restart is shorter."""
+    data["hosts"] = {"web1": {"roles": ["web"]}, "db1": {"roles": ["postgres"], "internal": "10.0.0.20"}}
+    fleet = fleet_of(data, {})
+    postgres = {"state": "active", "since": "", "size": "9 MB", "connections": "8", "outdated": False}
+
+    def away():
+        return BEGIN <= asyncio.get_running_loop().time() < until
+
+    def services(message):
+        if how == "host is gone" and away():
+            return []
+        facts = {"postgres": {**postgres, "version": "" if away() else "17.5"}}
+        return [line({"id": message["id"], "ok": {"services": facts}})]
+
+    with agents(lambda host: Agent(fine(fleet), {"services": services})):
+        run(command(fleet))
+    lines = [text for text in capfd.readouterr().out.splitlines() if "shop: services" in text]
+    assert ["over" if "is over" in text else "broken" for text in lines] == told
+    about = {
+        "silent": "postgres does not answer, its unit is active: slipway logs --role postgres",
+        "host is gone": "no answer within 30 s",
+    }
+    assert not told or lines[0].endswith(f"shop: services: {about[how]}: db1")
 
 
 def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
