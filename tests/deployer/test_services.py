@@ -46,10 +46,6 @@ def test_a_host_with_services_alone_takes_no_part_in_deploys(apart):
     [
         ({"hosts.web1.roles": ["web", "redis"]}, "hosts: only one host may have the role redis, not web1, db1"),
         (
-            {"hosts.db1.internal": "db1.example"},
-            "hosts.db1.internal: must be the IP address at which other hosts reach",
-        ),
-        (
             {"hosts.db1.internal": "8.8.8.8", "service.postgres.tls": True},
             "hosts.db1.internal: 8.8.8.8 is not an address of a private network: use one, or set tls = true in "
             "[service.redis]",
@@ -89,19 +85,19 @@ def words_of(file):
 
 
 def test_the_only_host_s_services_have_no_network(alone):
-    postgres, redis = map(words_of, (services.description(alone, each) for each in alone.services))
+    postgres, redis = map(words_of, (services.description(alone, each, "") for each in alone.services))
     assert "--network=none" in postgres and "--network=none" in redis and "-p" not in postgres
     assert (
         "listen_addresses=" in postgres and "port 0\n" in services.configuration(alone, alone.services[1], "x").content
     )
-    assert {"--memory=2g", "shared_buffers=512MB", "max_connections=204", "shop-postgres:/data"} <= {*postgres}
+    assert {"--memory=2g", "shared_buffers=512MB", "max_connections=122", "shop-postgres:/data"} <= {*postgres}
     assert "--health-cmd=pg_isready -q -h /run/shop-postgres -U postgres" in postgres
     mounted = shlex.split(files.runner_file(alone, alone.hosts[0]).content)
     assert "-v /run/shop-postgres:/run/shop-postgres -v /run/shop-redis:/run/shop-redis" in " ".join(mounted)
 
 
 def test_more_hosts_reach_services_at_the_internal_address(apart):
-    postgres = words_of(services.description(apart, apart.services[0]))
+    postgres = words_of(services.description(apart, apart.services[0], "10.0.0.20"))
     assert postgres[postgres.index("-p") + 1] == "10.0.0.20:5432:5432" and "--network=none" not in postgres
     assert "/run/shop-postgres" not in files.runner_file(apart, apart.hosts[0]).content
 
@@ -130,7 +126,7 @@ def test_tls(data):
     services_ = {kind: {"tls": True} for kind in ("postgres", "redis")}
     fleet = fleet_of(data, {"hosts": {**MORE_HOSTS, "db1": {**DB, "internal": "8.8.8.8"}}, "service": services_})
     postgres, redis = fleet.services
-    words = words_of(services.description(fleet, postgres))
+    words = words_of(services.description(fleet, postgres, "8.8.8.8"))
     assert {"ssl=on", "ssl_key_file=/etc/tls/tls.key", "8.8.8.8:5432:5432"} <= {*words}
     assert "/etc/default/shop-postgres.d/tls.key:/etc/tls/tls.key:ro" in words
     assert "\nhostssl all all" in services.configuration(fleet, postgres, "").content
@@ -150,8 +146,8 @@ def test_tls(data):
 
 
 def test_a_certificate_is_made_once_for_an_address(tmp_path):
-    def ask(address, make="make"):
-        words = ["sh", "-euc", asked.CERTIFICATE, "sh", str(tmp_path / "shop-redis"), address, make]
+    def ask(address, make="make", kind="ip"):
+        words = ["sh", "-euc", asked.CERTIFICATE, "sh", str(tmp_path / "shop-redis"), address, make, kind]
         return subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout
 
     assert ask("10.0.0.20", "") == "" and os.listdir(tmp_path) == []
@@ -159,6 +155,8 @@ def test_a_certificate_is_made_once_for_an_address(tmp_path):
     assert first.startswith("-----BEGIN CERTIFICATE") and ask("10.0.0.20") == first != ask("10.0.0.2")
     assert (tmp_path / "shop-redis.key").stat().st_mode & 0o777 == 0o600
     assert sorted(os.listdir(tmp_path)) == ["shop-redis.crt", "shop-redis.key"]
+    by_name = ask("db1.internal", kind="host")
+    assert by_name != ask("db2.internal", kind="host") != ask("db1.internal", kind="host") != by_name
 
 
 def test_what_provisioning_does(apart):
@@ -183,13 +181,15 @@ def test_a_service_whose_role_is_gone_is_stopped(data):
 # ---- what hosts are asked ----
 
 
-def asked_of(fleet, chosen, monkeypatch, down=()):
-    """Return what provisioning knows if the hosts `down` cannot be reached. web1 has set its own CACHE_URL."""
+def asked_of(fleet, chosen, monkeypatch, down=(), resolved=""):
+    """Return what provisioning knows if the hosts `down` cannot be reached. web1 has set its own CACHE_URL. `resolved`:
+    the addresses of a name."""
 
     async def run(host, ssh, words, check):
         if host.name in down:
             raise HostProblem("cannot be reached")
-        return Done(0, b"CACHE_URL\n" if words[2] == asked.SET else b"secret\n", b"")
+        answers = {asked.SET: "CACHE_URL\n", asked.RESOLVE: resolved}
+        return Done(0, answers.get(words[2], "secret\n").encode(), b"")
 
     monkeypatch.setattr(asked.connection, "run", run)
     return asyncio.run(asked.credentials(fleet, [host_of(fleet, name) for name in chosen], False))
@@ -199,6 +199,37 @@ def test_all_hosts_are_asked(apart, monkeypatch):
     credentials = asked_of(apart, ["web1"], monkeypatch)
     assert credentials.complete and credentials.own == {"CACHE_URL"}
     assert credentials.passwords == {"postgres": "secret", "redis": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("resolved", "problem"),
+    [
+        ("10.0.0.20\n10.0.0.20\n", ""),
+        ("", "db1.lan has no address there: write the IP address"),
+        ("127.0.1.1\n", "db1.lan: 127.0.1.1 is not an address of this host alone"),
+        ("8.8.8.8\n", "db1.lan: 8.8.8.8 is not an address of a private network: use one, or set tls = true in"),
+    ],
+)
+def test_a_name_in_place_of_an_address(data, monkeypatch, resolved, problem):
+    """The host is asked for its address, as Docker publishes ports only at addresses. All settings have the name. A
+    port is that of web."""
+    fleet = fleet_of(data, {"hosts": {**MORE_HOSTS, "db1": {**DB, "internal": "db1.lan:8080"}}})
+    if problem:
+        with pytest.raises(Refused, match=rf"^on db1: hosts.db1.internal: {problem}"):
+            asked_of(fleet, ["web1", "db1"], monkeypatch, resolved=resolved)
+        return
+    credentials = asked_of(fleet, ["web1", "db1"], monkeypatch, resolved=resolved)
+    monkeypatch.setattr("deployer.recipes.CREDENTIALS", credentials)
+    assert "-p 10.0.0.20:5432:5432" in Plan(fleet, "db1").files["/etc/default/shop-postgres"][0]
+    assert "@db1.lan:5432/shop\n" in Plan(fleet, "web1").files["/etc/default/shop.services"][0]
+
+
+def test_connections_by_the_sum_of_the_processes(data):
+    hosts = {f"web{number}": {"roles": ["web", "worker"]} for number in range(1, 5)}
+    fleet = fleet_of(data, {"hosts": {**hosts, "db1": DB}, "media": "bucket"})
+    assert f"max_connections={4 * (90 + 8) + 20}" in words_of(
+        services.description(fleet, fleet.services[0], "10.0.0.2")
+    )
 
 
 def test_a_host_that_is_down_keeps_no_other_from_being_provisioned(apart, monkeypatch, capsys):

@@ -18,10 +18,11 @@ from slipway.deploy.agent import services as agent
 from slipway.deploy.agent.host import Host
 from slipway.deploy.commands import dbshell, logs, upgrade
 from slipway.deploy.errors import Refused
-from slipway.deploy.hosts import Hosts, fault
+from slipway.deploy.hosts import Hosts
 from slipway.deploy.provisioning import services as asked
 from slipway.deploy.screen import text_tables
 from slipway.deploy.server import services
+from slipway.deploy.service_status import problems
 from slipway.deploy.ssh.child import Done
 
 
@@ -42,11 +43,14 @@ SAYS = {
     "postgres": ("17.5 (Debian 17.5-1.pgdg120+1) 9621 kB 8\n", "17.5", "9621 kB", "8"),
     "redis": ("redis_version:7.2.4\r\nconnected_clients:3\r\nused_memory_human:1.05M\r\n", "7.2.4", "1.05M", "3"),
 }
+VALKEY = SAYS["redis"][0].replace("7.2.4\r\n", "7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n")
 
 
-@pytest.mark.parametrize("kind", SAYS)
-def test_what_services_say(kind, tmp_path, monkeypatch):
-    output, *values = SAYS[kind]
+@pytest.mark.parametrize(
+    ("kind", "output", "values"),
+    [*((kind, output, values) for kind, (output, *values) in SAYS.items()), ("redis", VALKEY, ["8.1.1", "1.05M", "3"])],
+)
+def test_what_services_say(kind, output, values, tmp_path, monkeypatch):
     host = Host("shop", str(tmp_path))
     (tmp_path / "etc/default").mkdir(parents=True)
     for end in ("", ".image"):
@@ -57,17 +61,19 @@ def test_what_services_say(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("slipway.deploy.agent.host.ENVIRONMENT", {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     executable(tmp_path / "docker", f"#!/bin/sh\nprintf '%s' '{output}'\n")
     facts = agent.collect(host)["services"]
-    assert facts.keys() == {kind} and fault(kind, unit, facts[kind]) == ""
+    assert facts.keys() == {kind} and [*problems("shop", [kind], facts)] == []
     assert [facts[kind][key] for key in ("version", "size", "connections")] == values
     [row] = text_tables.service_rows("db1", facts)
     assert row[:5] == ("db1", kind, values[0], "-", f"active, {values[1]}, {values[2]} connections")
     state["ActiveEnterTimestampMonotonic"] = str(int((time.monotonic() - 5) * 1e6))
     facts = agent.collect(host)["services"]
-    assert fault(kind, unit, facts[kind]).endswith(f"run systemctl restart {unit}"), "its files are newer"
+    [outdated] = problems("shop", [kind], facts)
+    assert outdated.endswith(f"run systemctl restart {unit}"), "its files are newer"
     executable(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
     facts = agent.collect(host)["services"]
-    assert fault(kind, unit, facts[kind]) == f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
-    assert fault(kind, unit, None) == f"{kind} is not set up: run slipway provision"
+    silent = f"{kind} does not answer, its unit is active: slipway logs --role {kind}"
+    assert [*problems("shop", [kind], facts)] == [silent]
+    assert [*problems("shop", [kind], {})] == [f"{kind} is not set up: run slipway provision"]
 
 
 def test_status_asks_for_all_over_one_connection(data, capsys, monkeypatch):

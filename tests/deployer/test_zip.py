@@ -41,7 +41,7 @@ for host in fleet.hosts:
     made[f"{host.name}: inspection"] = fitness.inspection(fleet, host, False)
     for file in (
         *files.app_files(fleet, host), files.tmpfiles(fleet), *files.programs(fleet, host),
-        *files.unit_files(fleet, host), *(services.description(fleet, each) for each in fleet.services),
+        *files.unit_files(fleet, host), *(services.description(fleet, each, "10.0.0.20") for each in fleet.services),
     ):
         made[f"{host.name}: {file.path}"] = file.content
     for each in site.sites(fleet, host, True):

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shlex
 import tomllib
 
 import pytest
@@ -10,10 +11,30 @@ from documented import block
 from e2e import checker
 from e2e.fleet import apps
 from e2e.orders import JOURNAL, Orders
-from proc import ROOT, passed, wait_until
+from proc import ROOT, passed, run, wait_until
 from slipway.fleet.docker import docker
 
 pytestmark = pytest.mark.extra
+# As the official image of that version has it. Debian has no packages of two versions.
+OLD_POSTGRES = b"""\
+FROM debian:bookworm-slim
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15 \
+    && rm -rf /var/lib/apt/lists/* && mkdir -p /var/lib/postgresql/data \
+    && chown postgres:postgres /var/lib/postgresql/data
+ENV PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data
+VOLUME /var/lib/postgresql/data
+STOPSIGNAL SIGINT
+ENTRYPOINT ["postgres"]
+"""
+# Valkey's own image declares no volume, and has its programs also under Redis' names.
+VALKEY = b"""\
+FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y --no-install-recommends valkey-server && rm -rf /var/lib/apt/lists/* \
+    && for name in server cli; do ln -s /usr/bin/valkey-$name /usr/local/bin/redis-$name; done \
+    && mkdir /data && chown valkey:valkey /data && chmod 1777 /data
+WORKDIR /data
+CMD ["valkey-server"]
+"""
 COUNT = "from project.orders.models import Order; print(Order.objects.count())"
 
 
@@ -56,8 +77,7 @@ class WithServices(Orders):
 
     def changed_image(self, line):
         """Push an image of Postgres with a further line of its Dockerfile, under the same name."""
-        docker("build", "--quiet", "--tag", "postgres-changed", "-", input=f"FROM postgres:17\n{line}\n".encode())
-        self.fleet.registry.push("postgres-changed", "postgres:17")
+        built(self.fleet, "postgres:17", f"FROM postgres:17\n{line}\n".encode())
 
     def sql(self, query, database="orders", timeout=60):
         return self.data.run(
@@ -67,6 +87,13 @@ class WithServices(Orders):
             input=query,
             timeout=timeout,
         ).splitlines()
+
+
+def built(fleet, name, dockerfile):
+    """Build an image and push it under that name. Return the name by which the hosts pull it."""
+    own = f"built-{name.replace('/', '-')}"
+    docker("build", "--quiet", "--tag", own, "-", input=dockerfile, timeout=600)
+    return fleet.registry.push(own, name)
 
 
 def services_of(fleet):
@@ -85,11 +112,17 @@ def alone(fleet, project_image, tmp_path):
 
 @pytest.fixture
 def apart(fleet, project_image, tmp_path):
-    """A host with the app, and another one with the data, as docs/two-servers.md describes them."""
+    """A host with the app, and another one with the data, as docs/two-servers.md describes them. It has a name, and
+    Valkey in place of Redis."""
     fleet.reset("web1", "work1")
     of_page = tomllib.loads(block(ROOT / "docs/two-servers.md", "app ="))["hosts"]
     hosts = {"web1": of_page["web1"]["roles"], "work1": of_page["db1"]["roles"]}
-    return started(WithServices(fleet, tmp_path, project_image, **hosts))
+    shop = WithServices(fleet, tmp_path, project_image, **hosts)
+    shop.settings["service.redis.image"] = built(fleet, "valkey/valkey:8", VALKEY)
+    fleet.hosts["work1"].run(f"echo {shop.data.address} data.internal >>/etc/hosts")
+    shop.hosts["work1"]["internal"] = "data.internal"
+    shop.hosts["web1"]["opts"] += f" --add-host data.internal:{shop.data.address}"  # as there is no DNS
+    return started(shop)
 
 
 def started(shop):
@@ -117,7 +150,7 @@ def test_on_the_only_host(alone):
     deploys_and_rolls_back(alone)
     listening = set(re.findall(r" (?:0\.0\.0\.0|\*|\[::\]):(\d+) ", alone.data.run("ss -Htln")))
     assert listening <= {"22", "80"}, listening
-    assert alone.sql("SHOW data_checksums; SHOW shared_buffers; SHOW max_connections") == ["on", "128MB", "100"]
+    assert alone.sql("SHOW data_checksums; SHOW shared_buffers; SHOW max_connections") == ["on", "128MB", "122"]
     owner = "SELECT datdba::regrole, rolsuper FROM pg_database, pg_roles WHERE datname = 'orders' AND rolname = datname"
     assert alone.sql(owner) == ["orders|f"]
     stranger = alone.data.ssh("docker exec orders-postgres psql -w -h /run/orders-postgres -U postgres -c 'SELECT 1'")
@@ -135,6 +168,7 @@ def test_on_a_host_of_their_own(apart):
     newest image of the name, and goes back from one that does not start. With TLS nobody comes in without it."""
     deploys_and_rolls_back(apart)
     assert apart.data.ssh("test -e /etc/default/orders.env").returncode == 1
+    assert re.search(r"work1 +redis +8\.\d", passed(apart.deploy("status")).stdout)
     assert re.findall(r"(\S+):5432 ", apart.data.run("ss -Htln")) == [apart.data.address]
     before, written = apart.running(), apart.orders()
     assert "is the newest" in passed(apart.deploy("upgrade", "postgres")).stdout
@@ -169,6 +203,7 @@ def speak_tls(shop):
     wait_until(lambda: (shop.ids(what="sent") - sent) & shop.ids(what="done"), 120, "beat and worker go on")
     addresses = shop.web[0].run("cat /etc/default/orders.services").replace("verify-full", "disable")
     url = re.search("^DATABASE_URL=(.*)&sslrootcert", addresses, re.MULTILINE)[1]
+    url = url.replace("data.internal", shop.data.address)  # which Postgres' own container does not know
     plain = shop.data.ssh(f"docker exec orders-postgres psql '{url}' -c 'SELECT 1'")
     assert "no encryption" in plain.stderr, plain.stderr
     assert shop.changes() == 0 and shop.deploy("status").returncode == 0
@@ -202,3 +237,32 @@ def test_existing_data_comes_in(fleet, project_image, tmp_path):
     with shop.load(seconds=5) as load:
         load.finish()
     assert shop.deploy("status").returncode == 0
+
+
+def test_another_major_version(fleet, project_image, tmp_path):
+    """By the lines of docs/data.md. Before them, provisioning refuses the image, and the site goes on."""
+    fleet.reset("web1")
+    shop = WithServices(fleet, tmp_path, project_image, web1=["web", "worker", "beat", "postgres", "redis"])
+    newer = shop.settings["service.postgres.image"]
+    shop.settings["service.postgres.image"] = built(fleet, "postgres:15", OLD_POSTGRES)
+    started(shop)
+    with shop.load(seconds=5) as load:
+        load.finish()
+    written = shop.orders()
+    shop.settings["service.postgres.image"] = newer
+    refused = shop.deploy("provision")
+    assert refused.returncode == 1 and "has data of Postgres 15" in refused.stdout + refused.stderr
+    assert shop.orders() == written > 0
+    for line in block(ROOT / "docs/data.md", "slipway maintenance on\nslipway dump").splitlines():
+        words = shlex.split(line.replace("shop-postgres", "orders-postgres"), comments=True)
+        if words[0] == "ssh":
+            shop.data.run(words[2])
+        elif words[0] == "pg_restore":
+            sql = passed(run(words[: words.index("|")], timeout=60, cwd=shop.checkout)).stdout
+            passed(shop.deploy("dbshell", input=sql))
+        else:
+            passed(shop.deploy(*words[1:]))
+    assert shop.sql("SHOW server_version_num")[0].startswith("17") and shop.orders() == written
+    with shop.load(seconds=5) as load:
+        load.finish()
+    assert shop.orders() > written and shop.deploy("status").returncode == 0 and shop.changes() == 0

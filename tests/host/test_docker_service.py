@@ -8,13 +8,14 @@ import pytest
 from proc import executable, put, run
 from slipway.deploy.server.render import HOST
 
+# `no-volume`: images declare none.
 # `down` makes `volume ls` fail, `no-image` a pull, `initdb-fails` the making of a database, `deaf` each answer of
 # an image other than the first. `version` and `library` are those of the image that a pull brings.
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in
     "image inspect --format {{.Id}} "*) echo "sha256:$(cat "$STUB/version")" ;;
-    "image inspect --format"*) echo "/data " ;;
+    "image inspect --format"*) [ -e "$STUB/no-volume" ] || echo "/data " ;;
     "image inspect "*) [ -e "$STUB/pulled" ] ;;
     pull*) [ ! -e "$STUB/no-image" ] && touch "$STUB/pulled" ;;
     volume*) [ ! -e "$STUB/down" ] && cat "$STUB/volumes" 2>/dev/null || [ ! -e "$STUB/down" ] ;;
@@ -24,6 +25,7 @@ case $* in
     *getconf*) cat "$STUB/library" 2>/dev/null || echo glibc 2.36 ;;
     *initdb*) echo shop-postgres >"$STUB/volumes"; [ ! -e "$STUB/initdb-fails" ] || { echo "no space left"; exit 1; } ;;
     *"for user"*) echo 70:71 ;;
+    *redis-cli*) echo PONG ;;
     exec*) cat >/dev/null; [ ! -e "$STUB/deaf" ] || grep -q =sha256:17.5 "$STUB/../etc/default/shop-postgres.image" ;;
 esac
 """
@@ -98,8 +100,17 @@ def test_data_of_another_version_is_not_given_to_postgres(service):
     before = service.image
     put(service.root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:18\n")
     service.say("version", "18.1")
-    cause = "has data of Postgres 17, which postgres:18 cannot read: set Postgres 17 in production.toml"
-    assert service() == (78, f"docker-service: shop-postgres {cause}\n") and service.image == before
+    cause = 'has data of Postgres 17, which postgres:18 cannot read: see "Another major version"'
+    assert service() == (78, f"docker-service: shop-postgres {cause} in docs/data.md\n") and service.image == before
+
+
+def test_an_image_without_a_volume(service):
+    """Valkey's declares none, and the configuration says where the data are. Of Postgres nobody knows."""
+    service.say("no-volume")
+    assert service() == (78, "docker-service: postgres:17 declares no volume, or several: use the official image\n")
+    put(service.root / "etc/default/shop-postgres", "APP=shop\nKIND=redis\nIMAGE=valkey/valkey:8\n")
+    service()
+    assert "VOLUME=/data" in service.image
 
 
 def test_an_image_that_cannot_be_had(service):

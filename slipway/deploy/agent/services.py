@@ -19,7 +19,11 @@ ASK = {
     "redis": 'exec redis-cli -s "$2/redis.sock" info',
 }
 POSTGRES = re.compile(r"([\d.]+).* (\d+ \w+) (\d+)")  # such as "17.5 (Debian 17.5-1) 9621 kB 8"
-REDIS = re.compile(r"^redis_version:(\S+)$.*^connected_clients:(\d+)$.*^used_memory_human:(\S+)$", re.M | re.S)
+# Valkey says it is Redis 7.2.4, and its own version in the next lines.
+REDIS = re.compile(
+    r"^(?:redis_version(?!.*^valkey_version)|valkey_version):(\S+)$.*^connected_clients:(\d+)$.*^used_memory_human:(\S+)$",
+    re.M | re.S,
+)
 
 
 class Answer(TypedDict):

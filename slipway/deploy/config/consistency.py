@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, SERVICES, Process
-from .validators import Problems, is_numeric, shown
+from .validators import Problems, address_and_port, is_numeric, shown
 
 if TYPE_CHECKING:
     from . import Fleet, Host
@@ -95,18 +95,22 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
 
 
 def of_service_host(host: Host, without_tls: list[str]) -> Problems:
-    """Check that the other hosts can reach the services of this one, and the whole internet none `without_tls`."""
-    path, address = f"hosts.{host.name}.internal", host.internal_address
-    if not is_numeric(address):
-        services = " and ".join(host.services)
-        yield path, f'must be the IP address at which other hosts reach {services}, such as "10.0.0.20"'
-        return
+    """Check that the other hosts can reach the services of this one, and the whole internet none `without_tls`. Of a
+    name, provisioning asks the host for its address."""
+    address = address_and_port(host.internal_address)[0]
+    if is_numeric(address):
+        path = f"hosts.{host.name}.internal"
+        yield from ((path, problem) for problem in of_service_address(address, without_tls))
+
+
+def of_service_address(address: str, without_tls: list[str]) -> Iterator[str]:
+    """Yield why services must not listen at this IP address. `without_tls`: the kinds that are not encrypted."""
     parsed = ipaddress.ip_address(address)
     if parsed.is_unspecified or parsed.is_loopback:
-        yield path, f"{address} is not an address of this host alone: use that of a private network"
+        yield f"{address} is not an address of this host alone: use that of a private network"
     elif parsed.is_global and without_tls:
         lines = " and ".join(f"tls = true in [service.{kind}]" for kind in without_tls)
-        yield path, f"{address} is not an address of a private network: use one, or set {lines}"
+        yield f"{address} is not an address of a private network: use one, or set {lines}"
 
 
 def of_process(process: Process, limit: int) -> Problems:

@@ -21,12 +21,12 @@ def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]
     write(services.settings(fleet, credentials.passwords, credentials.own), existing)
 
 
-def prepare(fleet: Fleet, service: Service, password: str, existing: dict[str, Entry]) -> None:
+def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: dict[str, Entry]) -> None:
     """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
     name = services.container(fleet.app, service.kind)
     folder(f"/etc/default/{name}.d", "700", "root", "root")
-    write(services.description(fleet, service), existing)
-    write(services.configuration(fleet, service, password), existing)
+    write(services.description(fleet, service, credentials.listen.get(service.host.name, "")), existing)
+    write(services.configuration(fleet, service, credentials.passwords[service.kind]), existing)
     if name not in host.get_fact(ServicesReady, names=[name]):
         server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)
 

@@ -57,7 +57,7 @@ def provision(
         sockets(fleet, existing)
     take_away(fleet, machine, inspection, existing)
     for service in services.of_host(fleet, machine):
-        data.prepare(fleet, service, credentials.passwords[service.kind], existing)
+        data.prepare(fleet, service, credentials, existing)
     if wanted.serves_http(machine):
         nginx(fleet, machine, existing, out)
     if consul.registers(fleet, machine):
@@ -97,7 +97,7 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
     of_services = [
         file
         for service in services.of_host(fleet, machine)
-        for file in (services.description(fleet, service), services.configuration(fleet, service, ""))
+        for file in (services.description(fleet, service, ""), services.configuration(fleet, service, ""))
     ]
     return [
         *(file.path for file in (*app, *wanted.programs(fleet, machine), *wanted.unit_files(fleet, machine))),

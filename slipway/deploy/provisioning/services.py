@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Fleet, Host, Service
-from ..errors import Refused, on_hosts
+from ..config.consistency import of_service_address
+from ..config.validators import is_numeric
+from ..errors import HostProblem, Refused, on_hosts
 from ..server import backups, services
 from ..ssh import connection
 from ..ssh.gather import gathered
@@ -26,12 +28,14 @@ fi
 """
 # $3: the variable to print.
 MAKE_AND_PRINT = MAKE + 'sed -n "s/^$3=//p" "$1" 2>/dev/null || :'
-# $1: path without its end; $2: the address; $3: "" to make nothing. Print the certificate for this address.
+# $1: path without its end; $2: the address; $3: "" to make nothing; $4: what the address is, "ip" or "host". Print the
+# certificate for this address.
 CERTIFICATE = r"""
-if [ -n "$3" ] && ! openssl x509 -noout -checkip "$2" -in "$1.crt" 2>/dev/null | grep -q "does match"; then
+if [ -n "$3" ] && ! openssl x509 -noout "-check$4" "$2" -in "$1.crt" 2>/dev/null | grep -q "does match"; then
+    [ "$4" = ip ] && kind=IP || kind=DNS
     umask 077
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=${1##*/}" \
-        -addext "subjectAltName=IP:$2" -keyout "$1.key.new" -out "$1.crt.new" 2>/dev/null ||
+        -addext "subjectAltName=$kind:$2" -keyout "$1.key.new" -out "$1.crt.new" 2>/dev/null ||
         { echo "openssl cannot make a certificate: apt-get install openssl" >&2; exit 1; }
     mv "$1.key.new" "$1.key"
     mv "$1.crt.new" "$1.crt"
@@ -45,6 +49,9 @@ SET = r"""
 sed -En "s/^($2)(_FILE)?=.+/\1/p" "$1" 2>/dev/null || :
 """
 
+# $1: a name. Print its addresses, as this host sees them.
+RESOLVE = 'getent ahosts "$1" | cut -d" " -f1 || :'
+
 UNASKED = "{}: {}: so {} stays as it is on all hosts; if this host is lost, take it out of production.toml"
 
 
@@ -52,12 +59,14 @@ UNASKED = "{}: {}: so {} stays as it is on all hosts; if this host is lost, take
 class Credentials:
     """`passwords`: kind of service → the app's password. `certificates`: kind → that of a service with TLS. `own`: the
     settings of services that the team has set. `repository`: the password and keys of the backups' repository, as lines
-    NAME=value. `complete`: False if a host could not be asked."""
+    NAME=value. `listen`: name of a host with services → its IP address for the others. `complete`: False if a host
+    could not be asked."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     repository: str = ""
+    listen: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -69,8 +78,11 @@ async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Cre
     passwords: dict[str, str] = {}
     certificates: dict[str, str] = {}
     repository: list[str] = []
+    listen: dict[str, str] = {}
 
     async def ask(host: Host) -> Sequence[str]:
+        if host.services and not fleet.by_socket:
+            listen[host.name] = await own_address(fleet, host)
         for service in services.of_host(fleet, host):
             passwords[service.kind] = await password(fleet, service, check)
             if service.tls:
@@ -86,7 +98,23 @@ async def credentials(fleet: Fleet, hosts: Collection[Host], check: bool) -> Cre
     for name, problem in problems.items():
         print(visible(UNASKED.format(name, problem, services.settings_path(fleet.app))))
     own = frozenset(name for each in names.values() for name in each)
-    return Credentials(passwords, certificates, own, "".join(repository), not problems)
+    return Credentials(passwords, certificates, own, "".join(repository), listen, not problems)
+
+
+async def own_address(fleet: Fleet, host: Host) -> str:
+    """Return the IP address at which other hosts reach the services of this one. Raise HostProblem if it is not the
+    host's alone, or if anybody could reach a service without TLS."""
+    name = services.address(host)
+    if is_numeric(name):  # consistency.py has checked it
+        return name
+    done = await connection.run(host, fleet.ssh, ["sh", "-euc", RESOLVE, "sh", name], check=True)
+    address = (decoded(done.out).split() or [""])[0]
+    if not address:
+        raise HostProblem(f"hosts.{host.name}.internal: {name} has no address there: write the IP address")
+    without_tls = [service.kind for service in services.of_host(fleet, host) if not service.tls]
+    if problem := next(of_service_address(address, without_tls), ""):
+        raise HostProblem(f"hosts.{host.name}.internal: {name}: {problem}")
+    return address
 
 
 async def repository_keys(fleet: Fleet, host: Host, check: bool) -> str:
@@ -106,7 +134,9 @@ async def password(fleet: Fleet, service: Service, check: bool) -> str:
 
 async def certificate(fleet: Fleet, service: Service, check: bool) -> str:
     path = f"/etc/default/{services.container(fleet.app, service.kind)}"
-    words = ["sh", "-euc", CERTIFICATE, "sh", path, service.host.internal_address, "" if check else "make"]
+    address = services.address(service.host)
+    kind = "ip" if is_numeric(address) else "host"
+    words = ["sh", "-euc", CERTIFICATE, "sh", path, address, "" if check else "make", kind]
     return decoded((await connection.run(service.host, fleet.ssh, words, check=True)).out) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import quote
 
 from ..config import Fleet, Host, Service
+from ..config.validators import address_and_port
 from .files import File
 from .site import nginx_address
 
@@ -13,6 +14,9 @@ MARK = "# A service of {}, for docker-service and docker-runner; written by prov
 PORTS = {"postgres": 5432, "redis": 6379}
 SETTINGS = {"postgres": ("DATABASE_URL",), "redis": ("BROKER_URL", "CACHE_URL")}
 MEGABYTE = 1 << 20
+# Connections of a process on one host, both slots of a deploy together: web has at most 9 workers of 4 threads.
+OF_PROCESS = {"web": 2 * 9 * (4 + 1), "worker": 4 * 2}
+SPARE = 20  # also for Postgres' own reserve of 3
 # docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data. A restore
 # sets DATA, the volume's name.
 OF_IMAGE = '--user "$OWNER" -v "${DATA:-$NAME}:$VOLUME"'
@@ -57,6 +61,11 @@ def folder(app: str, kind: str) -> str:
     return f"/run/{container(app, kind)}"
 
 
+def address(host: Host) -> str:
+    """Return the name or address at which other hosts reach this host's services. A port in `internal` is web's."""
+    return address_and_port(host.internal_address)[0]
+
+
 def of_host(fleet: Fleet, host: Host) -> list[Service]:
     return [service for service in fleet.services if service.host == host]
 
@@ -64,28 +73,29 @@ def of_host(fleet: Fleet, host: Host) -> list[Service]:
 # ---- files on the service's host ----
 
 
-def description(fleet: Fleet, service: Service) -> File:
-    """Return /etc/default/APP-KIND, which docker-service and docker-runner read."""
+def description(fleet: Fleet, service: Service, listen: str) -> File:
+    """Return /etc/default/APP-KIND, which docker-service and docker-runner read. `listen`: the IP address of the host
+    at which other hosts reach the service."""
     name = container(fleet.app, service.kind)
     lines = [
         MARK.format(fleet.app),
         f"NAME={name}",
         f"APP={fleet.app}",
         f"KIND={service.kind}",
-        *([f"TLS={service.host.internal_address}"] if service.tls else []),
+        *([f"TLS={address(service.host)}"] if service.tls else []),
         f"IMAGE={service.image}",
-        f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service))}')}",
+        f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service, listen))}')}",
         f"COMMAND={shlex.quote(shlex.join(command(fleet, service)))}",
     ]
     return File(f"/etc/default/{name}", "".join(f"{line}\n" for line in lines))
 
 
-def options(fleet: Fleet, service: Service) -> list[str]:
+def options(fleet: Fleet, service: Service, listen: str) -> list[str]:
     """Return options of `docker run` that do not depend on the image."""
     run, port = folder(fleet.app, service.kind), PORTS[service.kind]
     network = ["--network=none"]
     if not fleet.by_socket:
-        network = ["-p", f"{nginx_address(service.host.internal_address)}:{port}:{port}"]
+        network = ["-p", f"{nginx_address(listen)}:{port}:{port}"]
     return [
         *("-v", f"{run}:{run}", "--read-only", "--tmpfs=/tmp"),
         *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
@@ -127,12 +137,19 @@ def command(fleet: Fleet, service: Service) -> list[str]:
         "shared_buffers": f"{memory // 4}MB",
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
-        "max_connections": str(min(max(100, memory // 10), 500)),
+        "max_connections": str(connections(fleet)),
         "max_slot_wal_keep_size": "2GB",  # if backups do not work, the disk must not get full
     }
     if service.tls:
         values |= {"ssl": "on", "ssl_cert_file": "/etc/tls/tls.crt", "ssl_key_file": "/etc/tls/tls.key"}
     return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
+
+
+def connections(fleet: Fleet) -> int:
+    """Return how many connections Postgres allows: what docs/image.md's sum gives for the default settings of web and
+    worker on large hosts, and some for people and tools; at least Postgres' own default."""
+    processes = sum(OF_PROCESS.get(role, 4) for host in fleet.hosts for role in host.roles)
+    return max(100, processes + SPARE)
 
 
 def size(text: str) -> int:
@@ -188,7 +205,7 @@ def settings_path(app: str) -> str:
 def urls(fleet: Fleet, service: Service, password: str) -> dict[str, str]:
     """Return the settings by which the app reaches a service."""
     app, run = fleet.app, folder(fleet.app, service.kind)
-    where = f"{nginx_address(service.host.internal_address)}:{PORTS[service.kind]}"
+    where = f"{nginx_address(address(service.host))}:{PORTS[service.kind]}"
     known_by = f"{CERTIFICATES}/{service.kind}.crt"
     if service.kind == "postgres":
         socket_or_address = quote(run, safe="") if fleet.by_socket else where
