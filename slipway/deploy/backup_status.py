@@ -6,8 +6,9 @@ from datetime import datetime
 from .agent.backups import Backups, Run
 
 DAY = 86400  # seconds
-BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup, or the last drill, is too old
+BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup or dump, or the last drill, is too old
 MEANING = {"base": "base backup", "wal": "backup of changes", "files": "backup of files", "drill": "drill"}
+MEANING |= {"dump": "dump of the database"}
 
 
 def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator[str]:
@@ -20,7 +21,7 @@ def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator
             yield f"backup: the timer of {action} does not run: slipway provision"
         run = runs.get(action)
         age = age_of(action, run, now)
-        limit = {"base": BASE, "drill": DRILL}.get(action, oldest)
+        limit = {"base": BASE, "dump": BASE, "drill": DRILL}.get(action, oldest)
         if age is None and not (run and run["problem"]):
             yield f"backup: there is no {MEANING[action]} yet" + (": slipway drill" if action == "drill" else "")
         elif age is not None and age > limit:

@@ -8,7 +8,7 @@ import pytest
 from deployer.backup_host import segment
 from deployer.conftest import fleet_of
 from slipway.deploy import backup_status
-from slipway.deploy.backup import base, choice, points, postgres, wal
+from slipway.deploy.backup import choice, points, postgres, retention, wal
 from slipway.deploy.backup.choice import Target
 from slipway.deploy.backup.points import Point
 from slipway.deploy.backup.repository import Snapshot, cause, seconds
@@ -79,10 +79,12 @@ def test_the_files_of_a_host(data):
     files = {file.path: file.content for file in (*backups.files(fleet, one), *backups.unit_files(fleet, one))}
     assert json.loads(files["/etc/default/shop.backup.json"]) == {
         **TO,
-        **{"wal": 300, "any_second": 7, "keep": "7d 4w 6m", "postgres": True},
+        **{"wal": 300, "any_second": 7, "keep": "7d 4w 6m", "postgres": True, "dump": "", "prunes": True},
         "files": ["/etc/default/shop.env", "/etc/default/shop.secrets", "/var/www/shop/media"],
     }
-    timers = {name: files[f"/etc/systemd/system/docker-backup-{name}@shop.timer"] for name in backups.LIMITS}
+    timers = {
+        name: files[f"/etc/systemd/system/docker-backup-{name}@shop.timer"] for name in backups.actions(fleet, one)
+    }
     assert "OnCalendar=*-*-* 03:00\nPersistent=yes" in timers["base"]
     assert "OnCalendar=wed *-*-* 05:30" in timers["drill"]
     assert "OnUnitActiveSec=200s" in timers["wal"] and "OnUnitActiveSec=200s" in timers["files"]
@@ -98,7 +100,7 @@ def test_what_a_host_sends_no_more_goes(data):
     web1 = fleet.hosts[0]
     stale = {*backups.stale_units(fleet, web1)}
     assert stale == {
-        *(f"docker-backup-{name}@shop.timer" for name in ("base", "wal", "drill")),
+        *(f"docker-backup-{name}@shop.timer" for name in ("base", "wal", "dump", "drill")),
         "docker-service@shop-wal.service",
     }
     assert "/etc/default/shop.backup.json" not in backups.stale_files(fleet, web1)
@@ -214,7 +216,7 @@ def test_lsn():
 
 def test_of_the_wal_of_one_copy_only_the_newest_is_kept():
     """It has all that the others have."""
-    assert base.older_of_same_base(WALS) == ["wal-1500"]
+    assert retention.older_of_same_base(WALS) == ["wal-1500"]
 
 
 # ---- restic's words ----

@@ -16,7 +16,7 @@ from deployer.test_backup import APART, NOW, TO, WELL
 from slipway.deploy import __main__
 from slipway.deploy.agent import backups as agent
 from slipway.deploy.agent.host import Host, Problem
-from slipway.deploy.commands import backups, docker_backup, dump, restore, watch
+from slipway.deploy.commands import backup, backups, docker_backup, dump, restore, watch
 from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.hosts import Hosts
@@ -152,11 +152,45 @@ def test_the_agent_tells_how_backups_went(tmp_path, monkeypatch):
 
 
 def test_backups_lists_what_each_would_lose(fleet, capsys):
-    listed = {"bases": [{"at": NOW - 9000, "until": NOW - 180, "bytes": 307e6}], "files": NOW, "now": NOW}
+    listed = {"bases": [{"at": NOW - 9000, "until": NOW - 180, "bytes": 307e6}], "dumps": [], "files": NOW, "now": NOW}
     with agents(lambda host: Agent({"backups_listed": listed})):
         asyncio.run(backups.handle(fleet, argparse.Namespace(json=False)))
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].endswith("307 MB    3 min") and shown[2].startswith("files: 2026-")
+
+
+@pytest.fixture
+def elsewhere(data):
+    """The app's database is elsewhere, and dumped."""
+    return fleet_of(data, {"hosts": {"web1": {"roles": ["web"]}}, "backup": {**TO, "dump": "postgres:17"}})
+
+
+def test_dumps_of_a_database_elsewhere(elsewhere, capsys):
+    listed = {"bases": [], "dumps": [NOW - 86400, NOW], "files": None, "now": NOW}
+    with agents(lambda host: Agent({"backups_listed": listed})):
+        asyncio.run(backups.handle(elsewhere, argparse.Namespace(json=False)))
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 2 and shown[1].startswith("dump: 2026-")
+    assert server.actions(elsewhere, elsewhere.hosts[0]) == ["files", "dump"]
+    host, words = dump.source(elsewhere, "latest")
+    assert host.name == "web1" and words[-4:] == ["docker-backup", "print-dump", "shop", "latest"]
+    assert dump.source(elsewhere, "")[1][-1] == "shop"
+    settings = json.loads(server.settings(elsewhere, host).content)
+    assert settings["dump"] == "postgres:17" and settings["prunes"] is True
+
+
+def test_backup_makes_a_dump_too(elsewhere, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Ssh, "command", lambda self, host, words, **options: asked.append(words[-2]) or ["true"])
+    assert asyncio.run(backup.handle(elsewhere, argparse.Namespace(password=False, new=False))) == 0
+    assert asked == ["files", "dump"]
+
+
+def test_no_dumps_are_kept_of_an_own_database(fleet, data):
+    with pytest.raises(Refused, match="no dumps are kept of this database"):
+        dump.source(fleet, "latest")
+    with pytest.raises(Refused, match=r"backup.dump: is for a database elsewhere"):
+        fleet_of(data, {"hosts": APART, "backup": {**TO, "dump": "postgres:17"}})
 
 
 def test_what_a_restore_tells_first(fleet):
@@ -182,7 +216,7 @@ def test_commands_that_have_nothing_to_work_on(data):
     with pytest.raises(Refused, match="no host has the role postgres"):
         docker_backup.database_host(only_files)
     with pytest.raises(Refused, match="no host has the role postgres"):
-        asyncio.run(dump.handle(only_files, argparse.Namespace(file="")))
+        asyncio.run(dump.handle(only_files, argparse.Namespace(file="", at="")))
 
 
 def test_a_dump_that_fails_leaves_no_file(fleet, tmp_path, monkeypatch):
@@ -191,8 +225,8 @@ def test_a_dump_that_fails_leaves_no_file(fleet, tmp_path, monkeypatch):
     path.write_text("the last one")
     failing = ["sh", "-c", "echo a part; exit 3"]
     monkeypatch.setattr(Ssh, "command", lambda self, *words, **options: failing)
-    with pytest.raises(DeployError, match="pg_dump failed: nothing is kept here"):
-        asyncio.run(dump.handle(fleet, argparse.Namespace(file=str(path))))
+    with pytest.raises(DeployError, match="db1: there is no dump: nothing is kept here"):
+        asyncio.run(dump.handle(fleet, argparse.Namespace(file=str(path), at="")))
     assert path.read_text() == "the last one" and len([*tmp_path.iterdir()]) == 1
 
 

@@ -11,13 +11,30 @@ import pytest
 
 from documented import block, commands
 from e2e import repository
-from e2e.orders import Orders
 from e2e.test_services import WithServices, started
 from proc import ROOT, passed, wait_until
 
 pytestmark = pytest.mark.extra
 PAGE = ROOT / "docs/backup.md"
 OFTEN = 60  # seconds: the least that [backup] accepts
+SMALL = 2048  # megabytes of a disk; Postgres' own WAL takes up to half of it
+# The database and the WAL of its backups move to that disk.
+DISK = """
+set -e
+systemctl stop docker-service@orders-wal docker-service@orders-postgres
+mkdir /small && mount -t tmpfs -o size=2048m small /small
+data=$(docker volume inspect --format '{{.Mountpoint}}' orders-postgres)
+for folder in "$data" /var/backups/orders; do
+    new=/small/${folder##*/}
+    mkdir "$new"
+    cp -a "$folder/." "$new"
+    mount --bind "$new" "$folder"
+done
+systemctl start docker-service@orders-postgres docker-service@orders-wal
+"""
+RECEIVED = (
+    "SELECT write_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
+)
 
 
 class WithBackups(WithServices):
@@ -55,6 +72,10 @@ class WithBackups(WithServices):
         """Wait until the timer has sent what the database has now."""
         at = self.now()
         wait_until(lambda: self.until() > at, 2 * OFTEN, f"WAL up to {at} is sent")
+
+    def free(self):
+        """Return how many megabytes of the small disk are free."""
+        return int(self.data.run("df --output=avail -m /small | tail -n 1"))
 
     def now(self):
         """Return the time by the database's clock, in seconds."""
@@ -207,6 +228,7 @@ def test_faults(apart):
     shop = apart
     shop.serves()
     the_place_is_gone(shop)
+    the_place_is_full(shop)
     the_receiver_lost_its_slot(shop)
     restores_that_end_early(shop)
     a_deploy_does_not_wait(shop)
@@ -215,6 +237,7 @@ def test_faults(apart):
     wait_until(lambda: shop.deploy("dbshell", input="SELECT 1").returncode == 0, 120, "the database is back")
     shop.serves()
     shop.sends()
+    the_database_s_disk_gets_full(shop)
 
 
 def the_place_is_gone(shop):
@@ -229,6 +252,30 @@ def the_place_is_gone(shop):
     shop.serves()
     shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
     wait_until(lambda: not shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is sent again")
+
+
+def the_place_is_full(shop):
+    """One line says so. Once there is room, backups go on."""
+    with shop.nas.full(repository.FOLDER):
+        failed = shop.deploy("backup")
+        assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
+        assert "backup: base: sftp:" in shop.deploy("status").stdout
+        shop.serves()
+    passed(shop.deploy("backup"))
+
+
+def the_database_s_disk_gets_full(shop):
+    """As the place is away, WAL is kept until a tenth of the disk is free. Then the site is more important."""
+    shop.data.run(DISK, timeout=120)
+    shop.nas.run(f"mv {repository.FOLDER} {repository.FOLDER}-away")
+    while shop.free() > SMALL // 20:
+        shop.sql("INSERT INTO orders_order DEFAULT VALUES; SELECT pg_switch_wal(); CHECKPOINT")
+        wait_until(lambda: "t" in shop.sql(RECEIVED), 60, "the WAL is received")
+    wait_until(lambda: shop.free() > SMALL // 5, 2 * OFTEN, "the WAL is given up")
+    shop.serves()
+    assert "backup: wal: " in shop.deploy("status").stdout
+    shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
+    shop.sends()
 
 
 def the_receiver_lost_its_slot(shop):
@@ -270,26 +317,3 @@ def a_deploy_does_not_wait(shop):
     assert deployed.returncode == 0 and "slipway restore will not know the commit of build-2" in deployed.stdout
     shop.data.run("mv /root/docker-backup /usr/local/bin/")
     shop.serves()
-
-
-@pytest.mark.rare
-def test_sqlite(fleet, project_image, tmp_path):
-    """Its copy comes back by the page's lines, with uploads."""
-    fleet.reset("web1")
-    shop = WithBackups(fleet, tmp_path, project_image, web1=["web", "worker", "beat"])
-    shop.settings = {name: value for name, value in shop.settings.items() if not name.startswith("service.")}
-    shop.provision()
-    Orders.stage(shop)
-    shop.set(DATABASE_URL="sqlite:////data/db.sqlite3")
-    shop.good("deploy", shop.image("build-1"))
-    with shop.load(seconds=3) as load:
-        load.finish()
-    before = shop.orders()
-    passed(shop.deploy("backup"))
-    with shop.load(seconds=3) as load:
-        load.finish()
-    assert shop.orders() > before
-    lines = block(PAGE, "set -a;").replace("sftp:backup@nas.example:shop", shop.settings["backup.to"])
-    shop.data.run("set -e\n" + lines.replace("shop", "orders"), timeout=120)
-    wait_until(lambda: shop.orders() == before, 60, "the orders are back")
-    assert "backup" in shop.deploy("status").stdout

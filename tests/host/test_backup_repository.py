@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from proc import executable, put, wait_until
-from slipway.deploy.backup import base, files, password, repository, shell
+from slipway.deploy.backup import elsewhere, files, password, repository, retention, shell, state
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
@@ -109,9 +109,9 @@ def test_what_is_too_old_goes(made, tmp_path):
     for number in range(3):
         keep(made, tmp_path, f"wal{number}", kind="wal", base="1-5", until=number, lsn=number)
     keep(made, tmp_path, "copy", kind="base", at=1)
-    base.forget(replace(made.settings, keep="all"), made)
+    retention.forget(replace(made.settings, keep="all"), made)
     assert len(made.snapshots(kind="wal")) == 3
-    base.forget(made.settings, made)
+    retention.forget(made.settings, made)
     assert [each.tags["until"] for each in made.snapshots(kind="wal")] == ["2"]
     assert len(made.snapshots(kind="base")) == 1
 
@@ -168,11 +168,14 @@ def test_a_malformed_file_of_keys_is_one_line(settings):
 # ---- files ----
 
 
-def test_sqlite_is_copied_while_it_is_used(made, tmp_path):
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_sqlite_is_copied_while_it_is_used(made, tmp_path, in_a_file):
     """With what is still in its journal."""
     data = tmp_path / "var/www/shop/data"
     data.mkdir(parents=True)
-    (tmp_path / "etc/default/shop.env").write_text("DATABASE_URL=sqlite:////data/db.sqlite3\n")
+    put(tmp_path / "etc/default/shop.secrets/db", "sqlite:////data/db.sqlite3\n")
+    setting = "DATABASE_URL_FILE=/run/secrets/db" if in_a_file else "DATABASE_URL=sqlite:////data/db.sqlite3"
+    (tmp_path / "etc/default/shop.env").write_text(f"{setting}\n")
     with closing(sqlite3.connect(data / "db.sqlite3")) as living:
         living.execute("PRAGMA journal_mode = WAL")
         living.execute("CREATE TABLE orders (id)")
@@ -206,3 +209,72 @@ def test_uploads_come_back_and_newer_ones_stay(made, tmp_path, monkeypatch):
     (tmp_path / "var/www/shop/TAG").unlink()
     files.put_back(settings, Repository(settings), "latest")
     assert env.read_text() == "DEBUG=0\n"
+
+
+def test_without_a_base_backup_files_are_pruned_each_day(made, tmp_path):
+    """By one of the hosts that have the repository in common."""
+    for number in range(2):
+        keep(made, tmp_path, f"copy{number}", kind="dump")
+    sent = (str(tmp_path / "etc/default/shop.backup"),)
+    daily = replace(made.settings, keep="1d", files=sent)
+    other = replace(daily, prunes=False)
+    files.keep(other, Repository(other))
+    assert "prune" not in state.load(made.settings)
+    files.keep(daily, Repository(daily))
+    pruned = state.load(made.settings)["prune"]["at"]
+    files.keep(daily, Repository(daily))
+    assert state.load(made.settings)["prune"]["at"] == pruned
+    state.save(daily, "prune", at=pruned - retention.DAY - 1)
+    files.keep(daily, Repository(daily))
+    assert state.load(made.settings)["prune"]["at"] > pruned
+
+
+# ---- a database elsewhere ----
+
+
+@pytest.fixture
+def remote(settings, tmp_path, monkeypatch):
+    """The settings of an app with a database elsewhere, and a Docker that prints what it got as the dump."""
+    script = """#!/bin/sh
+case $1 in run)
+    [ ! -e "$0.fails" ] || { echo "half a dump"; echo "pg_dump: error: it is gone" >&2; exit 1; }
+    env | grep ^PG | sort; echo "$@"
+esac
+"""
+    executable(tmp_path / "bin/docker", script)
+    path = f"{tmp_path}/bin:{shell.ENVIRONMENT['PATH']}"
+    monkeypatch.setattr(shell, "ENVIRONMENT", {**shell.ENVIRONMENT, "PATH": path})
+    url = "postgres://shop:a%40secret@db.example:5433/orders?sslmode=verify-full&sslrootcert=/run/secrets/CA&pool=8"
+    (tmp_path / "etc/default/shop.env").write_text(f"DATABASE_URL={url}\n")
+    return replace(settings, dump="postgres:17")
+
+
+def test_a_dump_of_a_database_elsewhere(made, remote, capfdbinary):
+    """Docker and pg_dump get its password by their environment, where no list of processes has it."""
+    elsewhere.keep(remote, made)
+    assert state.load(remote)["dump"]["problem"] == "" and not os.path.exists(f"{remote.folder}/dump")
+    elsewhere.tell(remote, made, "latest")
+    *variables, words = capfdbinary.readouterr().out.decode().splitlines()[-7:]
+    assert (
+        variables
+        == [
+            *("PGDATABASE=orders", "PGHOST=db.example", "PGPASSWORD=a@secret", "PGPORT=5433"),
+            *("PGSSLMODE=verify-full", "PGSSLROOTCERT=/run/secrets/CA", "PGUSER=shop"),
+        ][-6:]
+    )
+    assert "a@secret" not in words and "-e PGPASSWORD" in words and "postgres:17 --format=custom" in words
+    with pytest.raises(Problem, match="has no dump of shop from before that time"):
+        elsewhere.tell(remote, made, "1000000000")
+
+
+def test_a_dump_that_fails_is_not_kept(made, remote, tmp_path):
+    (tmp_path / "bin/docker.fails").touch()
+    with pytest.raises(Problem, match="pg_dump: error: it is gone"):
+        elsewhere.keep(remote, made)
+    assert made.snapshots(kind="dump") == [] and "it is gone" in state.load(remote)["dump"]["problem"]
+
+
+def test_only_postgres_is_dumped(made, remote, tmp_path):
+    (tmp_path / "etc/default/shop.env").write_text("DATABASE_URL=mysql://x/y\n")
+    with pytest.raises(Problem, match="DATABASE_URL is not that of a Postgres"):
+        elsewhere.keep(remote, made)

@@ -11,7 +11,7 @@ from . import disk
 from .host import Host, Problem
 from .message_types import Any, NotRequired, Time
 
-ACTIONS = ("base", "wal", "files", "drill")  # what timers do; "prune" comes after "base"
+ACTIONS = ("base", "wal", "files", "dump", "drill")  # what timers do; "prune" comes after "base" or "files"
 
 
 class Run(TypedDict):
@@ -44,9 +44,11 @@ class Base(TypedDict):
 
 
 class Listed(TypedDict):
-    """The repository's contents. `files`: when the newest files were sent. `now`: the time by this host's clock."""
+    """The repository's contents. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files
+    were. `now`: the time by this host's clock."""
 
     bases: list[Base]
+    dumps: list[Time]
     files: Time | None
     now: Time
 

@@ -7,15 +7,13 @@ import os
 import re
 import shutil
 
-from . import postgres, shell, state, wal
-from .choice import lsn
-from .repository import Repository, Snapshot
+from . import postgres, retention, shell, state, wal
+from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
 RATE = "32M"  # bytes a second of the copy, so that visitors do not feel it
 COPY = 1.1  # a copy may get larger than the data, as these change meanwhile
-KEEP = {"d": "--keep-daily", "w": "--keep-weekly", "m": "--keep-monthly"}
 
 
 def make(settings: Settings, repository: Repository, new: str = "") -> None:
@@ -36,8 +34,7 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
         finish_last(settings, repository)
         wal.drop_older(settings, record["tags"]["segment"])
     wal.ship(settings, repository)
-    with state.recorded(settings, "prune"):
-        forget(settings, repository)
+    retention.prune(settings, repository)
     say(f"the database is backed up: {megabytes(int(record['tags']['bytes']))}")
 
 
@@ -112,26 +109,3 @@ def finish_last(settings: Settings, repository: Repository) -> None:
     last = state.load(settings).get("base", {}).get("tags")
     if last and not wal.has_gap(last["segment"], os.listdir(settings.wal_folder)):
         wal.sent(settings, repository, last)
-
-
-# ---- what is too old ----
-
-
-def forget(settings: Settings, repository: Repository) -> None:
-    """Forget what [backup] does not keep, and give its space free. A repository that only grows keeps all."""
-    if settings.keep == "all":
-        return
-    days = [f"--keep-within={settings.any_second + 1}d"]  # with the base backup before the first second
-    older = [f"{KEEP[term[-1]]}={term[:-1]}" for term in settings.keep.split()]
-    repository.forget("base", [*days, *older])
-    if superseded := older_of_same_base(repository.snapshots(kind="wal")):
-        repository.call("forget", "--quiet", *superseded)
-    repository.forget("wal", days)
-    repository.forget("files", ["--keep-within=1d", f"--keep-within-hourly={settings.any_second}d", *older])
-    repository.call("prune", "--quiet")
-
-
-def older_of_same_base(snapshots: list[Snapshot]) -> list[str]:
-    """Return the ids of those WAL snapshots whose base backup has a newer one, which has all that they have."""
-    newest = {snapshot.tags["base"]: snapshot.id for snapshot in sorted(snapshots, key=lsn)}
-    return [snapshot.id for snapshot in snapshots if snapshot.id not in newest.values()]

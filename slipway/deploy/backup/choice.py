@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -40,6 +41,12 @@ class Choice:
     def until(self) -> float:
         """The last second, in seconds, that this choice can bring back."""
         return float(self.wal.tags["until"] if self.wal else self.base.tags["at"])
+
+
+def newest_before(snapshots: Sequence[Snapshot], at: str) -> Snapshot | None:
+    """Return the newest snapshot of `at`: "latest", or a time in seconds."""
+    moment = math.inf if at == "latest" else float(at)
+    return next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= moment), None)
 
 
 def choose(bases: Sequence[Snapshot], wals: Sequence[Snapshot], target: Target) -> Choice:

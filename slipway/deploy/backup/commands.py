@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from slipway.lasting import LockedOpen
 
-from . import base, drill, files, listing, password, points, restore, set_up, wal
+from . import base, drill, elsewhere, files, listing, password, points, restore, set_up, wal
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -20,6 +20,8 @@ usage: docker-backup prepare APP   do what is missing before the first backup
        docker-backup base APP      copy the database to the repository, and forget what is too old there
        docker-backup wal APP       send what has changed since
        docker-backup files APP     send uploads, settings and secrets
+       docker-backup dump APP      send a dump of a database elsewhere
+       docker-backup print-dump APP [TIME]     write one to stdout: of now, or "latest" or a time in seconds
        docker-backup put-back APP TIME     bring uploads back: those of "latest", or of a time in seconds
        docker-backup password APP [--typed]    print the repository's password; --typed: check that of stdin
        docker-backup drill APP     restore into a copy that is thrown away, and record what came back
@@ -46,6 +48,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "base": base.make,
     "wal": wal.ship,
     "files": files.keep,
+    "dump": elsewhere.keep,
+    "print-dump": elsewhere.tell,
     "put-back": files.put_back,
     "password": password.keep,
     "drill": drill.run,
@@ -57,7 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "discard": restore.discard,
 }
 # Of these, one at a time: they use the same container.
-SHARED = {"beside": "restore", "swap": "restore", "discard": "restore"}
+SHARED = {"beside": "restore", "swap": "restore", "discard": "restore", "print-dump": "dump"}
 
 
 @contextlib.contextmanager

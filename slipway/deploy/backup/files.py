@@ -8,9 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 
-from slipway import envfile
-
-from . import shell, state
+from . import retention, shell, state
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -27,6 +25,8 @@ def keep(settings: Settings, repository: Repository) -> None:
         finally:
             for path in copy:
                 shutil.rmtree(os.path.dirname(path))
+    if not settings.postgres:  # else each base backup prunes
+        retention.prune_daily(settings, repository)
 
 
 def copied(settings: Settings) -> list[str]:
@@ -47,8 +47,7 @@ def copied(settings: Settings) -> list[str]:
 
 def sqlite_path(settings: Settings) -> str:
     """Return the path of the app's SQLite database on this host, or "". Containers see it in /data."""
-    url = envfile.read_file(f"{settings.etc}/{settings.app}.env")[0].get("DATABASE_URL", "")
-    scheme, _, path = url.partition(":////data/")
+    scheme, _, path = settings.database_url.partition(":////data/")
     found = f"{settings.root}/var/www/{settings.app}/data/{path}"
     return found if scheme in ("sqlite", "spatialite") and os.path.exists(found) else ""
 

@@ -12,11 +12,17 @@ from .shell import say
 
 
 def tell(settings: Settings, repository: Repository) -> None:
-    """Print the base backups, each with the last second that it can bring back, and the newest files."""
+    """Print the base backups, each with the last second that it can bring back, the dumps, and the newest files."""
     bases, wals = repository.snapshots(kind="base"), repository.snapshots(kind="wal")
     files = repository.snapshots(kind="files")
     described_bases = [described(base, wals) for base in bases]
-    say(json.dumps({"bases": described_bases, "files": files[-1].at if files else None, "now": time.time()}))
+    listed = {
+        "bases": described_bases,
+        "dumps": [snapshot.at for snapshot in repository.snapshots(kind="dump")],
+        "files": files[-1].at if files else None,
+        "now": time.time(),
+    }
+    say(json.dumps(listed))
 
 
 def described(base: Snapshot, wals: list[Snapshot]) -> dict[str, object]:

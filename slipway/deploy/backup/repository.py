@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from subprocess import CompletedProcess
+from typing import IO
 
 from . import shell
 from .settings import Settings
@@ -59,9 +60,11 @@ class Repository:
             self._run(["unlock"])  # removes locks of those who died; a lock of the living stays
             time.sleep(PAUSE)
 
-    def _run(self, words: Sequence[str], cwd: str | None = None, shown: bool = False) -> CompletedProcess[str]:
+    def _run(
+        self, words: Sequence[str], cwd: str | None = None, shown: bool = False, out: IO[bytes] | None = None
+    ) -> CompletedProcess[str]:
         env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": self.settings.to}
-        return shell.run(["restic", "--cache-dir", CACHE, *words], env=env, cwd=cwd, shown=shown)
+        return shell.run(["restic", "--cache-dir", CACHE, *words], env=env, cwd=cwd, shown=shown, out=out)
 
     def is_made(self) -> bool:
         """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""
@@ -93,6 +96,12 @@ class Repository:
         """Write a snapshot's files below `folder`: all, or those in the paths to `include`."""
         words = [word for path in include for word in ("--include", path)]
         self.call("restore", snapshot.id, "--target", folder, *words, shown=shown)
+
+    def write_file(self, snapshot: Snapshot, path: str, out: IO[bytes]) -> None:
+        """Write a file of a snapshot to `out`."""
+        done = self._run(["dump", snapshot.id, path], out=out)
+        if done.returncode:
+            raise Problem(f"{self.settings.to}: {cause(done.stderr)}")
 
     def forget(self, kind: str, policy: Sequence[str]) -> None:
         """Forget the snapshots of a kind that restic's options `policy` do not keep."""

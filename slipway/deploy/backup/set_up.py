@@ -47,7 +47,7 @@ def check_version(said: str) -> None:
 
 def timers(settings: Settings) -> list[str]:
     database = ["base", "wal", "drill"] if settings.postgres else []
-    names = [*database, *(["files"] if settings.files else [])]
+    names = [*database, *(["files"] if settings.files else []), *(["dump"] if settings.dump else [])]
     return [f"docker-backup-{name}@{settings.app}.timer" for name in names]
 
 

@@ -7,13 +7,16 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 
+from slipway import envfile
+
 from .shell import Problem, assignments
 
 
 @dataclass(frozen=True)
 class Settings:
     """The app's [backup] in production.toml. `postgres`: True if this host has the app's Postgres. `files`: those paths
-    on this host that are kept."""
+    on this host that are kept. `dump`: the image whose pg_dump dumps a database elsewhere. `prunes`: True on one of the
+    hosts that share the repository."""
 
     app: str
     to: str
@@ -22,6 +25,8 @@ class Settings:
     keep: str
     postgres: bool
     files: tuple[str, ...]
+    dump: str = ""
+    prunes: bool = True
     root: str = ""  # tests only: a folder used as /
 
     @classmethod
@@ -71,6 +76,19 @@ class Settings:
         if not os.path.exists(path):
             raise Problem(f"there is no {path} with the repository's password: run slipway provision")
         return assignments(path)
+
+    @property
+    def database_url(self) -> str:
+        """The app's setting DATABASE_URL, or the content of the secret that DATABASE_URL_FILE names, or ""."""
+        values = envfile.read_file(f"{self.etc}/{self.app}.env")[0]
+        secret = values.get("DATABASE_URL_FILE", "").rpartition("/run/secrets/")[2]
+        if values.get("DATABASE_URL") or not secret:
+            return values.get("DATABASE_URL", "")
+        try:
+            with open(f"{self.etc}/{self.app}.secrets/{os.path.basename(secret)}", encoding="utf-8") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return ""
 
     @cached_property
     def image(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 from slipway import envfile
 
@@ -22,15 +23,16 @@ def run(
     cwd: str | None = None,
     seconds: float | None = None,
     shown: bool = False,
+    out: IO[bytes] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, with `input` as its stdin. If `shown`, its output goes to this process's. After
-    `seconds`, or if it cannot start, raise Problem."""
+    """Run a program to its end, with `input` as its stdin. Its output goes to `out`, or if `shown` to this
+    process's. After `seconds`, or if it cannot start, raise Problem."""
     try:
         return subprocess.run(
             words,
             stdin=subprocess.DEVNULL if input is None else None,
             input=input,
-            stdout=None if shown else subprocess.PIPE,
+            stdout=out or (None if shown else subprocess.PIPE),
             stderr=subprocess.PIPE,
             env={**ENVIRONMENT, **(env or {})},
             cwd=cwd,

@@ -27,7 +27,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         await keep_password(fleet, host)
         return None
     if fleet.postgres_host is None:
-        return await attached_to(fleet, host, "files")
+        code = await attached_to(fleet, host, "files")
+        return await attached_to(fleet, host, "dump") if fleet.backup["dump"] and not code else code
     return await attached_to(fleet, host, "base", *(["--new"] if args.new else []))
 
 

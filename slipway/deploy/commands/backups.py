@@ -29,6 +29,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         )
         for base in found["bases"]
     ]
-    print(table([("any second from", "to", "database", "loses"), *rows]))
+    if rows or not found["dumps"]:
+        print(table([("any second from", "to", "database", "loses"), *rows]))
+    for at in found["dumps"]:
+        print(f"dump: {clock(at)}")
     if found["files"]:
         print(f"files: {clock(found['files'])}")

@@ -21,7 +21,10 @@ def host_of(fleet: Fleet) -> Host:
 def database_host(fleet: Fleet) -> Host:
     """Return the host with the database. Raise Refused if no host has backups of it."""
     if fleet.postgres_host is None or not fleet.backup_hosts:
-        raise Refused("no host has the role postgres, or there is no [backup] in production.toml: see docs/backup.md")
+        raise Refused(
+            "no host has the role postgres, or there is no [backup] in production.toml: see docs/backup.md. Of a "
+            "database elsewhere there are dumps: slipway dump --at latest"
+        )
     return fleet.postgres_host
 
 

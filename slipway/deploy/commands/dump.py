@@ -5,23 +5,49 @@ import os
 import sys
 import time
 
-from ..config import Fleet
+from ..config import Fleet, Host
 from ..errors import DeployError, Refused
+from ..log import search
 from ..ssh import child
 from .dbshell import in_postgres
+from .run import noted
 
 DUMP = 'PGPASSWORD=$APP_PASSWORD exec pg_dump --format=custom --no-owner --no-acl -h "$2" -U "$1" "$1"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at",
+        type=moment,
+        metavar="TIME",
+        help="of a database elsewhere: the newest kept dump before; or latest",
+    )
     parser.add_argument("file", nargs="?", default="", metavar="FILE", help="default: APP-DATE.dump")
 
 
+def moment(text: str) -> str:
+    """Return "latest", or a time in seconds, as docker-backup takes them. Raise ArgumentTypeError if it is neither."""
+    return text if text == "latest" else str(search.moment(text))
+
+
+def source(fleet: Fleet, at: str) -> tuple[Host, list[str]]:
+    """Return the host that writes a dump to stdout, and the command. `at`: the time of a dump that is kept, or ""."""
+    if fleet.postgres_host:
+        if at:
+            raise Refused("--at: no dumps are kept of this database: slipway restore --beside brings back any second")
+        return fleet.postgres_host, in_postgres(fleet, "dump", DUMP)
+    if not fleet.backup_hosts or not fleet.backup["dump"]:
+        raise Refused(
+            "no host has the role postgres: dump a database elsewhere by pg_dump --format=custom, or add dump to "
+            "[backup] in production.toml, as docs/backup.md shows"
+        )
+    words = ["docker-backup", "print-dump", fleet.app, *([at] if at else [])]
+    return fleet.backup_hosts[-1], noted(fleet.app, ["dump"], words, tty=False)
+
+
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    host = fleet.postgres_host
-    if host is None:
-        raise Refused("no host has the role postgres: dump a database elsewhere by pg_dump --format=custom")
-    words = fleet.ssh.command(host.address, in_postgres(fleet, "dump", DUMP))
+    host, command = source(fleet, args.at or "")
+    words = fleet.ssh.command(host.address, command)
     path = args.file or f"{fleet.app}-{time.strftime('%Y%m%d-%H%M')}.dump"
     new = f"{path}.new"
     try:
@@ -32,7 +58,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
             finally:
                 await running.close(0)
         if code:
-            raise DeployError(f"{host.name}: pg_dump failed: nothing is kept here")
+            raise DeployError(f"{host.name}: there is no dump: nothing is kept here")
         os.replace(new, path)
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from None

@@ -80,6 +80,8 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
         yield f"service.{kind}", f'no host has the role {kind}: add "{kind}" to the roles of one'
     if fleet.backup["to"] and fleet.is_swarm:
         yield "backup", 'engine.kind = "swarm" makes no backups: remove it, and back up where the data is'
+    if fleet.backup["dump"] and fleet.postgres_host:
+        yield "backup.dump", "is for a database elsewhere, which this one is not: remove it"
     if kinds and fleet.is_swarm:
         yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use a managed one, or docs/server.md\'s service'
     if fleet.by_socket:

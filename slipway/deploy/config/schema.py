@@ -201,6 +201,7 @@ BACKUP: Keys = {
     "any_second": (number(1, 3650), 7),
     "keep": (kept, "7d 4w 6m"),
     "drill": (week_time, "sun 04:00"),
+    "dump": (service_image, ""),
 }
 SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, ""), "tls": (flag, False)}
 TABLES = {

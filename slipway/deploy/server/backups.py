@@ -15,7 +15,13 @@ LIBRARY = "/usr/local/lib/docker-backup"
 # What docker-backup imports, under the package's own paths. It needs only Python 3.9.
 PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/backup")
 HOUR = 3600
-LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "drill": 24 * HOUR}  # seconds that a run may take
+LIMITS = {
+    "base": 24 * HOUR,
+    "wal": HOUR // 4,
+    "files": 24 * HOUR,
+    "dump": 24 * HOUR,
+    "drill": 24 * HOUR,
+}  # seconds that a run may take
 MARK = "# A service of {}, for docker-runner; written by provisioning."
 RECEIVER = ("--directory=/wal", "--slot=base_backup", "--username=base_backup", "--no-password", "--status-interval=1")
 
@@ -33,7 +39,8 @@ def actions(fleet: Fleet, host: Host) -> list[str]:
     if host not in fleet.backup_hosts:
         return []
     database = ["base", "wal", "drill"] if has_postgres(fleet, host) else []
-    return [*database, *(["files"] if has_files(fleet, host) else [])]
+    of_files = ["files", *(["dump"] if fleet.backup["dump"] else [])] if has_files(fleet, host) else []
+    return [*database, *of_files]
 
 
 def program() -> Iterator[File]:
@@ -58,6 +65,8 @@ def settings(fleet: Fleet, host: Host) -> File:
     values = {
         **{key: fleet.backup[key] for key in ("to", "wal", "any_second", "keep")},
         "postgres": postgres,
+        "dump": fleet.backup["dump"] if has_files(fleet, host) else "",
+        "prunes": host == fleet.backup_hosts[0],
         "files": [f"/etc/default/{app}.env", f"/etc/default/{app}.secrets", *media] if has_files(fleet, host) else [],
     }
     return File(f"/etc/default/{app}.backup.json", json.dumps(values, indent=1) + "\n")
@@ -112,7 +121,7 @@ def timer_unit(app: str, action: str) -> str:
 
 def when(fleet: Fleet, action: str) -> str:
     """Return the lines of a timer. A run begins after two thirds of `wal`, so that it ends in time."""
-    if action == "base":
+    if action in ("base", "dump"):
         return f"OnCalendar=*-*-* {fleet.backup['full']}\nPersistent=yes"
     if action == "drill":
         return f"OnCalendar={fleet.backup['drill'].replace(' ', ' *-*-* ')}\nPersistent=yes"

@@ -1,0 +1,63 @@
+"""Backups of databases that no service of the app has: SQLite, and one elsewhere."""
+
+import re
+
+import pytest
+
+from documented import block
+from e2e.orders import Orders
+from e2e.test_backups import PAGE, WithBackups
+from proc import passed, run, wait_until
+
+pytestmark = pytest.mark.extra
+
+
+@pytest.mark.rare
+def test_sqlite(fleet, project_image, tmp_path):
+    """Its copy comes back by the page's lines, with uploads."""
+    fleet.reset("web1")
+    shop = WithBackups(fleet, tmp_path, project_image, web1=["web", "worker", "beat"])
+    shop.settings = {name: value for name, value in shop.settings.items() if not name.startswith("service.")}
+    shop.provision()
+    Orders.stage(shop)
+    shop.set(DATABASE_URL="sqlite:////data/db.sqlite3")
+    shop.good("deploy", shop.image("build-1"))
+    with shop.load(seconds=3) as load:
+        load.finish()
+    before = shop.orders()
+    passed(shop.deploy("backup"))
+    with shop.load(seconds=3) as load:
+        load.finish()
+    assert shop.orders() > before
+    lines = block(PAGE, "set -a;").replace("sftp:backup@nas.example:shop", shop.settings["backup.to"])
+    shop.data.run("set -e\n" + lines.replace("shop", "orders"), timeout=120)
+    wait_until(lambda: shop.orders() == before, 60, "the orders are back")
+    assert "backup" in shop.deploy("status").stdout
+
+
+def test_a_database_elsewhere(fleet, project_image, tmp_path):
+    """A dump of it is kept each day, and comes here by the page's lines. What fails is told."""
+    fleet.reset("web1")
+    shop = WithBackups(fleet, tmp_path, project_image, web1=["web", "worker", "beat"])
+    image = shop.settings["service.postgres.image"]
+    shop.settings = {name: value for name, value in shop.settings.items() if not name.startswith("service.")}
+    shop.settings["backup.dump"] = image
+    shop.provision()
+    Orders.stage(shop)
+    shop.good("deploy", shop.image("build-1"))
+    with shop.load(seconds=3) as load:
+        load.finish()
+    passed(shop.deploy("backup"))
+    assert re.search(r"^dump: 20", passed(shop.deploy("backups")).stdout, re.MULTILINE)
+    words = shop.line("dump --at")
+    passed(shop.deploy(*words))
+    restore = ["--entrypoint=pg_restore", "postgres:17", "--data-only", "--table=orders_order", "--file=-"]
+    with open(shop.checkout / words[-1], "rb") as dump:
+        rows = passed(run(["docker", "run", "--rm", "--interactive", *restore], stdin=dump))
+    stored = shop.query("SELECT count(*) FROM orders_order")
+    assert [str(len(re.findall(r"^\d+\t", rows.stdout, re.MULTILINE)))] == stored != ["0"]
+    shop.set(DATABASE_URL="postgres://nobody:a-secret@localhost:1/x")
+    shop.data.run("cp /etc/default/orders.env.next /etc/default/orders.env")
+    failed = shop.deploy("backup")
+    assert failed.returncode == 1 and "pg_dump: " in failed.stderr and "a-secret" not in failed.stderr
+    assert "backup: dump: pg_dump: " in shop.deploy("status").stdout
