@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from deployer.backup_host import Repository, room, with_wal
+from deployer.backup_host import Repository, room, segment, with_wal
 from deployer.test_backup import FIRST
 from slipway.deploy.backup import base, files, postgres, set_up, state, wal
 from slipway.deploy.backup.shell import Problem
@@ -30,6 +30,21 @@ def test_what_the_receiver_has_not_written_is_awaited(settings, host, monkeypatc
     with pytest.raises(Problem, match="shop-wal does not receive WAL"):
         wal.ship(settings, Repository())
     assert "does not receive" in state.load(settings)["wal"]["problem"]
+
+
+def test_a_segment_that_a_killed_receiver_was_making_is_made_anew(settings, host, monkeypatch):
+    """Not while a receiver runs, which may be making it."""
+    with_wal(settings, 1)
+    torn = f"{settings.wal_folder}/{segment(2)}.partial"
+    with open(torn, "wb") as file:
+        file.truncate(5_000_000)
+    answers = iter(["0/1FF", "0/200", "0/0", "0/200"])
+    monkeypatch.setattr(postgres, "received", lambda settings: postgres.number(next(answers)))
+    wal.ship(settings, Repository())
+    assert os.path.exists(torn) and not host.ran("stop docker-service@shop-wal.service")
+    wal.ship(settings, Repository())
+    assert not os.path.exists(torn) and host.ran("stop docker-service@shop-wal.service")
+    assert host.ran("start docker-service@shop-wal.service")
 
 
 @pytest.mark.parametrize("fault", ["no base", "gap", "lost", "missing"])

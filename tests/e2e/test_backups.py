@@ -10,31 +10,13 @@ from datetime import datetime
 import pytest
 
 from documented import block, commands
-from e2e import repository
+from e2e import repository, small_disk
 from e2e.test_services import WithServices, started
 from proc import ROOT, passed, wait_until
 
 pytestmark = pytest.mark.extra
 PAGE = ROOT / "docs/backup.md"
 OFTEN = 60  # seconds: the least that [backup] accepts
-SMALL = 2048  # megabytes of a disk; Postgres' own WAL takes up to half of it
-# The database and the WAL of its backups move to that disk.
-DISK = """
-set -e
-systemctl stop docker-service@orders-wal docker-service@orders-postgres
-mkdir /small && mount -t tmpfs -o size=2048m small /small
-data=$(docker volume inspect --format '{{.Mountpoint}}' orders-postgres)
-for folder in "$data" /var/backups/orders; do
-    new=/small/${folder##*/}
-    mkdir "$new"
-    cp -a "$folder/." "$new"
-    mount --bind "$new" "$folder"
-done
-systemctl start docker-service@orders-postgres docker-service@orders-wal
-"""
-RECEIVED = (
-    "SELECT write_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
-)
 
 
 class WithBackups(WithServices):
@@ -72,10 +54,6 @@ class WithBackups(WithServices):
         """Wait until the timer has sent what the database has now."""
         at = self.now()
         wait_until(lambda: self.until() > at, 2 * OFTEN, f"WAL up to {at} is sent")
-
-    def free(self):
-        """Return how many megabytes of the small disk are free."""
-        return int(self.data.run("df --output=avail -m /small | tail -n 1"))
 
     def now(self):
         """Return the time by the database's clock, in seconds."""
@@ -229,6 +207,7 @@ def test_faults(apart):
     shop.serves()
     the_place_is_gone(shop)
     the_place_is_full(shop)
+    the_receiver_is_killed(shop)
     the_receiver_lost_its_slot(shop)
     restores_that_end_early(shop)
     a_deploy_does_not_wait(shop)
@@ -237,7 +216,7 @@ def test_faults(apart):
     wait_until(lambda: shop.deploy("dbshell", input="SELECT 1").returncode == 0, 120, "the database is back")
     shop.serves()
     shop.sends()
-    the_database_s_disk_gets_full(shop)
+    small_disk.gets_full(shop)
 
 
 def the_place_is_gone(shop):
@@ -264,17 +243,10 @@ def the_place_is_full(shop):
     passed(shop.deploy("backup"))
 
 
-def the_database_s_disk_gets_full(shop):
-    """As the place is away, WAL is kept until a tenth of the disk is free. Then the site is more important."""
-    shop.data.run(DISK, timeout=120)
-    shop.nas.run(f"mv {repository.FOLDER} {repository.FOLDER}-away")
-    while shop.free() > SMALL // 20:
-        shop.sql("INSERT INTO orders_order DEFAULT VALUES; SELECT pg_switch_wal(); CHECKPOINT")
-        wait_until(lambda: "t" in shop.sql(RECEIVED), 60, "the WAL is received")
-    wait_until(lambda: shop.free() > SMALL // 5, 2 * OFTEN, "the WAL is given up")
-    shop.serves()
-    assert "backup: wal: " in shop.deploy("status").stdout
-    shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
+def the_receiver_is_killed(shop):
+    """While it makes the file of a segment: no receiver goes on with such a file."""
+    shop.data.run("systemctl kill --signal=KILL docker-service@orders-wal; docker kill orders-wal || :")
+    shop.data.run("truncate -s 5000000 /var/backups/orders/wal/*.partial")
     shop.sends()
 
 

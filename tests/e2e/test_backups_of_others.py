@@ -55,7 +55,7 @@ def test_a_database_elsewhere(fleet, project_image, tmp_path):
     with open(shop.checkout / words[-1], "rb") as dump:
         rows = passed(run(["docker", "run", "--rm", "--interactive", *restore], stdin=dump))
     stored = shop.query("SELECT count(*) FROM orders_order")
-    assert [str(len(re.findall(r"^\d+\t", rows.stdout, re.MULTILINE)))] == stored != ["0"]
+    assert [str(len(re.findall(r"^\d+$", rows.stdout, re.MULTILINE)))] == stored != ["0"]
     shop.set(DATABASE_URL="postgres://nobody:a-secret@localhost:1/x")
     shop.data.run("cp /etc/default/orders.env.next /etc/default/orders.env")
     failed = shop.deploy("backup")

@@ -17,6 +17,7 @@ from .settings import Settings
 from .shell import Problem
 
 SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
+BYTES = 16 << 20  # of a segment
 PER_FILE = 256  # segments of 16 MB have names whose last part counts to this number
 RECEIVE = 60  # seconds for the receiver to write what the database has written
 AGAIN = 900  # seconds after which a base backup that failed is tried again
@@ -67,13 +68,31 @@ def sent(settings: Settings, repository: Repository, base: dict[str, str]) -> di
 def wait_for_receiver(settings: Settings, lsn: int) -> None:
     """Wait until the receiver has written all WAL up to `lsn`."""
     until = time.monotonic() + RECEIVE
-    while postgres.received(settings) < lsn:
+    while (received := postgres.received(settings)) < lsn:
+        if not received:
+            drop_torn(settings)
         if time.monotonic() > until:
             raise Problem(f"{settings.receiver} does not receive WAL: see journalctl -t {settings.receiver}")
         time.sleep(0.5)
 
 
 # ---- the receiver ----
+
+
+def drop_torn(settings: Settings) -> None:
+    """Remove a segment that a receiver was making when it was killed: no receiver goes on with it. Postgres sends it
+    again, as the slot has kept it."""
+    paths = [
+        f"{settings.wal_folder}/{name}"
+        for name in segments(os.listdir(settings.wal_folder))
+        if name.endswith(".partial")
+    ]
+    torn = [path for path in paths if os.path.getsize(path) not in (0, BYTES)]
+    if torn:
+        stop_receiving(settings)
+        for path in torn:
+            os.unlink(path)
+        start_receiving(settings)
 
 
 def receive(settings: Settings) -> None:
