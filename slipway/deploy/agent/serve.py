@@ -18,7 +18,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
-from . import backups, certificates, disk, errors, facts, images, releases, services, shell, slots, staging, takeback
+from . import (
+    backups,
+    certificates,
+    disk,
+    errors,
+    facts,
+    images,
+    pulse,
+    releases,
+    services,
+    shell,
+    slots,
+    staging,
+    takeback,
+    traffic,
+)
 from .attempt import Attempt
 from .attempt_state import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
@@ -26,6 +41,7 @@ from .message_types import Event, Message, Noted, NotRequired
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
+from .taken import Taken
 
 MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
@@ -39,6 +55,8 @@ READERS = {
     "errors": errors.find,
     "certificates": certificates.served,
     "services": services.collect,
+    "pulse": pulse.take,
+    "traffic": traffic.older,
     "backups": backups.collect,
     "backups_listed": backups.listed,
     "restored": backups.restored,
@@ -189,7 +207,7 @@ def holder(host: Host) -> str | None:
 def work(app: str, folder: str) -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects."""
     host = Host(app)
-    attempt = Attempt(host, program=folder, pid=os.getpid())
+    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), Taken(host)
     print(MARK, flush=True)
     for message in lines():
         feed_watchdog()
@@ -200,16 +218,16 @@ def work(app: str, folder: str) -> None:
         elif message["do"] == "alive":
             say({"alive": True})
         elif message["do"] == "keep":  # in this thread: this process must not exit before `keep` is done
-            step(host, attempt, message)
+            step(host, attempt, steps, message)
         else:
-            threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
+            threading.Thread(target=step, args=(host, attempt, steps, message), daemon=True).start()
     with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
             time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit
     os._exit(1)
 
 
-def step(host: Host, attempt: Attempt, message: Message) -> None:
+def step(host: Host, attempt: Attempt, steps: Taken, message: Message) -> None:
     def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
 
@@ -217,7 +235,7 @@ def step(host: Host, attempt: Attempt, message: Message) -> None:
     if do in LOCKED or do == "last_lines":  # the deployer asks for a log before it takes back
         answer(message, lambda: {**READERS, **LOCKED}[do](host, **args))
     else:
-        answer(message, lambda: STEPS[do](host, attempt, say_event, **args))
+        answer(message, lambda: steps.run(do, lambda: STEPS[do](host, attempt, say_event, **args)))
 
 
 def abort(attempt: Attempt, why: Noted) -> None:

@@ -1,0 +1,106 @@
+"""Tell within milliseconds how this host is, for those who look every few seconds: load, memory, disks, visitors, and a
+deploy or rollback that is under way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from typing import TypedDict
+
+from . import disk, releases, taken, traffic
+from .host import Host, Problem
+from .message_types import Time
+from .taken import Step
+from .traffic import Place, Traffic
+
+FOLDERS = ("/", "/var/lib/docker", "/var/log")
+
+
+class Space(TypedDict):
+    """Bytes."""
+
+    free: int
+    size: int
+
+
+class Underway(TypedDict):
+    """A deploy, restart or rollback that has not ended. `seconds`: how long ago it began here."""
+
+    action: str
+    tag: str
+    who: str
+    seconds: Time
+
+
+class Pulse(TypedDict):
+    """`load`: of the last minute. `disks`: one of the paths on each disk → its space. `state`: another text once the
+    release, its slot or the maintenance page has changed. `steps`: those of the process that holds the lock."""
+
+    now: Time
+    load: Time
+    cpus: int
+    memory: Space
+    disks: dict[str, Space]
+    state: str
+    underway: Underway | None
+    steps: list[Step]
+    traffic: Traffic
+
+
+def take(host: Host, place: Place | None = None) -> Pulse:
+    """`place`: that of the last answer's traffic, None at first."""
+    return {
+        "now": time.time(),
+        "load": os.getloadavg()[0],
+        "cpus": os.cpu_count() or 1,
+        "memory": memory(host),
+        "disks": disks(host),
+        "state": state(host),
+        "underway": underway(host),
+        "steps": taken.of_now(host),
+        "traffic": traffic.newer(host, place),
+    }
+
+
+def memory(host: Host) -> Space:
+    text = disk.read(f"{host.root}/proc/meminfo") or ""
+    sizes = {name: int(number) * 1024 for name, number in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)}
+    return {"free": sizes.get("MemAvailable", 0), "size": sizes.get("MemTotal", 0)}
+
+
+def disks(host: Host) -> dict[str, Space]:
+    found: dict[int, tuple[str, Space]] = {}
+    for path in FOLDERS:
+        with contextlib.suppress(OSError):
+            status = os.statvfs(host.root + path)
+            space: Space = {"free": status.f_bavail * status.f_frsize, "size": status.f_blocks * status.f_frsize}
+            found.setdefault(os.stat(host.root + path).st_dev, (path, space))
+    return dict(found.values())
+
+
+def state(host: Host) -> str:
+    """Return a text that changes with what visitors get."""
+    parts = []
+    for path in (host.tag, host.env, *(f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer"))):
+        with contextlib.suppress(OSError):
+            parts.append(str(os.stat(path).st_mtime_ns))
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink(host.web_sock))
+    return " ".join(parts)
+
+
+def underway(host: Host) -> Underway | None:
+    try:
+        attempt = releases.read_attempt(host)
+    except (Problem, OSError):
+        return None
+    if attempt is None or "action" not in attempt:
+        return None
+    return {
+        "action": attempt["action"],
+        "tag": attempt["tag"],
+        "who": str(attempt.get("who", "")),
+        "seconds": max(0.0, time.monotonic() - attempt.get("started", time.monotonic())),
+    }

@@ -1,0 +1,72 @@
+"""Keep in /run/APP/steps which steps a deploy or rollback has taken here, for those who watch it. Best effort: a full
+disk changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TypedDict
+
+from . import disk
+from .host import Host
+from .message_types import NotRequired, T, Time
+
+MOST = 1 << 20  # bytes read of the file
+
+
+class Step(TypedDict):
+    """A step. `since`: when it began; `seconds`: how long it took, missing while it runs. `state`: "start", "done" or
+    "failed"."""
+
+    step: str
+    state: str
+    since: Time
+    seconds: NotRequired[Time]
+
+
+class Taken:
+    """The steps of this process, which holds the host's lock."""
+
+    def __init__(self, host: Host) -> None:
+        self.path, self.steps, self.lock = path(host), list[Step](), threading.Lock()
+
+    def run(self, name: str, function: Callable[[], T]) -> T:
+        """Return the function's result; note when it began and how it ended."""
+        began = time.time()
+        step: Step = {"step": name, "state": "start", "since": began}
+        with self.lock:
+            self.steps.append(step)
+            self._save()
+        state = "failed"
+        try:
+            result = function()
+            state = "done"
+            return result
+        finally:
+            with self.lock:
+                step["state"], step["seconds"] = state, round(max(0.0, time.time() - began), 3)
+                self._save()
+
+    def _save(self) -> None:
+        with contextlib.suppress(OSError):
+            with open(f"{self.path}.new", "w", encoding="utf-8") as file:
+                json.dump({"pid": os.getpid(), "steps": self.steps}, file)
+            os.replace(f"{self.path}.new", self.path)
+
+
+def path(host: Host) -> str:
+    return f"{host.run}/steps"
+
+
+def of_now(host: Host) -> list[Step]:
+    """Return the steps of the process that holds the host's lock; none if it has ended."""
+    try:
+        known = json.loads(disk.read_exact(path(host), MOST) or "{}")
+        alive = os.path.exists(f"/proc/{int(known['pid'])}")
+        return known["steps"] if alive and isinstance(known["steps"], list) else []
+    except (ValueError, KeyError, TypeError, OSError):
+        return []

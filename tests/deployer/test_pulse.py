@@ -1,0 +1,89 @@
+"""What a host tells every few seconds, and the steps of a deploy that it keeps for those who watch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.deploy.agent import pulse, releases, taken
+from slipway.deploy.agent.host import Host
+from slipway.deploy.agent.taken import Taken
+
+
+@pytest.fixture
+def host(tmp_path):
+    for folder in ("run/shop", "var/www/shop", "proc", "etc/nginx/shop", "etc/default", "var/log"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  8000 kB\nMemFree:  1 kB\nMemAvailable:  3000 kB\n")
+    return Host("shop", str(tmp_path))
+
+
+def test_memory_and_disks(host):
+    told = pulse.take(host)
+    assert told["memory"] == {"free": 3000 * 1024, "size": 8000 * 1024} and told["cpus"] == os.cpu_count()
+    assert [*told["disks"]] == ["/"], "folders of one disk are told once"
+    assert 0 < told["disks"]["/"]["free"] < told["disks"]["/"]["size"]
+    assert told["underway"] is None and told["steps"] == [] and told["traffic"] == {"buckets": [], "place": None}
+
+
+def test_the_state_changes_with_what_visitors_get(host):
+    seen = [pulse.take(host)["state"]]
+    changes = (
+        lambda: Path(host.tag).write_text("export TAG=v1\n"),
+        lambda: os.symlink("a/web.sock", host.web_sock),
+        lambda: Path(f"{host.root}/etc/nginx/shop/maintenance").touch(),
+        lambda: Path(host.env).touch(),
+    )
+    for change in changes:
+        change()
+        seen.append(pulse.take(host)["state"])
+    assert len({*seen}) == 5
+    assert pulse.take(host)["state"] == seen[-1]
+
+
+def test_a_deploy_under_way(host):
+    releases.save_attempt(host, {"action": "deploy", "tag": "v2", "who": "deploy v2 by ann", "started": 0.0})
+    told = pulse.take(host)["underway"]
+    assert {**told, "seconds": 1} == {"action": "deploy", "tag": "v2", "who": "deploy v2 by ann", "seconds": 1}
+    Path(host.attempt).write_text("{")
+    assert pulse.take(host)["underway"] is None, "a damaged file is told by status"
+
+
+# ---- steps ----
+
+
+def test_steps_are_kept_with_their_seconds(host):
+    steps, seen = Taken(host), []
+    assert steps.run("pull", lambda: seen.append(taken.of_now(host)) or "its answer") == "its answer"
+    [[running]] = seen
+    assert running["step"] == "pull" and running["state"] == "start" and "seconds" not in running
+    with pytest.raises(ValueError, match="no"):
+        steps.run("start", fails)
+    done, failed = taken.of_now(host)
+    assert (done["state"], failed["state"]) == ("done", "failed") and 0 <= done["seconds"] < 5
+
+
+def fails():
+    raise ValueError("no")
+
+
+def test_a_full_disk_changes_nothing(host):
+    os.mkdir(f"{taken.path(host)}.new")
+    assert Taken(host).run("pull", lambda: 7) == 7
+    assert taken.of_now(host) == []
+
+
+def test_steps_of_a_process_that_has_ended_are_over(host):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    Path(taken.path(host)).write_text(json.dumps({"pid": ended.pid, "steps": [{"step": "pull"}]}))
+    assert taken.of_now(host) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "steps": 7}'])
+def test_a_damaged_file_is_no_failure(host, text):
+    Path(taken.path(host)).write_text(text)
+    assert taken.of_now(host) == []
