@@ -49,8 +49,8 @@ image-test: $(VE)/sentinel-dev ## test the image: takes minutes, needs Docker (P
 browser: $(VE)/sentinel-browser ## test the pages in a headless Chromium (CHROMIUM=/path if it is not found)
 	@$(pytest) tests/browser {PYTEST_ARGS}
 
-screenshots: $(VE)/sentinel-browser ## take the pictures of the start page in docs/images again
-	@SCREENSHOTS='$(CURDIR)/docs/images' $(PYTEST) tests/browser -k alive
+screenshots: $(VE)/sentinel-browser ## take the pictures of pages in docs/images again
+	@SCREENSHOTS='$(CURDIR)/docs/images' $(PYTEST) tests/browser -k 'alive or 1280-light'
 
 s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 	@$(pytest) tests/s3 {PYTEST_ARGS}

@@ -141,6 +141,7 @@ docs/settings.md: op .*                                | deployer/test_env.py   
 .*: slipway drain .*                                     | e2e/test_balancer.py           | "drain"
 .*: slipway (logs|errors|releases).*                          | e2e/test_trouble.py            | "errors"
 .*: slipway watch.*                                           | e2e/test_deploy.py             | "--once"
+.*: slipway view.*                                            | e2e/test_view.py               | "view"
 .*: (git|printf .*\||\. ve|make new).*                     | e2e/test_tutorial.py           | docs/tutorial.md
 .*: slipway (provision|env|deploy|status|rollback).*       | e2e/test_tutorial.py           | docs/tutorial.md
 """

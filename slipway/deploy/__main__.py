@@ -38,6 +38,7 @@ GROUPS = {  # name of a module in commands/ → its help text
         "status": "show what runs where, and all problems",
         "logs": "show the logs of web, worker, beat and your own processes",
         "errors": "show what has failed since the live release, in groups",
+        "view": "show all this on a page, on this machine",
         "watch": "check that enough hosts are up and no disk is too full; else run a hook",
         "run": "run a one-off command on a host, in the live release",
         "dbshell": "run psql in the database that provisioning set up",

@@ -73,16 +73,7 @@ def cut(text: str, width: int) -> str:
 def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
     """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts; below is what
     changed, and why it failed. `commits` tells what came between two revisions."""
-    by_outcome: dict[tuple[Any, str], dict[str, Any]] = {}
-    for name, host in sorted(facts.items()):
-        for record in host["records"]:
-            entry = by_outcome.setdefault(
-                (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
-            )
-            entry["hosts"].append(name)
-            entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
-            entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
-    entries = sorted(by_outcome.values(), key=lambda entry: entry["at"])
+    entries = outcomes(facts)
     rows = [
         (
             datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"),
@@ -102,6 +93,20 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
         shown += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
         live = revision if entry["outcome"] == "committed" else live
     return "\n".join(shown)
+
+
+def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return an entry for each outcome of a deploy on its hosts, newest last."""
+    by_outcome: dict[tuple[Any, str], dict[str, Any]] = {}
+    for name, host in sorted(facts.items()):
+        for record in host["records"]:
+            entry = by_outcome.setdefault(
+                (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
+            )
+            entry["hosts"].append(name)
+            entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
+            entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
+    return sorted(by_outcome.values(), key=lambda entry: entry["at"])
 
 
 def below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:

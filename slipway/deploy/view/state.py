@@ -1,0 +1,222 @@
+"""Turns the hosts' last answers into what the page shows. Does no I/O."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .. import backup_status, service_status
+from ..agent.certificates import SOON, ending
+from ..agent.message_types import Facts
+from ..config import Fleet, Host
+from ..log.errors import merged
+from ..rollout import drift
+from ..screen import text_tables
+from ..server import backups
+from . import figures
+from .collect import Answer, Seen
+
+SKEW = 2  # seconds by which a host's clock may be off
+RELEASES = 20
+State = dict[str, Any]
+
+
+def page(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
+    """Return all that the page shows, as JSON. `seen`: host name → what the host has said."""
+    wrong = problems(fleet, seen)
+    facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
+    outcomes = text_tables.outcomes(facts)
+    return {
+        "app": fleet.app,
+        "now": now,
+        "hosts": [host_of(each, facts.get(name), wrong.get(name, []), now) for name, each in seen.items()],
+        "visitors": visitors(fleet, seen, now),
+        "marks": [*marks(outcomes, seen)],
+        "errors": errors(seen),
+        "releases": [released(entry) for entry in outcomes[::-1][:RELEASES]],
+        "work": {"tasks": tasks(facts), "timed": [*timed(facts)]},
+        "data": [*data(seen)],
+        "underway": underway(seen, now),
+    }
+
+
+# ---- hosts ----
+
+
+def host_of(seen: Seen, facts: Facts | None, wrong: Sequence[str], now: float) -> State:
+    pulse, host = seen.answers.get("pulse"), seen.host
+    return {
+        "name": host.name,
+        "kinds": [*(["balancer"] if host.balancer else []), *host.roles, *host.services],
+        "silent": seen.problem,
+        "silence": max(0, round(now - seen.since)),
+        "age": age(pulse, now),
+        "facts_age": age(seen.answers.get("facts"), now),
+        "pulse": pulse and {key: pulse.value[key] for key in ("load", "cpus", "memory", "disks")},
+        "processes": [*processes(host, facts)] if facts else [],
+        "services": services(seen),
+        "notes": [*(facts["notes"] if facts else [])],
+        "problems": [*wrong, *([skew] if (skew := off(seen)) else [])],
+        "rates": [
+            sum(point[digit] or 0 for digit in figures.CLASSES) / figures.SPANS[900]
+            for point in figures.series(seen.buckets.values(), 900, now)
+        ],
+    }
+
+
+def age(answer: Answer | None, now: float) -> float | None:
+    return None if answer is None else max(0.0, round(now - answer.at, 1))
+
+
+def processes(host: Host, facts: Facts) -> Iterator[State]:
+    """Yield what `slipway status` shows of each process, and of the old release."""
+    for _, role, release, slot, state, since, _ in text_tables.rows(host, facts):
+        yield {"role": role, "release": release, "slot": slot, "state": state, "since": since}
+
+
+def services(seen: Seen) -> list[State]:
+    answer = seen.value("services") or {"services": {}}
+    rows = text_tables.service_rows(seen.host.name, {kind: answer["services"][kind] for kind in known(seen, answer)})
+    return [
+        {"role": kind, "release": version, "state": state, "since": since}
+        for _, kind, version, _, state, since, _ in rows
+    ]
+
+
+def known(seen: Seen, answer: Mapping[str, Any]) -> list[str]:
+    return [kind for kind in seen.host.services if kind in answer["services"]]
+
+
+def off(seen: Seen) -> str:
+    """Return a line if the host's clock is off."""
+    if abs(seen.skew) <= SKEW:
+        return ""
+    side = "ahead of" if seen.skew > 0 else "behind"
+    return f"its clock is {abs(seen.skew):.0f} s {side} this machine's: timedatectl set-ntp true"
+
+
+def problems(fleet: Fleet, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
+    """Return host name → what `slipway status` would say is wrong there."""
+    facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
+    by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
+    for name, each in seen.items():
+        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each)]
+        if more:
+            by_host[name] = [*by_host.get(name, []), *more]
+    return by_host
+
+
+def of_services(fleet: Fleet, seen: Seen) -> Iterator[str]:
+    if answer := seen.value("services"):
+        yield from service_status.problems(fleet.app, seen.host.services, answer["services"])
+
+
+def of_backups(fleet: Fleet, seen: Seen) -> Iterator[str]:
+    if answer := seen.value("backups"):
+        actions = backups.actions(fleet, seen.host)
+        yield from backup_status.problems(answer, actions, fleet.watch["backup"])
+
+
+def of_certificates(seen: Seen) -> Iterator[str]:
+    if served := seen.value("certificates"):
+        yield from ending(served["ends"], served["now"], SOON)
+
+
+# ---- visitors, errors, releases ----
+
+
+def visitors(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
+    """Return the charts' points by span. Balancers see all visitors; without one, web hosts do."""
+    counting = [each for each in seen.values() if each.host.balancer]
+    counting = counting or [each for each in seen.values() if each.host.has("web")]
+    buckets = [bucket for each in counting for bucket in each.buckets.values()]
+    spans = {span: figures.series(buckets, span, now) for span in figures.SPANS}
+    return {
+        "hosts": [each.host.name for each in counting],
+        "complete": all(each.complete for each in counting),
+        "spans": [
+            {
+                "seconds": span,
+                "step": figures.SPANS[span],
+                "points": points,
+                **figures.total(points),
+            }
+            for span, points in spans.items()
+        ],
+    }
+
+
+def errors(seen: Mapping[str, Seen]) -> State:
+    answers = {name: copy.deepcopy(each.value("errors")) for name, each in seen.items() if each.value("errors")}
+    return {
+        "groups": merged(answers),
+        "unknown": [name for name, each in seen.items() if each.host.roles and name not in answers],
+    }
+
+
+def released(entry: Mapping[str, Any]) -> State:
+    names = ("action", "tag", "outcome", "at", "seconds", "hosts", "cause")
+    return {**{name: entry[name] for name in names}, "by": text_tables.by(entry), "settings": entry.get("settings", "")}
+
+
+def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> Iterator[State]:
+    """Yield what may explain a change in the visitors' chart."""
+    for entry in outcomes:
+        kind = entry["action"] if entry["outcome"] == "committed" else "taken back"
+        yield {"at": entry["at"], "kind": kind, "text": f"{kind} {entry['tag']}"}
+    for each in seen.values():
+        run = (each.value("backups") or {"runs": {}})["runs"].get("base", {})
+        if run.get("at"):
+            yield {"at": run["at"], "kind": "backup", "text": f"backup of {each.host.name}"}
+
+
+# ---- work, data, a deploy that is under way ----
+
+
+def tasks(facts: Mapping[str, Facts]) -> list[str]:
+    return [*dict.fromkeys(text for host_facts in facts.values() for text in host_facts["tasks"])]
+
+
+def timed(facts: Mapping[str, Facts]) -> Iterator[State]:
+    for name, host_facts in facts.items():
+        for role, unit in host_facts["timed"].items():
+            yield {
+                "host": name,
+                "role": role,
+                "state": unit["state"],
+                "health": unit.get("health", ""),
+                "since": unit["since"],
+            }
+
+
+def data(seen: Mapping[str, Seen]) -> Iterator[State]:
+    for name, each in seen.items():
+        if answer := each.value("backups"):
+            yield {"host": name, "text": backup_status.line(answer), "note": backup_status.note(answer)}
+
+
+def underway(seen: Mapping[str, Seen], now: float) -> State | None:
+    """Return the steps of a deploy or rollback by host, or None. Its seconds are those of the host that began first."""
+    pulses = {
+        name: each.answers["pulse"] for name, each in seen.items() if "pulse" in each.answers and not each.problem
+    }
+    begun = [pulse for pulse in pulses.values() if pulse.value["underway"]]
+    if not begun:
+        return None
+    first = max(begun, key=lambda pulse: pulse.value["underway"]["seconds"] + now - pulse.at)
+    steps = {name: pulse.value["steps"] for name, pulse in pulses.items() if pulse.value["steps"]}
+    names = dict.fromkeys(step["step"] for each in steps.values() for step in each)
+    about = first.value["underway"]
+    return {
+        **{key: about[key] for key in ("action", "tag")},
+        "by": text_tables.by(about),
+        "seconds": about["seconds"] + now - first.at,
+        "steps": [*names],
+        "hosts": {
+            name: {step["step"]: lasted(step, pulses[name], now) for step in each} for name, each in steps.items()
+        },
+    }
+
+
+def lasted(step: Mapping[str, Any], pulse: Answer, now: float) -> State:
+    running = pulse.value["now"] - step["since"] + now - pulse.at
+    return {"state": step["state"], "seconds": step.get("seconds", max(0.0, running))}

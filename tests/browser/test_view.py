@@ -1,0 +1,192 @@
+"""The page of `slipway view` in a browser: its looks, what stays while it changes, and what hosts may not do to it."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from deployer import viewed
+from deployer.viewed import NOW
+from slipway.deploy.view import state
+from slipway.deploy.view.server import Server
+
+EVIL = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+
+
+class Served:
+    """The page of the fleet in viewed.py, whose hosts may say something else later."""
+
+    def __init__(self):
+        self.seen, self.fleet = viewed.seen(), viewed.fleet()
+        self.server = Server(0, lambda: state.page(self.fleet, self.seen, NOW))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self):
+        return self.server.address_with_token
+
+    def value(self, host, request):
+        """Return what the host has said, to be changed."""
+        return self.seen[host].answers[request].value
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def served():
+    served = Served()
+    yield served
+    served.close()
+
+
+def opened(visit, served, width=1280, scheme="light"):
+    page = visit(served.address, width, scheme)
+    page.locator(".host").first.wait_for()
+    return page
+
+
+def overflow(page):
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_its_looks(served, visit, width, scheme):
+    """It fits the window, and has no fault that axe finds."""
+    page = opened(visit, served, width, scheme)
+    assert overflow(page) == 0
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"view-{width}-{scheme}.png", full_page=width < 500)
+
+
+def test_eight_hosts_and_the_rest_are_seen_without_scrolling(served, visit):
+    for name in ("web4", "web5"):
+        served.seen[name] = served.seen["web2"]
+    page = opened(visit, served)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for part in ("#errors", "#work", "#releases", "#data"):
+        box = page.locator(f"{part} h2").bounding_box()
+        assert box["y"] + box["height"] + 3 * 18 <= 800, f"three lines of {part} are seen"
+
+
+def test_large_text_in_a_narrow_window(served, visit):
+    page = opened(visit, served, 390)
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert overflow(page) == 0
+    lefts = page.locator(".host").evaluate_all("hosts => hosts.map((host) => host.getBoundingClientRect().left)")
+    assert len({*lefts}) == 1, "one column"
+
+
+def test_without_colours_the_state_has_words(served, visit):
+    served.value("web2", "facts")["strangers"] = ["shop.example leads elsewhere"]
+    page = opened(visit, served)
+    page.emulate_media(forced_colors="active")
+    states = page.locator(".host .state").all_inner_texts()
+    assert states[1:4] == [
+        "well",
+        "1 problem",
+        "cannot be reached: Connection timed out; try ssh by hand; silent for 1 minute",
+    ]
+    marks = page.locator(".host .mark").evaluate_all(
+        "marks => marks.map((mark) => getComputedStyle(mark, '::before').content)"
+    )
+    assert marks[1:4] == ['"● "', '"▲ "', '"○ "']
+
+
+def test_by_keyboard_focus_and_an_open_error_stay(served, visit):
+    """While the figures change, and the group of errors has one more."""
+    page = opened(visit, served)
+    page.locator("#pause").focus()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY" and page.evaluate("document.activeElement.id"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#errors pre")).to_be_visible()
+    served.value("web1", "errors")["groups"][0]["count"] = 4
+    expect(page.locator("#errors summary")).to_contain_text("4 ×")
+    expect(page.locator("#errors pre")).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == "error-0badcafe-head"
+
+
+def test_what_moves_can_be_paused(served, visit):
+    page = opened(visit, served)
+    page.locator("#pause").press("Enter")
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    served.value("web1", "errors")["groups"][0]["count"] = 4
+    with page.expect_request("**/state.json", timeout=7000) as seen:
+        page.wait_for_timeout(4500)
+        assert "3 ×" in page.locator("#errors summary").inner_text()
+        page.locator("#pause").press("Enter")
+    assert seen.value
+    expect(page.locator("#errors summary")).to_contain_text("4 ×")
+
+
+def test_new_problems_are_announced_and_figures_are_not(served, visit):
+    page = opened(visit, served)
+    expect(page.locator("#news")).to_contain_text("web3: cannot be reached")
+    served.value("web2", "facts")["strangers"] = ["shop.example leads elsewhere"]
+    expect(page.locator("#news")).to_have_text("web2: shop.example leads elsewhere")
+    served.value("web2", "pulse")["load"] = 9.5
+    expect(page.locator(".host", has_text="web2")).to_contain_text("load 9.5")
+    expect(page.locator("#news")).to_have_text("web2: shop.example leads elsewhere")
+
+
+def test_what_hosts_and_visitors_say_is_text(served, visit):
+    facts, group = served.value("web1", "facts"), served.value("web1", "errors")["groups"][0]
+    facts["strangers"], facts["notes"], facts["tasks"] = [EVIL], [EVIL], [EVIL]
+    facts["records"][0]["cause"] = facts["records"][0]["settings"] = EVIL
+    facts["slots"]["a"]["release"]["tag"] = EVIL
+    group.update({"title": EVIL, "message": EVIL, "text": EVIL, "latest": [[NOW, EVIL, EVIL, EVIL]]})
+    served.seen["web2"].problem = EVIL
+    pulse = served.value("web1", "pulse")
+    pulse["underway"] = {"action": EVIL, "tag": EVIL, "who": f"x by {EVIL}", "seconds": 1}
+    pulse["steps"] = [{"step": EVIL, "state": "start", "since": NOW}]
+    page = opened(visit, served)
+    page.locator("#errors summary").click()
+    assert page.locator("body").inner_text().count("<script>") > 12
+    assert page.locator("img, main script").count() == 0 and page.title() == "shop"
+
+
+def test_a_deploy_is_seen_from_begin_to_end(served, visit):
+    page = opened(visit, served)
+    expect(page.locator("#underway")).to_be_hidden()
+    pulse = served.value("web1", "pulse")
+    pulse["underway"] = {"action": "deploy", "tag": "build-44", "who": "deploy build-44 by ann from ci", "seconds": 9}
+    pulse["steps"] = [{"step": "pull", "state": "done", "since": NOW - 9, "seconds": 5.0}]
+    expect(page.locator("#underway-title")).to_have_text("deploy build-44 by ann from ci, 11 s")
+    pulse["steps"].append({"step": "start", "state": "start", "since": NOW - 4})
+    expect(page.locator("#underway tbody")).to_have_text("pull✓ done 5.0 sstart… runs 4.0 s")
+    pulse["underway"] = None
+    expect(page.locator("#underway")).to_be_hidden()
+
+
+def test_the_chosen_span_and_its_table(served, visit):
+    """The table has the same figures as the charts, for those who cannot see these."""
+    page = opened(visit, served)
+    page.locator("text=As a table").click()
+    assert page.locator("#visitors tbody tr").count() == 90
+    expect(page.locator("#visitors tbody")).to_contain_text("taken back build-43")
+    page.get_by_label("day").check()
+    expect(page.locator("#visitors tbody tr")).to_have_count(96)
+    assert page.locator("#requests .mark").count() == page.locator("#times .mark").count() == 4
+    requests, errors = page.locator("#visitors .figures").inner_text().split(", ")
+    day = state.page(served.fleet, served.seen, NOW)["visitors"]["spans"][2]
+    assert requests == f"{day['answers']:,} requests" and errors.startswith(f"{day['errors']:,} errors (")
+
+
+def test_it_says_when_it_has_ended(served, visit):
+    page = visit(
+        served.address, 1280, expected=["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"]
+    )
+    page.locator(".host").first.wait_for()
+    served.close()
+    expect(page.locator("#age")).to_have_text("slipway view has ended: nothing here is new any more", timeout=10_000)

@@ -1,0 +1,350 @@
+"""`slipway view`: who gets the page, what it shows, and how the hosts are asked."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from deployer import viewed
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
+from deployer.viewed import NOW
+from slipway.deploy.commands import view
+from slipway.deploy.view import figures, state
+from slipway.deploy.view.collect import Collector
+from slipway.deploy.view.server import Server
+
+
+@pytest.fixture
+def server():
+    server = Server(0, lambda: {"app": "shop"})
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def ask(server, path, host="127.0.0.1", cookie="", method="GET"):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request(method, path, headers={"Host": f"{host}:{server.server_port}", "Cookie": cookie})
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode()
+
+
+def admitted(server):
+    """Return the cookie that the token brings."""
+    status, headers, _ = ask(server, f"/?token={server.token}")
+    assert (status, headers["Location"]) == (303, "/"), "the next address has no token"
+    cookie = headers["Set-Cookie"]
+    assert cookie.endswith("; HttpOnly; SameSite=Strict; Path=/") and server.token not in cookie
+    return cookie.partition(";")[0]
+
+
+# ---- who gets the page ----
+
+
+def test_the_token_brings_a_cookie_and_that_the_page(server):
+    cookie = admitted(server)
+    for path, kind in {"/": "text/html", "/main.js": "text/javascript", "/style.css": "text/css"}.items():
+        status, headers, _ = ask(server, path, cookie=cookie)
+        assert (status, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+        assert "script-src 'self'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
+    assert json.loads(ask(server, "/state.json", cookie=cookie)[2]) == {"app": "shop"}
+    assert ask(server, "/state.json", host="localhost", cookie=cookie)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/state.json", "/main.js", "/?token=", "/?token=guess", "/state.json?token=guess"]
+)
+def test_nobody_else_gets_anything(server, path):
+    for cookie in (
+        "",
+        "slipway_view=",
+        "slipway_view=guess",
+        "slipway_view=\u00e9".encode().decode("latin-1"),
+        "a=b; c",
+    ):
+        status, headers, body = ask(server, path, cookie=cookie)
+        assert (status, "Set-Cookie" in headers) == (403, False) and "shop" not in body
+
+
+def test_a_name_that_leads_here_is_another_site(server):
+    """DNS rebinding: a page of evil.example may reach this server, with the reader's cookies of its own name."""
+    cookie = admitted(server)
+    assert ask(server, "/state.json", host="evil.example", cookie=cookie)[0] == 421
+    assert ask(server, f"/?token={server.token}", host="evil.example")[0] == 421
+
+
+@pytest.mark.parametrize(
+    "path", ["/../server.py", "/%2e%2e/server.py", "/page/main.js", "/__init__.py", "//etc/passwd"]
+)
+def test_only_the_page_s_files_are_served(server, path):
+    assert ask(server, path, cookie=admitted(server))[0] == 404
+
+
+def test_it_only_reads(server):
+    assert ask(server, "/state.json", cookie=admitted(server), method="POST")[0] == 501
+
+
+def test_it_listens_on_this_machine_alone(server, capfd):
+    assert server.server_address[0] == "127.0.0.1"
+    admitted(server)
+    assert capfd.readouterr() == ("", ""), "no log has the token"
+
+
+def test_the_browser_is_led_by_a_file_of_its_owner(tmp_path):
+    path = view.redirect(str(tmp_path), "http://127.0.0.1:1/?token=a&b")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert 'content="0; url=http://127.0.0.1:1/?token=a&amp;b"' in Path(path).read_text()
+
+
+# ---- figures ----
+
+
+def test_quantiles():
+    assert figures.quantile({}, 0.5) is None
+    assert figures.quantile({10: 98, 20: 1, 900: 1}, 0.5) == 10
+    assert figures.quantile({10: 98, 20: 1, 900: 1}, 0.99) == 20
+    assert figures.quantile({10: 97, 900: 3}, 0.99) == 900
+
+
+def test_a_series_has_the_steps_that_have_ended():
+    buckets = [
+        {"at": 1000.0, "statuses": {"2": 5}, "times": {"10": 5}},
+        {"at": 1000.0, "statuses": {"2": 3, "5": 2}, "times": {"30": 5}},  # of another host
+        {"at": 1010.0, "statuses": {"2": 99}, "times": {}},  # has not ended
+        {"at": 100.0, "statuses": {"2": 99}, "times": {}},  # too old
+    ]
+    points = figures.series(buckets, 900, 1019)
+    assert len(points) == 90 and points[-1] == {
+        **{"at": 1000, "2": 8, "3": 0, "4": 0, "5": 2},
+        **{"median": 10, "p99": 30},
+    }
+    assert figures.total(points) == {"answers": 10, "errors": 2}
+    assert [point["at"] for point in figures.series(buckets, 3600, 1019)][-1] == 900
+
+
+# ---- the page's state ----
+
+
+@pytest.fixture
+def seen():
+    return viewed.seen()
+
+
+def shown(seen):
+    return state.page(viewed.fleet(), seen, NOW)
+
+
+def host(seen, name):
+    return next(each for each in shown(seen)["hosts"] if each["name"] == name)
+
+
+def test_what_status_would_show(seen):
+    web1 = host(seen, "web1")
+    assert web1["kinds"] == ["web"] and web1["age"] == 2 and web1["silent"] == ""
+    assert web1["processes"][0] == {
+        "role": "web",
+        "release": "v1",
+        "slot": "a",
+        "state": "active ready",
+        "since": "2026-11-20 17:00:00",
+    }
+    assert host(seen, "db")["services"][0] == {
+        **{"role": "postgres", "release": "17.5", "since": "2026-11-27 20:11:00"},
+        "state": "active, 912 MB, 18 connections",
+    }
+    assert host(seen, "web3")["silent"].startswith("cannot be reached") and host(seen, "web3")["silence"] == 90
+
+
+def test_problems_are_those_of_status(seen):
+    seen["db"].answers["services"].value["services"]["postgres"]["version"] = ""
+    seen["db"].answers["backups"].value["stopped"] = ["wal"]
+    seen["web1"].answers["facts"].value["strangers"] = ["shop.example leads elsewhere"]
+    assert host(seen, "web1")["problems"] == ["shop.example leads elsewhere"]
+    assert host(seen, "db")["problems"] == [
+        "postgres does not answer, its unit is active: slipway logs --role postgres",
+        "backup: the timer of wal does not run: slipway provision",
+    ]
+
+
+@pytest.mark.parametrize(("skew", "text"), [(1.9, ""), (2.1, "2 s ahead of"), (-3700, "3700 s behind")])
+def test_a_clock_that_is_off_is_named(seen, skew, text):
+    seen["web1"].skew = skew
+    assert "".join(host(seen, "web1")["problems"]) == (
+        text and f"its clock is {text} this machine's: timedatectl set-ntp true"
+    )
+
+
+def test_a_balancer_sees_all_visitors(seen):
+    visitors = shown(seen)["visitors"]
+    assert (
+        visitors["hosts"] == ["front"]
+        and visitors["complete"]
+        and [each["seconds"] for each in visitors["spans"]] == [900, 3600, 86_400]
+    )
+    assert visitors["spans"][0]["points"][-1]["2"] == 121
+    del seen["front"]
+    seen["web2"].complete = False
+    visitors = shown(seen)["visitors"]
+    assert visitors["hosts"] == ["web1", "web2", "web3"] and not visitors["complete"]
+
+
+def test_what_may_explain_a_change(seen):
+    assert [mark["text"] for mark in shown(seen)["marks"]] == [
+        *("deploy build-41", "deploy build-42", "taken back build-43", "backup of db"),
+    ]
+
+
+def test_new_errors_come_first_and_what_is_unknown_is_said(seen):
+    del seen["web2"].answers["errors"]
+    errors = shown(seen)["errors"]
+    assert [(group["id"], group["hosts"]) for group in errors["groups"]] == [("0badcafe", ["web1"])]
+    assert errors["unknown"] == ["web2"]
+    assert seen["web1"].value("errors")["groups"][0]["hosts"] == [], "what the host has said stays as it is"
+
+
+def test_releases_are_the_newest_first(seen):
+    newest = shown(seen)["releases"][0]
+    assert (
+        newest["tag"] == "build-43"
+        and newest["cause"] == "web2: /readyz answers 503"
+        and newest["by"] == "ann from laptop"
+    )
+    assert shown(seen)["releases"][1]["settings"] == "PAGE_SIZE" and len(shown(seen)["releases"]) == 3
+
+
+def test_work_and_data(seen):
+    facts = seen["work"].answers["facts"].value
+    facts["tasks"], facts["timed"] = (
+        ["2 tasks are dead"],
+        {"nightly": {"state": "failed", "restarts": "0", "since": "x", "health": "overdue"}},
+    )
+    assert shown(seen)["work"]["tasks"] == ["2 tasks are dead"]
+    assert shown(seen)["work"]["timed"][0]["health"] == "overdue"
+    assert shown(seen)["data"][0]["text"].startswith("backup 1 min old, drilled")
+
+
+def test_a_deploy_that_is_under_way(seen):
+    assert shown(seen)["underway"] is None
+    for name, steps in {
+        "web1": [step("pull", "done", 8, 5.0), step("start", "start", 3)],
+        "web2": [step("pull", "failed", 8, 4.0)],
+    }.items():
+        pulse = seen[name].answers["pulse"].value
+        pulse["underway"] = {
+            "action": "deploy",
+            "tag": "build-44",
+            "who": "deploy build-44 by ben from ci",
+            "seconds": 9,
+        }
+        pulse["steps"] = steps
+    underway = shown(seen)["underway"]
+    assert underway["steps"] == ["pull", "start"] and underway["by"] == "ben from ci" and underway["seconds"] == 11
+    assert underway["hosts"]["web1"] == {
+        "pull": {"state": "done", "seconds": 5.0},
+        "start": {"state": "start", "seconds": 3},
+    }
+    assert underway["hosts"]["web2"] == {"pull": {"state": "failed", "seconds": 4.0}}
+
+
+def step(name, its_state, ago, *seconds):
+    """Return a step that began so many seconds before NOW; the pulse came two seconds before."""
+    return {"step": name, "state": its_state, "since": NOW - ago, **({"seconds": seconds[0]} if seconds else {})}
+
+
+# ---- asking ----
+
+
+def watched(agent, seconds):
+    """Watch for so many seconds; return the collector, and what was asked."""
+    fleet, asked = viewed.fleet(), []
+
+    async def watch():
+        collector = Collector(fleet, fleet.hosts[:2], asyncio.get_running_loop().time)
+        task = asyncio.create_task(collector.watch())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return collector
+
+    with agents(lambda name: agent(name, asked)) as pipes:
+        collector = run(watch())
+    assert all(pipe.gone for pipe in pipes), "nothing is left on the hosts"
+    return collector, asked, pipes
+
+
+def answers(**changes):
+    return {
+        **fine(viewed.fleet()),
+        "pulse": viewed.PULSE,
+        "backups": viewed.WELL,
+        "errors": {"groups": [], "seen_before": [], "since": None},
+        **changes,
+    }
+
+
+def test_each_host_is_asked_over_one_connection():
+    collector, asked, pipes = watched(lambda name, asked: Agent(answers(), asked=asked), 121)
+    assert len(pipes) == 2 and 2 * 20 <= asked.count("pulse") <= 2 * 25
+    assert asked.count("facts") == 3 and asked.count("errors") in (4, 5), "the balancer has no app"
+    assert {each.problem for each in collector.seen.values()} == {""} and collector.looked.is_set()
+
+
+def test_a_change_on_a_host_is_looked_at_once():
+    states = iter(range(100))
+
+    def pulse(message):
+        return [line({"id": message["id"], "ok": {**viewed.PULSE, "state": str(next(states))}})]
+
+    _, asked, _ = watched(lambda name, asked: Agent(answers(), {"pulse": pulse}, asked) if "web1" in name else None, 22)
+    assert asked.count("facts") == asked.count("pulse") == 5
+
+
+def test_a_host_that_comes_back_is_seen_again():
+    def agent(name, asked):
+        away = "web1" in name and asyncio.get_running_loop().time() < 60
+        return None if away else Agent(answers(), asked=asked)
+
+    collector, _, _ = watched(agent, 30)
+    assert collector.seen["web1"].problem.startswith("cannot be reached") and collector.looked.is_set()
+    collector, asked, _ = watched(agent, 90)
+    assert collector.seen["web1"].problem == "" and asked.count("pulse") > 20
+
+
+def test_older_logs_fill_in_a_little_at_a_time():
+    """From the end of the log that the first look has seen, back for a day."""
+    place, asked_for = {"inode": 1, "offset": 3000}, []
+
+    def traffic(message):
+        asked_for.append(message["args"]["place"]["offset"])
+        left = asked_for[-1] - 1000
+        bucket = {"at": float(left), "statuses": {"2": 1}, "times": {}}
+        return [
+            line(
+                {"id": message["id"], "ok": {"buckets": [bucket], "place": {**place, "offset": left} if left else None}}
+            )
+        ]
+
+    pulse = {**viewed.PULSE, "traffic": {"buckets": [], "place": place}}
+    collector, _, _ = watched(lambda name, asked: Agent(answers(pulse=pulse), {"traffic": traffic}, asked), 20)
+    assert asked_for[::2] == [3000, 2000, 1000] and collector.seen["front"].complete
+    assert [*collector.seen["front"].buckets] == [2000, 1000, 0]
+
+
+def test_buckets_of_a_day_are_kept(seen):
+    each, old, new = (
+        seen["work"],
+        {"at": NOW - 90_000, "statuses": {}, "times": {}},
+        {"at": NOW, "statuses": {"2": 1}, "times": {"5": 1}},
+    )
+    each.add([old, new], NOW)
+    each.add([new], NOW)
+    assert each.buckets == {NOW: {"at": NOW, "statuses": {"2": 2}, "times": {"5": 2}}}

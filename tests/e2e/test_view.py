@@ -1,0 +1,118 @@
+"""`slipway view` on the fleet: what the page has is what the terminal's commands print."""
+
+import contextlib
+import json
+import re
+import signal
+import time
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+
+from e2e.fleet.load import Load
+from e2e.scenarios import live
+from proc import passed, running, wait_until
+
+pytestmark = pytest.mark.extra
+
+
+class View:
+    """The command that runs, and the page's state as a browser gets it."""
+
+    def __init__(self, process):
+        self.process = process
+        wait_until(lambda: "?token=" in process.output(), 30, "the address")
+        address = re.search(r"http://\S+", process.output())[0]
+        self.page = address.partition("?")[0]
+        self.browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        assert "<h1" in self.browser.open(address, timeout=10).read().decode()
+
+    def state(self):
+        return json.load(self.browser.open(f"{self.page}state.json", timeout=10))
+
+    def host(self, name):
+        return next(host for host in self.state()["hosts"] if host["name"] == name)
+
+    def answered(self):
+        """True once each host has told all."""
+        return all(host["age"] is not None and host["facts_age"] is not None for host in self.state()["hosts"])
+
+
+@contextlib.contextmanager
+def viewed(shop):
+    with running(shop.command("view", "--no-open"), cwd=shop.checkout) as process:
+        view = View(process)
+        wait_until(view.answered, 60, "all hosts have answered")
+        yield view
+
+
+def agents(shop):
+    """Return how many agents run on the hosts."""
+    return sum(
+        int(host.ssh("pgrep -fc 'run/shop/[a]gent|[b]inascii'").stdout or 0) for host in shop.machines().values()
+    )
+
+
+def test_the_page_shows_what_commands_print(shop):
+    new = shop.image("view-1")
+    with viewed(shop) as view:
+        shows_what_status_shows(shop, view)
+        counts_each_visitor(shop, view)
+        shows_a_deploy_of_somebody_else(shop, view, new)
+        a_host_is_away(shop, view)
+        view.process.send_signal(signal.SIGINT)
+        assert view.process.wait(20) == 0
+    wait_until(lambda: agents(shop) == 0, 30, "nothing is left on the hosts")
+
+
+def shows_what_status_shows(shop, view):
+    status = json.loads(passed(shop.deploy("status", "--json")).stdout)["hosts"]
+    for name, facts in status.items():
+        host = view.host(name)
+        assert host["problems"] == [] and host["silent"] == ""
+        roles = {process["role"]: process for process in host["processes"]}
+        assert set(shop.hosts[name]["roles"]) <= roles.keys()
+        assert all(process["release"] == facts["tag"]["tag"] for role, process in roles.items() if role != "old")
+
+
+def counts_each_visitor(shop, view):
+    """Those of the balancer, which sees all. Each is in two logs."""
+    front = next(name for name, host in shop.hosts.items() if host.get("balancer"))
+    before = total(view)
+    with Load(shop.fleet.hosts[front].url, host="shop.example", rate=60, seconds=12) as load:
+        load.finish()
+    sent = len(load.result.records)
+    assert sent > 500
+    wait_until(lambda: total(view) - before >= sent, 30, f"{sent} visitors are counted")
+    assert total(view) - before == sent and view.state()["visitors"]["hosts"] == [front]
+
+
+def total(view):
+    """Return how many answers the page's last 15 minutes have."""
+    return view.state()["visitors"]["spans"][0]["answers"]
+
+
+def shows_a_deploy_of_somebody_else(shop, view, new):
+    seen = []
+    with shop.rolling("deploy", new) as rolling:
+        while rolling.process.poll() is None:
+            if underway := view.state()["underway"]:
+                seen.append(underway)
+            time.sleep(0.5)
+        assert rolling.finish().code == 0
+    assert {underway["tag"] for underway in seen} == {new} and seen[-1]["seconds"] > seen[0]["seconds"]
+    assert {"pull", "start", "commit"} <= {step for underway in seen for step in underway["steps"]}
+    assert {name for underway in seen for name in underway["hosts"]} == {*shop.hosts}
+    wait_until(lambda: view.state()["releases"][0]["tag"] == new, 30, "the release is told")
+    assert view.state()["marks"][-1]["text"] == f"deploy {new}" and view.state()["underway"] is None
+    wait_until(lambda: view.host("web1")["processes"][0]["release"] == new == live(shop), 30, "the host shows it")
+
+
+def a_host_is_away(shop, view):
+    host = shop.fleet.hosts["web2"]
+    host.power_cut()
+    wait_until(lambda: view.host("web2")["silent"], 90, "it is silent")
+    assert view.host("web1")["silent"] == "" and view.host("web2")["age"] > 0
+    host.power_on()
+    wait_until(lambda: not view.host("web2")["silent"], 120, "it is back")
