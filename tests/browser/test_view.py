@@ -1,6 +1,7 @@
 """The page of `slipway view` in a browser: its looks, what stays while it changes, and what hosts may not do to it."""
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 from deployer import viewed
 from deployer.viewed import NOW
 from slipway.deploy.view import state
+from slipway.deploy.view.report import report, without_errors
 from slipway.deploy.view.server import Server
 
 EVIL = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
@@ -190,3 +192,27 @@ def test_it_says_when_it_has_ended(served, visit):
     page.locator(".host").first.wait_for()
     served.close()
     expect(page.locator("#age")).to_have_text("slipway view has ended: nothing here is new any more", timeout=10_000)
+
+
+def test_a_report_opens_without_a_network(served, visit, tmp_path):
+    """Of a file, with the same figures. What hosts say cannot end the element that has it."""
+    served.value("web1", "facts")["notes"] = [EVIL]
+    seen = state.page(served.fleet, served.seen, NOW)
+    texts = {}
+    for name, shown in {"short": without_errors(seen), "whole": seen}.items():
+        (tmp_path / f"{name}.html").write_text(report(shown))
+        page = visit(f"file://{tmp_path}/{name}.html", 1280)
+        page.locator(".host").first.wait_for()
+        page.locator("#errors summary").click()
+        texts[name] = page.locator("main").inner_text()
+        assert page.title() == "shop" and page.locator("img").count() == 0
+        assert results_of(page) == 0
+    assert "Traceback" in texts["whole"] and "no such item" in texts["whole"] and "/basket/" in texts["whole"]
+    assert not re.search("Traceback|no such item|/basket/|answers 503", texts["short"])
+    live = opened(visit, served)
+    assert live.locator("#visitors .figures").inner_text() in texts["short"]
+
+
+def results_of(page):
+    """Return how many faults axe finds."""
+    return Axe().run(page).violations_count

@@ -15,6 +15,7 @@ from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit, switch
 from slipway.deploy.agent.steps.table import KINDS, STEPS
+from slipway.deploy.agent.taken import Taken
 
 
 def test_each_step_names_its_undo():
@@ -183,7 +184,7 @@ def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):
     said = []
     monkeypatch.setitem(serve.READERS, "last_lines", lambda host, **args: args)
     monkeypatch.setattr(serve, "say", said.append)
-    serve.step(machine.host, None, {"id": 1, "do": "last_lines", "args": {"name": "x"}})
+    serve.step(machine.host, None, Taken(machine.host), {"id": 1, "do": "last_lines", "args": {"name": "x"}})
     assert said == [{"id": 1, "ok": {"name": "x"}}]
 
 

@@ -54,6 +54,7 @@ def test_the_time_of_nginx_has_a_zone(host):
     "text",
     [
         line(NOON, agent="slipway-deploy"),
+        line(NOON, agent="slipway-deploy 8056f8b525e5ee07"),
         line(NOON, path='/\\"status\\":500,')[:-30] + "\n",
         "no JSON\n",
         '{"time":"' + "x" * 25 + '","status":200,"app_seconds":"","user_agent":""}\n',

@@ -7,7 +7,7 @@ FOLDER = "/srv/nas"
 
 def empty(nas):
     """Remove what earlier tests have left there."""
-    nas.run(f"rm -rf {FOLDER} && mkdir {FOLDER}")
+    nas.run(f"rm -rf {FOLDER} {FOLDER}-away && mkdir {FOLDER}")
 
 
 def place(nas, app):

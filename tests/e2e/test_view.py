@@ -61,6 +61,7 @@ def test_the_page_shows_what_commands_print(shop):
         counts_each_visitor(shop, view)
         shows_a_deploy_of_somebody_else(shop, view, new)
         a_host_is_away(shop, view)
+        assert agents(shop) >= len(shop.hosts)
         view.process.send_signal(signal.SIGINT)
         assert view.process.wait(20) == 0
     wait_until(lambda: agents(shop) == 0, 30, "nothing is left on the hosts")
@@ -102,10 +103,11 @@ def shows_a_deploy_of_somebody_else(shop, view, new):
             time.sleep(0.5)
         assert rolling.finish().code == 0
     assert {underway["tag"] for underway in seen} == {new} and seen[-1]["seconds"] > seen[0]["seconds"]
-    assert {"pull", "start", "commit"} <= {step for underway in seen for step in underway["steps"]}
+    assert {"pull", "start", "ready", "flip"} <= {step for underway in seen for step in underway["steps"]}
     assert {name for underway in seen for name in underway["hosts"]} == {*shop.hosts}
     wait_until(lambda: view.state()["releases"][0]["tag"] == new, 30, "the release is told")
-    assert view.state()["marks"][-1]["text"] == f"deploy {new}" and view.state()["underway"] is None
+    wait_until(lambda: view.state()["underway"] is None, 30, "the deploy has ended everywhere")
+    assert view.state()["marks"][-1]["text"] == f"deploy {new}"
     wait_until(lambda: view.host("web1")["processes"][0]["release"] == new == live(shop), 30, "the host shows it")
 
 

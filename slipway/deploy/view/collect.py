@@ -16,9 +16,11 @@ from ..ssh.gather import together
 from ..ssh.validate import brief
 
 PULSE, ERRORS, FACTS = 5, 30, 60  # seconds between two questions of a kind
+DEPLOY = 1  # instead of PULSE, while a deploy or rollback is under way
 BACK = 1  # seconds between two looks at older lines of a log
 DAY = 86_400
 SEARCH = 10  # seconds that a search for errors may take on a host
+NOT_ASKED = "not asked yet"
 LIMIT = 70  # seconds to wait for an answer
 
 Clock = Callable[[], float]
@@ -40,7 +42,7 @@ class Seen:
     answers: dict[str, Answer] = field(default_factory=dict)  # request → the last answer
     buckets: dict[float, Bucket] = field(default_factory=dict)  # begin → visitors' answers
     complete: bool = False  # True once the buckets go back for a day
-    problem: str = "not asked yet"
+    problem: str = NOT_ASKED
     since: float = 0
     skew: float = 0  # seconds by which its clock is ahead of this machine's
 
@@ -79,7 +81,7 @@ class Collector:
                 await connection.open()
                 await self._ask_on(connection, seen)
             except (HostProblem, OSError) as error:
-                if not seen.problem or seen.problem == "not asked yet":
+                if not seen.problem or seen.problem == NOT_ASKED:
                     seen.since = self.now()
                 seen.problem = brief(str(error)) or f"no answer within {LIMIT} s"
                 self._look()
@@ -88,7 +90,7 @@ class Collector:
             await asyncio.sleep(PULSE)
 
     def _look(self) -> None:
-        if all(each.problem != "not asked yet" for each in self.seen.values()):
+        if all(each.problem != NOT_ASKED for each in self.seen.values()):
             self.looked.set()
 
     async def _ask_on(self, connection: Connection, seen: Seen) -> None:
@@ -111,7 +113,8 @@ class Collector:
                 await self._ask(connection, seen, "errors", seconds=SEARCH)
             seen.problem = ""
             self._look()
-            while self.now() < began + PULSE:
+            pause = DEPLOY if pulse["underway"] else PULSE
+            while self.now() < began + pause:
                 before = await self._look_back(connection, seen, before)
                 await asyncio.sleep(BACK)
 

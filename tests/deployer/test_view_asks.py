@@ -1,0 +1,104 @@
+"""How `slipway view` asks the hosts."""
+
+import asyncio
+import contextlib
+
+from deployer import viewed
+from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
+from deployer.viewed import NOW
+from slipway.deploy.view.collect import Collector
+
+
+def watched(agent, seconds):
+    """Watch for so many seconds; return the collector, and what was asked."""
+    fleet, asked = viewed.fleet(), []
+
+    async def watch():
+        collector = Collector(fleet, fleet.hosts[:2], asyncio.get_running_loop().time)
+        task = asyncio.create_task(collector.watch())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return collector
+
+    with agents(lambda name: agent(name, asked)) as pipes:
+        collector = run(watch())
+    assert all(pipe.gone for pipe in pipes), "nothing is left on the hosts"
+    return collector, asked, pipes
+
+
+def answers(**changes):
+    return {
+        **fine(viewed.fleet()),
+        "pulse": viewed.PULSE,
+        "backups": viewed.WELL,
+        "errors": {"groups": [], "seen_before": [], "since": None},
+        **changes,
+    }
+
+
+def test_each_host_is_asked_over_one_connection():
+    collector, asked, pipes = watched(lambda name, asked: Agent(answers(), asked=asked), 121)
+    assert len(pipes) == 2 and 2 * 20 <= asked.count("pulse") <= 2 * 25
+    assert asked.count("facts") == 3 and asked.count("errors") in (4, 5), "the balancer has no app"
+    assert {each.problem for each in collector.seen.values()} == {""} and collector.looked.is_set()
+
+
+def test_a_change_on_a_host_is_looked_at_once():
+    states = iter(range(100))
+
+    def pulse(message):
+        return [line({"id": message["id"], "ok": {**viewed.PULSE, "state": str(next(states))}})]
+
+    _, asked, _ = watched(lambda name, asked: Agent(answers(), {"pulse": pulse}, asked) if "web1" in name else None, 22)
+    assert asked.count("facts") == asked.count("pulse") == 5
+
+
+def test_a_deploy_is_watched_each_second():
+    under = {**viewed.PULSE, "underway": {"action": "deploy", "tag": "v2", "who": "", "seconds": 1}}
+    _, asked, _ = watched(lambda name, asked: Agent(answers(pulse=under), asked=asked) if "web1" in name else None, 20)
+    assert 18 <= asked.count("pulse") <= 21
+
+
+def test_a_host_that_comes_back_is_seen_again():
+    def agent(name, asked):
+        away = "web1" in name and asyncio.get_running_loop().time() < 60
+        return None if away else Agent(answers(), asked=asked)
+
+    collector, _, _ = watched(agent, 30)
+    assert collector.seen["web1"].problem.startswith("cannot be reached") and collector.looked.is_set()
+    collector, asked, _ = watched(agent, 90)
+    assert collector.seen["web1"].problem == "" and asked.count("pulse") > 20
+
+
+def test_older_logs_fill_in_a_little_at_a_time():
+    """From the end of the log that the first look has seen, back for a day."""
+    place, asked_for = {"inode": 1, "offset": 3000}, []
+
+    def traffic(message):
+        asked_for.append(message["args"]["place"]["offset"])
+        left = asked_for[-1] - 1000
+        bucket = {"at": float(left), "statuses": {"2": 1}, "times": {}}
+        return [
+            line(
+                {"id": message["id"], "ok": {"buckets": [bucket], "place": {**place, "offset": left} if left else None}}
+            )
+        ]
+
+    pulse = {**viewed.PULSE, "traffic": {"buckets": [], "place": place}}
+    collector, _, _ = watched(lambda name, asked: Agent(answers(pulse=pulse), {"traffic": traffic}, asked), 20)
+    assert asked_for[::2] == [3000, 2000, 1000] and collector.seen["front"].complete
+    assert [*collector.seen["front"].buckets] == [2000, 1000, 0]
+
+
+def test_buckets_of_a_day_are_kept():
+    each, old, new = (
+        viewed.seen()["work"],
+        {"at": NOW - 90_000, "statuses": {}, "times": {}},
+        {"at": NOW, "statuses": {"2": 1}, "times": {"5": 1}},
+    )
+    each.add([old, new], NOW)
+    each.add([new], NOW)
+    assert each.buckets == {NOW: {"at": NOW, "statuses": {"2": 2}, "times": {"5": 2}}}
