@@ -35,6 +35,7 @@ def test_sqlite(fleet, project_image, tmp_path):
     assert "backup" in shop.deploy("status").stdout
 
 
+@pytest.mark.rare
 def test_a_database_elsewhere(fleet, project_image, tmp_path):
     """A dump of it is kept each day, and comes here by the page's lines. What fails is told."""
     fleet.reset("web1")

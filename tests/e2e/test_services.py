@@ -239,6 +239,7 @@ def test_existing_data_comes_in(fleet, project_image, tmp_path):
     assert shop.deploy("status").returncode == 0
 
 
+@pytest.mark.rare
 def test_another_major_version(fleet, project_image, tmp_path):
     """By the lines of docs/data.md. Before them, provisioning refuses the image, and the site goes on."""
     fleet.reset("web1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -126,9 +127,9 @@ def buckets(text: bytes) -> Iterator[Bucket]:
     for (moment, zone, status, seconds), number in Counter(ANSWER.findall(text)).items():
         statuses, times = by_time[moment, zone]
         statuses[status.decode()] += number
-        took = SECONDS.search(seconds)
+        took = milliseconds(seconds)
         if took and status != b"1":  # websockets last
-            times[milliseconds(took[1])] += number
+            times[took] += number
     for (moment, zone), (statuses, times) in sorted(by_time.items()):
         try:
             at = datetime.fromisoformat(f"{moment.decode()}0{zone.decode()}").timestamp()
@@ -137,9 +138,13 @@ def buckets(text: bytes) -> Iterator[Bucket]:
         yield {"at": at, "statuses": dict(statuses), "times": dict(times)}
 
 
+@functools.lru_cache(10_000)  # most answers take as long as another one
 def milliseconds(seconds: bytes) -> str:
-    """Return such as "120" for "0.123"."""
-    number = round(float(seconds) * 1000)
+    """Return such as "120" for "0.123", "" if it is no time."""
+    took = SECONDS.search(seconds)
+    if not took:
+        return ""
+    number = round(float(took[1]) * 1000)
     return str(number) if number < 100 else f"{float(f'{number:.1e}'):.0f}"
 
 
