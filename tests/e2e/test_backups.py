@@ -216,7 +216,11 @@ def test_faults(apart):
     wait_until(lambda: shop.deploy("dbshell", input="SELECT 1").returncode == 0, 120, "the database is back")
     shop.serves()
     shop.sends()
-    small_disk.gets_full(shop)
+
+
+@pytest.mark.rare
+def test_a_small_disk(apart):
+    small_disk.gets_full(apart)
 
 
 def the_place_is_gone(shop):
