@@ -62,6 +62,18 @@ def test_a_deploy_is_watched_each_second():
     assert 18 <= asked.count("pulse") <= 21
 
 
+def test_a_question_without_an_answer_is_a_problem_of_the_host():
+    """Such as the errors of a slow journal. The host is not silent."""
+
+    def errors(message):
+        return [line({"id": message["id"], "problem": "the journal is slow", "details": {}})]
+
+    collector, asked, pipes = watched(lambda name, asked: Agent(answers(), {"errors": errors}, asked), 20)
+    web1 = collector.seen["web1"]
+    assert len(pipes) == 2 and web1.problem == "" and web1.failed == {"errors": "the journal is slow"}
+    assert web1.value("errors") is None and asked.count("pulse") > 6
+
+
 def test_a_host_that_comes_back_is_seen_again():
     def agent(name, asked):
         away = "web1" in name and asyncio.get_running_loop().time() < 60

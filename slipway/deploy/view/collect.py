@@ -8,7 +8,7 @@ from typing import Any
 
 from ..agent.traffic import Bucket
 from ..config import Fleet, Host
-from ..errors import HostProblem
+from ..errors import HostProblem, Lost
 from ..rollout import preflight
 from ..server.site import ends_tls
 from ..ssh.connection import Connection
@@ -40,6 +40,7 @@ class Seen:
 
     host: Host
     answers: dict[str, Answer] = field(default_factory=dict)  # request → the last answer
+    failed: dict[str, str] = field(default_factory=dict)  # request → why it had no answer the last time
     buckets: dict[float, Bucket] = field(default_factory=dict)  # begin → visitors' answers
     complete: bool = False  # True once the buckets go back for a day
     problem: str = NOT_ASKED
@@ -98,12 +99,14 @@ class Collector:
         place, before, due, state = None, None, dict.fromkeys(("facts", "errors", "traffic"), 0.0), ""
         while True:
             began = self.now()
-            pulse = await self._ask(connection, seen, "pulse", place=place)
+            pulse = await connection.ask("pulse", LIMIT, place=place)
+            seen.answers["pulse"] = Answer(pulse, self.now())
             seen.skew = pulse["now"] - (began + self.now()) / 2
             seen.add(pulse["traffic"]["buckets"], self.now())
             if place is None:
                 before = pulse["traffic"]["place"]
                 seen.buckets.clear()
+                seen.complete = False
             place = pulse["traffic"]["place"]
             if pulse["state"] != state or began >= due["facts"]:
                 state, due["facts"] = pulse["state"], began + FACTS
@@ -138,7 +141,15 @@ class Collector:
         if ends_tls(fleet, host):
             await self._ask(connection, seen, "certificates")
 
-    async def _ask(self, connection: Connection, seen: Seen, request: str, **args: Any) -> Any:
-        value = await connection.ask(request, LIMIT, **args)
-        seen.answers[request] = Answer(value, self.now())
-        return value
+    async def _ask(self, connection: Connection, seen: Seen, request: str, **args: Any) -> None:
+        """Keep the answer, or why there is none. Raise Lost if the connection is lost."""
+        try:
+            value = await connection.ask(request, LIMIT, **args)
+        except Lost:
+            raise
+        except HostProblem as problem:
+            seen.answers.pop(request, None)
+            seen.failed[request] = brief(str(problem))
+        else:
+            seen.answers[request] = Answer(value, self.now())
+            seen.failed.pop(request, None)

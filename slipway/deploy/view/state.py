@@ -99,7 +99,7 @@ def problems(fleet: Fleet, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
     facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
     by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
     for name, each in seen.items():
-        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each)]
+        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each), *each.failed.values()]
         if more:
             by_host[name] = [*by_host.get(name, []), *more]
     return by_host
