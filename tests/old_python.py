@@ -19,6 +19,8 @@ TESTS = [
     "deployer/test_http.py",
     "deployer/test_images.py",
     "deployer/test_publish.py",
+    "deployer/test_pulse.py",
+    "deployer/test_traffic.py",
     "host/test_backup_repository.py",
     "host/test_env_files.py",
 ]

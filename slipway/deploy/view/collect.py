@@ -69,7 +69,6 @@ class Collector:
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], now: Clock = time.time) -> None:
         self.fleet, self.now = fleet, now
         self.seen = {host.name: Seen(host, since=now()) for host in hosts}
-        self.looked = asyncio.Event()  # set once each host has answered, or has failed to
 
     async def watch(self) -> None:
         """Ask until cancelled."""
@@ -80,76 +79,89 @@ class Collector:
             connection = Connection(seen.host, self.fleet.ssh, self.fleet.app)
             try:
                 await connection.open()
-                await self._ask_on(connection, seen)
+                await Questions(self.fleet, seen, connection, self.now).go_on()
             except (HostProblem, OSError) as error:
-                if not seen.problem or seen.problem == NOT_ASKED:
+                if seen.problem in ("", NOT_ASKED):
                     seen.since = self.now()
                 seen.problem = brief(str(error)) or f"no answer within {LIMIT} s"
-                self._look()
             finally:
                 await connection.close()
             await asyncio.sleep(PULSE)
 
-    def _look(self) -> None:
-        if all(each.problem != NOT_ASKED for each in self.seen.values()):
-            self.looked.set()
 
-    async def _ask_on(self, connection: Connection, seen: Seen) -> None:
-        """Ask over this connection until it fails."""
-        place, before, due, state = None, None, dict.fromkeys(("facts", "errors", "traffic"), 0.0), ""
+@dataclass
+class Questions:
+    """The questions to one host over one connection."""
+
+    fleet: Fleet
+    seen: Seen
+    connection: Connection
+    now: Clock
+    newest: Any = None  # the place in the log up to which visitors are counted
+    oldest: Any = None  # the place before which they are still to be counted; None: nowhere
+    state: str = ""
+    due: dict[str, float] = field(default_factory=lambda: {"facts": 0, "errors": 0})
+
+    async def go_on(self) -> None:
+        """Ask until the connection fails."""
         while True:
             began = self.now()
-            pulse = await connection.ask("pulse", LIMIT, place=place)
-            seen.answers["pulse"] = Answer(pulse, self.now())
-            seen.skew = pulse["now"] - (began + self.now()) / 2
-            seen.add(pulse["traffic"]["buckets"], self.now())
-            if place is None:
-                before = pulse["traffic"]["place"]
-                seen.buckets.clear()
-                seen.complete = False
-            place = pulse["traffic"]["place"]
-            if pulse["state"] != state or began >= due["facts"]:
-                state, due["facts"] = pulse["state"], began + FACTS
-                await self._ask_slowly(connection, seen)
-            if began >= due["errors"] and seen.host.roles:
-                due["errors"] = began + ERRORS
-                await self._ask(connection, seen, "errors", seconds=SEARCH)
-            seen.problem = ""
-            self._look()
-            pause = DEPLOY if pulse["underway"] else PULSE
-            while self.now() < began + pause:
-                before = await self._look_back(connection, seen, before)
+            pulse = await self.pulse(began)
+            await self.ask_what_is_due(pulse["state"], began)
+            self.seen.problem = ""
+            while self.now() < began + (DEPLOY if pulse["underway"] else PULSE):
+                await self.look_back()
                 await asyncio.sleep(BACK)
 
-    async def _look_back(self, connection: Connection, seen: Seen, before: Any) -> Any:
-        """Read older lines of the log, a little at a time. Return where to go on, None if a day is complete."""
-        if before is None:
-            seen.complete = True
-            return None
-        answer = await connection.ask("traffic", LIMIT, place=before, since=self.now() - DAY)
-        seen.add(answer["buckets"], self.now())
-        return answer["place"]
+    async def pulse(self, began: float) -> Any:
+        pulse = await self.connection.ask("pulse", LIMIT, place=self.newest)
+        self.seen.answers["pulse"] = Answer(pulse, self.now())
+        self.seen.skew = pulse["now"] - (began + self.now()) / 2
+        if self.newest is None:
+            self.oldest = pulse["traffic"]["place"]
+            self.seen.buckets.clear()
+            self.seen.complete = False
+        self.newest = pulse["traffic"]["place"]
+        self.seen.add(pulse["traffic"]["buckets"], self.now())
+        return pulse
 
-    async def _ask_slowly(self, connection: Connection, seen: Seen) -> None:
-        host, fleet = seen.host, self.fleet
+    async def ask_what_is_due(self, state: str, began: float) -> None:
+        if state != self.state or began >= self.due["facts"]:
+            self.state, self.due["facts"] = state, began + FACTS
+            await self.ask_slowly()
+        if self.seen.host.roles and began >= self.due["errors"]:
+            self.due["errors"] = began + ERRORS
+            await self.ask("errors", seconds=SEARCH)
+
+    async def ask_slowly(self) -> None:
+        host, fleet = self.seen.host, self.fleet
         if host.roles:
-            await self._ask(connection, seen, "facts", paths=[*preflight.expected(fleet, host)], health=True)
+            await self.ask("facts", paths=[*preflight.expected(fleet, host)], health=True)
         if host.services:
-            await self._ask(connection, seen, "services")
+            await self.ask("services")
         if host in fleet.backup_hosts:
-            await self._ask(connection, seen, "backups")
+            await self.ask("backups")
         if ends_tls(fleet, host):
-            await self._ask(connection, seen, "certificates")
+            await self.ask("certificates")
 
-    async def _ask(self, connection: Connection, seen: Seen, request: str, **args: Any) -> None:
+    async def look_back(self) -> None:
+        """Read older lines of the log, a little at a time."""
+        if self.oldest is None:
+            self.seen.complete = True
+            return
+        answer = await self.connection.ask("traffic", LIMIT, place=self.oldest, since=self.now() - DAY)
+        self.seen.add(answer["buckets"], self.now())
+        self.oldest = answer["place"]
+
+    async def ask(self, request: str, **args: Any) -> None:
         """Keep the answer, or why there is none. Raise Lost if the connection is lost."""
         try:
-            value = await connection.ask(request, LIMIT, **args)
+            value = await self.connection.ask(request, LIMIT, **args)
         except Lost:
             raise
         except HostProblem as problem:
-            seen.answers.pop(request, None)
-            seen.failed[request] = brief(str(problem))
+            self.seen.answers.pop(request, None)
+            self.seen.failed[request] = brief(str(problem))
         else:
-            seen.answers[request] = Answer(value, self.now())
-            seen.failed.pop(request, None)
+            self.seen.answers[request] = Answer(value, self.now())
+            self.seen.failed.pop(request, None)
