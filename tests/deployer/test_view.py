@@ -221,6 +221,7 @@ def test_work_and_data(seen):
         ["2 tasks are dead"],
         {"nightly": {"state": "failed", "restarts": "0", "since": "x", "health": "overdue"}},
     )
+    assert shown(seen)["work"]["celery"]["waiting"] == {"celery": 4}
     assert shown(seen)["work"]["tasks"] == ["2 tasks are dead"]
     assert shown(seen)["work"]["timed"][0]["health"] == "overdue"
     assert shown(seen)["data"][0]["text"].startswith("backup 1 min old, drilled")

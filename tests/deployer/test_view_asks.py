@@ -34,6 +34,7 @@ def answers(**changes):
         **fine(viewed.fleet()),
         "pulse": viewed.PULSE,
         "backups": viewed.WELL,
+        "celery": {"worker": None, "beat": None, "waiting": {}, "dead": None},
         "errors": {"groups": [], "seen_before": [], "since": None},
         **changes,
     }

@@ -103,6 +103,7 @@ def seen():
         if each.host.balancer:
             each.buckets = buckets()
         if each.host.has("web"):
+            say(each, "celery", {"worker": 3.2, "beat": 12.0, "waiting": {"celery": 4}, "dead": 1})
             each.buckets = buckets(4, slow=2)
         if name == "db":
             kinds = {

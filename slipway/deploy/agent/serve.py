@@ -20,6 +20,7 @@ from typing import TypedDict
 
 from . import (
     backups,
+    celery,
     certificates,
     disk,
     errors,
@@ -57,6 +58,7 @@ READERS = {
     "services": services.collect,
     "pulse": pulse.take,
     "traffic": traffic.older,
+    "celery": celery.collect,
     "backups": backups.collect,
     "backups_listed": backups.listed,
     "restored": backups.restored,

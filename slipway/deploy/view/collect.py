@@ -137,6 +137,8 @@ class Questions:
         host, fleet = self.seen.host, self.fleet
         if host.roles:
             await self.ask("facts", paths=[*preflight.expected(fleet, host)], health=True)
+        if host.has("web"):
+            await self.ask("celery")
         if host.services:
             await self.ask("services")
         if host in fleet.backup_hosts:

@@ -33,7 +33,7 @@ def page(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
         "marks": [*marks(outcomes, seen)],
         "errors": errors(seen),
         "releases": [released(entry) for entry in outcomes[::-1][:RELEASES]],
-        "work": {"tasks": tasks(facts), "timed": [*timed(facts)]},
+        "work": {"celery": celery(seen), "tasks": tasks(facts), "timed": [*timed(facts)]},
         "data": [*data(seen)],
         "underway": underway(seen, now),
     }
@@ -170,6 +170,12 @@ def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> It
 
 
 # ---- work, data, a deploy that is under way ----
+
+
+def celery(seen: Mapping[str, Seen]) -> State | None:
+    """Return what a web host knows of Celery, None if no host knows any."""
+    answers = [each.value("celery") for each in seen.values()]
+    return next((answer for answer in answers if answer and answer["dead"] is not None), None)
 
 
 def tasks(facts: Mapping[str, Facts]) -> list[str]:

@@ -1,11 +1,12 @@
 // Shows errors, work, releases and data as lists.
 
 import { element, update } from "./dom.js";
-import { plural, time } from "./words.js";
+import { duration, plural, time } from "./words.js";
 
 export function show(state) {
   showErrors(state.errors);
-  fill("work", [...state.work.tasks, ...state.work.timed.map(byTheClock)], "no task has failed, and nothing runs by the clock");
+  const work = [...celery(state.work.celery), ...state.work.tasks, ...state.work.timed.map(byTheClock)];
+  fill("work", work, "no tasks, and nothing runs by the clock");
   showReleases(state.releases);
   const data = state.data.flatMap((each) => [`${each.host}: ${each.text}`, each.note].filter(Boolean));
   fill("data", data, "no backups: docs/backup.md");
@@ -15,6 +16,16 @@ export function show(state) {
 function fill(id, texts, nothing) {
   const items = texts.length ? texts : [nothing];
   update(document.querySelector(`#${id} ul`), items, (text) => text, (text) => element("li", {}, text));
+}
+
+function celery(work) {
+  if (!work) return [];
+  const waiting = Object.entries(work.waiting).map(([queue, number]) => `${number} in ${queue}`);
+  const ages = ["worker", "beat"].filter((name) => work[name] !== null).map((name) => `${name} ${duration(work[name])} ago`);
+  return [
+    `waiting: ${waiting.join(", ") || "none"}; dead: ${work.dead}`,
+    ages.length ? `last heartbeats: ${ages.join(", ")}` : "no heartbeat is known",
+  ];
 }
 
 function byTheClock(timer) {
