@@ -13,10 +13,10 @@ NOON = 1_796_126_400  # 2026-12-01 12:00:00 UTC
 
 def line(at, status=200, seconds="0.012", agent="Mozilla/5.0", path="/"):
     when = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at))
-    return (
-        f'{{"time":"{when}","request_id":"0","client":"203.0.113.7","method":"GET","host":"shop.example","path":"{path}",'
-        f'"status":{status},"bytes":5,"seconds":0.1,"app_seconds":"{seconds}","app_status":"200","user_agent":"{agent}"}}\n'
-    )
+    values = {"time": when, "request_id": "0", "client": "203.0.113.7", "method": "GET", "host": "shop.example"}
+    values |= {"path": path, "status": status, "bytes": 5, "seconds": 0.1, "app_seconds": seconds, "app_status": "200"}
+    texts = (f'"{name}":"{value}"' if isinstance(value, str) else f'"{name}":{value}' for name, value in values.items())
+    return f'{{{",".join(texts)},"user_agent":"{agent}"}}\n'
 
 
 @pytest.fixture

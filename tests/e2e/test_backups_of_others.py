@@ -50,10 +50,10 @@ def test_a_database_elsewhere(fleet, project_image, tmp_path):
         load.finish()
     passed(shop.deploy("backup"))
     assert re.search(r"^dump: 20", passed(shop.deploy("backups")).stdout, re.MULTILINE)
-    words = shop.line("dump --at")
+    words = [*shop.line("dump --at")[:-1], tmp_path / "shop.dump"]
     passed(shop.deploy(*words))
     restore = ["--entrypoint=pg_restore", "postgres:17", "--data-only", "--table=orders_order", "--file=-"]
-    with open(shop.checkout / words[-1], "rb") as dump:
+    with open(words[-1], "rb") as dump:
         rows = passed(run(["docker", "run", "--rm", "--interactive", *restore], stdin=dump))
     stored = shop.query("SELECT count(*) FROM orders_order")
     assert [str(len(re.findall(r"^\d+$", rows.stdout, re.MULTILINE)))] == stored != ["0"]

@@ -163,6 +163,21 @@ def test_on_the_only_host(alone):
     assert alone.orders() == written
 
 
+@pytest.mark.rare
+def test_fifty_releases_restart_nothing(alone):
+    """Nor do they lose an order, or leave volumes."""
+    running, tags = alone.running(), ["build-1", alone.image("build-2")]
+    before = alone.orders()
+    with alone.load(rate=5) as load:
+        for _ in range(25):
+            alone.good("deploy", tags[1], "--no-bake")
+            alone.good("rollback", "--no-bake")
+    written = sum(record.method == "POST" for record in load.result.records)
+    assert alone.running() == running and alone.orders() == before + written > 0
+    volumes = alone.data.run("docker volume ls --quiet --filter name=orders-").split()
+    assert sorted(volumes) == ["orders-postgres", "orders-redis"]
+
+
 def test_on_a_host_of_their_own(apart):
     """The data's host takes no part in deploys, and is not open to the world. An upgrade restarts Postgres with the
     newest image of the name, and goes back from one that does not start. With TLS nobody comes in without it."""
@@ -254,8 +269,10 @@ def test_another_major_version(fleet, project_image, tmp_path):
     refused = shop.deploy("provision")
     assert refused.returncode == 1 and "has data of Postgres 15" in refused.stdout + refused.stderr
     assert shop.orders() == written > 0
-    for line in block(ROOT / "docs/data.md", "slipway maintenance on\nslipway dump").splitlines():
-        words = shlex.split(line.replace("shop-postgres", "orders-postgres"), comments=True)
+    lines = block(ROOT / "docs/data.md", "slipway maintenance on\nslipway dump")
+    lines = lines.replace("shop-postgres", "orders-postgres").replace("shop.dump", f"{tmp_path}/shop.dump")
+    for line in lines.splitlines():
+        words = shlex.split(line, comments=True)
         if words[0] == "ssh":
             shop.data.run(words[2])
         elif words[0] == "pg_restore":

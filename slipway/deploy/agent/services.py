@@ -21,7 +21,8 @@ ASK = {
 POSTGRES = re.compile(r"([\d.]+).* (\d+ \w+) (\d+)")  # such as "17.5 (Debian 17.5-1) 9621 kB 8"
 # Valkey says it is Redis 7.2.4, and its own version in the next lines.
 REDIS = re.compile(
-    r"^(?:redis_version(?!.*^valkey_version)|valkey_version):(\S+)$.*^connected_clients:(\d+)$.*^used_memory_human:(\S+)$",
+    r"^(?:redis_version(?!.*^valkey_version)|valkey_version):(\S+)$"
+    r".*^connected_clients:(\d+)$.*^used_memory_human:(\S+)$",
     re.M | re.S,
 )
 

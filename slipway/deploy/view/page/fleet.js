@@ -35,7 +35,7 @@ function problems(host) {
 function processes(host) {
   const lines = [...host.processes, ...host.services].map((process) => {
     const since = process.since.replace(/^\S+ (\d\d:\d\d).*/, "since $1");
-    const words = [["role", process.role], ["release", process.release], ["words", process.slot ? `slot ${process.slot}, ${process.state}` : process.state], ["since", since === "-" ? "" : since]];
+    const words = [["role", process.role], ["release", process.release], ["words", named(process)], ["since", since === "-" ? "" : since]];
     return element(
       "li",
       { class: process.role === "old" ? "old" : null },
@@ -43,6 +43,11 @@ function processes(host) {
     );
   });
   return lines.length ? element("ul", { class: "processes" }, lines) : null;
+}
+
+/** Return the state, with the slot of a process that has one. */
+function named(process) {
+  return process.slot === "a" || process.slot === "b" ? `slot ${process.slot}, ${process.state}` : process.state;
 }
 
 function machine(host) {
