@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import shlex
 import tomllib
 
 import pytest
@@ -11,21 +10,10 @@ from documented import block
 from e2e import checker
 from e2e.fleet import apps
 from e2e.orders import JOURNAL, Orders
-from proc import ROOT, passed, run, wait_until
+from proc import ROOT, passed, wait_until
 from slipway.fleet.docker import docker
 
 pytestmark = pytest.mark.extra
-# As the official image of that version has it. Debian has no packages of two versions.
-OLD_POSTGRES = b"""\
-FROM debian:bookworm-slim
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15 \
-    && rm -rf /var/lib/apt/lists/* && mkdir -p /var/lib/postgresql/data \
-    && chown postgres:postgres /var/lib/postgresql/data
-ENV PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data
-VOLUME /var/lib/postgresql/data
-STOPSIGNAL SIGINT
-ENTRYPOINT ["postgres"]
-"""
 # Valkey's own image declares no volume, and has its programs also under Redis' names.
 VALKEY = b"""\
 FROM debian:trixie-slim
@@ -252,35 +240,3 @@ def test_existing_data_comes_in(fleet, project_image, tmp_path):
     with shop.load(seconds=5) as load:
         load.finish()
     assert shop.deploy("status").returncode == 0
-
-
-@pytest.mark.rare
-def test_another_major_version(fleet, project_image, tmp_path):
-    """By the lines of docs/data.md. Before them, provisioning refuses the image, and the site goes on."""
-    fleet.reset("web1")
-    shop = WithServices(fleet, tmp_path, project_image, web1=["web", "worker", "beat", "postgres", "redis"])
-    newer = shop.settings["service.postgres.image"]
-    shop.settings["service.postgres.image"] = built(fleet, "postgres:15", OLD_POSTGRES)
-    started(shop)
-    with shop.load(seconds=5) as load:
-        load.finish()
-    written = shop.orders()
-    shop.settings["service.postgres.image"] = newer
-    refused = shop.deploy("provision")
-    assert refused.returncode == 1 and "has data of Postgres 15" in refused.stdout + refused.stderr
-    assert shop.orders() == written > 0
-    lines = block(ROOT / "docs/data.md", "slipway maintenance on\nslipway dump")
-    lines = lines.replace("shop-postgres", "orders-postgres").replace("shop.dump", f"{tmp_path}/shop.dump")
-    for line in lines.splitlines():
-        words = shlex.split(line, comments=True)
-        if words[0] == "ssh":
-            shop.data.run(words[2])
-        elif words[0] == "pg_restore":
-            sql = passed(run(words[: words.index("|")], timeout=60, cwd=shop.checkout)).stdout
-            passed(shop.deploy("dbshell", input=sql))
-        else:
-            passed(shop.deploy(*words[1:]))
-    assert shop.sql("SHOW server_version_num")[0].startswith("17") and shop.orders() == written
-    with shop.load(seconds=5) as load:
-        load.finish()
-    assert shop.orders() > written and shop.deploy("status").returncode == 0 and shop.changes() == 0
