@@ -7,8 +7,13 @@ from .agent.backups import Backups, Run
 
 DAY = 86400  # seconds
 BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup or dump, or the last drill, is too old
-MEANING = {"base": "base backup", "wal": "backup of changes", "files": "backup of files", "drill": "drill"}
-MEANING |= {"dump": "dump of the database"}
+MEANING = {
+    "base": "base backup",
+    "wal": "backup of changes",
+    "files": "backup of files",
+    "dump": "dump of the database",
+    "drill": "drill",
+}
 
 
 def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator[str]:

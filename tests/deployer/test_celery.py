@@ -1,4 +1,4 @@
-"""What a host tells of Celery, by what its web says."""
+"""A host's words about Celery, which it has from its web."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a host tells every few seconds, and the steps of a deploy that it keeps for those who watch."""
+"""A host's words of every few seconds, and the steps of a deploy that it keeps for those who watch."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How `slipway view` asks the hosts."""
+"""The questions of `slipway view` to the hosts."""
 
 import asyncio
 import contextlib

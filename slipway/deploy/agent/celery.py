@@ -20,9 +20,7 @@ class Celery(TypedDict):
 
 
 def collect(host: Host) -> Celery:
-    answer = http.ask(host.slot(slots.live(host), "web.sock"), "/debug/vars", ("", "localhost"))[1]
-    variables = releases.parse_object(answer) or {}
-    celery = variables.get("celery")
+    celery = variables(host, slots.live(host)).get("celery")
     values: dict[str, Any] = celery if isinstance(celery, dict) else {}  # a project's own value may be anything
     waiting = values.get("waiting")
     queues = waiting.items() if isinstance(waiting, dict) else ()
@@ -32,6 +30,11 @@ def collect(host: Host) -> Celery:
         "waiting": {name: int(tasks) for name, tasks in queues if number(tasks) is not None},
         "dead": None if number(values.get("dead")) is None else int(values["dead"]),
     }
+
+
+def variables(host: Host, live: str) -> dict[str, Any]:
+    """Return what the live release's web says at /debug/vars; {} if it says nothing."""
+    return releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1]) or {}
 
 
 def number(value: object) -> float | None:

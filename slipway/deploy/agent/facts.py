@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
+from . import celery, disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
 from .host import Host, Problem, at_once, lock_holder
 from .message_types import (
     Any,
@@ -176,7 +176,7 @@ def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     Its web knows, also of other hosts' workers."""
     name = tag["tag"] if tag else ""
     since = readable([], None, lambda: errors.times(host, name)[1])
-    variables = releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1])
+    variables = celery.variables(host, live)
     try:
         ends = {
             key[:-7]: numbers[3].get(name, 0)

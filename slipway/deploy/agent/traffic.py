@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TypedDict
 
@@ -148,12 +148,17 @@ def milliseconds(seconds: bytes) -> str:
     return str(number) if number < 100 else f"{float(f'{number:.1e}'):.0f}"
 
 
-def merged(parts: list[Bucket]) -> list[Bucket]:
-    """Add up buckets of the same time, which may come from several pieces of a log."""
-    by_time: dict[float, Bucket] = {}
+def add(by_time: dict[float, Bucket], parts: Iterable[Bucket]) -> None:
+    """Add buckets to those of the same time: several pieces of a log may have some."""
     for part in parts:
         whole = by_time.setdefault(part["at"], {"at": part["at"], "statuses": {}, "times": {}})
         for sums, counts in ((whole["statuses"], part["statuses"]), (whole["times"], part["times"])):
             for key, number in counts.items():
                 sums[key] = sums.get(key, 0) + number
+
+
+def merged(parts: Iterable[Bucket]) -> list[Bucket]:
+    """Return the buckets in their order, one of each time."""
+    by_time: dict[float, Bucket] = {}
+    add(by_time, parts)
     return [by_time[at] for at in sorted(by_time)]

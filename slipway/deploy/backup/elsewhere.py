@@ -8,7 +8,7 @@ import sys
 from typing import IO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import choice, shell, state
+from . import choice, postgres, shell, state
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
@@ -61,15 +61,8 @@ def write(settings: Settings, out: IO[bytes]) -> None:
     name = f"{settings.app}-pg-dump"
     shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
     words = [
-        *("docker", "run", "--rm", "--network=host", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
-        *(
-            "--read-only",
-            "--cpu-shares=64",
-            "--name",
-            name,
-            "-v",
-            f"{settings.etc}/{settings.app}.secrets:/run/secrets:ro",
-        ),
+        *(*postgres.CONFINED, "--network=host", "--name", name),
+        *("-v", f"{settings.etc}/{settings.app}.secrets:/run/secrets:ro"),
         # Docker takes the values from its own environment, so that no process list has the password.
         *(word for variable in variables for word in ("-e", variable)),
         *("--entrypoint=pg_dump", settings.dump, "--format=custom", "--no-owner", "--no-acl"),

@@ -12,6 +12,11 @@ from .settings import Settings
 from .shell import Problem
 
 ROLE = "base_backup"  # no app's role is called so, as apps' names have no underscore; the slot has this name, too
+# A tool's container: visitors come first.
+CONFINED = (
+    *("docker", "run", "--rm", "--read-only", "--cpu-shares=64"),
+    *("--cap-drop=ALL", "--security-opt=no-new-privileges"),
+)
 # psql as the superuser, whose password the container has in its environment. $1: the folder of the socket.
 PSQL = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -h "$1" -U postgres -d "${2:-postgres}" -qAtX -F " " -v ON_ERROR_STOP=1'
 POSITION = """
@@ -116,8 +121,7 @@ def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str]) ->
     name = f"{settings.app}-{words[0].replace('_', '-')}"
     shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
     command = [
-        *("docker", "run", "--rm", "--network=none", "--user", settings.image["OWNER"], "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges", "--read-only", "--cpu-shares=64", "--name", name),
+        *(*CONFINED, "--network=none", "--user", settings.image["OWNER"], "--name", name),
         *("--env-file", f"{settings.etc}/{settings.receiver}.env", "--entrypoint", words[0]),
         *(word for path, inside in mounts.items() for word in ("-v", f"{path}:{inside}")),
         *(settings.image["IMAGE_ID"], *words[1:]),

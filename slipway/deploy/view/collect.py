@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..agent import traffic
 from ..agent.traffic import Bucket
 from ..config import Fleet, Host
 from ..errors import HostProblem, Lost
@@ -54,11 +55,7 @@ class Seen:
 
     def add(self, buckets: Sequence[Bucket], now: float) -> None:
         """Add visitors' answers, and drop those that are older than a day."""
-        for bucket in buckets:
-            whole = self.buckets.setdefault(bucket["at"], {"at": bucket["at"], "statuses": {}, "times": {}})
-            for sums, counts in ((whole["statuses"], bucket["statuses"]), (whole["times"], bucket["times"])):
-                for key, number in counts.items():
-                    sums[key] = sums.get(key, 0) + number
+        traffic.add(self.buckets, buckets)
         for at in [at for at in self.buckets if at < now - DAY - 60]:
             del self.buckets[at]
 

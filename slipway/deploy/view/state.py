@@ -22,8 +22,8 @@ State = dict[str, Any]
 
 def page(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
     """Return all that the page shows, as JSON. `seen`: host name → what the host has said."""
-    wrong = problems(fleet, seen)
     facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
+    wrong = problems(fleet, seen, facts)
     outcomes = text_tables.outcomes(facts)
     return {
         "app": fleet.app,
@@ -94,9 +94,8 @@ def off(seen: Seen) -> str:
     return f"its clock is {abs(seen.skew):.0f} s {side} this machine's: timedatectl set-ntp true"
 
 
-def problems(fleet: Fleet, seen: Mapping[str, Seen]) -> dict[str, list[str]]:
+def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts]) -> dict[str, list[str]]:
     """Return host name → what `slipway status` would say is wrong there."""
-    facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
     by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
     for name, each in seen.items():
         more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each), *each.failed.values()]
