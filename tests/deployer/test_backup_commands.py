@@ -186,6 +186,21 @@ def test_backup_makes_a_dump_too(elsewhere, monkeypatch):
     assert asked == ["files", "dump"]
 
 
+@pytest.mark.parametrize("new", [False, True])
+def test_who_begins_anew_begins_with_files_too(fleet, monkeypatch, new):
+    asked = []
+
+    def command(self, address, words, **options):
+        asked.append((address, words[words.index("docker-backup") + 1 :]))
+        return ["true"]
+
+    monkeypatch.setattr(Ssh, "command", command)
+    assert asyncio.run(backup.handle(fleet, argparse.Namespace(password=False, new=new))) == 0
+    database, web = fleet.hosts[1].address, fleet.hosts[0].address
+    begun_anew = [(database, ["base", "shop", "--new"]), (web, ["files", "shop", "--new"])]
+    assert asked == (begun_anew if new else [(database, ["base", "shop"])])
+
+
 def test_no_dumps_are_kept_of_an_own_database(fleet, data):
     with pytest.raises(Refused, match="no dumps are kept of this database"):
         dump.source(fleet, "latest")

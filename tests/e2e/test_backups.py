@@ -40,6 +40,12 @@ class WithBackups(WithServices):
         said = self.data.ssh("cat /var/backups/orders/state.json")
         return json.loads(said.stdout) if said.returncode == 0 else {}
 
+    def succeeds(self, action):
+        """Return True if a backup succeeded last. Else raise AssertionError with its record."""
+        record = self.state()[action]
+        assert not record["problem"], record
+        return True
+
     def until(self):
         """Return the last second that can be brought back."""
         return self.state().get("wal", {}).get("until", 0)
@@ -47,7 +53,7 @@ class WithBackups(WithServices):
     def sent(self):
         """Have sent all that the database has now, without a wait for the timers."""
         at = self.now()
-        self.data.run("systemctl start docker-backup-wal@orders docker-backup-files@orders", timeout=120)
+        self.data.run("docker-backup wal orders && docker-backup files orders", timeout=120)  # after one that runs
         assert self.until() > at
 
     def sends(self):
@@ -181,12 +187,15 @@ def test_the_server_is_lost(alone):
     passed(shop.deploy(*typed(provisions)))
     wait_until(lambda: shop.state().get("base", {}).get("problem"), 60, "the empty database is not sent")
     assert "has backups of another database of orders: bring that back by" in shop.state()["base"]["problem"]
+    wait_until(lambda: shop.state().get("files", {}).get("problem"), 60, "its empty folder is not sent")
+    assert "has files of another server of orders: bring them here by" in shop.state()["files"]["problem"]
     restored = passed(shop.deploy(*typed(restores))).stdout
     assert "the release then was build-1" in restored and shop.numbers() == before
     assert shop.data.run(f"cat {media}/in/picture.png") == "a picture\n"
     shop.good(*[word.replace("42", "1") for word in typed(deploys)])
     shop.serves()
-    wait_until(lambda: not shop.state()["base"]["problem"], 120, "the restored database is sent")
+    for action in ("base", "files"):
+        wait_until(lambda action=action: shop.succeeds(action), 120, f"{action} is sent again")
     assert shop.deploy("drill").returncode == 0
 
 
@@ -237,7 +246,7 @@ def the_place_is_gone(shop):
     assert shop.deploy("watch", "--once").returncode == 1
     shop.serves()
     shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
-    wait_until(lambda: not shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is sent again")
+    wait_until(lambda: shop.succeeds("wal"), 2 * OFTEN, "WAL is sent again")
 
 
 def the_place_is_full(shop):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -209,6 +210,51 @@ def test_uploads_come_back_and_newer_ones_stay(made, tmp_path, monkeypatch):
     (tmp_path / "var/www/shop/TAG").unlink()
     files.put_back(settings, Repository(settings), "latest")
     assert env.read_text() == "DEBUG=0\n"
+
+
+@pytest.fixture
+def sqlite(made, tmp_path, monkeypatch):
+    """The settings of an app with SQLite and an upload, which are kept."""
+    monkeypatch.setattr(files.shell, "output", lambda *words, **options: "")  # chown: here is no user shop
+    put(tmp_path / "etc/default/shop.env", "DATABASE_URL=sqlite:////data/db.sqlite3\n")
+    put(tmp_path / "var/www/shop/media/one.png", "one")
+    (tmp_path / "var/www/shop/data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "var/www/shop/data/db.sqlite3")) as database:
+        database.execute("CREATE TABLE orders (id)")
+    settings = replace(made.settings, files=(f"{tmp_path}/etc/default/shop.env", f"{tmp_path}/var/www/shop/media"))
+    files.keep(settings, made)
+    return settings
+
+
+def test_a_new_server_sends_nothing_before_it_has_what_was_lost(made, sqlite, tmp_path):
+    """Its empty folder would be the newest, and come back as "latest"."""
+    shutil.rmtree(tmp_path / "var")
+    (tmp_path / "etc/default/shop.env").unlink()
+    (tmp_path / "var/www/shop/media").mkdir(parents=True)
+    with pytest.raises(
+        Problem, match=r"has files of another server of shop: bring them here by slipway restore --files"
+    ):
+        files.keep(sqlite, made)
+    files.put_back(sqlite, made, "latest")
+    assert (tmp_path / "var/www/shop/media/one.png").read_text() == "one"
+    with closing(sqlite3.connect(tmp_path / "var/www/shop/data/db.sqlite3")) as database:
+        assert database.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+    files.keep(sqlite, made)
+    assert len(made.snapshots(kind="files")) == 2
+
+
+def test_a_living_database_is_not_replaced_by_its_copy(made, sqlite, tmp_path):
+    database = tmp_path / "var/www/shop/data/db.sqlite3"
+    database.write_bytes(b"living")
+    files.put_back(sqlite, made, "latest")
+    assert database.read_bytes() == b"living"
+
+
+def test_a_new_server_may_begin_anew(made, sqlite, tmp_path):
+    shutil.rmtree(tmp_path / "var")
+    files.keep(sqlite, made, "--new")
+    files.keep(sqlite, made)
+    assert len(made.snapshots(kind="files")) == 3
 
 
 def test_without_a_base_backup_files_are_pruned_each_day(made, tmp_path):

@@ -6,18 +6,22 @@ import math
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 from . import retention, shell, state
-from .repository import Repository
+from .repository import Repository, Snapshot
 from .settings import Settings
 from .shell import Problem, say
 
 PAGES = 1000  # copied at a time, so that the app can write in between
 
 
-def keep(settings: Settings, repository: Repository) -> None:
+def keep(settings: Settings, repository: Repository, new: str = "") -> None:
+    """Send the files. `new`: accept a repository that has another server's."""
     with state.recorded(settings, "files"):
+        if not new:
+            check_owner(settings, repository)
         copy = copied(settings)
         paths = [path for path in (*settings.files, *copy) if os.path.exists(path)]
         try:
@@ -29,10 +33,20 @@ def keep(settings: Settings, repository: Repository) -> None:
         retention.prune_daily(settings, repository)
 
 
+def check_owner(settings: Settings, repository: Repository) -> None:
+    """Refuse to send the files of a new server after those of a lost one: they would be the newest, and empty."""
+    known = state.load(settings).get("files", {})
+    if "at" not in known and "brought" not in known and repository.snapshots(kind="files"):
+        raise Problem(
+            f"{settings.to} has files of another server of {settings.app}: bring them here by slipway restore --files,"
+            " or keep both by slipway backup --new"
+        )
+
+
 def copied(settings: Settings) -> list[str]:
-    """Copy the app's SQLite database, if it has one. Return the copy's path."""
+    """Copy the app's SQLite database, if it has one. Return the copy's path in a list."""
     source = sqlite_path(settings)
-    if not source:
+    if not os.path.exists(source):
         return []
     folder = f"{settings.folder}/sqlite"
     os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -48,26 +62,45 @@ def copied(settings: Settings) -> list[str]:
 def sqlite_path(settings: Settings) -> str:
     """Return the path of the app's SQLite database on this host, or "". Containers see it in /data."""
     scheme, _, path = settings.database_url.partition(":////data/")
-    found = f"{settings.root}/var/www/{settings.app}/data/{path}"
-    return found if scheme in ("sqlite", "spatialite") and os.path.exists(found) else ""
+    return f"{settings.root}/var/www/{settings.app}/data/{path}" if scheme in ("sqlite", "spatialite") else ""
 
 
 def put_back(settings: Settings, repository: Repository, at: str) -> None:
-    """Bring uploads back, as they were at a time in seconds, or "latest"; settings and secrets, too, if no release is
-    live on this host. What is newer stays."""
+    """Bring uploads back, as they were at a time in seconds, or "latest"; settings, secrets and SQLite's
+    database, too, if no release is live on this host. What is newer stays. From then on this host sends its own."""
     snapshots = repository.snapshots(kind="files")
     if not snapshots:
         raise Problem(f"{settings.to} has no files of {settings.app}")
     moment = math.inf if at == "latest" else float(at)
     chosen = next((snapshot for snapshot in snapshots if snapshot.at >= moment), snapshots[-1])
-    media, app = f"{settings.root}/var/www/{settings.app}/media", settings.app
-    bare = not os.path.exists(f"{settings.root}/var/www/{app}/TAG")
-    paths = [path for path in settings.files if bare or path == media]
-    if not paths:
-        return
-    repository.restore(chosen, "/", paths, shown=shell.is_watched())
-    owners = {media: f"{app}:www-data", f"{settings.etc}/{app}.secrets": f"root:{app}"}
+    www = f"{settings.root}/var/www/{settings.app}"
+    bare = not os.path.exists(f"{www}/TAG")
+    paths = [path for path in settings.files if bare or path == f"{www}/media"]
+    if bare:
+        paths.append(f"{settings.folder}/sqlite")
+    if paths:
+        bring(settings, repository, chosen, paths)
+        bring_sqlite(settings)
+    state.save(settings, "files", brought=chosen.at)
+
+
+def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths: Sequence[str]) -> None:
+    repository.restore(snapshot, "/", paths, shown=shell.is_watched())
+    media, secrets = f"{settings.root}/var/www/{settings.app}/media", f"{settings.etc}/{settings.app}.secrets"
+    owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users
         if path in paths and os.path.exists(path):
             shell.output(["chown", "-R", owner, path], seconds=None)
-    say(f"files are back: {', '.join(paths)}")
+    say(f"files are back: {', '.join(path for path in paths if path in settings.files)}")
+
+
+def bring_sqlite(settings: Settings) -> None:
+    """Put the copy of the SQLite database in its place, if it was brought back and nothing is there."""
+    path = sqlite_path(settings)
+    copy = f"{settings.folder}/sqlite/{os.path.basename(path)}"
+    if not path or os.path.exists(path) or not os.path.exists(copy):
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    shutil.move(copy, path)
+    shell.output(["chown", "-R", f"{settings.app}:{settings.app}", f"{settings.root}/var/www/{settings.app}/data"])
+    say(f"the database is back: {path}")

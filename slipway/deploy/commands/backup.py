@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--password", action="store_true", help="show the repository's password, and type it, or an older repository's"
     )
     parser.add_argument(
-        "--new", action="store_true", help="begin anew beside the backups of another database of this app"
+        "--new", action="store_true", help="begin anew beside the backups of another database or server of this app"
     )
 
 
@@ -26,10 +26,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if args.password:
         await keep_password(fleet, host)
         return None
+    new = ["--new"] if args.new else []
     if fleet.postgres_host is None:
-        code = await attached_to(fleet, host, "files")
+        code = await attached_to(fleet, host, "files", *new)
         return await attached_to(fleet, host, "dump") if fleet.backup["dump"] and not code else code
-    return await attached_to(fleet, host, "base", *(["--new"] if args.new else []))
+    code = await attached_to(fleet, host, "base", *new)
+    return await attached_to(fleet, fleet.backup_hosts[-1], "files", *new) if new and not code else code
 
 
 async def keep_password(fleet: Fleet, host: Host) -> None:
