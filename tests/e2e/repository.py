@@ -10,6 +10,15 @@ def empty(nas):
     nas.run(f"rm -rf {FOLDER} {FOLDER}-away && mkdir {FOLDER}")
 
 
+def take_away(nas):
+    """Move the repositories away. A file is in their place: a backup under way would make the folder anew."""
+    nas.run(f"mv {FOLDER} {FOLDER}-away && touch {FOLDER}")
+
+
+def bring_back(nas):
+    nas.run(f"rm {FOLDER} && mv {FOLDER}-away {FOLDER}")
+
+
 def place(nas, app):
     """Return what [backup] names as `to`."""
     return f"sftp:root@{nas.address}:{FOLDER}/{app}"

@@ -32,12 +32,12 @@ def free(shop):
 def gets_full(shop):
     """As the place is away, WAL is kept until a tenth of the disk is free. Then the site is more important."""
     shop.data.run(DISK, timeout=120)
-    shop.nas.run(f"mv {repository.FOLDER} {repository.FOLDER}-away")
+    repository.take_away(shop.nas)
     while free(shop) > SMALL // 10 - 10:
         shop.sql("INSERT INTO orders_order DEFAULT VALUES; SELECT pg_switch_wal();" * 4 + "CHECKPOINT")
         wait_until(lambda: "t" in shop.sql(RECEIVED), 60, "the WAL is received")
     wait_until(lambda: free(shop) > SMALL // 5, 2 * shop.settings["backup.wal"], "the WAL is given up")
     shop.serves()
     assert "backup: wal: " in shop.deploy("status").stdout
-    shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
+    repository.bring_back(shop.nas)
     shop.sends()

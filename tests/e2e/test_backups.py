@@ -236,8 +236,8 @@ def test_a_small_disk(apart):
 
 
 def the_place_is_gone(shop):
-    """The repository is away, then another one is there."""
-    shop.nas.run(f"mv {repository.FOLDER} {repository.FOLDER}-away")
+    """While the repository is away, one line says so."""
+    repository.take_away(shop.nas)
     failed = shop.deploy("backup")
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
     wait_until(lambda: shop.state()["wal"]["problem"], 2 * OFTEN, "WAL is not sent")
@@ -245,7 +245,7 @@ def the_place_is_gone(shop):
     assert status.returncode == 1 and "backup: wal: sftp:" in status.stdout, status.stdout
     assert shop.deploy("watch", "--once").returncode == 1
     shop.serves()
-    shop.nas.run(f"mv {repository.FOLDER}-away {repository.FOLDER}")
+    repository.bring_back(shop.nas)
     wait_until(lambda: shop.succeeds("wal"), 2 * OFTEN, "WAL is sent again")
 
 
