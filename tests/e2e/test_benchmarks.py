@@ -6,15 +6,20 @@ from documented import commands
 from proc import ROOT, run
 
 pytestmark = pytest.mark.extra
-SMALL = (
-    "--runs 1",
-    "--runs 1 start",
-    "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'",
-    "--runs 1 --megabytes 20",
-)
+# Each command's options in its smallest form → its marks: two take five minutes each.
+SMALL = {
+    "--runs 1": (),
+    "--runs 1 start": (),
+    "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'": pytest.mark.rare,
+    "--runs 1 --megabytes 20": pytest.mark.rare,
+}
+CASES = [
+    pytest.param(command, small, marks=marks)
+    for command, (small, marks) in zip(commands(ROOT / "docs/benchmarks.md"), SMALL.items(), strict=True)
+]
 
 
-@pytest.mark.parametrize("command, small", [*zip(commands(ROOT / "docs/benchmarks.md"), SMALL, strict=True)])
+@pytest.mark.parametrize("command, small", CASES)
 def test_a_benchmark(command, small):
     """It runs to its end, and prints a table or a ratio."""
     done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
