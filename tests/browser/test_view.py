@@ -12,10 +12,15 @@ from playwright.sync_api import expect
 from deployer import viewed
 from deployer.viewed import NOW
 from slipway.deploy.view import state
+from slipway.deploy.view.own import Own
 from slipway.deploy.view.report import report, without_errors
 from slipway.deploy.view.server import Server
 
 EVIL = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+
+
+def lines(request, at):
+    return [f"11-30 12:00:00 web1 web {request}: GET /basket/ {EVIL}", f"11-30 12:00:01 work worker {request}: paid"]
 
 
 class Served:
@@ -23,7 +28,8 @@ class Served:
 
     def __init__(self):
         self.seen, self.fleet = viewed.seen(), viewed.fleet()
-        self.server = Server(0, lambda: state.page(self.fleet, self.seen, NOW))
+        self.own = None
+        self.server = Server(0, lambda: state.page(self.fleet, self.seen, NOW, self.own), lines)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -112,10 +118,10 @@ def test_by_keyboard_focus_and_an_open_error_stay(served, visit):
         if page.evaluate("document.activeElement.tagName") == "SUMMARY" and page.evaluate("document.activeElement.id"):
             break
     page.keyboard.press("Enter")
-    expect(page.locator("#errors pre")).to_be_visible()
+    expect(page.locator("#errors details > pre")).to_be_visible()
     served.value("web1", "errors")["groups"][0]["count"] = 4
     expect(page.locator("#errors summary")).to_contain_text("4 ×")
-    expect(page.locator("#errors pre")).to_be_visible()
+    expect(page.locator("#errors details > pre")).to_be_visible()
     assert page.evaluate("document.activeElement.id") == "error-0badcafe-head"
 
 
@@ -171,6 +177,39 @@ def test_a_deploy_is_seen_from_begin_to_end(served, visit):
     expect(page.locator("#underway")).to_be_hidden()
 
 
+def test_the_deploy_that_has_opened_the_page(served, visit):
+    """It has more to tell, and how it ended. Then nobody is asked any more."""
+    served.own = Own()
+    page = opened(visit, served)
+    expect(page.locator("#underway-title")).to_have_text("This deploy begins")
+    served.own.tell({"event": "waiting", "host": "web1", "text": f"pulled 40 of 120 MB {EVIL}"})
+    served.own.tell({"event": "warning", "text": "lock: shop.0002 locks shop_order"})
+    expect(page.locator("#underway ul")).to_contain_text("lock: shop.0002 locks shop_order")
+    assert "web1: pulled 40 of 120 MB <img" in page.locator("#underway ul").inner_text()
+    served.own.tell({"event": "result", "problem": "web1: ready: /readyz answers 503\ntaken back"})
+    served.own.over = True
+    expect(page.locator("#underway pre")).to_have_text("web1: ready: /readyz answers 503\ntaken back")
+    expect(page.locator("#age")).to_have_text("this deploy has ended: nothing here is new any more")
+    assert page.locator("img").count() == 0 and results_of(page) == 0
+    served.close()
+    page.wait_for_timeout(2500)
+    expect(page.locator("#age")).to_have_text("this deploy has ended: nothing here is new any more")
+
+
+def test_the_log_of_a_request_comes_at_a_click(served, visit):
+    """And stays while the page changes."""
+    page = opened(visit, served)
+    page.locator("#errors summary").click()
+    page.locator("#errors button").press("Enter")
+    log = page.locator("#errors li li pre")
+    expect(log).to_contain_text("work worker")
+    assert "<script>" in log.inner_text() and page.locator("img, main script").count() == 0
+    served.value("web1", "errors")["groups"][0]["count"] = 4
+    expect(page.locator("#errors summary")).to_contain_text("4 ×")
+    expect(log).to_be_visible()
+    assert page.evaluate("document.activeElement.textContent") == "its log" and results_of(page) == 0
+
+
 def test_the_chosen_span_and_its_table(served, visit):
     """The table has the same figures as the charts, for those who cannot see these."""
     page = opened(visit, served)
@@ -215,4 +254,7 @@ def test_a_report_opens_without_a_network(served, visit, tmp_path):
 
 def results_of(page):
     """Return how many faults axe finds."""
-    return Axe().run(page).violations_count
+    results = Axe().run(page)
+    if results.violations_count:
+        print(results.generate_report())
+    return results.violations_count

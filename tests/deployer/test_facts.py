@@ -218,7 +218,7 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
                         "ActiveEnterTimestampMonotonic": since,
                         "ExecMainStatus": "127" if waits else "0",
                     },
-                    {"ActiveState": timer, "LastTriggerUSec": at},
+                    {"ActiveState": timer, "LastTriggerUSec": at, "NextElapseUSecRealtime": at},
                 ),
                 strict=False,
             )
@@ -226,7 +226,8 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
     )
     monkeypatch.setattr(host, "call", lambda *words, **options: Host.call(host, *words, **options))
     assert timers.schedules(host) == {"digest": hourly}
-    assert timers.state(host, "digest", hourly) == {"state": state, "restarts": None, "since": at, "health": wrong}
+    told = timers.state(host, "digest", hourly)
+    assert told == {"state": state, "restarts": None, "since": at, "health": wrong, "next": at}
     assert [hit["message"] for hit in errors.overdue(host)] == ([wrong] if wrong.startswith("overdue") else [])
 
 

@@ -104,6 +104,7 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
         {**RECORD, "at": 1, "revision": first},
         {**RECORD, "tag": "v2", "at": 2, "revision": "--output=x", "outcome": "taken back", "cause": "no\nroom"},
         {**RECORD, "tag": "v3", "at": 3, "revision": f"{last}-dirty", "settings": "A, B"},
+        {**RECORD, "tag": "v3", "at": 3.5, "migrations": "shop.0002_note; lock: shop.0002_note: nobody writes"},
         {**RECORD, "at": 4, "action": "rollback"},
         {**RECORD, "tag": "v4", "at": 5, "revision": "0" * 40},
     ]
@@ -122,6 +123,8 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
         f"commit {last[:12]}",
         *(f"Do {number}" for number in (7, 6, 5, 4, 3)),
         "and 2 more",
+        "migrations: shop.0002_note; lock: shop.0002_note: nobody writes",
+        f"commit {last[:12]}",
         f"commit {first[:12]}",
         "commit " + "0" * 12,
     ]

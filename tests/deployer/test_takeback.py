@@ -13,7 +13,7 @@ from deployer.simulated import OWN, Killed, world
 from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging, takeback
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
-from slipway.deploy.agent.steps import commit, switch
+from slipway.deploy.agent.steps import commit, migrate, switch
 from slipway.deploy.agent.steps.table import KINDS, STEPS
 from slipway.deploy.agent.taken import Taken
 
@@ -150,7 +150,14 @@ def test_what_migrate_tells(machine, monkeypatch):
     monkeypatch.setattr(machine.host, "call", call)
     STEPS["migrate"](machine.host, attempt, said.append, seconds=300, max_lock=0.5)
     assert said == [{"event": "progress", "text": "lock: it waits"}]
+    assert commit.record(attempt.noted, "committed")["migrations"] == "shop.0002; lock: it waits"
     assert "=-c lock_timeout=10s' -e LOCK_SECONDS=295 -e MAX_LOCK=0.5" in call.call_args.kwargs["env"]["EXTRA"]
+
+
+def test_a_record_names_some_of_many_migrations():
+    names = [f"shop.{number:04}" for number in range(12)]
+    assert migrate.recorded(names, []) == ", ".join([*names[:10], "2 more"])
+    assert migrate.recorded([], []) == ""
 
 
 @pytest.mark.parametrize(

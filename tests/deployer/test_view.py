@@ -1,10 +1,12 @@
 """`slipway view`: who gets the page, what it shows, and how the hosts are asked."""
 
+import asyncio
 import http.client
 import json
 import os
 import stat
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -12,17 +14,25 @@ import pytest
 from deployer import viewed
 from deployer.viewed import NOW
 from slipway.deploy.commands import view
+from slipway.deploy.errors import DeployError
 from slipway.deploy.view import figures, state
+from slipway.deploy.view.own import Own
 from slipway.deploy.view.server import Server
 
 
 @pytest.fixture
 def server():
-    server = Server(0, lambda: {"app": "shop"})
+    server = Server(0, lambda: {"app": "shop"}, lines)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+def lines(request, at):
+    if request == "is-silent":
+        raise DeployError("no logs from web1")
+    return [f"web1 web {request} at {at}"]
 
 
 def ask(server, path, host="127.0.0.1", cookie="", method="GET"):
@@ -81,6 +91,26 @@ def test_a_name_that_leads_here_is_another_site(server):
 )
 def test_only_the_page_s_files_are_served(server, path):
     assert ask(server, path, cookie=admitted(server))[0] == 404
+
+
+def test_the_log_of_a_request(server):
+    cookie = admitted(server)
+    answers = {
+        "request=3f2a3f2a&at=1796126355.123": (200, ["web1 web 3f2a3f2a at 1796126355.123"]),
+        "request=is-silent&at=1": (200, ["no logs from web1"]),
+    }
+    for query, (status, told) in answers.items():
+        got = ask(server, f"/lines.json?{query}", cookie=cookie)
+        assert (got[0], json.loads(got[2])) == (status, told)
+    for query in (
+        "",
+        "request=3f2a3f2a",
+        "request=$(reboot)&at=1",
+        "request=3f2a3f2a&at=nan",
+        "request=3f2a3f2a&at=1&x=1",
+    ):
+        assert ask(server, f"/lines.json?{query}", cookie=cookie)[0] == 404, query
+    assert ask(server, "/lines.json?request=3f2a3f2a&at=1")[0] == 403
 
 
 def test_it_only_reads(server):
@@ -197,6 +227,13 @@ def test_what_may_explain_a_change(seen):
     ]
 
 
+def test_the_maintenance_page_is_a_mark(seen):
+    """One, though each host says the same."""
+    for name in ("front", "web1"):
+        seen[name].closed = {NOW - 30}
+    assert [mark["text"] for mark in shown(seen)["marks"]].count("maintenance page") == 1
+
+
 def test_new_errors_come_first_and_what_is_unknown_is_said(seen):
     del seen["web2"].answers["errors"]
     errors = shown(seen)["errors"]
@@ -219,11 +256,12 @@ def test_work_and_data(seen):
     facts = seen["work"].answers["facts"].value
     facts["tasks"], facts["timed"] = (
         ["2 tasks are dead"],
-        {"nightly": {"state": "failed", "restarts": "0", "since": "x", "health": "overdue"}},
+        {"nightly": {"state": "failed", "since": "Sat 2026-11-28 03:00:00 UTC", "health": "overdue"}},
     )
     assert shown(seen)["work"]["celery"]["waiting"] == {"celery": 4}
     assert shown(seen)["work"]["tasks"] == ["2 tasks are dead"]
-    assert shown(seen)["work"]["timed"][0]["health"] == "overdue"
+    [nightly] = shown(seen)["work"]["timed"]
+    assert nightly["health"] == "overdue" and (nightly["last"], nightly["next"]) == ("2026-11-28 03:00:00", "")
     assert shown(seen)["data"][0]["text"].startswith("backup 1 min old, drilled")
 
 
@@ -248,6 +286,56 @@ def test_a_deploy_that_is_under_way(seen):
         "start": {"state": "start", "seconds": 3},
     }
     assert underway["hosts"]["web2"] == {"pull": {"state": "failed", "seconds": 4.0}}
+
+
+# ---- a deploy that shows itself ----
+
+
+def test_what_a_deploy_knows_of_itself():
+    own = Own()
+    for event in (
+        {"event": "progress", "text": "checking web1"},
+        {"event": "step", "step": "pull", "host": "web1", "state": "start"},
+        {"event": "step", "step": "pull", "host": "web2", "state": "start"},
+        {"event": "waiting", "host": "web1", "text": "pulled 40 of 120 MB"},
+        {"event": "waiting", "host": "web2", "text": "pulled\x1b[2J 41 of 120 MB"},
+        {"event": "step", "step": "pull", "host": "web1", "state": "done", "seconds": 2},
+        {"event": "warning", "text": "lock: nobody writes"},
+        {"event": "result", "outcome": "committed", "text": "build-44 is live"},
+    ):
+        own.tell(event)
+    told = own.shown()
+    assert told["lines"] == ["checking web1", "lock: nobody writes"] and told["result"] == "" and not own.told
+    [note] = told["notes"]
+    assert note.startswith("web2: pulled") and "\x1b" not in note
+    own.over = True
+    assert own.shown()["result"] == "build-44 is live" and own.told
+
+
+@pytest.mark.parametrize(("looks", "waits"), [(False, False), (True, True)])
+def test_the_page_gets_the_end_of_its_deploy(seen, looks, waits):
+    """Once the hosts have told what they are like then; web3 is silent, and not awaited."""
+    own, collector = Own(), types.SimpleNamespace(seen=seen, now=lambda: NOW)
+
+    async def look():
+        own.shown()
+        await asyncio.sleep(0.3)
+        assert not own.over
+        for each in seen.values():
+            if not each.problem and "facts" in each.answers:
+                each.answers["facts"].at = NOW + 1
+        while not own.over:
+            await asyncio.sleep(0.05)
+        own.shown()
+
+    async def end():
+        looking = asyncio.create_task(look() if looks else asyncio.sleep(0))
+        await asyncio.sleep(0)
+        await view.tell_end(collector, own)
+        await looking
+
+    asyncio.run(end())
+    assert (own.over, own.told) == (waits, waits)
 
 
 def step(name, its_state, ago, *seconds):

@@ -28,6 +28,7 @@ PULSE = {
     "state": "1",
     "underway": None,
     "steps": [],
+    "closed": None,
     "traffic": {"buckets": [], "place": None},
 }
 SERVICE = {"state": "active", "since": "Fri 2026-11-27 20:11:00 UTC", "size": "912 MB", "connections": "18"}
@@ -54,6 +55,9 @@ GROUP = {
     "text": 'Traceback (most recent call last):\n  File "/app/shop/views.py", line 12\nValueError: no such item',
     "latest": [[NOW - 60, "3f2a" * 8, "GET /basket/", "build-42"]],
 }
+
+
+ONE_BUCKET = [{"at": NOW // 10 * 10, "statuses": {"2": 5, "5": 1}, "times": {"23": 6}}]
 
 
 def fleet():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import time
@@ -40,8 +41,10 @@ class View:
 
 
 @contextlib.contextmanager
-def viewed(shop):
-    with running(shop.command("view", "--no-open"), cwd=shop.checkout) as process:
+def viewed(shop, *words):
+    """Run a command that shows the page; `true` takes the browser's place."""
+    words = words or ("view", "--no-open")
+    with running(shop.command(*words), cwd=shop.checkout, env={**os.environ, "BROWSER": "true"}) as process:
         view = View(process)
         wait_until(view.answered, 60, "all hosts have answered")
         yield view
@@ -55,11 +58,14 @@ def agents(shop):
 
 
 def test_the_page_shows_what_commands_print(shop):
-    new = shop.image("view-1")
+    new, newer = shop.image("view-1"), shop.image("view-2")
     with viewed(shop) as view:
         shows_what_status_shows(shop, view)
-        counts_each_visitor(shop, view)
+        with viewed(shop) as other:
+            counts_each_visitor(shop, [view, other])
         shows_a_deploy_of_somebody_else(shop, view, new)
+        shows_maintenance(shop, view)
+        shows_its_own_deploy(shop, newer)
         a_host_is_away(shop, view)
         assert agents(shop) >= len(shop.hosts)
         view.process.send_signal(signal.SIGINT)
@@ -77,16 +83,17 @@ def shows_what_status_shows(shop, view):
         assert all(process["release"] == facts["tag"]["tag"] for role, process in roles.items() if role != "old")
 
 
-def counts_each_visitor(shop, view):
-    """Those of the balancer, which sees all. Each is in two logs."""
+def counts_each_visitor(shop, views):
+    """Those of the balancer, which sees all. Each is in two logs. Two who look at once see the same."""
     front = next(name for name, host in shop.hosts.items() if host.get("balancer"))
-    before = total(view)
+    before = [total(view) for view in views]
     with Load(shop.fleet.hosts[front].url, host="shop.example", rate=60, seconds=12) as load:
         load.finish()
     sent = len(load.result.records)
     assert sent > 500
-    wait_until(lambda: total(view) - before >= sent, 30, f"{sent} visitors are counted")
-    assert total(view) - before == sent and view.state()["visitors"]["hosts"] == [front]
+    for view, earlier in zip(views, before, strict=True):
+        wait_until(lambda view=view, least=earlier + sent: total(view) >= least, 30, f"{sent} visitors are counted")
+        assert total(view) - earlier == sent and view.state()["visitors"]["hosts"] == [front]
 
 
 def total(view):
@@ -109,6 +116,24 @@ def shows_a_deploy_of_somebody_else(shop, view, new):
     wait_until(lambda: view.state()["underway"] is None, 30, "the deploy has ended everywhere")
     assert view.state()["marks"][-1]["text"] == f"deploy {new}"
     wait_until(lambda: view.host("web1")["processes"][0]["release"] == new == live(shop), 30, "the host shows it")
+
+
+def shows_maintenance(shop, view):
+    passed(shop.deploy("maintenance", "on"))
+    wait_until(lambda: "maintenance page" in [mark["text"] for mark in view.state()["marks"]], 30, "a mark")
+    passed(shop.deploy("maintenance", "off"))
+
+
+def shows_its_own_deploy(shop, new):
+    """What its hosts wait for, and how it ended. Then the command ends."""
+    with viewed(shop, "deploy", new, "--view") as view:
+        states = [view.state()]
+        while not states[-1]["own"]["result"]:
+            time.sleep(0.5)
+            states.append(view.state())
+        assert f"{new} is live on" in states[-1]["own"]["result"] and states[-1]["releases"][0]["tag"] == new
+        assert any("pull" in (state["underway"] or {"steps": []})["steps"] for state in states)
+        assert view.process.wait(20) == 0 and f"{new} is live on" in view.process.output()
 
 
 def a_host_is_away(shop, view):

@@ -141,7 +141,7 @@ class Host:
             return {}
         names = (
             "Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,ExecMainStatus,LastTriggerUSec,"
-            "ActiveEnterTimestamp,ActiveEnterTimestampMonotonic"
+            "NextElapseUSecRealtime,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic"
         )
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [

@@ -63,6 +63,7 @@ class Record(Release):
     withdrawn: NotRequired[str]  # the tag from which a rollback went back
     revision: NotRequired[str]  # the image's commit
     settings: NotRequired[str]  # names of the settings that changed
+    migrations: NotRequired[str]  # names of those that this host ran, and whom they locked
     allow_incompatible: NotRequired[Any]
     cause: NotRequired[Any]
     version: NotRequired[Any]
@@ -94,6 +95,7 @@ class Noted(TypedDict, total=False):
     warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
     revision: str
+    migrations: str  # for the record
     one_offs: bool
     before: dict[str, list[str] | None]  # role that runs in no slot → its files (slots.pins); None: it did not run
     ended: list[str]  # units of the old slot that the attempt has stopped
@@ -151,6 +153,7 @@ class UnitFacts(TypedDict):
     restarts: Count | None
     since: str | None
     health: NotRequired[str]
+    next: NotRequired[str]  # when a command by the clock is due
 
 
 class AloneFacts(UnitFacts):

@@ -36,7 +36,8 @@ class Underway(TypedDict):
 
 class Pulse(TypedDict):
     """`load`: of the last minute. `disks`: one of the paths on each disk → its space. `state`: another text once the
-    release, its slot or the maintenance page has changed. `steps`: those of the process that holds the lock."""
+    release, its slot or the maintenance page has changed. `steps`: those of the process that holds the lock. `closed`:
+    since when visitors get the maintenance page; None: they do not."""
 
     now: Time
     load: Time
@@ -46,6 +47,7 @@ class Pulse(TypedDict):
     state: str
     underway: Underway | None
     steps: list[Step]
+    closed: Time | None
     traffic: Traffic
 
 
@@ -60,6 +62,7 @@ def take(host: Host, place: Place | None = None) -> Pulse:
         "state": state(host),
         "underway": underway(host),
         "steps": taken.of_now(host),
+        "closed": closed(host),
         "traffic": traffic.newer(host, place),
     }
 
@@ -89,6 +92,14 @@ def state(host: Host) -> str:
     with contextlib.suppress(OSError):
         parts.append(os.readlink(host.web_sock))
     return " ".join(parts)
+
+
+def closed(host: Host) -> float | None:
+    """Return since when visitors get the maintenance page, None if they do not."""
+    for end in ("", "-balancer"):
+        with contextlib.suppress(OSError):
+            return os.stat(f"{host.root}/etc/nginx/{host.app}{end}/maintenance").st_mtime
+    return None
 
 
 def underway(host: Host) -> Underway | None:

@@ -17,7 +17,7 @@ LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt fi
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
 TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (message_types.TAG, message_types.IMAGE_ID, message_types.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
-OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings")  # strings, too
+OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings", "migrations")  # strings, too
 
 
 def tag_text(release: Release) -> str:

@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import contextlib
 
 from ..config import Fleet
 from ..engine import Rolling
 from ..errors import DeployError, Locked
 from ..screen import display
-from . import plan
+from ..ssh.validate import Event
+from ..view.own import Own
+from . import plan, view
 
 AGAIN = 10  # seconds between tries for a lock
 
@@ -15,6 +18,7 @@ AGAIN = 10  # seconds between tries for a lock
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_arguments(parser)
     add_display(parser)
+    parser.add_argument("--view", action="store_true", help="show it on a page in the browser")
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +33,22 @@ def add_display(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    show = display.choose(args.json)
-    await displayed(plan.deploy_of(fleet, args, show.tell), show, args.wait)
+    show, own = display.choose(args.json), Own()
+
+    def tell(event: Event) -> None:
+        own.tell(event)
+        show.tell(event)
+
+    rollout = plan.deploy_of(fleet, args, tell)
+    async with view.shown(fleet, own) if args.view else contextlib.nullcontext():
+        await displayed(rollout, show, args.wait)
 
 
 async def displayed(rollout: Rolling, show: display.Background, wait: int) -> None:
     try:
         await when_free(rollout, wait)
     except DeployError as error:
-        show.tell({"event": "result", "outcome": "failed", "exit": error.exit_code, "problem": str(error)})
+        rollout.tell({"event": "result", "outcome": "failed", "exit": error.exit_code, "problem": str(error)})
         raise
     finally:
         show.close()

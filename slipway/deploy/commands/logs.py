@@ -20,6 +20,8 @@ from ..ssh.child import Process, in_thread
 from ..ssh.gather import together
 from ..ssh.validate import decoded, parse
 
+MINUTE = 60  # seconds before a request's end in which it began, and after it in which its tasks are searched
+MOST = 200  # lines of a request
 LAST = 100  # lines of each host that are shown if neither a number nor a time is given
 Lines = AsyncIterator[tuple[float, str]]  # time and text
 
@@ -111,6 +113,20 @@ class Logs:
             self.failed.append(host.name)
         for text in output.splitlines():
             put(f"{host.name} | {text}", sys.stderr)
+
+
+async def of_request(fleet: Fleet, id: str, at: float) -> list[str]:
+    """Return the lines of a request that ended at a time in seconds, and of its tasks, as `slipway logs --request`
+    prints them. Raise DeployError if a host does not answer."""
+    times = {"since": at - MINUTE, "until": at + 10 * MINUTE}
+    args = argparse.Namespace(role="", lines=None, level=None, grep="", release="", request=id, follow=False, **times)
+    args.json = False
+    logs = Logs(fleet, args)
+    logs.coloured = False
+    try:
+        return [text async for _, text in merged([logs.lines(host) for host in fleet.chosen("")])][:MOST]
+    finally:
+        await together(lambda process: process.close(0), logs.running)
 
 
 def names_in_journal(fleet: Fleet, role: str) -> list[str]:

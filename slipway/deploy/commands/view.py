@@ -1,4 +1,4 @@
-"""view: show the servers on a page, on this machine."""
+"""view: show the servers on a page, on this machine. A deploy may show itself there, too."""
 
 import argparse
 import asyncio
@@ -10,22 +10,28 @@ import tempfile
 import threading
 import time
 import webbrowser
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 from ..config import Fleet
 from ..errors import Refused
 from ..screen.display import put
 from ..view import state
 from ..view.collect import NOT_ASKED, Collector
+from ..view.own import Own
 from ..view.report import report, without_errors
 from ..view.server import Server
+from . import logs
 
 REDIRECT = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={}"><title>Slipway</title>\n'
 )
 PATIENCE = 90  # seconds to wait for what goes into a file
 ANSWER = 10  # seconds to compute the page's figures
+LINES = 60  # seconds to find a request's lines
+LAST = 5  # seconds for the hosts and the page to hear how a deploy ended
+T = TypeVar("T")
 
 
 def port(text: str) -> int:
@@ -44,27 +50,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Serve the page until interrupted; return 0."""
-    if fleet.is_swarm:
-        raise Refused("slipway view does not know Docker Swarm yet: see slipway status")
-    collector = Collector(fleet, [*fleet.hosts])
+    collector = of_hosts(fleet)
     if args.save:
         await save(fleet, collector, args.save, args.with_errors)
         return 0
-    server = served(args.port, fleet, collector)
+    with (
+        contextlib.suppress(asyncio.CancelledError),
+        opened(served(args.port, fleet, collector), sys.stdout, not args.no_open),
+    ):
+        put("Ctrl-C ends it.", sys.stdout)
+        await collector.watch()
+    return 0
+
+
+def of_hosts(fleet: Fleet) -> Collector:
+    if fleet.is_swarm:
+        raise Refused("the page does not know Docker Swarm yet: see slipway status")
+    return Collector(fleet, [*fleet.hosts])
+
+
+@contextlib.contextmanager
+def opened(server: Server, out: TextIO, opens: bool = True) -> Iterator[None]:
+    """Serve the page for the block. Print its address; if `opens`, open it in a browser."""
     with tempfile.TemporaryDirectory(prefix="slipway-view-") as folder:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            put(f"{server.address_with_token}\nCtrl-C ends it.", sys.stdout)
-            if not args.no_open:
-                webbrowser.open(f"file://{redirect(folder, server.address_with_token)}")
-            await collector.watch()
-        except asyncio.CancelledError:
-            return 0
+            put(server.address_with_token, out)
+            if opens:  # in a thread, as a browser in the terminal does not return
+                page = f"file://{redirect(folder, server.address_with_token)}"
+                threading.Thread(target=webbrowser.open, args=[page], daemon=True).start()
+            yield
         finally:
             server.shutdown()
             server.server_close()
-    return 0
+
+
+@contextlib.asynccontextmanager
+async def shown(fleet: Fleet, own: Own) -> AsyncIterator[None]:
+    """Show a deploy on the page while it runs in the block, and then how it ended."""
+    collector = of_hosts(fleet)
+    with opened(served(0, fleet, collector, own), sys.stderr):
+        watching = asyncio.create_task(collector.watch())
+        try:
+            yield
+        finally:
+            await tell_end(collector, own)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+
+async def tell_end(collector: Collector, own: Own) -> None:
+    """Wait until the hosts have told what they are like now and the page has got that, each for at most LAST seconds;
+    not if nobody looks at the page."""
+    ended = collector.now()
+
+    def know() -> bool:
+        facts = [each.answers.get("facts") for each in collector.seen.values() if not each.problem]
+        return all(answer is None or answer.at > ended for answer in facts)
+
+    if own.is_watched():
+        await until(know)
+        own.over = True
+        await until(lambda: own.told)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST):
+            while not condition():
+                await asyncio.sleep(0.1)
 
 
 async def save(fleet: Fleet, collector: Collector, path: str, with_errors: bool) -> None:
@@ -84,18 +138,23 @@ async def save(fleet: Fleet, collector: Collector, path: str, with_errors: bool)
     put(path, sys.stdout)
 
 
-def served(number: int, fleet: Fleet, collector: Collector) -> Server:
+def served(number: int, fleet: Fleet, collector: Collector, own: Own | None = None) -> Server:
     """Return a server of the page at this port, 0: a free one. Raise Refused if the port is taken."""
     loop = asyncio.get_running_loop()
 
-    async def now() -> state.State:  # in the collector's thread, which changes what it has seen
-        return state.page(fleet, collector.seen, time.time())
+    def result(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Run it in the collector's thread, which changes what is seen; return its result."""
+        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, seconds), loop)
+        return future.result()
 
-    def asked() -> dict[str, Any]:
-        return asyncio.run_coroutine_threadsafe(now(), loop).result(ANSWER)
+    async def now() -> state.State:
+        return state.page(fleet, collector.seen, time.time(), own)
+
+    def lines(request: str, at: float) -> list[str]:
+        return result(logs.of_request(fleet, request, at), LINES)
 
     try:
-        return Server(number, asked)
+        return Server(number, lambda: result(now(), ANSWER), lines)
     except OSError as error:
         raise Refused(f"port {number}: {error.strerror}: choose another one by --port") from None
 

@@ -104,6 +104,7 @@ def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
             )
             entry["hosts"].append(name)
+            entry["migrations"] = entry.get("migrations") or record.get("migrations", "")  # one host runs them
             entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
             entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
     return sorted(by_outcome.values(), key=lambda entry: entry["at"])
@@ -112,6 +113,8 @@ def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:
     if entry.get("settings"):
         yield f"changed settings: {brief(entry['settings'])}"
+    if entry.get("migrations"):
+        yield f"migrations: {brief(entry['migrations'])}"
     if revision:
         yield f"commit {brief(revision)[:12]}"
     yield from (f"  {brief(text)}" for text in commits)

@@ -46,6 +46,7 @@ class Seen:
     complete: bool = False  # True once the buckets go back for a day
     problem: str = NOT_ASKED
     since: float = 0
+    closed: set[float] = field(default_factory=set)  # times since when visitors got the maintenance page
     skew: float = 0  # seconds by which its clock is ahead of this machine's
 
     def value(self, request: str) -> Any:
@@ -119,6 +120,8 @@ class Questions:
             self.seen.buckets.clear()
             self.seen.complete = False
         self.newest = pulse["traffic"]["place"]
+        if pulse["closed"]:
+            self.seen.closed.add(pulse["closed"] // 60 * 60)  # the hosts' own seconds would be a mark each
         self.seen.add(pulse["traffic"]["buckets"], self.now())
         return pulse
 

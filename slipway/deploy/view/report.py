@@ -20,7 +20,7 @@ def report(state: State) -> str:
     style, script = files["style.css"], "".join(bundled(name, files[f"{name}.js"]) for name in MODULES)
     policy = POLICY.format(digest(style), digest(script))
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
-    data = json.dumps(state).replace("<", "\\u003c")  # no text of a host ends the element
+    data = json.dumps({**state, "saved": True}).replace("<", "\\u003c")  # no text of a host ends the element
     page = files["index.html"].replace('<link rel="stylesheet" href="style.css">', head)
     page = page.replace('<script type="module" src="main.js"></script>\n', "")
     return page.replace(

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -9,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from ..errors import DeployError
 
 ADDRESS = "127.0.0.1"
 COOKIE = "slipway_view"
@@ -27,14 +30,20 @@ HEADERS = {
 }
 
 
+REQUEST = re.compile(r"request=([A-Za-z0-9_-]{8,64})&at=(\d{1,12}(?:\.\d{1,6})?)")
+
+
 class Server(ThreadingHTTPServer):
-    """`state` returns what the page shows. `token`: who sends it gets a cookie, without which nothing is shown."""
+    """`state` returns what the page shows, `lines` the log of a request that ended at a time in seconds. `token`: who
+    sends it gets a cookie, without which nothing is shown."""
 
     daemon_threads = True
 
-    def __init__(self, port: int, state: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, port: int, state: Callable[[], dict[str, Any]], lines: Callable[[str, float], list[str]]
+    ) -> None:
         super().__init__((ADDRESS, port), Handler)
-        self.state = state
+        self.state, self.lines = state, lines
         self.token, self.cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.files = {f"/{path.name}": path.read_bytes() for path in page_files()}
 
@@ -73,15 +82,25 @@ class Handler(BaseHTTPRequestHandler):
         elif not self.is_allowed():
             self.answer(403, "text/plain", b"Open the address that slipway view has printed.\n")
         else:
-            self.serve("/index.html" if parts.path == "/" else parts.path)
+            self.serve("/index.html" if parts.path == "/" else parts.path, parts.query)
 
-    def serve(self, path: str) -> None:
+    def serve(self, path: str, query: str) -> None:
         if path == "/state.json":
             self.answer(200, TYPES["json"], json.dumps(self.server.state()).encode())
+        elif path == "/lines.json" and (asked := REQUEST.fullmatch(query)):
+            self.answer(200, TYPES["json"], json.dumps(self.lines(asked[1], float(asked[2]))).encode())
         elif path in self.server.files:
             self.answer(200, TYPES[path.rpartition(".")[2]], self.server.files[path])
         else:
             self.answer(404, "text/plain", b"not found\n")
+
+    def lines(self, request: str, at: float) -> list[str]:
+        try:
+            return self.server.lines(request, at)
+        except DeployError as error:
+            return [str(error)]
+        except TimeoutError:
+            return ["the hosts do not answer: see slipway logs"]
 
     def is_for_us(self) -> bool:
         port = self.server.server_port

@@ -14,14 +14,16 @@ from ..screen import text_tables
 from ..server import backups
 from . import figures
 from .collect import Answer, Seen
+from .own import Own
 
 SKEW = 2  # seconds by which a host's clock may be off
 RELEASES = 20
 State = dict[str, Any]
 
 
-def page(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
-    """Return all that the page shows, as JSON. `seen`: host name → what the host has said."""
+def page(fleet: Fleet, seen: Mapping[str, Seen], now: float, own: Own | None = None) -> State:
+    """Return all that the page shows, as JSON. `seen`: host name → what the host has said. `own`: the deploy that shows
+    the page."""
     facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
     wrong = problems(fleet, seen, facts)
     outcomes = text_tables.outcomes(facts)
@@ -36,6 +38,7 @@ def page(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
         "work": {"celery": celery(seen), "tasks": tasks(facts), "timed": [*timed(facts)]},
         "data": [*data(seen)],
         "underway": underway(seen, now),
+        "own": own.shown() if own else None,
     }
 
 
@@ -154,7 +157,12 @@ def errors(seen: Mapping[str, Seen]) -> State:
 
 def released(entry: Mapping[str, Any]) -> State:
     names = ("action", "tag", "outcome", "at", "seconds", "hosts", "cause")
-    return {**{name: entry[name] for name in names}, "by": text_tables.by(entry), "settings": entry.get("settings", "")}
+    return {
+        **{name: entry[name] for name in names},
+        "by": text_tables.by(entry),
+        "settings": entry.get("settings", ""),
+        "migrations": entry["migrations"],
+    }
 
 
 def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> Iterator[State]:
@@ -162,6 +170,8 @@ def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> It
     for entry in outcomes:
         kind = entry["action"] if entry["outcome"] == "committed" else "taken back"
         yield {"at": entry["at"], "kind": kind, "text": f"{kind} {entry['tag']}"}
+    for at in sorted({at for each in seen.values() for at in each.closed}):
+        yield {"at": at, "kind": "maintenance", "text": "maintenance page"}
     for each in seen.values():
         run = (each.value("backups") or {"runs": {}})["runs"].get("base", {})
         if run.get("at"):
@@ -189,8 +199,14 @@ def timed(facts: Mapping[str, Facts]) -> Iterator[State]:
                 "role": role,
                 "state": unit["state"],
                 "health": unit.get("health", ""),
-                "since": unit["since"],
+                "last": moment(unit["since"]),
+                "next": moment(unit.get("next")),
             }
+
+
+def moment(text: str | None) -> str:
+    """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC"."""
+    return " ".join((text or "").split()[1:3])
 
 
 def data(seen: Mapping[str, Seen]) -> Iterator[State]:

@@ -187,6 +187,8 @@ def record(attempt: Noted, outcome: str) -> Record:
     }
     if attempt.get("revision"):
         entry["revision"] = attempt["revision"]
+    if attempt.get("migrations"):
+        entry["migrations"] = attempt["migrations"]
     if attempt.get("allow_incompatible"):
         entry["allow_incompatible"] = True
     return entry

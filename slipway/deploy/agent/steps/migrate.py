@@ -15,6 +15,8 @@ ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; i
 REMOVAL = 10  # limit: seconds until Docker has removed them
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
 RUNS = re.compile(r"Applying (\S+)\.\.\.(?! OK)")  # Django says so of the migration that it begins
+BEGUN = re.compile(r"Applying (\S+)\.\.\.")  # again if it is tried again
+MOST = 10  # names of migrations in a record
 ENDING = 5  # seconds before it is killed, migrate stops trying to get a lock, to report why
 
 
@@ -73,9 +75,16 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
             f" {name} was under way",
             **late.details,
         ) from None
-    for line in printed.splitlines():
-        if line.startswith("lock: "):  # slipway/management/commands/migrate.py says it
-            say({"event": "progress", "text": line})
+    locks = [line for line in printed.splitlines() if line.startswith("lock: ")]
+    for line in locks:  # slipway/management/commands/migrate.py says it
+        say({"event": "progress", "text": line})
+    attempt.note(migrations=recorded([*dict.fromkeys(BEGUN.findall(printed))], locks))
+
+
+def recorded(names: Sequence[str], locks: Sequence[str]) -> str:
+    """Return what a record says of the migrations that ran, and of those whom they locked."""
+    more = [f"{len(names) - MOST} more"] if len(names) > MOST else []
+    return "; ".join(filter(None, [", ".join([*names[:MOST], *more]), *(lock[:200] for lock in locks[:MOST])]))
 
 
 @step(120, undo=remove_one_offs, takeback="the files stay, unused")

@@ -3,8 +3,10 @@
 import { element, update } from "./dom.js";
 import { duration, plural, time } from "./words.js";
 
+const lines = new Map(); // the request whose lines were asked for → its lines
+
 export function show(state) {
-  showErrors(state.errors);
+  showErrors(state.errors, !state.saved);
   const work = [...celery(state.work.celery), ...state.work.tasks, ...state.work.timed.map(byTheClock)];
   fill("work", work, "no tasks, and nothing runs by the clock");
   showReleases(state.releases);
@@ -29,18 +31,19 @@ function celery(work) {
 }
 
 function byTheClock(timer) {
-  return [`${timer.role} on ${timer.host}: ${timer.state}`, timer.health].filter(Boolean).join(", ");
+  const times = ["last", "next"].filter((name) => timer[name]).map((name) => `${name} ${timer[name]}`);
+  return [`${timer.role} on ${timer.host}: ${timer.state}`, timer.health, ...times].filter(Boolean).join(", ");
 }
 
 // ---- errors ----
 
-function showErrors(errors) {
+function showErrors(errors, live) {
   const unknown = errors.unknown.map((name) => ({ id: `unknown-${name}`, unknown: name }));
   const groups = errors.groups.length + unknown.length ? [...errors.groups, ...unknown] : [{ id: "none" }];
-  update(document.querySelector("#errors ul"), groups, (group) => group.id, errorGroup);
+  update(document.querySelector("#errors ul"), groups, (group) => group.id, (group) => errorGroup(group, live));
 }
 
-function errorGroup(group) {
+function errorGroup(group, live) {
   if (group.id === "none") return element("li", {}, "none since the live release");
   if (group.unknown) return element("li", {}, `unknown on ${group.unknown}, which has not told them yet`);
   const title = [group.title, group.place].filter(Boolean).join(" ");
@@ -53,10 +56,33 @@ function errorGroup(group) {
       { id: `error-${group.id}` },
       element("summary", { id: `error-${group.id}-head` }, group.seen_before ? "" : element("strong", {}, "new "), title, group.message ? `: ${group.message}` : "", element("span", { class: "about" }, about)),
       group.text ? element("pre", { tabindex: "0" }, group.text) : null,
-      element("ul", {}, group.latest.map(([at, id, what, release]) => element("li", {}, [time(at), id, release, what].filter(Boolean).join(" ")))),
+      element("ul", {}, group.latest.map((visit) => request(group, visit, live))),
       element("p", {}, element("code", {}, `slipway errors ${group.id}`)),
     ),
   );
+}
+
+/** Return a request or task with an error. If the page is live, its lines can be asked for. */
+function request(group, [at, id, what, release], live) {
+  const text = [time(at), id, release, what].filter(Boolean).join(" ");
+  if (!live || !id) return element("li", {}, text);
+  const shown = element("pre", { tabindex: "0", hidden: !lines.has(id) }, lines.get(id));
+  const button = element("button", { type: "button", id: `lines-${group.id}-${id}` }, "its log");
+  button.addEventListener("click", async () => {
+    lines.set(id, await logOf(id, at));
+    shown.textContent = lines.get(id);
+    shown.hidden = false;
+  });
+  return element("li", {}, text, " ", element("code", {}, `slipway logs --request ${id}`), " ", button, shown);
+}
+
+async function logOf(id, at) {
+  try {
+    const answer = await fetch(`lines.json?request=${encodeURIComponent(id)}&at=${at.toFixed(3)}`);
+    return answer.ok ? (await answer.json()).join("\n") || "no lines are left" : `not known: ${answer.status}`;
+  } catch {
+    return "slipway view has ended";
+  }
 }
 
 // ---- releases ----
@@ -67,7 +93,8 @@ function showReleases(releases) {
 
 function release(entry) {
   const outcome = entry.outcome === "committed" ? "" : ` ${entry.outcome}`;
-  const more = [entry.by === "-" ? "" : `by ${entry.by}`, entry.settings ? `settings: ${entry.settings}` : "", entry.cause];
+  const named = ["settings", "migrations"].filter((name) => entry[name]).map((name) => `${name}: ${entry[name]}`);
+  const more = [entry.by === "-" ? "" : `by ${entry.by}`, ...named, entry.cause];
   return element(
     "li",
     { class: outcome ? "failed" : "committed" },

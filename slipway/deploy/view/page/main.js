@@ -9,6 +9,7 @@ const EVERY = 2000; // milliseconds
 
 let hosts = [];
 let paused = false;
+let over = false; // true once the deploy that has opened this page has ended
 
 async function look() {
   if (!paused) {
@@ -20,19 +21,21 @@ async function look() {
       document.querySelector("#age").textContent = "slipway view has ended: nothing here is new any more";
     }
   }
-  setTimeout(look, EVERY);
+  if (!over) setTimeout(look, EVERY);
 }
 
 function show(state) {
   document.title = document.querySelector("#app").textContent = state.app;
   document.querySelector("#age").textContent = fleet.age(state.hosts);
-  underway.show(state.underway);
+  underway.show(state.underway, state.own);
   fleet.show(state.hosts);
   visitors.show(state.visitors, state.marks);
   lists.show(state);
   const news = fleet.news(hosts, state.hosts);
   if (news.length) document.querySelector("#news").textContent = news.join(". ");
   hosts = state.hosts;
+  over = Boolean(state.own?.result);
+  if (over) document.querySelector("#age").textContent = "this deploy has ended: nothing here is new any more";
 }
 
 document.querySelector("#pause").addEventListener("click", (event) => {

@@ -1,0 +1,46 @@
+"""What a deploy knows of itself, for the page that it opens: more than the hosts tell to others."""
+
+import time
+from collections import deque
+from typing import Any
+
+from ..screen.display import line
+from ..ssh.validate import Event, brief, visible
+
+SHOWN = 6  # lines
+RECENT = 10  # seconds: a page asks each other second
+
+
+class Own:
+    """The events of this process's deploy. `asked`: when the page was asked for last, by the monotonic clock. `over`:
+    True once the page may tell how it ended; `told`: True once it has."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}  # host → what its step waits for, such as the size that it has pulled
+        self.lines = deque[str](maxlen=SHOWN)
+        self.result = ""
+        self.over = self.told = False
+        self.asked = float("-inf")
+
+    def tell(self, event: Event) -> None:
+        host = event.get("host", "")
+        if event["event"] == "result":
+            self.result = visible(str(event.get("text") or event.get("problem", "")))
+        elif event["event"] == "waiting" and host:
+            self.notes[host] = brief(str(event.get("text")))
+        elif event["event"] == "step":
+            self.notes.pop(event["host"], None)
+        elif text := line(event):
+            self.lines.append(brief(text))
+
+    def is_watched(self) -> bool:
+        return time.monotonic() - self.asked < RECENT
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the page shows. Note when, and if that has the end."""
+        self.asked, self.told = time.monotonic(), self.told or self.over
+        return {
+            "notes": [f"{host}: {note}" for host, note in self.notes.items()],
+            "lines": [*self.lines],
+            "result": self.result if self.over else "",
+        }
