@@ -21,6 +21,7 @@ TESTS = [
     "deployer/test_publish.py",
     "deployer/test_pulse.py",
     "deployer/test_traffic.py",
+    "host/test_backup_files.py",
     "host/test_backup_repository.py",
     "host/test_env_files.py",
 ]

@@ -59,6 +59,8 @@ GROUPS = {  # name of a module in commands/ → its help text
         "maintenance": "show visitors the maintenance page (on), or the site (off)",
     },
 }
+# Not even tried with a deploy key, whose agent would refuse them.
+ADMINISTRATORS = {*GROUPS["Data"], *GROUPS["Servers"], "run", "dbshell"} - {"config"}
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 
@@ -103,7 +105,11 @@ def handle(args: argparse.Namespace) -> int:
     engine_of(fleet).refuse(args)
     if args.command != "config" and not shutil.which("ssh"):
         raise Refused("ssh is not on this machine: install the OpenSSH client")
-    return asyncio.run(run_interruptible(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
+    user = os.environ.get("DEPLOY_USER", "")
+    if user == f"{fleet.app}-deploy" and args.command in ADMINISTRATORS:
+        raise Refused(f"{args.command} needs an administrator's key: unset DEPLOY_USER, and use yours")
+    ssh = Ssh(args.ssh_config, user)
+    return asyncio.run(run_interruptible(args.handle(replace(fleet, ssh=ssh), args))) or 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

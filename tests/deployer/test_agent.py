@@ -180,7 +180,7 @@ def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypat
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "promised": True}))
     monkeypatch.setattr(serve, "Host", lambda app: host)
-    monkeypatch.setattr(serve, "lines", lambda: [{"do": "alive"}])
+    monkeypatch.setattr(serve, "lines", lambda kind: [{"do": "alive"}])
     monkeypatch.setattr("time.sleep", lambda seconds: disk.remove(host.attempt))
     with mock.patch("os._exit", side_effect=Killed), pytest.raises(Killed):
         serve.work("shop", "/agent")

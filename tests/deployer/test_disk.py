@@ -128,7 +128,7 @@ def test_nothing_takes_effect_before_it_is_kept(host):
 
 def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     staging.stage(host, encoded(b"A=2\n"), SECRETS)
-    monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
+    monkeypatch.setattr(serve, "lines", lambda kind: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
     monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # the exit would end a thread
     serve.work("shop", "/agent")

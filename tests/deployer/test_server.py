@@ -236,7 +236,7 @@ def test_units_of_this_app_that_run_containers():
 def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
     host, said = Simulated(tmp_path / "root"), []
 
-    def lines():
+    def lines(kind):
         yield {"id": 1, "do": "facts", "args": {}}
         unit = process_unit(host.app, OWN[0])
         disk.write(host.root + unit.path, unit.content)

@@ -11,6 +11,7 @@ import pytest
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, Killed, world
 from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging, takeback
+from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit, migrate, switch
@@ -189,10 +190,12 @@ def test_after_a_takeback_the_old_worker_alone_takes_tasks(machine):
 
 def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):
     said = []
-    monkeypatch.setitem(serve.READERS, "last_lines", lambda host, **args: args)
+    args = {"name": "shop-web-a", "since": 1, "until": 2}
+    monkeypatch.setattr(serve.facts, "last_lines", lambda host, **args: args)
     monkeypatch.setattr(serve, "say", said.append)
-    serve.step(machine.host, None, Taken(machine.host), {"id": 1, "do": "last_lines", "args": {"name": "x"}})
-    assert said == [{"id": 1, "ok": {"name": "x"}}]
+    attempt = Attempt(machine.host)
+    serve.step(machine.host, attempt, Taken(machine.host), {"id": 1, "do": "last_lines", "args": args})
+    assert said == [{"id": 1, "ok": args}]
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):

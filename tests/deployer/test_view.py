@@ -1,12 +1,10 @@
 """`slipway view`: who gets the page, what it shows, and how the hosts are asked."""
 
-import asyncio
 import http.client
 import json
 import os
 import stat
 import threading
-import types
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from deployer.viewed import NOW
 from slipway.deploy.commands import view
 from slipway.deploy.errors import DeployError
 from slipway.deploy.view import figures, state
-from slipway.deploy.view.own import Own
 from slipway.deploy.view.server import Server
 
 
@@ -286,56 +283,6 @@ def test_a_deploy_that_is_under_way(seen):
         "start": {"state": "start", "seconds": 3},
     }
     assert underway["hosts"]["web2"] == {"pull": {"state": "failed", "seconds": 4.0}}
-
-
-# ---- a deploy that shows itself ----
-
-
-def test_what_a_deploy_knows_of_itself():
-    own = Own()
-    for event in (
-        {"event": "progress", "text": "checking web1"},
-        {"event": "step", "step": "pull", "host": "web1", "state": "start"},
-        {"event": "step", "step": "pull", "host": "web2", "state": "start"},
-        {"event": "waiting", "host": "web1", "text": "pulled 40 of 120 MB"},
-        {"event": "waiting", "host": "web2", "text": "pulled\x1b[2J 41 of 120 MB"},
-        {"event": "step", "step": "pull", "host": "web1", "state": "done", "seconds": 2},
-        {"event": "warning", "text": "lock: nobody writes"},
-        {"event": "result", "outcome": "committed", "text": "build-44 is live"},
-    ):
-        own.tell(event)
-    told = own.shown()
-    assert told["lines"] == ["checking web1", "lock: nobody writes"] and told["result"] == "" and not own.told
-    [note] = told["notes"]
-    assert note.startswith("web2: pulled") and "\x1b" not in note
-    own.over = True
-    assert own.shown()["result"] == "build-44 is live" and own.told
-
-
-@pytest.mark.parametrize(("looks", "waits"), [(False, False), (True, True)])
-def test_the_page_gets_the_end_of_its_deploy(seen, looks, waits):
-    """Once the hosts have told what they are like then; web3 is silent, and not awaited."""
-    own, collector = Own(), types.SimpleNamespace(seen=seen, now=lambda: NOW)
-
-    async def look():
-        own.shown()
-        await asyncio.sleep(0.3)
-        assert not own.over
-        for each in seen.values():
-            if not each.problem and "facts" in each.answers:
-                each.answers["facts"].at = NOW + 1
-        while not own.over:
-            await asyncio.sleep(0.05)
-        own.shown()
-
-    async def end():
-        looking = asyncio.create_task(look() if looks else asyncio.sleep(0))
-        await asyncio.sleep(0)
-        await view.tell_end(collector, own)
-        await looking
-
-    asyncio.run(end())
-    assert (own.over, own.told) == (waits, waits)
 
 
 def step(name, its_state, ago, *seconds):

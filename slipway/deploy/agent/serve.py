@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TypedDict
 
 from . import (
@@ -28,6 +29,7 @@ from . import (
     images,
     pulse,
     releases,
+    requests,
     services,
     shell,
     slots,
@@ -85,15 +87,18 @@ def say(message: Mapping[str, object]) -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def lines() -> Iterator[Message]:
-    """Yield the deployer's messages. Read without a buffer, because after `lock` another process reads this stdin."""
+def lines(kind: str = "") -> Iterator[Message]:
+    """Yield the deployer's messages. Read without a buffer, because after `lock` another process reads this stdin. Exit
+    at what is no message, or too long for this kind of key (see requests.py)."""
     rest = b""
     while True:
         piece = os.read(0, 65536)
         if not piece:
             return
         *whole, rest = (rest + piece).split(b"\n")
-        yield from map(json.loads, whole)
+        if len(rest) > requests.LINES[kind]:
+            sys.exit("a message is too long")
+        yield from map(requests.message, whole)
 
 
 def answer(message: Message, function: Callable[[], object]) -> None:
@@ -118,30 +123,36 @@ def answer(message: Message, function: Callable[[], object]) -> None:
 # ---- before the lock ----
 
 
-def read(app: str, folder: str) -> None:
-    """Answer messages that do not need the host's lock. `folder`: the agent's own."""
-    readers = {**READERS}
+def read(app: str, folder: str, kind: str = "") -> None:
+    """Answer messages that do not need the host's lock. `folder`: the agent's own; `kind`: of the deployer's key."""
+    readers: dict[str, Callable[..., object]] = {**READERS, "lock": partial(lock, folder=folder, kind=kind)}
     print(MARK, flush=True)
-    for message in lines():
+    for message in lines(kind):
         host = Host(app)  # a new object for each message: provisioning may change the host
+        if message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
+            answer(message, partial(allowed, host, kind, message, readers))
         if message.get("do") == "lock":
-            answer(message, lambda: lock(host, folder, **message["args"]))  # noqa: B023  answer calls it at once
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # the deployer's lock has ended: refuse LOCKED
-        elif message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
-            answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))  # noqa: B023
 
 
-def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False) -> Locked:
+def allowed(host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]]) -> object:
+    """Do what a message asks, if this kind of key may ask it."""
+    do, args = message.get("do", ""), message.get("args", {})
+    requests.check(host, kind, do, args)
+    return functions.get(do, shell.refuse)(host, **args)
+
+
+def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False, kind: str = "") -> Locked:
     """Hold the host's lock: run the agent in `folder` as unit APP-deploy. Return how it ended, or who else holds the
     lock. `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack
-    its folders; then the agent's folder may be a temporary one."""
+    its folders; then the agent's folder may be a temporary one. `kind`: of the deployer's key."""
     deadline = time.monotonic() + WAIT
     while True:
         if held := await_retirement(host, deadline):
             return {"locked": held}
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
-        errors = run_as_unit(host, folder, description, dead_after, bare)
+        errors = run_as_unit(host, folder, description, dead_after, bare, kind)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
@@ -165,7 +176,7 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool) -> list[str]:
+def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool, kind: str = "") -> list[str]:
     run = [sys.executable, "-I", "-S", folder]
     properties = {
         "WatchdogSec": dead_after,
@@ -190,6 +201,7 @@ def run_as_unit(host: Host, folder: str, description: str, dead_after: float, ba
                 *run,
                 "work",
                 host.app,
+                *filter(None, [kind]),
             ],
             stderr=stderr,
             env=ENVIRONMENT,
@@ -206,38 +218,45 @@ def holder(host: Host) -> str | None:
 # ---- with the lock ----
 
 
-def work(app: str, folder: str) -> None:
-    """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects."""
+def work(app: str, folder: str, kind: str = "") -> None:
+    """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
     host = Host(app)
     attempt, steps = Attempt(host, program=folder, pid=os.getpid()), Taken(host)
     print(MARK, flush=True)
-    for message in lines():
+    for message in lines(kind):
         feed_watchdog()
+        do = message.get("do")
         if "abort" in message:
-            abort(attempt, message["abort"])
-        elif message["do"] == "end":
+            abort(attempt, requests.of_abort(message["abort"]))
+        elif do == "end":
             os._exit(0)
-        elif message["do"] == "alive":
+        elif do == "alive":
             say({"alive": True})
-        elif message["do"] == "keep":  # in this thread: this process must not exit before `keep` is done
-            step(host, attempt, steps, message)
+        elif do == "keep":  # in this thread: this process must not exit before `keep` is done
+            step(host, attempt, steps, message, kind)
         else:
-            threading.Thread(target=step, args=(host, attempt, steps, message), daemon=True).start()
+            threading.Thread(target=step, args=(host, attempt, steps, message, kind), daemon=True).start()
     with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
             time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit
     os._exit(1)
 
 
-def step(host: Host, attempt: Attempt, steps: Taken, message: Message) -> None:
+def step(host: Host, attempt: Attempt, steps: Taken, message: Message, kind: str = "") -> None:
+    """Do a step, or another request that needs the lock."""
+
     def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
 
-    do, args = message["do"], message["args"]
-    if do in LOCKED or do == "last_lines":  # the deployer asks for a log before it takes back
-        answer(message, lambda: {**READERS, **LOCKED}[do](host, **args))
-    else:
-        answer(message, lambda: steps.run(do, lambda: STEPS[do](host, attempt, say_event, **args)))
+    def run(name: str, host: Host, **args: object) -> object:
+        if name != "begin" and "slot" not in attempt.noted:
+            raise Problem(f"{name}: the step begin has not run")
+        return steps.run(name, partial(STEPS[name], host, attempt, say_event, **args))
+
+    last_lines = {"last_lines": facts.last_lines}  # the deployer asks for a log before it takes back
+    in_steps = {name: partial(run, name) for name in STEPS}
+    functions: dict[str, Callable[..., object]] = {**in_steps, **LOCKED, **last_lines}
+    answer(message, partial(allowed, host, kind, message, functions))
 
 
 def abort(attempt: Attempt, why: Noted) -> None:
@@ -275,9 +294,9 @@ def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str
 def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
     if mode == "read":
-        read(app, folder)
+        read(app, folder, *rest)
     elif mode == "work":
-        work(app, folder)
+        work(app, folder, *rest)
     elif mode == "takeback":
         if os.path.exists(Host(app).run):  # a first provisioning that ends early lacks it
             takeback.settle(Host(app), say)

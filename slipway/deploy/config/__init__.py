@@ -68,6 +68,8 @@ class Fleet:
     media: str = "local"
     opts: str = ""
     memory: str = "auto"
+    deploy_keys: list[str] = field(default_factory=list)
+    watch_keys: list[str] = field(default_factory=list)
     balancer: str = "file"
     site: Table = field(default_factory=dict)
     rollout: Table = field(default_factory=dict)

@@ -28,6 +28,7 @@ def problems(fleet: Fleet) -> Problems:
     if len(web) > 1 and fleet.media == "local":
         differ = f'"local" files would differ between {", ".join(host.name for host in web)}'
         yield "media", f'{differ}; use "database" or "bucket"'
+    yield from of_keys(fleet)
     for host in fleet.balancers:
         yield from of_balancer(host, web)
     for process in fleet.roles.values():
@@ -45,6 +46,20 @@ def of_hosts(fleet: Fleet) -> Problems:
     beats = fleet.with_role("beat")
     if len(beats) > 1:
         yield "hosts", f"only one host may have the role beat, not {', '.join(host.name for host in beats)}"
+
+
+def of_keys(fleet: Fleet) -> Problems:
+    """Refuse deploy keys where these would give more than deploys of this app."""
+    for name, keys in {"deploy_keys": fleet.deploy_keys, "watch_keys": fleet.watch_keys}.items():
+        if keys and fleet.is_swarm:
+            yield name, 'engine.kind = "swarm" would make them root: whoever changes a stack may mount any folder'
+        if keys and fleet.registry == "ssh":
+            yield (
+                name,
+                'registry = "ssh" needs port forwarding, by which a key reaches Docker\'s socket: use a registry',
+            )
+        if keys and fleet.app.endswith("-deploy"):
+            yield name, f"an app called {fleet.app.removesuffix('-deploy')} would have an account of this app's name"
 
 
 def of_host(host: Host, same_address: list[str]) -> Problems:

@@ -213,6 +213,11 @@ TABLES = {
     "static": STATIC,
     "backup": BACKUP,
 }
+public_key = text(
+    r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
+    r" [A-Za-z0-9+/]{40,4000}={0,2}(?: [!-~][ -~]*)?",
+    'a public key such as "ssh-ed25519 AAAA... ci"',
+)
 TOP: Keys = {
     "app": (app_name, Required(": set it here, or set APP")),
     "image": (image, Required(": set it here, or set IMAGE")),
@@ -220,6 +225,8 @@ TOP: Keys = {
     "media": (one_of("local", "database", "bucket", "none"), "local"),
     "opts": (options, ""),
     "memory": (memory, "auto"),
+    "deploy_keys": (list_of(public_key), []),
+    "watch_keys": (list_of(public_key), []),
     "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "process": (each_of(process_name, table(PROCESS)), {}),

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 # Runs a command as root, with passwordless sudo if the user is not root.
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; fi; exec sudo -n "$@"'
+PREFIX = ("sh", "-c", AS_ROOT, "sh")
 
 
 @dataclass(frozen=True)
 class Ssh:
-    """Builds command lines of ssh. `config`: the path of a file to use instead of the user's ssh_config."""
+    """Builds command lines of ssh. `config`: the path of a file to use instead of the user's ssh_config. `user`: the
+    account on all hosts, in place of an address's or ssh_config's; "" for those."""
 
     config: str = ""
+    user: str = ""
 
     def command(self, address: str, words: Sequence[str], share: str = "", tty: bool = False) -> list[str]:
         """Return the command line that runs `words` as root, without prompts. `share`: path of the socket that the
@@ -31,6 +34,7 @@ class Ssh:
         # Override a ControlMaster in the user's ssh_config, which would keep our connection open.
         options += [f"ControlMaster={'yes' if share else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
         options += ["Compression=yes"] if share else []
+        options += [f"User={self.user}"] if self.user else []
         config = ["-F", self.config] if self.config else []
         return [
             "ssh",
@@ -38,7 +42,7 @@ class Ssh:
             *(word for option in options for word in ("-o", option)),
             "--",
             address,
-            shlex.join(["sh", "-c", AS_ROOT, "sh", *words]),
+            shlex.join([*PREFIX, *words]),
         ]
 
     def forward(self, address: str, share: str, port: int) -> list[str]:

@@ -12,7 +12,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # ---- programs ----
 
-for name in apt-get dockerd docker nginx certbot python3 logrotate restic; do
+for name in apt-get dockerd docker nginx certbot python3 logrotate restic sudo; do
     has $name || echo "missing $name"
 done
 [ -d /run/systemd/system ] || echo "missing systemd"

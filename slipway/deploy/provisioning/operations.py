@@ -120,6 +120,19 @@ def program(files: Iterable[File]) -> Commands:
         yield from written(file, existing.get(file.path))
 
 
+@operation()
+def checked_file(file: File, check: str) -> Commands:
+    """Write a file if a command, to which the path of its new form is added, accepts that."""
+    existing = host.get_fact(Files, paths=[file.path]).get(file.path)
+    new = File(f"{file.path}.new", file.content, file.mode, file.user, file.group)
+    commands = [*written(file, existing)]
+    if not any(isinstance(command, PutWhole) for command in commands):
+        yield from commands
+        return
+    yield PutWhole(new.path, new.content, new.mode, new.user, new.group)
+    yield f"{check}{new.path} && mv -f {new.path} {file.path} || {{ rm -f {new.path}; exit 1; }}"
+
+
 def written(file: File, existing: Entry | None) -> Commands:
     owned = existing and (existing.user, existing.group, existing.mode) == (file.user, file.group, file.mode)
     if not existing or (not file.once and not (existing.kind == "f" and owned and existing.holds(file.content))):

@@ -72,6 +72,8 @@ async def work(
         finally:
             if what == "provision":
                 notes(fleet, inspections, left_out)
+                for text in await also_of_root(fleet, connections):
+                    print(visible(text))
             total = changes(check, {host.name: run.changes(host.name) for host in hosts})
     return total
 
@@ -142,6 +144,18 @@ async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
     if problems:
         raise HostProblem(*problems)
     return inspection
+
+
+async def also_of_root(fleet: Fleet, hosts: Mapping[str, Connection]) -> list[str]:
+    """Return lines that name the deploy keys which are root's on a host, too."""
+    lines, keys = [], [key.split(maxsplit=2) for key in (*fleet.deploy_keys, *fleet.watch_keys)]
+    for name, reached in hosts.items() if keys else ():
+        known = (await reached.command("cat /root/.ssh/authorized_keys 2>/dev/null || :")).out.decode(errors="replace")
+        for kind, body, *comment in keys:
+            if f"{kind} {body}" in known:
+                title = " ".join(comment) or f"{body[:20]}…"
+                lines.append(f"{name}: the key {title} is root's, too: remove it from /root/.ssh/authorized_keys")
+    return lines
 
 
 # ---- output ----

@@ -15,8 +15,9 @@ from ..config import Fleet, Host
 from ..errors import HostProblem
 from ..server import backups, consul, services, site
 from ..server import files as wanted
+from ..server import keys as server_keys
 from ..server.site import Out
-from . import data
+from . import data, keys
 from .fitness import Inspection
 from .named import LONG, enable, folder, stop, write
 from .operations import Entry, Files, nginx_site
@@ -69,6 +70,7 @@ def provision(
         )  # without rm, the next run skips the reload
     if wanted.by_units(fleet, machine):
         enable_app(fleet, machine)
+    keys.set_up(fleet, existing)
     if machine in fleet.backup_hosts and credentials.repository:  # last, as the repository may be away
         data.keep_backups(fleet, machine, credentials.repository, existing)
     team(fleet, machine)
@@ -89,7 +91,9 @@ def check_left(fleet: Fleet, machine: Host, out: Out) -> None:
 def remove(fleet: Fleet, machine: Host, inspection: Inspection, out: Out) -> None:
     """Remove the app from a host. Keep data and settings."""
     nothing = Host(machine.name, machine.address)
-    take_away(fleet, nothing, inspection, host.get_fact(Files, paths=paths(fleet, nothing, inspection)))
+    existing = host.get_fact(Files, paths=paths(fleet, nothing, inspection))
+    take_away(fleet, nothing, inspection, existing)
+    keys.take_away(fleet, existing)
 
 
 def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
@@ -104,6 +108,8 @@ def paths(fleet: Fleet, machine: Host, inspection: Inspection) -> list[str]:
         *(file.path for file in backups.unit_files(fleet, machine)),
         *(file.path for file in of_services),
         services.settings_path(fleet.app),
+        server_keys.home(fleet.app),
+        *server_keys.paths(fleet.app),
         backups.keys_path(fleet.app),
         *(file.path for file in backups.files(fleet, machine)),
         *(services.certificate(fleet.app, service.kind, "").path for service in fleet.services if service.tls),
@@ -126,6 +132,8 @@ def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     packages = wanted.packages(fleet, machine, inspection.missing)
     if machine in fleet.backup_hosts and "restic" in inspection.missing:
         packages.append("restic")
+    if (fleet.deploy_keys or fleet.watch_keys) and "sudo" in inspection.missing:
+        packages.append("sudo")
     client = wanted.runs_containers(machine) and "docker" in inspection.missing
     masked = "nginx" in packages
     if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors

@@ -1,0 +1,195 @@
+"""What the agent does for a deployer that sends anything: nothing that the table of requests.py does not have."""
+
+import json
+import os
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deployer.conftest import TOML, fleet_of
+from deployer.machine import release
+from deployer.test_validate import JSON
+from slipway.deploy.agent import disk, requests, serve
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.requests import SHAPES, check
+from slipway.deploy.agent.steps.table import STEPS
+from slipway.deploy.agent.taken import Taken
+from slipway.deploy.rollout import plan, preflight
+from slipway.deploy.ssh.connection import who
+
+ID = "0123456789ab"
+BEGIN = {
+    **{"id": ID, "who": "ann", "action": "deploy", "tag": "v2", "digest": "sha256:" + "0" * 64, "image_id": ""},
+    **{"image": "registry.example/shop", "keep_warm": 600, "drain": 30, "keep_releases": 5},
+}
+LOCK = {"description": "deploy v2 by ann", "dead_after": 30}
+
+
+@pytest.fixture(autouse=True)
+def image(machine):
+    lines = "IMAGE=registry.example/shop\nOPTS=''\nSTATIC=s3://shop/static\n"
+    disk.write(machine.host.etc, f"# For docker-runner; written by provisioning.\n{lines}")
+
+
+def snapshot(host):
+    """Return path → content of all files of the host."""
+    found = {}
+    for folder, _, names in os.walk(host.root):
+        for name in names:
+            path = os.path.join(folder, name)
+            found[path] = os.readlink(path) if os.path.islink(path) else disk.read(path)
+    return found
+
+
+def test_every_request_has_a_row():
+    assert {*SHAPES} == {*serve.REQUESTS, *STEPS}
+
+
+def test_what_a_deploy_sends_has_these_shapes(machine, data):
+    """Of all actions and options."""
+    fleet = fleet_of({**TOML, **data, "image": "registry.example/shop"}, {"static": {"publish": "s3://shop/static"}})
+    for action in ("deploy", "restart", "rollback"):
+        known = {host.name: {**release("v1"), "digest": "sha256:" + "1" * 64} for host in fleet.hosts}
+        for each in known.values():
+            del each["tag"]
+        target = plan.Target(action, "v1", BEGIN["digest"], known if action == "rollback" else {}, {}, "web1")
+        groups = plan.plan(
+            fleet, fleet.hosts, target, plan.Options(True, True, "ann:secret"), {"id": ID, "who": who("x")}
+        )
+        for step in (step for group in groups for step in group):
+            for host in step.hosts:
+                check(machine.host, "deploy", step.name, step.args_for(host))
+    for host in fleet.app_hosts:
+        paths = [*preflight.expected(fleet, host)]
+        machine.host.app = fleet.app
+        check(
+            machine.host, "watch", "facts", {"paths": paths, "health": True, "tag": "", "history": False, "blind": True}
+        )
+    check(machine.host, "deploy", "lock", {**LOCK, "description": who("deploy v2")})
+
+
+REFUSED = {  # what each would give to whoever holds a deploy key
+    "a shell": ("command", {"script": "id"}),
+    "a file": ("put", {"path": "/etc/cron.d/x", "content": "", "mode": 0o644, "owner": "root", "group": "root"}),
+    "a secret's file elsewhere": ("stage", {"settings": "", "files": {"../../cron.d/x": ""}}),
+    "another name elsewhere": ("keep", {"files": ["../../cron.d/x"]}),
+    "the settings": ("read_settings", {}),
+    "a program at the retirement": ("begin", {**BEGIN, "program": "/run/shop/b/x.py"}),
+    "an option of docker run": ("begin", {**BEGIN, "id": 'x "$(id)"'}),
+    "a process to be killed": ("begin", {**BEGIN, "pid": 1}),
+    "any image of the host": ("begin", {**BEGIN, "image_id": "sha256:redis"}),
+    "any image by a rollback": ("begin", {**BEGIN, "action": "rollback", "image_id": "sha256:redis"}),
+    "another tag of a release": ("begin", {**BEGIN, "action": "rollback", "tag": "v9", "image_id": "sha256:v1"}),
+    "another app's name for the image": ("pull", {"image": "redis"}),
+    "an image from elsewhere": ("pull", {"image": "registry.example/shop", "reference": "127.0.0.1:5000/app"}),
+    "root's login for another registry": ("resolve", {"image": "evil%2eexample/x", "tag": "v1"}),
+    "the hash of a secret": ("facts", {"paths": ["/etc/default/shop.env"]}),
+    "the hash of what never ends": ("facts", {"paths": ["/dev/zero"]}),
+    "a hash by another way": ("facts", {"paths": ["/etc/systemd/system/../../shadow"]}),
+    "another app's log": ("last_lines", {"name": "blog-web-a", "since": 1, "until": 2}),
+    "a hidden lock": ("lock", {**LOCK, "description": "retirement of slot a"}),
+    "a lock for ever": ("lock", {**LOCK, "dead_after": "infinity"}),
+    "a lock without the app": ("lock", {**LOCK, "bare": True}),
+    "requests by a smoke path": ("ready", {"seconds": 1, "smoke": ["/ HTTP/1.0\r\nX: y"], "roles": ["web"]}),
+    "files in another bucket": ("upload", {"bucket": "s3://other/static", "seconds": 9}),
+    "a unit of another name": ("start", {"roles": ["web@a.service docker"]}),
+    "a step without its arguments": ("ready", {}),
+    "what nobody knows": ("reboot", {}),
+    "no name": (["facts"], {}),
+    "no arguments": ("facts", []),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_nothing_else_is_done(machine, monkeypatch, what):
+    """And nothing changes on the host."""
+    (do, args), before, said = REFUSED[what], snapshot(machine.host), []
+    monkeypatch.setattr(serve, "say", said.append)
+    serve.step(machine.host, Attempt(machine.host), Taken(machine.host), {"id": 1, "do": do, "args": args}, "deploy")
+    assert [*said[0]] == ["id", "problem", "details"] and said[0]["details"] == {}, said
+    after = snapshot(machine.host)
+    after.pop(f"{machine.host.run}/steps", None)
+    assert after == before and not machine.host.one_offs
+
+
+ADMINISTRATORS = ("a shell", "a file", "the settings", "a lock without the app", "an image from elsewhere")
+
+
+@pytest.mark.parametrize("what", [what for what in REFUSED if what not in ADMINISTRATORS])
+def test_an_administrator_s_deployer_may_not_either(machine, what):
+    """A process that took over the deployer gains less."""
+    with pytest.raises(Problem):
+        check(machine.host, "", *REFUSED[what])
+
+
+def test_a_rollback_goes_to_a_release_of_this_host(machine):
+    machine.attempt("deploy", "v2")
+    check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
+    disk.remove(machine.host.log)
+    check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
+
+
+@pytest.mark.parametrize("do", ["lock", "decide", "point", "resolve"])
+def test_a_key_that_watches_changes_nothing(machine, do):
+    with pytest.raises(Problem, match=f"^this key may watch shop, not {do}: use an administrator's key$"):
+        check(machine.host, "watch", do, {})
+
+
+@given(
+    st.sampled_from(sorted(SHAPES)), st.dictionaries(st.sampled_from(["image", "tag", "paths", "seconds", "x"]), JSON)
+)
+@example("facts", {"paths": ["/" * 10_000]})
+@example("watch", {"seconds": float("nan")})
+def test_any_arguments_fit_or_are_refused(tmp_path_factory, do, args):
+    host = serve.Host("shop", str(tmp_path_factory.getbasetemp()))
+    try:
+        check(host, "deploy", do, args)
+    except Problem as problem:
+        assert "\n" not in str(problem) and len(str(problem)) < 500
+    else:
+        assert {*args} <= {name.rstrip("?") for name in SHAPES[do]} and "image" not in args
+
+
+@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+@example(b"[" * 100_000)
+@example(b'{"id": true, "do": "facts"}')
+def test_a_line_is_a_message_or_the_end(line):
+    try:
+        message = requests.message(line)
+    except SystemExit as ended:
+        assert str(ended) == "a message of the deployer is malformed"
+    else:
+        assert type(message) is dict
+
+
+@pytest.mark.parametrize("why", [{"slot": "../../etc/default/blog"}, {"live": "b"}, {"cause": 7}, "x", None])
+def test_an_abort_says_only_why(machine, monkeypatch, why):
+    assert requests.of_abort(why) == {}
+    assert requests.of_abort({"cause": "told to"}) == {"cause": "told to"}
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("", False), ("deploy", True), ("watch", True)])
+def test_a_line_of_a_deploy_key_is_short(monkeypatch, kind, ends):
+    pieces = iter([b"x" * (1 << 20), b"x", b""])
+    monkeypatch.setattr(serve.os, "read", lambda *_: next(pieces))
+    with pytest.raises(SystemExit) if ends else pytest.MonkeyPatch.context():
+        assert [*serve.lines(kind)] == []
+
+
+def test_the_unit_that_holds_the_lock_has_the_key_s_kind(machine, monkeypatch):
+    started = []
+    monkeypatch.setattr(serve.subprocess, "run", lambda words, **options: started.append(words))
+    serve.run_as_unit(machine.host, machine.host.run, "x", 30, False, "deploy")
+    serve.run_as_unit(machine.host, machine.host.run, "x", 30, False)
+    assert started[0][-3:] == ["work", "shop", "deploy"] and started[1][-2:] == ["work", "shop"]
+
+
+def test_the_modes_get_the_kind(monkeypatch):
+    got = []
+    monkeypatch.setattr(serve, "read", lambda *words: got.append(words))
+    monkeypatch.setattr(serve, "work", lambda *words: got.append(words))
+    for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy"]):
+        serve.main("/agent", words)
+    assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy")]

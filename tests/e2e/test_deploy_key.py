@@ -1,0 +1,175 @@
+"""A key that may deploy one app: what works with it, and what a thief of it can do."""
+
+import base64
+import os
+import shlex
+import socket
+import subprocess
+
+import pytest
+
+from e2e import checker
+from e2e.scenarios import live
+from proc import free_port, passed, run, running, wait_until
+
+pytestmark = pytest.mark.extra
+CANARY = "canary-8e1f73b0"
+REFUSAL = "this key may deploy shop, and nothing else: use an administrator's key"
+
+
+class Thief:
+    """Whoever has the key, and nothing else. `got`: all bytes that came back."""
+
+    def __init__(self, shop, folder):
+        self.shop, self.key, self.got = shop, folder / "key", b""
+        passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci", "-f", self.key]))
+        self.public = self.key.with_suffix(".pub").read_text().strip()
+        self.config = folder / "ssh_config"
+        lines = shop.fleet.ssh_config.read_text().splitlines()
+        kept = [line for line in lines if not line.strip().lower().startswith("identityfile")]
+        self.config.write_text("\n".join([f'IdentityFile "{self.key}"', "IdentitiesOnly yes", *kept]) + "\n")
+
+    def words(self, program, *options):
+        return [program, "-F", str(self.config), "-o", "User=shop-deploy", *options]
+
+    def ssh(self, *options, host="web1", input="", program="ssh"):
+        """Return the finished ssh, or another program of OpenSSH."""
+        words = [word.replace("HOST", host) for word in self.words(program, *options)]
+        done = subprocess.run(words, input=input.encode(), capture_output=True, timeout=60, check=False)
+        self.got += done.stdout + done.stderr
+        return done
+
+    def deploy(self, *words):
+        """Run a command of Slipway as CI does."""
+        command = self.shop.command(*words)
+        command[command.index("--ssh-config") + 1] = self.config
+        env = {**os.environ, "DEPLOY_USER": "shop-deploy"}
+        done = run(command, timeout=300, cwd=self.shop.checkout, env=env)
+        self.got += (done.stdout + done.stderr).encode()
+        return done
+
+
+@pytest.fixture(scope="module")
+def thief(shop, tmp_path_factory):
+    thief = Thief(shop, tmp_path_factory.mktemp("a stolen key"))
+    shop.set(TOKEN=CANARY)
+    shop.settings["deploy_keys"] = [thief.public]
+    shop.provision()
+    assert shop.changes() == 0
+    for host in shop.machines().values():
+        host.write("/etc/default/blog.env", f"TOKEN={CANARY}\n")
+        host.write("/root/.docker/config.json", f'{{"auths": {{"other.example": {{"auth": "{CANARY}"}}}}}}')
+    yield thief
+    for host in shop.machines().values():
+        host.run("rm -f /etc/default/blog.env /root/.docker/config.json")
+    del shop.settings["deploy_keys"]
+    shop.provision()
+    assert shop.changes() == 0
+    assert thief.ssh("HOST", "true").returncode == 255, "the key is out"
+    assert "shop-deploy" not in shop.web[0].run("getent passwd; ls /etc/sudoers.d /var/lib /usr/local/sbin")
+
+
+def test_what_ci_does_works_with_it(shop, thief):
+    """A deploy that is taken back, one that goes live, and a rollback, with nothing lost; and all that looks."""
+    with shop.load():
+        bad = thief.deploy("deploy", shop.image("key-1", "error"))
+        assert bad.returncode == 1 and "taken back" in bad.stderr, bad.stderr
+        passed(thief.deploy("deploy", shop.image("key-2"), "--allow-incompatible"))
+        checker.check(shop)
+        assert live(shop) == "key-2"
+        passed(thief.deploy("rollback"))
+        passed(thief.deploy("deploy", "key-2", "--allow-incompatible"))
+    for words in ("status",), ("releases",), ("errors",), ("logs", "-n", "5"), ("plan", "key-2"), ("watch", "--once"):
+        done = thief.deploy(*words)
+        assert done.returncode == 0, (words, done.stderr)
+    assert "key-2" in thief.deploy("status").stdout and "web1" in thief.deploy("logs", "--role", "web").stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "manage", "check"), ("env", "list"), ("provision",), ("drain", "web1"), ("maintenance", "on")]
+)
+def test_the_rest_needs_an_administrator(thief, words):
+    done = thief.deploy(*words)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "needs an administrator's key" in done.stderr
+
+
+def test_no_way_of_ssh_leads_further(shop, thief):
+    """No shell, no file, no forwarding."""
+    assert thief.ssh("-tt", "HOST").returncode == 255, "no terminal"
+    for words in ([], ["sh"], ["id"], ["cat", "/etc/shadow"], ["internal-sftp"], ["scp", "-t", "/"]):
+        done = thief.ssh("HOST", *words)
+        assert done.returncode == 77 and done.stderr.decode().strip().endswith(REFUSAL), done
+    assert thief.ssh("-b", "-", "HOST", program="sftp", input="ls\n").returncode != 0
+    stolen = thief.key.parent / "stolen"
+    for options in ((), ("-O",)):
+        assert thief.ssh(*options, "HOST:/etc/shadow", str(stolen), program="scp").returncode != 0
+    assert not stolen.exists()
+    sets = [f"SetEnv={name}=/tmp/x" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "PYTHONSTARTUP")]
+    for option in sets:
+        assert thief.ssh("-o", option, "HOST", "id").returncode == 77
+    for options in (("-A",), ("-X",), ("-w", "any")):
+        assert thief.ssh(*options, "HOST", "id").returncode in (77, 255)
+    web1 = shop.fleet.hosts["web1"]
+    assert web1.run("journalctl -t shop-gate -n 1 -o cat").strip() == REFUSAL
+    assert web1.run("id -nG shop-deploy").strip() == "shop-deploy"
+    assert web1.ssh("runuser -u shop-deploy -- ls /run/shop/a /etc/default/shop.secrets").returncode != 0
+
+
+def test_no_port_or_socket_is_forwarded(thief):
+    """Neither the app's database port nor Docker's socket."""
+    for target in ("127.0.0.1:22", "/run/docker.sock"):
+        port = free_port()
+        with running(thief.words("ssh", "-N", "-L", f"{port}:{target}", "web1")):
+            wait_until(lambda port=port: answered(port) == b"", 30, "the port leads nowhere")
+    for options in (["-R", "0:127.0.0.1:22"], ["-R", "/tmp/x.sock:127.0.0.1:22"]):
+        done = thief.ssh("-o", "ExitOnForwardFailure=yes", "-N", *options, "HOST")
+        assert done.returncode == 255, done
+
+
+def answered(port):
+    """Return what a server at this port sends at once."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /info HTTP/1.0\r\n\r\n")
+        return connection.recv(100)
+
+
+def test_the_agent_alone_gives_no_secret(shop, thief):
+    """Whatever is asked of it: none of the secrets comes back in any form."""
+    from slipway.deploy.ssh import bootstrap
+
+    start = shlex.join(bootstrap.command("shop"))
+    asked = [
+        '{"id": 1, "do": "read_settings", "args": {"secrets": true}}',
+        '{"id": 2, "do": "command", "args": {"script": "cat /etc/default/shop.env"}}',
+        '{"id": 3, "do": "facts", "args": {"paths": ["/etc/default/shop.env", "/etc/default/blog.env"]}}',
+        '{"id": 4, "do": "last_lines", "args": {"name": "sshd", "since": 1, "until": 2}}',
+        '{"id": 5, "do": "lock", "args": {"description": "x", "dead_after": 30, "bare": true}}',
+        '{"id": 6, "do": "facts", "args": {"health": true}}',
+        '{"id": 7, "do": "errors", "args": {}}',
+    ]
+    done = thief.ssh("HOST", start, input="\n".join(asked) + "\n")
+    answers = done.stdout.decode().splitlines()
+    assert answers[0] == "--8<-- slipway" and len(answers) == 8, done
+    assert all('"problem"' in answer for answer in answers[1:6]) and all('"ok"' in answer for answer in answers[6:])
+    forms = (CANARY.encode(), base64.b64encode(CANARY.encode()).rstrip(b"="), CANARY.encode().hex().encode())
+    assert not [form for form in forms if form in thief.got]
+    with_lock = [
+        '{"id": 1, "do": "lock", "args": {"description": "x", "dead_after": 30}}',
+        '{"id": 2, "do": "command", "args": {"script": "id"}}',
+        '{"id": 3, "do": "end", "args": {}}',
+    ]
+    done = thief.ssh("HOST", start, input="\n".join(with_lock) + "\n")
+    assert b"not command: use an administrator" in done.stdout and b"uid=0" not in done.stdout, done
+
+
+def test_a_server_with_another_agent_says_so(shop, thief):
+    """After an update an administrator provisions first."""
+    gate = "/usr/local/sbin/shop-gate"
+    web1 = shop.fleet.hosts["web1"]
+    web1.run(f"sed -i 's/agent\\.[0-9a-f]\\{{16\\}}/agent.0000000000000000/g' {gate}")
+    refused = thief.deploy("deploy", shop.image("key-3"), "--allow-incompatible")
+    assert refused.returncode == 2, refused.stderr
+    assert "on web1: this server's agent is of another version: run slipway provision" in refused.stderr
+    assert shop.changes() == 1
+    passed(thief.deploy("deploy", "key-3", "--allow-incompatible"))
