@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployer.conftest import TOML, fleet_of
@@ -58,9 +58,14 @@ def test_what_a_deploy_sends_has_these_shapes(machine, data):
         groups = plan.plan(
             fleet, fleet.hosts, target, plan.Options(True, True, "ann:secret"), {"id": ID, "who": who("x")}
         )
-        for step in (step for group in groups for step in group):
-            for host in step.hosts:
-                check(machine.host, "deploy", step.name, step.args_for(host))
+        done = {host.name: set() for host in fleet.hosts}
+        for group in groups:
+            for step, host in [(step, host) for step in group for host in fleet.hosts if host.name in step.hosts]:
+                check(machine.host, "deploy", step.name, step.args_for(host.name))
+                assert not requests.missing(host, step.name, done[host.name]), (step.name, host.name)
+            for step in group:
+                for name in step.hosts:
+                    done[name].add(step.name)
     for host in fleet.app_hosts:
         paths = [*preflight.expected(fleet, host)]
         machine.host.app = fleet.app
@@ -193,3 +198,61 @@ def test_the_modes_get_the_kind(monkeypatch):
     for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy"]):
         serve.main("/agent", words)
     assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy")]
+
+
+# ---- any requests in any order ----
+
+GOOD = {
+    "begin": BEGIN,
+    "pull": {"image": "registry.example/shop", "credentials": ""},
+    "upload": {"bucket": "s3://shop/static", "seconds": 1},
+    "migrate": {"seconds": 1, "max_lock": 2},
+    "start": {"roles": ["web", "worker"]},
+    "ready": {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]},
+    "pause": {"seconds": 0},
+    "flip": {"smoke": ["/"], "max_errors": 0.05},
+    "watch": {"seconds": 0},
+    "replace": {"seconds": 0},
+    **{name: {} for name in ("verdicts", "publish", "prepare", "promise", "commit")},
+}
+ARGUMENT = JSON | st.sampled_from(
+    ["v1", "v2", "sha256:v1", "rollback", "../../etc/default/blog", "/etc/shadow", "deploy"]
+)
+
+
+def mixed(do):
+    """Return a strategy for a request whose arguments are good, but for some."""
+    names = sorted({*GOOD[do], "slot", "live", "program"})
+    changes = st.dictionaries(st.sampled_from(names), ARGUMENT, max_size=2) | st.just({})
+    return st.tuples(st.just(do), changes.map(lambda changed: {**GOOD[do], **changed}))
+
+
+REQUESTS = st.sampled_from(sorted(GOOD)).flatmap(mixed)
+
+
+@settings(max_examples=30)
+@given(st.lists(REQUESTS, max_size=8))
+@example([("commit", {})])
+@example([("begin", BEGIN), ("watch", {"seconds": 0}), ("commit", {})])
+@example([("begin", BEGIN), ("begin", BEGIN), ("promise", {}), ("flip", GOOD["flip"])])
+def test_what_any_requests_in_any_order_do_is_the_app_s(machine, asked):
+    """And a healthy release serves all the while, as the machine checks at each effect."""
+    said, called, call = [], [], machine.host.call
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve, "say", said.append)
+        patch.setattr(
+            machine.host, "call", lambda *words, **options: called.append((words, options)) or call(*words, **options)
+        )
+        attempt, taken = Attempt(machine.host, program="/agent"), Taken(machine.host)
+        for number, (do, args) in enumerate(asked):
+            serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": args}, "deploy")
+        machine.settle()
+    assert not [answer for answer in said if "the agent failed" in str(answer.get("problem"))], said
+    for words, options in called:
+        strange = [
+            word for word in (*words, *options.get("env", {}).values()) if "blog" in word or "/etc/shadow" in word
+        ]
+        assert words[0] in PROGRAMS and not strange, (words, options)
+
+
+PROGRAMS = ("systemctl", "systemd-run", "docker-slot", "docker-runner", "sync", "journalctl", "docker-backup", "nginx")

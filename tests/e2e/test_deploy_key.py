@@ -52,8 +52,9 @@ class Thief:
 @pytest.fixture(scope="module")
 def thief(shop, tmp_path_factory):
     thief = Thief(shop, tmp_path_factory.mktemp("a stolen key"))
+    thief.looker = Thief(shop, tmp_path_factory.mktemp("a key that may look"))
     shop.set(TOKEN=CANARY)
-    shop.settings["deploy_keys"] = [thief.public]
+    shop.settings |= {"deploy_keys": [thief.public], "watch_keys": [thief.looker.public]}
     shop.provision()
     assert shop.changes() == 0
     for host in shop.machines().values():
@@ -62,7 +63,7 @@ def thief(shop, tmp_path_factory):
     yield thief
     for host in shop.machines().values():
         host.run("rm -f /etc/default/blog.env /root/.docker/config.json")
-    del shop.settings["deploy_keys"]
+    del shop.settings["deploy_keys"], shop.settings["watch_keys"]
     shop.provision()
     assert shop.changes() == 0
     assert thief.ssh("HOST", "true").returncode == 255, "the key is out"
@@ -92,6 +93,29 @@ def test_the_rest_needs_an_administrator(thief, words):
     done = thief.deploy(*words)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "needs an administrator's key" in done.stderr
+
+
+def test_a_key_that_may_look_changes_nothing(shop, thief):
+    assert "web1" in passed(thief.looker.deploy("status")).stdout
+    refused = thief.looker.deploy("deploy", shop.image("key-2"), "--allow-incompatible")
+    assert refused.returncode == 2 and "this key may watch shop, not" in refused.stderr, refused.stderr
+
+
+def test_a_certificate_of_some_minutes_is_enough(shop, thief, tmp_path):
+    """As docs/ci.md describes it, without a key in production.toml."""
+    ci, web1 = Thief(shop, tmp_path), shop.fleet.hosts["web1"]
+    passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "authority"]))
+    limits = ["-O", "clear", "-O", "force-command=sudo -n /usr/local/sbin/shop-gate", "-V", "-1m:+5m"]
+    words = ["ssh-keygen", "-q", "-s", tmp_path / "authority", "-I", "ci", "-n", "shop-deploy", *limits]
+    passed(run([*words, ci.key.with_suffix(".pub")]))
+    web1.write("/etc/ssh/authority.pub", (tmp_path / "authority.pub").read_text())
+    web1.write("/etc/ssh/sshd_config.d/authority.conf", "TrustedUserCAKeys /etc/ssh/authority.pub\n")
+    web1.run("systemctl reload ssh")
+    try:
+        assert "web1" in passed(ci.deploy("status", "--hosts", "web1")).stdout
+        assert ci.ssh("HOST", "id").returncode == 77
+    finally:
+        web1.run("rm /etc/ssh/sshd_config.d/authority.conf && systemctl reload ssh")
 
 
 def test_no_way_of_ssh_leads_further(shop, thief):

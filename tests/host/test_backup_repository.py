@@ -98,6 +98,17 @@ def test_a_lock_of_a_living_one_is_awaited(made, tmp_path):
     assert time.monotonic() - began > 1 and len(made.snapshots(kind="files")) == 2
 
 
+def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path):
+    """Such as a dump, while another host prunes."""
+    (tmp_path / "large").write_bytes(os.urandom(300_000))
+    made.backup(["large"], {"kind": "dump"}, str(tmp_path))
+    [snapshot] = made.snapshots(kind="dump")
+    threading.Timer(1, ended, [exclusive_lock(made)]).start()
+    with open(tmp_path / "read", "wb") as out:
+        made.write_file(snapshot, "/large", out)
+    assert (tmp_path / "read").stat().st_size == 300_000
+
+
 def ended(process):
     """Kill a process, and wait for its end: of a zombie restic does not know that it is dead."""
     process.kill()

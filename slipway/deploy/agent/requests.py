@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from . import disk, releases
 from .host import UNITS, Host, Problem
@@ -140,6 +140,17 @@ SHAPES: dict[str, dict[str, Shape]] = {
     "promise": {},
     "commit": {},
 }
+# Step → the step that must have succeeded before it. Others need an image in their slot.
+BEFORE = {
+    "begin": "",
+    "pull": "begin",
+    "flip": "ready",
+    "watch": "flip",
+    "replace": "flip",
+    "prepare": "flip",
+    "promise": "prepare",
+    "commit": "promise",
+}
 ABORT: dict[str, Shape] = {"cause?": cause}
 # Kind of key → requests that it may not send. An administrator's is "".
 REFUSED: dict[str, tuple[str, ...]] = {
@@ -167,6 +178,15 @@ def check(host: Host, kind: str, do: object, args: object) -> None:
         raise Problem(f"{do}: the argument {wrong[:40]!r} is missing, unknown or malformed")
     if wrong := contradiction(host, do, args):
         raise Problem(f"{do}: {wrong}")
+
+
+def missing(host: Host, step: str, done: Collection[str]) -> str:
+    """Return the step that must have succeeded before this one; "" if it is `done`. A host without web has no visitors
+    who could meet a release that is not ready."""
+    before = BEFORE.get(step, "pull")
+    if step == "flip" and not host.has("web"):
+        before = "pull"
+    return "" if before in ("", *done) else before
 
 
 def message(line: bytes) -> Message:

@@ -249,8 +249,8 @@ def step(host: Host, attempt: Attempt, steps: Taken, message: Message, kind: str
         say(dict(event, id=message["id"]))
 
     def run(name: str, host: Host, **args: object) -> object:
-        if name != "begin" and "slot" not in attempt.noted:
-            raise Problem(f"{name}: the step begin has not run")
+        if missing := requests.missing(host, name, steps.done()):
+            raise Problem(f"{name}: the step {missing} has not succeeded")
         return steps.run(name, partial(STEPS[name], host, attempt, say_event, **args))
 
     last_lines = {"last_lines": facts.last_lines}  # the deployer asks for a log before it takes back

@@ -51,6 +51,16 @@ class Taken:
                 step["state"], step["seconds"] = state, round(max(0.0, time.time() - began), 3)
                 self._save()
 
+    def done(self) -> set[str]:
+        """Return the steps that have succeeded since the attempt began."""
+        names: set[str] = set()
+        for step in self.steps:
+            if step["step"] == "begin":
+                names = set()
+            if step["state"] == "done":
+                names.add(step["step"])
+        return names
+
     def _save(self) -> None:
         with contextlib.suppress(OSError):
             with open(f"{self.path}.new", "w", encoding="utf-8") as file:

@@ -47,12 +47,13 @@ class Repository:
         cwd: str | None = None,
         shown: bool = False,
         fine: Callable[[CompletedProcess[str]], bool] = lambda done: not done.returncode,
+        out: IO[bytes] | None = None,
     ) -> str:
-        """Run restic; return what it prints. Wait while the repository is locked. Raise Problem if what restic has done
-        is not `fine`."""
+        """Run restic; return what it prints, or write that to `out`. Wait while the repository is locked. Raise Problem
+        if what restic has done is not `fine`."""
         until = time.monotonic() + PATIENCE
         while True:
-            done = self._run(words, cwd, shown)
+            done = self._run(words, cwd, shown, out)
             if fine(done):
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
@@ -99,9 +100,7 @@ class Repository:
 
     def write_file(self, snapshot: Snapshot, path: str, out: IO[bytes]) -> None:
         """Write a file of a snapshot to `out`."""
-        done = self._run(["dump", snapshot.id, path], out=out)
-        if done.returncode:
-            raise Problem(f"{self.settings.to}: {cause(done.stderr)}")
+        self.call("dump", snapshot.id, path, out=out)
 
     def forget(self, kind: str, policy: Sequence[str]) -> None:
         """Forget the snapshots of a kind that restic's options `policy` do not keep."""

@@ -70,6 +70,7 @@ def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
 @step(120, undo=None, takeback="it only asks")
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
     """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
-    assert attempt.watch, "the plan flips a host before it is watched"  # noqa: S101  a plan's error, not a user's
+    if not attempt.watch:
+        raise Problem("this flip has begun no watch")
     answer: Watched = attempt.watch(seconds)
     return answer
