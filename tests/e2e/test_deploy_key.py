@@ -11,6 +11,7 @@ import pytest
 from e2e import checker
 from e2e.scenarios import live
 from proc import free_port, passed, run, running, wait_until
+from slipway.deploy.ssh import bootstrap
 
 pytestmark = pytest.mark.extra
 CANARY = "canary-8e1f73b0"
@@ -121,7 +122,15 @@ def test_a_certificate_of_some_minutes_is_enough(shop, thief, tmp_path):
 def test_no_way_of_ssh_leads_further(shop, thief):
     """No shell, no file, no forwarding."""
     assert thief.ssh("-tt", "HOST").returncode == 255, "no terminal"
-    for words in ([], ["sh"], ["id"], ["cat", "/etc/shadow"], ["internal-sftp"], ["scp", "-t", "/"]):
+    for words in (
+        [],
+        [shlex.join(bootstrap.command("blog"))],
+        ["sh"],
+        ["id"],
+        ["cat", "/etc/shadow"],
+        ["internal-sftp"],
+        ["scp", "-t", "/"],
+    ):
         done = thief.ssh("HOST", *words)
         assert done.returncode == 77 and done.stderr.decode().strip().endswith(REFUSAL), done
     assert thief.ssh("-b", "-", "HOST", program="sftp", input="ls\n").returncode != 0
@@ -160,8 +169,6 @@ def answered(port):
 
 def test_the_agent_alone_gives_no_secret(shop, thief):
     """Whatever is asked of it: none of the secrets comes back in any form."""
-    from slipway.deploy.ssh import bootstrap
-
     start = shlex.join(bootstrap.command("shop"))
     asked = [
         '{"id": 1, "do": "read_settings", "args": {"secrets": true}}',
@@ -177,7 +184,9 @@ def test_the_agent_alone_gives_no_secret(shop, thief):
     assert answers[0] == "--8<-- slipway" and len(answers) == 8, done
     assert all('"problem"' in answer for answer in answers[1:6]) and all('"ok"' in answer for answer in answers[6:])
     forms = (CANARY.encode(), base64.b64encode(CANARY.encode()).rstrip(b"="), CANARY.encode().hex().encode())
-    assert not [form for form in forms if form in thief.got]
+    files = "/etc/default/*.env /etc/default/shop.secrets/* /etc/shadow /root/.docker/config.json"
+    hashes = shop.fleet.hosts["web1"].run(f"sha256sum {files} 2>/dev/null | cut -d ' ' -f 1; :").encode().split()
+    assert len(hashes) > 3 and not [form for form in (*forms, *hashes) if form in thief.got]
     with_lock = [
         '{"id": 1, "do": "lock", "args": {"description": "x", "dead_after": 30}}',
         '{"id": 2, "do": "command", "args": {"script": "id"}}',
