@@ -1,7 +1,6 @@
 """A key that may deploy one app: what works with it, and what a thief of it can do."""
 
 import base64
-import os
 import shlex
 import socket
 import subprocess
@@ -9,7 +8,7 @@ import subprocess
 import pytest
 
 from e2e import checker
-from e2e.scenarios import live
+from e2e.scenarios import good, live
 from proc import free_port, passed, run, running, wait_until
 from slipway.deploy.ssh import bootstrap
 
@@ -40,12 +39,14 @@ class Thief:
         self.got += done.stdout + done.stderr
         return done
 
-    def deploy(self, *words):
-        """Run a command of Slipway as CI does."""
-        command = self.shop.command(*words)
+    def command(self, *words):
+        """Return the words of a command of Slipway, as CI runs it."""
+        command = type(self.shop).command(self.shop, *words)
         command[command.index("--ssh-config") + 1] = self.config
-        env = {**os.environ, "DEPLOY_USER": "shop-deploy"}
-        done = run(command, timeout=300, cwd=self.shop.checkout, env=env)
+        return ["env", "DEPLOY_USER=shop-deploy", *command]
+
+    def deploy(self, *words):
+        done = run(self.command(*words), timeout=300, cwd=self.shop.checkout)
         self.got += (done.stdout + done.stderr).encode()
         return done
 
@@ -85,6 +86,16 @@ def test_what_ci_does_works_with_it(shop, thief):
         done = thief.deploy(*words)
         assert done.returncode == 0, (words, done.stderr)
     assert "key-2" in thief.deploy("status").stdout and "web1" in thief.deploy("logs", "--role", "web").stdout
+
+
+@pytest.mark.parametrize("step", ["start", "flip", "promise"])
+def test_a_killed_deployer_leaves_every_host_whole(shop, thief, monkeypatch, step):
+    monkeypatch.setattr(shop, "command", thief.command)
+    with shop.load(), shop.rolling("deploy", good(shop), "--allow-incompatible") as rolling:
+        rolling.until(step)
+        rolling.process.kill()
+        shop.settled(90)
+    checker.check(shop)
 
 
 @pytest.mark.parametrize(
