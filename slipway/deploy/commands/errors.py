@@ -8,6 +8,7 @@ from ..log import errors, search
 from ..ssh.connections import Connections
 from ..ssh.gather import texts
 from ..ssh.validate import visible
+from . import plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    if args.release:
+        plan.check_tag(args.release)
     async with Connections(fleet, fleet.chosen(args.hosts, balancers=True)) as connections:
         problems = await connections.reach()
         groups, others, is_known = await connections.errors(since=0 if args.all else args.since, tag=args.release)
