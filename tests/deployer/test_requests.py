@@ -4,13 +4,13 @@ import json
 import os
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deployer.conftest import TOML, fleet_of
 from deployer.machine import release
 from deployer.test_validate import JSON
-from slipway.deploy.agent import disk, requests, serve
+from slipway.deploy.agent import disk, releases, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.requests import SHAPES, check
@@ -21,7 +21,7 @@ from slipway.deploy.ssh.connection import who
 
 ID = "0123456789ab"
 BEGIN = {
-    **{"id": ID, "who": "ann", "action": "deploy", "tag": "v2", "digest": "sha256:" + "0" * 64, "image_id": ""},
+    **{"id": ID, "who": "ann", "action": "deploy", "tag": "v2", "digest": "digest:v2", "image_id": ""},
     **{"image": "registry.example/shop", "keep_warm": 600, "drain": 30, "keep_releases": 5},
 }
 LOCK = {"description": "deploy v2 by ann", "dead_after": 30}
@@ -215,28 +215,16 @@ GOOD = {
     "replace": {"seconds": 0},
     **{name: {} for name in ("verdicts", "publish", "prepare", "promise", "commit")},
 }
-ARGUMENT = JSON | st.sampled_from(
-    ["v1", "v2", "sha256:v1", "rollback", "../../etc/default/blog", "/etc/shadow", "deploy"]
-)
+CHAIN = ("begin", "pull", "start", "ready", "flip", "watch", "prepare", "promise", "commit")
+STRANGE = {"slot": "../../etc/default/blog", "live": "b", "program": "/etc/shadow"}
 
 
-def mixed(do):
-    """Return a strategy for a request whose arguments are good, but for some."""
-    names = sorted({*GOOD[do], "slot", "live", "program"})
-    changes = st.dictionaries(st.sampled_from(names), ARGUMENT, max_size=2) | st.just({})
-    return st.tuples(st.just(do), changes.map(lambda changed: {**GOOD[do], **changed}))
-
-
-REQUESTS = st.sampled_from(sorted(GOOD)).flatmap(mixed)
-
-
-@settings(max_examples=30)
-@given(st.lists(REQUESTS, max_size=8))
-@example([("commit", {})])
-@example([("begin", BEGIN), ("watch", {"seconds": 0}), ("commit", {})])
-@example([("begin", BEGIN), ("begin", BEGIN), ("promise", {}), ("flip", GOOD["flip"])])
-def test_what_any_requests_in_any_order_do_is_the_app_s(machine, asked):
-    """And a healthy release serves all the while, as the machine checks at each effect."""
+@pytest.mark.parametrize("known", range(len(CHAIN)))
+def test_what_requests_in_another_order_do_is_the_app_s(machine, known):
+    """After so many steps of a deploy, the others come in another order, with arguments that are not theirs. And a
+    healthy release serves all the while, as the machine checks at each effect."""
+    others = [(do, {**GOOD[do], name: value}) for do in CHAIN[known + 1 :] for name, value in STRANGE.items()]
+    asked = [(do, GOOD[do]) for do in (*CHAIN[:known], *CHAIN[:known:-1])] + others
     said, called, call = [], [], machine.host.call
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serve, "say", said.append)
@@ -253,6 +241,16 @@ def test_what_any_requests_in_any_order_do_is_the_app_s(machine, asked):
             word for word in (*words, *options.get("env", {}).values()) if "blog" in word or "/etc/shadow" in word
         ]
         assert words[0] in PROGRAMS and not strange, (words, options)
+
+
+def test_a_whole_deploy_is_let_through(machine, monkeypatch):
+    """Else the test above would try little."""
+    said, attempt, taken = [], Attempt(machine.host, program="/agent"), Taken(machine.host)
+    monkeypatch.setattr(serve, "say", said.append)
+    for number, do in enumerate(CHAIN):
+        serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": GOOD[do]}, "deploy")
+    assert [answer["id"] for answer in said if "ok" in answer] == [*range(len(CHAIN))]
+    assert releases.read_tag(machine.host.tag) == release("v2")
 
 
 PROGRAMS = ("systemctl", "systemd-run", "docker-slot", "docker-runner", "sync", "journalctl", "docker-backup", "nginx")
