@@ -18,7 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import cast  # noqa: E402
 
 from . import config  # noqa: E402
-from .config.ssh import Ssh  # noqa: E402
+from .config.ssh import Ssh, account  # noqa: E402
 from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
 from .log.search import glued  # noqa: E402
@@ -106,7 +106,7 @@ def handle(args: argparse.Namespace) -> int:
     if args.command != "config" and not shutil.which("ssh"):
         raise Refused("ssh is not on this machine: install the OpenSSH client")
     user = os.environ.get("DEPLOY_USER", "")
-    if user == f"{fleet.app}-deploy" and args.command in ADMINISTRATORS:
+    if user == account(fleet.app) and args.command in ADMINISTRATORS:
         raise Refused(f"{args.command} needs an administrator's key: unset DEPLOY_USER, and use yours")
     ssh = Ssh(args.ssh_config, user)
     return asyncio.run(run_interruptible(args.handle(replace(fleet, ssh=ssh), args))) or 0

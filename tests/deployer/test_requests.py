@@ -1,4 +1,4 @@
-"""What the agent does for a deployer that sends anything: nothing that the table of requests.py does not have."""
+"""The agent and a deployer that sends anything: nothing is done that the table of requests.py does not have."""
 
 import json
 import os

@@ -125,7 +125,7 @@ def shows_maintenance(shop, view):
 
 
 def shows_its_own_deploy(shop, new):
-    """What its hosts wait for, and how it ended. Then the command ends."""
+    """Its steps, and how it ended. Then the command ends."""
     with viewed(shop, "deploy", new, "--view") as view:
         states = [view.state()]
         while not states[-1]["own"]["result"]:

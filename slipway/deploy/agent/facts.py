@@ -241,8 +241,7 @@ def free(path: str) -> int:
 
 
 def closed(host: Host) -> list[str]:
-    sites = (f"{host.root}/etc/nginx/{host.app}{end}/maintenance" for end in ("", "-balancer"))
-    is_closed = any(map(os.path.exists, sites))
+    is_closed = any(map(os.path.exists, host.maintenance))
     return ["visitors get the maintenance page until slipway maintenance off"] if is_closed else []
 
 

@@ -15,7 +15,7 @@ from .message_types import Any, Details, Properties, Unpack
 from .roles import Process, processes_in, unit_of
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
-UNITS = "/etc/systemd/system"
+UNITS, JOURNALD = "/etc/systemd/system", "/etc/systemd/journald.conf.d/10-slipway.conf"
 UNHEARD = re.compile("Connection reset by peer|Transport endpoint is not connected|disconnected from message bus")
 TRIES = 50  # calls of systemctl, 0.1 s apart, while systemd restarts
 
@@ -45,6 +45,11 @@ class Host:
         self.attempt_files = self.attempt, self.attempt + ".new"  # an agent that dies while writing leaves .new
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock, self.retiring = app + "-deploy.service", app + "-retire"
+
+    @property
+    def maintenance(self) -> list[str]:
+        """The paths of which one exists while visitors get the maintenance page."""
+        return [f"{self.root}/etc/nginx/{self.app}{end}/maintenance" for end in ("", "-balancer")]
 
     def kept_env(self, name: str) -> str:
         """Return the path where a rollback saves the old settings, such as APP.env.build-3.kept."""

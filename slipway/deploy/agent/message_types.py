@@ -28,6 +28,7 @@ Member = tuple["tarfile.TarInfo", Optional[Iterator[bytes]]]  # (entry, content;
 # Beside str stands the text's pattern; beside float the end of the number's range, which begins at 0.
 TAG, IMAGE_ID = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "[A-Za-z0-9_.:-]{0,200}"
 DIGEST = "(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?"
+IN_SECRETS = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"  # a file there
 Tag = Annotated[str, TAG]
 ImageId = Annotated[str, IMAGE_ID]
 Digest = Annotated[str, DIGEST]
@@ -35,7 +36,7 @@ Time = Annotated[float, 250e9]  # seconds since the epoch, before the year 9999;
 Base64 = Annotated[str, "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"]
 Count = Annotated[str, "[0-9]{0,9}"]
 Version = Annotated[str, "[A-Za-z0-9.+~:-]{0,99}"]
-SecretName = Annotated[str, "[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"]
+SecretName = Annotated[str, IN_SECRETS]
 SettingName = Annotated[str, "[A-Za-z_][A-Za-z0-9_]*"]
 SlotName = Annotated[str, "[ab]"]
 

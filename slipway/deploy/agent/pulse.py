@@ -96,9 +96,9 @@ def state(host: Host) -> str:
 
 def closed(host: Host) -> float | None:
     """Return since when visitors get the maintenance page, None if they do not."""
-    for end in ("", "-balancer"):
+    for path in host.maintenance:
         with contextlib.suppress(OSError):
-            return os.stat(f"{host.root}/etc/nginx/{host.app}{end}/maintenance").st_mtime
+            return os.stat(path).st_mtime
     return None
 
 

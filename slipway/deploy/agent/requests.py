@@ -1,4 +1,4 @@
-"""What a deployer may ask this host: each request's arguments and their shapes, and who may ask it.
+"""The requests that a deployer may send to this host: their arguments, these arguments' shapes, and who may send them.
 
 Nothing else is done, as whoever holds a deploy key may send anything. What a deploy needs of docker options, mounts,
 units, nginx and settings, provisioning has written on the host; a request names none of it."""
@@ -12,18 +12,14 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 
 from . import disk, releases
-from .host import UNITS, Host, Problem
-from .message_types import DIGEST, IMAGE_ID, TAG, Any, Message, Noted
+from .host import JOURNALD, UNITS, Host, Problem
+from .message_types import DIGEST, IMAGE_ID, IN_SECRETS, TAG, Any, Message, Noted
 
 Shape = Callable[[object], bool]
-LINES = {
-    "": 1 << 26,
-    "deploy": 1 << 20,
-    "watch": 1 << 20,
-}  # kind of key → bytes of a line; an administrator's holds files
+# Kind of key → bytes of a line. An administrator's, "", may hold files.
+LINES = {"": 1 << 26, "deploy": 1 << 20, "watch": 1 << 20}
 LINE = LINES[""]
 DAY = 86_400.0
-JOURNALD = "/etc/systemd/journald.conf.d/10-slipway.conf"
 
 
 def text(pattern: str, most: int = 2000) -> Shape:
@@ -64,7 +60,7 @@ roles = list_of(text("[a-z][a-z0-9]*", 30), 100)
 smoke = list_of(text("/[!-~]*"), 100)
 seconds = number(0, DAY)
 moment = number(-250e9, 250e9)
-secret = text(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}", 255)
+secret = text(IN_SECRETS)
 base64 = text(r"[A-Za-z0-9+/]*={0,2}", LINE)
 place = table_of(inode=number(0, 2**64), offset=number(0, 2**63))
 

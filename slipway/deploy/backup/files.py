@@ -62,7 +62,7 @@ def copied(settings: Settings) -> list[str]:
 def sqlite_path(settings: Settings) -> str:
     """Return the path of the app's SQLite database on this host, or "". Containers see it in /data."""
     scheme, _, path = settings.database_url.partition(":////data/")
-    return f"{settings.root}/var/www/{settings.app}/data/{path}" if scheme in ("sqlite", "spatialite") else ""
+    return f"{settings.www}/data/{path}" if scheme in ("sqlite", "spatialite") else ""
 
 
 def put_back(settings: Settings, repository: Repository, at: str) -> None:
@@ -73,9 +73,8 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
         raise Problem(f"{settings.to} has no files of {settings.app}")
     moment = math.inf if at == "latest" else float(at)
     chosen = next((snapshot for snapshot in snapshots if snapshot.at >= moment), snapshots[-1])
-    www = f"{settings.root}/var/www/{settings.app}"
-    bare = not os.path.exists(f"{www}/TAG")
-    paths = [path for path in settings.files if bare or path == f"{www}/media"]
+    bare = not os.path.exists(f"{settings.www}/TAG")
+    paths = [path for path in settings.files if bare or path == f"{settings.www}/media"]
     if bare:
         paths.append(f"{settings.folder}/sqlite")
     if paths:
@@ -86,7 +85,7 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
 
 def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths: Sequence[str]) -> None:
     repository.restore(snapshot, "/", paths, shown=shell.is_watched())
-    media, secrets = f"{settings.root}/var/www/{settings.app}/media", f"{settings.etc}/{settings.app}.secrets"
+    media, secrets = f"{settings.www}/media", f"{settings.etc}/{settings.app}.secrets"
     owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users
         if path in paths and os.path.exists(path):
@@ -102,5 +101,5 @@ def bring_sqlite(settings: Settings) -> None:
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     shutil.move(copy, path)
-    shell.output(["chown", "-R", f"{settings.app}:{settings.app}", f"{settings.root}/var/www/{settings.app}/data"])
+    shell.output(["chown", "-R", f"{settings.app}:{settings.app}", f"{settings.www}/data"])
     say(f"the database is back: {path}")

@@ -54,6 +54,11 @@ class Settings:
         return f"{self.root}/etc/default"
 
     @property
+    def www(self) -> str:
+        """The folder of the app's releases, uploads and data."""
+        return f"{self.root}/var/www/{self.app}"
+
+    @property
     def folder(self) -> str:
         """The folder for what goes to the repository, or has come from there."""
         return f"{self.root}/var/backups/{self.app}"

@@ -10,7 +10,7 @@ from ..errors import DeployError, Locked
 from ..screen import display
 from ..ssh.validate import Event
 from ..view.own import Own
-from . import plan, view
+from . import plan
 
 AGAIN = 10  # seconds between tries for a lock
 
@@ -40,7 +40,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         show.tell(event)
 
     rollout = plan.deploy_of(fleet, args, tell)
-    async with view.shown(fleet, own) if args.view else contextlib.nullcontext():
+    page: contextlib.AbstractAsyncContextManager[None] = contextlib.nullcontext()
+    if args.view:
+        from . import view  # only when needed: it loads slowly
+
+        page = view.shown(fleet, own)
+    async with page:
         await displayed(rollout, show, args.wait)
 
 

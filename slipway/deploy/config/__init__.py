@@ -123,6 +123,11 @@ class Fleet:
         return list(dict.fromkeys([*filter(None, [self.postgres_host]), *files]))
 
     @property
+    def limited_keys(self) -> list[str]:
+        """The public keys that may deploy or watch this app, and nothing else."""
+        return [*self.deploy_keys, *self.watch_keys]
+
+    @property
     def balancers(self) -> list[Host]:
         return [host for host in self.hosts if host.balancer]
 

@@ -9,6 +9,11 @@ AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; fi; exec sudo -n "$@"'
 PREFIX = ("sh", "-c", AS_ROOT, "sh")
 
 
+def account(app: str) -> str:
+    """Return the account of an app's deploy keys on its hosts."""
+    return f"{app}-deploy"
+
+
 @dataclass(frozen=True)
 class Ssh:
     """Builds command lines of ssh. `config`: the path of a file to use instead of the user's ssh_config. `user`: the

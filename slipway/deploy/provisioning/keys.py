@@ -5,6 +5,7 @@ import shlex
 from pyinfra.operations import files, server
 
 from ..config import Fleet
+from ..config.ssh import account
 from ..server import keys
 from .named import folder, write
 from .operations import Entry, checked_file
@@ -23,12 +24,12 @@ fi
 
 def set_up(fleet: Fleet, existing: dict[str, Entry]) -> None:
     """Let the deploy keys of production.toml in, and no others. Without keys, remove all that they need."""
-    if not fleet.deploy_keys and not fleet.watch_keys:
+    if not fleet.limited_keys:
         take_away(fleet, existing)
         return
-    account, home = keys.account(fleet.app), keys.home(fleet.app)
+    user, home = account(fleet.app), keys.home(fleet.app)
     if home not in existing:
-        server.shell(name=f"add user {account}", commands=shlex.join(["sh", "-c", ADD, "sh", account, home]))
+        server.shell(name=f"add user {user}", commands=shlex.join(["sh", "-c", ADD, "sh", user, home]))
     folder(home, "755", "root", "root")
     folder(f"{home}/.ssh", "755", "root", "root")
     write(keys.gate(fleet), existing)
@@ -41,12 +42,12 @@ def take_away(fleet: Fleet, existing: dict[str, Entry]) -> None:
         if path in existing:
             files.file(name=f"remove {path}", path=path, present=False)
     if keys.home(fleet.app) in existing:
-        account, home = keys.account(fleet.app), keys.home(fleet.app)
+        user, home = account(fleet.app), keys.home(fleet.app)
         server.shell(
-            name=f"remove user {account}",
+            name=f"remove user {user}",
             commands=[
-                f"! pgrep -u {account} >/dev/null || pkill -KILL -u {account}",
-                f"userdel --force {account}",
+                f"! pgrep -u {user} >/dev/null || pkill -KILL -u {user}",
+                f"userdel --force {user}",
                 f"rm -r {home}",
             ],
         )

@@ -148,7 +148,7 @@ async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
 
 async def also_of_root(fleet: Fleet, hosts: Mapping[str, Connection]) -> list[str]:
     """Return lines that name the deploy keys which are root's on a host, too."""
-    lines, keys = [], [key.split(maxsplit=2) for key in (*fleet.deploy_keys, *fleet.watch_keys)]
+    lines, keys = [], [key.split(maxsplit=2) for key in fleet.limited_keys]
     for name, reached in hosts.items() if keys else ():
         known = (await reached.command("cat /root/.ssh/authorized_keys 2>/dev/null || :")).out.decode(errors="replace")
         for kind, body, *comment in keys:

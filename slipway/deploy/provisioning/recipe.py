@@ -10,7 +10,7 @@ from pyinfra.context import host
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
-from ..agent.host import UNITS
+from ..agent.host import JOURNALD, UNITS
 from ..config import Fleet, Host
 from ..errors import HostProblem
 from ..server import backups, consul, services, site
@@ -132,7 +132,7 @@ def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     packages = wanted.packages(fleet, machine, inspection.missing)
     if machine in fleet.backup_hosts and "restic" in inspection.missing:
         packages.append("restic")
-    if (fleet.deploy_keys or fleet.watch_keys) and "sudo" in inspection.missing:
+    if fleet.limited_keys and "sudo" in inspection.missing:
         packages.append("sudo")
     client = wanted.runs_containers(machine) and "docker" in inspection.missing
     masked = "nginx" in packages
@@ -189,7 +189,7 @@ def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
     systemd.daemon_reload(name="reload systemd", _if=any_changed(*written.values()))
     server.shell(
         name="restart systemd-journald.service",
-        _if=written[wanted.JOURNALD].did_change,
+        _if=written[JOURNALD].did_change,
         commands=["systemctl restart systemd-journald.service", "journalctl --flush"],
     )  # no line is lost: systemd has the sockets
 

@@ -40,7 +40,7 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
 def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Row]:
     """Yield a row for each service on a host. Its version stands in place of a release."""
     for kind, facts in services.items():
-        since = " ".join((facts["since"] or "").split()[1:3])
+        since = moment(facts["since"])
         state = facts["state"] or "-"
         if facts["version"]:
             state += f", {facts['size']}, {plural(int(facts['connections']), 'connection')}"
@@ -50,8 +50,13 @@ def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Ro
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
-    since = " ".join((unit.get("since") or "").split()[1:3])
+    since = moment(unit.get("since"))
     return host, role, tag, slot or "-", state or "-", since or "-", image.removeprefix("sha256:")[:12] or "-"
+
+
+def moment(text: str | None) -> str:
+    """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC"."""
+    return " ".join((text or "").split()[1:3])
 
 
 def table(lines: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ..agent.host import UNITS
+from ..agent.host import JOURNALD, UNITS
 from ..agent.roles import BUILT_IN, Process
 from ..config import Fleet, Host
 from . import site
@@ -24,7 +24,7 @@ SHARED_UNITS = (
     "docker-killed.service",
     "nginx-first.service",
 )
-DAEMON, JOURNALD = "/etc/docker/daemon.json", "/etc/systemd/journald.conf.d/10-slipway.conf"
+DAEMON = "/etc/docker/daemon.json"
 MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. Change them only by

@@ -7,7 +7,7 @@ from importlib import resources
 from ..agent.errors import nginx_name
 from ..agent.roles import SERVICES
 from ..config import Fleet
-from ..config.ssh import PREFIX
+from ..config.ssh import PREFIX, account
 from ..ssh import bootstrap
 from .files import File
 
@@ -16,10 +16,6 @@ SUDOERS = """\
 Defaults!{gate} env_keep += "SSH_ORIGINAL_COMMAND", !requiretty, !use_pty
 {account} ALL=(root) NOPASSWD: {gate} "", {gate} watch
 """
-
-
-def account(app: str) -> str:
-    return f"{app}-deploy"
 
 
 def home(app: str) -> str:
@@ -41,10 +37,9 @@ def paths(app: str) -> list[str]:
 
 
 def authorized_keys(fleet: Fleet) -> File:
-    lines = [line(fleet.app, key) for key in fleet.deploy_keys] + [
-        line(fleet.app, key, " watch") for key in fleet.watch_keys
-    ]
-    return File(paths(fleet.app)[0], "".join(f"{each}\n" for each in lines))
+    deploy = [line(fleet.app, key) for key in fleet.deploy_keys]
+    watch = [line(fleet.app, key, " watch") for key in fleet.watch_keys]
+    return File(paths(fleet.app)[0], "".join(f"{each}\n" for each in (*deploy, *watch)))
 
 
 def line(app: str, key: str, kind: str = "") -> str:

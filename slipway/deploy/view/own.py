@@ -1,4 +1,4 @@
-"""What a deploy knows of itself, for the page that it opens: more than the hosts tell to others."""
+"""A deploy's knowledge of itself, for the page that it opens: more than the hosts tell to others."""
 
 import time
 from collections import deque

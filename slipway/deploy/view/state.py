@@ -199,14 +199,9 @@ def timed(facts: Mapping[str, Facts]) -> Iterator[State]:
                 "role": role,
                 "state": unit["state"],
                 "health": unit.get("health", ""),
-                "last": moment(unit["since"]),
-                "next": moment(unit.get("next")),
+                "last": text_tables.moment(unit["since"]),
+                "next": text_tables.moment(unit.get("next")),
             }
-
-
-def moment(text: str | None) -> str:
-    """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC"."""
-    return " ".join((text or "").split()[1:3])
 
 
 def data(seen: Mapping[str, Seen]) -> Iterator[State]:
