@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.deploy.agent import pulse, releases, taken
+from slipway.deploy.agent import pulse, releases, serve, taken
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.taken import Taken
 
@@ -84,6 +84,14 @@ def test_steps_of_a_process_that_has_ended_are_over(host):
     ended.wait()
     Path(taken.path(host)).write_text(json.dumps({"pid": ended.pid, "steps": [{"step": "pull"}]}))
     assert taken.of_now(host) == []
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_file(host, monkeypatch):
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    Taken(host).run("pull", int)
+    Path(f"{taken.path(host)}.new").write_text('{"pid"')
+    serve.main("/agent", ["takeback", "shop"])
+    assert [name for name in os.listdir(host.run) if name.startswith("steps")] == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "steps": 7}'])

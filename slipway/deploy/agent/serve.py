@@ -35,6 +35,7 @@ from . import (
     slots,
     staging,
     takeback,
+    taken,
     traffic,
 )
 from .attempt import Attempt
@@ -44,7 +45,6 @@ from .message_types import Event, Message, Noted, NotRequired
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
-from .taken import Taken
 
 MARK = "--8<-- slipway"
 # Requests that are no steps of a deploy. READERS: from a deployer without the lock; LOCKED: from one with the lock.
@@ -153,10 +153,10 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
         errors = run_as_unit(host, folder, description, dead_after, bare, kind)
-        held, taken = holder(host), TAKEN.search(" ".join(errors))
-        if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
+        held, in_use = holder(host), TAKEN.search(" ".join(errors))
+        if not (in_use and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
-    held = held or ("by somebody else, a moment ago" if taken else None)
+    held = held or ("by somebody else, a moment ago" if in_use else None)
     answer: Locked = {"errors": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
@@ -221,7 +221,7 @@ def holder(host: Host) -> str | None:
 def work(app: str, folder: str, kind: str = "") -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
     host = Host(app)
-    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), Taken(host)
+    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), taken.Taken(host)
     print(MARK, flush=True)
     for message in lines(kind):
         feed_watchdog()
@@ -242,7 +242,7 @@ def work(app: str, folder: str, kind: str = "") -> None:
     os._exit(1)
 
 
-def step(host: Host, attempt: Attempt, steps: Taken, message: Message, kind: str = "") -> None:
+def step(host: Host, attempt: Attempt, steps: taken.Taken, message: Message, kind: str = "") -> None:
     """Do a step, or another request that needs the lock."""
 
     def say_event(event: Event) -> None:
@@ -299,6 +299,7 @@ def main(folder: str, words: list[str]) -> None:
         work(app, folder, *rest)
     elif mode == "takeback":
         if os.path.exists(Host(app).run):  # a first provisioning that ends early lacks it
+            taken.remove(Host(app))
             takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     else:

@@ -72,6 +72,11 @@ def path(host: Host) -> str:
     return f"{host.run}/steps"
 
 
+def remove(host: Host) -> None:
+    """Remove the file of a process that has ended, and what it was writing when it was killed."""
+    disk.remove(path(host), f"{path(host)}.new")
+
+
 def of_now(host: Host) -> list[Step]:
     """Return the steps of the process that holds the host's lock; none if it has ended."""
     try:
