@@ -8,7 +8,7 @@ KEEP  ?=
 
 ## The template itself
 .PHONY: new package test-real pins image-test browser screenshots psycopg lowest old-python s3 e2e e2e-all ports benchmark \
-        mutants companions companion-image
+        demo mutants companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
 RUFF = $(VE)/bin/ruff check --config tests/ruff.toml .
@@ -127,6 +127,12 @@ ports benchmark: override FLEETS := $(firstword $(FLEETS))
 ports: FLEET_HOSTS := $(call given_or,web1 web2)
 ports: $(VE)/sentinel-tests ## adopt and deploy an application of others: takes a quarter of an hour, needs the network
 	@$(with_fleets) $(PYTEST) tests/ports {PYTEST_ARGS}
+
+demo: override FLEETS := demo
+demo: override FLEET_HOSTS := web1 web2 work1
+demo: $(VE)/sentinel-tests wheelhouse ## show on servers in containers what Slipway does: takes three minutes (ARGS="--record FILE")
+	@$(MAKE) --no-print-directory build IMAGE=slipway-demo TAG=base
+	@$(with_fleets) env PYTHONPATH=tests $(VE)/bin/python -m demo {ARGS}
 
 benchmark: FLEET_HOSTS := $(call given_or,web1 web2 web3 web4)
 benchmark: $(VE)/sentinel-tests wheelhouse ## compare deploys with hand-written scripts: takes an hour (ARGS=--help: options)

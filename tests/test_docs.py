@@ -125,6 +125,7 @@ examples/monitoring/README.md: .*                          | ops/test_monitoring
 .*/companions/.*: (uvx|cp).*                               | ../examples/companions/cbp/tests/test_cbp.py | {UV}x
 .*: make companion.*                                       | image/test_companions.py       | companion-image
 .*/tapemock/README.md: .*              | ../examples/companions/tapemock/tests/test_faults.py | README
+.*: make demo.*                                            | e2e/test_demo.py               | "demo"
 .*: make dev                                               | celery/test_dev.py             | dev
 .*: make(| (runserver|app|migrate|migrations|test).*)      | celery/test_start_page.py      | make test
 .*: make (lint|format)                                     | make/test_app.py               | "--all-files"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deployer.conftest import TOML, fleet_of
 from deployer.machine import release
 from deployer.test_validate import JSON
-from slipway.deploy.agent import disk, releases, requests, serve
+from slipway.deploy.agent import disk, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.requests import SHAPES, check
@@ -26,11 +26,16 @@ BEGIN = {
 }
 LOCK = {"description": "deploy v2 by ann", "dead_after": 30}
 
+LINES = """# For docker-runner; written by provisioning.
+IMAGE=registry.example/shop
+OPTS=''
+STATIC=s3://shop/static
+"""
+
 
 @pytest.fixture(autouse=True)
 def image(machine):
-    lines = "IMAGE=registry.example/shop\nOPTS=''\nSTATIC=s3://shop/static\n"
-    disk.write(machine.host.etc, f"# For docker-runner; written by provisioning.\n{lines}")
+    disk.write(machine.host.etc, LINES)
 
 
 def snapshot(host):
@@ -198,59 +203,3 @@ def test_the_modes_get_the_kind(monkeypatch):
     for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy"]):
         serve.main("/agent", words)
     assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy")]
-
-
-# ---- any requests in any order ----
-
-GOOD = {
-    "begin": BEGIN,
-    "pull": {"image": "registry.example/shop", "credentials": ""},
-    "upload": {"bucket": "s3://shop/static", "seconds": 1},
-    "migrate": {"seconds": 1, "max_lock": 2},
-    "start": {"roles": ["web", "worker"]},
-    "ready": {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]},
-    "pause": {"seconds": 0},
-    "flip": {"smoke": ["/"], "max_errors": 0.05},
-    "watch": {"seconds": 0},
-    "replace": {"seconds": 0},
-    **{name: {} for name in ("verdicts", "publish", "prepare", "promise", "commit")},
-}
-CHAIN = ("begin", "pull", "start", "ready", "flip", "watch", "prepare", "promise", "commit")
-STRANGE = {"slot": "../../etc/default/blog", "live": "b", "program": "/etc/shadow"}
-
-
-@pytest.mark.parametrize("known", range(len(CHAIN)))
-def test_what_requests_in_another_order_do_is_the_app_s(machine, known):
-    """After so many steps of a deploy, the others come in another order, with arguments that are not theirs. And a
-    healthy release serves all the while, as the machine checks at each effect."""
-    others = [(do, {**GOOD[do], name: value}) for do in CHAIN[known + 1 :] for name, value in STRANGE.items()]
-    asked = [(do, GOOD[do]) for do in (*CHAIN[:known], *CHAIN[:known:-1])] + others
-    said, called, call = [], [], machine.host.call
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serve, "say", said.append)
-        patch.setattr(
-            machine.host, "call", lambda *words, **options: called.append((words, options)) or call(*words, **options)
-        )
-        attempt, taken = Attempt(machine.host, program="/agent"), Taken(machine.host)
-        for number, (do, args) in enumerate(asked):
-            serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": args}, "deploy")
-        machine.settle()
-    assert not [answer for answer in said if "the agent failed" in str(answer.get("problem"))], said
-    for words, options in called:
-        strange = [
-            word for word in (*words, *options.get("env", {}).values()) if "blog" in word or "/etc/shadow" in word
-        ]
-        assert words[0] in PROGRAMS and not strange, (words, options)
-
-
-def test_a_whole_deploy_is_let_through(machine, monkeypatch):
-    """Else the test above would try little."""
-    said, attempt, taken = [], Attempt(machine.host, program="/agent"), Taken(machine.host)
-    monkeypatch.setattr(serve, "say", said.append)
-    for number, do in enumerate(CHAIN):
-        serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": GOOD[do]}, "deploy")
-    assert [answer["id"] for answer in said if "ok" in answer] == [*range(len(CHAIN))]
-    assert releases.read_tag(machine.host.tag) == release("v2")
-
-
-PROGRAMS = ("systemctl", "systemd-run", "docker-slot", "docker-runner", "sync", "journalctl", "docker-backup", "nginx")

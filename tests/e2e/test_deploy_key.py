@@ -1,6 +1,7 @@
 """A key that may deploy one app: what works with it, and what a thief of it can do."""
 
 import base64
+import json
 import shlex
 import socket
 import subprocess
@@ -8,8 +9,11 @@ import subprocess
 import pytest
 
 from e2e import checker
+from e2e.rollouts import Shop
 from e2e.scenarios import good, live
+from e2e.test_view import viewed
 from proc import free_port, passed, run, running, wait_until
+from slipway.deploy.server import gate
 from slipway.deploy.ssh import bootstrap
 
 pytestmark = pytest.mark.extra
@@ -20,17 +24,18 @@ REFUSAL = "this key may deploy shop, and nothing else: use an administrator's ke
 class Thief:
     """Whoever has the key, and nothing else. `got`: all bytes that came back."""
 
-    def __init__(self, shop, folder):
-        self.shop, self.key, self.got = shop, folder / "key", b""
-        passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci", "-f", self.key]))
+    def __init__(self, shop, folder, key=None):
+        self.shop, self.key, self.got = shop, key or folder / "key", b""
+        if not key:
+            passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci", "-f", self.key]))
         self.public = self.key.with_suffix(".pub").read_text().strip()
-        self.config = folder / "ssh_config"
+        self.config = folder / f"ssh_config_{shop.app}"
         lines = shop.fleet.ssh_config.read_text().splitlines()
         kept = [line for line in lines if not line.strip().lower().startswith("identityfile")]
         self.config.write_text("\n".join([f'IdentityFile "{self.key}"', "IdentitiesOnly yes", *kept]) + "\n")
 
     def words(self, program, *options):
-        return [program, "-F", str(self.config), "-o", "User=shop-deploy", *options]
+        return [program, "-F", str(self.config), "-o", f"User={self.shop.app}-deploy", *options]
 
     def ssh(self, *options, host="web1", input="", program="ssh"):
         """Return the finished ssh, or another program of OpenSSH."""
@@ -43,7 +48,7 @@ class Thief:
         """Return the words of a command of Slipway, as CI runs it."""
         command = type(self.shop).command(self.shop, *words)
         command[command.index("--ssh-config") + 1] = self.config
-        return ["env", "DEPLOY_USER=shop-deploy", *command]
+        return ["env", f"DEPLOY_USER={self.shop.app}-deploy", *command]
 
     def deploy(self, *words):
         done = run(self.command(*words), timeout=300, cwd=self.shop.checkout)
@@ -86,6 +91,13 @@ def test_what_ci_does_works_with_it(shop, thief):
         done = thief.deploy(*words)
         assert done.returncode == 0, (words, done.stderr)
     assert "key-2" in thief.deploy("status").stdout and "web1" in thief.deploy("logs", "--role", "web").stdout
+
+
+def test_the_page_shows_as_much_with_it(shop, thief, monkeypatch):
+    monkeypatch.setattr(shop, "command", thief.command)
+    with viewed(shop) as view:
+        assert [host["silent"] for host in view.state()["hosts"]] == [""] * len(shop.hosts)
+        assert view.state()["releases"] and view.host("web1")["processes"]
 
 
 @pytest.mark.parametrize("step", ["start", "flip", "commit"])
@@ -208,6 +220,42 @@ def test_the_agent_alone_gives_no_secret(shop, thief):
     ]
     done = thief.ssh("HOST", start, input="\n".join(with_lock) + "\n")
     assert b"not command: use an administrator" in done.stdout and b"uid=0" not in done.stdout, done
+
+
+def test_another_app_of_the_host_is_out_of_reach(shop, thief, tmp_path):
+    """With shop's key nothing of the app forum, which has a key of its own, can be read or changed."""
+    web1, forum = shop.fleet.hosts["web1"], Shop(shop.fleet, tmp_path, "forum")
+    owner, as_forum = Thief(forum, tmp_path), Thief(forum, thief.key.parent, thief.key)
+    forum.hosts, forum.settings["deploy_keys"] = {"web1": {"roles": ["web"]}}, [owner.public]
+    forum.provision()
+    forum.set(TOKEN=CANARY)
+    forum.start("web1", image=f"{forum.settings['image']}:v1")
+    try:
+        files = "find /etc/*/forum* /var/www/forum -type f | sort | xargs sha256sum; docker ps -q --filter name=forum-"
+        before = web1.run(files)
+        assert as_forum.ssh("HOST", "id").returncode == 255, "shop's key opens shop's account alone"
+        log = ["journalctl", *gate.FIXED, "-t"]
+        assert thief.ssh("HOST", shlex.join([*log, "shop-web-a"])).returncode == 0
+        for words in (bootstrap.command("forum"), [*log, "forum-web-a"]):
+            done = thief.ssh("HOST", shlex.join(words))
+            assert (done.returncode, done.stderr.decode().strip()) == (77, REFUSAL)
+        image = forum.settings["image"]
+        asked = [
+            {"do": "facts", "args": {"paths": ["/etc/default/forum"]}},
+            {"do": "last_lines", "args": {"name": "forum-web-a", "since": 1, "until": 2}},
+            {"do": "resolve", "args": {"image": image, "tag": "v1"}},
+            {"do": "pull", "args": {"image": image}},
+        ]
+        lines = "".join(json.dumps({**message, "id": 1}) + "\n" for message in asked)
+        for lock in ("", '{"id": 1, "do": "lock", "args": {"description": "x", "dead_after": 30}}\n'):
+            done = thief.ssh("HOST", shlex.join(bootstrap.command("shop")), input=lock + lines)
+            answers = [json.loads(line) for line in done.stdout.decode().splitlines() if line.startswith("{")]
+            assert sum("problem" in answer for answer in answers) >= len(asked), answers
+        assert "v1" in owner.deploy("status").stdout, "forum's own key works"
+        assert web1.run(files) == before and CANARY.encode() not in thief.got + owner.got
+        checker.check(shop)
+    finally:
+        forum.provision("--remove", "web1")
 
 
 def test_a_server_with_another_agent_says_so(shop, thief):
