@@ -8,7 +8,7 @@ KEEP  ?=
 
 ## The template itself
 .PHONY: new package test-real pins image-test browser screenshots psycopg lowest old-python s3 e2e e2e-all ports benchmark \
-        demo mutants companions companion-image
+        demo faults mutants companions companion-image
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
 RUFF = $(VE)/bin/ruff check --config tests/ruff.toml .
@@ -133,6 +133,11 @@ demo: override FLEET_HOSTS := web1 web2 work1
 demo: $(VE)/sentinel-tests wheelhouse ## show on servers in containers what Slipway does: takes three minutes (ARGS="--record FILE")
 	@$(MAKE) --no-print-directory build IMAGE=slipway-demo TAG=base
 	@$(with_fleets) env PYTHONPATH=tests $(VE)/bin/python -m demo {ARGS}
+
+faults: override FLEETS := faults
+faults: override FLEET_HOSTS := web1 web2 work1
+faults: $(VE)/sentinel-tests ## try each fault at each step of a deploy: takes hours, goes on where it ended (ARGS="--sample 5")
+	@$(with_fleets) env PYTHONPATH=tests $(VE)/bin/python -m matrix {ARGS}
 
 benchmark: FLEET_HOSTS := $(call given_or,web1 web2 web3 web4)
 benchmark: $(VE)/sentinel-tests wheelhouse ## compare deploys with hand-written scripts: takes an hour (ARGS=--help: options)

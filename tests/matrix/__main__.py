@@ -1,0 +1,107 @@
+"""The fault matrix: what visitors and hosts see if something happens in the middle of a deploy or a rollback.
+
+    make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES]"
+
+It makes servers, and runs the cells that var/faults.jsonl does not have yet of this commit. The last line of each says
+which rules were broken. At the end it writes docs/faults.md and docs/faults.tsv, if no cell is missing.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from e2e.fleet import attach
+from e2e.scenarios import provisioned
+from matrix import cells, page
+from matrix.columns import EVERY, FAULTS
+from proc import ROOT, output
+
+KEPT = ROOT / "var/faults.jsonl"
+ACTIONS = ("deploy", "rollback")
+OF_A_DEPLOY = ("publish",)  # a rollback goes to files that are there
+
+
+def tested():
+    """Return the last commit that changed what deploys and hosts run. Exit if there are changes that it lacks."""
+    paths = ["slipway", "deploy", "docker-run.sh", "tests/e2e/apps/echo"]
+    if changed := output(["git", "status", "--porcelain", *paths], cwd=ROOT):
+        sys.exit(f"make faults: commit first:\n{changed}")
+    return output(["git", "log", "-1", "--format=%H", "--", *paths], cwd=ROOT).strip()
+
+
+def all_cells():
+    """Return (action, step, name of the fault) of all cells."""
+    return [
+        (action, step, name)
+        for action in ACTIONS
+        for name, fault in FAULTS.items()
+        for step in fault.steps
+        if action == "deploy" or step not in OF_A_DEPLOY
+    ]
+
+
+def chosen(args, commit):
+    """Return the cells to run: all that fit, or a sample that another commit has differently."""
+    fitting = [
+        (action, step, name)
+        for action, step, name in all_cells()
+        if action in args.actions and step in args.steps and args.faults in name
+    ]
+    if args.sample:
+        random.Random(commit).shuffle(fitting)
+    return fitting
+
+
+def kept(commit):
+    """Return {cell: its Report as a dict} of the cells that this commit has run."""
+    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    reports = [report for report in map(json.loads, lines) if report["commit"] == commit]
+    return {(report["action"], report["step"], report["fault"]): report for report in reports}
+
+
+def run(shop, cell, commit):
+    action, step, name = cell
+    report = {**asdict(cells.run(shop, action, step, FAULTS[name])), "commit": commit}
+    with open(KEPT, "a", encoding="utf-8") as file:
+        file.write(json.dumps(report) + "\n")
+    failed = sum(report["failed"].values())
+    print(
+        f"{action:8} {step:8} {name:45} exit {report['code']:3} {report['release']:10} {report['seconds']:5.1f} s"
+        f"  {failed} of {report['requests']} failed  {'; '.join(report['wrong']) or 'well'}",
+        flush=True,
+    )
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--faults", default="", help="only those whose name has this text")
+    parser.add_argument("--steps", nargs="+", default=EVERY, choices=EVERY)
+    parser.add_argument("--actions", nargs="+", default=ACTIONS, choices=ACTIONS)
+    parser.add_argument("--sample", type=float, default=0, metavar="MINUTES", help="begin no cell after so long")
+    args, commit = parser.parse_args(), tested()
+    began, wrong, done = time.monotonic(), 0, kept(commit)
+    KEPT.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shop = provisioned(attach(), Path(folder))
+        for cell in chosen(args, commit):
+            if args.sample and time.monotonic() - began > 60 * args.sample:
+                break
+            if cell not in done:
+                done[cell] = run(shop, cell, commit)
+                wrong += bool(done[cell]["wrong"])
+                if done[cell]["wrong"]:  # the next cell needs a good start
+                    shop = provisioned(attach(), Path(folder))
+    done = kept(commit)  # another process may have run some, too
+    if not {*all_cells()} - {*done}:
+        page.write(done.values(), commit)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A cell of the fault matrix: a deploy or rollback under load, to which a fault happens at a step."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+
+from e2e import checker
+from e2e.fleet.load import Load
+from e2e.scenarios import good, live, settings
+from matrix.columns import POSTS
+
+WHOLE = 180  # seconds until all hosts are on one release again
+LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a cell showed. `served`: release → answers; `failed`: cause → requests; `code`: exit code of the command,
+    negative for a signal; `seconds`: from the fault until all hosts were on one release; `wrong`: broken rules."""
+
+    action: str
+    step: str
+    fault: str
+    requests: int
+    served: dict
+    failed: dict
+    code: int
+    release: str
+    seconds: float
+    wrong: list
+
+
+class Cell:
+    """`host`: where the fault happens, a web host; `old`, `new`: the releases before, and of a success."""
+
+    def __init__(self, shop, action):
+        self.shop, self.action, self.wrong, self.outcome = shop, action, [], None
+        if action == "rollback":
+            shop.good("deploy", good(shop), "--no-bake")
+            self.old, self.new = live(shop), reverted(shop)
+            self.words = ("rollback",)
+        else:
+            self.old, self.new = live(shop), good(shop)
+            self.words = ("deploy", self.new)
+
+    def finish(self):
+        """Wait for the command's end; a second time this does nothing. Return the outcome."""
+        self.outcome = self.outcome or self.rolling.finish()
+        return self.outcome
+
+    def aside(self, *words, codes):
+        """Run another command meanwhile. It must end with one of these exit codes; None: with any."""
+        done = self.shop.deploy(*words)
+        if codes is not None and done.returncode not in codes:
+            self.wrong.append(f"slipway {words[0]}: exit {done.returncode}: {done.stderr[-300:]}")
+        if "Traceback" in done.stderr:
+            self.wrong.append(f"slipway {words[0]}: a traceback")
+
+
+def reverted(shop):
+    return checker.release(next(iter(checker.read_all(shop).values()))["revert"])["TAG"]
+
+
+def run(shop, action, step, fault):
+    """Return the Report of a cell."""
+    with settings(shop, **LIMITS):
+        cell = Cell(shop, action)
+        with visitors(shop, fault) as load, shop.rolling(*cell.words) as cell.rolling:
+            event = cell.rolling.until(step)
+            web = {host.name: host for host in shop.web}
+            cell.host = web.get(event["host"], shop.web[-1])
+            with fault.happens(cell):
+                began = time.monotonic()
+                cell.finish()
+            release = whole(cell, rebooted=fault.loses == POSTS)
+            seconds = time.monotonic() - began
+    result = load.result
+    judge(cell, fault, result, release)
+    failed, code = dict(result.causes), cell.outcome.code
+    found = (len(result.records), dict(result.releases), failed, code, release, round(seconds, 1), cell.wrong)
+    return Report(action, step, fault.name, *found)
+
+
+def visitors(shop, fault):
+    """Return a load on all web hosts and the balancer; if a host goes away, on the balancer alone."""
+    if fault.loses == POSTS:
+        balancer = shop.fleet.hosts["work1"].url
+        return Load(balancer, host=f"{shop.app}.example", rate=40, seconds=900, may_fail=True)
+    return shop.load(may_fail=True, rate=40)
+
+
+def whole(cell, rebooted):
+    """Wait until all hosts are on one release, with nothing left of the deploy. Return it; "" if they are not."""
+    until, problem = time.monotonic() + WHOLE, ""
+    while time.monotonic() < until:
+        try:
+            hosts = checker.check(cell.shop, rebooted=rebooted)
+        except (AssertionError, ValueError, subprocess.TimeoutExpired) as error:  # a host may be half way
+            problem = str(error)
+            time.sleep(1)
+        else:
+            return checker.release(next(iter(hosts.values()))["tag"])["TAG"]
+    cell.wrong.append(f"after {WHOLE} s: {problem[:500]}")
+    return ""
+
+
+def judge(cell, fault, result, release):
+    """Note which rules are broken: no visitor fails, only the old and the new release answer, and the exit code says
+    which of them is live. Whoever is killed, or cannot reach a host, says nothing about it."""
+    code = cell.outcome.code
+    lost = [record for record in result.failures if not (fault.loses and may_lose(fault, record))]
+    if lost:
+        cell.wrong.append(f"{len(lost)} visitors failed: {dict(result.causes)}")
+    if strange := {*result.releases} - {cell.old, cell.new}:
+        cell.wrong.append(f"{', '.join(sorted(strange))} answered")
+    expected = {0: (cell.new,), 1: (cell.old,), 2: (cell.old,), 4: (cell.old,)}.get(code, (cell.old, cell.new))
+    if release and release not in expected:
+        cell.wrong.append(f"exit {code}, and {release} is live")
+    if "Traceback" in cell.outcome.stderr:
+        cell.wrong.append("a traceback")
+
+
+def may_lose(fault, record):
+    return record.method == "POST" or fault.loses != POSTS

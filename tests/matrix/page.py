@@ -1,0 +1,50 @@
+"""The pages of the fault matrix in docs/: a summary for each fault, and a file with all cells."""
+
+from matrix.columns import FAULTS, LEFT_OUT
+from proc import ROOT
+
+HEAD = """# Fault matrix
+
+`make faults` runs each cell on servers in containers: a deploy or a rollback on two web hosts, a worker and a balancer,
+under 40 requests a second, to which a fault happens at a step. All {cells} cells are in [faults.tsv](faults.tsv), of
+commit {commit}. The rules: no visitor fails, only the old and the new release answer, all hosts end on one of them with
+nothing left, and the exit code says on which.
+
+| fault | cells | requests | failed | new, old release | slowest until whole | rules broken |
+|---|---|---|---|---|---|---|
+"""
+COLUMNS = ("action", "step", "fault", "requests", "failed", "code", "release", "seconds", "wrong")
+
+
+def write(reports, commit):
+    """Write docs/faults.md and docs/faults.tsv from the reports of all cells, as dicts."""
+    reports = sorted(reports, key=lambda report: [*FAULTS].index(report["fault"]))
+    head = HEAD.format(cells=len(reports), commit=commit[:8])
+    (ROOT / "docs/faults.md").write_text(head + "".join(map(row, rows_of(reports))) + foot(), encoding="utf-8")
+    lines = ["\t".join(COLUMNS), *("\t".join(str(report[name]) for name in COLUMNS) for report in reports)]
+    (ROOT / "docs/faults.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def rows_of(reports):
+    """Return (name of a fault, its reports) of each."""
+    return [(name, [report for report in reports if report["fault"] == name]) for name in FAULTS]
+
+
+def row(name_and_reports):
+    name, reports = name_and_reports
+    failed = sum(sum(report["failed"].values()) for report in reports)
+    new = sum(report["code"] == 0 for report in reports)
+    cells = [
+        name,
+        str(len(reports)),
+        f"{sum(report['requests'] for report in reports):,}",
+        f"{failed}{f': {FAULTS[name].loses}' if failed and FAULTS[name].loses else ''}",
+        f"{new}, {len(reports) - new}",
+        f"{max(report['seconds'] for report in reports):.0f} s",
+        str(sum(bool(report["wrong"]) for report in reports)),
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def foot():
+    return "\nNot in the matrix:\n\n" + "".join(f"- {what}: {why}\n" for what, why in LEFT_OUT.items())
