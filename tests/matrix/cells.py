@@ -69,8 +69,8 @@ def run(shop, action, step, fault):
             event = cell.rolling.until(step)
             web = {host.name: host for host in shop.web}
             cell.host = web.get(event["host"], shop.web[-1])
+            began = time.monotonic()
             with fault.happens(cell):
-                began = time.monotonic()
                 cell.finish()
             release = whole(cell, rebooted=fault.loses == POSTS)
             seconds = time.monotonic() - began
