@@ -23,7 +23,7 @@ from proc import ROOT, output
 
 KEPT = ROOT / "var/faults.jsonl"
 ACTIONS = ("deploy", "rollback")
-OF_A_DEPLOY = ("publish",)  # a rollback goes to files that are there
+OF_A_DEPLOY = ("publish", "watch")  # a rollback goes to files and a release that have proved themselves
 
 
 def tested():
