@@ -9,13 +9,14 @@ which rules were broken. At the end it writes docs/faults.md and docs/faults.tsv
 import argparse
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-from e2e.fleet import attach
+from e2e.fleet import FleetError, attach
 from e2e.scenarios import provisioned
 from matrix import cells, page
 from matrix.columns import EVERY, FAULTS
@@ -65,8 +66,13 @@ def kept(commit):
 
 
 def run(shop, cell, commit):
+    """Run a cell, and keep its report. Return True if no rule was broken."""
     action, step, name = cell
-    report = {**asdict(cells.run(shop, action, step, FAULTS[name])), "commit": commit}
+    try:
+        report = {**asdict(cells.run(shop, action, step, FAULTS[name])), "commit": commit}
+    except (AssertionError, OSError, FleetError, subprocess.SubprocessError) as error:
+        print(f"{action:8} {step:8} {name:45} was not tried: {error}", flush=True)
+        return False
     with open(KEPT, "a", encoding="utf-8") as file:
         file.write(json.dumps(report) + "\n")
     failed = sum(report["failed"].values())
@@ -75,7 +81,7 @@ def run(shop, cell, commit):
         f"  {failed} of {report['requests']} failed  {'; '.join(report['wrong']) or 'well'}",
         flush=True,
     )
-    return report
+    return not report["wrong"]
 
 
 def main():
@@ -92,11 +98,9 @@ def main():
         for cell in chosen(args, commit):
             if args.sample and time.monotonic() - began > 60 * args.sample:
                 break
-            if cell not in done:
-                done[cell] = run(shop, cell, commit)
-                wrong += bool(done[cell]["wrong"])
-                if done[cell]["wrong"]:  # the next cell needs a good start
-                    shop = provisioned(attach(), Path(folder))
+            if cell not in done and not run(shop, cell, commit):
+                wrong += 1
+                shop = provisioned(attach(), Path(folder))  # the next cell needs a good start
     done = kept(commit)  # another process may have run some, too
     if not {*all_cells()} - {*done}:
         page.write(done.values(), commit)
