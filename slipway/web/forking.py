@@ -1,6 +1,7 @@
-"""Prepare gunicorn's first process: workers share the memory of what it has loaded. gc.freeze would save no more."""
+"""Prepare gunicorn's first process: workers share the memory of what it has loaded."""
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -42,6 +43,13 @@ def load_clients() -> None:
     if celery := sys.modules.get("slipway.celery"):
         celery.app.amqp  # noqa: B018  Celery creates it at the first access: do it now
         celery.app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
+
+
+def freeze() -> None:
+    """Look for garbage from now on, but not among what is loaded: that would write to it, and so copy it."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+    gc.enable()
 
 
 def close_connections() -> None:

@@ -29,7 +29,7 @@ OF_A_DEPLOY = ("publish", "watch")  # a rollback goes to files and a release tha
 
 def tested():
     """Return the last commit that changed what deploys and hosts run. Exit if there are changes that it lacks."""
-    paths = ["slipway", "deploy", "docker-run.sh", "tests/e2e/apps/echo"]
+    paths = ["slipway/deploy", "slipway/lasting", "slipway/envfile.py", "deploy", "tests/e2e/apps/echo"]
     if changed := output(["git", "status", "--porcelain", *paths], cwd=ROOT):
         sys.exit(f"make faults: commit first:\n{changed}")
     return output(["git", "log", "-1", "--format=%H", "--", *paths], cwd=ROOT).strip()

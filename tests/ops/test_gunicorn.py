@@ -122,6 +122,18 @@ def test_an_idle_connection_does_not_delay_the_end(site_of, begin):
         assert site.process.wait(60) == 0 and time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("preload", ["true", "false"])
+def test_garbage_is_looked_for_in_what_requests_make(site_folder, tmp_path, preload):
+    """Not while the project loads, nor among what is loaded, which workers share."""
+    (site_folder / "garbage.py").write_text(
+        "import gc\nfrom django.http import JsonResponse\nfrom django.urls import path\nLOADING = gc.isenabled()\n"
+        "def tell(request):\n    return JsonResponse([LOADING, gc.isenabled(), gc.get_freeze_count() > 9999], safe=False)\n"
+        "urlpatterns = [path('', tell)]\n"
+    )
+    with serve(site_folder, "ROOT_URLCONF = 'garbage'\n", WEB_PRELOAD=preload) as site:
+        assert site.get("/").json() == [preload == "false", True, True]
+
+
 def test_a_long_url(site_of):
     """The site takes the lines that nginx takes. A refused request is logged with an id of its own."""
     with site_of("", ["--threads", "1"], SERVER="wsgi") as site:
