@@ -127,7 +127,8 @@ def test_garbage_is_looked_for_in_what_requests_make(site_folder, tmp_path, prel
     """Not while the project loads, nor among what is loaded, which workers share."""
     (site_folder / "garbage.py").write_text(
         "import gc\nfrom django.http import JsonResponse\nfrom django.urls import path\nLOADING = gc.isenabled()\n"
-        "def tell(request):\n    return JsonResponse([LOADING, gc.isenabled(), gc.get_freeze_count() > 9999], safe=False)\n"
+        "def tell(request):\n"
+        "    return JsonResponse([LOADING, gc.isenabled(), gc.get_freeze_count() > 9999], safe=False)\n"
         "urlpatterns = [path('', tell)]\n"
     )
     with serve(site_folder, "ROOT_URLCONF = 'garbage'\n", WEB_PRELOAD=preload) as site:
