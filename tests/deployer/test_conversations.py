@@ -33,7 +33,7 @@ GOOD = {
     "replace": {"seconds": 0},
     **{name: {} for name in ("verdicts", "publish", "prepare", "promise", "commit")},
 }
-CHAIN = ("begin", "pull", "start", "ready", "flip", "watch", "prepare", "promise", "commit")
+CHAIN = ("begin", "pull", "start", "ready", "flip", "watch", "replace", "prepare", "promise", "commit")
 STRANGE = {"slot": "../../etc/default/blog", "live": "b", "program": "/etc/shadow"}
 
 

@@ -130,6 +130,8 @@ def test_from_when_errors_count(host, stub):
     assert agent_errors.find(made, -60)["since"] == pytest.approx(time.time() - 60, abs=30)
     asked = (stub / "journalctl.asked").read_text()
     assert asked.count("\n") == 4 and " --since=@690.000000 --until=@1795680010.000000 " in asked
+    agent_errors.find(made, since=SINCE + 20, tag="v1")
+    assert "--until" not in (stub / "journalctl.asked").read_text().splitlines()[-1], "a rollback to v1, taken back"
     releases.append(
         made,
         {"tag": "v3", "image_id": "1", "action": "deploy", "outcome": "taken back", "at": SINCE + 90, "seconds": 9},

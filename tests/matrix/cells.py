@@ -10,6 +10,8 @@ from e2e.scenarios import good, settings
 from matrix.columns import POSTS
 
 WHOLE = 180  # seconds until all hosts are on one release again
+PROMISING = ("prepare", "promise", "commit")  # a fault at `prepare` may come a moment later
+AGAIN = "the next deploy or rollback tries again"  # what a deploy says if a host cannot go back completely
 LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
 
 
@@ -74,7 +76,9 @@ def run(shop, action, step, fault):
             began = time.monotonic()
             with fault.happens(cell):
                 cell.finish()
-            release = whole(cell, rebooted=fault.loses == POSTS, divided=step == "promise")
+            if AGAIN in cell.outcome.stderr:
+                shop.deploy("deploy", cell.old, "--no-bake")
+            release = whole(cell, rebooted=fault.loses == POSTS, divided=step in PROMISING)
             seconds = time.monotonic() - began
     result = load.result
     judge(cell, fault, result, release)
@@ -93,11 +97,11 @@ def visitors(shop, fault):
 
 def whole(cell, rebooted, divided):
     """Wait until all hosts are on one release, with nothing left of the deploy. Return it; "" if they are not. While
-    they promise, a deployer that dies leaves those that have promised on the new one: then return both."""
+    they promise, a deployer or host that dies may leave two (docs/design.md, invariant 3): then return both."""
     until, problem = time.monotonic() + WHOLE, ""
     while time.monotonic() < until:
         try:
-            hosts = checker.check(cell.shop, divided=divided and cell.outcome.code < 0, rebooted=rebooted)
+            hosts = checker.check(cell.shop, divided=divided and may_divide(cell, rebooted), rebooted=rebooted)
         except (AssertionError, ValueError, subprocess.TimeoutExpired) as error:  # a host may be half way
             problem = str(error)
             time.sleep(1)
@@ -105,6 +109,10 @@ def whole(cell, rebooted, divided):
             return ", ".join(sorted({checker.release(host["tag"])["TAG"] for host in hosts.values()}))
     cell.wrong.append(f"after {WHOLE} s: {problem[:500]}")
     return ""
+
+
+def may_divide(cell, rebooted):
+    return cell.outcome.code < 0 or rebooted
 
 
 def judge(cell, fault, result, release):
@@ -121,6 +129,8 @@ def judge(cell, fault, result, release):
         cell.wrong.append(f"exit {code}, and {release} is live")
     if "Traceback" in cell.outcome.stderr:
         cell.wrong.append("a traceback")
+    if cell.wrong:
+        cell.wrong.append(f"it said: {cell.outcome.stderr[-500:]}")
 
 
 def may_lose(fault, record):

@@ -58,6 +58,8 @@ def find(
         return {"groups": [], "seen_before": [], "since": None}
     by_id: dict[str, Group] = {}
     begin = begin or since
+    if end and end <= since:
+        end = None  # a rollback has brought the release back since then
     errors = itertools.chain(
         hits(host, since, end if tag else None, seconds), () if tag else [*overdue(host), *expired(host)]
     )

@@ -143,7 +143,7 @@ BEFORE = {
     "flip": "ready",
     "watch": "flip",
     "replace": "flip",
-    "prepare": "flip",
+    "prepare": "replace",
     "promise": "prepare",
     "commit": "promise",
 }
@@ -178,8 +178,10 @@ def check(host: Host, kind: str, do: object, args: object) -> None:
 
 def missing(host: Host, step: str, done: Collection[str]) -> str:
     """Return the step that must have succeeded before this one; "" if it is `done`. A host without web has no visitors
-    who could meet a release that is not ready."""
+    who could meet a release that is not ready; one without beat and the like has nothing to replace."""
     before = BEFORE.get(step, "pull")
+    if step == "prepare" and not host.alone():
+        before = "flip"
     if step == "flip" and not host.has("web"):
         before = "pull"
     return "" if before in ("", *done) else before
