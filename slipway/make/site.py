@@ -29,7 +29,7 @@ NAVIGATION = {
     "Begin": ["how-it-works", "tutorial", "one-server", "two-servers", "adopt", "compare"],
     "Develop": ["make", "settings", "tasks", "files", "image"],
     "Operate": ["provision", "server", "deploy", "ci", "data", "backup", "operations", "trouble", "swarm", "update"],
-    "Inside": ["design", "benchmarks"],
+    "Inside": ["design", "benchmarks", "faults"],
 }
 ACTIONS = {"env": ("list", "set", "unset", "set-file")}  # what has a help of its own
 CONFIGURATION = """\
