@@ -160,4 +160,18 @@ def test_a_whole_deploy_is_let_through(machine, monkeypatch):
     assert releases.read_tag(machine.host.tag) == release("v2")
 
 
+def test_no_release_is_committed_beside_the_old_one_s_beat(machine, monkeypatch):
+    """A hostile deployer may leave out a step; a host of web alone has nothing to replace."""
+    said, attempt, taken = [], Attempt(machine.host, program="/agent"), Taken(machine.host)
+    monkeypatch.setattr(serve, "say", said.append)
+    for number, do in enumerate(CHAIN):
+        if do != "replace":
+            serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": GOOD[do]}, "deploy")
+    [refused, *_] = [answer["problem"] for answer in said if "problem" in answer]
+    assert refused == "prepare: the step replace has not succeeded"
+    assert releases.read_tag(machine.host.tag) == release("v1")
+    monkeypatch.setattr(machine.host, "alone", list)
+    assert requests.missing(machine.host, "prepare", {"flip"}) == ""
+
+
 PROGRAMS = ("systemctl", "systemd-run", "docker-slot", "docker-runner", "sync", "journalctl", "docker-backup", "nginx")
