@@ -159,7 +159,7 @@ def test_fifty_releases_restart_nothing(alone):
     with alone.load(rate=5) as load:
         for _ in range(25):
             alone.good("deploy", tags[1], "--no-bake")
-            alone.good("rollback", "--no-bake")
+            alone.good("rollback")
     written = sum(record.method == "POST" for record in load.result.records)
     assert alone.running() == running and alone.orders() == before + written > 0
     volumes = alone.data.run("docker volume ls --quiet --filter name=orders-").split()
