@@ -37,12 +37,11 @@ class Screen:
         if not self.live:
             print(text, flush=True)
 
-    def end(self, state="done", result=""):
+    def end(self, state="done"):
         act = self.acts[-1]
         act["state"], act["seconds"] = state, time.monotonic() - act["began"]
-        act["text"] += result
         if not self.live:
-            print(f"    {state} after {act['seconds']:.1f} s{result}", flush=True)
+            print(f"    {state} after {act['seconds']:.1f} s", flush=True)
 
     def hear(self, line):
         """Show a line of the command that runs."""

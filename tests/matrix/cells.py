@@ -17,7 +17,7 @@ LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
 
 @dataclass(frozen=True)
 class Report:
-    """What a cell showed. `served`: release → answers; `failed`: cause → requests; `code`: exit code of the command,
+    """The outcome of a cell. `served`: release → answers; `failed`: cause → requests; `code`: exit code of the command,
     negative for a signal; `seconds`: from the fault until all hosts were on one release; `wrong`: broken rules."""
 
     action: str
@@ -36,7 +36,7 @@ class Cell:
     """`host`: where the fault happens, a web host; `old`, `new`: the releases before, and of a success."""
 
     def __init__(self, shop, action):
-        self.shop, self.action, self.wrong, self.outcome = shop, action, [], None
+        self.shop, self.wrong, self.outcome = shop, [], None
         if len(checker.tags(shop)) > 1:
             shop.good("deploy", good(shop))  # it repairs hosts that are on two releases
         if action == "rollback":
@@ -82,9 +82,18 @@ def run(shop, action, step, fault):
             seconds = time.monotonic() - began
     result = load.result
     judge(cell, fault, result, release)
-    failed, code = dict(result.causes), cell.outcome.code
-    found = (len(result.records), dict(result.releases), failed, code, release, round(seconds, 1), cell.wrong)
-    return Report(action, step, fault.name, *found)
+    return Report(
+        action,
+        step,
+        fault.name,
+        requests=len(result.records),
+        served=dict(result.releases),
+        failed=dict(result.causes),
+        code=cell.outcome.code,
+        release=release,
+        seconds=round(seconds, 1),
+        wrong=cell.wrong,
+    )
 
 
 def visitors(shop, fault):

@@ -77,8 +77,11 @@ def deployer_stopped(cell):
 
 @fault("ssh to a host is cut for 3 s", AT_WEB, "it is shorter than the 6 s that a host waits")
 def cut_short(cell):
-    with unreachable_for(cell, 3):
-        yield
+    rules = ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
+    cell.host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
+    time.sleep(3)
+    cell.host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
+    yield
 
 
 @fault(
@@ -88,15 +91,6 @@ def cut(cell):
     with severed(cell.shop.web.index(cell.host))(cell.shop):
         cell.finish()
         yield
-
-
-@contextlib.contextmanager
-def unreachable_for(cell, seconds):
-    rules = ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
-    cell.host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
-    time.sleep(seconds)
-    cell.host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
-    yield
 
 
 @fault("sshd of a host ends", ("begin", "ready", "flip", "commit"), "connections that are open go on")

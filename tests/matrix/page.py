@@ -20,7 +20,9 @@ def write(reports, commit):
     """Write docs/faults.md and docs/faults.tsv from the reports of all cells, as dicts."""
     reports = sorted(reports, key=lambda report: [*FAULTS].index(report["fault"]))
     head = HEAD.format(cells=len(reports), commit=commit[:8])
-    (ROOT / "docs/faults.md").write_text(head + "".join(map(row, rows_of(reports))) + foot(), encoding="utf-8")
+    (ROOT / "docs/faults.md").write_text(
+        head + "".join(row(name, reports) for name in FAULTS) + foot(), encoding="utf-8"
+    )
     lines = ["\t".join(COLUMNS), *("\t".join(text(report[name]) for name in COLUMNS) for report in reports)]
     (ROOT / "docs/faults.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -31,13 +33,9 @@ def text(value):
     return "; ".join(pairs) if isinstance(pairs, list) else str(pairs)
 
 
-def rows_of(reports):
-    """Return (name of a fault, its reports) of each."""
-    return [(name, [report for report in reports if report["fault"] == name]) for name in FAULTS]
-
-
-def row(name_and_reports):
-    name, reports = name_and_reports
+def row(name, reports):
+    """Return the row of a fault."""
+    reports = [report for report in reports if report["fault"] == name]
     failed = sum(sum(report["failed"].values()) for report in reports)
     cells = [
         name,
