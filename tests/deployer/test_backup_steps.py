@@ -2,8 +2,10 @@
 
 import json
 import os
+import sys
 import time
 import types
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +124,8 @@ def test_what_a_copy_is_called(tmp_path):
 
 
 def test_the_first_backup_begins_with_provisioning(settings, host, monkeypatch):
+    """Also if the service had another database before."""
+    write_segment(settings, 1, writer=8)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     host.answers["restic version"] = "restic 0.18.0"
     repository = types.SimpleNamespace(is_made=lambda: False, make=lambda: host.said.append("made"))
@@ -130,6 +134,25 @@ def test_the_first_backup_begins_with_provisioning(settings, host, monkeypatch):
     assert host.ran("enable --quiet --now docker-backup-base@shop.timer docker-backup-wal@shop.timer")
     assert host.ran("start --no-block docker-backup-base@shop.service")
     assert os.readlink(f"{settings.etc}/shop-wal.image") == "shop-postgres.image"
+    assert os.listdir(settings.wal_folder) == []
+
+
+def write_segment(settings, number, writer):
+    """Write a segment as the database with the id `writer` does. 0: none has written it yet."""
+    path = Path(settings.wal_folder, segment(number))
+    path.write_bytes(bytes(24) + writer.to_bytes(8, sys.byteorder))
+
+
+@pytest.mark.parametrize("writers, kept", [((7, 7), True), ((7, 0), True), ((8, 0), False), ((7, 8), False)])
+def test_wal_of_another_database_is_dropped(settings, host, writers, kept):
+    """As after a change to another major version, whose database has a volume of its own."""
+    with_wal(settings)
+    for number, writer in enumerate(writers):
+        write_segment(settings, number, writer)
+    wal.drop_useless(settings)
+    assert len(os.listdir(settings.wal_folder)) == (2 if kept else 0)
+    assert bool(state.load(settings)["base"]["tags"]) == kept
+    assert bool(host.ran("stop docker-service@shop-wal.service")) != kept
 
 
 @pytest.mark.parametrize("version", ["restic 0.12.1 compiled with go1.16", "restic 0.9", ""])

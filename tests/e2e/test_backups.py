@@ -101,6 +101,7 @@ def test_on_the_only_host(alone):
     """Orders come back by time; a table that a migration dropped, by release. The services go on when
     backups do, and a rollback goes on after a restore."""
     shop = alone
+    assert shop.changes() == 0
     shop.serves()
     early, at = shop.numbers(), shop.now()
     time.sleep(1)

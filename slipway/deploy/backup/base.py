@@ -58,9 +58,8 @@ def check_owner(settings: Settings, repository: Repository) -> None:
 
 
 def ready(settings: Settings) -> None:
-    """Have all WAL received from now on. What a lost slot has left is of no use."""
-    if postgres.slot_is_lost(settings):
-        wal.let_go(settings)
+    """Have all WAL received from now on."""
+    wal.drop_useless(settings)
     wal.receive(settings)
     wal.wait_for_receiver(settings, postgres.position(settings).flushed)
 

@@ -29,12 +29,13 @@ def prepare(settings: Settings, repository: Repository) -> None:
     if settings.postgres:
         make_role(settings)
         postgres.folder(settings, "wal")
+        wal.drop_useless(settings)
         postgres.sql(settings, postgres.MAKE_SLOT)
         link_replace(f"{settings.etc}/{settings.receiver}.image", f"{settings.service}.image")
         shell.output(["systemctl", "enable", "--quiet", wal.receiver_unit(settings)])
         shell.output(["systemctl", "restart", wal.receiver_unit(settings)], seconds=120)
     shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
-    if settings.postgres and not state.load(settings).get("base"):
+    if settings.postgres and not state.load(settings).get("base", {}).get("tags"):
         wal.begin_base(settings)
 
 

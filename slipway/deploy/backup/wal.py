@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable
 
@@ -93,6 +94,27 @@ def drop_torn(settings: Settings) -> None:
         for path in torn:
             os.unlink(path)
         start_receiving(settings)
+
+
+def drop_useless(settings: Settings) -> None:
+    """Drop the WAL here if no receiver could go on with it: the slot is lost, or another database wrote it."""
+    if postgres.slot_is_lost(settings) or is_of_another_database(settings):
+        let_go(settings)
+
+
+def is_of_another_database(settings: Settings) -> bool:
+    """Return True if WAL here was written before the service got another volume, as for another major version."""
+    folder, system = settings.wal_folder, int(postgres.position(settings).system)
+    writers = {writer(f"{folder}/{name}") for name in segments(os.listdir(folder))}
+    return not writers <= {system, None}
+
+
+def writer(path: str) -> int | None:
+    """Return the id of the database that wrote a segment, None if it is still empty. It stands in the header of its
+    first page: XLogLongPageHeaderData in Postgres' access/xlog_internal.h."""
+    with open(path, "rb") as file:
+        header = file.read(32)
+    return int.from_bytes(header[24:32], sys.byteorder) or None
 
 
 def receive(settings: Settings) -> None:

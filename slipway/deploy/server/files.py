@@ -207,14 +207,15 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
 
 
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
-    """Return those of the app's `units` that the host does not need. `units` has no service that a timer starts."""
+    """Return those of the app's `units` that the host does not need. Those of backups are backups.stale_units'. `units`
+    has no service that a timer starts."""
     needed = {file.path for file in unit_files(fleet, host)} - {
         f"{UNITS}/{fleet.app}-{name}.service" for name in fleet.timed
     }
     return [
         unit
         for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
-        if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed
+        if not unit.startswith("docker-backup-") and f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed
     ]
 
 
