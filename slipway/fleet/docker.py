@@ -21,8 +21,9 @@ class FleetError(Exception):
     """Docker cannot run the test servers. The message is a line for the user."""
 
 
-def docker(*words: object, input: bytes | None = None, timeout: float = 60, check: bool = True) -> Done:
-    """Run `docker WORDS…`. Raise FleetError if docker is missing, too slow or, with `check`, fails."""
+def docker(*words: object, input: bytes | None = None, timeout: float = 300, check: bool = True) -> Done:
+    """Run `docker WORDS…`. Raise FleetError if docker is missing, too slow or, with `check`, fails. While a disk syncs
+    the layers of a build, other commands wait for minutes."""
     try:
         done = subprocess.run(
             ["docker", *map(str, words)], input=input or b"", capture_output=True, timeout=timeout, check=False

@@ -37,7 +37,8 @@ class View:
 
     def answered(self):
         """True once each host has told all."""
-        return all(host["age"] is not None and host["facts_age"] is not None for host in self.state()["hosts"])
+        hosts = self.state()["hosts"]
+        return all(host["facts_age"] is not None and not host["silent"] for host in hosts)
 
 
 @contextlib.contextmanager
