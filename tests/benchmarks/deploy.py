@@ -1,7 +1,7 @@
 """Compare deploys with hand-written scripts: the same releases in turn, on the same servers, under the same load.
 
-    make benchmark ARGS="[--parts plain broken rollback] [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4]
-        [--runs 5]"
+    make benchmark ARGS="[--parts plain broken rollback] [--tools deploy loop loop-migrate pyinfra classic.sh]
+        [--hosts 1 2 4] [--runs 5]"
 
 It resets the servers first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
 
@@ -36,8 +36,9 @@ def spread(values):
 
 def table(title, series, beside):
     """Print a table of `series`, {tool: its runs in turn}: seconds until the last server answers correctly; the ratio
-    to `beside` for each run; requests lost and sent; CPU seconds above those at rest."""
-    head = ("", "last host", "", f"of {beside}'s", "", "lost", "CPU/host")
+    to `beside` for each run; requests lost and sent; how long 99 % of visitors waited at most; CPU seconds above those
+    at rest."""
+    head = ("", "last host", "", f"of {beside}'s", "", "lost", "99 %", "CPU/host")
     rows = [head, *(row(tool, runs, series[beside]) for tool, runs in series.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"\n{title}; median of {len(series[beside])}, load of this machine {os.getloadavg()[0]:.1f}")
@@ -56,6 +57,7 @@ def row(tool, runs, others):
         f"{median(ratios):.2f}",
         spread(ratios),
         f"{sum(run.lost for run in runs)} of {sum(run.sent for run in runs):,}",
+        f"{median(run.slowest for run in runs) * 1000:.0f} ms",
         f"{median(run.host_cpu for run in runs):.2f} s",
     )
 
@@ -71,7 +73,7 @@ def compare(bench, args):
             for tool in turns:
                 series[tool].append(bench.by(tool, bench.releases.new()))
             turns.append(turns.pop(0))
-        table(f"plain, {servers(count)}", series, "loop" if "loop" in args.tools else args.tools[0])
+        table(f"plain, {servers(count)}", series, "loop-migrate" if "loop-migrate" in args.tools else args.tools[0])
 
 
 def take_back(bench, args):

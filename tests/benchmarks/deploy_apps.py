@@ -99,6 +99,11 @@ def commands(app, image):
     )
 
 
+def migrate(app, image):
+    """Return what people type on a server to migrate the database, before its container is replaced."""
+    return f"docker pull -q {image} >/dev/null && docker run --rm --env-file /etc/default/{app}.env {image} migrate"
+
+
 def take_over(served, tag):
     """Replace the deployed app by a container that a person starts by hand."""
     served.stop()

@@ -1,4 +1,4 @@
-"""The tools that deploy a release: the deployer, the loop people write by hand, pyinfra and classic.sh; and the
+"""The tools that deploy a release: the deployer, the loops people write by hand, pyinfra and classic.sh; and the
 cost of a run: seconds, requests, CPU."""
 
 import os
@@ -6,10 +6,10 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, replace
-from statistics import mean
+from statistics import mean, quantiles
 
 import deploy_cpu as cpu
-from deploy_apps import APP, Releases, Served, commands, take_over
+from deploy_apps import APP, Releases, Served, commands, migrate, take_over
 from e2e.provisioned import ROOT
 from proc import run, wait_until
 
@@ -17,7 +17,9 @@ RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
 SETTLES = 2  # seconds for a release to start its other processes after the first has answered
 # The loop that people write by hand: one host after another, by one ssh each. It does not wait, publish or migrate.
 LOOP = 'for host in $HOSTS; do $SSH "$host" "$COMMANDS" || exit; done'
-TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
+# What a careful team writes: it first migrates, in a container of its own on the first host.
+CAREFUL_LOOP = f'$SSH "${{HOSTS%% *}}" "$MIGRATE" && {LOOP}'
+TOOLS = ("deploy", "loop", "loop-migrate", "pyinfra", "classic.sh")
 # Deploys keep the bytecode of their modules, as on a user's machine.
 ENVIRONMENT = {
     name: value
@@ -28,12 +30,14 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: seconds until the last server answered correctly; requests lost and sent; CPU seconds of a
-    server, above those at rest."""
+    """One run of a command: seconds until the last server answered correctly; requests lost and sent; the seconds
+    within which 99 % of the answers came, counted from when each request was due; CPU seconds of a server, above those
+    at rest."""
 
     seconds: float
     lost: int
     sent: int
+    slowest: float
     host_cpu: float
 
 
@@ -67,7 +71,7 @@ class Bench:
 
     def by(self, tool, tag):
         """Deploy a release with a tool of TOOLS."""
-        return getattr(self, tool.removesuffix(".sh"))(tag)
+        return getattr(self, tool.removesuffix(".sh").replace("-", "_"))(tag)
 
     def deploy(self, tag, **options):
         self.retire()
@@ -97,13 +101,17 @@ class Bench:
         }
         return self.measure(self.ours, ["sh", ROOT / "slipway/deploy/classic.sh"], tag, env)
 
-    def loop(self, tag):
+    def loop(self, tag, script=LOOP):
         env = {
             "HOSTS": " ".join(self.hand.hosts),
             "SSH": f"ssh -F {self.hand.fleet.ssh_config}",
-            "COMMANDS": self.commands(tag),
+            "COMMANDS": commands(self.hand.app, self.image(tag)),
+            "MIGRATE": migrate(self.hand.app, self.image(tag)),
         }
-        return self.measure(self.hand, ["sh", "-c", LOOP], tag, env)
+        return self.measure(self.hand, ["sh", "-c", script], tag, env)
+
+    def loop_migrate(self, tag):
+        return self.loop(tag, CAREFUL_LOOP)
 
     def pyinfra(self, tag):
         data = {
@@ -113,11 +121,12 @@ class Bench:
         }
         inventory = self.folder / "inventory.py"
         inventory.write_text(f"hosts = {[(name, data) for name in self.hand.hosts]!r}\n")
-        words = [sys.executable, "-m", "pyinfra", "-y", inventory, "exec", "--", self.commands(tag)]
+        shell = commands(self.hand.app, self.image(tag))
+        words = [sys.executable, "-m", "pyinfra", "-y", inventory, "exec", "--", shell]
         return self.measure(self.hand, words, tag, cwd=self.folder)
 
-    def commands(self, tag):
-        return commands(self.hand.app, f"{self.hand.settings['image']}:{tag}")
+    def image(self, tag):
+        return f"{self.hand.settings['image']}:{tag}"
 
     # ---- their cost ----
 
@@ -143,6 +152,7 @@ class Bench:
             seconds,
             len(result.failures),
             len(result.records),
+            quantiles(waits(result), n=100)[98],
             hosts - rest * answered(result, began, until) / len(served.web),
         )
 
@@ -157,6 +167,11 @@ class Bench:
                 result = load.stop()
             self.rest[served.app] = used / answered(result, began, until) * len(served.web)
         return self.rest[served.app]
+
+
+def waits(result):
+    """Return the seconds that each visitor who got an answer waited for it."""
+    return [record.ended - number / RATE for number, record in enumerate(result.records) if not record.cause]
 
 
 def answered(result, began, until):

@@ -23,4 +23,6 @@ CASES = [
 def test_a_benchmark(command, small):
     """It runs to its end, and prints a table or a ratio."""
     done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
-    assert done.returncode == 0 and ("ratio" in done.stdout or "of loop's" in done.stdout), done.stdout + done.stderr
+    assert done.returncode == 0 and ("ratio" in done.stdout or "of loop-migrate's" in done.stdout), (
+        done.stdout + done.stderr
+    )
