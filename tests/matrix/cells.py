@@ -12,13 +12,15 @@ from matrix.columns import POSTS
 WHOLE = 180  # seconds until all hosts are on one release again
 PROMISING = ("prepare", "promise", "commit")  # a fault at `prepare` may come a moment later
 AGAIN = "the next deploy or rollback tries again"  # what a deploy says if a host cannot go back completely
+SYSTEM = ". /etc/os-release; echo Debian $VERSION_ID, Docker $(docker version --format '{{.Server.Version}}')"
 LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
 
 
 @dataclass(frozen=True)
 class Report:
     """The outcome of a cell. `served`: release → answers; `failed`: cause → requests; `code`: exit code of the command,
-    negative for a signal; `seconds`: from the fault until all hosts were on one release; `wrong`: broken rules."""
+    negative for a signal; `seconds`: from the fault until all hosts were on one release; `wrong`: broken rules;
+    `system`: of the hosts, with its Docker."""
 
     action: str
     step: str
@@ -30,13 +32,15 @@ class Report:
     release: str
     seconds: float
     wrong: list
+    system: str
 
 
 class Cell:
-    """`host`: where the fault happens, a web host; `old`, `new`: the releases before, and of a success."""
+    """`host`: where the fault happens, a web host, the first that comes to the step if None; `old`, `new`: the releases
+    before, and of a success."""
 
     def __init__(self, shop, action):
-        self.shop, self.wrong, self.outcome = shop, [], None
+        self.shop, self.wrong, self.outcome, self.host = shop, [], None, None
         if len(checker.tags(shop)) > 1:
             shop.good("deploy", good(shop))  # it repairs hosts that are on two releases
         if action == "rollback":
@@ -69,10 +73,10 @@ def run(shop, action, step, fault):
     """Return the Report of a cell."""
     with settings(shop, **LIMITS):
         cell = Cell(shop, action)
-        with visitors(shop, fault) as load, shop.rolling(*cell.words) as cell.rolling:
+        with fault.around(cell), visitors(shop, fault) as load, shop.rolling(*cell.words) as cell.rolling:
             event = cell.rolling.until(step)
             web = {host.name: host for host in shop.web}
-            cell.host = web.get(event["host"], shop.web[-1])
+            cell.host = cell.host or web.get(event["host"], shop.web[-1])
             began = time.monotonic()
             with fault.happens(cell):
                 cell.finish()
@@ -93,6 +97,7 @@ def run(shop, action, step, fault):
         release=release,
         seconds=round(seconds, 1),
         wrong=cell.wrong,
+        system=shop.web[0].run(SYSTEM).strip(),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from e2e.scenarios import crammed, severed, unreachable
+from matrix import unsynced
 from proc import wait_until
 from slipway.fleet.docker import docker
 
@@ -30,21 +31,23 @@ AT_WEB = ("start", "ready", "flip", "watch", "prepare", "commit")
 @dataclass(frozen=True)
 class Fault:
     """`happens`: a context manager of a Cell; its end mends what does not mend itself. `steps`: where it can matter,
-    and `why` only there. `loses`: what visitors may lose by it, which no deployer can prevent; "": nothing."""
+    and `why` only there. `loses`: what visitors may lose by it, which no deployer can prevent; "": nothing. `around`: a
+    context manager of a Cell for the whole deploy."""
 
     name: str
     happens: Callable
     steps: tuple
     why: str
     loses: str = ""
+    around: Callable = contextlib.nullcontext
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name, steps=EVERY, why="each step has its own way back", loses=""):
+def fault(name, steps=EVERY, why="each step has its own way back", loses="", around=contextlib.nullcontext):
     def add(function):
-        FAULTS[name] = Fault(name, contextlib.contextmanager(function), steps, why, loses)
+        FAULTS[name] = Fault(name, contextlib.contextmanager(function), steps, why, loses, around)
         return function
 
     return add
@@ -120,6 +123,27 @@ def power_cut(cell):
     yield
 
 
+@contextlib.contextmanager
+def on_a_disk(cell):
+    cell.host = cell.shop.web[-1]
+    with unsynced.disk(cell.host) as cell.cut_power:
+        yield
+
+
+@fault(
+    "a host loses power and all that was not synced",
+    ("prepare", "promise", "commit"),
+    "what these write must be on the disk",
+    POSTS,
+    on_a_disk,
+)
+def power_cut_unsynced(cell):
+    cell.cut_power()
+    cell.finish()
+    cell.host.power_on()
+    yield
+
+
 @fault(
     "a host is rebooted in order", ("pull", "ready", "flip", "watch", "commit"), "as a power cut, but in order", POSTS
 )
@@ -141,6 +165,16 @@ def dockerd_killed(cell):
 @fault("dockerd is restarted", ("pull", "start", "ready", "flip", "watch", "commit"), "only these talk to it")
 def dockerd_restarted(cell):
     cell.host.console("systemctl restart --no-block docker")
+    yield
+
+
+@fault(
+    "dockerd is away until the deploy has ended", ("pull", "start", "ready", "flip", "commit"), "only these talk to it"
+)
+def dockerd_away(cell):
+    cell.host.console("systemctl stop docker.socket docker")
+    cell.finish()
+    cell.host.console("systemctl start docker")
     yield
 
 
@@ -167,6 +201,15 @@ def log_truncated(cell):
     yield
 
 
+@fault("nginx's log is full", ("flip", "watch"), "these two read it")
+def log_full(cell):
+    with cell.host.full("/var/log/nginx"):
+        cell.host.console("nginx -s reopen")
+        cell.finish()
+    cell.host.console("nginx -s reopen")
+    yield
+
+
 @fault("systemctl daemon-reload", ("start", "ready", "flip", "watch", "commit"), "only these start or stop units")
 def daemon_reload(cell):
     cell.host.console("systemctl daemon-reload")
@@ -190,6 +233,17 @@ def run_full(cell):
         yield
 
 
+@fault("no byte is free in /run", ("begin", "start", "flip", "replace", "commit"), "only these write there")
+def run_without_room(cell):
+    cell.host.console("mount -o remount,size=$(($(df --output=used -k /run | tail -n 1) + 64))k /run")
+    cell.host.console("cat /dev/zero >/run/filler", check=False)
+    try:
+        cell.finish()
+    finally:
+        cell.host.console("rm /run/filler; mount -o remount,size=50% /run")
+    yield
+
+
 # ---- around ----
 
 
@@ -204,9 +258,24 @@ def registry_away(cell):
     yield
 
 
+@fault("the registry stands still for 5 s", ("lock", "begin", "pull"), "later steps do not ask it")
+def registry_slow(cell):
+    container = cell.shop.fleet.registry.machine.container
+    docker("pause", container)
+    time.sleep(5)
+    docker("unpause", container)
+    yield
+
+
 @fault("a second deploy begins", ("lock", "pull", "flip", "commit"), "the lock is held from first to last")
 def second_deploy(cell):
     cell.aside("deploy", cell.new, "--no-bake", codes=(0, 4))
+    yield
+
+
+@fault("somebody rolls back", ("watch",), "another step may have ended before the rollback asks for the lock")
+def second_rollback(cell):
+    cell.aside("rollback", codes=(4,))
     yield
 
 
@@ -234,7 +303,9 @@ def maintenance(cell):
 # What the matrix does not have, and why.
 LEFT_OUT = {
     "the clock is set back or forth": "hosts in containers share the kernel's clock",
-    "a disk drops what was not synced": "`docker kill` is no power cut: what was not synced survives",
     "Postgres is restarted": "the app of the matrix has no database; `tests/e2e/test_services.py` restarts it",
+    "an operator migrates": "for the same reason",
+    "a command by the clock runs": "`tests/e2e/test_processes.py`",
+    "another app is deployed": "`tests/e2e/test_provision.py`",
     "the agent of the release before": "the deployer brings its own; `tests/e2e/test_upgrade.py`",
 }

@@ -1,5 +1,7 @@
 """The pages of the fault matrix in docs/: a summary for each fault, and a file with all cells."""
 
+from collections import Counter
+
 from matrix.columns import FAULTS, LEFT_OUT
 from proc import ROOT
 
@@ -7,19 +9,22 @@ HEAD = """# Fault matrix
 
 `make faults` runs each cell on servers in containers: a deploy or a rollback on two web hosts, a worker and a balancer,
 under 40 requests a second, to which a fault happens at a step. The {cells} cells are in [faults.tsv](faults.tsv), of
-commit {commit}, on a busy machine. The rules: no visitor fails, only the old and the new release answer, all hosts end
-on one of them with nothing left, and the exit code says on which. [Invariant 3](design.md#invariants) has exceptions.
+commit {commit}, on a busy machine: {systems}. The rules: no visitor fails, only the
+old and the new release answer, all hosts end on one of them with nothing left, and the exit code says on which.
+[Invariant 3](design.md#invariants) has exceptions.
 
 | fault | cells | requests | failed | exit 0 | slowest until whole | rules broken |
 |---|---|---|---|---|---|---|
 """
-COLUMNS = ("action", "step", "fault", "requests", "failed", "code", "release", "seconds", "wrong")
+COLUMNS = ("action", "step", "fault", "requests", "failed", "code", "release", "seconds", "wrong", "system")
 
 
 def write(reports, commit):
     """Write docs/faults.md and docs/faults.tsv from the reports of all cells, as dicts."""
     reports = sorted(reports, key=lambda report: [*FAULTS].index(report["fault"]))
-    head = HEAD.format(cells=len(reports), commit=commit[:8])
+    counted = Counter(report["system"] for report in reports)
+    systems = " and ".join(f"{number} on {system}" for system, number in sorted(counted.items()))
+    head = HEAD.format(cells=len(reports), commit=commit[:8], systems=systems)
     (ROOT / "docs/faults.md").write_text(
         head + "".join(row(name, reports) for name in FAULTS) + foot(), encoding="utf-8"
     )
