@@ -89,22 +89,30 @@ def unreachable(shop, name="web2"):
         wait_until(lambda: host.ssh("true").returncode == 0, 60, f"{host.name} answers again")
 
 
+@contextlib.contextmanager
+def cut_off(host):
+    """Drop a host's ssh packets, not its visitors', for the block."""
+    rules = ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
+    host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
+    try:
+        yield
+    finally:
+        host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
+
+
 def severed(number):
-    """Return a context manager that drops a web host's ssh packets, not its visitors', until the host's lock ends."""
+    """Return a context manager that cuts a web host off, and ends once the host has given up its lock."""
 
     @contextlib.contextmanager
     def sever(shop):
-        host, rules = shop.web[number], ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
-        host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
-        try:
+        host = shop.web[number]
+        with cut_off(host):
             yield
             wait_until(
                 lambda: host.console("systemctl is-active shop-deploy", check=False).returncode,
                 60,
                 f"{host.name} is free by itself",
             )
-        finally:
-            host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
 
     return sever
 

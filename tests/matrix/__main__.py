@@ -47,15 +47,18 @@ def all_cells():
 
 
 def chosen(args, commit):
-    """Return the cells to run: all that fit, or a sample that another commit has differently."""
-    fitting = [
+    """Return the cells to run."""
+    cells_in_turn = shuffled(commit) if args.sample else all_cells()
+    return [
         (action, step, name)
-        for action, step, name in all_cells()
+        for action, step, name in cells_in_turn
         if action in args.actions and step in args.steps and args.faults in name
     ]
-    if args.sample:
-        random.Random(commit).shuffle(fitting)
-    return fitting
+
+
+def shuffled(commit):
+    """Return all cells in an order of this commit's own: the first of them are its sample."""
+    return random.Random(commit).sample(all_cells(), len(all_cells()))
 
 
 def kept(commit):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from e2e.scenarios import crammed, severed, unreachable
+from e2e.scenarios import crammed, cut_off, severed, unreachable
 from matrix import unsynced
 from proc import wait_until
 from slipway.fleet.docker import docker
@@ -80,10 +80,8 @@ def deployer_stopped(cell):
 
 @fault("ssh to a host is cut for 3 s", AT_WEB, "it is shorter than the 6 s that a host waits")
 def cut_short(cell):
-    rules = ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
-    cell.host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
-    time.sleep(3)
-    cell.host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
+    with cut_off(cell.host):
+        time.sleep(3)
     yield
 
 
