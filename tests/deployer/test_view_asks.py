@@ -75,6 +75,17 @@ def test_a_question_without_an_answer_is_a_problem_of_the_host():
     assert web1.value("errors") is None and asked.count("pulse") > 6
 
 
+def test_a_slow_search_for_errors_is_rare():
+    def errors(message):
+        asyncio.get_running_loop().selector.now += 4
+        return [line({"id": message["id"], "ok": {"groups": [], "seen_before": [], "since": None}})]
+
+    _, asked, _ = watched(
+        lambda name, asked: Agent(answers(), {"errors": errors}, asked) if "web1" in name else None, 390
+    )
+    assert asked.count("errors") == 2 and asked.count("pulse") > 60
+
+
 def test_a_host_that_comes_back_is_seen_again():
     def agent(name, asked):
         away = "web1" in name and asyncio.get_running_loop().time() < 60

@@ -21,6 +21,7 @@ DEPLOY = 1  # instead of PULSE, while a deploy or rollback is under way
 BACK = 1  # seconds between two looks at older lines of a log
 DAY = 86_400
 SEARCH = 10  # seconds that a search for errors may take on a host
+REST = 50  # times as long as a search took passes until the next: a long journal does not cost a host a CPU
 NOT_ASKED = "not asked yet"
 LIMIT = 70  # seconds to wait for an answer
 
@@ -130,8 +131,9 @@ class Questions:
             self.state, self.due["facts"] = state, began + FACTS
             await self.ask_slowly()
         if self.seen.host.roles and began >= self.due["errors"]:
-            self.due["errors"] = began + ERRORS
+            asked = self.now()
             await self.ask("errors", seconds=SEARCH)
+            self.due["errors"] = began + max(ERRORS, REST * (self.now() - asked))
 
     async def ask_slowly(self) -> None:
         host, fleet = self.seen.host, self.fleet
