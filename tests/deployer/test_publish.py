@@ -7,6 +7,7 @@ import re
 import socketserver
 import stat
 import tarfile
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from connect import served
-from slipway.deploy.agent import image_files, images, takeback
+from slipway.deploy.agent import image_files, images, serve, takeback
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import publish as publisher
 
@@ -241,3 +242,29 @@ def test_what_a_killed_agent_left_is_removed(tmp_path):
         host.left = ["shop-files-999999-1", "shop-files-web-a", "shop-files-migrate"]
         takeback.settle(host, lambda event: None)
     assert [said[:2] for said in host.asked] == [("GET", "json"), ("DELETE", "shop-files-999999-1")]
+
+
+def test_an_agent_that_ends_waits_for_what_docker_is_creating(tmp_path, monkeypatch):
+    """Otherwise Docker makes the container after the sweep, and it stays until the next deploy."""
+    asked, held, ends = threading.Event(), threading.Event(), []
+
+    def answer(request):
+        if "/create" in request:
+            asked.set()
+            held.wait(10)
+        return Engine.answer(host, request)
+
+    def read():
+        with image_files.opened(host, "sha256:1"):
+            pass
+
+    with Engine(tmp_path / "root", {}).up() as host:
+        monkeypatch.setattr(host, "answer", answer)
+        monkeypatch.setattr(os, "_exit", lambda code: ends.append(held.is_set()))
+        reader = threading.Thread(target=read)
+        reader.start()
+        asked.wait(10)
+        threading.Timer(0.3, held.set).start()
+        serve.leave()
+        reader.join(10)
+    assert ends == [True]

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import IO
 
@@ -17,6 +18,8 @@ MOST = 2**30  # limit: bytes of an archive that is read from an image
 MEMBERS = 100_000  # limit: files and folders in an archive
 TEXT = 2**24  # limit: bytes of a text file in an image
 NUMBERS = itertools.count(1)
+UNDERWAY: set[str] = set()  # containers that Docker is creating for this process
+PATIENCE = 4  # seconds to wait for them; the watchdog waits longer
 
 
 @contextlib.contextmanager
@@ -26,11 +29,24 @@ def opened(host: Host, image: str) -> Iterator[str]:
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
     what = f"docker create of {image}"
     try:
-        if not docker.ask(host, "POST", "/containers/create?name=" + name, what, given):
+        UNDERWAY.add(name)
+        try:
+            created = docker.ask(host, "POST", "/containers/create?name=" + name, what, given)
+        finally:
+            UNDERWAY.discard(name)
+        if not created:
             raise Problem(f"{what}: no such image")
         yield name
     finally:
         remove(host, name)
+
+
+def settle() -> None:
+    """Wait for the containers that Docker is creating. One that it makes after `sweep` would stay until the next
+    deploy, so call this before the process ends."""
+    until = time.monotonic() + PATIENCE
+    while UNDERWAY and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 def sweep(host: Host) -> None:

@@ -26,6 +26,7 @@ from . import (
     disk,
     errors,
     facts,
+    image_files,
     images,
     pulse,
     releases,
@@ -239,7 +240,7 @@ def work(app: str, folder: str, kind: str = "") -> None:
     with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
             time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit
-    os._exit(1)
+    leave()
 
 
 def step(host: Host, attempt: Attempt, steps: taken.Taken, message: Message, kind: str = "") -> None:
@@ -269,6 +270,13 @@ def abort(attempt: Attempt, why: Noted) -> None:
             flip_back(attempt.host, attempt.noted)
             attempt.noted.update({**why, "promised": False})
             releases.save_attempt(attempt.host, attempt.noted)
+    leave()
+
+
+def leave() -> None:
+    """End this process. Then systemd runs the agent's mode `takeback`."""
+    feed_watchdog()
+    image_files.settle()
     os._exit(1)
 
 
