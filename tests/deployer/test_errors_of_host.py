@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import os
+import re
 import time
 
 import pytest
@@ -115,10 +116,38 @@ def test_an_agent_finds_errors(host, stub, monkeypatch):
     }
     asked = (stub / "journalctl.asked").read_text().splitlines()
     assert ["--since=@1795680000.0" in asked[0], "--since=@700.0" in asked[1], len(asked)] == [True, True, 3]
-    assert "|^[^{]*(Traceback " in asked[0]
+    assert " --grep=" + "|".join(agent_errors.PATTERNS) in asked[0]
     assert "overdue" not in str(agent_errors.find(made, tag="v2")), "a deploy is not to blame"
     os.remove(made.log)
     assert not any(group["seen_before"] for group in agent_errors.find(made, SINCE)["groups"]), "as a balancer"
+
+
+NGINX = '{"time":"2026-11-28T22:40:00+00:00","path":"/a_b/","status":503,"app_seconds":"0.1, 0.2","app_status":"%s"}'
+
+
+@pytest.mark.parametrize(
+    "line, fits",
+    [
+        (record(**failed()), True),
+        (record(level="INFO", message="level: ERROR", job={"level": "error"}), False),
+        (NGINX % "200, 502", True),
+        (NGINX % "502, 200", False),
+        (NGINX.replace("app_status", "host_status") % "504", True),
+        ('{"time": "x", "level": "critical"}', True),
+        ('{"event": "sold", "level":"ERROR"}', True),
+        ('{"event": "sold", "level": "info"}', False),
+        ("shop: " + record(**failed()), True),
+        ("12:31 [error] sold", True),
+        ("12:31 [info] sold without errors", False),
+        ("shop-web@a.service: Main process exited, code=exited, status=1/FAILURE", True),
+        ("2026-11-28 22:40:00 UTC [7] FATAL:  the role shop is missing", True),
+        ("2026-11-28 22:40:00 UTC [7] LOG:  checkpoint complete", False),
+    ],
+)
+def test_what_a_search_finds(line, fits):
+    """Each pattern begins with ^, so that journalctl does not try it at each character of a line."""
+    assert all(pattern.startswith("^") for pattern in agent_errors.PATTERNS)
+    assert bool(re.search("|".join(agent_errors.PATTERNS), line)) == fits
 
 
 def test_from_when_errors_count(host, stub):

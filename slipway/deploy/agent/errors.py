@@ -22,14 +22,24 @@ LIMIT = 58  # seconds for both searches; the deployer waits a minute
 AGAIN = 600  # seconds until these are searched again, as a search may have been slow
 LONGEST = 2**20  # bytes of an entry; a longer one is ignored
 EXITED, RESTARTS = "98e322203f7a4ed290d09fe03c09fe15", "5eb03494b6584870a536b337290809b3"  # systemd's message ids
-PATTERN = '"level": "(ERROR|CRITICAL)"|_status":"[^"]*50[24]"|Main process exited, code=|Scheduled restart job'
 # On stderr, lines in another form than Slipway's that seem to tell of an error: of a team's own logging, of a crash.
-UNREAD = r'^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL)\b)|^\{.*"level": ?"(error|critical)"'
+UNREAD_TEXT = r"^[^{]*(Traceback \(most recent|(\b|\dm)(error|ERROR|critical|CRITICAL)\b)"
+UNREAD = UNREAD_TEXT + r'|^\{.*"level": ?"(error|critical)"'
 # Of Postgres and Redis what no statement of the app explains. Those that come while it starts are no errors.
 OF_SERVICE = (
     r"((FATAL|PANIC):  (?!the database system is ).*|deadlock detected|out of memory.*| # .*([Ee]rror|OOM|MISCONF).*)"
 )
-PATTERN += "|" + UNREAD + "|" + OF_SERVICE
+LEVEL = r'"level": ?"(ERROR|CRITICAL|error|critical)"'
+TIME = r'"time": "[^"]*", '  # Slipway's lines begin with time and level
+# What journalctl searches for. It tries a pattern that does not begin with ^ at each character of a line: a search of a
+# full journal would take twenty times as long.
+PATTERNS = (
+    rf"^\{{{TIME}{LEVEL}",
+    r'^\{"time":"([^_]*_)+?status":"[^"]*50[24]"',  # nginx's
+    rf'^\{{(?!{TIME}"level": ").*{LEVEL}',  # of a team's own logging
+    rf"^(?!\{{)(?s:.*)({LEVEL}|Main process exited, code=|Scheduled restart job|{OF_SERVICE})",
+    UNREAD_TEXT,
+)
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
 OTHER_FORM = "some lines are not in Slipway's form, so that its errors are unknown: see slipway logs"
@@ -199,7 +209,7 @@ def entries(
         *([f"--until=@{until:.6f}"] if until else []),
         "--output-fields=MESSAGE," + ",".join(FIELDS),
         "--case-sensitive=yes",
-        "--grep=" + PATTERN,
+        "--grep=" + "|".join(PATTERNS),
         *("SYSLOG_IDENTIFIER=" + name for name in names),
         "+",
         "_PID=1",
