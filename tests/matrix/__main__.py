@@ -3,7 +3,8 @@
     make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES]"
 
 It makes servers, and runs the cells that var/faults.jsonl does not have yet of this commit. The last line of each says
-which rules were broken. At the end it writes docs/faults.md and docs/faults.tsv, if no cell is missing.
+which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes docs/faults.md and
+docs/faults.tsv, if no cell is missing.
 """
 
 import argparse

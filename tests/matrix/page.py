@@ -26,7 +26,7 @@ def write(reports, commit):
     systems = " and ".join(f"{number} on {system}" for system, number in sorted(counted.items()))
     head = HEAD.format(cells=len(reports), commit=commit[:8], systems=systems)
     (ROOT / "docs/faults.md").write_text(
-        head + "".join(row(name, reports) for name in FAULTS) + foot(), encoding="utf-8"
+        head + "".join(row(name, reports) for name in FAULTS) + broken(reports) + foot(), encoding="utf-8"
     )
     lines = ["\t".join(COLUMNS), *("\t".join(text(report[name]) for name in COLUMNS) for report in reports)]
     (ROOT / "docs/faults.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -52,6 +52,16 @@ def row(name, reports):
         str(sum(bool(report["wrong"]) for report in reports)),
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def broken(reports):
+    """Return a list of the cells that broke a rule, with the first reason."""
+    lines = [
+        f"- {report['fault']}, at `{report['step']}` of a {report['action']}: {report['wrong'][0]}\n"
+        for report in reports
+        if report["wrong"]
+    ]
+    return "".join(["\nBroken rules:\n\n", *lines]) if lines else ""
 
 
 def foot():
