@@ -82,7 +82,7 @@ def run(shop, action, step, fault):
                 cell.finish()
             if AGAIN in cell.outcome.stderr:
                 shop.deploy("deploy", cell.old, "--no-bake")
-            release = whole(cell, rebooted=fault.loses == POSTS, divided=step in PROMISING)
+            release = whole(cell, fault, divided=step in PROMISING)
             seconds = time.monotonic() - began
     result = load.result
     judge(cell, fault, result, release)
@@ -109,13 +109,14 @@ def visitors(shop, fault):
     return shop.load(may_fail=True, rate=40)
 
 
-def whole(cell, rebooted, divided):
+def whole(cell, fault, divided):
     """Wait until all hosts are on one release, with nothing left of the deploy. Return it; "" if they are not. While
     they promise, a deployer or host that dies may leave two (docs/design.md, invariant 3): then return both."""
     until, problem = time.monotonic() + WHOLE, ""
+    divided = divided and (cell.outcome.code < 0 or fault.loses == POSTS)
     while time.monotonic() < until:
         try:
-            hosts = checker.check(cell.shop, divided=divided and may_divide(cell, rebooted), rebooted=rebooted)
+            hosts = checker.check(cell.shop, divided=divided, rebooted=fault.leaves)
         except (AssertionError, ValueError, subprocess.TimeoutExpired) as error:  # a host may be half way
             problem = str(error)
             time.sleep(1)
@@ -123,10 +124,6 @@ def whole(cell, rebooted, divided):
             return ", ".join(sorted({checker.release(host["tag"])["TAG"] for host in hosts.values()}))
     cell.wrong.append(f"after {WHOLE} s: {problem[:500]}")
     return ""
-
-
-def may_divide(cell, rebooted):
-    return cell.outcome.code < 0 or rebooted
 
 
 def judge(cell, fault, result, release):

@@ -32,7 +32,8 @@ AT_WEB = ("start", "ready", "flip", "watch", "prepare", "commit")
 class Fault:
     """`happens`: a context manager of a Cell; its end mends what does not mend itself. `steps`: where it can matter,
     and `why` only there. `loses`: what visitors may lose by it, which no deployer can prevent; "": nothing. `around`: a
-    context manager of a Cell for the whole deploy."""
+    context manager of a Cell for the whole deploy. `leaves`: True if stopped containers may stay until the next deploy,
+    as nothing can remove them meanwhile."""
 
     name: str
     happens: Callable
@@ -40,14 +41,17 @@ class Fault:
     why: str
     loses: str = ""
     around: Callable = contextlib.nullcontext
+    leaves: bool = False
 
 
+POSTS = "POSTs that the host was answering"
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name, steps=EVERY, why="each step has its own way back", loses="", around=contextlib.nullcontext):
+def fault(name, steps=EVERY, why="each step has its own way back", loses="", leaves=False, **options):
     def add(function):
-        FAULTS[name] = Fault(name, contextlib.contextmanager(function), steps, why, loses, around)
+        happens, may_leave = contextlib.contextmanager(function), leaves or loses == POSTS
+        FAULTS[name] = Fault(name, happens, steps, why, loses, leaves=may_leave, **options)
         return function
 
     return add
@@ -110,9 +114,6 @@ def agent_killed(cell):
     yield
 
 
-POSTS = "POSTs that the host was answering"
-
-
 @fault("a host loses power", EVERY[1:], "before `begin` it has done nothing", POSTS)
 def power_cut(cell):
     cell.host.power_cut()
@@ -133,7 +134,7 @@ def on_a_disk(cell):
     ("prepare", "promise", "commit"),
     "what these write must be on the disk",
     POSTS,
-    on_a_disk,
+    around=on_a_disk,
 )
 def power_cut_unsynced(cell):
     cell.cut_power()
@@ -167,7 +168,10 @@ def dockerd_restarted(cell):
 
 
 @fault(
-    "dockerd is away until the deploy has ended", ("pull", "start", "ready", "flip", "commit"), "only these talk to it"
+    "dockerd is away until the deploy has ended",
+    ("pull", "start", "ready", "flip", "commit"),
+    "only these talk to it",
+    leaves=True,
 )
 def dockerd_away(cell):
     cell.host.console("systemctl stop docker.socket docker")
