@@ -83,6 +83,17 @@ def test_going_back_needs_no_new_file(machine, action, aborted, full):
         machine.at_rest()
 
 
+def test_a_commit_needs_no_timer_for_the_old_slot(machine, monkeypatch):
+    """systemd starts none while /run is full. The hosts are on one release all the same."""
+
+    def full(*_):
+        raise Problem("Failed to start transient timer unit: No space left on device")
+
+    monkeypatch.setattr(slots, "retire_later", full)
+    machine.begun("deploy", "v2", 99)
+    assert releases.read_tag(machine.host.tag)["tag"] == "v2" and disk.read(machine.host.attempt) is None
+
+
 def test_visitors_are_back_when_the_agent_ends(machine):
     host, live, late = machine.host, slots.live(machine.host), []
     attempt = machine.begun("deploy", "v2", -1)

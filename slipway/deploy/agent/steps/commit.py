@@ -150,7 +150,8 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
             os.rename(path, to)
     for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
         disk.sync(folder)
-    slots.retire_later(host, attempt["live"], attempt)
+    with contextlib.suppress(Problem):  # /run is full, for example: the old release stays warm until the next deploy
+        slots.retire_later(host, attempt["live"], attempt)
     drop_ways_back(host)
     disk.remove(*host.attempt_files)
     say({"event": "committed"})
