@@ -9,13 +9,14 @@ HEAD = """# Fault matrix
 
 `make faults` runs each cell on servers in containers: a deploy or a rollback on two web hosts, a worker and a balancer,
 under 40 requests a second, to which a fault happens at a step. The {cells} cells are in [faults.tsv](faults.tsv), of
-commit {commit}, on a busy machine: {systems}. The rules: no visitor fails, only the
-old and the new release answer, all hosts end on one of them with nothing left, and the exit code says on which.
-[Invariant 3](design.md#invariants) has exceptions.
+commit {commit}, on a busy machine. The rules: no visitor fails, only the old and the new release answer, all hosts end
+on one of them with nothing left, and the exit code says on which. [Invariant 3](design.md#invariants) has exceptions.
+Hosts: {systems}.
 
 | fault | cells | requests | failed | exit 0 | slowest until whole | rules broken |
 |---|---|---|---|---|---|---|
 """
+REASON = 60  # characters of the reason of a broken rule; the file has it whole
 COLUMNS = ("action", "step", "fault", "requests", "failed", "code", "release", "seconds", "wrong", "system")
 
 
@@ -35,7 +36,7 @@ def write(reports, commit):
 def text(value):
     """Return a cell of the file with all: {cause: number} and lists without their marks."""
     pairs = [f"{key} {number}" for key, number in value.items()] if isinstance(value, dict) else value
-    return "; ".join(pairs) if isinstance(pairs, list) else str(pairs)
+    return " ".join(("; ".join(pairs) if isinstance(pairs, list) else str(pairs)).split())
 
 
 def row(name, reports):
@@ -57,7 +58,7 @@ def row(name, reports):
 def broken(reports):
     """Return a list of the cells that broke a rule, with the first reason."""
     lines = [
-        f"- {report['fault']}, at `{report['step']}` of a {report['action']}: {report['wrong'][0]}\n"
+        f"- {report['fault']}, at `{report['step']}` of a {report['action']}: {report['wrong'][0][:REASON]}\n"
         for report in reports
         if report["wrong"]
     ]
