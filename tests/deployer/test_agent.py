@@ -153,6 +153,19 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, sick, f
     assert releases.read_tag(host.tag) == release(tag)
 
 
+def test_a_host_that_has_just_committed_is_not_stuck(machine, monkeypatch):
+    """The attempt ends between the looks at its file and at its unit."""
+    host, look = machine.host, machine.host.states
+    machine.begun("deploy", "v2", -1, Attempt(host, program="/agent", pid=7), id="2")
+
+    def states(*units):
+        commit.finish(host, releases.read_attempt(host), machine.say)
+        return look(*units)
+
+    monkeypatch.setattr(host, "states", states)
+    assert attempt_state.decide(host, "2", True) == {"state": "committed"}
+
+
 def test_a_takeback_waits_for_the_decision(machine):
     """systemd starts the takeback as soon as `decide` has killed the agent; it must not read the old promise."""
     host, machine.host.agent = machine.host, 7

@@ -25,19 +25,32 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
     States: "committed"; "back": undone; "settling": ending now; "stuck": the next deploy ends it. If the deployer stays
     silent, the host commits a "promised" attempt and undoes an "open" one."""
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
-        attempt = releases.read_attempt(host)
-        if not attempt or attempt.get("id") != id:
-            ends = [record["outcome"] for record in releases.read_log(host)[0] if record.get("id") == id]
-            return {"state": "committed" if "committed" in ends else "back"}
+        attempt = current(host, id)
+        if not attempt:
+            return ended(host, id)
         unit = host.states(host.lock)[host.lock]
         if unit.get("MainPID") != str(attempt.get("pid")):
-            return {"state": "settling" if is_up(unit) else "stuck"}
+            if is_up(unit):
+                return {"state": "settling"}
+            # Look again: a takeback may have ended the attempt after the first look, and then its unit.
+            return {"state": "stuck"} if current(host, id) else ended(host, id)
         if forward is None:
             return {"state": "promised" if attempt.get("promised") else "open"}
         kill(attempt["pid"])
         forward = forward and bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
         note_direction(host, attempt, forward, cause)
     return {"state": "settling"}
+
+
+def current(host: Host, id: str) -> Noted | None:
+    """Return the attempt `id` if it has not ended."""
+    attempt = releases.read_attempt(host)
+    return attempt if attempt and attempt.get("id") == id else None
+
+
+def ended(host: Host, id: str) -> AttemptState:
+    outcomes = [record["outcome"] for record in releases.read_log(host)[0] if record.get("id") == id]
+    return {"state": "committed" if "committed" in outcomes else "back"}
 
 
 def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> None:
