@@ -6,12 +6,11 @@ import contextlib
 import itertools
 import os
 import re
-import time
 from collections.abc import Iterator
 from typing import IO
 
 from . import docker, http
-from .host import Host, Problem
+from .host import Host, Problem, wait_until
 from .message_types import BinaryIO, Member
 
 MOST = 2**30  # limit: bytes of an archive that is read from an image
@@ -44,9 +43,7 @@ def opened(host: Host, image: str) -> Iterator[str]:
 def settle() -> None:
     """Wait for the containers that Docker is creating. One that it makes after `sweep` would stay until the next
     deploy, so call this before the process ends."""
-    until = time.monotonic() + PATIENCE
-    while UNDERWAY and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until(lambda: not UNDERWAY, PATIENCE)
 
 
 def sweep(host: Host) -> None:
