@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from connect import connection_to
 from load import ask
-from proc import ROOT, VE_PYTHON, free_port, running, wait_until
+from proc import ROOT, VE_PYTHON, free_port, running, signal_group, wait_until
 
 
 @dataclass
@@ -53,6 +54,13 @@ class Site:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return {int(pid) for pid in path.read_text().split()}
 
+    def kill(self):
+        """Kill gunicorn and its workers, as a power cut does. Return when none of them can write any more."""
+        workers = self.children()
+        signal_group(self.process, signal.SIGKILL)
+        self.process.wait(10)
+        wait_until(lambda: not any(runs(pid) for pid in workers), what="the workers have ended")
+
     def figures(self):
         """Return /metrics as {name with labels: number}."""
         page = self.get("/metrics", unix=True)
@@ -74,6 +82,15 @@ def metrics_of(process):
         if "/metrics-" in line
     }
     return folder
+
+
+def runs(pid):
+    """Return whether this process exists and is no zombie: without an init, nobody may collect an orphan."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 COMMAND = [sys.executable, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
