@@ -7,6 +7,7 @@ from .agent.backups import Backups, Run
 
 DAY = 86400  # seconds
 BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup or dump, or the last drill, is too old
+FUTURE = 60  # seconds
 MEANING = {
     "base": "base backup",
     "wal": "backup of changes",
@@ -31,6 +32,8 @@ def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator
             yield f"backup: there is no {MEANING[action]} yet" + (": slipway drill" if action == "drill" else "")
         elif age is not None and age > limit:
             yield f"backup: the newest {MEANING[action]} is {duration(age)} old"
+        elif age is not None and age < -FUTURE:  # it would look fresh for so long
+            yield f"backup: the newest {MEANING[action]} is {duration(-age)} in the future: this host's clock was off"
 
 
 def age_of(action: str, run: Run | None, now: float) -> float | None:

@@ -269,6 +269,10 @@ def test_all_is_well():
         ({"files_at": NOW - 7200}, "backup: the newest backup of files is 2 h old"),
         ({"base_at": NOW - 3 * 86400}, "backup: the newest base backup is 3 days old"),
         ({"drill_at": NOW - 9 * 86400}, "backup: the newest drill is 9 days old"),
+        (
+            {"wal_until": NOW + 3600},
+            "backup: the newest backup of changes is 1 h in the future: this host's clock was off",
+        ),
         ({"drill_at": None}, "backup: there is no drill yet: slipway drill"),
         ({"base_at": None}, "backup: there is no base backup yet"),
         ({"wal_problem": "the disk is full"}, "backup: wal: the disk is full"),

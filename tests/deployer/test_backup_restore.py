@@ -2,13 +2,15 @@
 
 import json
 import os
+import threading
 
 import pytest
 
 from deployer.backup_host import Repository, room, with_wal
-from deployer.test_backup import FIRST, WALS
-from slipway.deploy.backup import copy, drill, restore, shell, state
+from deployer.test_backup import FIRST, SECOND, WALS
+from slipway.deploy.backup import copy, drill, progress, restore, shell, state
 from slipway.deploy.backup.copy import Copy
+from slipway.deploy.backup.repository import Snapshot
 from slipway.deploy.backup.shell import Problem
 
 
@@ -52,6 +54,16 @@ def test_a_restore_begins_with_the_newest_changes(settings, host, monkeypatch):
     host.answers["coalesce(wal_status"] = Problem("no such container")
     restore.beside(settings, repository, "latest")
     assert repository.kept == [(["wal"], "wal")] and len(made) == 2
+
+
+def test_a_new_host_gets_the_points_of_the_newest_changes(settings, monkeypatch):
+    """Of a clock that was set back, the newest by its time are not the newest."""
+    [newest] = [wal for wal in WALS if wal.tags["base"] == SECOND.tags["base"]]
+    older = Snapshot("older", 9e9, {**newest.tags, "lsn": "1"})
+    asked, repository = [], Repository([FIRST, SECOND], [*WALS, older])
+    repository.call = lambda *words, fine: asked.append(words) or ""
+    restore.chosen(settings, repository, "latest")
+    assert asked == [("dump", newest.id, "/points")]
 
 
 def test_a_restored_database_that_does_not_answer_is_swapped_back(settings, host, monkeypatch):
@@ -100,11 +112,11 @@ def test_a_second_database_needs_disk_and_memory(settings, host, monkeypatch):
 # ---- drills ----
 
 
-def drilled(settings, monkeypatch, made):
+def drilled(settings, monkeypatch, made, release=""):
     monkeypatch.setattr(Copy, "make", lambda self, repository, choice: made)
     repository = Repository([FIRST], WALS)
     repository.call = lambda *words: ""
-    drill.run(settings, repository)
+    drill.run(settings, repository, release)
 
 
 def test_a_drill_compares_the_migrations(settings, host, monkeypatch):
@@ -119,6 +131,54 @@ def test_a_drill_compares_the_migrations(settings, host, monkeypatch):
     assert state.load(settings)["drill"]["rows"] == 5 and state.load(settings)["drill"]["problem"] == ""
 
 
+def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, monkeypatch, capsys):
+    """As the release's `migrate --check` would. What was applied after the backup's end may be missing."""
+    applied = "shop 0001_initial\nshop 0002_note"
+    host.answers = {"set until inf": f"{applied}\nshop 0003_tax", "django_migrations WHERE applied": applied}
+    made = {"rows": 5, "tables": 2, "seconds": 1, "until": 9e9, "migrations": applied.splitlines()}
+    drilled(settings, monkeypatch, made, "shop 0001_initial,shop 0002_note,shop 0003_tax")
+    assert "the live release finds its 3 migrations\n" in capsys.readouterr().out
+    with pytest.raises(Problem, match="lacks migrations that the live release needs: shop 0004_vat"):
+        drilled(settings, monkeypatch, made, "shop 0001_initial,shop 0004_vat")
+
+
 def test_a_drill_of_an_old_backup_fails(settings, host, monkeypatch):
     with pytest.raises(Problem, match=r"the newest backup is .* s old, although WAL goes to the repository each 300 s"):
         drilled(settings, monkeypatch, {"rows": 5, "tables": 2, "seconds": 1, "until": 1000, "migrations": []})
+
+
+# ---- progress ----
+
+
+@pytest.mark.parametrize(
+    "done, total, line",
+    [
+        (0, 0, "0 MB"),
+        (3_000_000, 0, "3 MB"),
+        (0, 9_000_000, "0 MB of 9 MB"),
+        (3_000_000, 9_000_000, "3 MB of 9 MB, 4 s left"),
+        (10_000_000, 9_000_000, "9 MB of 9 MB, 0 s left"),  # the database has grown meanwhile
+    ],
+)
+def test_how_far_something_is(done, total, line):
+    assert progress.line(done, total, seconds=2) == line
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_progress_is_shown_at_a_terminal(tmp_path, monkeypatch, capsys, watched):
+    """Until the end, whether it succeeds or not; what is in folders counts, too."""
+    monkeypatch.setattr(shell, "is_watched", lambda: watched)
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").write_bytes(b"x" * 2_000_000)
+    asked = threading.Event()
+
+    def done():
+        asked.set()
+        return progress.size(str(tmp_path))
+
+    with pytest.raises(Problem), progress.shown(done, 4_000_000):
+        assert asked.wait(10 if watched else 0) == watched
+        raise Problem("the disk is full")
+    out = capsys.readouterr().out
+    assert (progress.CLEAR + "2 MB of 4 MB, " in out, out.endswith(progress.CLEAR)) == (watched, watched)

@@ -110,6 +110,7 @@ def test_on_the_only_host(alone):
     assert "there is no drill yet" in shop.deploy("status").stdout
     drilled = passed(shop.deploy("drill")).stdout
     assert re.search(r"[\d,]+ rows of \d+ tables are back in", drilled), drilled
+    assert re.search(r"the live release finds its [1-9]\d+ migrations", drilled), drilled
     said = passed(shop.deploy("status")).stdout
     assert re.search(r"web1: backup \d+ (s|min) old, drilled ", said), said
     assert "the password of the backups is on this host alone" in said
@@ -224,6 +225,7 @@ def test_faults(apart):
     the_receiver_lost_its_slot(shop)
     restores_that_end_early(shop)
     a_deploy_does_not_wait(shop)
+    the_nightly_copy_is_off(shop)
     shop.data.power_cut()
     shop.data.power_on()
     wait_until(lambda: shop.deploy("dbshell", input="SELECT 1").returncode == 0, 120, "the database is back")
@@ -307,3 +309,20 @@ def a_deploy_does_not_wait(shop):
     assert deployed.returncode == 0 and "slipway restore will not know the commit of build-2" in deployed.stdout
     shop.data.run("mv /root/docker-backup /usr/local/bin/")
     shop.serves()
+
+
+def the_nightly_copy_is_off(shop):
+    """Somebody has disabled it. Status and watch shout at once, and of its age after two days, which the record says
+    here: nobody's clock is moved. Provisioning sets the timer up again."""
+    shop.data.run("systemctl disable --now docker-backup-base@orders.timer")
+    status = shop.deploy("status")
+    assert status.returncode == 1 and "the timer of base does not run: slipway provision" in status.stdout
+    assert shop.deploy("watch", "--once").returncode == 1
+    assert shop.changes() > 0 and "the timer of base" not in shop.deploy("status").stdout
+    state = shop.state()
+    state["base"]["at"] -= 50 * 3600
+    shop.data.write("/var/backups/orders/state.json", json.dumps(state))
+    status = shop.deploy("status")
+    assert status.returncode == 1 and "the newest base backup is 2 days old" in status.stdout, status.stdout
+    passed(shop.deploy("backup"))
+    assert "the newest base backup" not in shop.deploy("status").stdout

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 
-from . import postgres, retention, shell, state, wal
+from . import postgres, progress, retention, shell, state, wal
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
@@ -70,7 +70,8 @@ def kept(settings: Settings, repository: Repository, folder: str) -> dict[str, s
     words = ["--pgdata=/base", "--checkpoint=fast", f"--max-rate={RATE}", "--no-password"]
     words += [f"--host={settings.sockets}", f"--username={postgres.ROLE}"]
     mounts = {folder: "/base", settings.sockets: settings.sockets}
-    postgres.tool(settings, ["pg_basebackup", *words], mounts)
+    with progress.shown(lambda: progress.size(folder), postgres.bytes_of_data(settings)):
+        postgres.tool(settings, ["pg_basebackup", *words], mounts)
     say("checking the copy")
     postgres.tool(settings, ["pg_verifybackup", "--quiet", "/base"], {folder: "/base"})
     tags = described(folder, postgres.position(settings))

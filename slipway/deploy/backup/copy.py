@@ -16,7 +16,7 @@ from typing import Any
 
 from slipway.lasting.files import write_replace
 
-from . import postgres, shell, wal
+from . import postgres, progress, shell, wal
 from .choice import Choice, lsn
 from .repository import Repository
 from .settings import Settings
@@ -26,6 +26,7 @@ SEGMENT = 16 << 20  # bytes
 MEMORY = 512 << 20  # bytes of the second container
 # Postgres' words if a time is later than the last change: then the end is what was asked for.
 TOO_LATE = "recovery ended before configured recovery target was reached"
+RESTORED = "restored log file"  # its words for each segment that restore_command has brought
 # Old passwords are back, so that the host's own ones are set again.
 PASSWORDS = r"""
 \set superuser `printenv POSTGRES_PASSWORD`
@@ -71,8 +72,9 @@ class Copy:
         volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
         write_replace(self.file, json.dumps({"volume": volume}), 0o600)  # so that the next one removes what is left
         self.fetch(repository, choice, volume)
-        say("replaying the changes since then")
-        self.recover(choice, volume)
+        say(f"replaying the changes since then, {megabytes(changes(choice))}")
+        with progress.shown(self.replayed, changes(choice)):
+            self.recover(choice, volume)
         made = {**self.described(choice), "volume": volume, "seconds": round(time.time() - began, 1)}
         write_replace(self.file, json.dumps(made), 0o600)
         return made
@@ -103,14 +105,17 @@ class Copy:
         """Bring the base backup into a new volume, and the WAL into a folder here."""
         shell.output(["docker", "volume", "create", volume])
         top = shell.output(["docker", "volume", "inspect", "--format", "{{.Mountpoint}}", volume])
-        say(f"fetching the base backup, {megabytes(int(choice.base.tags['bytes']))}")
-        repository.restore(choice.base, f"{top}/new", shown=shell.is_watched())
+        size = int(choice.base.tags["bytes"])
+        say(f"fetching the base backup, {megabytes(size)}")
+        with progress.shown(lambda: progress.size(f"{top}/new"), size):
+            repository.restore(choice.base, f"{top}/new")
         self.place(top)
         postgres.folder(self.settings, self.name)
         postgres.folder(self.settings, f"{self.name}/wal")
         if choice.wal:
             say("fetching the changes since then")
-            repository.restore(choice.wal, self.folder, ["/wal"])
+            with progress.shown(lambda: progress.size(f"{self.folder}/wal"), changes(choice)):
+                repository.restore(choice.wal, self.folder, ["/wal"])
         for name in wal.segments(os.listdir(f"{self.folder}/wal")):  # the last one was still being written
             if name.endswith(".partial"):
                 os.rename(f"{self.folder}/wal/{name}", f"{self.folder}/wal/{name.partition('.')[0]}")
@@ -176,6 +181,10 @@ class Copy:
                 return False
             time.sleep(0.2)
 
+    def replayed(self) -> int:
+        """Return the bytes of WAL that Postgres has asked for, by its log."""
+        return self.log().count(RESTORED) * SEGMENT
+
     def log(self) -> str:
         return shell.run(["docker", "logs", self.container]).stderr
 
@@ -203,9 +212,14 @@ def cause(log: str) -> str:
     return shell.last_line(fatal[-1] if fatal else log)
 
 
+def changes(choice: Choice) -> int:
+    """Return the bytes of WAL between the base backup and the last change."""
+    return lsn(choice.wal or choice.base) - lsn(choice.base)
+
+
 def check_room(settings: Settings, choice: Choice) -> None:
     """Raise Problem if disk or memory do not suffice for a second database beside the living one."""
-    change = lsn(choice.wal or choice.base) - lsn(choice.base) + 2 * SEGMENT
+    change = changes(choice) + 2 * SEGMENT
     volumes = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
     needs = {settings.folder: change, volumes: int(int(choice.base.tags["bytes"]) * 1.1) + change}
     problems = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from typing import Any
 
 from . import postgres, shell, state
 from .choice import Target, choose
@@ -15,8 +17,10 @@ SUBSET = "5%"  # of the repository's data are read again each time
 LATE = 60  # seconds before the end of the WAL for which migrations are not compared
 
 
-def run(settings: Settings, repository: Repository) -> None:
-    """Restore, count, compare; check a part of the repository. Raise Problem if anything is not as it should be."""
+def run(settings: Settings, repository: Repository, release: str = "") -> None:
+    """Restore, count, compare; check a part of the repository. Raise Problem if anything is not as it should be.
+
+    `release`: the live release's migrations, such as "shop 0001_initial,shop 0002_note": as `migrate --check` there."""
     copy = Copy(settings, "drill")
     wait_for_base(settings)
     with state.recorded(settings, "drill") as record:
@@ -25,7 +29,7 @@ def run(settings: Settings, repository: Repository) -> None:
         try:
             made = copy.make(repository, choice)
             record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
-            check_migrations(settings, made["migrations"], made["until"])
+            check_migrations(settings, made, release)
         finally:
             copy.remove()
         check_age(settings, made["until"], began)
@@ -43,12 +47,24 @@ def wait_for_base(settings: Settings) -> None:
         time.sleep(1)
 
 
-def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
-    """Compare with what the living database had by then."""
-    applied = postgres.sql(settings, postgres.migrations(until - LATE), settings.app).splitlines()
-    missing = [name for name in applied if name not in restored]
+def check_migrations(settings: Settings, made: dict[str, Any], release: str) -> None:
+    """Compare with what the living database had by then, and with what the live release needs."""
+    restored, needed = made["migrations"], [name for name in release.split(",") if name]
+    before, now = [applied(settings, until) for until in (made["until"] - LATE, math.inf)]
+    missing = [name for name in before if name not in restored]
     if missing:
         raise Problem(f"the restored database lacks migrations that were applied before: {', '.join(missing)}")
+    later = [name for name in now if name not in before]
+    missing = [name for name in needed if name not in [*restored, *later]]
+    if missing:
+        raise Problem(f"the restored database lacks migrations that the live release needs: {', '.join(missing)}")
+    if needed:
+        say(f"the live release finds its {len(needed)} migrations")
+
+
+def applied(settings: Settings, until: float) -> list[str]:
+    """Return the migrations that the living database had at a time in seconds."""
+    return postgres.sql(settings, postgres.migrations(until), settings.app).splitlines()
 
 
 def check_age(settings: Settings, until: float, began: float) -> None:

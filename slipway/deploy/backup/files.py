@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from . import retention, shell, state
+from . import progress, retention, shell, state
 from .repository import Repository, Snapshot
 from .settings import Settings
-from .shell import Problem, say
+from .shell import Problem, megabytes, say
 
 PAGES = 1000  # copied at a time, so that the app can write in between
 
@@ -84,7 +84,10 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
 
 
 def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths: Sequence[str]) -> None:
-    repository.restore(snapshot, "/", paths, shown=shell.is_watched())
+    size, before = repository.size(snapshot), sum(map(progress.size, paths))
+    say(f"fetching files, {megabytes(size)}")
+    with progress.shown(lambda: sum(map(progress.size, paths)) - before, size - before):
+        repository.restore(snapshot, "/", paths)
     media, secrets = f"{settings.www}/media", f"{settings.etc}/{settings.app}.secrets"
     owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users

@@ -93,10 +93,14 @@ class Repository:
         found = json.loads(self.call("snapshots", "--json", "--host", self.settings.app, "--tag", wanted)) or []
         return sorted(map(parsed, found), key=lambda snapshot: snapshot.at)
 
-    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = (), shown: bool = False) -> None:
+    def size(self, snapshot: Snapshot) -> int:
+        """Return the bytes that restoring a snapshot writes."""
+        return int(json.loads(self.call("stats", "--json", "--mode", "restore-size", snapshot.id))["total_size"])
+
+    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = ()) -> None:
         """Write a snapshot's files below `folder`: all, or those in the paths to `include`."""
         words = [word for path in include for word in ("--include", path)]
-        self.call("restore", snapshot.id, "--target", folder, *words, shown=shown)
+        self.call("restore", snapshot.id, "--target", folder, *words)
 
     def write_file(self, snapshot: Snapshot, path: str, out: IO[bytes]) -> None:
         """Write a file of a snapshot to `out`."""

@@ -15,7 +15,7 @@ from slipway.lasting.files import write_replace
 from . import points, postgres, set_up, shell, wal
 from .choice import Choice, Target, choose
 from .copy import XMAX, Copy
-from .repository import Repository
+from .repository import Repository, Snapshot
 from .settings import Settings
 from .shell import Problem, say
 
@@ -36,8 +36,8 @@ def beside(settings: Settings, repository: Repository, at: str) -> None:
 def chosen(settings: Settings, repository: Repository, at: str) -> Choice:
     """Return what brings back `at`: "latest", seconds, a release's tag, or "before:" and its tag."""
     wals, bases = repository.snapshots(kind="wal"), repository.snapshots(kind="base")
-    if wals and not os.path.exists(points.path(settings)):  # a new host
-        bring_points(settings, repository, wals[-1].id)
+    if not os.path.exists(points.path(settings)):  # a new host
+        bring_points(settings, repository, choose(bases, wals, Target()).wal)
     if at == "latest":
         target = Target()
     elif re.fullmatch(r"\d{9,}(\.\d+)?", at):
@@ -52,9 +52,11 @@ def is_known(done: CompletedProcess[str]) -> bool:
     return not done.returncode or "not found in snapshot" in done.stderr
 
 
-def bring_points(settings: Settings, repository: Repository, id: str) -> None:
-    """Bring the points of the newest WAL here."""
-    write_replace(points.path(settings), repository.call("dump", id, f"/{points.NAME}", fine=is_known), 0o600)
+def bring_points(settings: Settings, repository: Repository, wal: Snapshot | None) -> None:
+    """Bring the points of the newest WAL here, if any was sent."""
+    if wal:
+        text = repository.call("dump", wal.id, f"/{points.NAME}", fine=is_known)
+        write_replace(points.path(settings), text, 0o600)
 
 
 def tell(settings: Settings, repository: Repository) -> None:

@@ -1,14 +1,18 @@
 """Runs docker-backup on the hosts that send backups, for several commands."""
 
+import re
 from typing import Any
 
 from ..config import Fleet, Host
-from ..errors import Refused
-from ..ssh.connection import ask_once
+from ..errors import DeployError, Refused
+from ..ssh.connection import ask_once, run
 from ..ssh.gather import on_one
+from ..ssh.validate import decoded
 from .run import at_terminal, attached, noted
 
 ANSWER = 300  # seconds
+# The live release's migrations, if there is a live release. $1: the app
+PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
 
 
 def host_of(fleet: Fleet) -> Host:
@@ -34,6 +38,17 @@ async def attached_to(fleet: Fleet, host: Host, action: str, *words: str) -> int
     tty = at_terminal()
     command = noted(fleet.app, [f"backup {action}"], ["docker-backup", action, fleet.app, *words], tty)
     return await attached(fleet.ssh.command(host.address, command, tty=tty))
+
+
+async def release_migrations(fleet: Fleet) -> list[str]:
+    """Ask a host for the live release's migrations, such as "shop 0001_initial"; [] if no release is live."""
+    host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
+    if host is None:
+        return []
+    done = await on_one(host, run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120))
+    if done.code:
+        raise DeployError(f"{host.name}: the live release cannot tell its migrations: {decoded(done.err)}")
+    return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)]
 
 
 async def asked(fleet: Fleet, host: Host, request: str) -> Any:

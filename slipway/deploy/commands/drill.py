@@ -3,7 +3,7 @@
 import argparse
 
 from ..config import Fleet
-from .docker_backup import attached_to, database_host
+from .docker_backup import attached_to, database_host, release_migrations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,4 +11,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
-    return await attached_to(fleet, database_host(fleet), "drill")
+    host = database_host(fleet)
+    return await attached_to(fleet, host, "drill", ",".join(await release_migrations(fleet)))

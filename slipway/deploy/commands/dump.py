@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+from ..backup import progress
 from ..config import Fleet, Host
 from ..errors import DeployError, Refused
 from ..log import search
@@ -54,7 +55,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             running = await child.start(words, stdin=None, stdout=file, stderr=None, start_new_session=False)
             try:
-                code = await running.ended()
+                with progress.shown(lambda: progress.size(new)):
+                    code = await running.ended()
             finally:
                 await running.close(0)
         if code:

@@ -12,18 +12,16 @@ from ..config import Fleet, Host
 from ..errors import DeployError, Refused
 from ..log import search
 from ..log.errors import clock
-from ..ssh.connection import run, who
+from ..ssh.connection import who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
-from .docker_backup import asked, attached_to, database_host, host_of
+from .docker_backup import asked, attached_to, database_host, host_of, release_migrations
 from .maintenance import switched
 from .upgrade import agreed
 
 SWAP = 600  # seconds that a swap may take
 MIGRATE = 3600
-# The live release's migrations, if there is a live release. $1: the app
-PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
 CLOSED = 3  # seconds for which visitors see the maintenance page, as measured
 
 
@@ -96,15 +94,8 @@ def host_of_files(fleet: Fleet) -> Host:
 
 async def lacking(fleet: Fleet, restored: Restored) -> list[str]:
     """Return the migrations of the live release that the restored database lacks; none if no release is live."""
-    host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
-    if host is None:
-        return []
-    done = await on_one(host, run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120))
-    if done.code:
-        raise DeployError(f"{host.name}: the live release cannot tell its migrations: {decoded(done.err)}")
-    names = re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)
     applied = {*restored["migrations"]}
-    return [f"{app}.{name}" for app, name in names if f"{app} {name}" not in applied]
+    return [name.replace(" ", ".") for name in await release_migrations(fleet) if name not in applied]
 
 
 def unfit(pending: Sequence[str], restored: Restored) -> str:
