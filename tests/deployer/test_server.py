@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,8 @@ def test_what_processes_leave(data):
     units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
     timers = ["docker-backup-base@shop.timer"]  # of backups, which go on
     assert server.stale_units(fleet, host_of(fleet, "work"), units + timers) == units[2:]
+    old = ["docker-backup-old.timer", "docker-backup-gone@a.service"]  # of an app with such a name
+    assert server.stale_units(replace(fleet, app="docker-backup"), host_of(fleet, "work"), old) == old
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,11 @@ def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
     needed = {file.path for file in unit_files(fleet, host)} - {
         f"{UNITS}/{fleet.app}-{name}.service" for name in fleet.timed
     }
+    backup = rf"docker-backup-[a-z]+@{fleet.app}\.(timer|service)"
     return [
         unit
         for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
-        if not unit.startswith("docker-backup-") and f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed
+        if not re.fullmatch(backup, unit) and f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed
     ]
 
 
