@@ -86,6 +86,7 @@ def begun(shop):
     """Return the shop with its first release, and a base backup."""
     started(shop)
     wait_until(lambda: shop.state().get("base", {}).get("tags"), 180, "a base backup")
+    assert len(shop.nas.run(f"ls {repository.FOLDER}/orders/keys").split()) == 1, "one host has made the repository"
     return shop
 
 

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from proc import executable, wait_until
-from slipway.deploy.backup import elsewhere, files, password, repository, retention, shell, state
+from slipway.deploy.backup import elsewhere, files, password, repository, retention, set_up, shell, state
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
@@ -74,6 +75,22 @@ def test_a_repository_that_is_missing_is_made_and_another_s_is_not(settings):
     settings.keys["RESTIC_PASSWORD"] = "another"
     with pytest.raises(Problem, match=r"wrong password or no key found: type it by slipway backup --password$"):
         Repository(settings).is_made()
+
+
+def test_hosts_that_are_set_up_together_make_one_repository(settings):
+    """Two at once would leave two keys, and a configuration that only one of them reads."""
+    hosts = [settings, replace(settings, prunes=False)]
+    with ThreadPoolExecutor() as pool:
+        assert [*pool.map(lambda host: set_up.make_repository(host, Repository(host)), hosts)] == [None, None]
+    assert len(os.listdir(f"{settings.to}/keys")) == 1
+    assert Repository(settings).snapshots(kind="base") == []
+
+
+def test_a_host_with_a_folder_of_its_own_makes_a_repository_there(settings, monkeypatch):
+    monkeypatch.setattr(set_up, "OTHERS", 0)
+    host = replace(settings, prunes=False)
+    set_up.make_repository(host, Repository(host))
+    assert Repository(host).is_made()
 
 
 @pytest.mark.parametrize(("error", "fails"), [("no such file or directory", False), ("input/output error", True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 
 from slipway.lasting.files import link_replace, write_replace
 
@@ -13,6 +14,8 @@ from .settings import Settings
 from .shell import Problem, assignments
 
 OLDEST = (0, 14)  # of restic; Debian 12 has it
+OTHERS = 60  # seconds that a host waits for another one to make the repository
+PAUSE = 1
 MAKE_ROLE = r"""
 SELECT 'CREATE ROLE base_backup LOGIN REPLICATION' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'base_backup')
     \gexec
@@ -24,8 +27,7 @@ def prepare(settings: Settings, repository: Repository) -> None:
     """Do what is missing, then begin the first base backup."""
     settings.make_folder()
     check_version(shell.output(["restic", "version"]))
-    if not repository.is_made():
-        repository.make()
+    make_repository(settings, repository)
     if settings.postgres:
         make_role(settings)
         postgres.folder(settings, "wal")
@@ -37,6 +39,17 @@ def prepare(settings: Settings, repository: Repository) -> None:
     shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
     if settings.postgres and not state.load(settings).get("base", {}).get("tags"):
         wal.begin_base(settings)
+
+
+def make_repository(settings: Settings, repository: Repository) -> None:
+    """Make the repository if it is missing. Of hosts that are set up at the same time, one does, while the others wait:
+    two `restic init` leave a repository that nobody can read. Where each has a folder of its own, each makes one."""
+    until = time.monotonic() + (0 if settings.prunes else OTHERS)
+    while not repository.is_made():
+        if time.monotonic() >= until:
+            repository.make()
+            return
+        time.sleep(PAUSE)
 
 
 def check_version(said: str) -> None:
