@@ -77,6 +77,16 @@ def test_a_repository_that_is_missing_is_made_and_another_s_is_not(settings):
         Repository(settings).is_made()
 
 
+def test_a_repository_that_is_lost_is_made_anew_on_request(settings, tmp_path):
+    """Not by itself: perhaps the disk is only not mounted."""
+    (tmp_path / "picture").write_text("a picture")
+    settings = replace(settings, files=(str(tmp_path / "picture"),))
+    with pytest.raises(Problem, match=r"if it is lost, slipway backup --new makes another one$"):
+        files.keep(settings, Repository(settings))
+    files.keep(settings, Repository(settings), "--new")
+    assert len(Repository(settings).snapshots(kind="files")) == 1
+
+
 def test_hosts_that_are_set_up_together_make_one_repository(settings):
     """Two at once would leave two keys, and a configuration that only one of them reads."""
     hosts = [settings, replace(settings, prunes=False)]

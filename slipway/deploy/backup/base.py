@@ -18,11 +18,13 @@ COPY = 1.1  # a copy may get larger than the data, as these change meanwhile
 
 def make(settings: Settings, repository: Repository, new: str = "") -> None:
     """Copy the database's files, check them, send them to the repository, and forget what is too old there. `new`:
-    accept a repository with backups of another database."""
+    accept a repository with backups of another database, and make one if it is missing."""
     folder = f"{settings.folder}/base"
     with state.recorded(settings, "base") as record:
         check_room(settings)
-        if not new:
+        if new:
+            repository.make_if_missing()
+        else:
             check_owner(settings, repository)
         ready(settings)
         if os.path.exists(folder):  # of a run that was killed

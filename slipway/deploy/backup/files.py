@@ -18,9 +18,11 @@ PAGES = 1000  # copied at a time, so that the app can write in between
 
 
 def keep(settings: Settings, repository: Repository, new: str = "") -> None:
-    """Send the files. `new`: accept a repository that has another server's."""
+    """Send the files. `new`: accept a repository that has another server's, and make one if it is missing."""
     with state.recorded(settings, "files"):
-        if not new:
+        if new:
+            repository.make_if_missing()
+        else:
             check_owner(settings, repository)
         copy = copied(settings)
         paths = [path for path in (*settings.files, *copy) if os.path.exists(path)]

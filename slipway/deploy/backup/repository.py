@@ -20,6 +20,10 @@ LOCKED = "already locked"
 PATIENCE = 900  # seconds to wait while another host prunes the repository
 PAUSE = 5
 MISSING = re.compile("unable to open config file|Is there a repository at")
+CURES = (
+    (re.compile("wrong password"), "type it by slipway backup --password"),
+    (MISSING, "if it is lost, slipway backup --new makes another one"),
+)
 VANISHED = re.compile("no such file or directory")
 CACHE = "/var/cache/docker-backup"
 # So that visitors do not feel it: one CPU, and less memory for more CPU time.
@@ -57,7 +61,7 @@ class Repository:
             if fine(done):
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
-                raise Problem(f"{self.settings.to}: {cause(done.stderr)}")
+                raise self._problem(done.stderr)
             self._run(["unlock"])  # removes locks of those who died; a lock of the living stays
             time.sleep(PAUSE)
 
@@ -71,12 +75,19 @@ class Repository:
         """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""
         done = self._run(["cat", "config"])
         if done.returncode and not MISSING.search(done.stderr):
-            cure = ": type it by slipway backup --password" if "wrong password" in done.stderr else ""
-            raise Problem(f"{self.settings.to}: {cause(done.stderr)}{cure}")
+            raise self._problem(done.stderr)
         return not done.returncode
+
+    def _problem(self, stderr: str) -> Problem:
+        cures = [f": {cure}" for words, cure in CURES if words.search(stderr)]
+        return Problem(f"{self.settings.to}: {cause(stderr)}{''.join(cures)}")
 
     def make(self) -> None:
         self.call("init")
+
+    def make_if_missing(self) -> None:
+        if not self.is_made():
+            self.make()
 
     def backup(
         self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None, shown: bool = False

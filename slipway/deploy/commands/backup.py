@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--password", action="store_true", help="show the repository's password, and type it, or an older repository's"
     )
     parser.add_argument(
-        "--new", action="store_true", help="begin anew beside the backups of another database or server of this app"
+        "--new",
+        action="store_true",
+        help="begin anew: beside the backups of another database of this app, or after the repository was lost",
     )
 
 
