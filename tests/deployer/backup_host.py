@@ -28,7 +28,7 @@ TAGS = {
 
 
 class Host:
-    """A host's programs: `said` is what was run, `answers` part of a command or query → its output, or a Problem."""
+    """A host's programs: `said` is what was run, `answers` part of a command or query → its output or an exception."""
 
     def __init__(self, monkeypatch):
         self.said, self.answers = [], {}
@@ -39,7 +39,7 @@ class Host:
         self.said.append(" ".join(filter(None, [command, input])))
         for part, answer in self.answers.items():
             if part in self.said[-1]:
-                if isinstance(answer, Problem):
+                if isinstance(answer, BaseException):
                     raise answer
                 return answer
         return ""

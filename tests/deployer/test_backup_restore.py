@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,10 @@ from slipway.deploy.backup import copy, drill, progress, restore, shell, state
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.repository import Snapshot
 from slipway.deploy.backup.shell import Problem
+
+
+class Killed(BaseException):
+    """The end of docker-backup in the middle of its work."""
 
 
 def restored(settings, volume="shop-postgres-2"):
@@ -35,6 +40,24 @@ def test_a_swap(settings, host):
     assert host.ran("restart docker-service@shop-postgres.service") and not host.ran("volume rm")
     assert host.ran("start --no-block docker-backup-base@shop.service")
     assert not os.path.exists(f"{settings.folder}/restored.json")
+
+
+def test_a_swap_that_was_killed_goes_on(settings, host, capsys):
+    """Wherever it was killed: with the restored container gone, and the service on the new volume or not. The volume
+    that is named at the end is that of before."""
+    restored(settings)
+    host.answers |= {"SELECT 1": "1", "CREATE ROLE base_backup": Killed()}
+    with pytest.raises(Killed):
+        restore.swap(settings, Repository())
+    settings = replace(settings)  # as in another process
+    assert image_of(settings)["DATA"] == "shop-postgres-2"
+    del host.answers["CREATE ROLE base_backup"]
+    host.answers = {"docker exec -i shop-restored": Problem("no such container"), "xmax": "7", **host.answers}
+    assert restore.read(settings)["volume"] == "shop-postgres-2" and restore.lost(settings) is None
+    restore.swap(settings, Repository())
+    assert not host.ran("docker stop -t 60 shop-restored") and not host.ran("volume rm")
+    assert host.ran("start --no-block docker-backup-base@shop.service")
+    assert "the data of before are in the volume shop-postgres:" in capsys.readouterr().out
 
 
 def test_nothing_to_swap(settings, host):

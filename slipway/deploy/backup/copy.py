@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,17 +70,20 @@ class Copy:
         self.remove()
         check_room(self.settings, choice)
         volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
-        write_replace(self.file, json.dumps({"volume": volume}), 0o600)  # so that the next one removes what is left
+        self.note({"volume": volume})  # so that the next one removes what is left
         self.fetch(repository, choice, volume)
         say(f"replaying the changes since then, {megabytes(changes(choice))}")
         with progress.shown(self.replayed, changes(choice)):
             self.recover(choice, volume)
         made = {**self.described(choice), "volume": volume, "seconds": round(time.time() - began, 1)}
-        write_replace(self.file, json.dumps(made), 0o600)
+        self.note(made)
         return made
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        write_replace(self.file, json.dumps(values), 0o600)
+
     def read(self) -> dict[str, Any]:
-        """Return what `make` has returned, or {}."""
+        """Return what `make` has returned, and what was noted since; or {}."""
         with contextlib.suppress(FileNotFoundError), open(self.file, encoding="utf-8") as file:
             made: dict[str, Any] = json.load(file)
             return made
@@ -93,6 +96,12 @@ class Copy:
         if volume and volume != self.settings.image["DATA"]:
             shell.run(["docker", "volume", "rm", "-f", volume])
         self.forget()
+
+    def stop(self) -> None:
+        """Let the database end in order, and remove the container, unless that was done."""
+        if shell.output(["docker", "ps", "--all", "--quiet", "--filter", f"name=^{self.container}$"]):
+            shell.output(["docker", "stop", "-t", "60", self.container], seconds=90)
+            shell.output(["docker", "rm", "-f", self.container])
 
     def forget(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

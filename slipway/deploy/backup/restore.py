@@ -74,12 +74,13 @@ def read(settings: Settings) -> dict[str, Any]:
 
 
 def lost(settings: Settings) -> int | None:
-    """Return how many transactions the living database has made since; None if it does not answer."""
+    """Return how many transactions the living database has made since; None if one of both does not answer, such as
+    after a swap that was interrupted."""
     try:
-        living = int(postgres.sql(settings, XMAX))
+        living, restored = int(postgres.sql(settings, XMAX)), int(copy(settings).sql(XMAX))
     except Problem:
         return None
-    return max(0, living - int(copy(settings).sql(XMAX)))
+    return max(0, living - restored)
 
 
 def release(settings: Settings, newest: float) -> str:
@@ -96,20 +97,23 @@ def discard(settings: Settings, repository: Repository) -> None:
 
 
 def swap(settings: Settings, repository: Repository) -> None:
-    """Let the service run on the restored volume. The old one stays, and its name is printed."""
-    restored, old, volume = copy(settings), settings.image["DATA"], read(settings)["volume"]
-    shell.output(["docker", "stop", "-t", "60", restored.container], seconds=90)
-    shell.output(["docker", "rm", "-f", restored.container])
+    """Let the service run on the restored volume. The old one stays, and its name is printed. After an interruption,
+    another swap goes on."""
+    restored, made = copy(settings), read(settings)
+    old = made.get("old") or settings.image["DATA"]
+    restored.note({**made, "old": old})
+    restored.stop()
     wal.stop_receiving(settings)
-    use(settings, volume)
+    use(settings, made["volume"])
     if not answers(settings):
         use(settings, old)
+        restored.note({**made, "old": ""})
         wal.start_receiving(settings)
         raise Problem(
             f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
         )
-    restored.forget()
     begin_anew(settings)
+    restored.forget()
     say(f"the data of before are in the volume {old}: once nobody needs them, run docker volume rm {old}")
 
 
