@@ -12,6 +12,7 @@ SMALL = {
     "--runs 1 start": (),
     "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'": pytest.mark.rare,
     "--runs 1 --megabytes 20": pytest.mark.rare,
+    "--viewers 1 --seconds 5": pytest.mark.rare,
 }
 CASES = [
     pytest.param(command, small, marks=marks)
@@ -23,6 +24,5 @@ CASES = [
 def test_a_benchmark(command, small):
     """It runs to its end, and prints a table or a ratio."""
     done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
-    assert done.returncode == 0 and ("ratio" in done.stdout or "of loop-migrate's" in done.stdout), (
-        done.stdout + done.stderr
-    )
+    figures = ("ratio", "of loop-migrate's", "above that")
+    assert done.returncode == 0 and any(words in done.stdout for words in figures), done.stdout + done.stderr

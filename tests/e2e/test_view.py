@@ -13,7 +13,7 @@ import pytest
 
 from e2e.fleet.load import Load
 from e2e.scenarios import live
-from proc import passed, running, wait_until
+from proc import passed, running, signal_group, wait_until
 
 pytestmark = pytest.mark.extra
 
@@ -35,10 +35,11 @@ class View:
     def host(self, name):
         return next(host for host in self.state()["hosts"] if host["name"] == name)
 
-    def answered(self):
-        """True once each host has told all."""
+    def answered(self, since=0):
+        """True once each host has told all, after the moment `since`."""
         hosts = self.state()["hosts"]
-        return all(host["facts_age"] is not None and not host["silent"] for host in hosts)
+        ages = [host["facts_age"] for host in hosts if host["facts_age"] is not None and not host["silent"]]
+        return len(ages) == len(hosts) and all(time.time() - age > since for age in ages)
 
 
 @contextlib.contextmanager
@@ -68,6 +69,7 @@ def test_the_page_shows_what_commands_print(shop):
         shows_maintenance(shop, view)
         shows_its_own_deploy(shop, newer)
         a_host_is_away(shop, view)
+        the_laptop_sleeps(shop, view)
         assert agents(shop) >= len(shop.hosts)
         view.process.send_signal(signal.SIGINT)
         assert view.process.wait(20) == 0
@@ -144,3 +146,14 @@ def a_host_is_away(shop, view):
     assert view.host("web1")["silent"] == "" and view.host("web2")["age"] > 0
     host.power_on()
     wait_until(lambda: not view.host("web2")["silent"], 120, "it is back")
+
+
+def the_laptop_sleeps(shop, view):
+    """The command stands still; meanwhile the servers give its connections up. Then it reconnects by itself."""
+    signal_group(view.process, signal.SIGSTOP)
+    for host in shop.machines().values():
+        host.console("pkill -KILL -u root -f '^sshd: root@notty'")
+    wait_until(lambda: agents(shop) == 0, 30, "no agent is left")
+    signal_group(view.process, signal.SIGCONT)
+    woken = time.time()
+    wait_until(lambda: view.answered(woken), 60, "all hosts have answered since")
