@@ -7,7 +7,7 @@ from proc import passed, wait_until
 
 def killed(shop, action, when, meanwhile=lambda shop: None):
     """Begin an action of docker-backup on the database's host, and kill it once a command there succeeds."""
-    shop.data.run(f"systemd-run --quiet --unit=killed --property=KillMode=control-group docker-backup {action}")
+    shop.data.run(f"systemd-run --quiet --collect --unit=killed docker-backup {action}")
     meanwhile(shop)
     # On the host itself: asked from here, a small restore may end before it is killed.
     kill = "systemctl kill --signal=KILL killed"
