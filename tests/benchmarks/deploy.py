@@ -1,7 +1,7 @@
 """Compare deploys with hand-written scripts: the same releases in turn, on the same servers, under the same load.
 
     make benchmark ARGS="[--parts plain broken rollback] [--tools deploy loop loop-migrate pyinfra classic.sh]
-        [--hosts 1 2 4] [--runs 5]"
+        [--hosts 1 2 4] [--runs 5] [--delay 0] [--loss 0]"
 
 It resets the servers first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
 
@@ -108,6 +108,8 @@ def options():
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--delay", type=float, default=0, help="milliseconds to each server and back by ssh")
+    parser.add_argument("--loss", type=float, default=0, help="percent of ssh's packets that are lost")
     return parser.parse_args()
 
 
@@ -117,7 +119,7 @@ def main():
     fleet.reset(*names)
     cpu.account([fleet.hosts[name] for name in names])
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
-        bench = Bench(fleet, Path(folder), max(args.hosts))
+        bench = Bench(fleet, Path(folder), max(args.hosts), args.delay, args.loss)
         for part in (part for part in PARTS if part in args.parts):
             print(f"\n==== {part}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
             PARTS[part](bench, args)

@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean, quantiles
 
 import deploy_cpu as cpu
@@ -19,6 +20,7 @@ SETTLES = 2  # seconds for a release to start its other processes after the firs
 LOOP = 'for host in $HOSTS; do $SSH "$host" "$COMMANDS" || exit; done'
 # What a careful team writes: it first migrates, in a container of its own on the first host.
 CAREFUL_LOOP = f'$SSH "${{HOSTS%% *}}" "$MIGRATE" && {LOOP}'
+FAR = Path(__file__).with_name("distance.py")
 TOOLS = ("deploy", "loop", "loop-migrate", "pyinfra", "classic.sh")
 # Deploys keep the bytecode of their modules, as on a user's machine.
 ENVIRONMENT = {
@@ -44,11 +46,14 @@ class Run:
 class Bench:
     """The app twice on the fleet: deployed by the deployer and classic.sh, and started by hand."""
 
-    def __init__(self, fleet, folder, count):
+    def __init__(self, fleet, folder, count, delay=0, loss=0):
+        """`delay`: milliseconds to each server and back by ssh; `loss`: percent of packets."""
         self.fleet, self.folder, self.count, self.releases = fleet, folder, count, Releases(fleet.registry)
         self.rest = {}
         near = replace(fleet, ssh_config=folder / "ssh_config")  # without spaces, at which classic.sh splits SSH
-        near.ssh_config.symlink_to(fleet.ssh_config)
+        proxy = f"{sys.executable} {FAR} {delay:g} {loss:g} %h %p"
+        far = f"Host *\n    ProxyCommand {proxy}\n" if delay or loss else ""
+        near.ssh_config.write_text(far + fleet.ssh_config.read_text())
         self.ours, self.hand = (Served(near, folder, APP + more, count) for more in ("", "hand"))
         live = self.releases.new()
         self.ours.first(live), self.hand.first(live)

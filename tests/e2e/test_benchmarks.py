@@ -13,6 +13,7 @@ SMALL = {
     "FLEETS=9 FLEET_HOSTS=web1 ARGS='--runs 1 --hosts 1'": pytest.mark.rare,
     "--runs 1 --megabytes 20": pytest.mark.rare,
     "--viewers 1 --seconds 5": pytest.mark.rare,
+    "--hosts 1 3 --runs 1": (),
 }
 CASES = [
     pytest.param(command, small, marks=marks)
