@@ -1,6 +1,6 @@
 """The fault matrix: what visitors and hosts see if something happens in the middle of a deploy or a rollback.
 
-    make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES]"
+    make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES] [--peers]"
 
 It makes servers, and runs the cells that var/faults.jsonl does not have yet of this commit. The last line of each says
 which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes docs/faults.md and
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from e2e.fleet import FleetError, attach
 from e2e.scenarios import provisioned
-from matrix import cells, page
+from matrix import cells, page, peers
 from matrix.columns import EVERY, FAULTS
 from proc import ROOT, output
 
@@ -94,7 +94,11 @@ def main():
     parser.add_argument("--steps", nargs="+", default=EVERY, choices=EVERY)
     parser.add_argument("--actions", nargs="+", default=ACTIONS, choices=ACTIONS)
     parser.add_argument("--sample", type=float, default=0, metavar="MINUTES", help="begin no cell after so long")
+    parser.add_argument("--peers", action="store_true", help="only some, and a loop over ssh beside them")
     args, commit = parser.parse_args(), tested()
+    if args.peers:
+        peers.main()
+        return 0
     began, wrong, done = time.monotonic(), 0, kept(commit)
     KEPT.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
