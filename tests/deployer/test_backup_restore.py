@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -203,5 +204,6 @@ def test_progress_is_shown_at_a_terminal(tmp_path, monkeypatch, capsys, watched)
     with pytest.raises(Problem), progress.shown(done, 4_000_000):
         assert asked.wait(10 if watched else 0) == watched
         raise Problem("the disk is full")
-    out = capsys.readouterr().out
+    progress.show(mock.Mock(side_effect=Problem("the container has gone")), 0, threading.Event())
+    out = capsys.readouterr().out.removesuffix(progress.CLEAR)
     assert (progress.CLEAR + "2 MB of 4 MB, " in out, out.endswith(progress.CLEAR)) == (watched, watched)

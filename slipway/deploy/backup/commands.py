@@ -25,7 +25,7 @@ usage: docker-backup prepare APP   do what is missing before the first backup
        docker-backup put-back APP TIME     bring uploads back: those of "latest", or of a time in seconds
        docker-backup password APP [--typed]    print the repository's password; --typed: check that of stdin
        docker-backup drill APP [MIGRATIONS]    restore into a copy that is thrown away, and record what came back;
-                                   MIGRATIONS: "shop 0001_initial,…", which the live release needs
+                                   MIGRATIONS: "shop 0001_initial,...", which the live release needs
        docker-backup list APP      print what the repository has, as JSON
        docker-backup point APP KIND TAG    note that now is "before" or the "commit" of a release
        docker-backup beside APP TIME       restore into a second container; TIME: latest, seconds, TAG, before:TAG

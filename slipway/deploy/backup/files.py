@@ -88,7 +88,7 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
 def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths: Sequence[str]) -> None:
     size, before = repository.size(snapshot), sum(map(progress.size, paths))
     say(f"fetching files, {megabytes(size)}")
-    with progress.shown(lambda: sum(map(progress.size, paths)) - before, size - before):
+    with progress.shown(lambda: sum(map(progress.size, paths)) - before, max(0, size - before)):
         repository.restore(snapshot, "/", paths)
     media, secrets = f"{settings.www}/media", f"{settings.etc}/{settings.app}.secrets"
     owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}

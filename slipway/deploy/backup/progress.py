@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from . import shell
-from .shell import megabytes
+from .shell import Problem, megabytes
 
 EVERY = 1  # seconds
 CLEAR = "\r\033[K"  # the terminal's line
@@ -43,9 +43,11 @@ def shown(done: Callable[[], int], total: int = 0) -> Iterator[None]:
 
 
 def show(done: Callable[[], int], total: int, ended: threading.Event) -> None:
+    """Show it until the end. If it cannot be known, such as of a container that has ended, show no more."""
     began = time.monotonic()
-    while not ended.wait(EVERY):
-        print(f"{CLEAR}{line(done(), total, time.monotonic() - began)}", end="", flush=True)
+    with contextlib.suppress(Problem, OSError):
+        while not ended.wait(EVERY):
+            print(f"{CLEAR}{line(done(), total, time.monotonic() - began)}", end="", flush=True)
     print(CLEAR, end="", flush=True)
 
 
