@@ -58,12 +58,12 @@ def played(answers):
 async def watch(pid):
     """Return what a process used until its end: CPU seconds, megabytes and file descriptors at most."""
     folder, cpu, megabytes, descriptors = Path(f"/proc/{pid}"), 0, 0, 0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, AttributeError):
-        while True:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while memory := re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text()):  # a zombie has none
+            megabytes = int(memory[1]) / 1000
             ticks = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
             cpu = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
             descriptors = max(descriptors, len(os.listdir(folder / "fd")))
-            megabytes = int(re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())[1]) / 1000
             await asyncio.sleep(0.05)
     return cpu, megabytes, descriptors
 
