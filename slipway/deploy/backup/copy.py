@@ -22,7 +22,6 @@ from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
-SEGMENT = 16 << 20  # bytes
 MEMORY = 512 << 20  # bytes of the second container
 # Postgres' words if a time is later than the last change: then the end is what was asked for.
 TOO_LATE = "recovery ended before configured recovery target was reached"
@@ -192,7 +191,7 @@ class Copy:
 
     def replayed(self) -> int:
         """Return the bytes of WAL that Postgres has asked for, by its log."""
-        return self.log().count(RESTORED) * SEGMENT
+        return self.log().count(RESTORED) * wal.BYTES
 
     def log(self) -> str:
         return shell.run(["docker", "logs", self.container]).stderr
@@ -228,7 +227,7 @@ def changes(choice: Choice) -> int:
 
 def check_room(settings: Settings, choice: Choice) -> None:
     """Raise Problem if disk or memory do not suffice for a second database beside the living one."""
-    change = changes(choice) + 2 * SEGMENT
+    change = changes(choice) + 2 * wal.BYTES
     volumes = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
     needs = {settings.folder: change, volumes: int(int(choice.base.tags["bytes"]) * 1.1) + change}
     problems = [
