@@ -128,7 +128,7 @@ def test_the_first_backup_begins_with_provisioning(settings, host, monkeypatch):
     write_segment(settings, 1, writer=8)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     host.answers["restic version"] = "restic 0.18.0"
-    repository = types.SimpleNamespace(is_made=lambda: False, make=lambda: host.said.append("made"))
+    repository = types.SimpleNamespace(make_if_missing=lambda patience: host.said.append("made"))
     set_up.prepare(settings, repository)
     assert host.ran("made") and host.ran("CREATE ROLE base_backup LOGIN REPLICATION")
     assert host.ran("enable --quiet --now docker-backup-base@shop.timer docker-backup-wal@shop.timer")

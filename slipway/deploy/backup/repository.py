@@ -19,6 +19,7 @@ from .shell import Problem
 LOCKED = "already locked"
 PATIENCE = 900  # seconds to wait while another host prunes the repository
 PAUSE = 5
+LOOK = 1  # second between looks for a repository that another host makes
 MISSING = re.compile("unable to open config file|Is there a repository at")
 CURES = (
     (re.compile("wrong password"), "type it by slipway backup --password"),
@@ -85,9 +86,14 @@ class Repository:
     def make(self) -> None:
         self.call("init")
 
-    def make_if_missing(self) -> None:
-        if not self.is_made():
-            self.make()
+    def make_if_missing(self, patience: float = 0) -> None:
+        """Make the repository if it is missing, and another host has not made it within `patience` seconds."""
+        until = time.monotonic() + patience
+        while not self.is_made():
+            if time.monotonic() >= until:
+                self.make()
+                return
+            time.sleep(LOOK)
 
     def backup(
         self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None, shown: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 
 from slipway.lasting.files import link_replace, write_replace
 
@@ -15,7 +14,6 @@ from .shell import Problem, assignments
 
 OLDEST = (0, 14)  # of restic; Debian 12 has it
 OTHERS = 60  # seconds that a host waits for another one to make the repository
-PAUSE = 1
 MAKE_ROLE = r"""
 SELECT 'CREATE ROLE base_backup LOGIN REPLICATION' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'base_backup')
     \gexec
@@ -44,12 +42,7 @@ def prepare(settings: Settings, repository: Repository) -> None:
 def make_repository(settings: Settings, repository: Repository) -> None:
     """Make the repository if it is missing. Of hosts that are set up at the same time, one does, while the others wait:
     two `restic init` leave a repository that nobody can read. Where each has a folder of its own, each makes one."""
-    until = time.monotonic() + (0 if settings.prunes else OTHERS)
-    while not repository.is_made():
-        if time.monotonic() >= until:
-            repository.make()
-            return
-        time.sleep(PAUSE)
+    repository.make_if_missing(0 if settings.prunes else OTHERS)
 
 
 def check_version(said: str) -> None:
