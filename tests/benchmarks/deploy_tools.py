@@ -139,7 +139,7 @@ class Bench:
         """Run a command under load until all servers have answered as `tag`, or, if it fails, until it has ended. If
         its exit code is not in `codes`, exit with its output."""
         rest = self.at_rest(served)
-        with served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/") as load:
+        with visitors(served) as load:
             time.sleep(0.3)  # so that the load sees the old release
             hosts, began = cpu.used(served.web), time.time()
             done = run(command, timeout=300, cwd=cwd, env={**ENVIRONMENT, **dict(env)})
@@ -164,7 +164,7 @@ class Bench:
     def at_rest(self, served, seconds=5):
         """Return the CPU seconds that a server uses for each answered request while nobody deploys."""
         if served.app not in self.rest:
-            with served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/") as load:
+            with visitors(served) as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)
@@ -172,6 +172,11 @@ class Bench:
                 result = load.stop()
             self.rest[served.app] = used / answered(result, began, until) * len(served.web)
         return self.rest[served.app]
+
+
+def visitors(served):
+    """Return the load of all runs."""
+    return served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/")
 
 
 def waits(result):

@@ -22,7 +22,7 @@ from slipway.fleet.docker import docker
 
 sys.path.append(str(ROOT / "tests/benchmarks"))
 from deploy_apps import NAMES  # noqa: E402
-from deploy_tools import ENVIRONMENT, RATE, Bench, release  # noqa: E402
+from deploy_tools import ENVIRONMENT, Bench, release, visitors  # noqa: E402
 
 TOOLS = ("deploy", "loop-migrate")
 REST = 30  # seconds
@@ -54,7 +54,7 @@ class Beside(Bench):
             return super().measure(served, command, tag, env, cwd, codes)
         before, old = started(served), [answer(host, served) for host in served.web]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with served.load(may_fail=True, rate=RATE, post_every=10, posts=3, post_path="/") as load:
+        with visitors(served) as load:
             process = subprocess.Popen(
                 [*map(str, command)], cwd=cwd, env={**ENVIRONMENT, **dict(env)}, start_new_session=True, **silent
             )
@@ -63,8 +63,8 @@ class Beside(Bench):
             code = process.wait(300)
             time.sleep(REST)
             result = load.stop()
-        answers = [answer(host, served) for host in served.web]
-        live = tuple("new" if each == tag else "old" if each in old and each else "nothing" for each in answers)
+        names = {**dict.fromkeys(old, "old"), tag: "new", None: "nothing"}
+        live = tuple(names.get(answer(host, served), "nothing") for host in served.web)
         return Outcome(len(result.failures), len(result.records), code, live)
 
 
