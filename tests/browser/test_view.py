@@ -9,9 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from deployer import viewed
+from deployer import test_swarm, viewed
 from deployer.viewed import NOW
+from slipway.deploy import config
+from slipway.deploy.config import Host
 from slipway.deploy.view import state
+from slipway.deploy.view.collect import Answer, Seen
 from slipway.deploy.view.own import Own
 from slipway.deploy.view.report import report, without_errors
 from slipway.deploy.view.server import Server
@@ -72,6 +75,23 @@ def test_its_looks(served, visit, width, scheme):
     assert results.violations_count == 0, results.generate_report()
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"view-{width}-{scheme}.png", full_page=width < 500)
+
+
+def test_a_swarm(served, visit):
+    """Its services stand in one more box; what nobody there can tell says so."""
+    served.fleet = config.build(test_swarm.DATA, {}, "x")
+    pulse = {"pulse": Answer(viewed.PULSE, NOW)}
+    served.seen = {host.name: Seen(host, pulse, problem="") for host in served.fleet.hosts}
+    manager = {"swarm": Answer(test_swarm.state_of("1/2", "updating"), NOW)}
+    served.seen["swarm"] = Seen(Host("swarm", ""), manager, problem="")
+    page = opened(visit, served)
+    box = page.locator(".host").last
+    expect(box).to_contain_text("web v1 1 of 2 containers, updating")
+    expect(box).to_contain_text("web: 1 of 2 containers run, updating")
+    expect(page.locator("#releases li")).to_have_text("v1: somebody")
+    for part in ("errors", "work", "data"):
+        expect(page.locator(f"#{part} li")).to_contain_text("not on Swarm")
+    assert overflow(page) == 0 and Axe().run(page).violations_count == 0
 
 
 def test_eight_hosts_and_the_rest_are_seen_without_scrolling(served, visit):

@@ -3,14 +3,19 @@
 import asyncio
 import json
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
+from deployer import clock, viewed
+from deployer.agents import Agent, agents
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.swarm import manager, rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
 from slipway.deploy.swarm.state import Service, State
+from slipway.deploy.view import state as view_state
+from slipway.deploy.view.swarm import SwarmCollector
 
 ONE = Release("v1", "r.example/shop@sha256:" + "1" * 64, "shop.settings.1.aa", (), "somebody")
 TWO = Release("v2", "r.example/shop@sha256:" + "2" * 64, "shop.settings.2.bb", ["CERT.3"], "somebody")
@@ -46,6 +51,7 @@ def fleet():
         ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
         ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "is only for engine.kind"),
         ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no effect"),
+        ({"hosts": {"swarm": {"roles": ["web"], "internal": "10.0.0.1"}}}, "hosts.swarm: the name is"),
         ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is taken"),
         ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes on all addresses"),
     ],
@@ -199,3 +205,39 @@ def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, messa
     with pytest.raises(error, match=message):
         asyncio.run(going.run())
     assert [word.removeprefix("put ") for word in going.manager.calls if word.startswith("put")] == put
+
+
+async def watched(fleet, seconds):
+    """Watch the hosts and the services for so long; return what the page then shows."""
+    collector = SwarmCollector(fleet, asyncio.get_running_loop().time)
+    task = asyncio.create_task(collector.watch())
+    await asyncio.sleep(seconds)
+    shown = view_state.page(fleet, collector.seen, collector.now())
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return shown
+
+
+def test_what_the_page_shows(fleet):
+    """Of hosts what nginx and the machine tell; of services what a manager does."""
+    asked, seen = [], iter([Refused("swarm: no manager answers"), state_of("1/2", "updating")])
+
+    async def manager_state(self):
+        if isinstance(answer := next(seen), Refused):
+            raise answer
+        return answer
+
+    with (
+        agents(lambda name: Agent({"pulse": viewed.PULSE}, asked=asked)),
+        mock.patch.object(manager.Manager, "state", manager_state),
+    ):
+        before = clock.run(watched(fleet, 5))
+        after = clock.run(watched(fleet, 5))
+    assert before["hosts"][-1]["silent"] == "swarm: no manager answers"
+    *hosts, swarm = after["hosts"]
+    assert [host["name"] for host in hosts] == ["web1", "work"] and hosts[0]["pulse"]["load"] == 0.42
+    assert not any(host["silent"] for host in after["hosts"]) and after["visitors"]["hosts"] == ["web1"]
+    [web] = swarm["processes"]
+    assert (web["role"], web["release"], web["state"]) == ("web", "v1", "1 of 2 containers, updating")
+    assert swarm["problems"] == ["web: 1 of 2 containers run, updating"] and after["swarm"] == ["v1: somebody"]
+    assert {*asked} == {"pulse"}, "agents of a swarm's hosts know no releases"

@@ -8,6 +8,7 @@ import pytest
 from e2e.fleet import apps
 from e2e.orders import Orders, doubled
 from e2e.rollouts import Shop
+from e2e.test_view import counts_each_visitor, viewed
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
@@ -213,6 +214,21 @@ def test_what_is_asked_of_it(shop):
     wait_until(lambda: "worker: 0 of 1 containers run" in shop.deploy("status").stdout, 60, "status tells of it")
     shop.web[0].run("docker node update --availability active work1")
     shop.alone("v1")
+
+
+def test_the_page(shop):
+    """It has what `slipway status` prints, and all visitors. A deploy may open it, and says how it ended."""
+    with viewed(shop) as view:
+        services = json.loads(shop.deploy("status", "--json").stdout)["services"]
+        assert {each["role"]: (each["release"], each["state"]) for each in view.host("swarm")["processes"]} == {
+            name: (each["release"], f"{each['running']} of {each['expected']} containers")
+            for name, each in services.items()
+        }
+        counts_each_visitor(shop, [view])
+    with viewed(shop, "deploy", shop.image("v2"), "--view") as view:
+        wait_until(lambda: view.state()["own"]["result"], 300, "the page tells how it ended")
+        assert "v2 is live" in view.state()["own"]["result"] and view.process.wait(20) == 0
+    shop.alone("v2")
 
 
 class RealShop(Orders, SwarmShop):

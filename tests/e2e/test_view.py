@@ -37,8 +37,9 @@ class View:
 
     def answered(self, since=0):
         """True once each host has told all, after the moment `since`."""
-        hosts = self.state()["hosts"]
-        ages = [host["facts_age"] for host in hosts if host["facts_age"] is not None and not host["silent"]]
+        state = self.state()
+        hosts, age = state["hosts"], "facts_age" if state["swarm"] is None else "age"
+        ages = [host[age] for host in hosts if host[age] is not None and not host["silent"]]
         return len(ages) == len(hosts) and all(time.time() - age > since for age in ages)
 
 

@@ -22,6 +22,7 @@ from ..view.collect import NOT_ASKED, Collector
 from ..view.own import Own
 from ..view.report import report, without_errors
 from ..view.server import Server
+from ..view.swarm import SwarmCollector
 from . import logs
 
 REDIRECT = (
@@ -65,7 +66,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
 
 def of_hosts(fleet: Fleet) -> Collector:
     if fleet.is_swarm:
-        raise Refused("the page does not know Docker Swarm yet: see slipway status")
+        return SwarmCollector(fleet, time.time)
     return Collector(fleet, [*fleet.hosts])
 
 

@@ -154,6 +154,8 @@ def of_swarm(fleet: Fleet) -> Problems:
     yield from ((path, 'has no effect with engine.kind = "swarm"') for path, value in ignored.items() if value)
     if fleet.media == "local":
         yield "media", '"local" files would differ between containers; use "database" or "bucket"'
+    if any(host.name == "swarm" for host in fleet.hosts):
+        yield "hosts.swarm", "the name is what commands call the whole swarm: choose another one"
     yield from of_replicas(fleet.engine["replicas"], fleet.processes)
 
 

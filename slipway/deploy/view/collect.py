@@ -11,6 +11,7 @@ from ..agent.traffic import Bucket
 from ..config import Fleet, Host
 from ..errors import HostProblem, Lost
 from ..rollout import preflight
+from ..server.files import by_units
 from ..server.site import ends_tls
 from ..ssh.connection import Connection
 from ..ssh.gather import together
@@ -61,6 +62,12 @@ class Seen:
         for at in [at for at in self.buckets if at < now - DAY - 60]:
             del self.buckets[at]
 
+    def fail(self, problem: str, now: float) -> None:
+        """Note why it does not answer."""
+        if self.problem in ("", NOT_ASKED):
+            self.since = now
+        self.problem = problem
+
 
 class Collector:
     """Watches all hosts at the same time. `seen`: host name → what it has said."""
@@ -80,9 +87,7 @@ class Collector:
                 await connection.open()
                 await Questions(self.fleet, seen, connection, self.now).go_on()
             except (HostProblem, OSError) as error:
-                if seen.problem in ("", NOT_ASKED):
-                    seen.since = self.now()
-                seen.problem = brief(str(error)) or f"no answer within {LIMIT} s"
+                seen.fail(brief(str(error)) or f"no answer within {LIMIT} s", self.now())
             finally:
                 await connection.close()
             await asyncio.sleep(PULSE)
@@ -130,17 +135,17 @@ class Questions:
         if state != self.state or began >= self.due["facts"]:
             self.state, self.due["facts"] = state, began + FACTS
             await self.ask_slowly()
-        if self.seen.host.roles and began >= self.due["errors"]:
+        if by_units(self.fleet, self.seen.host) and began >= self.due["errors"]:
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
             self.due["errors"] = began + max(ERRORS, REST * (self.now() - asked))
 
     async def ask_slowly(self) -> None:
         host, fleet = self.seen.host, self.fleet
-        if host.roles:
+        if by_units(fleet, host):
             await self.ask("facts", paths=[*preflight.expected(fleet, host)], health=True)
-        if host.has("web"):
-            await self.ask("celery")
+            if host.has("web"):
+                await self.ask("celery")
         if host.services:
             await self.ask("services")
         if host in fleet.backup_hosts:

@@ -12,7 +12,7 @@ from ..log.errors import merged
 from ..rollout import drift
 from ..screen import text_tables
 from ..server import backups
-from . import figures
+from . import figures, swarm
 from .collect import Answer, Seen
 from .own import Own
 
@@ -39,6 +39,7 @@ def page(fleet: Fleet, seen: Mapping[str, Seen], now: float, own: Own | None = N
         "data": [*data(seen)],
         "underway": underway(seen, now),
         "own": own.shown() if own else None,
+        "swarm": swarm.releases(seen) if fleet.is_swarm else None,
     }
 
 
@@ -52,10 +53,10 @@ def host_of(seen: Seen, facts: Facts | None, wrong: Sequence[str], now: float) -
         "kinds": [*(["balancer"] if host.balancer else []), *host.roles, *host.services],
         "silent": seen.problem,
         "silence": max(0, round(now - seen.since)),
-        "age": age(pulse, now),
+        "age": age(pulse or seen.answers.get("swarm"), now),
         "facts_age": age(seen.answers.get("facts"), now),
         "pulse": pulse and {key: pulse.value[key] for key in ("load", "cpus", "memory", "disks")},
-        "processes": [*processes(host, facts)] if facts else [],
+        "processes": [*(processes(host, facts) if facts else swarm.containers(seen))],
         "services": services(seen),
         "notes": [*(facts["notes"] if facts else [])],
         "problems": [*wrong, *([skew] if (skew := off(seen)) else [])],
@@ -101,8 +102,8 @@ def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts])
     """Return host name → what `slipway status` would say is wrong there."""
     by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
     for name, each in seen.items():
-        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each), *each.failed.values()]
-        if more:
+        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each), *swarm.problems(each)]
+        if more := [*more, *each.failed.values()]:
             by_host[name] = [*by_host.get(name, []), *more]
     return by_host
 

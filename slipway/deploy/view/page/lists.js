@@ -6,6 +6,19 @@ import { duration, plural, time } from "./words.js";
 const lines = new Map(); // the request whose lines were asked for → its lines
 
 export function show(state) {
+  if (state.swarm) showSwarm(state.swarm);
+  else showHosts(state);
+}
+
+/** Show what can be had of Docker Swarm. */
+function showSwarm(releases) {
+  fill("errors", [], "not on Swarm: see slipway logs --level error");
+  fill("work", [], "not on Swarm");
+  fill("releases", releases, "none");
+  fill("data", [], "not on Swarm: make your own backups");
+}
+
+function showHosts(state) {
   showErrors(state.errors, !state.saved);
   const work = [...celery(state.work.celery), ...state.work.tasks, ...state.work.timed.map(byTheClock)];
   fill("work", work, "no tasks, and nothing runs by the clock");

@@ -1,0 +1,56 @@
+"""What the page can have of Docker Swarm: the app's services, as a manager tells them, beside its hosts."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from ..config import Fleet, Host
+from ..errors import Refused
+from ..ssh.validate import brief
+from ..swarm import state
+from ..swarm.manager import NAME, Manager
+from .collect import Answer, Clock, Collector, Seen
+
+EVERY = 15  # seconds between two questions to a manager, each over a connection of its own
+
+
+class SwarmCollector(Collector):
+    """Watches the hosts, and the services as if they were one more host, of the name NAME."""
+
+    def __init__(self, fleet: Fleet, now: Clock) -> None:
+        super().__init__(fleet, [*fleet.hosts, Host(NAME, "")], now)
+        self.manager = Manager(fleet)
+
+    async def _watch(self, seen: Seen) -> None:
+        if seen.host.name != NAME:
+            await super()._watch(seen)
+        while True:
+            await self._ask_manager(seen)
+            await asyncio.sleep(EVERY)
+
+    async def _ask_manager(self, seen: Seen) -> None:
+        try:
+            seen.answers["swarm"] = Answer(await self.manager.state(), self.now())
+        except Refused as error:
+            seen.fail(brief(str(error)), self.now())
+        else:
+            seen.problem, seen.complete = "", True
+
+
+def containers(seen: Seen) -> Iterator[dict[str, str]]:
+    """Yield what `slipway status` shows of each service."""
+    if swarm := seen.value("swarm"):
+        _, *rows = state.rows(swarm)
+        for service, release, number, update in rows:
+            words = f"{number} containers" if update == "-" else f"{number} containers, {update}"
+            yield {"role": service, "release": release, "slot": "-", "state": words, "since": "-"}
+
+
+def problems(seen: Seen) -> Iterator[str]:
+    if swarm := seen.value("swarm"):
+        yield from state.problems(swarm)
+
+
+def releases(seen: Mapping[str, Seen]) -> list[str]:
+    """Return a line for each release that is kept for a rollback, the live one first."""
+    swarm = seen[NAME].value("swarm")
+    return [brief(f"{release.tag}: {release.who}") for release in reversed(swarm.releases)] if swarm else []
