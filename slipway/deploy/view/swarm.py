@@ -41,8 +41,8 @@ def containers(seen: Seen) -> Iterator[dict[str, str]]:
     if swarm := seen.value("swarm"):
         _, *rows = state.rows(swarm)
         for service, release, number, update in rows:
-            words = f"{number} containers" if update == "-" else f"{number} containers, {update}"
-            yield {"role": service, "release": release, "slot": "-", "state": words, "since": "-"}
+            words = [f"{number} containers", *([] if update in ("-", "completed") else [update])]
+            yield {"role": service, "release": release, "slot": "-", "state": ", ".join(words), "since": "-"}
 
 
 def problems(seen: Seen) -> Iterator[str]:
