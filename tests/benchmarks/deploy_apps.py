@@ -50,19 +50,22 @@ class Served(Shop):
             self.hosts[NAMES[count - 1]]["roles"].append("beat")
 
     def stage(self):
-        """Give the app its own database and queues."""
+        self.set(**self.values())
+
+    def values(self):
+        """Give the app its own database and queues; return its settings."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
         redis = services.redis
-        self.set(
-            SITE_URL="http://localhost",
-            ALLOWED_HOSTS=f"{self.app}.example",
-            WORKER_CONCURRENCY=2,
-            SECRET_KEY=secrets.token_hex(32),
-            DATABASE_URL=services.new_database(self.app),
-            BROKER_URL=f"{redis}/{6 + number}",
-            CACHE_URL=f"{redis}/{7 + number}",
-            JOURNAL_URL=f"{redis}/{10 + number}",
-        )
+        return {
+            "SITE_URL": "http://localhost",
+            "ALLOWED_HOSTS": f"{self.app}.example",
+            "WORKER_CONCURRENCY": 2,
+            "SECRET_KEY": secrets.token_hex(32),
+            "DATABASE_URL": services.new_database(self.app),
+            "BROKER_URL": f"{redis}/{6 + number}",
+            "CACHE_URL": f"{redis}/{7 + number}",
+            "JOURNAL_URL": f"{redis}/{10 + number}",
+        }
 
     def stop(self):
         """Stop the app on its servers; its files stay."""

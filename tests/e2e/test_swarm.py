@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from e2e.fleet import apps
+from e2e import swarms
 from e2e.orders import Orders, doubled
 from e2e.rollouts import Shop
 from e2e.test_view import counts_each_visitor, viewed
@@ -27,26 +27,13 @@ class SwarmShop(Shop):
 
     def as_swarm(self):
         """Return the engine's settings for its file."""
-        return {
-            "engine.kind": "swarm",
-            "engine.replicas.web": 3,
-            "engine.replicas.worker": 1,
-            "engine.replicas.beat": 1,
-            "engine.proxy": self.fleet.registry.push(apps.haproxy(), "haproxy:lts"),
-        }
+        return swarms.engine(self.fleet, web=3, worker=1, beat=1)
 
     def begin(self, tag):
-        """Form the swarm on bare hosts by docs/swarm.md, and deploy. Return self."""
+        """Form the swarm on bare hosts, and deploy. Return self."""
         self.fleet.reset()
         self.provision()
-        first, *others = self.machines().values()
-        first.run(f"docker swarm init --advertise-addr {first.address} --default-addr-pool 10.83.0.0/16")
-        token = first.run("docker swarm join-token -q manager").strip()
-        for host in others:
-            host.run(f"docker swarm join --token {token} {first.address}:2377")
-        for name, host in self.hosts.items():
-            labels = [f"--label-add {self.app}.{role}=true" for role in host["roles"]]
-            first.run(f"docker node update {' '.join(labels)} {name}")
+        swarms.form(self, "manager")
         self.stage()
         self.good("deploy", self.image(tag))
         return self
