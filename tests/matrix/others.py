@@ -49,13 +49,13 @@ class Kamal:
         (self.folder / ".kamal/secrets").write_text(
             "".join(f"{name}={value}\n" for name, value in {**values, "PASSWORD": "any"}.items())
         )
-        hook = self.folder / ".kamal/hooks/pre-app-boot"
-        hook.write_text(MIGRATE)
-        hook.chmod(0o755)
         (self.folder / "config/deploy.yml").write_text(json.dumps(self.configuration(fleet, [*values])))
         for host in self.served.web:
             host.run("systemctl disable --quiet --now nginx")  # its proxy takes port 80
-        passed(run(["kamal", "deploy", "--skip-push", "--version", self.releases.new()], cwd=self.folder, timeout=300))
+        passed(run(self.command(self.releases.new())[0], cwd=self.folder, timeout=300))
+        hook = self.folder / ".kamal/hooks/pre-app-boot"  # not for the first deploy, before which no settings are there
+        hook.write_text(MIGRATE)
+        hook.chmod(0o755)
 
     def configuration(self, fleet, secrets):
         """Return deploy.yml, as JSON is YAML. `secrets`: names of settings."""
