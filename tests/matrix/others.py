@@ -9,7 +9,7 @@ from proc import ROOT, passed, run
 from slipway.fleet.docker import docker
 
 sys.path.append(str(ROOT / "tests/benchmarks"))
-from deploy_apps import APP, Releases, Served  # noqa: E402
+from deploy_apps import APP, Releases, Served, migrate  # noqa: E402
 
 PROXY = "basecamp/kamal-proxy:v0.9.2"  # what Kamal 2.12 asks for
 MIGRATE = '#!/bin/sh\nexec kamal app exec --primary --version "$KAMAL_VERSION" migrate\n'  # before containers change
@@ -46,14 +46,16 @@ class Kamal:
             (self.folder / name).mkdir(parents=True)
         fleet.registry.push(PROXY, PROXY)
         values = self.served.values()
-        (self.folder / ".kamal/secrets").write_text(
-            "".join(f"{name}={value}\n" for name, value in {**values, "PASSWORD": "any"}.items())
-        )
+        lines = "".join(f"{name}={value}\n" for name, value in values.items())
+        (self.folder / ".kamal/secrets").write_text(f"{lines}PASSWORD=any\n")
         (self.folder / "config/deploy.yml").write_text(json.dumps(self.configuration(fleet, [*values])))
         for host in self.served.web:
             host.run("systemctl disable --quiet --now nginx")  # its proxy takes port 80
-        passed(run(self.command(self.releases.new())[0], cwd=self.folder, timeout=300))
-        hook = self.folder / ".kamal/hooks/pre-app-boot"  # not for the first deploy, before which no settings are there
+        tag, first = self.releases.new(), self.served.web[0]
+        first.run(f"cat >/etc/default/{self.served.app}.env", input=lines)  # its hook has no settings before its deploy
+        first.run(migrate(self.served.app, f"{fleet.registry.address}/{APP}:{tag}"), timeout=120)
+        passed(run(self.command(tag)[0], cwd=self.folder, timeout=300))
+        hook = self.folder / ".kamal/hooks/pre-app-boot"
         hook.write_text(MIGRATE)
         hook.chmod(0o755)
 
