@@ -1,11 +1,12 @@
 """The tools that deploy a release: the deployer, the loops people write by hand, pyinfra and classic.sh; and the
 cost of a run: seconds, requests, CPU."""
 
+import json
 import os
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, quantiles
 
@@ -34,13 +35,14 @@ ENVIRONMENT = {
 class Run:
     """One run of a command: seconds until the last server answered correctly; requests lost and sent; the seconds
     within which 99 % of the answers came, counted from when each request was due; CPU seconds of a server, above those
-    at rest."""
+    at rest; seconds of each step of the deployer."""
 
     seconds: float
     lost: int
     sent: int
     slowest: float
     host_cpu: float
+    steps: dict = field(default_factory=dict)
 
 
 class Bench:
@@ -80,7 +82,7 @@ class Bench:
 
     def deploy(self, tag, **options):
         self.retire()
-        return self.measure(self.ours, self.ours.command("deploy", tag), tag, **options)
+        return self.measure(self.ours, self.ours.command("deploy", "--json", tag), tag, **options)
 
     def retire(self):
         """End the old release, which otherwise ends some time after a deploy: the next deploy finds an empty slot."""
@@ -159,6 +161,7 @@ class Bench:
             len(result.records),
             quantiles(waits(result), n=100)[98],
             hosts - rest * answered(result, began, until) / len(served.web),
+            steps_in(done.stdout),
         )
 
     def at_rest(self, served, seconds=5):
@@ -172,6 +175,13 @@ class Bench:
                 result = load.stop()
             self.rest[served.app] = used / answered(result, began, until) * len(served.web)
         return self.rest[served.app]
+
+
+def steps_in(output):
+    """Return the seconds of each step that events in this output tell, of the slowest server."""
+    events = [json.loads(line) for line in output.splitlines() if line.startswith('{"event"')]
+    done = [event for event in events if event.get("state") == "done" and "seconds" in event]
+    return {event["step"]: event["seconds"] for event in sorted(done, key=lambda event: event["seconds"])}
 
 
 def visitors(served):
