@@ -1,5 +1,6 @@
 """The page of `slipway view` in a browser: its looks, what stays while it changes, and what hosts may not do to it."""
 
+import itertools
 import os
 import re
 import threading
@@ -143,6 +144,19 @@ def test_by_keyboard_focus_and_an_open_error_stay(served, visit):
     expect(page.locator("#errors summary")).to_contain_text("4 ×")
     expect(page.locator("#errors details > pre")).to_be_visible()
     assert page.evaluate("document.activeElement.id") == "error-0badcafe-head"
+
+
+def test_words_of_marks_do_not_cover_each_other(served, visit):
+    """Of many within minutes, up to the right edge, each word can be read; the table has all."""
+    served.seen["web1"].closed = {NOW - 15 - 40 * number for number in range(12)}
+    page = opened(visit, served)
+    boxes = page.locator("#requests .mark text").evaluate_all(
+        "texts => texts.map((text) => text.getBBox()).map(({x, y, width, height}) => [x, y, x + width, y + height])"
+    )
+    assert len(boxes) > 5 and max(box[2] for box in boxes) <= page.locator("#requests svg").bounding_box()["width"]
+    for one, other in itertools.combinations(boxes, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 1 or other[3] <= one[1] + 1
+    assert page.locator("#visitors table").text_content().count("maintenance page") == 12
 
 
 def test_what_moves_can_be_paused(served, visit):

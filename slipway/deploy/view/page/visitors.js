@@ -12,6 +12,8 @@ const CLASSES = [
 const HEIGHT = 110;
 const LEFT = 46; // for the axis
 const BOTTOM = 18;
+const ROWS = 3; // of the marks' words
+const LETTER = 7; // pixels, or fewer
 
 let last = null;
 
@@ -98,18 +100,30 @@ function drawing(span, marks, width, most, label, parts) {
     [0, most / 2, most].map((value) => shape("text", { x: LEFT - 6, y: HEIGHT - (value / most) * (HEIGHT - 10), class: "level" }, label(value))),
     shape("line", { class: "axis", x1: LEFT, x2: width, y1: HEIGHT, y2: HEIGHT }),
     parts,
-    marks.map((mark) => marked(mark, span, width)),
+    named(marks, span, width).map(marked),
     hours(span, width),
   );
 }
 
-function marked(mark, span, width) {
-  const x = place(mark.at, span, width);
+/** Give each mark's words the first row in which they cover no others. Where there is none, only the table has them. */
+function named(marks, span, width) {
+  const ends = Array(ROWS).fill(0);
+  return [...marks].sort((one, other) => one.at - other.at).map((mark) => {
+    const x = place(mark.at, span, width);
+    const length = mark.text.length * LETTER;
+    const left = Math.min(x + 3, width - length);
+    const row = ends.findIndex((end) => end <= left);
+    if (row >= 0) ends[row] = left + length;
+    return { ...mark, x, left, row };
+  });
+}
+
+function marked({ kind, text, x, left, row }) {
   return shape(
     "g",
-    { class: `mark ${mark.kind.replace(" ", "-")}` },
+    { class: `mark ${kind.replace(" ", "-")}` },
     shape("line", { x1: x, x2: x, y1: 0, y2: HEIGHT }),
-    shape("text", { x: x + 3, y: 10 }, mark.text),
+    row >= 0 ? shape("text", { x: left, y: 10 + 12 * row }, text) : null,
   );
 }
 
