@@ -31,17 +31,20 @@ def test_memory_and_disks(host):
 
 
 def test_the_state_changes_with_what_visitors_get(host):
+    os.makedirs(units := host.root + pulse.UNITS)
     seen = [pulse.take(host)["state"]]
     changes = (
         lambda: Path(host.tag).write_text("export TAG=v1\n"),
         lambda: os.symlink("a/web.sock", host.web_sock),
         lambda: Path(f"{host.root}/etc/nginx/shop/maintenance").touch(),
         lambda: Path(host.env).touch(),
+        lambda: os.symlink("86d8", f"{units}/invocation:shop-worker-a.service"),
+        lambda: os.unlink(f"{units}/invocation:shop-worker-a.service"),
     )
     for change in changes:
         change()
         seen.append(pulse.take(host)["state"])
-    assert len({*seen}) == 5
+    assert len({*seen}) == 6 and seen[-1] == seen[-3], "a worker was started, and ended"
     assert time.time() - pulse.take(host)["closed"] < 60
     os.unlink(f"{host.root}/etc/nginx/shop/maintenance")
     assert pulse.take(host)["closed"] is None
@@ -49,8 +52,11 @@ def test_the_state_changes_with_what_visitors_get(host):
 
 def test_a_deploy_under_way(host):
     releases.save_attempt(host, {"action": "deploy", "tag": "v2", "who": "deploy v2 by ann", "started": 0.0})
-    told = pulse.take(host)["underway"]
+    state, told = pulse.take(host)["state"], pulse.take(host)["underway"]
     assert {**told, "seconds": 1} == {"action": "deploy", "tag": "v2", "who": "deploy v2 by ann", "seconds": 1}
+    os.makedirs(host.root + pulse.UNITS)
+    os.symlink("86d8", f"{host.root}{pulse.UNITS}/invocation:shop-worker-a.service")
+    assert pulse.take(host)["state"] == state, "a deploy's own starts are no reason to ask for all"
     Path(host.attempt).write_text("{")
     assert pulse.take(host)["underway"] is None, "a damaged file is told by status"
 

@@ -16,6 +16,7 @@ from .taken import Step
 from .traffic import Place, Traffic
 
 FOLDERS = ("/", "/var/lib/docker", "/var/log")
+UNITS = "/run/systemd/units"  # where systemd has, for journald, a link `invocation:UNIT` to each start of a unit
 
 
 class Space(TypedDict):
@@ -36,7 +37,7 @@ class Underway(TypedDict):
 
 class Pulse(TypedDict):
     """`load`: of the last minute. `disks`: one of the paths on each disk → its space. `state`: another text once the
-    release, its slot or the maintenance page has changed. `steps`: those of the process that holds the lock. `closed`:
+    release, its slot, the maintenance page or, unless by a deploy, a unit has changed. `steps`: those of the process that holds the lock. `closed`:
     since when visitors get the maintenance page; None: they do not."""
 
     now: Time
@@ -53,14 +54,15 @@ class Pulse(TypedDict):
 
 def take(host: Host, place: Place | None = None) -> Pulse:
     """`place`: that of the last answer's traffic, None at first."""
+    attempt = underway(host)
     return {
         "now": time.time(),
         "load": os.getloadavg()[0],
         "cpus": os.cpu_count() or 1,
         "memory": memory(host),
         "disks": disks(host),
-        "state": state(host),
-        "underway": underway(host),
+        "state": " ".join([*state(host), *([] if attempt else units(host))]),
+        "underway": attempt,
         "steps": taken.of_now(host),
         "closed": closed(host),
         "traffic": traffic.newer(host, place),
@@ -83,15 +85,25 @@ def disks(host: Host) -> dict[str, Space]:
     return dict(found.values())
 
 
-def state(host: Host) -> str:
-    """Return a text that changes with what visitors get."""
+def state(host: Host) -> list[str]:
+    """Return texts that change with what visitors get."""
     parts = []
     for path in (host.tag, host.env, *(f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer"))):
         with contextlib.suppress(OSError):
             parts.append(str(os.stat(path).st_mtime_ns))
     with contextlib.suppress(OSError):
         parts.append(os.readlink(host.web_sock))
-    return " ".join(parts)
+    return parts
+
+
+def units(host: Host) -> list[str]:
+    """Return texts that change with a start or end of nginx, Docker or one of the app's units."""
+    folder, ours = host.root + UNITS, (f"invocation:{host.app}-", "invocation:nginx.", "invocation:docker.")
+    parts = []
+    with contextlib.suppress(OSError):
+        for name in sorted(name for name in os.listdir(folder) if name.startswith(ours)):
+            parts.append(name + os.readlink(f"{folder}/{name}"))
+    return parts
 
 
 def closed(host: Host) -> float | None:
