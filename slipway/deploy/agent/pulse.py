@@ -37,8 +37,8 @@ class Underway(TypedDict):
 
 class Pulse(TypedDict):
     """`load`: of the last minute. `disks`: one of the paths on each disk → its space. `state`: another text once the
-    release, its slot, the maintenance page or, unless by a deploy, a unit has changed. `steps`: those of the process that holds the lock. `closed`:
-    since when visitors get the maintenance page; None: they do not."""
+    release, its slot, the maintenance page or, unless by a deploy, a unit has changed. `steps`: of the process that
+    holds the lock. `closed`: since when visitors get the maintenance page; None: they do not."""
 
     now: Time
     load: Time
