@@ -57,6 +57,20 @@ def test_a_change_on_a_host_is_looked_at_once():
     assert asked.count("facts") == asked.count("pulse") == 5
 
 
+def test_a_host_with_a_problem_is_asked_again_soon():
+    """Each 15 s, until it is well."""
+
+    def facts(message):
+        if asyncio.get_running_loop().time() < 50:
+            return [line({"id": message["id"], "ok": {**answers()["facts"], "strangers": ["elsewhere"]}})]
+        return None
+
+    _, asked, _ = watched(
+        lambda name, asked: Agent(answers(), {"facts": facts}, asked) if "web1" in name else None, 119
+    )
+    assert asked.count("facts") == 5
+
+
 def test_a_deploy_is_watched_each_second():
     under = {**viewed.PULSE, "underway": {"action": "deploy", "tag": "v2", "who": "", "seconds": 1}}
     _, asked, _ = watched(lambda name, asked: Agent(answers(pulse=under), asked=asked) if "web1" in name else None, 20)

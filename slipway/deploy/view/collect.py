@@ -10,7 +10,7 @@ from ..agent import traffic
 from ..agent.traffic import Bucket
 from ..config import Fleet, Host
 from ..errors import HostProblem, Lost
-from ..rollout import preflight
+from ..rollout import drift, preflight
 from ..server.files import by_units
 from ..server.site import ends_tls
 from ..ssh.connection import Connection
@@ -18,6 +18,7 @@ from ..ssh.gather import together
 from ..ssh.validate import brief
 
 PULSE, ERRORS, FACTS = 5, 30, 60  # seconds between two questions of a kind
+ILL = 15  # instead of FACTS, while something is wrong there: it may soon be well
 DEPLOY = 1  # instead of PULSE, while a deploy or rollback is under way
 BACK = 1  # seconds between two looks at older lines of a log
 DAY = 86_400
@@ -133,8 +134,9 @@ class Questions:
 
     async def ask_what_is_due(self, state: str, began: float) -> None:
         if state != self.state or began >= self.due["facts"]:
-            self.state, self.due["facts"] = state, began + FACTS
+            self.state = state
             await self.ask_slowly()
+            self.due["facts"] = began + (ILL if self.is_ill() else FACTS)
         if by_units(self.fleet, self.seen.host) and began >= self.due["errors"]:
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
@@ -152,6 +154,10 @@ class Questions:
             await self.ask("backups")
         if ends_tls(fleet, host):
             await self.ask("certificates")
+
+    def is_ill(self) -> bool:
+        facts = {self.seen.host.name: self.seen.value("facts")}
+        return bool(self.seen.value("facts") and drift.problems(self.fleet, [self.seen.host], facts))
 
     async def look_back(self) -> None:
         """Read older lines of the log, a little at a time."""
