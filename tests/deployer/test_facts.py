@@ -214,7 +214,7 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
                     {
                         "ActiveState": "inactive" if waits else state,
                         "Result": "exit-code",
-                        "ActiveEnterTimestamp": at,
+                        "StateChangeTimestamp": at,
                         "ActiveEnterTimestampMonotonic": since,
                         "ExecMainStatus": "127" if waits else "0",
                     },

@@ -197,7 +197,7 @@ def unit_facts(state: Properties) -> UnitFacts:
     return {
         "state": state.get("ActiveState"),
         "restarts": state.get("NRestarts"),
-        "since": state.get("ActiveEnterTimestamp"),
+        "since": state.get("StateChangeTimestamp"),
     }
 
 

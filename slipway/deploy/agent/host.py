@@ -146,7 +146,7 @@ class Host:
             return {}
         names = (
             "Id,ActiveState,SubState,NRestarts,MainPID,Description,Result,ExecMainStatus,LastTriggerUSec,"
-            "NextElapseUSecRealtime,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic"
+            "NextElapseUSecRealtime,StateChangeTimestamp,ActiveEnterTimestampMonotonic"
         )
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [

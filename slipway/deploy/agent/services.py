@@ -65,7 +65,7 @@ def collect(host: Host) -> Services:
         "services": {
             kind: {
                 "state": states[name].get("ActiveState"),
-                "since": states[name].get("ActiveEnterTimestamp"),
+                "since": states[name].get("StateChangeTimestamp"),
                 "outdated": outdated(host, kind, states[name]),
                 **answer(host, kind),
             }

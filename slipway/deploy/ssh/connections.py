@@ -19,7 +19,7 @@ from .conversation import Answer
 from .gather import Problems, gathered, on_each, texts, together
 from .validate import Event, Tell, decoded
 
-AT_ONCE = 32  # limit of connections being opened: many key exchanges at once are slow here, and fail after a minute
+AT_ONCE = 100  # limit of connections being opened: by default sshd, as on a jump host, refuses more than 100
 TAKEBACK = 240  # seconds for a takeback: two drains, a stop, a restart of processes that run in no slot
 T = TypeVar("T")
 
