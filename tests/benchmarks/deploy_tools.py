@@ -179,7 +179,7 @@ class Bench:
 
 def steps_in(output):
     """Return the seconds of each step that events in this output tell, of the slowest server."""
-    events = [json.loads(line) for line in output.splitlines() if line.startswith('{"event"')]
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     done = [event for event in events if event.get("state") == "done" and "seconds" in event]
     return {event["step"]: event["seconds"] for event in sorted(done, key=lambda event: event["seconds"])}
 

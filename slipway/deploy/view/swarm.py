@@ -21,19 +21,20 @@ class SwarmCollector(Collector):
         self.manager = Manager(fleet)
 
     async def _watch(self, seen: Seen) -> None:
-        if seen.host.name != NAME:
-            await super()._watch(seen)
-        while True:
-            await self._ask_manager(seen)
-            await asyncio.sleep(EVERY)
-
-    async def _ask_manager(self, seen: Seen) -> None:
-        try:
-            seen.answers["swarm"] = Answer(await self.manager.state(), self.now())
-        except Refused as error:
-            seen.fail(brief(str(error)), self.now())
+        if seen.host.name == NAME:
+            await self._watch_services(seen)
         else:
-            seen.problem, seen.complete = "", True
+            await super()._watch(seen)
+
+    async def _watch_services(self, seen: Seen) -> None:
+        while True:
+            try:
+                seen.answers["swarm"] = Answer(await self.manager.state(), self.now())
+            except Refused as error:
+                seen.fail(brief(str(error)), self.now())
+            else:
+                seen.problem, seen.complete = "", True
+            await asyncio.sleep(EVERY)
 
 
 def containers(seen: Seen) -> Iterator[dict[str, str]]:
