@@ -35,15 +35,18 @@ ASKED = 10  # times that each server is asked for its release: a proxy may know 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`live`: what servers answer with at the end, each of "new", "old" and "nothing" once."""
+    """`code`, `seconds`: the command's. `live`: what servers answer with at the end, each of "new", "old" and "nothing"
+    once."""
 
     failed: int
     sent: int
     code: int
+    seconds: float
     live: tuple
 
     def __str__(self):
-        return f"{self.failed} of {self.sent:,} failed, exit {self.code}, {' and '.join(self.live)} live"
+        ended = f"exit {self.code} after {self.seconds:.0f} s"
+        return f"{self.failed} of {self.sent:,} failed; {ended}; {' and '.join(self.live)}"
 
 
 class Beside(Bench):
@@ -57,17 +60,18 @@ class Beside(Bench):
         before, old = started(served), {each for host in served.web for each in answers(host, served)}
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with visitors(served) as load:
+            began = time.monotonic()
             process = subprocess.Popen(
                 [*map(str, command)], cwd=cwd, env={**ENVIRONMENT, **dict(env)}, start_new_session=True, **silent
             )
             wait_until(lambda: process.poll() is not None or started(served) - before, 120, "a server has begun")
             self.fault(served, process)
-            code = process.wait(600)
+            code, seconds = process.wait(600), time.monotonic() - began
             time.sleep(REST)
             result = load.stop()
         names = {**dict.fromkeys(old, "old"), tag: "new", None: "nothing"}
         live = dict.fromkeys(names.get(each, "nothing") for host in served.web for each in answers(host, served))
-        return Outcome(len(result.failures), len(result.records), code, tuple(sorted(live)))
+        return Outcome(len(result.failures), len(result.records), code, seconds, tuple(sorted(live)))
 
 
 class Other(Beside):
