@@ -71,6 +71,23 @@ def test_a_host_with_a_problem_is_asked_again_soon():
     assert asked.count("facts") == 5
 
 
+def test_errors_are_looked_for_when_visitors_meet_some():
+    """And not before the journal has rested from the last search, which took 0.4 s."""
+
+    def pulse(message):
+        buckets = [{"at": 1.0, "statuses": {"2": 3, "5": 1}, "times": {}}]
+        return [line({"id": message["id"], "ok": {**viewed.PULSE, "traffic": {"buckets": buckets, "place": None}}})]
+
+    def errors(message):
+        asyncio.get_running_loop().selector.now += 0.4
+        return [line({"id": message["id"], "ok": answers()["errors"]})]
+
+    _, asked, _ = watched(
+        lambda name, asked: Agent(answers(), {"pulse": pulse, "errors": errors}, asked) if "web1" in name else None, 62
+    )
+    assert asked.count("errors") == 4, "each 20 s"
+
+
 def test_a_deploy_is_watched_each_second():
     under = {**viewed.PULSE, "underway": {"action": "deploy", "tag": "v2", "who": "", "seconds": 1}}
     _, asked, _ = watched(lambda name, asked: Agent(answers(pulse=under), asked=asked) if "web1" in name else None, 20)

@@ -106,6 +106,7 @@ class Questions:
     oldest: Any = None  # the place before which they are still to be counted; None: nowhere
     state: str = ""
     due: dict[str, float] = field(default_factory=lambda: {"facts": 0, "errors": 0})
+    rested: float = 0  # when errors may be searched again
 
     async def go_on(self) -> None:
         """Ask until the connection fails."""
@@ -129,7 +130,10 @@ class Questions:
         self.newest = pulse["traffic"]["place"]
         if pulse["closed"]:
             self.seen.closed.add(pulse["closed"] // 60 * 60)  # the hosts' own seconds would be a mark each
-        self.seen.add(pulse["traffic"]["buckets"], self.now())
+        buckets = pulse["traffic"]["buckets"]
+        self.seen.add(buckets, self.now())
+        if any("5" in bucket["statuses"] for bucket in buckets):
+            self.due["errors"] = self.rested  # visitors met errors: look now which
         return pulse
 
     async def ask_what_is_due(self, state: str, began: float) -> None:
@@ -140,7 +144,8 @@ class Questions:
         if by_units(self.fleet, self.seen.host) and began >= self.due["errors"]:
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
-            self.due["errors"] = began + max(ERRORS, REST * (self.now() - asked))
+            self.rested = began + REST * (self.now() - asked)
+            self.due["errors"] = max(self.rested, began + ERRORS)
 
     async def ask_slowly(self) -> None:
         host, fleet = self.seen.host, self.fleet
