@@ -19,9 +19,10 @@ CASES = [
     pytest.param(command, small, marks=marks)
     for command, (small, marks) in zip(commands(ROOT / "docs/benchmarks.md"), SMALL.items(), strict=True)
 ]
+OTHER_PARTS = [pytest.param(CASES[1].values[0], "--runs 1 changes build", marks=pytest.mark.rare)]  # of image.py
 
 
-@pytest.mark.parametrize("command, small", CASES)
+@pytest.mark.parametrize("command, small", CASES + OTHER_PARTS)
 def test_a_benchmark(command, small):
     """It runs to its end, and prints a table or a ratio."""
     done = run(["sh", "-c", f"{command} {small}"], cwd=ROOT, timeout=1800)
