@@ -2,7 +2,9 @@
 
 import ast
 import itertools
+import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +68,14 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
 def test_an_agent_in_a_temporary_folder_gets_no_lock(host, monkeypatch, folder):
     with pytest.raises(Problem, match="cannot hold the agent: run slipway provision first"):
         serve.lock(host, folder, FIRST, 30)
+
+
+def test_agents_of_earlier_versions_do_not_stay(host):
+    for name, age in {"agent.1": 2, "agent.2": 0.5, "agent.3": 2, "other": 2}.items():
+        os.makedirs(f"{host.run}/{name}/slipway")
+        os.utime(f"{host.run}/{name}", times=(0, time.time() - age * 86_400))
+    serve.drop_agents(host, f"{host.run}/agent.3")
+    assert {"agent.2", "agent.3", "other"} == {name for name in os.listdir(host.run) if name[:5] in ("agent", "other")}
 
 
 def test_two_connections_write_an_agent_at_the_same_moment(host):

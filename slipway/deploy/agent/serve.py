@@ -69,6 +69,7 @@ READERS = {
 }
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
+DAY = 86_400
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
 output = threading.Lock()  # held while a thread writes a line to stdout
 
@@ -299,6 +300,16 @@ def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str
         print(f"some old images or secrets could not be removed: {problem}", file=sys.stderr)
 
 
+def drop_agents(host: Host, folder: str) -> None:
+    """Remove agents of other versions than that in `folder`. Those of the last day may still run."""
+    import shutil  # only when needed: it loads slowly
+
+    for name in os.listdir(host.run):
+        path = f"{host.run}/{name}"
+        if name.startswith("agent.") and path != folder and time.time() - os.stat(path).st_mtime > DAY:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
     if mode == "read":
@@ -312,6 +323,7 @@ def main(folder: str, words: list[str]) -> None:
         staging.drop_staging(Host(app))
     else:
         retire(Host(app), *rest)
+        drop_agents(Host(app), folder)  # its timer is the only one, and has come: no other agent is needed
 
 
 # All requests that are no steps. The deployer reads here which answers their functions declare.
