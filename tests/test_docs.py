@@ -117,7 +117,7 @@ docs/provision.md: (?!make|slipway|export).*               | e2e/provisioned.py 
 docs/server.md: (sudo|systemctl status|journalctl) .*      | host/test_docker_runner.py     | EXTRA
 docs/server.md: .*(redis|create shop).*                    | e2e/test_units.py              | docs/server.md
 docs/server.md: .*                                         | host/test_units.py             | systemd-tmpfiles
-docs/swarm.md: (web1#|ssh) .*|.*: slipway plan .*             | e2e/test_swarm.py              | join-token
+docs/swarm.md: (web1#|ssh) .*|.*: slipway plan .*             | e2e/swarms.py                  | join-token
 docs/tasks.md: docker-runner shop manage dead_tasks.*      | celery/test_deliveries.py      | dead_tasks
 examples/README.md: cp .*                                  | image/test_node.py             | examples/frontend
 .*/mounted/README.md: .*|docs/ci.md: ssh-.*                | e2e/test_mounted.py            | README.md

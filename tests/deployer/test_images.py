@@ -12,7 +12,7 @@ import pytest
 
 from connect import answer, listen
 from proc import ROOT
-from slipway.deploy.agent import disk, docker, facts, images, progress, releases, serve
+from slipway.deploy.agent import disk, docker, facts, images, progress, releases, retirement
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import pull
@@ -195,7 +195,7 @@ def test_old_images_go(host, capsys):
     assert len(host.asked) == 2 and host.asked[1].startswith("DELETE /images/shop:v1 ")
     os.symlink("a/web.sock", host.web_sock)
     host.serve((500, {"message": "no answer"}))
-    serve.retire(host, "shop", "5", "a", "v1", "sha256:v1", "30")
+    retirement.retire(host, "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 
 

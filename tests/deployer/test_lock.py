@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from deployer.simulated import Simulated
-from slipway.deploy.agent import serve
+from slipway.deploy.agent import retirement, serve
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.server.render import render
 from slipway.deploy.ssh import bootstrap, unpack
@@ -74,7 +74,7 @@ def test_agents_of_earlier_versions_do_not_stay(host):
     for name, age in {"agent.1": 2, "agent.2": 0.5, "agent.3": 2, "other": 2}.items():
         os.makedirs(f"{host.run}/{name}/slipway")
         os.utime(f"{host.run}/{name}", times=(0, time.time() - age * 86_400))
-    serve.drop_agents(host, f"{host.run}/agent.3")
+    retirement.drop_agents(host, f"{host.run}/agent.3")
     assert {"agent.2", "agent.3", "other"} == {name for name in os.listdir(host.run) if name[:5] in ("agent", "other")}
 
 

@@ -9,7 +9,7 @@ import pytest
 from deployer.machine import GIVEN
 from deployer.simulated import Simulated, world
 from proc import executable
-from slipway.deploy.agent import images, serve, slots
+from slipway.deploy.agent import images, retirement, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from slipway.deploy.agent.steps.begin import begin
@@ -87,7 +87,7 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
         slots.retire_later(host, "b", attempt)
     words = call.call_args.args
     for ends in (
-        lambda: serve.retire(host, *words[words.index(host.app) + 1 :]),
+        lambda: retirement.retire(host, *words[words.index(host.app) + 1 :]),
         lambda: empty_slot(host, attempt),
         lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt),
     ):

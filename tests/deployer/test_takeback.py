@@ -10,7 +10,7 @@ import pytest
 
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, Killed, world
-from slipway.deploy.agent import disk, docker, images, releases, serve, slots, staging, takeback
+from slipway.deploy.agent import disk, docker, images, releases, retirement, serve, slots, staging, takeback
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
@@ -217,10 +217,10 @@ def test_retirement_leaves_alone_what_is_not_its_own(machine, monkeypatch):
     machine.attempt("deploy", "v2")
     live, up = slots.live(host), len(host.up)
     old = slots.other(live)
-    serve.retire(host, "shop", "5", live, "v2", "sha256:v2", "30")
-    serve.retire(host, "shop", "5", old, "v0", "sha256:v0", "30")
+    retirement.retire(host, "shop", "5", live, "v2", "sha256:v2", "30")
+    retirement.retire(host, "shop", "5", old, "v0", "sha256:v0", "30")
     assert len(host.up) == up
-    serve.retire(host, "shop", "5", old, "v1", "sha256:v1", "30")
+    retirement.retire(host, "shop", "5", old, "v1", "sha256:v1", "30")
     assert len(host.up) == up - 2 and slots.release_in(host, old) is None
 
 

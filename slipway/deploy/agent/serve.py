@@ -31,9 +31,9 @@ from . import (
     pulse,
     releases,
     requests,
+    retirement,
     services,
     shell,
-    slots,
     staging,
     takeback,
     taken,
@@ -69,7 +69,6 @@ READERS = {
 }
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
-DAY = 86_400
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
 output = threading.Lock()  # held while a thread writes a line to stdout
 
@@ -288,28 +287,6 @@ def feed_watchdog() -> None:
             sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host: Host, image: str, last: str, slot: str, tag: str, image_id: str, drained: str) -> None:
-    """Stop the slot if it is idle and still runs `tag`; remove old images and secrets. A timer runs this. `last`: how
-    many releases keep their images; `drained`: seconds for visitors to leave."""
-    if slot != slots.live(host) and slots.release_in(host, slot) == {"tag": tag, "image_id": image_id}:
-        slots.stop(host, slot, float(drained))
-    try:
-        staging.drop_secrets(host)
-        images.prune(host, image, int(last), most=20)  # at most 20, as a deploy may wait for this
-    except (Problem, OSError) as problem:
-        print(f"some old images or secrets could not be removed: {problem}", file=sys.stderr)
-
-
-def drop_agents(host: Host, folder: str) -> None:
-    """Remove agents of other versions than that in `folder`. Those of the last day may still run."""
-    import shutil  # only when needed: it loads slowly
-
-    for name in os.listdir(host.run):
-        path = f"{host.run}/{name}"
-        if name.startswith("agent.") and path != folder and time.time() - os.stat(path).st_mtime > DAY:
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def main(folder: str, words: list[str]) -> None:
     mode, app, *rest = words
     if mode == "read":
@@ -322,8 +299,8 @@ def main(folder: str, words: list[str]) -> None:
             takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     else:
-        retire(Host(app), *rest)
-        drop_agents(Host(app), folder)  # its timer is the only one, and has come: no other agent is needed
+        retirement.retire(Host(app), *rest)
+        retirement.drop_agents(Host(app), folder)  # its timer is the only one, and has come: no other agent is needed
 
 
 # All requests that are no steps. The deployer reads here which answers their functions declare.
