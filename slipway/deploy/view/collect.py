@@ -18,7 +18,7 @@ from ..ssh.gather import together
 from ..ssh.validate import brief
 
 PULSE, ERRORS, FACTS = 5, 30, 60  # seconds between two questions of a kind
-ILL = 15  # instead of FACTS, while something is wrong there: it may soon be well
+ILL = 15  # instead of FACTS, once something is wrong there, as it may soon be well; then twice that, up to FACTS
 DEPLOY = 1  # instead of PULSE, while a deploy or rollback is under way
 BACK = 1  # seconds between two looks at older lines of a log
 DAY = 86_400
@@ -107,6 +107,7 @@ class Questions:
     state: str = ""
     due: dict[str, float] = field(default_factory=lambda: {"facts": 0, "errors": 0})
     rested: float = 0  # when errors may be searched again
+    pause: float = ILL  # until an ill host is asked for facts again
 
     async def go_on(self) -> None:
         """Ask until the connection fails."""
@@ -140,7 +141,7 @@ class Questions:
         if state != self.state or began >= self.due["facts"]:
             self.state = state
             await self.ask_slowly()
-            self.due["facts"] = began + (ILL if self.is_ill() else FACTS)
+            self.due["facts"] = began + self.until_facts()
         if by_units(self.fleet, self.seen.host) and began >= self.due["errors"]:
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
@@ -160,9 +161,14 @@ class Questions:
         if ends_tls(fleet, host):
             await self.ask("certificates")
 
-    def is_ill(self) -> bool:
+    def until_facts(self) -> float:
+        """Return the seconds until the host is asked for facts again."""
         facts = {self.seen.host.name: self.seen.value("facts")}
-        return bool(self.seen.value("facts") and drift.problems(self.fleet, [self.seen.host], facts))
+        if not self.seen.value("facts") or not drift.problems(self.fleet, [self.seen.host], facts):
+            self.pause = ILL
+            return FACTS
+        pause, self.pause = self.pause, min(2 * self.pause, FACTS)
+        return pause
 
     async def look_back(self) -> None:
         """Read older lines of the log, a little at a time."""
