@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, quantiles
 
@@ -42,7 +42,7 @@ class Run:
     sent: int
     slowest: float
     host_cpu: float
-    steps: dict = field(default_factory=dict)
+    steps: dict
 
 
 class Bench:

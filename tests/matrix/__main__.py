@@ -94,7 +94,7 @@ def main():
     parser.add_argument("--steps", nargs="+", default=EVERY, choices=EVERY)
     parser.add_argument("--actions", nargs="+", default=ACTIONS, choices=ACTIONS)
     parser.add_argument("--sample", type=float, default=0, metavar="MINUTES", help="begin no cell after so long")
-    parser.add_argument("--peers", action="store_true", help="only some, and a loop over ssh beside them")
+    parser.add_argument("--peers", action="store_true", help="only some, and other tools beside them")
     args, commit = parser.parse_args(), tested()
     if args.peers:
         peers.main()

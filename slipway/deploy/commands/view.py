@@ -66,7 +66,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
 
 def of_hosts(fleet: Fleet) -> Collector:
     if fleet.is_swarm:
-        return SwarmCollector(fleet, time.time)
+        return SwarmCollector(fleet)
     return Collector(fleet, [*fleet.hosts])
 
 

@@ -102,8 +102,14 @@ def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts])
     """Return host name → what `slipway status` would say is wrong there."""
     by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
     for name, each in seen.items():
-        more = [*of_services(fleet, each), *of_backups(fleet, each), *of_certificates(each), *swarm.problems(each)]
-        if more := [*more, *each.failed.values()]:
+        more = [
+            *of_services(fleet, each),
+            *of_backups(fleet, each),
+            *of_certificates(each),
+            *swarm.problems(each),
+            *each.failed.values(),
+        ]
+        if more:
             by_host[name] = [*by_host.get(name, []), *more]
     return by_host
 

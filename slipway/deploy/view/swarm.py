@@ -1,6 +1,7 @@
-"""What the page can have of Docker Swarm: the app's services, as a manager tells them, beside its hosts."""
+"""Watch Docker Swarm for the page: its hosts, and the app's services as a manager tells them."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 
 from ..config import Fleet, Host
@@ -16,7 +17,7 @@ EVERY = 15  # seconds between two questions to a manager, each over a connection
 class SwarmCollector(Collector):
     """Watches the hosts, and the services as if they were one more host, of the name NAME."""
 
-    def __init__(self, fleet: Fleet, now: Clock) -> None:
+    def __init__(self, fleet: Fleet, now: Clock = time.time) -> None:
         super().__init__(fleet, [*fleet.hosts, Host(NAME, "")], now)
         self.manager = Manager(fleet)
 
