@@ -220,9 +220,9 @@ def test_the_deploy_that_has_opened_the_page(served, visit):
     served.own.tell({"event": "warning", "text": "lock: shop.0002 locks shop_order"})
     expect(page.locator("#underway ul")).to_contain_text("lock: shop.0002 locks shop_order")
     assert "web1: pulled 40 of 120 MB <img" in page.locator("#underway ul").inner_text()
-    served.own.tell({"event": "result", "problem": "web1: ready: /readyz answers 503\ntaken back"})
+    served.own.tell({"event": "result", "problem": f"web1: ready: /readyz answers 503\ntaken back {EVIL}"})
     served.own.over = True
-    expect(page.locator("#underway pre")).to_have_text("web1: ready: /readyz answers 503\ntaken back")
+    expect(page.locator("#underway pre")).to_have_text(f"web1: ready: /readyz answers 503\ntaken back {EVIL}")
     expect(page.locator("#age")).to_have_text("this deploy has ended: nothing here is new any more")
     assert page.locator("img").count() == 0 and results_of(page) == 0
     served.close()
