@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
+from django.template import engines
+from django.template.backends.django import DjangoTemplates
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
@@ -30,7 +32,7 @@ def warm_up() -> None:
         get_resolver().url_patterns  # noqa: B018  it imports the views
     except django.db.Error:  # no database or no tables yet: /readyz reports both later
         log.warning("importing the URLs failed on a database query: workers import them later", exc_info=True)
-    for load in (load_clients, lambda: MigrationLoader(None)):
+    for load in (load_clients, load_templates, lambda: MigrationLoader(None)):
         with contextlib.suppress(Exception):  # /readyz reports what is wrong
             load()
 
@@ -43,6 +45,14 @@ def load_clients() -> None:
     if celery := sys.modules.get("slipway.celery"):
         celery.app.amqp  # noqa: B018  Celery creates it at the first access: do it now
         celery.app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
+
+
+def load_templates() -> None:
+    """Import what templates use: tags, filters, loaders and context processors."""
+    for backend in engines.all():  # this imports tags and filters
+        if isinstance(backend, DjangoTemplates):
+            backend.engine.template_loaders  # noqa: B018  an engine imports them at the first access
+            backend.engine.template_context_processors  # noqa: B018
 
 
 def freeze() -> None:

@@ -135,6 +135,21 @@ def test_garbage_is_looked_for_in_what_requests_make(site_folder, tmp_path, prel
         assert site.get("/").json() == [preload == "false", True, True]
 
 
+def test_a_worker_s_first_page_imports_nothing(site_folder):
+    """What each worker imports for itself takes its memory, and the time of a visitor of the new release."""
+    (site_folder / "imports.py").write_text(
+        "import sys\nfrom django.http import JsonResponse\nfrom django.template import engines\n"
+        "from django.urls import path\n"
+        "def tell(request):\n"
+        "    before = {*sys.modules}\n"
+        "    engines['django'].from_string('{% load static %}{{ request.path }}').render({}, request)\n"
+        "    return JsonResponse([name for name in sys.modules if name not in before], safe=False)\n"
+        "urlpatterns = [path('', tell)]\n"
+    )
+    with serve(site_folder, "ROOT_URLCONF = 'imports'\n") as site:
+        assert site.get("/").json() == []
+
+
 def test_a_long_url(site_of):
     """The site takes the lines that nginx takes. A refused request is logged with an id of its own."""
     with site_of("", ["--threads", "1"], SERVER="wsgi") as site:
