@@ -68,19 +68,44 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
         assert plan_of(attempt) is None
 
 
-def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
-    """A release that needs a minute is asked twice a second, not twenty times, for most of it."""
+def waited_for(attempt, monkeypatch, answers):
+    """Wait 60 s for web, each of whose answers `answers(seconds)` returns. Return the seconds of each question and the
+    Problem that ends it. The clock is played."""
     asked, clock = [], [0.0]
     monkeypatch.setattr(readiness, "check_restarts", lambda *words: None)
-    monkeypatch.setattr(readiness, "problem_of", lambda *words: asked.append(clock[0]) or Problem("boots"))
+    monkeypatch.setattr(readiness, "problem_of", lambda *words: asked.append(clock[0]) or answers(clock[0]))
     with (
         world(attempt.host),
         mock.patch("time.monotonic", lambda: clock[0]),
         mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)),
-        pytest.raises(Problem, match="boots after 60 s"),
+        pytest.raises(Problem) as problem,
     ):
         readiness.all_ready(attempt.host, attempt, Progress(print), {"web": "shop-web@b.service"}, (), 60)
+    return asked, str(problem.value)
+
+
+def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
+    """A release that needs a minute is asked twice a second, not twenty times, for most of it."""
+    asked, problem = waited_for(attempt, monkeypatch, lambda seconds: Problem("boots"))
+    assert problem == "boots after 60 s"
     assert 90 < len([at for at in asked if at < 5]) < 110 and 100 < len([at for at in asked if at > 5.1]) < 120
+
+
+@pytest.mark.parametrize(
+    "answers, until, expected",
+    [
+        (lambda seconds: 503, 30, "answers 503 for 30 s"),
+        (lambda seconds: 0 if seconds < 20 else 503, 50, "answers 503 for 30 s"),
+        (lambda seconds: 503 if seconds < 20 else 500, 50, "answers 500 for 30 s"),
+        (lambda seconds: 503 if int(seconds) % 20 else 0, 60, "answers 0 after 60 s"),
+    ],
+    ids=["the same", "listens late", "another later", "sometimes silent"],
+)
+def test_who_answers_the_same_error_is_given_half_the_time(attempt, monkeypatch, answers, until, expected):
+    asked, problem = waited_for(
+        attempt, monkeypatch, lambda seconds: Problem(f"answers {answers(seconds)}", status=answers(seconds))
+    )
+    assert problem == expected and until - 1 < asked[-1] < until + 1
 
 
 @pytest.mark.parametrize(

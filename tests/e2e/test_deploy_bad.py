@@ -11,7 +11,7 @@ SOON = {"ready": 6}
 
 BAD = {
     "crashes at start": Bad((": start: ", " exited right after its start", "| told to crash", BACK), fault="crash"),
-    "answers 500": Bad(("ready: /readyz answers 500 after 6 s", "it answered: {", BACK), fault="error", limits=SOON),
+    "answers 500": Bad(("ready: /readyz answers 500 for 3 s", "it answered: {", BACK), fault="error", limits=SOON),
     "worker is never ready": Bad(
         ("work1: ready: the worker is not consuming after 6 s", " waits for work", BACK), fault="idle", limits=SOON
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 
 from .. import disk, facts, http, site, slots
@@ -32,8 +33,8 @@ def await_containers(host: Host, names: set[str]) -> None:
 def until_ready(
     host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str], seconds: float
 ) -> None:
-    """Wait until `units` (role → unit) are ready. Raise Problem if one exits, or after `seconds`. If a
-    rollback's `units` lack web, only report the Problem to the deployer."""
+    """Wait until `units` (role → unit) are ready. Raise Problem if one exits, after `seconds`, or if web's answer has
+    been the same for half of them. If a rollback's `units` lack web, only report the Problem to the deployer."""
     try:
         all_ready(host, attempt, Progress(say), units, smoke, seconds)
     except Problem as problem:
@@ -53,6 +54,7 @@ def all_ready(
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
+    answer = SameAnswer()
 
     def all_work() -> bool:
         nonlocal problems
@@ -60,6 +62,8 @@ def all_ready(
         problems = {role: problem for role, problem in asked.items() if problem}
         for problem in problems.values():
             progress.tell(str(problem))
+        if answer.seconds(problems.get("web")) > seconds / 2:
+            raise role_problem(host, attempt, "web", problems["web"], f" for {seconds / 2:g} s")
         if next(turns) % 5 == 0 or not problems:  # only each fifth time: systemctl is slow
             check_restarts(host, attempt, units, restarts)
         return not problems
@@ -68,6 +72,19 @@ def all_ready(
         role, problem = next(iter(problems.items()))
         raise role_problem(host, attempt, role, problem, f" after {seconds:g} s")
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
+
+
+class SameAnswer:
+    """For how long web has given the same answer. One that does not listen yet, or is too slow, has given none."""
+
+    def __init__(self) -> None:
+        self.status, self.since = 0, 0.0
+
+    def seconds(self, problem: Problem | None) -> float:
+        status = problem.details.get("status", 0) if problem else 0
+        if not status or status != self.status:
+            self.status, self.since = status, time.monotonic()
+        return time.monotonic() - self.since
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:
