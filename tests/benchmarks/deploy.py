@@ -46,6 +46,10 @@ def table(title, series, beside):
         print(
             "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True
         )
+    for tool, runs in series.items():
+        steps = {step: median(run.steps[step] for run in runs) for step in runs[0].steps}
+        if steps:
+            print(f"  {tool}: {', '.join(f'{step} {seconds:.2f}' for step, seconds in steps.items())}")
 
 
 def row(tool, runs, others):
@@ -74,10 +78,6 @@ def compare(bench, args):
                 series[tool].append(bench.by(tool, bench.releases.new()))
             turns.append(turns.pop(0))
         table(f"plain, {servers(count)}", series, "loop-migrate" if "loop-migrate" in args.tools else args.tools[0])
-        for tool, runs in series.items():
-            steps = {step: median(run.steps[step] for run in runs) for step in runs[0].steps}
-            if steps:
-                print(f"  {tool}: {', '.join(f'{step} {seconds:.2f}' for step, seconds in steps.items())}")
 
 
 def take_back(bench, args):

@@ -181,7 +181,11 @@ def steps_in(output):
     """Return the seconds of each step that events in this output tell, of the slowest server."""
     events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     done = [event for event in events if event.get("state") == "done" and "seconds" in event]
-    return {event["step"]: event["seconds"] for event in sorted(done, key=lambda event: event["seconds"])}
+    steps = {event["step"]: event["seconds"] for event in sorted(done, key=lambda event: event["seconds"])}
+    exits = [event["at"] for event in events if "exited right after its start" in event.get("text", "")]
+    if exits:
+        steps["from the first exit to the end"] = events[-1]["at"] - exits[0]
+    return steps
 
 
 def visitors(served):

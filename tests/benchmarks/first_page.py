@@ -3,7 +3,7 @@
     python3 tests/benchmarks/first_page.py [--runs 5]
 
 Both run in turn, because machines are noisy. Cold: the package caches, which are in a scratch folder, are emptied
-before each run; warm: they are kept. The network's speed counts.
+before each run; warm: they are kept. The network's speed counts. At last without a network, with uv on the path.
 """
 
 import argparse
@@ -13,17 +13,19 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from proc import ROOT, free_port, run, running, wait_until  # noqa: E402
+from proc import ROOT, UV, free_port, run, running, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
 # The commands that a person types, here without a pause.
+BY_PIP = "python3 -m venv ve\nve/bin/pip install -q"
+BY_UV = "uv venv -q ve\nuv pip install -q --python ve"
 BY_HAND = """set -e
-python3 -m venv ve
-ve/bin/pip install -q django=={version}
+{install} django=={version}
 ve/bin/django-admin startproject mysite .
 ve/bin/python manage.py migrate -v 0
 exec ve/bin/python manage.py runserver {port}
@@ -49,11 +51,12 @@ def ours(scratch, caches):
     return cloned + seconds_to_page(["make", "runserver", f"PORT={port}"], scratch / "ours", port, caches)
 
 
-def by_hand(scratch, caches):
+def by_hand(scratch, caches, install=BY_PIP):
     """Measure plain Django in the version that our pins name, so that both install the same one."""
     version = re.search("^django==([0-9.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
     port = free_port()
-    return seconds_to_page(["sh", "-c", BY_HAND.format(version=version, port=port)], scratch, port, caches)
+    script = BY_HAND.format(install=install, version=version, port=port)
+    return seconds_to_page(["sh", "-c", script], scratch, port, caches)
 
 
 def measure_once(measured, cold, caches):
@@ -72,6 +75,12 @@ def main():
         for cold in (True, False):
             pairs = [(measure_once(ours, cold, caches), measure_once(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
+        by_uv = partial(by_hand, install=BY_UV)
+        os.environ["PATH"] = f"{Path(UV).parent}:{os.environ['PATH']}"
+        measure_once(by_uv, False, caches)  # fills its cache
+        os.environ["UV_OFFLINE"] = "1"
+        pairs = [(measure_once(ours, False, caches), measure_once(by_uv, False, caches)) for _ in range(runs)]
+        report("fresh clone to first page, warm, without a network", "ours", "plain Django by uv", pairs)
 
 
 if __name__ == "__main__":
