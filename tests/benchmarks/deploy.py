@@ -26,10 +26,6 @@ from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
 
 
-def servers(count):
-    return "1 host" if count == 1 else f"{count} hosts"
-
-
 def spread(values):
     return f"({min(values):.2f} to {max(values):.2f})"
 
@@ -77,7 +73,7 @@ def compare(bench, args):
             for tool in turns:
                 series[tool].append(bench.by(tool, bench.releases.new()))
             turns.append(turns.pop(0))
-        table(f"plain, {servers(count)}", series, "loop-migrate" if "loop-migrate" in args.tools else args.tools[0])
+        table(f"plain, hosts: {count}", series, "loop-migrate" if "loop-migrate" in args.tools else args.tools[0])
 
 
 def take_back(bench, args):
@@ -85,7 +81,7 @@ def take_back(bench, args):
     bench.use(max(args.hosts))
     bench.deploy(bench.releases.new())
     runs = [bench.deploy(bench.releases.new("crash"), codes=(1,)) for _ in range(args.runs)]
-    table(f"broken, {servers(max(args.hosts))}, until taken back", {"deploy": runs}, "deploy")
+    table(f"broken, hosts: {max(args.hosts)}, until taken back", {"deploy": runs}, "deploy")
 
 
 def roll_back(bench, args):
@@ -100,7 +96,7 @@ def roll_back(bench, args):
     for _ in range(args.runs):
         series["deploy"].append(bench.deploy(bench.releases.new()))
         series["rollback"].append(bench.rollback(live))
-    table(f"rollback, warm, {servers(count)} with web and worker, one with beat", series, "deploy")
+    table(f"rollback, warm, hosts: {count} with web and worker, one with beat", series, "deploy")
 
 
 PARTS = {"plain": compare, "broken": take_back, "rollback": roll_back}

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from proc import ROOT, UV, free_port, run, running, wait_until  # noqa: E402
+from proc import ROOT, free_port, run, running, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
 # The commands that a person types, here without a pause.
@@ -76,7 +76,9 @@ def main():
             pairs = [(measure_once(ours, cold, caches), measure_once(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
         by_uv = partial(by_hand, install=BY_UV)
-        os.environ["PATH"] = f"{Path(UV).parent}:{os.environ['PATH']}"
+        run(["python3", "-m", "venv", f"{folder}/uv"])
+        assert run([f"{folder}/uv/bin/pip", "install", "-r", ROOT / "slipway/requirements/uv.txt"]).returncode == 0
+        os.environ["PATH"] += f":{folder}/uv/bin"
         measure_once(by_uv, False, caches)  # fills its cache
         os.environ["UV_OFFLINE"] = "1"
         pairs = [(measure_once(ours, False, caches), measure_once(by_uv, False, caches)) for _ in range(runs)]
