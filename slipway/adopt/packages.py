@@ -135,6 +135,7 @@ def left_to_do(tree: Tree, packages: Packages, package: str) -> Iterator[str]:
         yield "pyproject.toml:1: uv lock, then adopt again; or write requirements.txt by the tool of your choice"
     elif packages.source in EXPORTS:
         yield f"{packages.source}:1: add {package or 'what you need'} there, then {EXPORTS[packages.source]}"
-    for path in (source_of(tree, packages.production), source_of(tree, packages.development)):
-        if package and "--hash=" in tree.get(path, "") and "slipway" not in tree[path]:
-            yield f"{path}:1: it has hashes: add {package} and {LINTER} by the program that writes it"
+    for path, line, name in ((packages.production, package, "slipway"), (packages.development, LINTER, LINTER)):
+        source = source_of(tree, path)
+        if package and "--hash=" in tree.get(source, "") and name not in tree[source]:
+            yield f"{source}:1: it has hashes: add {line} by the program that writes it"
