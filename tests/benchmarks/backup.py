@@ -38,11 +38,6 @@ def p99(load):
     return records[len(records) * 99 // 100].seconds * 1000, len(records)
 
 
-def kept(shop):
-    """Return the megabytes of the repository."""
-    return int(shop.nas.run(f"du -sm {FOLDER}").split()[0])
-
-
 def measured(shop, runs):
     """Load the site without a backup and beside one, in turn. Print a row for each pair."""
     pairs = []
@@ -57,7 +52,8 @@ def measured(shop, runs):
         (quiet, _), (busy, count) = p99(without), p99(beside)
         pairs.append(busy / quiet)
         failed = len(without.result.failures) + len(beside.result.failures)
-        print(f"p99 {quiet:.0f} ms, beside {busy:.0f} ms of {count}, {failed} failed; {elapsed:.1f} s; {kept(shop)} MB")
+        kept = shop.nas.run(f"du -sm {FOLDER}").split()[0]
+        print(f"p99 {quiet:.0f} ms, beside {busy:.0f} ms of {count}, {failed} failed; {elapsed:.1f} s; {kept} MB")
     print(f"ratio of p99 beside to without: {median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})", flush=True)
 
 

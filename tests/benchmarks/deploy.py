@@ -102,7 +102,7 @@ def roll_back(bench, args):
 PARTS = {"plain": compare, "broken": take_back, "rollback": roll_back}
 
 
-def options():
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
@@ -110,11 +110,7 @@ def options():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--delay", type=float, default=0, help="milliseconds to each server and back by ssh")
     parser.add_argument("--loss", type=float, default=0, help="percent of ssh's packets that are lost")
-    return parser.parse_args()
-
-
-def main():
-    args = options()
+    args = parser.parse_args()
     fleet, names = fleets.attach(), NAMES[: max(args.hosts)]  # make benchmark has started it
     fleet.reset(*names)
     cpu.account([fleet.hosts[name] for name in names])

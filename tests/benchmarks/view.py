@@ -29,12 +29,8 @@ def shares(hosts, seconds):
     return [(after - first) / seconds * 100 for first, after in zip(before, cpu.used(hosts), strict=True)]
 
 
-def row(text, cells):
-    print(f"| {text} | {' | '.join(cells)} |", flush=True)
-
-
-def percent(values):
-    return [f"{value:.1f} %" for value in values]
+def row(text, percents):
+    print(f"| {text} | {' | '.join(f'{percent:.1f} %' for percent in percents)} |", flush=True)
 
 
 def main():
@@ -46,16 +42,16 @@ def main():
         shop = provisioned(fleets.attach(), Path(folder))
         hosts = [*shop.machines().values()]
         with shop.load(rate=12, seconds=3600) as load:
-            row("viewers", [host.name for host in hosts])
+            print(f"| viewers | {' | '.join(host.name for host in hosts)} |", flush=True)
             rest = shares(hosts, args.seconds)
-            row("none", percent(rest))
+            row("none", rest)
             for number in args.viewers:
                 with contextlib.ExitStack() as stack:
                     for _ in range(number):
                         stack.enter_context(viewed(shop))
                     time.sleep(SETTLE)
                     used = shares(hosts, args.seconds)
-                row(f"{number}, above that", percent(value - idle for value, idle in zip(used, rest, strict=True)))
+                row(f"{number}, above that", (value - idle for value, idle in zip(used, rest, strict=True)))
             load.stop()
 
 

@@ -25,11 +25,11 @@ def test_what_a_deploy_knows_of_itself():
     ):
         own.tell(event)
     told = own.shown()
-    assert told["lines"] == ["checking web1", "lock: nobody writes"] and told["result"] == "" and not own.told
+    assert told["lines"] == ["checking web1", "lock: nobody writes"] and told["result"] == "" and not own.end_shown
     [note] = told["notes"]
     assert note.startswith("web2: pulled") and "\x1b" not in note
     own.over = True
-    assert own.shown()["result"] == "build-44 is live" and own.told
+    assert own.shown()["result"] == "build-44 is live" and own.end_shown
 
 
 @pytest.mark.parametrize(("looks", "waits"), [(False, False), (True, True)])
@@ -56,4 +56,4 @@ def test_the_page_gets_the_end_of_its_deploy(looks, waits):
         await looking
 
     asyncio.run(end())
-    assert (own.over, own.told) == (waits, waits)
+    assert (own.over, own.end_shown) == (waits, waits)

@@ -76,13 +76,13 @@ def memory(host: Host) -> Space:
 
 
 def disks(host: Host) -> dict[str, Space]:
-    found: dict[int, tuple[str, Space]] = {}
+    by_device: dict[int, tuple[str, Space]] = {}
     for path in FOLDERS:
         with contextlib.suppress(OSError):
             status = os.statvfs(host.root + path)
             space: Space = {"free": status.f_bavail * status.f_frsize, "size": status.f_blocks * status.f_frsize}
-            found.setdefault(os.stat(host.root + path).st_dev, (path, space))
-    return dict(found.values())
+            by_device.setdefault(os.stat(host.root + path).st_dev, (path, space))
+    return dict(by_device.values())
 
 
 def state(host: Host) -> list[str]:

@@ -158,9 +158,9 @@ REFUSED["watch"] = (*REFUSED["deploy"], "lock", "decide", "point", "resolve")
 
 def mismatch(values: Mapping[str, Any], shapes: Mapping[str, Shape]) -> str:
     """Return the name of a value that is missing, unknown, or not of its shape; "" if all fit."""
-    known = {name.rstrip("?"): shape for name, shape in shapes.items()}
-    missing = [name for name in shapes if name in known and name not in values]
-    wrong = [name for name, value in values.items() if name not in known or not known[name](value)]
+    by_name = {name.rstrip("?"): shape for name, shape in shapes.items()}
+    missing = [name for name in shapes if name in by_name and name not in values]
+    wrong = [name for name, value in values.items() if name not in by_name or not by_name[name](value)]
     return next(iter([*missing, *wrong]), "")
 
 
@@ -200,8 +200,8 @@ def message(line: bytes) -> Message:
 
 def of_abort(value: object) -> Noted:
     """Return the cause that an abort gives, if it gives one. It aborts in any case."""
-    known = isinstance(value, dict) and not mismatch(value, ABORT)
-    return {"cause": value["cause"]} if known and "cause" in value else {}  # type: ignore[index, operator]
+    is_abort = isinstance(value, dict) and not mismatch(value, ABORT)
+    return {"cause": value["cause"]} if is_abort and "cause" in value else {}  # type: ignore[index, operator]
 
 
 # ---- what provisioning and earlier deploys have fixed on this host ----
@@ -231,11 +231,11 @@ def setting(host: Host, name: str) -> str:
 def is_recorded(host: Host, args: Mapping[str, Any]) -> bool:
     """Return True for a rollback to a release that was committed here."""
     release = {"tag": args.get("tag"), "image_id": args["image_id"]}
-    known = [
+    recorded = [
         *releases.committed(releases.read_log(host)[0], releases.read_tag(host.tag)),
         releases.read_tag(host.revert),
     ]
-    return args.get("action") == "rollback" and release in known
+    return args.get("action") == "rollback" and release in recorded
 
 
 def containers(host: Host) -> set[str]:

@@ -80,8 +80,8 @@ def remove(host: Host) -> None:
 def of_now(host: Host) -> list[Step]:
     """Return the steps of the process that holds the host's lock; none if it has ended."""
     try:
-        known = json.loads(disk.read_exact(path(host), MOST) or "{}")
-        alive = os.path.exists(f"/proc/{int(known['pid'])}")
-        return known["steps"] if alive and isinstance(known["steps"], list) else []
+        noted = json.loads(disk.read_exact(path(host), MOST) or "{}")
+        alive = os.path.exists(f"/proc/{int(noted['pid'])}")
+        return noted["steps"] if alive and isinstance(noted["steps"], list) else []
     except (ValueError, KeyError, TypeError, OSError):
         return []

@@ -73,7 +73,7 @@ def newer(host: Host, place: Place | None) -> Traffic:
 def older(host: Host, place: Place, since: float) -> Traffic:
     """Return the answers before `place`, as many as can be counted within SLICE seconds of CPU, back to `since`."""
     began, path = time.thread_time(), path_at(host, place["inode"])
-    found: list[Bucket] = []
+    counted: list[Bucket] = []
     while path and time.thread_time() - began < SLICE:
         if not place["offset"]:
             path = f"{path}.1" if path == path_of(host) and os.path.exists(f"{path}.1") else ""
@@ -85,10 +85,10 @@ def older(host: Host, place: Place, since: float) -> Traffic:
         text = lines_before(path, start, place["offset"])
         place = {**place, "offset": place["offset"] - len(text)}
         new = [*buckets(text)]
-        found += [bucket for bucket in new if bucket["at"] >= since]
+        counted += [bucket for bucket in new if bucket["at"] >= since]
         if new and min(bucket["at"] for bucket in new) < since:
             path = ""
-    return {"buckets": merged(found), "place": place if path else None}
+    return {"buckets": merged(counted), "place": place if path else None}
 
 
 def path_of(host: Host) -> str | None:

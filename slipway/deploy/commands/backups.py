@@ -16,22 +16,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    found = await asked(fleet, host_of(fleet), "backups_listed")
+    listed = await asked(fleet, host_of(fleet), "backups_listed")
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps(listed))
         return
     rows = [
         (
             clock(base["at"]),
             clock(base["until"]),
             megabytes(base["bytes"]),
-            duration(found["now"] - base["until"]),
+            duration(listed["now"] - base["until"]),
         )
-        for base in found["bases"]
+        for base in listed["bases"]
     ]
-    if rows or not found["dumps"]:
+    if rows or not listed["dumps"]:
         print(table([("any second from", "to", "database", "loses"), *rows]))
-    for at in found["dumps"]:
+    for at in listed["dumps"]:
         print(f"dump: {clock(at)}")
-    if found["files"]:
-        print(f"files: {clock(found['files'])}")
+    if listed["files"]:
+        print(f"files: {clock(listed['files'])}")

@@ -112,7 +112,7 @@ async def tell_end(collector: Collector, own: Own) -> None:
     if own.is_watched():
         await until(know)
         own.over = True
-        await until(lambda: own.told)
+        await until(lambda: own.end_shown)
 
 
 async def until(condition: Callable[[], bool]) -> None:

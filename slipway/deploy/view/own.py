@@ -13,13 +13,13 @@ RECENT = 10  # seconds: a page asks each other second
 
 class Own:
     """The events of this process's deploy. `asked`: when the page was asked for last, by the monotonic clock. `over`:
-    True once the page may tell how it ended; `told`: True once it has."""
+    True once the page may tell how it ended; `end_shown`: True once it has."""
 
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}  # host → what its step waits for, such as the size that it has pulled
         self.lines = deque[str](maxlen=SHOWN)
         self.result = ""
-        self.over = self.told = False
+        self.over = self.end_shown = False
         self.asked = float("-inf")
 
     def tell(self, event: Event) -> None:
@@ -38,7 +38,7 @@ class Own:
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows. Note when, and if that has the end."""
-        self.asked, self.told = time.monotonic(), self.told or self.over
+        self.asked, self.end_shown = time.monotonic(), self.end_shown or self.over
         return {
             "notes": [f"{host}: {note}" for host, note in self.notes.items()],
             "lines": [*self.lines],

@@ -113,9 +113,9 @@ class Handler(BaseHTTPRequestHandler):
             return False
         return sent is not None and hmac.compare_digest(sent.value.encode(), self.server.cookie.encode())
 
-    def answer(self, status: int, kind: str, content: bytes, more: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, kind: str, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, **(more or {})}.items():
+        for name, value in {**HEADERS, **(headers or {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))

@@ -102,15 +102,15 @@ def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts])
     """Return host name → what `slipway status` would say is wrong there."""
     by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
     for name, each in seen.items():
-        more = [
+        problems_of_host = [
             *of_services(fleet, each),
             *of_backups(fleet, each),
             *of_certificates(each),
             *swarm.problems(each),
             *each.failed.values(),
         ]
-        if more:
-            by_host[name] = [*by_host.get(name, []), *more]
+        if problems_of_host:
+            by_host[name] = [*by_host.get(name, []), *problems_of_host]
     return by_host
 
 

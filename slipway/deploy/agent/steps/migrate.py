@@ -83,8 +83,8 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
 
 def recorded(names: Sequence[str], locks: Sequence[str]) -> str:
     """Return what a record says of the migrations that ran, and of those whom they locked."""
-    more = [f"{len(names) - MOST} more"] if len(names) > MOST else []
-    return "; ".join(filter(None, [", ".join([*names[:MOST], *more]), *(lock[:200] for lock in locks[:MOST])]))
+    rest = [f"{len(names) - MOST} more"] if len(names) > MOST else []
+    return "; ".join(filter(None, [", ".join([*names[:MOST], *rest]), *(lock[:200] for lock in locks[:MOST])]))
 
 
 @step(120, undo=remove_one_offs, takeback="the files stay, unused")
