@@ -84,6 +84,7 @@ class SameAnswer:
         status = problem.details.get("status", 0) if problem else 0
         if not status or status != self.status:
             self.status, self.since = status, time.monotonic()
+            return 0
         return time.monotonic() - self.since
 
 
