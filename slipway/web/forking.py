@@ -52,7 +52,7 @@ def load_templates() -> None:
     for backend in engines.all():  # this imports tags and filters
         if isinstance(backend, DjangoTemplates):
             backend.engine.template_loaders  # noqa: B018  an engine imports them at the first access
-            backend.engine.template_context_processors  # noqa: B018
+            backend.engine.template_context_processors  # noqa: B018  likewise
 
 
 def freeze() -> None:
