@@ -43,9 +43,9 @@ def table(title, series, beside):
             "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True
         )
     for tool, runs in series.items():
-        steps = {step: median(run.steps[step] for run in runs) for step in runs[0].steps}
+        steps = [step for step in runs[0].steps if all(step in run.steps for run in runs)]  # an exit may stop any
         if steps:
-            print(f"  {tool}: {', '.join(f'{step} {seconds:.2f}' for step, seconds in steps.items())}")
+            print(f"  {tool}: {', '.join(f'{step} {median(run.steps[step] for run in runs):.2f}' for step in steps)}")
 
 
 def row(tool, runs, others):
