@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from proc import ROOT, free_port, run, running, wait_until  # noqa: E402
+from proc import ROOT, free_port, output, running, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
 # The commands that a person types, here without a pause.
@@ -46,7 +46,7 @@ def seconds_to_page(command, folder, port, caches):
 def ours(scratch, caches):
     """Measure `git clone` and `make runserver`."""
     port, start = free_port(), time.monotonic()
-    assert run(["git", "clone", "-q", ROOT, scratch / "ours"]).returncode == 0
+    output(["git", "clone", "-q", ROOT, scratch / "ours"])
     cloned = time.monotonic() - start
     return cloned + seconds_to_page(["make", "runserver", f"PORT={port}"], scratch / "ours", port, caches)
 
@@ -76,8 +76,8 @@ def main():
             pairs = [(measure_once(ours, cold, caches), measure_once(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
         by_uv = partial(by_hand, install=BY_UV)
-        run(["python3", "-m", "venv", f"{folder}/uv"])
-        assert run([f"{folder}/uv/bin/pip", "install", "-r", ROOT / "slipway/requirements/uv.txt"]).returncode == 0
+        output(["python3", "-m", "venv", f"{folder}/uv"])
+        output([f"{folder}/uv/bin/pip", "install", "-r", ROOT / "slipway/requirements/uv.txt"])
         os.environ["PATH"] += f":{folder}/uv/bin"
         measure_once(by_uv, False, caches)  # fills its cache
         os.environ["UV_OFFLINE"] = "1"

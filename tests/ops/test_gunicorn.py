@@ -136,7 +136,7 @@ def test_garbage_is_looked_for_in_what_requests_make(site_folder, tmp_path, prel
 
 
 def test_a_worker_s_first_page_imports_nothing(site_folder):
-    """What each worker imports for itself takes its memory, and the time of a visitor of the new release."""
+    """Its own imports would take memory of each worker, and the time of a visitor of the new release."""
     (site_folder / "imports.py").write_text(
         "import sys\nfrom django.http import JsonResponse\nfrom django.template import engines\n"
         "from django.urls import path\n"

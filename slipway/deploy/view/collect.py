@@ -163,8 +163,8 @@ class Questions:
 
     def until_facts(self) -> float:
         """Return the seconds until the host is asked for facts again."""
-        facts = {self.seen.host.name: self.seen.value("facts")}
-        if not self.seen.value("facts") or not drift.problems(self.fleet, [self.seen.host], facts):
+        host, facts = self.seen.host, self.seen.value("facts")
+        if not facts or not drift.problems(self.fleet, [host], {host.name: facts}):
             self.pause = ILL
             return FACTS
         pause, self.pause = self.pause, min(2 * self.pause, FACTS)
