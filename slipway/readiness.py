@@ -108,12 +108,12 @@ def part(name: str, path: str) -> Part:
     return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))  # noqa: PLW0108  import it late
 
 
-def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
+def run_checks(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
     """Run the checks at `paths` ({part: dotted path}) in parallel. Return {part: (error or "", Attempt)}."""
-    return finished([part(name, path) for name, path in paths.items()])
+    return await_checks([part(name, path) for name, path in paths.items()])
 
 
-def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
+def await_checks(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
     asked = time.monotonic()
     return {
         part.name: (part.finish(attempt, asked), attempt)
@@ -123,7 +123,7 @@ def finished(parts: list[Part]) -> dict[str, tuple[str, Attempt]]:
 
 def ask(beat: bool = False) -> dict[str, Answer]:
     """Check all parts; return {name: Answer}. If `beat` is true, include worker and beat."""
-    checks = ended({**settings.READINESS, **(getattr(settings, "READINESS_BEAT", {}) if beat else {})})
+    checks = run_checks({**settings.READINESS, **(getattr(settings, "READINESS_BEAT", {}) if beat else {})})
     return {name: {"state": "down" if error else "ok", "ms": attempt.ms()} for name, (error, attempt) in checks.items()}
 
 
@@ -133,4 +133,4 @@ def value(name: str, path: str) -> Any:
 
 def values(paths: Mapping[str, str]) -> list[Any]:
     """Call the functions at `paths` ({name: dotted path}) in parallel. Return their results (None after an error)."""
-    return [None if error else attempt.outcome.result() for error, attempt in ended(paths).values()]
+    return [None if error else attempt.outcome.result() for error, attempt in run_checks(paths).values()]

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 
 from .celery import app
 from .health.heartbeat import beat
-from .jobs.beat import unbroken
+from .jobs.beat import delaying_signals
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def first_heartbeat(**_: Any) -> None:
     """Send the task `heartbeat` when beat starts. Whenever this task is sent, record that beat is alive."""
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
-        with unbroken():
+        with delaying_signals():
             heartbeat.apply_async(expires=60)
     except (OSError, OperationalError) as error:
         logger.warning("beat cannot send its first heartbeat: %s", type(error).__name__)

@@ -12,9 +12,9 @@ from slipway.make.new import git, origin, without_user
 from slipway.make.requirements import run_uv
 from slipway.make.wheel import DEFAULTS, build
 
-from .look import Project, look
-from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, left_to_do, requirement
-from .proposal import LEVELS, Template, is_ours, plan, replaced, unchanged
+from .look import Project, inspect_project
+from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, package_todo, requirement
+from .proposal import LEVELS, Template, is_ours, plan, replaced_targets_todo, unchanged_files_todo
 from .todo import todo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,12 +44,15 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     status = git("status", "--porcelain", "--untracked-files=all", ".")
     if status.returncode or status.stdout:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
-    tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
-    template = Template(texts(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
-    existing, lists = {path: text for path, text in tree.items() if not is_ours(path, text, template.files)}, above()
-    project = look(existing, Path.cwd().name, lists)
+    tree, commit = read_tree(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
+    template = Template(read_tree(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
+    existing, lists = (
+        {path: text for path, text in tree.items() if not is_ours(path, text, template.files)},
+        lists_above(),
+    )
+    project = inspect_project(existing, Path.cwd().name, lists)
     new, changed, problems = plan(tree, existing, project, levels, template, lists)
-    if problems := [*problems, *unreadable(existing, project), *unwritable([*new], [*changed])]:
+    if problems := [*problems, *unreadable_problems(existing, project), *unwritable_problems([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
@@ -57,21 +60,21 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     if apply and package and project.packages.source == "uv.lock" and "slipway-django" not in tree["pyproject.toml"]:
         for words in ([package], ["--dev", LINTER]):
             run_uv({**DEFAULTS, **os.environ}, "add", "--quiet", "--no-sync", *words)
-        tree = texts(Path())
+        tree = read_tree(Path())
     edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"
     items = [
         *todo(existing, project, levels, edited),
-        *left_to_do(tree, project.packages, package),
-        *replaced(existing, levels, template),
-        *([] if apply else unchanged(tree, project, changed)),
+        *package_todo(tree, project.packages, package),
+        *replaced_targets_todo(existing, levels, template),
+        *([] if apply else unchanged_files_todo(tree, project, changed)),
         "make test, then git add -A, git commit",
     ]
     report(project, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)], items)
     return []
 
 
-def texts(folder: Path) -> Tree:
+def read_tree(folder: Path) -> Tree:
     listed = git("ls-files", "-z", cwd=folder).stdout.split("\0")
     files = (path for path in listed if (folder / path).is_file())
     return {path: read(folder / path) for path in files}
@@ -84,14 +87,14 @@ def read(path: Path) -> str:
     return data.decode(encoding, errors="replace").replace("\r\n", "\n")
 
 
-def above() -> Tree:
+def lists_above() -> Tree:
     """Return the lists of packages in the top folder of the git repository: ../… → text."""
     top = git("rev-parse", "--show-cdup").stdout.strip()
     paths = [f"{top}{name}" for name in (*PRODUCTION, *DEVELOPMENT) if top and Path(f"{top}{name}").is_file()]
     return {path: read(Path(path)) for path in paths}
 
 
-def unreadable(existing: Tree, project: Project) -> list[str]:
+def unreadable_problems(existing: Tree, project: Project) -> list[str]:
     return [
         f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
         for path in (project.packages.production, project.packages.development)
@@ -99,7 +102,7 @@ def unreadable(existing: Tree, project: Project) -> list[str]:
     ]
 
 
-def unwritable(new: list[str], changed: list[str]) -> list[str]:
+def unwritable_problems(new: list[str], changed: list[str]) -> list[str]:
     linked = [path for path in [*new, *changed] if Path(path).resolve() != Path.cwd() / path]
     ignored = git("check-ignore", "--", *(path for path in new if path not in linked)).stdout.splitlines()
     return [

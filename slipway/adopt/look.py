@@ -40,11 +40,11 @@ class Project:
     packages: Packages
 
 
-def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Project:
+def inspect_project(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Project:
     """Inspect the `tree`. `above`: files in folders above it (../… → text), which may list packages."""
     app = re.sub(r"^[^a-z]+|-$", "", re.sub(r"[^a-z0-9]+", "-", folder.lower())[:24]) or "app"
     settings = settings_module(tree)
-    shared, production, tests = (base(tree, settings, kind) for kind in ("shared", "production", "tests"))
+    shared, production, tests = (settings_for(tree, settings, kind) for kind in ("shared", "production", "tests"))
     files = sorted({file_of(tree, shared), file_of(tree, production)} & {*tree})
     apps = (path for path in tree if re.search(r"(^|/)celery\w*\.py$", path) and re.search(CELERY, tree[path]))
     celery = next(apps, "")
@@ -55,15 +55,15 @@ def look(tree: Tree, folder: str, above: Tree = MappingProxyType({})) -> Project
         settings.split(".")[0],
         production,
         tests,
-        debug(tree, files),
-        media(tree, production, shared),
+        debug_switch(tree, files),
+        upload_storage(tree, production, shared),
         celery,
         bool(celery),
         servers,
-        python(tree),
+        newest_python(tree),
         files,
-        beside(tree, files),
-        outside(tree, beside(tree, files)),
+        needed_paths(tree, files),
+        other_paths(tree, needed_paths(tree, files)),
         find_packages(tree, above),
     )
 
@@ -85,7 +85,7 @@ def for_tests(module: str) -> bool:
     return bool(re.search(r"(^|[._])(tests?|testing|ci)\b", module))
 
 
-def base(tree: Tree, settings: str, kind: str) -> str:
+def settings_for(tree: Tree, settings: str, kind: str) -> str:
     """Return the settings module for `kind` (production, tests or shared). Search a package called settings for the
     names in KINDS. For tests, first look where pytest and manage.py name theirs; else manage.py's are the tests', too.
     For production, then look what servers name, and what is without DEBUG. If there is none, return `settings`."""
@@ -127,7 +127,7 @@ def without_debug(tree: Tree, settings: str) -> list[str]:
     return [path[:-3].replace("/", ".") for path in sorted(paths, key=lambda path: "ALLOWED_HOSTS" not in tree[path])]
 
 
-def debug(tree: Tree, settings_files: list[str]) -> str:
+def debug_switch(tree: Tree, settings_files: list[str]) -> str:
     """Return NAME=VALUE for DEBUG = env.bool("NAME", …) and the like: "0", the text that DEBUG is compared with, or no
     text, if any other turns DEBUG on."""
     for path in settings_files:
@@ -141,7 +141,7 @@ def debug(tree: Tree, settings_files: list[str]) -> str:
     return ""
 
 
-def media(tree: Tree, *modules: str) -> str:
+def upload_storage(tree: Tree, *modules: str) -> str:
     """Return where the first of these settings modules that names a storage puts uploads: local or bucket."""
     named = r"""STORAGES\b.*?["']default["']: *\{\s*["']BACKEND["']: *["'][\w.]+|DEFAULT_FILE_STORAGE *= *["'][\w.]+"""
     for match in (re.search(named, tree.get(file_of(tree, module), ""), re.DOTALL) for module in modules):
@@ -155,7 +155,7 @@ def file_of(tree: Tree, module: str) -> str:
     return f"{path}.py" if f"{path}.py" in tree else f"{path}/__init__.py"
 
 
-def beside(tree: Tree, settings_files: list[str]) -> list[str]:
+def needed_paths(tree: Tree, settings_files: list[str]) -> list[str]:
     """Return what the image needs beside manage.py: code, templates, static, locale and paths that settings name."""
     code = "\n".join(tree[path] for path in settings_files)
     named = {"templates", "static", "locale", *re.findall(r"""["']([\w.-]+)""", code)}
@@ -163,7 +163,7 @@ def beside(tree: Tree, settings_files: list[str]) -> list[str]:
     return sorted(name for name in tops - NO_CODE if name[0] not in "._")
 
 
-def outside(tree: Tree, inside: list[str]) -> list[str]:
+def other_paths(tree: Tree, inside: list[str]) -> list[str]:
     """Return what else is beside manage.py, except texts, files of tools, and what .dockerignore names."""
     others = r"(?i)[._].*|.*\.(md|rst|lock|in|toml|json|ya?ml)|(readme|licen[cs]e|makefile|dockerfile|procfile|req).*"
     tops = {path.split("/")[0] for path in tree} - NO_CODE - {*inside}
@@ -171,7 +171,7 @@ def outside(tree: Tree, inside: list[str]) -> list[str]:
     return sorted(name for name in tops if not re.fullmatch(others, name) and f"!{name}" not in named)
 
 
-def python(tree: Tree) -> int:
+def newest_python(tree: Tree) -> int:
     text = "\n".join(tree.get(path, "") for path in (".python-version", "pyproject.toml", "setup.cfg"))
     asked = r"^(?:(?:requires-)?python(?:_requires)? *=.*?(?:[>~=]=|\^) *)?3\.(\d+)"
     return max([11, *map(int, re.findall(asked, text, re.MULTILINE))])

@@ -51,17 +51,17 @@ class Packages(NamedTuple):
 def find_packages(tree: Tree, above: Tree) -> Packages:
     """`above`: lists in the folders above the project."""
     if "uv.lock" in tree:
-        return of_uv(tree)
+        return packages_of_uv(tree)
     production = next((path for path in PRODUCTION if path in tree), "")
     development = next((path for path in DEVELOPMENT if path in tree), DEVELOPMENT[0])
-    lists = [*EXPORTS, *(["pyproject.toml"] if "project" in toml(tree, "pyproject.toml") else []), *above]
+    lists = [*EXPORTS, *(["pyproject.toml"] if "project" in parse_toml(tree, "pyproject.toml") else []), *above]
     other = next((path for path in lists if path in {**tree, **above}), "")
     return Packages(production or other, production or PRODUCTION[0], development)
 
 
-def of_uv(tree: Tree) -> Packages:
+def packages_of_uv(tree: Tree) -> Packages:
     """Choose what to export: production's extras and groups, and those of development."""
-    data = toml(tree, "pyproject.toml")
+    data = parse_toml(tree, "pyproject.toml")
     extras, groups = data.get("project", {}).get("optional-dependencies", {}), data.get("dependency-groups", {})
     chosen = [f"--extra {name}" for name in extras if name in OF_PRODUCTION]
     chosen += [f"--group {name}" for name in groups if name in OF_PRODUCTION]
@@ -81,7 +81,7 @@ def of_uv(tree: Tree) -> Packages:
     )
 
 
-def toml(tree: Tree, path: str) -> dict[str, Any]:
+def parse_toml(tree: Tree, path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(tree.get(path, ""))
     except tomllib.TOMLDecodeError:
@@ -124,7 +124,7 @@ def with_line(text: str, line: str) -> str:
     return f"{text}{line}\n" if line else text
 
 
-def left_to_do(tree: Tree, packages: Packages, package: str) -> Iterator[str]:
+def package_todo(tree: Tree, packages: Packages, package: str) -> Iterator[str]:
     """Yield what the team does to its lists by its own tools. `package`: the line for slipway's package, or ""."""
     if packages.left:
         yield f"pyproject.toml:1: EXPORT and EXPORT_DEV of the Makefile leave out {', '.join(packages.left)}"

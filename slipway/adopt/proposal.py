@@ -78,8 +78,8 @@ def plan(
             f"DJANGO_SETTINGS_MODULE in manage.py is {project.settings or 'missing'}: it must be a module; "
             "for levels image and servers, a module in a package, such as mysite.settings"
         )
-    merged, new, changed = merge(tree, above, project, levels, template), {}, {}
-    for path, text in sorted({**taken(existing, project, levels, template), **merged}.items()):
+    merged, new, changed = merged_files(tree, above, project, levels, template), {}, {}
+    for path, text in sorted({**adapted_files(existing, project, levels, template), **merged}.items()):
         needed = {*map(str, PurePosixPath(path).parents)}  # as folders; a file there is in the way
         if path not in [*merged, "Dockerfile"]:  # which may exist: lines are added, or the file is replaced
             needed.add(path)
@@ -92,12 +92,12 @@ def plan(
     return new, changed, problems
 
 
-def taken(existing: Tree, project: Project, levels: list[str], template: Template) -> Texts:
+def adapted_files(existing: Tree, project: Project, levels: list[str], template: Template) -> Texts:
     """Return the template's files for these `levels`, adapted to the project: path → text."""
     texts = {path: template.files[path] for level in levels for path in LEVELS[level]} | {template.wheel: ""}
     if "image" in levels:
         for name, base in (("settings_docker.py", project.production), ("settings_test.py", project.tests)):
-            texts[f"{project.package}/{name}"] = settings(
+            texts[f"{project.package}/{name}"] = adapted_settings(
                 template.files[f"project/{name}"],
                 template.files[f"{HERE}/settings.py-tpl"],
                 base,
@@ -121,7 +121,7 @@ def taken(existing: Tree, project: Project, levels: list[str], template: Templat
     return {names.get(path, path): blocks.without(text, *unused) for path, text in texts.items()}
 
 
-def settings(text: str, middle: str, base: str, debug: str) -> str:
+def adapted_settings(text: str, middle: str, base: str, debug: str) -> str:
     """Make the settings `text` import the module `base` instead of settings_base, by the code `middle`. `debug`:
     NAME=VALUE of the variable that must be set before."""
     static = re.search(r'^STORAGES\["staticfiles"\] = .*"([\w.]+)"', text, re.MULTILINE)
@@ -139,28 +139,30 @@ def settings(text: str, middle: str, base: str, debug: str) -> str:
     return f"{docstring}\n# flake8: noqa\n\n{text}"
 
 
-def merge(tree: Tree, above: Tree, project: Project, levels: list[str], template: Template) -> Texts:
+def merged_files(tree: Tree, above: Tree, project: Project, levels: list[str], template: Template) -> Texts:
     """Return the project's Makefile, lists of packages and other files with the template's lines added: path → text."""
     package = requirement(tree, template.wheel, project.jobs) if "image" in levels else ""
     texts = with_packages(tree, above, project.packages, package)
     if "image" in levels:
-        texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], project)
+        texts[".dockerignore"] = merged_dockerignore(
+            tree.get(".dockerignore", ""), template.files[".dockerignore"], project
+        )
     return texts | {
-        "Makefile": makefile(tree, template.files[f"{HERE}/Makefile-tpl"], project),
-        "manage.py": manage(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
-        ".gitignore": added(tree.get(".gitignore", ""), ignored(project)),
-        "vendor/.gitattributes": added(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()]),
+        "Makefile": merged_makefile(tree, template.files[f"{HERE}/Makefile-tpl"], project),
+        "manage.py": with_restart(tree.get("manage.py", ""), template.files[f"{HERE}/manage.py-tpl"]),
+        ".gitignore": with_lines(tree.get(".gitignore", ""), gitignore_lines(project)),
+        "vendor/.gitattributes": with_lines(tree.get("vendor/.gitattributes", ""), [wheel.ATTRIBUTES.strip()]),
     }
 
 
-def ignored(project: Project) -> list[str]:
+def gitignore_lines(project: Project) -> list[str]:
     """Return the lines for .gitignore. The pins are made from uv.lock, if there is one."""
     packages = project.packages
     made = packages.source == "uv.lock" and packages.production not in MADE
     return [*IGNORED, *(f"/{path}" for path in (packages.production, packages.development) if made)]
 
 
-def added(text: str, lines: list[str]) -> str:
+def with_lines(text: str, lines: list[str]) -> str:
     present = {line.strip("/ ") for line in text.splitlines()}
     missing = [line for line in lines if line.strip("/ ") not in present]
     if text and not text.endswith("\n") and missing:
@@ -168,7 +170,7 @@ def added(text: str, lines: list[str]) -> str:
     return text + "".join(f"{line}\n" for line in missing)
 
 
-def makefile(tree: Tree, text: str, project: Project) -> str:
+def merged_makefile(tree: Tree, text: str, project: Project) -> str:
     """Put the template's Makefile before the project's. If that includes django.mk, change only a PROJECT that is no
     package any more."""
     current = tree.get("Makefile", "")
@@ -182,7 +184,7 @@ def makefile(tree: Tree, text: str, project: Project) -> str:
     return f"{ours}\n{current}" if current else ours
 
 
-def manage(current: str, restart: str) -> str:
+def with_restart(current: str, restart: str) -> str:
     """Put the code `restart` before manage.py's first statement."""
     if "VIRTUAL_ENV" in current or "execv" in current:
         return current
@@ -190,7 +192,7 @@ def manage(current: str, restart: str) -> str:
     return current[: match.end()] + restart + current[match.end() :] if match else current
 
 
-def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[str]:
+def replaced_targets_todo(existing: Tree, levels: list[str], template: Template) -> Iterator[str]:
     """Yield a to-do if targets of the project's Makefile replace the template's."""
     rule = re.compile(r"^([a-z][\w-]*(?: +[a-z][\w-]*)*) *:(?!=)", re.MULTILINE)
     makefiles = [template.files[path] for level in levels for path in LEVELS[level] if path.endswith(".mk")]
@@ -203,7 +205,7 @@ def replaced(existing: Tree, levels: list[str], template: Template) -> Iterator[
         )
 
 
-def unchanged(tree: Tree, project: Project, changed: Texts) -> Iterator[str]:
+def unchanged_files_todo(tree: Tree, project: Project, changed: Texts) -> Iterator[str]:
     """Yield a to-do for lines that only --apply adds, and that the next commands need."""
     for path in (path for path in changed if path == ".gitignore" or re.search("requirements", path)):
         before = tree[path].splitlines()
@@ -213,7 +215,7 @@ def unchanged(tree: Tree, project: Project, changed: Texts) -> Iterator[str]:
         yield f"Makefile:1: write PROJECT = {project.package}"
 
 
-def dockerignore(current: str, template: str, project: Project) -> str:
+def merged_dockerignore(current: str, template: str, project: Project) -> str:
     """Put the template's lines before the project's (`current`). The project's win, as Docker obeys the last match."""
     if "# What the template needs for the build." in current:
         return current

@@ -28,8 +28,8 @@ def todo(existing: Tree, project: Project, levels: list[str], edited: str) -> It
             rest = f" and {len(places) - 3} more" if len(places) > 3 else ""
             yield f"{', '.join(sorted(places, key=len)[:3])}{rest}: {row['text']}"
     if "image" in levels:
-        yield from unset(existing, project)
-        yield from untranslated(existing)
+        yield from unset_variables_todo(existing, project)
+        yield from catalogues_todo(existing)
         if project.celery and f"{project.package}/celery.py" not in existing:
             package = project.package
             yield f"{project.celery}:1: the image runs celery -A {package}: import the app in {package}/celery.py"
@@ -47,19 +47,19 @@ def line_of(text: str, pattern: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if re.search(pattern, line)), 0)
 
 
-def unset(tree: Tree, project: Project) -> Iterator[str]:
+def unset_variables_todo(tree: Tree, project: Project) -> Iterator[str]:
     """Yield a to-do for each environment variable that the settings read without a default or a check."""
     # Defaults may be in another file: environ.Env(DEBUG=(bool, False)).
     provided = {"SECRET_KEY", "SITE_URL", "DATABASE_URL"}  # the build sets them
     provided |= {name for text in tree.values() if "Env(" in text for name in re.findall(r"\b(\w+)=\(", text)}
     for path in project.settings_files:
         with contextlib.suppress(SyntaxError):  # the file may need another version of Python
-            for number, name in asked(ast.parse(tree[path])):
+            for number, name in variables_read(ast.parse(tree[path])):
                 if name not in provided:
                     yield f"{path}:{number}: {name} is not set while the image is built: give it a default"
 
 
-def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
+def variables_read(node: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield (line, variable) for each variable that code reads without a default if no variable is set: then a
     condition is false, unless it says not."""
     if isinstance(node, LATER):
@@ -71,10 +71,10 @@ def asked(node: ast.AST) -> Iterator[tuple[int, str]]:
         taken = node.body if re.match(r"not |.* not in ", ast.unparse(node.test)) else node.orelse
         children = [node.test, *(taken if isinstance(taken, list) else [taken])]
     for child in children:
-        yield from asked(child)
+        yield from variables_read(child)
 
 
-def untranslated(existing: Tree) -> Iterator[str]:
+def catalogues_todo(existing: Tree) -> Iterator[str]:
     """Yield a to-do for catalogues that git lacks."""
     if bare := [path for path in existing if path.endswith(".po") and f"{path[:-2]}mo" not in existing]:
         yield (

@@ -21,7 +21,7 @@ from . import config  # noqa: E402
 from .config.ssh import Ssh, account  # noqa: E402
 from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
-from .log.search import glued  # noqa: E402
+from .log.search import join_values  # noqa: E402
 from .screen.display import put  # noqa: E402
 from .screen.overview import overview  # noqa: E402
 from .ssh.interrupts import run_interruptible  # noqa: E402
@@ -89,7 +89,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     add_common(command)
     module = importlib.import_module(f".commands.{args.command}", __package__)
     module.add_arguments(command)
-    return command.parse_args(glued(args.rest), argparse.Namespace(**vars(args), handle=module.handle))
+    return command.parse_args(join_values(args.rest), argparse.Namespace(**vars(args), handle=module.handle))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

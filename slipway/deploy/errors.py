@@ -48,7 +48,7 @@ class Lost(HostProblem):
     """The host's answer is missing or invalid, so the host's state is unknown."""
 
 
-def nonsense(what: str) -> Lost:
+def invalid_answer(what: str) -> Lost:
     return Lost(f"sends an invalid answer ({what}): check this host")
 
 
@@ -63,9 +63,9 @@ def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 def on_hosts(problems: Mapping[str, Iterable[str]]) -> str:
     """Return `problems` (host name → texts) as lines: each text once, after the names of its hosts."""
-    return "\n".join(f"on {', '.join(names)}: {under(text)}" for text, names in by_text(problems).items())
+    return "\n".join(f"on {', '.join(names)}: {indent(text)}" for text, names in by_text(problems).items())
 
 
-def under(text: str) -> str:
+def indent(text: str) -> str:
     """Indent a host's text from its second line on, so that no line looks like a message of the deployer."""
     return text.replace("\n", "\n  ")

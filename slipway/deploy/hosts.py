@@ -8,7 +8,7 @@ from typing import Any
 
 from . import backup_status, service_status
 from .agent.backups import Backups
-from .agent.certificates import SOON, ending
+from .agent.certificates import SOON, expiring_lines
 from .agent.message_types import Facts
 from .agent.roles import Process
 from .agent.services import ServiceFacts
@@ -24,7 +24,7 @@ from .server import backups
 from .server.site import ends_tls
 from .ssh.connections import Connections
 from .ssh.gather import Problems, gathered, texts
-from .ssh.validate import Tell, brief, visible
+from .ssh.validate import Tell, first_line, visible
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Hosts:
             print(visible(on_hosts(problems)) + "\n")
         for name, host_facts in facts.items():
             if host_facts["lock"]:
-                print(visible(f"{name}: locked: {brief(host_facts['lock'])}"))
-        tasks = dict.fromkeys(brief(text) for host_facts in facts.values() for text in host_facts["tasks"])
+                print(visible(f"{name}: locked: {first_line(host_facts['lock'])}"))
+        tasks = dict.fromkeys(first_line(text) for host_facts in facts.values() for text in host_facts["tasks"])
         notes = [*preflight.notes(facts), *soon, *about_backups, *tasks]
         print(visible("\n".join([text_tables.table([text_tables.ROWS, *rows]), *notes])))
         return 1 if problems else 0
@@ -73,7 +73,7 @@ class Hosts:
         facts, unanswered = await gathered(
             hosts,
             lambda host: connections.connections[host.name].ask(
-                "facts", paths=list(preflight.expected(self.fleet, host)), health=True
+                "facts", paths=list(preflight.expected_digests(self.fleet, host)), health=True
             ),
         )
         answered = [host for host in hosts if host.name in facts]
@@ -86,9 +86,9 @@ class Hosts:
         answers = await ask(connections, fronts, "certificates", problems)
         soon = {}
         for name, served in answers.items():
-            ended, all_ending = (ending(served["ends"], served["now"], days) for days in (0, SOON))
+            ended, all_ending = (expiring_lines(served["ends"], served["now"], days) for days in (0, SOON))
             soon[name] = [text for text in all_ending if text not in ended]
-            add(problems, name, ended)
+            add_problems(problems, name, ended)
         return on_hosts(soon).splitlines()
 
     async def services(self, connections: Connections, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
@@ -99,7 +99,9 @@ class Hosts:
         for host in (host for host in hosts if host.name in answers):
             answer = answers[host.name]["services"]  # it may also have what an earlier role has left
             facts[host.name] = {kind: answer[kind] for kind in host.services if kind in answer}
-            add(problems, host.name, [*service_status.problems(self.fleet.app, host.services, facts[host.name])])
+            add_problems(
+                problems, host.name, [*service_status.problems(self.fleet.app, host.services, facts[host.name])]
+            )
         return facts
 
     async def backups(self, connections: Connections, problems: Problems) -> tuple[dict[str, Backups], list[str]]:
@@ -110,7 +112,7 @@ class Hosts:
         for host in (host for host in hosts if host.name in answers):
             answer: Backups = answers[host.name]
             wrong = backup_status.problems(answer, backups.actions(self.fleet, host), self.fleet.watch["backup"])
-            add(problems, host.name, [*wrong])
+            add_problems(problems, host.name, [*wrong])
             lines[host.name] = [backup_status.line(answer)]
             if host == self.fleet.backup_hosts[0]:
                 lines[host.name].append(backup_status.note(answer))
@@ -123,7 +125,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: host_facts["records"] for name, host_facts in facts.items()}))
         else:
-            print(visible(text_tables.history(facts, commits.between)))
+            print(visible(text_tables.releases_table(facts, commits.commits_between)))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 
@@ -152,7 +154,7 @@ async def ask(connections: Connections, hosts: Sequence[Host], do: str, problems
     return answers
 
 
-def add(problems: Problems, name: str, more: Sequence[str]) -> None:
+def add_problems(problems: Problems, name: str, more: Sequence[str]) -> None:
     """Add a host's problems, if there are more."""
     if more:
         problems[name] = [*problems.get(name, []), *more]

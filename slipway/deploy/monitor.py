@@ -8,20 +8,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from .agent.certificates import ending
-from .agent.groups import named
+from .agent.certificates import expiring_lines
+from .agent.groups import headline
 from .agent.message_types import Facts
 from .backup_status import problems
 from .config import Fleet, Host
 from .errors import HostProblem
 from .rollout import hooks
-from .rollout.drift import EMPTY, running
+from .rollout.drift import EMPTY, is_running
 from .server import backups
 from .server.site import ends_tls
-from .service_status import outages
+from .service_status import outage_texts
 from .ssh.connection import Connection
-from .ssh.gather import together
-from .ssh.validate import Tell, brief
+from .ssh.gather import gather
+from .ssh.validate import Tell, first_line
 from .watch_rules import Rule, Rules
 
 MOST = 5  # new errors that are told at a time
@@ -31,24 +31,24 @@ WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": th
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 
-def sickness(host: Host, facts: Facts) -> str:
+def first_problem(host: Host, facts: Facts) -> str:
     """Return the host's first problem, or ""."""
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     for role in (role for role in host.roles if role not in facts["timed"]):
         unit: Any = facts["alone"].get(role) or slot["units"].get(role) or {}
-        if not running(unit):
+        if not is_running(unit):
             return f"{role} is {unit.get('state') or 'missing'}"
         if (health := unit.get("health", "ready")) not in WELL:
             return f"{role}: {health}"
     return facts["blind"] or "".join(facts["strangers"][:1])
 
 
-def room(facts: Facts) -> int | None:
+def least_free_bytes(facts: Facts) -> int | None:
     """Return the free bytes of the fullest disk, None if unknown. /run does not count: it is memory."""
     return min((free for path, free in facts["free"].items() if path != "/run"), default=None)
 
 
-def size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Turn a size such as "2g" into bytes."""
     return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
 
@@ -61,7 +61,7 @@ class Watcher:
         self.now, watch = asyncio.get_running_loop().time, fleet.watch
         self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between checks; seconds for an answer
         self.rules = Rules(
-            [host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"], self.now()
+            [host.name for host in hosts], watch["hosts_up"], parse_size(watch["disk"]), watch["ttl"], self.now()
         )
         self.fronts = [host for host in fronts if ends_tls(fleet, host)]
         self.servers = [host for host in fleet.hosts if host.services and (host in hosts or not host.roles)]
@@ -73,34 +73,34 @@ class Watcher:
 
     async def watch(self) -> None:
         again = [
-            *(self._again(partial(self._visit, host)) for host in self.hosts),
-            self._again(self._look),
-            *(self._again(partial(self._ask_certificates, host)) for host in self.fronts if host not in self.hosts),
-            *(self._again(partial(self._ask_data, host)) for host in self.servers if host not in self.hosts),
+            *(self._repeat(partial(self._visit, host)) for host in self.hosts),
+            self._repeat(self._report_alerts),
+            *(self._repeat(partial(self._ask_certificates, host)) for host in self.fronts if host not in self.hosts),
+            *(self._repeat(partial(self._ask_data, host)) for host in self.servers if host not in self.hosts),
         ]
-        await self._to_the_end(together(lambda work: work, again))
+        await self._to_the_end(gather(lambda work: work, again))
 
     async def once(self) -> bool:
         """Check each host once. Return True if enough hosts are up and no disk is too full."""
         self.rules.began = -math.inf  # a host is up only if it says so now
         await self._to_the_end(self._ask_once())
-        rules = list(self.rules.standing(self.now()))
+        rules = list(self.rules.states(self.now()))
         for rule in rules:
             self.tell({"event": "rule", **self._record("broken" if rule.broken else "kept", rule)})
         return not any(rule.broken for rule in rules)
 
     async def _ask_once(self) -> None:
-        await together(self._hear, self.hosts)
-        await together(self._ask_certificates, self.fronts)
-        await together(self._ask_data, dict.fromkeys([*self.servers, *self.keepers]))
+        await gather(self._ask_facts, self.hosts)
+        await gather(self._ask_certificates, self.fronts)
+        await gather(self._ask_data, dict.fromkeys([*self.servers, *self.keepers]))
 
     async def _to_the_end(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         finally:
-            await together(lambda name: self.connections[name].close(), self.connections)
+            await gather(lambda name: self.connections[name].close(), self.connections)
 
-    async def _again(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _repeat(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             began = self.now()
             await function()
@@ -109,28 +109,30 @@ class Watcher:
     # ---- hosts ----
 
     async def _visit(self, host: Host) -> None:
-        await self._hear(host)
+        await self._ask_facts(host)
         if self.fleet.watch["errors"]:
-            await self._search(host)
+            await self._search_errors(host)
         if host in self.fronts and host.name in self.connections:
             await self._ask_certificates(host)
         if host.name in self.connections:
             await self._ask_data(host)
 
-    async def _hear(self, host: Host) -> None:
+    async def _ask_facts(self, host: Host) -> None:
         free = None
         try:
             facts = await self._ask(host, "facts", health=True, history=False, blind=True)
-            problem, free = brief(sickness(host, facts)), room(facts)
+            problem, free = first_line(first_problem(host, facts)), least_free_bytes(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
-            problem = brief(str(error)) or f"no answer within {self.limit:g} s"
-        if self.rules.hear(host.name, problem, self.now(), free):
+            problem = first_line(str(error)) or f"no answer within {self.limit:g} s"
+        if self.rules.note_host(host.name, problem, self.now(), free):
             self.tell({"event": "host", "host": host.name, "text": problem or "up"})
 
     async def _ask_certificates(self, host: Host) -> None:
         try:
             served = await self._ask(host, "certificates")
-            self.rules.ending[host.name] = ending(served["ends"], served["now"], self.fleet.watch["certificates"])
+            self.rules.ending[host.name] = expiring_lines(
+                served["ends"], served["now"], self.fleet.watch["certificates"]
+            )
         except (HostProblem, OSError):  # what the host said before stands
             if host not in self.hosts:  # no other rule tells of it
                 self.rules.ending.setdefault(host.name, ["unknown, as a host does not answer"])
@@ -140,15 +142,15 @@ class Watcher:
         try:
             if host in self.servers:
                 answer = await self._ask(host, "services")
-                self.rules.hear_services(host.name, outages(host.services, answer["services"]), self.now())
+                self.rules.note_services(host.name, outage_texts(host.services, answer["services"]), self.now())
             if host in self.keepers:
                 answer = await self._ask(host, "backups")
                 actions = backups.actions(self.fleet, host)
                 self.rules.backups[host.name] = [*problems(answer, actions, self.fleet.watch["backup"])]
         except (HostProblem, OSError) as error:
             if not host.roles:  # no other rule tells of a host with services alone
-                text = brief(str(error)) or f"no answer within {self.limit:g} s"
-                self.rules.hear_services(host.name, [text], self.now())
+                text = first_line(str(error)) or f"no answer within {self.limit:g} s"
+                self.rules.note_services(host.name, [text], self.now())
 
     async def _ask(self, host: Host, do: str, **args: bool) -> Any:
         """Return a host's answer. Raise HostProblem, or an OSError without a text after `limit` seconds; then the next
@@ -164,7 +166,7 @@ class Watcher:
                 await connection.close()
             raise
 
-    async def _search(self, host: Host) -> None:
+    async def _search_errors(self, host: Host) -> None:
         """Begin an alert for each new group of errors, once. Of a host that cannot tell them, tell why, and begin an
         alert once errors may be missed for good."""
         if host.name not in self.connections:  # that is told already
@@ -172,16 +174,16 @@ class Watcher:
         try:
             answer = await self.connections[host.name].ask("errors", self.every, since=-RECENT, seconds=self.every / 2)
         except HostProblem as problem:
-            self._unsearched(host.name, f"errors are unknown: {brief(str(problem))}")
+            self._note_unsearched(host.name, f"errors are unknown: {first_line(str(problem))}")
             return
         self.unsearched.pop(host.name, None)
         new = [group for group in answer["groups"] if not group["seen_before"] and group["id"] not in self.alerted]
         for group in new[:MOST]:  # those beyond are told when they come again
             self.alerted.add(group["id"])
-            text = f"new error: {named(group)}: slipway errors {group['id']}"
+            text = f"new error: {headline(group)}: slipway errors {group['id']}"
             self._alert("broken", Rule("errors", True, (host.name,), text))
 
-    def _unsearched(self, host: str, text: str) -> None:
+    def _note_unsearched(self, host: str, text: str) -> None:
         since, before = self.unsearched.get(host, (self.now(), ""))
         if text != before:
             self.tell({"event": "host", "host": host, "text": text})
@@ -192,7 +194,7 @@ class Watcher:
 
     # ---- rules ----
 
-    async def _look(self) -> None:
+    async def _report_alerts(self) -> None:
         """Report alerts that begin or end, and run the hook `alert` for each, again at the next call if it fails."""
         for state, rule in self.rules.changes(self.now()):
             self._alert(state, rule)

@@ -18,7 +18,7 @@ def problems(app: str, kinds: Sequence[str], facts: Mapping[str, ServiceFacts]) 
             )
 
 
-def outages(kinds: Sequence[str], facts: Mapping[str, ServiceFacts]) -> list[str]:
+def outage_texts(kinds: Sequence[str], facts: Mapping[str, ServiceFacts]) -> list[str]:
     """Return a text for each service that the app cannot use."""
     return [text for kind in kinds if (text := outage(kind, facts.get(kind)))]
 

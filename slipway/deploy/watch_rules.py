@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .rollout.preflight import mega
+from .rollout.preflight import megabytes
 
 CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not broken
 
@@ -39,7 +39,7 @@ class Rules:
     backups: dict[str, list[str]] = field(default_factory=dict)  # host that sends backups → what is wrong with them
     alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when the rule was last broken
 
-    def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
+    def note_host(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
         """Store a host's answer. `problem`: a text, or "" if the host is up. `now`: the time in seconds. `free`: free
         bytes of its fullest disk, None if unknown. Return True if the problem has changed."""
         before = self.problems.get(host)
@@ -50,12 +50,12 @@ class Rules:
             self.free[host] = free
         return before != problem
 
-    def hear_services(self, host: str, problems: list[str], now: float) -> None:
+    def note_services(self, host: str, problems: list[str], now: float) -> None:
         self.services[host] = problems
         if not problems:
             self.served[host] = now
 
-    def standing(self, now: float) -> Iterator[Rule]:
+    def states(self, now: float) -> Iterator[Rule]:
         """Yield each rule's state."""
         dark = tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)
         up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
@@ -70,7 +70,7 @@ class Rules:
                 "disk",
                 bool(full),
                 full,
-                f"{mega(min(self.free.values()))} of disk free, the minimum is {mega(self.room)}",
+                f"{megabytes(min(self.free.values()))} of disk free, the minimum is {megabytes(self.room)}",
             )
         if self.ending:
             yield rule_of("certificates", self.ending, "none ends soon")
@@ -86,7 +86,7 @@ class Rules:
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
         """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
-        for rule in self.standing(now):
+        for rule in self.states(now):
             if rule.broken:
                 if rule.name not in self.alerts:
                     yield "broken", rule

@@ -27,15 +27,18 @@ def main(command: str, *words: str) -> None:
 def up(base: str, *hosts: str) -> None:
     started, names = time.monotonic(), of_folder()
     made = fleet.up(names, hosts, base)
-    print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{usage(made, names.folder)}")
+    print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{write_files(made, names.folder)}")
 
 
-def usage(machines: fleet.Machines, folder: Path) -> str:
+def write_files(machines: fleet.Machines, folder: Path) -> str:
     """Write the files for these machines; return how to use them."""
     hosts = {name: machine for name, machine in machines.items() if machine.kind == "host"}
     jobs = Path(os.environ.get("PROJECT", "project"), "celery.py").exists()  # else the image has no worker
-    values, where = settings(hosts, machines["services"].address, folder / "settings", jobs), os.path.relpath(folder)
-    missing = production(hosts, folder / "production.toml", jobs)
+    values, where = (
+        write_settings(hosts, machines["services"].address, folder / "settings", jobs),
+        os.path.relpath(folder),
+    )
+    missing = write_production_toml(hosts, folder / "production.toml", jobs)
     lines = [f"{name:10} {machine.address:15} http://localhost:{machine.ports[80]}" for name, machine in hosts.items()]
     return "\n".join(
         [
@@ -53,14 +56,14 @@ def usage(machines: fleet.Machines, folder: Path) -> str:
     )
 
 
-def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> dict[str, str]:
+def write_settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> dict[str, str]:
     """Write and return the site's settings; keep those that are there already, except addresses. `services`: the
     address of Postgres and Redis. Several web hosts need uploads in a place of all."""
     site = hosts.get("work1") or next(iter(hosts.values()))
     existing = dict(re.findall("^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
     values = {
         "SECRET_KEY": secrets.token_hex(32),
-        **({"STORAGE_URL": "database:"} if several(hosts) else {}),
+        **({"STORAGE_URL": "database:"} if has_several_web_hosts(hosts) else {}),
         **existing,
         "SITE_URL": f"http://localhost:{site.ports[80]}",
         "DATABASE_URL": f"postgres://app:app@{services}:5432/app",
@@ -70,27 +73,27 @@ def settings(hosts: fleet.Machines, services: str, path: Path, jobs: bool) -> di
     return values
 
 
-def several(hosts: fleet.Machines) -> bool:
+def has_several_web_hosts(hosts: fleet.Machines) -> bool:
     return len([name for name in hosts if name.startswith("web")]) > 1
 
 
-def production(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
+def write_production_toml(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
     """Write production.toml. If it exists, keep it, and return the tables of servers that it lacks."""
     if not path.exists():
-        media = "database" if several(hosts) else "local"
+        media = "database" if has_several_web_hosts(hosts) else "local"
         app = os.environ.get("APP", "app")
         image = os.environ.get("IMAGE") or app
         head = f'app = "{app}"\nimage = "{image}"\nregistry = "ssh"\nmedia = "{media}"\n\n'
-        path.write_text(head + "\n".join(tables(hosts, jobs).values()))
+        path.write_text(head + "\n".join(host_tables(hosts, jobs).values()))
     kept = path.read_text()
     return [
         text
-        for name, text in tables(hosts, jobs).items()
+        for name, text in host_tables(hosts, jobs).items()
         if f"[hosts.{name}]" not in kept or f'"{hosts[name].address}"' not in kept
     ]
 
 
-def tables(hosts: fleet.Machines, jobs: bool) -> dict[str, str]:
+def host_tables(hosts: fleet.Machines, jobs: bool) -> dict[str, str]:
     """Return each host's table: those named web* serve the site; others run worker and beat, and are balancers."""
     made = {}
     for name, machine in sorted(hosts.items()):

@@ -53,7 +53,7 @@ def build(files: Mapping[str, bytes], name: str, target: str = "", timeout: floa
             "--tag",
             tag,
             "-",
-            input=packed({path: (content, 0o644) for path, content in files.items()}),
+            input=tar_archive({path: (content, 0o644) for path, content in files.items()}),
             timeout=timeout,
         )
     return tag
@@ -67,7 +67,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def packed(files: Mapping[str, tuple[bytes, int]]) -> bytes:
+def tar_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         for path, (content, mode) in files.items():

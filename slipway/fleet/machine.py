@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .docker import FleetError, docker, machine_options, packed
+from .docker import FleetError, docker, machine_options, tar_archive
 
 LABEL = "slipway.fleet"
 
@@ -62,7 +62,7 @@ def create(machine: Machine, folder: Path) -> None:
 
 def identity(folder: Path, name: str) -> bytes:
     public = (folder / "id_ed25519.pub").read_bytes()
-    return packed(
+    return tar_archive(
         {
             "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
             "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),

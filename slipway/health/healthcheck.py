@@ -24,7 +24,11 @@ LIMIT = 60  # greatest age of ALIVE in seconds: worker and beat call alive() at 
 def main(asked: str = "", *how: str) -> None:
     """Check this container. `asked` is the argument ROLE, "ready" or ""; `how` are the words of HOW."""
     role = ROLE.read_text() if ROLE.exists() else ""
-    problem = starts(role, " ".join(how)) if asked == "ready" and not BEEN_READY.exists() else lives(role, asked)
+    problem = (
+        readiness_problem(role, " ".join(how))
+        if asked == "ready" and not BEEN_READY.exists()
+        else liveness_problem(role, asked)
+    )
     if problem:
         print(f"healthcheck: {problem}", file=sys.stderr)
         sys.exit(1)
@@ -33,20 +37,20 @@ def main(asked: str = "", *how: str) -> None:
             BEEN_READY.touch()
 
 
-def lives(role: str, asked: str) -> str:
+def liveness_problem(role: str, asked: str) -> str:
     if role:
-        return site("/healthz") if role == "web" else rounds(role)
+        return site("/healthz") if role == "web" else heartbeat_problem(role)
     return f"{asked} has not started yet" if asked not in ("", "ready") else ""
 
 
-def starts(role: str, how: str) -> str:
+def readiness_problem(role: str, how: str) -> str:
     if how:
-        return own(how)
+        return own_check_problem(how)
     if role == "web":
         return site("/readyz")
     if role == "worker":
-        return takes_tasks()
-    return rounds(role) if role else "neither web, worker nor beat has started yet"
+        return worker_problem()
+    return heartbeat_problem(role) if role else "neither web, worker nor beat has started yet"
 
 
 def site(path: str) -> str:
@@ -68,20 +72,20 @@ def ask(unix: str | None, port: int, path: str, timeout: float = 4) -> int:
     return connection.getresponse().status
 
 
-def rounds(role: str) -> str:
+def heartbeat_problem(role: str) -> str:
     age = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else None
     if age is None:
         return f"{role} has not started yet"
     return f"{role} was last alive {age:.0f} s ago" if age > LIMIT else ""
 
 
-def takes_tasks() -> str:
-    return own("file") or (
+def worker_problem() -> str:
+    return own_check_problem("file") or (
         "" if Path(os.environ["READY_FILE"]).read_text().startswith("consuming") else "worker takes no tasks yet"
     )
 
 
-def alive() -> None:
+def note_alive() -> None:
     if os.environ.get("ROLE"):
         with contextlib.suppress(OSError):
             ALIVE.touch()
@@ -90,7 +94,7 @@ def alive() -> None:
 # ---- ways in which a team's process, [process.NAME] in production.toml, shows that it is ready ----
 
 
-def own(how: str) -> str:
+def own_check_problem(how: str) -> str:
     way, _, what = how.partition(" ")
     try:
         return WAYS[way](what)

@@ -54,13 +54,13 @@ def parts() -> list[Part]:
 
 def part(name: str, answer: readiness.Answer, ages: Ages) -> Part:
     if answer["state"] == "ok":
-        return Part(name, "up", answer["ms"], about(name, ages))
+        return Part(name, "up", answer["ms"], detail(name, ages))
     state = "off" if settings.DEBUG and name in ages else "down"
     cure = CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED
-    return Part(name, state, answer["ms"], about(name, ages), *cure)
+    return Part(name, state, answer["ms"], detail(name, ages), *cure)
 
 
-def about(name: str, ages: Ages) -> str:
+def detail(name: str, ages: Ages) -> str:
     if name == "database":
         return connection.display_name
     if name == "cache":
@@ -69,10 +69,10 @@ def about(name: str, ages: Ages) -> str:
     if name == "broker":
         scheme: str = settings.CELERY_BROKER_URL.partition(":")[0]
         return BROKERS.get(scheme, scheme)
-    return shown(ages[name]) if name in ages else ""
+    return age_text(ages[name]) if name in ages else ""
 
 
-def shown(age: float | None) -> str:
+def age_text(age: float | None) -> str:
     if age is None:
         return "No heartbeat yet"
     return f"Heartbeat {age:.0f} s ago" if age < 600 else f"Last heartbeat {age / 60:.0f} minutes ago"

@@ -71,7 +71,7 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     return response
 
 
-def answered(method: str, path: str, status: int, seconds: float, **fields: Any) -> None:
+def log_request(method: str, path: str, status: int, seconds: float, **fields: Any) -> None:
     """Log a request without its query, which may hold secrets. Log no probe that answered 200 or 503."""
     if path not in PATHS or status not in (200, 503):
         ms = round(seconds * 1000, 1)

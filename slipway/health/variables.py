@@ -34,7 +34,7 @@ def publish(name: str, function: Callable[[], object]) -> None:
 
 def published() -> dict[str, Any]:
     """Return {name: value}: None if its function fails, hangs or returns no JSON. Only the log has the error's text."""
-    ended = readiness.finished(list(_parts.values()))
+    ended = readiness.await_checks(list(_parts.values()))
     return {
         name: None if error else attempt.outcome.result()
         for name, (error, attempt) in zip(_parts, ended.values(), strict=False)

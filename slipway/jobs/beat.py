@@ -17,7 +17,7 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from ..celery import prepare_database
-from ..health.healthcheck import alive
+from ..health.healthcheck import note_alive
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ class Scheduler(DatabaseScheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send a task that is due, unless another beat has the lock. Return the seconds to sleep."""
-        alive()
+        note_alive()
         try:
             if os.environ.get("ROLE") and connection.vendor == "postgresql" and not self.may_send():
                 return 5.0
-            with unbroken():
+            with delaying_signals():
                 if not self.loaded:
                     self.load()
                 seconds: float = super().tick(*args, **kwargs)
@@ -117,7 +117,7 @@ class Scheduler(DatabaseScheduler):
 
 
 @contextlib.contextmanager
-def unbroken() -> Iterator[None]:
+def delaying_signals() -> Iterator[None]:
     """Delay TERM and INT until the block ends. Otherwise Celery would exit at once, even during a query. It could
     record a task as sent and never send it."""
     came: list[int] = []

@@ -31,7 +31,7 @@ OF_DELIVERY = [
 ]  # republish sets these itself, or they belong to one delivery
 
 
-def hold(app: Celery) -> float:
+def seconds_to_keep(app: Celery) -> float:
     """Return how many seconds a worker may keep a message: 900, but at most half of Redis's visibility timeout."""
     return float(min(900, app.conf.broker_transport_options.get("visibility_timeout", 1800) / 2))
 
@@ -47,13 +47,13 @@ def headers(message: Message) -> dict[str, Any]:
     return message.headers if isinstance(message.headers, dict) else {}
 
 
-def mark(message: Message) -> dict[str, Any]:
+def death_mark(message: Message) -> dict[str, Any]:
     """Return when and why a message was given up; {} if it does not say, as if somebody else put it into the queue."""
     value = headers(message).get(MARK)
     return value if isinstance(value, dict) else {}
 
 
-def name(message: Message) -> str:
+def task_name(message: Message) -> str:
     return str(headers(message).get("task") or "(unknown format)")
 
 
@@ -75,28 +75,28 @@ def replace(app: Celery, message: Message, queue: str | None = None, **added: An
     message.ack()
 
 
-def again(app: Celery, message: Message) -> None:
+def send_again(app: Celery, message: Message) -> None:
     """Send a task again because its worker was lost. After LIMIT deliveries, move it to the queue of dead tasks."""
     count = headers(message).get("deliveries", 1) + 1
     if count > LIMIT:
         bury(app, message, f"its worker was lost {LIMIT} times")
         return
     logger.warning(
-        "task %s[%s] lost its worker: delivery %d of %d", name(message), headers(message).get("id"), count, LIMIT
+        "task %s[%s] lost its worker: delivery %d of %d", task_name(message), headers(message).get("id"), count, LIMIT
     )
     replace(app, message, deliveries=count)
 
 
 def bury(app: Celery, message: Message, why: str) -> None:
     """Move a message to the queue of dead tasks. Log the reason (`why`), but no arguments: they may be secrets."""
-    logger.error("task %s[%s] is dead: %s", name(message), headers(message).get("id"), why)
+    logger.error("task %s[%s] is dead: %s", task_name(message), headers(message).get("id"), why)
     where = (message.delivery_info or {}).get("routing_key", "")
     replace(app, message, DEAD, **{MARK: {"why": why, "queue": where, "at": time.time(), "release": RELEASE}})
 
 
 def revive(app: Celery, message: Message) -> None:
     """Move a message from the queue of dead tasks to its former queue."""
-    queue = mark(message).get("queue") or app.conf.task_default_queue
+    queue = death_mark(message).get("queue") or app.conf.task_default_queue
     for header in (MARK, "deliveries", "unknown"):
         headers(message).pop(header, None)
     replace(app, message, queue)

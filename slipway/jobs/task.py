@@ -16,7 +16,7 @@ from django.db import OperationalError as DatabaseOperationalError
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
-from ..health.healthcheck import alive
+from ..health.healthcheck import note_alive
 from ..web.breaker import SLOW, Breaker
 from . import deliveries
 
@@ -26,7 +26,7 @@ breaker = Breaker("broker")
 
 OUTAGES = "outages"  # header: how often the task met a database outage
 LONGEST = 60  # longest delay in seconds before the next attempt
-DUE = "due"  # header: the task's due time, if its delay is longer than deliveries.hold()
+DUE = "due"  # header: the task's due time, if its delay is longer than deliveries.seconds_to_keep()
 
 
 class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
@@ -42,7 +42,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
         try:
             return self.run(*args, **kwargs)
         except (DatabaseOperationalError, InterfaceError) as error:
-            if self.request.is_eager or not is_away():
+            if self.request.is_eager or not is_database_away():
                 raise
             met = self.request.get(OUTAGES, 0)
             self.request.retries -= 1
@@ -53,18 +53,18 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
     def apply_async(self, *args: Any, producer: Any = None, **options: Any) -> Any:
         """Send the task as Celery does. A broker redelivers a message that a worker keeps too long. So a task with a
         long delay gets a header (DUE) with its due time. Workers requeue its message regularly until then."""
-        seconds = ahead(options.get("countdown"), options.get("eta"))
+        seconds = seconds_ahead(options.get("countdown"), options.get("eta"))
         headers = {
             name: value
             for name, value in (options.get("headers") or {}).items()
             if name not in (DUE, "deliveries", "unknown")
         }  # these headers describe the task's previous message
-        if seconds > deliveries.hold(self.app):
+        if seconds > deliveries.seconds_to_keep(self.app):
             headers[DUE] = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
         send: Callable[..., Any] = partial(super().apply_async, *args, **{**options, "headers": headers or None})
         patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
-        return send(producer=producer) if patient else in_haste(send, producer, self.app.connection_for_write)
+        return send(producer=producer) if patient else send_quickly(send, producer, self.app.connection_for_write)
 
     def apply(self, *args: Any, **options: Any) -> Any:
         """Run the task at once. Where callers see its exceptions, as in tests, a retry is none: run it at once, too."""
@@ -88,7 +88,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
             ) from None
 
 
-def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
+def send_quickly(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
     """Call `send` while a visitor waits. If `send` fails quickly, retry once on a new connection, because a restart of
     the broker breaks the pool's connections. Do not retry if the caller gave a `producer`."""
     with breaker.attempt():
@@ -102,7 +102,7 @@ def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callabl
             return send(producer=Producer(connection))
 
 
-def is_away() -> bool:
+def is_database_away() -> bool:
     """Return True if a database connection was lost or could not be opened. A statement timeout does not count."""
     return any(
         database.errors_occurred and (database.connection is None or not database.is_usable())
@@ -110,7 +110,7 @@ def is_away() -> bool:
     )
 
 
-def ahead(countdown: float | None, eta: datetime | str | None) -> float:
+def seconds_ahead(countdown: float | None, eta: datetime | str | None) -> float:
     if isinstance(eta, str):
         eta = datetime.fromisoformat(eta)
     if eta is not None:
@@ -120,4 +120,4 @@ def ahead(countdown: float | None, eta: datetime | str | None) -> float:
 
 @signals.heartbeat_sent.connect
 def worker_is_alive(**_: Any) -> None:
-    alive()
+    note_alive()

@@ -19,7 +19,7 @@ from kombu import Message
 from ..lasting import write_replace
 from ..release import RELEASE
 from . import deliveries
-from .task import DUE, ahead
+from .task import DUE, seconds_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ class Consumer(BaseConsumer):
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_message(message: Message) -> None:
-            left = ahead(None, deliveries.headers(message).get(DUE))
+            left = seconds_ahead(None, deliveries.headers(message).get(DUE))
             if self.may_have_begun(message):
-                deliveries.again(self.app, message)
-            elif left > deliveries.hold(self.app):
-                self.keep(message, deliveries.hold(self.app))
+                deliveries.send_again(self.app, message)
+            elif left > deliveries.seconds_to_keep(self.app):
+                self.keep(message, deliveries.seconds_to_keep(self.app))
             else:
                 if left > 0:  # Celery itself keeps the task until it is due
                     message.headers["eta"] = message.headers[DUE]
@@ -84,7 +84,7 @@ class Consumer(BaseConsumer):
         """Return True if another worker may have begun this task: the message was delivered before, this release knows
         the task, and the task is due."""
         headers, redelivered = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
-        waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
+        waits = any(seconds_ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
         return bool(redelivered and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
@@ -93,8 +93,8 @@ class Consumer(BaseConsumer):
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             deliveries.bury(self.app, message, "no release knows it")
             return
-        seconds = min(BACK * 2**tries, deliveries.hold(self.app))
-        logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.name(message), seconds)
+        seconds = min(BACK * 2**tries, deliveries.seconds_to_keep(self.app))
+        logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.task_name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
 
     def on_unknown_message(self, body: Any, message: Message) -> None:

@@ -32,10 +32,10 @@ class Handler(logging.StreamHandler[Any]):
 
 def configure(settings: dict[str, Any]) -> None:
     """Configure logging: settings_docker.py names this as LOGGING_CONFIG."""
-    dictConfig(with_errors(settings))
+    dictConfig(with_error_handlers(settings))
 
 
-def with_errors(settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_error_handlers(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return LOGGING with a handler for errors at the root, and at each logger whose records do not get there."""
     formatters, handlers = settings.get("formatters") or {}, settings.get("handlers") or {}
     own = {name for name, each in formatters.items() if each.get("()") in (Json, Text)}

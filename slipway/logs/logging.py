@@ -73,13 +73,13 @@ class Text(logging.Formatter):
         super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return escaped(super().formatMessage(record))
+        return escape(super().formatMessage(record))
 
     def formatException(self, exc_info: Any) -> str:
-        return "\n".join("    " + escaped(line) for line in super().formatException(exc_info).splitlines())
+        return "\n".join("    " + escape(line) for line in super().formatException(exc_info).splitlines())
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     return CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
@@ -92,7 +92,7 @@ class Json(JsonFormatter):
         try:
             return super().format(record)
         except Exception:  # whatever a team's object raises, its record is not lost
-            return super().format(in_words(record))
+            return super().format(as_texts(record))
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         fields = {**message_dict}
@@ -103,7 +103,7 @@ class Json(JsonFormatter):
         message = record.message or fields.pop("message", "")
         log_data.update(message=message, request_id=getattr(record, "request_id", "-"), release=RELEASE)
         if record.exc_info and record.exc_info[2]:
-            log_data["raised"] = place(*record.exc_info[1:])
+            log_data["raised"] = place_of(*record.exc_info[1:])
         log_data.update({name: text for name, text in (("exception", error), ("stack", stack)) if text})
         fields.update(
             (name, value)
@@ -113,10 +113,10 @@ class Json(JsonFormatter):
         for name, value in fields.items():
             log_data[f"extra_{name}" if name in OWN else name] = value
         for name in LONGEST.keys() & log_data.keys():
-            log_data[name] = shortened(str(log_data[name]), LONGEST[name])
+            log_data[name] = shorten(str(log_data[name]), LONGEST[name])
 
 
-def in_words(record: logging.LogRecord) -> logging.LogRecord:
+def as_texts(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a record that JSON cannot tell, or whose arguments do not fit its message: with their texts."""
     made = logging.makeLogRecord(
         {
@@ -136,7 +136,7 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else WORDS.repr(value)
 
 
-def shortened(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """Return a text that as JSON has at most so many bytes: its begin and, twice as long, its end."""
     kept, size = text, most
     while len(dumps(kept)) > most:
@@ -145,7 +145,7 @@ def shortened(text: str, most: int) -> str:
     return kept
 
 
-def place(error: BaseException, trace: Any) -> dict[str, str]:
+def place_of(error: BaseException, trace: Any) -> dict[str, str]:
     """Return the exception's type, and the innermost line of the project's own code, which `slipway errors` groups by.
     The text of the traceback would not do: it has the exception's message, which may be a visitor's. A group of one
     exception, as of asyncio.TaskGroup, counts as that one."""

@@ -29,19 +29,19 @@ CODES = {
 }
 
 
-def breaks(migration: Migration, state: ProjectState) -> Iterator[str]:
+def breaking_changes(migration: Migration, state: ProjectState) -> Iterator[str]:
     """Yield each operation after which old code fails, with the cure. `state` is of before the migration, and then of
     after it. A table that the migration creates is none of old code's."""
     app, before = migration.app_label, {*state.models}
     for operation in migration.operations:
         names = (getattr(operation, kind, "").lower() for kind in ("model_name", "old_name", "name"))
         key = app, next(filter(None, names), "")
-        if key in before and key in state.models and (code := code_of(operation, state.models[key])):
+        if key in before and key in state.models and (code := breaking_code(operation, state.models[key])):
             yield f"{operation.describe()}: {CURES[code]}"
         operation.state_forwards(app, state)
 
 
-def code_of(operation: Any, model: ModelState) -> str:
+def breaking_code(operation: Any, model: ModelState) -> str:
     """Return the key in CURES, or "" if old code works on."""
     old = model.fields.get(getattr(operation, "old_name", "") or getattr(operation, "name", ""))
     if model.options.get("proxy") or not model.options.get("managed", True):
@@ -50,12 +50,12 @@ def code_of(operation: Any, model: ModelState) -> str:
         return ""
     if isinstance(operation, RenameModel) and model.options.get("db_table"):
         return ""
-    if not_null(operation) and (old is None or old.null):
+    if not_null_columns(operation) and (old is None or old.null):
         return "NOT_NULL"
     return CODES.get(type(operation), "")
 
 
-def not_null(operation: Any) -> list[str]:
+def not_null_columns(operation: Any) -> list[str]:
     """Return MODEL.NAME of a NOT NULL column that is added or altered without a database default."""
     if not isinstance(operation, AddField | AlterField) or operation.field.null or operation.field.many_to_many:
         return []

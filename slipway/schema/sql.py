@@ -8,7 +8,7 @@ from django_migration_linter.sql_analyser.base import Issue
 CHECK = re.compile(r'ALTER TABLE "?(\w+)"? ADD CONSTRAINT \S+ CHECK (.*)')
 
 
-def drops(line: str) -> list[tuple[str, str]]:
+def dropped_names(line: str) -> list[tuple[str, str]]:
     """Return what a line of SQL drops, as (table, column); its column is "" for a table. ("", "") is unknown."""
     if line.startswith("DROP TABLE"):
         return [(name, "") for name in re.findall(r"\w+", re.sub("DROP TABLE|IF EXISTS|CASCADE|RESTRICT", "", line))]
@@ -17,7 +17,7 @@ def drops(line: str) -> list[tuple[str, str]]:
     return [(table[1] if table else "", column) for column in columns] or [("", "")]
 
 
-def forbids(sql: list[str]) -> Iterator[Issue]:
+def forbidding_checks(sql: list[str]) -> Iterator[Issue]:
     """Yield an issue for each CHECK on columns that old code may write: neither table nor column is new."""
     new = {name for line in sql for name in re.findall(r'^CREATE TABLE "(\w+)"| ADD COLUMN "(\w+)"', line)}
     for table, check in (match.groups() for line in sql if (match := CHECK.match(line))):

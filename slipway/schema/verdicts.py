@@ -29,13 +29,13 @@ from slipway.make.verdicts import lines
 
 from .columns import is_harmless
 from .locks import Lock, Watch
-from .operations import CURES, not_null
-from .sql import drops, forbids
+from .operations import CURES, not_null_columns
+from .sql import dropped_names, forbidding_checks
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
 NOBODY = ""  # stands for an unknown migration
-Told = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
+Applied = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
 Key = tuple[str, str]  # an app's label and the name of a migration or model
 
 
@@ -62,7 +62,7 @@ class Executor(MigrationExecutor):
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        watch, applied, name, locked = Watch(self.connection), list[Told](), str(migration), dict[str, None]()
+        watch, applied, name, locked = Watch(self.connection), list[Applied](), str(migration), dict[str, None]()
         with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
                 if runs_code(operation) and migration.atomic:
@@ -101,7 +101,7 @@ class Executor(MigrationExecutor):
                     self.connection.rollback()
                 self.connection.close()
 
-    def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Told:
+    def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Applied:
         """Apply an operation to `state` and the database. Return what the editor has executed, and will at its end."""
         app, single, lines = migration.app_label, copy(migration), list[str]()
         earlier, execute, single.operations = [*editor.deferred_sql], editor.execute, [operation]
@@ -122,21 +122,21 @@ class Executor(MigrationExecutor):
             lines = [line.replace(" TYPE ", " ").replace(" NOT NULL", "") for line in lines]
         return lines, self.made((app, migration.name), operation)
 
-    def judge(self, migration: Migration, sql: list[str], applied: Sequence[Told]) -> Verdict:
+    def judge(self, migration: Migration, sql: list[str], applied: Sequence[Applied]) -> Verdict:
         key = migration.app_label, migration.name
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
-        issues, data = self.issues(sql), self.linter.analyse_data_migration(forward(migration))
+        issues, data = self.issues(sql), self.linter.analyse_data_migration(without_reverse_sql(migration))
         errors, warnings = issues[0] + data[0], issues[2] + data[2]
         columns = [
             column
             for operation, (own, _) in zip(migration.operations, applied, strict=True)
             if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]}
-            for column in not_null(operation)
+            for column in not_null_columns(operation)
         ]
         verdict: Verdict = {
             "verdict": "error" if errors else "warning" if warnings else "ok",
-            "messages": [text(issue, columns) for issue in (*errors, *warnings)],
+            "messages": [issue_text(issue, columns) for issue in (*errors, *warnings)],
         }
         if errors and not data[0] and (since := self.since(applied, {issue.code for issue in errors})):
             verdict["since"] = since
@@ -144,7 +144,7 @@ class Executor(MigrationExecutor):
             self.unused.get(name)
             for line in sql
             if "DROP COLUMN" in line or line.startswith("DROP TABLE")
-            for name in drops(line)
+            for name in dropped_names(line)
         ]
         if dropped and all(dropped) and {issue.code for issue in errors} <= {"DROP_COLUMN", "DROP_TABLE"}:
             verdict["unused"] = sorted({name for name in dropped if name})
@@ -163,7 +163,7 @@ class Executor(MigrationExecutor):
                     column = field.db_column or (f"{inner.name}_id" if field.is_relation else inner.name)
                 self.unused[table, column] = name
 
-    def since(self, applied: Iterable[Told], wrong: set[str]) -> list[str]:
+    def since(self, applied: Iterable[Applied], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
         without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
         by_operation = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in applied]
@@ -173,7 +173,7 @@ class Executor(MigrationExecutor):
 
     def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
         errors, ignored, warnings = analyse_sql_statements(self.linter.sql_analyser_class, sql)
-        return [*errors, *forbids(sql)], ignored, warnings
+        return [*errors, *forbidding_checks(sql)], ignored, warnings
 
     def made(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
@@ -196,7 +196,7 @@ def runs_code(operation: Any) -> bool:
     )
 
 
-def forward(migration: Any) -> Any:
+def without_reverse_sql(migration: Any) -> Any:
     """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
     copied = copy(migration)
     copied.operations = [copy(operation) for operation in migration.operations]
@@ -206,7 +206,7 @@ def forward(migration: Any) -> Any:
     return copied
 
 
-def text(issue: Any, columns: Iterable[str] = ()) -> str:
+def issue_text(issue: Any, columns: Iterable[str] = ()) -> str:
     """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
     where = where or ", ".join(columns if issue.code == "NOT_NULL" else ())
@@ -218,18 +218,18 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def judged() -> Executor:
+def judge_all() -> Executor:
     """Judge all migrations: those that squashed ones replace in a database of their own. Return what did."""
-    with scratch() as database:
+    with scratch_database() as database:
         executor = Executor(database)
         executor.migrate(executor.loader.graph.leaf_nodes())
     loader = executor.loader
     rest = [key for key, migration in loader.disk_migrations.items() if str(migration) not in executor.verdicts]
     if rest:
-        with scratch() as database:
+        with scratch_database() as database:
             older = Executor(database)
             with older.trying("what squashed ones replace"):
-                older.loader = unsquashed(database)
+                older.loader = unsquashed_loader(database)
                 older.migrate([leaf for leaf in older.loader.graph.leaf_nodes() if leaf[0] in {app for app, _ in rest}])
         missing: Verdict = {"verdict": "error", "messages": [FAILED + "the build applies one that replaces it"]}
         executor.verdicts = {".".join(key): missing for key in rest} | older.verdicts | executor.verdicts
@@ -237,7 +237,7 @@ def judged() -> Executor:
     return executor
 
 
-def unsquashed(database: Any) -> MigrationLoader:
+def unsquashed_loader(database: Any) -> MigrationLoader:
     """Return a loader of what a database that has a part of a squashed migration gets."""
     loader = MigrationLoader(database, replace_migrations=False)
     for key, migration in loader.replacements.items():
@@ -247,7 +247,7 @@ def unsquashed(database: Any) -> MigrationLoader:
 
 
 @contextmanager
-def scratch() -> Iterator[Any]:
+def scratch_database() -> Iterator[Any]:
     """Give an empty database for the block: that of the URL may be somebody's. All aliases are this one, as replicas
     are, and others do not answer here."""
     database, name = connections.create_connection(DEFAULT_DB_ALIAS), f"verdicts_{os.getpid()}"
@@ -274,7 +274,7 @@ def main(path: Path, *names: str) -> None:
     earlier = path.read_text() if path.exists() else ""
     content |= json.loads(earlier or "{}")
     try:
-        executor = judged()
+        executor = judge_all()
         content["vendors"][connection.vendor] = executor.verdicts
         for name, error in executor.failed.items():
             print(f"no verdict for {connection.vendor} on {name}: {error}", file=sys.stderr)

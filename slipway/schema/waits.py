@@ -54,21 +54,21 @@ def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]],
         slowest, too_long = max(lock["work"].values(), key=WORK.index), seconds > most and lock["waits"] != WAITS[1]
         time = "duration unknown" if slowest in (READ, CHANGED) else f"about {seconds:.1f} s"
         cure = f": {CURES[slowest]}" if too_long else ""
-        say(f"lock: {name}: {sentence(**lock, named=partial(named, sizes))}, {time}{cure}")
+        say(f"lock: {name}: {sentence(**lock, named=partial(name_and_size, sizes))}, {time}{cure}")
         long = long or too_long
     if long:
         raise CommandError(TOO_LONG.format(most))
 
 
-def named(sizes: Mapping[str, Sequence[int]], table: str) -> str:
+def name_and_size(sizes: Mapping[str, Sequence[int]], table: str) -> str:
     """Return a table's name and size, such as "orders (48 million rows, 6 GB)"."""
     size, rows = sizes.get(table, (0, 0))
     if rows <= 0:
-        return f"{table} ({short(size, BYTES)})"
-    return f"{table} ({short(rows, THOUSANDS)} rows, {short(size, BYTES)})"
+        return f"{table} ({short_number(size, BYTES)})"
+    return f"{table} ({short_number(rows, THOUSANDS)} rows, {short_number(size, BYTES)})"
 
 
-def short(number: int, units: tuple[str, ...]) -> str:
+def short_number(number: int, units: tuple[str, ...]) -> str:
     """Return a number such as "48 million"."""
     power = min((len(str(number)) - 1) // 3, len(units) - 1)
     return f"{round(number / 1000**power, 1):g}{units[power]}"

@@ -46,7 +46,7 @@ def plan() -> str:
     return f"release {RELEASE}\nmedia {media.place()}\n{''.join(lines)}"
 
 
-def tell(over_socket: str | None) -> None:
+def write_content(over_socket: str | None) -> None:
     """If there is an empty web.plan beside the socket, fill this file."""
     with contextlib.suppress(OSError):  # the disk is full, or another user owns the file
         if over_socket and not path(over_socket).stat().st_size:

@@ -17,27 +17,27 @@ OURS = "slipway.web.middleware."
 
 
 def first_is_ours() -> bool:
-    before = settings.MIDDLEWARE[: settings.MIDDLEWARE.index(f"{OURS}Probes")] if has("Probes") else []
+    before = settings.MIDDLEWARE[: settings.MIDDLEWARE.index(f"{OURS}Probes")] if has_middleware("Probes") else []
     return all(name.startswith(OURS) for name in before)
 
 
-def has(middleware: str) -> bool:
+def has_middleware(middleware: str) -> bool:
     return f"{OURS}{middleware}" in settings.MIDDLEWARE
 
 
-def production() -> bool:
+def is_production() -> bool:
     return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
 
 
-def warns() -> bool:
+def may_warn() -> bool:
     """Return False in production's containers: the image's build has warned, and each command would warn again."""
-    return not production() or "IMAGE_BUILD" in os.environ
+    return not is_production() or "IMAGE_BUILD" in os.environ
 
 
 NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, what to do if it does not)
     (
         "slipway.E003",
-        lambda: has("Probes"),
+        lambda: has_middleware("Probes"),
         "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live: add "
         f'"{OURS}Probes" after RequestId',
     ),
@@ -60,12 +60,12 @@ NEEDS: list[tuple[str, Callable[[], bool], str]] = [  # (id, what must hold, wha
     ),
     (
         "slipway.E009",
-        lambda: not production() or not settings.DEBUG,
+        lambda: not is_production() or not settings.DEBUG,
         "DEBUG is on in production: error pages show settings to visitors: set DEBUG = False",
     ),
     (
         "slipway.E011",
-        lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
+        lambda: has_middleware("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
         f'MIDDLEWARE has no TooMany: if many sign in at once, some get error 500: add "{OURS}TooMany"',
     ),
     (
@@ -85,7 +85,7 @@ def needs(**_: Any) -> list[Error]:
 def assigned_twice(**_: Any) -> list[Warning]:
     """Warn of each setting that both production's module and the settings that it imports by * assign: once, in the
     image's build."""
-    if not production() or not warns():
+    if not is_production() or not may_warn():
         return []
     module = sys.modules[settings.SETTINGS_MODULE]
     places: dict[str, dict[bool, str]] = {}  # setting → (is it imported?) → file:line; the last assignment is the last
@@ -111,7 +111,7 @@ def assignments(
     its setting only extends the value, and is left out."""
     file = str(module.__file__)
     for node in nodes(ast.parse(Path(file).read_bytes())):
-        if base := imported(node, module):
+        if base := imported_module(node, module):
             yield from assignments(base)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             names = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id.isupper()]
@@ -119,7 +119,7 @@ def assignments(
             yield from ((each.id, each.lineno, file) for each in names if each.id not in read)
 
 
-def imported(node: ast.AST, module: ModuleType) -> ModuleType | None:
+def imported_module(node: ast.AST, module: ModuleType) -> ModuleType | None:
     """Return the module that `node`, a statement of `module`, imports by *."""
     if not isinstance(node, ast.ImportFrom) or node.names[0].name != "*":
         return None
@@ -130,11 +130,11 @@ def imported(node: ast.AST, module: ModuleType) -> ModuleType | None:
 def imported_as_development(**_: Any) -> list[Error]:
     """Report each place that depends on DEBUG, if DEBUG is on in the settings that production imports by *: production
     turns it off, but only afterwards."""
-    if not production():
+    if not is_production():
         return []
     module = sys.modules[settings.SETTINGS_MODULE]
-    bases = [base for node in ast.walk(parsed(module)) if (base := imported(node, module))]
-    places = [place for base in bases if getattr(base, "DEBUG", False) for place in depending(base)]
+    bases = [base for node in ast.walk(parse(module)) if (base := imported_module(node, module))]
+    places = [place for base in bases if getattr(base, "DEBUG", False) for place in uses_of_debug(base)]
     return (
         [
             Error(
@@ -149,11 +149,11 @@ def imported_as_development(**_: Any) -> list[Error]:
     )
 
 
-def depending(module: ModuleType) -> Iterator[str]:
+def uses_of_debug(module: ModuleType) -> Iterator[str]:
     """Yield file:line of what reads DEBUG in a module and in those that it imports by *, and of a computed DEBUG."""
-    for node in ast.walk(parsed(module)):
-        if base := imported(node, module):
-            yield from depending(base)
+    for node in ast.walk(parse(module)):
+        if base := imported_module(node, module):
+            yield from uses_of_debug(base)
         names: list[ast.expr] = []
         if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
             names = node.targets
@@ -166,5 +166,5 @@ def depending(module: ModuleType) -> Iterator[str]:
         )
 
 
-def parsed(module: ModuleType) -> ast.Module:
+def parse(module: ModuleType) -> ast.Module:
     return ast.parse(Path(str(module.__file__)).read_bytes())

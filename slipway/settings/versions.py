@@ -9,7 +9,7 @@ from typing import Any
 from django.core.checks import Warning, register
 from packaging.requirements import Requirement
 
-from .checks import warns
+from .checks import may_warn
 
 PACKAGE = "slipway-django"
 
@@ -17,15 +17,15 @@ PACKAGE = "slipway-django"
 @register()
 def tested(**_: Any) -> list[Warning]:
     return [
-        outside(requirement, version)
+        outside_warning(requirement, version)
         for requirement in requirements()
-        if warns()
-        and (version := installed(requirement.name))
+        if may_warn()
+        and (version := installed_version(requirement.name))
         and not requirement.specifier.contains(version, prereleases=True)
     ]
 
 
-def outside(requirement: Requirement, version: str) -> Warning:
+def outside_warning(requirement: Requirement, version: str) -> Warning:
     return Warning(
         f"{requirement.name} {version} is installed, but Slipway is tested with "
         f"{requirement.name}{requirement.specifier}: require that, then run make",
@@ -46,7 +46,7 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for lines in (project["dependencies"], *extras) for line in lines]
 
 
-def installed(name: str) -> str:
+def installed_version(name: str) -> str:
     """Return the version of an installed package, or ""."""
     try:
         return metadata.version(name)

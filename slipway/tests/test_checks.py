@@ -45,7 +45,7 @@ class Versions(SimpleTestCase):
         limits = [Requirement(line) for line in ("gunicorn>=24.1.1,<27", 'kombu<6; extra == "jobs"', "redis>=5.2")]
         with (
             mock.patch.object(versions, "requirements", lambda: limits),  # the image has no pyproject.toml
-            mock.patch.object(versions, "installed", lambda name: installed.get(name, "")),
+            mock.patch.object(versions, "installed_version", lambda name: installed.get(name, "")),
         ):
             return [warning.msg.partition(",")[0] for warning in versions.tested()]
 

@@ -15,18 +15,18 @@ from celery import Task as CeleryTask
 from celery.exceptions import Reject
 
 from slipway.celery import app
-from slipway.jobs.task import ahead
+from slipway.jobs.task import seconds_ahead
 from slipway.tasks import heartbeat
 
 
 class PutOff(SimpleTestCase):
     def test_ahead(self) -> None:
-        """`ahead` returns the seconds until a countdown, a time, or a time as text."""
+        """`seconds_ahead` returns the seconds until a countdown, a time, or a time as text."""
         later = datetime.now(UTC) + timedelta(seconds=90)
-        self.assertEqual((ahead(7, None), ahead(None, None)), (7, 0))
-        self.assertAlmostEqual(ahead(None, later), 90, delta=5)
-        self.assertAlmostEqual(ahead(None, later.isoformat()), 90, delta=5)
-        self.assertAlmostEqual(ahead(None, later.replace(tzinfo=None)), 90, delta=5)
+        self.assertEqual((seconds_ahead(7, None), seconds_ahead(None, None)), (7, 0))
+        self.assertAlmostEqual(seconds_ahead(None, later), 90, delta=5)
+        self.assertAlmostEqual(seconds_ahead(None, later.isoformat()), 90, delta=5)
+        self.assertAlmostEqual(seconds_ahead(None, later.replace(tzinfo=None)), 90, delta=5)
 
     def sent(self, **options: Any) -> Any:
         """Return the options with which a task is sent."""
@@ -41,7 +41,7 @@ class PutOff(SimpleTestCase):
         app.conf.task_always_eager = False
         try:
             far = self.sent(countdown=331, headers={"deliveries": 3, "mine": 1})
-            self.assertAlmostEqual(ahead(None, far["headers"]["due"]), 331, delta=5)
+            self.assertAlmostEqual(seconds_ahead(None, far["headers"]["due"]), 331, delta=5)
             self.assertEqual((far["countdown"], far["eta"], far["headers"]["mine"]), (None, None, 1))
             self.assertNotIn("deliveries", far["headers"])
             near = self.sent(countdown=329, headers={"due": "2020-01-01T00:00:00+00:00"})

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from .. import asgi  # noqa: F401  sets Django up before the imports below
 from ..health import metrics
-from ..health.probes import answered
+from ..health.probes import log_request
 from ..logs import request_id
 
 Message = MutableMapping[str, Any]
@@ -72,7 +72,7 @@ class Exchange:
     def log(self) -> None:
         headers = headers_of(self.scope)
         if self.status:
-            answered(
+            log_request(
                 self.scope.get("method", "WEBSOCKET"),
                 self.scope["path"],
                 self.status,

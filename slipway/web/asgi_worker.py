@@ -61,7 +61,9 @@ class Server(uvicorn.Server):
         connections. If `max_requests` stops it, other workers accept them."""
         from .asgi_served import stop_streams  # not at the top: it imports the project
 
-        waiting = [] if self.worker.alive else [each for listener in sockets or [] for each in arrived(listener)]
+        waiting = (
+            [] if self.worker.alive else [each for listener in sockets or [] for each in waiting_connections(listener)]
+        )
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
@@ -85,7 +87,7 @@ class Server(uvicorn.Server):
         )
 
 
-def arrived(listener: socket.socket) -> Iterator[socket.socket]:
+def waiting_connections(listener: socket.socket) -> Iterator[socket.socket]:
     with contextlib.suppress(OSError):  # no connection waits
         while True:
             connection = listener.accept()[0]

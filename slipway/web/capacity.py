@@ -14,15 +14,15 @@ SHARED, EACH, EACH_ALONE = 100, 100, 120
 def cpus() -> int:
     """Return how many CPUs the container may use (at least 1; without a limit, all CPUs of the machine)."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, period = numbers("cpu.max") or numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
+    quota, period = read_numbers("cpu.max") or read_numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
     return max(1, min(available, math.ceil(quota / period))) if quota > 0 else available
 
 
 def memory() -> int | None:
-    return next(iter(numbers("memory.max") or numbers("memory/memory.limit_in_bytes")), None)
+    return next(iter(read_numbers("memory.max") or read_numbers("memory/memory.limit_in_bytes")), None)
 
 
-def numbers(*paths: str) -> list[int]:
+def read_numbers(*paths: str) -> list[int]:
     """Return the numbers in these files under CGROUP; [] if a file is missing or contains "max" (no limit)."""
     try:
         return [int(word) for path in paths for word in (CGROUP / path).read_text().split()]

@@ -26,8 +26,8 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from ..env import Env, SettingsError, load_settings
 from ..health import process
-from ..health.probes import answered
-from ..logs.errors import with_errors
+from ..health.probes import log_request
+from ..logs.errors import with_error_handlers
 from ..logs.request_id import HEADER, current
 from ..schema import web_plan
 from . import capacity, forking
@@ -85,7 +85,7 @@ limit_request_line = 8190  # as much as nginx takes
 forwarder_headers = ""  # visitors must not set SCRIPT_NAME or PATH_INFO: they could bypass nginx's rules
 control_socket_disable = True
 # gunicorn has values for what a LOGGING lacks; some of them name handlers that this LOGGING does not have.
-logconfig_dict = with_errors(settings.LOGGING)
+logconfig_dict = with_error_handlers(settings.LOGGING)
 
 
 class Logger(glogging.Logger):
@@ -93,7 +93,7 @@ class Logger(glogging.Logger):
 
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
         headers = {name.lower(): value for name, value in resp.headers}
-        answered(
+        log_request(
             environ.get("REQUEST_METHOD", "-"),
             environ.get("PATH_INFO", "-"),
             int(str(resp.status).split()[0]),
@@ -161,7 +161,7 @@ def post_worker_init(worker: Worker) -> None:
 
     readiness.ask()
     if worker.number == "1":
-        web_plan.tell(over_socket)
+        web_plan.write_content(over_socket)
     metrics.PID.set(float(worker.pid))
 
 

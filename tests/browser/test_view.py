@@ -15,8 +15,8 @@ from deployer.viewed import NOW
 from slipway.deploy import config
 from slipway.deploy.config import Host
 from slipway.deploy.view import state
-from slipway.deploy.view.collect import Answer, Seen
-from slipway.deploy.view.own import Own
+from slipway.deploy.view.collect import Answer, WatchedHost
+from slipway.deploy.view.own import OwnDeploy
 from slipway.deploy.view.report import report, without_errors
 from slipway.deploy.view.server import Server
 
@@ -31,9 +31,9 @@ class Served:
     """The page of the fleet in viewed.py, whose hosts may say something else later."""
 
     def __init__(self):
-        self.seen, self.fleet = viewed.seen(), viewed.fleet()
+        self.watched, self.fleet = viewed.watched(), viewed.fleet()
         self.own = None
-        self.server = Server(0, lambda: state.page(self.fleet, self.seen, NOW, self.own), lines)
+        self.server = Server(0, lambda: state.page(self.fleet, self.watched, NOW, self.own), lines)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -42,7 +42,7 @@ class Served:
 
     def value(self, host, request):
         """Return what the host has said, to be changed."""
-        return self.seen[host].answers[request].value
+        return self.watched[host].answers[request].value
 
     def close(self):
         self.server.shutdown()
@@ -82,9 +82,9 @@ def test_a_swarm(served, visit):
     """Its services stand in one more box; what nobody there can tell says so."""
     served.fleet = config.build(test_swarm.DATA, {}, "x")
     pulse = {"pulse": Answer(viewed.PULSE, NOW)}
-    served.seen = {host.name: Seen(host, pulse, problem="") for host in served.fleet.hosts}
+    served.watched = {host.name: WatchedHost(host, pulse, problem="") for host in served.fleet.hosts}
     manager = {"swarm": Answer(test_swarm.state_of("1/2", "updating"), NOW)}
-    served.seen["swarm"] = Seen(Host("swarm", ""), manager, problem="")
+    served.watched["swarm"] = WatchedHost(Host("swarm", ""), manager, problem="")
     page = opened(visit, served)
     box = page.locator(".host").last
     expect(box).to_contain_text("web v1 1 of 2 containers, updating")
@@ -97,7 +97,7 @@ def test_a_swarm(served, visit):
 
 def test_eight_hosts_and_the_rest_are_seen_without_scrolling(served, visit):
     for name in ("web4", "web5"):
-        served.seen[name] = served.seen["web2"]
+        served.watched[name] = served.watched["web2"]
     page = opened(visit, served)
     page.set_viewport_size({"width": 1280, "height": 800})
     for part in ("#errors", "#work", "#releases", "#data"):
@@ -148,7 +148,7 @@ def test_by_keyboard_focus_and_an_open_error_stay(served, visit):
 
 def test_words_of_marks_do_not_cover_each_other(served, visit):
     """Of many within minutes, up to the right edge, each word can be read; the table has all."""
-    served.seen["web1"].closed = {NOW - 15 - 40 * number for number in range(12)}
+    served.watched["web1"].closed = {NOW - 15 - 40 * number for number in range(12)}
     page = opened(visit, served)
     boxes = page.locator("#requests .mark text").evaluate_all(
         "texts => texts.map((text) => text.getBBox()).map(({x, y, width, height}) => [x, y, x + width, y + height])"
@@ -188,7 +188,7 @@ def test_what_hosts_and_visitors_say_is_text(served, visit):
     facts["records"][0]["cause"] = facts["records"][0]["settings"] = EVIL
     facts["slots"]["a"]["release"]["tag"] = EVIL
     group.update({"title": EVIL, "message": EVIL, "text": EVIL, "latest": [[NOW, EVIL, EVIL, EVIL]]})
-    served.seen["web2"].problem = EVIL
+    served.watched["web2"].problem = EVIL
     pulse = served.value("web1", "pulse")
     pulse["underway"] = {"action": EVIL, "tag": EVIL, "who": f"x by {EVIL}", "seconds": 1}
     pulse["steps"] = [{"step": EVIL, "state": "start", "since": NOW}]
@@ -213,7 +213,7 @@ def test_a_deploy_is_seen_from_begin_to_end(served, visit):
 
 def test_the_deploy_that_has_opened_the_page(served, visit):
     """It has more to tell, and how it ended. Then nobody is asked any more."""
-    served.own = Own()
+    served.own = OwnDeploy()
     page = opened(visit, served)
     expect(page.locator("#underway-title")).to_have_text("This deploy begins")
     served.own.tell({"event": "waiting", "host": "web1", "text": f"pulled 40 of 120 MB {EVIL}"})
@@ -254,7 +254,7 @@ def test_the_chosen_span_and_its_table(served, visit):
     expect(page.locator("#visitors tbody tr")).to_have_count(96)
     assert page.locator("#requests .mark").count() == page.locator("#times .mark").count() == 4
     requests, errors = page.locator("#visitors .figures").inner_text().split(", ")
-    day = state.page(served.fleet, served.seen, NOW)["visitors"]["spans"][2]
+    day = state.page(served.fleet, served.watched, NOW)["visitors"]["spans"][2]
     assert requests == f"{day['answers']:,} requests" and errors.startswith(f"{day['errors']:,} errors (")
 
 
@@ -270,7 +270,7 @@ def test_it_says_when_it_has_ended(served, visit):
 def test_a_report_opens_without_a_network(served, visit, tmp_path):
     """Of a file, with the same figures. What hosts say cannot end the element that has it."""
     served.value("web1", "facts")["notes"] = [EVIL]
-    seen = state.page(served.fleet, served.seen, NOW)
+    seen = state.page(served.fleet, served.watched, NOW)
     texts = {}
     for name, shown in {"short": without_errors(seen), "whole": seen}.items():
         (tmp_path / f"{name}.html").write_text(report(shown))

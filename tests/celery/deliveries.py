@@ -16,7 +16,7 @@ AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})  # seconds un
 deliveries.LIMIT = int(os.environ.get("LIMIT", deliveries.LIMIT))
 worker.BACK = int(os.environ.get("BACK", worker.BACK))
 if "SHORT" in os.environ:
-    worker.BACK, worker.TRIES, deliveries.hold = 0.2, 3, lambda app: 1
+    worker.BACK, worker.TRIES, deliveries.seconds_to_keep = 0.2, 3, lambda app: 1
 log = logging.getLogger("shop").info
 
 @shared_task

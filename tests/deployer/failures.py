@@ -15,4 +15,4 @@ def failed(message="'a'", line="31", **extra):
 
 
 def id_of(**fields):
-    return groups.in_record(1, "web", fields)["id"]
+    return groups.group_of_record(1, "web", fields)["id"]

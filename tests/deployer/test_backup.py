@@ -184,18 +184,18 @@ def test_points_by_name():
     ("text", "sent"), [("latest", "latest"), ("build-42", "build-42"), ("before:1.2", "before:1.2")]
 )
 def test_what_may_be_restored(text, sent):
-    assert restore.moment(text) == sent
+    assert restore.parse_moment(text) == sent
 
 
 def test_a_time_is_of_this_machine_s_clock():
     seconds = time.mktime(time.strptime("2026-11-24 02:20", "%Y-%m-%d %H:%M"))
-    assert float(restore.moment("2026-11-24 02:20")) == seconds
+    assert float(restore.parse_moment("2026-11-24 02:20")) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "last week", "before:"])
 def test_what_is_no_time(text):
     with pytest.raises(Refused, match="--at"):
-        restore.moment(text)
+        restore.parse_moment(text)
 
 
 # ---- WAL ----

@@ -109,21 +109,21 @@ def test_a_host_that_is_prepared_is_left_alone(fleet):
 def test_a_deploy_notes_its_points_on_the_database_s_host(fleet):
     asked, told = [], []
     with agents(lambda host: Agent({"point": {}}, asked=asked) if "db1" in host else None):
-        asyncio.run(points.mark(fleet, "before", "build-42", told.append))
+        asyncio.run(points.note_point(fleet, "before", "build-42", told.append))
     assert asked == ["point"] and told == []
 
 
 def test_a_backup_that_does_not_work_is_no_failure_of_a_deploy(fleet):
     told = []
     with agents(lambda host: None):
-        asyncio.run(points.mark(fleet, "commit", "build-42", told.append))
+        asyncio.run(points.note_point(fleet, "commit", "build-42", told.append))
     assert told[0]["event"] == "warning" and told[0]["host"] == "db1"
     assert told[0]["text"].startswith("slipway restore will not know the commit of build-42: ")
 
 
 def test_without_backups_nothing_is_noted(data):
     with agents(lambda host: pytest.fail("nobody is asked")):
-        asyncio.run(points.mark(fleet_of(data, {"hosts": APART}), "commit", "build-42", print))
+        asyncio.run(points.note_point(fleet_of(data, {"hosts": APART}), "commit", "build-42", print))
 
 
 # ---- the agent ----
@@ -172,9 +172,9 @@ def test_dumps_of_a_database_elsewhere(elsewhere, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 2 and shown[1].startswith("dump: 2026-")
     assert server.actions(elsewhere, elsewhere.hosts[0]) == ["files", "dump"]
-    host, words = dump.source(elsewhere, "latest")
+    host, words = dump.dump_command(elsewhere, "latest")
     assert host.name == "web1" and words[-4:] == ["docker-backup", "print-dump", "shop", "latest"]
-    assert dump.source(elsewhere, "")[1][-1] == "shop"
+    assert dump.dump_command(elsewhere, "")[1][-1] == "shop"
     settings = json.loads(server.settings(elsewhere, host).content)
     assert settings["dump"] == "postgres:17" and settings["prunes"] is True
 
@@ -203,31 +203,31 @@ def test_who_begins_anew_begins_with_files_too(fleet, monkeypatch, new):
 
 def test_no_dumps_are_kept_of_an_own_database(fleet, data):
     with pytest.raises(Refused, match="no dumps are kept of this database"):
-        dump.source(fleet, "latest")
+        dump.dump_command(fleet, "latest")
     with pytest.raises(Refused, match=r"backup.dump: is for a database elsewhere"):
         fleet_of(data, {"hosts": APART, "backup": {**TO, "dump": "postgres:17"}})
 
 
 def test_what_a_restore_tells_first(fleet):
-    lines = restore.described(fleet.hosts[1], RESTORED)
+    lines = restore.describe(fleet.hosts[1], RESTORED)
     assert lines[0].startswith("db1: restored: 26 tables, 1,204,331 rows, last changed 2026-")
     assert lines[0].endswith("; the release then was build-41")
     assert lines[1] == "db1: a swap loses 14 min, 312 transactions"
-    assert "an unknown number of transactions" in restore.described(fleet.hosts[1], {**RESTORED, "lost": None})[1]
+    assert "an unknown number of transactions" in restore.describe(fleet.hosts[1], {**RESTORED, "lost": None})[1]
 
 
 def test_the_cure_for_a_release_that_does_not_fit():
-    text = restore.unfit(["shop.0002_note"], RESTORED)
+    text = restore.refusal_of_swap(["shop.0002_note"], RESTORED)
     assert "the live release needs shop.0002_note, which" in text and "slipway rollback --to build-41, then" in text
 
 
 def test_commands_that_have_nothing_to_work_on(data):
     without = fleet_of(data, {"hosts": APART, "backup": {}})
-    for function in (docker_backup.host_of, docker_backup.database_host):
+    for function in (docker_backup.backup_host, docker_backup.database_host):
         with pytest.raises(Refused, match=r"\[backup\]"):
             function(without)
     only_files = fleet_of(data, {"hosts": {"web1": {"roles": ["web"]}}, "backup": TO})
-    assert docker_backup.host_of(only_files).name == "web1"
+    assert docker_backup.backup_host(only_files).name == "web1"
     with pytest.raises(Refused, match="no host has the role postgres"):
         docker_backup.database_host(only_files)
     with pytest.raises(Refused, match="no host has the role postgres"):

@@ -137,7 +137,7 @@ def finish(models, sick=""):
         )
         made = Run(team)
         if sick:
-            made.hear({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "details": {}})
+            made.on_event({"event": "sick", "host": sick, "problem": "5 of 20 answers were errors", "details": {}})
         states, failed = await Commit(made, "1", DEAD_AFTER).decide(
             Step("promise", tuple(models)), Step("commit", tuple(models))
         )
@@ -253,9 +253,9 @@ def test_a_host_that_gets_sick_after_its_promise(fault, state):
 def test_what_a_lost_host_does_meanwhile_decides(state, other):
     found = [{"web1": other}, {"web1": state}]
 
-    async def learn(self, names, *words):
+    async def ask_states(self, names, *words):
         return found.pop(0) if found else dict.fromkeys(names, state)
 
-    with mock.patch.object(Commit, "learn", learn):
+    with mock.patch.object(Commit, "ask_states", ask_states):
         _, states, ends = finish(models([{"cut": "promise"}, {}, {}]))
     assert set(states.values()) == {state} and (ends["web2"], ends["work"]) == (state, state)

@@ -98,7 +98,7 @@ def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
 
 
 def test_an_agent_that_cannot_be_kept_is_no_failure(kept, monkeypatch):
-    (kept / bootstrap.name()).touch()  # no folder can get this name
+    (kept / bootstrap.folder_name()).touch()  # no folder can get this name
     assert sendings(monkeypatch) == (DONE, 1) and len([*kept.iterdir()]) == 1
     assert none_is_left(kept)
 

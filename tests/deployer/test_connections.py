@@ -20,7 +20,7 @@ from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, HostProblem, Interrupted, Locked, Refused
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
-from slipway.deploy.ssh.gather import on_each, together
+from slipway.deploy.ssh.gather import gather, on_each
 from slipway.deploy.ssh.interrupts import SIGNALS, ignored, interruptible, run_interruptible
 
 
@@ -42,7 +42,7 @@ def test_all_have_ended_when_nobody_waits_any_more(fails):
             ended.append(name)
 
     async def interrupted():
-        task = asyncio.create_task(together(clean_up, ["a", "b"]))
+        task = asyncio.create_task(gather(clean_up, ["a", "b"]))
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(ValueError if fails else asyncio.CancelledError):

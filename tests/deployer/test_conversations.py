@@ -18,7 +18,7 @@ from deployer.test_validate import JSON
 from slipway.deploy.agent import disk, releases, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.requests import SHAPES
-from slipway.deploy.agent.taken import Taken
+from slipway.deploy.agent.taken import StepLog
 
 GOOD = {
     "begin": BEGIN,
@@ -49,7 +49,7 @@ def test_what_requests_in_another_order_do_is_the_app_s(machine, known):
         patch.setattr(
             machine.host, "call", lambda *words, **options: called.append((words, options)) or call(*words, **options)
         )
-        attempt, taken = Attempt(machine.host, program="/agent"), Taken(machine.host)
+        attempt, taken = Attempt(machine.host, program="/agent"), StepLog(machine.host)
         for number, (do, args) in enumerate(asked):
             serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": args}, "deploy")
         machine.settle()
@@ -128,7 +128,7 @@ def converse(machine, mode, messages):
     clock = [time.monotonic()]  # no step really waits
     with (
         mock.patch.multiple(serve, Host=lambda app: machine.host, say=said.append, run_as_unit=lambda *words: []),
-        mock.patch.object(serve, "lines", lambda kind: map(requests.message, lines)),
+        mock.patch.object(serve, "lines", lambda kind: map(requests.parse_message, lines)),
         mock.patch("time.monotonic", lambda: clock[0]),
         mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)),
         mock.patch("threading.Thread", Inline),
@@ -152,7 +152,7 @@ class Inline:
 
 def test_a_whole_deploy_is_let_through(machine, monkeypatch):
     """Else the test above would try little."""
-    said, attempt, taken = [], Attempt(machine.host, program="/agent"), Taken(machine.host)
+    said, attempt, taken = [], Attempt(machine.host, program="/agent"), StepLog(machine.host)
     monkeypatch.setattr(serve, "say", said.append)
     for number, do in enumerate(CHAIN):
         serve.step(machine.host, attempt, taken, {"id": number, "do": do, "args": GOOD[do]}, "deploy")
@@ -162,7 +162,7 @@ def test_a_whole_deploy_is_let_through(machine, monkeypatch):
 
 def test_no_release_is_committed_beside_the_old_one_s_beat(machine, monkeypatch):
     """A hostile deployer may leave out a step; a host of web alone has nothing to replace."""
-    said, attempt, taken = [], Attempt(machine.host, program="/agent"), Taken(machine.host)
+    said, attempt, taken = [], Attempt(machine.host, program="/agent"), StepLog(machine.host)
     monkeypatch.setattr(serve, "say", said.append)
     for number, do in enumerate(CHAIN):
         if do != "replace":
@@ -171,7 +171,7 @@ def test_no_release_is_committed_beside_the_old_one_s_beat(machine, monkeypatch)
     assert refused == "prepare: the step replace has not succeeded"
     assert releases.read_tag(machine.host.tag) == release("v1")
     monkeypatch.setattr(machine.host, "alone", list)
-    assert requests.missing(machine.host, "prepare", {"flip"}) == ""
+    assert requests.missing_step(machine.host, "prepare", {"flip"}) == ""
 
 
 PROGRAMS = ("systemctl", "systemd-run", "docker-slot", "docker-runner", "sync", "journalctl", "docker-backup", "nginx")

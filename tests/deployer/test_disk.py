@@ -91,7 +91,7 @@ def host(tmp_path, monkeypatch):
         host.asked.append((owner, group))
         return OWN
 
-    monkeypatch.setattr(shell, "ids", ids)
+    monkeypatch.setattr(shell, "owner_ids", ids)
     monkeypatch.setattr(serve, "Host", lambda app: host)
     return host
 

@@ -18,7 +18,7 @@ from proc import ROOT, executable, put, run
 from slipway.deploy import __main__
 from slipway.deploy.commands import env
 from slipway.deploy.env import changes
-from slipway.deploy.env.staging import ask
+from slipway.deploy.env.staging import prompt_for
 from slipway.deploy.errors import Interrupted, Refused
 from slipway.deploy.ssh.connection import encoded
 from slipway.deploy.ssh.interrupts import run_interruptible
@@ -46,7 +46,7 @@ STAGED = [  # APP.env, the staged file, values set, names unset → the new text
 
 @pytest.mark.parametrize("current, following, values, unset, text", STAGED)
 def test_what_is_staged(current, following, values, unset, text):
-    assert changes.staged(current, following, values, unset) == text
+    assert changes.next_settings(current, following, values, unset) == text
 
 
 READ = [  # the input, the names asked for → all problems of the input
@@ -126,9 +126,9 @@ def test_a_password_manager_prints_the_values(tmp_path):
 
 def test_values_are_typed_unseen(monkeypatch):
     monkeypatch.setattr(getpass, "getpass", {"A: ": "new", "B: ": "it is = #1"}.get)
-    assert ask(["A", "B"]) == b"A=new\nB=it is = #1\n"
+    assert prompt_for(["A", "B"]) == b"A=new\nB=it is = #1\n"
     with pytest.raises(Refused, match="no settings given"):
-        ask([])
+        prompt_for([])
 
 
 LOCK = 1  # the id of the first request to the agent
@@ -227,7 +227,7 @@ AWAY = (
 
 def test_a_rollback_tells_what_it_takes_away():
     same = {"changed": ["A", "B"], "kept": "v2"}
-    assert changes.gone_back(
+    assert changes.restored_settings_warnings(
         {
             ("prepare", "web1"): same,
             ("prepare", "web2"): same,

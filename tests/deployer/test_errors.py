@@ -15,7 +15,7 @@ from deployer.test_validate import JSON, outcome_of
 from slipway.deploy import __main__
 from slipway.deploy.agent import certificates, groups
 from slipway.deploy.agent import errors as agent_errors
-from slipway.deploy.agent.groups import error
+from slipway.deploy.agent.groups import group_of_error
 from slipway.deploy.commands import errors as command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.log import errors
@@ -40,7 +40,7 @@ def test_one_exception_at_one_function_is_a_group(fields, same):
 
 
 def test_what_a_group_says():
-    told = groups.in_record(
+    told = groups.group_of_record(
         1,
         "web",
         {
@@ -58,11 +58,13 @@ def test_what_a_group_says():
         "no",
         [(1, "5f0c7d1e", "GET /orders/3/", "v2")],
     )
-    foreign = groups.in_record(1, "web", dict.fromkeys(("exception", "message", "path", "logger"), "é" * 99_999))
+    foreign = groups.group_of_record(1, "web", dict.fromkeys(("exception", "message", "path", "logger"), "é" * 99_999))
     assert len(json.dumps(foreign)) < child.LONGEST / groups.MOST, "a host's answer is one line"
-    assert groups.in_record(1, "web", {"exception": "KeyError"})["text"] == "KeyError", "of a formatter of one's own"
+    assert groups.group_of_record(1, "web", {"exception": "KeyError"})["text"] == "KeyError", (
+        "of a formatter of one's own"
+    )
     bare = {**failed(), "exception": "Traceback (most recent call last):\nKeyError"}
-    assert groups.in_record(1, "web", bare)["message"] == ""
+    assert groups.group_of_record(1, "web", bare)["message"] == ""
     first, second, other = (
         id_of(logger="shop", message=text)
         for text in (
@@ -82,7 +84,7 @@ def test_what_a_group_says():
 def counted(*errors, tag=""):
     """Return the groups of a host where v2 is live, which v1 brought back."""
     made = {}
-    for id in groups.count(made, errors, SINCE, "v2", {"v1", "v2"}, tag):
+    for id in groups.add_errors(made, errors, SINCE, "v2", {"v1", "v2"}, tag):
         if id in made:
             made[id]["seen_before"] = True
     return [*made.values()]
@@ -95,13 +97,15 @@ def counted(*errors, tag=""):
     st.floats(SINCE, 2e9),
 )
 def test_a_hostile_record_is_only_counted(fields, at):
-    text = json.dumps({"groups": counted(groups.in_record(at, "web", fields)), "seen_before": [], "since": SINCE})
+    text = json.dumps({"groups": counted(groups.group_of_record(at, "web", fields)), "seen_before": [], "since": SINCE})
     assert (
         len(text) < child.LONGEST / groups.MOST and validate.mismatch(json.loads(text), agent_errors.ErrorGroups) == ""
     )
-    for group in errors.merged({"web1": validate.seen(json.loads(text))}):
-        assert not CONTROL.search("".join(errors.head(group).split("\n"))) and "\n" not in groups.brief([group])
-        *_, copied = errors.whole({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})
+    for group in errors.merge_groups({"web1": validate.make_visible(json.loads(text))}):
+        assert not CONTROL.search("".join(errors.group_lines(group).split("\n"))) and "\n" not in groups.summary(
+            [group]
+        )
+        *_, copied = errors.group_details({**group, "latest": [*group["latest"], (1, "$(x)", "", "")]})
         assert re.fullmatch(r"slipway logs [\w :\'=-]+", copied, re.A), "safe in a shell"
 
 
@@ -118,7 +122,7 @@ def test_a_hostile_record_is_only_counted(fields, at):
     ],
 )
 def test_what_counts_and_what_is_new(hits, extra, count, is_known):
-    made = counted(*(error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **extra)
+    made = counted(*(group_of_error(SINCE + at, "web", ("k",), "x", visit=("", "", tag)) for at, tag in hits), **extra)
     assert [(group["count"], group["seen_before"]) for group in made] == ([(count, is_known)] if count else [])
 
 
@@ -126,9 +130,9 @@ def test_what_counts_and_what_is_new(hits, extra, count, is_known):
 def test_of_a_group_the_newest_is_shown(order):
     made = {}
     for at in [*range(9)][::order]:
-        groups.put(
+        groups.add_group(
             made,
-            error(
+            group_of_error(
                 at,
                 "web",
                 ("k",),
@@ -142,12 +146,12 @@ def test_of_a_group_the_newest_is_shown(order):
     assert (one["place"], one["first"], one["last"], one["count"]) == ("f.py:8", 0, 8, 9)
     assert [visit[0] for visit in one["latest"]] == [4, 5, 6, 7, 8] and one["text"].startswith("trace ")
     for number in range(20):
-        groups.put(made, error(0, "web", ("k",), "x", visit=("", "", f"v{number + 30}")))
+        groups.add_group(made, group_of_error(0, "web", ("k",), "x", visit=("", "", f"v{number + 30}")))
     assert len(made[one["id"]]["releases"]) == 20, "a host's answer does not grow without end"
 
 
 def test_groups_are_limited():
-    many = [error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
+    many = [group_of_error(SINCE + number, "web", (str(number),), "x") for number in range(groups.MOST + 7)]
     *_, last, more = counted(*many)
     assert (last["count"], more["count"], more["title"]) == (1, 7, groups.MORE)
 
@@ -159,14 +163,14 @@ def run(fleet, *words):
 def answer(message, host, asked):
     asked.append((host, message["args"]["since"]))
     told = [
-        groups.in_record(
+        groups.group_of_record(
             SINCE + at,
             "web",
             {**failed(line=str(at)), "release": "v2", "method": "GET", "path": f"/{at}/", "request_id": f"5f0c7d{at}"},
         )
         for at in (40, 41)
     ]
-    told += [error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
+    told += [group_of_error(SINCE + 50, "beat", ("e",), "beat", "", "ended\x1b[2J")] * 4 if host == "work" else []
     known = [id_of(**failed())] if host == "web2" and message["args"].get("also") else []
     since = {"front": None, "web2": SINCE + 1}.get(host, SINCE)
     return [line({"id": message["id"], "ok": {"groups": counted(*told), "seen_before": known, "since": since}})]
@@ -249,7 +253,7 @@ def test_a_deploy_names_its_new_errors(fleet, tells, step):
 
 def test_a_certificate_that_has_ended(monkeypatch):
     served = {"ends": {"old.example": 86400.0, "new.example": 3 * 86400.0}, "now": 2 * 86400.0}
-    monkeypatch.setattr(certificates, "served", lambda host: served)
-    assert [(group["title"], group["message"].partition(":")[0]) for group in agent_errors.expired(None)] == [
-        ("nginx", "the certificate of old.example ended on 1970-01-02")
-    ]
+    monkeypatch.setattr(certificates, "expiries", lambda host: served)
+    assert [
+        (group["title"], group["message"].partition(":")[0]) for group in agent_errors.expired_certificates(None)
+    ] == [("nginx", "the certificate of old.example ended on 1970-01-02")]

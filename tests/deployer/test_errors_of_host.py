@@ -28,7 +28,7 @@ def host(tmp_path, stub, monkeypatch):
     disk.write(
         made.log,
         "".join(
-            releases.line(
+            releases.log_line(
                 {"tag": tag, "image_id": "1", "action": action, "outcome": "committed", "at": at, "seconds": 10}
             )
             for tag, at, action in (
@@ -173,7 +173,7 @@ def test_from_when_errors_count(host, stub):
         made,
         {"tag": "v1", "image_id": "1", "action": "rollback", "outcome": "committed", "at": SINCE + 500, "seconds": 10},
     )
-    assert agent_errors.times(made, "v1") == (700, SINCE + 490, None, {"v1", "v2"})
+    assert agent_errors.release_times(made, "v1") == (700, SINCE + 490, None, {"v1", "v2"})
 
 
 def test_a_journal_of_nonsense(host):
@@ -225,7 +225,7 @@ def test_a_takeback_by_max_errors_names_the_new_errors(host, stub, monkeypatch):
         )
         if cause == causes[0]:
             monkeypatch.setattr(agent_errors, "ENVIRONMENT", {"PATH": "/none"})
-    table = text_tables.history({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
+    table = text_tables.releases_table({name: {"records": releases.read_log(made)[0]} for name in ("web1", "web2")})
     assert [line for line in table.split("\n") if line.startswith(" ")] == [
         "    the deployer fell silent",
         "    web1: migrate: exit 1",

@@ -74,7 +74,7 @@ def host_in(folder):
     host = Simulated(folder / "root")
     for path in (host.tag, host.slot_file("a", "tag")):
         disk.write(path, GOOD)
-    disk.write(host.log, releases.line(RECORD))
+    disk.write(host.log, releases.log_line(RECORD))
     disk.write(host.slot_file("a", "plan"), "[X]  shop.0001\n")
     return host
 
@@ -228,7 +228,7 @@ def test_what_is_wrong_with_a_command_by_the_clock(host, monkeypatch, timer, sta
     assert timers.schedules(host) == {"digest": hourly}
     told = timers.state(host, "digest", hourly)
     assert told == {"state": state, "restarts": None, "since": at, "health": wrong, "next": at}
-    assert [hit["message"] for hit in errors.overdue(host)] == ([wrong] if wrong.startswith("overdue") else [])
+    assert [hit["message"] for hit in errors.overdue_commands(host)] == ([wrong] if wrong.startswith("overdue") else [])
 
 
 def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
@@ -247,7 +247,7 @@ def test_a_log_of_a_gigabyte(host):
     with open(host.log, "r+b") as file:
         file.truncate(2**30)
         file.seek(0, os.SEEK_END)
-        file.write(b"\n" + releases.line(RECORD).encode())
+        file.write(b"\n" + releases.log_line(RECORD).encode())
     began = time.monotonic()
     tracemalloc.start()
     records, torn = releases.read_log(host)

@@ -34,7 +34,7 @@ def needs(host, live="a", **held):
                 f"Rss: {share * 1024} kB\nPss: {share * 1024} kB\nPss_Anon:"
                 f" {(share - 3) * 1024 // 3} kB\nPss_File: 512000 kB\nPss_Shmem:   1024 kB\n",
             )
-    return memory.for_slots(host, containers, live)
+    return memory.free_and_needed(host, containers, live)
 
 
 @pytest.mark.parametrize("live, need", [("a", 210), ("b", 0), (None, 0)])
@@ -54,13 +54,13 @@ URL = "https://ann:planted@shop.example:8443/planted?x"
 
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
-    assert facts.front(host)["scheme"] == ""
+    assert facts.nginx_front(host)["scheme"] == ""
     fleet = fleet_of(
         data, {"site.tls": tls, "site.certificate": "/c.pem", "site.key": "/k.pem", "site.proxies": ["192.0.2.1"]}
     )
     path = "/etc/nginx/sites-available/shop"  # as provisioning writes it
     put(host.root + path, files(fleet, "web1")[path])
-    assert facts.front(host)["scheme"] == scheme
+    assert facts.nginx_front(host)["scheme"] == scheme
 
 
 HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
@@ -104,7 +104,7 @@ def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
     if staged is not None:
         Path(host.env + ".next").write_text(staged)
     put(host.etc + ".secrets/SITE_URL.1", "https://shop.example/\n")
-    assert facts.front(host)["url"] == url
+    assert facts.nginx_front(host)["url"] == url
     Path(host.slot_file("a", "env")).write_text(current if staged is None else staged)
     assert "://".join(readiness.site_of(host, "a")) == (url or "http://localhost")
-    assert "planted" not in str(facts.front(host))
+    assert "planted" not in str(facts.nginx_front(host))

@@ -25,7 +25,7 @@ def facts(fleet):
     return {
         host.name: {
             **fine(fleet)["facts"],
-            "files": preflight.expected(fleet, host),
+            "files": preflight.expected_digests(fleet, host),
             "history": [],
             "containers": {},
             "now": 5000,
@@ -59,7 +59,7 @@ def test_sqlite_is_for_one_server(data, fleet, facts):
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert found.keys() == facts.keys() and all("its own file: use Postgres" in text for (text,) in found.values())
     one = fleet_of(data, {"hosts": {"work": {"roles": ["web", "worker", "beat"]}}})
-    facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
+    facts["work"]["files"] = preflight.expected_digests(one, one.app_hosts[0])
     assert preflight.problems(one, one.app_hosts, facts, DEPLOY) == {"work": ["there is no /var/www/shop/data"]}
 
 
@@ -120,13 +120,13 @@ def test_files_of_another_checkout(fleet, facts):
 
 def test_a_rollback_needs_one_goal(facts):
     with pytest.raises(Refused, match="no earlier release"):
-        preflight.revert_of(facts)
+        preflight.previous_releases(facts)
     for found in facts.values():
         found["revert"] = {"tag": "v0", "image_id": "sha256:0"}
-    assert preflight.revert_of(facts)["work"] == {"tag": "v0", "image_id": "sha256:0"}
+    assert preflight.previous_releases(facts)["work"] == {"tag": "v0", "image_id": "sha256:0"}
     facts["web2"]["revert"] = None
     with pytest.raises(Refused) as refused:
-        preflight.revert_of(facts)
+        preflight.previous_releases(facts)
     assert str(refused.value).splitlines()[1:] == ["on web1, work: v0", "on web2: none"]
 
 
@@ -135,9 +135,9 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         {"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
         {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"},
     ]
-    assert preflight.recorded(facts, "v0")["work"]["image_id"] == "sha256:0"
+    assert preflight.records_of(facts, "v0")["work"]["image_id"] == "sha256:0"
     with pytest.raises(Refused, match="v5 was never committed"):
-        preflight.recorded(facts, "v5")
+        preflight.records_of(facts, "v5")
 
 
 DRIFT = {

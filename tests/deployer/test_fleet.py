@@ -31,13 +31,13 @@ def project(tmp_path, monkeypatch):
 def test_a_second_call_keeps_what_a_team_changed(project):
     """production.toml stays, and a server that it lacks is named with its table; a team's settings stay."""
     folder = project / "var/fleet"
-    command.usage(made("web1", "web2", "work1"), folder)
+    command.write_files(made("web1", "web2", "work1"), folder)
     first = (folder / "production.toml").read_text()
     (folder / "production.toml").write_text(first + '[process.tick]\ncommand = "manage tick"\nschedule = "daily"\n')
     (folder / "settings").write_text((folder / "settings").read_text() + "STRIPE_KEY=sk=1\nSITE_URL=http://old\n")
     key = (folder / "settings").read_text().splitlines()[0]
-    assert "stays as it is" not in command.usage(made("web1", "web2", "work1"), folder)
-    said = command.usage(made("web1", "web2", "work1", "web3"), folder)
+    assert "stays as it is" not in command.write_files(made("web1", "web2", "work1"), folder)
+    said = command.write_files(made("web1", "web2", "work1", "web3"), folder)
     assert (folder / "production.toml").read_text().startswith(f"{first}[process.tick]")
     assert 'to use all servers, add:\n[hosts.web3]\nroles = ["web"]\n' in said and "[hosts.web2]" not in said
     settings = (folder / "settings").read_text().splitlines()
@@ -54,7 +54,7 @@ def test_what_fits_the_project(project, names, jobs, media, roles):
     if not jobs:
         (project / "shop/celery.py").unlink()
     folder = project / "var/fleet"
-    command.usage(made(*names), folder)
+    command.write_files(made(*names), folder)
     settings = (folder / "settings").read_text()
     assert ("STORAGE_URL=database:\n" in settings) == (media == "database") and ("BROKER_URL=" in settings) == jobs
     loaded = config.load(folder / "production.toml", {"APP": "shop", "IMAGE": "shop"})

@@ -113,7 +113,7 @@ def test_variables_of_any_kind(variables):
 def test_tags_of_any_kind(action, tag):
     args = __main__.parse([action, "v1"] if action == "deploy" else [action])
     args.tag = args.to = tag
-    make = {"deploy": plan.deploy_of, "rollback": rollback.rollback_of}[action]
+    make = {"deploy": plan.deploy_from_args, "rollback": rollback.rollback_from_args}[action]
     try:
         rollout = make(config.build(TOML, {}, "x"), args, None)
         assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or (action == "rollback" and not tag)

@@ -41,7 +41,7 @@ def server(tmp_path):
     ],
 )
 def test_a_release_that_is_not(server, answered, message):
-    problem = http.not_ready(server(answered), "v2")
+    problem = http.readiness_problem(server(answered), "v2")
     assert str(problem) == message
     assert problem.details["status"] == http.ask(server(answered), "/")[0]
 

@@ -123,9 +123,9 @@ def test_a_tag_that_cannot_be_had(host, ask, answers, text):
 )
 def test_a_word_that_would_be_another_request(host, word):
     with pytest.raises(Problem, match=r"^invalid path for a request to Docker: '/"):
-        images.about(host, word)
+        images.inspect(host, word)
     host.serve((200, IMAGE))
-    assert images.about(host, "r.example/a..b:v1..2") and len(host.asked) == 1
+    assert images.inspect(host, "r.example/a..b:v1..2") and len(host.asked) == 1
 
 
 def test_what_was_pulled_is_told(host):
@@ -143,13 +143,13 @@ def test_what_was_pulled_is_told(host):
 def test_what_is_here_makes_no_room(host, monkeypatch):
     pruned = []
     monkeypatch.setattr(facts, "docker_info", lambda host: {"root": "/"})
-    monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
+    monkeypatch.setattr(facts, "free_bytes", lambda path: pull.ROOM - 1)
     monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
     attempt = Attempt(host, tag="v2", digest="sha256:d")
     host.serve((200, IMAGE), (200, IMAGE), (201, ""))
-    assert pull.fetched(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
+    assert pull.fetch_image(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
     host.serve(MISSING, MISSING, (200, PULLED), (200, IMAGE), (201, ""))
-    assert pull.fetched(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
+    assert pull.fetch_image(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
 
 
 def record(tag, image_id, digest):
@@ -159,17 +159,17 @@ def record(tag, image_id, digest):
 def test_a_tag_that_was_another_image_long_ago(host):
     log = [record("v2", "sha256:0", "sha256:c"), *(record(f"b-{number}", "sha256:9", "") for number in range(1200))]
     with open(host.log, "w") as file:
-        file.writelines(releases.line(one) for one in log)
+        file.writelines(releases.log_line(one) for one in log)
     host.serve(MISSING, (200, PULLED), (200, IMAGE))
     assert images.pull(host, "r.example/shop", "v2", "sha256:d")["others"] == ["sha256:0"]
     assert len(host.asked) == 3
     for same in (record("v2", "sha256:1", "sha256:e"), record("v2", "sha256:0", "sha256:d")):
-        assert images.others([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
+        assert images.other_ids([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
 
 
 def test_old_images_go(host, capsys):
     with open(host.log, "w") as file:
-        file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
+        file.writelines(releases.log_line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
     other = host.root + "/var/www/other"
     os.makedirs(other)
     pinned = {"v9": host.tag, "v2": host.revert, "v3": host.slot_file("b", "tag"), "v4": other + "/TAG"}
@@ -281,5 +281,5 @@ def test_a_pull_tells_how_far_it_is(monkeypatch):
             **({"id": id} if id else {}),
             "progressDetail": {"current": current * 10**6, "total": 40 * 10**6},
         }
-        pulled.hear(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(line).encode() + b"\n[1]\n")
+        pulled.feed(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(line).encode() + b"\n[1]\n")
     assert told == ["10 of 40 MB", "15 of 80 MB", "45 of 80 MB", "45 of 80 MB", "unpacks 80 MB", "unpacks 80 MB"]

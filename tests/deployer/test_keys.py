@@ -187,7 +187,7 @@ def test_the_gate_starts_its_own_agent(gate, words, may):
 def lines_of(*words):
     parser = argparse.ArgumentParser()
     logs.add_arguments(parser)
-    return parser.parse_args(search.glued(words))
+    return parser.parse_args(search.join_values(words))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
         asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, held, held
         return asked[-1]
 
-    monkeypatch.setattr(serve, "holder", holder)
+    monkeypatch.setattr(serve, "who_holds_lock", holder)
     monkeypatch.setattr(
         serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50))
     )
@@ -82,7 +82,7 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
     files = {f"a/{number}.py": "x = 1\n" * 1000 for number in range(20)}
 
     def write(number):
-        return unpack.written(f"{host.run}/agent-{number}", files)
+        return unpack.write_files(f"{host.run}/agent-{number}", files)
 
     for turn in range(10):
         with mock.patch.object(unpack.os, "getpid", itertools.count().__next__), ThreadPoolExecutor(4) as pool:
@@ -92,7 +92,7 @@ def test_two_connections_write_an_agent_at_the_same_moment(host):
 
 
 TEXTS = {
-    **bootstrap.files(),
+    **bootstrap.agent_files(),
     "unpack": Path(unpack.__file__).read_text(),
     "balancer_hosts": render("balancer_hosts.py", {}),
 }

@@ -38,9 +38,9 @@ def test_a_time(monkeypatch, text, time):
     monkeypatch.setattr(search, "datetime", mock.Mock(wraps=datetime, now=lambda: datetime(2026, 11, 26, 9, 30)))
     if time is None:
         with pytest.raises(argparse.ArgumentTypeError, match="is no time: give -1h"):
-            search.moment(text)
+            search.parse_moment(text)
     else:
-        assert search.moment(text) == datetime(2026, 11, *time).timestamp()
+        assert search.parse_moment(text) == datetime(2026, 11, *time).timestamp()
 
 
 def asked(*words):
@@ -148,7 +148,7 @@ def entry(message, at=1795680000.25, name="shop-web-a"):
 
 
 def for_people(message):
-    return lines.shown("web1", "shop", validate.parse(json.dumps(entry(message)).encode()))
+    return lines.format_entry("web1", "shop", validate.parse(json.dumps(entry(message)).encode()))
 
 
 def test_a_line_for_people():

@@ -117,7 +117,7 @@ exit 37\n""",
 @pytest.mark.parametrize("script, code", [("exit 7", 7), ("trap 'exit 9' TERM; echo up; sleep 20 & wait", 9)])
 def test_a_command_without_a_terminal_ends_with_ssh(script, code):
     """sshd closes the stdout of a command whose ssh was ended. What ends by itself is not waited for."""
-    words = one_off.noted("shop", ["migrate"], ["sh", "-c", script], tty=False)
+    words = one_off.with_journal_entry("shop", ["migrate"], ["sh", "-c", script], tty=False)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as command:
         command.stdout.readline()
         command.stdout.close()

@@ -6,8 +6,8 @@ import pytest
 
 from deployer.conftest import fleet_of
 from slipway.deploy import __main__
-from slipway.deploy.commands.plan import deploy_of
-from slipway.deploy.rollout.plan import Options, Target, plan, shown
+from slipway.deploy.commands.plan import deploy_from_args
+from slipway.deploy.rollout.plan import Options, Target, plan, table_rows
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
@@ -184,7 +184,7 @@ def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
         ({"hosts": {"work": {"roles": ["worker"]}}}, ["work"]),
     ):
         fleet = fleet_of(data, hosts)
-        rows = shown(plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO))
+        rows = table_rows(plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO))
         assert [row[2] for row in rows if row[1].startswith("start")] == wanted
 
 
@@ -211,7 +211,9 @@ def test_hosts_flip_in_waves(data, web, cap, waves):
     "words, parallel, bake, lock", [([], 7, 10, 2), (["--parallel", "0", "--no-bake", "--allow-locks"], 0, 0, 1e9)]
 )
 def test_options_outrank_the_file(data, words, parallel, bake, lock):
-    fleet = deploy_of(fleet_of(data, {"rollout.parallel": 7}), __main__.parse(["deploy", "v2", *words]), print).fleet
+    fleet = deploy_from_args(
+        fleet_of(data, {"rollout.parallel": 7}), __main__.parse(["deploy", "v2", *words]), print
+    ).fleet
     [migrate] = [
         step for group in plan(fleet, fleet.hosts, DEPLOY, Options(), WHO) for step in group if step.name == "migrate"
     ]

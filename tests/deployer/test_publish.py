@@ -182,7 +182,7 @@ def test_a_manifest_names_files_below_the_folder(tmp_path, name):
     with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="unsafe name"):
         publish(host)
     with pytest.raises(Problem, match="is no valid manifest"):
-        publisher.names_in("[" * 100_000)
+        publisher.parse_manifest("[" * 100_000)
 
 
 @pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("", 0)])
@@ -227,10 +227,10 @@ def test_a_text_in_an_image(tmp_path):
         "/app/link": tar(special("x", tarfile.SYMTYPE, "/etc/shadow")),
     }
     with Engine(tmp_path / "root", archives).up() as host:
-        assert images.content(host, "sha256:1", "migrations.json") == '{"a": 1}'
-        assert images.content(host, "sha256:1", "other.json") is None
+        assert images.read_file(host, "sha256:1", "migrations.json") == '{"a": 1}'
+        assert images.read_file(host, "sha256:1", "other.json") is None
         with pytest.raises(Problem, match="is not a regular file"):
-            images.content(host, "sha256:1", "link")
+            images.read_file(host, "sha256:1", "link")
         assert {said[0] for said in host.asked} == {"POST", "DELETE"}
         publish(host)
         assert not modes(host)
@@ -255,7 +255,7 @@ def test_an_agent_that_ends_waits_for_what_docker_is_creating(tmp_path, monkeypa
         return Engine.answer(host, request)
 
     def read():
-        with image_files.opened(host, "sha256:1"):
+        with image_files.create_container(host, "sha256:1"):
             pass
 
     with Engine(tmp_path / "root", {}).up() as host:

@@ -11,7 +11,7 @@ import pytest
 
 from slipway.deploy.agent import pulse, releases, serve, taken
 from slipway.deploy.agent.host import Host
-from slipway.deploy.agent.taken import Taken
+from slipway.deploy.agent.taken import StepLog
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def test_a_deploy_under_way(host):
 
 
 def test_steps_are_kept_with_their_seconds(host):
-    steps, seen = Taken(host), []
-    assert steps.run("pull", lambda: seen.append(taken.of_now(host)) or "its answer") == "its answer"
+    steps, seen = StepLog(host), []
+    assert steps.run("pull", lambda: seen.append(taken.steps_under_way(host)) or "its answer") == "its answer"
     [[running]] = seen
     assert running["step"] == "pull" and running["state"] == "start" and "seconds" not in running
     with pytest.raises(ValueError, match="no"):
         steps.run("start", fails)
-    done, failed = taken.of_now(host)
+    done, failed = taken.steps_under_way(host)
     assert (done["state"], failed["state"]) == ("done", "failed") and 0 <= done["seconds"] < 5
 
 
@@ -81,20 +81,20 @@ def fails():
 
 def test_a_full_disk_changes_nothing(host):
     os.mkdir(f"{taken.path(host)}.new")
-    assert Taken(host).run("pull", lambda: 7) == 7
-    assert taken.of_now(host) == []
+    assert StepLog(host).run("pull", lambda: 7) == 7
+    assert taken.steps_under_way(host) == []
 
 
 def test_steps_of_a_process_that_has_ended_are_over(host):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     Path(taken.path(host)).write_text(json.dumps({"pid": ended.pid, "steps": [{"step": "pull"}]}))
-    assert taken.of_now(host) == []
+    assert taken.steps_under_way(host) == []
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_no_file(host, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: host)
-    Taken(host).run("pull", int)
+    StepLog(host).run("pull", int)
     Path(f"{taken.path(host)}.new").write_text('{"pid"')
     serve.main("/agent", ["takeback", "shop"])
     assert [name for name in os.listdir(host.run) if name.startswith("steps")] == []
@@ -103,4 +103,4 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_file(host, monkeypat
 @pytest.mark.parametrize("text", ["{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "steps": 7}'])
 def test_a_damaged_file_is_no_failure(host, text):
     Path(taken.path(host)).write_text(text)
-    assert taken.of_now(host) == []
+    assert taken.steps_under_way(host) == []

@@ -53,15 +53,15 @@ def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
 def test_a_record_is_read_as_it_was_written(content):
     content = {key: value for key, value in content.items() if key not in ("id", "at", "who")} | RECORD
-    line = releases.line(content)
+    line = releases.log_line(content)
     assert line.count("\n") == 1
     assert releases.parse_line(line) == {**content, "version": releases.VERSION}
     assert releases.parse_line(line[:-3]) is None
 
 
 def test_a_torn_line_is_skipped_and_counted():
-    torn = releases.line(RECORD) + releases.line(RECORD)[:40]
-    assert releases.parse_log(torn) == ([releases.parse_line(releases.line(RECORD))], 1)
+    torn = releases.log_line(RECORD) + releases.log_line(RECORD)[:40]
+    assert releases.parse_log(torn) == ([releases.parse_line(releases.log_line(RECORD))], 1)
     records, count = releases.parse_log(releases.append_record(torn, RECORD))
     assert (len(records), count) == (2, 1)
 
@@ -78,13 +78,13 @@ def test_a_torn_line_is_skipped_and_counted():
     ],
 )
 def test_a_record_of_no_release_is_torn(extra):
-    assert releases.parse_log(releases.line({**RECORD, **extra})) == ([], 1)
+    assert releases.parse_log(releases.log_line({**RECORD, **extra})) == ([], 1)
     with pytest.raises(ValueError):
         releases.append_record("", {**RECORD, **extra})
 
 
 def test_what_is_newer_is_refused_by_name():
-    line = releases.line(RECORD).replace('"version": 1', '"version": 2')
+    line = releases.log_line(RECORD).replace('"version": 1', '"version": 2')
     with pytest.raises(Problem, match=r"releases.log has version 2"):
         releases.parse_line(line)
 
@@ -110,8 +110,8 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
     ]
     told = [
         text
-        for text in text_tables.history(
-            {"web1": {"records": [{**record, "id": str(record["at"])} for record in records]}}, commits.between
+        for text in text_tables.releases_table(
+            {"web1": {"records": [{**record, "id": str(record["at"])} for record in records]}}, commits.commits_between
         ).split("\n")
         if text.startswith(" ")
     ]
@@ -128,7 +128,7 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
         f"commit {first[:12]}",
         "commit " + "0" * 12,
     ]
-    assert commits.between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
+    assert commits.commits_between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
 
 
 CASES = [  # records, TAG before, the new TAG, the tag rolled back from → REVERT

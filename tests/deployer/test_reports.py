@@ -20,7 +20,7 @@ from deployer.clock import run
 from deployer.test_validate import outcome_of, rollout
 from proc import ROOT, wait_until
 from slipway.deploy.commands import status
-from slipway.deploy.commands.deploy import when_free
+from slipway.deploy.commands.deploy import run_when_unlocked
 from slipway.deploy.errors import DeployError, Locked, Refused
 from slipway.deploy.rollout.report import TRACEBACK
 from slipway.deploy.ssh.interrupts import SIGNALS
@@ -216,7 +216,7 @@ def test_a_lock_is_waited_for(seconds, tries, tried, reported):
         return outcome
 
     try:
-        outcome = run(when_free(SimpleNamespace(run=try_, tell=said.append), seconds))
+        outcome = run(run_when_unlocked(SimpleNamespace(run=try_, tell=said.append), seconds))
     except Exception as error:
         outcome = error
     assert outcome is tries[tried - 1] and left == tries[tried:]

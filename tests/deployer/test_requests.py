@@ -16,7 +16,7 @@ from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.requests import SHAPES, check
 from slipway.deploy.agent.steps.table import STEPS
-from slipway.deploy.agent.taken import Taken
+from slipway.deploy.agent.taken import StepLog
 from slipway.deploy.rollout import plan, preflight
 from slipway.deploy.ssh.connection import who
 
@@ -69,12 +69,12 @@ def test_what_a_deploy_sends_has_these_shapes(machine, data):
             for step, host in [(step, host) for step in group for host in fleet.hosts if host.name in step.hosts]:
                 check(machine.host, "deploy", step.name, step.args_for(host.name))
                 there = SimpleNamespace(has=host.has, alone=lambda host=host: [*filter(host.has, fleet.alone())])
-                assert not requests.missing(there, step.name, done[host.name]), (step.name, host.name)
+                assert not requests.missing_step(there, step.name, done[host.name]), (step.name, host.name)
             for step in group:
                 for name in step.hosts:
                     done[name].add(step.name)
     for host in fleet.app_hosts:
-        paths = [*preflight.expected(fleet, host)]
+        paths = [*preflight.expected_digests(fleet, host)]
         machine.host.app = fleet.app
         check(
             machine.host, "watch", "facts", {"paths": paths, "health": True, "tag": "", "history": False, "blind": True}
@@ -119,7 +119,7 @@ def test_nothing_else_is_done(machine, monkeypatch, what):
     """And nothing changes on the host."""
     (do, args), before, said = REFUSED[what], snapshot(machine.host), []
     monkeypatch.setattr(serve, "say", said.append)
-    serve.step(machine.host, Attempt(machine.host), Taken(machine.host), {"id": 1, "do": do, "args": args}, "deploy")
+    serve.step(machine.host, Attempt(machine.host), StepLog(machine.host), {"id": 1, "do": do, "args": args}, "deploy")
     assert [*said[0]] == ["id", "problem", "details"] and said[0]["details"] == {}, said
     after = snapshot(machine.host)
     after.pop(f"{machine.host.run}/steps", None)
@@ -169,7 +169,7 @@ def test_any_arguments_fit_or_are_refused(tmp_path_factory, do, args):
 @example(b'{"id": true, "do": "facts"}')
 def test_a_line_is_a_message_or_the_end(line):
     try:
-        message = requests.message(line)
+        message = requests.parse_message(line)
     except SystemExit as ended:
         assert str(ended) == "a message of the deployer is malformed"
     else:
@@ -178,8 +178,8 @@ def test_a_line_is_a_message_or_the_end(line):
 
 @pytest.mark.parametrize("why", [{"slot": "../../etc/default/blog"}, {"live": "b"}, {"cause": 7}, "x", None])
 def test_an_abort_says_only_why(machine, monkeypatch, why):
-    assert requests.of_abort(why) == {}
-    assert requests.of_abort({"cause": "told to"}) == {"cause": "told to"}
+    assert requests.abort_cause(why) == {}
+    assert requests.abort_cause({"cause": "told to"}) == {"cause": "told to"}
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("", False), ("deploy", True), ("watch", True)])

@@ -16,7 +16,7 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
-from slipway.deploy.rollout.rollout import Rollout, live
+from slipway.deploy.rollout.rollout import Rollout, success_text
 from slipway.deploy.rollout.target import image_of
 from slipway.deploy.ssh.connection import encoded
 
@@ -285,9 +285,9 @@ def test_uploads_in_another_place_than_the_servers_file_says(fleet, place, exist
 )
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, message):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
-    with mock.patch.object(Commit, "learn", return_value={"web2": state}) as learn:
+    with mock.patch.object(Commit, "ask_states", return_value={"web2": state}) as ask_states:
         error = taken_back(fleet, ends)
-    learn.assert_called_once_with(["web2"], False, "it broke")
+    ask_states.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{message}")
 
 
@@ -296,7 +296,7 @@ def test_the_summary_says_how_long_visitors_waited():
         "web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
         "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]},
     }
-    assert live({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
+    assert success_text({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
         "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
         "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
     )

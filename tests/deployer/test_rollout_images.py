@@ -7,7 +7,7 @@ import pytest
 
 from deployer.agents import Agent, agents, fine
 from deployer.clock import run
-from slipway.deploy.commands.plan import deploy_of
+from slipway.deploy.commands.plan import deploy_from_args
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import images
 from slipway.deploy.rollout.plan import Target
@@ -58,11 +58,11 @@ def test_which_images_may_start(answer, action, allowed, refused):
     ],
 )
 def test_an_image_for_other_machines_is_refused(existing, machines, missing):
-    found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": existing}, machines)
+    found = images.architecture_problem("shop:v2", {"digest": "sha256:2", "architectures": existing}, machines)
     assert found == (missing and f"image shop:v2 is not for {missing}: build it with PLATFORM=linux/{missing}")
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):
     args = SimpleNamespace(tag="abc-dirty", allow_dirty=False, live=False)
     with pytest.raises(Refused, match="uncommitted changes"):
-        deploy_of(fleet, args, None)
+        deploy_from_args(fleet, args, None)

@@ -52,7 +52,7 @@ def rollout(fleet):
 
 
 def hear(rollout, name, **extra):
-    rollout.hosts._hear(name, {**SICK, **extra})
+    rollout.hosts._on_event(name, {**SICK, **extra})
 
 
 async def failure(rollout, *steps):
@@ -103,9 +103,9 @@ def test_hooks_are_fed_how_it_ended(tmp_path, capfd):
             raise error
 
     told = {name: f"cat >'{tmp_path}/{name}'; exit 7" for name in ("committed", "failed")}
-    asyncio.run(hooks.around(told, {"tag": "v1"}, 0, ends()))
+    asyncio.run(hooks.run_around(told, {"tag": "v1"}, 0, ends()))
     with pytest.raises(DeployError, match="why"):
-        asyncio.run(hooks.around(told, {"tag": "v2"}, 0, ends(DeployError("why"))))
+        asyncio.run(hooks.run_around(told, {"tag": "v2"}, 0, ends(DeployError("why"))))
     found = [json.loads((tmp_path / name).read_text()) for name in told]
     assert [(one["tag"], one["outcome"], one.get("cause")) for one in found] == [
         ("v1", "committed", None),

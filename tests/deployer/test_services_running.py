@@ -118,7 +118,7 @@ def test_status_asks_for_all_over_one_connection(data, capsys, monkeypatch):
     ],
 )
 def test_errors_of_services(line, message):
-    assert len([*errors.in_line(1.0, "postgres", line)]) == message
+    assert len([*errors.errors_in_line(1.0, "postgres", line)]) == message
 
 
 # ---- commands ----
@@ -130,7 +130,7 @@ def test_logs_of_a_service(apart):
 
 
 def test_dbshell(apart, data):
-    words = dbshell.words(apart, tty=False)
+    words = dbshell.psql_words(apart, tty=False)
     assert words[-8:] == ["-i", "shop-postgres", "sh", "-c", dbshell.PSQL, "sh", "shop", "/run/shop-postgres"]
     elsewhere = replace(apart, services=())
     with pytest.raises(Refused, match="no host has the role postgres"):

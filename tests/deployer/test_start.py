@@ -155,7 +155,7 @@ def hear(attempt, monkeypatch, *lines, status=200):
     said = []
     stream = contextlib.nullcontext((status, io.BytesIO(b"".join(lines))))
     monkeypatch.setattr(http, "stream", lambda *words: stream)
-    start.hear(attempt.host, attempt, said.append, threading.Event())
+    start.report_container_ends(attempt.host, attempt, said.append, threading.Event())
     return said
 
 

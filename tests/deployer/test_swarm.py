@@ -92,7 +92,7 @@ def state_of(count="2/2", update="", before=True, made="new"):
         "TaskTemplate": {"ContainerSpec": {"Labels": {ID: made}}},
     }
     service = {"ID": "s", "Spec": spec, "UpdateStatus": {"State": update}, **({"PreviousSpec": {}} if before else {})}
-    return state.parsed(
+    return state.parse(
         "shop", f"{json.dumps([service])}\nshop_web {count} \nshop.settings.9.a shop.settings.10.b shop.proxy.c "
     )
 
@@ -112,7 +112,7 @@ def state_of(count="2/2", update="", before=True, made="new"):
 )
 def test_when_a_deploy_is_done(count, update, before, done):
     seen = state_of(count, update)
-    assert state.converged(seen, ["web"], "a", before) is done
+    assert state.has_converged(seen, ["web"], "a", before) is done
     assert not done or not [*state.problems(seen)]
     assert seen.settings == "shop.settings.10.b"
 
@@ -120,7 +120,7 @@ def test_when_a_deploy_is_done(count, update, before, done):
 @pytest.mark.parametrize("update, attempt", [("rollback_started", "a"), ("paused", "a"), ("", "another")])
 def test_when_a_deploy_has_failed(update, attempt):
     with pytest.raises(DeployError, match="web: a new container exited"):
-        state.converged(state_of(update=update), ["web"], attempt, State({}, ""))
+        state.has_converged(state_of(update=update), ["web"], attempt, State({}, ""))
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_what_managers_say_is_not_trusted(fleet, monkeypatch, message):
 
 
 def test_where_a_rollback_goes():
-    assert rollout.back([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
-    assert rollout.back([ONE, TWO, TWO._replace(who="again")]) == ONE
+    assert rollout.previous_release([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
+    assert rollout.previous_release([ONE, TWO, TWO._replace(who="again")]) == ONE
     for releases, tag in (([ONE], ""), ([], ""), ([ONE, TWO], "v9"), ([ONE, TWO], "v2")):
         with pytest.raises(Refused, match=r"no earlier release|release .* is not kept"):
-            rollout.back(releases, tag)
+            rollout.previous_release(releases, tag)
 
 
 class Played:
@@ -212,7 +212,7 @@ async def watched(fleet, seconds):
     collector = SwarmCollector(fleet, asyncio.get_running_loop().time)
     task = asyncio.create_task(collector.watch())
     await asyncio.sleep(seconds)
-    shown = view_state.page(fleet, collector.seen, collector.now())
+    shown = view_state.page(fleet, collector.watched, collector.now())
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return shown

@@ -16,7 +16,7 @@ from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
 from slipway.deploy.agent.steps import commit, migrate, switch
 from slipway.deploy.agent.steps.table import KINDS, STEPS
-from slipway.deploy.agent.taken import Taken
+from slipway.deploy.agent.taken import StepLog
 
 
 def test_each_step_names_its_undo():
@@ -79,7 +79,7 @@ def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, l
 
 
 def test_a_process_that_ran_without_files_of_its_own_goes_back_to_the_committed_release(machine):
-    disk.remove(*slots.pins(machine.host, "beat"))
+    disk.remove(*slots.release_files(machine.host, "beat"))
     machine.attempt("deploy", "v2", until=-3)
     machine.at_rest("v1")
 
@@ -157,8 +157,8 @@ def test_what_migrate_tells(machine, monkeypatch):
 
 def test_a_record_names_some_of_many_migrations():
     names = [f"shop.{number:04}" for number in range(12)]
-    assert migrate.recorded(names, []) == ", ".join([*names[:10], "2 more"])
-    assert migrate.recorded([], []) == ""
+    assert migrate.migrations_record(names, []) == ", ".join([*names[:10], "2 more"])
+    assert migrate.migrations_record([], []) == ""
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_deployer_with_the_lock_can_ask_for_a_log(machine, monkeypatch):
     monkeypatch.setattr(serve.facts, "last_lines", lambda host, **args: args)
     monkeypatch.setattr(serve, "say", said.append)
     attempt = Attempt(machine.host)
-    serve.step(machine.host, attempt, Taken(machine.host), {"id": 1, "do": "last_lines", "args": args})
+    serve.step(machine.host, attempt, StepLog(machine.host), {"id": 1, "do": "last_lines", "args": args})
     assert said == [{"id": 1, "ok": args}]
 
 

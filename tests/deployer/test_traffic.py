@@ -127,7 +127,7 @@ def all_before(host, since):
     while place:
         answer = traffic.older(host, place, since)
         place, found, looks = answer["place"], found + answer["buckets"], looks + 1
-    return traffic.merged(found), looks
+    return traffic.merge_buckets(found), looks
 
 
 @pytest.mark.parametrize("piece", [300, 1000, 1 << 20])

@@ -101,8 +101,8 @@ def outcome_of(fleet, odd, run=run):
 @pytest.fixture(autouse=True)
 def files_as_they_were(fleet, monkeypatch):
     """Compute the expected files of hosts only once a test, as that takes longer than all the rest."""
-    wanted = {host.name: preflight.expected(fleet, host) for host in fleet.app_hosts}
-    monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
+    wanted = {host.name: preflight.expected_digests(fleet, host) for host in fleet.app_hosts}
+    monkeypatch.setattr(preflight, "expected_digests", lambda fleet, host: wanted[host.name])
 
 
 EVENT = st.fixed_dictionaries(
@@ -126,7 +126,7 @@ def test_no_event_silences_the_display(fleet, kind, said):
         hosts = Run(Connections(fleet, [], show.tell)).hosts
         for one in said:
             with contextlib.suppress(Lost):
-                hosts._hear("web1", validate.checked_event(validate.parse(line(one))))
+                hosts._on_event("web1", validate.checked_event(validate.parse(line(one))))
         show.tell({})
         show.tell({"event": "result", "text": "shop is live"})
         show.close()

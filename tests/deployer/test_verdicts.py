@@ -42,7 +42,7 @@ class Host(Simulated):
 def judge(tmp_path, monkeypatch):
     """judge(the new release's migrations.json, its list of migrations, …): the answer of `verdicts`."""
     host = Host(tmp_path / "root")
-    monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
+    monkeypatch.setattr(images, "read_file", lambda host, image, path: host.images[image])
     disk.touch(host.slot("b", "web.sock"))
 
     def ask(
@@ -290,7 +290,7 @@ def test_a_rollback_that_cannot_be_judged_is_not_held_up(judge, monkeypatch, bre
             raise breaks
         hung.wait(60)
 
-    monkeypatch.setattr(images, "content", content)
+    monkeypatch.setattr(images, "read_file", content)
     monkeypatch.setattr("slipway.deploy.agent.steps.verdicts.JUDGING", 20 if breaks else 0.1)
     answer = judge(None, FIRST, action="rollback")
     hung.set()

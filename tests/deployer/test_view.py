@@ -148,7 +148,7 @@ def test_a_series_has_the_steps_that_have_ended():
         **{"at": 1000, "2": 8, "3": 0, "4": 0, "5": 2},
         **{"median": 10, "p99": 30},
     }
-    assert figures.total(points) == {"answers": 10, "errors": 2}
+    assert figures.totals(points) == {"answers": 10, "errors": 2}
     assert [point["at"] for point in figures.series(buckets, 3600, 1019)][-1] == 900
 
 
@@ -156,20 +156,20 @@ def test_a_series_has_the_steps_that_have_ended():
 
 
 @pytest.fixture
-def seen():
-    return viewed.seen()
+def watched():
+    return viewed.watched()
 
 
-def shown(seen):
-    return state.page(viewed.fleet(), seen, NOW)
+def shown(watched):
+    return state.page(viewed.fleet(), watched, NOW)
 
 
-def host(seen, name):
-    return next(each for each in shown(seen)["hosts"] if each["name"] == name)
+def host(watched, name):
+    return next(each for each in shown(watched)["hosts"] if each["name"] == name)
 
 
-def test_what_status_would_show(seen):
-    web1 = host(seen, "web1")
+def test_what_status_would_show(watched):
+    web1 = host(watched, "web1")
     assert web1["kinds"] == ["web"] and web1["age"] == 2 and web1["silent"] == ""
     assert web1["processes"][0] == {
         "role": "web",
@@ -178,97 +178,97 @@ def test_what_status_would_show(seen):
         "state": "active ready",
         "since": "2026-11-20 17:00:00",
     }
-    assert host(seen, "db")["services"][0] == {
+    assert host(watched, "db")["services"][0] == {
         **{"role": "postgres", "release": "17.5", "since": "2026-11-27 20:11:00"},
         "state": "active, 912 MB, 18 connections",
     }
-    assert host(seen, "web3")["silent"].startswith("cannot be reached") and host(seen, "web3")["silence"] == 90
+    assert host(watched, "web3")["silent"].startswith("cannot be reached") and host(watched, "web3")["silence"] == 90
 
 
-def test_problems_are_those_of_status(seen):
-    seen["db"].answers["services"].value["services"]["postgres"]["version"] = ""
-    seen["db"].answers["backups"].value["stopped"] = ["wal"]
-    seen["web1"].answers["facts"].value["strangers"] = ["shop.example leads elsewhere"]
-    assert host(seen, "web1")["problems"] == ["shop.example leads elsewhere"]
-    assert host(seen, "db")["problems"] == [
+def test_problems_are_those_of_status(watched):
+    watched["db"].answers["services"].value["services"]["postgres"]["version"] = ""
+    watched["db"].answers["backups"].value["stopped"] = ["wal"]
+    watched["web1"].answers["facts"].value["strangers"] = ["shop.example leads elsewhere"]
+    assert host(watched, "web1")["problems"] == ["shop.example leads elsewhere"]
+    assert host(watched, "db")["problems"] == [
         "postgres does not answer, its unit is active: slipway logs --role postgres",
         "backup: the timer of wal does not run: slipway provision",
     ]
 
 
 @pytest.mark.parametrize(("skew", "text"), [(1.9, ""), (2.1, "2 s ahead of"), (-3700, "3700 s behind")])
-def test_a_clock_that_is_off_is_named(seen, skew, text):
-    seen["web1"].skew = skew
-    assert "".join(host(seen, "web1")["problems"]) == (
+def test_a_clock_that_is_off_is_named(watched, skew, text):
+    watched["web1"].skew = skew
+    assert "".join(host(watched, "web1")["problems"]) == (
         text and f"its clock is {text} this machine's: timedatectl set-ntp true"
     )
 
 
-def test_a_balancer_sees_all_visitors(seen):
-    visitors = shown(seen)["visitors"]
+def test_a_balancer_sees_all_visitors(watched):
+    visitors = shown(watched)["visitors"]
     assert (
         visitors["hosts"] == ["front"]
         and visitors["complete"]
         and [each["seconds"] for each in visitors["spans"]] == [900, 3600, 86_400]
     )
     assert visitors["spans"][0]["points"][-1]["2"] == 121
-    del seen["front"]
-    seen["web2"].complete = False
-    visitors = shown(seen)["visitors"]
+    del watched["front"]
+    watched["web2"].complete = False
+    visitors = shown(watched)["visitors"]
     assert visitors["hosts"] == ["web1", "web2", "web3"] and not visitors["complete"]
 
 
-def test_what_may_explain_a_change(seen):
-    assert [mark["text"] for mark in shown(seen)["marks"]] == [
+def test_what_may_explain_a_change(watched):
+    assert [mark["text"] for mark in shown(watched)["marks"]] == [
         *("deploy build-41", "deploy build-42", "taken back build-43", "backup of db"),
     ]
 
 
-def test_the_maintenance_page_is_a_mark(seen):
+def test_the_maintenance_page_is_a_mark(watched):
     """One, though each host says the same."""
     for name in ("front", "web1"):
-        seen[name].closed = {NOW - 30}
-    assert [mark["text"] for mark in shown(seen)["marks"]].count("maintenance page") == 1
+        watched[name].closed = {NOW - 30}
+    assert [mark["text"] for mark in shown(watched)["marks"]].count("maintenance page") == 1
 
 
-def test_new_errors_come_first_and_what_is_unknown_is_said(seen):
-    del seen["web2"].answers["errors"]
-    errors = shown(seen)["errors"]
+def test_new_errors_come_first_and_what_is_unknown_is_said(watched):
+    del watched["web2"].answers["errors"]
+    errors = shown(watched)["errors"]
     assert [(group["id"], group["hosts"]) for group in errors["groups"]] == [("0badcafe", ["web1"])]
     assert errors["unknown"] == ["web2"]
-    assert seen["web1"].value("errors")["groups"][0]["hosts"] == [], "what the host has said stays as it is"
+    assert watched["web1"].value("errors")["groups"][0]["hosts"] == [], "what the host has said stays as it is"
 
 
-def test_releases_are_the_newest_first(seen):
-    newest = shown(seen)["releases"][0]
+def test_releases_are_the_newest_first(watched):
+    newest = shown(watched)["releases"][0]
     assert (
         newest["tag"] == "build-43"
         and newest["cause"] == "web2: /readyz answers 503"
         and newest["by"] == "ann from laptop"
     )
-    assert shown(seen)["releases"][1]["settings"] == "PAGE_SIZE" and len(shown(seen)["releases"]) == 3
+    assert shown(watched)["releases"][1]["settings"] == "PAGE_SIZE" and len(shown(watched)["releases"]) == 3
 
 
-def test_work_and_data(seen):
-    facts = seen["work"].answers["facts"].value
+def test_work_and_data(watched):
+    facts = watched["work"].answers["facts"].value
     facts["tasks"], facts["timed"] = (
         ["2 tasks are dead"],
         {"nightly": {"state": "failed", "since": "Sat 2026-11-28 03:00:00 UTC", "health": "overdue"}},
     )
-    assert shown(seen)["work"]["celery"]["waiting"] == {"celery": 4}
-    assert shown(seen)["work"]["tasks"] == ["2 tasks are dead"]
-    [nightly] = shown(seen)["work"]["timed"]
+    assert shown(watched)["work"]["celery"]["waiting"] == {"celery": 4}
+    assert shown(watched)["work"]["tasks"] == ["2 tasks are dead"]
+    [nightly] = shown(watched)["work"]["timed"]
     assert nightly["health"] == "overdue" and (nightly["last"], nightly["next"]) == ("2026-11-28 03:00:00", "")
-    assert shown(seen)["data"][0]["text"].startswith("backup 1 min old, drilled")
+    assert shown(watched)["data"][0]["text"].startswith("backup 1 min old, drilled")
 
 
-def test_a_deploy_that_is_under_way(seen):
-    assert shown(seen)["underway"] is None
+def test_a_deploy_that_is_under_way(watched):
+    assert shown(watched)["underway"] is None
     for name, steps in {
         "web1": [step("pull", "done", 8, 5.0), step("start", "start", 3)],
         "web2": [step("pull", "failed", 8, 4.0)],
     }.items():
-        pulse = seen[name].answers["pulse"].value
+        pulse = watched[name].answers["pulse"].value
         pulse["underway"] = {
             "action": "deploy",
             "tag": "build-44",
@@ -276,7 +276,7 @@ def test_a_deploy_that_is_under_way(seen):
             "seconds": 9,
         }
         pulse["steps"] = steps
-    underway = shown(seen)["underway"]
+    underway = shown(watched)["underway"]
     assert underway["steps"] == ["pull", "start"] and underway["by"] == "ben from ci" and underway["seconds"] == 11
     assert underway["hosts"]["web1"] == {
         "pull": {"state": "done", "seconds": 5.0},

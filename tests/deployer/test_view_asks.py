@@ -44,7 +44,7 @@ def test_each_host_is_asked_over_one_connection():
     collector, asked, pipes = watched(lambda name, asked: Agent(answers(), asked=asked), 121)
     assert len(pipes) == 2 and 2 * 20 <= asked.count("pulse") <= 2 * 25
     assert asked.count("facts") == 3 and asked.count("errors") in (4, 5), "the balancer has no app"
-    assert {each.problem for each in collector.seen.values()} == {""}
+    assert {each.problem for each in collector.watched.values()} == {""}
 
 
 def test_a_change_on_a_host_is_looked_at_once():
@@ -100,7 +100,7 @@ def test_a_question_without_an_answer_is_a_problem_of_the_host():
         return [line({"id": message["id"], "problem": "the journal is slow", "details": {}})]
 
     collector, asked, pipes = watched(lambda name, asked: Agent(answers(), {"errors": errors}, asked), 20)
-    web1 = collector.seen["web1"]
+    web1 = collector.watched["web1"]
     assert len(pipes) == 2 and web1.problem == "" and web1.failed == {"errors": "the journal is slow"}
     assert web1.value("errors") is None and asked.count("pulse") > 6
 
@@ -122,9 +122,9 @@ def test_a_host_that_comes_back_is_seen_again():
         return None if away else Agent(answers(), asked=asked)
 
     collector, _, _ = watched(agent, 30)
-    assert collector.seen["web1"].problem.startswith("cannot be reached")
+    assert collector.watched["web1"].problem.startswith("cannot be reached")
     collector, asked, _ = watched(agent, 90)
-    assert collector.seen["web1"].problem == "" and asked.count("pulse") > 20
+    assert collector.watched["web1"].problem == "" and asked.count("pulse") > 20
 
 
 def test_older_logs_fill_in_a_little_at_a_time():
@@ -143,13 +143,13 @@ def test_older_logs_fill_in_a_little_at_a_time():
 
     pulse = {**viewed.PULSE, "traffic": {"buckets": [], "place": place}}
     collector, _, _ = watched(lambda name, asked: Agent(answers(pulse=pulse), {"traffic": traffic}, asked), 20)
-    assert asked_for[::2] == [3000, 2000, 1000] and collector.seen["front"].complete
-    assert [*collector.seen["front"].buckets] == [2000, 1000, 0]
+    assert asked_for[::2] == [3000, 2000, 1000] and collector.watched["front"].complete
+    assert [*collector.watched["front"].buckets] == [2000, 1000, 0]
 
 
 def test_buckets_of_a_day_are_kept():
     each, old, new = (
-        viewed.seen()["work"],
+        viewed.watched()["work"],
         {"at": NOW - 90_000, "statuses": {}, "times": {}},
         {"at": NOW, "statuses": {"2": 1}, "times": {"5": 1}},
     )

@@ -22,7 +22,7 @@ FLEET = viewed.fleet()
 WELL = {
     **answers(),
     "errors": {"groups": [viewed.GROUP], "seen_before": [], "since": viewed.NOW - 500},
-    "services": viewed.seen()["db"].value("services"),
+    "services": viewed.watched()["db"].value("services"),
     "traffic": {"buckets": viewed.ONE_BUCKET, "place": None},
 }
 WELL["facts"] = {**WELL["facts"], "records": viewed.records()}
@@ -37,7 +37,7 @@ WELL["pulse"] = {
 @pytest.fixture(autouse=True)
 def files_as_they_were(monkeypatch):
     """Compute the expected files of hosts only once a test, as that takes longer than all the rest."""
-    monkeypatch.setattr(preflight, "expected", lambda fleet, host: {})
+    monkeypatch.setattr(preflight, "expected_digests", lambda fleet, host: {})
 
 
 def page_of(base, odd):
@@ -51,7 +51,7 @@ def page_of(base, odd):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        return state.page(FLEET, collector.seen, viewed.NOW + 10)
+        return state.page(FLEET, collector.watched, viewed.NOW + 10)
 
     with agents(lambda name: Agent(base, odd)):
         page = run(watch())

@@ -8,11 +8,11 @@ import pytest
 from deployer import viewed
 from deployer.viewed import NOW
 from slipway.deploy.commands import view
-from slipway.deploy.view.own import Own
+from slipway.deploy.view.own import OwnDeploy
 
 
 def test_what_a_deploy_knows_of_itself():
-    own = Own()
+    own = OwnDeploy()
     for event in (
         {"event": "progress", "text": "checking web1"},
         {"event": "step", "step": "pull", "host": "web1", "state": "start"},
@@ -35,8 +35,8 @@ def test_what_a_deploy_knows_of_itself():
 @pytest.mark.parametrize(("looks", "waits"), [(False, False), (True, True)])
 def test_the_page_gets_the_end_of_its_deploy(looks, waits):
     """Once the hosts have told what they are like then; web3 is silent, and not awaited."""
-    own, seen = Own(), viewed.seen()
-    collector = types.SimpleNamespace(seen=seen, now=lambda: NOW)
+    own, seen = OwnDeploy(), viewed.watched()
+    collector = types.SimpleNamespace(watched=seen, now=lambda: NOW)
 
     async def look():
         own.shown()
@@ -52,7 +52,7 @@ def test_the_page_gets_the_end_of_its_deploy(looks, waits):
     async def end():
         looking = asyncio.create_task(look() if looks else asyncio.sleep(0))
         await asyncio.sleep(0)
-        await view.tell_end(collector, own)
+        await view.await_last_answers(collector, own)
         await looking
 
     asyncio.run(end())

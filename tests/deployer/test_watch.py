@@ -13,10 +13,10 @@ from deployer.clock import held, run
 from deployer.conftest import fleet_of
 from slipway.deploy import config
 from slipway.deploy.agent import certificates
-from slipway.deploy.agent.groups import error
+from slipway.deploy.agent.groups import group_of_error
 from slipway.deploy.commands import watch
 from slipway.deploy.hosts import Hosts
-from slipway.deploy.monitor import sickness
+from slipway.deploy.monitor import first_problem
 from slipway.deploy.rollout import hooks
 from slipway.deploy.watch_rules import Rules
 
@@ -47,11 +47,11 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
     for now in range(0, 5400, 20):
         for number, name in enumerate(names, 1):
             problem, free = says(number, now - BEGIN) if BEGIN <= now < END else ("", ROOM)
-            rules.hear(name, problem, now, free)
+            rules.note_host(name, problem, now, free)
         told += [(state, *answer_of) for state, answer_of in rules.changes(now)]
     assert [(state, name) for state, name, *_ in told] == ([("broken", rule), ("over", rule)] if rule else [])
     assert all(answer_of[3] == about for answer_of in told[:1])
-    assert [answer_of.broken for answer_of in rules.standing(now)] == [False, False]
+    assert [answer_of.broken for answer_of in rules.states(now)] == [False, False]
 
 
 async def command(fleet):
@@ -105,22 +105,22 @@ def test_what_of_a_host_is_not_well(fleet):
     facts = fine(fleet)["facts"]
     units = facts["slots"]["a"]["units"]
     units["worker"] = {**units["web"], "health": "paused"}
-    assert sickness(host, facts) == ""
-    assert sickness(host, {**facts, "blind": "nginx is away"}) == "nginx is away"
-    assert sickness(host, {**facts, "strangers": ["of another app"]}) == "of another app"
-    assert sickness(host, {**facts, "live": None}) == "web is missing"
+    assert first_problem(host, facts) == ""
+    assert first_problem(host, {**facts, "blind": "nginx is away"}) == "nginx is away"
+    assert first_problem(host, {**facts, "strangers": ["of another app"]}) == "of another app"
+    assert first_problem(host, {**facts, "live": None}) == "web is missing"
     units["web"]["health"] = "/readyz answers 503"
-    assert sickness(host, facts) == "web: /readyz answers 503"
+    assert first_problem(host, facts) == "web: /readyz answers 503"
     facts["alone"]["beat"]["state"] = "failed"
-    assert sickness(config.Host("w", "w", ("beat",)), facts) == "beat is failed"
+    assert first_problem(config.Host("w", "w", ("beat",)), facts) == "beat is failed"
 
 
 def test_a_host_that_dies_of_its_disk_keeps_that_alert():
     rules, told = Rules(["web1", "web2"], 0.5, 2**30, 60, 0), []
     for now in range(0, 4000, 20):
-        rules.hear("web2", "", now, 2**31)
+        rules.note_host("web2", "", now, 2**31)
         if not 600 < now < 2400:
-            rules.hear("web1", "", now, 2**20 if 300 < now < 1000 else 2**31)
+            rules.note_host("web1", "", now, 2**20 if 300 < now < 1000 else 2**31)
         told += [(now, state, rule.name) for state, rule in rules.changes(now)]
     assert told == [(320, "broken", "disk"), (2680, "over", "disk")]
 
@@ -191,7 +191,7 @@ def test_a_new_error_is_told_once(fleet, capfd, tmp_path):
     def answer_of(message):
         asked.append(message["args"])
         names = ["a", "b", *"cdefghijk"] if len(asked) == 1 else "ab"
-        told = [{**error(1, "web", (name,), "KeyError", name), "seen_before": name == "b"} for name in names]
+        told = [{**group_of_error(1, "web", (name,), "KeyError", name), "seen_before": name == "b"} for name in names]
         return [line({"id": message["id"], "ok": {"groups": told, "seen_before": [], "since": 1}})]
 
     fleet.watch["errors"], fleet.hooks["alert"] = True, f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"

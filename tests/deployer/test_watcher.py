@@ -46,7 +46,7 @@ def watch(host):
     def start():
         attempt = Attempt(host, live="a", slot="b", tag="v2", started=0, action="deploy", image_id="sha256:v2")
         attempt.must_not_end(list(WELL), WELL)
-        slots.way_back(host, "a")
+        slots.prepare_way_back(host, "a")
         watcher = Watcher(host, attempt, start.events.append, max_errors=0.05)
         slots.flip(host, "b")
         watcher.start()
@@ -87,7 +87,7 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
     wait_until(lambda: watch.events, 30, "it is told")
     assert [(event["event"], event["live"]) for event in watch.events] == [("sick", "a")]
     assert text in watch.events[0]["problem"] and watch.events[0]["details"]["log_of"][0] in WELL
-    for step in (lambda: watcher.rest(60), lambda: STEPS["prepare"](host, watcher.attempt, print)):
+    for step in (lambda: watcher.watch_for(60), lambda: STEPS["prepare"](host, watcher.attempt, print)):
         with pytest.raises(Problem) as caught:
             step()
         assert text in str(caught.value)
@@ -101,21 +101,21 @@ def test_where_a_sick_host_has_promised_the_deployer_decides(host, watch):
     wait_until(lambda: watch.events, 30, "it is told")
     assert slots.live(host) == "b"
     with pytest.raises(Problem, match="answers to visitors"):
-        watcher.rest(60)
+        watcher.watch_for(60)
 
 
 def test_an_engine_that_is_away_says_nothing(host, watch):
     watcher = watch()
     del host.up["shop-beat.service"]
     host.containers = None
-    watcher.rest(1.5)
+    watcher.watch_for(1.5)
     assert not watch.events
 
 
 def test_what_cannot_be_watched_is_not_well(host, watch):
     host.containers = 1
     with pytest.raises(Problem, match="cannot be watched: "):
-        watch().rest(60)
+        watch().watch_for(60)
 
 
 MOST = 0.05
@@ -240,7 +240,7 @@ def visits(chance, share):
 def taken_back(usual, result):
     """Return True if a release with these answers is taken back; it is judged after each of them."""
     tally = visitors.Tally()
-    return any(tally.count(*one) or visitors.worse(usual, tally, MOST) for one in result)
+    return any(tally.count(*one) or visitors.is_worse(usual, tally, MOST) for one in result)
 
 
 @pytest.mark.parametrize(

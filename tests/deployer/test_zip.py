@@ -35,7 +35,7 @@ from slipway.deploy.swarm import stack
 for name in __main__.COMMANDS:
     importlib.import_module(f"slipway.deploy.commands.{name}")
 fleet = config.find(os.environ)
-made = {"agent": bootstrap.files(), "daemon": files.daemon_json("").content,
+made = {"agent": bootstrap.agent_files(), "daemon": files.daemon_json("").content,
         "balancer-hosts": files.balancer_hosts().content}
 for host in fleet.hosts:
     made[f"{host.name}: inspection"] = fitness.inspection(fleet, host, False)

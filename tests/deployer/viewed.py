@@ -8,7 +8,7 @@ from deployer.conftest import TOML, fleet_of
 from deployer.test_backup import NOW as THEN
 from deployer.test_backup import TO
 from deployer.test_backup import WELL as WELL_THEN
-from slipway.deploy.view.collect import Answer, Seen
+from slipway.deploy.view.collect import Answer, WatchedHost
 
 NOW = 1_796_126_415.0
 HOSTS = {
@@ -94,11 +94,11 @@ def buckets(per_second=12, slow=1.0):
     return found
 
 
-def seen():
+def watched():
     """Return host name → what the host has said. All is well but for web3, which is silent."""
     its_fleet = fleet()
     answers = fine(its_fleet)
-    by_host = {host.name: Seen(host, since=NOW - 3600, problem="", complete=True) for host in its_fleet.hosts}
+    by_host = {host.name: WatchedHost(host, since=NOW - 3600, problem="", complete=True) for host in its_fleet.hosts}
     for name, each in by_host.items():
         say(each, "pulse", PULSE)
         if each.host.roles:

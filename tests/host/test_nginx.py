@@ -82,7 +82,9 @@ def test_the_journal_has_what_fails(nginx, apps):
             ask(front, path)
         said = [re.fullmatch(r"<187>.{15} my_shop_nginx: (.*)", journal.recv(9999).decode())[1] for _ in range(3)]
     assert "prematurely closed" in said[0] and [json.loads(line)["status"] for line in said[1:]] == [503, 503]
-    assert [found["message"] for line in said for found in errors.in_line(0, "nginx", line)] == ["502 Bad Gateway"]
+    assert [found["message"] for line in said for found in errors.errors_in_line(0, "nginx", line)] == [
+        "502 Bad Gateway"
+    ]
 
 
 def test_operators_pages_are_not_public(nginx, shop):

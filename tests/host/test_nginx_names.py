@@ -47,7 +47,7 @@ def test_https(nginx, apps, certificate):
         assert headers["Server"] == ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
         trusted = ssl.create_default_context(cafile=certificate["CERTIFICATE"])
-        served = certificates.served(Host("shop", str(nginx.root)))
+        served = certificates.expiries(Host("shop", str(nginx.root)))
         assert abs(served["ends"]["localhost"] - served["now"] - 2 * certificates.DAY) < 900, "two days, as it was made"
         with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
             assert echoed(response.read())["x-forwarded-proto"] == "https"

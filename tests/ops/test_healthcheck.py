@@ -46,7 +46,7 @@ def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, monkey
     (tmp_path / "role").write_text(role)
     assert check() == not_yet
     monkeypatch.setenv("ROLE", role)
-    healthcheck.alive()
+    healthcheck.note_alive()
     assert check() == ""
     os.utime(tmp_path / "alive", (time.time() - 61,) * 2)
     assert check().startswith(f"healthcheck: {role} was last alive 6")  # 61 s, or a few more

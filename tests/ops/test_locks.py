@@ -9,7 +9,7 @@ from django_migration_linter.sql_analyser.base import Issue
 
 from ops.judging import add, copy, in_build, verdicts
 from slipway.schema import waits
-from slipway.schema.verdicts import CURES, STAYS, text
+from slipway.schema.verdicts import CURES, STAYS, issue_text
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from slipway.schema.verdicts import CURES, STAYS, text
     ],
 )
 def test_a_message_is_whole(issue, message):
-    assert text(Issue(*issue), ["item.note"]) == message
+    assert issue_text(Issue(*issue), ["item.note"]) == message
 
 
 ORDER, LINE = "xshop_order", "xshop_line"

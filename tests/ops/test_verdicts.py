@@ -22,7 +22,7 @@ from django.db.models import CharField, TextField
 
 from ops.judging import add, copy, in_build, verdicts
 from proc import output, put
-from slipway.schema.operations import breaks
+from slipway.schema.operations import breaking_changes
 from slipway.schema.verdicts import FAILED
 
 MIGRATIONS = {
@@ -253,7 +253,7 @@ def test_what_operations_tell(operations, message):
     state, migration = ProjectState(), Migration("0002", "shop")
     ITEM.state_forwards("shop", state)
     migration.operations = operations
-    lines = [*breaks(migration, state)]
+    lines = [*breaking_changes(migration, state)]
     assert len(lines) == bool(message) and all(line.startswith(message) for line in lines), lines
 
 

@@ -7,10 +7,10 @@ import tomllib
 import pytest
 
 from proc import ROOT, VE_PYTHON, passed, put, run
-from slipway.adopt.__main__ import texts
-from slipway.adopt.look import look, python
-from slipway.adopt.proposal import LEVELS, Template, makefile, manage, plan
-from slipway.adopt.todo import ROWS, todo, unset, untranslated
+from slipway.adopt.__main__ import read_tree
+from slipway.adopt.look import inspect_project, newest_python
+from slipway.adopt.proposal import LEVELS, Template, merged_makefile, plan, with_restart
+from slipway.adopt.todo import ROWS, catalogues_todo, todo, unset_variables_todo
 from slipway.make import check
 from theirs import LAYERS
 
@@ -22,7 +22,7 @@ def test_manage_in_the_package():
         "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
     )
     tree = {**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n"}
-    found = look({**tree, "test/settings.py": ""}, "shop")
+    found = inspect_project({**tree, "test/settings.py": ""}, "shop")
     assert (found.settings, found.tests) == ("config.settings.local", "test.settings")
 
 
@@ -51,7 +51,7 @@ def test_settings_of_another_name(production, files):
     """Production's have a usual name, or a server names them, or they turn DEBUG off for what they import. Without
     others, the tests have those of manage.py."""
     tree = {"manage.py": MANAGE, "site/settings/base.py": "", "site/settings/local.py": "", **files}
-    found = look(tree, "shop")
+    found = inspect_project(tree, "shop")
     assert (found.production, found.tests) == (production, "site.settings.local")
 
 
@@ -73,7 +73,7 @@ def test_settings_of_another_name(production, files):
 )
 def test_what_turns_debug_off(line, variable):
     tree = {"manage.py": MANAGE, "site/settings/local.py": f"DEBUG = {line}\n"}
-    assert look(tree, "shop").debug == variable
+    assert inspect_project(tree, "shop").debug == variable
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_where_uploads_are(backend, media, hosts):
     """production.toml has the place that the settings name; a folder suits one web host."""
     storages = f"STORAGES = {{\n    'default': {{\n        'BACKEND': '{backend}',\n    }},\n}}\n"
     tree = {"manage.py": MANAGE, "site/settings/local.py": storages}
-    new = plan(tree, tree, look(tree, "shop"), [*LEVELS], Template(texts(ROOT), "w.whl", "", ""))[0]
+    new = plan(tree, tree, inspect_project(tree, "shop"), [*LEVELS], Template(read_tree(ROOT), "w.whl", "", ""))[0]
     toml = tomllib.loads(new["deploy/production.toml"])
     assert (toml["media"], len(toml["hosts"])) == (media, hosts)
 
@@ -144,7 +144,7 @@ BUILDS, LOGS = "services:\n  web:\n    build: .\n", "LOGGING = logging_config(js
 def test_what_is_left(files, edited, about, reported):
     """A to-do stays while any part of it is left, and ends when all is done."""
     tree = {"manage.py": MANAGE, "site/settings/local.py": "", "site/settings/base.py": "", **files}
-    assert (about in "\n".join(todo(tree, look(tree, "shop"), ["make", "image"], edited))) == reported
+    assert (about in "\n".join(todo(tree, inspect_project(tree, "shop"), ["make", "image"], edited))) == reported
 
 
 def test_a_moved_package_and_what_stays_out():
@@ -161,11 +161,11 @@ def test_a_moved_package_and_what_stays_out():
         "mime.types": "",
         ".dockerignore": "!mime.types\n",
     }
-    found = look(tree, "shop")
+    found = inspect_project(tree, "shop")
     assert found.outside == ["bin", "docutils.conf"]
-    new = plan(tree, tree, found, ["make"], Template(texts(ROOT), "w.whl", "", ""))[1]["Makefile"]
+    new = plan(tree, tree, found, ["make"], Template(read_tree(ROOT), "w.whl", "", ""))[1]["Makefile"]
     assert new == make.replace("settings", "site")
-    assert makefile({**tree, "settings/x": ""}, "", found) == make
+    assert merged_makefile({**tree, "settings/x": ""}, "", found) == make
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_a_moved_package_and_what_stays_out():
 def test_manage_uses_the_virtualenv(tmp_path, made_for, active, uses):
     """An adopted manage.py restarts in the virtualenv that make has made for this folder, if none is active."""
     own = '#!/usr/bin/env python\n"""Run\ncommands."""\n\nfrom __future__ import annotations\nprint("own")\n'
-    restart = texts(ROOT)["slipway/adopt/manage.py-tpl"]
-    put(tmp_path / "manage.py", manage(own, restart))
-    assert manage((tmp_path / "manage.py").read_text(), restart) == (tmp_path / "manage.py").read_text()
+    restart = read_tree(ROOT)["slipway/adopt/manage.py-tpl"]
+    put(tmp_path / "manage.py", with_restart(own, restart))
+    assert with_restart((tmp_path / "manage.py").read_text(), restart) == (tmp_path / "manage.py").read_text()
     put(tmp_path / "ve/made-for", made_for.format(ve=tmp_path / "ve"))
     put(tmp_path / "ve/bin/python", '#!/bin/sh\necho "ve $VIRTUAL_ENV $2"\n').chmod(0o755)
     env = {"VIRTUAL_ENV": active} if active else {}
@@ -193,7 +193,7 @@ def test_variables_without_a_default():
         "env = environ.Env(G=(int, 0))\nif env('G'):\n    F = env('H')\nelse:\n    F = {'a': [env.str('F')]}\n"
     )
     tree = {"manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')", "shop/settings.py": asked}
-    assert [item.split()[:2] for item in unset(tree, look(tree, "shop"))] == [
+    assert [item.split()[:2] for item in unset_variables_todo(tree, inspect_project(tree, "shop"))] == [
         ["shop/settings.py:1:", "A"],
         ["shop/settings.py:6:", "E"],
         ["shop/settings.py:11:", "F"],
@@ -209,7 +209,7 @@ def test_what_is_not_where_the_image_looks():
         "shop/celery_app.py": "app = Celery('shop')\n",
         **{f"extras/{name}/Dockerfile": "ENV A=1\n" for name in "abcde"},
     }
-    found = look(tree, "shop")
+    found = inspect_project(tree, "shop")
     lines = [*todo(tree, found, ["image"], "")]
     assert found.tests == "settings.ci" and len(lines) == 3, lines
     assert "extras/a/Dockerfile:1, extras/b/Dockerfile:1, extras/c/Dockerfile:1 and 2 more: add the" in lines[1]
@@ -218,11 +218,11 @@ def test_what_is_not_where_the_image_looks():
 
 def test_catalogues_that_the_image_lacks():
     tree = {"shop/locale/de/django.po": ""}
-    assert [*untranslated(tree)] == [
+    assert [*catalogues_todo(tree)] == [
         "shop/locale/de/django.po:1: git has no .mo file of 1 catalogues, so an image built elsewhere is not "
         "translated: commit these files, or run compilemessages before make build"
     ]
-    assert not [*untranslated({**tree, "shop/locale/de/django.mo": ""})]
+    assert not [*catalogues_todo({**tree, "shop/locale/de/django.mo": ""})]
 
 
 @pytest.mark.parametrize("ran, config, code", [(0, "[pytest]\n", 1), (0, "[mypy]\n", 0), (1, "[pytest]\n", 0)])
@@ -245,4 +245,4 @@ def test_green_without_a_test(tmp_path, monkeypatch, capfd, ran, config, code):
     ],
 )
 def test_the_oldest_python(path, text, minor):
-    assert python({path: text}) == minor
+    assert newest_python({path: text}) == minor

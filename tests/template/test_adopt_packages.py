@@ -8,7 +8,7 @@ import pytest
 
 from proc import UV, output, passed
 from slipway.adopt.__main__ import read
-from slipway.adopt.packages import LINTER, find_packages, left_to_do, requirement, with_packages
+from slipway.adopt.packages import LINTER, find_packages, package_todo, requirement, with_packages
 from slipway.make.uv import settings
 from theirs import LAYERS
 
@@ -92,7 +92,7 @@ def test_lists_of_packages(files, lines, texts, left):
     packages = find_packages(files, {})
     package = requirement(files, "vendor/slipway_django-1-py3-none-any.whl", False)
     assert packages.lines() == lines and with_packages(files, {}, packages, package) == texts
-    items = "\n".join(left_to_do(files, packages, package))
+    items = "\n".join(package_todo(files, packages, package))
     assert left in items and bool(left) == bool(items), items
     assert with_packages({**files, **texts}, {}, find_packages({**files, **texts}, {}), package) == {}, "once is enough"
 

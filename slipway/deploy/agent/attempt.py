@@ -16,7 +16,7 @@ class Attempt:
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
-        self.watch: Callable[[float], Any] | None = None  # Watcher.rest, once visitors are watched
+        self.watch: Callable[[float], Any] | None = None  # Watcher.watch_for, once visitors are watched
         self.over = threading.Event()  # set when the watcher shall stop, or has found a problem
         self.hears = False  # True while a thread reports containers that exit before the flip
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit
@@ -50,7 +50,7 @@ class Attempt:
         return {"tag": self.noted["tag"], "image_id": self.noted["image_id"]}
 
 
-def settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
+def new_slot_settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
     """Return (text, path) of the settings that the new slot gets; (None, None) if there is no settings file."""
     if attempt.noted["action"] == "rollback":
         going_back = releases.read_tag(host.revert)

@@ -27,13 +27,13 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = current(host, id)
         if not attempt:
-            return ended(host, id)
+            return state_of_ended(host, id)
         unit = host.states(host.lock)[host.lock]
         if unit.get("MainPID") != str(attempt.get("pid")):
             if is_up(unit):
                 return {"state": "settling"}
             # Look again: a takeback may have ended the attempt after the first look, and then its unit.
-            return {"state": "stuck"} if current(host, id) else ended(host, id)
+            return {"state": "stuck"} if current(host, id) else state_of_ended(host, id)
         if forward is None:
             return {"state": "promised" if attempt.get("promised") else "open"}
         kill(attempt["pid"])
@@ -48,7 +48,7 @@ def current(host: Host, id: str) -> Noted | None:
     return attempt if attempt and attempt.get("id") == id else None
 
 
-def ended(host: Host, id: str) -> AttemptState:
+def state_of_ended(host: Host, id: str) -> AttemptState:
     outcomes = [record["outcome"] for record in releases.read_log(host)[0] if record.get("id") == id]
     return {"state": "committed" if "committed" in outcomes else "back"}
 

@@ -83,16 +83,16 @@ def collect(host: Host) -> Backups:
 
 
 def listed(host: Host) -> Listed:
-    answer: Listed = asked(host, "list")
+    answer: Listed = ask_docker_backup(host, "list")
     return answer
 
 
 def restored(host: Host) -> Restored:
-    answer: Restored = asked(host, "restored")
+    answer: Restored = ask_docker_backup(host, "restored")
     return answer
 
 
-def asked(host: Host, action: str) -> Any:
+def ask_docker_backup(host: Host, action: str) -> Any:
     return json.loads(host.call("docker-backup", action, host.app, timeout=300).stdout)
 
 

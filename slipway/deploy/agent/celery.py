@@ -20,7 +20,7 @@ class Celery(TypedDict):
 
 
 def collect(host: Host) -> Celery:
-    celery = variables(host, slots.live(host)).get("celery")
+    celery = debug_vars(host, slots.live(host)).get("celery")
     values: dict[str, Any] = celery if isinstance(celery, dict) else {}  # a project's own value may be anything
     waiting = values.get("waiting")
     queues = waiting.items() if isinstance(waiting, dict) else ()
@@ -32,7 +32,7 @@ def collect(host: Host) -> Celery:
     }
 
 
-def variables(host: Host, live: str) -> dict[str, Any]:
+def debug_vars(host: Host, live: str) -> dict[str, Any]:
     """Return what the live release's web says at /debug/vars; {} if it says nothing."""
     return releases.parse_object(http.ask(host.slot(live, "web.sock"), "/debug/vars", ("", "localhost"))[1]) or {}
 

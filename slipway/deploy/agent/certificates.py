@@ -26,7 +26,7 @@ class Served(TypedDict):
     now: Time
 
 
-def served(host: Host) -> Served:
+def expiries(host: Host) -> Served:
     """Return when the certificates of the app's site and of its balancer's end, of those that nginx shows now."""
     ends: dict[str, float] = {}
     for name in (host.app, host.app + "-balancer"):
@@ -35,16 +35,16 @@ def served(host: Host) -> Served:
             first = names.split()[0].replace("*", "any").replace("_", "localhost")
             with contextlib.suppress(OSError):  # an nginx that does not answer is told of elsewhere
                 if tls:
-                    ends[first] = end_of(shown((address or "127.0.0.1", int(port)), first))
+                    ends[first] = expiry_of(fetch_certificate((address or "127.0.0.1", int(port)), first))
     return {"ends": ends, "now": time.time()}
 
 
-def shown(place: Place, name: str) -> bytes:
-    with http.asked(place, "", 5, name) as connection:
+def fetch_certificate(place: Place, name: str) -> bytes:
+    with http.send_request(place, "", 5, name) as connection:
         return connection.getpeercert(True)  # type: ignore[attr-defined, no-any-return]  # it is an SSLSocket
 
 
-def end_of(certificate: bytes) -> float:
+def expiry_of(certificate: bytes) -> float:
     """Return when a certificate ends, 0 if it does not say so."""
     validity = VALIDITY.search(certificate)
     if not validity:
@@ -54,7 +54,7 @@ def end_of(certificate: bytes) -> float:
     return calendar.timegm(time.strptime(text, "%Y%m%d%H%M%S"))
 
 
-def ending(ends: Mapping[str, float], now: float, days: float) -> list[str]:
+def expiring_lines(ends: Mapping[str, float], now: float, days: float) -> list[str]:
     """Return a line for each certificate that has ended, or ends within so many days."""
     return [
         f"the certificate of {name} {'ends' if end > now else 'ended'} on"

@@ -11,8 +11,8 @@ from slipway.lasting.files import locked, move, remove, sync, write_beside
 from slipway.lasting.files import write_replace as write
 
 __all__ = [
-    "entries",
     "link",
+    "list_folder",
     "locked",
     "move",
     "read",
@@ -51,7 +51,7 @@ def read_exact(path: str, most: int | None = None) -> str | None:
     return None if content is None else content.decode(errors="surrogateescape")
 
 
-def entries(folder: str) -> list[str]:
+def list_folder(folder: str) -> list[str]:
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 

@@ -40,7 +40,7 @@ def call(
         request += f"X-Registry-Auth: {base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}\r\n"
     head, body = b"", b""
     try:
-        for piece in http.pieces(host.docker_sock, request + "\r\n" + content, seconds):
+        for piece in http.read_chunks(host.docker_sock, request + "\r\n" + content, seconds):
             heard(piece)
             body += piece
             if not head and b"\r\n\r\n" in body:
@@ -66,12 +66,12 @@ def ask(host: Host, method: str, path: str, what: str, given: object = None, sec
     return json.loads(body) if body.strip() else None
 
 
-def filtered(path: str, kind: str, value: str) -> str:
+def path_with_filter(path: str, kind: str, value: str) -> str:
     """Return the path of a list, with a filter such as {"label":["VALUE"]}, URL-encoded."""
     return f"{path}&filters=%7B%22{kind}%22:%5B%22{value}%22%5D%7D"
 
 
-def image(host: Host, reference: str) -> Any:
+def inspect_image(host: Host, reference: str) -> Any:
     return ask(host, "GET", f"/images/{reference}/json", f"Docker cannot inspect image {reference}")
 
 
@@ -109,12 +109,12 @@ def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] |
         return {"username": user, "password": password}
     path = host.root + "/root/.docker/config.json"
     try:
-        return own_login(host, json.loads(disk.read(path) or "{}"), registry_of(image))
+        return stored_login(host, json.loads(disk.read(path) or "{}"), registry_of(image))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise Problem(f"{path} is malformed: run docker login again on this host") from None
 
 
-def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
+def stored_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
     key = "https://index.docker.io/v1/" if registry == "docker.io" else registry
     helper = config.get("credHelpers", {}).get(key) or config.get("credsStore")
     if helper:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from . import certificates, disk, groups, releases, services, timers
-from .groups import Group, error
-from .host import ENVIRONMENT, Host, Problem, last
+from .groups import Group, group_of_error
+from .host import ENVIRONMENT, Host, Problem, last_output
 from .message_types import Any, Time
 from .roles import SERVICES
 
@@ -60,9 +60,9 @@ def find(
     """Return the groups of errors since a time (below 0: so many seconds ago), or since the deploy of the live release
     (or `tag`) began. New are those that the release before did not have. `also`: ids of other hosts' groups."""
     live = tag or (releases.read_tag(host.tag) or {"tag": ""})["tag"]
-    before, begin, end, olds = times(host, live)
+    before, begin, end, olds = release_times(host, live)
     if since is None and begin is None and tag:
-        begin, end = taken_back(host, tag)
+        begin, end = failed_deploy_times(host, tag)
     since = begin if since is None else since if since >= 0 else time.time() + since
     if since is None:
         return {"groups": [], "seen_before": [], "since": None}
@@ -71,30 +71,31 @@ def find(
     if end and end <= since:
         end = None  # a rollback has brought the release back since then
     errors = itertools.chain(
-        hits(host, since, end if tag else None, seconds), () if tag else [*overdue(host), *expired(host)]
+        logged_errors(host, since, end if tag else None, seconds),
+        () if tag else [*overdue_commands(host), *expired_certificates(host)],
     )
-    known_ids = groups.count(by_id, errors, begin, live, olds, tag)
+    known_ids = groups.add_errors(by_id, errors, begin, live, olds, tag)
     if before and (by_id or also):
-        known_ids |= ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
+        known_ids |= group_ids(host.app, host.root, before, begin, seconds, olds, int(time.time() / AGAIN))
     for id in by_id.keys() & known_ids:
         by_id[id]["seen_before"] = True
     return {"groups": [*by_id.values()], "seen_before": sorted(known_ids.intersection(also)), "since": since}
 
 
 @functools.lru_cache(4)  # `slipway watch` asks three times a minute for days, each time with a new Host
-def ids(
+def group_ids(
     app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str], when: int
 ) -> frozenset[str]:
     """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
     seen = set[str]()
     with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found
-        for group in hits(Host(app, root), since, until, seconds):
+        for group in logged_errors(Host(app, root), since, until, seconds):
             if len(seen) < groups.MANY and {*group["releases"]} <= tags:
                 seen.add(group["id"])
     return frozenset(seen)
 
 
-def times(host: Host, tag: str) -> tuple[float | None, float | None, float | None, frozenset[str]]:
+def release_times(host: Host, tag: str) -> tuple[float | None, float | None, float | None, frozenset[str]]:
     """Return when the releases before `tag` went live here, when the deploy of `tag` began, and when the next release
     went live (of a deploy that is not committed only the first is known); and these releases: the last one before,
     and `tag` itself if a rollback brought it back."""
@@ -114,28 +115,28 @@ def times(host: Host, tag: str) -> tuple[float | None, float | None, float | Non
     return min(olds, default=None), begin, min(ends[at + 1 :], default=None), frozenset(olds.values())
 
 
-def taken_back(host: Host, tag: str) -> tuple[float | None, float | None]:
+def failed_deploy_times(host: Host, tag: str) -> tuple[float | None, float | None]:
     """Return begin and end of the newest deploy of `tag` here, which failed; (None, None) if there is none."""
     ends = [record for record in releases.read_log(host)[0] if record["tag"] == tag and "at" in record]
     return (ends[-1]["at"] - ends[-1].get("seconds", 0.0), ends[-1]["at"]) if ends else (None, None)
 
 
-def overdue(host: Host) -> Iterator[Group]:
+def overdue_commands(host: Host) -> Iterator[Group]:
     """Yield commands by the clock that are overdue now: no log says so."""
     for role, schedule in timers.schedules(host).items():
         wrong = timers.state(host, role, schedule)["health"]
         if wrong.startswith("overdue"):
-            yield error(time.time(), role, ("overdue", role), role, message=wrong)
+            yield group_of_error(time.time(), role, ("overdue", role), role, message=wrong)
 
 
-def expired(host: Host) -> Iterator[Group]:
+def expired_certificates(host: Host) -> Iterator[Group]:
     """Yield certificates that have ended: nginx goes on without a line in a log."""
-    served = certificates.served(host)
-    for text in certificates.ending(served["ends"], served["now"], 0):
-        yield error(served["now"], "nginx", ("expired", text), "nginx", message=text)
+    served = certificates.expiries(host)
+    for text in certificates.expiring_lines(served["ends"], served["now"], 0):
+        yield group_of_error(served["now"], "nginx", ("expired", text), "nginx", message=text)
 
 
-def hits(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Group]:
+def logged_errors(host: Host, since: float, until: float | None, seconds: float) -> Iterator[Group]:
     """Yield errors that processes and nginx logged, and containers that ended unasked: systemd starts only these again
     itself, except for commands by the clock."""
     timed = timers.schedules(host)
@@ -148,43 +149,43 @@ def hits(host: Host, since: float, until: float | None, seconds: float) -> Itera
     for kind in services.kinds(host):
         names[host.container(kind)], units[services.unit(host, kind)] = kind, kind
     exits: dict[str, str] = {}  # unit → the exit code of its last container
-    for entry in entries([*names], [*units], since, until, seconds):
+    for entry in journal_entries([*names], [*units], since, until, seconds):
         name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)
         if unit not in units:
-            yield from in_line(time_of(entry), names.get(name, ""), message_of(entry))
+            yield from errors_in_line(time_of(entry), names.get(name, ""), message_of(entry))
         elif kind == EXITED and units[unit] not in timed:
             exits[unit] = code[:9]
         elif kind == (EXITED if units[unit] in timed else RESTARTS):
-            yield ended(host, time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
+            yield container_exit(host, time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
 
 
-def in_line(at: float, role: str, text: str) -> Iterator[Group]:
+def errors_in_line(at: float, role: str, text: str) -> Iterator[Group]:
     """Yield the error in a line of the log, if there is one: of nginx a 502 or 504, also if visitors saw it as 503."""
     entry = releases.parse_object(text) or dict(BROKEN.findall(text[:2000]))
     if role in SERVICES:
-        yield from of_service(at, role, text)
+        yield from errors_of_service(at, role, text)
         return
     failure = GATEWAY.get(str(entry.get("app_status", entry.get("host_status")))[-3:])
     if role == "nginx" and failure:
-        yield groups.in_record(at, role, {**entry, "logger": role, "message": failure})
+        yield groups.group_of_record(at, role, {**entry, "logger": role, "message": failure})
     elif role and role != "nginx" and entry.get("level") in ("ERROR", "CRITICAL"):
-        yield groups.in_record(at, role, entry)
+        yield groups.group_of_record(at, role, entry)
     elif role and role != "nginx" and "logger" not in entry and re.search(UNREAD, text[:2000]):
-        shown = groups.cut({"line": text}, "line", 3000)
-        yield error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
+        shown = groups.cut_text({"line": text}, "line", 3000)
+        yield group_of_error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
 
 
-def of_service(at: float, role: str, text: str) -> Iterator[Group]:
+def errors_of_service(at: float, role: str, text: str) -> Iterator[Group]:
     if match := re.search(OF_SERVICE, text[:2000]):
         message = match[1].strip(" #")[:300]
-        yield error(at, role, ("service", role, groups.VARYING.sub("N", message)), role, message=message)
+        yield group_of_error(at, role, ("service", role, groups.VARYING.sub("N", message)), role, message=message)
 
 
-def ended(host: Host, at: float, role: str, code: str) -> Group:
+def container_exit(host: Host, at: float, role: str, code: str) -> Group:
     signal = int(code) - 128 if code.isdecimal() and 128 < int(code) < 193 else 0
     limit = ", perhaps at " + memory_limit(host) if signal == 9 else ""
     why = f"by signal {signal}{limit}" if signal else "with exit code " + code
-    return error(at, role, ("ended", role, code), role, message="ended " + why)
+    return group_of_error(at, role, ("ended", role, code), role, message="ended " + why)
 
 
 def memory_limit(host: Host) -> str:
@@ -199,7 +200,7 @@ def memory_limit(host: Host) -> str:
     return f"its memory limit of {max(int(total[1]) // 2, 512 * 1024) // 1024} MB"
 
 
-def entries(
+def journal_entries(
     names: list[str], units: list[str], since: float, until: float | None, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """Yield the entries that fit PATTERN: what has these names, and what systemd says of these units. Raise Problem if
@@ -230,7 +231,7 @@ def entries(
     if (code := process.returncode) == 124:
         raise Problem(f"the journal could not be searched within {seconds / 2:g} s: name a shorter time")
     if code not in (0, 1) or (code == 1 and output):
-        raise Problem(f"the journal could not be searched: journalctl: {last(output, code)}")
+        raise Problem(f"the journal could not be searched: journalctl: {last_output(output, code)}")
 
 
 def nginx_name(app: str) -> str:

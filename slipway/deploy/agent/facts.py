@@ -12,7 +12,7 @@ from typing import TypedDict
 from slipway import envfile
 
 from . import celery, disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
-from .host import Host, Problem, at_once, lock_holder
+from .host import Host, Problem, in_parallel, lock_holder
 from .message_types import (
     Any,
     Container,
@@ -32,7 +32,7 @@ from .message_types import (
 JOURNAL = 5  # seconds to wait for journalctl
 
 
-class Said(TypedDict):
+class LogLines(TypedDict):
     """The last lines of a log."""
 
     log: list[str]
@@ -50,50 +50,50 @@ def collect(
     visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, strangers, notes = at_once(
+    engine, up, runs, strangers, notes = in_parallel(
         [
             lambda: docker_info(host),
             lambda: containers(host) or {},
-            lambda: running(host, health),
+            lambda: running_facts(host, health),
             lambda: site_check.strangers(host) if health else [],
-            lambda: first_log(host) if health and history else [],
+            lambda: first_log_note(host) if health and history else [],
         ]
     )
-    kept = committed(host, tag, 100 if history else 0)
+    kept = kept_releases(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {
         **kept,
         **runs,
-        **memory.for_slots(host, up, runs["live"]),
+        **memory.free_and_needed(host, up, runs["live"]),
         "problems": [*kept["problems"], *runs["problems"]],
         "plan": (disk.read(host.slot_file(runs["live"] or "a", "plan")) or "") if tag else "",
         "arch": os.uname().machine,
-        "files": digests(host, paths),
+        "files": file_digests(host, paths),
         "docker": engine,
         "containers": up,
         "settings": settings_problems(host),
-        "site": front(host),
+        "site": nginx_front(host),
         "strangers": strangers,
-        "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
-        "sqlite": sqlite.problem(host, coming(host)),
+        "blind": visitors.Visitors(host).log_problem() if blind and host.has("web") else "",
+        "sqlite": sqlite.problem(host, next_settings(host)),
         "staged": os.path.exists(host.next_env),
-        "notes": [*closed(host), *notes],
-        "tasks": tasks(host, runs["live"], kept["tag"]) if health and history and runs["live"] else [],
+        "notes": [*maintenance_note(host), *notes],
+        "tasks": failed_tasks(host, runs["live"], kept["tag"]) if health and history and runs["live"] else [],
         "timed": {role: timers.state(host, role, when) for role, when in timers.schedules(host).items() if health},
         "now": time.time(),
-        "free": {path: free(host.root + path) for path in folders},
+        "free": {path: free_bytes(host.root + path) for path in folders},
     }
 
 
-def committed(host: Host, tag: str, last: int = 100) -> Kept:
+def kept_releases(host: Host, tag: str, last: int = 100) -> Kept:
     """Return what the host's files keep: of releases.log the newest `last`, and 100 about `tag` or REVERT's."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
-    records, torn = readable(problems, nothing, releases.read_log, host)
-    revert = readable(problems, None, releases.read_tag, host.revert)
-    tags, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
+    records, torn = value_or(problems, nothing, releases.read_log, host)
+    revert = value_or(problems, None, releases.read_tag, host.revert)
+    tags, left = {tag, revert and revert["tag"]}, value_or(problems, None, releases.read_attempt, host)
     return {
-        "tag": readable(problems, None, releases.read_tag, host.tag),
+        "tag": value_or(problems, None, releases.read_tag, host.tag),
         "revert": revert,
         "torn": torn,
         "records": records[-last:] if last else [],
@@ -103,7 +103,7 @@ def committed(host: Host, tag: str, last: int = 100) -> Kept:
     }
 
 
-def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
+def value_or(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
     """Return function(*words). On a Problem or OSError, add the error to `problems` and return `other`."""
     try:
         return function(*words)
@@ -116,7 +116,7 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 def ask_engine(host: Host, path: str) -> Any:
     """Return Docker's answer; None if Docker fails."""
-    return readable([], None, docker.ask, host, "GET", path, "docker", None, 30)
+    return value_or([], None, docker.ask, host, "GET", path, "docker", None, 30)
 
 
 def docker_info(host: Host) -> Docker:
@@ -128,7 +128,9 @@ def docker_info(host: Host) -> Docker:
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
-    listed = ask_engine(host, docker.filtered(f"/containers/json?all={int(ended)}", "label", "docker-runner.image"))
+    listed = ask_engine(
+        host, docker.path_with_filter(f"/containers/json?all={int(ended)}", "label", "docker-runner.image")
+    )
     if listed is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
@@ -141,12 +143,12 @@ def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     }
 
 
-def running(host: Host, health: bool) -> Running:
+def running_facts(host: Host, health: bool) -> Running:
     problems: list[str] = []
-    live = readable(problems, None, slots.live, host)
+    live = value_or(problems, None, slots.live, host)
     if live is None:
         return {"live": None, "slots": {}, "alone": {}, "lock": None, "problems": problems}
-    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
+    held = {slot: value_or(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
     alone = {role: host.unit(role) for role in host.alone()}
     states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
     by_slot = {slot: slot_facts(host, slot, held[slot], states, health) for slot in "ab"}
@@ -165,18 +167,18 @@ def slot_facts(
     units = {role: unit_facts(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
-        web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
+        web["health"] = str(http.readiness_problem(host.slot(slot, "web.sock"), release["tag"]) or "ready")
     if health and worker and worker["state"] == "active":
         worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}
 
 
-def tasks(host: Host, live: str, tag: Release | None) -> list[str]:
+def failed_tasks(host: Host, live: str, tag: Release | None) -> list[str]:
     """Return lines about Celery's tasks: which the live release, `tag`, has failed since its deploy, how many are dead.
     Its web knows, also of other hosts' workers."""
     name = tag["tag"] if tag else ""
-    since = readable([], None, lambda: errors.times(host, name)[1])
-    variables = celery.variables(host, live)
+    since = value_or([], None, lambda: errors.release_times(host, name)[1])
+    variables = celery.debug_vars(host, live)
     try:
         ends = {
             key[:-7]: numbers[3].get(name, 0)
@@ -201,7 +203,7 @@ def unit_facts(state: Properties) -> UnitFacts:
     }
 
 
-def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
+def file_digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
     import hashlib  # only when needed: it loads slowly
 
     contents = {path: disk.read_bytes(host.root + path) for path in paths}
@@ -216,23 +218,23 @@ def settings_problems(host: Host) -> list[str]:
     ]
 
 
-def front(host: Host) -> Front:
+def nginx_front(host: Host) -> Front:
     """Return nginx's scheme (http or https), and the next deploy's SITE_URL without its path; each is "" if unknown."""
     nginx = disk.read(f"{host.root}/etc/nginx/sites-available/{host.app}") or ""
-    parts = site.of(host, coming(host))
+    parts = site.site_of(host, next_settings(host))
     return {
         "scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
         "url": "://".join(parts) if parts else "",
     }
 
 
-def coming(host: Host) -> bytes | None:
+def next_settings(host: Host) -> bytes | None:
     """Return the settings that the next deploy uses: APP.env.next, else APP.env; None if both files are missing."""
     staged = disk.read_bytes(host.next_env)
     return disk.read_bytes(host.env) if staged is None else staged
 
 
-def free(path: str) -> int:
+def free_bytes(path: str) -> int:
     try:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
@@ -240,19 +242,19 @@ def free(path: str) -> int:
         return 0
 
 
-def closed(host: Host) -> list[str]:
+def maintenance_note(host: Host) -> list[str]:
     is_closed = any(map(os.path.exists, host.maintenance))
     return ["visitors get the maintenance page until slipway maintenance off"] if is_closed else []
 
 
-def first_log(host: Host) -> list[str]:
+def first_log_note(host: Host) -> list[str]:
     """Return a line that tells since when the journal has logs; [] if it is unknown."""
     words = "sh", "-c", "journalctl --quiet --no-pager -o short-iso | head -n 1"
-    done = readable([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
+    done = value_or([], None, functools.partial(host.call, *words, check=False, timeout=JOURNAL))
     return ["slipway logs and slipway errors go back to " + done.stdout[:10]] if done and done.stdout else []
 
 
-def last_lines(host: Host, name: str, since: float, until: float) -> Said:
+def last_lines(host: Host, name: str, since: float, until: float) -> LogLines:
     """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
     done = host.call(
         "journalctl",

@@ -36,23 +36,27 @@ class Group(TypedDict):
     latest: list[tuple[Time, str, str, str]]  # time, id, what, release of requests or tasks; what is not known is ""
 
 
-def in_record(at: float, role: str, record: dict[str, Any]) -> Group:
+def group_of_record(at: float, role: str, record: dict[str, Any]) -> Group:
     """Return the error in a record of Slipway's log. Only `raised` tells its place: texts may be a visitor's."""
-    logger, message, text = cut(record, "logger", 100), cut(record, "message", 600), cut(record, "exception", 12_000)
-    what = " ".join(filter(None, [cut(record, "method", 20), cut(record, "path", 180)])) or message[:200]
-    visit = cut(record, "request_id", 64), what, cut(record, "release", 128)
+    logger, message, text = (
+        cut_text(record, "logger", 100),
+        cut_text(record, "message", 600),
+        cut_text(record, "exception", 12_000),
+    )
+    what = " ".join(filter(None, [cut_text(record, "method", 20), cut_text(record, "path", 180)])) or message[:200]
+    visit = cut_text(record, "request_id", 64), what, cut_text(record, "release", 128)
     raised = record.get("raised")
     if not isinstance(raised, dict):
-        summary = cut(record, "message_template", 300) or message[:300]  # before formatting: values make no group
+        summary = cut_text(record, "message_template", 300) or message[:300]  # before formatting: values make no group
         key = ("logged", logger, VARYING.sub("N", summary))
-        return error(at, role, key, logger, "", message[:300], visit, text[-3000:])
-    kind, file, line, function = (cut(raised, key, 200) for key in ("type", "file", "line", "function"))
+        return group_of_error(at, role, key, logger, "", message[:300], visit, text[-3000:])
+    kind, file, line, function = (cut_text(raised, key, 200) for key in ("type", "file", "line", "function"))
     place = f"{file.removeprefix('/app/')}:{line} {function}"
     summary = "".join(text.rsplit(kind + ": ", 1)[1:]).partition("\n")[0][:300]
-    return error(at, role, ("raised", kind, file, function), kind, place, summary, visit, text)
+    return group_of_error(at, role, ("raised", kind, file, function), kind, place, summary, visit, text)
 
 
-def cut(record: dict[str, Any], key: str, most: int) -> str:
+def cut_text(record: dict[str, Any], key: str, most: int) -> str:
     """Return the begin of a text, of at most so many bytes as it travels: in JSON, an é has six."""
     value = record.get(key)
     value = value[:most] if isinstance(value, str) else ""
@@ -61,7 +65,7 @@ def cut(record: dict[str, Any], key: str, most: int) -> str:
     return value
 
 
-def error(
+def group_of_error(
     at: float,
     role: str,
     key: tuple[str, ...],
@@ -89,7 +93,7 @@ def error(
     }
 
 
-def put(by_id: dict[str, Group], group: Group) -> None:
+def add_group(by_id: dict[str, Group], group: Group) -> None:
     """Add a group's errors to those that were found of it."""
     if earlier := by_id.get(group["id"]):
         newest = group if group["last"] >= earlier["last"] else earlier
@@ -107,7 +111,7 @@ def put(by_id: dict[str, Group], group: Group) -> None:
     by_id[group["id"]] = group
 
 
-def count(
+def add_errors(
     by_id: dict[str, Group], errors: Iterable[Group], begin: float, live: str, olds: Collection[str], tag: str
 ) -> set[str]:
     """Add errors; with `tag` only those of this release, and of unknown ones. Return the ids of those that came before
@@ -119,16 +123,16 @@ def count(
             known_ids.add(group["id"])
         if not tag or release in ("", tag):
             fits = group["id"] in by_id or len(by_id) < MOST
-            put(by_id, group if fits else error(group["first"], "", ("more",), MORE))
+            add_group(by_id, group if fits else group_of_error(group["first"], "", ("more",), MORE))
     return known_ids
 
 
-def brief(groups: list[Group]) -> str:
+def summary(groups: list[Group]) -> str:
     """Return new groups in one line, such as "1 new error: KeyError orders/views.py:31 detail, 12 times", or ""."""
     new = sorted((group for group in groups if not group["seen_before"]), key=lambda group: -group["count"])
     if not new:
         return ""
-    texts = [f"{named(group)}, {plural(group['count'], 'time')}" for group in new[:3]]
+    texts = [f"{headline(group)}, {plural(group['count'], 'time')}" for group in new[:3]]
     if len(new) > 3:
         texts.append("…")
     return f"{plural(len(new), 'new error')}: {'; '.join(texts)}"
@@ -138,5 +142,5 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def named(group: Group) -> str:
+def headline(group: Group) -> str:
     return " ".join([*group["title"].split(), *(group["place"] or group["message"][:80]).split()])  # in one line

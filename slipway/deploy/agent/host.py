@@ -12,7 +12,7 @@ from functools import cached_property
 
 from . import disk
 from .message_types import Any, Details, Properties, Unpack
-from .roles import Process, processes_in, unit_of
+from .roles import Process, match_unit, processes_in
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 UNITS, JOURNALD = "/etc/systemd/system", "/etc/systemd/journald.conf.d/10-slipway.conf"
@@ -60,7 +60,7 @@ class Host:
         first, last = self.app + ".env.", ".kept" + end
         return [
             name[len(first) : -len(last)]
-            for name in disk.entries(os.path.dirname(self.env))
+            for name in disk.list_folder(os.path.dirname(self.env))
             if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)
         ]
 
@@ -109,7 +109,7 @@ class Host:
             raise Late(f"{' '.join(words[:3])} did not end within {timeout:g} s", log=printed[-50:]) from None
         except OSError as error:
             raise Problem(f"{words[0]}: {error.strerror}") from None
-        return checked(words, done) if check else done
+        return check_exit(words, done) if check else done
 
     def systemctl(self, *words: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Call systemctl. Retry while an upgrade restarts systemd (daemon-reexec)."""
@@ -118,13 +118,13 @@ class Host:
             if not done.returncode or not UNHEARD.search(done.stderr):
                 break
             time.sleep(0.1)
-        return checked(("systemctl", *words), done) if check else done
+        return check_exit(("systemctl", *words), done) if check else done
 
     @cached_property  # the unit files do not change while this Host is in use
     def processes(self) -> dict[str, Process]:
         """Return the app's processes (role → process), read from this host's unit files."""
         folder = self.root + UNITS
-        names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
+        names = [name for name in disk.list_folder(folder) if match_unit(self.app, name)]
         return processes_in(self.app, {name: disk.read(f"{folder}/{name}") or "" for name in names})
 
     def has(self, role: str) -> bool:
@@ -157,9 +157,9 @@ class Host:
         return {unit: by_id.get(unit, {}) for unit in units}
 
 
-def checked(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+def check_exit(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     if done.returncode:
-        raise Problem(f"{' '.join(words[:3])}: {last(done.stderr or done.stdout, done.returncode)}")
+        raise Problem(f"{' '.join(words[:3])}: {last_output(done.stderr or done.stdout, done.returncode)}")
     return done
 
 
@@ -182,7 +182,7 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
     return True
 
 
-def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
+def in_parallel(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
     """Run functions in parallel; return results in order. If one fails, raise its error; after `seconds`, a Problem."""
     results: list[Any] = [Problem(f"no answer within {seconds or 0:g} s")] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
@@ -203,5 +203,5 @@ def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None
     return results
 
 
-def last(text: str, code: int) -> str:
+def last_output(text: str, code: int) -> str:
     return " / ".join(text.strip().splitlines()[-5:]) or f"exit code {code}, no output"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from .host import Problem, at_once
+from .host import Problem, in_parallel
 from .message_types import Any, BinaryIO, Place, Site
 
 MOST = 1_000_000  # bytes read of an answer; the rest is ignored
@@ -31,7 +31,7 @@ def ask(
     request without a scheme, which no proxy sends, the app shows its metrics."""
     answer = b""
     try:
-        for piece in pieces(sock, request_of(path, site, agent), timeout, site[1] if tls else ""):
+        for piece in read_chunks(sock, request_of(path, site, agent), timeout, site[1] if tls else ""):
             answer += piece
             if len(answer) >= MOST:
                 break
@@ -51,10 +51,10 @@ def request_of(path: str, site: Site, agent: str = AGENT) -> str:
     return f"GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{proxied}Connection: close\r\n\r\n"
 
 
-def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator[bytes]:
+def read_chunks(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator[bytes]:
     """Send a request; yield the answer in chunks. Raise socket.timeout if the whole answer takes over `timeout` s."""
     deadline = time.monotonic() + timeout
-    with asked(sock, request, timeout, tls) as connection:
+    with send_request(sock, request, timeout, tls) as connection:
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -67,17 +67,17 @@ def pieces(sock: Place, request: str, timeout: float, tls: str = "") -> Iterator
 
 
 @contextlib.contextmanager
-def asked(sock: Place, request: str, timeout: float | None, tls: str = "") -> Iterator[socket.socket]:
+def send_request(sock: Place, request: str, timeout: float | None, tls: str = "") -> Iterator[socket.socket]:
     """Connect and send a request. `tls`: a name, to use TLS with any certificate."""
     with socket.socket(socket.AF_UNIX if isinstance(sock, str) else socket.AF_INET) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
-        with secured(connection, tls) if tls else contextlib.nullcontext(connection) as used:
+        with wrap_tls(connection, tls) if tls else contextlib.nullcontext(connection) as used:
             used.sendall(request.encode())
             yield used
 
 
-def secured(connection: socket.socket, name: str) -> socket.socket:
+def wrap_tls(connection: socket.socket, name: str) -> socket.socket:
     import ssl  # only when needed: it loads slowly
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -89,7 +89,7 @@ def secured(connection: socket.socket, name: str) -> socket.socket:
 def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
     """Request a path; yield (status, file with the body). Raises socket.timeout if no byte comes for `seconds`."""
     request = request_of(path, ("http", "localhost"))
-    with asked(sock, request, seconds) as connection, connection.makefile("rb") as file:
+    with send_request(sock, request, seconds) as connection, connection.makefile("rb") as file:
         status = STATUS.match(file.readline(1000))
         while file.readline(10_000).strip():
             pass
@@ -103,7 +103,7 @@ def release_of(body: str) -> Any:
         return None
 
 
-def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Problem | None:
+def readiness_problem(sock: str, tag: str, site: Site = ("http", "localhost")) -> Problem | None:
     """Return None if /readyz answers 200 for release `tag`, else a Problem."""
     status, body = ask(sock, "/readyz", site)
     release = release_of(body)
@@ -119,4 +119,4 @@ def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
         if not 200 <= status < 400:
             raise Problem(f"{path} answers {status or body}", status=status, body=body[:2000])
 
-    at_once([partial(ask_one, path) for path in paths])
+    in_parallel([partial(ask_one, path) for path in paths])

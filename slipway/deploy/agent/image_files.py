@@ -22,7 +22,7 @@ PATIENCE = 4  # seconds to wait for them; the watchdog waits longer
 
 
 @contextlib.contextmanager
-def opened(host: Host, image: str) -> Iterator[str]:
+def create_container(host: Host, image: str) -> Iterator[str]:
     """Create a container of the image and yield the container's name. Remove the container afterwards."""
     name = f"{host.app}-files-{os.getpid()}-{next(NUMBERS)}"
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
@@ -40,15 +40,15 @@ def opened(host: Host, image: str) -> Iterator[str]:
         remove(host, name)
 
 
-def settle() -> None:
-    """Wait for the containers that Docker is creating. One that it makes after `sweep` would stay until the next
-    deploy, so call this before the process ends."""
+def await_creations() -> None:
+    """Wait for the containers that Docker is creating. One that it makes after `remove_leftovers` would stay
+    until the next deploy, so call this before the process ends."""
     wait_until(lambda: not UNDERWAY, PATIENCE)
 
 
-def sweep(host: Host) -> None:
-    """Remove the containers that killed agents created in `opened`. No other agent may have one open."""
-    path = docker.filtered("/containers/json?all=1", "name", host.app + "-files-")
+def remove_leftovers(host: Host) -> None:
+    """Remove the containers that killed agents created in `create_container`. No other agent may have one open."""
+    path = docker.path_with_filter("/containers/json?all=1", "name", host.app + "-files-")
     with contextlib.suppress(Problem):
         containers = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile(f"/({re.escape(host.app)}-files-[0-9]+-[0-9]+)")  # digits exclude an app called APP-files
@@ -63,7 +63,7 @@ def remove(host: Host, name: str) -> None:
 
 
 def folder(host: Host, image: str) -> str | None:
-    inspected = docker.image(host, image)
+    inspected = docker.inspect_image(host, image)
     return inspected and "/" + ((inspected.get("Config") or {}).get("WorkingDir") or "").strip("/")
 
 
@@ -84,14 +84,14 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
                 for number, member in enumerate(archive):
                     bounded.expect(member.size, number)
                     content = archive.extractfile(member) if member.isreg() else None
-                    yield member, pieces(content, path) if content else None
+                    yield member, read_chunks(content, path) if content else None
                     archive.members = []  # otherwise tarfile keeps every member in memory
         except (tarfile.TarError, OSError) as error:
             raise Problem(f"{path} in the image cannot be read: {error}") from None
         bounded.check_end()
 
 
-def pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
+def read_chunks(file: IO[bytes], path: str) -> Iterator[bytes]:
     import tarfile
 
     try:
@@ -100,7 +100,7 @@ def pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
         raise Problem(f"{path} in the image cannot be read: {error}") from None
 
 
-def text(host: Host, container: str, path: str) -> str | None:
+def read_text(host: Host, container: str, path: str) -> str | None:
     """Return a file's text; None if it is missing. Raises Problem if it is not a regular file of at most TEXT bytes."""
     for member, content in members(host, container, path):
         if content and member.size <= TEXT:

@@ -34,7 +34,7 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
     """Return digest and Linux architectures of a tag in the image's registry. Raise Problem if the tag is missing."""
     login = docker.login_for(host, image, credentials)
     status, body = docker.call(host, "GET", f"/distribution/{image}:{tag}/json", login)
-    refuse(status, body, f"cannot find image {image}:{tag} in its registry", image, credentials)
+    raise_refusal(status, body, f"cannot find image {image}:{tag} in its registry", image, credentials)
     answer = json.loads(body)
     architectures = {
         part.get("architecture", "") for part in answer.get("Platforms") or () if part.get("os") == "linux"
@@ -42,7 +42,7 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
     return {"digest": answer["Descriptor"]["digest"], "architectures": sorted(architectures)}
 
 
-def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
+def raise_refusal(status: int, body: str, what: str, image: str, credentials: str) -> None:
     why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
         raise Problem(
@@ -53,8 +53,8 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
         raise Problem(f"{what}: {why}")
 
 
-def about(host: Host, reference: str) -> Image | None:
-    inspected = docker.image(host, reference)
+def inspect(host: Host, reference: str) -> Image | None:
+    inspected = docker.inspect_image(host, reference)
     if inspected is None:
         return None
     return {
@@ -79,13 +79,13 @@ def pull(
         raise Problem(f"image {image}:{tag} is missing, and its digest is unknown: run slipway deploy {tag}")
     name = reference or image
     source = f"{name}@{digest}"
-    pulled = about(host, source)
+    pulled = inspect(host, source)
     if not pulled:
         bring(host, name, digest, credentials, heard)
-        pulled = about(host, source)
+        pulled = inspect(host, source)
     if not pulled:
         raise Problem(f"{source} was pulled, but Docker does not have it")
-    pulled["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], pulled)
+    pulled["others"] = other_ids([record for record in releases.read_log(host)[0] if record["tag"] == tag], pulled)
     if not pulled["others"]:
         path = f"/images/{pulled['image_id']}/tag?repo={image}&tag={tag}"
         status, body = docker.call(host, "POST", path)
@@ -99,10 +99,10 @@ def pull(
 def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Heard = docker.ignore) -> None:
     login, path = docker.login_for(host, image, credentials), f"/images/create?fromImage={image}&tag={digest}"
     status, body = docker.call(host, "POST", path, login, PULL, heard=heard)
-    refuse(status, body, f"docker pull {image}@{digest}", image, credentials)
+    raise_refusal(status, body, f"docker pull {image}@{digest}", image, credentials)
 
 
-def others(records: list[Record], image: Image) -> list[str]:
+def other_ids(records: list[Record], image: Image) -> list[str]:
     """Return the ids of images in `records` that differ from `image` in both id and digest."""
     return sorted(
         {
@@ -115,34 +115,38 @@ def others(records: list[Record], image: Image) -> list[str]:
     )
 
 
-def content(host: Host, image: str, path: str) -> str | None:
+def read_file(host: Host, image: str, path: str) -> str | None:
     folder = image_files.folder(host, image)
     if folder is None:
         return None
-    with image_files.opened(host, image) as container:
-        return image_files.text(host, container, f"{folder}/{path}")
+    with image_files.create_container(host, image) as container:
+        return image_files.read_text(host, container, f"{folder}/{path}")
 
 
-def needed(host: Host, last: int = 0) -> set[str | None]:
-    """Return the ids of all images that apps on this host need. `last`: see needed_by."""
+def needed_ids(host: Host, last: int = 0) -> set[str | None]:
+    """Return the ids of all images that apps on this host need. `last`: see needed_ids_of_app."""
     names = os.listdir(host.root + "/var/www")
     apps = [Host(name, host.root) for name in names if os.path.exists(f"{host.root}/var/www/{name}/TAG")]
-    return {image for app in [host, *apps] for image in needed_by(app, last)}
+    return {image for app in [host, *apps] for image in needed_ids_of_app(app, last)}
 
 
-def needed_by(host: Host, last: int) -> list[str | None]:
+def needed_ids_of_app(host: Host, last: int) -> list[str | None]:
     """Return the ids of images that are in use or in REVERT, and of the `last` newest committed releases."""
     tag = releases.read_tag(host.tag)
     in_use: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
     in_use += [slots.release_in(host, slot) for slot in host.pinned()]
-    before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
+    before = [release["image_id"] for release in reversed(releases.committed_releases(releases.read_log(host)[0], tag))]
     return [*(release.get("image_id") for release in in_use if release), *list(dict.fromkeys(before))[:last]]
 
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> None:
-    """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see needed_by."""
-    listed = docker.ask(host, "GET", docker.filtered("/images/json?all=0", "reference", image), "docker image ls") or ()
-    kept: set[str | None] = needed(host, last)
+    """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see
+    needed_ids_of_app."""
+    listed = (
+        docker.ask(host, "GET", docker.path_with_filter("/images/json?all=0", "reference", image), "docker image ls")
+        or ()
+    )
+    kept: set[str | None] = needed_ids(host, last)
     old = [
         name
         for entry in sorted(listed, key=lambda entry: int(entry["Created"]))

@@ -31,7 +31,7 @@ class Pulled(Progress):
         self.rest = b""
         self.layers: dict[str, tuple[int, int]] = {}  # layer's id → (bytes that have arrived, all bytes)
 
-    def hear(self, piece: bytes) -> None:
+    def feed(self, piece: bytes) -> None:
         """Read the next piece of Docker's answer, which has one JSON object per line."""
         *lines, self.rest = (self.rest + piece).split(b"\n")
         for line in lines:

@@ -61,10 +61,10 @@ def take(host: Host, place: Place | None = None) -> Pulse:
         "cpus": os.cpu_count() or 1,
         "memory": memory(host),
         "disks": disks(host),
-        "state": " ".join([*state(host), *([] if attempt else units(host))]),
+        "state": " ".join([*change_marks(host), *([] if attempt else unit_marks(host))]),
         "underway": attempt,
-        "steps": taken.of_now(host),
-        "closed": closed(host),
+        "steps": taken.steps_under_way(host),
+        "closed": maintenance_since(host),
         "traffic": traffic.newer(host, place),
     }
 
@@ -85,7 +85,7 @@ def disks(host: Host) -> dict[str, Space]:
     return dict(by_device.values())
 
 
-def state(host: Host) -> list[str]:
+def change_marks(host: Host) -> list[str]:
     """Return texts that change with what visitors get."""
     parts = []
     for path in (host.tag, host.env, *(f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer"))):
@@ -96,7 +96,7 @@ def state(host: Host) -> list[str]:
     return parts
 
 
-def units(host: Host) -> list[str]:
+def unit_marks(host: Host) -> list[str]:
     """Return texts that change with a start or end of nginx, Docker or one of the app's units."""
     folder, ours = host.root + UNITS, (f"invocation:{host.app}-", "invocation:nginx.", "invocation:docker.")
     parts = []
@@ -106,7 +106,7 @@ def units(host: Host) -> list[str]:
     return parts
 
 
-def closed(host: Host) -> float | None:
+def maintenance_since(host: Host) -> float | None:
     """Return since when visitors get the maintenance page, None if they do not."""
     for path in host.maintenance:
         with contextlib.suppress(OSError):

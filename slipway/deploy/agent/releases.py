@@ -45,7 +45,7 @@ def read_tag(path: str) -> Release | None:
     return parse_tag(disk.read_exact(path, SHORT), path)
 
 
-def line(record: Record) -> str:
+def log_line(record: Record) -> str:
     return json.dumps(dict(record, version=VERSION)) + "\n"
 
 
@@ -55,7 +55,7 @@ def parse_line(text: str) -> Record | None:
     if record is None:
         return None
     refuse_newer(record, "releases.log")
-    return record if is_whole(record) else None
+    return record if is_valid_record(record) else None
 
 
 def parse_object(text: str) -> Any:
@@ -66,7 +66,7 @@ def parse_object(text: str) -> Any:
     return value if isinstance(value, dict) else None
 
 
-def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
+def is_valid_record(record: dict[str, Any]) -> TypeGuard[Record]:
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in OPTIONAL]
     return (
         all(type(text) is str for text in texts)
@@ -101,7 +101,7 @@ def log_text(host: Host) -> str:
     return disk.read_exact(host.log, LONGEST) or ""
 
 
-def committed(records: list[Record], current: Release | None) -> list[Release]:
+def committed_releases(records: list[Record], current: Release | None) -> list[Release]:
     """Return the committed releases, newest last, with the live one (`current`) even if no record names it."""
     history: list[Release] = [
         {"tag": record["tag"], "image_id": record["image_id"]}
@@ -113,7 +113,7 @@ def committed(records: list[Record], current: Release | None) -> list[Release]:
     return history
 
 
-def withdrawn(records: list[Record]) -> set[str]:
+def withdrawn_tags(records: list[Record]) -> set[str]:
     """Return the tags that rollbacks withdrew, except tags that were committed again later."""
     tags = set()
     for record in records:
@@ -126,8 +126,8 @@ def withdrawn(records: list[Record]) -> set[str]:
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
     """Return the release to which a rollback from `tag` goes: the newest other one that is committed and not withdrawn.
     Return None if there is none. `also_withdrawn`: the tag that the current rollback withdraws."""
-    out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
-    for release in reversed(committed(records, current)):
+    out = withdrawn_tags(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
+    for release in reversed(committed_releases(records, current)):
         if release["tag"] != tag and release["tag"] not in out:
             return release
     return None
@@ -159,7 +159,7 @@ def append(host: Host, record: Record) -> None:
 
 def append_record(text: str, record: Record) -> str:
     """Return the log's text with a record added. Raise ValueError if parse_line would refuse the record."""
-    if not is_whole({**record}):
+    if not is_valid_record({**record}):
         raise ValueError("the attempt cannot be recorded")
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1 :]
-    return "".join(old + "\n" for old in lines) + line(record)
+    return "".join(old + "\n" for old in lines) + log_line(record)

@@ -176,7 +176,7 @@ def check(host: Host, kind: str, do: object, args: object) -> None:
         raise Problem(f"{do}: {wrong}")
 
 
-def missing(host: Host, step: str, done: Collection[str]) -> str:
+def missing_step(host: Host, step: str, done: Collection[str]) -> str:
     """Return the step that must have succeeded before this one; "" if it is `done`. A host without web has no visitors
     who could meet a release that is not ready; one without beat and the like has nothing to replace."""
     before = BEFORE.get(step, "pull")
@@ -187,7 +187,7 @@ def missing(host: Host, step: str, done: Collection[str]) -> str:
     return "" if before in ("", *done) else before
 
 
-def message(line: bytes) -> Message:
+def parse_message(line: bytes) -> Message:
     """Return the message of a line. Exit if it is none: what comes next cannot be trusted either."""
     try:
         value = json.loads(line)
@@ -198,7 +198,7 @@ def message(line: bytes) -> Message:
     sys.exit("a message of the deployer is malformed")
 
 
-def of_abort(value: object) -> Noted:
+def abort_cause(value: object) -> Noted:
     """Return the cause that an abort gives, if it gives one. It aborts in any case."""
     is_abort = isinstance(value, dict) and not mismatch(value, ABORT)
     return {"cause": value["cause"]} if is_abort and "cause" in value else {}  # type: ignore[index, operator]
@@ -232,7 +232,7 @@ def is_recorded(host: Host, args: Mapping[str, Any]) -> bool:
     """Return True for a rollback to a release that was committed here."""
     release = {"tag": args.get("tag"), "image_id": args["image_id"]}
     recorded = [
-        *releases.committed(releases.read_log(host)[0], releases.read_tag(host.tag)),
+        *releases.committed_releases(releases.read_log(host)[0], releases.read_tag(host.tag)),
         releases.read_tag(host.revert),
     ]
     return args.get("action") == "rollback" and release in recorded

@@ -44,7 +44,7 @@ BUILT_IN = {
 }
 
 
-def unit_of(app: str, file: str) -> re.Match[str] | None:
+def match_unit(app: str, file: str) -> re.Match[str] | None:
     """Return a match if `file` is named like a process's unit. Group 1: role; group 2: "@" if the role has slots."""
     return re.fullmatch(rf"{re.escape(app)}-([a-z][a-z0-9]*)(@?)\.service", file)
 
@@ -52,7 +52,7 @@ def unit_of(app: str, file: str) -> re.Match[str] | None:
 def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
     processes = {}
     for file, text in units.items():
-        name = unit_of(app, file)
+        name = match_unit(app, file)
         # Ignore a unit with such a name (APP-backup) that does not start docker-runner. docker-slot has the same rule.
         runner = rf"^ExecStart=/usr/local/bin/docker-runner --unit {re.escape(app)}-\S+ --slot "
         if name and re.search(runner, text, re.M):

@@ -57,7 +57,7 @@ READERS = {
     "decide": decide,
     "resolve": images.resolve,
     "errors": errors.find,
-    "certificates": certificates.served,
+    "certificates": certificates.expiries,
     "services": services.collect,
     "pulse": pulse.take,
     "traffic": traffic.older,
@@ -99,7 +99,7 @@ def lines(kind: str = "") -> Iterator[Message]:
         *whole, rest = (rest + piece).split(b"\n")
         if len(rest) > requests.LINES[kind]:
             sys.exit("a message is too long")
-        yield from map(requests.message, whole)
+        yield from map(requests.parse_message, whole)
 
 
 def answer(message: Message, function: Callable[[], object]) -> None:
@@ -131,16 +131,16 @@ def read(app: str, folder: str, kind: str = "") -> None:
     for message in lines(kind):
         host = Host(app)  # a new object for each message: provisioning may change the host
         if message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
-            answer(message, partial(allowed, host, kind, message, readers))
+            answer(message, partial(do_if_allowed, host, kind, message, readers))
         if message.get("do") == "lock":
-            readers.update(dict.fromkeys(LOCKED, shell.refuse))  # the deployer's lock has ended: refuse LOCKED
+            readers.update(dict.fromkeys(LOCKED, shell.raise_lock_lost))  # the deployer's lock has ended: refuse LOCKED
 
 
-def allowed(host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]]) -> object:
+def do_if_allowed(host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]]) -> object:
     """Do what a message asks, if this kind of key may ask it."""
     do, args = message.get("do", ""), message.get("args", {})
     requests.check(host, kind, do, args)
-    return functions.get(do, shell.refuse)(host, **args)
+    return functions.get(do, shell.raise_lock_lost)(host, **args)
 
 
 def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False, kind: str = "") -> Locked:
@@ -154,7 +154,7 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
         errors = run_as_unit(host, folder, description, dead_after, bare, kind)
-        held, in_use = holder(host), TAKEN.search(" ".join(errors))
+        held, in_use = who_holds_lock(host), TAKEN.search(" ".join(errors))
         if not (in_use and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
     held = held or ("by somebody else, a moment ago" if in_use else None)
@@ -166,10 +166,10 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
 
 
 def await_retirement(host: Host, deadline: float) -> str | None:
-    held = holder(host)
+    held = who_holds_lock(host)
     while is_retirement(held) and time.monotonic() < deadline:
         time.sleep(0.2)
-        held = holder(host)
+        held = who_holds_lock(host)
     return held
 
 
@@ -212,7 +212,7 @@ def run_as_unit(host: Host, folder: str, description: str, dead_after: float, ba
         return stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
-def holder(host: Host) -> str | None:
+def who_holds_lock(host: Host) -> str | None:
     return lock_holder(host.states(host.lock)[host.lock])
 
 
@@ -222,13 +222,13 @@ def holder(host: Host) -> str | None:
 def work(app: str, folder: str, kind: str = "") -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
     host = Host(app)
-    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), taken.Taken(host)
+    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), taken.StepLog(host)
     print(MARK, flush=True)
     for message in lines(kind):
         feed_watchdog()
         do = message.get("do")
         if "abort" in message:
-            abort(attempt, requests.of_abort(message["abort"]))
+            abort(attempt, requests.abort_cause(message["abort"]))
         elif do == "end":
             os._exit(0)
         elif do == "alive":
@@ -243,21 +243,21 @@ def work(app: str, folder: str, kind: str = "") -> None:
     leave()
 
 
-def step(host: Host, attempt: Attempt, steps: taken.Taken, message: Message, kind: str = "") -> None:
+def step(host: Host, attempt: Attempt, steps: taken.StepLog, message: Message, kind: str = "") -> None:
     """Do a step, or another request that needs the lock."""
 
     def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
 
     def run(name: str, host: Host, **args: object) -> object:
-        if missing := requests.missing(host, name, steps.done()):
+        if missing := requests.missing_step(host, name, steps.done()):
             raise Problem(f"{name}: the step {missing} has not succeeded")
         return steps.run(name, partial(STEPS[name], host, attempt, say_event, **args))
 
     last_lines = {"last_lines": facts.last_lines}  # the deployer asks for a log before it takes back
     in_steps = {name: partial(run, name) for name in STEPS}
     functions: dict[str, Callable[..., object]] = {**in_steps, **LOCKED, **last_lines}
-    answer(message, partial(allowed, host, kind, message, functions))
+    answer(message, partial(do_if_allowed, host, kind, message, functions))
 
 
 def abort(attempt: Attempt, why: Noted) -> None:
@@ -276,7 +276,7 @@ def abort(attempt: Attempt, why: Noted) -> None:
 def leave() -> None:
     """End this process. Then systemd runs the agent's mode `takeback`."""
     feed_watchdog()
-    image_files.settle()
+    image_files.await_creations()
     os._exit(1)
 
 

@@ -66,15 +66,15 @@ def collect(host: Host) -> Services:
             kind: {
                 "state": states[name].get("ActiveState"),
                 "since": states[name].get("StateChangeTimestamp"),
-                "outdated": outdated(host, kind, states[name]),
-                **answer(host, kind),
+                "outdated": is_outdated(host, kind, states[name]),
+                **ask_service(host, kind),
             }
             for kind, name in units.items()
         }
     }
 
 
-def outdated(host: Host, kind: str, state: Properties) -> bool:
+def is_outdated(host: Host, kind: str, state: Properties) -> bool:
     """Return True if a unit that runs was started before its files were changed. Provisioning restarts none."""
     seconds = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
     started = time.time() - (time.monotonic() - seconds)
@@ -82,7 +82,7 @@ def outdated(host: Host, kind: str, state: Properties) -> bool:
     return seconds > 0 and any(at > started for at in changed)
 
 
-def answer(host: Host, kind: str) -> Answer:
+def ask_service(host: Host, kind: str) -> Answer:
     name = host.container(kind)
     words = "docker", "exec", name, "sh", "-c", ASK[kind], "sh", host.app, f"/run/{name}"
     try:
@@ -90,11 +90,11 @@ def answer(host: Host, kind: str) -> Answer:
     except Problem:
         output = ""
     if kind == "postgres":
-        version, size, connections = found(POSTGRES.match(output))
+        version, size, connections = groups_of(POSTGRES.match(output))
     else:
-        version, connections, size = found(REDIS.search(output))
+        version, connections, size = groups_of(REDIS.search(output))
     return {"version": version, "size": size, "connections": connections}
 
 
-def found(match: re.Match[str] | None) -> tuple[str, str, str]:
+def groups_of(match: re.Match[str] | None) -> tuple[str, str, str]:
     return (match[1], match[2], match[3]) if match else ("", "", "")

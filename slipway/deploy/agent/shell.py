@@ -49,12 +49,12 @@ def command(host: Host, script: str, input: str = "", seconds: float = 600) -> C
 
 
 def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) -> None:
-    disk.write(path, base64.b64decode(content), mode, ids(owner, group))
+    disk.write(path, base64.b64decode(content), mode, owner_ids(owner, group))
 
 
-def refuse(host: Host, **args: object) -> None:
+def raise_lock_lost(host: Host, **args: object) -> None:
     raise Problem(f"the lock is lost: see journalctl -u {host.lock}")
 
 
-def ids(owner: str, group: str) -> tuple[int, int]:
+def owner_ids(owner: str, group: str) -> tuple[int, int]:
     return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid

@@ -12,7 +12,7 @@ from .host import Host
 from .message_types import Site
 
 
-def of(host: Host, settings: bytes | None) -> Site | None:
+def site_of(host: Host, settings: bytes | None) -> Site | None:
     """Return (scheme, host[:port]) of SITE_URL; None if SITE_URL is no URL."""
     match = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
     return match and (match[1], match[2])

@@ -21,11 +21,11 @@ def strangers(host: Host) -> list[str]:
 def of_site(host: Host, name: str) -> list[str]:
     text = disk.read(f"{host.root}/etc/nginx/{name}/public.conf") or ""
     servers = list(zip(LISTEN.findall(text)[-1:], NAMES.findall(text)[-1:]))  # the last server is the site
-    own = site.of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
+    own = site.site_of(host, disk.read_bytes(host.env)) or ("", "localhost")  # for a site that has no names
     return [
         problem
         for (address, port, tls), names in servers
-        for problem in unseen(
+        for problem in problems_of_names(
             Visitors(host, name),
             (address or "127.0.0.1", int(port)),
             bool(tls),
@@ -34,7 +34,7 @@ def of_site(host: Host, name: str) -> list[str]:
     ]
 
 
-def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -> list[str]:
+def problems_of_names(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -> list[str]:
     """Request a page by each name. Return a problem for each whose request does not show up in the site's log."""
     agents = {name: f"{http.AGENT} {os.urandom(8).hex()}" for name in names}
     answers: dict[str, tuple[int, str]] = {}
@@ -53,10 +53,10 @@ def unseen(log: Visitors, place: tuple[str, int], tls: bool, names: list[str]) -
     for name in agents:
         if not answers[name][0]:
             return [f"nginx answers visitors of {name} with {answers[name][1]}: see systemctl status nginx"]
-    return [stranger(log.path, place, tls, name, answers[name][0]) for name in agents]
+    return [problem_of_name(log.path, place, tls, name, answers[name][0]) for name in agents]
 
 
-def stranger(log: str, place: tuple[str, int], tls: bool, name: str, status: int) -> str:
+def problem_of_name(log: str, place: tuple[str, int], tls: bool, name: str, status: int) -> str:
     release = status != 421 and http.release_of(http.ask(place, "/readyz", ("http", name), tls=tls)[1])
     answer = f"release {str(release)[:200]}" if release else status
     return (

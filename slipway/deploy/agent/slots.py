@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 
 from . import disk, releases
-from .host import Host, Problem, is_up, last, wait_until
+from .host import Host, Problem, is_up, last_output, wait_until
 from .message_types import Noted, Release
 
 GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
@@ -46,7 +46,7 @@ def flip(host: Host, slot: str) -> None:
     disk.link(host.web_sock, slot + "/web.sock")
 
 
-def way_back(host: Host, slot: str) -> None:
+def prepare_way_back(host: Host, slot: str) -> None:
     """Make a spare link. flip_back renames this link, because a rename works even on a full disk."""
     disk.link(host.web_sock + ".back", slot + "/web.sock")
 
@@ -60,21 +60,21 @@ def flip_back(host: Host, slot: str) -> None:
     flip(host, slot)
 
 
-def pins(host: Host, role: str) -> tuple[str, str]:
+def release_files(host: Host, role: str) -> tuple[str, str]:
     """Return the paths of two files: the release and the settings of a role that runs in no slot."""
     return host.slot_file(role, "tag"), host.slot_file(role, "env")
 
 
 def set_aside(host: Host, role: str) -> None:
     """Rename the files with a process's release and settings. bring_back can undo this even on a full disk."""
-    for path in pins(host, role):
+    for path in release_files(host, role):
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
 def bring_back(host: Host, role: str, before: Collection[str]) -> None:
     """Undo set_aside. Remove a file that is not in `before`: docker-runner then reads the committed TAG or APP.env."""
-    for path in pins(host, role):
+    for path in release_files(host, role):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
         if path not in before:
@@ -142,7 +142,7 @@ def drain(host: Host, slot: str, seconds: float) -> bool:
 def stop(host: Host, slot: str, drained: float) -> None:
     """Wait for visitors to leave, at most `drained` seconds. Then stop the slot, and wait at most STOPPING seconds."""
     begin_stop(host, slot, drained)
-    stopped(host, slot, STOPPING)
+    await_stop(host, slot, STOPPING)
 
 
 def begin_stop(host: Host, slot: str, drained: float) -> None:
@@ -155,7 +155,7 @@ def begin_stop(host: Host, slot: str, drained: float) -> None:
         host.systemctl("stop", "--no-block", *names)
 
 
-def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
+def await_stop(host: Host, slot: str, seconds: float = GONE) -> bool:
     """Wait until the slot's units stop; remove its saved release, settings and plan. Return False after `seconds`."""
     names = units(host, slot)
     if not wait_until(lambda: not running(host, *names), seconds):
@@ -166,11 +166,11 @@ def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
     return True
 
 
-def empty(host: Host, slot: str) -> str:
+def make_empty(host: Host, slot: str) -> str:
     """Replace a stopped slot's folder by an empty one. Return the warning that docker-slot printed, or ""."""
     done = host.call("docker-slot", "--empty", host.app, slot, check=False)
     if done.returncode:
-        raise Problem(last(done.stderr, done.returncode))
+        raise Problem(last_output(done.stderr, done.returncode))
     return done.stderr.strip()
 
 

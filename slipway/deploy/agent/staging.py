@@ -35,7 +35,7 @@ def read_settings(host: Host, secrets: bool = False) -> Settings:
     }
     if secrets:
         coming = current + (staged or b"")
-        names = [name for name in disk.entries(host.secrets) if b"/run/secrets/%s" % name.encode() in coming]
+        names = [name for name in disk.list_folder(host.secrets) if b"/run/secrets/%s" % name.encode() in coming]
         answer["secrets"] = [
             (name, base64.b64encode(disk.read_bytes(host.secret(name)) or b"").decode()) for name in names
         ]
@@ -45,8 +45,8 @@ def read_settings(host: Host, secrets: bool = False) -> Settings:
 def stage(host: Host, settings: str, files: dict[str, str]) -> None:
     """Phase one: decode settings and secrets from base64; write PATH.new beside each old file. `files`: the secrets."""
     for name, content in files.items():
-        disk.write_beside(host.secret(name), base64.b64decode(content), 0o640, shell.ids("root", host.app))
-    disk.write_beside(host.next_env, base64.b64decode(settings), 0o600, shell.ids("root", "root"))
+        disk.write_beside(host.secret(name), base64.b64decode(content), 0o640, shell.owner_ids("root", host.app))
+    disk.write_beside(host.next_env, base64.b64decode(settings), 0o600, shell.owner_ids("root", "root"))
 
 
 def finish_staging(host: Host, files: list[str]) -> None:
@@ -56,7 +56,7 @@ def finish_staging(host: Host, files: list[str]) -> None:
 
 
 def drop_staging(host: Host) -> None:
-    secrets = [host.secret(name) for name in disk.entries(host.secrets) if name.endswith(".new")]
+    secrets = [host.secret(name) for name in disk.list_folder(host.secrets) if name.endswith(".new")]
     for path in [host.next_env + ".new", *secrets]:
         with contextlib.suppress(OSError):
             disk.remove(path)
@@ -67,4 +67,4 @@ def drop_secrets(host: Host) -> None:
     settings = [host.env, host.next_env, host.revert_env, *map(host.kept_env, host.kept_envs())]
     settings += [host.slot_file(slot, "env") for slot in host.pinned()]
     named = "".join(disk.read(path) or "" for path in settings)
-    disk.remove(*(host.secret(name) for name in disk.entries(host.secrets) if name not in named))
+    disk.remove(*(host.secret(name) for name in disk.list_folder(host.secrets) if name not in named))

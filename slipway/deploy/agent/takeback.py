@@ -30,7 +30,7 @@ def settle(host: Host, say: Say) -> None:
         take_back(host, attempt, say)
     else:
         disk.remove(*host.attempt_files)
-    image_files.sweep(host)
+    image_files.remove_leftovers(host)
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
@@ -50,13 +50,13 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_failure(host: Host, attempt: Noted) -> None:
-    failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause") or unheard()
+    failed, cause = record(attempt, attempt.get("outcome", "taken back")), attempt.get("cause") or cause_of_silence()
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
         cause = "; ".join(filter(None, [cause, new_errors(host, attempt)]))
     releases.append(host, {**failed, "cause": cause})
 
 
-def unheard() -> str:
+def cause_of_silence() -> str:
     """Return why the agent ended though the deployer did not say so. systemd sets this variable for ExecStopPost."""
     causes = {"exit-code": "the deployer ended, or its connection broke", "watchdog": "the deployer fell silent"}
     return causes.get(os.environ.get("SERVICE_RESULT", ""), "the agent on this host was killed")
@@ -65,6 +65,6 @@ def unheard() -> str:
 def new_errors(host: Host, attempt: Noted) -> str:
     try:
         answer = errors.find(host, attempt["started"] - time.monotonic(), attempt["tag"], seconds=JOURNAL)
-        return groups.brief(answer["groups"])
+        return groups.summary(answer["groups"])
     except Exception as error:  # whatever is in a log, it must not disturb a takeback
         return f"which errors is unknown: {error}"

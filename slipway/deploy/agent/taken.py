@@ -28,7 +28,7 @@ class Step(TypedDict):
     seconds: NotRequired[Time]
 
 
-class Taken:
+class StepLog:
     """The steps of this process, which holds the host's lock."""
 
     def __init__(self, host: Host) -> None:
@@ -77,7 +77,7 @@ def remove(host: Host) -> None:
     disk.remove(path(host), f"{path(host)}.new")
 
 
-def of_now(host: Host) -> list[Step]:
+def steps_under_way(host: Host) -> list[Step]:
     """Return the steps of the process that holds the host's lock; none if it has ended."""
     try:
         noted = json.loads(disk.read_exact(path(host), MOST) or "{}")

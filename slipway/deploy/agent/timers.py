@@ -6,7 +6,7 @@ import re
 import time
 
 from . import disk
-from .host import UNITS, Host, is_up, last
+from .host import UNITS, Host, is_up, last_output
 from .message_types import Properties, UnitFacts
 
 NO_COMMAND = "127"  # exit code of docker-run.sh and manage.py if the release does not have the command
@@ -16,7 +16,7 @@ def schedules(host: Host) -> dict[str, str]:
     """Return role → schedule, read from the timers that provisioning wrote."""
     folder = host.root + UNITS
     ours = rf"# Goes to \S+/{re.escape(host.app)}-([a-z0-9]+)\.timer .*^OnCalendar=([^\n]*)"
-    texts = [disk.read(f"{folder}/{name}") or "" for name in disk.entries(folder) if name.endswith(".timer")]
+    texts = [disk.read(f"{folder}/{name}") or "" for name in disk.list_folder(folder) if name.endswith(".timer")]
     return {match[1]: match[2] for match in (re.match(ours, text, re.M | re.S) for text in texts) if match}
 
 
@@ -43,5 +43,5 @@ def overdue(host: Host, service: Properties, schedule: str) -> str:
     began = time.time() - time.monotonic() + int(service.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
     done = host.call("systemd-analyze", "calendar", f"--base-time=@{int(began)}", schedule, check=False)
     if done.returncode:
-        return "overdue or not is unknown: " + last(done.stderr, done.returncode)
+        return "overdue or not is unknown: " + last_output(done.stderr, done.returncode)
     return "overdue, as it still runs" if re.search(r"From now: .* ago$", done.stdout, re.M) else ""

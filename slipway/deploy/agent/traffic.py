@@ -54,13 +54,13 @@ class Traffic(TypedDict):
 
 def newer(host: Host, place: Place | None) -> Traffic:
     """Return the answers that were logged since `place`. Without a place, return only the end of the log."""
-    path = path_of(host)
+    path = log_path(host)
     if path is None:
         return {"buckets": [], "place": None}
     status = os.stat(path)
     if place is None:
         return {"buckets": [], "place": {"inode": status.st_ino, "offset": status.st_size}}
-    rotated = path_at(host, place["inode"])
+    rotated = log_path_by_inode(host, place["inode"])
     if rotated and rotated != path:  # first what was logged there since
         rest = whole_lines(rotated, place["offset"], MOST)
         return {"buckets": [*buckets(rest)], "place": {"inode": status.st_ino, "offset": 0}}
@@ -72,11 +72,11 @@ def newer(host: Host, place: Place | None) -> Traffic:
 
 def older(host: Host, place: Place, since: float) -> Traffic:
     """Return the answers before `place`, as many as can be counted within SLICE seconds of CPU, back to `since`."""
-    began, path = time.thread_time(), path_at(host, place["inode"])
+    began, path = time.thread_time(), log_path_by_inode(host, place["inode"])
     counted: list[Bucket] = []
     while path and time.thread_time() - began < SLICE:
         if not place["offset"]:
-            path = f"{path}.1" if path == path_of(host) and os.path.exists(f"{path}.1") else ""
+            path = f"{path}.1" if path == log_path(host) and os.path.exists(f"{path}.1") else ""
             if path:
                 status = os.stat(path)
                 place = {"inode": status.st_ino, "offset": status.st_size}
@@ -88,18 +88,18 @@ def older(host: Host, place: Place, since: float) -> Traffic:
         counted += [bucket for bucket in new if bucket["at"] >= since]
         if new and min(bucket["at"] for bucket in new) < since:
             path = ""
-    return {"buckets": merged(counted), "place": place if path else None}
+    return {"buckets": merge_buckets(counted), "place": place if path else None}
 
 
-def path_of(host: Host) -> str | None:
+def log_path(host: Host) -> str | None:
     """Return the log of the app's balancer if it is on this host, else that of the app's site; None if both lack."""
     logs = (f"{host.root}/var/log/nginx/{host.app}{end}.access.log" for end in ("-balancer", ""))
     return next((path for path in logs if os.path.exists(path)), None)
 
 
-def path_at(host: Host, inode: int) -> str:
+def log_path_by_inode(host: Host, inode: int) -> str:
     """Return the path of the log with this inode, "" if it is no longer there."""
-    path = path_of(host) or ""
+    path = log_path(host) or ""
     for candidate in (path, f"{path}.1"):
         if os.path.exists(candidate) and os.stat(candidate).st_ino == inode:
             return candidate
@@ -148,7 +148,7 @@ def milliseconds(seconds: bytes) -> str:
     return str(number) if number < 100 else f"{float(f'{number:.1e}'):.0f}"
 
 
-def add(by_time: dict[float, Bucket], parts: Iterable[Bucket]) -> None:
+def add_buckets(by_time: dict[float, Bucket], parts: Iterable[Bucket]) -> None:
     """Add buckets to those of the same time: several pieces of a log may have some."""
     for part in parts:
         whole = by_time.setdefault(part["at"], {"at": part["at"], "statuses": {}, "times": {}})
@@ -157,8 +157,8 @@ def add(by_time: dict[float, Bucket], parts: Iterable[Bucket]) -> None:
                 sums[key] = sums.get(key, 0) + number
 
 
-def merged(parts: Iterable[Bucket]) -> list[Bucket]:
+def merge_buckets(parts: Iterable[Bucket]) -> list[Bucket]:
     """Return the buckets in their order, one of each time."""
     by_time: dict[float, Bucket] = {}
-    add(by_time, parts)
+    add_buckets(by_time, parts)
     return [by_time[at] for at in sorted(by_time)]

@@ -77,7 +77,7 @@ def speed(times: Times) -> Speed | None:
     return (took[-1] / 1000, took[-1 - len(took) // 100] / 1000) if took else None
 
 
-def worse(before: Tally, now: Tally, most: float) -> bool:
+def is_worse(before: Tally, now: Tally, most: float) -> bool:
     """Return True if two shares of errors, Tally.of_all and Tally.of_each, both rose by more than `most`."""
     return now.of_all() > before.of_all() + most and now.of_each() > before.of_each() + most
 
@@ -106,7 +106,7 @@ class Visitors:
             return text[:whole]
         return b""
 
-    def look(self) -> None:
+    def count_new(self) -> None:
         with self.lock:
             self.now.read(self.new_lines())
 
@@ -122,21 +122,21 @@ class Visitors:
 
     def problem(self, most: float) -> str:
         """Count new answers. Return one line if the share of errors rose by more than `most`, else ""."""
-        self.look()
+        self.count_new()
         with self.lock:
             now, before = self.now, self.before()
-            if not worse(before, now, most):
+            if not is_worse(before, now, most):
                 return ""
             return f"of {now.total} {ANSWERS} {now.wrong} were errors (before: {before.wrong} of {before.total})"
 
-    def blind(self) -> str:
+    def log_problem(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""
         before, answer = self.now.own, (0, "")
 
         def is_noted() -> bool:
             nonlocal answer
             answer = http.ask(self.sock, OWN)
-            self.look()
+            self.count_new()
             return self.now.own > before
 
         if wait_until(is_noted, NOTED):

@@ -9,7 +9,7 @@ from ..errors import DeployError, Refused
 from ..ssh.connection import run
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
-from .docker_backup import attached_to, host_of
+from .docker_backup import backup_host, run_docker_backup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,16 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
-    host = host_of(fleet)
+    host = backup_host(fleet)
     if args.password:
         await keep_password(fleet, host)
         return None
     new = ["--new"] if args.new else []
     if fleet.postgres_host is None:
-        code = await attached_to(fleet, host, "files", *new)
-        return await attached_to(fleet, host, "dump") if fleet.backup["dump"] and not code else code
-    code = await attached_to(fleet, host, "base", *new)
-    return await attached_to(fleet, fleet.backup_hosts[-1], "files", *new) if new and not code else code
+        code = await run_docker_backup(fleet, host, "files", *new)
+        return await run_docker_backup(fleet, host, "dump") if fleet.backup["dump"] and not code else code
+    code = await run_docker_backup(fleet, host, "base", *new)
+    return await run_docker_backup(fleet, fleet.backup_hosts[-1], "files", *new) if new and not code else code
 
 
 async def keep_password(fleet: Fleet, host: Host) -> None:

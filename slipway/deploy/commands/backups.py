@@ -8,7 +8,7 @@ from ..backup_status import duration
 from ..config import Fleet
 from ..log.errors import clock
 from ..screen.text_tables import table
-from .docker_backup import asked, host_of
+from .docker_backup import ask_agent, backup_host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    listed = await asked(fleet, host_of(fleet), "backups_listed")
+    listed = await ask_agent(fleet, backup_host(fleet), "backups_listed")
     if args.json:
         print(json.dumps(listed))
         return

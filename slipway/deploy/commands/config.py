@@ -20,10 +20,10 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         roles = [*host.roles, *host.services, *(["balancer"] if host.balancer else [])]
         print(f"  {host.name:12} {host.address:24} {' '.join(roles)}")
     if fleet.timed:
-        await check(fleet)
+        await check_schedules(fleet)
 
 
-async def check(fleet: Fleet) -> None:
+async def check_schedules(fleet: Fleet) -> None:
     """Raise Refused if systemd does not know a schedule."""
     words = ["systemd-analyze", "calendar", *(process.schedule for process in fleet.timed.values())]
     try:

@@ -6,7 +6,7 @@ from ..config import Fleet
 from ..errors import Refused
 from ..server import services
 from ..ssh.connection import who
-from .run import NOTED, at_terminal, attached
+from .run import NOTED, at_terminal, run_attached
 
 PSQL = 'PGPASSWORD=$APP_PASSWORD exec psql -v ON_ERROR_STOP=1 -h "$2" -U "$1" "$1"'
 
@@ -20,14 +20,14 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if host is None:
         raise Refused("no host has the role postgres: for a database elsewhere use slipway run manage dbshell")
     tty = at_terminal()
-    return await attached(fleet.ssh.command(host.address, words(fleet, tty), tty=tty))
+    return await run_attached(fleet.ssh.command(host.address, psql_words(fleet, tty), tty=tty))
 
 
-def words(fleet: Fleet, tty: bool) -> list[str]:
-    return in_postgres(fleet, "dbshell", PSQL, "-it" if tty else "-i")
+def psql_words(fleet: Fleet, tty: bool) -> list[str]:
+    return command_in_postgres(fleet, "dbshell", PSQL, "-it" if tty else "-i")
 
 
-def in_postgres(fleet: Fleet, action: str, script: str, *options: str) -> list[str]:
+def command_in_postgres(fleet: Fleet, action: str, script: str, *options: str) -> list[str]:
     """Return the command to run on the host, whose journal says who runs which `action`: a shell script in the
     database's container. $1: the app, whose role's password is $APP_PASSWORD; $2: the folder of the socket."""
     name, folder = services.container(fleet.app, "postgres"), services.folder(fleet.app, "postgres")

@@ -9,7 +9,7 @@ from ..engine import Rolling
 from ..errors import DeployError, Locked
 from ..screen import display
 from ..ssh.validate import Event
-from ..view.own import Own
+from ..view.own import OwnDeploy
 from . import plan
 
 AGAIN = 10  # seconds between tries for a lock
@@ -33,25 +33,25 @@ def add_display(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    show, own = display.choose(args.json), Own()
+    show, own = display.choose(args.json), OwnDeploy()
 
     def tell(event: Event) -> None:
         own.tell(event)
         show.tell(event)
 
-    rollout = plan.deploy_of(fleet, args, tell)
+    rollout = plan.deploy_from_args(fleet, args, tell)
     page: contextlib.AbstractAsyncContextManager[None] = contextlib.nullcontext()
     if args.view:
         from . import view  # only when needed: it loads slowly
 
-        page = view.shown(fleet, own)
+        page = view.show_deploy(fleet, own)
     async with page:
-        await displayed(rollout, show, args.wait)
+        await run_on_display(rollout, show, args.wait)
 
 
-async def displayed(rollout: Rolling, show: display.Background, wait: int) -> None:
+async def run_on_display(rollout: Rolling, show: display.Background, wait: int) -> None:
     try:
-        await when_free(rollout, wait)
+        await run_when_unlocked(rollout, wait)
     except DeployError as error:
         rollout.tell({"event": "result", "outcome": "failed", "exit": error.exit_code, "problem": str(error)})
         raise
@@ -59,7 +59,7 @@ async def displayed(rollout: Rolling, show: display.Background, wait: int) -> No
         show.close()
 
 
-async def when_free(rollout: Rolling, seconds: float) -> None:
+async def run_when_unlocked(rollout: Rolling, seconds: float) -> None:
     """Run a rollout. While somebody else locks a host, retry for at most `seconds`, each time with a new plan."""
     now = asyncio.get_running_loop().time
     deadline = now() + seconds

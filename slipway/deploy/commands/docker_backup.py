@@ -8,14 +8,14 @@ from ..errors import DeployError, Refused
 from ..ssh.connection import ask_once, run
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
-from .run import at_terminal, attached, noted
+from .run import at_terminal, run_attached, with_journal_entry
 
 ANSWER = 300  # seconds
 # The live release's migrations, if there is a live release. $1: the app
 PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
 
 
-def host_of(fleet: Fleet) -> Host:
+def backup_host(fleet: Fleet) -> Host:
     """Return the host whose backups matter first: that with the database. Raise Refused if there are none."""
     if not fleet.backup_hosts:
         raise Refused("there are no backups: add [backup] to production.toml, as docs/backup.md shows")
@@ -32,12 +32,12 @@ def database_host(fleet: Fleet) -> Host:
     return fleet.postgres_host
 
 
-async def attached_to(fleet: Fleet, host: Host, action: str, *words: str) -> int | None:
+async def run_docker_backup(fleet: Fleet, host: Host, action: str, *words: str) -> int | None:
     """Run docker-backup on the host with this process's terminal; the host's journal says who does. Return its exit
     code."""
     tty = at_terminal()
-    command = noted(fleet.app, [f"backup {action}"], ["docker-backup", action, fleet.app, *words], tty)
-    return await attached(fleet.ssh.command(host.address, command, tty=tty))
+    command = with_journal_entry(fleet.app, [f"backup {action}"], ["docker-backup", action, fleet.app, *words], tty)
+    return await run_attached(fleet.ssh.command(host.address, command, tty=tty))
 
 
 async def release_migrations(fleet: Fleet) -> list[str]:
@@ -51,6 +51,6 @@ async def release_migrations(fleet: Fleet) -> list[str]:
     return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)]
 
 
-async def asked(fleet: Fleet, host: Host, request: str) -> Any:
+async def ask_agent(fleet: Fleet, host: Host, request: str) -> Any:
     """Return the answer of a host's agent, which may have to ask the repository. Raise DeployError if it has none."""
     return await on_one(host, ask_once(host, fleet.ssh, fleet.app, request, ANSWER))

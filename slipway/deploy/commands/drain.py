@@ -51,10 +51,10 @@ async def work(fleet: Fleet, args: argparse.Namespace) -> None:
     await drain(fleet, balancers, args.host, away=not args.end)
     if not args.end:
         host = next(host for host in fleet.hosts if host.name == args.host)
-        print(f"{host.name}: {await left(fleet, host, args.wait)}")
+        print(f"{host.name}: {await await_drained(fleet, host, args.wait)}")
 
 
-async def left(fleet: Fleet, host: Host, seconds: int) -> str:
+async def await_drained(fleet: Fleet, host: Host, seconds: int) -> str:
     """Wait up to `seconds` until balancers have no open connection to the host. Return a text such as "drained"."""
     peers = " or ".join(f"dst {nginx_address(balancer.internal_address)}" for balancer in fleet.balancers)
     try:

@@ -3,7 +3,7 @@
 import argparse
 
 from ..config import Fleet
-from .docker_backup import attached_to, database_host, release_migrations
+from .docker_backup import database_host, release_migrations, run_docker_backup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,4 +12,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     host = database_host(fleet)
-    return await attached_to(fleet, host, "drill", ",".join(await release_migrations(fleet)))
+    return await run_docker_backup(fleet, host, "drill", ",".join(await release_migrations(fleet)))

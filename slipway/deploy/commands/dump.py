@@ -10,8 +10,8 @@ from ..config import Fleet, Host
 from ..errors import DeployError, Refused
 from ..log import search
 from ..ssh import child
-from .dbshell import in_postgres
-from .run import noted
+from .dbshell import command_in_postgres
+from .run import with_journal_entry
 
 DUMP = 'PGPASSWORD=$APP_PASSWORD exec pg_dump --format=custom --no-owner --no-acl -h "$2" -U "$1" "$1"'
 
@@ -19,35 +19,35 @@ DUMP = 'PGPASSWORD=$APP_PASSWORD exec pg_dump --format=custom --no-owner --no-ac
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at",
-        type=moment,
+        type=parse_moment,
         metavar="TIME",
         help="of a database elsewhere: the newest kept dump before; or latest",
     )
     parser.add_argument("file", nargs="?", default="", metavar="FILE", help="default: APP-DATE.dump")
 
 
-def moment(text: str) -> str:
+def parse_moment(text: str) -> str:
     """Return "latest", or a time in seconds, as docker-backup takes them. Raise ArgumentTypeError if it is neither."""
-    return text if text == "latest" else str(search.moment(text))
+    return text if text == "latest" else str(search.parse_moment(text))
 
 
-def source(fleet: Fleet, at: str) -> tuple[Host, list[str]]:
+def dump_command(fleet: Fleet, at: str) -> tuple[Host, list[str]]:
     """Return the host that writes a dump to stdout, and the command. `at`: the time of a dump that is kept, or ""."""
     if fleet.postgres_host:
         if at:
             raise Refused("--at: no dumps are kept of this database: slipway restore --beside brings back any second")
-        return fleet.postgres_host, in_postgres(fleet, "dump", DUMP)
+        return fleet.postgres_host, command_in_postgres(fleet, "dump", DUMP)
     if not fleet.backup_hosts or not fleet.backup["dump"]:
         raise Refused(
             "no host has the role postgres: dump a database elsewhere by pg_dump --format=custom, or add dump to "
             "[backup] in production.toml, as docs/backup.md shows"
         )
     words = ["docker-backup", "print-dump", fleet.app, *([at] if at else [])]
-    return fleet.backup_hosts[-1], noted(fleet.app, ["dump"], words, tty=False)
+    return fleet.backup_hosts[-1], with_journal_entry(fleet.app, ["dump"], words, tty=False)
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    host, command = source(fleet, args.at or "")
+    host, command = dump_command(fleet, args.at or "")
     words = fleet.ssh.command(host.address, command)
     path = args.file or f"{fleet.app}-{time.strftime('%Y%m%d-%H%M')}.dump"
     new = f"{path}.new"

@@ -3,7 +3,7 @@
 import argparse
 
 from ..config import Fleet
-from ..errors import DeployError, Refused, on_hosts, under
+from ..errors import DeployError, Refused, indent, on_hosts
 from ..log import errors, search
 from ..ssh.connections import Connections
 from ..ssh.gather import texts
@@ -13,7 +13,9 @@ from . import plan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", nargs="?", default="", metavar="GROUP", help="all of this group: its id")
-    parser.add_argument("--since", type=search.past, metavar="TIME", help="such as -1h, 14:05 or yesterday")
+    parser.add_argument(
+        "--since", type=search.parse_past_moment, metavar="TIME", help="such as -1h, 14:05 or yesterday"
+    )
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--all", action="store_true", help="all that the hosts have kept")
 
@@ -30,8 +32,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     if args.group and not (chosen or problems or others):
         raise Refused(f"there is no group {args.group!r}: slipway errors lists them")
     for group in chosen:
-        details = errors.whole(group) if args.group else ()
-        print(visible(under("\n".join([errors.head(group), *details]))))
+        details = errors.group_details(group) if args.group else ()
+        print(visible(indent("\n".join([errors.group_lines(group), *details]))))
     if unanswered := problems | texts(others):
         raise DeployError(f"errors are unknown {on_hosts(unanswered)}")
     if not groups:

@@ -12,12 +12,12 @@ from ..config import Fleet, Host
 from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..log import search
-from ..log.lines import raw, shown
+from ..log.lines import format_entry, one_line
 from ..screen.display import put, write
 from ..server.files import serves_http
 from ..ssh import child
 from ..ssh.child import Process, in_thread
-from ..ssh.gather import together
+from ..ssh.gather import gather
 from ..ssh.validate import decoded, parse
 
 MINUTE = 60  # seconds before a request's end in which it began, and after it in which its tasks are searched
@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role", default="", metavar="ROLE", help="only this role: web, beat, …, nginx, postgres, redis, backup"
     )
-    for name, kind in (("since", search.past), ("until", search.moment)):
+    for name, kind in (("since", search.parse_past_moment), ("until", search.parse_moment)):
         parser.add_argument(f"--{name}", type=kind, metavar="TIME", help="such as -1h, 14:05 or yesterday")
     parser.add_argument("--level", choices=search.LEVELS, help="this level and above")
     parser.add_argument(
-        "--grep", type=search.expression, default="", metavar="RE", help="only lines with this regular expression"
+        "--grep", type=search.check_expression, default="", metavar="RE", help="only lines with this regular expression"
     )
     parser.add_argument("--release", default="", metavar="TAG", help="only this release's")
     parser.add_argument("--request", default="", metavar="ID", help="only this request's, and its tasks'")
@@ -60,12 +60,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         hosts = services[args.role]
     try:
         if args.follow:
-            await together(logs.follow, hosts)
+            await gather(logs.follow, hosts)
         else:
-            async for _, text in merged([logs.lines(host) for host in hosts]):
+            async for _, text in merge_by_time([logs.lines(host) for host in hosts]):
                 write(f"{text}\n", sys.stdout)  # not in a thread: its start would take longer than the line
     finally:
-        await together(lambda process: process.close(0), logs.running)
+        await gather(lambda process: process.close(0), logs.running)
     if logs.cut:
         hint = f"add -n {10 * args.lines or LAST} or --since -1h"
         put(f"older lines of {', '.join(sorted(logs.cut))} are left out: {hint}", sys.stderr)
@@ -104,7 +104,11 @@ class Logs:
                 entry = parse(line)
                 yield (
                     time_of(entry),
-                    (raw(entry) if self.args.json else shown(host.name, self.fleet.app, entry, self.coloured)),
+                    (
+                        one_line(entry)
+                        if self.args.json
+                        else format_entry(host.name, self.fleet.app, entry, self.coloured)
+                    ),
                 )
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
@@ -115,7 +119,7 @@ class Logs:
             put(f"{host.name} | {text}", sys.stderr)
 
 
-async def of_request(fleet: Fleet, id: str, at: float) -> list[str]:
+async def lines_of_request(fleet: Fleet, id: str, at: float) -> list[str]:
     """Return the lines of a request that ended at a time in seconds, and of its tasks, as `slipway logs --request`
     prints them. Raise DeployError if a host does not answer."""
     times = {"since": at - MINUTE, "until": at + 10 * MINUTE}
@@ -124,9 +128,9 @@ async def of_request(fleet: Fleet, id: str, at: float) -> list[str]:
     logs = Logs(fleet, args)
     logs.coloured = False
     try:
-        return [text async for _, text in merged([logs.lines(host) for host in fleet.chosen("")])][:MOST]
+        return [text async for _, text in merge_by_time([logs.lines(host) for host in fleet.chosen("")])][:MOST]
     finally:
-        await together(lambda process: process.close(0), logs.running)
+        await gather(lambda process: process.close(0), logs.running)
 
 
 def names_in_journal(fleet: Fleet, role: str) -> list[str]:
@@ -141,9 +145,9 @@ def names_in_journal(fleet: Fleet, role: str) -> list[str]:
     return [name for process in chosen for name in engine_of(fleet).journal(process)]
 
 
-async def merged(streams: Sequence[Lines]) -> Lines:
+async def merge_by_time(streams: Sequence[Lines]) -> Lines:
     """Yield the lines of all streams in the order of their times. Hold only one line of each."""
-    heads = await together(lambda stream: anext(stream, None), streams)
+    heads = await gather(lambda stream: anext(stream, None), streams)
     while current := {stream: line for stream, line in heads.items() if line}:
         oldest = min(current, key=lambda stream: current[stream][0])
         yield current[oldest]

@@ -30,10 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    await switched(fleet, fleet.chosen(args.hosts, balancers=True), args.action, lambda *said: print(*said, sep=": "))
+    await switch_page(
+        fleet, fleet.chosen(args.hosts, balancers=True), args.action, lambda *said: print(*said, sep=": ")
+    )
 
 
-async def switched(
+async def switch_page(
     fleet: Fleet, hosts: Sequence[Host], action: str, tell: Callable[[str, str], None] = lambda name, state: None
 ) -> dict[str, str]:
     """Turn the page "on" or "off", or ask for its "status". Return host name → "off", or who turned it on when; `tell`

@@ -11,7 +11,7 @@ from ..config import Fleet
 from ..engine import Rolling, engine_of
 from ..errors import Refused
 from ..rollout import images
-from ..rollout.plan import Options, shown
+from ..rollout.plan import Options, table_rows
 from ..screen.display import Lines
 from ..screen.text_tables import table
 from ..ssh.validate import Tell
@@ -35,10 +35,10 @@ def add_risks(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    print(table(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
+    print(table(table_rows(await deploy_from_args(fleet, args, Lines(sys.stderr).tell).plan())))
 
 
-def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
+def deploy_from_args(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     tag = "" if args.live else chosen_tag(args.tag)
     if tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(tag))

@@ -16,9 +16,9 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
-from .docker_backup import asked, attached_to, database_host, host_of, release_migrations
-from .maintenance import switched
-from .upgrade import agreed
+from .docker_backup import ask_agent, backup_host, database_host, release_migrations, run_docker_backup
+from .maintenance import switch_page
+from .upgrade import confirm
 
 SWAP = 600  # seconds that a swap may take
 MIGRATE = 3600
@@ -42,42 +42,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if args.files:
-        return await attached_to(fleet, host_of_files(fleet), "put-back", moment(args.at or "latest"))
+        return await run_docker_backup(fleet, host_of_files(fleet), "put-back", parse_moment(args.at or "latest"))
     host = database_host(fleet)
     if args.discard:
-        return await attached_to(fleet, host, "discard")
+        return await run_docker_backup(fleet, host, "discard")
     if not args.swap:
-        code = await attached_to(fleet, host, "beside", moment(args.at))
+        code = await run_docker_backup(fleet, host, "beside", parse_moment(args.at))
         if code:
             return code
-    restored: Restored = await asked(fleet, host, "restored")
-    print("\n".join(described(host, restored)))
+    restored: Restored = await ask_agent(fleet, host, "restored")
+    print("\n".join(describe(host, restored)))
     if args.beside:
         print(f"look: ssh {host.address} docker exec -it {fleet.app}-restored psql -h /tmp -U postgres {fleet.app}")
         print("then: slipway restore --swap, or slipway restore --discard")
         return None
-    pending = await lacking(fleet, restored)
+    pending = await lacking_migrations(fleet, restored)
     if pending and not args.migrate:
-        raise Refused(unfit(pending, restored))
-    if not args.yes and not agreed(f"Visitors see the maintenance page for about {CLOSED} s. Swap? [y/N] "):
+        raise Refused(refusal_of_swap(pending, restored))
+    if not args.yes and not confirm(f"Visitors see the maintenance page for about {CLOSED} s. Swap? [y/N] "):
         raise Refused("the living database serves on; swap later by slipway restore --swap, or add --yes")
     await swap(fleet, host, bool(pending))
-    return await attached_to(fleet, host_of_files(fleet), "put-back", str(restored["newest"]))
+    return await run_docker_backup(fleet, host_of_files(fleet), "put-back", str(restored["newest"]))
 
 
-def moment(text: str) -> str:
+def parse_moment(text: str) -> str:
     """Return what docker-backup takes. Raise Refused if the text is neither a time nor a release."""
     if not text:
         raise Refused('say what to bring back: --at latest, --at "2026-11-24 02:20", --at build-42')
     try:
-        return text if text == "latest" else str(search.moment(text))
+        return text if text == "latest" else str(search.parse_moment(text))
     except argparse.ArgumentTypeError as error:
         if re.fullmatch(f"(before:)?{TAG}", text):
             return text
         raise Refused(f"--at: {error}") from None
 
 
-def described(host: Host, restored: Restored) -> list[str]:
+def describe(host: Host, restored: Restored) -> list[str]:
     """Return lines that tell what has been restored, and what a swap would lose."""
     age = duration(restored["now"] - restored["newest"])
     what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {clock(restored['newest'])}"
@@ -88,17 +88,17 @@ def described(host: Host, restored: Restored) -> list[str]:
 
 def host_of_files(fleet: Fleet) -> Host:
     """Return the host that sends uploads and settings. Raise Refused if there are no backups."""
-    host_of(fleet)
+    backup_host(fleet)
     return fleet.backup_hosts[-1]
 
 
-async def lacking(fleet: Fleet, restored: Restored) -> list[str]:
+async def lacking_migrations(fleet: Fleet, restored: Restored) -> list[str]:
     """Return the migrations of the live release that the restored database lacks; none if no release is live."""
     applied = {*restored["migrations"]}
     return [name.replace(" ", ".") for name in await release_migrations(fleet) if name not in applied]
 
 
-def unfit(pending: Sequence[str], restored: Restored) -> str:
+def refusal_of_swap(pending: Sequence[str], restored: Restored) -> str:
     then = f" --to {restored['release']}" if restored["release"] else ""
     return (
         f"the live release needs {', '.join(pending)}, which the restored database lacks: run slipway rollback{then},"
@@ -106,7 +106,7 @@ def unfit(pending: Sequence[str], restored: Restored) -> str:
     )
 
 
-async def command(connections: Connections, host: Host, script: str, seconds: float) -> None:
+async def run_and_print(connections: Connections, host: Host, script: str, seconds: float) -> None:
     """Run a command on a locked host, and print what it says. Raise DeployError if it fails."""
     done = await on_one(host, connections.connections[host.name].command(script, timeout=seconds))
     if done.code:
@@ -120,12 +120,12 @@ async def swap(fleet: Fleet, host: Host, migrate: bool) -> None:
     hosts = [other for other in fleet.hosts if other.roles or other.balancer]
     everyone = list({each.name: each for each in (*fleet.app_hosts, host)}.values())
     async with locked(fleet, everyone, who("restore"), bare=True) as connections:
-        before = await switched(fleet, hosts, "status")
+        before = await switch_page(fleet, hosts, "status")
         try:
-            await switched(fleet, hosts, "on")
-            await command(connections, host, f"docker-backup swap {fleet.app}", SWAP)
+            await switch_page(fleet, hosts, "on")
+            await run_and_print(connections, host, f"docker-backup swap {fleet.app}", SWAP)
             if migrate:
-                await command(connections, fleet.app_hosts[0], f"docker-runner {fleet.app} migrate", MIGRATE)
+                await run_and_print(connections, fleet.app_hosts[0], f"docker-runner {fleet.app} migrate", MIGRATE)
         finally:
-            await switched(fleet, [each for each in hosts if before.get(each.name) == "off"], "off")
+            await switch_page(fleet, [each for each in hosts if before.get(each.name) == "off"], "off")
     print("the restored database serves", file=sys.stderr)

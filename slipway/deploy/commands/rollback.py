@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     show = display.choose(args.json)
-    await deploy.displayed(rollback_of(fleet, args, show.tell), show, args.wait)
+    await deploy.run_on_display(rollback_from_args(fleet, args, show.tell), show, args.wait)
 
 
-def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
+def rollback_from_args(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if args.to:
         plan.check_tag(args.to)
     options = Options(args.allow_incompatible)

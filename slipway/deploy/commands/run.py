@@ -38,10 +38,10 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if not words:
         raise Refused("give a command to run: slipway run manage showmigrations")
     tty = at_terminal()
-    words = noted(fleet.app, words, engine_of(fleet).command(words, tty), tty)
+    words = with_journal_entry(fleet.app, words, engine_of(fleet).command(words, tty), tty)
     command = fleet.ssh.command(host.address, words, tty=tty)
     try:
-        return await attached(command)
+        return await run_attached(command)
     except asyncio.CancelledError:
         if fleet.is_swarm:  # docker exec passes no signal on
             put(f"the command may go on in its container on {host.name}", sys.stderr)
@@ -53,7 +53,7 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def attached(command: list[str]) -> int | None:
+async def run_attached(command: list[str]) -> int | None:
     """Run a command of ssh with this process's stdin, stdout and stderr. Return its exit code."""
     running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
@@ -62,7 +62,7 @@ async def attached(command: list[str]) -> int | None:
         await running.close(0)
 
 
-def noted(app: str, words: list[str], command: list[str], tty: bool) -> list[str]:
+def with_journal_entry(app: str, words: list[str], command: list[str], tty: bool) -> list[str]:
     """Return a command that first logs who runs which command. Arguments may be secrets: they are not logged. Without
     a terminal (`tty`), it gets TERM when ssh has gone."""
     named = words[:2] if words[0] == "manage" else words[:1]

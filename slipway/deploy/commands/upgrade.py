@@ -30,12 +30,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     if state == "same":
         print(f"{name} is the newest {service.image}")
         return
-    if not args.yes and not agreed(f"{name} becomes {newest}. The site has errors for some seconds. Upgrade? [y/N] "):
+    if not args.yes and not confirm(f"{name} becomes {newest}. The site has errors for some seconds. Upgrade? [y/N] "):
         raise Refused("nothing is changed; without a terminal, agree by --yes")
     print(f"{service.host.name}: {service.kind} {newest}, without an answer for {await upgrade(fleet, service)} s")
 
 
-def agreed(question: str) -> bool:
+def confirm(question: str) -> bool:
     return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
 
 

@@ -19,7 +19,7 @@ from ..errors import Refused
 from ..screen.display import put
 from ..view import state
 from ..view.collect import NOT_ASKED, Collector
-from ..view.own import Own
+from ..view.own import OwnDeploy
 from ..view.report import report, without_errors
 from ..view.server import Server
 from ..view.swarm import SwarmCollector
@@ -51,27 +51,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Serve the page until interrupted; return 0."""
-    collector = of_hosts(fleet)
+    collector = make_collector(fleet)
     if args.save:
         await save(fleet, collector, args.save, args.with_errors)
         return 0
     with (
         contextlib.suppress(asyncio.CancelledError),
-        opened(served(args.port, fleet, collector), sys.stdout, not args.no_open),
+        open_page(make_server(args.port, fleet, collector), sys.stdout, not args.no_open),
     ):
         put("Ctrl-C ends it.", sys.stdout)
         await collector.watch()
     return 0
 
 
-def of_hosts(fleet: Fleet) -> Collector:
+def make_collector(fleet: Fleet) -> Collector:
     if fleet.is_swarm:
         return SwarmCollector(fleet)
     return Collector(fleet, [*fleet.hosts])
 
 
 @contextlib.contextmanager
-def opened(server: Server, out: TextIO, opens: bool = True) -> Iterator[None]:
+def open_page(server: Server, out: TextIO, opens: bool = True) -> Iterator[None]:
     """Serve the page for the block. Print its address; if `opens`, open it in a browser."""
     with tempfile.TemporaryDirectory(prefix="slipway-view-") as folder:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -87,35 +87,35 @@ def opened(server: Server, out: TextIO, opens: bool = True) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def shown(fleet: Fleet, own: Own) -> AsyncIterator[None]:
+async def show_deploy(fleet: Fleet, own: OwnDeploy) -> AsyncIterator[None]:
     """Show a deploy on the page while it runs in the block, and then how it ended."""
-    collector = of_hosts(fleet)
-    with opened(served(0, fleet, collector, own), sys.stderr):
+    collector = make_collector(fleet)
+    with open_page(make_server(0, fleet, collector, own), sys.stderr):
         watching = asyncio.create_task(collector.watch())
         try:
             yield
         finally:
-            await tell_end(collector, own)
+            await await_last_answers(collector, own)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
 
-async def tell_end(collector: Collector, own: Own) -> None:
+async def await_last_answers(collector: Collector, own: OwnDeploy) -> None:
     """Wait until the hosts have told what they are like now and the page has got that, each for at most LAST seconds;
     not if nobody looks at the page."""
     ended = collector.now()
 
     def know() -> bool:
-        facts = [each.answers.get("facts") for each in collector.seen.values() if not each.problem]
+        facts = [each.answers.get("facts") for each in collector.watched.values() if not each.problem]
         return all(answer is None or answer.at > ended for answer in facts)
 
     if own.is_watched():
-        await until(know)
+        await wait_until(know)
         own.over = True
-        await until(lambda: own.end_shown)
+        await wait_until(lambda: own.end_shown)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST):
             while not condition():
@@ -127,19 +127,19 @@ async def save(fleet: Fleet, collector: Collector, path: str, with_errors: bool)
     watching = asyncio.create_task(collector.watch())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
-            while not all(each.complete or each.problem not in ("", NOT_ASKED) for each in collector.seen.values()):
+            while not all(each.complete or each.problem not in ("", NOT_ASKED) for each in collector.watched.values()):
                 await asyncio.sleep(0.5)
-    seen = state.page(fleet, collector.seen, time.time())
+    page = state.page(fleet, collector.watched, time.time())
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     try:
-        Path(path).write_text(report(seen if with_errors else without_errors(seen)), "utf-8")
+        Path(path).write_text(report(page if with_errors else without_errors(page)), "utf-8")
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
     put(path, sys.stdout)
 
 
-def served(number: int, fleet: Fleet, collector: Collector, own: Own | None = None) -> Server:
+def make_server(number: int, fleet: Fleet, collector: Collector, own: OwnDeploy | None = None) -> Server:
     """Return a server of the page at this port, 0: a free one. Raise Refused if the port is taken."""
     loop = asyncio.get_running_loop()
 
@@ -149,10 +149,10 @@ def served(number: int, fleet: Fleet, collector: Collector, own: Own | None = No
         return future.result()
 
     async def now() -> state.State:
-        return state.page(fleet, collector.seen, time.time(), own)
+        return state.page(fleet, collector.watched, time.time(), own)
 
     def lines(request: str, at: float) -> list[str]:
-        return result(logs.of_request(fleet, request, at), LINES)
+        return result(logs.lines_of_request(fleet, request, at), LINES)
 
     try:
         return Server(number, lambda: result(now(), ANSWER), lines)

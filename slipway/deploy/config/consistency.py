@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, SERVICES, Process
-from .validators import Problems, address_and_port, is_numeric, shown
+from .validators import Problems, address_and_port, is_numeric, value_text
 
 if TYPE_CHECKING:
     from . import Fleet, Host
@@ -21,7 +21,7 @@ def problems(fleet: Fleet) -> Problems:
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])
         yield from (
-            (f"hosts.{host.name}.roles", f"{shown(role)} is not one of {', '.join([*fleet.roles, *SERVICES])}")
+            (f"hosts.{host.name}.roles", f"{value_text(role)} is not one of {', '.join([*fleet.roles, *SERVICES])}")
             for role in host.roles
             if role not in fleet.roles
         )

@@ -14,10 +14,10 @@ from .validators import (
     number,
     one_of,
     options,
-    plain,
-    shown,
+    printable,
     table,
     text,
+    value_text,
 )
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
@@ -71,13 +71,13 @@ def registry(value: object) -> Problems:
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
-        yield "", f'{shown(value)} is neither "ssh" nor a table'
+        yield "", f'{value_text(value)} is neither "ssh" nor a table'
 
 
 def app_name(value: object) -> Problems:
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of up to 24 characters (a-z, 0-9, -) that begins with a-z")(value)
     if value in TAKEN:
-        yield "", f"{shown(value)} is taken on servers: choose another name"
+        yield "", f"{value_text(value)} is taken on servers: choose another name"
 
 
 def some_hosts(value: object) -> Problems:
@@ -241,4 +241,4 @@ def defaults(name: str) -> dict[str, Any]:
 
 def check(data: dict[str, Any]) -> list[str]:
     """Check each key by itself. Return the problems, a line each."""
-    return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
+    return [printable(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]

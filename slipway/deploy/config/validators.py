@@ -14,7 +14,7 @@ class Required(str):
     """Marks a required key. The error for a missing key ends with this string, such as ": set it here, or set APP"."""
 
 
-def shown(value: object) -> str:
+def value_text(value: object) -> str:
     """Return a value as text for an error: one line, at most about 200 characters."""
     try:
         text = repr(value)
@@ -23,7 +23,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 200 else text[:200] + "…"
 
 
-def plain(line: str) -> str:
+def printable(line: str) -> str:
     """Cut a line after 1000 characters; escape its unprintable characters."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
 
@@ -33,9 +33,9 @@ def text(pattern: str, description: str) -> Check:
 
     def check(value: object) -> Problems:
         if not isinstance(value, str):
-            yield "", f"{shown(value)} is not a string"
+            yield "", f"{value_text(value)} is not a string"
         elif not re.fullmatch(pattern, value, re.ASCII):
-            yield "", f"{shown(value)} is not {description}"
+            yield "", f"{value_text(value)} is not {description}"
 
     return check
 
@@ -43,7 +43,7 @@ def text(pattern: str, description: str) -> Check:
 def one_of(*choices: str) -> Check:
     def check(value: object) -> Problems:
         if value not in choices or isinstance(value, bool):
-            yield "", f"{shown(value)} is not one of {', '.join(choices)}"
+            yield "", f"{value_text(value)} is not one of {', '.join(choices)}"
 
     return check
 
@@ -53,14 +53,14 @@ def number(least: float, most: float, kind: type[int] | type[float] = int) -> Ch
 
     def check(value: object) -> Problems:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
-            yield "", f"{shown(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
+            yield "", f"{value_text(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
 
     return check
 
 
 def flag(value: object) -> Problems:
     if not isinstance(value, bool):
-        yield "", f"{shown(value)} is neither true nor false"
+        yield "", f"{value_text(value)} is neither true nor false"
 
 
 def options(value: Any) -> Problems:
@@ -69,7 +69,7 @@ def options(value: Any) -> Problems:
         if not value.replace("\t", " ").isprintable() or (not shlex.split(value) and value.strip()):
             raise ValueError
     except (ValueError, TypeError, AttributeError):
-        yield "", f"{shown(value)} is not a line of options, or a quote is not closed"
+        yield "", f"{value_text(value)} is not a line of options, or a quote is not closed"
 
 
 def list_of(check_item: Check) -> Check:
@@ -77,13 +77,13 @@ def list_of(check_item: Check) -> Check:
 
     def check(value: object) -> Problems:
         if not isinstance(value, list):
-            yield "", f"{shown(value)} is not a list"
+            yield "", f"{value_text(value)} is not a list"
             return
         for index, item in enumerate(value):
             yield from ((f"[{index}]{path}", problem) for path, problem in check_item(item))
         for index, item in enumerate(value):
             if item in value[:index]:
-                yield f"[{index}]", f"{shown(item)} is listed twice"
+                yield f"[{index}]", f"{value_text(item)} is listed twice"
 
     return check
 
@@ -93,7 +93,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
 
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
-            yield "", f"{shown(value)} is not a table"
+            yield "", f"{value_text(value)} is not a table"
             return
         for key in value:
             if key not in keys:
@@ -113,7 +113,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
 def each_of(check_name: Check, check_value: Check) -> Check:
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
-            yield "", f"{shown(value)} is not a table"
+            yield "", f"{value_text(value)} is not a table"
             return
         for name, inner in value.items():
             yield from ((f".{name}{path}", problem) for path, problem in check_name(name))
@@ -127,7 +127,7 @@ def network(value: object) -> Problems:
     try:
         ipaddress.ip_network(match[0] if match else "", strict=False)
     except ValueError:
-        yield "", f"{shown(value)} is not an address or a network"
+        yield "", f"{value_text(value)} is not an address or a network"
 
 
 def address_and_port(text: str) -> tuple[str, int]:

@@ -15,24 +15,24 @@ BACK = (
 )
 
 
-def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
+def next_settings(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
     """Return the new text of APP.env.next. Start from its old text (`following`), or from APP.env (`current`) if
     `following` is None. Raise HostProblem if the old text is malformed or lacks a name in `unset`."""
     base, file = (current, "APP.env") if following is None else (following, "APP.env.next")
-    variables = understood(base, file)
+    variables = parse_settings(base, file)
     if missing := [f"{name} is not set" for name in unset if name not in variables]:
         raise HostProblem(*missing)
     return envfile.changed(base, values, unset)
 
 
-def understood(text: str, file: str) -> dict[str, str]:
+def parse_settings(text: str, file: str) -> dict[str, str]:
     variables, problems = envfile.parse(text, file)
     if problems:
         raise HostProblem(*problems)
     return variables
 
 
-def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
+def restored_settings_warnings(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
     by_host = {
         host: [BACK.format(", ".join(answer["changed"]) or "only comments", answer["kept"])]
@@ -44,8 +44,8 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
 
 def differences(current: str, following: str | None) -> dict[str, str]:
     """Return setting → its change: set, changed, unset, or "" if it stays. Raise HostProblem if a text is malformed."""
-    now = understood(current, "APP.env")
-    then = now if following is None else understood(following, "APP.env.next")
+    now = parse_settings(current, "APP.env")
+    then = now if following is None else parse_settings(following, "APP.env.next")
     return {
         name: ""
         if now.get(name) == then.get(name)

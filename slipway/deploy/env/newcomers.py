@@ -12,7 +12,7 @@ from ..ssh.connection import Connection, encoded
 from ..ssh.connections import Connections
 from ..ssh.gather import on_each
 from . import staging
-from .changes import staged, understood
+from .changes import next_settings, parse_settings
 
 
 class Settled(NamedTuple):
@@ -44,7 +44,7 @@ def other_image(settled: Sequence[Settled], tag: str, digest: str) -> list[str]:
     ][:1]
 
 
-async def asked(peers: Connections) -> list[Settled]:
+async def ask_peers(peers: Connections) -> list[Settled]:
     """Connect to `peers`; return those that have a release. Skip those that cannot be reached."""
     await peers.reach()
     return with_release(peers, (await peers.facts(history=lambda host: False))[0])
@@ -66,12 +66,12 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
         except HostProblem as problem:
             raise HostProblem(f"the settings of {source.host.name} cannot be read: {problem}") from None
         path = f"/etc/default/{hosts.fleet.app}.env"
-        current, following = staging.texts(hosts, await staging.asked(hosts, host))
+        current, following = staging.decode_settings(hosts, await staging.read_settings(hosts, host))
         own = current if following is None else following
         goes_live = given["staged"] if source.host in hosts.hosts else None
         base = given["settings"] if goes_live is None else goes_live
-        text = staged(staging.decoded(base, path), None, understood(own, path), ())
-        if understood(text, path) != understood(own, path):
+        text = next_settings(staging.decode(base, path), None, parse_settings(own, path), ())
+        if parse_settings(text, path) != parse_settings(own, path):
             hosts.tell({"event": "progress", "text": f"{host.name} gets the settings of {source.host.name}"})
             files = dict(given["secrets"])
             await hosts.connections[host.name].ask("stage", settings=encoded(text.encode()), files=files)

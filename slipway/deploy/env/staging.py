@@ -18,7 +18,7 @@ from ..ssh.connection import encoded, who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
-from .changes import check_names, differences, read_values, staged
+from .changes import check_names, differences, next_settings, read_values
 
 NOT_SET = (
     "{} leads to the app's own service: to set it, first take the role from the hosts in production.toml, and run"
@@ -41,7 +41,7 @@ class Change:
 
 def set_(args: argparse.Namespace) -> Change:
     check_names(args.names)
-    values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
+    values = read_values(prompt_for(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
     return Change(f"staged {', '.join(values)}", values)
 
 
@@ -63,8 +63,8 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 async def show(fleet: Fleet, chosen: Sequence[Host]) -> None:
     async def listed(host: Host) -> list[str]:
-        answer = await asked(hosts, host)
-        listing = lines(*texts(hosts, answer)) + [f"  {name:32} of a service" for name in answer["services"]]
+        answer = await read_settings(hosts, host)
+        listing = lines(*decode_settings(hosts, answer)) + [f"  {name:32} of a service" for name in answer["services"]]
         return ["\n".join(sorted(listing) or ["  nothing set"])]
 
     async with locked(fleet, chosen, "") as hosts:
@@ -97,10 +97,10 @@ async def write(hosts: Connections, change: Change, too_late: contextlib.ExitSta
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
-        answer = await asked(hosts, host)
+        answer = await read_settings(hosts, host)
         if taken := [NOT_SET.format(name) for name in answer["services"] if name in change.values]:
             raise HostProblem(*taken)
-        return staged(*texts(hosts, answer), change.values, change.unset).encode()
+        return next_settings(*decode_settings(hosts, answer), change.values, change.unset).encode()
 
     contents = await on_each(hosts.hosts, following)
     await on_each(
@@ -111,25 +111,25 @@ async def write(hosts: Connections, change: Change, too_late: contextlib.ExitSta
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
-async def asked(hosts: Connections, host: Host) -> Settings:
+async def read_settings(hosts: Connections, host: Host) -> Settings:
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
     return answer
 
 
-def texts(hosts: Connections, answer: Settings) -> tuple[str, str | None]:
+def decode_settings(hosts: Connections, answer: Settings) -> tuple[str, str | None]:
     """Return the texts of APP.env, and of APP.env.next if it exists."""
     path = f"/etc/default/{hosts.fleet.app}.env"
-    return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
+    return decode(answer["settings"], path), answer["staged"] and decode(answer["staged"], f"{path}.next")
 
 
-def decoded(content: str, path: str) -> str:
+def decode(content: str, path: str) -> str:
     try:
         return base64.b64decode(content).decode()
     except UnicodeDecodeError:
         raise HostProblem(f"{path} is not UTF-8 text: correct it on the host") from None
 
 
-def ask(names: Iterable[str]) -> bytes:
+def prompt_for(names: Iterable[str]) -> bytes:
     """Prompt for the values of `names`; return NAME=value lines."""
     if not names:
         raise Refused("no settings given: use env set NAME …, or NAME=value lines on stdin")

@@ -5,22 +5,22 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..agent.groups import Group, put
+from ..agent.groups import Group, add_group
 
 
-def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
+def merge_groups(answers: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     """Return the groups of all hosts, new ones first, then the most frequent. `answers`: host → its answer."""
     by_id: dict[str, Group] = {}
     for host, answer in sorted(answers.items()):
         for group in answer["groups"]:
             group["hosts"] = [host]
-            put(by_id, group)
+            add_group(by_id, group)
         for id in by_id.keys() & answer["seen_before"]:
             by_id[id]["seen_before"] = True
     return sorted(by_id.values(), key=lambda group: (group["seen_before"], -group["count"], group["id"]))
 
 
-def head(group: Group) -> str:
+def group_lines(group: Group) -> str:
     """Return a group's two lines: its id and what failed; how often, when and where."""
     new = "" if group["seen_before"] else "new "
     times = " to ".join(dict.fromkeys(clock(group[key]) for key in ("first", "last")))
@@ -32,7 +32,7 @@ def head(group: Group) -> str:
     return f"{group['id']} {new}{what}\n{', '.join(below)}"
 
 
-def whole(group: Group) -> Iterator[str]:
+def group_details(group: Group) -> Iterator[str]:
     """Yield a group's traceback, its newest requests or tasks, and the line that shows more."""
     yield from filter(None, [group["text"]])
     for at, id, what, release in group["latest"]:

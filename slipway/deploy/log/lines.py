@@ -11,19 +11,19 @@ from ..ssh.validate import visible
 COLOURS = {"WARNING": 33, "ERROR": 31, "CRITICAL": 31}
 
 
-def raw(entry: Mapping[str, Any]) -> str:
+def one_line(entry: Mapping[str, Any]) -> str:
     """Return an entry's text in one line, without control characters."""
     return visible(message_of(entry)).replace("\n", "\\n")
 
 
-def shown(host: str, app: str, entry: Mapping[str, Any], coloured: bool = False) -> str:
+def format_entry(host: str, app: str, entry: Mapping[str, Any], coloured: bool = False) -> str:
     """Return an entry's time, host, role and text; its second and later lines are indented."""
     time = datetime.fromtimestamp(time_of(entry)).strftime("%m-%d %H:%M:%S.%f")[:-3]
     role = str(entry.get("SYSLOG_IDENTIFIER", "")).rpartition("_")[2].removeprefix(f"{app}-")
-    return f"{time} {host} {role} {readable(raw(entry), coloured)}".replace("\n", "\n    ")
+    return f"{time} {host} {role} {format_line(one_line(entry), coloured)}".replace("\n", "\n    ")
 
 
-def readable(line: str, coloured: bool = False) -> str:
+def format_line(line: str, coloured: bool = False) -> str:
     """Return the level, logger and message of a line of Slipway's log, and below it the traceback; others unchanged."""
     entry = parse_object(line) or {}
     record = {key: visible(str(value)) for key, value in entry.items() if isinstance(value, str | int)}

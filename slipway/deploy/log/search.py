@@ -12,7 +12,7 @@ TOKEN = re.compile(r'\[\^?\]?(?:\\.|[^]\\])*\]|\\.|"|[^\x00-\x7f]')  # of a regu
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def moment(text: str) -> float:
+def parse_moment(text: str) -> float:
     """Return the seconds since the epoch for "-1h", "1 hour ago", "14:05", "yesterday 14:05" or a date, by this
     machine's clock: a host may have another time zone."""
     now = datetime.now()
@@ -27,14 +27,14 @@ def moment(text: str) -> float:
         ) from None
 
 
-def past(text: str) -> float:
+def parse_past_moment(text: str) -> float:
     """Return the same as `moment`. Refuse a time to come, since which there is nothing to show."""
-    if (time := moment(text)) > datetime.now().timestamp():
+    if (time := parse_moment(text)) > datetime.now().timestamp():
         raise argparse.ArgumentTypeError(f"{text!r} is still to come: give a time such as -1h or 'yesterday 14:05'")
     return time
 
 
-def expression(text: str) -> str:
+def check_expression(text: str) -> str:
     """Return a regular expression unchanged. Refuse one that would reach beyond itself, as it is put into a group."""
     rest = TOKEN.sub("", text)
     for _ in range(rest.count("(")):
@@ -44,7 +44,7 @@ def expression(text: str) -> str:
     return text
 
 
-def glued(words: Sequence[str]) -> list[str]:
+def join_values(words: Sequence[str]) -> list[str]:
     """Join an option of a time and -1h to one word, as argparse takes -1h for an option; so it does with an id."""
     joined = re.sub(r"(--(?:since|until|at))\0(?=-\d)", r"\1=", "\0".join(words))
     return re.sub(r"(?<=--request)\0(?=-[\w-]{7})", "=", joined).split("\0") if words else []

@@ -8,7 +8,7 @@ from ..agent.attempt_state import AttemptState
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..ssh.connection import ask_once
 from ..ssh.connections import TAKEBACK
-from ..ssh.gather import together
+from ..ssh.gather import gather
 from .plan import Step
 from .runner import Run
 
@@ -69,10 +69,10 @@ class Commit:
         failed = await self.run.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         states: States = {name: "open" if name in failed else "promised" for name in promise.hosts}
-        states.update(await self.learn(lost))
+        states.update(await self.ask_states(lost))
         sick = self.sick()
         on = goes_forward(states, sick)
-        states.update(await self.learn([name for name in lost if states[name] in OPEN], on))
+        states.update(await self.ask_states([name for name in lost if states[name] in OPEN], on))
         on = "committed" in states.values() or (on and "back" not in states.values())
         reached = [name for name in promise.hosts if name not in lost]
         if on:
@@ -91,7 +91,7 @@ class Commit:
         """Run the step `commit`; store the outcomes in `states`. Return host name → problem."""
         failed = await self.run.try_step(step)
         await self.run.hosts.release()
-        states.update(dict.fromkeys(step.hosts, "committed"), **await self.learn(failed, True))
+        states.update(dict.fromkeys(step.hosts, "committed"), **await self.ask_states(failed, True))
         return failed
 
     async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> States:
@@ -99,13 +99,13 @@ class Commit:
         dies before it gets this request, its host keeps its promise and commits."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
         await self.run.hosts.take_back(cause, names)
-        return await self.learn(names, False, cause)
+        return await self.ask_states(names, False, cause)
 
-    async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> States:
+    async def ask_states(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> States:
         """Ask hosts; return host → state. Undecided hosts commit if `on` is True, go back for `cause` if False."""
-        return await together(lambda name: self._learn(name, on, cause), names)
+        return await gather(lambda name: self._ask_state(name, on, cause), names)
 
-    async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:
+    async def _ask_state(self, name: str, on: bool | None, cause: str) -> str | None:
         now = asyncio.get_running_loop().time
         until = now() + self.seconds + LATE
         settled = until + TAKEBACK

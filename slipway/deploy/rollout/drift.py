@@ -12,7 +12,7 @@ EMPTY: SlotFacts = {"release": None, "units": {}}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
-    tags = {name: tag or "no release" for name, tag in preflight.tags(facts).items()}
+    tags = {name: tag or "no release" for name, tag in preflight.live_tags(facts).items()}
     by_host = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():
@@ -22,7 +22,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
-    yield from not_running(host, facts)
+    yield from release_problems(host, facts)
     yield from (
         f"{role} is {timer['state']}, {timer['health']}: see slipway logs --role {role}"
         for role, timer in facts["timed"].items()
@@ -37,7 +37,7 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         yield f"a deploy of {facts['attempt']} died; the next deploy or rollback cleans up"
 
 
-def not_running(host: Host, facts: Facts) -> Iterator[str]:
+def release_problems(host: Host, facts: Facts) -> Iterator[str]:
     """Yield the problems of the committed release: it is not live, or a process does not run well."""
     tag = facts["tag"]
     if not tag:
@@ -46,21 +46,21 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} runs instead of {tag['tag']}, the committed release: deploy again"
     for role, unit in slot["units"].items():
-        yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
-        if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
+        yield from restart_problem(role, unit, f"{role}-{facts['live']}", facts)
+        if not is_running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
             yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
     for role, process in facts["alone"].items():
         if host.has(role):
-            yield from restarting(role, process, role, facts)
-            if not running(process):
+            yield from restart_problem(role, process, role, facts)
+            if not is_running(process):
                 yield f"{role} is {process['state']}"
 
 
-def running(unit: Mapping[str, Any]) -> bool:
+def is_running(unit: Mapping[str, Any]) -> bool:
     return unit.get("state") in ("active", "activating", "reloading")
 
 
-def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
+def restart_problem(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
     """Yield a problem if a unit keeps restarting: its container's age in minutes is below 60 and below the number of
     restarts."""
     restarts = int(unit.get("restarts") or 0)

@@ -15,8 +15,8 @@ SECONDS = 300
 Record = dict[str, Any]
 
 
-def record(fleet: Fleet, id: str, action: str, tag: str, digest: str, hosts: Iterable[Host]) -> Record:
-    """Return the JSON that a hook gets on stdin. After the deploy, `around` adds outcome, seconds and cause."""
+def hook_record(fleet: Fleet, id: str, action: str, tag: str, digest: str, hosts: Iterable[Host]) -> Record:
+    """Return the JSON that a hook gets on stdin. After the deploy, `run_around` adds outcome, seconds and cause."""
     return {
         "version": 1,
         "id": id,
@@ -52,19 +52,21 @@ async def run(command: str, record: Record, must: bool = False) -> None:
         print(f"slipway: warning: hook failed; the deploy is unaffected: {command}: {cause}", file=sys.stderr)
 
 
-async def around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:
+async def run_around(commands: Mapping[str, str], record: Record, began: float, work: Awaitable[None]) -> float:
     """Await `work`, then run a hook: `committed` or, unless Refused or Locked, `failed`. Return the seconds it took."""
     try:
         await work
     except (Refused, Locked):
         raise
     except DeployError as error:
-        await run(commands["failed"], {**record, "outcome": "failed", "cause": str(error), "seconds": since(began)})
+        await run(
+            commands["failed"], {**record, "outcome": "failed", "cause": str(error), "seconds": seconds_since(began)}
+        )
         raise
-    seconds = since(began)
+    seconds = seconds_since(began)
     await run(commands["committed"], {**record, "outcome": "committed", "seconds": seconds})
     return seconds
 
 
-def since(began: float) -> float:
+def seconds_since(began: float) -> float:
     return round(time.monotonic() - began, 1)

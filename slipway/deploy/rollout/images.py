@@ -20,7 +20,7 @@ MISPLACED = (
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
-def foreign(image: str, resolved: Resolved, machines: Iterable[str]) -> str:
+def architecture_problem(image: str, resolved: Resolved, machines: Iterable[str]) -> str:
     """Return why an image cannot run on all `machines` (as `uname -m` names them), or "" if no reason is known."""
     for name in sorted(ARCHITECTURES.get(machine, machine) for machine in machines):
         if resolved["architectures"] and name not in resolved["architectures"]:
@@ -48,7 +48,7 @@ def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
         )
 
 
-def uploads(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:
+def upload_warnings(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:
     """Return a warning if the new release stores uploads in another place than `media` of production.toml."""
     expected = "none" if fleet.by_variables else fleet.media
     places = {answer.get("media") for (step, _), answer in answers.items() if step == "verdicts"} - {None, "", expected}

@@ -24,7 +24,7 @@ UNTOLD = (
 )
 
 
-def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
+def needed_steps(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
     """Return the steps. If the new release reported no pending migration, leave out steps marked PENDING."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 

@@ -10,7 +10,7 @@ from ..agent.steps.verdicts import parse_plan
 BLOBS = "slipway_blobs."  # the build judges this app always, and a release has it if it stores uploads in the database
 
 
-def lines(image: str, facts: Facts) -> Iterator[str]:
+def verdict_lines(image: str, facts: Facts) -> Iterator[str]:
     """Yield a line for each verdict, or that they are unknown."""
     live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
     recorded = verdicts.in_image(["docker"], image).get(vendor)

@@ -64,17 +64,19 @@ def plan(
 ) -> list[tuple[Step, ...]]:
     """Return step groups. A group's steps run in parallel. `attempt`: the rollout's "id" and description ("who")."""
     groups = [
-        *beginning(fleet, hosts, target, options, attempt),
-        *starting(fleet, hosts, target),
-        *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts)),
-        *((Step(name, all_of(hosts)),) for name in ("prepare", "promise", "commit")),
+        *begin_steps(fleet, hosts, target, options, attempt),
+        *start_steps(fleet, hosts, target),
+        *(switch_back_steps(fleet, hosts) if target.action == "rollback" else switch_steps(fleet, hosts)),
+        *((Step(name, names_of(hosts)),) for name in ("prepare", "promise", "commit")),
     ]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
-def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
+def begin_steps(
+    fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]
+) -> Groups:
     """Yield the first steps, `begin` and `pull`."""
-    names, rollout = all_of(hosts), fleet.rollout
+    names, rollout = names_of(hosts), fleet.rollout
     attempt = {
         **attempt,
         "action": target.action,
@@ -89,24 +91,24 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
 
-def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
+def start_steps(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Yield the steps that start the new release in the idle slot. Workers start after migrations, because they take
     tasks at once. A web that exits before the migrations may need them: it starts again."""
-    names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
-    behind, bucket = having_behind(fleet, hosts), fleet.static["publish"]
-    start = Step("start", having(hosts, "web"), {"roles": ["web"]})
+    names, rollout, judge = names_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
+    behind, bucket = names_behind_web(fleet, hosts), fleet.static["publish"]
+    start = Step("start", names_with(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
         yield (
             start,
             judge,
-            Step("publish", having(hosts, "web")),
+            Step("publish", names_with(hosts, "web")),
             Step("upload", names[:1] if bucket else (), {"bucket": bucket, "seconds": UPLOAD}),
         )
         where = PENDING if target.judge and not rollout["always_migrate"] else ""
         limits = {"seconds": rollout["migrate"], "max_lock": rollout["max_lock"]}
         yield (Step("migrate", names[:1], limits, where=where),)
-        yield (Step("start", having(hosts, "web"), {"roles": ["web"], "migrated": True}, where=where),)
-        yield (Step("start", having(hosts, *behind), {"roles": behind}),)
+        yield (Step("start", names_with(hosts, "web"), {"roles": ["web"], "migrated": True}, where=where),)
+        yield (Step("start", names_with(hosts, *behind), {"roles": behind}),)
         yield (ready(fleet, hosts, ["web", *behind]),)
     else:
         yield (judge,)
@@ -117,22 +119,22 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
 def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
     return Step(
         "ready",
-        having(hosts, *roles),
+        names_with(hosts, *roles),
         {"seconds": fleet.rollout["ready"], "smoke": fleet.rollout["smoke"], "roles": roles},
     )
 
 
-def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
-    return [role for role in fleet.behind_web() if having(hosts, role)]
+def names_behind_web(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
+    return [role for role in fleet.behind_web() if names_with(hosts, role)]
 
 
-def switching(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
+def switch_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """Yield the steps that pause old workers, then move visitors, then replace processes without `overlap`. Visitors
     move on one host first (the canary), then in waves. `flip` begins to watch a host; `watch` waits for problems."""
-    web, rollout, cap = having(hosts, "web"), fleet.rollout, fleet.rollout["parallel"]
-    rest = tuple(name for name in all_of(hosts) if name not in web)
+    web, rollout, cap = names_with(hosts, "web"), fleet.rollout, fleet.rollout["parallel"]
+    rest = tuple(name for name in names_of(hosts) if name not in web)
     watched = {"smoke": rollout["smoke"], "max_errors": rollout["max_errors"]}
-    yield (Step("pause", having(hosts, "worker")),)
+    yield (Step("pause", names_with(hosts, "worker")),)
     yield (Step("flip", web[:1], watched),)
     if rollout["canary"]:
         yield (Step("watch", web[:1], {"seconds": rollout["canary"]}),)
@@ -142,7 +144,7 @@ def switching(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     alone = replace(fleet, hosts)
     yield from ((dataclasses.replace(alone, hosts=wave),) for wave in (alone.hosts[:1], *waves(alone.hosts[1:], cap)))
     if rollout["bake"]:
-        yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
+        yield (Step("watch", names_of(hosts), {"seconds": rollout["bake"]}),)
 
 
 def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
@@ -154,12 +156,12 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
         names, size = names[many:], size * 2
 
 
-def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
+def switch_back_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """Yield the steps of a rollback: first they move visitors, who cannot wait, then tasks. If a role other than web
     does not get ready, the agent reports this, but does not fail."""
-    behind = having_behind(fleet, hosts)
-    yield (Step("flip", all_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
-    yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))
+    behind = names_behind_web(fleet, hosts)
+    yield (Step("flip", names_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
+    yield (Step("pause", names_with(hosts, "worker")), Step("start", names_with(hosts, *behind), {"roles": behind}))
     yield (ready(fleet, hosts, behind),)
     yield (replace(fleet, hosts),)
 
@@ -167,23 +169,23 @@ def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
 def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:
     """Return the step that replaces processes without `overlap`, and stops the team's own processes in the old slot."""
     passing = [name for name in fleet.behind_web() if not fleet.processes[name].stays]
-    return Step("replace", having(hosts, *fleet.alone(), *passing), {"seconds": fleet.rollout["ready"]})
+    return Step("replace", names_with(hosts, *fleet.alone(), *passing), {"seconds": fleet.rollout["ready"]})
 
 
-def judge(hosts: Sequence[Host]) -> str:
+def judging_host(hosts: Sequence[Host]) -> str:
     """Return the name of the host that examines the migrations, preferably one with web; "" if `hosts` is empty."""
     return next((host.name for host in sorted(hosts, key=lambda host: not host.has("web"))), "")
 
 
-def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
+def names_of(hosts: Sequence[Host]) -> tuple[str, ...]:
     return tuple(host.name for host in hosts)
 
 
-def having(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
+def names_with(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
     return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
 
 
-def shown(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
+def table_rows(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
     """Return the plan as rows of a table. The steps of a group get the same number."""
     rows: list[tuple[str, ...]] = [("", "step", "hosts", "a takeback")]
     for number, group in enumerate(groups, 1):

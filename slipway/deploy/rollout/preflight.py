@@ -10,7 +10,7 @@ from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, by_text, on_hosts
 from ..server import files as server
-from ..ssh.validate import brief
+from ..ssh.validate import first_line
 from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # host name → facts
@@ -18,7 +18,7 @@ AllFacts = Mapping[str, Facts]  # host name → facts
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum versions
 
 
-def expected(fleet: Fleet, host: Host) -> dict[str, str]:
+def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
     """Return path → sha256 of programs, units and /etc/default/APP after provisioning. If variables such as HOSTS
     define the fleet, leave out /etc/default/APP: no variable sets its docker options."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
@@ -41,18 +41,18 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Targe
 def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
     """Yield a host's problems. `back`: True for a rollback, which needs fewer checks. `warm`: True if the idle slot
     still runs the target release; then memory is not checked."""
-    yield from fitness(facts)
-    yield from provisioning(fleet, host, facts)
-    yield from room(fleet, facts)
-    yield from memory(facts) if not warm else ()
-    yield from elsewhere(fleet, host, facts)
-    yield from scheme(fleet, host, facts) if not back else ()
-    yield from sqlite(fleet, facts) if not back else ()
+    yield from fitness_problems(facts)
+    yield from provisioning_problems(fleet, host, facts)
+    yield from disk_problems(fleet, facts)
+    yield from memory_problems(facts) if not warm else ()
+    yield from misplaced_roles(fleet, host, facts)
+    yield from scheme_problems(fleet, host, facts) if not back else ()
+    yield from sqlite_problems(fleet, facts) if not back else ()
     if facts["blind"] and not back:  # a deploy is watched in nginx's log; a rollback is not watched
         yield facts["blind"]
 
 
-def fitness(facts: Facts) -> Iterator[str]:
+def fitness_problems(facts: Facts) -> Iterator[str]:
     yield from facts["problems"]
     if facts["docker"].get("version"):
         yield from too_old("Docker", facts["docker"]["version"])
@@ -67,8 +67,8 @@ def too_old(name: str, version: str) -> Iterator[str]:
         yield f"{name} is {version or 'of unknown version'}, but {'.'.join(map(str, least))} or newer is needed"
 
 
-def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    digests = expected(fleet, host)
+def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    digests = expected_digests(fleet, host)
     missing = [path for path in digests if not facts["files"].get(path)]
     old = [path for path in digests if facts["files"].get(path) not in ("", None, digests[path])]
     if missing:
@@ -78,23 +78,23 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from facts["settings"] if not missing else ()
 
 
-def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
+def disk_problems(fleet: Fleet, facts: Facts) -> Iterator[str]:
     needs = {f"/var/www/{fleet.app}": 16, "/run": 4, "/var/log": 16, facts["docker"].get("root", ""): 256}  # MB
     for path, least in needs.items():
         if path in facts["free"] and facts["free"][path] < least * 2**20:
-            yield f"{path} has {mega(facts['free'][path])} free, but needs {least} MB"
+            yield f"{path} has {megabytes(facts['free'][path])} free, but needs {least} MB"
 
 
-def memory(facts: Facts) -> Iterator[str]:
+def memory_problems(facts: Facts) -> Iterator[str]:
     if facts["memory"] < facts["need"]:
         yield (
-            f"{mega(facts['memory'])} of memory are free, but a second release beside the live one needs"
-            f" {mega(facts['need'])}: add memory, lower WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's"
-            " old release that still runs there: systemctl start OTHER-retire"
+            f"{megabytes(facts['memory'])} of memory are free, but a second release beside the live one needs"
+            f" {megabytes(facts['need'])}: add memory, lower WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another"
+            " app's old release that still runs there: systemctl start OTHER-retire"
         )
 
 
-def mega(size: int) -> str:
+def megabytes(size: int) -> str:
     return f"{size // 2**20} MB"
 
 
@@ -110,13 +110,13 @@ def is_warm(facts: Facts, target: Target) -> bool:
     )
 
 
-def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def misplaced_roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     running = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
     for role in sorted(running - {*host.roles, "web", "worker"}):
         yield f"{role} runs, but the host does not have the role {role}: run slipway provision"
 
 
-def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def scheme_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
@@ -133,14 +133,14 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         yield f'nginx does not match tls = "{tls}" in [site]: run slipway provision'
 
 
-def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
+def sqlite_problems(fleet: Fleet, facts: Facts) -> Iterator[str]:
     if facts["sqlite"] is not None and len(fleet.app_hosts) > 1:
         yield "DATABASE_URL names SQLite, but each server would have its own file: use Postgres, or only one server"
     elif facts["sqlite"]:
         yield facts["sqlite"]
 
 
-def nobody_else(facts: AllFacts) -> None:
+def refuse_if_locked(facts: AllFacts) -> None:
     """Raise Locked if somebody else is changing a host. Ignore hosts that only stop their old slot."""
     locks = {
         name: [f"locked: {host_facts['lock']}"]
@@ -151,12 +151,12 @@ def nobody_else(facts: AllFacts) -> None:
         raise Locked(on_hosts(locks))
 
 
-def tags(facts: AllFacts) -> dict[str, str]:
+def live_tags(facts: AllFacts) -> dict[str, str]:
     """Return host name → tag of its release; "" if it has none."""
     return {name: host_facts["tag"]["tag"] if host_facts["tag"] else "" for name, host_facts in facts.items()}
 
 
-def spread(tags: Mapping[str, str | None]) -> str:
+def describe_spread(tags: Mapping[str, str | None]) -> str:
     """Return which hosts have which release, such as "v1 on web1, web2; v2 on work"; "" if all have the same."""
     by_tag = by_text({name: [tag or "no release"] for name, tag in tags.items()})
     return "; ".join(f"{tag} on {', '.join(names)}" for tag, names in by_tag.items()) if len(by_tag) > 1 else ""
@@ -164,16 +164,16 @@ def spread(tags: Mapping[str, str | None]) -> str:
 
 def notes(facts: AllFacts) -> list[str]:
     """Return what hosts tell beside their problems."""
-    return on_hosts({name: map(brief, host_facts["notes"]) for name, host_facts in facts.items()}).splitlines()
+    return on_hosts({name: map(first_line, host_facts["notes"]) for name, host_facts in facts.items()}).splitlines()
 
 
-def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
+def hosts_to_change(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
     """Return the hosts with another release than `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
     return [host for host in hosts if tags.get(host.name, tag) != tag] or [host for host in hosts if host.name in tags]
 
 
-def revert_of(facts: AllFacts) -> dict[str, Release]:
+def previous_releases(facts: AllFacts) -> dict[str, Release]:
     """Return host name → release before the live one. Raise Refused if no host has such a release, or hosts differ."""
     reverts = {name: host_facts["revert"] for name, host_facts in sorted(facts.items()) if host_facts["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or (reverts and len(reverts) < len(facts)):
@@ -186,7 +186,7 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
     return reverts
 
 
-def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
+def records_of(facts: AllFacts, tag: str) -> dict[str, Record]:
     """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
     by_host = {
         name: [record for record in host_facts["history"] if record["tag"] == tag and record["outcome"] == "committed"]

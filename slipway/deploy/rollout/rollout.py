@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..agent.groups import brief
+from ..agent.groups import summary
 from ..agent.message_types import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
 from ..env import newcomers
-from ..env.changes import gone_back
+from ..env.changes import restored_settings_warnings
 from ..env.newcomers import Settled
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
@@ -23,7 +23,7 @@ from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
 from . import hooks, images, migrations, pending_verdicts, points, preflight
 from .commit import Commit, outcome
-from .plan import Options, Step, Target, judge, plan
+from .plan import Options, Step, Target, judging_host, plan
 from .report import cause_of, report
 from .runner import Run
 from .target import Targeting, serves
@@ -55,7 +55,7 @@ class Rollout:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
         if target.judge and self.tag:  # the live release has no new ones
-            for text in pending_verdicts.lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+            for text in pending_verdicts.verdict_lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
                 self.tell({"event": "progress", "text": text})
         return groups
 
@@ -66,9 +66,11 @@ class Rollout:
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                seconds = await hooks.around(self.fleet.hooks, record, self.began, self._do(Run(hosts), groups, target))
+                seconds = await hooks.run_around(
+                    self.fleet.hooks, record, self.began, self._do(Run(hosts), groups, target)
+                )
                 new, _ = await asyncio.gather(
-                    self._new_errors(hosts, target.tag), points.mark(self.fleet, "commit", target.tag, self.tell)
+                    self._new_errors(hosts, target.tag), points.note_point(self.fleet, "commit", target.tag, self.tell)
                 )
                 self.tell(
                     {
@@ -78,7 +80,7 @@ class Rollout:
                         "tag": target.tag,
                         "seconds": seconds,
                         "answers": self.watched,
-                        "text": live(record, seconds, self.watched) + new,
+                        "text": success_text(record, seconds, self.watched) + new,
                     }
                 )
 
@@ -87,7 +89,7 @@ class Rollout:
         the hosts that could not tell."""
         since = self.began - time.monotonic()
         groups, problems, _ = await hosts.errors(SEARCH + 1, since=since, tag=tag, seconds=SEARCH)
-        new = f"\n{brief(groups)}: see slipway errors" if brief(groups) else ""
+        new = f"\n{summary(groups)}: see slipway errors" if summary(groups) else ""
         return f"{new}\nnew errors are unknown {on_hosts(texts(problems))}" if problems else new
 
     # ---- plan ----
@@ -98,8 +100,8 @@ class Rollout:
         try:
             with interruptible():
                 target, groups, facts = await self._decide(hosts, stack)
-                preflight.nobody_else(facts)
-                record = hooks.record(self.fleet, self.id, target.action, target.tag, target.digest, hosts.hosts)
+                preflight.refuse_if_locked(facts)
+                record = hooks.hook_record(self.fleet, self.id, target.action, target.tag, target.digest, hosts.hosts)
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
         except Interrupted as error:
             raise Refused(f"{error}: nothing was changed") from None
@@ -117,7 +119,7 @@ class Rollout:
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
         facts, unanswered = await hosts.facts(
-            paths=lambda host: list(preflight.expected(self.fleet, host)),
+            paths=lambda host: list(preflight.expected_digests(self.fleet, host)),
             tag=lambda host: self.tag,
             history=lambda host: False,
             blind=lambda host: True,
@@ -125,9 +127,9 @@ class Rollout:
         silent.update(unanswered)
         if not facts:
             raise Refused(on_hosts(silent))
-        if self.action == "deploy" and not (self.tag and all(preflight.tags(facts).values())):
+        if self.action == "deploy" and not (self.tag and all(preflight.live_tags(facts).values())):
             peers = await stack.enter_async_context(newcomers.peers(self.fleet, self.hosts))
-            self.settled = [*newcomers.with_release(hosts, facts), *await newcomers.asked(peers)]
+            self.settled = [*newcomers.with_release(hosts, facts), *await newcomers.ask_peers(peers)]
         try:
             targeting.tag = self.tag or self._live(facts)
             target, texts = await targeting.find(facts)
@@ -138,13 +140,13 @@ class Rollout:
         problems = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
         if texts or problems:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(problems)])]))
-        if differ := preflight.spread(preflight.tags(facts)):
+        if differ := preflight.describe_spread(preflight.live_tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
         for text in preflight.notes(facts):
             self.tell({"event": "warning", "text": text})
         if target.action != "restart":
-            target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
+            target = replace(target, judge=judging_host(preflight.hosts_to_change(hosts.hosts, facts, target.tag)))
         options = replace(self.options, credentials=targeting.credentials())
         return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
 
@@ -152,7 +154,7 @@ class Rollout:
         """Return the live release's tag for a deploy, "" for a rollback. Raise Refused if there is not just one."""
         if self.action != "deploy":
             return ""
-        tags = {tag for tag in preflight.tags(facts).values() if tag} | {each.tag for each in self.settled}
+        tags = {tag for tag in preflight.live_tags(facts).values() if tag} | {each.tag for each in self.settled}
         if len(tags) != 1:
             raise Refused(
                 f"--live needs one live release, but the hosts have {', '.join(sorted(tags)) or 'none'}: name"
@@ -173,9 +175,9 @@ class Rollout:
             with interruptible():
                 await run.hosts.lock(self._who(target))
                 await self._equip(run.hosts)
-                for group in filter(None, (migrations.needed(group, judged) for group in steps)):
+                for group in filter(None, (migrations.needed_steps(group, judged) for group in steps)):
                     if any(step.name == "migrate" for step in group):
-                        await points.mark(self.fleet, "before", target.tag, self.tell)
+                        await points.note_point(self.fleet, "before", target.tag, self.tell)
                     answers = await run.steps(group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
@@ -186,9 +188,9 @@ class Rollout:
                         self.options.allow_incompatible,
                         urgent=self.action == "rollback" and not self.tag,
                     )
-                    for text in [*texts, *images.uploads(answers, self.fleet)]:
+                    for text in [*texts, *images.upload_warnings(answers, self.fleet)]:
                         self.tell({"event": "warning", "text": text})
-                    for text, names in gone_back(answers).items():
+                    for text, names in restored_settings_warnings(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
         except BaseException as error:
             raise await self._taken_back(run, error, target.tag) from None
@@ -213,14 +215,14 @@ class Rollout:
         if not isinstance(error, DeployError):
             return error
         lost = [name for name, end in ends.items() if end is None]
-        states = await self._commit(run).learn(lost, False, str(error))
+        states = await self._commit(run).ask_states(lost, False, str(error))
         stuck = [name for name, end in ends.items() if (end and end.get("attempt")) or states.get(name) == "stuck"]
         unknown = [name for name in lost if states[name] not in ("back", "stuck")]
         if stuck or unknown:
             return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))
         if isinstance(error, (Refused, Locked)):
             return error
-        now = "every host is as it was" if lost else serving(ends)
+        now = "every host is as it was" if lost else takeback_text(ends)
         cure = "" if isinstance(error, Interrupted) else CURE
         return DeployError(f"{error}\ntaken back: {now}{cure}")
 
@@ -249,14 +251,14 @@ class Rollout:
             self.tell({"event": "committed", "host": name, "text": f"has committed, despite: {problem}"})
 
 
-def live(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
+def success_text(record: hooks.Record, seconds: float, watched: Mapping[str, Watched]) -> str:
     """Return the last lines that a successful deploy or rollback prints."""
     answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
     seen = f", {answers} requests seen, {errors} errors" if watched else ""
-    return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen}){speeds(watched)}"
+    return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen}){speed_text(watched)}"
 
 
-def speeds(watched: Mapping[str, Watched]) -> str:
+def speed_text(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
     parts = list[str]()
     for when, at in (("", 1), ("before: ", 0)):
@@ -266,10 +268,10 @@ def speeds(watched: Mapping[str, Watched]) -> str:
     return f"\nanswers: {'; '.join(parts)}" if parts else ""
 
 
-def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
+def takeback_text(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
     tags = {name: end.get("tag") for name, end in ends.items() if end}
     if ends and not any(tags.values()):
         return "no release is live yet, as before"
-    if differ := preflight.spread(tags):
+    if differ := preflight.describe_spread(tags):
         return f"hosts differ as before ({differ}) until a deploy succeeds"
     return "the old release serves everywhere"

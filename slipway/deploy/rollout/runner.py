@@ -22,9 +22,9 @@ class Run:
     cause: HostProblem | None = None  # the problem of the first sick host
 
     def __post_init__(self) -> None:
-        self.tell, self.hosts.tell = self.hosts.tell, self.hear
+        self.tell, self.hosts.tell = self.hosts.tell, self.on_event
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if event["event"] != "sick":
             self.tell(event)
             return

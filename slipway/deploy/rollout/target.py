@@ -35,7 +35,7 @@ class Targeting:
         `registry = "ssh"`. Raise Refused if no release is found."""
         if self.action == "rollback":
             return self._back(facts), []
-        action = "restart" if {*preflight.tags(facts).values()} == {self.tag} else "deploy"
+        action = "restart" if {*preflight.live_tags(facts).values()} == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
         name = self.hosts.hosts[0].name
@@ -45,7 +45,9 @@ class Targeting:
             )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
-        text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {each["arch"] for each in facts.values()})
+        text = images.architecture_problem(
+            f"{self.fleet.image}:{self.tag}", resolved, {each["arch"] for each in facts.values()}
+        )
         return Target(action, self.tag, resolved["digest"]), [text] if text else []
 
     def credentials(self) -> str:
@@ -56,9 +58,9 @@ class Targeting:
         return os.environ[name] if name else ""
 
     def _back(self, facts: AllFacts) -> Target:
-        releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
+        releases = preflight.records_of(facts, self.tag) if self.tag else preflight.previous_releases(facts)
         tag = self.tag or next(iter(releases.values()))["tag"]
-        if {*preflight.tags(facts).values()} == {tag}:
+        if {*preflight.live_tags(facts).values()} == {tag}:
             raise Refused(f"{tag} is live already")
         return Target(
             "rollback", tag, releases={name: image_of(release, facts[name]) for name, release in releases.items()}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from ..errors import under
+from ..errors import indent
 from ..ssh.validate import Event, visible
 from .steps import Row
 
@@ -77,14 +77,14 @@ def line(event: Event) -> str:
     """Return an event as a line for people, or "" if people need not see it."""
     kind, host = event["event"], event.get("host", "")
     if kind == "takeback" and "problem" in event:
-        return under(f"{host}: takeback: {event['problem']}")
+        return indent(f"{host}: takeback: {event['problem']}")
     if kind == "takeback" and not event.get("hosts", host):
         return "taking back: nothing was begun"
     if kind == "skipped":
-        return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
+        return indent(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
     if kind == "waiting" and host:
         return ""
-    return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))
+    return event.get("text", "") and indent(f"{host}: {event['text']}".removeprefix(": "))
 
 
 class Json:
@@ -107,7 +107,7 @@ class Lines:
 
     def tell(self, event: Event, waiting: bool = False) -> None:
         clock = time.strftime("%H:%M:%S ", time.localtime(event["at"])) if "at" in event else ""
-        rows = [row.drawn(row.began) for row in self.fold(event) if row]
+        rows = [row.draw(row.began) for row in self.fold(event) if row]
         for text in filter(None, [*rows, line(event)]):
             put(clock + visible(text), self.out)
 
@@ -125,11 +125,11 @@ class Lines:
             )
         if event["event"] == "waiting" and "host" in event:
             for row in self.rows.values():
-                row.hear(event)
+                row.add_event(event)
         if event["event"] != "step":
             return began, None
-        self.rows[name].hear(event)
-        return began, self.rows.pop(name) if self.rows[name].over() else None
+        self.rows[name].add_event(event)
+        return began, self.rows.pop(name) if self.rows[name].is_over() else None
 
 
 class Terminal(Lines):
@@ -143,12 +143,12 @@ class Terminal(Lines):
         """Draw what an event changes. If `waiting` is True, other events wait: do not draw yet."""
         width, height = shutil.get_terminal_size()
         _, ended = self.fold(event)
-        self.above += [ended.drawn(0, width)] if ended else []
+        self.above += [ended.draw(0, width)] if ended else []
         self.above += [visible(text)] if (text := line(event)) else []
         if waiting:
             return
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
-        rows = [row.drawn(event.get("at", 0), width) for row in self.rows.values()][: height - 1]
+        rows = [row.draw(event.get("at", 0), width) for row in self.rows.values()][: height - 1]
         if up or rows or self.above:
             put(up + "\n".join([*self.above, *rows]), self.out)
         self.drawn, self.above = len(rows), []

@@ -19,7 +19,7 @@ WIDTH = 100
 def overview(groups: Mapping[str, Mapping[str, str]], folder: Path) -> str:
     """Return the text. `groups`: heading → {command: its help text}; `folder`: where the project's .mk files are."""
     parts = [*groups.items(), ("Further", OTHERS)]
-    texts = ["\n".join([f"{heading}:", *lines(commands)]) for heading, commands in parts]
+    texts = ["\n".join([f"{heading}:", *command_lines(commands)]) for heading, commands in parts]
     targets = [
         textwrap.fill(f"{heading}: {', '.join(names)}", WIDTH, initial_indent="  ", subsequent_indent="    ")
         for heading, names in make_targets(folder).items()
@@ -30,7 +30,7 @@ def overview(groups: Mapping[str, Mapping[str, str]], folder: Path) -> str:
     return "\n\n".join(texts)
 
 
-def lines(commands: Mapping[str, str]) -> Iterator[str]:
+def command_lines(commands: Mapping[str, str]) -> Iterator[str]:
     for name, text in commands.items():
         yield f"  {name:12} {text}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..ssh.validate import Event, brief
+from ..ssh.validate import Event, first_line
 
 MARKS = {"start": "…", "done": "✓", "failed": "✗", "stopped": "–"}
 PATIENCE = 5  # seconds after which a line shows what the step waits for
@@ -21,39 +21,39 @@ class Row:
     took: float = 0
     roles: list[str] = field(default_factory=list)  # the roles that the step starts
 
-    def hear(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         host = event["host"]
         if event["event"] == "waiting":
-            self.notes[host] = brief(str(event.get("text")))
+            self.notes[host] = first_line(str(event.get("text")))
             return
         self.states[host] = event["state"]
         self.took = max(self.took, event.get("seconds", 0))
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return "start" not in self.states.values()
 
-    def in_state(self, state: str) -> list[str]:
+    def hosts_in_state(self, state: str) -> list[str]:
         return [host for host, its in self.states.items() if its == state]
 
-    def drawn(self, now: float, width: int = 10_000) -> str:
-        seconds = self.took if self.over() else now - self.began
+    def draw(self, now: float, width: int = 10_000) -> str:
+        seconds = self.took if self.is_over() else now - self.began
         label = " ".join([self.step, "+".join(self.roles)])
         begin = f"{label:13}{seconds:6.1f} s  "
         marks = "  ".join(f"{MARKS[state]} {host}" for host, state in self.states.items())
         if len(begin) + len(marks) > width * 0.7:
             marks = ", ".join(self.counts())
-        note = "" if self.over() or seconds < PATIENCE else f"   {self.waits_for(seconds)}"
+        note = "" if self.is_over() or seconds < PATIENCE else f"   {self.waits_for(seconds)}"
         return (begin + marks + note)[: width - 1]
 
     def counts(self) -> Iterator[str]:
-        done, hosts = len(self.in_state("done")), len(self.states)
+        done, hosts = len(self.hosts_in_state("done")), len(self.states)
         yield f"{'✓' if done == hosts else '…'} {done} of {hosts}"
-        if failed := self.in_state("failed"):
+        if failed := self.hosts_in_state("failed"):
             yield f"✗ {' '.join(failed)}"
 
     def waits_for(self, seconds: float) -> str:
         """Return what a host waits for, if reported, else the name of a host that is not done."""
-        waiting = self.in_state("start")
+        waiting = self.hosts_in_state("start")
         noted = [f"{host}: {self.notes[host]}" for host in waiting if host in self.notes]
         others = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""
         limit = f", {seconds:.0f} of {self.limit:.0f} s" if self.limit else ""

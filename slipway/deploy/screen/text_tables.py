@@ -9,8 +9,8 @@ from ..agent.groups import plural
 from ..agent.message_types import Facts, Release
 from ..agent.services import ServiceFacts
 from ..config import Host
-from ..rollout.drift import EMPTY, running
-from ..ssh.validate import brief, visible
+from ..rollout.drift import EMPTY, is_running
+from ..ssh.validate import first_line, visible
 
 Row = tuple[str, ...]
 Commits = Callable[[str, str], Sequence[str]]
@@ -33,14 +33,14 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     other = {"a": "b", "b": "a"}.get(live or "", "")
     warm = facts["slots"].get(other, EMPTY)
     if warm["release"]:
-        state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
+        state = {"state": "warm" if any(is_running(unit) for unit in warm["units"].values()) else "stopped"}
         yield row(host.name, "old", warm["release"], other, state)
 
 
 def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Row]:
     """Yield a row for each service on a host. Its version stands in place of a release."""
     for kind, facts in services.items():
-        since = moment(facts["since"])
+        since = format_moment(facts["since"])
         state = facts["state"] or "-"
         if facts["version"]:
             state += f", {facts['size']}, {plural(int(facts['connections']), 'connection')}"
@@ -50,11 +50,11 @@ def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Ro
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
-    since = moment(unit.get("since"))
+    since = format_moment(unit.get("since"))
     return host, role, tag, slot or "-", state or "-", since or "-", image.removeprefix("sha256:")[:12] or "-"
 
 
-def moment(text: str | None) -> str:
+def format_moment(text: str | None) -> str:
     """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC"."""
     return " ".join((text or "").split()[1:3])
 
@@ -75,7 +75,7 @@ def cut(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
+def releases_table(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda old, new: []) -> str:
     """Return the table of `releases`, newest last. A deploy has a row for each outcome on its hosts; below is what
     changed, and why it failed. `commits` tells what came between two revisions."""
     entries = outcomes(facts)
@@ -86,7 +86,7 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
             entry["tag"],
             entry["outcome"],
             f"{entry['seconds']:.0f} s",
-            by(entry),
+            who_deployed(entry),
             ", ".join(entry["hosts"]),
         )
         for entry in entries
@@ -95,7 +95,7 @@ def history(facts: Mapping[str, Mapping[str, Any]], commits: Commits = lambda ol
     shown, revisions, live = lines[:1], dict[str, str](), ""
     for line, entry in zip(lines[1:], entries, strict=True):
         revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")
-        shown += [line, *(f"    {text}" for text in below(entry, revision, commits(live, revision)))]
+        shown += [line, *(f"    {text}" for text in lines_below(entry, revision, commits(live, revision)))]
         live = revision if entry["outcome"] == "committed" else live
     return "\n".join(shown)
 
@@ -115,18 +115,18 @@ def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(by_outcome.values(), key=lambda entry: entry["at"])
 
 
-def below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:
+def lines_below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:
     if entry.get("settings"):
-        yield f"changed settings: {brief(entry['settings'])}"
+        yield f"changed settings: {first_line(entry['settings'])}"
     if entry.get("migrations"):
-        yield f"migrations: {brief(entry['migrations'])}"
+        yield f"migrations: {first_line(entry['migrations'])}"
     if revision:
-        yield f"commit {brief(revision)[:12]}"
-    yield from (f"  {brief(text)}" for text in commits)
+        yield f"commit {first_line(revision)[:12]}"
+    yield from (f"  {first_line(text)}" for text in commits)
     if entry["cause"]:
-        yield brief(" ".join(entry["cause"].split()))
+        yield first_line(" ".join(entry["cause"].split()))
 
 
-def by(entry: Mapping[str, Any]) -> str:
+def who_deployed(entry: Mapping[str, Any]) -> str:
     """Return who made a deploy: "ann from laptop" for "deploy build-7 by ann from laptop since …"."""
     return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

@@ -31,11 +31,11 @@ exec(open(path + "/__main__.py").read())
 
 def command(app: str) -> list[str]:
     """Return the command that starts the app's agent on a host. It may ask, by WANTED, for what `sent` returns."""
-    return ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app, f"{KEPT.format(app=app)}/{name()}"]
+    return ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app, f"{KEPT.format(app=app)}/{folder_name()}"]
 
 
 @functools.cache
-def files() -> dict[str, str]:
+def agent_files() -> dict[str, str]:
     """Return the agent's files: path in its folder → text."""
     return {**package(PARTS), "__main__.py": MAIN}
 
@@ -44,29 +44,29 @@ def package(parts: Iterable[str]) -> dict[str, str]:
     """Return the files of the package's files and folders `parts`: path → text."""
     top = resources.files("slipway")
     return {
-        f"slipway/{path}": file.read_text("utf-8") for part in parts for path, file in below(part, top.joinpath(part))
+        f"slipway/{path}": file.read_text("utf-8") for part in parts for path, file in walk(part, top.joinpath(part))
     }
 
 
-def below(path: str, source: Traversable) -> Iterator[tuple[str, Traversable]]:
+def walk(path: str, source: Traversable) -> Iterator[tuple[str, Traversable]]:
     if source.is_file():
         yield path, source
         return
     for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
         if (entry.is_dir() and entry.name != "__pycache__") or entry.name.endswith(".py"):
-            yield from below(f"{path}/{entry.name}", entry)
+            yield from walk(f"{path}/{entry.name}", entry)
 
 
 @functools.cache
-def name() -> str:
+def folder_name() -> str:
     """Return the name of the agent's folder on a host, with a hash of its files. Before 1.0.0 an agent was a file, and
     before it retired a slot it removed files of other agents, agent-*, and failed at a folder."""
-    return f"agent.{hashlib.sha256(repr(files()).encode()).hexdigest()[:16]}"
+    return f"agent.{hashlib.sha256(repr(agent_files()).encode()).hexdigest()[:16]}"
 
 
 @functools.cache
 def sent() -> bytes:
     """Return what BOOT reads: one line, a compressed program that writes the files."""
     unpack = resources.files("slipway").joinpath("deploy/ssh/unpack.py").read_text("utf-8")
-    program = f"{unpack}\n\npath = unpack(path, safe, {files()!r})\n"
+    program = f"{unpack}\n\npath = unpack(path, safe, {agent_files()!r})\n"
     return binascii.b2a_base64(zlib.compress(program.encode(), 9))

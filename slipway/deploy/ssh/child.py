@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar, cast
 
-from ..errors import HostProblem, nonsense
+from ..errors import HostProblem, invalid_answer
 
 LONGEST = 4 * 2**20  # maximum bytes of a line; facts about many releases have about 100 KB
 MOST = 16 * 2**20  # maximum bytes of a command's stdout
@@ -60,7 +60,7 @@ class Process(asyncio.SubprocessProtocol):
             while (line := await self.out.readline()).endswith(b"\n"):
                 yield line
         except ValueError:
-            raise nonsense(f"a line of more than {LONGEST // 2**20} MB") from None
+            raise invalid_answer(f"a line of more than {LONGEST // 2**20} MB") from None
 
     def write(self, data: bytes, last: bool = False) -> None:
         """Write to stdin without waiting. If stdin is closed, drop the data. If `last` is True, then close stdin."""
@@ -111,7 +111,7 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
                 await process.out.readexactly(MOST + 1)
             except asyncio.IncompleteReadError as end:
                 return Done(await process.ended(), end.partial, process.err)
-        raise nonsense(f"more than {MOST // 2**20} MB")
+        raise invalid_answer(f"more than {MOST // 2**20} MB")
     except TimeoutError:
         raise HostProblem(f"no answer within {timeout:g} s") from None
     finally:

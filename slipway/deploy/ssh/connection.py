@@ -52,7 +52,7 @@ class Connection(Conversation):
     async def close(self) -> None:
         for task in self.tasks:
             task.cancel()
-        self._lose(Lost("the connection is closed"))
+        self._mark_lost(Lost("the connection is closed"))
         if hasattr(self, "process"):  # only if `open` started it
             await self.process.close()
 
@@ -125,7 +125,7 @@ class Connection(Conversation):
             self._line({"do": "alive"})
             await asyncio.sleep(pause)
             silent = 0.0 if self.heard else silent + pause
-        self._lose(Lost(f"the host was silent for {self.dead_after} s"))
+        self._mark_lost(Lost(f"the host was silent for {self.dead_after} s"))
         self.process.kill()
 
     def _stop_beating(self) -> None:

@@ -12,11 +12,11 @@ from ..agent.groups import Group
 from ..agent.message_types import Facts
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Lost, Refused, on_hosts
-from ..log.errors import merged
+from ..log.errors import merge_groups
 from . import child
 from .connection import READ, Connection
 from .conversation import Answer
-from .gather import Problems, gathered, on_each, texts, together
+from .gather import Problems, gather, gathered, on_each, texts
 from .validate import Event, Tell, decoded
 
 AT_ONCE = 100  # limit of connections being opened: by default sshd, as on a jump host, refuses more than 100
@@ -61,7 +61,7 @@ class Connections:
 
     async def __aexit__(self, *error: object) -> None:
         try:
-            await together(lambda name: self.connections[name].close(), self.connections)
+            await gather(lambda name: self.connections[name].close(), self.connections)
         finally:
             if self.shared:
                 self.folder.cleanup()
@@ -90,7 +90,7 @@ class Connections:
         for number, host in enumerate(self.hosts):
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
-                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name]
+                host, self.fleet.ssh, self.fleet.app, partial(self._on_event, host.name), self.shares[host.name]
             )
         return (await self._each_that_can(open_))[1]
 
@@ -118,7 +118,7 @@ class Connections:
         tells which of the new errors it had before."""
         answers, problems = await self.ask("errors", timeout, since=since, **args)
         times = {name: answer["since"] for name, answer in answers.items() if answer["since"] is not None}
-        new = [group["id"] for group in merged(answers) if not group["seen_before"]]
+        new = [group["id"] for group in merge_groups(answers) if not group["seen_before"]]
         if times and len(answers) > 1 and (new or len(times) < len(answers)):
             first = min(times.values())
             answers, problems = await gathered(
@@ -127,7 +127,7 @@ class Connections:
                     "errors", timeout, since=times.get(host.name, first) if since is None else since, also=new, **args
                 ),
             )
-        return merged(answers), problems, bool(times)
+        return merge_groups(answers), problems, bool(times)
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """Call the function for all hosts. Drop hosts that fail. Return results and problems by host name."""
@@ -175,12 +175,12 @@ class Connections:
                     raise Lost("not taken back")
             return end
 
-        return await together(at_end, names)
+        return await gather(at_end, names)
 
     async def release(self) -> None:
-        await together(lambda name: self.connections[name].end(), self.locked)
+        await gather(lambda name: self.connections[name].end(), self.locked)
 
-    def _hear(self, name: str, event: Event) -> None:
+    def _on_event(self, name: str, event: Event) -> None:
         self.tell({**event, "host": name})
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import HostProblem, Lost, nonsense
+from ..errors import HostProblem, Lost, invalid_answer
 from . import bootstrap, validate
 from .bootstrap import MARK, WANTED
 from .child import Process
@@ -55,7 +55,7 @@ class Conversation:
         lost: HostProblem = Lost("the connection is closed")
         try:
             async for line in self.process.lines():
-                self._hear(line)
+                self._on_line(line)
             lost = Lost(why_ended(await self.process.ended(10), self.process.err))
         except Lost as problem:
             self.process.kill()
@@ -63,33 +63,33 @@ class Conversation:
         except Exception as error:
             lost = Lost(f"its answers could not be processed: {error!r}")
         finally:  # no answer can come any more, so end all waits
-            self._lose(lost)
+            self._mark_lost(lost)
 
-    def _hear(self, line: bytes) -> None:
+    def _on_line(self, line: bytes) -> None:
         if line.rstrip() == MARK or (not self.began and line.rstrip().endswith(MARK)):
             if not self.marks:
-                raise nonsense("the agent started twice")
+                raise invalid_answer("the agent started twice")
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
-            self._take(validate.parse(line))
+            self._on_message(validate.parse(line))
         elif line.rstrip().endswith(WANTED):
             if self.sent:
-                raise nonsense("a second request for the agent's code")
+                raise invalid_answer("a second request for the agent's code")
             self.sent = True
             self.process.write(bootstrap.sent())
 
-    def _take(self, message: Answer) -> None:
+    def _on_message(self, message: Answer) -> None:
         self.heard = True
         if "event" in message:
             self.tell(validate.checked_event(message))
         elif "alive" not in message:
-            self._take_answer(message)
+            self._on_answer(message)
 
-    def _take_answer(self, message: Answer) -> None:
+    def _on_answer(self, message: Answer) -> None:
         number = message.get("id")
         if type(number) is not int or number not in self.asked:
-            raise nonsense("an answer without a request")
+            raise invalid_answer("an answer without a request")
         do, future = self.asked.pop(number)
         try:
             validate.check_answer(message, do)
@@ -100,7 +100,7 @@ class Conversation:
             self._fail_all(Lost("the agent has ended"))
         future.set_result(message)
 
-    def _lose(self, problem: HostProblem) -> None:
+    def _mark_lost(self, problem: HostProblem) -> None:
         self.lost = self.lost or problem
         self._fail_all(self.lost)
         while self.marks:

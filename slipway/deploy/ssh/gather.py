@@ -12,7 +12,7 @@ T = TypeVar("T")
 Problems = dict[str, list[str]]  # host name → problems
 
 
-async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
+async def gather(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
     """Call the function for all items in parallel. If a call fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -31,7 +31,7 @@ async def gathered(
         except HostProblem as problem:
             return problem
 
-    ends = {host.name: end for host, end in (await together(call, hosts)).items()}
+    ends = {host.name: end for host, end in (await gather(call, hosts)).items()}
     return (
         {name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
         {name: end for name, end in ends.items() if isinstance(end, HostProblem)},

@@ -23,14 +23,14 @@ class Signals(contextlib.AbstractContextManager[None]):
     blocks: list["Signals"] = []
 
     def __init__(self, raised: bool = True) -> None:
-        self.raised, self.came = raised, ""
+        self.raised, self.received = raised, ""
 
     def __enter__(self) -> None:
         self.task = asyncio.current_task()
         self.blocks.append(self)
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup, keep ignoring HUP
-                asyncio.get_running_loop().add_signal_handler(number, hear, number)
+                asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -38,18 +38,18 @@ class Signals(contextlib.AbstractContextManager[None]):
         self.blocks.pop()
         for number in () if self.blocks else SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
-        if self.came:
+        if self.received:
             assert self.task  # noqa: S101  for types
             self.task.uncancel()
             if kind is asyncio.CancelledError:
-                raise Interrupted(f"interrupted by {self.came}") from None
+                raise Interrupted(f"interrupted by {self.received}") from None
 
 
-def hear(number: int) -> None:
+def on_signal(number: int) -> None:
     """Cancel the innermost Signals block, unless this block ignores signals."""
     block = Signals.blocks[-1]
-    if block.raised and not block.came and block.task:
-        block.came = signal.Signals(number).name
+    if block.raised and not block.received and block.task:
+        block.received = signal.Signals(number).name
         block.task.cancel()
 
 

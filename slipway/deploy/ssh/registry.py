@@ -33,20 +33,21 @@ def serve(image: str, docker: str = "docker") -> Server:
                 f'registry = "ssh" needs image {image} on this machine, but docker save fails ({output[-1]}):'
                 f" run make build TAG={tag}, or correct image in the file of the servers, {name}"
             )
-        server = served(file)
+        server = make_server(file)
         stack.pop_all()  # the Server closes the file
         return server
 
 
-def served(file: IO[bytes]) -> Server:
+def make_server(file: IO[bytes]) -> Server:
     """Return a Server for an archive of `docker save`, which has a manifest.json in both of its layouts. Append the
     image's manifest to the archive. The same parts always give the same bytes."""
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:") as tar:
-        about = json.loads(content(tar, "manifest.json").read())[0]
+        about = json.loads(open_member(tar, "manifest.json").read())[0]
         config = blob(tar, about["Config"], "config.v1+json")
         layers = [
-            blob(tar, name, "layer.v1.tar" + COMPRESSED.get(content(tar, name).read(2), "")) for name in about["Layers"]
+            blob(tar, name, "layer.v1.tar" + COMPRESSED.get(open_member(tar, name).read(2), ""))
+            for name in about["Layers"]
         ]
     kind = f"{OCI}.manifest.v1+json"
     text = json.dumps(
@@ -65,12 +66,12 @@ def served(file: IO[bytes]) -> Server:
 
 
 def blob(tar: tarfile.TarFile, name: str, kind: str) -> Blob:
-    digest = hashlib.file_digest(content(tar, name), "sha256").hexdigest()
+    digest = hashlib.file_digest(open_member(tar, name), "sha256").hexdigest()
     entry = tar.getmember(name)
     if entry.issym():  # a layer that the image has twice
         entry = tar.getmember(posixpath.normpath(posixpath.join(posixpath.dirname(name), entry.linkname)))
     return Blob(f"{OCI}.{kind}", f"sha256:{digest}", entry.size, entry.offset_data)
 
 
-def content(tar: tarfile.TarFile, name: str) -> io.BufferedReader:
+def open_member(tar: tarfile.TarFile, name: str) -> io.BufferedReader:
     return cast(io.BufferedReader, tar.extractfile(name))

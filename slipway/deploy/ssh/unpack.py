@@ -14,13 +14,13 @@ def unpack(path: str, safe: bool, files: dict[str, str]) -> str:
     has no room, use a temporary folder until this process ends: then nobody can lock the host, but it can be asked."""
     if safe:
         with contextlib.suppress(OSError):
-            return written(path, files)
+            return write_files(path, files)
     temporary = tempfile.mkdtemp(prefix="agent-")
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    return written(temporary + "/agent", files)
+    return write_files(temporary + "/agent", files)
 
 
-def written(path: str, files: dict[str, str]) -> str:
+def write_files(path: str, files: dict[str, str]) -> str:
     new = f"{path}.{os.getpid()}"
     try:
         os.mkdir(new, 0o700)

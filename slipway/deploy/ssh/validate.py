@@ -25,13 +25,13 @@ from typing import (
 from ..agent.message_types import Details
 from ..agent.serve import REQUESTS
 from ..agent.steps.table import STEPS
-from ..errors import nonsense
+from ..errors import invalid_answer
 
 Event = dict[str, Any]  # the key "event", and others as in docs/deploy.md
 Tell = Callable[[Event], None]
 
 
-class Told(TypedDict, total=False):
+class EventFields(TypedDict, total=False):
     """The fields that an event of an agent may have."""
 
     text: str
@@ -55,7 +55,7 @@ ANSWERS: Mapping[str, Any] = {
     if is_typeddict(shape := get_type_hints(run, include_extras=True)["return"])
 }
 EVENTS: Mapping[str, Any] = {  # name of an event → its type
-    **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), Told),
+    **dict.fromkeys(("progress", "waiting", "committed", "unhealthy", "takeback"), EventFields),
     "sick": Failure,
 }
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of control characters, and the like
@@ -80,14 +80,14 @@ def decoded(data: bytes) -> str:
     return visible(data.decode(errors="replace").strip())
 
 
-def seen(value: Any) -> Any:
+def make_visible(value: Any) -> Any:
     """Return the JSON value with all its texts made visible."""
     if type(value) is dict:
-        return {visible(key): seen(item) for key, item in value.items()}
-    return [*map(seen, value)] if type(value) is list else visible(value) if type(value) is str else value
+        return {visible(key): make_visible(item) for key, item in value.items()}
+    return [*map(make_visible, value)] if type(value) is list else visible(value) if type(value) is str else value
 
 
-def brief(text: str) -> str:
+def first_line(text: str) -> str:
     """Return the first line of a host's text, at most 200 characters."""
     return visible(text.lstrip()).partition("\n")[0][:200]
 
@@ -97,9 +97,9 @@ def brief(text: str) -> str:
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
     """Return how a value differs from the shape (a type as in agent/message_types.py), or "" if it fits."""
-    origin, words = opened(shape)
+    origin, words = without_required(shape)
     if origin is Annotated:
-        return mismatch(value, words[0], path) or ("" if within(value, words[1]) else f"{path} is invalid")
+        return mismatch(value, words[0], path) or ("" if is_within(value, words[1]) else f"{path} is invalid")
     if origin is UnionType or origin is Union:  # the only unions are T | None
         return "" if value is None else mismatch(value, words[0], path)
     if origin is Literal:
@@ -111,11 +111,11 @@ def mismatch(value: Any, shape: Any, path: str = "it") -> str:
 
 
 @functools.cache  # many values have few shapes
-def opened(shape: Any) -> tuple[Any, tuple[Any, ...]]:
+def without_required(shape: Any) -> tuple[Any, tuple[Any, ...]]:
     return get_origin(shape) or shape, get_args(shape)
 
 
-def within(value: Any, bound: str | float) -> bool:
+def is_within(value: Any, bound: str | float) -> bool:
     return bool(re.fullmatch(bound, value)) if isinstance(bound, str) else 0 <= value < bound
 
 
@@ -158,11 +158,11 @@ def is_scalar(value: Any, shape: Any) -> bool:
 
 def parse(line: bytes) -> dict[str, Any]:
     try:
-        message = seen(json.loads(line))
+        message = make_visible(json.loads(line))
     except (ValueError, RecursionError):
-        raise nonsense(f"not JSON: {line[:60]!r}") from None
+        raise invalid_answer(f"not JSON: {line[:60]!r}") from None
     if type(message) is not dict:
-        raise nonsense("it is not an object")
+        raise invalid_answer("it is not an object")
     return message
 
 
@@ -170,9 +170,9 @@ def checked_event(message: Event) -> Event:
     """Return the declared keys of the message. Raise Lost if it is not a valid event."""
     shape = EVENTS.get(message["event"]) if type(message["event"]) is str else None
     if shape is None:
-        raise nonsense("an unknown event")
+        raise invalid_answer("an unknown event")
     if problem := mismatch(message, shape, "the event"):
-        raise nonsense(problem)
+        raise invalid_answer(problem)
     return {key: message[key] for key in ("event", *hints(shape)) if key in message}
 
 
@@ -183,4 +183,4 @@ def check_answer(message: dict[str, Any], do: str) -> None:
     else:
         problem = mismatch(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
     if problem:
-        raise nonsense(problem)
+        raise invalid_answer(problem)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..agent.roles import Process
 from ..config import Fleet
-from ..env.changes import staged
+from ..env.changes import next_settings
 from ..env.staging import Change, lines
 from ..errors import HostProblem, Refused
 from ..rollout.plan import Options
@@ -16,7 +16,7 @@ from ..ssh.validate import Tell, visible
 from . import state
 from .manager import NAME, Manager
 from .rollout import Rollout
-from .stack import hashed, secret
+from .stack import digest_of, secret
 
 OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS are options that it does not support
 OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel", "live")
@@ -77,10 +77,10 @@ class Swarm:
         manager = Manager(self.fleet)
         newest = (await manager.state()).settings
         try:
-            text = staged(await manager.settings(newest), None, change.values, change.unset)
+            text = next_settings(await manager.settings(newest), None, change.values, change.unset)
             for name, content in change.files.items():
                 await manager.keep("secret", secret(self.fleet, name), content)
-            name = f"{self.fleet.app}.settings.{state.number(newest) + 1}.{hashed(text)}"
+            name = f"{self.fleet.app}.settings.{state.number(newest) + 1}.{digest_of(text)}"
             await manager.keep("config", name, text.encode())
         except HostProblem as problem:
             raise Refused(f"{NAME}: {problem}") from None

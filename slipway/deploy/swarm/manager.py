@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..config import Fleet, Host
-from ..errors import HostProblem, Refused, nonsense, on_hosts
+from ..errors import HostProblem, Refused, invalid_answer, on_hosts
 from ..ssh.connection import run
 from ..ssh.validate import decoded
 from . import state
@@ -54,7 +54,7 @@ class Manager:
         while True:
             try:
                 output = await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app])
-                return understood(functools.partial(state.parsed, self.fleet.app), output)
+                return parse_answer(functools.partial(state.parse, self.fleet.app), output)
             except (HostProblem, Refused) as problem:
                 if time.monotonic() >= until:
                     raise Refused(f"{NAME}: {problem}") from None
@@ -63,7 +63,7 @@ class Manager:
     async def settings(self, name: str) -> str:
         try:
             data = (
-                understood(
+                parse_answer(
                     lambda output: base64.b64decode(json.loads(output)[0]["Spec"]["Data"]),
                     await self.docker("config", "inspect", name),
                 )
@@ -79,9 +79,9 @@ class Manager:
             await self.docker(kind, "create", name, "-", input=content)
 
 
-def understood(read: Callable[[str], T], output: str) -> T:
+def parse_answer(read: Callable[[str], T], output: str) -> T:
     """Return what `read` makes of a manager's words. Raise Lost if it cannot read them."""
     try:
         return read(output)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise nonsense(f"{type(error).__name__}: {error}") from None
+        raise invalid_answer(f"{type(error).__name__}: {error}") from None

@@ -18,7 +18,7 @@ from ..ssh.connections import timed
 from ..ssh.interrupts import ignored, interruptible
 from ..ssh.validate import Tell
 from . import stack, state
-from .manager import NAME, Manager, understood
+from .manager import NAME, Manager, parse_answer
 from .stack import Release
 
 PAUSE = 0.5  # seconds between polls
@@ -54,7 +54,7 @@ class Rollout:
         self.manager = Manager(self.fleet)
 
     async def plan(self) -> list[tuple[Step, ...]]:
-        check(await self.manager.state(), self.action, self.tag)
+        refuse_if_impossible(await self.manager.state(), self.action, self.tag)
         names = ["pull", *(["upload"] if self.fleet.static["publish"] else []), "migrate", "update"]
         return [(Step(name, (NAME,)),) for name in (names if self.action == "deploy" else ["update"])]
 
@@ -64,13 +64,13 @@ class Rollout:
         with ignored():
             with interruptible():
                 seen = await self.manager.state()
-                check(seen, self.action, self.tag)
+                refuse_if_impossible(seen, self.action, self.tag)
                 release = await self._release(seen)
-                record = hooks.record(
+                record = hooks.hook_record(
                     self.fleet, self.id, self.action, release.tag, release.image.partition("@")[2], self.fleet.app_hosts
                 )
                 await hooks.run(self.fleet.hooks["before"], record, must=True)
-            seconds = await hooks.around(self.fleet.hooks, record, began, self._do(seen, release))
+            seconds = await hooks.run_around(self.fleet.hooks, record, began, self._do(seen, release))
             self.tell(
                 {
                     "event": "result",
@@ -84,12 +84,12 @@ class Rollout:
 
     async def _release(self, seen: state.State) -> Release:
         if self.action == "rollback":
-            return back(seen.releases, self.tag)
+            return previous_release(seen.releases, self.tag)
         image = f"{self.fleet.image}:{self.tag}"
         try:
             with timed(self.tell, "pull", NAME):
                 await self.manager.docker("pull", "--quiet", image, timeout=3600)
-                digest = understood(self._digest, await self.manager.docker("image", "inspect", image))
+                digest = parse_answer(self._digest, await self.manager.docker("image", "inspect", image))
             values = envfile.parse(await self.manager.settings(seen.settings), "")[0].values()
         except HostProblem as problem:
             raise Refused(str(problem)) from None
@@ -133,8 +133,8 @@ class Rollout:
     async def _update(self, seen: state.State, releases: Sequence[Release]) -> None:
         made = stack.stack(self.fleet, releases, self.id)
         await self._put(made)
-        until = time.monotonic() + seconds(self.fleet)
-        while not state.converged(now := await self.manager.state(until), made["services"], self.id, seen):
+        until = time.monotonic() + update_seconds(self.fleet)
+        while not state.has_converged(now := await self.manager.state(until), made["services"], self.id, seen):
             if time.monotonic() > until:
                 raise DeployError("\n".join(state.problems(now)))
             await asyncio.sleep(PAUSE)
@@ -188,7 +188,7 @@ class Rollout:
         raise Divided(f"{error}\nnot taken back completely: {why}\nsee slipway status, then deploy again") from None
 
 
-def check(seen: state.State, action: str, tag: str) -> None:
+def refuse_if_impossible(seen: state.State, action: str, tag: str) -> None:
     """If a rollout cannot begin, raise Refused with the reasons."""
     reasons = [] if seen.settings else ["there are no settings yet: run slipway env set NAME …"]
     reasons += [
@@ -199,10 +199,10 @@ def check(seen: state.State, action: str, tag: str) -> None:
     if reasons:
         raise Refused("\n".join(reasons))
     if action == "rollback":
-        back(seen.releases, tag)
+        previous_release(seen.releases, tag)
 
 
-def back(releases: Sequence[Release], tag: str = "") -> Release:
+def previous_release(releases: Sequence[Release], tag: str = "") -> Release:
     """Return the latest earlier release with `tag` or, without a tag, unlike the live one. Raise Refused if none."""
     for release in reversed(releases[:-1]):
         if release.tag == tag or (not tag and release[:3] != releases[-1][:3]):
@@ -214,7 +214,7 @@ def back(releases: Sequence[Release], tag: str = "") -> Release:
     )
 
 
-def seconds(fleet: Fleet) -> int:
+def update_seconds(fleet: Fleet) -> int:
     """Return how many seconds an update may take: web is updated in parts, and old processes need time to stop."""
     parts = -(-fleet.engine["replicas"]["web"] // stack.at_once(fleet))
     longest = max(process.stop for process in fleet.processes.values() if not process.overlap)

@@ -39,7 +39,7 @@ def stack(fleet: Fleet, releases: Sequence[Release], attempt: str) -> Data:
         if fleet.engine["replicas"].get(name)
     } | {"proxy": proxy(fleet)}
     for each in services.values():
-        each["labels"] = {ID: hashed(json.dumps(each, sort_keys=True))}
+        each["labels"] = {ID: digest_of(json.dumps(each, sort_keys=True))}
         each["deploy"]["labels"] = {RELEASES: json.dumps(releases[-KEPT:]), ATTEMPT: attempt}
     return {
         "version": "3.8",
@@ -50,7 +50,7 @@ def stack(fleet: Fleet, releases: Sequence[Release], attempt: str) -> Data:
     }
 
 
-def hashed(content: str) -> str:
+def digest_of(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -90,8 +90,8 @@ def service(fleet: Fleet, release: Release, process: Process) -> Data:
             "start_period": f"{fleet.rollout['ready']}s",
         },
         "deploy": {
-            **placed(fleet, process.name),
-            **changes(fleet, process),
+            **placement(fleet, process.name),
+            **update_rules(fleet, process),
             "replicas": fleet.engine["replicas"][process.name],
             **({"resources": {"limits": {"memory": size}}} if size else {}),
         },
@@ -108,7 +108,7 @@ def logging(fleet: Fleet, role: str) -> Data:
     return {"driver": "journald", "options": {"tag": f"{fleet.app}-{role}"}}
 
 
-def placed(fleet: Fleet, role: str) -> Data:
+def placement(fleet: Fleet, role: str) -> Data:
     """Return where a service runs: on nodes with the role's label. DNS returns each container's own address."""
     return {
         "endpoint_mode": "dnsrr",
@@ -121,7 +121,7 @@ def constraint(fleet: Fleet, role: str) -> str:
     return f"node.labels.{fleet.app}.{role} == true"
 
 
-def changes(fleet: Fleet, process: Process) -> Data:
+def update_rules(fleet: Fleet, process: Process) -> Data:
     """Return the service's update rules. Web's containers change in groups. If a container fails, Docker rolls back."""
     order, web = "start-first" if process.overlap else "stop-first", process.name == "web"
     return {
@@ -157,7 +157,7 @@ def proxy(fleet: Fleet) -> Data:
         },  # short DNS waits at start
         "deploy": {
             "mode": "global",
-            **placed(fleet, "web"),
+            **placement(fleet, "web"),
             "update_config": {"parallelism": 1, "order": "start-first", "failure_action": "rollback", "monitor": "5s"},
         },
     }
@@ -167,7 +167,7 @@ def proxy_config(fleet: Fleet) -> tuple[str, str]:
     count = fleet.engine["replicas"]["web"] * 2 + SPARE
     content = resources.files(__package__).joinpath("haproxy.cfg").read_text("utf-8")
     content = content.replace("@COUNT@", str(count)).replace("@PORT@", str(PORT))
-    return f"{fleet.app}.proxy.{hashed(content)}", content
+    return f"{fleet.app}.proxy.{digest_of(content)}", content
 
 
 def one_off(fleet: Fleet, release: Release, name: str, words: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ class State:
         return self.services["web"].releases if "web" in self.services else ()
 
 
-def parsed(app: str, output: str) -> State:
+def parse(app: str, output: str) -> State:
     services, replicas, configs = output.split("\n")[:3]
     words = replicas.split()
     counts = dict(zip(words[::2], words[1::2], strict=False))
@@ -90,7 +90,7 @@ def service(inspected: Any, count: str) -> Service:
 # ---- questions about the state ----
 
 
-def converged(state: State, names: Iterable[str], attempt: str, before: State) -> bool:
+def has_converged(state: State, names: Iterable[str], attempt: str, before: State) -> bool:
     """Return True if all services `names` run as the deploy `attempt` defined them. Raise DeployError if one failed.
     Compare with the state `before`: a service that just changed still reports its old containers and no update."""
     for name in names:

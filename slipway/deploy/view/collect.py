@@ -14,8 +14,8 @@ from ..rollout import drift, preflight
 from ..server.files import by_units
 from ..server.site import ends_tls
 from ..ssh.connection import Connection
-from ..ssh.gather import together
-from ..ssh.validate import brief
+from ..ssh.gather import gather
+from ..ssh.validate import first_line
 
 PULSE, ERRORS, FACTS = 5, 30, 60  # seconds between two questions of a kind
 ILL = 15  # instead of FACTS, once something is wrong there, as it may soon be well; then twice that, up to FACTS
@@ -39,7 +39,7 @@ class Answer:
 
 
 @dataclass
-class Seen:
+class WatchedHost:
     """All that a host has said. `problem`: why it does not answer, or ""; `since`: since when."""
 
     host: Host
@@ -59,7 +59,7 @@ class Seen:
 
     def add(self, buckets: Sequence[Bucket], now: float) -> None:
         """Add visitors' answers, and drop those that are older than a day."""
-        traffic.add(self.buckets, buckets)
+        traffic.add_buckets(self.buckets, buckets)
         for at in [at for at in self.buckets if at < now - DAY - 60]:
             del self.buckets[at]
 
@@ -71,24 +71,24 @@ class Seen:
 
 
 class Collector:
-    """Watches all hosts at the same time. `seen`: host name → what it has said."""
+    """Watches all hosts at the same time. `watched`: host name → what it has said."""
 
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], now: Clock = time.time) -> None:
         self.fleet, self.now = fleet, now
-        self.seen = {host.name: Seen(host, since=now()) for host in hosts}
+        self.watched = {host.name: WatchedHost(host, since=now()) for host in hosts}
 
     async def watch(self) -> None:
         """Ask until cancelled."""
-        await together(lambda name: self._watch(self.seen[name]), self.seen)
+        await gather(lambda name: self._watch(self.watched[name]), self.watched)
 
-    async def _watch(self, seen: Seen) -> None:
+    async def _watch(self, watched: WatchedHost) -> None:
         while True:
-            connection = Connection(seen.host, self.fleet.ssh, self.fleet.app)
+            connection = Connection(watched.host, self.fleet.ssh, self.fleet.app)
             try:
                 await connection.open()
-                await Questions(self.fleet, seen, connection, self.now).go_on()
+                await Questions(self.fleet, watched, connection, self.now).go_on()
             except (HostProblem, OSError) as error:
-                seen.fail(brief(str(error)) or f"no answer within {LIMIT} s", self.now())
+                watched.fail(first_line(str(error)) or f"no answer within {LIMIT} s", self.now())
             finally:
                 await connection.close()
             await asyncio.sleep(PULSE)
@@ -99,7 +99,7 @@ class Questions:
     """The questions to one host over one connection."""
 
     fleet: Fleet
-    seen: Seen
+    watched: WatchedHost
     connection: Connection
     now: Clock
     newest: Any = None  # the place in the log up to which visitors are counted
@@ -115,24 +115,24 @@ class Questions:
             began = self.now()
             pulse = await self.pulse(began)
             await self.ask_what_is_due(pulse["state"], began)
-            self.seen.problem = ""
+            self.watched.problem = ""
             while self.now() < began + (DEPLOY if pulse["underway"] else PULSE):
                 await self.look_back()
                 await asyncio.sleep(BACK)
 
     async def pulse(self, began: float) -> Any:
         pulse = await self.connection.ask("pulse", LIMIT, place=self.newest)
-        self.seen.answers["pulse"] = Answer(pulse, self.now())
-        self.seen.skew = pulse["now"] - (began + self.now()) / 2
+        self.watched.answers["pulse"] = Answer(pulse, self.now())
+        self.watched.skew = pulse["now"] - (began + self.now()) / 2
         if self.newest is None:
             self.oldest = pulse["traffic"]["place"]
-            self.seen.buckets.clear()
-            self.seen.complete = False
+            self.watched.buckets.clear()
+            self.watched.complete = False
         self.newest = pulse["traffic"]["place"]
         if pulse["closed"]:
-            self.seen.closed.add(pulse["closed"] // 60 * 60)  # the hosts' own seconds would be a mark each
+            self.watched.closed.add(pulse["closed"] // 60 * 60)  # the hosts' own seconds would be a mark each
         buckets = pulse["traffic"]["buckets"]
-        self.seen.add(buckets, self.now())
+        self.watched.add(buckets, self.now())
         if any("5" in bucket["statuses"] for bucket in buckets):
             self.due["errors"] = self.rested  # visitors met errors: look now which
         return pulse
@@ -142,16 +142,16 @@ class Questions:
             self.state = state
             await self.ask_slowly()
             self.due["facts"] = began + self.until_facts()
-        if by_units(self.fleet, self.seen.host) and began >= self.due["errors"]:
+        if by_units(self.fleet, self.watched.host) and began >= self.due["errors"]:
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
             self.rested = began + REST * (self.now() - asked)
             self.due["errors"] = max(self.rested, began + ERRORS)
 
     async def ask_slowly(self) -> None:
-        host, fleet = self.seen.host, self.fleet
+        host, fleet = self.watched.host, self.fleet
         if by_units(fleet, host):
-            await self.ask("facts", paths=[*preflight.expected(fleet, host)], health=True)
+            await self.ask("facts", paths=[*preflight.expected_digests(fleet, host)], health=True)
             if host.has("web"):
                 await self.ask("celery")
         if host.services:
@@ -163,7 +163,7 @@ class Questions:
 
     def until_facts(self) -> float:
         """Return the seconds until the host is asked for facts again."""
-        host, facts = self.seen.host, self.seen.value("facts")
+        host, facts = self.watched.host, self.watched.value("facts")
         if not facts or not drift.problems(self.fleet, [host], {host.name: facts}):
             self.pause = ILL
             return FACTS
@@ -173,10 +173,10 @@ class Questions:
     async def look_back(self) -> None:
         """Read older lines of the log, a little at a time."""
         if self.oldest is None:
-            self.seen.complete = True
+            self.watched.complete = True
             return
         answer = await self.connection.ask("traffic", LIMIT, place=self.oldest, since=self.now() - DAY)
-        self.seen.add(answer["buckets"], self.now())
+        self.watched.add(answer["buckets"], self.now())
         self.oldest = answer["place"]
 
     async def ask(self, request: str, **args: Any) -> None:
@@ -186,8 +186,8 @@ class Questions:
         except Lost:
             raise
         except HostProblem as problem:
-            self.seen.answers.pop(request, None)
-            self.seen.failed[request] = brief(str(problem))
+            self.watched.answers.pop(request, None)
+            self.watched.failed[request] = first_line(str(problem))
         else:
-            self.seen.answers[request] = Answer(value, self.now())
-            self.seen.failed.pop(request, None)
+            self.watched.answers[request] = Answer(value, self.now())
+            self.watched.failed.pop(request, None)

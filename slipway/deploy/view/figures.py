@@ -44,7 +44,7 @@ def quantile(times: Mapping[int, int], share: float) -> int | None:
     return None
 
 
-def total(points: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
+def totals(points: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
     """Return how many answers, and how many of them errors, the points have."""
     sums = {digit: sum(point[digit] or 0 for point in points) for digit in CLASSES}
     return {"answers": sum(sums.values()), "errors": sums["5"]}

@@ -5,13 +5,13 @@ from collections import deque
 from typing import Any
 
 from ..screen.display import line
-from ..ssh.validate import Event, brief, visible
+from ..ssh.validate import Event, first_line, visible
 
 SHOWN = 6  # lines
 RECENT = 10  # seconds: a page asks each other second
 
 
-class Own:
+class OwnDeploy:
     """The events of this process's deploy. `asked`: when the page was asked for last, by the monotonic clock. `over`:
     True once the page may tell how it ended; `end_shown`: True once it has."""
 
@@ -27,11 +27,11 @@ class Own:
         if event["event"] == "result":
             self.result = visible(str(event.get("text") or event.get("problem", "")))
         elif event["event"] == "waiting" and host:
-            self.notes[host] = brief(str(event.get("text")))
+            self.notes[host] = first_line(str(event.get("text")))
         elif event["event"] == "step":
             self.notes.pop(event["host"], None)
         elif text := line(event):
-            self.lines.append(brief(text))
+            self.lines.append(first_line(text))
 
     def is_watched(self) -> bool:
         return time.monotonic() - self.asked < RECENT

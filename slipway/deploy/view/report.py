@@ -17,7 +17,7 @@ POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; 
 def report(state: State) -> str:
     """Return the page with its style, its script and these figures."""
     files: dict[str, str] = {path.name: path.read_text("utf-8") for path in page_files()}
-    style, script = files["style.css"], "".join(bundled(name, files[f"{name}.js"]) for name in MODULES)
+    style, script = files["style.css"], "".join(as_constant(name, files[f"{name}.js"]) for name in MODULES)
     policy = POLICY.format(digest(style), digest(script))
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
     data = json.dumps({**state, "saved": True}).replace("<", "\\u003c")  # no text of a host ends the element
@@ -28,7 +28,7 @@ def report(state: State) -> str:
     )
 
 
-def bundled(name: str, text: str) -> str:
+def as_constant(name: str, text: str) -> str:
     """Turn a module into a constant of its name, which has what the module exports."""
     exports = re.findall(r"^export (?:async )?function (\w+)", text, re.MULTILINE)
     text = re.sub(r"^export ", "", text, flags=re.MULTILINE)

@@ -5,69 +5,69 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import backup_status, service_status
-from ..agent.certificates import SOON, ending
+from ..agent.certificates import SOON, expiring_lines
 from ..agent.message_types import Facts
 from ..config import Fleet, Host
-from ..log.errors import merged
+from ..log.errors import merge_groups
 from ..rollout import drift
 from ..screen import text_tables
 from ..server import backups
 from . import figures, swarm
-from .collect import Answer, Seen
-from .own import Own
+from .collect import Answer, WatchedHost
+from .own import OwnDeploy
 
 SKEW = 2  # seconds by which a host's clock may be off
 RELEASES = 20
 State = dict[str, Any]
 
 
-def page(fleet: Fleet, seen: Mapping[str, Seen], now: float, own: Own | None = None) -> State:
-    """Return all that the page shows, as JSON. `seen`: host name → what the host has said. `own`: the deploy that shows
-    the page."""
-    facts = {name: each.value("facts") for name, each in seen.items() if each.value("facts")}
-    wrong = problems(fleet, seen, facts)
+def page(fleet: Fleet, watched: Mapping[str, WatchedHost], now: float, own: OwnDeploy | None = None) -> State:
+    """Return all that the page shows, as JSON. `watched`: host name → what the host has said. `own`: the deploy that
+    shows the page."""
+    facts = {name: each.value("facts") for name, each in watched.items() if each.value("facts")}
+    wrong = problems(fleet, watched, facts)
     outcomes = text_tables.outcomes(facts)
     return {
         "app": fleet.app,
         "now": now,
-        "hosts": [host_of(each, facts.get(name), wrong.get(name, []), now) for name, each in seen.items()],
-        "visitors": visitors(fleet, seen, now),
-        "marks": [*marks(outcomes, seen)],
-        "errors": errors(seen),
-        "releases": [released(entry) for entry in outcomes[::-1][:RELEASES]],
-        "work": {"celery": celery(seen), "tasks": tasks(facts), "timed": [*timed(facts)]},
-        "data": [*data(seen)],
-        "underway": underway(seen, now),
+        "hosts": [host_state(each, facts.get(name), wrong.get(name, []), now) for name, each in watched.items()],
+        "visitors": visitors(fleet, watched, now),
+        "marks": [*chart_marks(outcomes, watched)],
+        "errors": errors(watched),
+        "releases": [release_state(entry) for entry in outcomes[::-1][:RELEASES]],
+        "work": {"celery": celery(watched), "tasks": tasks(facts), "timed": [*timed_commands(facts)]},
+        "data": [*backup_lines(watched)],
+        "underway": underway(watched, now),
         "own": own.shown() if own else None,
-        "swarm": swarm.releases(seen) if fleet.is_swarm else None,
+        "swarm": swarm.releases(watched) if fleet.is_swarm else None,
     }
 
 
 # ---- hosts ----
 
 
-def host_of(seen: Seen, facts: Facts | None, wrong: Sequence[str], now: float) -> State:
-    pulse, host = seen.answers.get("pulse"), seen.host
+def host_state(watched: WatchedHost, facts: Facts | None, wrong: Sequence[str], now: float) -> State:
+    pulse, host = watched.answers.get("pulse"), watched.host
     return {
         "name": host.name,
         "kinds": [*(["balancer"] if host.balancer else []), *host.roles, *host.services],
-        "silent": seen.problem,
-        "silence": max(0, round(now - seen.since)),
-        "age": age(pulse or seen.answers.get("swarm"), now),
-        "facts_age": age(seen.answers.get("facts"), now),
+        "silent": watched.problem,
+        "silence": max(0, round(now - watched.since)),
+        "age": age_of(pulse or watched.answers.get("swarm"), now),
+        "facts_age": age_of(watched.answers.get("facts"), now),
         "pulse": pulse and {key: pulse.value[key] for key in ("load", "cpus", "memory", "disks")},
-        "processes": [*(processes(host, facts) if facts else swarm.containers(seen))],
-        "services": services(seen),
+        "processes": [*(processes(host, facts) if facts else swarm.containers(watched))],
+        "services": services(watched),
         "notes": [*(facts["notes"] if facts else [])],
-        "problems": [*wrong, *([skew] if (skew := off(seen)) else [])],
+        "problems": [*wrong, *([skew] if (skew := clock_problem(watched)) else [])],
         "rates": [
             sum(point[digit] or 0 for digit in figures.CLASSES) / figures.SPANS[900]
-            for point in figures.series(seen.buckets.values(), 900, now)
+            for point in figures.series(watched.buckets.values(), 900, now)
         ],
     }
 
 
-def age(answer: Answer | None, now: float) -> float | None:
+def age_of(answer: Answer | None, now: float) -> float | None:
     return None if answer is None else max(0.0, round(now - answer.at, 1))
 
 
@@ -77,35 +77,37 @@ def processes(host: Host, facts: Facts) -> Iterator[State]:
         yield {"role": role, "release": release, "slot": slot, "state": state, "since": since}
 
 
-def services(seen: Seen) -> list[State]:
-    answer = seen.value("services") or {"services": {}}
-    rows = text_tables.service_rows(seen.host.name, {kind: answer["services"][kind] for kind in known(seen, answer)})
+def services(watched: WatchedHost) -> list[State]:
+    answer = watched.value("services") or {"services": {}}
+    rows = text_tables.service_rows(
+        watched.host.name, {kind: answer["services"][kind] for kind in known_services(watched, answer)}
+    )
     return [
         {"role": kind, "release": version, "state": state, "since": since}
         for _, kind, version, _, state, since, _ in rows
     ]
 
 
-def known(seen: Seen, answer: Mapping[str, Any]) -> list[str]:
-    return [kind for kind in seen.host.services if kind in answer["services"]]
+def known_services(watched: WatchedHost, answer: Mapping[str, Any]) -> list[str]:
+    return [kind for kind in watched.host.services if kind in answer["services"]]
 
 
-def off(seen: Seen) -> str:
+def clock_problem(watched: WatchedHost) -> str:
     """Return a line if the host's clock is off."""
-    if abs(seen.skew) <= SKEW:
+    if abs(watched.skew) <= SKEW:
         return ""
-    side = "ahead of" if seen.skew > 0 else "behind"
-    return f"its clock is {abs(seen.skew):.0f} s {side} this machine's: timedatectl set-ntp true"
+    side = "ahead of" if watched.skew > 0 else "behind"
+    return f"its clock is {abs(watched.skew):.0f} s {side} this machine's: timedatectl set-ntp true"
 
 
-def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts]) -> dict[str, list[str]]:
+def problems(fleet: Fleet, watched: Mapping[str, WatchedHost], facts: Mapping[str, Facts]) -> dict[str, list[str]]:
     """Return host name → what `slipway status` would say is wrong there."""
-    by_host = drift.problems(fleet, [seen[name].host for name in facts], facts)
-    for name, each in seen.items():
+    by_host = drift.problems(fleet, [watched[name].host for name in facts], facts)
+    for name, each in watched.items():
         problems_of_host = [
-            *of_services(fleet, each),
-            *of_backups(fleet, each),
-            *of_certificates(each),
+            *service_problems(fleet, each),
+            *backup_problems(fleet, each),
+            *certificate_problems(each),
             *swarm.problems(each),
             *each.failed.values(),
         ]
@@ -114,29 +116,29 @@ def problems(fleet: Fleet, seen: Mapping[str, Seen], facts: Mapping[str, Facts])
     return by_host
 
 
-def of_services(fleet: Fleet, seen: Seen) -> Iterator[str]:
-    if answer := seen.value("services"):
-        yield from service_status.problems(fleet.app, seen.host.services, answer["services"])
+def service_problems(fleet: Fleet, watched: WatchedHost) -> Iterator[str]:
+    if answer := watched.value("services"):
+        yield from service_status.problems(fleet.app, watched.host.services, answer["services"])
 
 
-def of_backups(fleet: Fleet, seen: Seen) -> Iterator[str]:
-    if answer := seen.value("backups"):
-        actions = backups.actions(fleet, seen.host)
+def backup_problems(fleet: Fleet, watched: WatchedHost) -> Iterator[str]:
+    if answer := watched.value("backups"):
+        actions = backups.actions(fleet, watched.host)
         yield from backup_status.problems(answer, actions, fleet.watch["backup"])
 
 
-def of_certificates(seen: Seen) -> Iterator[str]:
-    if served := seen.value("certificates"):
-        yield from ending(served["ends"], served["now"], SOON)
+def certificate_problems(watched: WatchedHost) -> Iterator[str]:
+    if served := watched.value("certificates"):
+        yield from expiring_lines(served["ends"], served["now"], SOON)
 
 
 # ---- visitors, errors, releases ----
 
 
-def visitors(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
+def visitors(fleet: Fleet, watched: Mapping[str, WatchedHost], now: float) -> State:
     """Return the charts' points by span. Balancers see all visitors; without one, web hosts do."""
-    counting = [each for each in seen.values() if each.host.balancer]
-    counting = counting or [each for each in seen.values() if each.host.has("web")]
+    counting = [each for each in watched.values() if each.host.balancer]
+    counting = counting or [each for each in watched.values() if each.host.has("web")]
     buckets = [bucket for each in counting for bucket in each.buckets.values()]
     spans = {span: figures.series(buckets, span, now) for span in figures.SPANS}
     return {
@@ -147,39 +149,39 @@ def visitors(fleet: Fleet, seen: Mapping[str, Seen], now: float) -> State:
                 "seconds": span,
                 "step": figures.SPANS[span],
                 "points": points,
-                **figures.total(points),
+                **figures.totals(points),
             }
             for span, points in spans.items()
         ],
     }
 
 
-def errors(seen: Mapping[str, Seen]) -> State:
-    answers = {name: copy.deepcopy(each.value("errors")) for name, each in seen.items() if each.value("errors")}
+def errors(watched: Mapping[str, WatchedHost]) -> State:
+    answers = {name: copy.deepcopy(each.value("errors")) for name, each in watched.items() if each.value("errors")}
     return {
-        "groups": merged(answers),
-        "unknown": [name for name, each in seen.items() if each.host.roles and name not in answers],
+        "groups": merge_groups(answers),
+        "unknown": [name for name, each in watched.items() if each.host.roles and name not in answers],
     }
 
 
-def released(entry: Mapping[str, Any]) -> State:
+def release_state(entry: Mapping[str, Any]) -> State:
     names = ("action", "tag", "outcome", "at", "seconds", "hosts", "cause")
     return {
         **{name: entry[name] for name in names},
-        "by": text_tables.by(entry),
+        "by": text_tables.who_deployed(entry),
         "settings": entry.get("settings", ""),
         "migrations": entry["migrations"],
     }
 
 
-def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> Iterator[State]:
+def chart_marks(outcomes: Sequence[Mapping[str, Any]], watched: Mapping[str, WatchedHost]) -> Iterator[State]:
     """Yield what may explain a change in the visitors' chart."""
     for entry in outcomes:
         kind = entry["action"] if entry["outcome"] == "committed" else "taken back"
         yield {"at": entry["at"], "kind": kind, "text": f"{kind} {entry['tag']}"}
-    for at in sorted({at for each in seen.values() for at in each.closed}):
+    for at in sorted({at for each in watched.values() for at in each.closed}):
         yield {"at": at, "kind": "maintenance", "text": "maintenance page"}
-    for each in seen.values():
+    for each in watched.values():
         run = (each.value("backups") or {"runs": {}})["runs"].get("base", {})
         if run.get("at"):
             yield {"at": run["at"], "kind": "backup", "text": f"backup of {each.host.name}"}
@@ -188,9 +190,9 @@ def marks(outcomes: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]) -> It
 # ---- work, data, a deploy that is under way ----
 
 
-def celery(seen: Mapping[str, Seen]) -> State | None:
+def celery(watched: Mapping[str, WatchedHost]) -> State | None:
     """Return what a web host knows of Celery, None if no host knows any."""
-    answers = [each.value("celery") for each in seen.values()]
+    answers = [each.value("celery") for each in watched.values()]
     return next((answer for answer in answers if answer and answer["dead"] is not None), None)
 
 
@@ -198,7 +200,7 @@ def tasks(facts: Mapping[str, Facts]) -> list[str]:
     return [*dict.fromkeys(text for host_facts in facts.values() for text in host_facts["tasks"])]
 
 
-def timed(facts: Mapping[str, Facts]) -> Iterator[State]:
+def timed_commands(facts: Mapping[str, Facts]) -> Iterator[State]:
     for name, host_facts in facts.items():
         for role, unit in host_facts["timed"].items():
             yield {
@@ -206,21 +208,21 @@ def timed(facts: Mapping[str, Facts]) -> Iterator[State]:
                 "role": role,
                 "state": unit["state"],
                 "health": unit.get("health", ""),
-                "last": text_tables.moment(unit["since"]),
-                "next": text_tables.moment(unit.get("next")),
+                "last": text_tables.format_moment(unit["since"]),
+                "next": text_tables.format_moment(unit.get("next")),
             }
 
 
-def data(seen: Mapping[str, Seen]) -> Iterator[State]:
-    for name, each in seen.items():
+def backup_lines(watched: Mapping[str, WatchedHost]) -> Iterator[State]:
+    for name, each in watched.items():
         if answer := each.value("backups"):
             yield {"host": name, "text": backup_status.line(answer), "note": backup_status.note(answer)}
 
 
-def underway(seen: Mapping[str, Seen], now: float) -> State | None:
+def underway(watched: Mapping[str, WatchedHost], now: float) -> State | None:
     """Return the steps of a deploy or rollback by host, or None. Its seconds are those of the host that began first."""
     pulses = {
-        name: each.answers["pulse"] for name, each in seen.items() if "pulse" in each.answers and not each.problem
+        name: each.answers["pulse"] for name, each in watched.items() if "pulse" in each.answers and not each.problem
     }
     begun = [pulse for pulse in pulses.values() if pulse.value["underway"]]
     if not begun:
@@ -231,15 +233,16 @@ def underway(seen: Mapping[str, Seen], now: float) -> State | None:
     about = first.value["underway"]
     return {
         **{key: about[key] for key in ("action", "tag")},
-        "by": text_tables.by(about),
+        "by": text_tables.who_deployed(about),
         "seconds": about["seconds"] + now - first.at,
         "steps": [*names],
         "hosts": {
-            name: {step["step"]: lasted(step, pulses[name], now) for step in each} for name, each in steps.items()
+            name: {step["step"]: step_with_seconds(step, pulses[name], now) for step in each}
+            for name, each in steps.items()
         },
     }
 
 
-def lasted(step: Mapping[str, Any], pulse: Answer, now: float) -> State:
+def step_with_seconds(step: Mapping[str, Any], pulse: Answer, now: float) -> State:
     running = pulse.value["now"] - step["since"] + now - pulse.at
     return {"state": step["state"], "seconds": step.get("seconds", max(0.0, running))}

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from ..config import Fleet, Host
 from ..errors import Refused
-from ..ssh.validate import brief
+from ..ssh.validate import first_line
 from ..swarm import state
 from ..swarm.manager import NAME, Manager
-from .collect import Answer, Clock, Collector, Seen
+from .collect import Answer, Clock, Collector, WatchedHost
 
 EVERY = 15  # seconds between two questions to a manager, each over a connection of its own
 
@@ -21,38 +21,38 @@ class SwarmCollector(Collector):
         super().__init__(fleet, [*fleet.hosts, Host(NAME, "")], now)
         self.manager = Manager(fleet)
 
-    async def _watch(self, seen: Seen) -> None:
-        if seen.host.name == NAME:
-            await self._watch_services(seen)
+    async def _watch(self, watched: WatchedHost) -> None:
+        if watched.host.name == NAME:
+            await self._watch_services(watched)
         else:
-            await super()._watch(seen)
+            await super()._watch(watched)
 
-    async def _watch_services(self, seen: Seen) -> None:
+    async def _watch_services(self, watched: WatchedHost) -> None:
         while True:
             try:
-                seen.answers["swarm"] = Answer(await self.manager.state(), self.now())
+                watched.answers["swarm"] = Answer(await self.manager.state(), self.now())
             except Refused as error:
-                seen.fail(brief(str(error)), self.now())
+                watched.fail(first_line(str(error)), self.now())
             else:
-                seen.problem, seen.complete = "", True
+                watched.problem, watched.complete = "", True
             await asyncio.sleep(EVERY)
 
 
-def containers(seen: Seen) -> Iterator[dict[str, str]]:
+def containers(watched: WatchedHost) -> Iterator[dict[str, str]]:
     """Yield what `slipway status` shows of each service."""
-    if swarm := seen.value("swarm"):
+    if swarm := watched.value("swarm"):
         _, *rows = state.rows(swarm)
         for service, release, number, update in rows:
             words = [f"{number} containers", *([] if update in ("-", "completed") else [update])]
             yield {"role": service, "release": release, "slot": "-", "state": ", ".join(words), "since": "-"}
 
 
-def problems(seen: Seen) -> Iterator[str]:
-    if swarm := seen.value("swarm"):
+def problems(watched: WatchedHost) -> Iterator[str]:
+    if swarm := watched.value("swarm"):
         yield from state.problems(swarm)
 
 
-def releases(seen: Mapping[str, Seen]) -> list[str]:
+def releases(watched: Mapping[str, WatchedHost]) -> list[str]:
     """Return a line for each release that is kept for a rollback, the live one first."""
-    swarm = seen[NAME].value("swarm")
-    return [brief(f"{release.tag}: {release.who}") for release in reversed(swarm.releases)] if swarm else []
+    swarm = watched[NAME].value("swarm")
+    return [first_line(f"{release.tag}: {release.who}") for release in reversed(swarm.releases)] if swarm else []

@@ -45,7 +45,9 @@ class Command(BaseCommand):
 
 def line(message: Message) -> str:
     """Return a dead task's UTC time, id, name and reason, not the arguments, which may be secrets."""
-    mark = deliveries.mark(message)
+    mark = deliveries.death_mark(message)
     at = mark.get("at")
     when = strftime("%Y-%m-%d %H:%M:%S", gmtime(at)) if isinstance(at, float) and 0 <= at < 250e9 else "-"
-    return f"{when}  {deliveries.headers(message).get('id', '-')}  {deliveries.name(message)}: {mark.get('why', '')}"
+    return (
+        f"{when}  {deliveries.headers(message).get('id', '-')}  {deliveries.task_name(message)}: {mark.get('why', '')}"
+    )

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.commands import makemigrations
 from django.db.migrations.loader import MigrationLoader
 
-from ...schema.operations import breaks
+from ...schema.operations import breaking_changes
 
 FAILS = "{}: if a release with this table is live, it would fail: {}"
 
@@ -19,5 +19,5 @@ class Command(makemigrations.Command):
         super().write_migration_files(changes, *replaced)
         if not (self.dry_run or replaced):
             for migration in (each for migrations in changes.values() for each in migrations):
-                for line in breaks(migration, state):
+                for line in breaking_changes(migration, state):
                     self.log(self.style.WARNING(FAILS.format(migration, line)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from .. import disk, releases, slots, takeback
-from ..attempt import Attempt, settings
+from ..attempt import Attempt, new_slot_settings
 from ..host import Host, Problem
 from ..message_types import Noted, Say, Unpack
 from .commit import drop_prepared, drop_ways_back, note_commit
@@ -27,7 +27,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> No
     attempt.note(warm=is_warm(host, attempt, idle))
     slots.cancel_retirement(host)
     if attempt.noted["warm"]:
-        attempt.note(settings_from=settings(host, attempt)[1])
+        attempt.note(settings_from=new_slot_settings(host, attempt)[1])
         return
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": f"stopping the earlier release that still runs in slot {idle}"})
@@ -59,7 +59,7 @@ def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
     release = {"tag": attempt.noted["tag"], "image_id": attempt.noted.get("image_id")}
     if attempt.noted["action"] != "rollback" or slots.release_in(host, slot) != release:
         return False
-    if (disk.read_exact(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
+    if (disk.read_exact(host.slot_file(slot, "env")) or "") != (new_slot_settings(host, attempt)[0] or ""):
         return False
     stay = [host.unit(role, slot) for role, process in host.processes.items() if process.stays]
     return len(slots.running(host, *stay)) == len(stay)

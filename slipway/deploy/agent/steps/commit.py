@@ -35,9 +35,9 @@ def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     """Phase one of the commit: write new files as PATH.next. Return which settings a rollback changes, if any."""
     current = releases.read_tag(host.tag)
-    kept, answer = replaced(host, attempt, current)
-    texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
-    texts = {**kept, **texts, **carried(host, attempt)}
+    kept, answer = replaced_settings(host, attempt, current)
+    texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_files(host, attempt, current)
+    texts = {**kept, **texts, **carried_settings(host, attempt)}
     renames = [[path + ".next", path] for path in texts]
     source = attempt.noted.get("settings_from")
     if source and source != host.env:
@@ -56,7 +56,7 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     return answer
 
 
-def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
+def new_files(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
     """Return (path → new text, paths to remove) for the files TAG, REVERT and APP.env.revert."""
     tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
     texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
@@ -71,7 +71,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
     return texts, removes
 
 
-def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
+def replaced_settings(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
     """Return ({path: old settings}, `prepare`'s answer) if a rollback changes settings."""
     old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
@@ -79,22 +79,25 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
     tag = current["tag"] if current else "none"
     names = itertools.chain([tag], (f"{tag}.{number}" for number in itertools.count(2)))
     name = next(name for name in names if not os.path.exists(host.kept_env(name)))
-    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {"changed": names_of(old, new), "kept": name}
+    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {
+        "changed": differing_names(old, new),
+        "kept": name,
+    }
 
 
 def changed_settings(host: Host, attempt: Noted) -> list[str]:
     """Return the names of the settings in which the new slot differs from the old one, which has none after a boot."""
     old, new = (disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt["live"], attempt["slot"]))
-    return names_of(old or disk.read_bytes(host.env) or b"", new or b"")
+    return differing_names(old or disk.read_bytes(host.env) or b"", new or b"")
 
 
-def names_of(old: bytes, new: bytes) -> list[str]:
+def differing_names(old: bytes, new: bytes) -> list[str]:
     """Return the names of the settings that differ."""
     values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
     return sorted({*values, *unset})
 
 
-def carried(host: Host, attempt: Attempt) -> dict[str, str]:
+def carried_settings(host: Host, attempt: Attempt) -> dict[str, str]:
     """Return {path: new text} of one settings file, or {}. A restart also changes APP.env.revert, so that a later
     rollback keeps the changes. In a rollback, APP.env.next becomes the restored settings plus the staged changes."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
@@ -169,7 +172,7 @@ def note_commit(host: Host) -> None:
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
     """Remove .back files, which only a takeback needs. `processes`: False to keep files of roles without a slot."""
-    alone = [path for role in host.alone() for path in slots.pins(host, role)]
+    alone = [path for role in host.alone() for path in slots.release_files(host, role)]
     paths = [host.web_sock, host.attempt, *(alone if processes else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 

@@ -54,7 +54,7 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
     label = f"{ATTEMPT}={attempt['id']}"
 
     def are_gone() -> bool:
-        left = docker.ask(host, "GET", docker.filtered("/containers/json?all=1", "label", label), "docker ps")
+        left = docker.ask(host, "GET", docker.path_with_filter("/containers/json?all=1", "label", label), "docker ps")
         for container in left:
             docker.call(host, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
         return not left
@@ -78,10 +78,10 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
     locks = [line for line in printed.splitlines() if line.startswith("lock: ")]
     for line in locks:  # slipway/management/commands/migrate.py says it
         say({"event": "progress", "text": line})
-    attempt.note(migrations=recorded([*dict.fromkeys(BEGUN.findall(printed))], locks))
+    attempt.note(migrations=migrations_record([*dict.fromkeys(BEGUN.findall(printed))], locks))
 
 
-def recorded(names: Sequence[str], locks: Sequence[str]) -> str:
+def migrations_record(names: Sequence[str], locks: Sequence[str]) -> str:
     """Return what a record says of the migrations that ran, and of those whom they locked."""
     rest = [f"{len(names) - MOST} more"] if len(names) > MOST else []
     return "; ".join(filter(None, [", ".join([*names[:MOST], *rest]), *(lock[:200] for lock in locks[:MOST])]))

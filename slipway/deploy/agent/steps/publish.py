@@ -19,14 +19,14 @@ FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its c
 @step(660, undo=None, takeback="the files stay, unused")
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
     """Add the release's static files to earlier ones. Overwrite none: each name has a hash of the file's content."""
-    with image_files.opened(host, attempt.noted["image_id"]) as container:
+    with image_files.create_container(host, attempt.noted["image_id"]) as container:
         root = f"{image_files.folder(host, attempt.noted['image_id'])}/{ROOT}"
-        manifest = image_files.text(host, container, root + "/staticfiles.json")
+        manifest = image_files.read_text(host, container, root + "/staticfiles.json")
         if manifest is not None:
-            add(host, names_in(manifest), image_files.members(host, container, root))
+            add(host, parse_manifest(manifest), image_files.members(host, container, root))
 
 
-def names_in(manifest: str) -> set[str]:
+def parse_manifest(manifest: str) -> set[str]:
     try:
         names = set(json.loads(manifest)["paths"].values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

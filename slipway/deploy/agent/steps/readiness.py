@@ -30,7 +30,7 @@ def await_containers(host: Host, names: set[str]) -> None:
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
-def until_ready(
+def wait_until_ready(
     host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str], seconds: float
 ) -> None:
     """Wait until `units` (role → unit) are ready. Raise Problem if one exits, after `seconds`, or if web's answer has
@@ -92,7 +92,7 @@ def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts
     states = host.states(*units.values())
     for role, unit in units.items():
         if states[unit].get("SubState") == "auto-restart" or states[unit].get("NRestarts") != restarts[unit]:
-            raise exited(host, attempt, role)
+            raise exit_problem(host, attempt, role)
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
@@ -108,7 +108,7 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
 def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = ()) -> Problem | None:
     """Ask at `sock` if the release is ready. Return why not; None if it is. Raise Problem if a smoke path fails."""
     site = site_of(host, attempt.noted["slot"])
-    problem = http.not_ready(sock, attempt.noted["tag"], site)
+    problem = http.readiness_problem(sock, attempt.noted["tag"], site)
     if not problem:
         http.smoke(sock, smoke, site)
     return problem
@@ -128,14 +128,14 @@ def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
 
 
 def site_of(host: Host, slot: str) -> Site:
-    return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
+    return site.site_of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
 def container(host: Host, attempt: Attempt, role: str) -> str:
     return host.container(role, "" if role in host.alone() else attempt.noted["slot"])
 
 
-def exited(host: Host, attempt: Attempt, role: str) -> Problem:
+def exit_problem(host: Host, attempt: Attempt, role: str) -> Problem:
     return role_problem(host, attempt, role, Problem(f"{role} exited right after its start"))
 
 

@@ -14,7 +14,7 @@ from .. import disk, facts, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..message_types import Say
-from .readiness import await_containers, empty_slot, exited, must_work, until_ready
+from .readiness import await_containers, empty_slot, exit_problem, must_work, wait_until_ready
 from .step import step
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
@@ -35,7 +35,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
     if "worker" in present:
         slots.resume(host, slot)
     if present:
-        hear_ends(host, attempt, say)
+        start_listening(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in present))
         await_containers(host, {host.container(role, slot) for role in present})
 
@@ -44,7 +44,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
     """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer."""
     forbid_exits(attempt, say)
-    until_ready(
+    wait_until_ready(
         host,
         attempt,
         say,
@@ -57,15 +57,15 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
 # ---- containers that exit before the flip ----
 
 
-def hear_ends(host: Host, attempt: Attempt, say: Say) -> None:
+def start_listening(host: Host, attempt: Attempt, say: Say) -> None:
     if attempt.hears:
         return
     attempt.hears, listening = True, threading.Event()
-    threading.Thread(target=hear, args=(host, attempt, say, listening), daemon=True).start()
+    threading.Thread(target=report_container_ends, args=(host, attempt, say, listening), daemon=True).start()
     listening.wait(2)  # wait at most 2 s: if Docker hangs, a later call will fail and report it
 
 
-def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> None:
+def report_container_ends(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> None:
     """Report containers of the new slot that exit before the flip. Set `listening` once Docker answers or fails."""
     try:
         with http.stream(host.docker_sock, "/events?filters=" + DIED, None) as (status, events):
@@ -75,7 +75,7 @@ def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> 
                 if attempt.flipped.is_set():
                     return
                 if role and must_work(attempt, role) and not attempt.died:
-                    fail(host, attempt, say, role)
+                    report_exit(host, attempt, say, role)
     except OSError:
         listening.set()
     finally:
@@ -91,16 +91,16 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
     return ""
 
 
-def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
+def report_exit(host: Host, attempt: Attempt, say: Say, role: str) -> None:
     """Report that a role's container exited."""
-    attempt.died = problem = exited(host, attempt, role)
+    attempt.died = problem = exit_problem(host, attempt, role)
     if role == "web" and not attempt.migrated:  # after `died` is set: others set and read in the other order
         say({"event": "progress", "text": f"{problem}; it may need the migrations"})
     else:
-        tell_sick(problem, say)
+        report_sick(problem, say)
 
 
-def tell_sick(problem: Problem, say: Say) -> None:
+def report_sick(problem: Problem, say: Say) -> None:
     say({"event": "sick", "step": "start", "problem": str(problem), "details": problem.details})
 
 
@@ -108,7 +108,7 @@ def forbid_exits(attempt: Attempt, say: Say) -> None:
     """Fail the attempt if web has exited or exits from now on: it lacks no migration."""
     attempt.migrated = True
     if attempt.died:
-        tell_sick(attempt.died, say)
+        report_sick(attempt.died, say)
         raise attempt.died
 
 

@@ -40,17 +40,17 @@ def flip_back(host: Host, attempt: Noted) -> None:
 @step(120, undo=flip_back, takeback="flip back to the old slot")
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
     """Send visitors to the new slot; start a watcher unless `max_errors` is None; request the paths `smoke`."""
-    blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
+    blind = Visitors(host).log_problem() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)
-    slots.way_back(host, attempt.noted["live"])
+    slots.prepare_way_back(host, attempt.noted["live"])
     attempt.flipped.set()
     if attempt.died:
         raise attempt.died
     watcher = None if max_errors is None else Watcher(host, attempt, say, max_errors)
     slots.flip(host, attempt.noted["slot"])
     if watcher:
-        attempt.watch = watcher.rest
+        attempt.watch = watcher.watch_for
         watcher.start()
     if host.has("web"):
         check_front(host, attempt, smoke)

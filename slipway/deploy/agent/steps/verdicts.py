@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, at_once
+from ..host import Host, Problem, in_parallel
 from ..message_types import NotRequired, Say
 from .migrate import one_off, remove_one_offs
 from .start import forbid_exits, web_plan
@@ -63,14 +63,14 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     vendor = SCHEMES.get(scheme, scheme)
     if attempt.noted["action"] == "rollback":
         try:
-            return going_back(host, attempt, vendor)
+            return judge_rollback(host, attempt, vendor)
         except (Problem, OSError) as problem:  # do not fail: the rollback may repair this problem
             return {"incompatible": {}, "unjudged": [], "cure": "", "unknown": str(problem)}
     plan = web_plan(host, attempt) if host.has("web") else None
-    listed = asked(host, attempt, say) if plan is None else plan
+    listed = ask_migrations(host, attempt, say) if plan is None else plan
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join(f"[X]  {name}\n" for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
-    lacks = lacking(host, attempt, vendor, {*listed})
+    lacks = judge_lacking(host, attempt, vendor, {*listed})
     if not pending:
         forbid_exits(attempt, say)
         ends = [record["outcome"] for record in releases.read_log(host)[0]]
@@ -85,13 +85,13 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
         }
     in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
     return {
-        **judged(pending, in_image, vendor, pending, live_migrations(host, attempt)),
+        **judge(pending, in_image, vendor, pending, live_migrations(host, attempt)),
         "lacks": lacks,
         "media": attempt.media,
     }
 
 
-def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
+def ask_migrations(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
     """Return the migrations (name → True if applied) of the new release, whose web does not say them."""
     try:
         return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))
@@ -100,31 +100,33 @@ def asked(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
         raise
 
 
-def lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -> Verdicts:
+def judge_lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -> Verdicts:
     """Return if the new release works with the migrations that only the live release has, which a deploy leaves
     applied. `of_new`: migrations of the new release. The verdicts are those in the live release's image."""
-    before = told_before(host, attempt.noted["live"])
+    before = migrations_in_plan(host, attempt.noted["live"])
     if attempt.noted["action"] == "restart" or (before and not before.keys() - of_new):
         return {"incompatible": {}, "unjudged": [], "cure": ""}
     try:
         in_image = verdicts_in(host, live_image(host, attempt))
     except (Problem, OSError):  # go on: this deploy may replace a malformed image
         in_image = {"vendors": {}, "failed": {}}
-    if not before and (names(in_image) - of_new or not names(in_image)):
+    if not before and (judged_names(in_image) - of_new or not judged_names(in_image)):
         # The image may list squashed migrations, so ask the live release.
-        before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(in_image), True)
+        before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(judged_names(in_image), True)
     missing = before.keys() - of_new
-    return judged(sorted(missing), in_image, vendor, missing, of_new)
+    return judge(sorted(missing), in_image, vendor, missing, of_new)
 
 
-def told_before(host: Host, slot: str) -> dict[str, bool]:
+def migrations_in_plan(host: Host, slot: str) -> dict[str, bool]:
     return parse_plan(disk.read(host.slot_file(slot, "plan")) or "")
 
 
 def live_migrations(host: Host, attempt: Attempt) -> set[str]:
     """Return the live release's migrations, as far as they are known. Others may be applied, after a takeback."""
     try:
-        return {*told_before(host, attempt.noted["live"])} or names(verdicts_in(host, live_image(host, attempt)))
+        return {*migrations_in_plan(host, attempt.noted["live"])} or judged_names(
+            verdicts_in(host, live_image(host, attempt))
+        )
     except (Problem, OSError):
         return set()
 
@@ -134,12 +136,12 @@ def live_image(host: Host, attempt: Attempt) -> str:
     return live["image_id"] if live else ""
 
 
-def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
-    before, after = (told_before(host, slot) for slot in (attempt.noted["live"], attempt.noted["slot"]))
+def judge_rollback(host: Host, attempt: Attempt, vendor: str) -> Judged:
+    before, after = (migrations_in_plan(host, slot) for slot in (attempt.noted["live"], attempt.noted["slot"]))
     if before and after and not before.keys() - after.keys():
         return {"incompatible": {}, "unjudged": [], "cure": ""}  # the older release has all migrations of the live one
     old, new = live_image(host, attempt), attempt.noted.get("image_id", "")
-    coming, in_image, listed = at_once(
+    coming, in_image, listed = in_parallel(
         [
             lambda: verdicts_in(host, new),
             lambda: verdicts_in(host, old),
@@ -147,12 +149,12 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
         ],
         JUDGING,
     )
-    missing = {*listed, *names(in_image)} - names(coming)
-    answer = judged(sorted(missing), in_image, vendor, (), ())
+    missing = {*listed, *judged_names(in_image)} - judged_names(coming)
+    answer = judge(sorted(missing), in_image, vendor, (), ())
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
         of_older = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
         missing -= of_older
-        answer = judged(sorted(missing), in_image, vendor, missing if of_older else (), of_older)
+        answer = judge(sorted(missing), in_image, vendor, missing if of_older else (), of_older)
     return answer
 
 
@@ -164,7 +166,7 @@ def migrations_of(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
 
 
 def verdicts_in(host: Host, image_id: str) -> InImage:
-    return parse(images.content(host, image_id, "migrations.json") if image_id else None)
+    return parse(images.read_file(host, image_id, "migrations.json") if image_id else None)
 
 
 # ---- functions without I/O ----
@@ -201,11 +203,11 @@ def parse(text: str | None) -> InImage:
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 
-def names(in_image: InImage) -> set[str]:
+def judged_names(in_image: InImage) -> set[str]:
     return {name for entries in in_image["vendors"].values() for name in entries}
 
 
-def judged(
+def judge(
     migrations: Sequence[str], in_image: InImage, vendor: str, lacks: Iterable[str], has: Iterable[str]
 ) -> Judged:
     """Return the image's verdicts on `migrations`, for the database `vendor`. The target release `lacks` some of all

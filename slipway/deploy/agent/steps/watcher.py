@@ -34,18 +34,20 @@ class Watcher:
         self.visitors = Visitors(host, started=attempt.noted.get("started", 0))
         self.problem: Problem | None = None
         # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
-        self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
-        self.checks += [(self.worker, 0.5, 4)] if host.has("worker") else []
-        self.checks += [(self.answers, 0.1, 1), (self.ready, 0.25, 4), (self.sight, 0.5, 1)] if host.has("web") else []
+        self.checks: list[tuple[Check, float, int]] = [(self.container_problem, 0.5, 2)]
+        if host.has("worker"):
+            self.checks.append((self.worker_problem, 0.5, 4))
+        if host.has("web"):
+            self.checks += [(self.errors_problem, 0.1, 1), (self.ready_problem, 0.25, 4), (self.log_problem, 0.5, 1)]
 
     def start(self) -> None:
         for check in self.checks:
             threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
-    def rest(self, seconds: float) -> Watched:
+    def watch_for(self, seconds: float) -> Watched:
         """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return what visitors got."""
         self.attempt.over.wait(seconds)
-        for check in [*self.checks, (self.others, 0.5, 2)]:
+        for check in [*self.checks, (self.other_roles_problem, 0.5, 2)]:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
@@ -78,34 +80,34 @@ class Watcher:
 
     # ---- checks: each returns a Problem or None ----
 
-    def answers(self) -> Problem | None:
+    def errors_problem(self) -> Problem | None:
         """Return a Problem if visitors' errors rose by more than `max_errors`."""
         text = self.visitors.problem(self.max_errors)
         return role_problem(self.host, self.attempt, "web", Problem(text)) if text else None
 
-    def sight(self) -> Problem | None:
+    def log_problem(self) -> Problem | None:
         """Return a Problem if nginx does not log requests: then a lack of errors proves nothing."""
-        text = self.visitors.blind()
+        text = self.visitors.log_problem()
         return Problem(text) if text else None
 
-    def ready(self) -> Problem | None:
+    def ready_problem(self) -> Problem | None:
         """Return a Problem if the release, requested through nginx, is not ready."""
-        before = self.good()
+        before = self.good_answers()
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # If the agent's request timed out while visitors got answers, web is only busy: that request waits in a queue.
-        queues = problem and not problem.details["status"] and self.good() > before
+        queues = problem and not problem.details["status"] and self.good_answers() > before
         if queues or not problem:
             return None
         return role_problem(self.host, self.attempt, "web", problem, " through nginx")
 
-    def good(self) -> int:
+    def good_answers(self) -> int:
         return self.visitors.now.total - self.visitors.now.wrong
 
-    def worker(self) -> Problem | None:
+    def worker_problem(self) -> Problem | None:
         problem = worker_problem(self.host, self.attempt)
         return problem and role_problem(self.host, self.attempt, "worker", problem)
 
-    def containers(self) -> Problem | None:
+    def container_problem(self) -> Problem | None:
         """Return a Problem if a container exited, even if it runs again; None if Docker does not answer."""
         running = facts.containers(self.host)
         if running is None:
@@ -116,7 +118,7 @@ class Watcher:
                 return Problem(f"{name} has exited, and {what}", log_of=self.attempt.log_of(name))
         return None
 
-    def others(self) -> Problem | None:
+    def other_roles_problem(self) -> Problem | None:
         """Return a Problem if a process other than web and worker is not ready."""
         for role in self.host.processes:
             is_watched = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
