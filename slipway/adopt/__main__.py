@@ -12,7 +12,7 @@ from slipway.make.new import git, origin, without_user
 from slipway.make.requirements import run_uv
 from slipway.make.wheel import DEFAULTS, build
 
-from .look import Project, inspect_project
+from .inspection import Project, inspect_project
 from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, package_todo, requirement
 from .proposal import LEVELS, Template, is_ours, plan, replaced_targets_todo, unchanged_files_todo
 from .todo import todo

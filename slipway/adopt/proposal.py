@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from slipway.make import blocks, wheel
 
-from .look import Project
+from .inspection import Project
 from .packages import MADE, Tree, requirement, with_packages
 
 Texts = dict[str, str]  # path → text

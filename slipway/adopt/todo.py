@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
 
-from .look import Project
+from .inspection import Project
 from .packages import Tree
 
 ROWS = tomllib.loads(files(__package__).joinpath("todo.toml").read_text("utf-8"))

@@ -16,7 +16,7 @@ from slipway.deploy import config
 from slipway.deploy.config import Host
 from slipway.deploy.view import state
 from slipway.deploy.view.collect import Answer, WatchedHost
-from slipway.deploy.view.own import OwnDeploy
+from slipway.deploy.view.own_deploy import OwnDeploy
 from slipway.deploy.view.report import report, without_errors
 from slipway.deploy.view.server import Server
 

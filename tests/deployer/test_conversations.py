@@ -18,7 +18,7 @@ from deployer.test_validate import JSON
 from slipway.deploy.agent import disk, releases, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.requests import SHAPES
-from slipway.deploy.agent.taken import StepLog
+from slipway.deploy.agent.step_log import StepLog
 
 GOOD = {
     "begin": BEGIN,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.deploy.agent import pulse, releases, serve, taken
+from slipway.deploy.agent import pulse, releases, serve, step_log
 from slipway.deploy.agent.host import Host
-from slipway.deploy.agent.taken import StepLog
+from slipway.deploy.agent.step_log import StepLog
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def test_a_deploy_under_way(host):
 
 def test_steps_are_kept_with_their_seconds(host):
     steps, seen = StepLog(host), []
-    assert steps.run("pull", lambda: seen.append(taken.steps_under_way(host)) or "its answer") == "its answer"
+    assert steps.run("pull", lambda: seen.append(step_log.steps_under_way(host)) or "its answer") == "its answer"
     [[running]] = seen
     assert running["step"] == "pull" and running["state"] == "start" and "seconds" not in running
     with pytest.raises(ValueError, match="no"):
         steps.run("start", fails)
-    done, failed = taken.steps_under_way(host)
+    done, failed = step_log.steps_under_way(host)
     assert (done["state"], failed["state"]) == ("done", "failed") and 0 <= done["seconds"] < 5
 
 
@@ -80,27 +80,27 @@ def fails():
 
 
 def test_a_full_disk_changes_nothing(host):
-    os.mkdir(f"{taken.path(host)}.new")
+    os.mkdir(f"{step_log.path(host)}.new")
     assert StepLog(host).run("pull", lambda: 7) == 7
-    assert taken.steps_under_way(host) == []
+    assert step_log.steps_under_way(host) == []
 
 
 def test_steps_of_a_process_that_has_ended_are_over(host):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    Path(taken.path(host)).write_text(json.dumps({"pid": ended.pid, "steps": [{"step": "pull"}]}))
-    assert taken.steps_under_way(host) == []
+    Path(step_log.path(host)).write_text(json.dumps({"pid": ended.pid, "steps": [{"step": "pull"}]}))
+    assert step_log.steps_under_way(host) == []
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_no_file(host, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: host)
     StepLog(host).run("pull", int)
-    Path(f"{taken.path(host)}.new").write_text('{"pid"')
+    Path(f"{step_log.path(host)}.new").write_text('{"pid"')
     serve.main("/agent", ["takeback", "shop"])
     assert [name for name in os.listdir(host.run) if name.startswith("steps")] == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "steps": 7}'])
 def test_a_damaged_file_is_no_failure(host, text):
-    Path(taken.path(host)).write_text(text)
-    assert taken.steps_under_way(host) == []
+    Path(step_log.path(host)).write_text(text)
+    assert step_log.steps_under_way(host) == []

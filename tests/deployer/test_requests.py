@@ -15,8 +15,8 @@ from slipway.deploy.agent import disk, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.requests import SHAPES, check
+from slipway.deploy.agent.step_log import StepLog
 from slipway.deploy.agent.steps.table import STEPS
-from slipway.deploy.agent.taken import StepLog
 from slipway.deploy.rollout import plan, preflight
 from slipway.deploy.ssh.connection import who
 

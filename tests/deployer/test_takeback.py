@@ -14,9 +14,9 @@ from slipway.deploy.agent import disk, docker, images, releases, retirement, ser
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.roles import Process
+from slipway.deploy.agent.step_log import StepLog
 from slipway.deploy.agent.steps import commit, migrate, switch
 from slipway.deploy.agent.steps.table import KINDS, STEPS
-from slipway.deploy.agent.taken import StepLog
 
 
 def test_each_step_names_its_undo():

@@ -9,10 +9,10 @@ import re
 import time
 from typing import TypedDict
 
-from . import disk, releases, taken, traffic
+from . import disk, releases, step_log, traffic
 from .host import Host, Problem
 from .message_types import Time
-from .taken import Step
+from .step_log import Step
 from .traffic import Place, Traffic
 
 FOLDERS = ("/", "/var/lib/docker", "/var/log")
@@ -63,7 +63,7 @@ def take(host: Host, place: Place | None = None) -> Pulse:
         "disks": disks(host),
         "state": " ".join([*change_marks(host), *([] if attempt else unit_marks(host))]),
         "underway": attempt,
-        "steps": taken.steps_under_way(host),
+        "steps": step_log.steps_under_way(host),
         "closed": maintenance_since(host),
         "traffic": traffic.newer(host, place),
     }

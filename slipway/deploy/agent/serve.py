@@ -35,8 +35,8 @@ from . import (
     services,
     shell,
     staging,
+    step_log,
     takeback,
-    taken,
     traffic,
 )
 from .attempt import Attempt
@@ -222,7 +222,7 @@ def who_holds_lock(host: Host) -> str | None:
 def work(app: str, folder: str, kind: str = "") -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
     host = Host(app)
-    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), taken.StepLog(host)
+    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), step_log.StepLog(host)
     print(MARK, flush=True)
     for message in lines(kind):
         feed_watchdog()
@@ -243,7 +243,7 @@ def work(app: str, folder: str, kind: str = "") -> None:
     leave()
 
 
-def step(host: Host, attempt: Attempt, steps: taken.StepLog, message: Message, kind: str = "") -> None:
+def step(host: Host, attempt: Attempt, steps: step_log.StepLog, message: Message, kind: str = "") -> None:
     """Do a step, or another request that needs the lock."""
 
     def say_event(event: Event) -> None:
@@ -295,7 +295,7 @@ def main(folder: str, words: list[str]) -> None:
         work(app, folder, *rest)
     elif mode == "takeback":
         if os.path.exists(Host(app).run):  # a first provisioning that ends early lacks it
-            taken.remove(Host(app))
+            step_log.remove(Host(app))
             takeback.settle(Host(app), say)
         staging.drop_staging(Host(app))
     else:

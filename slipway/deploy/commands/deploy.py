@@ -9,7 +9,7 @@ from ..engine import Rolling
 from ..errors import DeployError, Locked
 from ..screen import display
 from ..ssh.validate import Event
-from ..view.own import OwnDeploy
+from ..view.own_deploy import OwnDeploy
 from . import plan
 
 AGAIN = 10  # seconds between tries for a lock

@@ -19,7 +19,7 @@ from ..errors import Refused
 from ..screen.display import put
 from ..view import state
 from ..view.collect import NOT_ASKED, Collector
-from ..view.own import OwnDeploy
+from ..view.own_deploy import OwnDeploy
 from ..view.report import report, without_errors
 from ..view.server import Server
 from ..view.swarm import SwarmCollector

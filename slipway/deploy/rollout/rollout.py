@@ -12,9 +12,9 @@ from ..agent.groups import summary
 from ..agent.message_types import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
-from ..env import newcomers
+from ..env import new_hosts
 from ..env.changes import restored_settings_warnings
-from ..env.newcomers import Settled
+from ..env.new_hosts import Settled
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
 from ..ssh.connections import Connections
@@ -128,13 +128,13 @@ class Rollout:
         if not facts:
             raise Refused(on_hosts(silent))
         if self.action == "deploy" and not (self.tag and all(preflight.live_tags(facts).values())):
-            peers = await stack.enter_async_context(newcomers.peers(self.fleet, self.hosts))
-            self.settled = [*newcomers.with_release(hosts, facts), *await newcomers.ask_peers(peers)]
+            peers = await stack.enter_async_context(new_hosts.peers(self.fleet, self.hosts))
+            self.settled = [*new_hosts.with_release(hosts, facts), *await new_hosts.ask_peers(peers)]
         try:
             targeting.tag = self.tag or self._live(facts)
             target, texts = await targeting.find(facts)
             if target.digest and not serves(self.fleet, self.action):  # serving makes a new digest of the same image
-                texts += newcomers.other_image(self.settled, target.tag, target.digest)
+                texts += new_hosts.other_image(self.settled, target.tag, target.digest)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         problems = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
@@ -200,7 +200,7 @@ class Rollout:
         """Bring hosts without a release the settings of those that have one."""
         if self.settled:
             new = [host for host in hosts.hosts if host.name not in {each.host.name for each in self.settled}]
-            await newcomers.bring(hosts, new, self.settled)
+            await new_hosts.bring(hosts, new, self.settled)
 
     async def _taken_back(self, run: Run, error: BaseException, tag: str) -> BaseException:
         """Take all hosts back. Return the error to raise."""

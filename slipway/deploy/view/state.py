@@ -14,7 +14,7 @@ from ..screen import text_tables
 from ..server import backups
 from . import figures, swarm
 from .collect import Answer, WatchedHost
-from .own import OwnDeploy
+from .own_deploy import OwnDeploy
 
 SKEW = 2  # seconds by which a host's clock may be off
 RELEASES = 20

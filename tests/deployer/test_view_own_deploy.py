@@ -8,7 +8,7 @@ import pytest
 from deployer import viewed
 from deployer.viewed import NOW
 from slipway.deploy.commands import view
-from slipway.deploy.view.own import OwnDeploy
+from slipway.deploy.view.own_deploy import OwnDeploy
 
 
 def test_what_a_deploy_knows_of_itself():

@@ -8,7 +8,7 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, passed, put, run
 from slipway.adopt.__main__ import read_tree
-from slipway.adopt.look import inspect_project, newest_python
+from slipway.adopt.inspection import inspect_project, newest_python
 from slipway.adopt.proposal import LEVELS, Template, merged_makefile, plan, with_restart
 from slipway.adopt.todo import ROWS, catalogues_todo, todo, unset_variables_todo
 from slipway.make import check
