@@ -29,7 +29,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-EMAIL_BACKEND, EMAIL_TIMEOUT = _mail.backend, 10
+EMAIL_BACKEND = _mail.backend
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{_site.host}")
 ADMINS = [(address, address) for address in env.words("ADMINS")]
 LOGGING = logging_config(json=True)
@@ -49,8 +50,9 @@ from .settings_base import *
 # ---- production decides these ----
 INSTALLED_APPS += values.apps(STORAGES)
 DEBUG = False
-# Errors get to stderr, too. Without a LOGGING, Django would not call this.
-LOGGING, LOGGING_CONFIG = LOGGING or {"version": 1}, "slipway.logs.errors.configure"
+# Errors get to stderr, too. Django calls LOGGING_CONFIG only if there is a LOGGING.
+LOGGING = LOGGING or {"version": 1}
+LOGGING_CONFIG = "slipway.logs.errors.configure"
 SECRET_KEY = env.parsed("SECRET_KEY", values.secret_key, REQUIRED, values.KEY)
 SECRET_KEY_FALLBACKS = env.parsed("SECRET_KEY_FALLBACKS", values.secret_keys, [], "the-key-before")
 ALLOWED_HOSTS = [*production.hosts(_site), *env.words("ALLOWED_HOSTS")]
@@ -73,7 +75,8 @@ CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 # ---- end of background jobs ----
 
 _session = f"{_role or 'manage'} {RELEASE} {_site.host}"
-_limits, _pooler = production.timeouts(_role, _task_limit), env.flag("DATABASE_POOLER")
+_limits = production.timeouts(_role, _task_limit)
+_pooler = env.flag("DATABASE_POOLER")
 DATABASES = {"default": production.session(env.database(), _session, _limits, pooler=_pooler)}
 if SERVER == "asgi" and _role == "web":
     DATABASES["default"]["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
@@ -88,9 +91,12 @@ STORAGES["staticfiles"] = {"BACKEND": "whitenoise.storage.CompressedManifestStat
 CONTENT_SECURITY_POLICY = production.policy(CONTENT_SECURITY_POLICY, STATIC_URL, STORAGES["default"])
 
 if _mail != values.Mail():  # EMAIL_URL is set
-    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
-    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
-    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+    EMAIL_HOST = _mail.host
+    EMAIL_PORT = _mail.port
+    EMAIL_HOST_USER = _mail.user
+    EMAIL_HOST_PASSWORD = _mail.password
+    EMAIL_USE_TLS = _mail.starttls
+    EMAIL_USE_SSL = _mail.tls
 
 if _role:
     output.install()

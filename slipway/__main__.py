@@ -20,7 +20,8 @@ DEFAULTS = {"PYTHON": sys.executable, "PYTHON_MIN": "3.11", "VE": "ve"}  # as in
 def main() -> None:
     """Run the program that is named first: adopt, fleet, a helper of make, or a command of the deployer."""
     if sys.version_info < (3, 9):
-        python, least = os.environ.get("PYTHON", sys.executable), os.environ.get("PYTHON_MIN", "3.11")
+        python = os.environ.get("PYTHON", sys.executable)
+        least = os.environ.get("PYTHON_MIN", "3.11")
         sys.exit("make: " + lacks(python, least))
     name = sys.argv[1] if sys.argv[1:] else ""
     module = name if name in ROOMS else "make." + name if name in MAKE else "deploy"

@@ -14,7 +14,8 @@ LAST = "slipway.web.middleware.PermissionsPolicy"
 def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *others: str) -> list[str]:
     """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `others`, and the one that `storages`
     (STORAGES) needs, unless `own` has them."""
-    needed, installed = ["slipway", "django.contrib.staticfiles", *others, *values.apps(storages)], [*own]
+    needed = ["slipway", "django.contrib.staticfiles", *others, *values.apps(storages)]
+    installed = [*own]
     return installed + [app for app in needed if not any(f"{name}.".startswith(f"{app}.") for name in installed)]
 
 

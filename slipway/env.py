@@ -100,7 +100,8 @@ class Env:
     def given(self, name: str) -> str | None:
         """Return the variable's text, None if it is not set, or "" if NAME_FILE names an unreadable or empty file."""
         self.asked = self.asked or name
-        value, path = self.variables.get(name, ""), self.variables.get(f"{name}_FILE", "")
+        value = self.variables.get(name, "")
+        path = self.variables.get(f"{name}_FILE", "")
         if value and path:
             self.problem(f"{name} and {name}_FILE are both set: remove one")
         return value or (self.file(name, path) if path else None)

@@ -88,7 +88,8 @@ def changed(text: str, values: Mapping[str, str], unset: Collection[str]) -> str
     unchanged. If `values` has only one of NAME and NAME_FILE, remove the other."""
     variables = parse(text, "")[0]
     unset = {*unset, *(rival(name) for name in values)} - set(values)
-    lines, text = [], text.removeprefix(BOM)
+    lines = []
+    text = text.removeprefix(BOM)
     for line in text.removesuffix("\n").split("\n") if text else ():
         name = line.partition("=")[0]
         if name in values and name in variables:

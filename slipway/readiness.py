@@ -38,7 +38,9 @@ class Attempt:
     """One run of a check, in a thread of its own."""
 
     def __init__(self, check: Check) -> None:
-        self.check, self.started, self.ended = check, time.monotonic(), 0.0
+        self.check = check
+        self.started = time.monotonic()
+        self.ended = 0.0
         self.outcome: Future[Any] = Future()
         threading.Thread(target=self.run, name="readiness", daemon=True).start()
 
@@ -63,7 +65,10 @@ class Part:
     """A part of the site, its check, and the check's runs."""
 
     def __init__(self, name: str, check: Check, give_up: float = GIVE_UP, shared: float = SHARED) -> None:
-        self.name, self.check, self.give_up, self.shared = name, check, give_up, shared
+        self.name = name
+        self.check = check
+        self.give_up = give_up
+        self.shared = shared
         self.lock = threading.Lock()
         self.runs: list[Attempt] = []  # those that hang, then the current one
         self.down = False
@@ -94,7 +99,8 @@ class Part:
 
     def note(self, error: str) -> None:
         with self.lock:
-            changed, self.down = self.down != bool(error), bool(error)
+            changed = self.down != bool(error)
+            self.down = bool(error)
         # At its start every worker finds pending migrations: one line of each container is enough.
         if changed and (self.name != "migrations" or process.worker in ("0", "1")):
             level = logging.WARNING if error and not error.endswith(NEVER) else logging.INFO

@@ -101,7 +101,9 @@ def broker_folder(url: str, folder: Path) -> dict[str, Any]:
 def broker_tls(url: str) -> dict[str, Any] | bool:
     """Return Celery's TLS options, which verify authority and host name (its defaults do not), or False without TLS."""
     parts = urlsplit(url)
-    scheme, host, authorities = parts.scheme, parts.hostname, parse_qs(parts.query).get("ssl_ca_certs")
+    scheme = parts.scheme
+    host = parts.hostname
+    authorities = parse_qs(parts.query).get("ssl_ca_certs")
     redis = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
     options: dict[str, dict[str, Any]] = {
         "rediss": {**redis, "ssl_ca_certs": authorities[0]} if authorities else redis,
@@ -160,8 +162,11 @@ def apps(storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def bucket(text: str) -> dict[str, Any]:
     """Return a STORAGES entry for s3:// or (no TLS) s3+http://. Without a key, boto3 finds the machine's role."""
-    url, schemes = split(text), {"s3": "https", "s3+http": "http"}
-    name, key, secret = url.path.strip("/"), unquote(url.username or ""), unquote(url.password or "")
+    url = split(text)
+    schemes = {"s3": "https", "s3+http": "http"}
+    name = url.path.strip("/")
+    key = unquote(url.username or "")
+    secret = unquote(url.password or "")
     if url.scheme not in schemes or not url.hostname or bool(key) != bool(secret) or not name or "/" in name:
         raise ValueError("is not s3://key:secret@host/bucket")
     if not find_spec("storages") or not find_spec("boto3"):

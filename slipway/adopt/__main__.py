@@ -44,12 +44,11 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     status = git("status", "--porcelain", "--untracked-files=all", ".")
     if status.returncode or status.stdout:
         return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
-    tree, commit = read_tree(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
+    tree = read_tree(Path())
+    commit = git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(read_tree(ROOT), f"vendor/{wheel.name}", commit, without_user(origin(ROOT)) or str(ROOT))
-    existing, lists = (
-        {path: text for path, text in tree.items() if not is_ours(path, text, template.files)},
-        lists_above(),
-    )
+    existing = {path: text for path, text in tree.items() if not is_ours(path, text, template.files)}
+    lists = lists_above()
     project = inspect_project(existing, Path.cwd().name, lists)
     new, changed, problems = plan(tree, existing, project, levels, template, lists)
     if problems := [*problems, *unreadable_problems(existing, project), *unwritable_problems([*new], [*changed])]:

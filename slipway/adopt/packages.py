@@ -18,7 +18,8 @@ MADE = (
     "var/pins/requirements.txt",
     "var/pins/dev.txt",
 )  # from uv.lock, if the project has tracked files of the usual names
-OF_PRODUCTION, OF_DEVELOPMENT = {"prod", "production"}, {"dev", "development", "test", "tests", "testing"}
+OF_PRODUCTION = {"prod", "production"}
+OF_DEVELOPMENT = {"dev", "development", "test", "tests", "testing"}
 EXPORTS = {  # lock file of another tool → how that tool writes requirements.txt
     "poetry.lock": "poetry export --output requirements.txt",
     "pdm.lock": "pdm export --prod --output requirements.txt",
@@ -62,7 +63,8 @@ def find_packages(tree: Tree, above: Tree) -> Packages:
 def packages_of_uv(tree: Tree) -> Packages:
     """Choose what to export: production's extras and groups, and those of development."""
     data = parse_toml(tree, "pyproject.toml")
-    extras, groups = data.get("project", {}).get("optional-dependencies", {}), data.get("dependency-groups", {})
+    extras = data.get("project", {}).get("optional-dependencies", {})
+    groups = data.get("dependency-groups", {})
     chosen = [f"--extra {name}" for name in extras if name in OF_PRODUCTION]
     chosen += [f"--group {name}" for name in groups if name in OF_PRODUCTION]
     for_development = [f"--only-group {name}" for name in groups if name in OF_DEVELOPMENT]

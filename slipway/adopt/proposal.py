@@ -78,7 +78,9 @@ def plan(
             f"DJANGO_SETTINGS_MODULE in manage.py is {project.settings or 'missing'}: it must be a module; "
             "for levels image and servers, a module in a package, such as mysite.settings"
         )
-    merged, new, changed = merged_files(tree, above, project, levels, template), {}, {}
+    merged = merged_files(tree, above, project, levels, template)
+    new = {}
+    changed = {}
     for path, text in sorted({**adapted_files(existing, project, levels, template), **merged}.items()):
         needed = {*map(str, PurePosixPath(path).parents)}  # as folders; a file there is in the way
         if path not in [*merged, "Dockerfile"]:  # which may exist: lines are added, or the file is replaced

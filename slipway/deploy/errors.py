@@ -41,7 +41,9 @@ class HostProblem(Exception):
     def __init__(self, *texts: str, details: Mapping[str, Any] | None = None, locked: bool = False) -> None:
         super().__init__(*texts)
         self.details: Mapping[str, Any] = details or {}
-        self.locked, self.host, self.step = locked, "", ""
+        self.locked = locked
+        self.host = ""
+        self.step = ""
 
 
 class Lost(HostProblem):

@@ -57,8 +57,11 @@ class Watcher:
     """Watches all hosts at the same time. `tell` gets an event when a host's problem or an alert changes."""
 
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], tell: Tell, fronts: Sequence[Host] = ()) -> None:
-        self.fleet, self.hosts, self.tell = fleet, hosts, tell
-        self.now, watch = asyncio.get_running_loop().time, fleet.watch
+        self.fleet = fleet
+        self.hosts = hosts
+        self.tell = tell
+        self.now = asyncio.get_running_loop().time
+        watch = fleet.watch
         self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between checks; seconds for an answer
         self.rules = Rules(
             [host.name for host in hosts], watch["hosts_up"], parse_size(watch["disk"]), watch["ttl"], self.now()
@@ -121,7 +124,8 @@ class Watcher:
         free = None
         try:
             facts = await self._ask(host, "facts", health=True, history=False, blind=True)
-            problem, free = first_line(first_problem(host, facts)), least_free_bytes(facts)
+            problem = first_line(first_problem(host, facts))
+            free = least_free_bytes(facts)
         except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = first_line(str(error)) or f"no answer within {self.limit:g} s"
         if self.rules.note_host(host.name, problem, self.now(), free):

@@ -58,7 +58,8 @@ class Rules:
     def states(self, now: float) -> Iterator[Rule]:
         """Yield each rule's state."""
         dark = tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)
-        up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
+        up = len(self.hosts) - len(dark)
+        full = tuple(host for host, free in self.free.items() if free < self.room)
         yield Rule(
             "hosts_up",
             up / len(self.hosts) < self.share,

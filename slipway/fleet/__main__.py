@@ -25,7 +25,8 @@ def main(command: str, *words: str) -> None:
 
 
 def up(base: str, *hosts: str) -> None:
-    started, names = time.monotonic(), of_folder()
+    started = time.monotonic()
+    names = of_folder()
     made = fleet.up(names, hosts, base)
     print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{write_files(made, names.folder)}")
 
@@ -34,10 +35,8 @@ def write_files(machines: fleet.Machines, folder: Path) -> str:
     """Write the files for these machines; return how to use them."""
     hosts = {name: machine for name, machine in machines.items() if machine.kind == "host"}
     jobs = Path(os.environ.get("PROJECT", "project"), "celery.py").exists()  # else the image has no worker
-    values, where = (
-        write_settings(hosts, machines["services"].address, folder / "settings", jobs),
-        os.path.relpath(folder),
-    )
+    values = write_settings(hosts, machines["services"].address, folder / "settings", jobs)
+    where = os.path.relpath(folder)
     missing = write_production_toml(hosts, folder / "production.toml", jobs)
     lines = [f"{name:10} {machine.address:15} http://localhost:{machine.ports[80]}" for name, machine in hosts.items()]
     return "\n".join(

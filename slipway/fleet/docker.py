@@ -72,7 +72,8 @@ def tar_archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
     with tarfile.open(fileobj=made, mode="w") as tar:
         for path, (content, mode) in files.items():
             entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(content), mode
+            entry.size = len(content)
+            entry.mode = mode
             tar.addfile(entry, io.BytesIO(content))
     return made.getvalue()
 

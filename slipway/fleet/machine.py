@@ -92,7 +92,8 @@ def ssh(machine: Machine, config: Path, command: str) -> subprocess.CompletedPro
 
 
 def wait_running(machine: Machine, config: Path, seconds: float = 180) -> None:
-    deadline, why = time.monotonic() + seconds, "not asked"
+    deadline = time.monotonic() + seconds
+    why = "not asked"
     while time.monotonic() < deadline:
         why = registry_problem(machine) if machine.kind == "registry" else systemd_problem(machine, config)
         if not why:

@@ -37,7 +37,8 @@ class Names:
 
 def of_folder(root: Path | None = None, number: str = "") -> Names:
     """Return the names of `root`'s fleet (None: the working folder's). `number` or the variable FLEET selects one."""
-    root, fleet = (root or Path.cwd()).resolve(), number or os.environ.get("FLEET", "1")
+    root = (root or Path.cwd()).resolve()
+    fleet = number or os.environ.get("FLEET", "1")
     which = "" if fleet == "1" else fleet
     digest = int(hashlib.sha256(f"{root}{which}".encode()).hexdigest()[:8], 16)
     return Names(digest, root / "var" / f"fleet{which}")

@@ -35,7 +35,8 @@ def migrations() -> None:
 
 def cache() -> None:
     """Raise Down if the cache does not return a value that was just stored."""
-    key, value = f"readyz-{uuid.uuid4()}", uuid.uuid4().hex
+    key = f"readyz-{uuid.uuid4()}"
+    value = uuid.uuid4().hex
     caches["default"].set(key, value, 10)
     if caches["default"].get(key) != value:
         raise Down("it lost a value just set")
@@ -51,4 +52,5 @@ def fresh(name: str) -> None:
         raise Down(f"the last heartbeat is {age:.0f} s old")
 
 
-worker, beat = partial(fresh, "worker"), partial(fresh, "beat")
+worker = partial(fresh, "worker")
+beat = partial(fresh, "beat")

@@ -14,7 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from .. import readiness
 from ..release import RELEASE
 
-access_log, errors = logging.getLogger("gunicorn.access"), logging.getLogger("django.request")
+access_log = logging.getLogger("gunicorn.access")
+errors = logging.getLogger("django.request")
 # Headers that proxies add. A request with one of them, even empty, came through a proxy.
 FORWARDING = re.compile(
     r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"

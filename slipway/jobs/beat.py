@@ -57,7 +57,8 @@ class Lock:
                 return cursor.fetchone()[0] if cursor.description else None
         except Exception:
             self.connection.close()
-            self.connection, self.held = None, False
+            self.connection = None
+            self.held = False
             raise
 
 
@@ -65,7 +66,10 @@ class Scheduler(DatabaseScheduler):
     """Extends django-celery-beat's scheduler. It deletes entries with the description FROM_CODE that the code no longer
     has. It survives database outages. TERM and INT do not stop it while it sends tasks."""
 
-    loaded, read, lock, waiting = False, False, Lock(), False
+    loaded = False
+    read = False
+    lock = Lock()
+    waiting = False
 
     def setup_schedule(self) -> None:
         prepare_database()  # tick() loads the schedule, because tick() survives a database outage

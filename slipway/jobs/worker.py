@@ -50,7 +50,8 @@ class Consumer(BaseConsumer):
 
     def pause_by_file(self, path: Path) -> NoReturn:
         """Pause while the file worker.pause exists beside `path` (READY_FILE). Write each change of state to `path`."""
-        queues, state = list(self.app.amqp.queues.consume_from), "consuming"
+        queues = list(self.app.amqp.queues.consume_from)
+        state = "consuming"
         self.call_soon(say, path, state)
         while True:
             time.sleep(LOOK)
@@ -83,7 +84,8 @@ class Consumer(BaseConsumer):
     def may_have_begun(self, message: Message) -> bool:
         """Return True if another worker may have begun this task: the message was delivered before, this release knows
         the task, and the task is due."""
-        headers, redelivered = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
+        headers = deliveries.headers(message)
+        redelivered = (message.delivery_info or {}).get("redelivered")
         waits = any(seconds_ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
         return bool(redelivered and headers.get("task") in self.strategies and not waits)
 

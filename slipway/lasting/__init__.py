@@ -33,7 +33,9 @@ class LockedOpen:
         encoding: str | None = None,
     ) -> None:
         access = os.O_RDWR if "+" in mode else os.O_RDONLY if "r" in mode else os.O_WRONLY
-        self.path, self.mode, self.encoding = path, mode, encoding
+        self.path = path
+        self.mode = mode
+        self.encoding = encoding
         self.lock = locked(path, self.FLAGS[mode[0]] | access, shared=shared, timeout=timeout)
         self.stack = contextlib.ExitStack()
 

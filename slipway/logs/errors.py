@@ -37,7 +37,8 @@ def configure(settings: dict[str, Any]) -> None:
 
 def with_error_handlers(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return LOGGING with a handler for errors at the root, and at each logger whose records do not get there."""
-    formatters, handlers = settings.get("formatters") or {}, settings.get("handlers") or {}
+    formatters = settings.get("formatters") or {}
+    handlers = settings.get("handlers") or {}
     own = {name for name, each in formatters.items() if each.get("()") in (Json, Text)}
     ours = {name for name, each in handlers.items() if each.get("formatter") in own}
 

@@ -45,13 +45,16 @@ def add_request_id(record: logging.LogRecord) -> bool:
         record.request_id = request_id.current() or "-"
     request: Any = getattr(record, "request", None)
     if hasattr(request, "method") and hasattr(request, "path"):
-        record.method, record.path = request.method, request.path
+        record.method = request.method
+        record.path = request.path
     return True
 
 
 def make_warning(record: logging.LogRecord) -> bool:
     """Turn errors that visitors can cause, such as a wrong Host, into warnings without traceback."""
-    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    record.levelno = logging.WARNING
+    record.levelname = "WARNING"
+    record.exc_info = None
     return True
 
 
@@ -96,7 +99,8 @@ class Json(JsonFormatter):
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         fields = {**message_dict}
-        error, stack = fields.pop("exc_info", None), fields.pop("stack_info", None)
+        error = fields.pop("exc_info", None)
+        stack = fields.pop("stack_info", None)
         log_data.update(time=datetime.fromtimestamp(record.created, UTC), level=record.levelname, logger=record.name)
         if isinstance(record.msg, str) and record.args:
             log_data["message_template"] = record.msg  # `slipway errors` groups by it
@@ -138,7 +142,8 @@ def text(value: object) -> str:
 
 def shorten(text: str, most: int) -> str:
     """Return a text that as JSON has at most so many bytes: its begin and, twice as long, its end."""
-    kept, size = text, most
+    kept = text
+    size = most
     while len(dumps(kept)) > most:
         size = size * 3 // 4
         kept = f"{text[: size // 3]}\n  … cut …\n{text[-size * 2 // 3 :]}"

@@ -41,7 +41,9 @@ class Output(io.RawIOBase):
         )
 
     def reset(self) -> None:
-        self.lock, self.rest, self.lost = threading.RLock(), b"", 0
+        self.lock = threading.RLock()
+        self.rest = b""
+        self.lost = 0
 
     def writable(self) -> bool:
         return True
@@ -50,7 +52,8 @@ class Output(io.RawIOBase):
         return self.fd
 
     def write(self, data: "Buffer") -> int:
-        data, lost = bytes(data), 0
+        data = bytes(data)
+        lost = 0
         with self.lock:
             self.rest = self.rest[self.put(self.rest) :]  # of a line too long for the pipe to take at once
             if self.rest or not (done := self.put(data)):
@@ -58,7 +61,8 @@ class Output(io.RawIOBase):
                 return len(data)
             self.rest = data[done:]
             if self.lost and select.select([], [self.fd], [], 0)[1]:  # there is room for one line more
-                lost, self.lost = self.lost, 0
+                lost = self.lost
+                self.lost = 0
         if lost:
             logger.warning("%d log lines were lost: Docker read too slowly", lost)
         return len(data)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 HIDDEN = "[Filtered]"
 
 # Names of secrets. Letters may stand before a long one (dbPassword). A short one also occurs in texts: "3 pass: good".
-HEADERS, SHORT = ("authorization", "cookie"), ("auth", "pass")
+HEADERS = ("authorization", "cookie")
+SHORT = ("auth", "pass")
 LONG = {"access_key", "encryption_key", "signing_key", "pwd", "passphrase", "credential", *DEFAULT_DENYLIST}.difference(
     HEADERS, SHORT
 )

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypedDict
 from django.db import transaction
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
-READ, CHANGED = "read", "changed row by row"
+READ = "read"
+CHANGED = "changed row by row"
 WORK = ("scanned", "rewritten", READ, CHANGED)  # the slowest last
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
@@ -112,8 +113,10 @@ class Watch:
     def work(self, old: Table, now: Table, sql: str) -> str:
         """Return what a statement did to a table. The first INSERT, UPDATE or DELETE takes a RowExclusiveLock; on empty
         tables, Python that shall change rows only reads. TRUNCATE makes a new file, too, but an empty one."""
-        scanned, locks = now.scans > old.scans, {*now.modes} - {*old.modes}
-        again, reads = scanned and "RowExclusiveLock" in now.modes, sql.lstrip()[:6].upper() == "SELECT"
+        scanned = now.scans > old.scans
+        locks = {*now.modes} - {*old.modes}
+        again = scanned and "RowExclusiveLock" in now.modes
+        reads = sql.lstrip()[:6].upper() == "SELECT"
         if "RowExclusiveLock" in locks or again or (reads and (scanned or locks)):
             return CHANGED
         if now.file != old.file:

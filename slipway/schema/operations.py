@@ -32,7 +32,8 @@ CODES = {
 def breaking_changes(migration: Migration, state: ProjectState) -> Iterator[str]:
     """Yield each operation after which old code fails, with the cure. `state` is of before the migration, and then of
     after it. A table that the migration creates is none of old code's."""
-    app, before = migration.app_label, {*state.models}
+    app = migration.app_label
+    before = {*state.models}
     for operation in migration.operations:
         names = (getattr(operation, kind, "").lower() for kind in ("model_name", "old_name", "name"))
         key = app, next(filter(None, names), "")

@@ -62,13 +62,17 @@ class Executor(MigrationExecutor):
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        watch, applied, name, locked = Watch(self.connection), list[Applied](), str(migration), dict[str, None]()
+        watch = Watch(self.connection)
+        applied = list[Applied]()
+        name = str(migration)
+        locked = dict[str, None]()
         with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
                 if runs_code(operation) and migration.atomic:
                     locked |= dict.fromkeys(watch.held())
                 applied.append(self.apply_operation(state, migration, operation, editor))
-            last, editor.deferred_sql = editor.deferred_sql, []
+            last = editor.deferred_sql
+            editor.deferred_sql = []
             for sql in last:
                 with self.trying(name, editor.atomic_migration):
                     editor.execute(sql, None)
@@ -103,8 +107,12 @@ class Executor(MigrationExecutor):
 
     def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Applied:
         """Apply an operation to `state` and the database. Return what the editor has executed, and will at its end."""
-        app, single, lines = migration.app_label, copy(migration), list[str]()
-        earlier, execute, single.operations = [*editor.deferred_sql], editor.execute, [operation]
+        app = migration.app_label
+        single = copy(migration)
+        lines = list[str]()
+        earlier = [*editor.deferred_sql]
+        execute = editor.execute
+        single.operations = [operation]
         harmless = is_harmless(self.connection, state, app, operation)
         self.note_unused(str(migration), state, app, operation)
 
@@ -126,8 +134,10 @@ class Executor(MigrationExecutor):
         key = migration.app_label, migration.name
         if self.linter.should_ignore_migration(*key, migration.operations):
             return {"verdict": "ignored", "messages": []}
-        issues, data = self.issues(sql), self.linter.analyse_data_migration(without_reverse_sql(migration))
-        errors, warnings = issues[0] + data[0], issues[2] + data[2]
+        issues = self.issues(sql)
+        data = self.linter.analyse_data_migration(without_reverse_sql(migration))
+        errors = issues[0] + data[0]
+        warnings = issues[2] + data[2]
         columns = [
             column
             for operation, (own, _) in zip(migration.operations, applied, strict=True)
@@ -156,7 +166,8 @@ class Executor(MigrationExecutor):
         for inner in getattr(operation, "state_operations", None) or ():
             model = getattr(inner, "model_name", "") or getattr(inner, "name", "")
             if isinstance(inner, RemoveField | DeleteModel) and (model_state := state.models.get((app, model.lower()))):
-                table, column = model_state.options.get("db_table") or f"{app}_{model.lower()}", ""
+                table = model_state.options.get("db_table") or f"{app}_{model.lower()}"
+                column = ""
                 if isinstance(inner, RemoveField):
                     if not (field := model_state.fields.get(inner.name)):  # made or renamed by this operation itself
                         continue
@@ -250,7 +261,8 @@ def unsquashed_loader(database: Any) -> MigrationLoader:
 def scratch_database() -> Iterator[Any]:
     """Give an empty database for the block: that of the URL may be somebody's. All aliases are this one, as replicas
     are, and others do not answer here."""
-    database, name = connections.create_connection(DEFAULT_DB_ALIAS), f"verdicts_{os.getpid()}"
+    database = connections.create_connection(DEFAULT_DB_ALIAS)
+    name = f"verdicts_{os.getpid()}"
     settings = database.settings_dict
     settings["NAME"] = ":memory:" if database.vendor == "sqlite" else "postgres"
     for alias in connections:

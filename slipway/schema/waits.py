@@ -30,7 +30,8 @@ TOO_LONG = (
     "tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
     " take the risk with --allow-locks"
 )
-THOUSANDS, BYTES = ("", " thousand", " million", " billion"), (" bytes", " kB", " MB", " GB", " TB")
+THOUSANDS = ("", " thousand", " million", " billion")
+BYTES = (" bytes", " kB", " MB", " GB", " TB")
 Say = Callable[[str], Any]
 
 
@@ -51,7 +52,8 @@ def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]],
         seconds = sum(sizes.get(table, (0,))[0] / RATES[kind] for table, kind in lock["work"].items())
         if seconds < BRIEF:
             continue
-        slowest, too_long = max(lock["work"].values(), key=WORK.index), seconds > most and lock["waits"] != WAITS[1]
+        slowest = max(lock["work"].values(), key=WORK.index)
+        too_long = seconds > most and lock["waits"] != WAITS[1]
         time = "duration unknown" if slowest in (READ, CHANGED) else f"about {seconds:.1f} s"
         cure = f": {CURES[slowest]}" if too_long else ""
         say(f"lock: {name}: {sentence(**lock, named=partial(name_and_size, sizes))}, {time}{cure}")

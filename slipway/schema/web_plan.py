@@ -37,7 +37,8 @@ def plan() -> str:
     from django.db.migrations.loader import MigrationLoader
     from django.db.migrations.recorder import MigrationRecorder
 
-    loader, recorded = MigrationLoader(connection), MigrationRecorder(connection).applied_migrations()
+    loader = MigrationLoader(connection)
+    recorded = MigrationRecorder(connection).applied_migrations()
     applied = loader.applied_migrations
     if any(key in applied and key not in recorded for key in loader.replacements):
         return UNKNOWN

@@ -18,7 +18,9 @@ class Argon2(Argon2PasswordHasher):
     """Argon2 with OWASP's parameters, which need 19 MB instead of Django's 100. Hashes with other parameters stay valid
     and are replaced at the next sign-in."""
 
-    memory_cost, time_cost, parallelism = 19 * 1024, 2, 1
+    memory_cost = 19 * 1024
+    time_cost = 2
+    parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
         with seat():

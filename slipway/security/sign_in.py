@@ -55,7 +55,8 @@ def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None,
     field = users.EMAIL_FIELD if "email" in credentials else users.USERNAME_FIELD
     name = credentials.get(field) or credentials.get("username") or ""
     exists = users._default_manager.filter(**{field: name}).exists()
-    account, outcome = name if exists else "(unknown)", "failed"
+    account = name if exists else "(unknown)"
+    outcome = "failed"
     if getattr(request, "axes_locked_out", False):
         outcome = "refused after too many failures"
     logger.warning(

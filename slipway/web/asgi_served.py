@@ -31,8 +31,13 @@ class Exchange:
     """One request and its response, or one websocket."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scope, self.from_client, self.to_client = scope, receive, send
-        self.began, self.status, self.bytes, self.id = time.perf_counter(), 0, 0, ""
+        self.scope = scope
+        self.from_client = receive
+        self.to_client = send
+        self.began = time.perf_counter()
+        self.status = 0
+        self.bytes = 0
+        self.id = ""
         self.is_open = False  # True while the response has begun but not ended
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -49,7 +54,9 @@ class Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = headers_of(message)
-            self.status, self.is_open, self.id = message["status"], True, headers.get(ID, "")
+            self.status = message["status"]
+            self.is_open = True
+            self.id = headers.get(ID, "")
             if headers.get(b"content-type", "").startswith("text/event-stream"):
                 streams.add(self)
                 if stopping:

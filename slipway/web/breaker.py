@@ -23,12 +23,15 @@ class Breaker:
     call that fails after more than `slow` seconds counts as hanging."""
 
     def __init__(self, name: str, slow: float = SLOW) -> None:
-        self.name, self.slow, self.lock = name, slow, threading.Lock()
+        self.name = name
+        self.slow = slow
+        self.lock = threading.Lock()
         self.until: float | None = None  # the time at which the next call may try; None: all calls are allowed
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        tries, began = self.check(), time.monotonic()
+        tries = self.check()
+        began = time.monotonic()
         try:
             yield
         except Exception:

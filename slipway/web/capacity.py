@@ -8,7 +8,9 @@ CGROUP = Path("/sys/fs/cgroup")
 MOST = 9  # more workers need more memory and database sessions than they are worth
 # MB. SHARED: the first process, with all that workers share. EACH: a worker's own memory (21, by smaps_rollup), two
 # passwords hashed at a time (38), and 41 for your code. EACH_ALONE: if a worker loads the project itself (37, not 21).
-SHARED, EACH, EACH_ALONE = 100, 100, 120
+SHARED = 100
+EACH = 100
+EACH_ALONE = 120
 
 
 def cpus() -> int:

@@ -15,7 +15,9 @@ class Attempt:
     """An unfinished deploy, restart or rollback on this host. /run/APP/attempt contains its state, `noted`."""
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
-        self.host, self.noted, self.lock = host, values, threading.Lock()
+        self.host = host
+        self.noted = values
+        self.lock = threading.Lock()
         self.watch: Callable[[float], Any] | None = None  # Watcher.watch_for, once visitors are watched
         self.over = threading.Event()  # set when the watcher shall stop, or has found a problem
         self.hears = False  # True while a thread reports containers that exit before the flip
@@ -38,7 +40,8 @@ class Attempt:
 
     def log_of(self, container: str) -> tuple[str, float, float]:
         """Return (container, start, end). The container's log lines between these two times are of the new release."""
-        now, age = time.time(), time.monotonic() - self.logs_since.get(container, self.noted["started"])
+        now = time.time()
+        age = time.monotonic() - self.logs_since.get(container, self.noted["started"])
         return container, now - age, now + 1  # a takeback takes longer
 
     def must_not_end(self, names: Iterable[str], containers: dict[str, Container] | None) -> None:

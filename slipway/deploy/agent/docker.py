@@ -38,7 +38,8 @@ def call(
         import base64  # only when needed: it loads slowly
 
         request += f"X-Registry-Auth: {base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}\r\n"
-    head, body = b"", b""
+    head = b""
+    body = b""
     try:
         for piece in http.read_chunks(host.docker_sock, request + "\r\n" + content, seconds):
             heard(piece)
@@ -77,7 +78,8 @@ def inspect_image(host: Host, reference: str) -> Any:
 
 def run(host: Host, container: str, words: list[str]) -> object:
     """Run a command in a running container. Return the command's exit code; None if the container is gone."""
-    what, given = "docker exec", {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
+    what = "docker exec"
+    given = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
     made = ask(host, "POST", f"/containers/{container}/exec", what, given)
     if not made:
         return None

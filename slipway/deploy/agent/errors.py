@@ -147,7 +147,8 @@ def logged_errors(host: Host, since: float, until: float | None, seconds: float)
     names, units = ({name(*each): each[0] for each in slots} for name in (host.container, host.unit))
     names[nginx_name(host.app)] = "nginx"
     for kind in services.kinds(host):
-        names[host.container(kind)], units[services.unit(host, kind)] = kind, kind
+        names[host.container(kind)] = kind
+        units[services.unit(host, kind)] = kind
     exits: dict[str, str] = {}  # unit → the exit code of its last container
     for entry in journal_entries([*names], [*units], since, until, seconds):
         name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)

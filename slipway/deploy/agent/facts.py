@@ -91,7 +91,8 @@ def kept_releases(host: Host, tag: str, last: int = 100) -> Kept:
     nothing: tuple[list[Record], int] = [], 0
     records, torn = value_or(problems, nothing, releases.read_log, host)
     revert = value_or(problems, None, releases.read_tag, host.revert)
-    tags, left = {tag, revert and revert["tag"]}, value_or(problems, None, releases.read_attempt, host)
+    tags = {tag, revert and revert["tag"]}
+    left = value_or(problems, None, releases.read_attempt, host)
     return {
         "tag": value_or(problems, None, releases.read_tag, host.tag),
         "revert": revert,
@@ -165,7 +166,8 @@ def slot_facts(
     host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool
 ) -> SlotFacts:
     units = {role: unit_facts(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
-    web, worker = units.get("web"), units.get("worker")
+    web = units.get("web")
+    worker = units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.readiness_problem(host.slot(slot, "web.sock"), release["tag"]) or "ready")
     if health and worker and worker["state"] == "active":

@@ -38,11 +38,9 @@ class Group(TypedDict):
 
 def group_of_record(at: float, role: str, record: dict[str, Any]) -> Group:
     """Return the error in a record of Slipway's log. Only `raised` tells its place: texts may be a visitor's."""
-    logger, message, text = (
-        cut_text(record, "logger", 100),
-        cut_text(record, "message", 600),
-        cut_text(record, "exception", 12_000),
-    )
+    logger = cut_text(record, "logger", 100)
+    message = cut_text(record, "message", 600)
+    text = cut_text(record, "exception", 12_000)
     what = " ".join(filter(None, [cut_text(record, "method", 20), cut_text(record, "path", 180)])) or message[:200]
     visit = cut_text(record, "request_id", 64), what, cut_text(record, "release", 128)
     raised = record.get("raised")

@@ -15,7 +15,8 @@ from .message_types import Any, Details, Properties, Unpack
 from .roles import Process, match_unit, processes_in
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
-UNITS, JOURNALD = "/etc/systemd/system", "/etc/systemd/journald.conf.d/10-slipway.conf"
+UNITS = "/etc/systemd/system"
+JOURNALD = "/etc/systemd/journald.conf.d/10-slipway.conf"
 UNHEARD = re.compile("Connection reset by peer|Transport endpoint is not connected|disconnected from message bus")
 TRIES = 50  # calls of systemctl, 0.1 s apart, while systemd restarts
 
@@ -36,15 +37,26 @@ class Host:
     """Paths, names and commands of an app on this host. All paths begin with `root`, which only tests set."""
 
     def __init__(self, app: str, root: str = "") -> None:
-        self.app, self.root = app, root
-        self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
-        self.env, self.secrets, self.services = self.etc + ".env", self.etc + ".secrets", self.etc + ".services"
-        self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
-        self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
-        self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
+        self.app = app
+        self.root = root
+        self.etc = root + "/etc/default/" + app
+        self.var = root + "/var/www/" + app
+        self.run = root + "/run/" + app
+        self.env = self.etc + ".env"
+        self.secrets = self.etc + ".secrets"
+        self.services = self.etc + ".services"
+        self.next_env = self.env + ".next"
+        self.revert_env = self.env + ".revert"
+        self.tag = self.var + "/TAG"
+        self.revert = self.var + "/REVERT"
+        self.log = self.var + "/releases.log"
+        self.web_sock = self.run + "/web.sock"
+        self.attempt = self.run + "/attempt"
         self.attempt_files = self.attempt, self.attempt + ".new"  # an agent that dies while writing leaves .new
-        self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
-        self.lock, self.retiring = app + "-deploy.service", app + "-retire"
+        self.docker_sock = root + "/run/docker.sock"
+        self.nginx_sock = self.run + "/nginx.sock"
+        self.lock = app + "-deploy.service"
+        self.retiring = app + "-retire"
 
     @property
     def maintenance(self) -> list[str]:
@@ -57,7 +69,8 @@ class Host:
 
     def kept_envs(self, end: str = "") -> list[str]:
         """Return each NAME of the files APP.env.NAME.kept (see kept_env). `end`: what follows "kept", such as .next."""
-        first, last = self.app + ".env.", ".kept" + end
+        first = self.app + ".env."
+        last = ".kept" + end
         return [
             name[len(first) : -len(last)]
             for name in disk.list_folder(os.path.dirname(self.env))

@@ -81,7 +81,8 @@ def wrap_tls(connection: socket.socket, name: str) -> socket.socket:
     import ssl  # only when needed: it loads slowly
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context.wrap_socket(connection, server_hostname=name)
 
 

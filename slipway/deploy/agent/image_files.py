@@ -113,12 +113,15 @@ class Bounded:
     """Reads a tar archive from Docker. Raises Problem if the archive is too large or incomplete."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file, self.name, self.tail = file, name, b""
+        self.file = file
+        self.name = name
+        self.tail = b""
         self.left = MOST
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
-        self.left, self.tail = self.left - len(data), (self.tail + data)[-1024:]
+        self.left = self.left - len(data)
+        self.tail = (self.tail + data)[-1024:]
         self.expect(0, 0)
         return data
 

@@ -97,7 +97,8 @@ def pull(
 
 
 def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Heard = docker.ignore) -> None:
-    login, path = docker.login_for(host, image, credentials), f"/images/create?fromImage={image}&tag={digest}"
+    login = docker.login_for(host, image, credentials)
+    path = f"/images/create?fromImage={image}&tag={digest}"
     status, body = docker.call(host, "POST", path, login, PULL, heard=heard)
     raise_refusal(status, body, f"docker pull {image}@{digest}", image, credentials)
 

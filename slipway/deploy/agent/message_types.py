@@ -26,7 +26,8 @@ Member = tuple["tarfile.TarInfo", Optional[Iterator[bytes]]]  # (entry, content;
 
 
 # Beside str stands the text's pattern; beside float the end of the number's range, which begins at 0.
-TAG, IMAGE_ID = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "[A-Za-z0-9_.:-]{0,200}"
+TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+IMAGE_ID = "[A-Za-z0-9_.:-]{0,200}"
 DIGEST = "(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?"
 IN_SECRETS = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"  # a file there
 Tag = Annotated[str, TAG]

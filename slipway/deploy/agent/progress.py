@@ -15,7 +15,8 @@ class Progress:
     """Tells the deployer what a step waits for, but not too often."""
 
     def __init__(self, say: Say) -> None:
-        self.say, self.reported = say, time.monotonic()
+        self.say = say
+        self.reported = time.monotonic()
 
     def tell(self, text: str) -> None:
         if time.monotonic() - self.reported >= EVERY:
@@ -42,7 +43,8 @@ class Pulled(Progress):
             self.tell(f"{loaded:.0f} of {whole:.0f} MB" if loaded < whole else f"unpacks {whole:.0f} MB")
 
     def note(self, message: dict[str, object]) -> None:
-        name, detail = str(message["id"]), message.get("progressDetail")
+        name = str(message["id"])
+        detail = message.get("progressDetail")
         if message["status"] == "Downloading" and isinstance(detail, dict):
             self.layers[name] = int(detail["current"]), int(detail["total"])
         elif message["status"] in ("Download complete", "Pull complete"):

@@ -98,7 +98,8 @@ def change_marks(host: Host) -> list[str]:
 
 def unit_marks(host: Host) -> list[str]:
     """Return texts that change with a start or end of nginx, Docker or one of the app's units."""
-    folder, ours = host.root + UNITS, (f"invocation:{host.app}-", "invocation:nginx.", "invocation:docker.")
+    folder = host.root + UNITS
+    ours = (f"invocation:{host.app}-", "invocation:nginx.", "invocation:docker.")
     parts = []
     with contextlib.suppress(OSError):
         for name in sorted(name for name in os.listdir(folder) if name.startswith(ours)):

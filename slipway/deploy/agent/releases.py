@@ -35,7 +35,8 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
             values[name] = "".join(shlex.split(value)[:1])
     except ValueError:  # the text has an unclosed quote
         values = {"TAG": " "}
-    tag, image = values.get("TAG", ""), values.get("IMAGE_ID", "")
+    tag = values.get("TAG", "")
+    image = values.get("IMAGE_ID", "")
     if not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
         raise Problem(f"{path} names no release: correct it to lines such as `export TAG=build-42`")
     return {"tag": tag, "image_id": image}

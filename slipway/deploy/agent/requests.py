@@ -52,7 +52,9 @@ def files_of(content: Shape) -> Shape:
 
 printable = text(r"[^\x00-\x1f\x7f]*", 300)
 anything = text(r"(?s:.*)", LINE)
-tag, image_id, digest = text(TAG), text(f"|{IMAGE_ID}"), text(f"|{DIGEST}")
+tag = text(TAG)
+image_id = text(f"|{IMAGE_ID}")
+digest = text(f"|{DIGEST}")
 id_of_attempt = text("[0-9a-f]{12}")
 cause = text("(?s:.*)")
 image = text(r"[A-Za-z0-9][A-Za-z0-9._/:-]*", 300)

@@ -25,8 +25,14 @@ class Process:
         ports: Sequence[str] = (),
         schedule: str = "",
     ) -> None:
-        self.name, self.command, self.overlap, self.ready = name, command, overlap, ready
-        self.stop, self.options, self.ports, self.schedule = stop, options, ports, schedule
+        self.name = name
+        self.command = command
+        self.overlap = overlap
+        self.ready = ready
+        self.stop = stop
+        self.options = options
+        self.ports = ports
+        self.schedule = schedule
 
     @property
     def stays(self) -> bool:

@@ -138,7 +138,8 @@ def read(app: str, folder: str, kind: str = "") -> None:
 
 def do_if_allowed(host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]]) -> object:
     """Do what a message asks, if this kind of key may ask it."""
-    do, args = message.get("do", ""), message.get("args", {})
+    do = message.get("do", "")
+    args = message.get("args", {})
     requests.check(host, kind, do, args)
     return functions.get(do, shell.raise_lock_lost)(host, **args)
 
@@ -154,7 +155,8 @@ def lock(host: Host, folder: str, description: str, dead_after: float, bare: boo
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
         errors = run_as_unit(host, folder, description, dead_after, bare, kind)
-        held, in_use = who_holds_lock(host), TAKEN.search(" ".join(errors))
+        held = who_holds_lock(host)
+        in_use = TAKEN.search(" ".join(errors))
         if not (in_use and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
     held = held or ("by somebody else, a moment ago" if in_use else None)
@@ -222,7 +224,8 @@ def who_holds_lock(host: Host) -> str | None:
 def work(app: str, folder: str, kind: str = "") -> None:
     """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
     host = Host(app)
-    attempt, steps = Attempt(host, program=folder, pid=os.getpid()), step_log.StepLog(host)
+    attempt = Attempt(host, program=folder, pid=os.getpid())
+    steps = step_log.StepLog(host)
     print(MARK, flush=True)
     for message in lines(kind):
         feed_watchdog()

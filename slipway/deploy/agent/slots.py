@@ -129,7 +129,8 @@ def connections(text: str, path: str) -> int:
 
 def drain(host: Host, slot: str, seconds: float) -> bool:
     """Wait until two checks in a row find no connection to the slot's web. Return False after `seconds`."""
-    path, counts = f"/run/{host.app}/{slot}/web.sock", [1]
+    path = f"/run/{host.app}/{slot}/web.sock"
+    counts = [1]
 
     def is_quiet() -> bool:
         counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))

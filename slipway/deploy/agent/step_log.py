@@ -32,7 +32,9 @@ class StepLog:
     """The steps of this process, which holds the host's lock."""
 
     def __init__(self, host: Host) -> None:
-        self.path, self.steps, self.lock = path(host), list[Step](), threading.Lock()
+        self.path = path(host)
+        self.steps = list[Step]()
+        self.lock = threading.Lock()
 
     def run(self, name: str, function: Callable[[], T]) -> T:
         """Return the function's result; note when it began and how it ended."""
@@ -48,7 +50,8 @@ class StepLog:
             return result
         finally:
             with self.lock:
-                step["state"], step["seconds"] = state, round(max(0.0, time.time() - began), 3)
+                step["state"] = state
+                step["seconds"] = round(max(0.0, time.time() - began), 3)
                 self._save()
 
     def done(self) -> set[str]:

@@ -33,7 +33,8 @@ def state(host: Host, role: str, schedule: str) -> UnitFacts:
     shown = service.get("ActiveState")
     if service.get("ExecMainStatus") == NO_COMMAND and not is_up(service):
         shown = "not in release"
-    last_run, due = timer.get("LastTriggerUSec"), timer.get("NextElapseUSecRealtime", "")
+    last_run = timer.get("LastTriggerUSec")
+    due = timer.get("NextElapseUSecRealtime", "")
     return {"state": shown, "restarts": None, "since": last_run, "health": wrong, "next": due}
 
 

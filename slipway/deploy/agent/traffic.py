@@ -72,7 +72,8 @@ def newer(host: Host, place: Place | None) -> Traffic:
 
 def older(host: Host, place: Place, since: float) -> Traffic:
     """Return the answers before `place`, as many as can be counted within SLICE seconds of CPU, back to `since`."""
-    began, path = time.thread_time(), log_path_by_inode(host, place["inode"])
+    began = time.thread_time()
+    path = log_path_by_inode(host, place["inode"])
     counted: list[Bucket] = []
     while path and time.thread_time() - began < SLICE:
         if not place["offset"]:

@@ -19,7 +19,8 @@ PATHS, EACH = 20, 100_000  # limits: paths per client, pairs of client and path 
 NOTED = 3  # seconds to wait until an answer is in nginx's log
 OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
 ANSWERS = "answers to visitors"  # marks the cause of a takeback by max_errors
-LAST, SECONDS = re.compile(r"(\d{3})\s*$"), re.compile(r"(\d+\.\d+)\s*$")
+LAST = re.compile(r"(\d{3})\s*$")
+SECONDS = re.compile(r"(\d+\.\d+)\s*$")
 Times = collections.Counter[int]  # milliseconds → number of answers that took so long
 Speed = tuple[float, float]  # seconds of the slowest answer, and within which 99% came
 
@@ -86,19 +87,22 @@ class Visitors:
     """Counts this host's answers to visitors before and after the creation of this object. `started`: Noted's."""
 
     def __init__(self, host: Host, site: str = "", started: float = 0) -> None:
-        self.sock, self.path = host.nginx_sock, f"{host.root}/var/log/nginx/{site or host.app}.access.log"
+        self.sock = host.nginx_sock
+        self.path = f"{host.root}/var/log/nginx/{site or host.app}.access.log"
         self.inode = self.offset = 0
         self.text = self.new_lines()
         self.usual: Tally | None = None
         since = time.localtime(time.time() - time.monotonic() + started)
-        self.now, self.lock = Tally(since=time.strftime("%Y-%m-%dT%H:%M:%S", since)), threading.Lock()
+        self.now = Tally(since=time.strftime("%Y-%m-%dT%H:%M:%S", since))
+        self.lock = threading.Lock()
 
     def new_lines(self) -> bytes:
         """Return the log's new whole lines. If the log was rotated or truncated, return its last whole lines."""
         with contextlib.suppress(OSError), open(self.path, "rb") as file:
             status = os.fstat(file.fileno())
             if status.st_ino != self.inode or status.st_size < self.offset:
-                self.inode, self.offset = status.st_ino, max(0, status.st_size - MOST)
+                self.inode = status.st_ino
+                self.offset = max(0, status.st_size - MOST)
             file.seek(self.offset)
             text = file.read(MOST)
             whole = text.rfind(b"\n") + 1
@@ -124,14 +128,16 @@ class Visitors:
         """Count new answers. Return one line if the share of errors rose by more than `most`, else ""."""
         self.count_new()
         with self.lock:
-            now, before = self.now, self.before()
+            now = self.now
+            before = self.before()
             if not is_worse(before, now, most):
                 return ""
             return f"of {now.total} {ANSWERS} {now.wrong} were errors (before: {before.wrong} of {before.total})"
 
     def log_problem(self) -> str:
         """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""
-        before, answer = self.now.own, (0, "")
+        before = self.now.own
+        answer = (0, "")
 
         def is_noted() -> bool:
             nonlocal answer

@@ -30,6 +30,7 @@ def psql_words(fleet: Fleet, tty: bool) -> list[str]:
 def command_in_postgres(fleet: Fleet, action: str, script: str, *options: str) -> list[str]:
     """Return the command to run on the host, whose journal says who runs which `action`: a shell script in the
     database's container. $1: the app, whose role's password is $APP_PASSWORD; $2: the folder of the socket."""
-    name, folder = services.container(fleet.app, "postgres"), services.folder(fleet.app, "postgres")
+    name = services.container(fleet.app, "postgres")
+    folder = services.folder(fleet.app, "postgres")
     inside = ["docker", "exec", *options, name, "sh", "-c", script, "sh", fleet.app, folder]
     return ["sh", "-c", NOTED, "sh", f"{fleet.app}-run", who(action), *inside]

@@ -33,7 +33,8 @@ def add_display(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    show, own = display.choose(args.json), OwnDeploy()
+    show = display.choose(args.json)
+    own = OwnDeploy()
 
     def tell(event: Event) -> None:
         own.tell(event)

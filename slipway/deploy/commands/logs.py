@@ -54,7 +54,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         raise Refused("--since is later than --until: there is nothing to show")
     if args.lines is None and args.since is None and args.until is None:
         args.lines = LAST
-    logs, front = Logs(fleet, args), args.role == "nginx"
+    logs = Logs(fleet, args)
+    front = args.role == "nginx"
     hosts = [host for host in fleet.chosen(args.hosts, front) if serves_http(host) or not front]
     if args.role in services:
         hosts = services[args.role]
@@ -77,8 +78,12 @@ class Logs:
     """Reads the hosts' journals. `cut`: hosts with more lines than asked for."""
 
     def __init__(self, fleet: Fleet, args: argparse.Namespace) -> None:
-        self.fleet, self.args, self.command = fleet, args, search.journalctl(names_in_journal(fleet, args.role), args)
-        self.running, self.failed, self.cut = list[Process](), list[str](), list[str]()
+        self.fleet = fleet
+        self.args = args
+        self.command = search.journalctl(names_in_journal(fleet, args.role), args)
+        self.running = list[Process]()
+        self.failed = list[str]()
+        self.cut = list[str]()
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     async def follow(self, host: Host) -> None:
@@ -112,7 +117,8 @@ class Logs:
                 )
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
-        code, output = await process.ended(), decoded(process.err)
+        code = await process.ended()
+        output = decoded(process.err)
         if code and not (code == 1 and not output and search.patterns(self.args)):  # 1: no line fits
             self.failed.append(host.name)
         for text in output.splitlines():

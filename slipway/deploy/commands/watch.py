@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Watch the hosts until interrupted; return 0. With --once, check once; return 1 if a rule is broken, else 0."""
-    hosts, show = fleet.chosen(args.hosts), display.choose(args.json)
+    hosts = fleet.chosen(args.hosts)
+    show = display.choose(args.json)
     try:
         watcher = Watcher(fleet, hosts, show.tell, fleet.chosen(args.hosts, balancers=True))
         if args.once:

@@ -214,7 +214,9 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     if problems := schema.check(data):
         raise refusal(source, problems)
     values: dict[str, Any] = {key: data.get(key, default) for key, (_, default) in schema.TOP.items()}
-    registry, processes, services = values.pop("registry"), values.pop("process"), values.pop("service")
+    registry = values.pop("registry")
+    processes = values.pop("process")
+    services = values.pop("service")
     hosts = tuple(host_of(name, keys) for name, keys in data["hosts"].items())
     tables = {table: {**schema.defaults(table), **values[table]} for table in schema.TABLES}
     unset = {key: default for key, (_, default) in schema.PROCESS.items()}

@@ -16,7 +16,8 @@ TLS_NEEDS = {"files": ("certificate", "key"), "certbot": ("names", "email"), "el
 
 
 def problems(fleet: Fleet) -> Problems:
-    site, web = fleet.site, fleet.with_role("web")
+    site = fleet.site
+    web = fleet.with_role("web")
     yield from of_swarm(fleet) if fleet.is_swarm else of_hosts(fleet)
     for host in fleet.hosts:
         yield from of_host(host, [other.name for other in fleet.hosts if other.address == host.address])

@@ -27,7 +27,8 @@ def format_line(line: str, coloured: bool = False) -> str:
     """Return the level, logger and message of a line of Slipway's log, and below it the traceback; others unchanged."""
     entry = parse_object(line) or {}
     record = {key: visible(str(value)) for key, value in entry.items() if isinstance(value, str | int)}
-    level, logger = record.get("level", ""), record.get("logger", "")
+    level = record.get("level", "")
+    logger = record.get("logger", "")
     visit = " ".join(record[key] for key in ("method", "path", "status") if key in record)
     if coloured and level in COLOURS:
         level = f"\033[{COLOURS[level]}m{level}\033[m"

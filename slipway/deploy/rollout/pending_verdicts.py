@@ -12,7 +12,8 @@ BLOBS = "slipway_blobs."  # the build judges this app always, and a release has 
 
 def verdict_lines(image: str, facts: Facts) -> Iterator[str]:
     """Yield a line for each verdict, or that they are unknown."""
-    live, vendor = parse_plan(facts["plan"]), "postgresql" if facts["sqlite"] is None else "sqlite"
+    live = parse_plan(facts["plan"])
+    vendor = "postgresql" if facts["sqlite"] is None else "sqlite"
     recorded = verdicts.in_image(["docker"], image).get(vendor)
     if live and recorded is not None:
         stored = any(name.startswith(BLOBS) for name in live)

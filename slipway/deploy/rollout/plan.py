@@ -76,7 +76,8 @@ def begin_steps(
     fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]
 ) -> Groups:
     """Yield the first steps, `begin` and `pull`."""
-    names, rollout = names_of(hosts), fleet.rollout
+    names = names_of(hosts)
+    rollout = fleet.rollout
     attempt = {
         **attempt,
         "action": target.action,
@@ -94,8 +95,11 @@ def begin_steps(
 def start_steps(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Yield the steps that start the new release in the idle slot. Workers start after migrations, because they take
     tasks at once. A web that exits before the migrations may need them: it starts again."""
-    names, rollout, judge = names_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
-    behind, bucket = names_behind_web(fleet, hosts), fleet.static["publish"]
+    names = names_of(hosts)
+    rollout = fleet.rollout
+    judge = Step("verdicts", (target.judge,) if target.judge else ())
+    behind = names_behind_web(fleet, hosts)
+    bucket = fleet.static["publish"]
     start = Step("start", names_with(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
         yield (
@@ -131,7 +135,9 @@ def names_behind_web(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
 def switch_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """Yield the steps that pause old workers, then move visitors, then replace processes without `overlap`. Visitors
     move on one host first (the canary), then in waves. `flip` begins to watch a host; `watch` waits for problems."""
-    web, rollout, cap = names_with(hosts, "web"), fleet.rollout, fleet.rollout["parallel"]
+    web = names_with(hosts, "web")
+    rollout = fleet.rollout
+    cap = fleet.rollout["parallel"]
     rest = tuple(name for name in names_of(hosts) if name not in web)
     watched = {"smoke": rollout["smoke"], "max_errors": rollout["max_errors"]}
     yield (Step("pause", names_with(hosts, "worker")),)
@@ -153,7 +159,8 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
     while names:
         many = min(size, cap or size)
         yield tuple(names[:many])
-        names, size = names[many:], size * 2
+        names = names[many:]
+        size = size * 2
 
 
 def switch_back_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:

@@ -119,7 +119,8 @@ def misplaced_roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 def scheme_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if not host.has("web"):
         return
-    tls, site = fleet.site["tls"], facts["site"]
+    tls = fleet.site["tls"]
+    site = facts["site"]
     used = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
     why = wrong_site(site["url"])
     if not why and used and site["url"] and not site["url"].startswith(f"{used}:"):

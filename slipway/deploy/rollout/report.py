@@ -58,7 +58,8 @@ def log_entries(log: Iterable[str]) -> Iterator[str]:
 def fold_repeats(logged: Iterable[str]) -> list[str]:
     """Return the lines of the entries. Of equal entries only the last is shown, with their number."""
     texts = [*logged]
-    times, last = Counter(texts), {text: at for at, text in enumerate(texts)}
+    times = Counter(texts)
+    last = {text: at for at, text in enumerate(texts)}
     return [
         line
         for at, text in enumerate(texts)

@@ -22,14 +22,16 @@ class Run:
     cause: HostProblem | None = None  # the problem of the first sick host
 
     def __post_init__(self) -> None:
-        self.tell, self.hosts.tell = self.hosts.tell, self.on_event
+        self.tell = self.hosts.tell
+        self.hosts.tell = self.on_event
 
     def on_event(self, event: Event) -> None:
         if event["event"] != "sick":
             self.tell(event)
             return
         problem = HostProblem(event["problem"], details=event["details"])
-        problem.step, problem.host = "start" if event.get("step") == "start" else "watch", event["host"]
+        problem.step = "start" if event.get("step") == "start" else "watch"
+        problem.host = event["host"]
         self.tell({"event": "sick", "host": problem.host, "text": f"not healthy: {event['problem']}"})
         if not self.cause:
             self.cause = problem
@@ -76,7 +78,8 @@ class Run:
             try:
                 return await self._ask(step, name)
             except HostProblem as problem:
-                problem.step, problem.host = step.name, name
+                problem.step = step.name
+                problem.host = name
                 raise
 
     async def _ask(self, step: Step, name: str) -> Any:

@@ -25,7 +25,8 @@ class Background:
     """Calls `draw` for each event, in a thread, so that a blocked terminal cannot hold up a deploy."""
 
     def __init__(self, draw: Callable[[Event, bool], None]) -> None:
-        self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
+        self.draw = draw
+        self.events = queue.SimpleQueue[Event | None]()
         self.thread = threading.Thread(target=self._draw, daemon=True)
         self.thread.start()
 
@@ -75,7 +76,8 @@ def write(text: str, out: TextIO) -> None:
 
 def line(event: Event) -> str:
     """Return an event as a line for people, or "" if people need not see it."""
-    kind, host = event["event"], event.get("host", "")
+    kind = event["event"]
+    host = event.get("host", "")
     if kind == "takeback" and "problem" in event:
         return indent(f"{host}: takeback: {event['problem']}")
     if kind == "takeback" and not event.get("hosts", host):
@@ -113,7 +115,8 @@ class Lines:
 
     def fold(self, event: Event) -> tuple[Row | None, Row | None]:
         """Store an event. Return the begun step's Row and the ended step's Row; each may be None."""
-        name, began = event.get("step", ""), None
+        name = event.get("step", "")
+        began = None
         if event["event"] == "group" or (event["event"] == "step" and name not in self.rows):
             hosts = event["hosts"] if "hosts" in event else [event["host"]]
             began = self.rows[name] = Row(
@@ -137,7 +140,8 @@ class Terminal(Lines):
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
-        self.drawn, self.above = 0, list[str]()
+        self.drawn = 0
+        self.above = list[str]()
 
     def tell(self, event: Event, waiting: bool = False) -> None:
         """Draw what an event changes. If `waiting` is True, other events wait: do not draw yet."""
@@ -151,4 +155,5 @@ class Terminal(Lines):
         rows = [row.draw(event.get("at", 0), width) for row in self.rows.values()][: height - 1]
         if up or rows or self.above:
             put(up + "\n".join([*self.above, *rows]), self.out)
-        self.drawn, self.above = len(rows), []
+        self.drawn = len(rows)
+        self.above = []

@@ -46,7 +46,8 @@ class Row:
         return (begin + marks + note)[: width - 1]
 
     def counts(self) -> Iterator[str]:
-        done, hosts = len(self.hosts_in_state("done")), len(self.states)
+        done = len(self.hosts_in_state("done"))
+        hosts = len(self.states)
         yield f"{'✓' if done == hosts else '…'} {done} of {hosts}"
         if failed := self.hosts_in_state("failed"):
             yield f"✗ {' '.join(failed)}"

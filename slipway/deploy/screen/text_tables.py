@@ -92,7 +92,9 @@ def releases_table(facts: Mapping[str, Mapping[str, Any]], commits: Commits = la
         for entry in entries
     ]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
-    shown, revisions, live = lines[:1], dict[str, str](), ""
+    shown = lines[:1]
+    revisions = dict[str, str]()
+    live = ""
     for line, entry in zip(lines[1:], entries, strict=True):
         revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")
         shown += [line, *(f"    {text}" for text in lines_below(entry, revision, commits(live, revision)))]

@@ -29,8 +29,10 @@ class Process(asyncio.SubprocessProtocol):
     """A started program. `err`: the end of its stderr."""
 
     def __init__(self) -> None:
-        self.err, self.out = b"", asyncio.StreamReader(limit=LONGEST)
-        self.exited, self.closed = asyncio.Future[None](), asyncio.Future[None]()
+        self.err = b""
+        self.out = asyncio.StreamReader(limit=LONGEST)
+        self.exited = asyncio.Future[None]()
+        self.closed = asyncio.Future[None]()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.SubprocessTransport, transport)

@@ -119,7 +119,8 @@ class Connection(Conversation):
 
     async def _beat(self) -> None:
         """Send "alive" regularly. After `dead_after` seconds without a message, end the connection."""
-        silent, pause = 0.0, max(0.5, min(5.0, self.dead_after / 5))
+        silent = 0.0
+        pause = max(0.5, min(5.0, self.dead_after / 5))
         while silent < self.dead_after:
             self.heard = False
             self._line({"do": "alive"})

@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def timed(tell: Tell, step: str, host: str) -> Iterator[None]:
-    began, state = time.monotonic(), "failed"
+    began = time.monotonic()
+    state = "failed"
     tell({"event": "step", "step": step, "host": host, "state": "start"})
     try:
         yield

@@ -22,7 +22,10 @@ class Conversation:
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
         self.lost: HostProblem | None = None
-        self.number, self.heard, self.began, self.sent = 0, False, False, False
+        self.number = 0
+        self.heard = False
+        self.began = False
+        self.sent = False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
         self.marks: list[asyncio.Future[Answer]] = []  # one for each MARK that has not come yet
 

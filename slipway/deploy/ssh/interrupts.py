@@ -23,7 +23,8 @@ class Signals(contextlib.AbstractContextManager[None]):
     blocks: list["Signals"] = []
 
     def __init__(self, raised: bool = True) -> None:
-        self.raised, self.received = raised, ""
+        self.raised = raised
+        self.received = ""
 
     def __enter__(self) -> None:
         self.task = asyncio.current_task()

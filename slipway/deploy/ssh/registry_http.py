@@ -35,7 +35,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self, digest: str, blobs: Iterable[Blob], file: IO[bytes]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.file = file
-        self.digest, self.port, self.sent = digest, self.server_address[1], 0
+        self.digest = digest
+        self.port = self.server_address[1]
+        self.sent = 0
         self.blobs = {blob.digest: blob for blob in blobs}
         self.login = f"deploy:{secrets.token_urlsafe(24)}"
         self.lock = threading.Lock()

@@ -101,7 +101,8 @@ class Rollout:
         return str(next(each for each in json.loads(output)[0]["RepoDigests"] if each.startswith(f"{image}@")))
 
     async def _do(self, seen: state.State, release: Release) -> None:
-        changed, kept = False, [*seen.releases]
+        changed = False
+        kept = [*seen.releases]
         try:
             with interruptible():
                 if self.action == "deploy":
@@ -173,7 +174,8 @@ class Rollout:
 
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})
-        until, why = time.monotonic() + TAKEBACK, ""
+        until = time.monotonic() + TAKEBACK
+        why = ""
         while time.monotonic() < until:
             try:
                 now = await self.manager.state()

@@ -12,7 +12,9 @@ from ..agent.roles import BUILT_IN, READY_FILE, Process
 from ..config import Fleet
 
 Data = dict[str, Any]
-RELEASES, ATTEMPT, ID = "slipway.releases", "slipway.attempt", "slipway.id"
+RELEASES = "slipway.releases"
+ATTEMPT = "slipway.attempt"
+ID = "slipway.id"
 KEPT = 10  # releases kept for a rollback
 PORT, DRAIN, USER = 8000, 5, "10001"  # the image's port; seconds that web serves after TERM; the image's user
 SETTINGS = "/run/settings"  # path of the settings file in a container
@@ -64,7 +66,8 @@ def secret(fleet: Fleet, name: str) -> str:
 
 def service(fleet: Fleet, release: Release, process: Process) -> Data:
     """Return a process's service. In its containers, only the app's user can read the settings."""
-    web, own = process.name == "web", {"uid": USER, "gid": USER, "mode": 0o400}
+    web = process.name == "web"
+    own = {"uid": USER, "gid": USER, "mode": 0o400}
     size = {"auto": "512M", "off": ""}.get(fleet.memory, fleet.memory)
     how = [] if process.name in BUILT_IN else [process.ready]
     return {
@@ -123,7 +126,8 @@ def constraint(fleet: Fleet, role: str) -> str:
 
 def update_rules(fleet: Fleet, process: Process) -> Data:
     """Return the service's update rules. Web's containers change in groups. If a container fails, Docker rolls back."""
-    order, web = "start-first" if process.overlap else "stop-first", process.name == "web"
+    order = "start-first" if process.overlap else "stop-first"
+    web = process.name == "web"
     return {
         "update_config": {
             "parallelism": at_once(fleet) if web else 0,

@@ -76,7 +76,8 @@ def number(settings: str) -> int:
 
 
 def service(inspected: Any, count: str) -> Service:
-    labels, update = inspected["Spec"]["Labels"], inspected.get("UpdateStatus") or {}
+    labels = inspected["Spec"]["Labels"]
+    update = inspected.get("UpdateStatus") or {}
     return Service(
         [Release(*each) for each in json.loads(labels.get(RELEASES, "[]"))],
         labels.get(ATTEMPT, ""),
@@ -97,7 +98,8 @@ def has_converged(state: State, names: Iterable[str], attempt: str, before: Stat
         service = state.services.get(name)
         if service is None or service.attempt != attempt or service.update in BACK:
             raise DeployError(f"{name}: a new container exited or did not become healthy: see slipway logs")
-    now, then = state.services, before.services
+    now = state.services
+    then = before.services
     return all(
         now[name].whole and (name not in then or now[name].made == then[name].made or now[name].update == "completed")
         for name in names

@@ -74,7 +74,8 @@ class Collector:
     """Watches all hosts at the same time. `watched`: host name → what it has said."""
 
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], now: Clock = time.time) -> None:
-        self.fleet, self.now = fleet, now
+        self.fleet = fleet
+        self.now = now
         self.watched = {host.name: WatchedHost(host, since=now()) for host in hosts}
 
     async def watch(self) -> None:
@@ -149,7 +150,8 @@ class Questions:
             self.due["errors"] = max(self.rested, began + ERRORS)
 
     async def ask_slowly(self) -> None:
-        host, fleet = self.watched.host, self.fleet
+        host = self.watched.host
+        fleet = self.fleet
         if by_units(fleet, host):
             await self.ask("facts", paths=[*preflight.expected_digests(fleet, host)], health=True)
             if host.has("web"):
@@ -163,11 +165,13 @@ class Questions:
 
     def until_facts(self) -> float:
         """Return the seconds until the host is asked for facts again."""
-        host, facts = self.watched.host, self.watched.value("facts")
+        host = self.watched.host
+        facts = self.watched.value("facts")
         if not facts or not drift.problems(self.fleet, [host], {host.name: facts}):
             self.pause = ILL
             return FACTS
-        pause, self.pause = self.pause, min(2 * self.pause, FACTS)
+        pause = self.pause
+        self.pause = min(2 * self.pause, FACTS)
         return pause
 
     async def look_back(self) -> None:

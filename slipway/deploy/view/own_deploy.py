@@ -38,7 +38,8 @@ class OwnDeploy:
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows. Note when, and if that has the end."""
-        self.asked, self.end_shown = time.monotonic(), self.end_shown or self.over
+        self.asked = time.monotonic()
+        self.end_shown = self.end_shown or self.over
         return {
             "notes": [f"{host}: {note}" for host, note in self.notes.items()],
             "lines": [*self.lines],

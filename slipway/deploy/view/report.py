@@ -17,7 +17,8 @@ POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; 
 def report(state: State) -> str:
     """Return the page with its style, its script and these figures."""
     files: dict[str, str] = {path.name: path.read_text("utf-8") for path in page_files()}
-    style, script = files["style.css"], "".join(as_constant(name, files[f"{name}.js"]) for name in MODULES)
+    style = files["style.css"]
+    script = "".join(as_constant(name, files[f"{name}.js"]) for name in MODULES)
     policy = POLICY.format(digest(style), digest(script))
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
     data = json.dumps({**state, "saved": True}).replace("<", "\\u003c")  # no text of a host ends the element

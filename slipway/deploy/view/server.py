@@ -43,8 +43,10 @@ class Server(ThreadingHTTPServer):
         self, port: int, state: Callable[[], dict[str, Any]], lines: Callable[[str, float], list[str]]
     ) -> None:
         super().__init__((ADDRESS, port), Handler)
-        self.state, self.lines = state, lines
-        self.token, self.cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self.state = state
+        self.lines = lines
+        self.token = secrets.token_urlsafe(32)
+        self.cookie = secrets.token_urlsafe(32)
         self.files = {f"/{path.name}": path.read_bytes() for path in page_files()}
 
     @property
@@ -69,7 +71,9 @@ class Handler(BaseHTTPRequestHandler):
     """Answers a request."""
 
     server: Server
-    server_version, sys_version, timeout = "slipway", "", 30
+    server_version = "slipway"
+    sys_version = ""
+    timeout = 30
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)

@@ -47,7 +47,8 @@ def page(fleet: Fleet, watched: Mapping[str, WatchedHost], now: float, own: OwnD
 
 
 def host_state(watched: WatchedHost, facts: Facts | None, wrong: Sequence[str], now: float) -> State:
-    pulse, host = watched.answers.get("pulse"), watched.host
+    pulse = watched.answers.get("pulse")
+    host = watched.host
     return {
         "name": host.name,
         "kinds": [*(["balancer"] if host.balancer else []), *host.roles, *host.services],

@@ -34,7 +34,8 @@ class SwarmCollector(Collector):
             except Refused as error:
                 watched.fail(first_line(str(error)), self.now())
             else:
-                watched.problem, watched.complete = "", True
+                watched.problem = ""
+                watched.complete = True
             await asyncio.sleep(EVERY)
 
 

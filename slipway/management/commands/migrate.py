@@ -49,7 +49,8 @@ class Command(migrate.Command):
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         self.current = migration or self.current
         if action == "apply_success":  # what waits after it, such as post_migrate, can begin again
-            self.current, self.pause = "migrate", 1.0
+            self.current = "migrate"
+            self.pause = 1.0
         self.limit_waits()
         super().migration_progress_callback(action, migration, fake)
 
@@ -80,7 +81,8 @@ class Command(migrate.Command):
             except OperationalError as error:
                 if type(error.__cause__).__name__ != LOCKED:
                     raise
-            apart, left = not getattr(self.current, "atomic", True), self.until - time.monotonic()
+            apart = not getattr(self.current, "atomic", True)
+            left = self.until - time.monotonic()
             if (whole and apart) or left <= 0:
                 raise CommandError(f"{self.current} got no lock: others hold it{HALFWAY if apart else OVER}")
             self.stdout.write(TRIES.format(self.current, min(self.pause, left)))

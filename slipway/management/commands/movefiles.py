@@ -29,7 +29,8 @@ class Command(BaseCommand):
 
     def handle(self, source: str, target: str, **_: Any) -> None:
         try:
-            old, new = storage(source), storage(target)
+            old = storage(source)
+            new = storage(target)
         except (ValueError, SettingsError) as error:
             raise CommandError(str(error)) from None
         try:

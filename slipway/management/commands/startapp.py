@@ -25,7 +25,8 @@ class Command(TemplateCommand):
     missing_args_message = "You must provide an application name."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name, target = options.pop("name"), options.pop("directory")
+        name = options.pop("name")
+        target = options.pop("directory")
         if target or options["template"] or not name.isidentifier():
             super().handle("app", name, target, **options)  # as Django does it, and explains a wrong name
             return

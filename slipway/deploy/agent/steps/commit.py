@@ -58,8 +58,11 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
 
 def new_files(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
     """Return (path → new text, paths to remove) for the files TAG, REVERT and APP.env.revert."""
-    tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
-    texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
+    tag = attempt.noted["tag"]
+    records = releases.read_log(host)[0]
+    before = releases.read_tag(host.revert)
+    texts = {host.tag: releases.tag_text(attempt.release())}
+    removes = []
     revert = releases.revert_for(records, current, tag, left_by_rollback(attempt, current))
     if not revert or (before and before["tag"] == tag):
         removes.append(host.revert)
@@ -73,7 +76,8 @@ def new_files(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
 
 def replaced_settings(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
     """Return ({path: old settings}, `prepare`'s answer) if a rollback changes settings."""
-    old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
+    old = disk.read_bytes(host.env)
+    new = disk.read_bytes(host.revert_env)
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
         return {}, {"changed": [], "kept": ""}
     tag = current["tag"] if current else "none"
@@ -100,12 +104,16 @@ def differing_names(old: bytes, new: bytes) -> list[str]:
 def carried_settings(host: Host, attempt: Attempt) -> dict[str, str]:
     """Return {path: new text} of one settings file, or {}. A restart also changes APP.env.revert, so that a later
     rollback keeps the changes. In a rollback, APP.env.next becomes the restored settings plus the staged changes."""
-    reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
+    reverted = disk.read_bytes(host.revert_env)
+    old = disk.read_bytes(host.env)
+    noted = attempt.noted
     if noted["action"] == "restart":  # compare the two slots' settings: APP.env may have been edited by hand
-        path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old
+        path = host.revert_env
+        old = disk.read_bytes(host.slot_file(noted["live"], "env")) or old
         new = disk.read_bytes(host.slot_file(noted["slot"], "env"))
     elif noted.get("settings_from") == host.revert_env:
-        path, new = host.next_env, disk.read_bytes(host.next_env)
+        path = host.next_env
+        new = disk.read_bytes(host.next_env)
     else:
         return {}
     if reverted is None or old is None or new is None:

@@ -33,7 +33,8 @@ def image_of_rollback(host: Host, attempt: Attempt) -> Image | None:
 
 
 def fetch_image(host: Host, attempt: Attempt, say: Say, image: str, credentials: str, reference: str) -> Image:
-    root, digest = facts.docker_info(host).get("root", "/"), attempt.noted["digest"]
+    root = facts.docker_info(host).get("root", "/")
+    digest = attempt.noted["digest"]
     if facts.free_bytes(root) < ROOM and not images.inspect(host, f"{reference or image}@{digest}"):
         images.prune(host, image)
     pulled = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference, Pulled(say).feed)

@@ -78,12 +78,14 @@ class SameAnswer:
     """For how long web has given the same answer. One that does not listen yet, or is too slow, has given none."""
 
     def __init__(self) -> None:
-        self.status, self.since = 0, 0.0
+        self.status = 0
+        self.since = 0.0
 
     def seconds(self, problem: Problem | None) -> float:
         status = problem.details.get("status", 0) if problem else 0
         if not status or status != self.status:
-            self.status, self.since = status, time.monotonic()
+            self.status = status
+            self.since = time.monotonic()
             return 0
         return time.monotonic() - self.since
 
@@ -122,7 +124,8 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
 
 
 def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
-    ready, site = host.processes[role].ready, site_of(host, attempt.noted["slot"])
+    ready = host.processes[role].ready
+    site = site_of(host, attempt.noted["slot"])
     text = probes.problem_of(host, container(host, attempt, role), ready, site)
     return Problem(f"{role} {text}") if text else None
 

@@ -28,7 +28,8 @@ LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --pl
 @step(120, undo=empty_slot, takeback="drain and stop the new release")
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated: bool = False) -> None:
     """Start `roles` in the slot. `migrated`: True to start only what exited before the migrations."""
-    slot, present = attempt.noted["slot"], [role for role in roles if host.has(role)]
+    slot = attempt.noted["slot"]
+    present = [role for role in roles if host.has(role)]
     if migrated:
         start_again(host, attempt)
         return
@@ -60,7 +61,8 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
 def start_listening(host: Host, attempt: Attempt, say: Say) -> None:
     if attempt.hears:
         return
-    attempt.hears, listening = True, threading.Event()
+    attempt.hears = True
+    listening = threading.Event()
     threading.Thread(target=report_container_ends, args=(host, attempt, say, listening), daemon=True).start()
     listening.wait(2)  # wait at most 2 s: if Docker hangs, a later call will fail and report it
 
@@ -85,7 +87,8 @@ def report_container_ends(host: Host, attempt: Attempt, say: Say, listening: thr
 def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         actor = json.loads(line)["Actor"]
-        name, id = actor["Attributes"]["name"], actor["ID"]
+        name = actor["Attributes"]["name"]
+        id = actor["ID"]
         if attempt.restarted.get(name, id) == id:
             return next((role for role in host.in_slots() if host.container(role, attempt.noted["slot"]) == name), "")
     return ""
@@ -131,7 +134,8 @@ def start_again(host: Host, attempt: Attempt) -> None:
 def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
     (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
-    slot, texts = attempt.noted["slot"], [""]
+    slot = attempt.noted["slot"]
+    texts = [""]
 
     def has_spoken() -> bool:
         listens = os.path.exists(host.slot(slot, "web.sock"))  # check this first: web creates web.plan before it

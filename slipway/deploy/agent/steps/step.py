@@ -34,7 +34,8 @@ def step(limit: int, undo: Undo | None, takeback: str) -> Callable[[Run], Run]:
     """Mark a function as the step of its name."""
 
     def note(run: Run) -> Run:
-        STEPS[run.__name__], KINDS[run.__name__] = run, Kind(limit, undo, takeback)
+        STEPS[run.__name__] = run
+        KINDS[run.__name__] = Kind(limit, undo, takeback)
         return run
 
     return note

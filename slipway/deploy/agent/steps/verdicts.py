@@ -140,7 +140,8 @@ def judge_rollback(host: Host, attempt: Attempt, vendor: str) -> Judged:
     before, after = (migrations_in_plan(host, slot) for slot in (attempt.noted["live"], attempt.noted["slot"]))
     if before and after and not before.keys() - after.keys():
         return {"incompatible": {}, "unjudged": [], "cure": ""}  # the older release has all migrations of the live one
-    old, new = live_image(host, attempt), attempt.noted.get("image_id", "")
+    old = live_image(host, attempt)
+    new = attempt.noted.get("image_id", "")
     coming, in_image, listed = in_parallel(
         [
             lambda: verdicts_in(host, new),
@@ -215,7 +216,8 @@ def judge(
     the models before the enders had, if it has these: it cannot use them."""
     entries = in_image["vendors"].get(vendor, {})
     unjudged = [name for name in migrations if name not in entries]
-    lacks, has = {*lacks}, {*has}
+    lacks = {*lacks}
+    has = {*has}
     wrong = {
         name: why
         for name, (verdict, why, makers, enders) in entries.items()

@@ -30,7 +30,10 @@ class Watcher:
     in a row fails the attempt. `max_errors`: how far the share of errors may rise (0 to 1)."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
-        self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
+        self.host = host
+        self.attempt = attempt
+        self.say = say
+        self.max_errors = max_errors
         self.visitors = Visitors(host, started=attempt.noted.get("started", 0))
         self.problem: Problem | None = None
         # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
