@@ -78,7 +78,8 @@ class Mutant(NamedTuple):
 def tokens(code: str) -> list[tuple[str, int, int]]:
     """Return Python's tokens with begin and end, without layout and trailing commas, which a formatter may change.
     `code` may be a part of a statement."""
-    begins, found = [0], list[tuple[str, int, int]]()
+    begins = [0]
+    found: list[tuple[str, int, int]] = []
     for line in code.splitlines(keepends=True):
         begins.append(begins[-1] + len(line))
     try:
@@ -108,7 +109,8 @@ def places(old: str, code: str) -> list[tuple[int, int]]:
 
 def read(lines: Sequence[str] = ()) -> Iterator[Mutant]:
     """Yield the mutants of the list, or of these lines of an older one."""
-    file, tests = "", list[str]()
+    file = ""
+    tests: list[str] = []
     for number, line in enumerate(lines or (ROOT / LIST).read_text().splitlines(), 1):
         if heading := HEADING.fullmatch(line):
             file, tests = heading[1], heading[2].split()

@@ -11,11 +11,11 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import django
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
@@ -35,7 +35,6 @@ from .sql import dropped_names, forbidding_checks
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
 NOBODY = ""  # stands for an unknown migration
-Applied = tuple[list[str], frozenset[str]]  # SQL of an operation, and the migrations that created its model's table
 Key = tuple[str, str]  # an app's label and the name of a migration or model
 
 
@@ -47,6 +46,14 @@ class Verdict(TypedDict):
     since: NotRequired[list[str]]
     unused: NotRequired[list[str]]
     locks: NotRequired[list[Lock]]
+
+
+class Applied(NamedTuple):
+    """An operation's SQL in lines, and the migrations that created its model's table: NOBODY is one of them if they are
+    unknown."""
+
+    sql: list[str]
+    makers: frozenset[str]
 
 
 class Executor(MigrationExecutor):
@@ -62,35 +69,42 @@ class Executor(MigrationExecutor):
         self.makers: dict[Key, set[str]] = {}  # model → migrations that created it, even if others delete it
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
-        watch = Watch(self.connection)
-        applied = list[Applied]()
+        """Apply a migration of Django's plan, and judge it."""
         name = str(migration)
-        locked = dict[str, None]()
+        watch = Watch(self.connection)
+        applied: list[Applied] = []
+        locked: set[str] = set()  # tables, while Python or a DO block runs
         with self.trying(name), watch.over(), self.connection.schema_editor(atomic=migration.atomic) as editor:
             for operation in migration.operations:
                 if runs_code(operation) and migration.atomic:
-                    locked |= dict.fromkeys(watch.held())
+                    locked.update(watch.held())
                 applied.append(self.apply_operation(state, migration, operation, editor))
-            last = editor.deferred_sql
+            deferred = editor.deferred_sql
             editor.deferred_sql = []
-            for sql in last:
+            for sql in deferred:
                 with self.trying(name, editor.atomic_migration):
                     editor.execute(sql, None)
         self.recorder.record_applied(migration.app_label, migration.name)
-        lines = [line for sql, _ in applied for line in sql]
-        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
         with self.trying(name):
-            self.verdicts[name] = self.judge(migration, ["BEGIN;", *lines, "COMMIT;"] if whole else lines, applied)
-        if locked and (verdict := self.verdicts.get(name)) and verdict["verdict"] != "ignored":
-            verdict["messages"] += [STAYS.format(", ".join(locked), migration.name)]
-            verdict["verdict"] = "warning" if verdict["verdict"] == "ok" else verdict["verdict"]
-        if error := self.failed.get(name):
-            verdict = self.verdicts.setdefault(name, {"verdict": "error", "messages": []})
-            if verdict["verdict"] != "ignored":
-                self.verdicts[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
+            self.verdicts[name] = self.judge(migration, applied)
+        self.complete_verdict(migration, locked)
         if watch.locks:
             self.verdicts[name]["locks"] = [lock for _, lock in sorted(watch.locks.items())]
         return state
+
+    def complete_verdict(self, migration: Migration, locked: Collection[str]) -> None:
+        """Add to a migration's verdict what its SQL does not show: tables that stay `locked` while its Python runs, and
+        the error with which it failed."""
+        name = str(migration)
+        verdict = self.verdicts.setdefault(name, {"verdict": "error", "messages": []})
+        if verdict["verdict"] == "ignored":
+            return
+        if locked:
+            verdict["messages"].append(STAYS.format(", ".join(sorted(locked)), migration.name))
+            if verdict["verdict"] == "ok":
+                verdict["verdict"] = "warning"
+        if error := self.failed.get(name):
+            self.verdicts[name] = {"verdict": "error", "messages": [FAILED + error, *verdict["messages"]]}
 
     @contextmanager
     def trying(self, name: str, atomic: bool = False) -> Iterator[None]:
@@ -108,58 +122,69 @@ class Executor(MigrationExecutor):
     def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> Applied:
         """Apply an operation to `state` and the database. Return what the editor has executed, and will at its end."""
         app = migration.app_label
-        single = copy(migration)
-        lines = list[str]()
+        with_one_operation = copy(migration)
+        with_one_operation.operations = [operation]
+        lines: list[str] = []
         earlier = [*editor.deferred_sql]
         execute = editor.execute
-        single.operations = [operation]
         harmless = is_harmless(self.connection, state, app, operation)
         self.note_unused(str(migration), state, app, operation)
 
-        def noted(sql: Any, params: Any = ()) -> None:
+        def execute_and_note(sql: Any, params: Any = ()) -> None:
             if sql not in earlier:
                 lines.extend(str(sql).splitlines())
             execute(sql, params)
 
-        editor.execute = noted
+        editor.execute = execute_and_note
         with self.trying(str(migration), editor.atomic_migration):
-            single.apply(state, editor)
+            with_one_operation.apply(state, editor)
         editor.execute = execute
-        lines += [line for sql in editor.deferred_sql if sql not in earlier for line in str(sql).splitlines()]
+        for sql in editor.deferred_sql:
+            if sql not in earlier:
+                lines.extend(str(sql).splitlines())
         if harmless:  # to the linter, each new TYPE is an error, and each NOT NULL of SQLite's copy
             lines = [line.replace(" TYPE ", " ").replace(" NOT NULL", "") for line in lines]
-        return lines, self.made((app, migration.name), operation)
+        return Applied(lines, self.makers_of((app, migration.name), operation))
 
-    def judge(self, migration: Migration, sql: list[str], applied: Sequence[Applied]) -> Verdict:
-        key = migration.app_label, migration.name
-        if self.linter.should_ignore_migration(*key, migration.operations):
+    def judge(self, migration: Migration, applied: Sequence[Applied]) -> Verdict:
+        """Return the linter's verdict on the SQL of a migration and on its Python."""
+        if self.linter.should_ignore_migration(migration.app_label, migration.name, migration.operations):
             return {"verdict": "ignored", "messages": []}
-        issues = self.issues(sql)
-        data = self.linter.analyse_data_migration(without_reverse_sql(migration))
-        errors = issues[0] + data[0]
-        warnings = issues[2] + data[2]
+        sql = [line for operation in applied for line in operation.sql]
+        if sql and migration.atomic and self.connection.features.can_rollback_ddl:
+            sql = ["BEGIN;", *sql, "COMMIT;"]
+        errors, warnings = self.issues(sql)
+        errors_of_data, _, warnings_of_data = self.linter.analyse_data_migration(without_reverse_sql(migration))
+        errors += errors_of_data
+        warnings += warnings_of_data
         columns = [
             column
-            for operation, (own, _) in zip(migration.operations, applied, strict=True)
-            if "NOT_NULL" in {issue.code for issue in self.issues(own)[0]}
+            for operation, (own_sql, _) in zip(migration.operations, applied, strict=True)
+            if "NOT_NULL" in self.error_codes(own_sql)
             for column in not_null_columns(operation)
         ]
         verdict: Verdict = {
             "verdict": "error" if errors else "warning" if warnings else "ok",
             "messages": [issue_text(issue, columns) for issue in (*errors, *warnings)],
         }
-        if errors and not data[0] and (since := self.since(applied, {issue.code for issue in errors})):
+        codes = {issue.code for issue in errors}
+        if errors and not errors_of_data and (since := self.since(applied, codes)):
             verdict["since"] = since
+        if codes <= {"DROP_COLUMN", "DROP_TABLE"} and (unused := self.unused_since(sql)):
+            verdict["unused"] = unused
+            verdict["messages"].append(f"no harm once a release with {', '.join(unused)} is live")
+        return verdict
+
+    def unused_since(self, sql: list[str]) -> list[str]:
+        """Return the migrations since which no model has what this SQL drops; [] if it drops nothing, or if a model of
+        the release before may still have a part of it."""
         dropped = [
             self.unused.get(name)
             for line in sql
             if "DROP COLUMN" in line or line.startswith("DROP TABLE")
             for name in dropped_names(line)
         ]
-        if dropped and all(dropped) and {issue.code for issue in errors} <= {"DROP_COLUMN", "DROP_TABLE"}:
-            verdict["unused"] = sorted({name for name in dropped if name})
-            verdict["messages"].append(f"no harm once a release with {', '.join(verdict['unused'])} is live")
-        return verdict
+        return sorted({name for name in dropped if name}) if all(dropped) else []
 
     def note_unused(self, name: str, state: Any, app: str, operation: Any) -> None:
         """Note what only the models lose, as the first of two releases does before the next one drops it."""
@@ -177,16 +202,20 @@ class Executor(MigrationExecutor):
     def since(self, applied: Iterable[Applied], wrong: set[str]) -> list[str]:
         """Return the migrations that created the tables of a migration's errors, whose codes are `wrong`. A release
         without these migrations is safe: it does not use the tables. Return [] if the tables are unknown."""
-        by_operation = [({issue.code for issue in self.issues(sql)[0]}, makers) for sql, makers in applied]
+        by_operation = [(self.error_codes(sql), makers) for sql, makers in applied]
         makers = {maker for codes, makers in by_operation if codes for maker in makers}
-        whole = wrong <= {code for codes, _ in by_operation for code in codes}
-        return sorted(makers) if whole and NOBODY not in makers else []
+        are_all_found = wrong <= {code for codes, _ in by_operation for code in codes}
+        return sorted(makers) if are_all_found and NOBODY not in makers else []
 
-    def issues(self, sql: list[str]) -> tuple[list[Any], list[Any], list[Any]]:
-        errors, ignored, warnings = analyse_sql_statements(self.linter.sql_analyser_class, sql)
-        return [*errors, *forbidding_checks(sql)], ignored, warnings
+    def issues(self, sql: list[str]) -> tuple[list[Any], list[Any]]:
+        """Return the errors and the warnings of SQL."""
+        errors, _, warnings = analyse_sql_statements(self.linter.sql_analyser_class, sql)
+        return [*errors, *forbidding_checks(sql)], [*warnings]
 
-    def made(self, key: Key, operation: Any) -> frozenset[str]:
+    def error_codes(self, sql: list[str]) -> set[str]:
+        return {issue.code for issue in self.issues(sql)[0]}
+
+    def makers_of(self, key: Key, operation: Any) -> frozenset[str]:
         """Return the migrations that created the table of an operation's model. They are unknown for SQL of one's own,
         and for a model that only the state got, or that Django does not manage: its table may be an older one."""
         model = key[0], (getattr(operation, "model_name", "") or getattr(operation, "name", "")).lower()

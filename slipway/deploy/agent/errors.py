@@ -87,7 +87,7 @@ def group_ids(
     app: str, root: str, since: float, until: float, seconds: float, tags: frozenset[str], when: int
 ) -> frozenset[str]:
     """Return the groups of these releases' errors between two times, at most MANY, and those found in time."""
-    seen = set[str]()
+    seen: set[str] = set()
     with contextlib.suppress(Problem):  # rather than no errors, show as new what was not found
         for group in logged_errors(Host(app, root), since, until, seconds):
             if len(seen) < groups.MANY and {*group["releases"]} <= tags:

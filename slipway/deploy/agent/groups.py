@@ -114,7 +114,7 @@ def add_errors(
 ) -> set[str]:
     """Add errors; with `tag` only those of this release, and of unknown ones. Return the ids of those that came before
     `begin`, or that releases in `olds` other than `live` had."""
-    known_ids = set[str]()
+    known_ids: set[str] = set()
     for group in errors:
         release = "".join(group["releases"])
         if (group["first"] < begin or (release in olds and release != live)) and len(known_ids) < MANY:

@@ -33,7 +33,7 @@ class StepLog:
 
     def __init__(self, host: Host) -> None:
         self.path = path(host)
-        self.steps = list[Step]()
+        self.steps: list[Step] = []
         self.lock = threading.Lock()
 
     def run(self, name: str, function: Callable[[], T]) -> T:

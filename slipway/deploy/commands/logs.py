@@ -81,9 +81,9 @@ class Logs:
         self.fleet = fleet
         self.args = args
         self.command = search.journalctl(names_in_journal(fleet, args.role), args)
-        self.running = list[Process]()
-        self.failed = list[str]()
-        self.cut = list[str]()
+        self.running: list[Process] = []
+        self.failed: list[str] = []
+        self.cut: list[str] = []
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     async def follow(self, host: Host) -> None:

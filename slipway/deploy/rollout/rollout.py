@@ -260,7 +260,7 @@ def success_text(record: hooks.Record, seconds: float, watched: Mapping[str, Wat
 
 def speed_text(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
-    parts = list[str]()
+    parts: list[str] = []
     for when, at in (("", 1), ("before: ", 0)):
         if measured := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
             slowest, most = (max(numbers) for numbers in zip(*measured, strict=True))

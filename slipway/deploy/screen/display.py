@@ -141,7 +141,7 @@ class Terminal(Lines):
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
         self.drawn = 0
-        self.above = list[str]()
+        self.above: list[str] = []
 
     def tell(self, event: Event, waiting: bool = False) -> None:
         """Draw what an event changes. If `waiting` is True, other events wait: do not draw yet."""

@@ -93,7 +93,7 @@ def releases_table(facts: Mapping[str, Mapping[str, Any]], commits: Commits = la
     ]
     lines = table([("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]).split("\n")
     shown = lines[:1]
-    revisions = dict[str, str]()
+    revisions: dict[str, str] = {}
     live = ""
     for line, entry in zip(lines[1:], entries, strict=True):
         revision = revisions[entry["tag"]] = entry.get("revision") or revisions.get(entry["tag"], "")

@@ -52,7 +52,7 @@ def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
     """Add the members that `is_published` chooses and this host lacks: write all under other names, then rename all.
     Raise Problem and add nothing if the image lacks one of `names`, or if a wanted file is not regular."""
     folder = host.var + "/static"
-    added = list[str]()
+    added: list[str] = []
     seen = set()
     try:
         for member, content in members:
