@@ -19,8 +19,12 @@ def dropped_names(line: str) -> list[tuple[str, str]]:
 
 def forbidding_checks(sql: list[str]) -> Iterator[Issue]:
     """Yield an issue for each CHECK on columns that old code may write: neither table nor column is new."""
-    new = {name for line in sql for name in re.findall(r'^CREATE TABLE "(\w+)"| ADD COLUMN "(\w+)"', line)}
-    for table, check in (match.groups() for line in sql if (match := CHECK.match(line))):
+    script = "\n".join(sql)
+    new_tables = {*re.findall(r'^CREATE TABLE "(\w+)"', script, re.MULTILINE)}
+    new_columns = {*re.findall(r' ADD COLUMN "(\w+)"', script)}
+    for match in filter(None, map(CHECK.match, sql)):
+        table, check = match.groups()
         columns = {*re.findall(r'"(\w+)"', check)}
-        if (table, "") not in new and not (columns and columns <= {column for _, column in new}):
+        are_new = columns and columns <= new_columns
+        if table not in new_tables and not are_new:
             yield Issue("ADD_CHECK", "ADDING check constraint", table)

@@ -37,11 +37,17 @@ Say = Callable[[str], Any]
 
 def judge(names: Iterable[str], most: float, say: Say) -> None:
     """Check the locks of these migrations with the tables of this database."""
-    entries = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {}) if FILE.exists() else {}
-    if locks := [(name, lock) for name in names for lock in entries.get(name, {}).get("locks", ())]:
-        with connection.cursor() as cursor:
-            cursor.execute(SIZES, [[*{table for _, lock in locks for table in (lock["table"], *lock["work"])}]])
-            check(locks, {table: size for table, *size in cursor.fetchall()}, most, say)
+    if not FILE.exists():
+        return
+    verdicts = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {})
+    locks = [(name, lock) for name in names for lock in verdicts.get(name, {}).get("locks", ())]
+    if not locks:
+        return
+    tables = {table for _, lock in locks for table in (lock["table"], *lock["work"])}
+    with connection.cursor() as cursor:
+        cursor.execute(SIZES, [list(tables)])
+        sizes = {table: size for table, *size in cursor.fetchall()}
+    check(locks, sizes, most, say)
 
 
 def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]], most: float, say: Say) -> None:

@@ -69,14 +69,11 @@ def parse_object(text: str) -> Any:
 
 def is_valid_record(record: dict[str, Any]) -> TypeGuard[Record]:
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in OPTIONAL]
-    return (
-        all(type(text) is str for text in texts)
-        and bool(
-            TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
-        )
-        and is_time(record.get("at", 0))
-        and is_time(record.get("seconds", 0))
-    )
+    if not all(type(text) is str for text in texts):
+        return False
+    if not (TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")):
+        return False
+    return is_time(record.get("at", 0)) and is_time(record.get("seconds", 0))
 
 
 def is_time(value: object) -> bool:

@@ -161,9 +161,13 @@ REFUSED["watch"] = (*REFUSED["deploy"], "lock", "decide", "point", "resolve")
 def mismatch(values: Mapping[str, Any], shapes: Mapping[str, Shape]) -> str:
     """Return the name of a value that is missing, unknown, or not of its shape; "" if all fit."""
     by_name = {name.rstrip("?"): shape for name, shape in shapes.items()}
-    missing = [name for name in shapes if name in by_name and name not in values]
-    wrong = [name for name, value in values.items() if name not in by_name or not by_name[name](value)]
-    return next(iter([*missing, *wrong]), "")
+    for name in shapes:
+        if not name.endswith("?") and name not in values:
+            return name
+    for name, value in values.items():
+        if name not in by_name or not by_name[name](value):
+            return name
+    return ""
 
 
 def check(host: Host, kind: str, do: object, args: object) -> None:

@@ -261,9 +261,12 @@ def success_text(record: hooks.Record, seconds: float, watched: Mapping[str, Wat
 def speed_text(watched: Mapping[str, Watched]) -> str:
     """Return how fast visitors' answers were on the slowest host, or "" if there were none."""
     parts: list[str] = []
-    for when, at in (("", 1), ("before: ", 0)):
-        if measured := [speed for answer in watched.values() if (speed := answer["speeds"][at])]:
-            slowest, most = (max(numbers) for numbers in zip(*measured, strict=True))
+    for when, index in (("", 1), ("before: ", 0)):
+        speeds = [answer["speeds"][index] for answer in watched.values()]
+        measured = [speed for speed in speeds if speed]
+        if measured:
+            slowest = max(slowest for slowest, _ in measured)
+            most = max(most for _, most in measured)
             parts.append(f"{when}slowest {slowest:.2f} s, 99% within {most:.2f} s")
     return f"\nanswers: {'; '.join(parts)}" if parts else ""
 
