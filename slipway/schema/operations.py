@@ -1,9 +1,21 @@
 """What the operations of a migration do to old code, as far as they tell without a database."""
 
+import re
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
-from django.db.migrations import AddField, AlterField, DeleteModel, Migration, RemoveField, RenameField, RenameModel
+from django.db.migrations import (
+    AddField,
+    AlterField,
+    DeleteModel,
+    Migration,
+    RemoveField,
+    RenameField,
+    RenameModel,
+    RunPython,
+    RunSQL,
+)
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import NOT_PROVIDED
 
@@ -62,3 +74,22 @@ def not_null_columns(operation: Any) -> list[str]:
         return []
     without = operation.field.db_default is NOT_PROVIDED and not operation.field.generated
     return [f"{operation.model_name}.{operation.field.db_column or operation.name}"] if without else []
+
+
+def runs_code(operation: Any) -> bool:
+    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
+    return any(
+        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
+        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
+        for inner in getattr(operation, "database_operations", [operation])
+    )
+
+
+def without_reverse_sql(migration: Any) -> Any:
+    """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
+    copied = copy(migration)
+    copied.operations = [copy(operation) for operation in migration.operations]
+    for operation in copied.operations:
+        if isinstance(operation, RunSQL) and operation.reversible:
+            operation.reverse_sql = RunSQL.noop
+    return copied

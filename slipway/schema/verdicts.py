@@ -9,7 +9,6 @@ the named migrations. docs/image.md shows FILE.
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import django
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
-from django.db.migrations import CreateModel, DeleteModel, Migration, RemoveField, RenameModel, RunPython, RunSQL
+from django.db.migrations import CreateModel, DeleteModel, Migration, RemoveField, RenameModel
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django_migration_linter import MigrationLinter
@@ -29,7 +28,7 @@ from slipway.make.verdicts import lines
 
 from .columns import is_harmless
 from .locks import Lock, Watch
-from .operations import CURES, not_null_columns
+from .operations import CURES, not_null_columns, runs_code, without_reverse_sql
 from .sql import dropped_names, forbidding_checks
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
@@ -225,25 +224,6 @@ class Executor(MigrationExecutor):
         if isinstance(operation, RenameModel):
             self.makers.setdefault((key[0], operation.new_name_lower), set()).update(makers)
         return makers
-
-
-def runs_code(operation: Any) -> bool:
-    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
-    return any(
-        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
-        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
-        for inner in getattr(operation, "database_operations", [operation])
-    )
-
-
-def without_reverse_sql(migration: Any) -> Any:
-    """Return the migration without RunSQL's SQL to reverse it, which a deploy never executes."""
-    copied = copy(migration)
-    copied.operations = [copy(operation) for operation in migration.operations]
-    for operation in copied.operations:
-        if isinstance(operation, RunSQL) and operation.reversible:
-            operation.reverse_sql = RunSQL.noop
-    return copied
 
 
 def issue_text(issue: Any, columns: Iterable[str] = ()) -> str:
