@@ -2,6 +2,7 @@
 be reached end up on one release."""
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from unittest import mock
@@ -19,7 +20,8 @@ from slipway.deploy.rollout.runner import Run
 from slipway.deploy.ssh import connection
 from slipway.deploy.ssh.connections import Connections
 
-DEAD_AFTER = 10
+DEAD_AFTER = 6
+PACKETS = (1, 2, 4)  # pauses before a connection's next packets, if nobody answers; after 8 s more it has failed
 NAMES = ("web1", "web2", "work")
 
 
@@ -78,12 +80,19 @@ class Model:
         if waited >= DEAD_AFTER or self.killed or (not self.promised and not self.silent):
             self.state = "committed" if self.promised else "back"
 
+    def is_reached(self):
+        return self.lost_at is None or now() >= self.lost_at + self.outage
+
     async def asked(self, on):
         """Answer `decide` over another connection."""
-        self.decide_alone()
-        if self.lost_at is not None and now() < self.lost_at + self.outage:
-            await asyncio.sleep(1)
+        for pause in PACKETS:
+            if self.is_reached():
+                break
+            await asyncio.sleep(pause)
+        if not self.is_reached():
+            await asyncio.sleep(8)
             raise Lost("cannot be reached")
+        self.decide_alone()
         if self.state:
             return self.state
         if on is None:
@@ -193,9 +202,22 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
 @settings(max_examples=500)
 @given(FAULT, st.integers(0, 2))
 def test_one_host_that_is_lost_does_not_divide(fault, number):
-    fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
+    fault = {
+        **fault,
+        "power": fault["power"] and fault["cut"] != "commit",
+        "outage": min(fault["outage"], DEAD_AFTER + 2.0),
+    }
     _error, states, ends = finish(models([fault if number == index else {} for index in range(3)]))
     assert len(set(ends.values())) == 1 and states == ends
+
+
+@pytest.mark.parametrize("seconds", [3, 6, 30])
+def test_a_host_is_asked_until_it_has_decided_by_itself(monkeypatch, seconds):
+    """However long a connection takes that nobody answers."""
+    monkeypatch.setattr(sys.modules[__name__], "DEAD_AFTER", seconds)
+    lost = {"cut": "promise", "silent": True, "outage": seconds + 2.0}
+    _error, states, ends = finish(models([{}, lost, {}]))
+    assert set(ends.values()) == {"back"} and states == ends
 
 
 @pytest.mark.parametrize(
@@ -237,7 +259,7 @@ def test_each_host_is_named_with_what_is_known():
     [
         ({}, "back"),
         ({"cut": "promise", "arrives": True, "outage": 3.0}, "back"),
-        ({"cut": "promise", "arrives": True, "outage": 12.0}, "committed"),
+        ({"cut": "promise", "arrives": True, "outage": DEAD_AFTER + 2.0}, "committed"),
     ],
 )
 def test_a_host_that_gets_sick_after_its_promise(fault, state):

@@ -111,15 +111,6 @@ def test_a_killed_deployer_leaves_every_host_whole(shop, thief, monkeypatch, ste
     checker.check(shop, divided=step == "promise")
 
 
-@pytest.mark.parametrize(
-    "words", [("run", "manage", "check"), ("env", "list"), ("provision",), ("drain", "web1"), ("maintenance", "on")]
-)
-def test_the_rest_needs_an_administrator(thief, words):
-    done = thief.deploy(*words)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert "needs an administrator's key" in done.stderr
-
-
 def test_a_key_that_may_look_changes_nothing(shop, thief):
     assert "web1" in passed(thief.looker.deploy("status")).stdout
     refused = thief.looker.deploy("deploy", shop.image("key-2"), "--allow-incompatible")

@@ -110,10 +110,11 @@ class Commit:
         until = now() + self.seconds + LATE
         settled = until + TAKEBACK
         while True:
+            began = now()  # a connection that nobody answers may take longer to fail than the host needs to decide
             state = await self._ask(name, on, cause)
             if state in FINAL or (on is None and state in OPEN):
                 return state
-            if now() > (settled if state else until):
+            if began > (settled if state else until):
                 return None
             await asyncio.sleep(PAUSE)
 
