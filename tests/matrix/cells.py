@@ -11,6 +11,7 @@ from matrix.columns import POSTS
 
 WHOLE = 180  # seconds until all hosts are on one release again
 PROMISING = ("prepare", "promise", "commit")  # a fault at `prepare` may come a moment later
+DIFFER = 3  # exit code of a deploy after which hosts may differ
 AGAIN = "the next deploy or rollback tries again"  # what a deploy says if a host cannot go back completely
 SYSTEM = ". /etc/os-release; echo Debian $VERSION_ID, Docker $(docker version --format '{{.Server.Version}}')"
 LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
@@ -111,9 +112,10 @@ def visitors(shop, fault):
 
 def whole(cell, fault, divided):
     """Wait until all hosts are on one release, with nothing left of the deploy. Return it; "" if they are not. While
-    they promise, a deployer or host that dies may leave two (docs/design.md, invariant 3): then return both."""
+    they promise, a deployer or host that dies, or that the other cannot reach, may leave two (docs/design.md,
+    invariant 3): then return both."""
     until, problem = time.monotonic() + WHOLE, ""
-    divided = divided and (cell.outcome.code < 0 or fault.loses == POSTS)
+    divided = divided and (cell.outcome.code < 0 or cell.outcome.code == DIFFER or fault.loses == POSTS)
     while time.monotonic() < until:
         try:
             hosts = checker.check(cell.shop, divided=divided, rebooted=fault.leaves)
