@@ -98,7 +98,7 @@ def start_steps(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     names = names_of(hosts)
     rollout = fleet.rollout
     judge = Step("verdicts", (target.judge,) if target.judge else ())
-    behind = names_behind_web(fleet, hosts)
+    behind = roles_behind_web(fleet, hosts)
     bucket = fleet.static["publish"]
     start = Step("start", names_with(hosts, "web"), {"roles": ["web"]})
     if target.action != "rollback":
@@ -128,7 +128,7 @@ def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
     )
 
 
-def names_behind_web(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
+def roles_behind_web(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
     return [role for role in fleet.behind_web() if names_with(hosts, role)]
 
 
@@ -166,7 +166,7 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
 def switch_back_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """Yield the steps of a rollback: first they move visitors, who cannot wait, then tasks. If a role other than web
     does not get ready, the agent reports this, but does not fail."""
-    behind = names_behind_web(fleet, hosts)
+    behind = roles_behind_web(fleet, hosts)
     yield (Step("flip", names_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
     yield (Step("pause", names_with(hosts, "worker")), Step("start", names_with(hosts, *behind), {"roles": behind}))
     yield (ready(fleet, hosts, behind),)
