@@ -125,7 +125,7 @@ class Hosts:
         if args.json:
             print(json.dumps({name: host_facts["records"] for name, host_facts in facts.items()}))
         else:
-            print(visible(text_tables.releases_table(facts, commits.commits_between)))
+            print(visible(text_tables.releases_table(facts, commits.between)))
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 

@@ -24,11 +24,10 @@ LIMIT = 60  # greatest age of ALIVE in seconds: worker and beat call alive() at 
 def main(asked: str = "", *how: str) -> None:
     """Check this container. `asked` is the argument ROLE, "ready" or ""; `how` are the words of HOW."""
     role = ROLE.read_text() if ROLE.exists() else ""
-    problem = (
-        readiness_problem(role, " ".join(how))
-        if asked == "ready" and not BEEN_READY.exists()
-        else liveness_problem(role, asked)
-    )
+    if asked == "ready" and not BEEN_READY.exists():
+        problem = readiness_problem(role, " ".join(how))
+    else:
+        problem = liveness_problem(role, asked)
     if problem:
         print(f"healthcheck: {problem}", file=sys.stderr)
         sys.exit(1)

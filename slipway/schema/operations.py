@@ -1,4 +1,4 @@
-"""What the operations of a migration do to old code, as far as they tell without a database."""
+"""Tells what the operations of a migration do to old code, as far as that is known without a database."""
 
 import re
 from collections.abc import Iterator

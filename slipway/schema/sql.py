@@ -1,4 +1,4 @@
-"""What the linter does not see in SQL: which names it drops, and a CHECK that old code may not pass."""
+"""Finds in SQL what the linter does not see: which names it drops, and a CHECK that old code may not pass."""
 
 import re
 from collections.abc import Iterator

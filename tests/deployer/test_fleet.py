@@ -1,4 +1,4 @@
-"""What `make fleet` writes and says. The servers themselves are tested by tests/e2e."""
+"""Tests of what `make fleet` writes and says. The servers themselves are tested by tests/e2e."""
 
 import pytest
 

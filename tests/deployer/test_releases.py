@@ -111,7 +111,7 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
     told = [
         text
         for text in text_tables.releases_table(
-            {"web1": {"records": [{**record, "id": str(record["at"])} for record in records]}}, commits.commits_between
+            {"web1": {"records": [{**record, "id": str(record["at"])} for record in records]}}, commits.between
         ).split("\n")
         if text.startswith(" ")
     ]
@@ -128,7 +128,7 @@ def test_what_changed_between_releases(tmp_path, monkeypatch):
         f"commit {first[:12]}",
         "commit " + "0" * 12,
     ]
-    assert commits.commits_between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
+    assert commits.between("--output=x", last) == [] and not [*tmp_path.glob("x*")]
 
 
 CASES = [  # records, TAG before, the new TAG, the tag rolled back from → REVERT

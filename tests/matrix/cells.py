@@ -8,10 +8,10 @@ from e2e import checker
 from e2e.fleet.load import Load
 from e2e.scenarios import good, settings
 from matrix.columns import POSTS
+from slipway.deploy.errors import Divided
 
 WHOLE = 180  # seconds until all hosts are on one release again
 PROMISING = ("prepare", "promise", "commit")  # a fault at `prepare` may come a moment later
-DIFFER = 3  # exit code of a deploy after which hosts may differ
 AGAIN = "the next deploy or rollback tries again"  # what a deploy says if a host cannot go back completely
 SYSTEM = ". /etc/os-release; echo Debian $VERSION_ID, Docker $(docker version --format '{{.Server.Version}}')"
 LIMITS = {"bake": 4, "dead_after": 6, "ready": 30}
@@ -115,7 +115,7 @@ def whole(cell, fault, divided):
     they promise, a deployer or host that dies, or that the other cannot reach, may leave two (docs/design.md,
     invariant 3): then return both."""
     until, problem = time.monotonic() + WHOLE, ""
-    divided = divided and (cell.outcome.code < 0 or cell.outcome.code == DIFFER or fault.loses == POSTS)
+    divided = divided and (cell.outcome.code < 0 or cell.outcome.code == Divided.exit_code or fault.loses == POSTS)
     while time.monotonic() < until:
         try:
             hosts = checker.check(cell.shop, divided=divided, rebooted=fault.leaves)

@@ -120,7 +120,7 @@ class Bounded:
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
-        self.left = self.left - len(data)
+        self.left -= len(data)
         self.tail = (self.tail + data)[-1024:]
         self.expect(0, 0)
         return data

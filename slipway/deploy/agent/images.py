@@ -143,10 +143,8 @@ def needed_ids_of_app(host: Host, last: int) -> list[str | None]:
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> None:
     """Remove unneeded images of repository `image`, oldest first, by at most `most` names. `last`: see
     needed_ids_of_app."""
-    listed = (
-        docker.ask(host, "GET", docker.path_with_filter("/images/json?all=0", "reference", image), "docker image ls")
-        or ()
-    )
+    path = docker.path_with_filter("/images/json?all=0", "reference", image)
+    listed = docker.ask(host, "GET", path, "docker image ls") or ()
     kept: set[str | None] = needed_ids(host, last)
     old = [
         name

@@ -107,14 +107,11 @@ class Logs:
         try:
             async for line in process.lines():
                 entry = parse(line)
-                yield (
-                    time_of(entry),
-                    (
-                        one_line(entry)
-                        if self.args.json
-                        else format_entry(host.name, self.fleet.app, entry, self.coloured)
-                    ),
-                )
+                if self.args.json:
+                    text = one_line(entry)
+                else:
+                    text = format_entry(host.name, self.fleet.app, entry, self.coloured)
+                yield time_of(entry), text
         except HostProblem as problem:
             raise DeployError(on_hosts({host.name: problem.args})) from None
         code = await process.ended()

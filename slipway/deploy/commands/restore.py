@@ -10,12 +10,12 @@ from ..agent.message_types import TAG
 from ..backup_status import duration
 from ..config import Fleet, Host
 from ..errors import DeployError, Refused
-from ..log import search
 from ..log.errors import clock
 from ..ssh.connection import who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
+from . import dump
 from .docker_backup import ask_agent, backup_host, database_host, release_migrations, run_docker_backup
 from .maintenance import switch_page
 from .upgrade import confirm
@@ -70,7 +70,7 @@ def parse_moment(text: str) -> str:
     if not text:
         raise Refused('say what to bring back: --at latest, --at "2026-11-24 02:20", --at build-42')
     try:
-        return text if text == "latest" else str(search.parse_moment(text))
+        return dump.parse_moment(text)
     except argparse.ArgumentTypeError as error:
         if re.fullmatch(f"(before:)?{TAG}", text):
             return text

@@ -137,7 +137,7 @@ def switch_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     move on one host first (the canary), then in waves. `flip` begins to watch a host; `watch` waits for problems."""
     web = names_with(hosts, "web")
     rollout = fleet.rollout
-    cap = fleet.rollout["parallel"]
+    cap = rollout["parallel"]
     rest = tuple(name for name in names_of(hosts) if name not in web)
     watched = {"smoke": rollout["smoke"], "max_errors": rollout["max_errors"]}
     yield (Step("pause", names_with(hosts, "worker")),)
@@ -160,7 +160,7 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
         many = min(size, cap or size)
         yield tuple(names[:many])
         names = names[many:]
-        size = size * 2
+        size *= 2
 
 
 def switch_back_steps(fleet: Fleet, hosts: Sequence[Host]) -> Groups:

@@ -1,4 +1,4 @@
-"""What changed between two releases, from the git repository around, if it has both revisions."""
+"""Tells what changed between two releases, from the git repository around, if it has both revisions."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 MOST = 5
 
 
-def commits_between(old: str, new: str) -> list[str]:
+def between(old: str, new: str) -> list[str]:
     """Return the newest commits of `new` that `old` lacks, each in a line; [] if they are unknown here."""
     names = [name.removesuffix("-dirty") for name in (old, new)]  # hosts tell them: they must not be options of git
     if not all(re.fullmatch("[0-9a-f]{7,64}", name) for name in names):

@@ -1,4 +1,4 @@
-"""What `slipway --help` prints below the options: all commands, and what make offers in this folder."""
+"""Lists below the options of `slipway --help` all commands, and what make offers in this folder."""
 
 import re
 import textwrap

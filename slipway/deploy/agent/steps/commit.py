@@ -83,10 +83,8 @@ def replaced_settings(host: Host, attempt: Attempt, current: Release | None) -> 
     tag = current["tag"] if current else "none"
     names = itertools.chain([tag], (f"{tag}.{number}" for number in itertools.count(2)))
     name = next(name for name in names if not os.path.exists(host.kept_env(name)))
-    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {
-        "changed": differing_names(old, new),
-        "kept": name,
-    }
+    kept = {host.kept_env(name): old.decode(errors="surrogateescape")}
+    return kept, {"changed": differing_names(old, new), "kept": name}
 
 
 def changed_settings(host: Host, attempt: Noted) -> list[str]:
