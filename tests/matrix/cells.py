@@ -44,8 +44,9 @@ class Cell:
         self.shop, self.wrong, self.outcome, self.host = shop, [], None, None
         if len(checker.tags(shop)) > 1:
             shop.good("deploy", good(shop))  # it repairs hosts that are on two releases
-        if action == "rollback":
+        if action == "rollback" or not reverted(shop):  # somebody may roll back meanwhile
             shop.good("deploy", good(shop), "--no-bake")
+        if action == "rollback":
             self.new, self.words = reverted(shop), ("rollback",)
         else:
             self.new = good(shop)
@@ -67,7 +68,9 @@ class Cell:
 
 
 def reverted(shop):
-    return checker.release(next(iter(checker.read_all(shop).values()))["revert"])["TAG"]
+    """Return the tag to which a rollback goes, None if there is no earlier release."""
+    revert = checker.release(next(iter(checker.read_all(shop).values()))["revert"])
+    return revert["TAG"] if revert else None
 
 
 def run(shop, action, step, fault):
