@@ -1,8 +1,10 @@
 """Make the fleets that FLEETS numbers, run a command, and remove the fleets, even if it fails: `with_fleets COMMAND…`.
 
-KEEP=1 keeps them. {NAME} in the command stands for the words of the variable NAME.
+They have the Debians of FLEET_BASE in turn. KEEP=1 keeps them. {NAME} in the command stands for the words of the
+variable NAME.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -19,8 +21,8 @@ def main(command):
     numbers = os.environ["FLEETS"].split()
     fleets = [of_folder(number=number) for number in numbers]
     try:
-        for names in fleets:
-            fleet.up(names, os.environ["FLEET_HOSTS"].split(), os.environ["FLEET_BASE"], registry=True)
+        for names, base in zip(fleets, itertools.cycle(os.environ["FLEET_BASE"].split())):
+            fleet.up(names, os.environ["FLEET_HOSTS"].split(), base, registry=True)
         # Each of several workers chooses its own fleet: tests/e2e/conftest.py.
         with subprocess.Popen(command, env={**os.environ, "FLEET": numbers[0]}) as child:
             try:

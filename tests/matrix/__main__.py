@@ -2,13 +2,14 @@
 
     make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES] [--peers]"
 
-It makes servers, and runs the cells that var/faults.jsonl does not have yet of this commit. The last line of each says
-which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes docs/faults.md and
-docs/faults.tsv, if no cell is missing.
+It makes servers with Debian 12 and 13, and runs the cells that var/faults.jsonl does not have yet of this commit. The
+last line of each says which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes
+docs/faults.md and docs/faults.tsv, if no cell is missing.
 """
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -45,6 +46,14 @@ def all_cells():
         for step in fault.steps
         if action == "deploy" or step not in OF_A_DEPLOY
     ]
+
+
+def fleet_of(cell, fleets):
+    """Return the fleet for a cell, of these, which have different Debians. At each step a fault meets one in a deploy,
+    and the next one in a rollback."""
+    action, step, name = cell
+    pairs = [(name, step) for name, fault in FAULTS.items() for step in fault.steps]
+    return fleets[(pairs.index((name, step)) + ACTIONS.index(action)) % len(fleets)]
 
 
 def chosen(args, commit):
@@ -99,20 +108,34 @@ def main():
     if args.peers:
         peers.main()
         return 0
-    began, wrong, done = time.monotonic(), 0, kept(commit)
     KEPT.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        shop = provisioned(attach(), Path(folder))
-        for cell in chosen(args, commit):
-            if args.sample and time.monotonic() - began > 60 * args.sample:
-                break
-            if cell not in done and not run(shop, cell, commit):
-                wrong += 1
-                shop = provisioned(attach(), Path(folder))  # the next cell needs a good start
+    fleets, done = os.environ["FLEETS"].split(), kept(commit)
+    cells_of = {fleet: [] for fleet in fleets}
+    for cell in chosen(args, commit):
+        if cell not in done:
+            cells_of[fleet_of(cell, fleets)].append(cell)
+    wrong = sum(run_on(fleet, cells_of[fleet], args.sample / len(fleets), commit) for fleet in fleets)
     done = kept(commit)  # another process may have run some, too
     if not {*all_cells()} - {*done}:
-        page.write(done.values(), commit)
+        page.write(done.values())
     return 1 if wrong else 0
+
+
+def run_on(fleet, its_cells, minutes, commit):
+    """Run cells on that fleet; with `minutes` begin none after so long. Return how many broke a rule or did not run."""
+    if not its_cells:
+        return 0
+    os.environ["FLEET"] = fleet  # attach() reads it
+    began, wrong = time.monotonic(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        shop = provisioned(attach(), Path(folder))
+        for cell in its_cells:
+            if minutes and time.monotonic() - began > 60 * minutes:
+                break
+            if not run(shop, cell, commit):
+                wrong += 1
+                shop = provisioned(attach(), Path(folder))  # the next cell needs a good start
+    return wrong
 
 
 if __name__ == "__main__":
