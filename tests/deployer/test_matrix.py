@@ -10,7 +10,7 @@ FLEETS = ["bookworm", "trixie"]
 
 
 def test_each_action_meets_each_debian():
-    """Half of each action's cells are on each Debian. What a fault does at a step, it does to a deploy on one Debian and
+    """Half of each action's cells are on each Debian. What a fault does at a step, it does to a deploy on one Debian,
     to a rollback on the other."""
     cells = Counter((cell[0], fleet_of(cell, FLEETS)) for cell in all_cells())
     for action in ACTIONS:
