@@ -257,3 +257,12 @@ def test_files_of_a_server():
             or (name.endswith("/") and path.startswith(name))
             for name in names
         ), f"docs/server.md lacks {path}"
+
+
+def test_units_of_a_server():
+    """docs/server.md names each unit that provisioning writes, all that runs there between two deploys."""
+    section = part("docs/server.md", "\n## Units\n", "\n## ")
+    names = {path.name.partition(".")[0] for path in (ROOT / "slipway/deploy/server/systemd").glob("*.*")}
+    units = {name.replace("PROCESS", "NAME").removesuffix("@") for name in names}
+    parts_and_others = {"container", "timed", "docker", "nginx"}  # of units, and changes of Debian's
+    assert [unit for unit in sorted(units - parts_and_others) if f"`{unit}" not in section] == []
