@@ -149,3 +149,12 @@ def test_how_it_works_tells_the_pictures_seconds():
             told.append(timed.pop(0)[1])
         if after.strip():
             assert abs(numbers(after)[0] - told[0]) < 1, (names, told[0])
+
+
+def test_the_tutorial_counts_the_questions():
+    """docs/tutorial.md says how many questions of copier.yml `make new` asks."""
+    questions = re.findall(r"^[a-z]\w*:$", (ROOT / "copier.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    words = "no one two three four five six seven eight nine ten eleven twelve".split()
+    assert f"`make new` asks {words[len(questions)]} questions" in (ROOT / "docs/tutorial.md").read_text(
+        encoding="utf-8"
+    )
