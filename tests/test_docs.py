@@ -10,6 +10,7 @@ from slipway.deploy.__main__ import COMMANDS
 from slipway.deploy.agent.host import Host
 from slipway.deploy.screen.overview import OTHERS
 from slipway.deploy.server import files, site
+from slipway.deploy.swarm import engine
 from slipway.env import Env
 
 PROJECTS = {"slipway/make/README.project.md"}  # this page is read in a project
@@ -266,3 +267,10 @@ def test_units_of_a_server():
     units = {name.replace("PROCESS", "NAME").removesuffix("@") for name in names}
     parts_and_others = {"container", "timed", "docker", "nginx"}  # of units, and changes of Debian's
     assert [unit for unit in sorted(units - parts_and_others) if f"`{unit}" not in section] == []
+
+
+def test_what_swarm_refuses():
+    """docs/swarm.md lists each command and option that does not work there."""
+    listed = part("docs/swarm.md", "| what | on Swarm |", " | refused |")
+    options = [f"--{name.replace('_', '-')}" for name in engine.OPTIONS]
+    assert [word for word in (*engine.OF_HOSTS, *options) if f"`{word}`" not in listed] == []
