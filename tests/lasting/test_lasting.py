@@ -104,6 +104,24 @@ def test_a_writer_who_is_not_the_owner_keeps_the_group(tmp_path, monkeypatch):
     assert path.read_text() == "new" and owners == [(-1, os.stat(path).st_gid)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "latin-1", None])
+def test_text_has_the_lock_s_encoding(tmp_path, encoding):
+    """What replaces the file can be read, and continued, as it was opened. Bytes stay bytes."""
+    path = tmp_path / "file"
+    path.write_text("é1", encoding)
+    with (lock := LockedOpen(path, encoding=encoding)) as file:
+        lock.replace(file.read() + "é2")
+    assert path.read_text(encoding) == "é1é2"
+    with LockedOpen(path, "a", encoding=encoding) as file:
+        file.write("é3")
+    with (lock := LockedOpen(path, encoding=encoding)) as file:
+        assert file.read() == "é1é2é3"
+        with pytest.raises(UnicodeEncodeError):
+            lock.replace("\ud800")
+        lock.replace(b"\xff")
+    assert path.read_bytes() == b"\xff" and os.listdir(tmp_path) == ["file"]
+
+
 STRANGER = 4242  # an id of a user and a group that own nothing
 
 
