@@ -2,6 +2,8 @@
 
 include ve.mk
 
+.DEFAULT_GOAL := $(or $(.DEFAULT_GOAL),help-by-default)
+
 HOST        ?=
 FLEETS      ?= 1
 FLEET_HOSTS ?= web1 web2 work1

@@ -19,16 +19,10 @@ TO          ?=
 MORE_PINS   ?= $(if $(locked),,$(filter-out $(REQUIREMENTS) $(REQUIREMENTS_DEV),$(sort $(wildcard requirements/*.txt))))
 COPIER       = $(VE)/copier/bin/copier
 
-.DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
+.DEFAULT_GOAL := $(or $(filter-out help-by-default,$(.DEFAULT_GOAL)),test)
 
-.PHONY: help ve app runserver shell dev worker beat migrate migrations messages check flake8 test format lint coverage \
+.PHONY: ve app runserver shell dev worker beat migrate migrations messages check flake8 test format lint coverage \
         doctor clean requirements upgrade audit docs template-update slipway-diff
-
-## Develop
-help: ## show this list
-	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
-	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
-	  $(wildcard $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
 
 ve: $(VE)/sentinel-dev ## make the virtualenv, with the tools of development
 

@@ -3,6 +3,8 @@
 
 include ve.mk
 
+.DEFAULT_GOAL := $(or $(.DEFAULT_GOAL),help-by-default)
+
 REVISION      ?= $(eval REVISION := $$(shell $$(git_revision)))$(REVISION)
 DOCKER        ?= docker
 COMPOSE       ?=

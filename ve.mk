@@ -116,8 +116,18 @@ $(VE)/bin/%: $(VE)/sentinel-dev
 var/pins/%.txt: $(wildcard vendor/slipway_django-*.whl)
 	@$(slipway) packaged requirements/$(@F) $@
 
-.PHONY: FORCE
+.PHONY: FORCE help
 FORCE:
+
+# This file's list comes first, as django.mk's continues it; the Makefile's comes last.
+## Develop
+help: ## show this list
+	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
+	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
+	  ve.mk $(wildcard $(filter django.mk,$(MAKEFILE_LIST)) $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
+
+# The default goal of .mk files other than django.mk, whose default goal is test. The Makefile's own one precedes both.
+help-by-default: help
 
 # Goals given together, such as `make -j4 build push`, are made in their order, also those of the Makefile.
 .NOTPARALLEL:

@@ -5,6 +5,8 @@
 
 include ve.mk
 
+.DEFAULT_GOAL := $(or $(.DEFAULT_GOAL),help-by-default)
+
 ASSETS ?= $(PROJECT)/static/built
 $(call one_path,ASSETS)
 

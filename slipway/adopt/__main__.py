@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from slipway.make.new import git, origin, without_user
@@ -51,7 +52,8 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     lists = lists_above()
     project = inspect_project(existing, Path.cwd().name, lists)
     new, changed, problems = plan(tree, existing, project, levels, template, lists)
-    if problems := [*problems, *unreadable_problems(existing, project), *unwritable_problems([*new], [*changed])]:
+    used = {*project.packages[:3], *changed} & {*tree, *lists}
+    if problems := [*problems, *unreadable_problems(sorted(used)), *unwritable_problems([*new], [*changed])]:
         return problems
     write({**new, **(changed if apply else {})})
     shutil.copy(wheel, "vendor")
@@ -79,11 +81,11 @@ def read_tree(folder: Path) -> Tree:
     return {path: read(folder / path) for path in files}
 
 
-def read(path: Path) -> str:
+def read(path: Path, errors: str = "replace") -> str:
     """Return a file's text: UTF-8 or, from PowerShell, UTF-16, as pip and uv read it, with U+FFFD for all else."""
     data = path.read_bytes()
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    return data.decode(encoding, errors="replace").replace("\r\n", "\n")
+    return data.decode(encoding, errors).replace("\r\n", "\n")
 
 
 def lists_above() -> Tree:
@@ -93,12 +95,18 @@ def lists_above() -> Tree:
     return {path: read(Path(path)) for path in paths}
 
 
-def unreadable_problems(existing: Tree, project: Project) -> list[str]:
-    return [
-        f"{path} is neither UTF-8 nor UTF-16: save it as UTF-8"
-        for path in (project.packages.production, project.packages.development)
-        if "\ufffd" in existing.get(path, "")
-    ]
+def unreadable_problems(paths: Iterable[str]) -> list[str]:
+    """Name the files whose text is not known: with a line of ours, they would have two encodings."""
+    reasons = {path: why_unreadable(Path(path)) for path in paths}
+    return [f"{path} {reason}: save it as UTF-8" for path, reason in reasons.items() if reason]
+
+
+def why_unreadable(path: Path) -> str:
+    try:
+        text = read(path, "strict")
+    except UnicodeDecodeError:
+        return "is neither UTF-8 nor UTF-16"
+    return "has null characters, such as UTF-16 without a byte order mark" if "\0" in text else ""
 
 
 def unwritable_problems(new: list[str], changed: list[str]) -> list[str]:

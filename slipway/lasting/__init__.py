@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 from typing import IO, Any
 
-from .files import link_replace, locked, sync, write_replace, written
+from .files import give, keep, link_replace, locked, sync, write_replace, written
 
 __all__ = ["LockedOpen", "link_replace", "write_replace"]
 
@@ -53,11 +54,16 @@ class LockedOpen:
 
     def replace(self, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None) -> None:
         """Replace the file as `write_replace` does, but keep its mode and owner if none are given: who may not give a
-        file away keeps only its group. Lock the new file, too: no other process may lock it before the block ends."""
+        file away keeps only its group, who is not in the group neither, and then the mode as far as nobody gets more
+        access. Text has the `encoding`. Lock the new file, too: no other process may lock it before the block ends."""
         old = os.stat(self.path)
-        mode = stat.S_IMODE(old.st_mode) if mode is None else mode
-        owner = owner or (old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
+        if owner:
+            own = functools.partial(give, owner, stat.S_IMODE(old.st_mode) if mode is None else mode)
+        else:
+            own = functools.partial(keep, old, mode)
+        if isinstance(content, str) and self.encoding:
+            content = content.encode(self.encoding)
         with contextlib.ExitStack() as stack:
-            os.rename(stack.enter_context(written(self.path, content, mode, owner)), self.path)
+            os.rename(stack.enter_context(written(self.path, content, own)), self.path)
             self.stack.push(stack.pop_all())
         sync(os.path.dirname(self.path))

@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 PAUSE = 0.01  # seconds between attempts to lock: the kernel has no lock call with a timeout
 
@@ -21,26 +22,31 @@ def write_replace(
     path: str | os.PathLike[str], content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
     """Create or replace a file: write and sync PATH.new, rename it, sync the folder. If PATH is a symlink, replace the
-    symlink itself. Without `mode`, keep the file's; a new file's is 0644. `owner` is (uid, gid). On failure raise an
-    OSError with a `filename`."""
-    with written(path, content, mode_of(path) if mode is None else mode, owner) as new:
+    symlink itself. `owner` is (uid, gid). Without `mode`, keep the file's, or less if its group changes (`keep_mode`);
+    a new file's is 0644. On failure raise an OSError with a `filename`."""
+    old = existing(path)
+    if old and mode is None and owner is None:
+        own = functools.partial(keep_mode, old)
+    else:
+        own = functools.partial(give, owner, mode if mode is not None else stat.S_IMODE(old.st_mode) if old else 0o644)
+    with written(path, content, own) as new:
         move(new, path)
 
 
-def mode_of(path: str | os.PathLike[str]) -> int:
-    """Return the mode of a file, or 0644 if there is none."""
+def existing(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Return the status of a file, or None if there is none."""
     try:
-        existing = os.lstat(path).st_mode
+        status = os.lstat(path)
     except FileNotFoundError:
-        return 0o644
-    return stat.S_IMODE(existing) if stat.S_ISREG(existing) else 0o644
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def write_beside(
     path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> str:
     """Write and sync PATH.new; return its path. Until you `move` PATH.new, another writer of PATH can remove it."""
-    with written(path, content, mode, owner) as new:
+    with written(path, content, functools.partial(give, owner, mode)) as new:
         return new
 
 
@@ -63,18 +69,14 @@ def link_replace(path: str | os.PathLike[str], target: str) -> None:
 
 
 @contextlib.contextmanager
-def written(
-    path: str | os.PathLike[str], content: str | bytes, mode: int, owner: tuple[int, int] | None
-) -> Iterator[str]:
+def written(path: str | os.PathLike[str], content: str | bytes, own: Callable[[int], None]) -> Iterator[str]:
     """Write and sync PATH.new, lock it against other writers until the block ends, and yield its path. On an error
-    remove it. Replace a PATH.new that a killed writer left."""
+    remove it. Replace a PATH.new that a killed writer left. `own` gives the open file its owner and mode."""
     new = os.fspath(path) + ".new"
     number = begin(new)
     try:
         with named(new), open(number, "wb", closefd=False) as file:
-            if owner:
-                os.fchown(number, *owner)
-            os.fchmod(number, mode)
+            own(number)
             file.write(content if isinstance(content, bytes) else content.encode(errors="surrogateescape"))
             file.flush()
             os.fsync(number)
@@ -110,6 +112,40 @@ def end(new: str) -> None:
         return
     with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
         remove(new)
+
+
+# ---- owner and mode of an open file ----
+
+
+def give(owner: tuple[int, int] | None, mode: int, number: int) -> None:
+    if owner:
+        os.fchown(number, *owner)
+    os.fchmod(number, mode)
+
+
+def keep(old: os.stat_result, mode: int | None, number: int) -> None:
+    """Give the file the owner and the group of `old`, as far as this process may, and `mode`, or that of `old`."""
+    for owner in ((old.st_uid if os.geteuid() == 0 else -1, old.st_gid), (-1, old.st_gid)):
+        try:
+            os.fchown(number, *owner)
+            break
+        except OSError as error:  # not in the group; or root in a container without the capability, or the user
+            if error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
+    if mode is None:
+        keep_mode(old, number)
+    else:
+        os.fchmod(number, mode)
+
+
+def keep_mode(old: os.stat_result, number: int) -> None:
+    """Give the file the mode of `old`. If its group is another, group and others may only do what both may with `old`:
+    nobody gets more access. If its owner is another, no program runs as this one."""
+    new, mode = os.fstat(number), stat.S_IMODE(old.st_mode)
+    if new.st_gid != old.st_gid:
+        both = mode >> 3 & mode & 0o7
+        mode = mode & ~(stat.S_ISGID | 0o77) | both << 3 | both
+    os.fchmod(number, mode if new.st_uid == old.st_uid else mode & ~stat.S_ISUID)
 
 
 # ---- lock files ----

@@ -41,7 +41,7 @@ def main(action: str, env: Mapping[str, str]) -> None:
     command = [*image.compose(env), "--project-name", f"{app}-services", "--file", str(FILE)]
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(COMPOSE)
-    has_redis = re.search("^redis==", Path(env["REQUIREMENTS"]).read_text(), re.MULTILINE)
+    has_redis = re.search("^redis==", Path(env["REQUIREMENTS"]).read_text("utf-8", "replace"), re.MULTILINE)
     names = ["db", "redis"] if has_redis else ["db"]
     urls = {name: url for service in names for name, url in URLS[service].items()}
     variables, problems = envfile.read_file(ENV)
@@ -72,6 +72,8 @@ def run(command: list[str], *words: str) -> None:
 
 
 def write_env(values: dict[str, str], unset: list[str]) -> None:
+    if not values and not unset:
+        return
     path = ENV.resolve()
     text, mode = (path.read_text("utf-8"), path.stat().st_mode & 0o777) if path.exists() else ("", 0o600)
     if (new := envfile.changed(text, values, unset)) != text:

@@ -56,6 +56,7 @@ def test_a_command_by_the_clock(data):
     (service, text), (timer, schedule) = (unit for unit in files(fleet, "work").items() if "digest" in unit[0])
     assert "\nOnCalendar=*-*-* 06:30\n" in schedule and "\nPersistent=yes\n" in schedule
     assert "ExecStart=/usr/local/bin/docker-runner --unit shop-digest --once shop manage digest 5%%\n" in text
+    assert ' -e NO_COMMAND=127"\n' in text
     assert "|| exec timeout -k 5 60 /usr/local/bin/docker-runner shop manage" in text, (
         "if the database hangs there, the command must not run once more"
     )

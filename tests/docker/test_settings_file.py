@@ -103,6 +103,9 @@ def test_commands_of_ones_own(app, tmp_path):
     assert "  show           what it was given\n" in app("help").stdout and "notes" not in app("help").stdout
     executable(notes.with_name("migrate"), "#!/bin/sh\n# and load\necho ours\n")
     assert app("migrate").stdout == "ours\n"
-    for command in ("notes", "nope", "command_run", "../manage.py", "main", ""):
+    for command in ("notes", "nope", "Run", "migrate ", "runn", "command_run", "../manage.py", "main", "ls", ""):
         done = app(command)
-        assert done.returncode == 127 and "  migrate " in done.stderr, (command, done.stderr)
+        line, *listed = done.stderr.splitlines()
+        assert (done.returncode, line) == (64, f"docker-run.sh: there is no command '{command}'; commands:")
+        assert any(each.startswith("  migrate ") for each in listed), done.stderr
+    assert app("nope", NO_COMMAND="127").returncode == 127, "by the clock, it waits for a release that has the command"

@@ -1,8 +1,10 @@
 """Tests of docs/files.md about lasting files, with one process at a time."""
 
 import errno
+import json
 import os
 import re
+import stat
 import time
 import uuid
 import zlib
@@ -13,7 +15,7 @@ import pytest
 
 from proc import ROOT
 from slipway import lasting
-from slipway.lasting import LockedOpen, link_replace, write_replace
+from slipway.lasting import LockedOpen, files, link_replace, write_replace
 
 
 def test_a_file_has_its_mode_and_any_bytes(tmp_path, monkeypatch):
@@ -100,6 +102,103 @@ def test_a_writer_who_is_not_the_owner_keeps_the_group(tmp_path, monkeypatch):
     with (lock := LockedOpen(path)):
         lock.replace("new")
     assert path.read_text() == "new" and owners == [(-1, os.stat(path).st_gid)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-32-be", "latin-1", None])
+def test_text_has_the_lock_s_encoding(tmp_path, encoding):
+    """What replaces the file can be read, and continued, as it was opened. Bytes stay bytes."""
+    path = tmp_path / "file"
+    path.write_text("é1", encoding)
+    with (lock := LockedOpen(path, encoding=encoding)) as file:
+        lock.replace(file.read() + "é2")
+    assert path.read_text(encoding) == "é1é2"
+    with LockedOpen(path, "a", encoding=encoding) as file:
+        file.write("é3")
+    with (lock := LockedOpen(path, encoding=encoding)) as file:
+        assert file.read() == "é1é2é3"
+        with pytest.raises(UnicodeEncodeError):
+            lock.replace("\ud800")
+        lock.replace(b"\xff")
+    assert path.read_bytes() == b"\xff" and os.listdir(tmp_path) == ["file"]
+
+
+STRANGER = 4242  # an id of a user and a group that own nothing
+
+
+def in_child(function):
+    """Call the function in a process of its own, which is not root's, and return what it printed."""
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([]), os.setgid(STRANGER), os.setuid(STRANGER)
+            os.write(write, json.dumps(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read) as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return json.loads(said)
+
+
+@pytest.mark.parametrize("method", ["replace", "replace as root", "write_replace"])
+@pytest.mark.parametrize(
+    "old, new",
+    [(0o640, 0o600), (0o644, 0o644), (0o664, 0o644), (0o666, 0o666), (0o604, 0o600), (0o660, 0o600), (0o6775, 0o755)],
+)
+def test_a_writer_who_is_not_in_the_group(tmp_path, monkeypatch, method, old, new):
+    """Who may write in the folder may replace a file of another user and group: it becomes the writer's, and nobody
+    gets more access than before. So does root in a container without the capability to give files away."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o777)
+
+    def written():
+        for name in ("stat", "lstat"):
+            real = getattr(os, name)
+            monkeypatch.setattr(os, name, lambda path, real=real, **options: another(real(path, **options), old))
+        if method == "replace as root":
+            monkeypatch.setattr(os, "geteuid", lambda: 0)
+        if method == "write_replace":
+            write_replace("file", "new")
+        else:
+            with (lock := LockedOpen("file")):
+                lock.replace("new")
+        return os.fstat(os.open("file", os.O_RDONLY)).st_mode & 0o7777, Path("file").read_text(), os.listdir()
+
+    def another(status, mode):
+        """Return a file's status as if it was somebody else's."""
+        names = [stat.S_IFMT(status.st_mode) | mode, *status[1:4], STRANGER + 1, STRANGER + 1, *status[6:]]
+        return os.stat_result(names)
+
+    assert in_child(lambda: [write_replace("file", "old", 0o666), *written()][1:]) == [new, "new", ["file"]]
+
+
+def test_no_program_runs_as_its_writer(tmp_path):
+    """What ran with its owner's or its group's rights does not run with those of who replaces it, such as root."""
+    with open(tmp_path / "file", "w") as file:
+        mine = os.fstat(file.fileno())
+        for uid, gid, mode in ((0, 0, 0o6755), (1, 0, 0o2755), (0, 1, 0o4755), (1, 1, 0o755)):
+            old = os.stat_result([0o106755, *mine[1:4], mine.st_uid + uid, mine.st_gid + gid, *mine[6:]])
+            files.keep_mode(old, file.fileno())
+            assert os.fstat(file.fileno()).st_mode & 0o7777 == mode
+
+
+def test_root_who_may_not_give_files_away_keeps_the_group(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o777)
+
+    def tried():
+        tries, real, mine = [], os.fchown, os.stat(".")
+        old = os.stat_result([0o100660, *mine[1:4], STRANGER + 1, os.getegid(), *mine[6:]])
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(os, "fchown", lambda number, *owner: tries.append(owner) or real(number, *owner))
+        with open("file", "w") as file:
+            files.keep(old, None, file.fileno())
+            return tries, os.fstat(file.fileno()).st_mode & 0o7777, os.getegid()
+
+    tries, mode, group = in_child(tried)
+    assert tries == [[STRANGER + 1, group], [-1, group]] and mode == 0o660
 
 
 def test_what_the_docs_show(tmp_path):

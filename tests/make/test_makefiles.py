@@ -1,5 +1,6 @@
 """Tests of the .mk files: each works without the others, documents itself, and needs only GNU Make 3.81 and POSIX."""
 
+import itertools
 import os
 import re
 import shutil
@@ -66,6 +67,30 @@ def test_alone_and_in_any_order(copy, names):
     targets = set().union(*(phony((copy / name).read_text()) for name in names)) or ["ve/sentinel-dev"]
     done = run(["make", "-C", copy, "--warn-undefined-variables", "-n", *sorted(targets)])
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_goal_of_make_alone(copy, size):
+    """`make` runs all tests if django.mk is among the .mk files, wherever; else it lists the targets. A target or goal
+    of the Makefile's own, before them, precedes both."""
+    shutil.copy(ROOT / "examples/frontend/node.mk", copy)
+
+    def goal(text):
+        (copy / "Makefile").write_text(text)
+        lines = run(["make", "-C", copy, "-pn"]).stdout.splitlines()
+        (goal,) = (line.partition(" := ")[2] for line in lines if line.startswith(".DEFAULT_GOAL :="))
+        return goal
+
+    for names in itertools.permutations(["django.mk", "docker.mk", "deploy.mk", "node.mk", "ve.mk"], size):
+        if names != ("ve.mk",):
+            expected = "test" if "django.mk" in names else "help-by-default"
+            assert goal(f"include {' '.join(names)}\n") == expected, names
+        assert goal(f"mine: ; @echo mine\ninclude {' '.join(names)}\n") == "mine", names
+        assert goal(f".DEFAULT_GOAL := help\ninclude {' '.join(names)}\n") == "help", names
+    assert goal("include *.mk\n") == "test"
+    assert goal("include ve.mk\nmine: ; @echo mine\ninclude deploy.mk\n") == "mine"
+    (copy / "Makefile").write_text("include deploy.mk\n")
+    assert output(["make", "-s", "-C", copy]).startswith("\nDevelop:\n  help            show this list\n\nOperate:\n")
 
 
 def test_a_makefile_of_ones_own(copy):

@@ -219,6 +219,26 @@ def test_refusals(theirs, tmp_path):
     assert "git commit" in refused(project)[0] and "no manage.py" in refused(project, folder=tmp_path / "outside")[0]
 
 
+@pytest.mark.parametrize(
+    "path, more, encoding, reason",
+    [
+        ("requirements/base.txt", "", "utf-16-be", "null characters"),
+        ("requirements/local.txt", "", "utf-32", "null characters"),
+        ("Makefile", "", "utf-16-le", "null characters"),
+        (".gitignore", "# für alle\n", "latin-1", "neither UTF-8 nor UTF-16"),
+    ],
+)
+def test_no_file_gets_two_encodings(theirs, path, more, encoding, reason):
+    """A file whose encoding is not known gets no line of ours: it is refused, and stays."""
+    project = theirs({"Makefile": "mine:\n\ttrue\n", ".gitignore": "x\n", **LAYERS})
+    data = ((project.folder / path).read_text() + more).encode(encoding)
+    (project.folder / path).write_bytes(data)
+    project.commit("Mine")
+    (line,) = refused(project, "--level", "image", "--apply")
+    assert line.startswith(f"adopt: {path} ") and reason in line and line.endswith(": save it as UTF-8")
+    assert (project.folder / path).read_bytes() == data and project.git("status", "--porcelain") == ""
+
+
 def test_folders_are_shared(theirs):
     """Other files in a shared folder stay. If the place of the servers' file is taken, it gets another."""
     project = theirs({**LAYERS, "deploy": "#!/bin/sh\n", "docker/dev.sh": "#!/bin/sh\n", ".python-version": "3.12\n"})

@@ -9,7 +9,7 @@ from . import disk
 from .host import UNITS, Host, is_up, last_output
 from .message_types import Properties, UnitFacts
 
-NO_COMMAND = "127"  # exit code of docker-run.sh and manage.py if the release does not have the command
+NO_COMMAND = "127"  # exit code of docker-run.sh (by the clock) and manage.py if the release does not have the command
 
 
 def schedules(host: Host) -> dict[str, str]:

@@ -119,7 +119,8 @@ def process_unit(app: str, process: Process) -> File:
     """Return a process's unit. The agent reads the process's definition from this unit."""
     name = f"{app}-{process.name}"
     file = f"{name}@.service" if process.overlap else f"{name}.service"
-    options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
+    by_clock = ["-e NO_COMMAND=127"] if process.schedule else []
+    options = " ".join([process.options.format(app), *by_clock, *(f"-p {port}" for port in process.ports)]).strip()
     values = {
         "APP": app,
         "NAME": process.name,

@@ -60,7 +60,7 @@ class Command(TemplateCommand):
                 text = f"{text[: match.end()]}    {line}\n{text[match.end() :]}"
                 write_replace(path, text, path.stat().st_mode & 0o777)
                 return
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             pass
         self.stdout.write(f"add to {path} by hand: {line}")
 

@@ -48,7 +48,7 @@ async def serve(address: str, carbon: Carbon) -> None:
     host, _, port = address.rpartition(":")
     try:
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # ValueError: no host's name
         raise Faults(f"Listen: {error}") from error
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from samlare.config import Faults, load
 
 from conftest import FOLDER
 from proc import run
@@ -34,12 +35,59 @@ CA = "/nosuch"
     ]
 
 
+SITE = '[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n'
+ODD = ["", " ", "0", "0.0.0.0", "::", "a b", "a..b", ".a", "a:2003", "tcp://a", "[::1]", "1.2.3", "a\\n", "a\\u0000"]
+
+
+@pytest.mark.parametrize(
+    "text, key",
+    [
+        *((f'CarbonHost = "{host}"\n{SITE}', "CarbonHost") for host in [*ODD, f"{'a' * 64}.example", "a." * 127]),
+        *((f'{SITE}Token = "{token}"\n', "Endpoint 1 Token") for token in ["", " ", "a\\nb", "ü", "a "]),
+        (SITE.replace('"a"', '""'), "Endpoint 1 Prefix"),
+        (f'{SITE}FailureMetric = ""\n', "Endpoint 1 FailureMetric"),
+        (f'{SITE}Rename = {{a = ""}}\n', "Endpoint 1 Rename a"),
+        (f'{SITE}Ignore = [""]\n', "Endpoint 1 Ignore 1"),
+        ("Endpoint = []\n", "Endpoint"),
+        (f'Listen = ""\n{SITE}', "Listen"),
+    ],
+)
+def test_an_empty_or_odd_value(samlare, text, key):
+    """It is refused, as it would mean this machine, no token, or nothing."""
+    samlare.path.write_text(text)
+    with pytest.raises(Faults) as raised:
+        load(samlare.path)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{samlare.path}: {key}: ") and "regex" not in line
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "graphite.example.",
+        "a_b",
+        "10.0.0.1",
+        "::1",
+        "fe80::1%eth0",
+        "bücher.example",
+        "3com.example",
+        "a1",
+    ],
+)
+def test_a_host(samlare, host):
+    samlare.path.write_text(f'CarbonHost = "{host}"\n{SITE}')
+    assert load(samlare.path).carbon_host == host
+
+
 @pytest.mark.parametrize(
     "text, reported",
     [
         ("", "Endpoint: Field required"),
         ("a b", "Expected '=' after a key"),
-        ('Listen = "192.0.2.1:1"\n[[Endpoint]]\nURL = "http://x"\nPrefix = "a"\n', "Listen: .*cannot assign"),
+        (f'Listen = "192.0.2.1:1"\n{SITE}', "Listen: .*cannot assign"),
+        (f'Listen = "a..b:1"\n{SITE}', "Listen: "),
+        (f'Listen = "a\\u0000:1"\n{SITE}', "Listen: "),
     ],
 )
 def test_fault(samlare, text, reported):
