@@ -11,7 +11,7 @@ import pytest
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.simulated import Simulated
-from slipway.deploy.agent import disk, staging
+from slipway.deploy.agent import disk, releases, staging
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
@@ -129,10 +129,12 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     assert [event["text"] for event in events if event["event"] == "warning"] == (PARTLY if tag == "part" else [])
 
 
-KEY, PLANTED = "KEY.0123abcd", encoded(b"planted")
+KEY, OLD_KEY, PLANTED = "KEY.0123abcd", "KEY.00000000", encoded(b"planted")
 
 
 SOURCE = b"# the shop\nA=1\nB=1\nKEY_FILE=/run/secrets/" + KEY.encode() + b"\n"
+REVERTED = b"OLD=1\nKEY_FILE=/run/secrets/" + OLD_KEY.encode() + b"\n"
+RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "version": 1}
 
 
 @pytest.mark.parametrize("chosen", ["web1,web2,work", "web2"])
@@ -147,6 +149,9 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     os.mkdir(host.secrets)
     disk.write(host.secret(KEY), "planted")
     disk.write(host.secret("KEY.ffffffff"), "an old one")
+    disk.write(host.secret(OLD_KEY), "planted")
+    disk.write(host.revert_env, REVERTED.decode())
+    disk.write(host.log, releases.log_line(RECORD))
     given = {"web2": {"settings": encoded(b"# first\n"), "staged": encoded(b"B=2\n"), "services": []}}
 
     def agent(address):
@@ -160,7 +165,8 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
             return [line({"id": message["id"], "ok": answer})]
 
         return Agent(
-            bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note, "begin": note}
+            bare if name == "web2" else found,
+            {"read_settings": settings, "stage": note, "keep": note, "inherit": note, "begin": note},
         )
 
     disk.write(host.next_env, SOURCE.decode().replace("A=1", "A=2"))  # goes live if web1 is deployed, too
@@ -170,9 +176,11 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
         run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").run())
     assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
     text = encoded(SOURCE.replace(b"B=1", b"B=2").replace(b"A=1", b"A=2" if "web1" in chosen else b"A=1"))
+    reverted = encoded(REVERTED + (b"A=2\n" if "web1" in chosen else b""))  # web1's staged change goes live there
     assert [(name, do, args) for name, do, args in asked if do != "begin"] == [
-        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}),
-        ("web2", "keep", {"files": [KEY]}),
+        ("web2", "inherit", {"records": [RECORD], "files": {KEY: PLANTED, OLD_KEY: PLANTED}, "reverted": reverted}),
+        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED, OLD_KEY: PLANTED}}),
+        ("web2", "keep", {"files": [OLD_KEY, KEY]}),
     ]
     assert (
         [event["text"] for event in events if "settings" in event.get("text", "")] == ["web2 gets the settings of web1"]

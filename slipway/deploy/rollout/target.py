@@ -8,9 +8,10 @@ from typing import Any
 from ..agent.images import Resolved
 from ..agent.message_types import Facts, Record, Release
 from ..config import Fleet
-from ..errors import HostProblem, Refused
+from ..errors import HostProblem, Refused, on_hosts
 from ..ssh.child import in_thread
 from ..ssh.connections import Connections
+from ..ssh.gather import gathered, texts
 from . import images, preflight
 from .plan import Target
 from .preflight import AllFacts
@@ -34,7 +35,8 @@ class Targeting:
         """Return (Target, problems). For a deploy, the first host asks the registry which image the tag names, unless
         `registry = "ssh"`. Raise Refused if no release is found."""
         if self.action == "rollback":
-            return self._back(facts), []
+            target = self._back(facts)
+            return target, await self._without_image(target)
         action = "restart" if {*preflight.live_tags(facts).values()} == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
@@ -58,6 +60,12 @@ class Targeting:
         return os.environ[name] if name else ""
 
     def _back(self, facts: AllFacts) -> Target:
+        bare = [name for name, tag in preflight.live_tags(facts).items() if not tag]
+        if 0 < len(bare) < len(facts):
+            raise Refused(
+                f"{', '.join(bare)}: no release is there to go back from: run slipway deploy --live first, or leave the"
+                " host out by --hosts"
+            )
         releases = preflight.records_of(facts, self.tag) if self.tag else preflight.previous_releases(facts)
         tag = self.tag or next(iter(releases.values()))["tag"]
         if {*preflight.live_tags(facts).values()} == {tag}:
@@ -65,6 +73,22 @@ class Targeting:
         return Target(
             "rollback", tag, releases={name: image_of(release, facts[name]) for name, release in releases.items()}
         )
+
+    async def _without_image(self, target: Target) -> list[str]:
+        """Return a problem for each host that has not the image of a rollback, and cannot pull it."""
+        _, problems = await gathered(
+            self.hosts.hosts,
+            lambda host: self.hosts.connections[host.name].ask(
+                "has_image",
+                90,
+                image=self.fleet.image,
+                tag=target.tag,
+                **target.releases[host.name],
+                credentials=self.credentials(),
+                pulls=self.fleet.registry != "ssh",
+            ),
+        )
+        return on_hosts(texts(problems)).splitlines()
 
     async def _served(self, action: str) -> Target:
         from ..ssh import registry
