@@ -1,6 +1,7 @@
 """A host that is new, or that replaces another: what it takes from others, and where a rollback then goes."""
 
 import base64
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.machine import Machine, release
-from deployer.simulated import OWN, Simulated, world
+from deployer.simulated import OWN, world
 from slipway.deploy.agent import disk, images, releases, requests, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.errors import Refused
@@ -83,14 +84,16 @@ def test_settings_of_no_release_before_are_not_kept(machine, new):
 def test_a_host_with_a_release_takes_no_history(machine, new):
     given = lived(machine)
     before = disk.read(machine.host.log)
-    with pytest.raises(Problem, match="^this host has a release, and so a history of its own$"):
+    with pytest.raises(Problem, match=r"^this host has a release, and so a history of its own$"):
         staging.inherit(machine.host, given["records"], {}, None)
     assert disk.read(machine.host.log) == before
 
 
-@pytest.mark.parametrize("record", ["x", {}, {"tag": "a/b", "image_id": "", "action": "deploy", "outcome": "committed"}])
+@pytest.mark.parametrize(
+    "record", ["x", {}, {"tag": "a/b", "image_id": "", "action": "deploy", "outcome": "committed"}]
+)
 def test_what_is_no_record_is_not_taken(machine, record):
-    with pytest.raises(Problem, match="^inherit: the argument 'records'"):
+    with pytest.raises(Problem, match=r"^inherit: the argument 'records'"):
         requests.check(machine.host, "", "inherit", {"records": [record], "files": {}})
 
 
@@ -138,17 +141,82 @@ def test_an_image_that_cannot_be_had_is_told_before_the_lock(fleet):
     found = facts_of(fine(fleet), history=[OTHER])
     with (
         agents(lambda address: Agent(found, refusal("image is missing") if "web2" in address else {}, asked)),
-        pytest.raises(Refused, match="^on web2: image is missing$"),
+        pytest.raises(Refused, match=r"^on web2: image is missing$"),
     ):
         run(Rollout(fleet, fleet.app_hosts, lambda event: None, "rollback", "v0").run())
     assert "has_image" in asked and "lock" not in asked
 
 
+@pytest.mark.parametrize("registry", ["", "ssh"])
+def test_only_a_registry_is_asked_for_an_image(fleet, registry):
+    """Without one, its name would be that of a stranger's image at Docker Hub."""
+    asked = []
+    odd = {"has_image": lambda message: asked.append(message["args"]["pulls"])}
+    begun(replace(fleet, registry=registry), facts_of(fine(fleet), history=[OTHER]), "v0", odd)
+    assert asked == [not registry]
+
+
 def test_a_rollback_waits_for_the_first_deploy_of_a_new_host(fleet):
     bare = facts_of(fine(fleet), tag=None, revert=None, history=[])
     for tag in ("", "v0"):
-        with pytest.raises(Refused, match="^web2: no release is there to go back from: run slipway deploy --live"):
+        with pytest.raises(Refused, match=r"^web2: no release is there to go back from: run slipway deploy --live"):
             begun(fleet, bare, tag)
+
+
+# ---- a first deploy, where settings are all that there is ----
+
+
+STAGED = {
+    "settings": "",
+    "staged": base64.b64encode(b"A=1\nB=1\n").decode(),
+    "services": [],
+    "secrets": [],
+    "records": [],
+}
+
+
+def first(fleet, names, do="run", odd=None, chosen=""):
+    """Begin the first deploy, on hosts that have settings of these names. Return warnings, and (host, request)."""
+    asked, events = [], []
+
+    def agent(address):
+        name = address.rpartition("@")[2].partition(".")[0]
+        staged = {**STAGED, "staged": STAGED["staged"] if names[name] else None}
+        bare = {**fine(fleet), "read_settings": staged}
+        note = {do: lambda message: asked.append((name, message["do"])) for do in ("stage", "keep", "inherit", "lock")}
+        return Agent(facts_of(bare, tag=None, revert=None, history=[], names=names[name]), {**note, **(odd or {})})
+
+    with agents(agent):
+        run(getattr(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy", "v1"), do)())
+    return [event["text"] for event in events if event["event"] == "warning"], asked
+
+
+@pytest.mark.parametrize("chosen", ["", "web2"])
+def test_settings_that_were_staged_before_a_host_came_reach_it(fleet, chosen):
+    """Though no host has a release yet. There is no history to inherit."""
+    said, asked = first(fleet, {"web1": ["A", "B"], "web2": [], "work": ["A", "B"]}, chosen=chosen)
+    changes = [each for each in asked if each[1] != "lock"]
+    assert changes == [("web2", "stage"), ("web2", "keep")] and not said
+
+
+def test_a_part_of_the_settings_is_no_accident_but_is_told(fleet):
+    said, asked = first(fleet, {"web1": ["A", "B", "C"], "web2": ["B"], "work": ["A", "B", "C"]}, "plan")
+    text = "lacks settings that other hosts have: A, C; if it needs them: slipway env set --hosts web2"
+    assert said == [f"on web2: {text}"] and not asked
+
+
+@pytest.mark.parametrize("do", ["plan", "run"])
+def test_a_key_that_may_not_read_settings_is_told_so_before_the_lock(fleet, do):
+    """An administrator must bring them."""
+    odd = {"read_settings": lambda message: [line({"id": message["id"], "problem": "this key may not", "details": {}})]}
+    names = {"web1": ["A"], "web2": [], "work": ["A"]}
+    with pytest.raises(Refused, match=r"^web2: the settings of web1 cannot be read: this key may not$"):
+        first(fleet, names, do, odd)
+
+
+def test_where_all_hosts_have_settings_none_is_asked_for_them(fleet):
+    odd = {"read_settings": lambda message: 1 / 0}
+    assert first(fleet, {name: ["A"] for name in ("web1", "web2", "work")}, "plan", odd) == ([], [])
 
 
 # ---- the image of a rollback, on a host ----

@@ -152,7 +152,9 @@ def test_a_rollback_goes_to_a_release_of_this_host(machine):
 
 @pytest.mark.parametrize("do", ["lock", "decide", "point", "resolve", "has_image"])
 def test_a_key_that_watches_changes_nothing(machine, do):
-    with pytest.raises(Problem, match=f"^this key may watch shop, not {do.replace('_', ' ')}: use an administrator's key$"):
+    with pytest.raises(
+        Problem, match=f"^this key may watch shop, not {do.replace('_', ' ')}: use an administrator's key$"
+    ):
         check(machine.host, "watch", do, {})
 
 

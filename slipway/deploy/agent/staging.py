@@ -16,9 +16,9 @@ from .message_types import Base64, NotRequired, Record, SecretName
 
 class Settings(TypedDict):
     """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy. `services`: names of
-    the settings that lead to the app's services, which provisioning writes. If the deployer asked for secrets, also what
-    a new host inherits: `reverted`, APP.env.revert; `records` of releases.log; `secrets`, (name, content) of the files
-    that the settings name."""
+    the settings that lead to the app's services, which provisioning writes. If the deployer asked for secrets, also
+    what a new host inherits: `reverted`, APP.env.revert; `records` of releases.log; `secrets`, (name, content) of the
+    files that the settings name."""
 
     settings: Base64
     staged: Base64 | None

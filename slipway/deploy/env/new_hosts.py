@@ -18,7 +18,7 @@ from .changes import next_settings, parse_settings
 
 
 class Settled(NamedTuple):
-    """A host that has what a new one lacks: a release; or, while no host has one, settings. `tag`: the release's, or "".
+    """A host that has what a new one lacks: a release; or, while no host has one, settings. `tag`: the release's or "".
     `digests`: those that this tag had when it was deployed here. `names`: of its settings, for the next deploy."""
 
     host: Host
@@ -126,9 +126,7 @@ async def bring(hosts: Connections, new: Sequence[Host], sources: Sequence[Settl
         files = dict(given["secrets"])
         if source.tag:
             reverted = reverted_settings(given, goes_live) if source.tag == tag else given["settings"]
-            await hosts.connections[host.name].ask(
-                "inherit", records=given["records"], files=files, reverted=reverted
-            )
+            await hosts.connections[host.name].ask("inherit", records=given["records"], files=files, reverted=reverted)
         if parse_settings(text, path) != parse_settings(own, path):
             hosts.tell({"event": "progress", "text": f"{host.name} gets the settings of {source.host.name}"})
             await hosts.connections[host.name].ask("stage", settings=encoded(text.encode()), files=files)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..agent.images import Image, Resolved
+from ..agent.images import Image
 from ..config import Fleet
 from ..errors import Refused, on_hosts
+from .local_image import LocalImage
 from .plan import Target
 
 DIRTY = (
@@ -20,10 +21,17 @@ MISPLACED = (
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
-def architecture_problem(image: str, resolved: Resolved, machines: Iterable[str]) -> str:
+def dirt_problem(tag: str, image: LocalImage | None, allow_dirty: bool) -> str:
+    """Return why the release must not start, by its image on this machine; "" if no reason is known."""
+    is_dirty = image is not None and image.revision.endswith("-dirty")
+    return DIRTY.format(tag) if is_dirty and not allow_dirty else ""
+
+
+def architecture_problem(image: str, architectures: Iterable[str], machines: Iterable[str]) -> str:
     """Return why an image cannot run on all `machines` (as `uname -m` names them), or "" if no reason is known."""
+    known = [*filter(None, architectures)]
     for name in sorted(ARCHITECTURES.get(machine, machine) for machine in machines):
-        if resolved["architectures"] and name not in resolved["architectures"]:
+        if known and name not in known:
             return f"image {image} is not for {name}: build it with PLATFORM=linux/{name}"
     return ""
 

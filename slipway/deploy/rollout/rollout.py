@@ -49,7 +49,9 @@ class Rollout:
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
-    settled: list[Settled] = field(default_factory=list)  # what new hosts need is there, and without a `tag` the release
+    settled: list[Settled] = field(
+        default_factory=list
+    )  # what new hosts need is there, and without a `tag` the release
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
@@ -116,7 +118,7 @@ class Rollout:
         """Inspect all hosts; return (target release, groups of steps, host name → facts). If hosts have problems, raise
         Refused with all problems."""
         self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
-        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
+        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack, self.options.allow_dirty)
         silent = await hosts.connect(self.skip_unreachable)
         facts, unanswered = await hosts.facts(
             paths=lambda host: list(preflight.expected_digests(self.fleet, host)),

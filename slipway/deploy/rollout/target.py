@@ -13,6 +13,7 @@ from ..ssh.child import in_thread
 from ..ssh.connections import Connections
 from ..ssh.gather import gathered, texts
 from . import images, preflight
+from .local_image import LocalImage, local_image
 from .plan import Target
 from .preflight import AllFacts
 
@@ -30,6 +31,7 @@ class Targeting:
     tag: str
     hosts: Connections
     stack: contextlib.AsyncExitStack
+    allow_dirty: bool = False
 
     async def find(self, facts: AllFacts) -> tuple[Target, list[str]]:
         """Return (Target, problems). For a deploy, the first host asks the registry which image the tag names, unless
@@ -38,7 +40,13 @@ class Targeting:
             target = self._back(facts)
             return target, await self._without_image(target)
         action = "restart" if {*preflight.live_tags(facts).values()} == {self.tag} else "deploy"
+        image = f"{self.fleet.image}:{self.tag}"
+        machines = {each["arch"] for each in facts.values()}
+        local = await in_thread(local_image, image)
         if serves(self.fleet, self.action):
+            architectures = [local.architecture] if local else []
+            if texts := self._problems(image, local, architectures, machines):
+                return Target(action, self.tag), texts
             return await self._served(action), []
         name = self.hosts.hosts[0].name
         try:
@@ -47,10 +55,17 @@ class Targeting:
             )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
-        text = images.architecture_problem(
-            f"{self.fleet.image}:{self.tag}", resolved, {each["arch"] for each in facts.values()}
-        )
-        return Target(action, self.tag, resolved["digest"]), [text] if text else []
+        if local and resolved["digest"] not in local.digests:  # it is another image than the registry's
+            local = None
+        texts = self._problems(image, local, resolved["architectures"], machines)
+        return Target(action, self.tag, resolved["digest"]), texts
+
+    def _problems(
+        self, image: str, local: LocalImage | None, architectures: list[str], machines: set[str]
+    ) -> list[str]:
+        """Return why the image must not be deployed, as far as this machine knows it before hosts pull it."""
+        dirt = images.dirt_problem(self.tag, local, self.allow_dirty)
+        return [*filter(None, [dirt, images.architecture_problem(image, architectures, machines)])]
 
     def credentials(self) -> str:
         """Return user:password from the variable that registry.login names, or "". Raise Refused if it is not set."""
