@@ -1,5 +1,6 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
+import argparse
 import contextlib
 import os
 from dataclasses import replace
@@ -12,6 +13,7 @@ from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, releases, staging
+from slipway.deploy.commands import plan as plan_command
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
@@ -223,6 +225,7 @@ UNKNOWN = (
             ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"],
         ),
         ("[X]  shop.0001\n", {}, [UNKNOWN]),
+        ("[X]  shop.0001\n", {"postgresql": {"shop.0002": {}}}, [UNKNOWN]),
         ("", {"postgresql": NEWS}, [UNKNOWN]),
     ],
 )
@@ -234,6 +237,37 @@ def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, i
     with agents(lambda host: Agent(found)):
         run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan())
     assert [event["text"] for event in events if event["event"] == "progress"][1:] == reported
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize(
+    "entry, breaks",
+    [
+        ({"verdict": "error"}, True),
+        ({"verdict": "warning"}, False),
+        ({"verdict": "error", "since": ["shop.0003"]}, False),  # it breaks only what comes with it
+    ],
+)
+def test_a_plan_fails_at_a_migration_that_would_be_refused(fleet, monkeypatch, capsys, entry, breaks, allowed):
+    """After it has shown all."""
+    news = {"shop.0002": {"messages": ["it drops a column"], **entry}, "shop.0003": NEWS["shop.0002"]}
+    monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: {"postgresql": news})
+    found = fine(fleet)
+    found["facts"]["plan"] = "[X]  shop.0001\n"
+    flags = ["--allow-incompatible"] if allowed else []
+    parser = argparse.ArgumentParser()
+    plan_command.add_arguments(parser)
+    args = argparse.Namespace(hosts="", **vars(parser.parse_args(["v2", *flags])))
+    fails = breaks and not allowed
+    with (
+        agents(lambda host: Agent(found)),
+        pytest.raises(DeployError, match=r"--allow-incompatible:\n  shop.0002: it drops a column$")
+        if fails
+        else contextlib.nullcontext(),
+    ):
+        run(plan_command.handle(fleet, args))
+    shown = capsys.readouterr()
+    assert "commit" in shown.out and f"shop.0002 on postgresql: {entry['verdict']}: it drops a column" in shown.err
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}

@@ -67,6 +67,7 @@ def test_an_image_for_other_machines_is_refused(existing, machines, missing):
 
 
 INSPECTED = {
+    "Id": "sha256:id",
     "RepoDigests": ["registry.example/shop@sha256:2"],
     "Config": {"Labels": {images_here.REVISION: "0123-dirty"}},
     "Architecture": "arm64",
@@ -99,6 +100,37 @@ def test_what_this_machine_knows_of_an_image_is_told_before_the_lock(fleet, stub
         pytest.raises(Refused, match=refused) if refused else contextlib.nullcontext(),
     ):
         run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2", options).run())
+    assert ("lock" in asked) == (not refused)
+
+
+WAS = {"tag": "v2", "image_id": "sha256:old", "action": "deploy", "outcome": "failed", "digest": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    "record, id, refused",
+    [
+        ({}, "sha256:id", True),
+        ({"tag": "v1"}, "sha256:id", False),
+        ({"image_id": ""}, "sha256:id", False),
+        ({"image_id": "sha256:id"}, "sha256:id", False),
+        ({"digest": "sha256:2"}, "sha256:id", False),
+        ({}, "sha256:2", False),
+    ],
+)
+def test_a_tag_that_names_another_image_now_is_refused_before_the_lock(fleet, stub, record, id, refused):
+    """If this machine has the new one, and stores it as hosts do: an id that is a digest says nothing of theirs."""
+    program = stub / "docker"
+    image = {**INSPECTED, "Id": id, "Config": {}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps([image])}'\n")
+    program.chmod(0o755)
+    found, asked = fine(fleet), []
+    found["facts"]["history"] = [{**WAS, **record}]
+    text = "on web1, web2, work: tag v2 was image sha256:old before and is sha256:id now: build again under a new tag"
+    with (
+        agents(lambda host: Agent(found, {}, asked)),
+        pytest.raises(Refused, match=f"^{text}$") if refused else contextlib.nullcontext(),
+    ):
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2").run())
     assert ("lock" in asked) == (not refused)
 
 

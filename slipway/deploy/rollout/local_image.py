@@ -12,8 +12,10 @@ SECONDS = 20  # to wait for Docker
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image on this machine. `digests`: by which registries gave or got it; `revision`: the commit it is of."""
+    """An image on this machine. `digests`: by which registries gave or got it; `revision`: the commit it is of.
+    `id`: by which hosts know it, too; "" if not, as Docker stores it in another way than theirs may."""
 
+    id: str
     digests: frozenset[str]
     revision: str
     architecture: str
@@ -32,4 +34,7 @@ def local_image(name: str) -> LocalImage | None:
 def parse(inspected: Any) -> LocalImage:
     digests = frozenset(name.partition("@")[2] for name in inspected.get("RepoDigests") or ())
     labels = (inspected.get("Config") or {}).get("Labels") or {}
-    return LocalImage(digests, str(labels.get(REVISION, "")), str(inspected.get("Architecture", "")))
+    id = str(inspected["Id"])  # containerd's store has the manifest's digest here
+    return LocalImage(
+        "" if id in digests else id, digests, str(labels.get(REVISION, "")), str(inspected.get("Architecture", ""))
+    )

@@ -49,6 +49,7 @@ class Rollout:
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
+    breaking: str = ""  # from `plan` on: why a deploy would be refused at its migrations
     settled: list[Settled] = field(
         default_factory=list
     )  # what new hosts need is there, and without a `tag` the release
@@ -57,8 +58,11 @@ class Rollout:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
         if target.judge and self.tag:  # the live release has no new ones
-            for text in pending_verdicts.verdict_lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+            pending = pending_verdicts.pending(f"{self.fleet.image}:{target.tag}", facts[target.judge])
+            for text in pending.lines:
                 self.tell({"event": "progress", "text": text})
+            if pending.incompatible and not self.options.allow_incompatible:
+                self.breaking = "\n".join(migrations.harm("deploy", pending.incompatible))
         return groups
 
     async def run(self) -> None:

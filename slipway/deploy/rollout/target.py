@@ -47,7 +47,8 @@ class Targeting:
             architectures = [local.architecture] if local else []
             if texts := self._problems(image, local, architectures, machines):
                 return Target(action, self.tag), texts
-            return await self._served(action), []
+            target = await self._served(action)
+            return target, self._reused(target, local, facts)
         name = self.hosts.hosts[0].name
         try:
             resolved: Resolved = await self.hosts.connections[name].ask(
@@ -57,8 +58,12 @@ class Targeting:
             return Target(action, self.tag), [f"on {name}: {problem}"]
         if local and resolved["digest"] not in local.digests:  # it is another image than the registry's
             local = None
+        target = Target(action, self.tag, resolved["digest"])
         texts = self._problems(image, local, resolved["architectures"], machines)
-        return Target(action, self.tag, resolved["digest"]), texts
+        return target, texts + self._reused(target, local, facts)
+
+    def _reused(self, target: Target, local: LocalImage | None, facts: AllFacts) -> list[str]:
+        return on_hosts(images.reuse_problems(target.tag, target.digest, local, facts)).splitlines()
 
     def _problems(
         self, image: str, local: LocalImage | None, architectures: list[str], machines: set[str]
