@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .swarm.engine import Swarm
     from .swarm.rollout import Rollout as SwarmRollout
 
-Rolling: TypeAlias = "Rollout | SwarmRollout"  # a deploy or rollback: both have `tell`, plan() and run()
+Rolling: TypeAlias = "Rollout | SwarmRollout"  # a deploy or rollback: both have `tell`, `breaking`, plan() and run()
 
 
 def engine_of(fleet: Fleet) -> "Hosts | Swarm":

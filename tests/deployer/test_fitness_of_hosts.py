@@ -135,7 +135,13 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         {"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
         {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"},
     ]
-    assert preflight.records_of(facts, "v0")["work"]["image_id"] == "sha256:0"
+    assert {name: record["image_id"] for name, record in preflight.records_of(facts, "v0").items()} == {
+        "web1": "sha256:0",
+        "web2": "",  # it pulls the image by the digest of web1's record: here the id may name any image
+        "work": "",
+    }
+    facts["web2"]["revert"] = {"tag": "v0", "image_id": "sha256:00"}
+    assert preflight.records_of(facts, "v0")["web2"]["image_id"] == "sha256:00"
     with pytest.raises(Refused, match="v5 was never committed"):
         preflight.records_of(facts, "v5")
 

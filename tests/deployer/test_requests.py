@@ -25,6 +25,7 @@ BEGIN = {
     **{"id": ID, "who": "ann", "action": "deploy", "tag": "v2", "digest": "digest:v2", "image_id": ""},
     **{"image": "registry.example/shop", "keep_warm": 600, "drain": 30, "keep_releases": 5},
 }
+HAS_IMAGE = {"image": "registry.example/shop", "tag": "v1", "digest": ""}
 LOCK = {"description": "deploy v2 by ann", "dead_after": 30}
 
 LINES = """# For docker-runner; written by provisioning.
@@ -92,6 +93,8 @@ REFUSED = {  # what each would give to whoever holds a deploy key
     "an option of docker run": ("begin", {**BEGIN, "id": 'x "$(id)"'}),
     "a process to be killed": ("begin", {**BEGIN, "pid": 1}),
     "any image of the host": ("begin", {**BEGIN, "image_id": "sha256:redis"}),
+    "any image as part of a history": ("inherit", {"records": [], "files": {}}),
+    "whether the host has an image": ("has_image", {**HAS_IMAGE, "image_id": "sha256:redis"}),
     "any image by a rollback": ("begin", {**BEGIN, "action": "rollback", "image_id": "sha256:redis"}),
     "another tag of a release": ("begin", {**BEGIN, "action": "rollback", "tag": "v9", "image_id": "sha256:v1"}),
     "another app's name for the image": ("pull", {"image": "redis"}),
@@ -126,7 +129,10 @@ def test_nothing_else_is_done(machine, monkeypatch, what):
     assert after == before and not machine.host.one_offs
 
 
-ADMINISTRATORS = ("a shell", "a file", "the settings", "a lock without the app", "an image from elsewhere")
+ADMINISTRATORS = (
+    *("a shell", "a file", "the settings", "a lock without the app", "an image from elsewhere"),
+    "any image as part of a history",
+)
 
 
 @pytest.mark.parametrize("what", [what for what in REFUSED if what not in ADMINISTRATORS])
@@ -139,13 +145,16 @@ def test_an_administrator_s_deployer_may_not_either(machine, what):
 def test_a_rollback_goes_to_a_release_of_this_host(machine):
     machine.attempt("deploy", "v2")
     check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
+    check(machine.host, "deploy", "has_image", {**HAS_IMAGE, "image_id": "sha256:v1"})
     disk.remove(machine.host.log)
     check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
 
 
-@pytest.mark.parametrize("do", ["lock", "decide", "point", "resolve"])
+@pytest.mark.parametrize("do", ["lock", "decide", "point", "resolve", "has_image"])
 def test_a_key_that_watches_changes_nothing(machine, do):
-    with pytest.raises(Problem, match=f"^this key may watch shop, not {do}: use an administrator's key$"):
+    with pytest.raises(
+        Problem, match=f"^this key may watch shop, not {do.replace('_', ' ')}: use an administrator's key$"
+    ):
         check(machine.host, "watch", do, {})
 
 

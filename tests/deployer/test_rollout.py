@@ -1,5 +1,6 @@
 """A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
+import argparse
 import contextlib
 import os
 from dataclasses import replace
@@ -11,7 +12,8 @@ import pytest
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.simulated import Simulated
-from slipway.deploy.agent import disk, staging
+from slipway.deploy.agent import disk, releases, staging
+from slipway.deploy.commands import plan as plan_command
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
@@ -129,10 +131,12 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge):
     assert [event["text"] for event in events if event["event"] == "warning"] == (PARTLY if tag == "part" else [])
 
 
-KEY, PLANTED = "KEY.0123abcd", encoded(b"planted")
+KEY, OLD_KEY, PLANTED = "KEY.0123abcd", "KEY.00000000", encoded(b"planted")
 
 
 SOURCE = b"# the shop\nA=1\nB=1\nKEY_FILE=/run/secrets/" + KEY.encode() + b"\n"
+REVERTED = b"OLD=1\nKEY_FILE=/run/secrets/" + OLD_KEY.encode() + b"\n"
+RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "version": 1}
 
 
 @pytest.mark.parametrize("chosen", ["web1,web2,work", "web2"])
@@ -147,6 +151,9 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
     os.mkdir(host.secrets)
     disk.write(host.secret(KEY), "planted")
     disk.write(host.secret("KEY.ffffffff"), "an old one")
+    disk.write(host.secret(OLD_KEY), "planted")
+    disk.write(host.revert_env, REVERTED.decode())
+    disk.write(host.log, releases.log_line(RECORD))
     given = {"web2": {"settings": encoded(b"# first\n"), "staged": encoded(b"B=2\n"), "services": []}}
 
     def agent(address):
@@ -160,7 +167,8 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
             return [line({"id": message["id"], "ok": answer})]
 
         return Agent(
-            bare if name == "web2" else found, {"read_settings": settings, "stage": note, "keep": note, "begin": note}
+            bare if name == "web2" else found,
+            {"read_settings": settings, "stage": note, "keep": note, "inherit": note, "begin": note},
         )
 
     disk.write(host.next_env, SOURCE.decode().replace("A=1", "A=2"))  # goes live if web1 is deployed, too
@@ -170,9 +178,11 @@ def test_a_host_that_was_replaced(fleet, tmp_path, chosen):
         run(Rollout(fleet, fleet.chosen(chosen), events.append, "deploy").run())
     assert {args["tag"] for _, do, args in asked if do == "begin"} == {"v1"}
     text = encoded(SOURCE.replace(b"B=1", b"B=2").replace(b"A=1", b"A=2" if "web1" in chosen else b"A=1"))
+    reverted = encoded(REVERTED + (b"A=2\n" if "web1" in chosen else b""))  # web1's staged change goes live there
     assert [(name, do, args) for name, do, args in asked if do != "begin"] == [
-        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED}}),
-        ("web2", "keep", {"files": [KEY]}),
+        ("web2", "inherit", {"records": [RECORD], "files": {KEY: PLANTED, OLD_KEY: PLANTED}, "reverted": reverted}),
+        ("web2", "stage", {"settings": text, "files": {KEY: PLANTED, OLD_KEY: PLANTED}}),
+        ("web2", "keep", {"files": [OLD_KEY, KEY]}),
     ]
     assert (
         [event["text"] for event in events if "settings" in event.get("text", "")] == ["web2 gets the settings of web1"]
@@ -215,6 +225,7 @@ UNKNOWN = (
             ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"],
         ),
         ("[X]  shop.0001\n", {}, [UNKNOWN]),
+        ("[X]  shop.0001\n", {"postgresql": {"shop.0002": {}}}, [UNKNOWN]),
         ("", {"postgresql": NEWS}, [UNKNOWN]),
     ],
 )
@@ -226,6 +237,37 @@ def test_a_plan_shows_the_verdicts_on_new_migrations(fleet, monkeypatch, live, i
     with agents(lambda host: Agent(found)):
         run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2").plan())
     assert [event["text"] for event in events if event["event"] == "progress"][1:] == reported
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize(
+    "entry, breaks",
+    [
+        ({"verdict": "error"}, True),
+        ({"verdict": "warning"}, False),
+        ({"verdict": "error", "since": ["shop.0003"]}, False),  # it breaks only what comes with it
+    ],
+)
+def test_a_plan_fails_at_a_migration_that_would_be_refused(fleet, monkeypatch, capsys, entry, breaks, allowed):
+    """After it has shown all."""
+    news = {"shop.0002": {"messages": ["it drops a column"], **entry}, "shop.0003": NEWS["shop.0002"]}
+    monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: {"postgresql": news})
+    found = fine(fleet)
+    found["facts"]["plan"] = "[X]  shop.0001\n"
+    flags = ["--allow-incompatible"] if allowed else []
+    parser = argparse.ArgumentParser()
+    plan_command.add_arguments(parser)
+    args = argparse.Namespace(hosts="", **vars(parser.parse_args(["v2", *flags])))
+    fails = breaks and not allowed
+    with (
+        agents(lambda host: Agent(found)),
+        pytest.raises(DeployError, match=r"--allow-incompatible:\n  shop.0002: it drops a column$")
+        if fails
+        else contextlib.nullcontext(),
+    ):
+        run(plan_command.handle(fleet, args))
+    shown = capsys.readouterr()
+    assert "commit" in shown.out and f"shop.0002 on postgresql: {entry['verdict']}: it drops a column" in shown.err
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}

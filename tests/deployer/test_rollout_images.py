@@ -1,6 +1,8 @@
 """Tests of which images a rollout accepts, and for which hosts."""
 
 import contextlib
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,8 @@ from deployer.clock import run
 from slipway.deploy.commands.plan import deploy_from_args
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import images
-from slipway.deploy.rollout.plan import Target
+from slipway.deploy.rollout import local_image as images_here
+from slipway.deploy.rollout.plan import Options, Target
 from slipway.deploy.rollout.rollout import Rollout
 
 
@@ -53,13 +56,90 @@ def test_which_images_may_start(answer, action, allowed, refused):
         (["amd64"], ["x86_64"], ""),
         (["amd64", "arm64"], ["aarch64", "x86_64"], ""),
         ([], ["aarch64"], ""),
+        ([""], ["aarch64"], ""),
         (["amd64"], ["x86_64", "aarch64"], "arm64"),
         (["amd64"], ["riscv64"], "riscv64"),
     ],
 )
 def test_an_image_for_other_machines_is_refused(existing, machines, missing):
-    found = images.architecture_problem("shop:v2", {"digest": "sha256:2", "architectures": existing}, machines)
+    found = images.architecture_problem("shop:v2", existing, machines)
     assert found == (missing and f"image shop:v2 is not for {missing}: build it with PLATFORM=linux/{missing}")
+
+
+INSPECTED = {
+    "Id": "sha256:id",
+    "RepoDigests": ["registry.example/shop@sha256:2"],
+    "Config": {"Labels": {images_here.REVISION: "0123-dirty"}},
+    "Architecture": "arm64",
+}
+ARM = "^image .*shop:v2 is not for amd64: build it with PLATFORM=linux/amd64$"
+
+
+@pytest.mark.parametrize(
+    "registry, changes, allowed, refused",
+    [
+        ("", {}, False, "^v2 was built with uncommitted changes"),
+        ("", {}, True, ""),
+        ("", {"Config": {"Labels": None}}, False, ""),
+        ("", {"RepoDigests": ["registry.example/shop@sha256:1"]}, False, ""),
+        ("", {"RepoDigests": None}, False, ""),
+        ("ssh", {"RepoDigests": None, "Architecture": "amd64"}, False, "^v2 was built with uncommitted changes"),
+        ("ssh", {"RepoDigests": None}, True, ARM),
+    ],
+)
+def test_what_this_machine_knows_of_an_image_is_told_before_the_lock(fleet, stub, registry, changes, allowed, refused):
+    """A registry's image is that of this machine only if their digests are equal."""
+    program = stub / "docker"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps([{**INSPECTED, **changes}])}\nEND\n")
+    program.chmod(0o755)
+    asked = []
+    fleet = replace(fleet, registry=registry)
+    options = Options(allow_dirty=allowed)
+    with (
+        agents(lambda host: Agent(fine(fleet), {}, asked)),
+        pytest.raises(Refused, match=refused) if refused else contextlib.nullcontext(),
+    ):
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2", options).run())
+    assert ("lock" in asked) == (not refused)
+
+
+WAS = {"tag": "v2", "image_id": "sha256:old", "action": "deploy", "outcome": "failed", "digest": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    "record, id, refused",
+    [
+        ({}, "sha256:id", True),
+        ({"tag": "v1"}, "sha256:id", False),
+        ({"image_id": ""}, "sha256:id", False),
+        ({"image_id": "sha256:id"}, "sha256:id", False),
+        ({"digest": "sha256:2"}, "sha256:id", False),
+        ({}, "sha256:2", False),
+    ],
+)
+def test_a_tag_that_names_another_image_now_is_refused_before_the_lock(fleet, stub, record, id, refused):
+    """If this machine has the new one, and stores it as hosts do: an id that is a digest says nothing of theirs."""
+    program = stub / "docker"
+    image = {**INSPECTED, "Id": id, "Config": {}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps([image])}'\n")
+    program.chmod(0o755)
+    found, asked = fine(fleet), []
+    found["facts"]["history"] = [{**WAS, **record}]
+    text = "on web1, web2, work: tag v2 was image sha256:old before and is sha256:id now: build again under a new tag"
+    with (
+        agents(lambda host: Agent(found, {}, asked)),
+        pytest.raises(Refused, match=f"^{text}$") if refused else contextlib.nullcontext(),
+    ):
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2").run())
+    assert ("lock" in asked) == (not refused)
+
+
+@pytest.mark.parametrize("output", ["exit 1", "echo", "echo '[]'", "echo '[7]'", "echo '[{\"RepoDigests\": 7}]'"])
+def test_what_is_no_image_of_this_machine(stub, output):
+    program = stub / "docker"
+    program.write_text(f"#!/bin/sh\n{output}\n")
+    program.chmod(0o755)
+    assert images_here.local_image("shop:v2") is None
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):

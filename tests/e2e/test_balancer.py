@@ -2,6 +2,7 @@
 
 import pytest
 
+from e2e import checker
 from e2e.fleet.load import Load
 from e2e.rollouts import Shop
 from e2e.visits import has_none, has_visitors
@@ -74,3 +75,26 @@ def test_a_bare_machine_in_place_of_a_lost_one(shop):
         shop.good("deploy", "unversioned", "--live")
         has_visitors(shop, "web2")
     assert len(load.result.records) > 200
+
+
+def test_a_host_that_was_replaced_rolls_back_as_the_others(shop):
+    """It gets the releases of the others by their digests, and the settings that came before the live ones."""
+    shop.hosts["web2"], web2 = shop.second, shop.fleet.hosts["web2"]
+    shop.provision()
+    shop.good("deploy", "unversioned", "--live")
+    shop.set(GREETING="hello")
+    shop.good("deploy", shop.image("v2"), "--no-bake")
+    web2.reset()
+    shop.provision()
+    assert "web2: no release is there to go back from" in shop.roll("rollback").stderr
+    shop.good("deploy", "unversioned", "--live", "--no-bake")
+    shop.good("rollback")
+    hosts = checker.check(shop)
+    assert checker.tags(shop) == {"v1"} and len({host["settings"] for host in hosts.values()}) == 1
+    shop.good("deploy", shop.image("v3"), "--no-bake")
+    web2.reset()
+    shop.provision()
+    shop.good("deploy", shop.image("v4"), "--no-bake")
+    shop.good("rollback", "--to", "v1")
+    checker.check(shop)
+    assert checker.tags(shop) == {"v1"}

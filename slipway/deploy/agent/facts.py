@@ -72,6 +72,7 @@ def collect(
         "docker": engine,
         "containers": up,
         "settings": settings_problems(host),
+        "names": [*envfile.read(next_settings(host) or b"", "")[0]],
         "site": nginx_front(host),
         "strangers": strangers,
         "blind": visitors.Visitors(host).log_problem() if blind and host.has("web") else "",

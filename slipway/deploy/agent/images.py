@@ -42,6 +42,26 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
     return {"digest": answer["Descriptor"]["digest"], "architectures": sorted(architectures)}
 
 
+def has_image(
+    host: Host, image: str, tag: str, image_id: str, digest: str, credentials: str = "", pulls: bool = True
+) -> None:
+    """Raise Problem if a rollback could not get its image: this host lacks it, and so does the registry. `pulls`: False
+    if there is no registry."""
+    names = [*filter(None, [image_id, digest and f"{image}@{digest}"])]
+    if any(inspect(host, name) for name in names):
+        return
+    cure = f"run slipway deploy {tag}"
+    if not (digest and pulls):
+        why = "the servers' file names no registry" if digest else "its digest is unknown"
+        raise Problem(f"image {image}:{tag} is missing, and {why}: {cure}")
+    status, body = docker.call(
+        host, "GET", f"/distribution/{image}@{digest}/json", docker.login_for(host, image, credentials)
+    )
+    raise_refusal(
+        status, body, f"image {image}:{tag} is missing, and its registry does not give it", image, credentials
+    )
+
+
 def raise_refusal(status: int, body: str, what: str, image: str, credentials: str) -> None:
     why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):

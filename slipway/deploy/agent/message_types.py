@@ -201,6 +201,7 @@ class Facts(Running, Kept, Memory):
     containers: dict[str, Container]
     files: dict[str, str]  # path of a file on the host → sha256 of its content
     settings: list[str]  # problems in APP.env and APP.env.next
+    names: list[SettingName]  # of the settings that the next deploy uses
     site: Front
     sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
     plan: str  # the live release's migrations, as showmigrations --plan lists them; "" if unknown, or without `tag`

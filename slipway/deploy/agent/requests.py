@@ -50,6 +50,10 @@ def files_of(content: Shape) -> Shape:
     return lambda value: isinstance(value, dict) and all(secret(name) and content(each) for name, each in value.items())
 
 
+def record(value: object) -> bool:
+    return isinstance(value, dict) and releases.is_valid_record(value)
+
+
 printable = text(r"[^\x00-\x1f\x7f]*", 300)
 anything = text(r"(?s:.*)", LINE)
 tag = text(TAG)
@@ -78,6 +82,14 @@ SHAPES: dict[str, dict[str, Shape]] = {
     "last_lines": {"name": text("[a-z0-9-]+", 60), "since": moment, "until": moment},
     "decide": {"id": id_of_attempt, "forward?": optional(flag), "cause?": cause},
     "resolve": {"image": image, "tag": tag, "credentials?": anything},
+    "has_image": {
+        "image": image,
+        "tag": tag,
+        "image_id": image_id,
+        "digest": digest,
+        "credentials?": anything,
+        "pulls?": flag,
+    },
     "errors": {
         "since?": optional(moment),
         "tag?": text(f"|{TAG}"),
@@ -109,6 +121,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
     },
     "stage": {"settings": base64, "files": files_of(base64)},
     "keep": {"files": list_of(secret)},
+    "inherit": {"records": list_of(record, releases.KEPT), "files": files_of(base64), "reverted?": optional(base64)},
     # ---- the steps of a deploy ----
     "begin": {
         "id": id_of_attempt,
@@ -153,9 +166,9 @@ ABORT: dict[str, Shape] = {"cause?": cause}
 # Kind of key → requests that it may not send. An administrator's is "".
 REFUSED: dict[str, tuple[str, ...]] = {
     "": (),
-    "deploy": ("read_settings", "command", "put", "stage", "keep", "backups_listed", "restored"),
+    "deploy": ("read_settings", "command", "put", "stage", "keep", "inherit", "backups_listed", "restored"),
 }
-REFUSED["watch"] = (*REFUSED["deploy"], "lock", "decide", "point", "resolve")
+REFUSED["watch"] = (*REFUSED["deploy"], "lock", "decide", "point", "resolve", "has_image")
 
 
 def mismatch(values: Mapping[str, Any], shapes: Mapping[str, Shape]) -> str:
@@ -219,7 +232,7 @@ def contradiction(host: Host, do: str, args: Mapping[str, Any]) -> str:
         return f"the image {args['image']} is not that of {host.etc}: run slipway provision"
     if "bucket" in args and args["bucket"] != setting(host, "STATIC"):
         return f"the bucket {args['bucket']} is not that of {host.etc}: run slipway provision"
-    if do == "begin" and args.get("image_id") and not is_recorded(host, args):
+    if do in ("begin", "has_image") and args.get("image_id") and not is_recorded(host, do, args):
         return f"{args.get('tag')} with this image is no release of this host"
     if do == "last_lines" and args.get("name") not in containers(host):
         return "that container is not the app's"
@@ -234,14 +247,14 @@ def setting(host: Host, name: str) -> str:
     return "".join(shlex.split(values[-1])) if values else ""
 
 
-def is_recorded(host: Host, args: Mapping[str, Any]) -> bool:
-    """Return True for a rollback to a release that was committed here."""
+def is_recorded(host: Host, do: str, args: Mapping[str, Any]) -> bool:
+    """Return True for a rollback to a release that was committed here, or on the host whose history this one has."""
     release = {"tag": args.get("tag"), "image_id": args["image_id"]}
     recorded = [
         *releases.committed_releases(releases.read_log(host)[0], releases.read_tag(host.tag)),
         releases.read_tag(host.revert),
     ]
-    return args.get("action") == "rollback" and release in recorded
+    return (do == "has_image" or args.get("action") == "rollback") and release in recorded
 
 
 def containers(host: Host) -> set[str]:

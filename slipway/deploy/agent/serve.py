@@ -56,6 +56,7 @@ READERS = {
     "last_lines": facts.last_lines,
     "decide": decide,
     "resolve": images.resolve,
+    "has_image": images.has_image,
     "errors": errors.find,
     "certificates": certificates.expiries,
     "services": services.collect,
@@ -67,7 +68,13 @@ READERS = {
     "restored": backups.restored,
     "point": backups.point,
 }
-LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
+LOCKED = {
+    **UNLOCKED,
+    "put": shell.put,
+    "stage": staging.stage,
+    "keep": staging.finish_staging,
+    "inherit": staging.inherit,
+}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
 WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
 output = threading.Lock()  # held while a thread writes a line to stdout

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..agent.releases import TAG
 from ..config import Fleet
 from ..engine import Rolling, engine_of
-from ..errors import Refused
+from ..errors import DeployError, Refused
 from ..rollout import images
 from ..rollout.plan import Options, table_rows
 from ..screen.display import Lines
@@ -35,7 +35,10 @@ def add_risks(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    print(table(table_rows(await deploy_from_args(fleet, args, Lines(sys.stderr).tell).plan())))
+    rollout = deploy_from_args(fleet, args, Lines(sys.stderr).tell)
+    print(table(table_rows(await rollout.plan())))
+    if rollout.breaking:
+        raise DeployError(rollout.breaking)
 
 
 def deploy_from_args(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..agent.images import Image, Resolved
+from ..agent.images import Image
 from ..config import Fleet
 from ..errors import Refused, on_hosts
+from .local_image import LocalImage
 from .plan import Target
+from .preflight import AllFacts
 
 DIRTY = (
     "{} was built with uncommitted changes, so nobody could build it again: commit, make build, make push; or take"
     " the risk with --allow-dirty"
 )
+
+REUSED = "tag {} was image {} before and is {} now: build again under a new tag"
 
 MISPLACED = (
     "media in the servers' file is {}, but this release stores uploads as {}: set STORAGE_URL, or media"
@@ -20,10 +24,32 @@ MISPLACED = (
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's name → Docker's
 
 
-def architecture_problem(image: str, resolved: Resolved, machines: Iterable[str]) -> str:
+def dirt_problem(tag: str, image: LocalImage | None, allow_dirty: bool) -> str:
+    """Return why the release must not start, by its image on this machine; "" if no reason is known."""
+    is_dirty = image is not None and image.revision.endswith("-dirty")
+    return DIRTY.format(tag) if is_dirty and not allow_dirty else ""
+
+
+def reuse_problems(tag: str, digest: str, image: LocalImage | None, facts: AllFacts) -> dict[str, list[str]]:
+    """Return what a pull would find, by this machine's `image`: host name → that it had other images of this tag."""
+    if not (image and image.id):
+        return {}
+    others = {
+        name: {
+            record["image_id"]
+            for record in host["history"]
+            if record["tag"] == tag and record["image_id"] not in ("", image.id) and record.get("digest") != digest
+        }
+        for name, host in facts.items()
+    }
+    return {name: [REUSED.format(tag, ", ".join(sorted(ids)), image.id)] for name, ids in others.items() if ids}
+
+
+def architecture_problem(image: str, architectures: Iterable[str], machines: Iterable[str]) -> str:
     """Return why an image cannot run on all `machines` (as `uname -m` names them), or "" if no reason is known."""
+    known = [*filter(None, architectures)]
     for name in sorted(ARCHITECTURES.get(machine, machine) for machine in machines):
-        if resolved["architectures"] and name not in resolved["architectures"]:
+        if known and name not in known:
             return f"image {image} is not for {name}: build it with PLATFORM=linux/{name}"
     return ""
 
@@ -42,10 +68,7 @@ def problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
     if answer.get("revision", "").endswith("-dirty") and not allow_dirty:
         yield DIRTY.format(target.tag)
     if answer.get("others"):
-        yield (
-            f"tag {target.tag} was image {', '.join(answer['others'])} before and is {answer['image_id']} now: build"
-            " again under a new tag"
-        )
+        yield REUSED.format(target.tag, ", ".join(answer["others"]), answer["image_id"])
 
 
 def upload_warnings(answers: Mapping[tuple[str, str], Any], fleet: Fleet) -> list[str]:

@@ -29,6 +29,10 @@ def needed_steps(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[St
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 
+def harm(action: str, incompatible: Mapping[str, str]) -> list[str]:
+    return [HARMS[action], *(f"  {name}: {text}" for name, text in sorted(incompatible.items()))]
+
+
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
     """Return warnings. Raise Refused if migrations forbid the rollout. With `allowed`, accept incompatible
     migrations. With `allowed` or `urgent` (a rollback without --to), accept unchecked ones newer than the target."""
@@ -38,9 +42,7 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
         for kind, judged in ((action, answer), ("rollback", answer.get("lacks", {}))):
             back = kind == "rollback"
             if wrong := judged.get("incompatible"):
-                (passed if allowed else refused).append(
-                    [HARMS[kind], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]
-                )
+                (passed if allowed else refused).append(harm(kind, wrong))
             if unjudged := judged.get("unjudged"):
                 (passed if back and (allowed or urgent) else refused).append(
                     [UNKNOWN[kind].format(cure=judged["cure"]), *(f"  {name}" for name in unjudged)]

@@ -188,7 +188,8 @@ def previous_releases(facts: AllFacts) -> dict[str, Release]:
 
 
 def records_of(facts: AllFacts, tag: str) -> dict[str, Record]:
-    """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none."""
+    """Return host name → its newest record, else another's, of a committed rollout to `tag`. Raise Refused if none.
+    Another's has no image_id, which means nothing here: this host pulls the image by its digest."""
     by_host = {
         name: [record for record in host_facts["history"] if record["tag"] == tag and record["outcome"] == "committed"]
         for name, host_facts in facts.items()
@@ -196,4 +197,13 @@ def records_of(facts: AllFacts, tag: str) -> dict[str, Record]:
     some = [record for records in by_host.values() for record in records]
     if not some:
         raise Refused(f"{tag} was never committed on these hosts: see slipway releases")
-    return {name: (records or some)[-1] for name, records in by_host.items()}
+    return {
+        name: records[-1] if records else {**some[-1], "image_id": own_image(facts[name], tag)}
+        for name, records in by_host.items()
+    }
+
+
+def own_image(facts: Facts, tag: str) -> str:
+    """Return the id of the tag's image by the host's files TAG and REVERT, or ""."""
+    named = (release for release in (facts["tag"], facts["revert"]) if release and release["tag"] == tag)
+    return next((release["image_id"] for release in named), "")

@@ -49,14 +49,20 @@ class Rollout:
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
-    settled: list[Settled] = field(default_factory=list)  # hosts with a release, if one has none, or without a `tag`
+    breaking: str = ""  # from `plan` on: why a deploy would be refused at its migrations
+    settled: list[Settled] = field(
+        default_factory=list
+    )  # what new hosts need is there, and without a `tag` the release
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             target, groups, facts = await self._decide(hosts, stack)
         if target.judge and self.tag:  # the live release has no new ones
-            for text in pending_verdicts.verdict_lines(f"{self.fleet.image}:{target.tag}", facts[target.judge]):
+            pending = pending_verdicts.pending(f"{self.fleet.image}:{target.tag}", facts[target.judge])
+            for text in pending.lines:
                 self.tell({"event": "progress", "text": text})
+            if pending.incompatible and not self.options.allow_incompatible:
+                self.breaking = "\n".join(migrations.harm("deploy", pending.incompatible))
         return groups
 
     async def run(self) -> None:
@@ -116,7 +122,7 @@ class Rollout:
         """Inspect all hosts; return (target release, groups of steps, host name → facts). If hosts have problems, raise
         Refused with all problems."""
         self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
-        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
+        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack, self.options.allow_dirty)
         silent = await hosts.connect(self.skip_unreachable)
         facts, unanswered = await hosts.facts(
             paths=lambda host: list(preflight.expected_digests(self.fleet, host)),
@@ -129,12 +135,14 @@ class Rollout:
             raise Refused(on_hosts(silent))
         if self.action == "deploy" and not (self.tag and all(preflight.live_tags(facts).values())):
             peers = await stack.enter_async_context(new_hosts.peers(self.fleet, self.hosts))
-            self.settled = [*new_hosts.with_release(hosts, facts), *await new_hosts.ask_peers(peers)]
+            settled = [*new_hosts.settled_of(hosts, facts), *await new_hosts.ask_peers(peers)]
+            self.settled = new_hosts.sources(settled)
         try:
             targeting.tag = self.tag or self._live(facts)
             target, texts = await targeting.find(facts)
             if target.digest and not serves(self.fleet, self.action):  # serving makes a new digest of the same image
                 texts += new_hosts.other_image(self.settled, target.tag, target.digest)
+            texts += await new_hosts.unreadable(new_hosts.new_among(hosts.hosts, self.settled), self.settled)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         problems = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
@@ -143,7 +151,7 @@ class Rollout:
         if differ := preflight.describe_spread(preflight.live_tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
-        for text in preflight.notes(facts):
+        for text in [*on_hosts(new_hosts.lacking(self.settled)).splitlines(), *preflight.notes(facts)]:
             self.tell({"event": "warning", "text": text})
         if target.action != "restart":
             target = replace(target, judge=judging_host(preflight.hosts_to_change(hosts.hosts, facts, target.tag)))
@@ -154,7 +162,7 @@ class Rollout:
         """Return the live release's tag for a deploy, "" for a rollback. Raise Refused if there is not just one."""
         if self.action != "deploy":
             return ""
-        tags = {tag for tag in preflight.live_tags(facts).values() if tag} | {each.tag for each in self.settled}
+        tags = {*preflight.live_tags(facts).values(), *(each.tag for each in self.settled)} - {""}
         if len(tags) != 1:
             raise Refused(
                 f"--live needs one live release, but the hosts have {', '.join(sorted(tags)) or 'none'}: name"
@@ -174,7 +182,9 @@ class Rollout:
         try:
             with interruptible():
                 await run.hosts.lock(self._who(target))
-                await self._equip(run.hosts)
+                await new_hosts.bring(
+                    run.hosts, new_hosts.new_among(run.hosts.hosts, self.settled), self.settled, target.tag
+                )
                 for group in filter(None, (migrations.needed_steps(group, judged) for group in steps)):
                     if any(step.name == "migrate" for step in group):
                         await points.note_point(self.fleet, "before", target.tag, self.tell)
@@ -195,12 +205,6 @@ class Rollout:
         except BaseException as error:
             raise await self._taken_back(run, error, target.tag) from None
         await self._end(run, promise, commit, target)
-
-    async def _equip(self, hosts: Connections) -> None:
-        """Bring hosts without a release the settings of those that have one."""
-        if self.settled:
-            new = [host for host in hosts.hosts if host.name not in {each.host.name for each in self.settled}]
-            await new_hosts.bring(hosts, new, self.settled)
 
     async def _taken_back(self, run: Run, error: BaseException, tag: str) -> BaseException:
         """Take all hosts back. Return the error to raise."""

@@ -8,10 +8,12 @@ from typing import Any
 from ..agent.images import Resolved
 from ..agent.message_types import Facts, Record, Release
 from ..config import Fleet
-from ..errors import HostProblem, Refused
+from ..errors import HostProblem, Refused, on_hosts
 from ..ssh.child import in_thread
 from ..ssh.connections import Connections
+from ..ssh.gather import gathered, texts
 from . import images, preflight
+from .local_image import LocalImage, local_image
 from .plan import Target
 from .preflight import AllFacts
 
@@ -29,15 +31,24 @@ class Targeting:
     tag: str
     hosts: Connections
     stack: contextlib.AsyncExitStack
+    allow_dirty: bool = False
 
     async def find(self, facts: AllFacts) -> tuple[Target, list[str]]:
         """Return (Target, problems). For a deploy, the first host asks the registry which image the tag names, unless
         `registry = "ssh"`. Raise Refused if no release is found."""
         if self.action == "rollback":
-            return self._back(facts), []
+            target = self._back(facts)
+            return target, await self._without_image(target)
         action = "restart" if {*preflight.live_tags(facts).values()} == {self.tag} else "deploy"
+        image = f"{self.fleet.image}:{self.tag}"
+        machines = {each["arch"] for each in facts.values()}
+        local = await in_thread(local_image, image)
         if serves(self.fleet, self.action):
-            return await self._served(action), []
+            architectures = [local.architecture] if local else []
+            if texts := self._problems(image, local, architectures, machines):
+                return Target(action, self.tag), texts
+            target = await self._served(action)
+            return target, self._reused(target, local, facts)
         name = self.hosts.hosts[0].name
         try:
             resolved: Resolved = await self.hosts.connections[name].ask(
@@ -45,10 +56,21 @@ class Targeting:
             )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
-        text = images.architecture_problem(
-            f"{self.fleet.image}:{self.tag}", resolved, {each["arch"] for each in facts.values()}
-        )
-        return Target(action, self.tag, resolved["digest"]), [text] if text else []
+        if local and resolved["digest"] not in local.digests:  # it is another image than the registry's
+            local = None
+        target = Target(action, self.tag, resolved["digest"])
+        texts = self._problems(image, local, resolved["architectures"], machines)
+        return target, texts + self._reused(target, local, facts)
+
+    def _reused(self, target: Target, local: LocalImage | None, facts: AllFacts) -> list[str]:
+        return on_hosts(images.reuse_problems(target.tag, target.digest, local, facts)).splitlines()
+
+    def _problems(
+        self, image: str, local: LocalImage | None, architectures: list[str], machines: set[str]
+    ) -> list[str]:
+        """Return why the image must not be deployed, as far as this machine knows it before hosts pull it."""
+        dirt = images.dirt_problem(self.tag, local, self.allow_dirty)
+        return [*filter(None, [dirt, images.architecture_problem(image, architectures, machines)])]
 
     def credentials(self) -> str:
         """Return user:password from the variable that registry.login names, or "". Raise Refused if it is not set."""
@@ -58,6 +80,12 @@ class Targeting:
         return os.environ[name] if name else ""
 
     def _back(self, facts: AllFacts) -> Target:
+        bare = [name for name, tag in preflight.live_tags(facts).items() if not tag]
+        if 0 < len(bare) < len(facts):
+            raise Refused(
+                f"{', '.join(bare)}: no release is there to go back from: run slipway deploy --live first, or leave the"
+                " host out by --hosts"
+            )
         releases = preflight.records_of(facts, self.tag) if self.tag else preflight.previous_releases(facts)
         tag = self.tag or next(iter(releases.values()))["tag"]
         if {*preflight.live_tags(facts).values()} == {tag}:
@@ -65,6 +93,22 @@ class Targeting:
         return Target(
             "rollback", tag, releases={name: image_of(release, facts[name]) for name, release in releases.items()}
         )
+
+    async def _without_image(self, target: Target) -> list[str]:
+        """Return a problem for each host that has not the image of a rollback, and cannot pull it."""
+        _, problems = await gathered(
+            self.hosts.hosts,
+            lambda host: self.hosts.connections[host.name].ask(
+                "has_image",
+                90,
+                image=self.fleet.image,
+                tag=target.tag,
+                **target.releases[host.name],
+                credentials=self.credentials(),
+                pulls=self.fleet.registry != "ssh",
+            ),
+        )
+        return on_hosts(texts(problems)).splitlines()
 
     async def _served(self, action: str) -> Target:
         from ..ssh import registry

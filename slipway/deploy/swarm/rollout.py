@@ -49,6 +49,7 @@ class Rollout:
     action: str
     tag: str = ""
     id: str = field(default_factory=lambda: os.urandom(6).hex())
+    breaking: str = ""  # a plan here does not look at migrations
 
     def __post_init__(self) -> None:
         self.manager = Manager(self.fleet)
