@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import fcntl
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from deployer.conftest import TOML, fleet_of
 from deployer.recipes import Plan
+from proc import executable, passed, run
 from slipway.deploy import __main__ as command_line
 from slipway.deploy.commands import logs
 from slipway.deploy.config.ssh import PREFIX, Ssh
@@ -18,6 +21,7 @@ from slipway.deploy.errors import Refused
 from slipway.deploy.log import search
 from slipway.deploy.provisioning import provision
 from slipway.deploy.provisioning.fitness import Inspection
+from slipway.deploy.server import gate as gate_module
 from slipway.deploy.server import keys
 from slipway.deploy.ssh import bootstrap
 
@@ -39,6 +43,7 @@ def fleet(data):
         ({"deploy_keys": ["ssh-ed25519"]}, r"deploy_keys.*: 'ssh-ed25519' is not a public key"),
         ({"deploy_keys": [f"{KEY}\nssh-rsa x"]}, "is not a public key"),
         ({"deploy_keys": [f'command="sh" {KEY}']}, "is not a public key"),
+        ({"deploy_keys": [KEY.replace("AAAA ci", "AAA ci")]}, "is not a public key"),
         ({"registry": "ssh"}, 'deploy_keys: registry = "ssh" needs port forwarding, by which'),
         ({"registry": "ssh", "deploy_keys": []}, "watch_keys: registry"),
         ({"app": "shop-deploy"}, "deploy_keys: an app called shop would have an account of this app's name"),
@@ -52,26 +57,40 @@ def test_keys_that_would_give_more_are_refused(data, changes, problem):
 # ---- what provisioning makes ----
 
 
+DEPLOY, LOOK = (keys.fingerprint(key) for key in (KEY, WATCH))
+
+
 def test_the_files_of_keys(fleet):
     assert keys.authorized_keys(fleet).content == (
-        f'restrict,command="sudo -n /usr/local/sbin/shop-gate" {KEY}\n'
-        f'restrict,command="sudo -n /usr/local/sbin/shop-gate watch" {WATCH}\n'
+        f'restrict,command="sudo -n /usr/local/sbin/shop-gate deploy {DEPLOY}" {KEY}\n'
+        f'restrict,command="sudo -n /usr/local/sbin/shop-gate watch {LOOK}" {WATCH}\n'
     )
-    assert keys.sudoers("shop").content.splitlines()[-1] == (
-        'shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate "", /usr/local/sbin/shop-gate watch'
-    )
-    assert {"." in path.rpartition("/")[2] for path in keys.paths("shop")} == {False}, "sudo reads no file with a dot"
+    assert keys.sudoers(fleet).content.splitlines()[2:] == [
+        'shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate "", /usr/local/sbin/shop-gate watch',
+        f"shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate deploy {DEPLOY}",
+        f"shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate watch {LOOK}",
+    ]
+    granting = keys.paths("shop")[:2]
+    assert {"." in path.rpartition("/")[2] for path in granting} == {False}, "sudo reads no file with a dot"
+
+
+@pytest.mark.needs("ssh-keygen")
+def test_a_fingerprint_is_openssh_s(tmp_path):
+    passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci of shop", "-f", tmp_path / "key"]))
+    public = (tmp_path / "key.pub").read_text().strip()
+    shown = passed(run(["ssh-keygen", "-l", "-f", tmp_path / "key.pub"])).stdout.split()[1:-1]
+    assert keys.title(public).split() == shown and shown[0] == f"SHA256:{keys.fingerprint(public)}"
 
 
 def test_provisioning_opens_the_door_last(fleet):
     plan = Plan(fleet, "web1", Inspection(missing=frozenset({"sudo"})))
     written = [path for path in plan.files if path in (*keys.paths("shop"), f"{keys.sudoers_path('shop')}.new")]
-    assert written == ["/usr/local/sbin/shop-gate", "/etc/sudoers.d/shop-deploy.new", keys.paths("shop")[0]]
-    assert plan.files[written[1]][1:] == ("440", "root", "root") and plan.files[written[2]][1:] == (
-        "644",
-        "root",
-        "root",
-    )
+    bounds = "/etc/systemd/system/shop_deploy.slice"
+    assert written == [bounds, "/usr/local/sbin/shop-gate", "/etc/sudoers.d/shop-deploy.new", keys.paths("shop")[0]]
+    assert [plan.files[path][1:] for path in written[2:]] == [("440", "root", "root"), ("644", "root", "root")]
+    assert {"MemoryMax=512M", "TasksMax=300", "CPUWeight=20"} <= {*plan.files[bounds][0].split()}
+    names = plan.names[plan.names.index(f"write {bounds}") :]
+    assert names[1:3] == ["reload systemd", "write /usr/local/sbin/shop-gate"]
     assert any(text.startswith("visudo --check") and text.endswith("exit 1; }") for text in plan.scripts)
     assert "add user shop-deploy" in plan.names and any("sudo" in name for name in plan.names)
 
@@ -82,7 +101,7 @@ def test_without_keys_nothing_of_them_stays(data):
         "".join(f"f|root|root|644||{path}\n" for path in keys.paths("shop")) + f"d|root|root|755||{keys.home('shop')}\n"
     )
     names = Plan(fleet, "web1", there=there).names
-    assert [name for name in names if "shop-gate" in name or "shop-deploy" in name] == [
+    assert [name for name in names if re.search("shop-gate|shop.deploy", name)] == [
         *(f"remove {path}" for path in keys.paths("shop")),
         "remove user shop-deploy",
     ]
@@ -103,10 +122,15 @@ def test_a_key_that_is_root_s_too_is_named(fleet):
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
-    """The program, as provisioning writes it."""
-    path = tmp_path_factory.mktemp("gate") / "shop-gate"
-    path.write_text(keys.gate(fleet_of(TOML, WITH_KEYS)).content)
-    return path
+    """The program, as provisioning writes it, where systemd-run is a stub that only notes its options."""
+    folder = tmp_path_factory.mktemp("gate")
+    stub = executable(folder / "systemd-run", f'#!/bin/sh\necho "$@" >>{folder}/ran\nshift 4\nexec "$@"\n')
+    text = keys.gate(fleet_of({**TOML}, WITH_KEYS)).content
+    for old, new in (("/usr/bin/systemd-run", stub), ('PLACES = "/run"', f'PLACES = "{folder}"')):
+        assert str(old) in text
+        text = text.replace(str(old), str(new))
+    (folder / "shop-gate").write_text(text)
+    return folder / "shop-gate"
 
 
 def ask(gate, line, *words, input=""):
@@ -154,6 +178,19 @@ OTHERS = {
     "a field": shlex.join([*JOURNAL, "-t", "shop-web-a", "+", "_UID=0"]),
     "other fields": shlex.join(["journalctl", "-o", "export", "-t", "shop-web-a"]),
     "an option's value that is missing": shlex.join([*JOURNAL, "-t"]),
+    "other options first": shlex.join(["journalctl", *["--file=/etc/shadow"] * 6, "-t", "shop-web-a"]),
+    **{
+        f"{word} left out": shlex.join(["--merge" if each == word else each for each in JOURNAL]) + " -t shop-web-a"
+        for word in JOURNAL
+    },
+    "another program before its name": shlex.join(["cat", *JOURNAL, "-t", "shop-web-a"]),
+    "more after a name": shlex.join([*JOURNAL, "-t", "shop-web-a", "--output=export"]),
+    "a number that is none": shlex.join([*JOURNAL, "-n", "+1", "-t", "shop-web-a"]),
+    "a time of another form": shlex.join([*JOURNAL, "--since=yesterday", "-t", "shop-web-a"]),
+    "two lines in a time": shlex.join([*JOURNAL, "--since=@1.000000\n", "-t", "shop-web-a"]),
+    "a pattern that does not begin with ours": shlex.join([*JOURNAL, "--grep=x", "-t", "shop-web-a"]),
+    "a long pattern": shlex.join([*JOURNAL, "--grep=(?s)^" + "x" * 5001, "-t", "shop-web-a"]),
+    "a prefix of the deployer's prefix": shlex.join([*PREFIX[:2], *START]),
 }
 
 
@@ -174,14 +211,149 @@ def test_another_version_is_told_what_to_do(gate):
     assert ask(gate, by_deployer(["id"]), "watch").stderr.startswith("this key may watch shop, and nothing else")
 
 
-@pytest.mark.parametrize(("words", "may"), [((), "deploy"), (("watch",), "watch")])
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [((), "deploy"), (("watch",), "watch"), (("deploy", DEPLOY), "deploy"), (("watch", LOOK), "watch")],
+)
 def test_the_gate_starts_its_own_agent(gate, words, may):
-    """With the kind of the key: it answers what a deploy asks, and no more."""
+    """With the kind of the key, and in the slice: it answers what a deploy asks, and no more."""
     asked = '{"id": 1, "do": "certificates", "args": {}}\n{"id": 2, "do": "command", "args": {"script": "id"}}\n'
     done = ask(gate, by_deployer(START), *words, input=asked)
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and lines[0] == "--8<-- slipway" and '"id": 1' in lines[1], done
     assert f"this key may {may} shop, not command: use an administrator's key" in lines[2]
+    ran = (gate.parent / "ran").read_text().splitlines()[-1]
+    inside = f"{sys.executable} -IS {gate} {may} {''.join(words[1:])} inside"
+    assert ran == f"--scope --quiet --collect --slice=shop_deploy.slice {inside}"
+
+
+class Execed(Exception):
+    pass
+
+
+@pytest.fixture
+def execed(monkeypatch, tmp_path):
+    """Return what the gate, called with a command and words, becomes: (program, words, environment)."""
+
+    def become(*what):
+        raise Execed(what)
+
+    def call(line, *words, app="shop"):
+        monkeypatch.setattr(sys, "argv", ["/usr/local/sbin/shop-gate", *words])
+        monkeypatch.setenv("SSH_ORIGINAL_COMMAND", line)
+        with pytest.raises(Execed) as end:
+            gate_module.main(app, PREFIX, START, ["shop-web-a"], b"")
+        return end.value.args[0]
+
+    monkeypatch.setattr(gate_module.os, "execve", become)
+    monkeypatch.setattr(gate_module, "PLACES", str(tmp_path))
+    yield call
+    for place in open_files(tmp_path):
+        os.close(place)
+
+
+def test_nothing_of_the_client_s_environment_goes_on(execed, monkeypatch):
+    """Neither to systemd-run nor to journalctl: sshd's AcceptEnv and sudo's env_keep are the host's."""
+    monkeypatch.setenv("LC_ALL", "x")
+    monkeypatch.setenv("SYSTEMD_PAGER", "sh")
+    line = shlex.join([*JOURNAL, "-t", "shop-web-a"])
+    path, words, env = execed(line, "deploy", DEPLOY)
+    assert path == words[0] == "/usr/bin/systemd-run" and words[-3:] == ["deploy", DEPLOY, "inside"]
+    assert env == {**gate_module.ENVIRONMENT, "SSH_ORIGINAL_COMMAND": line}
+    assert execed(line, "deploy", DEPLOY, "inside") == (
+        "/usr/bin/journalctl",
+        shlex.split(line),
+        gate_module.ENVIRONMENT,
+    )
+    assert {*gate_module.ENVIRONMENT} == {"PATH", "LC_ALL", "HOME"}
+
+
+def test_a_slice_is_no_other_app_s(execed):
+    """A dash in its name would make it a part of another one."""
+    words = execed(by_deployer(START), app="my-shop")[1]
+    assert "--slice=my_shop_deploy.slice" in words
+    assert keys.slice_path("my-shop") == "/etc/systemd/system/my_shop_deploy.slice"
+
+
+def test_sessions_have_a_limit(execed, monkeypatch, capsys, tmp_path):
+    """Of all keys together; the place of one that has ended is free."""
+    line = shlex.join([*JOURNAL, "-t", "shop-web-a"])
+    held = [os.open(tmp_path / f"shop-gate.{number}", os.O_CREAT | os.O_RDWR) for number in range(20)]
+    for place in held:
+        fcntl.flock(place, fcntl.LOCK_EX)
+    logged = []
+    monkeypatch.setattr(gate_module.syslog, "syslog", lambda level, text: logged.append(text))
+    with pytest.raises(SystemExit) as end:
+        gate_module.take_place("shop", DEPLOY)
+    assert end.value.code == 77
+    assert capsys.readouterr().err == "20 sessions of shop's deploy keys are open: close one, or try again\n"
+    os.close(held.pop(7))
+    assert execed(line, "deploy", DEPLOY)[0] == "/usr/bin/systemd-run"
+    with open(tmp_path / "shop-gate.7") as place, pytest.raises(BlockingIOError):
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (place,) = open_files(tmp_path / "shop-gate.7")
+    assert os.get_inheritable(place), "what the gate becomes keeps it"
+
+
+def open_files(path):
+    """Return the numbers of this process's open files that have this path, or are below it."""
+    paths = {int(number): os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    return [number for number, opened in paths.items() if f"{opened}/".startswith(f"{path}/")]
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o755])
+def test_the_gate_runs_nothing_from_a_folder_that_others_can_write_to(monkeypatch, tmp_path, mode):
+    ran, folder = [], tmp_path / "run"
+    (folder / "agent").mkdir(parents=True)
+    (folder / "agent" / "__main__.py").write_text("raise Exception('planted')")
+    folder.chmod(mode)
+    monkeypatch.setattr(gate_module, "exec", lambda *words: ran.append(words), raising=False)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", [])
+    packed = gate_module.binascii.b2a_base64(gate_module.zlib.compress(b"unpack"))
+    gate_module.run_agent("shop", "deploy", DEPLOY, str(folder / "agent"), packed)
+    assert sys.argv == ["agent", "read", "shop", "deploy", DEPLOY] and sys.path == [str(folder / "agent")]
+    if mode == 0o755:
+        assert [text for text, _ in ran] == ["raise Exception('planted')"], "root's own folder has the agent"
+    else:
+        assert ran[0][0] == b"unpack" and ran[0][1]["safe"] is False
+
+
+def test_a_folder_of_another_user_s_is_not_safe(monkeypatch, tmp_path):
+    ran = []
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "__main__.py").touch()
+    monkeypatch.setattr(gate_module, "exec", lambda *words: ran.append(words), raising=False)
+    monkeypatch.setattr(gate_module.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", [])
+    packed = gate_module.binascii.b2a_base64(gate_module.zlib.compress(b"unpack"))
+    gate_module.run_agent("shop", "deploy", "", str(tmp_path / "agent"), packed)
+    assert ran[0][1]["safe"] is False
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            "cat /etc/shadow\nOct 1 sshd: all is well \x1b[2J\u2028",
+            r"'cat /etc/shadow\nOct 1 sshd: all is well \x1b[2J\u2028'",
+        ),
+        ("x" * 9000 + " the end", "'" + "x" * 199 + "..." + "x" * 91 + " the end'"),
+    ],
+)
+def test_the_journal_tells_whose_key_was_refused_what(monkeypatch, line, shown):
+    """In one line that no client makes longer."""
+    logged = []
+    monkeypatch.setenv("SSH_ORIGINAL_COMMAND", line)
+    monkeypatch.setattr(gate_module.syslog, "openlog", lambda *words: logged.append(words))
+    monkeypatch.setattr(gate_module.syslog, "syslog", lambda *words: logged.append(words))
+    with pytest.raises(SystemExit):
+        gate_module.refuse("shop", "no", DEPLOY)
+    assert logged == [
+        ("shop-gate", 0, gate_module.syslog.LOG_AUTHPRIV),
+        (gate_module.syslog.LOG_WARNING, f"key {DEPLOY}: no; it asked: {shown}"),
+    ]
 
 
 def lines_of(*words):
