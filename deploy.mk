@@ -18,7 +18,7 @@ installer =
 provision drain undrain: installer = $(of_uv)
 
 ## Operate
-.PHONY: config-check provision drain undrain env plan deploy rollback status releases errors logs run console dbshell \
+.PHONY: config-check provision drain undrain env unlock plan deploy rollback status releases errors logs run console dbshell \
         maintenance backup backups restore drill dump watch classic fleet fleet-down
 
 config-check: FORCE ## check the servers' file, and list its hosts
@@ -28,6 +28,9 @@ drain: ## take a web host out of the balancers (HOST=web1)
 undrain: ## put a web host back into the balancers (HOST=web1)
 drain undrain: FORCE
 	@$(deployer) drain $(if $(filter undrain,$@),--end )$(call quoted,HOST) $(options)
+
+unlock: FORCE ## break the lock of a host, whoever holds it (HOST=web1)
+	@$(deployer) unlock $(call quoted,HOST) $(options)
 
 plan: ## show what a deploy would do (TAG=build-42)
 deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42)

@@ -62,6 +62,13 @@ def test_such_a_riddle_is_found(code):
     assert [*riddles(code)]
 
 
+def test_a_line_of_a_text_ends_at_a_line_feed():
+    """What clients, containers and programs of hosts say may be full of U+2028 and the like, where splitlines() would
+    end a line, too. agent/host.py has lines_of."""
+    paths = output(["git", "ls-files", "slipway/deploy/*.py"], cwd=ROOT).splitlines()
+    assert [path for path in paths if (ROOT / path).exists() and ".splitlines()" in (ROOT / path).read_text()] == []
+
+
 def test_all_python_is_formatted():
     done = run([VE_PYTHON, "-m", "ruff", "format", "--check", "--no-cache", "."], cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

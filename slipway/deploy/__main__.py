@@ -55,6 +55,7 @@ GROUPS = {  # name of a module in commands/ → its help text
         "provision": "set up servers, and keep them up to date",
         "upgrade": "bring Postgres or Redis to the newest image of its name",
         "env": "list settings and secrets, or stage changes for the next deploy",
+        "unlock": "break the lock of a host, whoever holds it; its deploy is taken back",
         "drain": "stop sending visitors to a web host, or resume",
         "maintenance": "show visitors the maintenance page (on), or the site (off)",
     },

@@ -9,6 +9,7 @@ from typing import Any
 from . import backup_status, service_status
 from .agent.backups import Backups
 from .agent.certificates import SOON, expiring_lines
+from .agent.host import lines_of
 from .agent.message_types import Facts
 from .agent.roles import Process
 from .agent.services import ServiceFacts
@@ -89,7 +90,7 @@ class Hosts:
             ended, all_ending = (expiring_lines(served["ends"], served["now"], days) for days in (0, SOON))
             soon[name] = [text for text in all_ending if text not in ended]
             add_problems(problems, name, ended)
-        return on_hosts(soon).splitlines()
+        return lines_of(on_hosts(soon))
 
     async def services(self, connections: Connections, problems: Problems) -> dict[str, dict[str, ServiceFacts]]:
         """Return the facts about services by host name. Add services that do not answer to the problems."""
@@ -116,7 +117,7 @@ class Hosts:
             lines[host.name] = [backup_status.line(answer)]
             if host == self.fleet.backup_hosts[0]:
                 lines[host.name].append(backup_status.note(answer))
-        return answers, on_hosts({name: [*filter(None, each)] for name, each in lines.items()}).splitlines()
+        return answers, lines_of(on_hosts({name: [*filter(None, each)] for name, each in lines.items()}))
 
     async def releases(self, args: argparse.Namespace) -> None:
         async with Connections(self.fleet, self.fleet.chosen(args.hosts)) as connections:

@@ -2,24 +2,19 @@
 
 import argparse
 import asyncio
-import os
-import shlex
-import subprocess
-import sys
+import re
 
 import pytest
 
 from deployer.conftest import TOML, fleet_of
 from deployer.recipes import Plan
+from proc import passed, run
 from slipway.deploy import __main__ as command_line
-from slipway.deploy.commands import logs
-from slipway.deploy.config.ssh import PREFIX, Ssh
+from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import Refused
-from slipway.deploy.log import search
 from slipway.deploy.provisioning import provision
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.server import keys
-from slipway.deploy.ssh import bootstrap
 
 KEY, WATCH = f"ssh-ed25519 {'A' * 68} ci", f"ssh-ed25519 {'B' * 68}"
 WITH_KEYS = {"deploy_keys": [KEY], "watch_keys": [WATCH], "image": "registry.example/shop"}
@@ -39,6 +34,7 @@ def fleet(data):
         ({"deploy_keys": ["ssh-ed25519"]}, r"deploy_keys.*: 'ssh-ed25519' is not a public key"),
         ({"deploy_keys": [f"{KEY}\nssh-rsa x"]}, "is not a public key"),
         ({"deploy_keys": [f'command="sh" {KEY}']}, "is not a public key"),
+        ({"deploy_keys": [KEY.replace("AAAA ci", "AAA ci")]}, "is not a public key"),
         ({"registry": "ssh"}, 'deploy_keys: registry = "ssh" needs port forwarding, by which'),
         ({"registry": "ssh", "deploy_keys": []}, "watch_keys: registry"),
         ({"app": "shop-deploy"}, "deploy_keys: an app called shop would have an account of this app's name"),
@@ -52,26 +48,40 @@ def test_keys_that_would_give_more_are_refused(data, changes, problem):
 # ---- what provisioning makes ----
 
 
+DEPLOY, LOOK = (keys.fingerprint(key) for key in (KEY, WATCH))
+
+
 def test_the_files_of_keys(fleet):
     assert keys.authorized_keys(fleet).content == (
-        f'restrict,command="sudo -n /usr/local/sbin/shop-gate" {KEY}\n'
-        f'restrict,command="sudo -n /usr/local/sbin/shop-gate watch" {WATCH}\n'
+        f'restrict,command="sudo -n /usr/local/sbin/shop-gate deploy {DEPLOY}" {KEY}\n'
+        f'restrict,command="sudo -n /usr/local/sbin/shop-gate watch {LOOK}" {WATCH}\n'
     )
-    assert keys.sudoers("shop").content.splitlines()[-1] == (
-        'shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate "", /usr/local/sbin/shop-gate watch'
-    )
-    assert {"." in path.rpartition("/")[2] for path in keys.paths("shop")} == {False}, "sudo reads no file with a dot"
+    assert keys.sudoers(fleet).content.splitlines()[2:] == [
+        'shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate "", /usr/local/sbin/shop-gate watch',
+        f"shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate deploy {DEPLOY}",
+        f"shop-deploy ALL=(root) NOPASSWD: /usr/local/sbin/shop-gate watch {LOOK}",
+    ]
+    granting = keys.paths("shop")[:2]
+    assert {"." in path.rpartition("/")[2] for path in granting} == {False}, "sudo reads no file with a dot"
+
+
+@pytest.mark.needs("ssh-keygen")
+def test_a_fingerprint_is_openssh_s(tmp_path):
+    passed(run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ci of shop", "-f", tmp_path / "key"]))
+    public = (tmp_path / "key.pub").read_text().strip()
+    shown = passed(run(["ssh-keygen", "-l", "-f", tmp_path / "key.pub"])).stdout.split()[1:-1]
+    assert keys.title(public).split() == shown and shown[0] == f"SHA256:{keys.fingerprint(public)}"
 
 
 def test_provisioning_opens_the_door_last(fleet):
     plan = Plan(fleet, "web1", Inspection(missing=frozenset({"sudo"})))
     written = [path for path in plan.files if path in (*keys.paths("shop"), f"{keys.sudoers_path('shop')}.new")]
-    assert written == ["/usr/local/sbin/shop-gate", "/etc/sudoers.d/shop-deploy.new", keys.paths("shop")[0]]
-    assert plan.files[written[1]][1:] == ("440", "root", "root") and plan.files[written[2]][1:] == (
-        "644",
-        "root",
-        "root",
-    )
+    bounds = "/etc/systemd/system/shop_deploy.slice"
+    assert written == [bounds, "/usr/local/sbin/shop-gate", "/etc/sudoers.d/shop-deploy.new", keys.paths("shop")[0]]
+    assert [plan.files[path][1:] for path in written[2:]] == [("440", "root", "root"), ("644", "root", "root")]
+    assert {"MemoryMax=512M", "TasksMax=300", "CPUWeight=20"} <= {*plan.files[bounds][0].split()}
+    names = plan.names[plan.names.index(f"write {bounds}") :]
+    assert names[1:3] == ["reload systemd", "write /usr/local/sbin/shop-gate"]
     assert any(text.startswith("visudo --check") and text.endswith("exit 1; }") for text in plan.scripts)
     assert "add user shop-deploy" in plan.names and any("sudo" in name for name in plan.names)
 
@@ -82,7 +92,7 @@ def test_without_keys_nothing_of_them_stays(data):
         "".join(f"f|root|root|644||{path}\n" for path in keys.paths("shop")) + f"d|root|root|755||{keys.home('shop')}\n"
     )
     names = Plan(fleet, "web1", there=there).names
-    assert [name for name in names if "shop-gate" in name or "shop-deploy" in name] == [
+    assert [name for name in names if re.search("shop-gate|shop.deploy", name)] == [
         *(f"remove {path}" for path in keys.paths("shop")),
         "remove user shop-deploy",
     ]
@@ -96,119 +106,6 @@ def test_a_key_that_is_root_s_too_is_named(fleet):
 
     lines = asyncio.run(provision.also_of_root(fleet, {"web1": Connection()}))
     assert lines == ["web1: the key ci is root's, too: remove it from /root/.ssh/authorized_keys"]
-
-
-# ---- the gate ----
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory):
-    """The program, as provisioning writes it."""
-    path = tmp_path_factory.mktemp("gate") / "shop-gate"
-    path.write_text(keys.gate(fleet_of(TOML, WITH_KEYS)).content)
-    return path
-
-
-def ask(gate, line, *words, input=""):
-    env = {"PATH": os.environ["PATH"], **({} if line is None else {"SSH_ORIGINAL_COMMAND": line})}
-    return subprocess.run(
-        [sys.executable, "-IS", gate, *words],
-        env=env,
-        input=input,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def by_deployer(words):
-    return shlex.join([*PREFIX, *words])
-
-
-JOURNAL = ["journalctl", "--quiet", "--no-pager", "--all", "-o", "json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
-START = bootstrap.command("shop")
-OTHERS = {
-    "no command": None,
-    "an empty one": "",
-    "a shell": "sh",
-    "a shell's command": "sh -c 'id >/tmp/canary'",
-    "the deployer's prefix alone": by_deployer([]),
-    "a command after it": by_deployer(["id"]),
-    "scp": "scp -t /",
-    "sftp": "/usr/lib/openssh/sftp-server",
-    "rsync": "rsync --server -e.LsfxC . /",
-    "a program of the client": by_deployer([*START[:5], "open('/tmp/canary', 'w')", *START[6:]]) + " x",
-    "another app": by_deployer(bootstrap.command("blog")),
-    "another mode": by_deployer([*START[:6], "work", *START[7:]]),
-    "one word more": by_deployer([*START, "x"]),
-    "an unclosed quote": "journalctl '",
-    "a line feed": by_deployer(START) + "\nid",
-    "another program's log": shlex.join([*JOURNAL, "-t", "sudo"]),
-    "all logs": shlex.join(JOURNAL),
-    "another app's log": shlex.join([*JOURNAL, "-t", "shop-blog-web-a"]),
-    "a folder": shlex.join([*JOURNAL, "-D", "/", "-t", "shop-web-a"]),
-    "a file": shlex.join([*JOURNAL, "--file=/etc/shadow", "-t", "shop-web-a"]),
-    "a cursor's file": shlex.join([*JOURNAL, "--cursor-file=/etc/x", "-t", "shop-web-a"]),
-    "a vacuum": shlex.join([*JOURNAL, "--vacuum-size=1", "-t", "shop-web-a"]),
-    "a field": shlex.join([*JOURNAL, "-t", "shop-web-a", "+", "_UID=0"]),
-    "other fields": shlex.join(["journalctl", "-o", "export", "-t", "shop-web-a"]),
-    "an option's value that is missing": shlex.join([*JOURNAL, "-t"]),
-}
-
-
-@pytest.mark.parametrize("what", OTHERS)
-def test_all_else_is_refused_in_one_line(gate, what):
-    done = ask(gate, OTHERS[what])
-    refusal = "this key may deploy shop, and nothing else: use an administrator's key\n"
-    older = "this server's agent is of another version: run slipway provision\n"
-    assert (done.returncode, done.stdout) == (77, "") and done.stderr in (refusal, older), done
-    assert not os.path.exists("/tmp/canary")
-    if what == "another mode":
-        assert done.stderr == refusal
-
-
-def test_another_version_is_told_what_to_do(gate):
-    done = ask(gate, by_deployer([*START[:-1], "/run/shop/agent.0123456789abcdef"]))
-    assert done.returncode == 77 and done.stderr == "this server's agent is of another version: run slipway provision\n"
-    assert ask(gate, by_deployer(["id"]), "watch").stderr.startswith("this key may watch shop, and nothing else")
-
-
-@pytest.mark.parametrize(("words", "may"), [((), "deploy"), (("watch",), "watch")])
-def test_the_gate_starts_its_own_agent(gate, words, may):
-    """With the kind of the key: it answers what a deploy asks, and no more."""
-    asked = '{"id": 1, "do": "certificates", "args": {}}\n{"id": 2, "do": "command", "args": {"script": "id"}}\n'
-    done = ask(gate, by_deployer(START), *words, input=asked)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0 and lines[0] == "--8<-- slipway" and '"id": 1' in lines[1], done
-    assert f"this key may {may} shop, not command: use an administrator's key" in lines[2]
-
-
-def lines_of(*words):
-    parser = argparse.ArgumentParser()
-    logs.add_arguments(parser)
-    return parser.parse_args(search.join_values(words))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("-n", "100"),
-        ("-f", "-n", "5"),
-        ("--since", "-1h", "--until", "-1m", "--grep", "it's (a|b) [é]"),
-        ("--role", "nginx", "--level", "error", "-n", "9"),
-        ("--request", "-3f2a3f2a", "--release", "v1.2", "-n", "9"),
-        ("--role", "backup", "-n", "9"),
-        ("--role", "postgres", "-n", "9"),
-    ],
-)
-def test_what_slipway_logs_asks_is_let_in(fleet, words):
-    from slipway.deploy.server.gate import asked, reads_log
-
-    args = lines_of(*words)
-    command = search.journalctl(logs.names_in_journal(fleet, args.role), args)
-    line = Ssh().command("web1", command)[-1]
-    assert asked(line, PREFIX) == command and reads_log(command, keys.names_in_journal(fleet))
 
 
 # ---- the deployer ----

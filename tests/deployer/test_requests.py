@@ -18,6 +18,7 @@ from slipway.deploy.agent.requests import SHAPES, check
 from slipway.deploy.agent.step_log import StepLog
 from slipway.deploy.agent.steps.table import STEPS
 from slipway.deploy.rollout import plan, preflight
+from slipway.deploy.ssh import connection
 from slipway.deploy.ssh.connection import who
 
 ID = "0123456789ab"
@@ -129,6 +130,71 @@ def test_nothing_else_is_done(machine, monkeypatch, what):
     assert after == before and not machine.host.one_offs
 
 
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_is_refused_as_such(machine, what):
+    """Not by a step that has not been taken yet."""
+    with pytest.raises(Problem):
+        check(machine.host, "deploy", *REFUSED[what])
+
+
+OF_ADMINISTRATORS = ("read_settings", "command", "put", "stage", "keep", "inherit", "backups_listed", "restored")
+OF_DEPLOYS = ("lock", "decide", "point", "resolve", "has_image")
+
+
+@pytest.mark.parametrize(
+    ("kind", "do"),
+    [("deploy", do) for do in OF_ADMINISTRATORS] + [("watch", do) for do in OF_ADMINISTRATORS + OF_DEPLOYS],
+)
+def test_what_a_key_may_not_ask(machine, kind, do):
+    """Whatever the arguments."""
+    words = do.replace("_", " ")
+    with pytest.raises(Problem, match=f"^this key may {kind} shop, not {words}: use an administrator's key$"):
+        check(machine.host, kind, do, {})
+
+
+@pytest.mark.parametrize(
+    ("do", "args"),
+    [
+        ("pull", {"image": "registry.example/shop", "reference": "127.0.0.1:5000/app"}),
+        ("lock", {**LOCK, "bare": True}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["deploy", "watch"])
+def test_an_argument_that_only_an_administrator_gives(machine, kind, do, args):
+    check(machine.host, "", do, args)
+    with pytest.raises(Problem, match=f"^this key may {kind} shop, not {do}: use an administrator's key$"):
+        check(machine.host, kind, do, args)
+
+
+UNSEEN = [*"\x00\x0a\x0b\x0c\x0d\x1b\x1c\x1d\x1e\x1f\x7f\x85\u2028\u2029\u202e\ufeff\ud800"]
+
+
+@pytest.mark.parametrize("character", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("kind", ["", "deploy"])
+def test_who_it_is_has_one_printable_line(machine, kind, character):
+    for do, args in (
+        ("lock", {**LOCK, "description": f"deploy{character}ActiveState=inactive"}),
+        ("begin", {**BEGIN, "who": f"ann{character}bob"}),
+    ):
+        with pytest.raises(Problem, match=f"{do}: the argument '(description|who)' is"):
+            check(machine.host, kind, do, args)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 301, "retirement", 7, None])
+def test_a_lock_says_who_holds_it(machine, text):
+    with pytest.raises(Problem):
+        check(machine.host, "deploy", "lock", {**LOCK, "description": text})
+    check(machine.host, "deploy", "lock", {**LOCK, "description": "déploiement par Zoë ’s 💻 " + "x" * 200})
+
+
+def test_a_deployer_says_who_in_one_printable_line(machine, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "ann\u2028\x1b\n" + "x" * 400)
+    monkeypatch.setattr(connection.socket, "gethostname", lambda: "lap\x85top")
+    text = who("deploy since-1")
+    assert text.startswith("deploy since-1 by ann???xxx") and len(text) == 300
+    check(machine.host, "deploy", "lock", {**LOCK, "description": text})
+
+
 ADMINISTRATORS = (
     *("a shell", "a file", "the settings", "a lock without the app", "an image from elsewhere"),
     "any image as part of a history",
@@ -148,14 +214,6 @@ def test_a_rollback_goes_to_a_release_of_this_host(machine):
     check(machine.host, "deploy", "has_image", {**HAS_IMAGE, "image_id": "sha256:v1"})
     disk.remove(machine.host.log)
     check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
-
-
-@pytest.mark.parametrize("do", ["lock", "decide", "point", "resolve", "has_image"])
-def test_a_key_that_watches_changes_nothing(machine, do):
-    with pytest.raises(
-        Problem, match=f"^this key may watch shop, not {do.replace('_', ' ')}: use an administrator's key$"
-    ):
-        check(machine.host, "watch", do, {})
 
 
 @given(
@@ -199,18 +257,10 @@ def test_a_line_of_a_deploy_key_is_short(monkeypatch, kind, ends):
         assert [*serve.lines(kind)] == []
 
 
-def test_the_unit_that_holds_the_lock_has_the_key_s_kind(machine, monkeypatch):
-    started = []
-    monkeypatch.setattr(serve.subprocess, "run", lambda words, **options: started.append(words))
-    serve.run_as_unit(machine.host, machine.host.run, "x", 30, False, "deploy")
-    serve.run_as_unit(machine.host, machine.host.run, "x", 30, False)
-    assert started[0][-3:] == ["work", "shop", "deploy"] and started[1][-2:] == ["work", "shop"]
-
-
 def test_the_modes_get_the_kind(monkeypatch):
     got = []
     monkeypatch.setattr(serve, "read", lambda *words: got.append(words))
     monkeypatch.setattr(serve, "work", lambda *words: got.append(words))
-    for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy"]):
+    for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy", "abc"]):
         serve.main("/agent", words)
-    assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy")]
+    assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy", "abc")]

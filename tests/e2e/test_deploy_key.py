@@ -159,7 +159,9 @@ def test_no_way_of_ssh_leads_further(shop, thief):
     for options in (("-A",), ("-X",), ("-w", "any")):
         assert thief.ssh(*options, "HOST", "id").returncode in (77, 255)
     web1 = shop.fleet.hosts["web1"]
-    assert web1.run("journalctl -t shop-gate -n 1 -o cat").strip() == REFUSAL
+    said = web1.run("journalctl -t shop-gate -n 1 -o cat")
+    fingerprint = passed(run(["ssh-keygen", "-lf", f"{thief.key}.pub"])).stdout.split()[1].partition(":")[2]
+    assert said.strip() == f"key {fingerprint}: {REFUSAL}; it asked: 'id'"
     assert web1.run("id -nG shop-deploy").strip() == "shop-deploy"
     assert web1.ssh("runuser -u shop-deploy -- ls /run/shop/a /etc/default/shop.secrets").returncode != 0
 

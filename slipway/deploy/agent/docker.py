@@ -7,7 +7,7 @@ import re
 import socket
 
 from . import disk, http
-from .host import Host, Problem
+from .host import Host, Problem, lines_of
 from .message_types import Any, Heard
 
 MOST = 16_000_000  # of a longer answer, at least this many of the last bytes are kept
@@ -94,7 +94,7 @@ def run(host: Host, container: str, words: list[str]) -> object:
 def error_of(status: int, body: str) -> str:
     """Return the error in the last line of the answer. If there is none, return "it answered STATUS", or "" for 200."""
     try:
-        last = json.loads((body.strip().splitlines() or ["{}"])[-1])
+        last = json.loads((lines_of(body.strip()) or ["{}"])[-1])
         text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
     except (ValueError, RecursionError):
         text = "its answer is not JSON"

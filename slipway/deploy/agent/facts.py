@@ -12,7 +12,7 @@ from typing import TypedDict
 from slipway import envfile
 
 from . import celery, disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
-from .host import Host, Problem, in_parallel, lock_holder
+from .host import Host, Problem, in_parallel, lines_of, lock_holder
 from .message_types import (
     Any,
     Container,
@@ -275,4 +275,4 @@ def last_lines(host: Host, name: str, since: float, until: float) -> LogLines:
         f"@{until:.3f}",
         timeout=JOURNAL,
     )  # -r: Debian 12's -n needs it
-    return {"log": [line for line in done.stdout.strip().splitlines() if "GET /readyz" not in line][:50][::-1]}
+    return {"log": [line for line in lines_of(done.stdout.strip()) if "GET /readyz" not in line][:50][::-1]}

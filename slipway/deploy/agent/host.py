@@ -56,6 +56,7 @@ class Host:
         self.docker_sock = root + "/run/docker.sock"
         self.nginx_sock = self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
+        self.lock_broken = self.run + "/lock.broken"  # why somebody ends the unit that holds the lock
         self.retiring = app + "-retire"
 
     @property
@@ -118,7 +119,7 @@ class Host:
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
-            printed = (late.output or b"").decode(errors="replace").splitlines()
+            printed = lines_of((late.output or b"").decode(errors="replace"))
             raise Late(f"{' '.join(words[:3])} did not end within {timeout:g} s", log=printed[-50:]) from None
         except OSError as error:
             raise Problem(f"{words[0]}: {error.strerror}") from None
@@ -163,8 +164,7 @@ class Host:
         )
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [
-            dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-            for block in shown.strip().split("\n\n")
+            dict(line.split("=", 1) for line in lines_of(block) if "=" in line) for block in shown.strip().split("\n\n")
         ]
         by_id = {block.get("Id", ""): block for block in blocks}
         return {unit: by_id.get(unit, {}) for unit in units}
@@ -216,5 +216,11 @@ def in_parallel(functions: Sequence[Callable[[], Any]], seconds: float | None = 
     return results
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text. splitlines() would end one also at U+2028 and the like, of which a client's or a
+    container's words may be full."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def last_output(text: str, code: int) -> str:
-    return " / ".join(text.strip().splitlines()[-5:]) or f"exit code {code}, no output"
+    return " / ".join(lines_of(text.strip())[-5:]) or f"exit code {code}, no output"

@@ -59,7 +59,8 @@ class Record(Release):
     action: str
     outcome: str
     digest: NotRequired[Digest | None]
-    who: NotRequired[str | None]
+    who: NotRequired[str | None]  # what the deployer says
+    key: NotRequired[str]  # what sshd says: the fingerprint of a deploy key
     at: NotRequired[Time]
     seconds: NotRequired[Time]
     withdrawn: NotRequired[str]  # the tag from which a rollback went back
@@ -77,6 +78,7 @@ class Noted(TypedDict, total=False):
     # saved by the agent at its start
     program: str
     pid: int
+    key: str  # the fingerprint of the deploy key that the deployer has; "" without one
     version: int
     # sent by the deployer with the step `begin`
     id: str

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from . import disk, message_types
-from .host import Host, Problem
+from .host import Host, Problem, lines_of
 from .message_types import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
@@ -17,7 +17,7 @@ LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt fi
 SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
 TAG, IMAGE_ID, DIGEST = (re.compile(text) for text in (message_types.TAG, message_types.IMAGE_ID, message_types.DIGEST))
 WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
-OPTIONAL = ("id", "who", "digest", "withdrawn", "revision", "settings", "migrations")  # strings, too
+OPTIONAL = ("id", "who", "key", "digest", "withdrawn", "revision", "settings", "migrations")  # strings, too
 
 
 def tag_text(release: Release) -> str:
@@ -30,7 +30,7 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
         return None
     values = {}
     try:
-        for line in text.splitlines():
+        for line in lines_of(text):
             name, _, value = line.replace("export ", "", 1).strip().partition("=")
             values[name] = "".join(shlex.split(value)[:1])
     except ValueError:  # the text has an unclosed quote

@@ -28,6 +28,7 @@ from . import (
     facts,
     image_files,
     images,
+    limits,
     pulse,
     releases,
     requests,
@@ -41,7 +42,7 @@ from . import (
 )
 from .attempt import Attempt
 from .attempt_state import decide
-from .host import ENVIRONMENT, Host, Problem, lock_holder
+from .host import ENVIRONMENT, Host, Problem, lines_of, lock_holder
 from .message_types import Event, Message, Noted, NotRequired
 from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
@@ -123,7 +124,7 @@ def answer(message: Message, function: Callable[[], object]) -> None:
             {
                 "id": message["id"],
                 "problem": f"the agent failed: {error!r}",
-                "details": {"log": traceback.format_exc().splitlines()[-20:]},
+                "details": {"log": lines_of(traceback.format_exc())[-20:]},
             }
         )
 
@@ -131,37 +132,41 @@ def answer(message: Message, function: Callable[[], object]) -> None:
 # ---- before the lock ----
 
 
-def read(app: str, folder: str, kind: str = "") -> None:
-    """Answer messages that do not need the host's lock. `folder`: the agent's own; `kind`: of the deployer's key."""
-    readers: dict[str, Callable[..., object]] = {**READERS, "lock": partial(lock, folder=folder, kind=kind)}
+def read(app: str, folder: str, kind: str = "", key: str = "") -> None:
+    """Answer messages that do not need the host's lock. `folder`: the agent's own; `kind`, `key`: see limits.py."""
+    readers: dict[str, Callable[..., object]] = {**READERS, "lock": partial(lock, folder=folder, kind=kind, key=key)}
     print(MARK, flush=True)
     for message in lines(kind):
         host = Host(app)  # a new object for each message: provisioning may change the host
         if message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
-            answer(message, partial(do_if_allowed, host, kind, message, readers))
+            answer(message, partial(do_if_allowed, host, kind, message, readers, key))
         if message.get("do") == "lock":
             readers.update(dict.fromkeys(LOCKED, shell.raise_lock_lost))  # the deployer's lock has ended: refuse LOCKED
 
 
-def do_if_allowed(host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]]) -> object:
+def do_if_allowed(
+    host: Host, kind: str, message: Message, functions: Mapping[str, Callable[..., object]], key: str = ""
+) -> object:
     """Do what a message asks, if this kind of key may ask it."""
     do = message.get("do", "")
     args = message.get("args", {})
-    requests.check(host, kind, do, args)
+    limits.check(host, kind, key, do, args)
     return functions.get(do, shell.raise_lock_lost)(host, **args)
 
 
-def lock(host: Host, folder: str, description: str, dead_after: float, bare: bool = False, kind: str = "") -> Locked:
+def lock(
+    host: Host, folder: str, description: str, dead_after: float, bare: bool = False, kind: str = "", key: str = ""
+) -> Locked:
     """Hold the host's lock: run the agent in `folder` as unit APP-deploy. Return how it ended, or who else holds the
     lock. `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack
-    its folders; then the agent's folder may be a temporary one. `kind`: of the deployer's key."""
+    its folders; then the agent's folder may be a temporary one. `kind`, `key`: see limits.py."""
     deadline = time.monotonic() + WAIT
     while True:
         if held := await_retirement(host, deadline):
             return {"locked": held}
         if not bare and os.path.dirname(folder) != host.run:
             raise Problem(f"{host.run} cannot hold the agent: run slipway provision first, and free some space there")
-        errors = run_as_unit(host, folder, description, dead_after, bare, kind)
+        errors = run_as_unit(host, folder, description, dead_after, bare, kind, key)
         held = who_holds_lock(host)
         in_use = TAKEN.search(" ".join(errors))
         if not (in_use and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
@@ -186,7 +191,9 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def run_as_unit(host: Host, folder: str, description: str, dead_after: float, bare: bool, kind: str = "") -> list[str]:
+def run_as_unit(
+    host: Host, folder: str, description: str, dead_after: float, bare: bool, kind: str = "", key: str = ""
+) -> list[str]:
     run = [sys.executable, "-I", "-S", folder]
     properties = {
         "WatchdogSec": dead_after,
@@ -194,8 +201,9 @@ def run_as_unit(host: Host, folder: str, description: str, dead_after: float, ba
         "KillSignal": "SIGKILL",
         "TimeoutStopSec": 900,
         "ExecStopPost": " ".join([*run, "takeback", host.app]),
-        **({"KillMode": "process"} if bare else {}),
-    }  # kill only the agent: apt or nginx may finish
+        **({"KillMode": "process"} if bare else {}),  # kill only the agent: apt or nginx may finish
+        **(limits.OF_UNIT if kind else {}),
+    }
     with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         subprocess.run(
             [
@@ -206,19 +214,19 @@ def run_as_unit(host: Host, folder: str, description: str, dead_after: float, ba
                 "--collect",
                 "--service-type=exec",
                 f"--unit={host.app}-deploy",
-                "--description=" + description,
+                f"--description={f'deploy key SHA256:{key}: ' if key else ''}{description}",
                 *(word for name, value in properties.items() for word in ("-p", f"{name}={value}")),
                 *run,
                 "work",
                 host.app,
-                *filter(None, [kind]),
+                *filter(None, [kind, key]),
             ],
             stderr=stderr,
             env=ENVIRONMENT,
             check=False,
         )
         stderr.seek(0)
-        return stderr.read().decode(errors="replace").strip().splitlines()[-5:]
+        return lines_of(stderr.read().decode(errors="replace").strip())[-5:]
 
 
 def who_holds_lock(host: Host) -> str | None:
@@ -228,11 +236,13 @@ def who_holds_lock(host: Host) -> str | None:
 # ---- with the lock ----
 
 
-def work(app: str, folder: str, kind: str = "") -> None:
-    """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`: of its key."""
+def work(app: str, folder: str, kind: str = "", key: str = "") -> None:
+    """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects. `kind`, `key`: limits.py."""
     host = Host(app)
-    attempt = Attempt(host, program=folder, pid=os.getpid())
+    disk.remove(host.lock_broken)
+    attempt = Attempt(host, program=folder, pid=os.getpid(), key=key)
     steps = step_log.StepLog(host)
+    threads = limits.Threads()
     print(MARK, flush=True)
     for message in lines(kind):
         feed_watchdog()
@@ -245,8 +255,8 @@ def work(app: str, folder: str, kind: str = "") -> None:
             say({"alive": True})
         elif do == "keep":  # in this thread: this process must not exit before `keep` is done
             step(host, attempt, steps, message, kind)
-        else:
-            threading.Thread(target=step, args=(host, attempt, steps, message, kind), daemon=True).start()
+        elif not threads.start(partial(step, host, attempt, steps, message, kind)):
+            answer(message, limits.raise_busy)
     with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
             time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit
@@ -267,7 +277,7 @@ def step(host: Host, attempt: Attempt, steps: step_log.StepLog, message: Message
     last_lines = {"last_lines": facts.last_lines}  # the deployer asks for a log before it takes back
     in_steps = {name: partial(run, name) for name in STEPS}
     functions: dict[str, Callable[..., object]] = {**in_steps, **LOCKED, **last_lines}
-    answer(message, partial(do_if_allowed, host, kind, message, functions))
+    answer(message, partial(do_if_allowed, host, kind, message, functions, attempt.noted.get("key", "")))
 
 
 def abort(attempt: Attempt, why: Noted) -> None:

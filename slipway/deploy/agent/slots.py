@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 
 from . import disk, releases
-from .host import Host, Problem, is_up, last_output, wait_until
+from .host import Host, Problem, is_up, last_output, lines_of, wait_until
 from .message_types import Noted, Release
 
 GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
@@ -123,7 +123,7 @@ def worker_state(host: Host, slot: str) -> tuple[str, str]:
 
 def connections(text: str, path: str) -> int:
     """Count the connections to the socket `path`, accepted or waiting, in the text of /proc/net/unix."""
-    rows = [line.split(None, 7) for line in text.splitlines()]
+    rows = [line.split(None, 7) for line in lines_of(text)]
     return sum(row[7:] == [path] and not int(row[3], 16) & LISTENS for row in rows)
 
 

@@ -51,7 +51,7 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 def note_failure(host: Host, attempt: Noted) -> None:
     failed = record(attempt, attempt.get("outcome", "taken back"))
-    cause = attempt.get("cause") or cause_of_silence()
+    cause = attempt.get("cause") or disk.read(host.lock_broken) or cause_of_silence()
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
         cause = "; ".join(filter(None, [cause, new_errors(host, attempt)]))
     releases.append(host, {**failed, "cause": cause})

@@ -204,19 +204,19 @@ class Copy:
 
     def described(self, choice: Choice) -> dict[str, Any]:
         """Count what has been restored. `newest`: when its last change was made."""
-        counts = [line.rpartition(" ")[2] for line in self.sql(COUNT, self.settings.app).splitlines()]
+        counts = [line.rpartition(" ")[2] for line in shell.lines_of(self.sql(COUNT, self.settings.app))]
         return {
             "until": choice.until,
             "newest": float(self.sql(NEWEST)) or float(choice.base.tags["at"]),
             "tables": len(counts),
             "rows": sum(map(int, counts)),
-            "migrations": self.sql(postgres.migrations(), self.settings.app).splitlines(),
+            "migrations": shell.lines_of(self.sql(postgres.migrations(), self.settings.app)),
         }
 
 
 def cause(log: str) -> str:
     """Return the line of Postgres' log that says why it ended."""
-    fatal = [line for line in log.splitlines() if " FATAL: " in line or " PANIC: " in line]
+    fatal = [line for line in shell.lines_of(log) if " FATAL: " in line or " PANIC: " in line]
     return shell.last_line(fatal[-1] if fatal else log)
 
 

@@ -48,7 +48,7 @@ def wait_for_base(settings: Settings) -> None:
 
 def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
     """Compare with what the living database had by then."""
-    applied = postgres.sql(settings, postgres.migrations(until - LATE), settings.app).splitlines()
+    applied = shell.lines_of(postgres.sql(settings, postgres.migrations(until - LATE), settings.app))
     missing = [name for name in applied if name not in restored]
     if missing:
         raise Problem(f"the restored database lacks migrations that were applied before: {', '.join(missing)}")
@@ -60,7 +60,7 @@ def check_release(settings: Settings, restored: list[str], release: str) -> None
     if not release:
         return
     needed = release.split(",")
-    living = postgres.sql(settings, postgres.migrations(), settings.app).splitlines()
+    living = shell.lines_of(postgres.sql(settings, postgres.migrations(), settings.app))
     missing = [name for name in needed if name not in [*restored, *living]]
     if missing:
         raise Problem(f"the restored database lacks migrations that the live release needs: {', '.join(missing)}")

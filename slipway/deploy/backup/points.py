@@ -14,7 +14,7 @@ from slipway.lasting.files import write_replace
 from . import postgres
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem
+from .shell import Problem, lines_of
 
 NAME = "points"  # of the file
 MOST = 1000  # points that are kept
@@ -49,7 +49,7 @@ def read(path: str) -> list[str]:
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        return file.read().splitlines()
+        return lines_of(file.read())
 
 
 def load(settings: Settings) -> list[Point]:

@@ -14,7 +14,7 @@ from typing import IO
 
 from . import shell
 from .settings import Settings
-from .shell import Problem
+from .shell import Problem, lines_of
 
 LOCKED = "already locked"
 PATIENCE = 900  # seconds to wait while another host prunes the repository
@@ -145,13 +145,13 @@ def seconds(text: str) -> float:
 
 def is_whole(done: CompletedProcess[str]) -> bool:
     """Return True if a backup has all files that have not gone meanwhile. Restic exits by 3 if it lacks some."""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    errors = [line for line in lines_of(done.stderr) if line.startswith("error:")]
     return not done.returncode or (done.returncode == 3 and all(map(VANISHED.search, errors)))
 
 
 def cause(text: str) -> str:
     """Return the line of restic's output that says why it failed."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in lines_of(text) if line.strip()]
     fatal = [line.removeprefix("Fatal: ") for line in lines if line.startswith("Fatal: ")]
     told = [line for line in lines if line.startswith(("subprocess ssh:", "ssh:"))]
     return " / ".join([*told[:1], *fatal[:1]] or lines[-1:] or ["restic failed, and printed nothing"])

@@ -56,7 +56,12 @@ def output(words: Sequence[str], input: str | None = None, seconds: float | None
 
 
 def last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it failed, and printed nothing"])[-1]
+    return (lines_of(text.strip()) or ["it failed, and printed nothing"])[-1]
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text. splitlines() would end one also at U+2028 and the like, which a name may have."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def assignments(path: str) -> dict[str, str]:

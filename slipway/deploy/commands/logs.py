@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from ..agent.errors import nginx_name, time_of
+from ..agent.host import lines_of
 from ..agent.roles import SERVICES
 from ..config import Fleet, Host
 from ..engine import engine_of
@@ -118,7 +119,7 @@ class Logs:
         output = decoded(process.err)
         if code and not (code == 1 and not output and search.patterns(self.args)):  # 1: no line fits
             self.failed.append(host.name)
-        for text in output.splitlines():
+        for text in lines_of(output):
             put(f"{host.name} | {text}", sys.stderr)
 
 

@@ -1,12 +1,15 @@
 """The command `provision`."""
 
 import argparse
+import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
 from ..config import Fleet
 from ..provisioning import virtualenv
-from ..provisioning.provision import provision
+from ..provisioning.provision import host_to_remove, provision
+from ..provisioning.withdrawal import withdraw
+from ..ssh.interrupts import run_interruptible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if not args.check:  # before all that may fail
+        hosts = [host_to_remove(fleet, args.remove)] if args.remove else fleet.chosen(args.hosts, balancers=True)
+        asyncio.run(run_interruptible(withdraw(fleet, hosts, bool(args.remove))))
     virtualenv.enter()
     return work(fleet, args)
 

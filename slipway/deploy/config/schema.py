@@ -215,7 +215,7 @@ TABLES = {
 }
 public_key = text(
     r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
-    r" [A-Za-z0-9+/]{40,4000}={0,2}(?: [!-~][ -~]*)?",
+    r" (?:[A-Za-z0-9+/]{4}){10,1000}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?: [!-~][ -~]*)?",
     'a public key such as "ssh-ed25519 AAAA... ci"',
 )
 TOP: Keys = {

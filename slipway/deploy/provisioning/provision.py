@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..agent.groups import plural
+from ..agent.host import lines_of
 from ..config import Fleet, Host, folder
 from ..errors import DeployError, HostProblem, Refused, by_text
 from ..server import site
@@ -132,7 +133,7 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
 async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
     """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `brief`, ignore settings, sites, Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, host, brief), check=True)
-    inspection = fitness.parse(done.out.decode(errors="replace").splitlines())
+    inspection = fitness.parse(lines_of(done.out.decode(errors="replace")))
     problems = [
         *fitness.problems(inspection),
         *(

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..agent.host import lines_of
 from ..agent.message_types import Facts, Record, Release
 from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
@@ -165,7 +166,7 @@ def describe_spread(tags: Mapping[str, str | None]) -> str:
 
 def notes(facts: AllFacts) -> list[str]:
     """Return what hosts tell beside their problems."""
-    return on_hosts({name: map(first_line, host_facts["notes"]) for name, host_facts in facts.items()}).splitlines()
+    return lines_of(on_hosts({name: map(first_line, host_facts["notes"]) for name, host_facts in facts.items()}))
 
 
 def hosts_to_change(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:

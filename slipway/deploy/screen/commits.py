@@ -3,6 +3,8 @@
 import re
 import subprocess
 
+from ..agent.host import lines_of
+
 MOST = 5
 
 
@@ -22,5 +24,5 @@ def between(old: str, new: str) -> list[str]:
         )
     except OSError:  # there is no git
         return []
-    lines = done.stdout.splitlines()
+    lines = lines_of(done.stdout)
     return [*lines[:MOST], f"and {len(lines) - MOST} more"] if len(lines) > MOST else lines

@@ -40,7 +40,7 @@ def make_targets(folder: Path) -> dict[str, list[str]]:
     targets: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.mk")):
         heading = ""
-        for line in path.read_text("utf-8", errors="replace").splitlines():
+        for line in path.read_text("utf-8", errors="replace").split("\n"):
             if line.startswith("## "):
                 heading = line.removeprefix("## ")
             elif target := re.match(r"([a-z][a-z0-9-]*):.*## ", line):

@@ -118,6 +118,8 @@ def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def lines_below(entry: Mapping[str, Any], revision: str, commits: Sequence[str]) -> Iterator[str]:
+    if entry.get("key"):
+        yield f"by deploy key {first_line(entry['key'])}"
     if entry.get("settings"):
         yield f"changed settings: {first_line(entry['settings'])}"
     if entry.get("migrations"):

@@ -162,7 +162,7 @@ def update(app: str, candidates: Sequence[Web] | None = None, forget: bool = Fal
             except subprocess.CalledProcessError:
                 put(path, before)  # otherwise the next update would see no change, and reload nothing
                 raise
-            print(", ".join(text.splitlines()), flush=True)
+            print(", ".join(text.strip().split("\n")), flush=True)
 
 
 def put(path: Path, text: str) -> None:

@@ -151,7 +151,8 @@ def stop(name: str, seconds: int, unit: str = "", unit_seconds: str = "") -> Non
         docker(seconds + 10, "stop", "-t", str(seconds), container)
         docker(10, "rm", "-f", container)
     elif output and "Cannot connect" not in output:
-        say(f"{name} is not removed: {output.splitlines()[-1]}")
+        last = output.rpartition("\n")[2]  # not splitlines(), which ends a line at U+2028, too
+        say(f"{name} is not removed: {last}")
     else:
         say(
             f"Docker does not answer: {name} has stopped, but is not removed"

@@ -2,9 +2,12 @@
 
 sshd runs the gate for each login of the account APP-deploy, whatever the client asks for."""
 
+import base64
+import hashlib
 from importlib import resources
 
 from ..agent.errors import nginx_name
+from ..agent.host import UNITS
 from ..agent.roles import SERVICES
 from ..config import Fleet
 from ..config.ssh import PREFIX, account
@@ -15,6 +18,14 @@ SUDOERS = """\
 # {app}'s deploy keys; written by provisioning. The gate decides what they may do.
 Defaults!{gate} env_keep += "SSH_ORIGINAL_COMMAND", !requiretty, !use_pty
 {account} ALL=(root) NOPASSWD: {gate} "", {gate} watch
+"""
+SLICE = """\
+# The sessions of {app}'s deploy keys, all together; written by provisioning.
+[Slice]
+CPUWeight=20
+IOWeight=20
+MemoryMax=512M
+TasksMax=300
 """
 
 
@@ -31,24 +42,51 @@ def sudoers_path(app: str) -> str:
     return f"/etc/sudoers.d/{account(app)}"
 
 
+def slice_path(app: str) -> str:
+    return f"{UNITS}/{app.replace('-', '_')}_deploy.slice"  # to systemd, a dash would mean a slice in another
+
+
 def paths(app: str) -> list[str]:
     """Return the paths of all that keys need on a host, those that grant something first."""
-    return [f"{home(app)}/.ssh/authorized_keys", sudoers_path(app), gate_path(app)]
+    return [f"{home(app)}/.ssh/authorized_keys", sudoers_path(app), gate_path(app), slice_path(app)]
+
+
+def kinds(fleet: Fleet) -> list[tuple[str, str]]:
+    """Return the fleet's keys, each as (kind, key)."""
+    return [*(("deploy", key) for key in fleet.deploy_keys), *(("watch", key) for key in fleet.watch_keys)]
+
+
+def fingerprint(key: str) -> str:
+    """Return the fingerprint of a public key as ssh-keygen -l shows it, without "SHA256:"."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return base64.b64encode(digest).decode().rstrip("=")
+
+
+def title(key: str) -> str:
+    """Return a key's fingerprint and comment."""
+    return " ".join([f"SHA256:{fingerprint(key)}", *key.split()[2:]])
+
+
+def arguments(kind: str, key: str) -> str:
+    """Return the gate's arguments for a key. They are no client's: sshd and sudo take them from root's files."""
+    return f"{kind} {fingerprint(key)}"
 
 
 def authorized_keys(fleet: Fleet) -> File:
-    deploy = [line(fleet.app, key) for key in fleet.deploy_keys]
-    watch = [line(fleet.app, key, " watch") for key in fleet.watch_keys]
-    return File(paths(fleet.app)[0], "".join(f"{each}\n" for each in (*deploy, *watch)))
+    gate = gate_path(fleet.app)
+    lines = [f'restrict,command="sudo -n {gate} {arguments(kind, key)}" {key}\n' for kind, key in kinds(fleet)]
+    return File(paths(fleet.app)[0], "".join(lines))
 
 
-def line(app: str, key: str, kind: str = "") -> str:
-    return f'restrict,command="sudo -n {gate_path(app)}{kind}" {key}'
+def sudoers(fleet: Fleet) -> File:
+    gate, user = gate_path(fleet.app), account(fleet.app)
+    lines = [f"{user} ALL=(root) NOPASSWD: {gate} {arguments(kind, key)}\n" for kind, key in kinds(fleet)]
+    text = SUDOERS.format(app=fleet.app, gate=gate, account=user)
+    return File(sudoers_path(fleet.app), text + "".join(lines), "440")
 
 
-def sudoers(app: str) -> File:
-    text = SUDOERS.format(app=app, gate=gate_path(app), account=account(app))
-    return File(sudoers_path(app), text, "440")
+def bounds(app: str) -> File:
+    return File(slice_path(app), SLICE.format(app=app))
 
 
 def gate(fleet: Fleet) -> File:

@@ -148,10 +148,12 @@ async def ask_once(
 
 
 def who(action: str) -> str:
+    """Return who does what since when, as hosts take it: one printable line."""
+    name = ""
     with contextlib.suppress(OSError, KeyError):
-        name = getpass.getuser()
-        return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
-    return f"{action} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
+        name = f" by {getpass.getuser()} from {socket.gethostname()}"
+    text = f"{action}{name} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
+    return "".join(character if character.isprintable() else "?" for character in text)[:300]
 
 
 def lock_refusal(answer: Answer) -> HostProblem:

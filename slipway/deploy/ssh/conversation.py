@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..agent.host import lines_of
 from ..errors import HostProblem, Lost, invalid_answer
 from . import bootstrap, validate
 from .bootstrap import MARK, WANTED
@@ -129,7 +130,7 @@ def result(answer: Answer) -> Answer:
 
 def why_ended(code: int | None, stderr: bytes) -> str:
     """Explain in one line why ssh or its command ended. ssh's own failures have code 255."""
-    lines = validate.decoded(stderr).splitlines()
+    lines = lines_of(validate.decoded(stderr))
     message = lines[-1] if lines else f"exit code {code}, no output"
     if code == 255:
         return f"cannot be reached: {message}; {test_servers(message) or 'try ssh by hand'}"

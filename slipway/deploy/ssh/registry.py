@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 from typing import IO, cast
 
+from ..agent.host import lines_of
 from ..errors import Refused
 from .registry_http import Blob, Server
 
@@ -27,7 +28,7 @@ def serve(image: str, docker: str = "docker") -> Server:
         except OSError as error:
             raise Refused(f'registry = "ssh" needs Docker on this machine, but it fails: {error}') from None
         if done.returncode:
-            output = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+            output = lines_of(done.stderr.decode(errors="replace").strip()) or ["no output"]
             name, _, tag = image.rpartition(":")
             raise Refused(
                 f'registry = "ssh" needs image {image} on this machine, but docker save fails ({output[-1]}):'

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..agent.host import lines_of
 from ..config import Fleet, Host
 from ..errors import HostProblem, Refused, invalid_answer, on_hosts
 from ..ssh.connection import run
@@ -46,7 +47,7 @@ class Manager:
                 if done.code:
                     raise HostProblem(cause)
                 return done.out.decode(errors="replace")
-            problems[host.name] = [f"{cause.splitlines()[-1]}: see docs/swarm.md"]
+            problems[host.name] = [f"{lines_of(cause)[-1]}: see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:

@@ -195,6 +195,8 @@ def record(attempt: Noted, outcome: str) -> Record:
         "seconds": round(time.monotonic() - attempt["started"], 1),
         "outcome": outcome,
     }
+    if attempt.get("key"):
+        entry["key"] = f"SHA256:{attempt['key']}"
     if attempt.get("revision"):
         entry["revision"] = attempt["revision"]
     if attempt.get("migrations"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import docker
 from ..attempt import Attempt
-from ..host import Host, Late, Problem, wait_until
+from ..host import Host, Late, Problem, lines_of, wait_until
 from ..message_types import Noted, Say
 from .step import step
 
@@ -41,7 +41,7 @@ def one_off(
         remove_one_offs(host, attempt.noted)
         raise problem from None
     if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
+        lines = lines_of((done.stdout + done.stderr).strip())[-50:]
         cause = ": ".join([f"{' '.join(words)} failed: exit {done.returncode}", *lines[-1:]])
         raise Problem(cause, log=lines)
     return done.stdout
@@ -75,7 +75,7 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float, max_lock: fl
             f" {name} was under way",
             **late.details,
         ) from None
-    locks = [line for line in printed.splitlines() if line.startswith("lock: ")]
+    locks = [line for line in lines_of(printed) if line.startswith("lock: ")]
     for line in locks:  # slipway/management/commands/migrate.py says it
         say({"event": "progress", "text": line})
     attempt.note(migrations=migrations_record([*dict.fromkeys(BEGUN.findall(printed))], locks))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from .. import disk, facts, http, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, wait_until
+from ..host import Host, Problem, lines_of, wait_until
 from ..message_types import Say
 from .readiness import await_containers, empty_slot, exit_problem, must_work, wait_until_ready
 from .step import step
@@ -150,7 +150,7 @@ def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
 
 def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
     """Return (place of uploads, migrations) in web.plan; ("", None) if it is malformed or of another release."""
-    first, *lines = text.splitlines() or [""]
+    first, *lines = lines_of(text) or [""]
     media = MEDIA.fullmatch(lines[0]) if lines else None
     if media:
         lines = lines[1:]

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, in_parallel
+from ..host import Host, Problem, in_parallel, lines_of
 from ..message_types import NotRequired, Say
 from .migrate import one_off, remove_one_offs
 from .start import forbid_exits, web_plan
@@ -175,7 +175,7 @@ def verdicts_in(host: Host, image_id: str) -> InImage:
 
 def parse_plan(text: str) -> dict[str, bool]:
     """Return the migrations (name → True if applied) in the output of `showmigrations --plan`."""
-    rows = [(line[:3], line[3:].split()) for line in text.splitlines() if line[:3] in ("[X]", "[ ]")]
+    rows = [(line[:3], line[3:].split()) for line in lines_of(text) if line[:3] in ("[X]", "[ ]")]
     return {words[0]: mark == "[X]" for mark, words in rows if words}
 
 
