@@ -1,0 +1,22 @@
+"""Asks hosts that run no slots if their files are still as provisioning has written them."""
+
+from collections.abc import Sequence
+
+from .config import Fleet, Host
+from .rollout import preflight
+from .ssh.connections import Connections
+from .ssh.gather import Problems, gathered, texts
+
+
+async def problems(fleet: Fleet, connections: Connections, hosts: Sequence[Host]) -> Problems:
+    """Return host name → what is wrong with its files, or why it did not tell."""
+    facts, unanswered = await gathered(
+        hosts,
+        lambda host: connections.connections[host.name].ask(
+            "facts", paths=[*preflight.expected_digests(fleet, host)], history=False
+        ),
+    )
+    by_host = {
+        host.name: [*preflight.file_problems(fleet, host, facts[host.name])] for host in hosts if host.name in facts
+    }
+    return texts(unanswered) | {name: wrong for name, wrong in by_host.items() if wrong}
