@@ -59,7 +59,7 @@ NOT_COMPARED = {
     r"/etc/default/shop\.services\.d/\w+\.crt": "the data's host makes this certificate",
     r"/etc/docker/daemon\.json": "has the team's keys, too",
     r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
-    r"/usr/local/sbin/shop-gate": "its compressed agent depends on the zlib that compressed it; it refuses other versions",
+    r"/usr/local/sbin/shop-gate": "the zlib of who provisions decides its bytes; it refuses other versions",
 }
 ONLY_OF = {r"/etc/default/shop-(postgres|redis)": "a name"}  # only the host knows the address that the name has there
 SECRETS = {"postgres": "3f0a-of-postgres", "redis": "3f0a-of-redis"}
@@ -95,7 +95,9 @@ def test_every_written_file_is_compared(made):
     for host in fleet.hosts:
         files, expected = by_host[host.name], preflight.expected_digests(fleet, host)
         digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in files.items()}
-        left = [path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)]
+        left = [
+            path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)
+        ]
         assert not left, f"{host.name}: compare these files, or say why not"
         there = {path: digest for path, digest in expected.items() if digest}
         assert there == {path: digests.get(path) for path in there}, host.name
@@ -137,16 +139,16 @@ def test_keys_that_production_toml_no_longer_has_are_missed(data):
     """A key that still lets somebody in is a difference."""
     fleet = fleet_of(data, {})
     path = "/var/lib/shop-deploy/.ssh/authorized_keys"
-    files = preflight.expected_digests(fleet, fleet.hosts[0])
-    assert [*preflight.file_problems(fleet, fleet.hosts[0], {"files": files})] == []
-    (problem,) = preflight.file_problems(fleet, fleet.hosts[0], {"files": {**files, path: "0" * 64}})
+    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    assert [*preflight.file_problems(expected, expected)] == []
+    (problem,) = preflight.file_problems(expected, {**expected, path: "0" * 64})
     assert problem == f"differs from this checkout in {path}: run slipway provision"
 
 
 def test_many_files_are_one_short_line(fleet):
-    host = fleet.hosts[0]
-    files = dict.fromkeys(preflight.expected_digests(fleet, host), "0" * 64)
-    (problem,) = preflight.file_problems(fleet, host, {"files": files})
+    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    files = dict.fromkeys(expected, "0" * 64)
+    (problem,) = preflight.file_problems(expected, files)
     assert problem.endswith(f"/docker-stop and {len(files) - 3} more: run slipway provision"), problem
 
 

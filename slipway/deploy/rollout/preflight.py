@@ -20,11 +20,10 @@ NAMED = 3  # how many files a problem names
 
 
 def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → sha256, after provisioning, of the files that are compared; "" for a file that must not be there."""
+    """Return path → sha256, after provisioning, of the files that are compared; "" for one that must not be there."""
     written = provisioned.contents(fleet, host)
-    return {path: hashlib.sha256(content.encode()).hexdigest() for path, content in written.items()} | dict.fromkeys(
-        provisioned.absent(fleet), ""
-    )
+    digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in written.items()}
+    return digests | dict.fromkeys(provisioned.absent(fleet), "")
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
@@ -66,25 +65,23 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    yield from file_problems(fleet, host, facts)
-    yield from facts["settings"] if not missing_files(fleet, host, facts) else ()
-
-
-def file_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Yield a problem if the host's files are not as provisioning writes them."""
     digests = expected_digests(fleet, host)
-    old = [path for path in digests if facts["files"].get(path, "") not in ("", digests[path])]
-    if missing := missing_files(fleet, host, facts):
+    yield from file_problems(digests, facts["files"])
+    yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
+
+
+def file_problems(digests: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
+    """Yield a problem if a host's `files` are not as provisioning writes them. Both: path → sha256."""
+    old = [path for path in digests if files.get(path, "") not in ("", digests[path])]
+    if missing := missing_files(digests, files):
         yield f"is not provisioned, {missing[0]} is missing: run slipway provision"
     elif old:
         more = f" and {len(old) - NAMED} more" if len(old) > NAMED else ""
         yield f"differs from this checkout in {', '.join(old[:NAMED])}{more}: run slipway provision"
 
 
-def missing_files(fleet: Fleet, host: Host, facts: Facts) -> list[str]:
-    return [
-        path for path, digest in expected_digests(fleet, host).items() if digest and not facts["files"].get(path)
-    ]
+def missing_files(digests: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    return [path for path, digest in digests.items() if digest and not files.get(path)]
 
 
 def disk_problems(fleet: Fleet, facts: Facts) -> Iterator[str]:

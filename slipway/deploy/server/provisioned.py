@@ -14,7 +14,7 @@ def contents(fleet: Fleet, host: Host) -> dict[str, str]:
     can set: docker options, the site, keys."""
     written = {file.path: file.content for file in of_host(fleet, host) if not file.once}
     if fleet.by_variables:
-        del written[f"/etc/default/{fleet.app}"]
+        written.pop(f"/etc/default/{fleet.app}", None)
         return written
     return written | of_nginx(fleet, host)
 
