@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import backup_status, service_status
+from . import backup_status, file_status, service_status
 from .agent.backups import Backups
 from .agent.certificates import SOON, expiring_lines
 from .agent.host import lines_of
@@ -44,8 +44,7 @@ class Hosts:
     async def status(self, args: argparse.Namespace) -> int:
         """Show what runs where. Return 1 if there are problems, else 0."""
         chosen = self.fleet.chosen(args.hosts, balancers=True)
-        hosts = [host for host in chosen if host.roles or host.services or ends_tls(self.fleet, host)]
-        async with Connections(self.fleet, hosts or self.fleet.chosen(args.hosts)) as connections:
+        async with Connections(self.fleet, chosen) as connections:
             problems = await connections.reach()
             facts = await self.facts(connections, problems)
             soon = await self.certificates(connections, problems)
@@ -79,6 +78,8 @@ class Hosts:
         )
         answered = [host for host in hosts if host.name in facts]
         problems.update(texts(unanswered) | drift.problems(self.fleet, answered, facts))
+        others = [host for host in connections.hosts if not host.roles]
+        problems.update(await file_status.problems(self.fleet, connections, others))
         return dict(sorted(facts.items()))
 
     async def certificates(self, connections: Connections, problems: Problems) -> list[str]:

@@ -66,7 +66,8 @@ def line(message):
 
 def fine(fleet):
     """Return the answers of an agent on a healthy host: do → answer."""
-    names = {host.name: preflight.expected_digests(fleet, host) for host in fleet.app_hosts}
+    hosts = sorted(fleet.hosts, key=lambda host: bool(host.roles))  # of a file that differs, that of the app's hosts
+    names = {host.name: preflight.expected_digests(fleet, host) for host in hosts}
     files = {path: digest for paths in names.values() for path, digest in paths.items()}
     release = {"tag": "v1", "image_id": "sha256:1"}
     unit = {"state": "active", "restarts": "0", "since": "Fri 2026-11-20 17:00:00 UTC"}

@@ -93,6 +93,8 @@ def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, message):
     for name in ("web1", "work"):
         facts[name]["site"] = {"scheme": scheme, "url": url}
     facts["web2"]["site"] = {"scheme": "", "url": ""}
+    for host in fleet.app_hosts:
+        facts[host.name]["files"] = preflight.expected_digests(fleet, host)
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert list(found) == (["web1"] if message else []) and all(
         text.startswith(message) for text in found.get("web1", ())

@@ -48,9 +48,10 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, odd, expected):
 
 
 def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
-    base = fine(fleet)
+    alone = replace(fleet, hosts=fleet.hosts[:1])
+    base = fine(alone)
     base["facts"]["problems"] = ["something is amiss"]
-    made, _ = rollout(replace(fleet, hosts=fleet.hosts[:1]))
+    made, _ = rollout(alone)
     odd = {"resolve": lambda message: [line({"id": message["id"], "problem": "no such tag", "details": {}})]}
     with agents(lambda host: Agent(base, odd)), pytest.raises(Refused) as refused:
         run(made.plan())

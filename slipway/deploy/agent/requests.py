@@ -160,6 +160,20 @@ SHAPES: dict[str, dict[str, Shape]] = {
     "promise": {},
     "commit": {},
 }
+# The files whose hashes a deploy compares. None of them has a secret, which whoever knows its hash could guess.
+PROVISIONED = (
+    rf"{UNITS}/(?:APP(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|docker-backup-[a-z]+@(?:APP)?|nginx-first)\.[a-z]+",
+    rf"{UNITS}/(?:docker|nginx)\.service\.d/restart\.conf",
+    re.escape(JOURNALD),
+    r"/usr/local/bin/(?:docker-(?:runner|stop|slot|service|backup)|balancer-hosts)",
+    r"/usr/local/lib/docker-backup(?:/[a-z_]+)+\.py",
+    r"/etc/default/APP(?:-postgres|-redis|-wal|\.backup\.json|-postgres\.d/pg_hba\.conf)?",
+    r"/etc/tmpfiles\.d/APP\.conf",
+    r"/etc/nginx/APP(?:-balancer)?/(?:(?:public|app|common)\.conf|maintenance\.html|checks\.json)",
+    r"/etc/nginx/sites-(?:available|enabled)/APP(?:-balancer)?",
+    r"/etc/consul\.d/APP\.json",
+    r"/usr/local/sbin/APP-gate|/etc/sudoers\.d/APP-deploy|/var/lib/APP-deploy/\.ssh/authorized_keys",
+)
 # Step → the step that must have succeeded before it. Others need an image in their slot.
 BEFORE = {
     "begin": "",
@@ -272,6 +286,5 @@ def containers(host: Host) -> set[str]:
 
 def is_provisioned(host: Host, path: str) -> bool:
     """Return True for the files whose hashes a deploy compares. None of them has a secret."""
-    unit = rf"(?:{re.escape(host.app)}(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|nginx-first)\.[a-z]+"
-    changed = r"(?:docker|nginx)\.service\.d/restart\.conf"
-    return path in (f"/etc/default/{host.app}", JOURNALD) or bool(re.fullmatch(f"{UNITS}/(?:{unit}|{changed})", path))
+    app = re.escape(host.app)
+    return any(re.fullmatch(pattern.replace("APP", app), path) for pattern in PROVISIONED)

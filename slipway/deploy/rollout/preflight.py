@@ -10,24 +10,21 @@ from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, by_text, on_hosts
-from ..server import files as server
+from ..server import provisioned
 from ..ssh.validate import first_line
 from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # host name → facts
 
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum versions
+NAMED = 3  # how many files a problem names
 
 
 def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → sha256 of programs, units and /etc/default/APP after provisioning. If variables such as HOSTS
-    define the fleet, leave out /etc/default/APP: no variable sets its docker options."""
-    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    return {
-        file.path: hashlib.sha256(file.content.encode()).hexdigest()
-        for file in files
-        if not file.once and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")
-    }
+    """Return path → sha256, after provisioning, of the files that are compared; "" for one that must not be there."""
+    written = provisioned.contents(fleet, host)
+    digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in written.items()}
+    return digests | dict.fromkeys(provisioned.absent(fleet), "")
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
@@ -70,13 +67,22 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     digests = expected_digests(fleet, host)
-    missing = [path for path in digests if not facts["files"].get(path)]
-    old = [path for path in digests if facts["files"].get(path) not in ("", None, digests[path])]
-    if missing:
+    yield from file_problems(digests, facts["files"])
+    yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
+
+
+def file_problems(digests: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
+    """Yield a problem if a host's `files` are not as provisioning writes them. Both: path → sha256."""
+    old = [path for path in digests if files.get(path, "") not in ("", digests[path])]
+    if missing := missing_files(digests, files):
         yield f"is not provisioned, {missing[0]} is missing: run slipway provision"
     elif old:
-        yield f"differs from this checkout in {', '.join(old)}: run slipway provision"
-    yield from facts["settings"] if not missing else ()
+        more = f" and {len(old) - NAMED} more" if len(old) > NAMED else ""
+        yield f"differs from this checkout in {', '.join(old[:NAMED])}{more}: run slipway provision"
+
+
+def missing_files(digests: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    return [path for path, digest in digests.items() if digest and not files.get(path)]
 
 
 def disk_problems(fleet: Fleet, facts: Facts) -> Iterator[str]:

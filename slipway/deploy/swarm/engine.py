@@ -5,13 +5,15 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+from .. import file_status
 from ..agent.roles import Process
 from ..config import Fleet
 from ..env.changes import next_settings
 from ..env.staging import Change, lines
-from ..errors import HostProblem, Refused
+from ..errors import HostProblem, Refused, on_hosts
 from ..rollout.plan import Options
 from ..screen import text_tables
+from ..ssh.connections import Connections
 from ..ssh.validate import Tell, visible
 from . import state
 from .manager import NAME, Manager
@@ -43,7 +45,10 @@ class Swarm:
 
     async def status(self, args: argparse.Namespace) -> int:
         seen = await Manager(self.fleet).state()
-        problems = [*state.problems(seen)]
+        async with Connections(self.fleet, [*self.fleet.hosts]) as connections:
+            unreached = await connections.reach()
+            of_files = await file_status.problems(self.fleet, connections, connections.hosts)
+        problems = [*state.problems(seen), *on_hosts(unreached | of_files).splitlines()]
         if args.json:
             services = {
                 name: {**dataclasses.asdict(service), "release": service.tag} for name, service in seen.services.items()

@@ -1,0 +1,19 @@
+"""Asks hosts that run no slots if their files are still as provisioning has written them."""
+
+from collections.abc import Sequence
+
+from .config import Fleet, Host
+from .rollout import preflight
+from .ssh.connections import Connections
+from .ssh.gather import Problems, gathered, texts
+
+
+async def problems(fleet: Fleet, connections: Connections, hosts: Sequence[Host]) -> Problems:
+    """Return host name → what is wrong with its files, or why it did not tell."""
+    digests = {host.name: preflight.expected_digests(fleet, host) for host in hosts}
+    facts, unanswered = await gathered(
+        hosts,
+        lambda host: connections.connections[host.name].ask("facts", paths=[*digests[host.name]], history=False),
+    )
+    by_host = {name: [*preflight.file_problems(digests[name], each["files"])] for name, each in facts.items()}
+    return texts(unanswered) | {name: wrong for name, wrong in by_host.items() if wrong}

@@ -1,0 +1,62 @@
+"""The files that provisioning writes on a host, as far as production.toml alone decides what is in them: `slipway
+status` and deploys compare these. No hash of a file with a secret is asked for. Does no I/O."""
+
+from collections.abc import Iterator
+
+from ..config import Fleet, Host
+from ..config.validators import is_numeric
+from . import backups, consul, files, keys, services, site
+from .files import File
+
+
+def contents(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return path → content after provisioning. If variables such as HOSTS define the fleet, leave out what only a file
+    can set: docker options, the site, keys."""
+    written = {file.path: file.content for file in of_host(fleet, host) if not file.once}
+    if fleet.by_variables:
+        written.pop(f"/etc/default/{fleet.app}", None)
+        return written
+    return written | of_nginx(fleet, host)
+
+
+def absent(fleet: Fleet) -> list[str]:
+    """Return paths that provisioning removes, as they would let somebody in."""
+    return [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
+
+
+def of_host(fleet: Fleet, host: Host) -> Iterator[File]:
+    if host.roles:
+        yield from files.app_files(fleet, host)
+        yield files.tmpfiles(fleet)
+    yield from files.programs(fleet, host)
+    yield from files.unit_files(fleet, host)
+    if host.balancer:
+        yield files.balancer_hosts()
+    if consul.registers(fleet, host):
+        yield consul.service(fleet, host)
+    if fleet.limited_keys:
+        yield keys.sudoers(fleet.app)
+        yield keys.authorized_keys(fleet)
+    yield from of_services(fleet, host)
+    if host in fleet.backup_hosts:
+        yield from backups.program()
+        yield from backups.files(fleet, host)
+        yield from backups.unit_files(fleet, host)
+
+
+def of_services(fleet: Fleet, host: Host) -> Iterator[File]:
+    address = services.address(host)
+    for service in services.of_host(fleet, host):
+        if fleet.by_socket or is_numeric(address):  # only the host itself knows which address a name means there
+            yield services.description(fleet, service, address)
+        if service.kind == "postgres":  # redis.conf has a password
+            yield services.configuration(fleet, service, "")
+
+
+def of_nginx(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return the files of the host's sites, with a certificate and nobody drained: hosts.conf is balancer-hosts'."""
+    sites = site.sites(fleet, host, True)
+    written = {path: content for each in sites for path, content in each.files.items()}
+    return written | {
+        link: written[f"{site.NGINX}/sites-available/{each.name}"] for each in sites for link in each.links
+    }

@@ -1,0 +1,222 @@
+"""Every file that provisioning writes is compared by `slipway status` and deploys, or stands here with its reason."""
+
+import argparse
+import asyncio
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+
+from deployer import recipes
+from deployer.agents import Agent, agents, fine
+from deployer.conftest import fleet_of
+from deployer.recipes import Plan
+from slipway.deploy import config
+from slipway.deploy.agent import requests
+from slipway.deploy.agent.host import Host
+from slipway.deploy.hosts import Hosts
+from slipway.deploy.rollout import preflight
+from slipway.deploy.swarm.engine import Swarm
+from slipway.deploy.swarm.manager import Manager
+from slipway.deploy.swarm.state import State
+
+ALL = ["web", "worker", "beat", "postgres", "redis"]
+APART = {
+    "web1": {"roles": ["web"], "internal": "10.0.0.11"},
+    "web2": {"roles": ["web"], "internal": "10.0.0.12:8080"},
+    "work": {"roles": ["worker", "beat", "digest", "smtp"]},
+    "db1": {"roles": ["postgres", "redis"], "internal": "10.0.0.20"},
+    "front": {"balancer": True, "internal": "10.0.0.10"},
+}
+PROCESSES = {
+    "digest": {"command": "manage digest", "schedule": "daily"},
+    "smtp": {"command": "manage smtp", "overlap": True},
+}
+KEYS = {"deploy_keys": [f"ssh-ed25519 {'A' * 68} ci"]}
+TO = {"backup.to": "/mnt/nas/shop"}
+CERTBOT = {"site.tls": "certbot", "site.email": "ops@shop.example"}
+FLEETS = {
+    "one server": {"hosts": {"one": {"roles": ["web", "worker", "beat"]}}, "media": "local"},
+    "one server with its data": {"hosts": {"one": {"roles": ALL}}, "media": "local", **TO, **KEYS},
+    "several": {"hosts": APART, "process": PROCESSES, **TO, **KEYS, **CERTBOT},
+    "several with TLS": {"hosts": APART, "process": PROCESSES, "service": {kind: {"tls": True} for kind in ALL[3:]}},
+    "a name": {"hosts": {**APART, "db1": {**APART["db1"], "internal": "db1.lan"}}, "process": PROCESSES},
+    "Consul": {"balancer": "consul", "watch_keys": KEYS["deploy_keys"]},
+    "a dump": {"hosts": {"one": {"roles": ["web"]}}, "media": "local", **TO, "backup.dump": "postgres:17"},
+    "swarm": {
+        "hosts": {"web1": {"roles": ["web"], "internal": "10.0.0.1"}, "work": {"roles": ["worker", "beat"]}},
+        "engine": {"kind": "swarm", "replicas": {"web": 2, "worker": 1, "beat": 1}},
+        "site": {},
+    },
+}
+# Paths, as patterns → why nobody compares these files.
+NOT_COMPARED = {
+    r"/etc/default/shop\.env": "the team's settings, with secrets",
+    r"/etc/default/shop\.services": "has passwords",
+    r"/etc/default/shop-redis\.d/redis\.conf": "has a password",
+    r"/etc/default/shop\.backup": "the repository's password and keys",
+    r"/etc/default/shop\.services\.d/\w+\.crt": "the data's host makes this certificate",
+    r"/etc/docker/daemon\.json": "has the team's keys, too",
+    r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
+    r"/usr/local/sbin/shop-gate": "the zlib of who provisions decides its bytes; it refuses other versions",
+}
+ONLY_OF = {r"/etc/default/shop-(postgres|redis)": "a name"}  # only the host knows the address that the name has there
+SECRETS = {"postgres": "3f0a-of-postgres", "redis": "3f0a-of-redis"}
+CREDENTIALS = replace(recipes.CREDENTIALS, passwords=SECRETS, repository="RESTIC_PASSWORD=3f0a-of-restic\n")
+
+
+@pytest.fixture(params=FLEETS)
+def made(request, data, monkeypatch):
+    """A fleet, and host → path → content that the recipe writes on the bare host."""
+    fleet = fleet_of(data, FLEETS[request.param])
+    listen = {host.name: host.internal_address for host in fleet.hosts if host.services}
+    monkeypatch.setattr(recipes, "CREDENTIALS", replace(CREDENTIALS, listen=listen))
+    reasons = {**NOT_COMPARED, **{path: "" for path, name in ONLY_OF.items() if name == request.param}}
+    return fleet, {host.name: written(fleet, host.name) for host in fleet.hosts}, reasons
+
+
+def written(fleet, name):
+    plan = Plan(fleet, name)
+    files = {path: content for path, (content, *_) in plan.files.items()}
+    for script in plan.scripts:  # links of nginx's sites
+        for target, link in re.findall(r"^ln -sfn (\S+) (\S+)$", script, re.MULTILINE):
+            files[link] = files[link.rpartition("/sites-enabled/")[0] + target.removeprefix("..")]
+    return {re.sub(r"/etc/nginx\.new-[^/]+|(?<=-deploy)\.new$", in_place, path): text for path, text in files.items()}
+
+
+def in_place(match):
+    return "/etc/nginx" if "nginx" in match[0] else ""
+
+
+def test_every_written_file_is_compared(made):
+    """With the very content that provisioning writes; and nothing else is expected."""
+    fleet, by_host, reasons = made
+    for host in fleet.hosts:
+        files, expected = by_host[host.name], preflight.expected_digests(fleet, host)
+        digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in files.items()}
+        left = [
+            path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)
+        ]
+        assert not left, f"{host.name}: compare these files, or say why not"
+        there = {path: digest for path, digest in expected.items() if digest}
+        assert there == {path: digests.get(path) for path in there}, host.name
+
+
+def test_a_deploy_key_may_ask_for_these_hashes_and_for_no_secret_s(made):
+    fleet, by_host, _ = made
+    agent = Host(fleet.app)
+    for host in fleet.hosts:
+        assert all(requests.is_provisioned(agent, path) for path in preflight.expected_digests(fleet, host))
+        for path, content in by_host[host.name].items():
+            secret = "3f0a-" in content or path.endswith(".env")
+            assert not (secret and requests.is_provisioned(agent, path)), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/default/shop.env",
+        "/etc/default/shop-postgres.env",
+        "/etc/default/shop-redis.d/redis.conf",
+        "/etc/default/shop-postgres.d/tls.key",
+        "/etc/default/shop-postgres.key",
+        "/etc/default/shop.backup",
+        "/etc/default/shop.services",
+        "/etc/default/shop.secrets/KEY",
+        "/etc/default/blog",
+        "/etc/nginx/blog/app.conf",
+        "/usr/local/lib/docker-backup/../../../etc/shadow.py",
+        "/etc/systemd/system/docker-backup-base@blog.timer",
+        "/var/lib/blog-deploy/.ssh/authorized_keys",
+    ],
+)
+def test_no_other_file_s_hash_is_told(path):
+    assert not requests.is_provisioned(Host("shop"), path)
+
+
+def test_keys_that_production_toml_no_longer_has_are_missed(data):
+    """A key that still lets somebody in is a difference."""
+    fleet = fleet_of(data, {})
+    path = "/var/lib/shop-deploy/.ssh/authorized_keys"
+    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    assert [*preflight.file_problems(expected, expected)] == []
+    (problem,) = preflight.file_problems(expected, {**expected, path: "0" * 64})
+    assert problem == f"differs from this checkout in {path}: run slipway provision"
+
+
+def test_many_files_are_one_short_line(fleet):
+    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    files = dict.fromkeys(expected, "0" * 64)
+    (problem,) = preflight.file_problems(expected, files)
+    assert problem.endswith(f"/docker-stop and {len(files) - 3} more: run slipway provision"), problem
+
+
+def answers_of(fleet, changed, in_host):
+    """Return a function of a host's name → the answers of its agent. One file of one host has other content."""
+
+    def answers(name):
+        made = fine(fleet)
+        host = next(host for host in fleet.hosts if host.name == name or host.address == name)
+        made["facts"]["files"] = preflight.expected_digests(fleet, host)
+        if name == in_host:
+            assert changed in made["facts"]["files"]
+            made["facts"]["files"][changed] = "0" * 64
+        made["services"] = {"services": {kind: {**SERVICE} for kind in host.services}}
+        return made
+
+    return answers
+
+
+SERVICE = {"state": "active", "since": "Fri 2026-11-27 20:11:00 UTC", "version": "17.5", "size": "9 MB"}
+SERVICE |= {"connections": "8", "outdated": False}
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("web2", "/usr/local/bin/docker-runner"),
+        ("web2", "/etc/nginx/shop/common.conf"),
+        ("work", "/usr/local/bin/docker-slot"),
+        ("front", "/usr/local/bin/balancer-hosts"),
+        ("front", "/etc/nginx/sites-enabled/shop-balancer"),
+        ("db1", "/usr/local/bin/docker-service"),
+        ("db1", "/etc/default/shop-postgres.d/pg_hba.conf"),
+    ],
+)
+def test_status_fails_for_a_changed_file_of_any_host(data, capsys, host, path):
+    """Also of hosts that have no release: a balancer, and one that has only services."""
+    hosts = {**APART, "work": {"roles": ["worker", "beat"]}}
+    fleet = fleet_of(data, {"hosts": hosts})
+    assert status(fleet, "", "") == 0, capsys.readouterr().out
+    assert status(fleet, path, host) == 1
+    assert f"on {host}: differs from this checkout in {path}: run slipway provision" in capsys.readouterr().out
+
+
+def status(fleet, path, host):
+    answers = answers_of(fleet, path, host)
+    with agents(lambda name: Agent(answers(name))):
+        return asyncio.run(Hosts(fleet).status(argparse.Namespace(hosts="", json=False)))
+
+
+def test_status_of_a_swarm_compares_files_too(data, capsys, monkeypatch):
+    fleet = fleet_of(data, FLEETS["swarm"])
+
+    async def state(self):
+        return State({}, "")
+
+    monkeypatch.setattr(Manager, "state", state)
+    for path, message in (("", ""), ("/etc/tmpfiles.d/shop.conf", "on work: differs from this checkout in")):
+        answers = answers_of(fleet, path, "work" if path else "")
+        with agents(lambda name, answers=answers: Agent(answers(name))):
+            asyncio.run(Swarm(fleet).status(argparse.Namespace(json=False)))
+        shown = capsys.readouterr().out
+        assert message in shown and ("differs" in shown) == bool(path)
+
+
+def test_variables_name_no_site(monkeypatch):
+    """What only a file can set is not compared if HOSTS and the like name the fleet."""
+    fleet = config.find({"HOSTS": "web1", "APP": "shop", "IMAGE": "r.example/shop"})
+    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    assert "/usr/local/bin/docker-runner" in expected
+    assert not [path for path in expected if path == "/etc/default/shop" or "nginx/" in path or "ssh" in path]
