@@ -164,6 +164,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
 PROVISIONED = (
     rf"{UNITS}/(?:APP(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|docker-backup-[a-z]+@(?:APP)?|nginx-first)\.[a-z]+",
     rf"{UNITS}/(?:docker|nginx)\.service\.d/restart\.conf",
+    rf"{UNITS}/[a-z0-9_]+_deploy\.slice",  # with a dash, systemd would look for a slice in another
     re.escape(JOURNALD),
     r"/usr/local/bin/(?:docker-(?:runner|stop|slot|service|backup)|balancer-hosts)",
     r"/usr/local/lib/docker-backup(?:/[a-z_]+)+\.py",

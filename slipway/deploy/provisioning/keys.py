@@ -2,7 +2,7 @@
 
 import shlex
 
-from pyinfra.operations import files, server, systemd
+from pyinfra.operations import files, server
 
 from ..config import Fleet
 from ..config.ssh import account
@@ -32,8 +32,6 @@ def set_up(fleet: Fleet, existing: dict[str, Entry]) -> None:
         server.shell(name=f"add user {user}", commands=shlex.join(["sh", "-c", ADD, "sh", user, home]))
     folder(home, "755", "root", "root")
     folder(f"{home}/.ssh", "755", "root", "root")
-    bounds = write(keys.bounds(fleet.app), existing)
-    systemd.daemon_reload(name="reload systemd", _if=bounds.did_change)
     write(keys.gate(fleet), existing)
     checked_file(name=f"write {keys.sudoers_path(fleet.app)}", file=keys.sudoers(fleet), check=VISUDO)
     write(keys.authorized_keys(fleet), existing)  # last, as it opens the door

@@ -182,7 +182,11 @@ def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str,
 
 
 def units(fleet: Fleet, machine: Host, existing: dict[str, Entry]) -> None:
-    files_of_units = [*wanted.unit_files(fleet, machine), *backups.unit_files(fleet, machine)]
+    files_of_units = [
+        *wanted.unit_files(fleet, machine),
+        *backups.unit_files(fleet, machine),
+        *server_keys.unit_files(fleet),
+    ]
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
     written = {file.path: write(file, existing) for file in files_of_units}

@@ -85,8 +85,8 @@ def sudoers(fleet: Fleet) -> File:
     return File(sudoers_path(fleet.app), text + "".join(lines), "440")
 
 
-def bounds(app: str) -> File:
-    return File(slice_path(app), SLICE.format(app=app))
+def unit_files(fleet: Fleet) -> list[File]:
+    return [File(slice_path(fleet.app), SLICE.format(app=fleet.app))] if fleet.limited_keys else []
 
 
 def gate(fleet: Fleet) -> File:

@@ -35,8 +35,9 @@ def of_host(fleet: Fleet, host: Host) -> Iterator[File]:
     if consul.registers(fleet, host):
         yield consul.service(fleet, host)
     if fleet.limited_keys:
-        yield keys.sudoers(fleet.app)
+        yield keys.sudoers(fleet)
         yield keys.authorized_keys(fleet)
+        yield from keys.unit_files(fleet)
     yield from of_services(fleet, host)
     if host in fleet.backup_hosts:
         yield from backups.program()
