@@ -98,6 +98,13 @@ def test_commands_exist():
         assert named <= known, f"{path}: slipway has no {named - known}"
 
 
+def test_pictures_show_the_same_command():
+    """A picture of a terminal begins with a command as the documents write it: slipway COMMAND."""
+    typed = [re.findall(r">\$ ([^<]+)<", path.read_text()) for path in (ROOT / "docs/images").glob("*.svg")]
+    assert [line for lines in typed for line in lines if not re.match(rf"slipway ({'|'.join(COMMANDS)})\b", line)] == []
+    assert len([*filter(None, typed)]) >= 2
+
+
 # The tests that run the documents' commands in a small form: a pattern of "page: command", a file in tests/, and a text
 # in it which shows that it runs this command or reads the page. The first row that fits counts.
 RUN_BY = r"""

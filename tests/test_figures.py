@@ -129,24 +129,30 @@ def test_how_long_units_may_stop():
         assert stop == [str(process.stop), "s"], name
 
 
-def shown(picture):
-    """Return (step, seconds) of each step in a picture of a deploy, and the seconds of all."""
+TOGETHER = {"publish", "start", "verdicts"}  # steps of one group; a picture has them by their ends
+
+
+def begins(picture):
+    """Return [step, second of its begin] of each step in a picture of a deploy."""
     text = re.sub("<[^>]+>", "", (ROOT / "docs/images" / picture).read_text(encoding="utf-8"))
     steps = [(name, float(took)) for name, took in re.findall(r"^(\w+)[ \w+]*? +([\d.]+) s  ", text, re.MULTILINE)]
-    return steps, float(re.search(r"is live on .*? \(([\d.]+) s", text)[1])
+    groups = itertools.groupby(steps, key=lambda step: step[0] if step[0] not in TOGETHER else "")
+    groups = [[*group] for _, group in groups]
+    lengths = [max(took for _, took in group) for group in groups]
+    total = float(re.search(r"is live on .*? \(([\d.]+) s", text)[1])
+    starts = itertools.accumulate(lengths, initial=total - sum(lengths))
+    return [(name, begin) for group, begin in zip(groups, starts, strict=False) for name, _ in group]
 
 
 def test_how_it_works_tells_the_pictures_seconds():
     """In docs/how-it-works.md, each step of a deploy begins when it does in README's picture, within a second."""
-    steps, total = shown("deploy.svg")
-    begins = [*itertools.accumulate((took for _, took in steps), initial=total - sum(took for _, took in steps))]
-    timed = [*zip(steps, begins, strict=False)]
+    steps = begins("deploy.svg")
     for after, names, _ in rows("docs/how-it-works.md", "One deploy on two web hosts")[2:]:
         told = []
         for name in names.split(","):
-            while timed[0][0][0] != name.split()[0]:
-                del timed[0]
-            told.append(timed.pop(0)[1])
+            while steps[0][0] != name.split()[0]:
+                del steps[0]
+            told.append(steps.pop(0)[1])
         if after.strip():
             assert abs(numbers(after)[0] - told[0]) < 1, (names, told[0])
 
