@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from slipway.make import check, uv, verdicts
+from slipway.make import check, toml, uv, verdicts
 from slipway.make.wheelhouse import OWN
 
 Env = Mapping[str, str]
@@ -197,7 +197,7 @@ def push(env: Env) -> None:
     command, image = engine(env), f"{env['IMAGE']}:{env['TAG']}"
     servers = Path(env.get("DEPLOY_FOLDER") or "deploy", f"{env.get('ENV') or 'production'}.toml")
     if "/" not in env["IMAGE"]:
-        if servers.exists() and re.search('^registry *= *"ssh"', servers.read_text("utf-8"), re.MULTILINE):
+        if servers.exists() and toml.read(servers).get("registry") == "ssh":
             print(f'make: nothing to push: {servers} has registry = "ssh", so slipway deploy sends the image')
             return
         sys.exit(

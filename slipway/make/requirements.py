@@ -104,7 +104,7 @@ def run_uv(env: Env, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def hint(output: str) -> str:
-    if re.search("connect|dns error|timed? ?out|certificate", output, re.IGNORECASE):
+    if re.search(uv.NO_ANSWER, output, re.IGNORECASE):
         return "If you reach packages by an index of your own, name it in pyproject.toml: docs/make.md"
     return ""
 

@@ -7,16 +7,23 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from slipway.make import toml
+
+# How uv and pip say that they got no answer. Each has a space, which no name of a package and no URL has.
+NO_ANSWER = (
+    "error sending request for|connection broken by|failed to establish a new connection|cannot connect to proxy|"
+    "(?:read|operation|request) timed out|connection (?:refused|reset|closed|aborted)|name resolution|dns error|"
+    "network is unreachable|certificate verify failed|invalid peer certificate"
+)
 # What an installer may say, and the cause to name. All else it says well itself.
 CAUSES = [
     (r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)", r"\1 does not match its hash in the pins"),
     (
-        "connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate",
+        NO_ANSWER,
         "cannot reach the package index: check the network, proxy or pip's index-url, then run make again",
     ),
     (  # uv does not say which index
@@ -24,7 +31,7 @@ CAUSES = [
         r"no index has \1, or one refused the login: check the user and password in its URL or settings",
     ),
     (
-        r"no matching distribution found for uv\b",
+        r"no matching distribution found for uv(?![\w.-])",
         "no index has this uv for this machine: install uv, or run make INSTALLER=pip",
     ),
 ]
@@ -84,18 +91,11 @@ def settings(env: Mapping[str, str], *, indexes: bool = True) -> dict[str, str]:
 def pip_indexes(env: Mapping[str, str]) -> dict[str, str]:
     """Return the indexes of pyproject.toml, with their logins in the environment, as pip's variables. uv reads them
     itself."""
-    path = Path("pyproject.toml")
-    if not path.exists() or "[[tool.uv.index]]" not in path.read_text("utf-8"):
-        return {}
-    if sys.version_info < (3, 11):
-        sys.exit("make: pyproject.toml names an index, which only Python 3.11 or newer can read: run make PYTHON=…")
-    import tomllib
-
     urls: dict[str, list[str]] = {"PIP_INDEX_URL": [], "PIP_EXTRA_INDEX_URL": []}
-    for index in tomllib.loads(path.read_text("utf-8"))["tool"]["uv"]["index"]:
-        name = "UV_INDEX_" + re.sub(r"\W", "_", index.get("name", "")).upper()
+    for index in toml.indexes(Path("pyproject.toml")):
+        name = "UV_INDEX_" + re.sub(r"\W", "_", str(index.get("name", ""))).upper()
         login = ":".join(quote(env[key], safe="") for key in (f"{name}_USERNAME", f"{name}_PASSWORD") if key in env)
-        url = re.sub("^(https?://)", rf"\1{login}@", index["url"]) if login else index["url"]
+        url = re.sub("^(https?://)([^/@]*@)?", rf"\1{login}@", index["url"]) if login else index["url"]
         urls["PIP_INDEX_URL" if index.get("default") else "PIP_EXTRA_INDEX_URL"].append(url)
     return {name: " ".join(values) for name, values in urls.items() if values}
 

@@ -165,7 +165,10 @@ def test_push_without_a_registry(project):
     assert refusal(make(project, *words)) == (
         "make: IMAGE=shop names no registry: set image in deploy/production.toml, such as registry.example/shop"
     )
-    put(project / "deploy/production.toml", 'registry = "ssh"\n')
+    for other in ('# registry = "ssh"\n', '[rollout]\nregistry = "ssh"\n', 'x = """\nregistry = "ssh"\n"""\n'):
+        put(project / "deploy/production.toml", other)
+        assert "names no registry" in refusal(make(project, *words)), other
+    put(project / "deploy/production.toml", "registry = 'ssh'\n")
     done = make(project, *words)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout == (
         'make: nothing to push: deploy/production.toml has registry = "ssh", so slipway deploy sends the image\n'

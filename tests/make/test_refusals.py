@@ -12,6 +12,8 @@ import pytest
 
 import wheels
 from proc import as_mortal, executable, output, put, refusal, run
+from slipway.make.requirements import hint
+from slipway.make.uv import why
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -81,6 +83,56 @@ def test_no_network(scratch):
         )
         line = refusal(scratch.make("ve/sentinel"))
     assert "is not installed: cannot reach the package index: check the network" in line
+
+
+# As uv 0.13 and pip 26 print them; NAME is the package, URL the index.
+ABSENT = """error: No solution found when resolving dependencies
+  cause: Because NAME was not found in the package registry and you require NAME==1.0, we can conclude that your ...
+"""
+ABSENT_OF_PIP = """ERROR: Could not find a version that satisfies the requirement NAME==1.0 (from versions: none)
+ERROR: No matching distribution found for NAME==1.0
+"""
+BROKEN = """error: Request failed after 3 retries in 8.4s
+  cause: Failed to fetch: URL/NAME/
+  cause: HTTP status server error (500 Internal Server Error) for url (URL/NAME/)
+"""
+UNFIT = """error: Failed to read NAME @ file:///home/me/proxy certificate/NAME-1.0-py3-none-any.whl
+"""
+NO_ANSWER = """error: Failed to fetch: URL/NAME/
+  cause: error sending request for url (URL/NAME/)
+  cause: client error (Connect)
+  cause: """
+NO_ANSWER_OF_PIP = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'ERROR': /simple/NAME/
+ERROR: No matching distribution found for NAME==1.0
+"""
+NAMES = ["django-proxy", "connection", "certificate-tools", "timeout-decorator", "unreachable", "connect", "uv-proxy"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("url", ["https://packages.example/simple", "https://proxy.example/connection/timeout"])
+def test_a_name_is_no_cause(name, url):
+    """A package or an index that is called as a fault of the network is none: the real cause is told."""
+
+    def told(text):
+        return why(text.replace("NAME", name).replace("URL", url))
+
+    assert told(ABSENT).startswith(f"no index has {name}, or one refused the login")
+    assert told(ABSENT_OF_PIP) == f"No matching distribution found for {name}==1.0"
+    assert told(BROKEN).startswith("HTTP status server error (500")
+    assert told(UNFIT).startswith(f"Failed to read {name} @")
+    assert hint(ABSENT.replace("NAME", name)) == ""
+    for cause in ("dns error", "tcp connect error", "tunnel error: unsuccessful", "invalid peer certificate: Expired"):
+        assert told(f"{NO_ANSWER}{cause}\n").startswith("cannot reach the package index: ") and hint(NO_ANSWER + cause)
+    for cause in ("ProxyError('Cannot connect to proxy.')", 'ReadTimeoutError("Read timed out. (read timeout=2.0)")'):
+        assert told(NO_ANSWER_OF_PIP.replace("'ERROR'", cause)).startswith("cannot reach the package index: ")
+
+
+@WITH_PIP_TOO
+@pytest.mark.parametrize("name", ["django-proxy", "connection-certificate"])
+def test_a_missing_package_that_is_called_as_a_fault(scratch, name):
+    (scratch.folder / "requirements.txt").write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
+    line = refusal(scratch.make("ve/sentinel"))
+    assert name in line and "cannot reach" not in line
 
 
 @WITH_PIP_TOO
