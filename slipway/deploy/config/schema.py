@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..agent.roles import BUILT_IN, SERVICES
+from .crontab import calendar, is_crontab
 from .validators import (
     Check,
     Problems,
@@ -96,6 +97,14 @@ def words(value: object) -> Problems:
         yield "", "the command is empty"
 
 
+def schedule(value: object) -> Problems:
+    if isinstance(value, str) and is_crontab(value):
+        form = f'"{calendar(value)}"' if calendar(value) else 'such as "daily" or "*-*-* 04:00"'
+        yield "", f"{value_text(value)} is for crontab: write the time for systemd's OnCalendar, {form}"
+    else:
+        yield from on_calendar(value)
+
+
 # ---- the keys ----
 
 image = text(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*", "an image's name without a tag")
@@ -130,7 +139,7 @@ port = text(
     rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?", "a port such as 2525:2525 or 127.0.0.1:2525:2525"
 )
 
-schedule = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
+on_calendar = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
 
 repository = text(
     r"sftp:[^\s:]+:\S+|sftp://\S+|s3:\S+|(?:rest|b2|azure|gs|swift|rclone):\S+|/\S+",
