@@ -32,7 +32,7 @@ CAUSES = {  # cause → Docker's words
         f"{GET}remote error: tls: handshake failure",
     ],
     "network": [
-        f"{GET}net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+        f"{GET}net/http: request canceled while waiting for connection (Client.Timeout exceeded)",
         f"{GET}dial tcp 192.0.2.1:443: i/o timeout",
         f"{GET}net/http: TLS handshake timeout",
         f"{GET}context deadline exceeded",

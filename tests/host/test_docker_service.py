@@ -10,8 +10,8 @@ from pull_failures import CAUSES
 from slipway.deploy.server.render import HOST
 
 # `no-volume`: images declare none.
-# `down` makes `volume ls` fail, `no-image` a pull, with its text, `initdb-fails` the making of a database, `deaf` each answer of
-# an image other than the first. `version` and `library` are those of the image that a pull brings.
+# `down` makes `volume ls` fail, `no-image` a pull, with its text, `initdb-fails` the making of a database, `deaf` each
+# answer of an image other than the first. `version` and `library` are those of the image that a pull brings.
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in

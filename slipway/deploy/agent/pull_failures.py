@@ -1,5 +1,5 @@
-"""Says what to do if an image cannot be pulled, by the words of Docker and the registry. docker-service, in sh, tells the
-same causes apart for the images of services."""
+"""Says what to do if an image cannot be pulled, by the words of Docker and the registry. docker-service, in sh, tells
+the same causes apart for the images of services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ CURES = (
     ),
     (r"x509|certificate|tls: |http response to https", "TLS with {registry} fails: check its certificate and address"),
     (
-        r"time-?out|timed out|deadline exceeded|refused|unreachable|no route|reset by peer|broken pipe|\beof\b|proxyconnect",
+        r"time-?out|timed out|deadline exceeded|refused|unreachable|no route|reset by peer|broken pipe|\beof\b"
+        "|proxyconnect",
         "{registry} cannot be reached from there: check network, firewall and proxy",
     ),
     (r"not found|unknown|no such image|does not exist", "there is no such image: push it, or check its name"),

@@ -8,8 +8,9 @@ from importlib import resources
 from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
 from ..rollout.preflight import too_old
-from ..server import backups, consul, files, site
+from ..server import backups, consul, files
 from ..server.render import render
+from ..server.site import certificate_files, ends_tls
 
 NEEDED = {
     "apt-get": "has no apt-get: use Debian or Ubuntu",
@@ -45,7 +46,7 @@ def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
     app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
     own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
     own += [files.timer(app, process).path for process in fleet.timed.values()]
-    certificate = site.certificate_files(fleet) if not brief and fleet.site["tls"] == "files" else ()
+    certificate = certificate_files(fleet) if not brief and fleet.site["tls"] == "files" else ()
     receivers = ["wal"] if "wal" in backups.actions(fleet, host) else []
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes  # noqa: S101  for types: our own file has it
@@ -61,7 +62,7 @@ def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
         app,
         *(" ".join(words) for words in (files.marks(app), files.named(app), settings, own, [consul.service_path(app)])),
         " ".join(f"{app}-{name}" for name in [*host.services, *receivers]),
-        " ".join(certificate if site.ends_tls(fleet, host) else ()),
+        " ".join(certificate if ends_tls(fleet, host) else ()),
         envfile,
     ]
 
