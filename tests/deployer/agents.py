@@ -5,9 +5,13 @@ import contextlib
 import json
 from unittest import mock
 
+from slipway.deploy.agent import requests
 from slipway.deploy.rollout import preflight
 from slipway.deploy.ssh import child, connection
 from slipway.deploy.ssh.bootstrap import MARK
+
+
+KNOWN = {**requests.SHAPES, "abort": requests.ABORT}  # message → the shapes of its values
 
 
 class Pipe(child.Process):
@@ -138,7 +142,7 @@ def fine(fleet):
 
 class Agent:
     """An agent on a healthy host. `odd`, do → function of the message, replaces answers; if the function returns None,
-    the usual answer is sent. `asked` lists the requests."""
+    the usual answer is sent. `asked` lists the requests. One that a real agent would refuse for its shape is an error."""
 
     def __init__(self, fine, odd=None, asked=None):
         self.fine, self.odd, self.asked, self.lock = fine, odd or {}, asked if asked is not None else [], 0
@@ -146,6 +150,9 @@ class Agent:
     def __call__(self, message):
         do = "abort" if "abort" in message else message["do"]
         self.asked.append(do)
+        if do in KNOWN:
+            wrong = requests.mismatch(message[do] if do == "abort" else message["args"], KNOWN[do])
+            assert not wrong, f"{do}: {wrong} is not as requests.py has it"
         if do == "alive":
             return [line({"alive": True})]
         if do == "lock":

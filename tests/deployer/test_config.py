@@ -160,6 +160,19 @@ WRONG = [
     ),
     (
         "process",
+        {"digest": {"command": "x", "schedule": "@daily"}},
+        ["process.digest.schedule: '@daily' is for crontab: write the time for systemd's OnCalendar, \"daily\""],
+    ),
+    (
+        "process",
+        {"digest": {"command": "x", "schedule": "0 4 1 * mon"}},
+        [
+            "process.digest.schedule: '0 4 1 * mon' is for crontab: write the time for systemd's OnCalendar, such as"
+            ' "daily" or "*-*-* 04:00"'
+        ],
+    ),
+    (
+        "process",
         {"digest": {"command": "x", "schedule": "daily", "ports": ["25:25"], "ready": "file"}},
         [f"process.digest.{key}: has no effect with a schedule: remove it" for key in ("ports", "ready")],
     ),

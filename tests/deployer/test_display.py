@@ -67,6 +67,18 @@ def test_a_log_has_a_line_for_each_begin_and_end():
     ]
 
 
+def test_a_log_tells_again_and_again_what_a_slow_step_waits_for():
+    """Not at each tick."""
+    ticks = [{"event": "tick", "at": at} for at in (29.0, 30.0, 31.0, 59.5, 60.5)]
+    waits = {"event": "waiting", "host": "web2", "text": "45 of 107 MB", "at": 40.0}
+    shown = screen(Lines(io.StringIO()), [*[*pull()][:5], *ticks[:3], waits, *ticks[3:]])
+    assert [len(lines) for lines in shown] == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert [line.split(" ", 1)[1] for line in shown[-1][1:]] == [
+        "pull           30.0 s  ✓ web1  … web2  … work1   waits for web2 (+1), 30 of 60 s",
+        "pull           60.5 s  ✓ web1  … web2  … work1   web2: 45 of 107 MB (+1), 60 of 60 s",
+    ]
+
+
 def test_an_event_is_drawn_with_those_that_wait(monkeypatch):
     terminal = Terminal(io.StringIO())
     for number in range(100):

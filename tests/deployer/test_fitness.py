@@ -3,6 +3,7 @@ script runs, which only reads; its output is also replaced by any text."""
 
 import os
 import re
+import shutil
 
 import pytest
 from hypothesis import given
@@ -33,16 +34,18 @@ def inspect(shell, tmp_path):
     for name, script in STAND_INS.items():
         executable(stubs / name, f"#!/bin/sh\n{script}\n")
 
-    def call(app, remove=False, own=(), timed=(), services=()):
+    def call(app, remove=False, own=(), timed=(), services=(), site=(("tls", "off"),), role="web"):
         fleet = Fleet(
             app,
             "r.example/x",
             (),
-            site={"tls": "off"},
+            site=dict(site),
             processes=BUILT_IN | {process.name: process for process in own},
             timed={process.name: process for process in timed},
         )
-        _, _, script, *words, envfile = fitness.inspection(fleet, Host("one", "one", services=services), remove)
+        _, _, script, *words, envfile = fitness.inspection(
+            fleet, Host("one", "one", (role,), services=services), remove
+        )
         words = [
             " ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split()) for one in words
         ]
@@ -56,7 +59,7 @@ def inspect(shell, tmp_path):
         return [
             text.replace(str(tmp_path), "")
             for text in fitness.problems(found)
-            if re.match("has |.*shop.env ", text) and "nginx.conf" not in text
+            if re.match("has |cannot use |.*shop.env ", text) and "nginx.conf" not in text
         ]
 
     return call
@@ -124,6 +127,41 @@ def test_units_of_processes(inspect, tmp_path):
         put(f"{tmp_path}{unit.path}", unit.content)
     assert inspect("shop", own=[alerts], timed=[digest]) == []
     assert set(inspect.inspection.processes) == {"web@", "beat", "alerts", "digest"}
+
+
+CERTIFICATE = {"tls": "files", "certificate": "/c.pem", "key": "/k.pem"}
+COPY = ': copy certificate and key there, for tls = "files" in [site]'
+
+
+@pytest.mark.needs("openssl")
+def test_a_certificate_that_nginx_could_not_use(inspect, tmp_path):
+    """It is told before anything changes, on a host whose nginx needs it. `provision --remove` needs none."""
+
+    def make(name):
+        run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-subj", "/CN=x", "-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"),
+            ],
+            timeout=60,
+        )
+
+    def use(certificate, key):
+        shutil.copy(tmp_path / certificate, tmp_path / "c.pem")
+        shutil.copy(tmp_path / key, tmp_path / "k.pem")
+        return inspect("shop", site=CERTIFICATE)
+
+    assert inspect("shop", site=CERTIFICATE) == [f"has no /c.pem, /k.pem{COPY}"]
+    assert inspect("shop", site=CERTIFICATE, role="worker") == [] == inspect("shop", True, site=CERTIFICATE)
+    assert inspect("shop", site={**CERTIFICATE, "tls": "elsewhere"}) == []
+    make("one")
+    make("two")
+    assert use("one.crt", "one.key") == []
+    assert use("one.crt", "two.key") == [f"cannot use /c.pem with /k.pem (key values mismatch){COPY}"]
+    (said,) = use("one.key", "one.key")
+    assert said.startswith("cannot use /c.pem with /k.pem (")
+    os.remove(tmp_path / "k.pem")
+    assert inspect("shop", site=CERTIFICATE) == [f"has no /k.pem{COPY}"]
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 
 from connect import answer, listen
 from proc import ROOT
+from pull_failures import CAUSES
 from slipway.deploy.agent import disk, docker, facts, images, progress, releases, retirement
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
@@ -104,6 +106,29 @@ def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     host.serve(*answers)
     with pytest.raises(Problem, match=text):
         ask(host)
+
+
+CURES = {
+    "disk": "; the disk is full: free some space there",
+    "DNS": "; the name r.example cannot be resolved there: check the name, and the server's DNS",
+    "limit": "; r.example allows no more pulls for now: wait, or log in",
+    "name or access": "; there is no such image, or no access to it: check its name and the login",
+    "access": "; r.example gives no access: set registry.login, or run docker login there as root",
+    "TLS": "; TLS with r.example fails: check its certificate and address",
+    "network": "; r.example cannot be reached from there: check network, firewall and proxy",
+    "name": "; there is no such image: push it, or check its name",
+    "other": "",
+}
+
+
+@pytest.mark.parametrize("cause, why", [(cause, why) for cause, texts in CAUSES.items() for why in texts])
+def test_why_an_image_cannot_be_pulled(host, cause, why):
+    """Docker's words, and what to do about them."""
+    host.serve((500, {"message": why}), MISSING, (200, json.dumps({"error": why})))
+    for ask in (images.resolve, partial(images.pull, digest="sha256:d")):
+        with pytest.raises(Problem) as raised:
+            ask(host, "r.example/shop", "v2")
+        assert str(raised.value).endswith(why + CURES[cause])
 
 
 @pytest.mark.parametrize(

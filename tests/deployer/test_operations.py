@@ -1,19 +1,22 @@
 """pyinfra in our sessions, and our own operations and facts: files that are written atomically, and nginx's site."""
 
+import asyncio
 import grp
 import hashlib
 import os
 import pwd
 
 import pytest
+from pyinfra.context import host
 from pyinfra.operations import files, server
 
 from deployer.recipes import STAT, Here, Host, work
 from proc import put
 from slipway.deploy.errors import Refused
+from slipway.deploy.provisioning import connector
 from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.connector import stdin
-from slipway.deploy.provisioning.operations import nginx_site, whole_file
+from slipway.deploy.provisioning.operations import Files, nginx_site, whole_file
 from slipway.deploy.server.files import File
 from slipway.deploy.server.site import Site
 
@@ -155,6 +158,27 @@ def test_what_takes_long_is_said_before(capsys):
         assert announced == said
     provisioning.announce("a", "install nginx")
     assert capsys.readouterr().out == "a: install nginx …\n"
+
+
+def test_what_takes_long_is_said_again_and_again(monkeypatch):
+    """With its seconds: of an operation, and of a look at the host before it."""
+    monkeypatch.setattr(connector, "NOTE", 0.01)
+    announced = []
+
+    class Slow(Host):
+        async def command(self, script, input=b"", timeout=600):
+            many = len(announced)
+            while len(announced) < many + 2:  # it works until it was said twice
+                await asyncio.sleep(0.01)
+            return await super().command(script, input, timeout)
+
+    def call():
+        host.get_fact(Files, paths=["/x"])
+        server.shell(name="long", commands="true", _timeout=9)
+
+    _, problem = work(call, Slow(), announced=announced)
+    said = [text for _, text in announced]
+    assert problem is None and said[0] == "look at the server, 0 s" and "long" in said and said[-1] == "long, 0 s"
 
 
 @pytest.mark.parametrize("check", [False, True])

@@ -178,6 +178,15 @@ def test_a_plan(data, name):
     assert [line for line in found if line] == lines
 
 
+def test_the_smoke_paths_must_answer_before_each_flip(data):
+    """Of a deploy and of a rollback. Only a deploy counts visitors' errors."""
+    fleet = fleet_of(data, {"rollout.smoke": ["/x"], "rollout.max_errors": 0.5})
+    for target, args in ((DEPLOY, {"smoke": ["/x"], "max_errors": 0.5}), (ROLLBACK, {"smoke": ["/x"]})):
+        steps = [step for group in plan(fleet, fleet.app_hosts, target, Options(), WHO) for step in group]
+        assert all(step.args == args for step in steps if step.name == "flip")
+        assert all(step.args["smoke"] == ["/x"] for step in steps if step.name == "ready")
+
+
 def test_a_plan_shows_no_start_of_web_where_there_is_none(data):
     for hosts, wanted in (
         ({}, ["web1, web2", "web1, web2, if some are pending", "work"]),

@@ -15,7 +15,7 @@ from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, releases, staging
 from slipway.deploy.commands import plan as plan_command
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.rollout import pending_verdicts
+from slipway.deploy.rollout import pending_verdicts, points
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, success_text
@@ -60,6 +60,57 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
         == {"image_id": "sha256:1", "digest": "sha256:d"}
     )
     assert image_of(release, {"history": []}) == {"image_id": "sha256:1", "digest": ""}
+
+
+@pytest.mark.parametrize("live", ["v1", "v2"])
+def test_nothing_goes_back_to_the_live_release(fleet, live):
+    """If one host has another, it does."""
+    found = fine(fleet)
+    other = {**found, "facts": {**found["facts"], "tag": {"tag": live, "image_id": "sha256:2"}}}
+    fails = pytest.raises(Refused, match=r"^v1 is live already$") if live == "v1" else contextlib.nullcontext()
+    with agents(lambda host: Agent(other if "web2" in host else found)), fails:
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "rollback", "v1").plan())
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_the_moment_before_the_migrations_is_noted(fleet, monkeypatch, pending):
+    """For `slipway restore`. After them comes the moment of the commit."""
+    events = []
+
+    async def note_point(fleet, kind, tag, tell):
+        events.append((kind, tag))
+
+    monkeypatch.setattr(points, "note_point", note_point)
+    found = fine(fleet)
+    found["verdicts"]["applied"] = not pending
+    odd = {do: lambda message: events.append(message["do"]) for do in ("migrate", "commit")}
+    with agents(lambda host: Agent(found, odd if "web1" in host else {})):
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2").run())
+    assert events == [*([("before", "v2"), "migrate"] if pending else []), "commit", ("commit", "v2")]
+
+
+@pytest.mark.parametrize("step", ["migrate", "promise"])
+def test_a_cause_of_any_length_reaches_all_hosts(fleet, step):
+    """Also the one that is lost, and asked anew. No host takes more than 2,000 characters."""
+    causes = []
+
+    def fail(message):
+        return [line({"id": message["id"], "problem": 3000 * "x", "details": {}})]
+
+    def decide(message):
+        causes.append(message["args"]["cause"])
+
+    def lost(message):
+        return []
+
+    def agent(host):
+        if "web1" in host:
+            return Agent(fine(fleet), {step: fail})
+        return Agent(fine(fleet), {"decide": decide, **({"abort": lost} if "web2" in host else {})})
+
+    with agents(agent), pytest.raises(DeployError, match="taken back: every host is as it was"):
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "deploy", "v2").run())
+    assert causes and all(cause.startswith("web1: ") and len(cause) == 2000 for cause in causes if cause)
 
 
 VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}

@@ -6,18 +6,19 @@ import re
 import pytest
 
 from proc import executable, put, run
+from pull_failures import CAUSES
 from slipway.deploy.server.render import HOST
 
 # `no-volume`: images declare none.
-# `down` makes `volume ls` fail, `no-image` a pull, `initdb-fails` the making of a database, `deaf` each answer of
-# an image other than the first. `version` and `library` are those of the image that a pull brings.
+# `down` makes `volume ls` fail, `no-image` a pull, with its text, `initdb-fails` the making of a database, `deaf` each
+# answer of an image other than the first. `version` and `library` are those of the image that a pull brings.
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in
     "image inspect --format {{.Id}} "*) echo "sha256:$(cat "$STUB/version")" ;;
     "image inspect --format"*) [ -e "$STUB/no-volume" ] || echo "/data " ;;
     "image inspect "*) [ -e "$STUB/pulled" ] ;;
-    pull*) [ ! -e "$STUB/no-image" ] && touch "$STUB/pulled" ;;
+    pull*) [ ! -e "$STUB/no-image" ] && touch "$STUB/pulled" || { cat "$STUB/no-image" >&2; exit 1; } ;;
     volume*) [ ! -e "$STUB/down" ] && cat "$STUB/volumes" 2>/dev/null || [ ! -e "$STUB/down" ] ;;
     *sha256:*--version*) echo "postgres (PostgreSQL) 17.5" ;;
     *--version*) echo "postgres (PostgreSQL) $(cat "$STUB/version")" ;;
@@ -95,6 +96,11 @@ def test_an_engine_that_does_not_answer_loses_no_data(service):
     assert service() == (0, "") and service.calls("initdb") == []
 
 
+def test_an_engine_that_does_not_answer_is_no_missing_image(service):
+    service.say("no-image", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?\n")
+    assert service() == (69, "docker-service: Docker does not answer: see systemctl status docker\n")
+
+
 def test_data_of_another_version_is_not_given_to_postgres(service):
     assert service() == (0, "")
     before = service.image
@@ -113,10 +119,32 @@ def test_an_image_without_a_volume(service):
     assert "VOLUME=/data" in service.image
 
 
-def test_an_image_that_cannot_be_had(service):
-    service.say("no-image")
-    code, said = service()
-    assert (code, said) == (72, "docker-service: there is no image postgres:17: correct its name in production.toml\n")
+FAILURES = {  # cause → exit code, and what the line begins with
+    "disk": (74, "cannot pull postgres:17: the disk is full: free some space"),
+    "DNS": (
+        69,
+        "cannot pull postgres:17: its registry's name cannot be resolved here: check the name, and this server's",
+    ),
+    "limit": (75, "cannot pull postgres:17: its registry allows no more pulls for now: wait, or log in"),
+    "name or access": (
+        72,
+        "there is no image postgres:17, or no access to it: correct its name in production.toml, or",
+    ),
+    "access": (77, "cannot pull postgres:17: its registry gives no access: run docker login here as root"),
+    "TLS": (69, "cannot pull postgres:17: TLS with its registry fails: check its certificate and address"),
+    "network": (69, "cannot pull postgres:17: its registry cannot be reached: check network, firewall and proxy"),
+    "name": (72, "there is no image postgres:17: correct its name in production.toml\n"),
+    "other": (72, "cannot pull postgres:17: Error response from daemon: the moon is full\n"),
+}
+
+
+@pytest.mark.parametrize("cause", FAILURES)
+def test_an_image_that_cannot_be_had(service, cause):
+    for why in CAUSES[cause]:
+        service.say("no-image", f"1/3: Pulling\nError response from daemon: {why}\n")
+        code, said = service()
+        assert (code, said.startswith(f"docker-service: {FAILURES[cause][1]}")) == (FAILURES[cause][0], True), said
+        assert said.count("\n") == 1
     assert service.image is None and service.calls("systemctl") == []
 
 

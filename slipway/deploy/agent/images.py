@@ -6,7 +6,7 @@ import json
 import os
 from typing import TypedDict
 
-from . import disk, docker, image_files, releases, slots
+from . import disk, docker, image_files, pull_failures, releases, slots
 from .host import Host, Problem
 from .message_types import Digest, Heard, ImageId, Noted, NotRequired, Record, Release
 
@@ -70,7 +70,7 @@ def raise_refusal(status: int, body: str, what: str, image: str, credentials: st
             " variable that registry.login names"
         )
     if why:
-        raise Problem(f"{what}: {why}")
+        raise Problem("; ".join(filter(None, [f"{what}: {why}", pull_failures.cure(why, docker.registry_of(image))])))
 
 
 def inspect(host: Host, reference: str) -> Image | None:

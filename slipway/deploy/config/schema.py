@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..agent.roles import BUILT_IN, SERVICES
+from .crontab import calendar, is_crontab
 from .validators import (
     Check,
     Problems,
@@ -96,6 +97,14 @@ def words(value: object) -> Problems:
         yield "", "the command is empty"
 
 
+def schedule(value: object) -> Problems:
+    if isinstance(value, str) and is_crontab(value):
+        form = f'"{calendar(value)}"' if calendar(value) else 'such as "daily" or "*-*-* 04:00"'
+        yield "", f"{value_text(value)} is for crontab: write the time for systemd's OnCalendar, {form}"
+    else:
+        yield from on_calendar(value)
+
+
 # ---- the keys ----
 
 image = text(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*", "an image's name without a tag")
@@ -105,7 +114,7 @@ internal = text(
     r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?", "a name or an address, with :port or without"
 )
 site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
-url_path = text(r"/[!-~]*", "a path that begins with /")
+url_path = text(r"/[!-~]{0,1999}", "a path that begins with /")  # requests.py takes no longer one
 server_path = text(r"/[A-Za-z0-9._/@+-]+", "a full path such as /etc/ssl/shop.pem")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
@@ -130,7 +139,7 @@ port = text(
     rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?", "a port such as 2525:2525 or 127.0.0.1:2525:2525"
 )
 
-schedule = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
+on_calendar = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
 
 repository = text(
     r"sftp:[^\s:]+:\S+|sftp://\S+|s3:\S+|(?:rest|b2|azure|gs|swift|rclone):\S+|/\S+",
@@ -165,7 +174,7 @@ SITE: Keys = {
     "proxies": (list_of(network), []),
 }
 ROLLOUT: Keys = {
-    "smoke": (list_of(url_path), ["/"]),
+    "smoke": (list_of(url_path, 100), ["/"]),
     "ready": (number(1, 3600), 60),
     "migrate": (number(1, 86_400), 300),
     "always_migrate": (flag, False),

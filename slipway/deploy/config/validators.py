@@ -72,13 +72,15 @@ def options(value: Any) -> Problems:
         yield "", f"{value_text(value)} is not a line of options, or a quote is not closed"
 
 
-def list_of(check_item: Check) -> Check:
-    """Return a check of a list: its items must differ and pass `check_item`."""
+def list_of(check_item: Check, most: int = 1000) -> Check:
+    """Return a check of a list: its items, at most so many, must differ and pass `check_item`."""
 
     def check(value: object) -> Problems:
         if not isinstance(value, list):
             yield "", f"{value_text(value)} is not a list"
             return
+        if len(value) > most:
+            yield "", f"has {len(value)} entries, but {most} are the most"
         for index, item in enumerate(value):
             yield from ((f"[{index}]{path}", problem) for path, problem in check_item(item))
         for index, item in enumerate(value):

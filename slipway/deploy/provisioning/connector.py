@@ -2,7 +2,9 @@
 
 import asyncio
 import shlex
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import wait
 from typing import Any, TypeVar
 
 from pyinfra.api.command import StringCommand
@@ -13,13 +15,15 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_a
 from ..ssh.child import Done
 from ..ssh.connection import Connection
 
+NOTE = 15  # seconds of silence after which a line tells what a host does
 TIMEOUT = 600  # seconds that a command may take, unless it has a _timeout
 KEPT = 20  # lines that are kept of a failed command's output
 T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """A pyinfra connector. connector_data has a Connection `channel`, its `loop`, and `output`: that of a failure."""
+    """A pyinfra connector. connector_data has a Connection `channel`, its `loop`, `output`: that of a failure, and
+    `waits`, to call with the seconds that something has taken so far."""
 
     handles_execution = True
 
@@ -84,8 +88,13 @@ class OverConnection(BaseConnector):
         self._wait(lambda channel: channel.put(path, content, mode, user, group))
 
     def _wait(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of the work. Every NOTE seconds tell that it goes on."""
         data = self.host.connector_data
-        return asyncio.run_coroutine_threadsafe(work(data["channel"]), data["loop"]).result()
+        began = time.monotonic()
+        future = asyncio.run_coroutine_threadsafe(work(data["channel"]), data["loop"])
+        while not wait([future], NOTE).done:
+            data["waits"](time.monotonic() - began)
+        return future.result()
 
 
 def stdin(given: Any) -> bytes:

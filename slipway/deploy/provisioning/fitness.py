@@ -10,6 +10,7 @@ from ..config import Fleet, Host
 from ..rollout.preflight import too_old
 from ..server import backups, consul, files
 from ..server.render import render
+from ..server.site import certificate_files, ends_tls
 
 NEEDED = {
     "apt-get": "has no apt-get: use Debian or Ubuntu",
@@ -38,12 +39,14 @@ class Inspection:
     defined: bool = False  # Consul has a definition of the app that provisioning did not write
     sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; "shop _ =shop.example": any name, its own
     own: tuple[str, ...] = ()  # the name in the app's SITE_URL
+    certificate: tuple[str, ...] = ()  # why nginx could not use the team's certificate and key
 
 
 def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
     app, settings = fleet.app, [] if brief else [f"/etc/default/{fleet.app}.env"]
     own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
     own += [files.timer(app, process).path for process in fleet.timed.values()]
+    certificate = certificate_files(fleet) if not brief and fleet.site["tls"] == "files" else ()
     receivers = ["wal"] if "wal" in backups.actions(fleet, host) else []
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes  # noqa: S101  for types: our own file has it
@@ -59,6 +62,7 @@ def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
         app,
         *(" ".join(words) for words in (files.marks(app), files.named(app), settings, own, [consul.service_path(app)])),
         " ".join(f"{app}-{name}" for name in [*host.services, *receivers]),
+        " ".join(certificate if ends_tls(fleet, host) else ()),
         envfile,
     ]
 
@@ -88,6 +92,7 @@ def parse(lines: Iterable[str]) -> Inspection:
         "defined" in kinds,
         every("site"),
         every("own"),
+        every("certificate"),
     )
 
 
@@ -104,6 +109,7 @@ def problems(inspection: Inspection) -> list[str]:
         *(text for name, text in NEEDED.items() if name in inspection.missing),
         *others,
         *(text for line in inspection.versions for text in too_old(*line.partition(" ")[::2])),
+        *(f'{text}: copy certificate and key there, for tls = "files" in [site]' for text in inspection.certificate),
         *wrong_settings(inspection),
     ]
 

@@ -3,9 +3,9 @@
 #
 # $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: its env
 # file; $5: units of the team's processes; $6: Consul's service definition; $7: names of the app's services here; $8: the
-# text of slipway/envfile.py. POSIX sh. fitness.py puts the function `processes` from docker-slot in front of this script.
+# team's certificate and key, if nginx needs them here; $9: the text of slipway/envfile.py. POSIX sh. fitness.py puts the function `processes` from docker-slot in front of this script.
 
-units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 services=$7 envfile=$8
+units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 services=$7 tls=$8 envfile=$9
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -48,6 +48,22 @@ timers() { # print names of the app's processes that have a timer here
 }
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group
+
+# ---- the team's certificate ----
+
+# shellcheck disable=SC2086  # two paths
+[ -z "$tls" ] || python3 - $tls 2>/dev/null <<'END'
+import os, ssl, sys
+missing = [path for path in sys.argv[1:] if not os.path.isfile(path)]
+if missing:
+    print("certificate has no", ", ".join(missing))
+else:
+    try:  # as nginx does
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*sys.argv[1:], password=lambda: "")
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "reason", None) or getattr(error, "strerror", None) or "malformed"
+        print("certificate cannot use", " with ".join(sys.argv[1:]), "(" + cause.replace("_", " ").lower() + ")")
+END
 
 # ---- the app's state ----
 

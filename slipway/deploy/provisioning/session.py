@@ -6,6 +6,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pyinfra.api.config import Config
@@ -47,17 +48,24 @@ class Check(Now):
 
 
 class Announcer(BaseStateCallback):
-    """Announces operations that have a `_timeout`, because they are slow."""
+    """Announces operations that have a `_timeout`, because they are slow. While any operation takes long, the connector
+    calls its `waits` from time to time."""
 
     def __init__(self, say: Callable[[str, str], None]) -> None:
         self.say = say
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         """Forget the output of earlier failed commands; announce a slow operation."""
-        host.connector_data["output"] = ""
-        arguments = state.get_op_data_for_host(host, op_hash).global_arguments
-        if arguments["_timeout"]:
-            self.say(host.name, name_of(state, host, op_hash))
+        name = name_of(state, host, op_hash)
+        host.connector_data.update(output="", waits=lambda seconds: self.say(host.name, f"{name}, {seconds:.0f} s"))
+        if state.get_op_data_for_host(host, op_hash).global_arguments["_timeout"]:
+            self.say(host.name, name)
+
+    def operation_host_success(self, state: State, host: Host, op_hash: str, retry_count: int = 0) -> None:
+        host.connector_data["waits"] = partial(self.waits_for_facts, host)
+
+    def waits_for_facts(self, host: Host, seconds: float) -> None:
+        self.say(host.name, f"look at the server, {seconds:.0f} s")
 
 
 class Session:
@@ -65,12 +73,14 @@ class Session:
 
     def __init__(self, channels: Mapping[str, Connection], check: bool, say: Callable[[str, str], None]) -> None:
         logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # HostProblem reports the errors instead
+        announcer = Announcer(say)
         inventory = Inventory(([*channels], {}))
         for host in inventory:
             host.connector_cls = OverConnection
             host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), output="")
+            host.connector_data["waits"] = partial(announcer.waits_for_facts, host)
         self.state = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
-        self.state.callback_handlers.append(Announcer(say))
+        self.state.callback_handlers.append(announcer)
         for host in inventory:
             host.connected = True
             self.state.activate_host(host)

@@ -7,12 +7,14 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from ..errors import indent
 from ..ssh.validate import Event, visible
 from .steps import Row
+
+AGAIN = 30  # seconds after which a log has another line about a step that still runs
 
 
 def choose(as_json: bool) -> "Background":
@@ -101,7 +103,7 @@ class Json:
 
 
 class Lines:
-    """Prints a line when a step begins, when it ends, and for each event that has a text."""
+    """Prints a line when a step begins, every AGAIN seconds, when it ends, and for each event that has a text."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -110,8 +112,15 @@ class Lines:
     def tell(self, event: Event, waiting: bool = False) -> None:
         clock = time.strftime("%H:%M:%S ", time.localtime(event["at"])) if "at" in event else ""
         rows = [row.draw(row.began) for row in self.fold(event) if row]
-        for text in filter(None, [*rows, line(event)]):
+        for text in filter(None, [*rows, line(event), *self.late(event.get("at", 0))]):
             put(clock + visible(text), self.out)
+
+    def late(self, now: float) -> Iterator[str]:
+        """Yield the lines of the running steps of which nothing was printed for AGAIN seconds."""
+        for row in self.rows.values():
+            if now - max(row.began, row.printed) >= AGAIN:
+                row.printed = now
+                yield row.draw(now)
 
     def fold(self, event: Event) -> tuple[Row | None, Row | None]:
         """Store an event. Return the begun step's Row and the ended step's Row; each may be None."""

@@ -19,6 +19,7 @@ class Row:
     began: float  # the time when the step began
     notes: dict[str, str] = field(default_factory=dict)  # host → what it waits for
     took: float = 0
+    printed: float = 0  # the time of its last line in a log
     roles: list[str] = field(default_factory=list)  # the roles that the step starts
 
     def add_event(self, event: Event) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from slipway import envfile
 
+from ..agent import pull_failures
+from ..agent.docker import registry_of
 from ..config import Fleet
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Refused
 from ..rollout import hooks
@@ -89,13 +91,20 @@ class Rollout:
         image = f"{self.fleet.image}:{self.tag}"
         try:
             with timed(self.tell, "pull", NAME):
-                await self.manager.docker("pull", "--quiet", image, timeout=3600)
+                await self._pull(image)
                 digest = parse_answer(self._digest, await self.manager.docker("image", "inspect", image))
             values = envfile.parse(await self.manager.settings(seen.settings), "")[0].values()
         except HostProblem as problem:
             raise Refused(str(problem)) from None
         secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
+
+    async def _pull(self, image: str) -> None:
+        try:
+            await self.manager.docker("pull", "--quiet", image, timeout=3600)
+        except HostProblem as problem:
+            why = pull_failures.cure(str(problem), registry_of(image))
+            raise HostProblem("; ".join(filter(None, [str(problem), why]))) from None
 
     def _digest(self, output: str) -> str:
         image = self.fleet.image.removeprefix("docker.io/")

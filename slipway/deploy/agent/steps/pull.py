@@ -38,6 +38,7 @@ def fetch_image(host: Host, attempt: Attempt, say: Say, image: str, credentials:
     if facts.free_bytes(root) < ROOM and not images.inspect(host, f"{reference or image}@{digest}"):
         images.prune(host, image)
     pulled = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference, Pulled(say).feed)
+    say({"event": "waiting", "text": "writes the image to the disk"})
     host.call("sync", "-f", root, timeout=600)  # the image must be on disk before anything relies on it
     return pulled
 
