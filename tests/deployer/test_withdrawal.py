@@ -196,7 +196,7 @@ DOWN = ((), "inactive")
         ([((*AGENT, "retire", "shop", "image", "5", "a"), "active")], 0),
         ([(OF_KEY, "active"), DOWN], 1),
         ([((*AGENT, "work", "shop", "watch"), "active"), DOWN], 1),
-        ([((), "activating"), (OF_KEY, "active"), ((), "deactivating")], 1),
+        ([*[((), "activating")] * 4, (OF_KEY, "active"), ((), "deactivating")], 1),
         ([(("(python3)",), "activating"), (ADMIN, "active")], 0),
         ([DOWN, DOWN, (OF_KEY, "active"), DOWN], 1),
     ],
