@@ -123,6 +123,7 @@ def test_all_processes_of_sessions_are_found_and_no_others(proc):
         ("sshd-session: shop-deploy [preauth]",),
         ("sshd-auth: shop-deploy [preauth]",),
         ("sshd: shop-deploy@notty",),
+        ("sshd: shop-deploy",),
         ("sudo", "-n", GATE, "deploy", "x"),
         ("/usr/bin/python3", "-IS", GATE),
         ("/usr/bin/systemd-run", "--scope", "/usr/bin/python3", "-IS", GATE, "watch", "", "inside"),
@@ -147,7 +148,7 @@ def test_all_processes_of_sessions_are_found_and_no_others(proc):
     proc(31, "agent", cgroup="/my_shop_deploy.slice/run-r7.scope")
     proc(32, "redis-server", uids="998 998 998 998", namespace="pid:[2]")
     proc(33, "sleep", uids="9980 9980 9980 9980")
-    assert {*withdrawal.processes("shop")} == {*range(1, 8), 11, 12, 13}
+    assert {*withdrawal.processes("shop")} == {*range(1, 9), 11, 12, 13}
 
 
 def test_a_process_that_has_ended_meanwhile_is_none(proc, monkeypatch, tmp_path):
@@ -195,7 +196,7 @@ DOWN = ((), "inactive")
         ([((*AGENT, "retire", "shop", "image", "5", "a"), "active")], 0),
         ([(OF_KEY, "active"), DOWN], 1),
         ([((*AGENT, "work", "shop", "watch"), "active"), DOWN], 1),
-        ([((), "activating"), (OF_KEY, "active"), ((), "deactivating")], 1),
+        ([*[((), "activating")] * 4, (OF_KEY, "active"), ((), "deactivating")], 1),
         ([(("(python3)",), "activating"), (ADMIN, "active")], 0),
         ([DOWN, DOWN, (OF_KEY, "active"), DOWN], 1),
     ],

@@ -73,7 +73,7 @@ def end_sessions(app: str) -> None:
 def processes(app: str) -> Iterator[int]:
     """Yield the processes of sessions: sshd's, sudo, the gate, and what it has become."""
     user, gate = f"{app}-deploy", f"/usr/local/sbin/{app}-gate".encode()
-    sshd = re.compile(rb"sshd[a-z-]*: " + user.encode() + rb"[ @]")
+    sshd = re.compile(rb"sshd[a-z-]*: " + user.encode() + rb"(?:[ @]|$)")
     scope = f"/{app.replace('-', '_')}_deploy.slice/".encode()
     uid = account_id(user)
     for pid in [int(name) for name in os.listdir(PROC) if name.isdecimal()]:
