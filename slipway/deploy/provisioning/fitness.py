@@ -38,6 +38,7 @@ class Inspection:
     defined: bool = False  # Consul has a definition of the app that provisioning did not write
     sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; "shop _ =shop.example": any name, its own
     own: tuple[str, ...] = ()  # the name in the app's SITE_URL
+    masked: bool = False  # a provisioning that was killed while apt installed nginx has left it masked
 
 
 def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
@@ -88,6 +89,7 @@ def parse(lines: Iterable[str]) -> Inspection:
         "defined" in kinds,
         every("site"),
         every("own"),
+        "masked" in kinds,
     )
 
 
