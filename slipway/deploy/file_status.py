@@ -1,4 +1,4 @@
-"""Asks hosts that run no slots if their files are still as provisioning has written them."""
+"""Asks hosts that have no release if their files, and their services' containers, are those of provisioning."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,14 @@ from .ssh.gather import Problems, gathered, texts
 
 
 async def problems(fleet: Fleet, connections: Connections, hosts: Sequence[Host]) -> Problems:
-    """Return host name → what is wrong with its files, or why it did not tell."""
+    """Return host name → what is wrong there, or why it did not tell."""
     digests = {host.name: preflight.expected_digests(fleet, host) for host in hosts}
     facts, unanswered = await gathered(
         hosts,
         lambda host: connections.connections[host.name].ask("facts", paths=[*digests[host.name]], history=False),
     )
-    by_host = {name: [*preflight.file_problems(digests[name], each["files"])] for name, each in facts.items()}
+    by_host = {
+        name: [*preflight.file_problems(digests[name], each["files"]), *each["strangers"]]
+        for name, each in facts.items()
+    }
     return texts(unanswered) | {name: wrong for name, wrong in by_host.items() if wrong}

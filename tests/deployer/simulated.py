@@ -37,6 +37,7 @@ class Simulated(hosts.Host):
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
         self.one_offs = {}
+        self.strangers = []  # names of containers that docker-runner has not started
         self.wrong = self.back = 0  # seconds that the clock is behind, and that each effect sets it back
         self.agent = 0  # the process id of the agent that holds the lock
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
@@ -150,7 +151,7 @@ class Simulated(hosts.Host):
             found = {
                 "Id": path.split("/")[2],
                 "State": {"Running": True, "Pid": 7},
-                "Config": {"Entrypoint": ["/entry"]},
+                "Config": {"Entrypoint": ["/entry"], "Labels": {"docker-runner.image": release and release[1]}},
             }
             return (200, json.dumps(found)) if release else (404, "{}")
         if path.endswith("/exec"):
@@ -167,9 +168,10 @@ class Simulated(hosts.Host):
         )
 
     def listed(self, path):
-        """List an attempt's one-offs, or else the processes, as the engine does."""
+        """List an attempt's one-offs, or else the processes, as the engine does; without a filter, also strangers."""
         if "docker-runner.attempt" in path:
             return [{"Id": name} for name, label in self.one_offs.items() if f"%22{label}%22" in path]
+        others = [] if "filters" in path else self.strangers
         return [
             {
                 "Names": ["/" + unit.partition(".")[0].replace("@", "-")],
@@ -178,7 +180,7 @@ class Simulated(hosts.Host):
                 "Labels": {"docker-runner.image": release[1]},
             }
             for unit, release in self.up.items()
-        ]
+        ] + [{"Names": [f"/{name}"], "State": "running", "Id": name, "Labels": {}} for name in others]
 
     def worker(self, host, slot):
         tag = self.up.get(f"shop-worker@{slot}.service", (None,))[0]

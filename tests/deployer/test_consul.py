@@ -1,9 +1,14 @@
 """A balancer's list of hosts, by its own checks and by Consul, and the service that a web host defines there.
 tests/e2e/test_consul.py asks a real Consul."""
 
+import contextlib
 import json
+import os
 import re
+import socket
 import subprocess
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from unittest import mock
@@ -13,7 +18,7 @@ import pytest
 from connect import served
 from deployer.conftest import fleet_of
 from deployer.test_server import host_of
-from proc import put
+from proc import put, wait_until
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.server import balancer_hosts, consul, site
@@ -188,7 +193,7 @@ def test_a_balancer_asks_its_hosts_itself(web):
     entry_of = []
     for status in (503, 200, 503, 0, 502, 200, 404, 503, 200):
         web.status = status
-        entry_of += [each.state for each in checks.all()]
+        entry_of.append(checks.web("web1").state)
     assert entry_of == [
         "failing",
         "passing",
@@ -201,7 +206,57 @@ def test_a_balancer_asks_its_hosts_itself(web):
         "passing",
     ]
     assert {*web.asked} == {("/readyz", "shop.example")}
-    assert balancer_hosts.Checks("", {"off": "127.0.0.1:9"}).all() == [Web("127.0.0.1:9", "off", "failing")]
+    assert balancer_hosts.Checks("", {"off": "127.0.0.1:9"}).web("off") == Web("127.0.0.1:9", "off", "failing")
+
+
+def trickle(listening):
+    """Send each one who connects a byte of an answer now and then, and never the whole."""
+
+    def send(connection):
+        with connection, contextlib.suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK" * 1000:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.2)
+
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        threading.Thread(target=send, args=(connection,), daemon=True).start()
+
+
+def test_a_host_that_trickles_keeps_no_other_from_its_checks(web, monkeypatch):
+    """A check has a limit as a whole, and each host a thread: what is amiss with another is seen as soon as ever."""
+    monkeypatch.setattr(balancer_hosts, "LIMIT", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=trickle, args=(listening,), daemon=True).start()
+        slow = f"127.0.0.1:{listening.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises((OSError, ValueError)):
+            balancer_hosts.status_of(slow, "shop.example")
+        assert time.monotonic() - began < 20
+        checks = balancer_hosts.Checks("shop.example", {"slow": slow, "web1": web.address})
+        asked = []
+        monkeypatch.setattr(checks, "web", lambda host, real=checks.web: asked.append(host) or real(host))
+        checks.start()
+        assert [each.state for each in checks.all()] == ["failing", "passing"]
+        web.status = 404
+        wait_until(lambda: [each.state for each in checks.all()] == ["failing", "foreign"])
+        hung = threading.Event()
+        monkeypatch.setattr(checks, "web", lambda host, real=checks.web: real(host) if host == "web1" else hung.wait())
+        web.status = 200
+        wait_until(lambda: checks.all()[1].state == "passing", what="though the other check never ends")
+        checks.over.set(), hung.set()
+
+
+def test_a_list_survives_a_power_cut(balancer, monkeypatch):
+    """The new file is synced before it takes the old one's place, and its folder after that."""
+    done, fsync, rename = [], os.fsync, os.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    monkeypatch.setattr(os, "rename", lambda path, to: (done.append("rename"), rename(path, to)))
+    balancer_hosts.update("shop", [A, *failing(B)])
+    assert done == [str(balancer.path.with_suffix(".new")), "rename", str(balancer.path.parent)]
 
 
 def test_who_is_asked_when_no_other_host_is_left():

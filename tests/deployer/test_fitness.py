@@ -105,6 +105,15 @@ def test_a_service_and_an_app_do_not_share_a_name(inspect, tmp_path):
     assert inspect("shop", services=["postgres"]) == [f"has the container shop-postgres{CURE}"]
 
 
+def test_nginx_that_a_killed_provisioning_left_masked(inspect, tmp_path):
+    inspect("shop")
+    assert not inspect.inspection.masked
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    (tmp_path / "run/systemd/system/nginx.service").symlink_to("/dev/null")
+    inspect("shop")
+    assert inspect.inspection.masked
+
+
 def test_units_of_processes(inspect, tmp_path):
     """Units and timers that provisioning wrote are found, not those of others or of another app."""
     alerts, digest = Process("alerts", "x", False, "file"), Process("digest", "x", False, "", schedule="daily")

@@ -151,6 +151,16 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
     assert [name for name in names if name in order] == order
 
 
+@pytest.mark.parametrize(("name", "unmasks"), [("web1", True), ("front", True), ("work", False)])
+def test_nginx_that_a_killed_provisioning_left_masked_starts(fleet, name, unmasks):
+    """The agent may be killed while apt works, or after it: the next provisioning allows nginx to start."""
+    names = Plan(fleet, name, Inspection(masked=True)).names
+    assert ("allow nginx.service to start" in names) == unmasks and "keep nginx.service from starting" not in names
+    if unmasks:
+        assert names.index("allow nginx.service to start") < names.index("enable nginx.service")
+    assert "allow nginx.service to start" not in Plan(fleet, name).names
+
+
 def test_files_are_written_with_owner_and_mode(fleet):
     written = Plan(fleet, "web1").files
     host = fleet.hosts[0]

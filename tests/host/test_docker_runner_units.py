@@ -158,6 +158,29 @@ def test_a_unit_waits_for_a_one_off_of_its_name(server, client, container):
             assert unit.wait(30) == 0 and (server.stub / "started").exists()
 
 
+@pytest.mark.parametrize("state", ["created", "exited", "dead"])
+def test_a_stopped_container_of_anybody_only_holds_the_name(server, state):
+    """It is removed, so that the unit does not meet the same conflict for ever; by a call that Docker refuses if the
+    container runs meanwhile."""
+    server.put("stub/container", f"{state}  ")
+    done = server(*UNIT)
+    assert done.returncode == 0 and (server.stub / "started").exists(), done.stderr
+    assert server.calls("rm") == [["rm", ID]] and len(server.calls("run")) == 2
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_a_unit_stops_nobody_s_container(server, state):
+    """One of its name that runs, or is paused: the unit waits for its end, and then removes it."""
+    server.put("stub/container", f"{state}  ")
+    hung = server.put("stub/hung-wait", "")
+    with running(server.command(*UNIT), env=server.env) as unit:
+        wait_until(lambda: "already runs by hand: waiting" in unit.output())
+        assert unit.poll() is None and not {"stop", "rm"} & {call[0] for call in server.calls()}
+        server.put("stub/container", "exited  ")
+        hung.unlink()
+        assert unit.wait(30) == 0 and server.calls("rm") == [["rm", ID]]
+
+
 def test_a_slots_own_release_and_settings_come_first(server):
     """A unit uses SLOT.tag and SLOT.env if they exist, and otherwise the committed release and settings, as a one-off
     does. Beat has a tag and no folder."""

@@ -15,6 +15,7 @@ from slipway.deploy.server.render import HOST
 DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in
+    inspect*stranger*) cat "$STUB/stranger" 2>/dev/null || : ;;
     "image inspect --format {{.Id}} "*) echo "sha256:$(cat "$STUB/version")" ;;
     "image inspect --format"*) [ -e "$STUB/no-volume" ] || echo "/data " ;;
     "image inspect "*) [ -e "$STUB/pulled" ] ;;
@@ -108,6 +109,16 @@ def test_data_of_another_version_is_not_given_to_postgres(service):
     service.say("version", "18.1")
     cause = 'has data of Postgres 17, which postgres:18 cannot read: see "Another major version"'
     assert service() == (78, f"docker-service: shop-postgres {cause} in docs/data.md\n") and service.image == before
+
+
+def test_nothing_is_asked_of_somebody_else_s_container(service):
+    """One of the service's name that runs: the unit would wait for its end, and the passwords would go there."""
+    assert service() == (0, "")
+    asked = len(service.calls("exec"))
+    service.say("stranger", "stranger\n")
+    cause = "the container shop-postgres runs, but docker-runner has not started it: run docker stop shop-postgres on"
+    assert service("ready")[0] != 0 and service() == (75, f"docker-service: {cause} this host\n")
+    assert len(service.calls("exec")) == asked
 
 
 def test_an_image_without_a_volume(service):

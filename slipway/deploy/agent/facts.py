@@ -11,7 +11,22 @@ from typing import TypedDict
 
 from slipway import envfile
 
-from . import celery, disk, docker, errors, http, memory, releases, site, site_check, slots, sqlite, timers, visitors
+from . import (
+    celery,
+    disk,
+    docker,
+    errors,
+    http,
+    memory,
+    releases,
+    site,
+    site_check,
+    slots,
+    sqlite,
+    strangers,
+    timers,
+    visitors,
+)
 from .host import Host, Problem, in_parallel, lines_of, lock_holder
 from .message_types import (
     Any,
@@ -50,12 +65,12 @@ def collect(
     visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, strangers, notes = in_parallel(
+    engine, up, runs, foreign, notes = in_parallel(
         [
             lambda: docker_info(host),
             lambda: containers(host) or {},
             lambda: running_facts(host, health),
-            lambda: site_check.strangers(host) if health else [],
+            lambda: [*strangers.problems(host), *(site_check.strangers(host) if health else [])],
             lambda: first_log_note(host) if health and history else [],
         ]
     )
@@ -74,7 +89,7 @@ def collect(
         "settings": settings_problems(host),
         "names": [*envfile.read(next_settings(host) or b"", "")[0]],
         "site": nginx_front(host),
-        "strangers": strangers,
+        "strangers": foreign,
         "blind": visitors.Visitors(host).log_problem() if blind and host.has("web") else "",
         "sqlite": sqlite.problem(host, next_settings(host)),
         "staged": os.path.exists(host.next_env),

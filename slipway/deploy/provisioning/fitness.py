@@ -40,6 +40,7 @@ class Inspection:
     sites: tuple[str, ...] = ()  # nginx's other sites: "blog blog.example"; "shop _ =shop.example": any name, its own
     own: tuple[str, ...] = ()  # the name in the app's SITE_URL
     certificate: tuple[str, ...] = ()  # why nginx could not use the team's certificate and key
+    masked: bool = False  # a provisioning that was killed while apt installed nginx has left it masked
 
 
 def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
@@ -93,6 +94,7 @@ def parse(lines: Iterable[str]) -> Inspection:
         every("site"),
         every("own"),
         every("certificate"),
+        "masked" in kinds,
     )
 
 

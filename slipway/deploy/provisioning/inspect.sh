@@ -19,6 +19,7 @@ done
 echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
 ! has python3 || echo "version python3 $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
+[ "$(readlink "$root/run/systemd/system/nginx.service")" != /dev/null ] || echo "masked"
 [ ! -e /etc/docker/daemon.json ] || printf 'daemon %s\n' "$(tr '\r\n' '  ' </etc/docker/daemon.json)"
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || echo inactive)"
 if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi

@@ -135,9 +135,10 @@ def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
     if fleet.limited_keys and "sudo" in inspection.missing:
         packages.append("sudo")
     client = wanted.runs_containers(machine) and "docker" in inspection.missing
-    masked = "nginx" in packages
-    if masked:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
+    masked = inspection.masked and wanted.serves_http(machine)
+    if "nginx" in packages:  # Debian starts nginx with a page of its own, which a balancer would show to visitors
         server.shell(name="keep nginx.service from starting", commands="systemctl mask --runtime nginx.service")
+        masked = True
     if packages:
         apt.packages(
             name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT, _timeout=LONG

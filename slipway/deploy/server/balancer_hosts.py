@@ -11,12 +11,13 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 PASSING, FAILING, FOREIGN = "passing", "failing", "foreign"
 AGENT = "slipway-deploy"  # in nginx's log this marks requests that are no visitor's
 FAILURES = 3  # checks in a row that must fail until a host is FAILING
+LIMIT = 3  # seconds for a whole check: /readyz answers within 2 s
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 BUSY = (429, 500, 502, 503, 504)  # answers of our site that is not ready
 
 
@@ -87,15 +90,31 @@ def listed(webs: Sequence[Web], drained: Collection[str] = ()) -> str:
 
 class Checks:
     """The balancer's own checks of web hosts, each with a GET of /readyz as for `name`, a name of the site.
-    `addresses`: host name → its address with a port. A host is FAILING after FAILURES failed checks in a row."""
+    `addresses`: host name → its address with a port. A host is FAILING after FAILURES failed checks in a row. Each host
+    has a thread: none waits for another."""
 
     def __init__(self, name: str, addresses: Mapping[str, str]) -> None:
         self.name, self.addresses, self.failures = name, addresses, dict.fromkeys(addresses, FAILURES)
+        self.webs = {host: Web(address, host, FAILING) for host, address in addresses.items()}
+        self.unchecked = {*addresses}
+        self.over = threading.Event()
+
+    def start(self) -> None:
+        """Check each host each second from now on. Return once all were checked, or the limit of a check is over."""
+        for host in self.addresses:
+            threading.Thread(target=self.repeat, args=(host,), daemon=True).start()
+        end = time.monotonic() + LIMIT + 1
+        while self.unchecked and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def repeat(self, host: str) -> None:
+        while not self.over.is_set():
+            self.webs[host] = self.web(host)
+            self.unchecked.discard(host)
+            self.over.wait(1)
 
     def all(self) -> list[Web]:
-        """Check all hosts at once, within some 3 s."""
-        with ThreadPoolExecutor(len(self.addresses)) as pool:
-            return [*pool.map(self.web, self.addresses)]
+        return [self.webs[host] for host in self.addresses]
 
     def web(self, host: str) -> Web:
         state = self.state(self.addresses[host])
@@ -108,17 +127,31 @@ class Checks:
         return Web(self.addresses[host], host, state)
 
     def state(self, address: str) -> str:
-        connection = http.client.HTTPConnection(address, timeout=3)  # /readyz answers within 2 s
         try:
-            connection.request("GET", "/readyz", headers={"Host": self.name or address, "User-Agent": AGENT})
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException):
+            status = status_of(address, self.name or address)
+        except (OSError, ValueError):
             return FAILING
-        finally:
-            connection.close()
         if status == 200:
             return PASSING
         return FAILING if status in BUSY else FOREIGN
+
+
+def status_of(address: str, name: str) -> int:
+    """Return the status of /readyz. Raise OSError or ValueError without one within LIMIT seconds, however few bytes a
+    second come."""
+    end = time.monotonic() + LIMIT
+    host, _, port = address.rpartition(":")
+    request = f"GET /readyz HTTP/1.0\r\nHost: {name}\r\nUser-Agent: {AGENT}\r\n\r\n"
+    said = b""
+    with socket.create_connection((host.strip("[]"), int(port)), LIMIT) as connection:
+        connection.sendall(request.encode())
+        while not (match := STATUS.match(said)):
+            connection.settimeout(max(0.001, end - time.monotonic()))
+            piece = connection.recv(1024)
+            if not piece or len(said) > 1024 or time.monotonic() > end:
+                raise ValueError(f"{address} gives no status")
+            said += piece
+    return int(match[1])
 
 
 def ask(app: str, index: int) -> tuple[int, list[Web]]:
@@ -166,8 +199,18 @@ def update(app: str, candidates: Sequence[Web] | None = None, forget: bool = Fal
 
 
 def put(path: Path, text: str) -> None:
-    path.with_suffix(".new").write_text(text, "utf-8")
-    path.with_suffix(".new").rename(path)
+    """Replace the file. Sync it and its folder: after a power cut nginx must not find half a list, or none."""
+    new = path.with_suffix(".new")
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(new, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def reload() -> None:
@@ -178,6 +221,8 @@ def follow(app: str) -> None:
     index, trouble, own = 0, "", NGINX / f"{app}-balancer/checks.json"
     checks = Checks(**json.loads(own.read_text("utf-8"))) if own.exists() else None
     reload()  # an earlier run may have died before its reload
+    if checks:
+        checks.start()
     while True:
         try:
             if checks:

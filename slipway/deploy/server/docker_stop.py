@@ -92,8 +92,8 @@ def await_child(pid: int) -> None:
 
 
 def container_of(name: str) -> str:
-    """Return the id of a unit's container. If there is no note, ask Docker: return BY_HAND if a one-off has the name,
-    and anything that is no id if there is no container."""
+    """Return the id of a unit's container. If there is no note, ask Docker: return BY_HAND if a one-off or
+    somebody's has the name, and anything that is no id if there is no container."""
     return read(STATE + name) or docker(
         5,
         "inspect",

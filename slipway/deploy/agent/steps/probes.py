@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from .. import disk, docker, http
+from .. import disk, docker, http, strangers
 from ..host import Host, Problem
 from ..message_types import Any, Site
 from ..roles import READY_FILE
@@ -22,6 +22,8 @@ def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
         inspected = docker.ask(host, "GET", f"/containers/{name}/json", "docker inspect")
         if not inspected or not inspected["State"]["Running"]:
             return "does not run"
+        if strangers.LABEL not in (inspected["Config"]["Labels"] or {}):
+            return f"does not run: {name} is not its container"
         return WAYS[way](host, inspected, what, site)
     except Problem as problem:
         return f"cannot be checked: {problem}"

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Sequence
 
-from .. import disk, facts, http, site, slots
+from .. import disk, facts, http, site, slots, strangers
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..message_types import Details, Noted, Say, Site
@@ -28,6 +28,13 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 def await_containers(host: Host, names: set[str]) -> None:
     """Wait at most 5 s until the containers exist: one-off commands that start earlier would slow their creation."""
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
+
+
+def refuse_strangers(host: Host, attempt: Attempt, names: dict[str, str]) -> None:
+    """Raise Problem if a container runs that is not ours, under one of the `names` (role → container). Its unit would
+    wait for its end."""
+    for text in strangers.problems(host, [name for role, name in names.items() if must_work(attempt, role)]):
+        raise Problem(text)
 
 
 def wait_until_ready(

@@ -9,7 +9,7 @@ from .. import disk, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..message_types import Noted, Say
-from .readiness import wait_until_ready
+from .readiness import refuse_strangers, wait_until_ready
 from .step import step
 
 STOP = 120  # seconds for a stop: more than the unit's TimeoutStopSec
@@ -56,6 +56,7 @@ def bring_process_back(host: Host, role: str, pins: list[str] | None) -> None:
 def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
     units = {role: host.unit(role) for role in host.alone()}
+    refuse_strangers(host, attempt, {role: host.container(role) for role in units})
     if units:
         up = slots.running(host, *units.values())
         pins = {

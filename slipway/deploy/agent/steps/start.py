@@ -14,7 +14,7 @@ from .. import disk, facts, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, lines_of, wait_until
 from ..message_types import Say
-from .readiness import await_containers, empty_slot, exit_problem, must_work, wait_until_ready
+from .readiness import await_containers, empty_slot, exit_problem, must_work, refuse_strangers, wait_until_ready
 from .step import step
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
@@ -33,6 +33,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str], migrated
     if migrated:
         start_again(host, attempt)
         return
+    refuse_strangers(host, attempt, {role: host.container(role, slot) for role in present})
     if "worker" in present:
         slots.resume(host, slot)
     if present:
