@@ -14,7 +14,7 @@ from .logging import Json, add_request_id, place_of
 FORM = Json()
 PLACES = "_slipway_raised"  # attribute of a request: the places of its errors that were written
 MARK = "_slipway_written"  # attribute of an exception that was written
-TASK = "Task %(name)s[%(id)s] raised unexpected: %(exc)s"  # as Celery says it
+TASK = "Task %(name)s[%(id)s] %(description)s: %(exc)s"  # as Celery says it
 BY_MARK = ("celery.worker.request", "gunicorn.error", "uvicorn.error")
 _last = threading.local()  # task: the id of the task of which this thread told last that it failed
 _connected: list[bool] = []  # not empty in production
@@ -47,7 +47,12 @@ def write_task_error(sender: Any, task_id: str, exception: BaseException, **_: A
     with contextlib.suppress(Exception):
         is_logged = type(exception).__name__ == "TimeLimitExceeded" and last_task() == task_id
         if not is_logged and not isinstance(exception, getattr(sender, "throws", ())):
-            words = {"name": sender.name, "id": task_id, "exc": text_of(exception)}
+            words = {
+                "name": sender.name,
+                "id": task_id,
+                "description": "raised unexpected",
+                "exc": text_of(exception),
+            }
             error = sys.exc_info()[1] or exception  # Celery may have made a copy
             write("celery.app.trace", TASK, words, error=error, id=task_id)
             note(exception)
