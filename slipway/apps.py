@@ -1,5 +1,6 @@
 """The Django app of slipway."""
 
+import contextlib
 from importlib import import_module
 
 from django.apps import AppConfig, apps
@@ -21,6 +22,13 @@ class OpsConfig(AppConfig):
         if in_production:
             raised.connect()
         if apps.is_installed("django_celery_beat"):
-            import_module("slipway.celery")  # every process then sends tasks with the project's settings
+            self.begin_celery()
             if in_production:
                 raised.connect_tasks()
+
+    def begin_celery(self) -> None:
+        """Load the project's Celery app, so that every process sends tasks by it."""
+        celery = import_module("slipway.celery")
+        import_module("slipway.tasks")
+        with contextlib.suppress(Exception):  # its module may need all apps: then whoever sends a task loads it
+            celery.project_app()

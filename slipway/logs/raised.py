@@ -55,7 +55,6 @@ def write_task_error(sender: Any, task_id: str, exception: BaseException, **_: A
             }
             error = sys.exc_info()[1] or exception  # Celery may have made a copy
             write("celery.app.trace", TASK, words, error=error, id=task_id)
-            note(exception)
             _last.task = task_id
 
 

@@ -65,7 +65,7 @@ def handler500(request):
         raise RuntimeError("of handler500")
     if request.GET.get("then") == "redirect":
         return HttpResponseRedirect("/")
-    return HttpResponse("all is well")
+    return HttpResponse("all is well", status=int(request.GET.get("then", 500)))
 """
 # Each form in a process of its own, which begins where the settings are loaded.
 ASK = """
@@ -202,7 +202,7 @@ def test_a_page_that_raises_has_the_status_of_an_error(site_of, site_folder, ser
         "LOGGING_CONFIG = 'slipway.logs.errors.configure'\nlogging.disable(logging.CRITICAL)\n"
     )
     with site_of(settings, SERVER=server) as site:
-        answer = site.get("/fail?key=s3cret")
+        answer = site.get("/fail?key=s3cret&then=200")
         assert (answer.status, answer.body) == (500, b"all is well")
         assert site.get("/fail?then=redirect").status == 500
         assert site.get("/404").status == 404
