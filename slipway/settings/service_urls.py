@@ -1,6 +1,7 @@
 """Django's settings for the URLs of database and cache."""
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs
@@ -9,38 +10,57 @@ import dj_database_url
 
 from .. import values
 
+# What a database URL says; all else is the project's.
+OF_URL = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
+OTHER_KINDS = {"sqlite": "sqlite|spatialite", "mysql": "mysql|mariadb", "oracle": "oracle", "mssql": "mssql|sql_server"}
+# With SQLite, a transaction starts only when no other is open. Reads in autocommit do not wait.
+SQLITE = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+}
+POSTGRES = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
-def database(url: str) -> dict[str, Any]:
-    """Return Django's settings for a database URL. Raise ValueError if the URL is malformed.
 
-    With SQLite, a transaction starts only when no other is open. Reads in autocommit do not wait.
-    """
+def database(url: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return Django's settings for a database URL, with what the project's entry of DATABASES (`own`) sets besides.
+    Raise ValueError if the URL is malformed."""
     check_database(url)
     try:
         settings: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)}
     except ValueError:  # some quote the URL with its password
         raise ValueError("is not a database URL") from None
-    options = settings.setdefault("OPTIONS", {})
-    if settings["ENGINE"] == "django.db.backends.sqlite3":
+    options = settings.pop("OPTIONS", {})
+    defaults: Mapping[str, Any] = {}
+    if kind(settings["ENGINE"]) == "sqlite":
         settings.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
-        options.update(
-            transaction_mode="IMMEDIATE", timeout=20, init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
-        )
-    elif settings["ENGINE"] == "django.db.backends.postgresql":
+        defaults = SQLITE
+    elif kind(settings["ENGINE"]) == "postgresql":
         if not settings["NAME"]:
             raise ValueError("names no database")
         if "pool" in options:
             options["pool"] = pool(options["pool"])
-            settings["CONN_MAX_AGE"] = 0  # Django refuses both
-        settings["OPTIONS"] = {
-            "connect_timeout": 3,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-            **options,
-        }
-    return settings
+        defaults = POSTGRES
+    kept = {name: value for name, value in (own or {}).items() if name not in OF_URL}
+    engine = kept.pop("ENGINE", None) or settings["ENGINE"]
+    options_of_project = kept.pop("OPTIONS", {})
+    if kind(engine) != kind(settings["ENGINE"]):  # as of development's database
+        options_of_project = {}
+    elif not engine.startswith("django.db.backends."):  # an extension, which a URL need not name
+        settings["ENGINE"] = engine
+    settings = {**settings, **kept, "OPTIONS": {**defaults, **options_of_project, **options}}
+    return {**settings, "CONN_MAX_AGE": 0} if settings["OPTIONS"].get("pool") else settings  # Django refuses both
+
+
+def kind(engine: str) -> str:
+    """Return the kind of a database by its engine: postgresql, unless its name says another one."""
+    return next((name for name, pattern in OTHER_KINDS.items() if re.search(pattern, engine)), "postgresql")
 
 
 def pool(size: Any) -> dict[str, Any]:

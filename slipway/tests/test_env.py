@@ -136,6 +136,33 @@ class Databases(SimpleTestCase):
         self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
 
+    def test_what_a_project_sets_besides(self) -> None:
+        """All but address and account holds, but not the engine and options of development's other kind of server. An
+        extension of the engine holds, too. What the URL names itself wins."""
+        own = {"ATOMIC_REQUESTS": True, "CONN_MAX_AGE": 0, "TEST": {"NAME": "t"}, "NAME": "x", "HOST": "x"}
+        url = "postgres://u:p@h/n?connect_timeout=9"
+        plain = database(url)
+        self.assertEqual(
+            database(url, {**own, "ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"timeout": 5}}),
+            {**plain, "ATOMIC_REQUESTS": True, "CONN_MAX_AGE": 0, "TEST": {"NAME": "t"}},
+        )
+        options = {"connect_timeout": 5, "keepalives_idle": 60, "assume_role": "shop"}
+        for engine in ("django.db.backends.postgresql", "psqlextra.backend", "shop.db", None):
+            with self.subTest(engine):
+                settings = database(url, {"OPTIONS": options, **({"ENGINE": engine} if engine else {})})
+                self.assertEqual(settings["ENGINE"], engine or plain["ENGINE"])
+                self.assertEqual(settings["OPTIONS"], {**plain["OPTIONS"], **options, "connect_timeout": 9})
+        gis = "django.contrib.gis.db.backends.postgis"
+        self.assertEqual(database("postgis://h/n", {"ENGINE": "django.db.backends.postgresql"})["ENGINE"], gis)
+        self.assertEqual(database("postgis://h/n")["OPTIONS"]["connect_timeout"], 3)
+        sqlite = database(
+            "sqlite:////x", {"ENGINE": "shop.sqlite3", "OPTIONS": {"timeout": 5}, "ATOMIC_REQUESTS": True}
+        )
+        self.assertEqual((sqlite["ENGINE"], sqlite["OPTIONS"]["timeout"]), ("shop.sqlite3", 5))
+        self.assertEqual(database("sqlite:////x", {"ENGINE": gis})["ENGINE"], "django.db.backends.sqlite3")
+        pooled = database("postgres://h/n", {"OPTIONS": {"pool": True}, "CONN_MAX_AGE": 9})
+        self.assertEqual(pooled["CONN_MAX_AGE"], 0)  # Django refuses both
+
     @mock.patch("slipway.settings.service_urls.find_spec", return_value=None)
     def test_no_pool(self, _: mock.Mock) -> None:
         """psycopg2 has no pool."""
