@@ -12,6 +12,7 @@ env.read(Path(__file__).resolve().parent.parent / ".env")
 
 # settings_base.py may replace these.
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
+DATABASES: dict[str, dict[str, object]] = {}
 LOGGING = logging_config(json=False)
 STATIC_URL = "static/"
 
@@ -27,7 +28,8 @@ INTERNAL_IPS = ["127.0.0.1", "::1"]
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 OWN_DATABASE = VAR / "db.sqlite3"  # runserver migrates only this database by itself
-DATABASES = {"default": env.database("DATABASE_URL", values.sqlite(OWN_DATABASE))}
+_database = env.database("DATABASE_URL", values.sqlite(OWN_DATABASE), own=DATABASES.get("default"))
+DATABASES = {**DATABASES, "default": _database}
 MEDIA_ROOT = VAR / "media"
 EMAIL_BACKEND, EMAIL_FILE_PATH = "slipway.web.mail.Kept", VAR / "mail"  # to be read at /mail/
 if env.flag("DEBUG_TOOLBAR", not {"runserver", "migrate"}.isdisjoint(sys.argv)):  # others start faster without it

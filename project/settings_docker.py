@@ -77,9 +77,14 @@ CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 _session = f"{_role or 'manage'} {RELEASE} {_site.host}"
 _limits = production.timeouts(_role, _task_limit)
 _pooler = env.flag("DATABASE_POOLER")
-DATABASES = {"default": production.session(env.database(), _session, _limits, pooler=_pooler)}
+if "DATABASES" not in globals():
+    DATABASES: dict[str, dict[str, object]] = {}
+# Of settings_base.py's, all but the address and the account holds.
+_database = env.database(own=DATABASES.get("default"))
+DATABASES = {**DATABASES, "default": production.session(_database, _session, _limits, pooler=_pooler)}
 if SERVER == "asgi" and _role == "web":
-    DATABASES["default"]["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
+    for _each in DATABASES.values():
+        _each["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection
 
 STATIC_URL = env.parsed("STATIC_URL", values.origin, "/static/", "https://static.example/")
 STATIC_ROOT = _root / "static-root"  # filled by the image's build

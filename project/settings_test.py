@@ -8,6 +8,7 @@ from slipway.logs.logging import logging_config
 
 # settings_base.py may replace these.
 CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
+DATABASES: dict[str, dict[str, object]] = {}
 LOGGING = logging_config(json=False)
 LOGGING["handlers"]["console"]["level"] = "ERROR"  # hide the warnings that tests cause on purpose
 STATIC_URL = "static/"
@@ -19,7 +20,8 @@ SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # the first one is fast
 AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
-DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
+_database = env.database("TEST_DATABASE_URL", "sqlite://:memory:", own=DATABASES.get("default"))
+DATABASES = {**DATABASES, "default": _database}
 _uploads = TemporaryDirectory()  # removed at the end
 MEDIA_ROOT = _uploads.name
 

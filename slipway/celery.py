@@ -1,4 +1,4 @@
-"""The Celery app that `celery -A project` finds.
+"""Slipway's Celery app, `app`, for projects that have none of their own; and the broker of whichever app a project has.
 
 A project also runs without Celery: only this module, tasks.py, the folder jobs and the command dead_tasks need it.
 
@@ -7,15 +7,19 @@ worker is killed, its tasks are lost.
 """
 
 import contextlib
+import functools
 import logging
+import os
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, _state, signals
+from celery.app.utils import find_app
 from django.conf import settings
 from django.core.management import CommandError
 from kombu import Connection
@@ -30,19 +34,47 @@ from .lasting.files import move, write_beside
 from .logs import request_id
 from .schema.database import prepare
 
+STAND_IN = "default"  # name of the app that Celery makes if a task is sent before any other app is made
+
 load_settings()
-app = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
-if getattr(settings, "CELERY_BROKER_URL", "") == "filesystem://":
-    app.conf.broker_transport = "slipway.celery:FilesTransport"
-app.autodiscover_tasks()
+app: Celery  # see __getattr__
+
+
+def __getattr__(name: str) -> Celery:
+    """Make `app` when it is first asked for: beside a project's own, which a new app would replace, there is none."""
+    if name != "app":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    app = globals()["app"] = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
+    if getattr(settings, "CELERY_BROKER_URL", "") == "filesystem://":
+        app.conf.broker_transport = "slipway.celery:FilesTransport"
+    app.autodiscover_tasks()
+    return app
+
+
+@functools.cache  # an error is not kept: the next call tries again
+def project_app() -> Celery:
+    """Return the app that `celery -A` finds, as for worker and beat. If the project names none, return the one that its
+    code has made first, or else Slipway's. Raise what the module raises in which the app should be."""
+    package = os.environ.get("PROJECT") or str(settings.SETTINGS_MODULE).partition(".")[0]
+    try:
+        found: Celery = find_app(package)
+    except (AttributeError, ImportError):
+        with contextlib.suppress(ModuleNotFoundError):  # the package is a module
+            if find_spec(f"{package}.celery"):
+                raise
+        made: Celery | None = vars(_state)["default_app"]
+        own: Celery = sys.modules[__name__].app if made is None or made.main == STAND_IN else made
+        return own
+    return found
 
 
 def disconnect() -> None:
     """Close this process's broker connections; later calls open new ones."""
-    pool: Any = app.pool  # celery-types names another class
-    pool.resize(pool.limit, reset=True)
+    with contextlib.suppress(Exception):  # without an app, there are none
+        pool: Any = project_app().pool  # celery-types names another class
+        pool.resize(pool.limit, reset=True)
 
 
 def check_broker() -> None:
@@ -55,7 +87,8 @@ def check_broker() -> None:
 def ask_broker() -> Iterator[Connection]:
     """Yield a broker connection (connect timeout: 1 s). Raise ConnectionError if the broker fails, also later."""
     limits = {}
-    if app.conf.broker_url.startswith("redis"):
+    app = project_app()
+    if str(app.conf.broker_url).startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
     faults: tuple[type[BaseException], ...] = (ValueError,)  # of a malformed URL: it may quote the password
     try:
@@ -69,6 +102,7 @@ def ask_broker() -> Iterator[Connection]:
 
 def queues() -> dict[str, Any]:
     """Return {"waiting": {queue: number of messages}, "dead": number of tasks that were given up}."""
+    app = project_app()
     if app.conf.task_always_eager:  # eager tasks need no queue
         return {"waiting": {}, "dead": 0}
     with ask_broker() as connection:

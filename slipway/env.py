@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -161,8 +162,15 @@ class Env:
         """Return a path for Django's urls.py: `/staff` becomes `staff/`."""
         return self.parsed(name, url_path, default, default)
 
-    def database(self, name: str = "DATABASE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
-        return self.url(name, service_urls.database, default, POSTGRES)
+    def database(
+        self,
+        name: str = "DATABASE_URL",
+        default: str | Required = REQUIRED,
+        own: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return an entry of DATABASES: of the URL, and what the project's entry `own` sets besides, as
+        ATOMIC_REQUESTS."""
+        return self.url(name, partial(service_urls.database, own=own), default, POSTGRES)
 
     def cache(self, name: str = "CACHE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
         return self.url(name, service_urls.cache, default, "redis://cache.example:6379/1")

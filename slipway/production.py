@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from .settings.service_urls import kind
 from .values import Site, is_local
 
 
@@ -18,13 +19,18 @@ def session(database: dict[str, Any], name: str, limits: str, pooler: bool = Fal
     """Return Django's settings `database`. For PostgreSQL, add the session's `name` and `limits`. The variable
     PGOPTIONS overrides `limits`. A `pooler` may give each transaction another session: then set no limits, and turn
     server-side cursors off."""
-    if not database.get("ENGINE", "").endswith("postgresql"):
+    if not database or kind(database["ENGINE"]) != "postgresql":
         return database
-    options = "" if pooler else f"{limits} {os.environ.get('PGOPTIONS', '')}".strip()  # "" makes libpq ignore PGOPTIONS
+    own = database["OPTIONS"].get("options", "")
+    options = [own] if pooler else [limits, own, os.environ.get("PGOPTIONS", "")]  # of two values the last holds
     return {
         **database,
-        "DISABLE_SERVER_SIDE_CURSORS": pooler,
-        "OPTIONS": {"application_name": name[:63], "options": options, **database["OPTIONS"]},
+        "DISABLE_SERVER_SIDE_CURSORS": pooler or database.get("DISABLE_SERVER_SIDE_CURSORS", False),
+        "OPTIONS": {
+            "application_name": name[:63],
+            **database["OPTIONS"],
+            "options": " ".join(filter(None, options)),  # "" makes libpq ignore PGOPTIONS
+        },
     }
 
 

@@ -3,17 +3,15 @@
 import logging
 from typing import Any
 
-from celery import signals
+from celery import shared_task, signals
 from kombu.exceptions import OperationalError
 
-from .celery import app
 from .health.heartbeat import beat
-from .jobs.beat import delaying_signals
 
 logger = logging.getLogger(__name__)
 
 
-@app.task(ignore_result=True)
+@shared_task(ignore_result=True)  # of any app, also of a project's own
 def heartbeat() -> None:
     beat("worker")
 
@@ -21,10 +19,13 @@ def heartbeat() -> None:
 @signals.beat_init.connect
 def first_heartbeat(**_: Any) -> None:
     """Send the task `heartbeat` when beat starts. Whenever this task is sent, record that beat is alive."""
+    from .jobs.beat import delaying_signals, heartbeat_queue  # not at the top: other processes need no beat
+
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
         with delaying_signals():
-            heartbeat.apply_async(expires=60)
+            options: dict[str, Any] = heartbeat_queue(heartbeat.app)
+            heartbeat.apply_async(expires=60, **options)
     except (OSError, OperationalError) as error:
         logger.warning("beat cannot send its first heartbeat: %s", type(error).__name__)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
+from .settings import url_options
+
 SAMPLE = re.compile(
     r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl", re.IGNORECASE
 )
@@ -81,10 +83,12 @@ def secret_keys(text: str) -> list[str]:
 
 def broker(text: str) -> str:
     url = split(text)
-    if url.scheme == "redis+socket" and url.path.startswith("/"):
-        return text
-    if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
+    by_socket = url.scheme == "redis+socket" and url.path.startswith("/")
+    if not by_socket and (url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname):
         raise ValueError("is neither redis://…, rediss://…, redis+socket:///path, amqp://… nor amqps://…")
+    if url.scheme in ("redis", "rediss") and not re.fullmatch("(/[0-9]*)?", url.path):
+        raise ValueError("is not redis://host:port/number, with the number of a database")
+    url_options.check(url.query, url_options.BROKER[url.scheme])
     return text
 
 
@@ -131,6 +135,7 @@ def mail(text: str) -> Mail:
     ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
     if url.scheme not in ports or not url.hostname:
         raise ValueError("is neither smtp://…, smtps://… nor smtp+plain://…")
+    url_options.check(url.query, {})
     return Mail(
         "django.core.mail.backends.smtp.EmailBackend",
         url.hostname,
@@ -169,6 +174,7 @@ def bucket(text: str) -> dict[str, Any]:
     secret = unquote(url.password or "")
     if url.scheme not in schemes or not url.hostname or bool(key) != bool(secret) or not name or "/" in name:
         raise ValueError("is not s3://key:secret@host/bucket")
+    url_options.check(url.query, {"region": url_options.WORD})
     if not find_spec("storages") or not find_spec("boto3"):
         raise ValueError("needs django-storages: uv add 'django-storages[s3]'")
     region = parse_qs(url.query).get("region")

@@ -22,7 +22,7 @@ from ..health.healthcheck import note_alive
 logger = logging.getLogger(__name__)
 
 FROM_CODE = "Set in the code. Beat resets changes made here when it starts."
-HEARTBEAT = {
+HEARTBEAT: dict[str, Any] = {
     "task": "slipway.tasks.heartbeat",
     "schedule": 60,
     "options": {"expire_seconds": 60},
@@ -100,9 +100,9 @@ class Scheduler(DatabaseScheduler):
 
     def load(self) -> None:
         entries = self.app.conf.beat_schedule
-        # Without READINESS_BEAT no check needs the heartbeat, and a project's own Celery app may lack slipway.tasks.
-        if getattr(settings, "READINESS_BEAT", {}):
-            entries.setdefault("heartbeat", HEARTBEAT)
+        if getattr(settings, "READINESS_BEAT", {}):  # otherwise no check needs it
+            options = {**HEARTBEAT["options"], **heartbeat_queue(self.app)}
+            entries.setdefault("heartbeat", {**HEARTBEAT, "options": options})
         for entry in entries.values():
             entry.setdefault("description", FROM_CODE)
         PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()
@@ -118,6 +118,14 @@ class Scheduler(DatabaseScheduler):
             logger.warning("beat: another beat is running, waiting until it ends")
         self.waiting = not held
         return held
+
+
+def heartbeat_queue(app: Any) -> dict[str, str]:
+    """Return the option that sends the heartbeat to a queue of the worker's, if a project's own app would send it to
+    another one."""
+    queues = [*app.amqp.queues.consume_from]
+    queue = app.amqp.router.route({}, HEARTBEAT["task"]).get("queue")
+    return {"queue": queues[0]} if queues and getattr(queue, "name", queue) not in queues else {}
 
 
 @contextlib.contextmanager

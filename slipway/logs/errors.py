@@ -2,11 +2,13 @@
 
 import copy
 import logging
+import sys
 from collections.abc import Mapping
 from logging.config import dictConfig
 from typing import Any
 
 from .logging import Json, Text, add_request_id, drop_arguments
+from .raised import is_new
 
 NAME = "slipway_errors"
 OF_TASKS = ("celery.app.trace", "celery.worker.strategy")
@@ -30,6 +32,11 @@ class Handler(logging.StreamHandler[Any]):
         return super().handle(record)
 
 
+def writes_to_stderr(handler: Mapping[str, Any]) -> bool:
+    stream = handler.get("stream") or "ext://sys.stderr"
+    return handler.get("class") == "logging.StreamHandler" and stream in ("ext://sys.stderr", sys.stderr)
+
+
 def configure(settings: dict[str, Any]) -> None:
     """Configure logging: settings_docker.py names this as LOGGING_CONFIG."""
     dictConfig(with_error_handlers(settings))
@@ -40,7 +47,7 @@ def with_error_handlers(settings: Mapping[str, Any]) -> dict[str, Any]:
     formatters = settings.get("formatters") or {}
     handlers = settings.get("handlers") or {}
     own = {name for name, each in formatters.items() if each.get("()") in (Json, Text)}
-    ours = {name for name, each in handlers.items() if each.get("formatter") in own}
+    ours = {name for name, each in handlers.items() if each.get("formatter") in own and writes_to_stderr(each)}
 
     def heard(logger: Mapping[str, Any]) -> dict[str, Any]:
         named = logger.get("handlers") or []
@@ -49,10 +56,12 @@ def with_error_handlers(settings: Mapping[str, Any]) -> dict[str, Any]:
     loggers = {**(settings.get("loggers") or {})}
     root = loggers.pop("root", loggers.pop("", {}))  # LOGGING may name the root so, too
     handler = {"()": Handler, "level": "ERROR", "formatter": NAME, "filters": [add_request_id]}
+    handlers = {**handlers, NAME: handler}
+    once = {name: {**handlers[name], "filters": [*handlers[name].get("filters", ()), is_new]} for name in {*ours, NAME}}
     return {
         **settings,
         "formatters": {**formatters, NAME: {"()": Json}},
-        "handlers": {**handlers, NAME: handler},
+        "handlers": {**handlers, **once},
         "disable_existing_loggers": False,  # it would drop the errors of modules that were imported before
         "loggers": {name: each if each.get("propagate", True) else heard(each) for name, each in loggers.items()},
         "root": heard(settings.get("root") or root),

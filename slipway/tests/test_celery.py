@@ -92,7 +92,11 @@ class BrokerTest(SimpleTestCase):
             celery.check_broker()
         for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
             app = Celery("other", broker=url, set_as_current=False)
-            with self.subTest(url), patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
+            with (
+                self.subTest(url),
+                patch.object(celery, "project_app", lambda: app),
+                self.assertRaises(ConnectionError) as caught,
+            ):
                 celery.check_broker()
             self.assertNotIn("hush", str(caught.exception))
 

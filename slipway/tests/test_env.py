@@ -136,6 +136,33 @@ class Databases(SimpleTestCase):
         self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
 
+    def test_what_a_project_sets_besides(self) -> None:
+        """All but address and account holds, but not the engine and options of development's other kind of server. An
+        extension of the engine holds, too. What the URL names itself wins."""
+        own = {"ATOMIC_REQUESTS": True, "CONN_MAX_AGE": 0, "TEST": {"NAME": "t"}, "NAME": "x", "HOST": "x"}
+        url = "postgres://u:p@h/n?connect_timeout=9"
+        plain = database(url)
+        self.assertEqual(
+            database(url, {**own, "ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"timeout": 5}}),
+            {**plain, "ATOMIC_REQUESTS": True, "CONN_MAX_AGE": 0, "TEST": {"NAME": "t"}},
+        )
+        options = {"connect_timeout": 5, "keepalives_idle": 60, "assume_role": "shop"}
+        for engine in ("django.db.backends.postgresql", "psqlextra.backend", "shop.db", None):
+            with self.subTest(engine):
+                settings = database(url, {"OPTIONS": options, **({"ENGINE": engine} if engine else {})})
+                self.assertEqual(settings["ENGINE"], engine or plain["ENGINE"])
+                self.assertEqual(settings["OPTIONS"], {**plain["OPTIONS"], **options, "connect_timeout": 9})
+        gis = "django.contrib.gis.db.backends.postgis"
+        self.assertEqual(database("postgis://h/n", {"ENGINE": "django.db.backends.postgresql"})["ENGINE"], gis)
+        self.assertEqual(database("postgis://h/n")["OPTIONS"]["connect_timeout"], 3)
+        sqlite = database(
+            "sqlite:////x", {"ENGINE": "shop.sqlite3", "OPTIONS": {"timeout": 5}, "ATOMIC_REQUESTS": True}
+        )
+        self.assertEqual((sqlite["ENGINE"], sqlite["OPTIONS"]["timeout"]), ("shop.sqlite3", 5))
+        self.assertEqual(database("sqlite:////x", {"ENGINE": gis})["ENGINE"], "django.db.backends.sqlite3")
+        pooled = database("postgres://h/n", {"OPTIONS": {"pool": True}, "CONN_MAX_AGE": 9})
+        self.assertEqual(pooled["CONN_MAX_AGE"], 0)  # Django refuses both
+
     @mock.patch("slipway.settings.service_urls.find_spec", return_value=None)
     def test_no_pool(self, _: mock.Mock) -> None:
         """psycopg2 has no pool."""
@@ -163,6 +190,18 @@ class Databases(SimpleTestCase):
             "postgres://u:a#b@h/n": "",
             "postgres://u:p@h/a b": "%20",
             "postgres://u:[p@h/n": "",
+            "postgres://u:p@h/n?sslmode=maybe": "option sslmode that is not one of disable, allow, ",
+            "postgres://u:p@h/n?connect_timeout=soon": "option connect_timeout that is not a whole number",
+            "postgres://u:p@h/n?sslrootcert=/none/a/b": "option sslrootcert that is not the path of a file",
+            "postgres://u:p@h/n?keepalives=true": "option keepalives that is not one of 0, 1",
+            "postgres://u:p@h/n?isolation_level=serializable": "option isolation_level",
+            "postgres://u:p@h/n?sslmode=require&sslmode=prefer": "option sslmode twice",
+            "postgres://u:p@h/n?sslmode=": "option sslmode",
+            "postgres://u:p@h/n?a/b=1": "an option that Postgres does not know",
+            "postgis://u:p@h/n?sslmode=maybe": "option sslmode",
+            "sqlite:////x?timeout=soon": "option timeout that is not a number of seconds",
+            "sqlite:////x?transaction_mode=later": "option transaction_mode",
+            "sqlite:////x?a/b=1": "an option that is none of cached_statements, ",
             "sqlite://": "absolute path",
             "sqlite:///": "absolute path",
             "sqlite:////": "absolute path",
@@ -180,10 +219,13 @@ class Databases(SimpleTestCase):
             "rediss://:p@h:6379/1",
             "redis://h",
             "redis://[::1]/",
-            "redis://h/0?socket_timeout=5&protocol=3",
+            "redis://h/0?socket_timeout=5&protocol=3&retry_on_timeout=True&max_connections=9&socket_keepalive=false",
+            "rediss://h/0?ssl_cert_reqs=none&client_name=shop",
             "unix://:p@/run/redis.sock?db=1",
         ):
             self.assertEqual(cache(url)["LOCATION"], url)
+        for url, checks in (("rediss://h/0", True), ("rediss://h/0?ssl_cert_reqs=none", False)):
+            self.assertIs(cache(url)["OPTIONS"]["ssl_check_hostname"], checks)
         for url in (
             "redis://",
             "memcached://h",
@@ -197,6 +239,22 @@ class Databases(SimpleTestCase):
             "redis://h?s3=5",
             "redis://h?timeout=5",
             "redis://h?socket_timeout=s3",
+            "redis://h?socket_timeout=0",
+            "redis://h?socket_connect_timeout=-1",
+            "redis://h?db=s3",
+            "redis://h?db=1&db=2",
+            "redis://h?protocol=9",
+            "redis://h?protocol=",
+            "redis://h?client_name=a%20s3",
+            "redis://h?max_connections=0",
+            "redis://h?health_check_interval=s3",
+            "redis://h?retry_on_timeout=maybe",
+            "redis://h?socket_keepalive=maybe",
+            "redis://h?ssl_cert_reqs=required",
+            "rediss://h?ssl_cert_reqs=maybe",
+            "rediss://h?ssl_check_hostname=maybe",
+            "rediss://h?ssl_ca_certs=/none/s3",
+            "unix:///run/redis.sock?socket_keepalive=true",
             "redis://:s3 x@h",
             "unix://:s3@",
             "unix:///run/redis.sock?s3=5",

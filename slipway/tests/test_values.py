@@ -122,6 +122,19 @@ class Services(SimpleTestCase):
             (values.broker, "redis://"),
             (values.broker, "redis://a:b"),
             (values.broker, "redis+socket://:s3@host"),
+            (values.broker, "redis://a/x"),
+            (values.broker, "redis://a/0?visibility_timeout=5"),
+            (values.broker, "rediss://a/0?ssl_cert_reqs=maybe"),
+            (values.broker, "rediss://a/0?ssl_ca_certs=/none/x"),
+            (values.broker, "redis+socket:///run/redis.sock?virtual_host=x"),
+            (values.broker, "redis+socket:///run/redis.sock?db=1"),
+            (values.broker, "amqp://a//?heartbeat=often"),
+            (values.broker, "amqps://a//?login_method=none"),
+            (values.broker, "amqp://a//?ssl_cert_reqs=required"),
+            (values.mail, "smtp://mail.example?timeout=5"),
+            (values.mail, "smtp://mail.example/?ssl=true"),
+            (values.bucket, "s3://k:s@a/b?regoin=eu"),
+            (values.bucket, "s3://k:s@a/b?region="),
             (values.bucket, "s3://a@b/c"),
             (values.bucket, "https://k:s@a/b"),
             (values.origin, "static"),
@@ -135,6 +148,20 @@ class Services(SimpleTestCase):
         ):
             with self.subTest(text), self.assertRaisesRegex(ValueError, "^(?!needs )"):  # a package
                 parse(text)
+
+    def test_broker_urls(self) -> None:
+        """A broker's options are those that its client knows."""
+        for url in (
+            "redis://:p@a:6379",
+            "rediss://a/0?ssl_cert_reqs=none",
+            f"rediss://a/?ssl_ca_certs={__file__}",
+            "redis+socket://:p@/run/redis.sock?virtual_host=0",
+            "amqp://u:p@a/shop",
+            "amqps://a//?heartbeat=30&login_method=EXTERNAL",
+        ):
+            self.assertEqual(values.broker(url), url)
+        with self.assertRaisesRegex(ValueError, "^has the option ssl_cert_reqs that is not one of none, optional, req"):
+            values.broker("rediss://a/0?ssl_cert_reqs=maybe")
 
     def test_broker_options(self) -> None:
         """Redis redelivers a task a minute after the time limit; RabbitMQ confirms messages. Role web retries with

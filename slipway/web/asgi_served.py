@@ -11,11 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from uvicorn.protocols.utils import ClientDisconnected
 
 from .. import asgi  # noqa: F401  sets Django up before the imports below
 from ..health import metrics
 from ..health.probes import log_request
-from ..logs import request_id
+from ..logs import raised, request_id
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -126,6 +127,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     exchange = Exchange(scope, receive, send)
     try:
         await kind(exchange)
+    except ClientDisconnected:
+        raise
+    except Exception:
+        raised.write_server_error("uvicorn.error", "Exception in ASGI application", id=exchange.id)
+        raise
     finally:
         streams.discard(exchange)
         exchange.log()

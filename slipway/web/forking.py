@@ -43,8 +43,9 @@ def load_clients() -> None:
     for name in settings.CACHES:
         caches.create_connection(name)
     if celery := sys.modules.get("slipway.celery"):
-        celery.app.amqp  # noqa: B018  Celery creates it at the first access: do it now
-        celery.app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
+        app = celery.project_app()
+        app.amqp  # noqa: B018  Celery creates it at the first access: do it now
+        app.connection_for_write().get_transport_cls()  # imports the broker's library, without connecting
 
 
 def load_templates() -> None:

@@ -27,6 +27,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from ..env import Env, SettingsError, load_settings
 from ..health import process
 from ..health.probes import log_request
+from ..logs import raised
 from ..logs.errors import with_error_handlers
 from ..logs.request_id import HEADER, current
 from ..schema import web_plan
@@ -89,7 +90,11 @@ logconfig_dict = with_error_handlers(settings.LOGGING)
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger, which writes the access log in the site's form."""
+    """gunicorn's logger, which writes the access log in the site's form, and what a stream raises in any case."""
+
+    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        raised.write_server_error("gunicorn.error", str(msg), *(str(word).partition("?")[0] for word in args))
+        super().exception(msg, *args, **kwargs)
 
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
         headers = {name.lower(): value for name, value in resp.headers}

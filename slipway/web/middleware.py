@@ -3,9 +3,12 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
+from django.core.signals import got_request_exception
 from django.db import IntegrityError
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
@@ -16,6 +19,19 @@ from ..logs import request_id
 from ..security import hashers
 
 logger = logging.getLogger(__name__)
+
+
+@receiver(got_request_exception)
+def note_error(request: HttpRequest, **_: Any) -> None:
+    request.has_raised = True  # type: ignore[attr-defined]
+
+
+def as_error(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Give the answer to a request whose view has raised the status of an error, even if handler500 chose another:
+    metrics, proxies and a deploy's watch count errors by it."""
+    if getattr(request, "has_raised", False) and response.status_code < 500:
+        response.status_code = 500
+    return response
 
 
 class Middleware:
@@ -54,7 +70,7 @@ class Probes(Middleware):
     """Answers /healthz, /readyz, /metrics, /debug/vars before most middleware: any Host, no redirect, no session."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return probes.answer(request) or self.get_response(request)
+        return probes.answer(request) or as_error(request, self.get_response(request))
 
 
 class PermissionsPolicy(Middleware):
@@ -92,6 +108,6 @@ class Metrics(Middleware):
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         start = time.perf_counter()
         with metrics.IN_FLIGHT.track_inprogress():
-            response = self.get_response(request)
+            response = as_error(request, self.get_response(request))
         metrics.observe(request.method, response.status_code, time.perf_counter() - start)
         return response

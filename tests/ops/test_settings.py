@@ -78,7 +78,6 @@ DECIDED = {
     "DEBUG": True,
     "SECRET_KEY": "x",
     "ALLOWED_HOSTS": ["*"],
-    "DATABASES": {},
     "MEDIA_ROOT": "/",
     "LOGGING_CONFIG": None,
 }
@@ -176,7 +175,7 @@ def test_what_is_assigned_twice_is_told(shop):
     assert "W001" not in quiet.stderr, "only the build warns: a command by the clock would repeat it each minute"
     edit(shop / DOCKER, "\nenv.check(", '\nEMAIL_BACKEND = "shop.Post"\nenv.check(')
     assert assigned_twice(shop) == {**held, **decided, "EMAIL_BACKEND": ("project/more.py", DOCKER)}
-    assert produced(shop, *DECIDED, DATABASE_URL="sqlite:////tmp/x")[:3] == [
+    assert produced(shop, *DECIDED)[:3] == [
         False,
         PRODUCTION["SECRET_KEY"],
         ["shop.example"],
@@ -218,6 +217,43 @@ def test_what_follows_from_a_team_s_value(shop):
     assert produced(shop, "EMAIL_HOST", "EMAIL_PORT") == ["mail.shop.example", 2525]
     write(shop, {"CELERY_TASK_SOFT_TIME_LIMIT": 30})
     assert produced(shop, "CELERY_TASK_SOFT_TIME_LIMIT") == [30]
+
+
+TWO_DATABASES = """
+DATABASES = {
+    "default": {
+        "ENGINE": "django.contrib.gis.db.backends.postgis", "NAME": "dev", "HOST": "localhost", "ATOMIC_REQUESTS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": True, "OPTIONS": {"options": "-c search_path=shop", "keepalives_idle": 60},
+    },
+    "old": {"ENGINE": "django.db.backends.mysql", "NAME": "old", "CONN_MAX_AGE": 30},
+}
+DATABASE_ROUTERS = ["shop.Router"]
+"""
+
+
+def test_databases_that_a_team_sets_hold(shop):
+    """In all environments, but for the address and the account of the default one, and what each limits."""
+    append(shop / BASE, TWO_DATABASES)
+    postgres = {"DATABASE_URL": "postgres://u:p@db/shop", "ROLE": "web"}
+    databases, routers = produced(shop, "DATABASES", "DATABASE_ROUTERS", **postgres)
+    default, options = databases["default"], databases["default"]["OPTIONS"]
+    assert (default["NAME"], default["HOST"], default["USER"], default["CONN_MAX_AGE"]) == ("shop", "db", "u", 60)
+    assert (
+        default["ENGINE"].endswith("postgis") and default["ATOMIC_REQUESTS"] and default["DISABLE_SERVER_SIDE_CURSORS"]
+    )
+    assert re.fullmatch(r"-c statement_timeout=30s .* -c search_path=shop", options["options"])
+    assert (options["keepalives_idle"], options["application_name"]) == (60, "web development shop.example")
+    assert databases["old"] == {"ENGINE": "django.db.backends.mysql", "NAME": "old", "CONN_MAX_AGE": 30}
+    assert routers == ["shop.Router"] and assigned_twice(shop) == {}
+    [databases] = produced(shop, "DATABASES", **postgres, SERVER="asgi")
+    assert [each["CONN_MAX_AGE"] for each in databases.values()] == [0, 0], "each request has a thread of its own"
+    [pooled] = produced(shop, "DATABASES", **postgres, DATABASE_POOLER="true")
+    assert pooled["default"]["OPTIONS"]["options"] == "-c search_path=shop"
+    for name in ("settings", "settings_test"):
+        [databases] = produced(shop, "DATABASES", DJANGO_SETTINGS_MODULE=f"project.{name}", DATABASE_URL="sqlite:////x")
+        default = databases["default"]
+        assert (default["ENGINE"], default["ATOMIC_REQUESTS"]) == ("django.db.backends.sqlite3", True)
+        assert "keepalives_idle" not in default["OPTIONS"] and databases["old"]["NAME"] == "old"
 
 
 def test_the_last_assignment_wins(shop):

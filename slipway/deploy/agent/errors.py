@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from . import certificates, disk, groups, releases, services, timers
+from . import certificates, disk, groups, releases, services, timers, tracebacks
 from .groups import Group, group_of_error
 from .host import ENVIRONMENT, Host, Problem, last_output
 from .message_types import Any, Time
 from .roles import SERVICES
+from .tracebacks import PRINTED, RECORD, Tracebacks, group_of_traceback
 
 LIMIT = 58  # seconds for both searches; the deployer waits a minute
 AGAIN = 600  # seconds until these are searched again, as a search may have been slow
@@ -39,6 +40,7 @@ PATTERNS = (
     rf'^\{{(?!{TIME}"level": ").*{LEVEL}',  # of a team's own logging
     rf"^(?!\{{)(?s:.*)({LEVEL}|Main process exited, code=|Scheduled restart job|{OF_SERVICE})",
     UNREAD_TEXT,
+    tracebacks.PATTERN,
 )
 BROKEN = re.compile(r'"(level|logger|message|message_template|release)": "([^"\\]{1,300})')  # Docker has split it
 FIELDS = "SYSLOG_IDENTIFIER", "UNIT", "MESSAGE_ID", "EXIT_STATUS"
@@ -150,14 +152,41 @@ def logged_errors(host: Host, since: float, until: float | None, seconds: float)
         names[host.container(kind)] = kind
         units[services.unit(host, kind)] = kind
     exits: dict[str, str] = {}  # unit → the exit code of its last container
+    told = Tracebacks()
     for entry in journal_entries([*names], [*units], since, until, seconds):
         name, unit, kind, code = (str(entry.get(key, ""))[:300] for key in FIELDS)
         if unit not in units:
-            yield from errors_in_line(time_of(entry), names.get(name, ""), message_of(entry))
+            yield from errors_of_process(told, name, names.get(name, ""), time_of(entry), message_of(entry))
         elif kind == EXITED and units[unit] not in timed:
             exits[unit] = code[:9]
         elif kind == (EXITED if units[unit] in timed else RESTARTS):
             yield container_exit(host, time_of(entry), units[unit], exits.pop(unit, code[:9] or "0"))
+    for name, trace in told.whole():
+        yield from printed_errors(told, name, names[name], trace)
+    for name, trace in told.unread():
+        yield unread(trace.at, names[name], "\n".join(trace.lines))
+
+
+def errors_of_process(told: Tracebacks, name: str, role: str, at: float, text: str) -> Iterator[Group]:
+    """Yield the errors in a line of the log, and the traceback that it follows."""
+    if not text.startswith(tracebacks.CHAIN):
+        for _, trace in told.whole(name):
+            yield from printed_errors(told, name, role, trace)
+    if role in ("", "nginx", *SERVICES) or not told.take(name, at, text):
+        for group in errors_in_line(at, role, text):
+            is_second = group["place"] and not told.is_new(name, group, RECORD, PRINTED)
+            yield {**group, "count": 0} if is_second else group  # it knows its request
+
+
+def printed_errors(told: Tracebacks, name: str, role: str, trace: tracebacks.Traceback) -> Iterator[Group]:
+    group = group_of_traceback(trace.at, role, trace.lines)
+    if told.is_new(name, group, PRINTED, RECORD):
+        yield group
+
+
+def unread(at: float, role: str, text: str) -> Group:
+    shown = groups.cut_text({"line": text}, "line", 3000)
+    return group_of_error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
 
 
 def errors_in_line(at: float, role: str, text: str) -> Iterator[Group]:
@@ -172,8 +201,7 @@ def errors_in_line(at: float, role: str, text: str) -> Iterator[Group]:
     elif role and role != "nginx" and entry.get("level") in ("ERROR", "CRITICAL"):
         yield groups.group_of_record(at, role, entry)
     elif role and role != "nginx" and "logger" not in entry and re.search(UNREAD, text[:2000]):
-        shown = groups.cut_text({"line": text}, "line", 3000)
-        yield group_of_error(at, role, ("unread", role), role, message=OTHER_FORM, text=shown)
+        yield unread(at, role, text)
 
 
 def errors_of_service(at: float, role: str, text: str) -> Iterator[Group]:

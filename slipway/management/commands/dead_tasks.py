@@ -21,7 +21,7 @@ class Command(BaseCommand):
         what.add_argument("--drop", action="store_true", help="delete them")
 
     def handle(self, ids: list[str], again: bool, drop: bool, **_: Any) -> None:
-        from slipway.celery import app, ask_broker
+        from slipway.celery import ask_broker, project_app
 
         try:
             with ask_broker() as connection:
@@ -33,7 +33,7 @@ class Command(BaseCommand):
                     if meant:
                         self.stdout.write(line(message))
                     if meant and again:
-                        deliveries.revive(app, message)
+                        deliveries.revive(project_app(), message)
                     elif meant and drop:
                         message.ack()
                     else:
