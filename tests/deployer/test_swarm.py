@@ -239,5 +239,5 @@ def test_what_the_page_shows(fleet):
     assert not any(host["silent"] for host in after["hosts"]) and after["visitors"]["hosts"] == ["web1"]
     [web] = swarm["processes"]
     assert (web["role"], web["release"], web["state"]) == ("web", "v1", "1 of 2 containers, updating")
-    assert swarm["problems"] == ["web: 1 of 2 containers run, updating"] and after["swarm"] == ["v1: somebody"]
+    assert [each["text"] for each in swarm["problems"]] == ["web: 1 of 2 containers run, updating"] and after["swarm"] == ["v1: somebody"]
     assert {*asked} == {"pulse"}, "agents of a swarm's hosts know no releases"

@@ -10,7 +10,7 @@ from .server import page_files
 from .state import State
 
 # In the order in which each finds those that it imports.
-MODULES = ("dom", "words", "fleet", "visitors", "lists", "underway", "main")
+MODULES = ("dom", "words", "ask", "freshness", "worst", "fleet", "visitors", "lists", "underway", "main")
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
 
 
