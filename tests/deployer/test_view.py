@@ -289,7 +289,9 @@ def test_problems_of_other_releases_are_others(one, other):
 
 
 def test_what_was_not_asked_is_unknown(watched):
-    assert host(watched, "front")["state"] == "answers", "only its load, disks and visitors are known"
+    assert host(watched, "front")["state"] == "well", "its visitors get answers"
+    watched["front"].buckets = {NOW - 310: {"at": NOW - 310, "statuses": {"2": 1}, "times": {}}}
+    assert host(watched, "front")["state"] == "answers", "only its load and disks are known"
     assert [host(watched, name)["state"] for name in ("web1", "work", "db")] == ["well"] * 3
     for request in ("facts", "celery", "backups", "errors"):
         answer = watched["web1"].answers.pop(request)

@@ -124,7 +124,6 @@ def test_a_host_in_trouble_is_asked_sooner():
         def answer(message):
             times[request].append(asyncio.get_running_loop().time())
             asyncio.get_running_loop().selector.now += seconds
-            return None
 
         return answer
 

@@ -85,7 +85,13 @@ def state_of(fleet: Fleet, watched: WatchedHost, wrong: Sequence[str]) -> str:
         return "problem"
     if unknown(fleet, watched):
         return "unknown"
-    return "well" if [name for name in watched.answers if name != "pulse"] else "answers"
+    return "well" if watched.answers.keys() - {"pulse"} or is_visited(watched) else "answers"
+
+
+def is_visited(watched: WatchedHost) -> bool:
+    """Return True if visitors got answers a short time ago, as those of a balancer, which is asked for nothing else."""
+    pulse = watched.answers["pulse"]
+    return any(bucket["at"] >= pulse.at - max(WINDOWS) for bucket in watched.buckets.values())
 
 
 def unknown(fleet: Fleet, watched: WatchedHost, requests: Sequence[str] = ()) -> list[str]:

@@ -46,4 +46,7 @@ def without_errors(state: State) -> State:
     """Return the state without what visitors or the app's data may have put into it."""
     groups = [{**group, "message": "", "text": "", "latest": []} for group in state["errors"]["groups"]]
     releases: list[dict[str, Any]] = [{**entry, "cause": ""} for entry in state["releases"]]
-    return {**state, "errors": {**state["errors"], "groups": groups}, "releases": releases}
+    underway = state["underway"]
+    if underway and underway["takeback"]:
+        underway = {**underway, "takeback": ""}
+    return {**state, "errors": {**state["errors"], "groups": groups}, "releases": releases, "underway": underway}

@@ -17,6 +17,7 @@ let state = null; // the last answer
 let came = 0; // when it came
 let silence = ""; // why none has come since, in words
 let paused = 0; // since when, 0: not paused
+let announced = ""; // the last reason of silence that a screen reader was told
 let over = false; // true once the deploy that has opened this page has ended
 let timer = 0;
 
@@ -44,20 +45,20 @@ function show(answer) {
   underway.show(state.underway, state.own);
   visitors.show(state.visitors, state.marks);
   lists.show(state);
-  if (news.length) document.querySelector("#news").textContent = news.join(". ");
   tell();
+  if (news.length) document.querySelector("#news").textContent = news.join(". ");
 }
 
 /** Say how old the figures are by now. What is no longer asked is shown as of then. */
 function tell() {
   const seconds = Math.max(0, (Date.now() - came) / 1000);
   const stale = why(seconds);
-  const age = state && !state.saved ? fleet.age(state.hosts, seconds) : "";
-  document.querySelector("#age").textContent = [stale, age].filter(Boolean).join("; ");
+  if (stale || state) worst.show(state, stale);
+  if (stale !== announced) document.querySelector("#news").textContent = announced = stale;
   if (!state) return;
+  document.querySelector("#age").textContent = state.saved ? "" : fleet.age(state.hosts, seconds);
   fleet.show(state.hosts, stale && time(state.now), state.now + seconds);
   freshness.show(state, state.now + (state.saved ? 0 : seconds));
-  worst.show(state, stale);
 }
 
 /** Return why nothing is new any more, or "". */

@@ -7,13 +7,15 @@ const MARKS = { problem: "▲", unknown: "○", answers: "●", well: "●" };
 const NAMED = 2; // problems in the first line
 const LONGEST = 60; // letters of the title
 
+/** `state`: what is shown, null if there is nothing yet; `stale`: why nothing is new any more, or "". */
 export function show(state, stale) {
-  const { kind, lines } = stale ? { kind: "unknown", lines: [stale] } : worst(state);
+  const known = state ? worst(state) : { kind: "unknown", lines: [] };
+  const { kind, lines } = stale ? { kind: "unknown", lines: [stale, ...(known.kind === "problem" ? known.lines : [])] } : known;
   const more = lines.length > NAMED ? `; ${plural(lines.length - NAMED, "problem")} more` : "";
   const line = document.querySelector("#worst");
   line.className = kind;
   line.replaceChildren(element("span", { class: "mark", "aria-hidden": "true" }), lines.slice(0, NAMED).join("; ") + more);
-  document.title = `${MARKS[kind]} ${state.app}: ${cut(lines[0], LONGEST)}`;
+  document.title = `${MARKS[kind]} ${state?.app ?? "Servers"}: ${cut(lines[0], LONGEST)}`;
 }
 
 /** Return the kind of the worst, and a line for each that is not well. */
@@ -23,7 +25,7 @@ function worst(state) {
   const unknown = [...state.hosts.filter((host) => host.state === "unknown").map(why), ...uncounted(state)];
   if (unknown.length) return { kind: "unknown", lines: unknown };
   if (state.hosts.some((host) => host.closed)) return { kind: "unknown", lines: ["visitors get the maintenance page"] };
-  const under = state.underway ? [`${state.underway.action} ${state.underway.tag} is under way`] : [];
+  const under = state.underway ? [`${state.underway.action} of ${state.underway.tag} is under way`] : [];
   const all = state.hosts.every((host) => host.state === "well");
   return all ? { kind: "well", lines: [...under, "all is well"] } : { kind: "answers", lines: [...under, "no problem is known"] };
 }
