@@ -1,159 +1,10 @@
-"""`slipway view`: who gets the page, what it shows, and how the hosts are asked."""
-
-import http.client
-import json
-import os
-import stat
-import threading
-from pathlib import Path
+"""What the page of `slipway view` shows."""
 
 import pytest
 
 from deployer import viewed
-from deployer.viewed import NOW
-from slipway.deploy.commands import view
-from slipway.deploy.errors import DeployError
-from slipway.deploy.view import figures, problems, state
-from slipway.deploy.view.server import Server
-from slipway.deploy.view.watched import NOT_ASKED, name_of
-
-
-@pytest.fixture
-def server():
-    server = Server(0, lambda: {"app": "shop"}, lines)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def lines(request, at):
-    if request == "is-silent":
-        raise DeployError("no logs from web1")
-    return [f"web1 web {request} at {at}"]
-
-
-def ask(server, path, host="127.0.0.1", key="", method="GET", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    headers = {"Host": f"{host}:{server.server_port}", "Authorization": f"Bearer {key}", **headers}
-    connection.request(method, path, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, answer.headers, answer.read().decode()
-
-
-# ---- who gets the page ----
-
-
-def test_the_key_is_in_the_part_of_the_address_that_no_browser_sends(server):
-    assert server.address_with_token == f"http://127.0.0.1:{server.server_port}/#token={server.token}"
-    for path, kind in {"/": "text/html", "/main.js": "text/javascript", "/style.css": "text/css"}.items():
-        status, headers, body = ask(server, path)
-        assert (status, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8") and "shop" not in body
-        assert "script-src 'self'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
-        assert "Set-Cookie" not in headers, "other servers on this machine would get it"
-    assert json.loads(ask(server, "/state.json", key=server.token)[2]) == {"app": "shop"}
-    assert ask(server, "/state.json", host="localhost", key=server.token)[0] == 200
-
-
-@pytest.mark.parametrize("path", ["/state.json", "/lines.json?request=3f2a3f2a&at=1", "/state.json?token=TOKEN", "/x"])
-def test_nobody_else_is_told_anything(server, path):
-    path = path.replace("TOKEN", server.token)
-    for key in ("", "guess", server.token[:-1], "\u00e9".encode().decode("latin-1")):
-        status, _, body = ask(server, path, key=key)
-        assert status == 403 and "shop" not in body and "3f2a" not in body
-    assert ask(server, path, key="", Authorization=server.token)[0] == 403
-
-
-@pytest.mark.parametrize(
-    "cookie", ['a={"b": [1, "c;d"]}', "a=\u00e9", "slipway_view=guess", "a=b; c", ";;=", "a" * 8000]
-)
-def test_cookies_of_other_servers_change_nothing(server, cookie):
-    """A browser sends them to all ports of 127.0.0.1."""
-    assert ask(server, "/state.json", key=server.token, Cookie=cookie.encode("utf-8").decode("latin-1"))[0] == 200
-
-
-def test_a_name_that_leads_here_is_another_site(server):
-    """DNS rebinding: a page of evil.example may reach this server."""
-    for path in ("/", "/state.json"):
-        assert ask(server, path, host="evil.example", key=server.token)[0] == 421
-
-
-@pytest.mark.parametrize(
-    "path", ["/../server.py", "/%2e%2e/server.py", "/page/main.js", "/__init__.py", "//etc/passwd"]
-)
-def test_only_the_page_s_files_are_served(server, path):
-    assert ask(server, path, key=server.token)[0] == 404
-
-
-def test_the_log_of_a_request(server):
-    answers = {
-        "request=3f2a3f2a&at=1796126355.123": (200, ["web1 web 3f2a3f2a at 1796126355.123"]),
-        "request=is-silent&at=1": (200, ["no logs from web1"]),
-    }
-    for query, (status, told) in answers.items():
-        got = ask(server, f"/lines.json?{query}", key=server.token)
-        assert (got[0], json.loads(got[2])) == (status, told)
-    for query in (
-        "",
-        "request=3f2a3f2a",
-        "request=$(reboot)&at=1",
-        "request=3f2a3f2a&at=nan",
-        "request=3f2a3f2a&at=1&x=1",
-    ):
-        assert ask(server, f"/lines.json?{query}", key=server.token)[0] == 404, query
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "text"), [(TimeoutError(), 503, "this machine is too busy"), (ValueError("x\udcff"), 500, "x")]
-)
-def test_figures_that_cannot_be_computed_are_an_answer(server, capfd, error, status, text):
-    """Else the page would say that the command has ended."""
-
-    def fails():
-        raise error
-
-    server.state = fails
-    answer = ask(server, "/state.json", key=server.token)
-    assert answer[0] == status and text in answer[2]
-    server.state = dict
-    assert ask(server, "/state.json", key=server.token)[0] == 200
-
-
-def test_a_browser_that_has_gone_is_no_error(server, capfd):
-    """The page gives an answer up that takes too long."""
-    asked, gone, done = threading.Event(), threading.Event(), threading.Event()
-
-    def state():
-        asked.set()
-        gone.wait(10)
-        return {"much": "x" * 10**7}
-
-    server.state = state
-    server.shutdown_request = lambda request: (type(server).shutdown_request(server, request), done.set())
-    browser = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    browser.request("GET", "/state.json", headers={"Authorization": f"Bearer {server.token}"})
-    assert asked.wait(10)
-    browser.close()
-    gone.set()
-    assert done.wait(10)
-    assert capfd.readouterr().err == ""
-
-
-def test_it_only_reads(server):
-    assert ask(server, "/state.json", key=server.token, method="POST")[0] == 501
-
-
-def test_it_listens_on_this_machine_alone(server, capfd):
-    assert server.server_address[0] == "127.0.0.1"
-    ask(server, "/state.json", key=server.token)
-    assert capfd.readouterr() == ("", ""), "no log has the token"
-
-
-def test_the_browser_is_led_by_a_file_of_its_owner(tmp_path):
-    path = view.redirect(str(tmp_path), "http://127.0.0.1:1/#token=a&b")
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    assert 'content="0; url=http://127.0.0.1:1/#token=a&amp;b"' in Path(path).read_text()
-
+from deployer.viewed import NOW, host, shown, texts
+from slipway.deploy.view import figures
 
 # ---- figures ----
 
@@ -189,18 +40,6 @@ def watched():
     return viewed.watched()
 
 
-def shown(watched):
-    return state.page(viewed.fleet(), watched, NOW)
-
-
-def host(watched, name):
-    return next(each for each in shown(watched)["hosts"] if each["name"] == name)
-
-
-def texts(watched, name):
-    return [problem["text"] for problem in host(watched, name)["problems"]]
-
-
 def test_what_status_would_show(watched):
     web1 = host(watched, "web1")
     assert web1["kinds"] == ["web"] and web1["age"] == 2 and web1["silent"] == "" and web1["state"] == "well"
@@ -234,122 +73,6 @@ def test_problems_are_those_of_status(watched):
 def test_a_clock_that_is_off_is_named(watched, skew, text):
     watched["web1"].skew = skew
     assert "".join(texts(watched, "web1")) == (text and f"its clock is {text} this machine's: timedatectl set-ntp true")
-
-
-# ---- what is wrong, and what is unknown ----
-
-
-def failing(watched, name, answers, errors, ago=10):
-    """Let visitors of a host get so many errors among so many answers, so many seconds ago, and nothing else."""
-    at = NOW // 10 * 10 - ago
-    watched[name].buckets = {at: {"at": at, "statuses": {"2": answers - errors, "5": errors}, "times": {}}}
-
-
-def test_a_host_whose_visitors_get_errors_is_not_well(watched):
-    failing(watched, "web1", 80, 20)
-    assert host(watched, "web1")["state"] == "problem"
-    assert texts(watched, "web1") == [
-        "25 % of visitors' requests failed with 5xx, 20 of 80 in 60 s: slipway errors",
-    ]
-    watched["web1"].answers["pulse"].value["closed"] = NOW - 60
-    assert texts(watched, "web1") == [], "they get the maintenance page"
-
-
-@pytest.mark.parametrize(
-    ("answers", "errors", "ago", "is_wrong"),
-    [(100, 6, 10, True), (100, 5, 10, False), (3, 1, 10, False), (3, 2, 200, True), (3, 3, 400, False)],
-)
-def test_how_many_errors_of_visitors_are_a_problem(watched, answers, errors, ago, is_wrong):
-    """More than one, and more than 5 %, within a minute; within five if the site has few visitors."""
-    failing(watched, "web2", answers, errors, ago)
-    assert bool(texts(watched, "web2")) == is_wrong
-
-
-def test_of_a_silent_host_old_visitors_are_no_news(watched):
-    failing(watched, "web3", 80, 20)
-    assert texts(watched, "web3") == []
-
-
-def test_each_problem_has_its_begin(watched):
-    """Which stays while its numbers change, and is new if it comes again."""
-    facts = watched["web1"].answers["facts"].value
-    begins = []
-    for strangers, now in [(["x is 59 min old"], 1), (["y", "x is 2 h old"], 2), (["y"], 3), (["x is 1 min old"], 4)]:
-        facts["strangers"] = strangers
-        watched["web1"].note(problems.of_host(viewed.fleet(), watched["web1"], NOW), now)
-        begins.append([each["since"] for each in host(watched, "web1")["problems"]])
-    assert begins == [[1], [2, 1], [2], [4]]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [("build-41 runs", "build-42 runs"), ("v1.2 is old", "v1.3 is old"), ("web1 is", "web2 is")]
-)
-def test_problems_of_other_releases_are_others(one, other):
-    assert name_of(one) != name_of(other)
-
-
-def test_what_was_not_asked_is_unknown(watched):
-    assert host(watched, "front")["state"] == "well", "its visitors get answers"
-    watched["front"].buckets = {NOW - 310: {"at": NOW - 310, "statuses": {"2": 1}, "times": {}}}
-    assert host(watched, "front")["state"] == "answers", "only its load and disks are known"
-    assert [host(watched, name)["state"] for name in ("web1", "work", "db")] == ["well"] * 3
-    for request in ("facts", "celery", "backups", "errors"):
-        answer = watched["web1"].answers.pop(request)
-        assert host(watched, "web1")["state"] == "unknown" and host(watched, "web1")["unknown"] == ["not asked yet"]
-        watched["web1"].failed[request] = "the journal is slow"
-        assert host(watched, "web1")["state"] == "problem" and texts(watched, "web1") == ["the journal is slow"]
-        watched["web1"].failed.clear()
-        watched["web1"].answers[request] = answer
-    watched["db"].problem = NOT_ASKED
-    assert host(watched, "db")["state"] == "unknown"
-
-
-def test_each_part_says_what_it_rests_on(watched):
-    """When each host was asked, and of which nothing is known, and why."""
-    del watched["web2"].answers["errors"]
-    watched["web2"].failed["errors"] = "the journal is slow"
-    del watched["web3"].answers["facts"]
-    watched["web1"].answers["celery"].at = NOW - 300
-    parts = shown(watched)["sources"]
-    assert parts["errors"]["unknown"] == [{"host": "web2", "why": "the journal is slow"}]
-    assert parts["errors"]["asked"] == {"web1": NOW - 2, "web3": NOW - 2, "work": NOW - 2}
-    silent = {"host": "web3", "why": "cannot be reached: Connection timed out; try ssh by hand"}
-    assert parts["releases"]["unknown"] == parts["work"]["unknown"] == [silent]
-    assert parts["work"]["asked"]["web1"] == NOW - 300 and parts["releases"]["asked"]["web1"] == NOW - 2
-    assert parts["data"] == {"asked": {"web1": NOW - 2, "db": NOW - 2}, "unknown": []}
-
-
-def test_a_box_is_as_old_as_its_oldest_answer(watched):
-    watched["db"].answers["backups"].at = NOW - 200
-    watched["web1"].answers["errors"].at = NOW - 300  # which stand elsewhere
-    assert [host(watched, name)["asked"] for name in ("db", "web1", "front")] == [NOW - 200, NOW - 2, NOW - 2]
-
-
-def test_visitors_of_a_silent_host_are_unknown(watched):
-    """And not none. Nor is what nginx does not log."""
-    del watched["front"]
-    watched["web2"].answers["pulse"].value["traffic"]["place"] = None
-    visitors = shown(watched)["visitors"]
-    assert [(each["host"], each["why"][:21]) for each in visitors["unknown"]] == [
-        ("web2", "nginx has no log of t"),
-        ("web3", "cannot be reached: Co"),
-    ]
-    assert [host(watched, name)["rates"] for name in ("web2", "web3")] == [None, None]
-    assert len(host(watched, "web1")["rates"]) == 90
-
-
-def test_a_point_that_hosts_have_not_told_yet_is_not_shown(watched):
-    """Else visitors would seem to leave at each look."""
-    watched["front"].answers["pulse"].at = NOW - 8
-    until = (NOW - 8) // 10 * 10
-    assert shown(watched)["visitors"]["spans"][0]["points"][-1]["at"] == until - 10
-    assert host(watched, "front")["rates"][-1] > 10
-
-
-def test_what_celery_says_is_what_it_said_last(watched):
-    watched["web2"].answers["celery"].value["dead"] = 7
-    watched["web1"].answers["celery"].at = NOW - 300
-    assert shown(watched)["work"]["celery"]["dead"] == 7
 
 
 def test_a_balancer_sees_all_visitors(watched):
@@ -440,6 +163,9 @@ def test_times_of_hosts_are_moments(watched):
     }.items():
         web["since"] = text
         assert host(watched, "web1")["processes"][0]["since"] == (text if since is ... else since)
+
+
+# ---- a deploy that is under way ----
 
 
 def under(watched, name, steps=(), **more):

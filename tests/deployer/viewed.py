@@ -8,6 +8,7 @@ from deployer.conftest import TOML, fleet_of
 from deployer.test_backup import NOW as THEN
 from deployer.test_backup import TO
 from deployer.test_backup import WELL as WELL_THEN
+from slipway.deploy.view import state
 from slipway.deploy.view.watched import Answer, WatchedHost
 
 NOW = 1_796_126_415.0
@@ -129,3 +130,17 @@ def watched():
 
 def say(each, request, value):
     each.answers[request] = Answer(copy.deepcopy(value), NOW - 2)
+
+
+def shown(by_host):
+    """Return what the page shows of these hosts."""
+    return state.page(fleet(), by_host, NOW)
+
+
+def host(by_host, name):
+    return next(each for each in shown(by_host)["hosts"] if each["name"] == name)
+
+
+def texts(by_host, name):
+    """Return the problems of a host."""
+    return [problem["text"] for problem in host(by_host, name)["problems"]]

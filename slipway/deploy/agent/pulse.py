@@ -90,7 +90,8 @@ def disks(host: Host) -> dict[str, Space]:
 def change_marks(host: Host) -> list[str]:
     """Return texts that change with what visitors get."""
     parts = []
-    for path in (host.tag, host.env, host.log, *(f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer"))):
+    nginx = [f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer")]
+    for path in (host.tag, host.env, host.log, *nginx):
         with contextlib.suppress(OSError):
             parts.append(str(os.stat(path).st_mtime_ns))
     with contextlib.suppress(OSError):
