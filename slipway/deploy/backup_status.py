@@ -42,12 +42,18 @@ def age_of(action: str, run: Run | None, now: float) -> float | None:
     return None if not at else now - at
 
 
-def line(answer: Backups) -> str:
-    """Return such as "backup 3 min old, drilled Sun 04:00: 1,204,331 rows, back in 41 s"."""
+def newest(answer: Backups) -> float | None:
+    """Return up to when the newest backup brings changes or files back, None if there is none."""
     runs = answer["runs"]
     ages = [age_of(action, runs.get(action), answer["now"]) for action in ("wal", "files")]
-    parts = [f"backup {duration(age)} old" for age in ages if age is not None][:1]
-    drill = runs.get("drill")
+    return next((answer["now"] - age for age in ages if age is not None), None)
+
+
+def line(answer: Backups) -> str:
+    """Return such as "backup 3 min old, drilled Sun 04:00: 1,204,331 rows, back in 41 s"."""
+    at = newest(answer)
+    parts = [] if at is None else [f"backup {duration(answer['now'] - at)} old"]
+    drill = answer["runs"].get("drill")
     if drill and drill.get("at"):
         when = f"{datetime.fromtimestamp(drill['at']):%a %H:%M}"
         parts.append(f"drilled {when}: {drill.get('rows', 0):,} rows, back in {drill.get('restored', 0):.0f} s")

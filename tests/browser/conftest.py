@@ -13,6 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Debugging
 from playwright.sync_api import sync_playwright
 
+from browser.served import Served
 from proc import ROOT, free_port, output, running, wait_until
 
 LEFT_OUT = shutil.ignore_patterns("ve", "ve.lock", "var", ".git", ".env", "wheelhouse", "__pycache__", "node_modules")
@@ -145,3 +146,11 @@ def check_looks(page):
     assert "system-ui" in family, family
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+
+
+@pytest.fixture
+def served():
+    """Yield the server of a page of `slipway view`."""
+    served = Served()
+    yield served
+    served.close()

@@ -3,67 +3,21 @@
 import itertools
 import os
 import re
-import threading
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from browser.served import EVIL, clock, opened, overflow, results_of
 from deployer import test_swarm, viewed
 from deployer.viewed import NOW
 from slipway.deploy import config
 from slipway.deploy.config import Host
 from slipway.deploy.view import state
-from slipway.deploy.view.collect import Answer, WatchedHost
 from slipway.deploy.view.own_deploy import OwnDeploy
 from slipway.deploy.view.report import report, without_errors
-from slipway.deploy.view.server import Server
-
-EVIL = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-
-
-def lines(request, at):
-    return [f"11-30 12:00:00 web1 web {request}: GET /basket/ {EVIL}", f"11-30 12:00:01 work worker {request}: paid"]
-
-
-class Served:
-    """The page of the fleet in viewed.py, whose hosts may say something else later."""
-
-    def __init__(self):
-        self.watched, self.fleet = viewed.watched(), viewed.fleet()
-        self.own = None
-        self.server = Server(0, lambda: state.page(self.fleet, self.watched, NOW, self.own), lines)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def address(self):
-        return self.server.address_with_token
-
-    def value(self, host, request):
-        """Return what the host has said, to be changed."""
-        return self.watched[host].answers[request].value
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def served():
-    served = Served()
-    yield served
-    served.close()
-
-
-def opened(visit, served, width=1280, scheme="light"):
-    page = visit(served.address, width, scheme)
-    page.locator(".host").first.wait_for()
-    return page
-
-
-def overflow(page):
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+from slipway.deploy.view.watched import Answer, WatchedHost
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -122,7 +76,7 @@ def test_without_colours_the_state_has_words(served, visit):
     assert states[1:4] == [
         "well",
         "1 problem",
-        "cannot be reached: Connection timed out; try ssh by hand; silent for 1 minute",
+        f"cannot be reached: Connection timed out; try ssh by hand; silent since {clock(page, NOW - 90)}",
     ]
     marks = page.locator(".host .mark").evaluate_all(
         "marks => marks.map((mark) => getComputedStyle(mark, '::before').content)"
@@ -163,10 +117,13 @@ def test_what_moves_can_be_paused(served, visit):
     page = opened(visit, served)
     page.locator("#pause").press("Enter")
     expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#worst")).to_contain_text(re.compile(r"^paused since [^;]+; web3: silent since "))
+    assert page.title().startswith("○ shop: paused since ") and page.locator(".host.stale").count() == 6
     served.value("web1", "errors")["groups"][0]["count"] = 4
     with page.expect_request("**/state.json", timeout=7000) as seen:
         page.wait_for_timeout(4500)
         assert "3 ×" in page.locator("#errors summary").inner_text()
+        assert int(re.search(r"up to (\d+) s old", page.locator("#age").inner_text())[1]) >= 6, "the age is counted"
         page.locator("#pause").press("Enter")
     assert seen.value
     expect(page.locator("#errors summary")).to_contain_text("4 ×")
@@ -195,7 +152,7 @@ def test_what_hosts_and_visitors_say_is_text(served, visit):
     page = opened(visit, served)
     page.locator("#errors summary").click()
     assert page.locator("body").inner_text().count("<script>") > 12
-    assert page.locator("img, main script").count() == 0 and page.title() == "shop"
+    assert page.locator("img, main script").count() == 0 and page.title().startswith("▲ shop: web2: silent")
 
 
 def test_a_deploy_is_seen_from_begin_to_end(served, visit):
@@ -223,11 +180,11 @@ def test_the_deploy_that_has_opened_the_page(served, visit):
     served.own.tell({"event": "result", "problem": f"web1: ready: /readyz answers 503\ntaken back {EVIL}"})
     served.own.over = True
     expect(page.locator("#underway pre")).to_have_text(f"web1: ready: /readyz answers 503\ntaken back {EVIL}")
-    expect(page.locator("#age")).to_have_text("this deploy has ended: nothing here is new any more")
+    expect(page.locator("#worst")).to_contain_text("this deploy has ended: nothing here is new any more")
     assert page.locator("img").count() == 0 and results_of(page) == 0
     served.close()
     page.wait_for_timeout(2500)
-    expect(page.locator("#age")).to_have_text("this deploy has ended: nothing here is new any more")
+    expect(page.locator("#worst")).to_contain_text("this deploy has ended: nothing here is new any more")
 
 
 def test_the_log_of_a_request_comes_at_a_click(served, visit):
@@ -253,7 +210,7 @@ def test_the_chosen_span_and_its_table(served, visit):
     page.get_by_label("day").check()
     expect(page.locator("#visitors tbody tr")).to_have_count(96)
     assert page.locator("#requests .mark").count() == page.locator("#times .mark").count() == 4
-    requests, errors = page.locator("#visitors .figures").inner_text().split(", ")
+    requests, errors, *_ = page.locator("#visitors .figures").inner_text().split(", ")
     day = state.page(served.fleet, served.watched, NOW)["visitors"]["spans"][2]
     assert requests == f"{day['answers']:,} requests" and errors.startswith(f"{day['errors']:,} errors (")
 
@@ -264,7 +221,10 @@ def test_it_says_when_it_has_ended(served, visit):
     )
     page.locator(".host").first.wait_for()
     served.close()
-    expect(page.locator("#age")).to_have_text("slipway view has ended: nothing here is new any more", timeout=10_000)
+    expect(page.locator("#worst")).to_contain_text(
+        "slipway view has ended: nothing here is new any more", timeout=10_000
+    )
+    assert page.title() == "○ shop: slipway view has ended: nothing here is new any more"
 
 
 def test_a_report_opens_without_a_network(served, visit, tmp_path):
@@ -278,17 +238,11 @@ def test_a_report_opens_without_a_network(served, visit, tmp_path):
         page.locator(".host").first.wait_for()
         page.locator("#errors summary").click()
         texts[name] = page.locator("main").inner_text()
-        assert page.title() == "shop" and page.locator("img").count() == 0
+        assert page.title() == f"○ shop: saved at {clock(page, NOW)}: nothing here is new any more"
+        assert page.locator("img").count() == 0 and page.locator("#age").inner_text() == ""
+        expect(page.locator(".host.stale .state").first).to_have_text(f"well at {clock(page, NOW)}")
         assert results_of(page) == 0
     assert "Traceback" in texts["whole"] and "no such item" in texts["whole"] and "/basket/" in texts["whole"]
     assert not re.search("Traceback|no such item|/basket/|answers 503", texts["short"])
     live = opened(visit, served)
     assert live.locator("#visitors .figures").inner_text() in texts["short"]
-
-
-def results_of(page):
-    """Return how many faults axe finds."""
-    results = Axe().run(page)
-    if results.violations_count:
-        print(results.generate_report())
-    return results.violations_count

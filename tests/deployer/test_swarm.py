@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from types import SimpleNamespace
 from unittest import mock
 
@@ -14,6 +15,7 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.swarm import manager, rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
 from slipway.deploy.swarm.state import Service, State
+from slipway.deploy.view import problems
 from slipway.deploy.view import state as view_state
 from slipway.deploy.view.swarm import SwarmCollector
 
@@ -230,6 +232,7 @@ def test_what_the_page_shows(fleet):
     with (
         agents(lambda name: Agent({"pulse": viewed.PULSE}, asked=asked)),
         mock.patch.object(manager.Manager, "state", manager_state),
+        mock.patch.object(problems, "SKEW", math.inf),  # the hosts' clock stands still
     ):
         before = clock.run(watched(fleet, 5))
         after = clock.run(watched(fleet, 5))
@@ -239,5 +242,7 @@ def test_what_the_page_shows(fleet):
     assert not any(host["silent"] for host in after["hosts"]) and after["visitors"]["hosts"] == ["web1"]
     [web] = swarm["processes"]
     assert (web["role"], web["release"], web["state"]) == ("web", "v1", "1 of 2 containers, updating")
-    assert swarm["problems"] == ["web: 1 of 2 containers run, updating"] and after["swarm"] == ["v1: somebody"]
+    assert [each["text"] for each in swarm["problems"]] == ["web: 1 of 2 containers run, updating"]
+    assert after["swarm"] == ["v1: somebody"]
+    assert [host["state"] for host in after["hosts"]] == ["answers", "answers", "problem"], "hosts are asked for less"
     assert {*asked} == {"pulse"}, "agents of a swarm's hosts know no releases"

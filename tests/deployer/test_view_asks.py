@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import math
+from unittest import mock
+
+import pytest
 
 from deployer import viewed
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.viewed import NOW
+from slipway.deploy.view import problems
 from slipway.deploy.view.collect import Collector
 
 
 def watched(agent, seconds):
-    """Watch for so many seconds; return the collector, and what was asked."""
+    """Watch for so many seconds; return the collector, and what was asked. The hosts' clock stands still."""
     fleet, asked = viewed.fleet(), []
 
     async def watch():
@@ -23,7 +28,7 @@ def watched(agent, seconds):
             await task
         return collector
 
-    with agents(lambda name: agent(name, asked)) as pipes:
+    with agents(lambda name: agent(name, asked)) as pipes, mock.patch.object(problems, "SKEW", math.inf):
         collector = run(watch())
     assert all(pipe.gone for pipe in pipes), "nothing is left on the hosts"
     return collector, asked, pipes
@@ -58,7 +63,7 @@ def test_a_change_on_a_host_is_looked_at_once():
 
 
 def test_a_host_with_a_problem_is_asked_again_soon():
-    """After 15 s, 30 s, and then each minute, as others are."""
+    """After 15 s, and then each 30 s; others each 50 s."""
 
     def facts(message):
         return [line({"id": message["id"], "ok": {**answers()["facts"], "strangers": ["elsewhere"]}})]
@@ -67,7 +72,7 @@ def test_a_host_with_a_problem_is_asked_again_soon():
         _, asked, _ = watched(lambda name, asked: Agent(answers(), odd, asked) if "web1" in name else None, 239)
         return asked.count("facts")
 
-    assert times({"facts": facts}) == 6 and times({}) == 4
+    assert times({"facts": facts}) == 9 and times({}) == 5
 
 
 def test_errors_are_looked_for_when_visitors_meet_some():
@@ -103,6 +108,111 @@ def test_a_question_without_an_answer_is_a_problem_of_the_host():
     web1 = collector.watched["web1"]
     assert len(pipes) == 2 and web1.problem == "" and web1.failed == {"errors": "the journal is slow"}
     assert web1.value("errors") is None and asked.count("pulse") > 6
+
+
+def test_a_host_in_trouble_is_asked_sooner():
+    """Its visitors get errors from 60 s on: at once for facts, and for errors though a slow search would rest."""
+    times = {"facts": [], "errors": []}
+
+    def pulse(message):
+        ill = asyncio.get_running_loop().time() > 60
+        bucket = {"at": asyncio.get_running_loop().time(), "statuses": {"2": 3, "5": 3}, "times": {}}
+        traffic = {"buckets": [bucket] if ill else [], "place": None}
+        return [line({"id": message["id"], "ok": {**viewed.PULSE, "traffic": traffic}})]
+
+    def noted(request, seconds):
+        def answer(message):
+            times[request].append(asyncio.get_running_loop().time())
+            asyncio.get_running_loop().selector.now += seconds
+
+        return answer
+
+    odd = {"pulse": pulse, "facts": noted("facts", 0.1), "errors": noted("errors", 4)}
+    watched(lambda name, asked: Agent(answers(), odd, asked) if "web1" in name else None, 140)
+    first, *later = [at for at in times["facts"] if at > 60]
+    assert first < 70 and [round(at - first) for at in later] == [15, 45], "and not only after 50 s"
+    assert len(times["errors"]) == 5, "the first, and each 20 s and the time of a search from 60 s on"
+
+
+def test_a_search_that_fails_is_no_reason_to_search_more_often():
+    def errors(message):
+        asyncio.get_running_loop().selector.now += 15
+        return [line({"id": message["id"], "problem": "the journal is slow", "details": {}})]
+
+    _, asked, _ = watched(
+        lambda name, asked: Agent(answers(), {"errors": errors}, asked) if "web1" in name else None, 600
+    )
+    assert asked.count("errors") == 1
+
+
+@pytest.mark.parametrize(("seconds", "searches"), [(0.4, True), (4, False)])
+def test_no_slow_search_delays_the_pulse_of_a_deploy(seconds, searches):
+    """Which tells of a takeback."""
+    under = {**viewed.PULSE, "underway": {"action": "deploy", "tag": "v2", "who": "", "seconds": 1}}
+
+    def pulse(message):
+        begun = asyncio.get_running_loop().time() > 60
+        return [line({"id": message["id"], "ok": under if begun else viewed.PULSE})]
+
+    def errors(message):
+        times.append(asyncio.get_running_loop().time())
+        asyncio.get_running_loop().selector.now += seconds
+
+    times, odd = [], {"pulse": pulse, "errors": errors}
+    watched(lambda name, asked: Agent(answers(), odd, asked) if "web1" in name else None, 400)
+    assert bool([at for at in times if at > 70]) == searches
+
+
+def test_a_silent_host_is_silent_since_its_last_answer():
+    """However often it fails since."""
+
+    def agent(name, asked):
+        away = "web1" in name and asyncio.get_running_loop().time() > 60
+        return None if away else Agent(answers(), {"pulse": pulse}, asked)
+
+    def pulse(message):
+        return [b""] if asyncio.get_running_loop().time() > 60 else None
+
+    collector, _, _ = watched(agent, 400)
+    web1 = collector.watched["web1"]
+    assert web1.problem.startswith("cannot be reached") and 50 < web1.since <= 60
+
+
+def test_a_host_that_never_answered_is_silent_since_the_begin():
+    collector, _, _ = watched(lambda name, asked: None if "web1" in name else Agent(answers(), asked=asked), 100)
+    assert collector.watched["web1"].since == 0
+
+
+def test_since_when_a_problem_is_there_is_noted_though_nobody_looks():
+    def facts(message):
+        ill = asyncio.get_running_loop().time() > 60
+        return [line({"id": message["id"], "ok": {**answers()["facts"], "strangers": ["elsewhere"] if ill else []}})]
+
+    collector, _, _ = watched(lambda name, asked: Agent(answers(), {"facts": facts}, asked), 400)
+    [since] = collector.watched["web1"].begins.values()
+    assert 60 < since < 120
+
+
+def test_visitors_are_counted_anew_over_a_new_connection():
+    """The first look over each connection begins at the end of the log, and goes back from there: what was counted
+    before comes again."""
+    place = {"inode": 1, "offset": 3000}
+    bucket = {"at": 5.0, "statuses": {"2": 1}, "times": {}}
+
+    def traffic(message):
+        return [line({"id": message["id"], "ok": {"buckets": [bucket], "place": None}})]
+
+    def pulse(message):
+        if 30 < asyncio.get_running_loop().time() < 40:
+            return [b""]  # the connection ends
+        traffic = {"buckets": [], "place": place}
+        return [line({"id": message["id"], "ok": {**viewed.PULSE, "traffic": traffic}})]
+
+    collector, _, pipes = watched(
+        lambda name, asked: Agent(answers(), {"pulse": pulse, "traffic": traffic}, asked), 100
+    )
+    assert len(pipes) > 2 and collector.watched["web1"].buckets == {5.0: bucket}
+    assert collector.watched["web1"].complete
 
 
 def test_a_slow_search_for_errors_is_rare():

@@ -8,7 +8,8 @@ from deployer.conftest import TOML, fleet_of
 from deployer.test_backup import NOW as THEN
 from deployer.test_backup import TO
 from deployer.test_backup import WELL as WELL_THEN
-from slipway.deploy.view.collect import Answer, WatchedHost
+from slipway.deploy.view import state
+from slipway.deploy.view.watched import Answer, WatchedHost
 
 NOW = 1_796_126_415.0
 HOSTS = {
@@ -31,6 +32,7 @@ PULSE = {
     "closed": None,
     "traffic": {"buckets": [], "place": None},
 }
+COUNTED = {**PULSE, "traffic": {"buckets": [], "place": {"inode": 1, "offset": 3000}}}
 SERVICE = {"state": "active", "since": "Fri 2026-11-27 20:11:00 UTC", "size": "912 MB", "connections": "18"}
 WELL = {
     **WELL_THEN,
@@ -100,10 +102,13 @@ def watched():
     answers = fine(its_fleet)
     by_host = {host.name: WatchedHost(host, since=NOW - 3600, problem="", complete=True) for host in its_fleet.hosts}
     for name, each in by_host.items():
-        say(each, "pulse", PULSE)
+        say(each, "pulse", COUNTED if each.host.balancer or each.host.has("web") else PULSE)
         if each.host.roles:
             say(each, "facts", {**answers["facts"], "records": records(), "now": NOW})
             say(each, "errors", {"groups": [], "seen_before": [], "since": NOW - 500})
+        if each.host in its_fleet.backup_hosts:
+            of_files = {**WELL, "runs": {"files": WELL["runs"]["files"]}}
+            say(each, "backups", WELL if name == "db" else of_files)
         if each.host.balancer:
             each.buckets = buckets()
         if each.host.has("web"):
@@ -115,7 +120,6 @@ def watched():
                 "redis": {**SERVICE, "version": "7.2.4", "size": "12 MB"},
             }
             say(each, "services", {"services": {kind: {**facts, "outdated": False} for kind, facts in kinds.items()}})
-            say(each, "backups", WELL)
     by_host["web1"].answers["errors"].value["groups"] = [copy.deepcopy(GROUP)]
     by_host["web3"].problem, by_host["web3"].since = (
         "cannot be reached: Connection timed out; try ssh by hand",
@@ -126,3 +130,17 @@ def watched():
 
 def say(each, request, value):
     each.answers[request] = Answer(copy.deepcopy(value), NOW - 2)
+
+
+def shown(by_host):
+    """Return what the page shows of these hosts."""
+    return state.page(fleet(), by_host, NOW)
+
+
+def host(by_host, name):
+    return next(each for each in shown(by_host)["hosts"] if each["name"] == name)
+
+
+def texts(by_host, name):
+    """Return the problems of a host."""
+    return [problem["text"] for problem in host(by_host, name)["problems"]]

@@ -7,7 +7,6 @@ import re
 import signal
 import time
 import urllib.request
-from http.cookiejar import CookieJar
 
 import pytest
 
@@ -25,14 +24,16 @@ class View:
 
     def __init__(self, process):
         self.process = process
-        wait_until(lambda: "?token=" in process.output(), 30, "the address")
-        address = re.search(r"http://\S+", process.output())[0]
-        self.page = address.partition("?")[0]
-        self.browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        assert "<h1" in self.browser.open(address, timeout=10).read().decode()
+        wait_until(lambda: "#token=" in process.output(), 30, "the address")
+        self.page, _, self.key = re.search(r"http://\S+", process.output())[0].partition("#token=")
+        assert "<h1" in self.get("").decode()
+
+    def get(self, path):
+        asked = urllib.request.Request(self.page + path, headers={"Authorization": f"Bearer {self.key}"})
+        return urllib.request.urlopen(asked, timeout=10).read()
 
     def state(self):
-        return json.load(self.browser.open(f"{self.page}state.json", timeout=10))
+        return json.loads(self.get("state.json"))
 
     def host(self, name):
         return next(host for host in self.state()["hosts"] if host["name"] == name)
@@ -69,6 +70,7 @@ def test_the_page_shows_what_commands_print(shop):
         with viewed(shop) as other:
             counts_each_visitor(shop, [view, other])
         shows_a_deploy_of_somebody_else(shop, view, new)
+        shows_a_takeback(shop, view)
         shows_maintenance(shop, view)
         shows_its_own_deploy(shop, newer)
         a_host_is_away(shop, view)
@@ -123,6 +125,28 @@ def shows_a_deploy_of_somebody_else(shop, view, new):
     wait_until(lambda: view.state()["underway"] is None, 30, "the deploy has ended everywhere")
     assert view.state()["marks"][-1]["text"] == f"deploy {new}"
     wait_until(lambda: view.host("web1")["processes"][0]["release"] == new == live(shop), 30, "the host shows it")
+
+
+def shows_a_takeback(shop, view):
+    """As one, with its cause, and then among the releases. The release that came was never called old."""
+    tag, seen = shop.image("view-3", "crash"), []
+    with shop.rolling("deploy", tag) as rolling:
+        while rolling.process.poll() is None:
+            seen.append(view.state())
+            time.sleep(0.5)
+        assert rolling.finish().code == 1
+    causes = [state["underway"]["takeback"] for state in seen if state["underway"]]
+    assert causes and any(causes) and causes[0] is None
+    named = {
+        each["role"]
+        for state in seen
+        for host in state["hosts"]
+        for each in host["processes"]
+        if each["release"] == tag
+    }
+    assert named <= {"new"}
+    wait_until(lambda: view.state()["releases"][0]["tag"] == tag, 30, "the release is told")
+    assert view.state()["releases"][0]["outcome"] == "taken back"
 
 
 def shows_maintenance(shop, view):

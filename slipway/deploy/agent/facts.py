@@ -116,6 +116,7 @@ def kept_releases(host: Host, tag: str, last: int = 100) -> Kept:
         "records": records[-last:] if last else [],
         "history": [record for record in records if record["tag"] in tags][-100:],
         "attempt": left["tag"] if left else None,
+        "coming": left.get("slot") if left else None,
         "problems": problems,
     }
 

@@ -126,9 +126,9 @@ class Host:
         return check_exit(words, done) if check else done
 
     def systemctl(self, *words: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Call systemctl. Retry while an upgrade restarts systemd (daemon-reexec)."""
+        """Call systemctl, whose times are UTC. Retry while an upgrade restarts systemd (daemon-reexec)."""
         for _ in range(TRIES):
-            done = self.call("systemctl", *words, timeout=timeout, check=False)
+            done = self.call("systemctl", *words, timeout=timeout, check=False, env={"TZ": "UTC"})
             if not done.returncode or not UNHEARD.search(done.stderr):
                 break
             time.sleep(0.1)

@@ -189,6 +189,7 @@ class Kept(TypedDict):
     history: list[Record]  # of the release in the file REVERT, or of the tag that the deployer named
     torn: int  # number of damaged lines in releases.log
     attempt: str | None  # the tag of an unfinished attempt
+    coming: NotRequired[SlotName | None]  # the slot into which that attempt brings its release; None: there is none
     problems: list[str]  # an error for each file that cannot be read
 
 

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from . import disk, releases, step_log, traffic
 from .host import Host, Problem
-from .message_types import Time
+from .message_types import NotRequired, Time
 from .step_log import Step
 from .traffic import Place, Traffic
 
@@ -27,12 +27,14 @@ class Space(TypedDict):
 
 
 class Underway(TypedDict):
-    """A deploy, restart or rollback that has not ended. `seconds`: how long ago it began here."""
+    """A deploy, restart or rollback that has not ended. `seconds`: how long ago it began here. `takeback`: why it is
+    being taken back; missing while it is not."""
 
     action: str
     tag: str
     who: str
     seconds: Time
+    takeback: NotRequired[str]
 
 
 class Pulse(TypedDict):
@@ -88,7 +90,8 @@ def disks(host: Host) -> dict[str, Space]:
 def change_marks(host: Host) -> list[str]:
     """Return texts that change with what visitors get."""
     parts = []
-    for path in (host.tag, host.env, *(f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer"))):
+    nginx = [f"{host.root}/etc/nginx/{host.app}{end}" for end in ("", "-balancer")]
+    for path in (host.tag, host.env, host.log, *nginx):
         with contextlib.suppress(OSError):
             parts.append(str(os.stat(path).st_mtime_ns))
     with contextlib.suppress(OSError):
@@ -116,15 +119,25 @@ def maintenance_since(host: Host) -> float | None:
 
 
 def underway(host: Host) -> Underway | None:
+    """Return the attempt that has not ended; None if its process has died, which `slipway status` tells."""
     try:
         attempt = releases.read_attempt(host)
     except (Problem, OSError):
         return None
-    if attempt is None or "action" not in attempt:
+    if attempt is None or "action" not in attempt or has_died(host):
         return None
-    return {
+    told: Underway = {
         "action": attempt["action"],
         "tag": attempt["tag"],
         "who": str(attempt.get("who", "")),
         "seconds": max(0.0, time.monotonic() - attempt.get("started", time.monotonic())),
     }
+    if attempt.get("promised") is False:  # missing until it is promised or withdrawn
+        told["takeback"] = str(attempt.get("cause", ""))
+    return told
+
+
+def has_died(host: Host) -> bool:
+    """Return True if systemd runs no unit that holds the host's lock."""
+    folder = host.root + UNITS
+    return os.path.isdir(folder) and not os.path.lexists(f"{folder}/invocation:{host.lock}")

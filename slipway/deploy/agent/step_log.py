@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from . import disk
-from .host import Host
+from .host import Host, Problem
 from .message_types import NotRequired, T, Time
 
 MOST = 1 << 20  # bytes read of the file
@@ -20,12 +20,13 @@ MOST = 1 << 20  # bytes read of the file
 
 class Step(TypedDict):
     """A step. `since`: when it began; `seconds`: how long it took, missing while it runs. `state`: "start", "done" or
-    "failed"."""
+    "failed", and then `problem`: why."""
 
     step: str
     state: str
     since: Time
     seconds: NotRequired[Time]
+    problem: NotRequired[str]
 
 
 class StepLog:
@@ -48,6 +49,9 @@ class StepLog:
             result = function()
             state = "done"
             return result
+        except Problem as problem:
+            step["problem"] = str(problem)
+            raise
         finally:
             with self.lock:
                 step["state"] = state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -35,6 +36,8 @@ def settle(host: Host, say: Say) -> None:
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
     """Undo the steps, then note the failure. Go on if an undo fails. Each undo may run twice."""
+    with contextlib.suppress(OSError):  # for those who watch; /run may be full
+        releases.save_attempt(host, {**attempt, "promised": False, "cause": cause_of(host, attempt)})
     whole = True
     for undo in (*UNDOS, note_failure):
         try:
@@ -51,10 +54,14 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 def note_failure(host: Host, attempt: Noted) -> None:
     failed = record(attempt, attempt.get("outcome", "taken back"))
-    cause = attempt.get("cause") or disk.read(host.lock_broken) or cause_of_silence()
+    cause = cause_of(host, attempt)
     if ANSWERS in cause:  # which errors? Ask only now: visitors are back
         cause = "; ".join(filter(None, [cause, new_errors(host, attempt)]))
     releases.append(host, {**failed, "cause": cause})
+
+
+def cause_of(host: Host, attempt: Noted) -> str:
+    return attempt.get("cause") or disk.read(host.lock_broken) or cause_of_silence()
 
 
 def cause_of_silence() -> str:

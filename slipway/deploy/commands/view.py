@@ -18,18 +18,19 @@ from ..config import Fleet
 from ..errors import Refused
 from ..screen.display import put
 from ..view import state
-from ..view.collect import NOT_ASKED, Collector
+from ..view.collect import Collector
 from ..view.own_deploy import OwnDeploy
 from ..view.report import report, without_errors
 from ..view.server import Server
 from ..view.swarm import SwarmCollector
+from ..view.watched import NOT_ASKED
 from . import logs
 
 REDIRECT = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={}"><title>Slipway</title>\n'
 )
 PATIENCE = 90  # seconds to wait for what goes into a file
-ANSWER = 10  # seconds to compute the page's figures
+ANSWER = 8  # seconds to compute the page's figures; the page waits a little longer
 LINES = 60  # seconds to find a request's lines
 LAST = 5  # seconds for the hosts and the page to hear how a deploy ended
 T = TypeVar("T")

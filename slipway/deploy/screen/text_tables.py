@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..agent.groups import plural
@@ -20,7 +20,7 @@ ROWS = ("host", "role", "release", "slot", "state", "since", "image")
 
 
 def rows(host: Host, facts: Facts) -> Iterator[Row]:
-    """Yield a row for each role of a host, and one for the old slot if this slot has a release."""
+    """Yield a row for each role of a host, and one for the other slot if this has a release: the old or a new one."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
     for role in host.roles:
@@ -31,10 +31,23 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
         else:
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
     other = {"a": "b", "b": "a"}.get(live or "", "")
-    warm = facts["slots"].get(other, EMPTY)
-    if warm["release"]:
-        state = {"state": "warm" if any(is_running(unit) for unit in warm["units"].values()) else "stopped"}
-        yield row(host.name, "old", warm["release"], other, state)
+    release = facts["slots"].get(other, EMPTY)["release"]
+    if release:
+        name = "new" if is_coming(facts, other) else "old"
+        yield row(host.name, name, release, other, {"state": other_slot_state(facts, other)})
+
+
+def is_coming(facts: Facts, slot: str) -> bool:
+    """Return True if an unfinished deploy or rollback brings its release in this slot, and not an earlier one."""
+    release = facts["slots"].get(slot, EMPTY)["release"]
+    return release is not None and slot == facts.get("coming") and release["tag"] == facts["attempt"]
+
+
+def other_slot_state(facts: Facts, slot: str) -> str:
+    runs = any(is_running(unit) for unit in facts["slots"].get(slot, EMPTY)["units"].values())
+    if is_coming(facts, slot):
+        return "not live yet" if runs else "not running"
+    return "warm" if runs else "stopped"
 
 
 def service_rows(host: str, services: Mapping[str, ServiceFacts]) -> Iterator[Row]:
@@ -55,8 +68,21 @@ def row(host: str, role: str, release: Release | None, slot: str | None, unit: M
 
 
 def format_moment(text: str | None) -> str:
-    """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC"."""
-    return " ".join((text or "").split()[1:3])
+    """Return the date and time of systemd's "Sat 2026-11-28 03:00:00 UTC", by this machine's clock if it is UTC."""
+    at = moment(text)
+    if at is None:
+        return " ".join((text or "").split()[1:3])
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment(text: str | None) -> float | None:
+    """Return the seconds since the epoch of systemd's time; None if it is none, or not UTC, as earlier agents sent."""
+    words = (text or "").split()[1:]
+    try:
+        time = datetime.strptime(" ".join(words[:2]), "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC).timestamp() if words[2:] == ["UTC"] else None
 
 
 def table(lines: Sequence[Row]) -> str:

@@ -6,68 +6,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..agent import traffic
-from ..agent.traffic import Bucket
 from ..config import Fleet, Host
 from ..errors import HostProblem, Lost
-from ..rollout import drift, preflight
+from ..rollout import preflight
 from ..server.files import by_units
-from ..server.site import ends_tls
 from ..ssh.connection import Connection
 from ..ssh.gather import gather
 from ..ssh.validate import first_line
+from . import problems
+from .questions import slow_questions
+from .watched import DAY, Answer, WatchedHost, name_of
 
-PULSE, ERRORS, FACTS = 5, 30, 60  # seconds between two questions of a kind
-ILL = 15  # instead of FACTS, once something is wrong there, as it may soon be well; then twice that, up to FACTS
+PULSE, ERRORS, FACTS = 5, 30, 50  # seconds between two questions of a kind
+ILL, STILL_ILL = 15, 30  # instead of FACTS, once something is wrong there, and while it stays so
 DEPLOY = 1  # instead of PULSE, while a deploy or rollback is under way
 BACK = 1  # seconds between two looks at older lines of a log
-DAY = 86_400
 SEARCH = 30  # seconds that a search for errors may take on a host
 REST = 50  # times as long as a search took passes until the next: a long journal does not cost a host a CPU
-NOT_ASKED = "not asked yet"
+ILL_REST = 5  # instead of REST, while something is wrong there
 LIMIT = 70  # seconds to wait for an answer
 
 Clock = Callable[[], float]
-
-
-@dataclass
-class Answer:
-    """`at`: when it came, in seconds by this machine's clock."""
-
-    value: Any
-    at: float
-
-
-@dataclass
-class WatchedHost:
-    """All that a host has said. `problem`: why it does not answer, or ""; `since`: since when."""
-
-    host: Host
-    answers: dict[str, Answer] = field(default_factory=dict)  # request → the last answer
-    failed: dict[str, str] = field(default_factory=dict)  # request → why it had no answer the last time
-    buckets: dict[float, Bucket] = field(default_factory=dict)  # begin → visitors' answers
-    complete: bool = False  # True once the buckets go back for a day
-    problem: str = NOT_ASKED
-    since: float = 0
-    closed: set[float] = field(default_factory=set)  # times since when visitors got the maintenance page
-    skew: float = 0  # seconds by which its clock is ahead of this machine's
-
-    def value(self, request: str) -> Any:
-        """Return the last answer, None if there is none."""
-        answer = self.answers.get(request)
-        return answer.value if answer else None
-
-    def add(self, buckets: Sequence[Bucket], now: float) -> None:
-        """Add visitors' answers, and drop those that are older than a day."""
-        traffic.add_buckets(self.buckets, buckets)
-        for at in [at for at in self.buckets if at < now - DAY - 60]:
-            del self.buckets[at]
-
-    def fail(self, problem: str, now: float) -> None:
-        """Note why it does not answer."""
-        if self.problem in ("", NOT_ASKED):
-            self.since = now
-        self.problem = problem
 
 
 class Collector:
@@ -80,7 +39,19 @@ class Collector:
 
     async def watch(self) -> None:
         """Ask until cancelled."""
-        await gather(lambda name: self._watch(self.watched[name]), self.watched)
+        await gather(lambda work: work, [*(self._watch(each) for each in self.watched.values()), self._note()])
+
+    async def _note(self) -> None:
+        """Note since when each problem is there, also while nobody looks."""
+        while True:
+            self.note()
+            await asyncio.sleep(PULSE)
+
+    def note(self) -> problems.Problems:
+        by_host = problems.of_fleet(self.fleet, self.watched, self.now())
+        for name, each in self.watched.items():
+            each.note(by_host[name], self.now())
+        return by_host
 
     async def _watch(self, watched: WatchedHost) -> None:
         while True:
@@ -89,7 +60,7 @@ class Collector:
                 await connection.open()
                 await Questions(self.fleet, watched, connection, self.now).go_on()
             except (HostProblem, OSError) as error:
-                watched.fail(first_line(str(error)) or f"no answer within {LIMIT} s", self.now())
+                watched.fail(first_line(str(error)) or f"no answer within {LIMIT} s")
             finally:
                 await connection.close()
             await asyncio.sleep(PULSE)
@@ -107,7 +78,8 @@ class Questions:
     oldest: Any = None  # the place before which they are still to be counted; None: nowhere
     state: str = ""
     due: dict[str, float] = field(default_factory=lambda: {"facts": 0, "errors": 0})
-    rested: float = 0  # when errors may be searched again
+    searched: float = 0  # when errors were searched
+    took: float = 0  # seconds of that search
     pause: float = ILL  # until an ill host is asked for facts again
 
     async def go_on(self) -> None:
@@ -115,7 +87,7 @@ class Questions:
         while True:
             began = self.now()
             pulse = await self.pulse(began)
-            await self.ask_what_is_due(pulse["state"], began)
+            await self.ask_what_is_due(pulse, began)
             self.watched.problem = ""
             while self.now() < began + (DEPLOY if pulse["underway"] else PULSE):
                 await self.look_back()
@@ -135,43 +107,43 @@ class Questions:
         buckets = pulse["traffic"]["buckets"]
         self.watched.add(buckets, self.now())
         if any("5" in bucket["statuses"] for bucket in buckets):
-            self.due["errors"] = self.rested  # visitors met errors: look now which
+            self.due["errors"] = 0  # visitors met errors: look now which
         return pulse
 
-    async def ask_what_is_due(self, state: str, began: float) -> None:
-        if state != self.state or began >= self.due["facts"]:
-            self.state = state
+    async def ask_what_is_due(self, pulse: Any, began: float) -> None:
+        is_new_trouble = bool(self.watched.begins) and self.pause == ILL
+        if pulse["state"] != self.state or began >= self.due["facts"] or is_new_trouble:
+            self.state = pulse["state"]
             await self.ask_slowly()
             self.due["facts"] = began + self.until_facts()
-        if by_units(self.fleet, self.watched.host) and began >= self.due["errors"]:
+        if pulse["underway"] and self.took > BACK:
+            return  # the next pulse may tell of a takeback, and would wait for the search
+        if by_units(self.fleet, self.watched.host) and began >= max(self.due["errors"], self.rested()):
             asked = self.now()
             await self.ask("errors", seconds=SEARCH)
-            self.rested = began + REST * (self.now() - asked)
-            self.due["errors"] = max(self.rested, began + ERRORS)
+            self.searched, self.took = began, self.now() - asked
+            self.due["errors"] = began + ERRORS
+
+    def rested(self) -> float:
+        """Return when errors may be searched again. That a search failed is no reason to search more often."""
+        failed = name_of(self.watched.failed.get("errors", ""))
+        is_ill = any(name != failed for name in self.watched.begins)
+        return self.searched + (ILL_REST if is_ill else REST) * self.took
 
     async def ask_slowly(self) -> None:
         host = self.watched.host
-        fleet = self.fleet
-        if by_units(fleet, host):
-            await self.ask("facts", paths=[*preflight.expected_digests(fleet, host)], health=True)
-            if host.has("web"):
-                await self.ask("celery")
-        if host.services:
-            await self.ask("services")
-        if host in fleet.backup_hosts:
-            await self.ask("backups")
-        if ends_tls(fleet, host):
-            await self.ask("certificates")
+        for request in slow_questions(self.fleet, host):
+            if request == "facts":
+                await self.ask("facts", paths=[*preflight.expected_digests(self.fleet, host)], health=True)
+            else:
+                await self.ask(request)
 
     def until_facts(self) -> float:
         """Return the seconds until the host is asked for facts again."""
-        host = self.watched.host
-        facts = self.watched.value("facts")
-        if not facts or not drift.problems(self.fleet, [host], {host.name: facts}):
+        if not self.watched.begins and not problems.of_host(self.fleet, self.watched, self.now()):
             self.pause = ILL
             return FACTS
-        pause = self.pause
-        self.pause = min(2 * self.pause, FACTS)
+        pause, self.pause = self.pause, STILL_ILL
         return pause
 
     async def look_back(self) -> None:

@@ -10,7 +10,7 @@ from .server import page_files
 from .state import State
 
 # In the order in which each finds those that it imports.
-MODULES = ("dom", "words", "fleet", "visitors", "lists", "underway", "main")
+MODULES = ("dom", "words", "ask", "freshness", "worst", "fleet", "visitors", "lists", "underway", "main")
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
 
 
@@ -46,4 +46,7 @@ def without_errors(state: State) -> State:
     """Return the state without what visitors or the app's data may have put into it."""
     groups = [{**group, "message": "", "text": "", "latest": []} for group in state["errors"]["groups"]]
     releases: list[dict[str, Any]] = [{**entry, "cause": ""} for entry in state["releases"]]
-    return {**state, "errors": {**state["errors"], "groups": groups}, "releases": releases}
+    underway = state["underway"]
+    if underway and underway["takeback"]:
+        underway = {**underway, "takeback": ""}
+    return {**state, "errors": {**state["errors"], "groups": groups}, "releases": releases, "underway": underway}

@@ -1,20 +1,19 @@
-"""Serves the page on 127.0.0.1, to whoever has the token. It only reads."""
+"""Serves the page on 127.0.0.1, and its figures to whoever has the token. It only reads."""
 
 import hmac
 import json
 import re
 import secrets
+import sys
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from ..errors import DeployError
 
 ADDRESS = "127.0.0.1"
-COOKIE = "slipway_view"
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "json": "application/json"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -34,8 +33,9 @@ REQUEST = re.compile(r"request=([A-Za-z0-9_-]{8,64})&at=(\d{1,12}(?:\.\d{1,6})?)
 
 
 class Server(ThreadingHTTPServer):
-    """`state` returns what the page shows, `lines` the log of a request that ended at a time in seconds. `token`: who
-    sends it gets a cookie, without which nothing is shown."""
+    """`state` returns what the page shows, `lines` the log of a request that ended at a time in seconds. `token`:
+    without it nothing is told. The page keeps it for its own port, and sends it in a header; a browser would send a
+    cookie to all ports of this machine."""
 
     daemon_threads = True
 
@@ -46,7 +46,6 @@ class Server(ThreadingHTTPServer):
         self.state = state
         self.lines = lines
         self.token = secrets.token_urlsafe(32)
-        self.cookie = secrets.token_urlsafe(32)
         self.files = {f"/{path.name}": path.read_bytes() for path in page_files()}
 
     @property
@@ -56,7 +55,13 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address_with_token(self) -> str:
-        return f"{self.address}?token={self.token}"
+        """The part behind # is one that a browser sends to nobody."""
+        return f"{self.address}#token={self.token}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing if a browser has gone."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def page_files() -> list[Any]:
@@ -77,26 +82,36 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        token = parse_qs(parts.query).get("token", [""])[0]
+        path = "/index.html" if parts.path == "/" else parts.path
         if not self.is_for_us():  # a name that leads here is another site's: DNS rebinding
             self.answer(421, "text/plain", b"wrong host\n")
-        elif parts.path == "/" and hmac.compare_digest(token.encode(), self.server.token.encode()):
-            cookie = f"{COOKIE}={self.server.cookie}; HttpOnly; SameSite=Strict; Path=/"
-            self.answer(303, "text/plain", b"", {"Location": "/", "Set-Cookie": cookie})
+        elif path in self.server.files:  # as in everybody's copy of Slipway
+            self.answer(200, TYPES[path.rpartition(".")[2]], self.server.files[path])
         elif not self.is_allowed():
             self.answer(403, "text/plain", b"Open the address that slipway view has printed.\n")
         else:
-            self.serve("/index.html" if parts.path == "/" else parts.path, parts.query)
+            self.tell(path, parts.query)
 
-    def serve(self, path: str, query: str) -> None:
+    def tell(self, path: str, query: str) -> None:
+        """Answer with what the hosts have said."""
         if path == "/state.json":
-            self.answer(200, TYPES["json"], json.dumps(self.server.state()).encode())
+            self.answer_with(self.server.state)
         elif path == "/lines.json" and (asked := REQUEST.fullmatch(query)):
-            self.answer(200, TYPES["json"], json.dumps(self.lines(asked[1], float(asked[2]))).encode())
-        elif path in self.server.files:
-            self.answer(200, TYPES[path.rpartition(".")[2]], self.server.files[path])
+            self.answer_with(lambda: self.lines(asked[1], float(asked[2])))
         else:
             self.answer(404, "text/plain", b"not found\n")
+
+    def answer_with(self, function: Callable[[], object]) -> None:
+        """Answer with what the function returns, or why it returns nothing."""
+        try:
+            content = json.dumps(function()).encode()
+        except TimeoutError:
+            self.answer(503, "text/plain", b"this machine is too busy to compute the figures\n")
+        except Exception as error:
+            self.answer(500, "text/plain", f"{type(error).__name__}: {error}\n".encode(errors="backslashreplace"))
+            raise
+        else:
+            self.answer(200, TYPES["json"], content)
 
     def lines(self, request: str, at: float) -> list[str]:
         try:
@@ -111,11 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Host", "") in (f"{ADDRESS}:{port}", f"localhost:{port}")
 
     def is_allowed(self) -> bool:
-        try:
-            sent = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return sent is not None and hmac.compare_digest(sent.value.encode(), self.server.cookie.encode())
+        sent = self.headers.get("Authorization", "").encode(errors="replace")
+        return hmac.compare_digest(sent, f"Bearer {self.server.token}".encode())
 
     def answer(self, status: int, kind: str, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

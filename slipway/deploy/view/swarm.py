@@ -9,7 +9,8 @@ from ..errors import Refused
 from ..ssh.validate import first_line
 from ..swarm import state
 from ..swarm.manager import NAME, Manager
-from .collect import Answer, Clock, Collector, WatchedHost
+from .collect import Clock, Collector
+from .watched import Answer, WatchedHost
 
 EVERY = 15  # seconds between two questions to a manager, each over a connection of its own
 
@@ -32,25 +33,20 @@ class SwarmCollector(Collector):
             try:
                 watched.answers["swarm"] = Answer(await self.manager.state(), self.now())
             except Refused as error:
-                watched.fail(first_line(str(error)), self.now())
+                watched.fail(first_line(str(error)))
             else:
                 watched.problem = ""
                 watched.complete = True
             await asyncio.sleep(EVERY)
 
 
-def containers(watched: WatchedHost) -> Iterator[dict[str, str]]:
+def containers(watched: WatchedHost) -> Iterator[dict[str, str | None]]:
     """Yield what `slipway status` shows of each service."""
     if swarm := watched.value("swarm"):
         _, *rows = state.rows(swarm)
         for service, release, number, update in rows:
             words = [f"{number} containers", *([] if update in ("-", "completed") else [update])]
-            yield {"role": service, "release": release, "slot": "-", "state": ", ".join(words), "since": "-"}
-
-
-def problems(watched: WatchedHost) -> Iterator[str]:
-    if swarm := watched.value("swarm"):
-        yield from state.problems(swarm)
+            yield {"role": service, "release": release, "slot": "-", "state": ", ".join(words), "since": None}
 
 
 def releases(watched: Mapping[str, WatchedHost]) -> list[str]:

@@ -1,19 +1,21 @@
 // Draws the servers as boxes.
 
 import { element, shape, update } from "./dom.js";
-import { bytes, duration, rate } from "./words.js";
+import { asOf } from "./freshness.js";
+import { bytes, duration, moment, plural, rate, time } from "./words.js";
 
-export function show(hosts) {
-  update(document.querySelector("#fleet ul"), hosts, (host) => host.name, box);
+/** Show the hosts. `at`: when nothing is new any more, the time of what is shown, else ""; `now`: see freshness.js. */
+export function show(hosts, at, now) {
+  const boxes = hosts.map((host) => ({ ...host, age: 0, facts_age: 0, words: words(host, at, now), stale: Boolean(at) }));
+  update(document.querySelector("#fleet ul"), boxes, (host) => host.name, box);
 }
 
 function box(host) {
-  const state = host.silent ? "silent" : host.problems.length ? "problem" : "well";
   return element(
     "li",
-    { class: `host ${state}` },
+    { class: `host ${host.stale ? "stale" : host.state}` },
     element("h3", {}, host.name, " ", element("span", { class: "kinds" }, host.kinds.join(", "))),
-    element("p", { class: "state" }, element("span", { class: "mark", "aria-hidden": "true" }), words(host, state)),
+    element("p", { class: "state" }, element("span", { class: "mark", "aria-hidden": "true" }), host.words),
     host.problems.length ? problems(host) : null,
     processes(host),
     host.pulse ? machine(host) : null,
@@ -22,23 +24,30 @@ function box(host) {
   );
 }
 
-function words(host, state) {
-  if (state === "silent") return `${host.silent}; silent for ${duration(host.silence)}`;
-  if (state === "well") return "well";
-  return host.problems.length === 1 ? "1 problem" : `${host.problems.length} problems`;
+function words(host, at, now) {
+  if (host.state === "silent") return `${host.silent}; silent since ${time(host.since)}`;
+  if (host.silent) return host.silent;
+  const about = host.asked === null ? "" : asOf({ [host.name]: host.asked }, now);
+  return [stateWords(host), at ? `at ${at}` : about && `, ${about}`].filter(Boolean).join(" ").replace(" ,", ",");
+}
+
+function stateWords(host) {
+  if (host.state === "problem") return plural(host.problems.length, "problem");
+  if (host.state === "unknown") return `unknown: ${host.unknown.join(", ")}`;
+  return host.state === "answers" ? "answers; more was not asked" : "well";
 }
 
 function problems(host) {
-  return element("ul", { class: "problems" }, host.problems.map((text) => element("li", {}, text)));
+  return element("ul", { class: "problems" }, host.problems.map(({ text, since }) => element("li", {}, `${text}, since ${time(since)}`)));
 }
 
 function processes(host) {
   const lines = [...host.processes, ...host.services].map((process) => {
-    const since = process.since.replace(/^\S+ (\d\d:\d\d).*/, "since $1");
-    const words = [["role", process.role], ["release", process.release], ["words", named(process)], ["since", since === "-" ? "" : since]];
+    const since = process.since === null ? "" : `since ${moment(process.since)}`;
+    const words = [["role", process.role], ["release", process.release], ["words", named(process)], ["since", since]];
     return element(
       "li",
-      { class: process.role === "old" ? "old" : null },
+      { class: ["old", "new"].includes(process.role) ? process.role : null },
       words.filter(([, text]) => text).flatMap(([name, text]) => [element("span", { class: name }, text), " "]),
     );
   });
@@ -59,6 +68,7 @@ function machine(host) {
 
 /** Draw requests a second of the last 15 minutes as a small line. */
 function visitors(host) {
+  if (host.rates === null) return element("p", { class: "rate" }, "requests a second: unknown");
   const most = Math.max(...host.rates, 1);
   const points = host.rates.map((number, at) => `${(at / (host.rates.length - 1)) * 100},${20 - (number / most) * 18}`);
   const now = host.rates.at(-1);
@@ -72,16 +82,18 @@ function visitors(host) {
 
 /** Return what to announce: problems that were not there before. */
 export function news(before, hosts) {
-  const known = new Set(before.flatMap(told));
-  return hosts.flatMap(told).filter((text) => !known.has(text));
+  const known = new Set(before.flatMap(told).map(([id]) => id));
+  return hosts.flatMap(told).filter(([id]) => !known.has(id)).map(([, text]) => text);
 }
 
+/** Return an id, which stays while a problem's numbers change, and the text of each problem. */
 function told(host) {
-  return (host.silent ? [host.silent] : host.problems).map((text) => `${host.name}: ${text}`);
+  if (host.silent) return [[`${host.name}: ${host.silent}`, `${host.name}: ${host.silent}`]];
+  return host.problems.map(({ id, text }) => [`${host.name}: ${id}`, `${host.name}: ${text}`]);
 }
 
-/** Return how old the oldest figure is, in words. */
-export function age(hosts) {
+/** Return how old the oldest figure is, in words. `seconds`: since the figures came to this page. */
+export function age(hosts, seconds) {
   const ages = hosts.filter((host) => !host.silent && host.age !== null).map((host) => host.age);
-  return ages.length ? `figures are up to ${duration(Math.max(...ages))} old` : "no host has answered yet";
+  return ages.length ? `figures are up to ${duration(Math.max(...ages) + seconds)} old` : "no host answers";
 }

@@ -1,7 +1,10 @@
 // Shows errors, work, releases and data as lists.
 
 import { element, update } from "./dom.js";
-import { duration, plural, time } from "./words.js";
+import { ask } from "./ask.js";
+import { duration, moment, plural, time } from "./words.js";
+
+const LOG = 70000; // milliseconds that the hosts may take to find a request's lines
 
 const lines = new Map(); // the request whose lines were asked for → its lines
 
@@ -19,12 +22,22 @@ function showSwarm(releases) {
 }
 
 function showHosts(state) {
-  showErrors(state.errors, !state.saved);
+  const unknown = Object.fromEntries(Object.entries(state.sources).map(([part, source]) => [part, source.unknown.map(unknownOn)]));
+  showErrors(state.errors.groups, unknown.errors, !state.saved);
   const work = [...celery(state.work.celery), ...state.work.tasks, ...state.work.timed.map(byTheClock)];
-  fill("work", work, "no tasks, and nothing runs by the clock");
-  showReleases(state.releases);
-  const data = state.data.flatMap((each) => [`${each.host}: ${each.text}`, each.note].filter(Boolean));
-  fill("data", data, "no backups: docs/backup.md");
+  fill("work", [...work, ...unknown.work], "no tasks, and nothing runs by the clock");
+  showReleases(state.releases, unknown.releases);
+  fill("data", [...state.data.flatMap(backup), ...unknown.data], "no backups: docs/backup.md");
+}
+
+function unknownOn({ host, why }) {
+  return `unknown on ${host}: ${why}`;
+}
+
+function backup({ host, until, drill, note }) {
+  const newest = until === null ? "no backup yet" : `backup up to ${time(until)}`;
+  const drilled = drill ? `, drilled ${time(drill.at)}: ${plural(drill.rows, "row")}, back in ${Math.round(drill.restored)} s` : "";
+  return [`${host}: ${newest}${drilled}`, note].filter(Boolean);
 }
 
 /** Show texts as a list, or one text in place of an empty list. */
@@ -44,21 +57,20 @@ function celery(work) {
 }
 
 function byTheClock(timer) {
-  const times = ["last", "next"].filter((name) => timer[name]).map((name) => `${name} ${timer[name]}`);
+  const times = ["last", "next"].filter((name) => timer[name]).map((name) => `${name} ${moment(timer[name])}`);
   return [`${timer.role} on ${timer.host}: ${timer.state}`, timer.health, ...times].filter(Boolean).join(", ");
 }
 
 // ---- errors ----
 
-function showErrors(errors, live) {
-  const unknown = errors.unknown.map((name) => ({ id: `unknown-${name}`, unknown: name }));
-  const groups = errors.groups.length + unknown.length ? [...errors.groups, ...unknown] : [{ id: "none" }];
-  update(document.querySelector("#errors ul"), groups, (group) => group.id, (group) => errorGroup(group, live));
+function showErrors(groups, unknown, live) {
+  const texts = groups.length + unknown.length ? unknown : ["none since the live release"];
+  const items = [...groups, ...texts.map((text) => ({ id: text, only: text }))];
+  update(document.querySelector("#errors ul"), items, (group) => group.id, (group) => errorGroup(group, live));
 }
 
 function errorGroup(group, live) {
-  if (group.id === "none") return element("li", {}, "none since the live release");
-  if (group.unknown) return element("li", {}, `unknown on ${group.unknown}, which has not told them yet`);
+  if (group.only) return element("li", {}, group.only);
   const title = [group.title, group.place].filter(Boolean).join(" ");
   const about = `${group.count} × ${time(group.first)} to ${time(group.last)}, ${group.roles.join(", ")} on ${group.hosts.join(", ")}`;
   return element(
@@ -91,20 +103,23 @@ function request(group, [at, id, what, release], live) {
 
 async function logOf(id, at) {
   try {
-    const answer = await fetch(`lines.json?request=${encodeURIComponent(id)}&at=${at.toFixed(3)}`);
-    return answer.ok ? (await answer.json()).join("\n") || "no lines are left" : `not known: ${answer.status}`;
-  } catch {
-    return "slipway view has ended";
+    const found = await ask(`lines.json?request=${encodeURIComponent(id)}&at=${at.toFixed(3)}`, LOG);
+    return found.join("\n") || "no lines are left";
+  } catch (error) {
+    return error.message;
   }
 }
 
 // ---- releases ----
 
-function showReleases(releases) {
-  update(document.querySelector("#releases ul"), releases, (entry) => `${entry.at} ${entry.outcome}`, release);
+function showReleases(releases, unknown) {
+  const texts = releases.length + unknown.length ? unknown : ["none yet"];
+  const items = [...releases, ...texts.map((text) => ({ at: text, only: text }))];
+  update(document.querySelector("#releases ul"), items, (entry) => `${entry.at} ${entry.outcome}`, release);
 }
 
 function release(entry) {
+  if (entry.only) return element("li", {}, entry.only);
   const outcome = entry.outcome === "committed" ? "" : ` ${entry.outcome}`;
   const named = ["settings", "migrations"].filter((name) => entry[name]).map((name) => `${name}: ${entry[name]}`);
   const more = [entry.by === "-" ? "" : `by ${entry.by}`, ...named, entry.cause];

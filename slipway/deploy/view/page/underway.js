@@ -10,7 +10,11 @@ export function show(underway, own) {
   const section = document.querySelector("#underway");
   section.hidden = !underway && !own;
   document.querySelector("#underway-title").textContent = own?.result ? "This deploy has ended" : title(underway);
-  section.querySelector(".scroll").hidden = !underway;
+  section.classList.toggle("back", isTakeback(underway));
+  const cause = document.querySelector("#cause");
+  cause.textContent = isTakeback(underway) ? underway.takeback || "no cause is told" : "";
+  cause.hidden = !cause.textContent;
+  section.querySelector(".scroll").hidden = !underway?.steps.length;
   section.querySelector("table").replaceChildren(...(underway ? grid(underway) : []));
   const lines = own ? [...own.notes, ...own.lines] : [];
   section.querySelector("ul").replaceChildren(...lines.map((line) => element("li", {}, line)));
@@ -19,10 +23,15 @@ export function show(underway, own) {
   result.hidden = !result.textContent;
 }
 
+function isTakeback(underway) {
+  return Boolean(underway) && underway.takeback !== null;
+}
+
 function title(underway) {
   if (!underway) return "This deploy begins";
   const by = underway.by === "-" ? "" : ` by ${underway.by}`;
-  return `${underway.action} ${underway.tag}${by}, ${Math.round(underway.seconds)} s`;
+  const what = isTakeback(underway) ? `takeback: ${underway.action}` : underway.action;
+  return `${what} ${underway.tag}${by}, ${Math.round(underway.seconds)} s`;
 }
 
 function grid(underway) {

@@ -40,7 +40,10 @@ function chosen(visitors) {
 function summary(visitors, span) {
   const share = span.answers ? (100 * span.errors) / span.answers : 0;
   const parts = [plural(span.answers, "request"), `${plural(span.errors, "error")} (${share.toPrecision(2)} %)`];
+  if (visitors.hosts.length === visitors.unknown.length && !span.answers) parts.splice(0);
+  if (!visitors.hosts.length) parts.push("unknown: no host counts them");
   if (!visitors.complete) parts.push("still reading older logs");
+  parts.push(...visitors.unknown.map(({ host, why }) => `unknown on ${host}: ${why}`));
   return parts.join(", ");
 }
 

@@ -19,6 +19,20 @@ export function time(at) {
   return today ? clock : `${moment.toLocaleDateString([], { day: "numeric", month: "short" })} ${clock}`;
 }
 
+/** Return the name of the zone of all times on the page. */
+export function zone() {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** Return the time of a moment, or a host's own words for it. */
+export function moment(since) {
+  return typeof since === "number" ? time(since) : since;
+}
+
+export function cut(text, length) {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+}
+
 /** Return such as "3.2 GB". */
 export function bytes(number) {
   for (const [unit, size] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6]]) {
