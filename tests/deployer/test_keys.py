@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import binascii
 import os
 import shlex
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -146,6 +148,7 @@ OTHERS = {
     "a line feed": by_deployer(START) + "\nid",
     "another program's log": shlex.join([*JOURNAL, "-t", "sudo"]),
     "all logs": shlex.join(JOURNAL),
+    "all logs, the newest first": shlex.join([*JOURNAL, "--reverse", "-n", "9"]),
     "another app's log": shlex.join([*JOURNAL, "-t", "shop-blog-web-a"]),
     "a folder": shlex.join([*JOURNAL, "-D", "/", "-t", "shop-web-a"]),
     "a file": shlex.join([*JOURNAL, "--file=/etc/shadow", "-t", "shop-web-a"]),
@@ -182,6 +185,33 @@ def test_the_gate_starts_its_own_agent(gate, words, may):
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and lines[0] == "--8<-- slipway" and '"id": 1' in lines[1], done
     assert f"this key may {may} shop, not command: use an administrator's key" in lines[2]
+
+
+WRITER = """import os
+path = path if safe else path + ".mine"
+os.mkdir(path)
+with open(path + "/__main__.py", "w") as file:
+    file.write("import sys; print(sys.path[0], sys.argv)")
+"""
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o757, 0o2755])
+def test_the_agent_is_kept_where_only_root_can_write(tmp_path, mode):
+    """A key's holder, or another account, cannot put a program there; the next login finds the agent."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    folder.chmod(mode)
+    start = ["python3", str(folder / "agent")]
+    agent = binascii.b2a_base64(zlib.compress(WRITER.encode()))
+    call = f"from slipway.deploy.server import gate; gate.main('shop', [], {start}, [], {agent})"
+    env = {**os.environ, "SSH_ORIGINAL_COMMAND": shlex.join(start)}
+    done = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=True)
+    (written,) = folder.iterdir()
+    assert done.stdout == f"{written} ['agent', 'read', 'shop', 'deploy']\n"
+    assert written.name == ("agent.mine" if mode & 0o22 else "agent")
+    if not mode & 0o22:
+        again = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=True)
+        assert again.stdout == done.stdout
 
 
 def lines_of(*words):
