@@ -123,20 +123,26 @@ def says_nothing(operator: str, node: NodeOrLeaf) -> str:
     """Return why no test can, or need, notice what the operator makes of the node; or ""."""
     if is_of_definition(node):
         return "a type or a decorator: mypy and the import notice it"
-    if node.type == "number" and re.fullmatch(r"[1-9]\d[\d_]*|.*[.e].*", node.value):
+    if is_size(node) or (node.type == "number" and re.fullmatch(r"[1-9]\d[\d_]*|.*[.e].*", node.value)):
         return "one more or less than a limit, a size or a time that somebody has estimated"
     if operator == "AddNot" and condition(node).get_first_leaf() == "not":
         return "the same as without the `not`"
-    if operator == "AddNot" and getattr(condition(node), "children", ["", ""])[1] in ("==", "!="):
+    if operator == "AddNot" and sign_of(condition(node)) in ("==", "!=", "is", "is not"):
         return "the same as the opposite sign"
     if operator == "ExceptionReplacer" and "." in node.get_code(include_prefix=False):
         return "Cosmic Ray cannot replace a name with a dot"
     return ""
 
 
+def is_size(node: NodeOrLeaf) -> bool:
+    """Return True for a part of `1 << 30` or `2**30`, or its sign."""
+    parts = {part.type for part in node.parent.children[::2]}
+    return node.parent.type in ("shift_expr", "power") and parts == {"number"}
+
+
 def is_of_definition(node: NodeOrLeaf) -> bool:
     """Return True for a part of a type or of a decorator, and for the signs of a list of parameters."""
-    if node.parent and node.parent.type in ("parameters", "lambdef"):
+    if node.type == "operator" and node.parent.type in ("parameters", "lambdef"):
         return True
     while above := node.parent:
         before = node.get_previous_sibling()
@@ -145,6 +151,11 @@ def is_of_definition(node: NodeOrLeaf) -> bool:
             return True
         node = above
     return False
+
+
+def sign_of(node: NodeOrLeaf) -> str:
+    """Return the sign of a comparison; "" for another condition."""
+    return " ".join(node.children[1].get_code().split()) if node.type == "comparison" else ""
 
 
 def condition(node: NodeOrLeaf) -> NodeOrLeaf:

@@ -94,6 +94,13 @@ def test_what_is_generated():
     assert [key for key in made if key not in defaults] == MUTANTS
     assert [key.partition("value: int = ")[2][:1] for key in defaults] == ["1", "1"] and len(defaults) == 2
     assert keys("if not a: b()") == ["module: if not a: b() => if a: b()"]
+    assert keys("if a is None: b()") == ["module: if a is None: b() => if a is not None: b()"]
+    assert keys("A = lambda a, *, b: a == b") == ["module: A = lambda a, *, b: a == b => A = lambda a, *, b: a != b"]
+    assert keys("ROOM = 2**30 * 2") == [
+        "module: ROOM = 2**30 * 2 => ROOM = 2**30 * 3",
+        "module: ROOM = 2**30 * 2 => ROOM = 2**30 * 1",
+        "module: ROOM = 2**30 * 2 => ROOM = 2**30 / 2",
+    ]
 
 
 def test_a_judged_mutant_stays_judged():
