@@ -2,6 +2,7 @@
 
 tests/mutants.txt has a heading `== FILE: TESTS` (pytest's names from tests/ on, or Django's), then a line per mutant:
 `OLD => NEW # HARM`. OLD occurs once in FILE, in Python with whatever layout; HARM is what would go wrong.
+With --generated, a tool makes the mutants: see tests/generated_mutants.py.
 """
 
 import argparse
@@ -14,11 +15,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+import generated_mutants
+from generated_mutants import Generated
 
 ROOT, LIST = Path(__file__).resolve().parent.parent, "tests/mutants.txt"
 HEADING, ENTRY = re.compile(r"== (\S+):((?: \S+)+)"), re.compile(r"(.+?) => (.*?) *# (.+)")
@@ -27,7 +32,9 @@ DJANGO = ["manage.py", "test", "--failfast"]
 SKIP = re.compile(r"^SKIPPED (?!.*not to be had)|skipped=\d", re.MULTILINE)  # as pytest and Django say it
 SKIPPED = 6  # pytest's own codes end with 5
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
-LIMIT = 300  # seconds for a mutant's tests; a mutant whose tests last longer counts as noticed
+LIMIT = 300  # seconds for tests; a mutant whose tests last longer counts as noticed
+IMPORTS = (2, 4)  # pytest's codes if a file of the tests, or conftest.py, cannot be imported
+SLOWER, START = 5, 60  # so many times slower than without a mutant, and seconds more: they do not end
 
 
 class Mutant(NamedTuple):
@@ -67,12 +74,6 @@ class Mutant(NamedTuple):
         return [
             f"tests/{name.partition('::')[0]}" if "/" in name else name.replace(".", "/") + ".py" for name in self.tests
         ]
-
-    def apply(self, root: Path) -> None:
-        path = root / self.file
-        path.unlink()  # all copies have this file in common
-        path.write_text(self.applied())
-        shutil.copymode(ROOT / self.file, path)
 
 
 def tokens(code: str) -> list[tuple[str, int, int]]:
@@ -144,7 +145,30 @@ def sample(mutants: Sequence[Mutant], most: int) -> list[Mutant]:
     return random.Random(git("rev-parse", "HEAD")[0]).sample(mutants, min(most, len(mutants)))
 
 
-def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
+def new_since(commit: str, mutants: Sequence[Generated]) -> list[Generated]:
+    """Return the generated mutants that the code of then did not have."""
+    changed = {*git("diff", "--name-only", commit)} & {one.file for one in mutants}
+    before = git("ls-tree", "-r", "--name-only", commit, *changed) if changed else []
+    old = {
+        one.name
+        for file in before
+        for one in generated_mutants.mutants_of(file, "\n".join(git("show", f"{commit}:{file}")))
+    }
+    return [one for one in mutants if one.file in changed and one.name not in old]
+
+
+def tests_of_files() -> dict[str, list[str]]:
+    """Return the nearest tests of each file: those that both lists name for it."""
+    tests = {file: dict.fromkeys(names) for file, names in generated_mutants.tests_of_files().items()}
+    for one in read():
+        tests.setdefault(one.file, {}).update(dict.fromkeys(one.tests))
+    return {
+        file: [name for name in names if "::" not in name or name.partition("::")[0] not in names]
+        for file, names in tests.items()
+    }
+
+
+def run(root: Path, names: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
     """Run tests of the code at `root`; their files go beside it. Return their exit code, SKIPPED if one was skipped
     that could be run, and their output."""
     tests = [*PYTEST, *(f"tests/{name}" for name in names)] if "/" in names[0] else [*DJANGO, *names]
@@ -155,7 +179,7 @@ def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
             env={**os.environ, "TMPDIR": str(root.parent)},
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=limit,
             check=False,
         )
         said = done.stdout + done.stderr
@@ -164,16 +188,31 @@ def run(root: Path, names: Sequence[str]) -> tuple[int, str]:
         return 1, ""
 
 
-def end_of(mutant: Mutant, base: Path) -> str:
+def apply(mutant: Mutant | Generated, root: Path) -> None:
+    path = root / mutant.file
+    path.unlink()  # all copies have this file in common
+    path.write_text(mutant.applied())
+    shutil.copymode(ROOT / mutant.file, path)
+
+
+def timed(base: Path, name: str) -> tuple[int, str, float]:
+    """Run a test without mutants. Return its exit code, its output and how many seconds it took."""
+    begin = time.monotonic()
+    return *run(base, [name]), time.monotonic() - begin
+
+
+def end_of(mutant: Mutant | Generated, base: Path, limit: float = LIMIT) -> str:
     """Return what is wrong, or "" if the tests notice the mutant."""
     with tempfile.TemporaryDirectory(dir=base.parent.parent) as folder:
         root = Path(shutil.copytree(base, f"{folder}/code", symlinks=True, copy_function=os.link))
-        mutant.apply(root)
-        code, said = run(root, mutant.tests)
-    return "" if code == 1 else f"{mutant} " + (f"exit code {code}: {said}" if code else f"survived: {mutant.harm}")
+        apply(mutant, root)
+        code, said = run(root, mutant.tests, limit)
+    if code == 1 or (code in IMPORTS and isinstance(mutant, Generated)):  # the list has none that any test would notice
+        return ""
+    return f"{mutant} " + (f"exit code {code}: {said}" if code else f"survived: {mutant.harm}")
 
 
-def report(mutants: Sequence[Mutant], base: Path) -> str:
+def report(mutants: Sequence[Mutant | Generated], base: Path) -> str:
     """Run the tests without mutants, then with each mutant. Return what is wrong, or ""."""
     for name in filter(os.path.exists, git("ls-files", "-co", "--exclude-standard")):
         (base / name).parent.mkdir(parents=True, exist_ok=True)
@@ -188,24 +227,51 @@ def report(mutants: Sequence[Mutant], base: Path) -> str:
         (base / "var").mkdir()
         (base / "var/uv").symlink_to(ROOT / "var/uv")
     names = sorted({name for one in mutants for name in one.tests})
+    seconds = {}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for code, said in pool.map(lambda name: run(base, [name]), names):
+        for name, (code, said, lasted) in zip(names, pool.map(lambda name: timed(base, name), names), strict=True):
             if code:
                 return f"{said}\nmutants: these tests fail or are skipped though nothing is changed: mend that first"
-        ends = [*filter(None, pool.map(lambda mutant: end_of(mutant, base), mutants))]
+            seconds[name] = lasted
+        limits = [min(LIMIT, START + SLOWER * sum(seconds[name] for name in one.tests)) for one in mutants]
+        ends = [*filter(None, pool.map(lambda one, limit: end_of(one, base, limit), mutants, limits))]
     print(f"{len(mutants) - len(ends)} of {len(mutants)} noticed")
     return "\n".join(ends)
 
 
+def by_hand(args: argparse.Namespace) -> list[Mutant]:
+    """Return the mutants of the list that the options select. Exit if an entry no longer fits the code."""
+    mutants = [*read()]
+    if problems := [*filter(None, map(Mutant.problem, mutants))]:
+        sys.exit("\n".join(problems))
+    mutants = since(args.since, mutants) if args.since else mutants
+    return sample(mutants, args.most) if args.most else mutants
+
+
+def by_tool(args: argparse.Namespace) -> list[Generated]:
+    """Return the generated mutants that the options select, without those kept. Exit if one of these is unknown."""
+    mutants = generated_mutants.read(tests_of_files())
+    kept, problems = generated_mutants.kept(mutants)
+    if problems:
+        sys.exit("\n".join(problems))
+    selected = generated_mutants.part(mutants, args.part)
+    if args.most:
+        selected = generated_mutants.sample(selected, args.most)
+    if args.since:
+        changed = new_since(args.since, mutants)
+        selected = [*{*selected, *generated_mutants.sample(changed, args.most)}] if args.most else changed
+    return [one for one in selected if one.name not in kept]
+
+
 def main() -> str:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
+    parser.add_argument("--generated", action="store_true", help="mutants that a tool makes, not those of the list")
     parser.add_argument("--since", metavar="COMMIT", help="only mutants of what has changed since a commit")
-    parser.add_argument("--most", type=int, metavar="N", help="at most N of these, another choice for each commit")
-    args, mutants = parser.parse_args(), [*read()]
-    if problems := [*filter(None, map(Mutant.problem, mutants))]:
-        return "\n".join(problems)
-    mutants = since(args.since, mutants) if args.since else mutants
-    mutants = sample(mutants, args.most) if args.most else mutants
+    most = "at most N of these, another choice for each commit; with --generated the same choice, and N that are new"
+    parser.add_argument("--most", type=int, metavar="N", help=most)
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="with --generated: one of N parts of them")
+    args = parser.parse_args()
+    mutants = by_tool(args) if args.generated else by_hand(args)
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         return report(mutants, Path(folder, "code"))

@@ -104,6 +104,12 @@ def test_where_a_sick_host_has_promised_the_deployer_decides(host, watch):
         watcher.watch_for(60)
 
 
+def test_what_is_well_goes_on(host, watch):
+    """At the end all checks have run once more; the visitors stay with the release."""
+    assert watch().watch_for(0.1)["errors"] == 0
+    assert not watch.events and slots.live(host) == "b"
+
+
 def test_an_engine_that_is_away_says_nothing(host, watch):
     watcher = watch()
     del host.up["shop-beat.service"]
