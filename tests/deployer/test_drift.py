@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import hashlib
 import re
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from deployer.conftest import fleet_of
 from deployer.recipes import Plan
 from slipway.deploy import config
 from slipway.deploy.agent import requests
+from slipway.deploy.agent.facts import digest_of
 from slipway.deploy.agent.host import Host
 from slipway.deploy.hosts import Hosts
 from slipway.deploy.rollout import preflight
@@ -94,7 +94,7 @@ def test_every_written_file_is_compared(made):
     fleet, by_host, reasons = made
     for host in fleet.hosts:
         files, expected = by_host[host.name], preflight.expected_digests(fleet, host)
-        digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in files.items()}
+        digests = {path: digest_of(content.encode()) for path, content in files.items()}
         left = [
             path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)
         ]

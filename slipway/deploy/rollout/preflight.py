@@ -1,9 +1,9 @@
 """Checks hosts before a deploy, and finds the release for a rollback. Does no I/O."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..agent.facts import digest_of
 from ..agent.message_types import Facts, Record, Release
 from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
@@ -22,7 +22,7 @@ NAMED = 3  # how many files a problem names
 def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
     """Return path → sha256, after provisioning, of the files that are compared; "" for one that must not be there."""
     written = provisioned.contents(fleet, host)
-    digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in written.items()}
+    digests = {path: digest_of(content.encode()) for path, content in written.items()}
     return digests | dict.fromkeys(provisioned.absent(fleet), "")
 
 
