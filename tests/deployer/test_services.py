@@ -98,6 +98,30 @@ def test_the_only_host_s_services_have_no_network(alone):
     assert "-v /run/shop-postgres:/run/shop-postgres -v /run/shop-redis:/run/shop-redis" in " ".join(mounted)
 
 
+def test_how_the_services_run(alone, apart):
+    """Each value: another one loses data, fills the disk, or lets somebody in."""
+    for fleet, listens in ((alone, ""), (apart, "*")):
+        words = words_of(services.description(fleet, fleet.services[0], "10.0.0.20"))
+        values = dict(word.split("=", 1) for word in words[words.index("image") + 1 :] if word != "-c")
+        assert (
+            values.items()
+            >= {
+                "listen_addresses": listens,
+                "unix_socket_directories": "/run/shop-postgres",
+                "hba_file": "/etc/pg_hba.conf",
+                "max_slot_wal_keep_size": "2GB",
+            }.items()
+        )
+        assert "/etc/default/shop-postgres.d/pg_hba.conf:/etc/pg_hba.conf:ro" in words
+        assert {"--read-only", "--stop-signal=SIGINT", "--user"} <= {*words}
+        redis = services.configuration(fleet, fleet.services[1], "a-password").content.splitlines()
+        assert {"requirepass a-password", "appendonly yes", "maxmemory-policy volatile-lru", "dir /data"} <= {*redis}
+        assert "maxmemory 201326592" in redis, "of 256 MB, three quarters"
+        assert ("port 0" in redis) == (fleet is alone)
+        words = words_of(services.description(fleet, fleet.services[1], "10.0.0.20"))
+        assert "/etc/default/shop-redis.d/redis.conf:/etc/redis.conf:ro" in words and "--memory-swap=256m" in words
+
+
 def test_more_hosts_reach_services_at_the_internal_address(apart):
     postgres = words_of(services.description(apart, apart.services[0], "10.0.0.20"))
     assert postgres[postgres.index("-p") + 1] == "10.0.0.20:5432:5432" and "--network=none" not in postgres
@@ -224,6 +248,33 @@ def asked_of(fleet, chosen, monkeypatch, down=(), resolved=""):
 
     monkeypatch.setattr(asked.connection, "run", run)
     return asyncio.run(asked.credentials(fleet, [host_of(fleet, name) for name in chosen], False))
+
+
+def test_one_host_makes_the_password_of_all_backups(data, monkeypatch):
+    """The first one that sends some; all others get it. With one of its own each would have a repository that no other
+    can read. A check makes nothing."""
+    hosts = {
+        "web1": {"roles": ["web"], "internal": "10.0.0.11"},
+        "db1": {"roles": ["postgres"], "internal": "10.0.0.20"},
+    }
+    fleet = fleet_of(data, {"hosts": hosts, "backup": {"to": "/mnt/nas/shop"}})
+    made = []
+
+    async def run(host, ssh, words, check):
+        made.append((host.name, words[4], words[5]))
+        return Done(0, f"RESTIC_PASSWORD={host.name}'s\n".encode(), b"")
+
+    monkeypatch.setattr(asked.connection, "run", run)
+    for check in (False, True):
+        credentials = asyncio.run(asked.credentials(fleet, fleet.hosts, check))
+        assert [host.name for host in fleet.backup_hosts] == ["db1", "web1"]
+        assert credentials.repository == "RESTIC_PASSWORD=db1's\n"
+        of_backups = [(name, variables) for name, path, variables in made if path == "/etc/default/shop.backup"]
+        assert of_backups == [("db1", "" if check else "RESTIC_PASSWORD")], of_backups
+        made.clear()
+    monkeypatch.setattr("deployer.recipes.CREDENTIALS", credentials)
+    for name in ("db1", "web1"):
+        assert Plan(fleet, name).files["/etc/default/shop.backup"][0] == "RESTIC_PASSWORD=db1's\n"
 
 
 def test_all_hosts_are_asked(apart, monkeypatch):
