@@ -20,9 +20,17 @@ NAMED = 3  # how many files a problem names
 
 
 def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → sha256, after provisioning, of the files that are compared; "" for one that must not be there."""
-    written = provisioned.contents(fleet, host)
-    digests = {path: digest_of(content.encode()) for path, content in written.items()}
+    """Return path → hash, after provisioning, of the files that are compared; "" for one that must not be there."""
+    return of_deploys(fleet, host) | of_others(fleet, host)
+
+
+def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
+    return {path: digest_of(text.encode()) for path, text in provisioned.of_deploys(fleet, host).items()}
+
+
+def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return those that keep nobody from a deploy."""
+    digests = {path: digest_of(text.encode()) for path, text in provisioned.of_others(fleet, host).items()}
     return digests | dict.fromkeys(provisioned.absent(fleet), "")
 
 
@@ -65,7 +73,7 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    digests = expected_digests(fleet, host)
+    digests = of_deploys(fleet, host)
     yield from file_problems(digests, facts["files"])
     yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
 
