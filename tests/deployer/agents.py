@@ -125,6 +125,7 @@ def fine(fleet):
         "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
         "decide": {"state": "back"},
         "prepare": {"changed": [], "kept": ""},
+        "commit": {"seen": None},
         "pull": {
             "image_id": "sha256:2",
             "architecture": "x86_64",

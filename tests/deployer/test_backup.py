@@ -95,6 +95,17 @@ def test_the_files_of_a_host(data):
     assert "/usr/local/lib/docker-backup/slipway/deploy/backup/commands.py" in library
 
 
+def test_one_host_prunes(data):
+    """Two that remove what is old at once would wait for each other's lock. The others' settings are their own, too."""
+    fleet = fleet_of(data, {"hosts": APART, "backup": TO, "media": "local"})
+    web1, db1 = ({file.path: file.content for file in backups.files(fleet, host)} for host in fleet.hosts)
+    of_web1, of_db1 = (json.loads(files["/etc/default/shop.backup.json"]) for files in (web1, db1))
+    assert (of_db1["prunes"], of_web1["prunes"]) == (True, False)
+    assert (of_db1["postgres"], of_web1["postgres"]) == (True, False)
+    assert of_db1["files"] == [] and "/etc/default/shop.env" in of_web1["files"]
+    assert "/etc/default/shop-wal" in db1 and "/etc/default/shop-wal" not in web1
+
+
 def test_what_a_host_sends_no_more_goes(data):
     fleet = fleet_of(data, {"hosts": APART, "backup": TO})
     web1 = fleet.hosts[0]

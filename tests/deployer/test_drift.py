@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import hashlib
 import re
 from dataclasses import replace
 
@@ -12,11 +11,13 @@ from deployer import recipes
 from deployer.agents import Agent, agents, fine
 from deployer.conftest import fleet_of
 from deployer.recipes import Plan
+from deployer.test_plan import DEPLOY
 from slipway.deploy import config
 from slipway.deploy.agent import requests
+from slipway.deploy.agent.facts import digest_of
 from slipway.deploy.agent.host import Host
 from slipway.deploy.hosts import Hosts
-from slipway.deploy.rollout import preflight
+from slipway.deploy.rollout import drift, preflight
 from slipway.deploy.swarm.engine import Swarm
 from slipway.deploy.swarm.manager import Manager
 from slipway.deploy.swarm.state import State
@@ -94,7 +95,7 @@ def test_every_written_file_is_compared(made):
     fleet, by_host, reasons = made
     for host in fleet.hosts:
         files, expected = by_host[host.name], preflight.expected_digests(fleet, host)
-        digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in files.items()}
+        digests = {path: digest_of(content.encode()) for path, content in files.items()}
         left = [
             path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)
         ]
@@ -191,6 +192,27 @@ def test_status_fails_for_a_changed_file_of_any_host(data, capsys, host, path):
     assert status(fleet, "", "") == 0, capsys.readouterr().out
     assert status(fleet, path, host) == 1
     assert f"on {host}: differs from this checkout in {path}: run slipway provision" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/usr/local/bin/docker-stop", True),
+        ("/etc/nginx/shop/app.conf", True),
+        ("/usr/local/bin/docker-backup", False),
+        ("/etc/default/shop-postgres", False),
+        ("/var/lib/shop-deploy/.ssh/authorized_keys", False),
+    ],
+)
+def test_a_deploy_needs_what_runs_it_alone(data, path, refused):
+    """It waits for no backup, and touches no service. Status tells of each."""
+    fleet = fleet_of(data, FLEETS["one server with its data"])
+    facts = {"one": {**fine(fleet)["facts"], "history": []}}
+    assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY) == {} == drift.problems(fleet, fleet.hosts, facts)
+    facts["one"]["files"] = {**facts["one"]["files"], path: "0" * 64}
+    text = {"one": [f"differs from this checkout in {path}: run slipway provision"]}
+    assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY) == (text if refused else {})
+    assert drift.problems(fleet, fleet.hosts, facts) == text
 
 
 def status(fleet, path, host):

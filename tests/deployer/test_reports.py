@@ -163,7 +163,7 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
     def interrupted(message):
         os.kill(os.getpid(), number)
         time.sleep(0.05)
-        return [line({"id": message["id"], "ok": {}})] if step != "end" else []
+        return [line({"id": message["id"], "ok": {"seen": None}})] if step != "end" else []
 
     asked = []
     made, _ = rollout(fleet)

@@ -384,6 +384,18 @@ def test_a_host_that_is_lost_on_the_way_is_asked(fleet, state, kind, message):
     assert type(error) is kind and str(error).startswith(f"it broke\n{message}")
 
 
+def test_the_summary_counts_until_the_commit(fleet):
+    """A host whose watch has ended waits for others': what its visitors meet meanwhile counts."""
+    events, watched = [], {"answers": 3, "errors": 0, "speeds": [None, None]}
+    answers = {**fine(fleet), "watch": watched}
+    late = {**answers, "commit": {"seen": {**watched, "answers": 5, "errors": 1}}}
+    options = Options(allow_dirty=True)
+    with agents(lambda host: Agent(late if "web2" in host else answers)):
+        run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2", options).run())
+    assert events[-1]["answers"]["web2"]["errors"] == 1
+    assert " s, 11 requests seen, 1 errors)" in events[-1]["text"]
+
+
 def test_the_summary_says_how_long_visitors_waited():
     watched = {
         "web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},

@@ -90,10 +90,34 @@ def test_the_only_host_s_services_have_no_network(alone):
     assert (
         "listen_addresses=" in postgres and "port 0\n" in services.configuration(alone, alone.services[1], "x").content
     )
-    assert {"--memory=2g", "shared_buffers=512MB", "max_connections=122", "shop-postgres:/data"} <= {*postgres}
+    assert {"--memory=2g", "shared_buffers=512MB", "max_connections=500", "shop-postgres:/data"} <= {*postgres}
     assert "--health-cmd=pg_isready -q -h /run/shop-postgres -U postgres" in postgres
     mounted = shlex.split(files.runner_file(alone, alone.hosts[0]).content)
     assert "-v /run/shop-postgres:/run/shop-postgres -v /run/shop-redis:/run/shop-redis" in " ".join(mounted)
+
+
+def test_how_the_services_run(alone, apart):
+    """Each value: another one loses data, fills the disk, or lets somebody in."""
+    for fleet, listens in ((alone, ""), (apart, "*")):
+        words = words_of(services.description(fleet, fleet.services[0], "10.0.0.20"))
+        values = dict(word.split("=", 1) for word in words[words.index("image") + 1 :] if word != "-c")
+        assert (
+            values.items()
+            >= {
+                "listen_addresses": listens,
+                "unix_socket_directories": "/run/shop-postgres",
+                "hba_file": "/etc/pg_hba.conf",
+                "max_slot_wal_keep_size": "2GB",
+            }.items()
+        )
+        assert "/etc/default/shop-postgres.d/pg_hba.conf:/etc/pg_hba.conf:ro" in words
+        assert {"--read-only", "--stop-signal=SIGINT", "--user"} <= {*words}
+        redis = services.configuration(fleet, fleet.services[1], "a-password").content.splitlines()
+        assert {"requirepass a-password", "appendonly yes", "maxmemory-policy volatile-lru", "dir /data"} <= {*redis}
+        assert "maxmemory 201326592" in redis, "of 256 MB, three quarters"
+        assert ("port 0" in redis) == (fleet is alone)
+        words = words_of(services.description(fleet, fleet.services[1], "10.0.0.20"))
+        assert "/etc/default/shop-redis.d/redis.conf:/etc/redis.conf:ro" in words and "--memory-swap=256m" in words
 
 
 def test_more_hosts_reach_services_at_the_internal_address(apart):
@@ -195,6 +219,33 @@ def asked_of(fleet, chosen, monkeypatch, down=(), resolved=""):
     return asyncio.run(asked.credentials(fleet, [host_of(fleet, name) for name in chosen], False))
 
 
+def test_one_host_makes_the_password_of_all_backups(data, monkeypatch):
+    """The first one that sends some; all others get it. With one of its own each would have a repository that no other
+    can read. A check makes nothing."""
+    hosts = {
+        "web1": {"roles": ["web"], "internal": "10.0.0.11"},
+        "db1": {"roles": ["postgres"], "internal": "10.0.0.20"},
+    }
+    fleet = fleet_of(data, {"hosts": hosts, "backup": {"to": "/mnt/nas/shop"}})
+    made = []
+
+    async def run(host, ssh, words, check):
+        made.append((host.name, words[4], words[5]))
+        return Done(0, f"RESTIC_PASSWORD={host.name}'s\n".encode(), b"")
+
+    monkeypatch.setattr(asked.connection, "run", run)
+    for check in (False, True):
+        credentials = asyncio.run(asked.credentials(fleet, fleet.hosts, check))
+        assert [host.name for host in fleet.backup_hosts] == ["db1", "web1"]
+        assert credentials.repository == "RESTIC_PASSWORD=db1's\n"
+        of_backups = [(name, variables) for name, path, variables in made if path == "/etc/default/shop.backup"]
+        assert of_backups == [("db1", "" if check else "RESTIC_PASSWORD")], of_backups
+        made.clear()
+    monkeypatch.setattr("deployer.recipes.CREDENTIALS", credentials)
+    for name in ("db1", "web1"):
+        assert Plan(fleet, name).files["/etc/default/shop.backup"][0] == "RESTIC_PASSWORD=db1's\n"
+
+
 def test_all_hosts_are_asked(apart, monkeypatch):
     credentials = asked_of(apart, ["web1"], monkeypatch)
     assert credentials.complete and credentials.own == {"CACHE_URL"}
@@ -222,14 +273,6 @@ def test_a_name_in_place_of_an_address(data, monkeypatch, resolved, problem):
     monkeypatch.setattr("deployer.recipes.CREDENTIALS", credentials)
     assert "-p 10.0.0.20:5432:5432" in Plan(fleet, "db1").files["/etc/default/shop-postgres"][0]
     assert "@db1.lan:5432/shop\n" in Plan(fleet, "web1").files["/etc/default/shop.services"][0]
-
-
-def test_connections_by_the_sum_of_the_processes(data):
-    hosts = {f"web{number}": {"roles": ["web", "worker"]} for number in range(1, 5)}
-    fleet = fleet_of(data, {"hosts": {**hosts, "db1": DB}, "media": "bucket"})
-    assert f"max_connections={4 * (90 + 8) + 20}" in words_of(
-        services.description(fleet, fleet.services[0], "10.0.0.2")
-    )
 
 
 def test_a_host_that_is_down_keeps_no_other_from_being_provisioned(apart, monkeypatch, capsys):

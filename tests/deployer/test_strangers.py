@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.deploy.agent import facts, slots, strangers
+from slipway.deploy.agent import disk, facts, slots, strangers
 from slipway.deploy.agent.host import Problem
 
 BEAT = (
@@ -18,11 +18,14 @@ BEAT = (
         ("shop-web-b", "shop-web@b.service"),
         ("shop-postgres", "docker-service@shop-postgres"),
         ("shop-wal", "docker-service@shop-wal"),
+        ("shop-redis", ""),  # nobody has asked for one here
         ("shop-migrate", ""),  # an operator's command
         ("blog-beat", ""),
     ],
 )
 def test_whose_name_it_has(machine, name, unit):
+    for kind in ("postgres", "wal"):
+        disk.write(f"{machine.host.etc}-{kind}", "")
     machine.host.strangers = [name]
     found = facts.collect(machine.host)["strangers"]
     assert found == ([BEAT.replace("shop-beat.service", unit).replace("shop-beat", name)] if unit else [])

@@ -55,6 +55,7 @@ def test_the_time_of_nginx_has_a_zone(host):
     [
         line(NOON, agent="slipway-deploy"),
         line(NOON, agent="slipway-deploy 8056f8b525e5ee07"),
+        line(NOON, 503).replace('"user_agent"', '"asked_by":"machine","user_agent"'),
         line(NOON, path='/\\"status\\":500,')[:-30] + "\n",
         "no JSON\n",
         '{"time":"' + "x" * 25 + '","status":200,"app_seconds":"","user_agent":""}\n',
@@ -62,6 +63,11 @@ def test_the_time_of_nginx_has_a_zone(host):
 )
 def test_what_is_no_visitor_s_answer(host, text):
     assert counted(host, line(NOON), text) == [{"at": NOON, "statuses": {"2": 1}, "times": {"12": 1}}]
+
+
+def test_a_visitor_cannot_pass_for_a_machine(host):
+    marked = line(NOON, path=r"/\"asked_by\":\"machine\",").replace('"user_agent"', '"asked_by":"visitor","user_agent"')
+    assert counted(host, marked, line(NOON)) == [{"at": NOON, "statuses": {"2": 2}, "times": {"12": 2}}]
 
 
 def test_a_visitor_cannot_count_twice(host):

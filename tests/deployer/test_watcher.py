@@ -223,7 +223,8 @@ CASES = {  # log lines before the flip, log lines after it, True if the release 
     "the last of several tries is well": (people(50), [line(app="502, 200")] * 50, False),
     "our own questions, and what is no line": (
         people(50),
-        [line(status=500, agent=http.AGENT)] * 50 + ["torn\n", "[1]\n", '{"status": 500}\n'] * 50,
+        [line(status=500, agent=http.AGENT), line("/readyz", 500, asked_by="machine")] * 50
+        + ["torn\n", "[1]\n", '{"status": 500}\n'] * 50,
         False,
     ),
 }
@@ -268,3 +269,19 @@ def test_a_flood_costs_nothing(monkeypatch):
     for number in range(5000):
         tally.count(f"c{number % 999}", f"/{number}", False)
     assert (len(tally.each), tally.total) == (100, 5000)
+
+
+def test_what_visitors_meet_after_the_watch_counts_until_the_commit(machine):
+    """Other hosts may be watched longer."""
+    attempt = machine.begun("deploy", "v2", [name for name, _ in machine.steps("deploy", "v2")].index("promise") + 1)
+    before = attempt.seen()
+    machine.host.note_visit("a browser", 500)
+    seen = STEPS["commit"](machine.host, attempt, print)["seen"]
+    assert (seen["answers"], seen["errors"]) == (before["answers"] + 1, before["errors"] + 1)
+
+
+def test_nobody_has_watched_a_rollback(machine):
+    machine.attempt("deploy", "v2")
+    steps = [name for name, _ in machine.steps("rollback", "v1")]
+    attempt = machine.begun("rollback", "v1", steps.index("promise") + 1)
+    assert STEPS["commit"](machine.host, attempt, print) == {"seen": None}

@@ -232,6 +232,26 @@ def test_a_full_disk_at_the_start_is_waited_out(host):
     until_it_answers(host, "shop", "v1")
 
 
+def test_somebody_s_container_of_a_unit_s_name(host, images):
+    """A stopped one, or one that was never started, is removed; one that runs keeps its name until its end, and beat
+    starts then."""
+    ours = host.run("docker inspect --format {{.Id}} shop-beat").strip()
+    for make in ("create", "run -d"):
+        host.run("systemctl stop shop-beat")
+        host.run(f"docker {make} --name shop-beat --entrypoint sleep {images['v1']} 600")
+        host.run("systemctl start shop-beat")
+        if make == "run -d":
+            wait_until(lambda: "already runs by hand" in host.run("journalctl -t shop-beat --since -1min"))
+            assert host.run("docker inspect --format {{.Path}} shop-beat").strip() == "sleep", "nobody has stopped it"
+            host.run("docker stop -t 0 shop-beat")
+        label = '{{index .Config.Labels "docker-runner.image"}}'
+        wait_until(
+            lambda label=label: host.run(f"docker inspect --format '{label}' shop-beat").strip(), what="beat runs"
+        )
+        assert active(host, "shop-beat") == ["active"]
+        assert host.run("docker inspect --format {{.Id}} shop-beat").strip() != ours
+
+
 def test_another_image_as_a_service(host, images):
     """The commands of docs/server.md start it."""
     host.run("sh -e", input=block(proc.ROOT / "docs/server.md", "docker network").replace("redis:7", images["v1"]))

@@ -8,8 +8,9 @@ import socket
 import pytest
 
 from proc import free_port, put, run, wait_until
-from slipway.deploy.agent import errors, site_check
+from slipway.deploy.agent import errors, site_check, traffic
 from slipway.deploy.agent.host import Host
+from slipway.deploy.agent.visitors import Visitors
 
 from .answers import FORGED, A, echoed, release
 from .conftest import ask
@@ -78,6 +79,8 @@ def test_the_journal_has_what_fails(nginx, apps):
         (closed := nginx.root / "etc/nginx/my-shop/maintenance").touch()
         assert ask(port)[0] == 503
         closed.unlink()
+        for path in ("/readyz", "/readyz?x", "/healthz"):  # as a balancer asks, whose host has no release yet
+            assert ask(port, path, X_Status="500")[0] == ask(front, path, X_Status="500")[0] == 500
         for path in ("/", "/crash?secret"):
             ask(front, path)
         said = [re.fullmatch(r"<187>.{15} my_shop_nginx: (.*)", journal.recv(9999).decode())[1] for _ in range(3)]
@@ -202,6 +205,26 @@ def test_the_access_log(nginx, shop):
     assert (entry["path"], entry["status"], entry["method"]) == ("/reset", 200, "GET")
     assert entry["user_agent"] == 'a "quoted" \\ agent' and len(entry["request_id"]) == 32
     assert isinstance(entry["seconds"], float) and "planted" not in line
+
+
+def test_what_machines_ask_is_no_visitor_s(nginx):
+    """It is counted nowhere, also where the page answers it, as no release is up: on a web host and its balancer."""
+    port = nginx.site("shop")
+    front = nginx.balancer("shop", [port])
+    with nginx.serving(port, front):
+        visitors, place = Visitors(host := Host("shop", str(nginx.root))), traffic.newer(host, None)["place"]
+        paths = ("/readyz", "/healthz?x", "/readyz/x", "/%72eadyz", "/x?/readyz")
+        for path in paths:
+            assert ask(front, path)[0] == ask(port, path)[0] == 503
+        logs = [nginx.root / f"var/log/nginx/{name}.access.log" for name in ("shop", "shop-balancer")]
+        wait_until(lambda: logs[0].read_text().count("\n") >= 10 and logs[1].read_text().count("\n") == 5)
+    for log in logs:
+        askers = [json.loads(line)["asked_by"] for line in log.read_text().splitlines()]
+        assert askers.count("machine") == 2 * askers.count("visitor") / 3, "who asks otherwise is a visitor"
+    visitors.problem(0)
+    assert visitors.now.total == 6
+    place = {"inode": logs[1].stat().st_ino, "offset": 0}
+    assert sum(sum(each["statuses"].values()) for each in traffic.newer(host, place)["buckets"]) == 3
 
 
 def test_what_visitors_get_instead(nginx):

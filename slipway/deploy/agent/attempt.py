@@ -19,6 +19,7 @@ class Attempt:
         self.noted = values
         self.lock = threading.Lock()
         self.watch: Callable[[float], Any] | None = None  # Watcher.watch_for, once visitors are watched
+        self.seen: Callable[[], Any] | None = None  # Watcher.seen, likewise
         self.over = threading.Event()  # set when the watcher shall stop, or has found a problem
         self.hears = False  # True while a thread reports containers that exit before the flip
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit

@@ -3,7 +3,8 @@ their end: it seems active, and does nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection
 
 from . import docker
 from .host import Host, Problem
@@ -17,11 +18,12 @@ def names(host: Host) -> dict[str, str]:
     """Return container → unit. Of a command by the clock, whoever runs it by hand has the name, too."""
     in_slots = {host.container(role, slot): host.unit(role, slot) for role in host.in_slots() for slot in "ab"}
     alone = {host.container(role): host.unit(role) for role in host.alone()}
-    services = {host.container(kind): f"docker-service@{host.container(kind)}" for kind in (*SERVICES, "wal")}
+    here = [kind for kind in (*SERVICES, "wal") if os.path.exists(f"{host.etc}-{kind}")]
+    services = {host.container(kind): f"docker-service@{host.container(kind)}" for kind in here}
     return {**in_slots, **alone, **services}
 
 
-def problems(host: Host, only: Iterable[str] | None = None) -> list[str]:
+def problems(host: Host, only: Collection[str] | None = None) -> list[str]:
     """Return a line for each such container, or for those whose names are in `only`; nothing if Docker fails."""
     try:
         running = docker.ask(host, "GET", "/containers/json", "docker ps", None, 30) or []

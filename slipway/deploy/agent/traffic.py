@@ -22,7 +22,9 @@ SLICE = 0.2  # seconds of CPU for a look at older lines
 # A line of the log_format in site.conf or balancer-site.conf. nginx puts a backslash before a visitor's quote.
 ANSWER = re.compile(
     rb'^\{"time":"(.{18}).([^"]{6})"[^\n]*"status":(\d)\d\d,[^\n]*?_seconds":"([^"]*)"'
-    rb'[^\n]*"user_agent":"(?!' + http.AGENT.encode() + rb'[ "])',  # with a number after it in checks of the site
+    rb'[^\n]*(?<!"asked_by":"machine",)"user_agent":"(?!'
+    + http.AGENT.encode()
+    + rb'[ "])',  # with a number after it in checks of the site
     re.MULTILINE,
 )
 SECONDS = re.compile(rb"(\d+\.\d+)\s*$")  # of the last server that nginx asked

@@ -18,6 +18,7 @@ ENOUGH = 20  # fewer answers than this prove nothing, and are not judged
 PATHS, EACH = 20, 100_000  # limits: paths per client, pairs of client and path in total; clients can invent paths
 NOTED = 3  # seconds to wait until an answer is in nginx's log
 OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
+MACHINE = "machine"  # in nginx's log: the request was for a path that only machines ask, such as /readyz
 ANSWERS = "answers to visitors"  # marks the cause of a takeback by max_errors
 LAST = re.compile(r"(\d{3})\s*$")
 SECONDS = re.compile(r"(\d+\.\d+)\s*$")
@@ -43,6 +44,8 @@ class Tally:
                 status = LAST.search(entry["app_status"])
                 if entry["user_agent"] == http.AGENT:
                     self.own += 1
+                elif entry.get("asked_by") == MACHINE:
+                    continue
                 elif status and entry["status"] != 499:
                     self.count(entry["client"], entry["path"], int(status[1]) >= 500)
                     took = SECONDS.search(entry.get("app_seconds", ""))

@@ -8,7 +8,7 @@ from ..config import Fleet, Host, Service
 from ..server import backups, services
 from ..server.files import File
 from .named import LONG, folder, write
-from .operations import BackupsReady, Entry, ServicesReady, program
+from .operations import BackupsReady, ConnectionsAllowed, Entry, ServicesReady, program
 from .services import Credentials
 
 
@@ -25,7 +25,9 @@ def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: 
     """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
     name = services.container(fleet.app, service.kind)
     folder(f"/etc/default/{name}.d", "700", "root", "root")
-    write(services.description(fleet, service, credentials.listen.get(service.host.name, "")), existing)
+    path, listen = f"/etc/default/{name}", credentials.listen.get(service.host.name, "")
+    allowed = host.get_fact(ConnectionsAllowed, path=path) if path in existing and service.kind == "postgres" else 0
+    write(services.description(fleet, service, listen, allowed), existing)
     write(services.configuration(fleet, service, credentials.passwords[service.kind]), existing)
     if name not in host.get_fact(ServicesReady, names=[name]):
         server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)

@@ -76,6 +76,18 @@ class ServicesReady(FactBase[list[str]]):
         return [*output]
 
 
+class ConnectionsAllowed(FactBase[int]):
+    """A fact: the max_connections that a service's file has; 0 if it has none."""
+
+    default = int
+
+    def command(self, path: str) -> str:
+        return f"sed -n 's/.* max_connections=\\([0-9]\\{{1,6\\}}\\).*/\\1/p' {path}"
+
+    def process(self, output: Iterable[str]) -> int:
+        return max((int(line) for line in output if line.isdecimal()), default=0)
+
+
 class BackupsReady(FactBase[bool]):
     """A fact: True if nothing is missing for the app's backups on the host."""
 

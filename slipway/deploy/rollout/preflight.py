@@ -1,9 +1,9 @@
 """Checks hosts before a deploy, and finds the release for a rollback. Does no I/O."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..agent.facts import digest_of
 from ..agent.host import lines_of
 from ..agent.message_types import Facts, Record, Release
 from ..agent.roles import BUILT_IN
@@ -21,9 +21,17 @@ NAMED = 3  # how many files a problem names
 
 
 def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → sha256, after provisioning, of the files that are compared; "" for one that must not be there."""
-    written = provisioned.contents(fleet, host)
-    digests = {path: hashlib.sha256(content.encode()).hexdigest() for path, content in written.items()}
+    """Return path → hash, after provisioning, of the files that are compared; "" for one that must not be there."""
+    return of_deploys(fleet, host) | of_others(fleet, host)
+
+
+def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
+    return {path: digest_of(text.encode()) for path, text in provisioned.of_deploys(fleet, host).items()}
+
+
+def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return those that keep nobody from a deploy."""
+    digests = {path: digest_of(text.encode()) for path, text in provisioned.of_others(fleet, host).items()}
     return digests | dict.fromkeys(provisioned.absent(fleet), "")
 
 
@@ -66,7 +74,7 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    digests = expected_digests(fleet, host)
+    digests = of_deploys(fleet, host)
     yield from file_problems(digests, facts["files"])
     yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
 

@@ -251,6 +251,9 @@ class Rollout:
         error = outcome(states, failed, target.tag)
         if error:
             raise error
+        self.watched |= {
+            host: answer["seen"] for (step, host), answer in run.tried.items() if step == "commit" and answer["seen"]
+        }
         for name, problem in failed.items():
             self.tell({"event": "committed", "host": name, "text": f"has committed, despite: {problem}"})
 

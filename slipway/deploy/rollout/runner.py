@@ -20,6 +20,7 @@ class Run:
     hosts: Connections
     alarm: asyncio.Event = field(default_factory=asyncio.Event)
     cause: HostProblem | None = None  # the problem of the first sick host
+    tried: dict[tuple[str, str], Any] = field(default_factory=dict)  # (step, host) → answer, of `try_step`
 
     def __post_init__(self) -> None:
         self.tell = self.hosts.tell
@@ -90,7 +91,7 @@ class Run:
 
         async def do(host: Host) -> None:
             with timed(self.hosts.tell, step.name, host.name):
-                await self._ask(step, host.name)
+                self.tried[step.name, host.name] = await self._ask(step, host.name)
 
         self._announce([step])
         return (await gathered([host for host in self.hosts.hosts if host.name in step.hosts], do))[1]

@@ -148,7 +148,7 @@ def status_of(address: str, name: str) -> int:
         while not (match := STATUS.match(said)):
             connection.settimeout(max(0.001, end - time.monotonic()))
             piece = connection.recv(1024)
-            if not piece or len(said) > 1024 or time.monotonic() > end:
+            if not piece or len(said) > 1024:
                 raise ValueError(f"{address} gives no status")
             said += piece
     return int(match[1])

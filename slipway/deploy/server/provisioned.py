@@ -9,22 +9,17 @@ from . import backups, consul, files, keys, services, site
 from .files import File
 
 
-def contents(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → content after provisioning. If variables such as HOSTS define the fleet, leave out what only a file
-    can set: docker options, the site, keys."""
-    written = {file.path: file.content for file in of_host(fleet, host) if not file.once}
+def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return path → content, after provisioning, of what runs releases and brings them visitors. If variables such as
+    HOSTS define the fleet, leave out what only a file can set: docker options and the site."""
+    written = {file.path: file.content for file in of_app(fleet, host) if not file.once}
     if fleet.by_variables:
         written.pop(f"/etc/default/{fleet.app}", None)
         return written
     return written | of_nginx(fleet, host)
 
 
-def absent(fleet: Fleet) -> list[str]:
-    """Return paths that provisioning removes, as they would let somebody in."""
-    return [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
-
-
-def of_host(fleet: Fleet, host: Host) -> Iterator[File]:
+def of_app(fleet: Fleet, host: Host) -> Iterator[File]:
     if host.roles:
         yield from files.app_files(fleet, host)
         yield files.tmpfiles(fleet)
@@ -34,11 +29,26 @@ def of_host(fleet: Fleet, host: Host) -> Iterator[File]:
         yield files.balancer_hosts()
     if consul.registers(fleet, host):
         yield consul.service(fleet, host)
+
+
+def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return path → content of what no deploy uses: it does not wait for backups, or touch a service."""
+    return {file.path: file.content for file in (*of_keys(fleet), *of_services(fleet, host), *of_backups(fleet, host))}
+
+
+def absent(fleet: Fleet) -> list[str]:
+    """Return paths that provisioning removes, as they would let somebody in."""
+    return [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
+
+
+def of_keys(fleet: Fleet) -> Iterator[File]:
     if fleet.limited_keys:
         yield keys.sudoers(fleet)
         yield keys.authorized_keys(fleet)
         yield from keys.unit_files(fleet)
-    yield from of_services(fleet, host)
+
+
+def of_backups(fleet: Fleet, host: Host) -> Iterator[File]:
     if host in fleet.backup_hosts:
         yield from backups.program()
         yield from backups.files(fleet, host)

@@ -17,6 +17,7 @@ MEGABYTE = 1 << 20
 # Connections of a process on one host, both slots of a deploy together: web has at most 9 workers of 4 threads.
 OF_PROCESS = {"web": 2 * 9 * (4 + 1), "worker": 4 * 2}
 SPARE = 20  # also for Postgres' own reserve of 3
+ROOM = 500  # connections to begin with, for some five hosts: more hosts than there is room for cost a restart
 # docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data. A restore
 # sets DATA, the volume's name.
 OF_IMAGE = '--user "$OWNER" -v "${DATA:-$NAME}:$VOLUME"'
@@ -73,9 +74,9 @@ def of_host(fleet: Fleet, host: Host) -> list[Service]:
 # ---- files on the service's host ----
 
 
-def description(fleet: Fleet, service: Service, listen: str) -> File:
+def description(fleet: Fleet, service: Service, listen: str, allowed: int = 0) -> File:
     """Return /etc/default/APP-KIND, which docker-service and docker-runner read. `listen`: the IP address of the host
-    at which other hosts reach the service."""
+    at which other hosts reach the service; `allowed`: how many connections it allows until now."""
     name = container(fleet.app, service.kind)
     lines = [
         MARK.format(fleet.app),
@@ -85,7 +86,7 @@ def description(fleet: Fleet, service: Service, listen: str) -> File:
         *([f"TLS={address(service.host)}"] if service.tls else []),
         f"IMAGE={service.image}",
         f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service, listen))}')}",
-        f"COMMAND={shlex.quote(shlex.join(command(fleet, service)))}",
+        f"COMMAND={shlex.quote(shlex.join(command(fleet, service, allowed)))}",
     ]
     return File(f"/etc/default/{name}", "".join(f"{line}\n" for line in lines))
 
@@ -125,7 +126,7 @@ def of_kind(fleet: Fleet, service: Service) -> list[str]:
     ]
 
 
-def command(fleet: Fleet, service: Service) -> list[str]:
+def command(fleet: Fleet, service: Service, allowed: int) -> list[str]:
     """Return the words after the image."""
     if service.kind == "redis":
         return ["redis-server", "/etc/redis.conf"]
@@ -137,7 +138,7 @@ def command(fleet: Fleet, service: Service) -> list[str]:
         "shared_buffers": f"{memory // 4}MB",
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
-        "max_connections": str(connections(fleet)),
+        "max_connections": str(connections(fleet, allowed)),
         "max_slot_wal_keep_size": "2GB",  # if backups do not work, the disk must not get full
     }
     if service.tls:
@@ -145,11 +146,21 @@ def command(fleet: Fleet, service: Service) -> list[str]:
     return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
 
-def connections(fleet: Fleet) -> int:
-    """Return how many connections Postgres allows: what docs/image.md's sum gives for the default settings of web and
-    worker on large hosts, and some for people and tools; at least Postgres' own default."""
-    processes = sum(OF_PROCESS.get(role, 4) for host in fleet.hosts for role in host.roles)
-    return max(100, processes + SPARE)
+def connections(fleet: Fleet, allowed: int) -> int:
+    """Return how many connections Postgres allows: as many as until now if they are enough, as another number costs a
+    restart; else ROOM, or double that until it is enough."""
+    needed, room = connections_needed(fleet), ROOM
+    if allowed >= needed:
+        return allowed
+    while room < needed:
+        room *= 2
+    return room
+
+
+def connections_needed(fleet: Fleet) -> int:
+    """Return what docs/image.md's sum gives for the default settings of web and worker on large hosts, and some for
+    people and tools."""
+    return sum(OF_PROCESS.get(role, 4) for host in fleet.hosts for role in host.roles) + SPARE
 
 
 def size(text: str) -> int:

@@ -15,6 +15,13 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..message_types import Noted, Record, Release, Say, SettingName
 from .step import step
+from .watcher import Watched
+
+
+class Committed(TypedDict):
+    """What a commit leaves behind."""
+
+    seen: Watched | None  # None: nobody watched, as in a rollback
 
 
 class Prepared(TypedDict):
@@ -142,12 +149,14 @@ def withdraw_promise(host: Host) -> None:
 
 
 @step(240, undo=None, takeback="none: from here a deploy only goes forward")
-def commit(host: Host, attempt: Attempt, say: Say) -> None:
-    """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
+def commit(host: Host, attempt: Attempt, say: Say) -> Committed:
+    """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections. Return
+    what visitors have met until now, as other hosts may have been watched longer than this one."""
     attempt.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
         raise Problem(f"this host did not promise to commit, and sent visitors to the old release: {attempt.sick}")
     finish(host, attempt.noted, say)
+    return {"seen": attempt.seen() if attempt.seen else None}
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:

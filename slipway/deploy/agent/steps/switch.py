@@ -50,7 +50,7 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
     watcher = None if max_errors is None else Watcher(host, attempt, say, max_errors)
     slots.flip(host, attempt.noted["slot"])
     if watcher:
-        attempt.watch = watcher.watch_for
+        attempt.watch, attempt.seen = watcher.watch_for, watcher.seen
         watcher.start()
     if host.has("web"):
         check_front(host, attempt, smoke)

@@ -54,6 +54,11 @@ class Watcher:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
+        return self.seen()
+
+    def seen(self) -> Watched:
+        """Return what visitors got since the flip."""
+        self.visitors.count_new()
         now = self.visitors.now
         return {"answers": now.total, "errors": now.wrong, "speeds": self.visitors.speeds()}
 
