@@ -88,6 +88,18 @@ def test_nothing_ends_while_all_keys_stay(host, capsys, after):
         assert host.file.read_text() == text and not host.ended and capsys.readouterr().out == ""
 
 
+def test_a_full_disk_keeps_no_key_in(host, monkeypatch):
+    """A thief can fill it by pulls."""
+
+    def fail(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(withdrawal, "replace", fail)
+    host.file.write_text(keys.authorized_keys(fleet_with(deploy_keys=[CI, ANN])).content)
+    withdrawal.main("shop", stay(fleet_with(deploy_keys=[ANN])))
+    assert host.file.read_text() == keys.authorized_keys(fleet_with(deploy_keys=[ANN])).content and len(host.ended) == 2
+
+
 @pytest.mark.parametrize("line", [ANN, f"restrict {ANN}", f'command="sh" {CI}', "# a note", f"x{OLD}"])
 def test_lines_that_are_not_provisioning_s_go(host, line):
     host.file.write_text(f"{OLD}{line}\n")

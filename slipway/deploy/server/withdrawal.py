@@ -46,6 +46,16 @@ def identity(line: str) -> str:
 
 
 def write(path: str, text: str) -> None:
+    """Replace the file. On a full disk write into it: sshd may read it half-written, with fewer keys."""
+    try:
+        replace(path, text)
+    except OSError:
+        with open(path, "r+", encoding="utf-8", errors="surrogateescape") as file:
+            file.truncate(0)
+            file.write(text)
+
+
+def replace(path: str, text: str) -> None:
     with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
