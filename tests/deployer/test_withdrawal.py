@@ -189,6 +189,7 @@ class Unit:
         return {"MainPID": str(number) if words else "0", "ActiveState": state}[name]
 
     def end(self, app):
+        assert not self.killed, "a unit whose session has gone ends by itself, and does not know why"
         self.stopped += 1
 
     def pass_time(self):
@@ -225,6 +226,13 @@ def test_sessions_are_killed_until_none_is_left(monkeypatch, proc):
     unit.sessions = [[7, 8], [], [9], []]
     withdrawal.end_sessions("shop")
     assert unit.killed == [(pid, signal.SIGKILL) for pid in (7, 8, 9)] and unit.looks == 6
+
+
+def test_a_unit_ends_before_its_session(monkeypatch, proc):
+    unit = Unit(monkeypatch, proc, (OF_KEY, "active"), DOWN)
+    unit.sessions = [[7]]
+    withdrawal.end_sessions("shop")
+    assert unit.stopped == 1 and unit.killed == [(7, signal.SIGKILL)]
 
 
 def test_what_does_not_end_is_told(monkeypatch, proc):

@@ -67,13 +67,13 @@ def replace(path: str, text: str) -> None:
 def end_sessions(app: str) -> None:
     quiet, deadline = 0, time.monotonic() + ENDING
     while quiet < QUIET:
+        holder = lock_holder(app)
+        if holder == "key":  # first: without its session the unit would end by itself, and not know why
+            end_unit(app)
         left = [*processes(app)]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        holder = lock_holder(app)
-        if holder == "key":
-            end_unit(app)
         quiet = 0 if left or holder in ("key", "unknown") else quiet + 1
         if time.monotonic() > deadline:
             sys.exit(f"what {app}-deploy has started does not end: see ps and systemctl status {unit(app)}")
