@@ -66,6 +66,14 @@ def test_a_line_has_an_end_and_is_one(machine, logged, do, args):
     assert len(logged[-1]) < 700 and logged[-1].isprintable() and logged[-1].isascii()
 
 
+def test_what_cannot_be_shown_is_logged_nevertheless(machine, logged):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    refused(machine.host, "deploy", "put", {"path": deep})
+    assert logged[-1].startswith("key abc: this key may deploy shop, not put")
+
+
 def test_a_thief_cannot_push_all_else_out_of_the_journal(machine, logged):
     for _ in range(150):
         refused(machine.host, "deploy", "put", {})

@@ -88,6 +88,18 @@ def test_nothing_ends_while_all_keys_stay(host, capsys, after):
         assert host.file.read_text() == text and not host.ended and capsys.readouterr().out == ""
 
 
+def test_a_full_disk_keeps_no_key_in(host, monkeypatch):
+    """A thief can fill it by pulls."""
+
+    def fail(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(withdrawal, "replace", fail)
+    host.file.write_text(keys.authorized_keys(fleet_with(deploy_keys=[CI, ANN])).content)
+    withdrawal.main("shop", stay(fleet_with(deploy_keys=[ANN])))
+    assert host.file.read_text() == keys.authorized_keys(fleet_with(deploy_keys=[ANN])).content and len(host.ended) == 2
+
+
 @pytest.mark.parametrize("line", [ANN, f"restrict {ANN}", f'command="sh" {CI}', "# a note", f"x{OLD}"])
 def test_lines_that_are_not_provisioning_s_go(host, line):
     host.file.write_text(f"{OLD}{line}\n")
@@ -177,6 +189,7 @@ class Unit:
         return {"MainPID": str(number) if words else "0", "ActiveState": state}[name]
 
     def end(self, app):
+        assert not self.killed, "a unit whose session has gone ends by itself, and does not know why"
         self.stopped += 1
 
     def pass_time(self):
@@ -213,6 +226,13 @@ def test_sessions_are_killed_until_none_is_left(monkeypatch, proc):
     unit.sessions = [[7, 8], [], [9], []]
     withdrawal.end_sessions("shop")
     assert unit.killed == [(pid, signal.SIGKILL) for pid in (7, 8, 9)] and unit.looks == 6
+
+
+def test_a_unit_ends_before_its_session(monkeypatch, proc):
+    unit = Unit(monkeypatch, proc, (OF_KEY, "active"), DOWN)
+    unit.sessions = [[7]]
+    withdrawal.end_sessions("shop")
+    assert unit.stopped == 1 and unit.killed == [(7, signal.SIGKILL)]
 
 
 def test_what_does_not_end_is_told(monkeypatch, proc):

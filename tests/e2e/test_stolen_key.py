@@ -9,7 +9,7 @@ import time
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, live
+from e2e.scenarios import good, live, settings
 from e2e.test_deploy_key import Thief
 from proc import passed, run, wait_until
 from slipway.deploy.server import gate
@@ -114,8 +114,9 @@ def test_a_withdrawn_key_s_sessions_end(shop, keys, thief):
 def test_an_administrator_s_deploy_goes_on(shop, keys, thief):
     """The key is out, although provisioning itself then finds the lock taken."""
     tag = good(shop)
-    with shop.load(), shop.rolling("deploy", tag) as rolling, sessions(thief, START) as (session,):
-        rolling.until("start")
+    with settings(shop, bake=60), shop.load(), shop.rolling("deploy", tag) as rolling, sessions(thief, START) as opened:
+        (session,) = opened
+        rolling.until("watch")
         session.until("--8<-- slipway")
         shop.settings["deploy_keys"] = [keys[1].public]
         refused = run(shop.command("provision"), cwd=shop.checkout)

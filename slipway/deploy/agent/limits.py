@@ -36,7 +36,11 @@ def check(host: Host, kind: str, key: str, do: object, args: object) -> None:
 def line(problem: Problem, do: object, args: object) -> str:
     """Return the problem and what was asked, without secrets, escaped and cut."""
     shown = {name: value for name, value in args.items() if name not in SECRET} if isinstance(args, dict) else args
-    return f"{ascii(str(problem))[1:-1][:ASKED]}; it asked: {json.dumps([do, shown])[:ASKED]}"
+    try:
+        asked = json.dumps([do, shown])[:ASKED]
+    except RecursionError:  # lists in lists
+        asked = "too much"
+    return f"{ascii(str(problem))[1:-1][:ASKED]}; it asked: {asked}"
 
 
 class Threads:

@@ -15,8 +15,8 @@ BREAK = """
 set -e
 unit="$1-deploy.service"
 [ "$(systemctl show -p InvocationID --value "$unit")" = "$2" ] || { echo "it has changed hands meanwhile" >&2; exit 1; }
-logger -p authpriv.notice -t "$1-unlock" -- "$3"
-[ ! -d "/run/$1" ] || printf %s "$4" >"/run/$1/lock.broken"
+logger -p authpriv.notice -t "$1-unlock" -- "$3" || :
+[ ! -d "/run/$1" ] || printf %s "$4" >"/run/$1/lock.broken" || :
 systemctl stop "$unit"
 """
 LONG = 400  # seconds: a takeback may be part of it

@@ -46,6 +46,16 @@ def identity(line: str) -> str:
 
 
 def write(path: str, text: str) -> None:
+    """Replace the file. On a full disk write into it: sshd may read it half-written, with fewer keys."""
+    try:
+        replace(path, text)
+    except OSError:
+        with open(path, "r+", encoding="utf-8", errors="surrogateescape") as file:
+            file.truncate(0)
+            file.write(text)
+
+
+def replace(path: str, text: str) -> None:
     with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
@@ -57,13 +67,13 @@ def write(path: str, text: str) -> None:
 def end_sessions(app: str) -> None:
     quiet, deadline = 0, time.monotonic() + ENDING
     while quiet < QUIET:
+        holder = lock_holder(app)
+        if holder == "key":  # first: without its session the unit would end by itself, and not know why
+            end_unit(app)
         left = [*processes(app)]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        holder = lock_holder(app)
-        if holder == "key":
-            end_unit(app)
         quiet = 0 if left or holder in ("key", "unknown") else quiet + 1
         if time.monotonic() > deadline:
             sys.exit(f"what {app}-deploy has started does not end: see ps and systemctl status {unit(app)}")
