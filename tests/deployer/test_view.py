@@ -142,7 +142,7 @@ def test_work_and_data(watched):
     [
         ("v2", "b", "v2", "new"),
         ("v0", "b", "v2", "old"),  # still the release before: the slot is not empty yet
-        ("v1", "a", "v2", "old"),  # after the flip
+        ("v1", "a", "v1", "old"),  # after a restart's flip
         ("v0", None, None, "old"),
     ],
 )
