@@ -56,7 +56,7 @@ def test_a_problem_says_since_when(served, visit):
     served.watched["web2"].note(["shop.example leads elsewhere"], NOW - 700)
     page = opened(visit, served)
     expect(page.locator(".host.problem li").first).to_have_text(
-        f"shop.example leads elsewhere, since {clock(page, NOW - 700)}"
+        f"shop.example leads elsewheresince {clock(page, NOW - 700)}"
     )
     expect(page.locator("#zone")).to_have_text("times of UTC")
 
