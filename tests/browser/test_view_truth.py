@@ -151,6 +151,25 @@ def test_a_command_that_hangs_is_not_well(command, visit):
     assert page.locator(".host.stale").count() == 0
 
 
+def test_an_answer_that_never_comes_is_given_up(served, visit):
+    """As over a network that was away: the next question is answered."""
+    well(served)
+    page = opened(visit, served)
+    compute, asked, end = served.server.state, [], threading.Event()
+
+    def state():
+        asked.append(1)
+        if len(asked) == 1:
+            end.wait(60)
+        return compute()
+
+    served.server.state = state
+    expect(page.locator("#worst")).to_have_text("slipway view does not answer", timeout=20_000)
+    expect(page.locator("#worst")).to_have_text("all is well", timeout=20_000)
+    assert not end.is_set() and len(asked) > 1
+    end.set()
+
+
 def test_a_page_without_the_key_says_what_to_do(served, visit):
     """It finds the key if its address gets it, and keeps it over a reload."""
     page = visit(served.server.address, 1280, expected=["403"])
