@@ -73,6 +73,8 @@ def test_of_what_time_each_part_is(served, visit):
             if request in each.answers:
                 each.answers[request].at = NOW - 200
     expect(page.locator("#errors .as-of")).to_have_text(f"web1 as of {clock(page, NOW - 300)}")
+    served.watched["web2"].answers["errors"].at = NOW - 900
+    expect(page.locator("#errors .as-of")).to_have_text(f"web1, web2 as of {clock(page, NOW - 900)}")
     expect(page.locator("#releases .as-of")).to_have_text(f"as of {clock(page, NOW - 200)}")
     expect(page.locator("#data .as-of")).to_have_text(f"as of {clock(page, NOW - 200)}")
     expect(page.locator(".host", has_text="web2").locator(".state")).to_have_text(
