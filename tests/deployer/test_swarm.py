@@ -237,6 +237,8 @@ def test_what_the_page_shows(fleet):
         before = clock.run(watched(fleet, 5))
         after = clock.run(watched(fleet, 5))
     assert before["hosts"][-1]["silent"] == "swarm: no manager answers"
+    assert before["swarm"] == ["unknown: swarm: no manager answers"]
+    assert before["sources"]["releases"]["asked"] == {} and after["sources"]["releases"]["asked"] == {"swarm": 0}
     *hosts, swarm = after["hosts"]
     assert [host["name"] for host in hosts] == ["web1", "work"] and hosts[0]["pulse"]["load"] == 0.42
     assert not any(host["silent"] for host in after["hosts"]) and after["visitors"]["hosts"] == ["web1"]

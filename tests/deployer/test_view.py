@@ -4,6 +4,7 @@ import pytest
 
 from deployer import viewed
 from deployer.viewed import NOW, host, shown, texts
+from slipway.deploy.rollout import preflight
 from slipway.deploy.view import figures
 
 # ---- figures ----
@@ -36,7 +37,8 @@ def test_a_series_has_the_steps_that_have_ended():
 
 
 @pytest.fixture
-def watched():
+def watched(monkeypatch):
+    monkeypatch.setattr(preflight, "expected_digests", lambda fleet, host: {})  # they take longer than all the rest
     return viewed.watched()
 
 
@@ -140,7 +142,7 @@ def test_work_and_data(watched):
     [
         ("v2", "b", "v2", "new"),
         ("v0", "b", "v2", "old"),  # still the release before: the slot is not empty yet
-        ("v1", "a", "v2", "old"),  # after the flip
+        ("v1", "a", "v1", "old"),  # after a restart's flip
         ("v0", None, None, "old"),
     ],
 )

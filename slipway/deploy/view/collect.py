@@ -44,14 +44,10 @@ class Collector:
     async def _note(self) -> None:
         """Note since when each problem is there, also while nobody looks."""
         while True:
-            self.note()
+            by_host = problems.of_fleet(self.fleet, self.watched, self.now())
+            for name, each in self.watched.items():
+                each.note(by_host[name], self.now())
             await asyncio.sleep(PULSE)
-
-    def note(self) -> problems.Problems:
-        by_host = problems.of_fleet(self.fleet, self.watched, self.now())
-        for name, each in self.watched.items():
-            each.note(by_host[name], self.now())
-        return by_host
 
     async def _watch(self, watched: WatchedHost) -> None:
         while True:

@@ -17,7 +17,7 @@ from .watched import NOT_ASKED, Answer, WatchedHost
 
 RELEASES = 20
 # The parts of the page → the requests whose answers they show.
-SOURCES = {"errors": ["errors"], "work": ["facts", "celery"], "releases": ["facts"], "data": ["backups"]}
+SOURCES = {"errors": ["errors"], "work": ["facts", "celery"], "releases": ["facts", "swarm"], "data": ["backups"]}
 State = dict[str, Any]
 
 

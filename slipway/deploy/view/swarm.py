@@ -52,4 +52,6 @@ def containers(watched: WatchedHost) -> Iterator[dict[str, str | None]]:
 def releases(watched: Mapping[str, WatchedHost]) -> list[str]:
     """Return a line for each release that is kept for a rollback, the live one first."""
     swarm = watched[NAME].value("swarm")
-    return [first_line(f"{release.tag}: {release.who}") for release in reversed(swarm.releases)] if swarm else []
+    if swarm is None:
+        return [f"unknown: {watched[NAME].problem}"]
+    return [first_line(f"{release.tag}: {release.who}") for release in reversed(swarm.releases)]

@@ -38,7 +38,8 @@ function stateWords(host) {
 }
 
 function problems(host) {
-  return element("ul", { class: "problems" }, host.problems.map(({ text, since }) => element("li", {}, `${text}, since ${time(since)}`)));
+  const line = ({ text, since }) => element("li", {}, text, element("span", { class: "about" }, `since ${time(since)}`));
+  return element("ul", { class: "problems" }, host.problems.map(line));
 }
 
 function processes(host) {
