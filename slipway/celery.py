@@ -62,13 +62,19 @@ def project_app() -> Celery:
         if not isinstance(found, Celery):
             raise AttributeError(f"{package} has no Celery app")
     except (AttributeError, ImportError):
-        with contextlib.suppress(ModuleNotFoundError):  # the package is a module
-            if find_spec(f"{package}.celery"):
-                raise
+        if has_module(f"{package}.celery"):
+            raise
         made: Celery | None = vars(_state)["default_app"]
         own: Celery = sys.modules[__name__].app if made is None or made.main == STAND_IN else made
         return own
     return found
+
+
+def has_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # its package is none
+        return False
 
 
 def disconnect() -> None:
