@@ -9,7 +9,6 @@ worker is killed, its tasks are lost.
 import contextlib
 import functools
 import logging
-import os
 import sys
 import time
 import uuid
@@ -57,17 +56,25 @@ def __getattr__(name: str) -> Celery:
 def project_app() -> Celery:
     """Return the app that `celery -A` finds, as for worker and beat. If the project names none, return the one that its
     code has made first, or else Slipway's. Raise what the module raises in which the app should be."""
-    package = os.environ.get("PROJECT") or str(settings.SETTINGS_MODULE).partition(".")[0]
+    package = str(settings.SETTINGS_MODULE).partition(".")[0]
     try:
-        found: Celery = find_app(package)
+        found = find_app(package)
+        if not isinstance(found, Celery):
+            raise AttributeError(f"{package} has no Celery app")
     except (AttributeError, ImportError):
-        with contextlib.suppress(ModuleNotFoundError):  # the package is a module
-            if find_spec(f"{package}.celery"):
-                raise
+        if has_module(f"{package}.celery"):
+            raise
         made: Celery | None = vars(_state)["default_app"]
         own: Celery = sys.modules[__name__].app if made is None or made.main == STAND_IN else made
         return own
     return found
+
+
+def has_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # its package is none
+        return False
 
 
 def disconnect() -> None:

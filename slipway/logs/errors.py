@@ -12,6 +12,8 @@ from .raised import is_new
 
 NAME = "slipway_errors"
 OF_TASKS = ("celery.app.trace", "celery.worker.strategy")
+FORMS = (Json, Text, "slipway.logs.logging.Json", "slipway.logs.logging.Text")
+STREAMS = ("ext://sys.stderr", "ext://sys.stdout", sys.stderr, sys.stdout)  # Docker reads both
 # Errors that visitors can cause: see slipway.logs.logging.
 OF_VISITORS = {
     f"django.security.{name}"
@@ -32,9 +34,11 @@ class Handler(logging.StreamHandler[Any]):
         return super().handle(record)
 
 
-def writes_to_stderr(handler: Mapping[str, Any]) -> bool:
-    stream = handler.get("stream") or "ext://sys.stderr"
-    return handler.get("class") == "logging.StreamHandler" and stream in ("ext://sys.stderr", sys.stderr)
+def reaches_journal(handler: Mapping[str, Any]) -> bool:
+    """Return False for a handler of a file, or of anything else in Python's own package that Docker does not read."""
+    name = str(handler.get("class", ""))
+    stream = handler.get("stream") or sys.stderr
+    return stream in STREAMS and (not name.startswith("logging.") or name == "logging.StreamHandler")
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -46,8 +50,8 @@ def with_error_handlers(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return LOGGING with a handler for errors at the root, and at each logger whose records do not get there."""
     formatters = settings.get("formatters") or {}
     handlers = settings.get("handlers") or {}
-    own = {name for name, each in formatters.items() if each.get("()") in (Json, Text)}
-    ours = {name for name, each in handlers.items() if each.get("formatter") in own and writes_to_stderr(each)}
+    own = {name for name, each in formatters.items() if each.get("()", each.get("class")) in FORMS}
+    ours = {name for name, each in handlers.items() if each.get("formatter") in own and reaches_journal(each)}
 
     def heard(logger: Mapping[str, Any]) -> dict[str, Any]:
         named = logger.get("handlers") or []

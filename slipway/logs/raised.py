@@ -16,7 +16,8 @@ PLACES = "_slipway_raised"  # attribute of a request: the places of its errors t
 MARK = "_slipway_written"  # attribute of an exception that was written
 TASK = "Task %(name)s[%(id)s] %(description)s: %(exc)s"  # as Celery says it
 BY_MARK = ("celery.worker.request", "gunicorn.error", "uvicorn.error")
-_last = threading.local()  # task: the id of the task of which this thread told last that it failed
+# Ids of tasks: `written`, whose failure this thread wrote last; `limited`, which Celery told last that it had ended.
+_last = threading.local()
 _connected: list[bool] = []  # not empty in production
 
 
@@ -37,15 +38,15 @@ def write_request_error(request: Any, **_: Any) -> None:
         error = sys.exc_info()[1]
         places = request.__dict__.setdefault(PLACES, [])
         if error and (place := place_of(error, error.__traceback__)) not in places:
-            places.append(place)
             write("django.request", "%s: %s", "Internal Server Error", request.path, error=error, request=request)
+            places.append(place)
         note(error)
 
 
 def write_task_error(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     """Write what a task has raised, unless it expects that (`throws`), or Celery has just logged its time limit."""
     with contextlib.suppress(Exception):
-        is_logged = type(exception).__name__ == "TimeLimitExceeded" and last_task() == task_id
+        is_logged = type(exception).__name__ == "TimeLimitExceeded" and last("limited") == task_id
         if not is_logged and not isinstance(exception, getattr(sender, "throws", ())):
             words = {
                 "name": sender.name,
@@ -55,7 +56,7 @@ def write_task_error(sender: Any, task_id: str, exception: BaseException, **_: A
             }
             error = sys.exc_info()[1] or exception  # Celery may have made a copy
             write("celery.app.trace", TASK, words, error=error, id=task_id)
-            _last.task = task_id
+            _last.written = task_id
 
 
 def write_server_error(logger: str, message: str, *words: object, id: str = "") -> None:
@@ -97,8 +98,8 @@ def text_of(error: BaseException) -> str:
         return type(error).__name__
 
 
-def last_task() -> object:
-    return getattr(_last, "task", None)
+def last(kind: str) -> object:
+    return getattr(_last, kind, None)
 
 
 def is_new(record: logging.LogRecord) -> bool:
@@ -107,7 +108,7 @@ def is_new(record: logging.LogRecord) -> bool:
         has_raised = getattr(getattr(record, "request", None), PLACES, None)
         return not (has_raised and (record.exc_info or record.levelno >= logging.ERROR))
     if record.name == "celery.app.trace" and record.exc_info and isinstance(record.args, dict):
-        return record.args.get("id") != last_task()
+        return record.args.get("id") != last("written")
     if record.name == "celery.worker.request" and str(record.msg).startswith("Hard time limit"):
-        _last.task = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+        _last.limited = record.args[-1] if isinstance(record.args, tuple) and record.args else None
     return record.name not in BY_MARK or not (record.exc_info and is_noted(record.exc_info[1]))

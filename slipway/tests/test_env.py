@@ -198,6 +198,7 @@ class Databases(SimpleTestCase):
             "postgres://u:p@h/n?sslmode=require&sslmode=prefer": "option sslmode twice",
             "postgres://u:p@h/n?sslmode=": "option sslmode",
             "postgres://u:p@h/n?a/b=1": "an option that Postgres does not know",
+            "postgres://u:p@h/n?a/b=": "has an option that is not a text",
             "postgis://u:p@h/n?sslmode=maybe": "option sslmode",
             "sqlite:////x?timeout=soon": "option timeout that is not a number of seconds",
             "sqlite:////x?transaction_mode=later": "option transaction_mode",

@@ -10,10 +10,11 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.template.loader import render_to_string
-from django.test import Client, SimpleTestCase, override_settings
+from django.test import Client, RequestFactory, SimpleTestCase, override_settings
 from django.urls import path
 
 from slipway.templatetags import pages
+from slipway.web.middleware import PermissionsPolicy
 
 ERRORS = {"400": SuspiciousOperation("x"), "403": PermissionDenied("x"), "500": ZeroDivisionError("x")}
 
@@ -80,3 +81,11 @@ class ErrorPages(SimpleTestCase):
         policy = "default-src 'self' '{}'".format(answer.text.replace('nonce="', "nonce-").strip('"'))
         self.assertIn(policy, answer["Content-Security-Policy"])
         self.assertNotIn("nonce", self.client.get("/show/request_id")["Content-Security-Policy"])
+
+
+class Headers(SimpleTestCase):
+    def test_a_view_s_own_permissions_policy_stays(self) -> None:
+        """Each other answer gets the site's."""
+        name, own = "Permissions-Policy", "camera=(self)"
+        for answer, sent in ((HttpResponse(), settings.PERMISSIONS_POLICY), (HttpResponse(headers={name: own}), own)):
+            self.assertEqual(PermissionsPolicy(lambda request: answer)(RequestFactory().get("/"))[name], sent)

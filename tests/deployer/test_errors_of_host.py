@@ -12,12 +12,11 @@ import pytest
 from deployer.failures import SINCE, failed, id_of
 from deployer.simulated import Simulated
 from deployer.test_logs import entry, record
-from proc import executable, put, python
-from slipway.deploy.agent import disk, releases, takeback, timers, tracebacks
+from proc import executable, put
+from slipway.deploy.agent import disk, releases, takeback, timers
 from slipway.deploy.agent import errors as agent_errors
 from slipway.deploy.agent.errors import EXITED, RESTARTS
 from slipway.deploy.screen import text_tables
-from slipway.logs import logging
 
 
 @pytest.fixture
@@ -248,99 +247,3 @@ def test_a_takeback_by_max_errors_names_the_new_errors(host, stub, monkeypatch):
         f"    {causes[1]}; which errors is unknown: [Errno 2] No such file or directory: 'timeout'",
     ]
     assert {*(stub / "timeout.asked").read_text().split()} == {"2.5"}
-
-
-LIBRARY = "/usr/lib/python3/dist-packages/django/core/management/base.py"
-SYNC = [
-    "Traceback (most recent call last):",
-    '  File "/app/manage.py", line 21, in <module>',
-    "    main()",
-    f'  File "{LIBRARY}", line 400, in run_from_argv',
-    '  File "/app/orders/views.py", line 31, in detail',
-    "    order[name]",
-    "    ~~~~~^^^^^^",
-    f'  File "{LIBRARY}", line 7, in helper',
-    "KeyError: 'a'",
-]
-CAUSE = ["Traceback (most recent call last):", '  File "/app/x.py", line 1, in x', "ValueError: of the cause", ""]
-
-
-def printed(lines, name="shop-digest", at=SINCE + 1):
-    """Return what journalctl finds of these lines."""
-    return [entry(line, at, name) for line in lines if re.search("|".join(agent_errors.PATTERNS), line)]
-
-
-def told(host, *entries, tag=""):
-    return [
-        (group["title"], group["place"], group["message"][:40], group["count"], group["roles"])
-        for group in agent_errors.find(host([*entries]), SINCE)["groups"]
-    ]
-
-
-@pytest.fixture
-def digest(host, monkeypatch):
-    """host() with a command by the clock."""
-    monkeypatch.setattr(timers, "schedules", lambda host: {"digest": "daily"})
-    monkeypatch.setattr(timers, "state", lambda host, role, schedule: {"health": ""})
-    return host
-
-
-KEY_ERROR = ("KeyError", "orders/views.py:31 detail", "'a'", 1, ["digest"])
-
-
-@pytest.mark.parametrize(
-    "lines, groups",
-    [
-        (SYNC, [KEY_ERROR]),
-        (["12:31 [info] begun", *SYNC, "KeyError: of a log", "12:31 [info] ended"], [KEY_ERROR]),
-        ([*CAUSE, "During handling of the above exception, another exception occurred:", "", *SYNC], [KEY_ERROR]),
-        ([*CAUSE, "The above exception was the direct cause of the following exception:", "", *SYNC], [KEY_ERROR]),
-        ([*CAUSE, *SYNC], [("ValueError", "x.py:1 x", "of the cause", 1, ["digest"]), KEY_ERROR]),
-        (
-            [*SYNC[:-1], "orders.models.Order.DoesNotExist: no\nOrder"],
-            [("DoesNotExist", *KEY_ERROR[1:2], "no", *KEY_ERROR[3:])],
-        ),
-        ([*SYNC[:-1], "KeyboardInterrupt"], [("KeyboardInterrupt", KEY_ERROR[1], "", *KEY_ERROR[3:])]),
-        ([*SYNC[:-1], "socket.timeout: timed out"], [("timeout", KEY_ERROR[1], "timed out", *KEY_ERROR[3:])]),
-        (
-            [SYNC[0], '  File "/app/x.py", line 3', "    x y", "SyntaxError: invalid syntax"],
-            [("SyntaxError", "x.py:3", "invalid syntax", 1, ["digest"])],
-        ),
-        (SYNC[:4], [("digest", "", agent_errors.OTHER_FORM[:40], 1, ["digest"])]),
-        ([*SYNC[:4], *SYNC], [KEY_ERROR, ("digest", "", agent_errors.OTHER_FORM[:40], 1, ["digest"])]),
-    ],
-)
-def test_a_traceback_that_a_process_prints_is_a_group(digest, lines, groups):
-    """With file and line, as of a record in Slipway's form; of a chain the last exception. Of one without an end it is
-    known only that it is there."""
-    assert told(digest, *printed(lines)) == groups
-
-
-def test_what_python_prints_is_read(digest, tmp_path):
-    put(tmp_path / "sync.py", "class Lost(Exception): pass\ndef sync(n):\n    sync(n - 1) if n else 1 / 0\n")
-    code = (
-        "import sync\ntry:\n    sync.sync(9)\nexcept ArithmeticError as error:\n    raise sync.Lost('x: y') from error"
-    )
-    done = python("-c", code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    [(title, place, message, *_)] = told(digest, *printed(done.stderr.splitlines()))
-    assert (title, place, message) == ("Lost", "<string>:5 <module>", "x: y")
-    done = python("-c", "import sync; sync.sync(99)", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    [(title, place, *_)] = told(digest, *printed(done.stderr.splitlines()))
-    assert (title, place) == ("ZeroDivisionError", f"{tmp_path}/sync.py:3 sync")
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_an_error_in_both_forms_counts_once(digest, order):
-    """A team's own handler prints what is told in Slipway's form, too. The latter knows the request."""
-    both = [
-        [entry(record(**failed(), request_id="5f0c7d1e", release="v2"), SINCE + 1, "shop-web-a")],
-        printed(SYNC, "shop-web-a"),
-    ][::order]
-    made = digest([*both[0], *both[1]] * 3 + printed(SYNC, "shop-web-a") + printed(SYNC))
-    [group] = agent_errors.find(made, SINCE)["groups"]
-    assert (group["count"], group["roles"], group["id"]) == (5, ["digest", "web"], id_of(**failed()))
-    assert "5f0c7d1e" in str(group["latest"])
-
-
-def test_the_projects_files_are_told_from_others_as_in_records():
-    assert tracebacks.FOREIGN.pattern == logging.FOREIGN.pattern

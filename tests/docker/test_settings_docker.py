@@ -100,18 +100,6 @@ def test_all_at_once():
     }
 
 
-def test_options_of_urls_are_read_at_the_start():
-    """A wrong one is told with all other problems, not as an error of each page."""
-    lines = check(
-        **{**LEAST, "DATABASE_URL": "postgres://u:p@h/n?sslmode=maybe"},
-        CACHE_URL="redis://h?protocol=9",
-        BROKER_URL="rediss://h/0?ssl_cert_reqs=maybe",
-        EMAIL_URL="smtp://h?timeout=5",
-    )
-    assert [line.split()[1] for line in lines] == ["EMAIL_URL", "CACHE_URL", "BROKER_URL", "DATABASE_URL"], lines
-    assert "settings: CACHE_URL has the option protocol that is not one of 2, 3; for example CACHE_URL=" in lines[1]
-
-
 ASK = """
 import django, json; django.setup()
 from django.db import connection

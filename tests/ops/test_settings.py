@@ -131,6 +131,11 @@ MAIL = {"mail": {"class": "django.utils.log.AdminEmailHandler"}}
 FILE = {"file": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}}
 
 
+# Slipway's form into a file, which Docker does not read.
+OWN_FORM = {"own": {"class": "logging.FileHandler", "filename": "/dev/null", "formatter": "own"}}
+JSON = {"own": {"()": "slipway.logs.logging.Json"}}
+
+
 @pytest.mark.parametrize(
     "logging",
     [
@@ -138,6 +143,7 @@ FILE = {"file": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
         {"handlers": MAIL, "loggers": {"django.request": {"handlers": ["mail"], "level": "ERROR"}}},
         {"handlers": FILE, "root": {"handlers": ["file"], "level": "ERROR"}},
         {"handlers": FILE, "loggers": {"": {"handlers": ["file"]}, "before": {"handlers": [], "propagate": False}}},
+        {"handlers": OWN_FORM, "root": {"handlers": ["own"], "level": "ERROR"}, "formatters": JSON},
     ],
 )
 def test_errors_reach_stderr_whatever_logging_says(shop, logging):

@@ -65,52 +65,6 @@ def test_with_nothing_set(theirs, clone, tmp_path):
 CELERY = "from slipway.celery import app  # noqa: E402\n"
 
 
-# An app of the project's own whose queues only it knows. Nothing but `celery -A` imports its module.
-OWN_QUEUES = """
-from celery import Celery
-from kombu import Queue
-
-app = Celery("shop", include=["shop.tasks"])
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.task_queues = [Queue("high"), Queue("low")]
-app.conf.task_routes = {"shop.*": {"queue": "low"}}
-"""
-# What each process must see of its app, in its first thread and in others: {"app": queue that a task goes to}.
-SEEN = """
-import threading
-from celery import current_app, shared_task
-from shop.tasks import pack
-from slipway import celery
-from slipway.health.metrics import celery as figures
-def see():
-    print(current_app.main, pack.app.amqp.router.route({}, pack.name)["queue"].name, celery.project_app().main)
-see()
-thread = threading.Thread(target=see)
-thread.start()
-thread.join()
-print(sorted(celery.queues()["waiting"]), figures()["dead"], len(celery._state._apps))
-"""
-
-
-def test_its_own_app_stays_the_only_one(theirs, redis):
-    """Each process sends tasks by the project's own app to its queues, from which its worker takes them; heartbeats,
-    checks and the figures of queues are of these, too."""
-    project = theirs({**LAYERS, "config/__init__.py": "", "config/celery.py": OWN_QUEUES})
-    project.adopted("--level", "image")
-    env = production(project, BROKER_URL=f"redis://localhost:{redis.port}/3", SHOP_BROKER="1")
-    passed(project.manage("migrate", **env))
-    done = passed(project.manage("shell", "-c", SEEN, **env))
-    assert done.stdout.splitlines()[-3:] == ["shop low shop", "shop low shop", "['high', 'low'] 0 1"], done.stdout
-    worker = {**project.env, **env, "PATH": f"{project.folder}/ve/bin:{os.environ['PATH']}", "PROJECT": "config"}
-    with running(["sh", "docker-run.sh", "worker", "--pool", "solo"], cwd=project.folder, env=worker) as process:
-        passed(project.manage("shell", "-c", "from shop.tasks import pack; pack.delay()", **env))
-        wait_until(lambda: "Task shop.tasks.pack" in process.output(), what="the task has run")
-        with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
-            wait_until(lambda: "Task slipway.tasks.heartbeat" in process.output(), what="the worker has a heartbeat")
-            code = "from slipway.health import checks; checks.worker(); checks.beat(); print('both')"
-            wait_until(lambda: "both" in project.manage("shell", "-c", code, **env).stdout, what="both are well")
-
-
 @pytest.mark.parametrize("app", ["the template's", "its own"])
 def test_worker(theirs, redis, app):
     """The image's worker, with either Celery app of the checklist, runs the project's tasks and reports to a deploy
