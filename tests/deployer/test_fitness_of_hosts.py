@@ -146,6 +146,18 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         preflight.records_of(facts, "v5")
 
 
+@pytest.mark.parametrize(
+    "changes, lacks", [({}, False), ({"inherited": True}, True), ({"outcome": "failed"}, True), ({"tag": "v1"}, True)]
+)
+def test_which_hosts_may_lack_static_files(facts, changes, lacks):
+    """All but those that have committed the release themselves."""
+    record = {"tag": "v0", "image_id": "sha256:0", "outcome": "committed"}
+    for host in facts.values():
+        host["history"] = [record]
+    facts["web2"]["history"] = [{**record, **changes}]
+    assert preflight.unpublished(facts, "v0") == (("web2",) if lacks else ())
+
+
 DRIFT = {
     "v0 is committed, but not on all hosts: deploy again, or roll back": {
         "tag": {"tag": "v0", "image_id": "sha256:0"},
