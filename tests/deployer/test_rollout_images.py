@@ -79,10 +79,8 @@ def docker(stub, image):
     """Put a program in docker's place, which has this image."""
     program = stub / "docker"
     digests = [name.partition("@")[2] for name in image["RepoDigests"] or ["<none>"]]
-    program.write_text(
-        "#!/bin/sh\n"
-        f"[ \"$2\" = inspect ] && echo '{json.dumps([image])}' || echo 'sha256:9 sha256:8\n{digests[0]} {image['Id']}'\n"
-    )
+    listed = f"sha256:9 sha256:8\n{digests[0]} {image['Id']}"
+    program.write_text(f"#!/bin/sh\n[ $2 = inspect ] && echo '{json.dumps([image])}' || echo '{listed}'\n")
     program.chmod(0o755)
 
 
