@@ -107,6 +107,14 @@ def test_what_keeps_a_host_from_a_deploy(fleet, facts, text):
     assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {"web2": [text]}
 
 
+@pytest.mark.parametrize("amiss", [{"blind": "visitors cannot be watched"}, {"sqlite": "there is no folder"}])
+def test_what_keeps_no_host_from_a_rollback(fleet, facts, amiss):
+    """It is not watched, and the release has run there before: it may be what mends the host."""
+    facts["web2"].update(amiss)
+    assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
+    assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
+
+
 def test_files_of_another_checkout(fleet, facts):
     unit = "/etc/systemd/system/shop-web@.service"
     facts["web1"]["files"][unit] = "0" * 64
