@@ -10,7 +10,6 @@ from slipway.deploy.rollout import preflight
 from slipway.deploy.ssh import child, connection
 from slipway.deploy.ssh.bootstrap import MARK
 
-
 KNOWN = {**requests.SHAPES, "abort": requests.ABORT}  # message → the shapes of its values
 
 

@@ -131,6 +131,11 @@ WRONG = [
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
     ("site.proxies", ["10.0.0.0/255.0.0.0"], ["site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network"]),
+    (
+        "rollout",
+        {"smoke": [f"/{number}" for number in range(101)]},
+        ["rollout.smoke: has 101 entries, but 100 are the most"],
+    ),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     (
         "process",

@@ -109,6 +109,14 @@ def test_what_keeps_a_host_from_a_deploy(fleet, facts, text):
     assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {"web2": [text]}
 
 
+@pytest.mark.parametrize("amiss", [{"blind": "visitors cannot be watched"}, {"sqlite": "there is no folder"}])
+def test_what_keeps_no_host_from_a_rollback(fleet, facts, amiss):
+    """It is not watched, and the release has run there before: it may be what mends the host."""
+    facts["web2"].update(amiss)
+    assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
+    assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
+
+
 def test_files_of_another_checkout(fleet, facts):
     unit = "/etc/systemd/system/shop-web@.service"
     facts["web1"]["files"][unit] = "0" * 64
@@ -146,6 +154,18 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
     assert preflight.records_of(facts, "v0")["web2"]["image_id"] == "sha256:00"
     with pytest.raises(Refused, match="v5 was never committed"):
         preflight.records_of(facts, "v5")
+
+
+@pytest.mark.parametrize(
+    "changes, lacks", [({}, False), ({"inherited": True}, True), ({"outcome": "failed"}, True), ({"tag": "v1"}, True)]
+)
+def test_which_hosts_may_lack_static_files(facts, changes, lacks):
+    """All but those that have committed the release themselves."""
+    record = {"tag": "v0", "image_id": "sha256:0", "outcome": "committed"}
+    for host in facts.values():
+        host["history"] = [record]
+    facts["web2"]["history"] = [{**record, **changes}]
+    assert preflight.unpublished(facts, "v0") == (("web2",) if lacks else ())
 
 
 DRIFT = {

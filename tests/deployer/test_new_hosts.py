@@ -72,7 +72,8 @@ def test_a_second_try_adds_no_record_twice(machine, new):
             record["id"] = "1" + record["tag"]
         for _ in range(2):
             given_to(new, given, given["reverted"])
-        assert [record["id"] for record in releases.read_log(new.host)[0]] == ["0", "1v1", "1v2", "1bad"]
+        found = [(record["id"], "inherited" in record) for record in releases.read_log(new.host)[0]]
+        assert found == [("0", False), ("1v1", True), ("1v2", True), ("1bad", True)]
 
 
 def test_settings_of_no_release_before_are_not_kept(machine, new):
@@ -107,18 +108,18 @@ def facts_of(found, **changes):
 OTHER = {**release("v0"), "action": "deploy", "outcome": "committed", "digest": "sha256:0", "id": "0"}
 
 
-def begun(fleet, web2, tag, odd=None, action="rollback"):
-    """Run a rollout; return host → the arguments of its step begin. `web2`: the answers of this host."""
+def begun(fleet, web2, tag, odd=None, do="begin"):
+    """Roll back; return host → the arguments of its step `do`. `web2`: the answers of this host."""
     sent = {}
     found = facts_of(fine(fleet), history=[OTHER], revert=release("v0"))
 
     def agent(address):
         name = address.rpartition("@")[2].partition(".")[0]
-        note = {"begin": lambda message: sent.update({name: message["args"]})}
+        note = {do: lambda message: sent.update({name: message["args"]})}
         return Agent(web2 if name == "web2" else found, {**note, **((odd or {}) if name == "web2" else {})})
 
     with agents(agent):
-        run(Rollout(fleet, fleet.app_hosts, lambda event: None, action, tag).run())
+        run(Rollout(fleet, fleet.app_hosts, lambda event: None, "rollback", tag).run())
     return sent
 
 
@@ -130,6 +131,14 @@ def test_a_rollback_brings_a_host_the_release_that_it_lacks(fleet):
         "web2": ("", "sha256:0"),
         "work": ("sha256:v0", "sha256:0"),
     }
+
+
+@pytest.mark.parametrize(
+    "history, published", [([OTHER], []), ([{**OTHER, "inherited": True}], ["web2"]), ([], ["web2"])]
+)
+def test_a_rollback_brings_static_files_where_the_release_never_was(fleet, history, published):
+    found = facts_of(fine(fleet), history=history)
+    assert [*begun(fleet, found, "v0", do="publish")] == published
 
 
 def refusal(text):

@@ -95,6 +95,13 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
         "publish upload",
         ["upload : work"],
     ),
+    "what a host never published, a rollback brings": (
+        BUCKET,
+        replace(ROLLBACK, unpublished=("web2", "work")),
+        Options(),
+        "start publish upload",
+        ["start web : web1 web2 + publish : web2", "start worker : work"],
+    ),
     "what a rollback goes to was published": (BUCKET, ROLLBACK, Options(), "publish upload", []),
     "processes of a team start with workers, and end with beat, in waves": (
         TEAM,

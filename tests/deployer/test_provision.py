@@ -56,6 +56,8 @@ def hosts(monkeypatch, fleet):
     monkeypatch.setattr(connections, "Connection", functools.partial(Connection, found))
 
     async def at_host(host, ssh, words, check=False):
+        if words[0] == "systemd-analyze":
+            return Done(int("25:00" in words), b"", b"Failed to parse '25:00'\n")
         if len(words) == 3:
             return await Host().command(words[-1])
         found.log.append((host.name, "inspect"))
@@ -96,6 +98,18 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
         "on web2: does not run systemd: use Debian or Ubuntu with systemd"
     )
     assert {what for _, what in hosts.log} == {"inspect"}
+
+
+@pytest.mark.parametrize("time, refused", [("25:00", True), ("daily", False)])
+def test_a_time_that_systemd_does_not_know_is_told_before_anything_changes(data, hosts, time, refused):
+    """Only where a command runs by it. A removal does not ask."""
+    changes = {"process": {"digest": {"command": "x", "schedule": time}}, "hosts.web1.roles": ["web", "digest"]}
+    error, said = provision(fleet_of(data, changes))
+    if refused:
+        assert (str(error), said) == ("on web1: process: schedule: Failed to parse '25:00'", "")
+    else:
+        assert isinstance(error, int)
+    assert isinstance(provision(fleet_of(data, changes), remove="web1")[0], int)
 
 
 def test_a_drain_needs_no_names(fleet, hosts):

@@ -15,7 +15,7 @@ from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, releases, staging
 from slipway.deploy.commands import plan as plan_command
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.rollout import pending_verdicts, points
+from slipway.deploy.rollout import pending_verdicts, points, preflight
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout, success_text
@@ -405,3 +405,58 @@ def test_the_summary_says_how_long_visitors_waited():
         "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
         "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
     )
+
+
+def ran(fleet, action="deploy", tag="v2", changes=None):
+    """Run a rollout; return its events, and the messages that each host gets."""
+    events, asked = [], {}
+    found = {**fine(fleet), **(changes or {})}
+
+    def agent(address):
+        heard = asked.setdefault(address.rpartition("@")[2].partition(".")[0], {})
+        real = Agent(found)
+
+        def hear(message):
+            heard.setdefault("abort" if "abort" in message else message["do"], message.get("args"))
+            return real(message)
+
+        return hear
+
+    with agents(agent):
+        run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).run())
+    return events, asked
+
+
+def test_a_deploy_asks_for_all_that_it_decides_by(fleet):
+    """Facts about provisioned files, the tag's records, and whether visitors can be watched; then all hosts are told
+    that it has ended, and the result says what visitors saw."""
+    events, asked = ran(fleet)
+    assert {*asked} == {host.name for host in fleet.app_hosts}
+    for host in fleet.app_hosts:
+        paths = [*preflight.expected_digests(fleet, host)]
+        assert asked[host.name]["facts"] == {"paths": paths, "tag": "v2", "history": False, "blind": True}
+        assert "end" in asked[host.name] and asked[host.name]["begin"]["action"] == "deploy"
+    (result,) = [event for event in events if event["event"] == "result"]
+    assert f"{3 * len(asked)} requests seen, 0 errors" in result["text"]
+
+
+def test_the_live_release_is_started_again(fleet):
+    """As a restart, which keeps REVERT."""
+    found = fine(fleet)
+    found["resolve"]["digest"] = "sha256:1"
+    _, asked = ran(fleet, tag="v1", changes=found)
+    assert {each["begin"]["action"] for each in asked.values()} == {"restart"}
+
+
+@pytest.mark.parametrize("action, do", [("deploy", "resolve"), ("deploy", "pull"), ("rollback", "has_image")])
+def test_the_registry_s_login_goes_with_each_request_for_an_image(fleet, monkeypatch, action, do):
+    monkeypatch.setenv("LOGIN", "ann:secret")
+    events, asked = ran(replace(fleet, registry_login="LOGIN"), action, "" if action == "rollback" else "v2")
+    sent = [each[do]["credentials"] for each in asked.values() if do in each]
+    assert {*sent} == {"ann:secret"} and "secret" not in str(events)
+
+
+def test_a_rollback_tells_which_settings_are_back(fleet):
+    events, _ = ran(fleet, "rollback", "", {"prepare": {"changed": ["GREETING"], "kept": "v1"}})
+    (warning,) = [event for event in events if event["event"] == "warning"]
+    assert warning["host"] == "web1, web2, work" and "changed: GREETING; newer ones are in" in warning["text"]

@@ -68,11 +68,20 @@ def test_an_image_for_other_machines_is_refused(existing, machines, missing):
 
 INSPECTED = {
     "Id": "sha256:id",
-    "RepoDigests": ["registry.example/shop@sha256:2"],
+    "RepoDigests": ["another.example/name@sha256:2"],
     "Config": {"Labels": {images_here.REVISION: "0123-dirty"}},
     "Architecture": "arm64",
 }
 ARM = "^image .*shop:v2 is not for amd64: build it with PLATFORM=linux/amd64$"
+
+
+def docker(stub, image):
+    """Put a program in docker's place, which has this image."""
+    program = stub / "docker"
+    digests = [name.partition("@")[2] for name in image["RepoDigests"] or ["<none>"]]
+    listed = f"sha256:9 sha256:8\n{digests[0]} {image['Id']}"
+    program.write_text(f"#!/bin/sh\n[ $2 = inspect ] && echo '{json.dumps([image])}' || echo '{listed}'\n")
+    program.chmod(0o755)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +97,8 @@ ARM = "^image .*shop:v2 is not for amd64: build it with PLATFORM=linux/amd64$"
     ],
 )
 def test_what_this_machine_knows_of_an_image_is_told_before_the_lock(fleet, stub, registry, changes, allowed, refused):
-    """A registry's image is that of this machine only if their digests are equal."""
-    program = stub / "docker"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps([{**INSPECTED, **changes}])}\nEND\n")
-    program.chmod(0o755)
+    """The image of a registry is one of this machine, by whatever name, if their digests are equal."""
+    docker(stub, {**INSPECTED, **changes})
     asked = []
     fleet = replace(fleet, registry=registry)
     options = Options(allow_dirty=allowed)
@@ -119,10 +126,7 @@ WAS = {"tag": "v2", "image_id": "sha256:old", "action": "deploy", "outcome": "fa
 )
 def test_a_tag_that_names_another_image_now_is_refused_before_the_lock(fleet, stub, record, id, refused):
     """If this machine has the new one, and stores it as hosts do: an id that is a digest says nothing of theirs."""
-    program = stub / "docker"
-    image = {**INSPECTED, "Id": id, "Config": {}}
-    program.write_text(f"#!/bin/sh\necho '{json.dumps([image])}'\n")
-    program.chmod(0o755)
+    docker(stub, {**INSPECTED, "Id": id, "Config": {}})
     found, asked = fine(fleet), []
     found["facts"]["history"] = [{**WAS, **record}]
     text = "on web1, web2, work: tag v2 was image sha256:old before and is sha256:id now: build again under a new tag"

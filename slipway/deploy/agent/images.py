@@ -57,9 +57,8 @@ def has_image(
     status, body = docker.call(
         host, "GET", f"/distribution/{image}@{digest}/json", docker.login_for(host, image, credentials)
     )
-    raise_refusal(
-        status, body, f"image {image}:{tag} is missing, and its registry does not give it", image, credentials
-    )
+    what = f"image {image}:{tag} is missing, and its registry does not give it"
+    raise_refusal(status, body, what, image, credentials)
 
 
 def raise_refusal(status: int, body: str, what: str, image: str, credentials: str) -> None:

@@ -63,6 +63,7 @@ class Record(Release):
     key: NotRequired[str]  # what sshd says: the fingerprint of a deploy key
     at: NotRequired[Time]
     seconds: NotRequired[Time]
+    inherited: NotRequired[bool]  # True: it tells of another host, whose history this one took over
     withdrawn: NotRequired[str]  # the tag from which a rollback went back
     revision: NotRequired[str]  # the image's commit
     settings: NotRequired[str]  # names of the settings that changed

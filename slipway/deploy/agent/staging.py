@@ -75,7 +75,8 @@ def inherit(host: Host, records: list[Record], files: dict[str, str], reverted: 
         disk.write(host.revert_env, base64.b64decode(reverted), 0o600)
     ids = {record.get("id") for record in records}
     own = [record for record in releases.read_log(host)[0] if record.get("id") not in ids]
-    disk.write(host.log, "".join(map(releases.log_line, [*own, *records])))
+    taken: list[Record] = [{**record, "inherited": True} for record in records]
+    disk.write(host.log, "".join(map(releases.log_line, [*own, *taken])))
 
 
 def drop_staging(host: Host) -> None:

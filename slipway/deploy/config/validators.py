@@ -72,7 +72,7 @@ def options(value: Any) -> Problems:
         yield "", f"{value_text(value)} is not a line of options, or a quote is not closed"
 
 
-def list_of(check_item: Check, most: int = 1000) -> Check:
+def list_of(check_item: Check, most: float = float("inf")) -> Check:
     """Return a check of a list: its items, at most so many, must differ and pass `check_item`."""
 
     def check(value: object) -> Problems:

@@ -19,7 +19,7 @@ from ..ssh.child import in_thread
 from ..ssh.connection import Connection, who
 from ..ssh.connections import locked
 from ..ssh.gather import gathered, on_each
-from ..ssh.validate import visible
+from ..ssh.validate import decoded, visible
 from . import fitness, services
 from .fitness import Inspection
 
@@ -139,12 +139,25 @@ async def inspect(fleet: Fleet, host: Host, brief: bool) -> Inspection:
         *(
             []
             if brief
-            else (*fitness.name_problems(inspection, fleet, host), *fitness.consul_problems(inspection, fleet, host))
+            else (
+                *fitness.name_problems(inspection, fleet, host),
+                *fitness.consul_problems(inspection, fleet, host),
+                *await wrong_schedules(fleet, host),
+            )
         ),
     ]
     if problems:
         raise HostProblem(*problems)
     return inspection
+
+
+async def wrong_schedules(fleet: Fleet, host: Host) -> list[str]:
+    """Return what the host's systemd says of schedules that it does not understand."""
+    schedules = [process.schedule for name, process in fleet.timed.items() if host.has(name)]
+    if not schedules:
+        return []
+    done = await connection.run(host, fleet.ssh, ["systemd-analyze", "calendar", *schedules])
+    return [f"process: schedule: {decoded(done.err)}"] if done.code == 1 else []
 
 
 async def also_of_root(fleet: Fleet, hosts: Mapping[str, Connection]) -> list[str]:

@@ -22,13 +22,27 @@ class LocalImage:
 
 
 def local_image(name: str) -> LocalImage | None:
-    """Return the image of this name. Return None if this machine does not have it, or no Docker that answers."""
-    words = ["docker", "image", "inspect", name]
+    """Return the image of this name, or with this id. Return None if this machine does not have it."""
     try:
-        done = subprocess.run(words, capture_output=True, timeout=SECONDS, check=False)
-        return parse(json.loads(done.stdout)[0]) if done.returncode == 0 else None
-    except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, AttributeError, TypeError):
+        return parse(json.loads(docker("image", "inspect", name))[0])
+    except (ValueError, LookupError, AttributeError, TypeError):
         return None
+
+
+def image_of_digest(digest: str) -> LocalImage | None:
+    """Return the image with this digest, by whatever name it was pushed. Return None if this machine does not have it."""
+    listed = docker("image", "ls", "--no-trunc", "--digests", "--format", "{{.Digest}} {{.ID}}")
+    ids = [id for line in listed.splitlines() for known, _, id in [line.partition(" ")] if known == digest]
+    return local_image(ids[0]) if ids else None
+
+
+def docker(*words: str) -> str:
+    """Return what Docker prints; "" if it fails, or is not on this machine."""
+    try:
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def parse(inspected: Any) -> LocalImage:

@@ -27,6 +27,7 @@ class Target:
     releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"} of the release, for a rollback
     sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"} to pull by ssh's forwarded port
     judge: str = ""  # the host that judges migrations; "": nothing to judge
+    unpublished: tuple[str, ...] = ()  # the hosts that may lack the static files of a rollback's release
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def start_steps(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
         yield (ready(fleet, hosts, ["web", *behind]),)
     else:
         yield (judge,)
-        yield (start,)
+        yield (start, Step("publish", tuple(name for name in start.hosts if name in target.unpublished)))
         yield (ready(fleet, hosts, ["web"]),)
 
 

@@ -218,6 +218,18 @@ def records_of(facts: AllFacts, tag: str) -> dict[str, Record]:
     }
 
 
+def unpublished(facts: AllFacts, tag: str) -> tuple[str, ...]:
+    """Return the hosts that may never have had the static files of `tag`: no commit of it there is recorded."""
+    return tuple(
+        name
+        for name, host_facts in facts.items()
+        if not any(
+            record["tag"] == tag and record["outcome"] == "committed" and not record.get("inherited")
+            for record in host_facts["history"]
+        )
+    )
+
+
 def own_image(facts: Facts, tag: str) -> str:
     """Return the id of the tag's image by the host's files TAG and REVERT, or ""."""
     named = (release for release in (facts["tag"], facts["revert"]) if release and release["tag"] == tag)

@@ -13,7 +13,7 @@ from ..ssh.child import in_thread
 from ..ssh.connections import Connections
 from ..ssh.gather import gathered, texts
 from . import images, preflight
-from .local_image import LocalImage, local_image
+from .local_image import LocalImage, image_of_digest, local_image
 from .plan import Target
 from .preflight import AllFacts
 
@@ -42,8 +42,8 @@ class Targeting:
         action = "restart" if {*preflight.live_tags(facts).values()} == {self.tag} else "deploy"
         image = f"{self.fleet.image}:{self.tag}"
         machines = {each["arch"] for each in facts.values()}
-        local = await in_thread(local_image, image)
         if serves(self.fleet, self.action):
+            local = await in_thread(local_image, image)
             architectures = [local.architecture] if local else []
             if texts := self._problems(image, local, architectures, machines):
                 return Target(action, self.tag), texts
@@ -56,8 +56,7 @@ class Targeting:
             )
         except HostProblem as problem:
             return Target(action, self.tag), [f"on {name}: {problem}"]
-        if local and resolved["digest"] not in local.digests:  # it is another image than the registry's
-            local = None
+        local = await in_thread(image_of_digest, resolved["digest"])
         target = Target(action, self.tag, resolved["digest"])
         texts = self._problems(image, local, resolved["architectures"], machines)
         return target, texts + self._reused(target, local, facts)
@@ -90,9 +89,8 @@ class Targeting:
         tag = self.tag or next(iter(releases.values()))["tag"]
         if {*preflight.live_tags(facts).values()} == {tag}:
             raise Refused(f"{tag} is live already")
-        return Target(
-            "rollback", tag, releases={name: image_of(release, facts[name]) for name, release in releases.items()}
-        )
+        images_of_hosts = {name: image_of(release, facts[name]) for name, release in releases.items()}
+        return Target("rollback", tag, releases=images_of_hosts, unpublished=preflight.unpublished(facts, tag))
 
     async def _without_image(self, target: Target) -> list[str]:
         """Return a problem for each host that has not the image of a rollback, and cannot pull it."""

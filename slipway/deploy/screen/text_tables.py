@@ -136,7 +136,7 @@ def outcomes(facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             entry = by_outcome.setdefault(
                 (record.get("id"), record["outcome"]), {"at": 0, "seconds": 0, **record, "hosts": []}
             )
-            entry["hosts"].append(name)
+            entry["hosts"] += [] if record.get("inherited") else [name]
             entry["migrations"] = entry.get("migrations") or record.get("migrations", "")  # one host runs them
             entry["cause"] = max(str(entry.get("cause") or ""), str(record.get("cause") or ""), key=len)
             entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
