@@ -12,6 +12,7 @@ import sys
 
 from slipway.__main__ import words
 from slipway.fleet import fleet
+from slipway.fleet.docker import FleetError
 from slipway.fleet.names import of_folder
 
 
@@ -31,6 +32,8 @@ def main(command):
                 child.terminate()  # no effect if it has ended
     except KeyboardInterrupt:
         return 130
+    except (FleetError, OSError, subprocess.TimeoutExpired) as error:
+        return f"fleet: {error}"
     finally:
         for names in [] if os.environ.get("KEEP") else fleets:
             fleet.down(names)

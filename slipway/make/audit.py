@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+from slipway.make.waiting import still
+
 
 def main(words: "list[str]") -> int:
-    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    with still("asking for known vulnerabilities"):
+        done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
     lines = done.stderr.strip().splitlines()
     if lines:
         print("make: " + lines[-1], file=sys.stderr)

@@ -23,6 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from slipway.make import check, toml, uv, verdicts
+from slipway.make.waiting import still
 from slipway.make.wheelhouse import OWN
 
 Env = Mapping[str, str]
@@ -154,7 +155,7 @@ def make_wheels(env: Env, old: Path | None, new: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    with sent.open("rb") as source, made.open("wb") as target:
+    with sent.open("rb") as source, made.open("wb") as target, still("making wheels of the pins"):
         done = subprocess.run(command, env={**env, **indexes}, stdin=source, stdout=target, check=False)
     if done.returncode:
         sys.exit(done.returncode)

@@ -109,7 +109,7 @@ def finish(app: str, site_name: str, package: str, parts: str, driver: str, djan
         python = "3.12"
         refuse_old_python(os.environ.get("PYTHON", "python3"))
         use_new_django()
-    broker = " BROKER_URL" if "jobs" in chosen else ""
+    broker = " and BROKER_URL" if "jobs" in chosen else ""
     write_readme(app=app, site_name=site_name, broker=broker, python=python)
     write_pyproject(app, python)
     unused = [part for part in blocks.MARKS if part not in chosen]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from slipway.make import uv, virtualenv
 from slipway.make.python import lacks
+from slipway.make.waiting import still
 
 Env = Mapping[str, str]
 LOCK, PROJECT, MADE_FROM = Path("uv.lock"), Path("pyproject.toml"), Path("var/pins/made-from")
@@ -95,7 +96,8 @@ def run_uv(env: Env, *words: str) -> subprocess.CompletedProcess[str]:
     own.update(UV_PYTHON=shutil.which(env["PYTHON"]) or sys.executable, UV_PYTHON_DOWNLOADS="never")
     command = [uv_program(env), *words]
     try:
-        done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+        with still(f"at uv {words[0]}"):
+            done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     except OSError as error:
         sys.exit(f"make: {command[0]}: {error.strerror}")
     if done.returncode:
@@ -138,7 +140,8 @@ def run_commands(files: Sequence[str], options: Sequence[str], env: Env) -> None
         elif not shutil.which(program):
             program = os.path.join(env["VE"], "bin", program)
         try:
-            done = subprocess.run([program, *words, *options], env=own, stdout=subprocess.DEVNULL, check=False)
+            with still(f"at {text}"):
+                done = subprocess.run([program, *words, *options], env=own, stdout=subprocess.DEVNULL, check=False)
         except OSError as error:
             sys.exit(f"make: {program}: {error.strerror}: install it to run {text}")
         if done.returncode:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from slipway.make import packaged, uv
 from slipway.make.python import lacks
+from slipway.make.waiting import still
 
 OF_PACKAGE = "var/pins/uv.txt"  # where ve.mk looks for uv's pins if the project has none
 
@@ -48,7 +49,8 @@ def lock(ve: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 print("make: waiting for another make, which is installing", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
+                with still("waiting for another make"):
+                    fcntl.flock(file, fcntl.LOCK_EX)
             yield
     except OSError as error:
         sys.exit(
@@ -76,14 +78,16 @@ def install(sentinel: Path, files: list[str], env: Mapping[str, str]) -> None:
         create(ve, env)
     sentinel.unlink(missing_ok=True)
     if own := files if sentinel.name == "sentinel" else files[1:]:
-        print("make: installing", *own, file=sys.stderr)
+        print("make: installing", *own, file=sys.stderr, flush=True)
     others = [file for other in sorted(ve.glob("sentinel*")) for file in other.read_text().split()]
     all_files = [file for file in dict.fromkeys([*others, *files]) if os.path.exists(file)]
     command = installer(ve, all_files, env) if files else ["true"]  # a project without Django may pin nothing
     strategy = uv.ANY_INDEX if "--require-hashes" in command else {}  # hashes protect packages, whatever their index
     before = packages(ve)
     unfinished.write_text(" ".join(files))
-    if cause := uv.run(command, ve, {**strategy, **env}):
+    with still(" ".join(["installing", *own])):
+        cause = uv.run(command, ve, {**strategy, **env})
+    if cause:
         if packages(ve) == before:  # nothing was installed, so the virtualenv is still good
             unfinished.unlink()
         sys.exit(f"make: {files[-1]} is not installed: {cause}")

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import traceback
 import webbrowser
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from e2e.fleet import attach
 from e2e.provisioned import Project
 from e2e.rollouts import QUICK
 from proc import ROOT, end, wait_until
-from slipway.fleet.docker import build, content_of, docker
+from slipway.fleet.docker import FleetError, build, content_of, docker
 
 TITLE = "Slipway: two servers, a balancer, and visitors"
 APP, BASE = "demo", "slipway-demo:base"
 TRIED = ("--allow-dirty",)  # whoever changes Slipway may look before he commits
 HERE = Path(__file__).parent
+KEPT = ("slipway-demo*", "fleet-*")  # images
+LOG = ROOT / "var/demo.log"
 
 
 class Demo:
@@ -120,17 +123,46 @@ def play(demo, opened):
     return visitors
 
 
+def show(opened):
+    """Play on the servers that with_fleets has made. Return the screen and the visitors."""
+    fleet = attach()
+    images(fleet.registry)
+    with tempfile.TemporaryDirectory() as folder, Screen(TITLE) as screen:
+        return screen, play(Demo(fleet, Path(folder), screen), opened)
+
+
+def failure(error):
+    """Write what has happened to LOG. Return one line about it: what failed, and the last that was printed."""
+    LOG.parent.mkdir(exist_ok=True)
+    LOG.write_text("".join(traceback.format_exception(error)))
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    cause = ": ".join(dict.fromkeys([lines[0], lines[-1].strip()]))
+    return f"demo: {cause}; all of it: {LOG.relative_to(ROOT)}; on a busy machine try again"
+
+
+def images_that_stay():
+    """Tell how to remove the images, which the next run need not make again."""
+    try:
+        listed = [
+            docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=reference={name}") for name in KEPT
+        ]
+    except FleetError:
+        return ""  # the line about what failed says it
+    names = " ".join(" ".join(each.stdout for each in listed).split())
+    return f"\nThese images stay for the next demo. To remove them: docker image rm {names}" if names else ""
+
+
 def main():
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--record", metavar="FILE", help="write an SVG that plays it")
     parser.add_argument("--no-open", action="store_true", help="do not open the page in a browser")
-    args, fleet = parser.parse_args(), attach()
-    images(fleet.registry)
-    with tempfile.TemporaryDirectory() as folder, Screen(TITLE) as screen:
-        try:
-            visitors = play(Demo(fleet, Path(folder), screen), not args.no_open)
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            sys.exit(f"demo: {error}")
+    args = parser.parse_args()
+    try:
+        screen, visitors = show(not args.no_open)
+    except Exception as error:  # whatever it is, as on a busy machine: one line
+        sys.exit(failure(error))
+    finally:
+        print(images_that_stay())
     if args.record:
         recording.write(args.record, screen.pictures, COLUMNS, ROWS)
     by = ", ".join(f"{release} {count:,}" for release, count in sorted(visitors.served.items()))

@@ -1,6 +1,8 @@
 """Docker Swarm without a swarm: the toml, the stack, the meaning of Docker's answers, a simulated rollout."""
 
+import argparse
 import asyncio
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -10,7 +12,10 @@ import pytest
 
 from deployer import clock, viewed
 from deployer.agents import Agent, agents
+from proc import ROOT
 from slipway.deploy import config
+from slipway.deploy.__main__ import COMMANDS
+from slipway.deploy.engine import engine_of
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.swarm import manager, rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
@@ -19,6 +24,7 @@ from slipway.deploy.view import problems
 from slipway.deploy.view import state as view_state
 from slipway.deploy.view.swarm import SwarmCollector
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " ci"
 ONE = Release("v1", "r.example/shop@sha256:" + "1" * 64, "shop.settings.1.aa", (), "somebody")
 TWO = Release("v2", "r.example/shop@sha256:" + "2" * 64, "shop.settings.2.bb", ["CERT.3"], "somebody")
 DATA = {
@@ -61,6 +67,44 @@ def fleet():
 def test_what_the_file_must_not_say(change, message):
     with pytest.raises(Refused, match=message):
         config.build({**DATA, **change}, {}, "x")
+
+
+REFUSED = ["watch", "errors", "backup", "backups", "restore", "drill", "dump", "upgrade", "dbshell"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_swarm_refuses(fleet, command):
+    """One line says so and what to do, never to add what production.toml must not say; docs/swarm.md lists them all."""
+    given = argparse.Namespace(command=command, hosts="")
+    if command not in REFUSED:
+        engine_of(fleet).refuse(given)
+        return
+    with pytest.raises(Refused) as refused:
+        engine_of(fleet).refuse(given)
+    line = str(refused.value)
+    assert line.startswith(f'{command} does not work with engine.kind = "swarm", which ') and "\n" not in line
+    assert "[backup]" not in line and "role" not in line and ": " in line
+    table = (ROOT / "docs/swarm.md").read_text().partition("\n\n## What is kept")[0]
+    assert f"`{command}`" in table
+    engine_of(dataclasses.replace(fleet, engine=None)).refuse(given)
+
+
+@pytest.mark.parametrize(
+    "change, key",
+    [
+        ({"backup": {"to": "s3://bucket/x"}}, "`[backup]`"),
+        ({"hosts": {"a": {"roles": ["web", "postgres"], "internal": "10.0.0.1"}}}, "`postgres`"),
+        ({"hosts": {"a": {"roles": ["web", "redis"], "internal": "10.0.0.1"}}}, "`redis`"),
+        ({"deploy_keys": [KEY]}, "`deploy_keys`"),
+        ({"watch_keys": [KEY]}, "`watch_keys`"),
+        ({"opts": "-e A=1"}, "`opts`"),
+    ],
+)
+def test_keys_that_swarm_refuses(change, key):
+    """docs/swarm.md lists them all."""
+    with pytest.raises(Refused, match=r'engine\.kind = "swarm"'):
+        config.build({**DATA, **change}, {}, "x")
+    assert key in (ROOT / "docs/swarm.md").read_text().partition("\n\n## What is kept")[0]
 
 
 def test_what_services_name_is_there(fleet):

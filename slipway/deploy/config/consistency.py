@@ -99,7 +99,7 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
     if fleet.backup["dump"] and fleet.postgres_host:
         yield "backup.dump", "is for a database elsewhere, which this one is not: remove it"
     if kinds and fleet.is_swarm:
-        yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use a managed one, or docs/server.md\'s service'
+        yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use one elsewhere'
     if fleet.by_socket:
         yield from (
             (f"service.{each.kind}.tls", "has no effect on an only host, whose app uses a socket: remove it")

@@ -20,7 +20,14 @@ from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import digest_of, secret
 
-OF_HOSTS = ("watch", "errors")  # commands that Swarm does not support; OPTIONS are options that it does not support
+# Commands that Swarm does not support, and what to do; OPTIONS are options that it does not support.
+ELSEWHERE = "which runs no database: back it up where it is"
+OF_HOSTS = {
+    **dict.fromkeys(("watch", "errors"), "which has no agent: look by slipway status and logs"),
+    **dict.fromkeys(("backup", "backups", "restore", "drill", "dump"), ELSEWHERE),
+    "upgrade": "which runs no Postgres or Redis: upgrade them where they are",
+    "dbshell": "which runs no Postgres: slipway run manage dbshell opens the one elsewhere",
+}
 OPTIONS = ("skip_unreachable", "allow_incompatible", "allow_locks", "parallel", "live")
 
 
@@ -31,14 +38,12 @@ class Swarm:
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:
-        words = (
-            [args.command]
-            if args.command in OF_HOSTS
-            else [f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
-        )
+        if args.command in OF_HOSTS:
+            raise Refused(f'{args.command} does not work with engine.kind = "swarm", {OF_HOSTS[args.command]}')
+        words = [f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
         words += ["--hosts"] if args.hosts and args.command not in ("logs", "provision") else []
         if words:
-            raise Refused(f'{words[0]} does not work with engine.kind = "swarm": docs/swarm.md lists what does')
+            raise Refused(f'{words[0]} does not work with engine.kind = "swarm": docs/swarm.md lists what else')
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
         return Rollout(self.fleet, tell, action, tag)
