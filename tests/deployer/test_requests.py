@@ -53,6 +53,24 @@ def test_every_request_has_a_row():
     assert {*SHAPES} == {*serve.REQUESTS, *STEPS}
 
 
+@pytest.mark.parametrize(
+    ("shape", "fits", "others"),
+    [
+        (requests.text("a+", 3), ["a", "aaa"], ["", "aaaa", "b", 1, None]),
+        (requests.number(0, 9), [0, 0.5, 9], [-0.1, 9.1, "1", True, None, float("nan")]),
+        (requests.flag, [True, False], [0, 1, None]),
+        (requests.optional(requests.number(0, 9)), [None, 0], [True, "", 10]),
+        (requests.list_of(requests.flag, 2), [[], [True, False]], [[True] * 3, [1], (True,), None]),
+        (requests.table_of(a=requests.flag), [{"a": True}], [{}, {"a": 1}, {"a": True, "b": True}, None]),
+        (requests.files_of(requests.flag), [{}, {"key": True}], [{"key": 1}, {"../key": True}, ["key"]]),
+    ],
+)
+def test_what_fits_a_shape(shape, fits, others):
+    """Up to its limits, and nothing of another type."""
+    assert [shape(value) for value in fits] == [True] * len(fits)
+    assert [shape(value) for value in others] == [False] * len(others)
+
+
 def test_what_a_deploy_sends_has_these_shapes(machine, data):
     """Of all actions and options."""
     fleet = fleet_of({**TOML, **data, "image": "registry.example/shop"}, {"static": {"publish": "s3://shop/static"}})
