@@ -71,6 +71,22 @@ def test_what_fits_a_shape(shape, fits, others):
     assert [shape(value) for value in others] == [False] * len(others)
 
 
+def test_no_seconds_and_no_count_are_below_zero():
+    """0 is let in: no drain, no release that is kept warm, the beginning of a log. A moment may be before 1970."""
+    numbers = {
+        f"{do} {name}": shape
+        for do, shapes in SHAPES.items()
+        for name, shape in shapes.items()
+        if shape(1) and name.rstrip("?") not in ("since", "until")
+    }
+    assert {"begin drain", "migrate max_lock", "ready seconds", "flip max_errors?"} <= {*numbers}
+    assert [key for key, shape in numbers.items() if shape(-1) or shape(-0.5) or not shape(0)] == []
+    assert requests.moment(-1) and requests.place({"inode": 0, "offset": 0})
+    assert not requests.place({"inode": -1, "offset": 0}) and not requests.place({"inode": 0, "offset": -1})
+    assert SHAPES["lock"]["dead_after"](3) and not SHAPES["lock"]["dead_after"](2.9)
+    assert not SHAPES["flip"]["max_errors?"](1.1), "a share of all answers"
+
+
 def test_what_a_deploy_sends_has_these_shapes(machine, data):
     """Of all actions and options."""
     fleet = fleet_of({**TOML, **data, "image": "registry.example/shop"}, {"static": {"publish": "s3://shop/static"}})
