@@ -85,6 +85,8 @@ def test_no_seconds_and_no_count_are_below_zero():
     assert not requests.place({"inode": -1, "offset": 0}) and not requests.place({"inode": 0, "offset": -1})
     assert SHAPES["lock"]["dead_after"](3) and not SHAPES["lock"]["dead_after"](2.9)
     assert not SHAPES["flip"]["max_errors?"](1.1), "a share of all answers"
+    for shape, most in (SHAPES["command"]["seconds?"], 2 * 86_400), (SHAPES["put"]["mode"], 0o7777):
+        assert shape(most) and not shape(most + 1)
 
 
 def test_what_a_deploy_sends_has_these_shapes(machine, data):
