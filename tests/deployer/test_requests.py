@@ -172,6 +172,13 @@ def test_an_administrator_s_deployer_may_not_either(machine, what):
         check(machine.host, "", *REFUSED[what])
 
 
+@pytest.mark.parametrize("what", ADMINISTRATORS)
+def test_what_an_administrator_alone_may(machine, what):
+    check(machine.host, "", *REFUSED[what])
+    with pytest.raises(Problem, match="this key may deploy shop, not .*: use an administrator's key"):
+        check(machine.host, "deploy", *REFUSED[what])
+
+
 def test_a_rollback_goes_to_a_release_of_this_host(machine):
     machine.attempt("deploy", "v2")
     check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
