@@ -219,6 +219,12 @@ def test_a_line_is_a_message_or_the_end(line):
         assert type(message) is dict
 
 
+@pytest.mark.parametrize("message", [{"id": 1, "do": "facts"}, {"abort": {}}, {"do": "alive"}])
+def test_what_a_message_must_have(message):
+    """A number, as it is answered; a deployer that aborts or is alive gets no answer."""
+    assert requests.parse_message(json.dumps(message).encode()) == message
+
+
 @pytest.mark.parametrize("why", [{"slot": "../../etc/default/blog"}, {"live": "b"}, {"cause": 7}, "x", None])
 def test_an_abort_says_only_why(machine, monkeypatch, why):
     assert requests.abort_cause(why) == {}
