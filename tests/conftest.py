@@ -20,7 +20,10 @@ hypothesis.settings.register_profile(
     "all", max_examples=150, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
 hypothesis.settings.register_profile(
-    "mutants", hypothesis.settings.get_profile("all"), derandomize=True, phases=[hypothesis.Phase.generate]
+    "mutants",
+    hypothesis.settings.get_profile("all"),
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )  # for mutants.py: the same examples each time
 hypothesis.settings.load_profile("all")
 

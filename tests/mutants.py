@@ -159,9 +159,9 @@ def new_since(commit: str, mutants: Sequence[Generated]) -> list[Generated]:
 
 def tests_of_files() -> dict[str, list[str]]:
     """Return the nearest tests of each file: those that both lists name for it."""
-    tests = {file: dict.fromkeys(names) for file, names in generated_mutants.tests_of_files().items()}
-    for one in read():
-        tests.setdefault(one.file, {}).update(dict.fromkeys(one.tests))
+    tests: dict[str, list[str]] = {}
+    for file, names in [*((one.file, one.tests) for one in read()), *generated_mutants.tests_of_files().items()]:
+        tests[file] = [*dict.fromkeys([*tests.get(file, ()), *names])]
     return {
         file: [name for name in names if "::" not in name or name.partition("::")[0] not in names]
         for file, names in tests.items()

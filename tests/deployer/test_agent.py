@@ -182,6 +182,21 @@ def test_a_takeback_waits_for_the_decision(machine):
     machine.at_rest("v1")
 
 
+def test_a_killed_agent_is_gone_before_its_attempt_is_changed(monkeypatch):
+    """Until then it could still write to the attempt's file."""
+    signals = iter([None, None, ProcessLookupError()])
+    sent = []
+
+    def kill(pid, signal):
+        sent.append(pid)
+        if error := next(signals):
+            raise error
+
+    monkeypatch.setattr(attempt_state.os, "kill", kill)
+    attempt_state.kill(7)
+    assert sent == [7, 7, 7]
+
+
 def test_a_host_keeps_what_it_promised_and_promises_what_it_can_keep(machine):
     """A host promises only what is prepared, and not when it is sick; a promise holds though it gets sick then."""
     attempt = machine.begun("deploy", "v2", -3)

@@ -55,6 +55,42 @@ def test_every_request_has_a_row():
     assert {*SHAPES} == {*serve.REQUESTS, *STEPS}
 
 
+@pytest.mark.parametrize(
+    ("shape", "fits", "others"),
+    [
+        (requests.text("a+", 3), ["a", "aaa"], ["", "aaaa", "b", 1, None]),
+        (requests.number(0, 9), [0, 0.5, 9], [-0.1, 9.1, "1", True, None, float("nan")]),
+        (requests.flag, [True, False], [0, 1, None]),
+        (requests.optional(requests.number(0, 9)), [None, 0], [True, "", 10]),
+        (requests.list_of(requests.flag, 2), [[], [True, False]], [[True] * 3, [1], (True,), None]),
+        (requests.table_of(a=requests.flag), [{"a": True}], [{}, {"a": 1}, {"a": True, "b": True}, None]),
+        (requests.files_of(requests.flag), [{}, {"key": True}], [{"key": 1}, {"../key": True}, ["key"]]),
+    ],
+)
+def test_what_fits_a_shape(shape, fits, others):
+    """Up to its limits, and nothing of another type."""
+    assert [shape(value) for value in fits] == [True] * len(fits)
+    assert [shape(value) for value in others] == [False] * len(others)
+
+
+def test_no_seconds_and_no_count_are_below_zero():
+    """0 is let in: no drain, no release that is kept warm, the beginning of a log. A moment may be before 1970."""
+    numbers = {
+        f"{do} {name}": shape
+        for do, shapes in SHAPES.items()
+        for name, shape in shapes.items()
+        if shape(1) and name.rstrip("?") not in ("since", "until")
+    }
+    assert {"begin drain", "migrate max_lock", "ready seconds", "flip max_errors?"} <= {*numbers}
+    assert [key for key, shape in numbers.items() if shape(-1) or shape(-0.5) or not shape(0)] == []
+    assert requests.moment(-1) and requests.place({"inode": 0, "offset": 0})
+    assert not requests.place({"inode": -1, "offset": 0}) and not requests.place({"inode": 0, "offset": -1})
+    assert SHAPES["lock"]["dead_after"](3) and not SHAPES["lock"]["dead_after"](2.9)
+    assert not SHAPES["flip"]["max_errors?"](1.1), "a share of all answers"
+    for shape, most in (SHAPES["command"]["seconds?"], 2 * 86_400), (SHAPES["put"]["mode"], 0o7777):
+        assert shape(most) and not shape(most + 1)
+
+
 def test_what_a_deploy_sends_has_these_shapes(machine, data):
     """Of all actions and options."""
     fleet = fleet_of({**TOML, **data, "image": "registry.example/shop"}, {"static": {"publish": "s3://shop/static"}})
@@ -208,6 +244,13 @@ def test_an_administrator_s_deployer_may_not_either(machine, what):
         check(machine.host, "", *REFUSED[what])
 
 
+@pytest.mark.parametrize("what", ADMINISTRATORS)
+def test_what_an_administrator_alone_may(machine, what):
+    check(machine.host, "", *REFUSED[what])
+    with pytest.raises(Problem, match="this key may deploy shop, not .*: use an administrator's key"):
+        check(machine.host, "deploy", *REFUSED[what])
+
+
 def test_a_rollback_goes_to_a_release_of_this_host(machine):
     machine.attempt("deploy", "v2")
     check(machine.host, "deploy", "begin", {**BEGIN, "action": "rollback", "tag": "v1", "image_id": "sha256:v1"})
@@ -241,6 +284,12 @@ def test_a_line_is_a_message_or_the_end(line):
         assert str(ended) == "a message of the deployer is malformed"
     else:
         assert type(message) is dict
+
+
+@pytest.mark.parametrize("message", [{"id": 1, "do": "facts"}, {"abort": {}}, {"do": "alive"}])
+def test_what_a_message_must_have(message):
+    """A number, as it is answered; a deployer that aborts or is alive gets no answer."""
+    assert requests.parse_message(json.dumps(message).encode()) == message
 
 
 @pytest.mark.parametrize("why", [{"slot": "../../etc/default/blog"}, {"live": "b"}, {"cause": 7}, "x", None])

@@ -68,11 +68,11 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
         assert plan_of(attempt) is None
 
 
-def waited_for(attempt, monkeypatch, answers):
+def waited_for(attempt, monkeypatch, answers, ended=lambda *words: None):
     """Wait 60 s for web, each of whose answers `answers(seconds)` returns. Return the seconds of each question and the
-    Problem that ends it. The clock is played."""
+    Problem that ends it. `ended` raises a Problem if a process has ended. The clock is played."""
     asked, clock = [], [0.0]
-    monkeypatch.setattr(readiness, "check_restarts", lambda *words: None)
+    monkeypatch.setattr(readiness, "check_restarts", ended)
     monkeypatch.setattr(readiness, "problem_of", lambda *words: asked.append(clock[0]) or answers(clock[0]))
     with (
         world(attempt.host),
@@ -89,6 +89,13 @@ def test_who_is_not_ready_soon_is_asked_less_often(attempt, monkeypatch):
     asked, problem = waited_for(attempt, monkeypatch, lambda seconds: Problem("boots"))
     assert problem == "boots after 60 s"
     assert 90 < len([at for at in asked if at < 5]) < 110 and 100 < len([at for at in asked if at > 5.1]) < 120
+
+
+def test_a_process_that_ends_again_and_again_is_noticed(attempt, monkeypatch):
+    """While it is not ready, each fifth time: systemd takes longer than a request."""
+    looked = []
+    asked, _ = waited_for(attempt, monkeypatch, lambda seconds: Problem("boots"), lambda *words: looked.append(words))
+    assert len(asked) // 5 <= len(looked) <= len(asked) // 5 + 1
 
 
 @pytest.mark.parametrize(
