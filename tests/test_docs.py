@@ -278,6 +278,6 @@ def test_units_of_a_server():
 
 def test_what_swarm_refuses():
     """docs/swarm.md lists each command and option that does not work there."""
-    listed = part("docs/swarm.md", "| what | on Swarm |", " | refused |")
+    listed = part("docs/swarm.md", "| what | on Swarm |", "| `[watch]`")
     options = [f"--{name.replace('_', '-')}" for name in engine.OPTIONS]
     assert [word for word in (*engine.OF_HOSTS, *options) if f"`{word}`" not in listed] == []

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from deployer.test_requests import BEGIN
-from slipway.deploy.agent import limits, releases, serve
+from slipway.deploy.agent import limits, lock, releases, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.step_log import StepLog
@@ -133,9 +133,9 @@ def test_one_too_many_is_told(machine, monkeypatch):
 def test_the_unit_of_a_key_has_bounds(machine, monkeypatch):
     """An administrator's has none."""
     started = []
-    monkeypatch.setattr(serve.subprocess, "run", lambda words, **options: started.append(words))
-    serve.run_as_unit(machine.host, machine.host.run, "deploy v2 by ann", 30, False, "deploy", "abc")
-    serve.run_as_unit(machine.host, machine.host.run, "deploy v2 by ann", 30, False)
+    monkeypatch.setattr(lock.subprocess, "run", lambda words, **options: started.append(words))
+    lock.run_as_unit(machine.host, machine.host.run, "deploy v2 by ann", 30, False, "deploy", "abc")
+    lock.run_as_unit(machine.host, machine.host.run, "deploy v2 by ann", 30, False)
     of_key, of_administrator = started
     assert {"MemoryMax=512M", "TasksMax=300"} <= {*of_key} and not {"MemoryMax=512M", "TasksMax=300"} & {
         *of_administrator

@@ -13,7 +13,8 @@ from unittest import mock
 import pytest
 
 from deployer.simulated import Simulated
-from slipway.deploy.agent import retirement, serve
+from slipway.deploy.agent import lock as locks
+from slipway.deploy.agent import retirement
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.server.render import render
 from slipway.deploy.ssh import bootstrap, unpack
@@ -38,9 +39,9 @@ def lock(host, monkeypatch, came):
             started.append(words)
         return SimpleNamespace(returncode=1 if said else 0)
 
-    monkeypatch.setattr(serve.subprocess, "run", run)
+    monkeypatch.setattr(locks.subprocess, "run", run)
     Path(host.run, "agent-1").mkdir()
-    return serve.lock(host, f"{host.run}/agent-1", FIRST, 30)["locked"], len(started)
+    return locks.lock(host, f"{host.run}/agent-1", FIRST, 30)["locked"], len(started)
 
 
 @pytest.mark.parametrize("message", [b"was already loaded or has a fragment file", b"already exists"])
@@ -56,9 +57,9 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
         asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, held, held
         return asked[-1]
 
-    monkeypatch.setattr(serve, "who_holds_lock", holder)
+    monkeypatch.setattr(locks, "who_holds_lock", holder)
     monkeypatch.setattr(
-        serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50))
+        locks, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + 50))
     )
     came = lock(host, monkeypatch, lambda: b"already exists" if now[0] < 50 * lasts else b"")
     assert came == (locked, int(locked is None)) and now[0] < 180
@@ -67,7 +68,7 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
 @pytest.mark.parametrize("folder", ["/run/other/agent-1", "/tmp/agent-x/agent"])
 def test_an_agent_in_a_temporary_folder_gets_no_lock(host, monkeypatch, folder):
     with pytest.raises(Problem, match="cannot hold the agent: run slipway provision first"):
-        serve.lock(host, folder, FIRST, 30)
+        locks.lock(host, folder, FIRST, 30)
 
 
 def test_agents_of_earlier_versions_do_not_stay(host):

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from ..agent.host import lines_of
 from ..agent.images import REVISION
 
 SECONDS = 20  # to wait for Docker
@@ -30,9 +31,9 @@ def local_image(name: str) -> LocalImage | None:
 
 
 def image_of_digest(digest: str) -> LocalImage | None:
-    """Return the image with this digest, by whatever name it was pushed. Return None if this machine does not have it."""
+    """Return the image with this digest, by whatever name it was pushed. Return None if this machine lacks it."""
     listed = docker("image", "ls", "--no-trunc", "--digests", "--format", "{{.Digest}} {{.ID}}")
-    ids = [id for line in listed.splitlines() for known, _, id in [line.partition(" ")] if known == digest]
+    ids = [id for line in lines_of(listed) for known, _, id in [line.partition(" ")] if known == digest]
     return local_image(ids[0]) if ids else None
 
 

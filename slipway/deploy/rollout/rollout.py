@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..agent.groups import summary
+from ..agent.host import lines_of
 from ..agent.message_types import Facts
 from ..agent.steps.watcher import Watched
 from ..config import Fleet, Host
@@ -151,7 +152,7 @@ class Rollout:
         if differ := preflight.describe_spread(preflight.live_tags(facts)):
             differ += f"; this {self.action} brings all to {target.tag}, or leaves them so if it fails"
             self.tell({"event": "warning", "text": f"hosts differ: {differ}"})
-        for text in [*on_hosts(new_hosts.lacking(self.settled)).splitlines(), *preflight.notes(facts)]:
+        for text in [*lines_of(on_hosts(new_hosts.lacking(self.settled))), *preflight.notes(facts)]:
             self.tell({"event": "warning", "text": text})
         if target.action != "restart":
             target = replace(target, judge=judging_host(preflight.hosts_to_change(hosts.hosts, facts, target.tag)))

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from ..agent.host import lines_of
 from ..agent.images import Resolved
 from ..agent.message_types import Facts, Record, Release
 from ..config import Fleet
@@ -62,7 +63,7 @@ class Targeting:
         return target, texts + self._reused(target, local, facts)
 
     def _reused(self, target: Target, local: LocalImage | None, facts: AllFacts) -> list[str]:
-        return on_hosts(images.reuse_problems(target.tag, target.digest, local, facts)).splitlines()
+        return lines_of(on_hosts(images.reuse_problems(target.tag, target.digest, local, facts)))
 
     def _problems(
         self, image: str, local: LocalImage | None, architectures: list[str], machines: set[str]
@@ -106,7 +107,7 @@ class Targeting:
                 pulls=self.fleet.registry != "ssh",
             ),
         )
-        return on_hosts(texts(problems)).splitlines()
+        return lines_of(on_hosts(texts(problems)))
 
     async def _served(self, action: str) -> Target:
         from ..ssh import registry

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from .. import file_status
+from ..agent.host import lines_of
 from ..agent.roles import Process
 from ..config import Fleet
 from ..env.changes import next_settings
@@ -53,7 +54,7 @@ class Swarm:
         async with Connections(self.fleet, [*self.fleet.hosts]) as connections:
             unreached = await connections.reach()
             of_files = await file_status.problems(self.fleet, connections, connections.hosts)
-        problems = [*state.problems(seen), *on_hosts(unreached | of_files).splitlines()]
+        problems = [*state.problems(seen), *lines_of(on_hosts(unreached | of_files))]
         if args.json:
             services = {
                 name: {**dataclasses.asdict(service), "release": service.tag} for name, service in seen.services.items()
