@@ -140,7 +140,7 @@ def fine(fleet):
 
 class Agent:
     """An agent on a healthy host. `odd`, do → function of the message, replaces answers; if the function returns None,
-    the usual answer is sent. `asked` lists the requests. One that a real agent would refuse for its shape is an error."""
+    the usual answer is sent. `asked` lists the requests. One whose shape a real agent would refuse is an error."""
 
     def __init__(self, fine, odd=None, asked=None):
         self.fine, self.odd, self.asked, self.lock = fine, odd or {}, asked if asked is not None else [], 0
