@@ -117,6 +117,16 @@ def test_what_keeps_no_host_from_a_rollback(fleet, facts, amiss):
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
 
 
+def test_which_hosts_a_rollout_changes(fleet, facts):
+    """Those with another release; a new one has no migrations to judge by. If none has another, all that have one."""
+    facts["web1"]["tag"] = None
+    facts["work"]["tag"] = {"tag": "v2", "image_id": "sha256:2"}
+    names = [[host.name for host in preflight.hosts_to_change(fleet.app_hosts, facts, tag)] for tag in ("v2", "v3")]
+    assert names == [["web2"], ["web2", "work"]]
+    facts["web2"]["tag"] = facts["work"]["tag"]
+    assert [host.name for host in preflight.hosts_to_change(fleet.app_hosts, facts, "v2")] == ["web2", "work"]
+
+
 def test_files_of_another_checkout(fleet, facts):
     unit = "/etc/systemd/system/shop-web@.service"
     facts["web1"]["files"][unit] = "0" * 64

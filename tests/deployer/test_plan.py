@@ -7,7 +7,8 @@ import pytest
 from deployer.conftest import fleet_of
 from slipway.deploy import __main__
 from slipway.deploy.commands.plan import deploy_from_args
-from slipway.deploy.rollout.plan import Options, Target, plan, table_rows
+from slipway.deploy.config import Host
+from slipway.deploy.rollout.plan import Options, Target, judging_host, plan, table_rows
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
@@ -117,6 +118,13 @@ PLANS = {  # changes of the file, target, options, the selected steps → the pl
             "replace : work",
         ],
     ),
+    "a process of a team that may overlap ends in the old slot": (
+        {"process": OWN, "hosts.work.roles": ["mail"]},
+        DEPLOY,
+        Options(),
+        "replace",
+        ["replace : work"],
+    ),
     "for a rollback at once": (
         TEAM,
         ROLLBACK,
@@ -183,6 +191,11 @@ def test_a_plan(data, name):
         for group in plan(fleet, fleet.app_hosts, target, options, WHO)
     ]
     assert [line for line in found if line] == lines
+
+
+def test_who_judges_migrations_has_web_if_any_has():
+    work, web = Host("work", "work", ("worker",)), Host("web", "web", ("web",))
+    assert [judging_host(hosts) for hosts in ([work, web], [work], [])] == ["web", "work", ""]
 
 
 def test_the_smoke_paths_must_answer_before_each_flip(data):
