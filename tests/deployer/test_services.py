@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import subprocess
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -143,6 +144,17 @@ def test_urls(alone, apart):
         "CACHE_URL": "unix://:another@/run/shop-redis/redis.sock?db=1",
     }
     assert settings(alone, {"DATABASE_URL", "CACHE_URL"}).keys() == {"BROKER_URL"}, "what a team has set stays"
+
+
+@pytest.mark.parametrize("password", ["a/b", "a@b:c", "100%", "ä#?&", "a'\"`\\", "//@", "+="])
+def test_a_password_of_any_characters(alone, apart, password):
+    """Root may give a service one. It stands in each URL as one word, which the app reads again."""
+    for fleet in (alone, apart):
+        for service in fleet.services:
+            for url in services.urls(fleet, service, password).values():
+                parts = urlsplit(url)
+                assert unquote(parts.password) == password and not parts.fragment, url
+                assert parts.path in ("/shop", "/0", "/1", "/run/shop-redis/redis.sock"), url
 
 
 def test_tls(data):

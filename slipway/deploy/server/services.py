@@ -214,8 +214,8 @@ def settings_path(app: str) -> str:
 
 
 def urls(fleet: Fleet, service: Service, password: str) -> dict[str, str]:
-    """Return the settings by which the app reaches a service."""
-    app, run = fleet.app, folder(fleet.app, service.kind)
+    """Return the settings by which the app reaches a service. Root may have given it a password of any characters."""
+    app, run, password = fleet.app, folder(fleet.app, service.kind), quote(password, safe="")
     where = f"{nginx_address(address(service.host))}:{PORTS[service.kind]}"
     known_by = f"{CERTIFICATES}/{service.kind}.crt"
     if service.kind == "postgres":
