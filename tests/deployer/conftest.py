@@ -1,5 +1,6 @@
 """Fixtures that the tests of the deployer share."""
 
+import copy
 import functools
 import os
 import shutil
@@ -53,6 +54,7 @@ def data():
 
 def fleet_of(data, changes):
     """Return the fleet of this file after `changes`: path → value."""
+    data = copy.deepcopy(data)
     for path, value in changes.items():
         *tables, key = path.split(".")
         functools.reduce(lambda table, name: table.setdefault(name, {}), tables, data)[key] = value

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from connect import answer, listen
-from slipway.deploy.agent import docker, http
+from slipway.deploy.agent import docker, http, strangers
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import probes
 
@@ -93,7 +93,7 @@ def ask(monkeypatch, tmp_path):
         found = {
             "Id": "1",
             "State": {"Running": running, "Pid": 7},
-            "Config": {"Entrypoint": ["/run.sh"]},
+            "Config": {"Entrypoint": ["/run.sh"], "Labels": {strangers.LABEL: ""}},
             "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}},
         }
 
