@@ -15,12 +15,12 @@ from slipway.deploy.view import problems
 from slipway.deploy.view.collect import Collector
 
 
-def watched(agent, seconds):
+def watched(agent, seconds, hosts=2):
     """Watch for so many seconds; return the collector, and what was asked. The hosts' clock stands still."""
     fleet, asked = viewed.fleet(), []
 
     async def watch():
-        collector = Collector(fleet, fleet.hosts[:2], asyncio.get_running_loop().time)
+        collector = Collector(fleet, fleet.hosts[:hosts], asyncio.get_running_loop().time)
         task = asyncio.create_task(collector.watch())
         await asyncio.sleep(seconds)
         task.cancel()
@@ -73,6 +73,17 @@ def test_a_host_with_a_problem_is_asked_again_soon():
         return asked.count("facts")
 
     assert times({"facts": facts}) == 9 and times({}) == 5
+
+
+def test_a_problem_that_only_all_hosts_show_is_no_reason_to_ask_all_the_time():
+    """web2 has another release committed, of which web1 knows nothing."""
+    differs = {**answers()["facts"], "tag": {"tag": "v9", "image_id": "sha256:9"}}
+
+    def agent(name, asked):
+        return Agent(answers(), asked=asked) if "web1" in name else Agent(answers(facts=differs))
+
+    collector, asked, _ = watched(agent, 120, hosts=3)
+    assert collector.watched["web1"].begins and 4 < asked.count("facts") < 8
 
 
 def test_errors_are_looked_for_when_visitors_meet_some():
