@@ -94,7 +94,7 @@ class BrokerTest(SimpleTestCase):
             app = Celery("other", broker=url, set_as_current=False)
             with (
                 self.subTest(url),
-                patch.object(celery, "project_app", lambda: app),
+                patch.object(celery, "project_app", return_value=app),
                 self.assertRaises(ConnectionError) as caught,
             ):
                 celery.check_broker()

@@ -88,4 +88,4 @@ class Headers(SimpleTestCase):
         """Each other answer gets the site's."""
         name, own = "Permissions-Policy", "camera=(self)"
         for answer, sent in ((HttpResponse(), settings.PERMISSIONS_POLICY), (HttpResponse(headers={name: own}), own)):
-            self.assertEqual(PermissionsPolicy(lambda request: answer)(RequestFactory().get("/"))[name], sent)
+            self.assertEqual(PermissionsPolicy(mock.Mock(return_value=answer))(RequestFactory().get("/"))[name], sent)
