@@ -122,6 +122,27 @@ def test_text_has_the_lock_s_encoding(tmp_path, encoding):
     assert path.read_bytes() == b"\xff" and os.listdir(tmp_path) == ["file"]
 
 
+def test_what_is_synced(tmp_path, monkeypatch):
+    """First the whole file, then its folder, whoever replaces it. Only `w` empties a file."""
+    synced, real = [], os.fsync
+    kinds = {True: "folder", False: "file"}
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda number: (
+            synced.append((kinds[stat.S_ISDIR((it := os.fstat(number)).st_mode)], it.st_size)) or real(number)
+        ),
+    )
+    write_replace(tmp_path / "file", "four")
+    with (lock := LockedOpen(tmp_path / "file")):
+        lock.replace("seven !")
+    assert [each if each[0] == "file" else each[0] for each in synced] == [("file", 4), "folder", ("file", 7), "folder"]
+    with LockedOpen(tmp_path / "file", "a"), open(tmp_path / "file") as file:
+        assert file.read() == "seven !"
+    with LockedOpen(tmp_path / "file", "w"), open(tmp_path / "file") as file:
+        assert file.read() == ""
+
+
 STRANGER = 4242  # an id of a user and a group that own nothing
 
 
