@@ -182,7 +182,7 @@ def test_a_host_s_settings_are_read_as_by_a_shell(machine):
 @pytest.mark.parametrize("what", ADMINISTRATORS)
 def test_what_an_administrator_alone_may(machine, what):
     check(machine.host, "", *REFUSED[what])
-    with pytest.raises(Problem, match="this key may deploy shop, not .*: use an administrator's key"):
+    with pytest.raises(Problem, match=r"this key may deploy shop, not .*: use an administrator's key"):
         check(machine.host, "deploy", *REFUSED[what])
 
 
