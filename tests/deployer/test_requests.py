@@ -244,6 +244,13 @@ def test_an_administrator_s_deployer_may_not_either(machine, what):
         check(machine.host, "", *REFUSED[what])
 
 
+def test_a_host_s_settings_are_read_as_by_a_shell(machine):
+    """The last of two assignments counts."""
+    disk.write(machine.host.etc, f"{LINES}IMAGE='registry.example/a shop'\n")
+    assert requests.setting(machine.host, "IMAGE") == "registry.example/a shop"
+    assert requests.setting(machine.host, "UNKNOWN") == ""
+
+
 @pytest.mark.parametrize("what", ADMINISTRATORS)
 def test_what_an_administrator_alone_may(machine, what):
     check(machine.host, "", *REFUSED[what])

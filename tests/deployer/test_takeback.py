@@ -249,3 +249,15 @@ def read_only(folder):
     opened = os.open
     with mock.patch.object(os, "unlink", refusing(os.unlink)), mock.patch.object(os, "open", refusing(opened)):
         yield
+
+
+def test_a_takeback_names_the_errors_since_the_deploy_began(machine, monkeypatch):
+    asked = []
+
+    def find(host, since, tag, seconds):
+        asked.append(since)
+        return {"groups": []}
+
+    monkeypatch.setattr(takeback.errors, "find", find)
+    takeback.new_errors(machine.host, {"started": time.monotonic() - 600, "tag": "v2"})
+    assert asked == [pytest.approx(-600, abs=60)]
