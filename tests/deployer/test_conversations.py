@@ -15,7 +15,7 @@ from deployer.machine import Machine, release
 from deployer.simulated import OWN, Killed, world
 from deployer.test_requests import BEGIN, ID, LINES, image  # noqa: F401  the fixture
 from deployer.test_validate import JSON
-from slipway.deploy.agent import disk, releases, requests, serve
+from slipway.deploy.agent import disk, lock, releases, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.requests import SHAPES
 from slipway.deploy.agent.step_log import StepLog
@@ -127,7 +127,8 @@ def converse(machine, mode, messages):
     lines, said = [json.dumps({"id": 1, **message}).encode() for message in [*messages, {"do": "end"}]], []
     clock = [time.monotonic()]  # no step really waits
     with (
-        mock.patch.multiple(serve, Host=lambda app: machine.host, say=said.append, run_as_unit=lambda *words: []),
+        mock.patch.multiple(serve, Host=lambda app: machine.host, say=said.append),
+        mock.patch.object(lock, "run_as_unit", lambda *words: []),
         mock.patch.object(serve, "lines", lambda kind: map(requests.parse_message, lines)),
         mock.patch("time.monotonic", lambda: clock[0]),
         mock.patch("time.sleep", lambda seconds: clock.append(clock.pop() + seconds)),

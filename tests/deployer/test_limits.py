@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_releases_shows_the_key(key, recorded):
         "action": "deploy",
         "tag": "v2",
         "who": "deploy v2 by the boss from home since",
-        "started": 0.0,
+        "started": time.monotonic(),
         "key": key,
     }
     entry = record(noted, "committed")
@@ -174,3 +175,12 @@ def test_releases_shows_the_key(key, recorded):
     assert not releases.is_valid_record({**entry, "key": 7})
     shown = releases_table({"web1": {"records": [entry]}}).split("\n")
     assert "the boss from home" in shown[1] and shown[2:] == (["    by deploy key SHA256:abc"] if key else [])
+
+
+def test_the_modes_get_the_kind(monkeypatch):
+    got = []
+    monkeypatch.setattr(serve, "read", lambda *words: got.append(words))
+    monkeypatch.setattr(serve, "work", lambda *words: got.append(words))
+    for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy", "abc"]):
+        serve.main("/agent", words)
+    assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy", "abc")]

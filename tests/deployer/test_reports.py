@@ -23,6 +23,7 @@ from slipway.deploy.commands import status
 from slipway.deploy.commands.deploy import run_when_unlocked
 from slipway.deploy.errors import DeployError, Locked, Refused
 from slipway.deploy.rollout.report import TRACEBACK
+from slipway.deploy.rollout.rollout import success_text
 from slipway.deploy.ssh.interrupts import SIGNALS
 
 TAKEN_BACK = "\ntaken back: the old release serves everywhere"
@@ -222,3 +223,14 @@ def test_a_lock_is_waited_for(seconds, tries, tried, reported):
         outcome = error
     assert outcome is tries[tried - 1] and left == tries[tried:]
     assert said == [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * reported
+
+
+def test_the_summary_says_how_long_visitors_waited():
+    watched = {
+        "web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
+        "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]},
+    }
+    assert success_text({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
+        "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
+        "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
+    )

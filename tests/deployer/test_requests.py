@@ -311,12 +311,3 @@ def test_a_line_of_a_deploy_key_is_short(monkeypatch, kind, ends):
     monkeypatch.setattr(serve.os, "read", lambda *_: next(pieces))
     with pytest.raises(SystemExit) if ends else pytest.MonkeyPatch.context():
         assert [*serve.lines(kind)] == []
-
-
-def test_the_modes_get_the_kind(monkeypatch):
-    got = []
-    monkeypatch.setattr(serve, "read", lambda *words: got.append(words))
-    monkeypatch.setattr(serve, "work", lambda *words: got.append(words))
-    for words in (["read", "shop"], ["read", "shop", "watch"], ["work", "shop", "deploy", "abc"]):
-        serve.main("/agent", words)
-    assert got == [("shop", "/agent"), ("shop", "/agent", "watch"), ("shop", "/agent", "deploy", "abc")]

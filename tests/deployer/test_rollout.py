@@ -16,7 +16,7 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout import pending_verdicts
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
-from slipway.deploy.rollout.rollout import Rollout, success_text
+from slipway.deploy.rollout.rollout import Rollout
 from slipway.deploy.rollout.target import image_of
 from slipway.deploy.ssh.connection import encoded
 
@@ -310,14 +310,3 @@ def test_the_summary_counts_until_the_commit(fleet):
         run(Rollout(fleet, fleet.app_hosts, events.append, "deploy", "v2", options).run())
     assert events[-1]["answers"]["web2"]["errors"] == 1
     assert " s, 11 requests seen, 1 errors)" in events[-1]["text"]
-
-
-def test_the_summary_says_how_long_visitors_waited():
-    watched = {
-        "web1": {"answers": 3, "errors": 0, "speeds": [[0.5, 0.25], [1, 0.125]]},
-        "web2": {"answers": 4, "errors": 1, "speeds": [None, [2.5, 0.1]]},
-    }
-    assert success_text({"tag": "v2", "hosts": ["web1", "web2"]}, 9, watched) == (
-        "v2 is live on web1, web2 (9.0 s, 7 requests seen, 1 errors)\n"
-        "answers: slowest 2.50 s, 99% within 0.12 s; before: slowest 0.50 s, 99% within 0.25 s"
-    )
