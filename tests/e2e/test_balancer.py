@@ -70,7 +70,7 @@ def test_a_bare_machine_in_place_of_a_lost_one(shop):
         assert "Welcome to nginx" in web2.run("curl -s -A test http://localhost/")
         has_visitors(shop, "web1")
         asked = web2.run("grep -v '\"test\"$' /var/log/nginx/access.log").splitlines()
-        assert asked and all('"GET /readyz HTTP/1.1" 404' in line for line in asked), asked
+        assert asked and all('"GET /readyz HTTP/1.0" 404' in line for line in asked), asked
         shop.provision()
         shop.good("deploy", "unversioned", "--live")
         has_visitors(shop, "web2")
