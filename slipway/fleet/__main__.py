@@ -85,7 +85,7 @@ def write_production_toml(hosts: fleet.Machines, registry: str, path: Path, jobs
         media = "database" if has_several_web_hosts(hosts) else "local"
         app = os.environ.get("APP", "app")
         image = os.environ.get("IMAGE") or app
-        keys = f"# For deploy keys, which need a registry, write instead of these two lines:\n#image = \"{registry}/{app}\"\n"
+        keys = f'# For deploy keys (docs/ci.md), in place of these two lines:\n#image = "{registry}/{app}"\n'
         head = f'app = "{app}"\nimage = "{image}"\nregistry = "ssh"\n{keys}media = "{media}"\n\n'
         path.write_text(head + "\n".join(host_tables(hosts, jobs).values()))
     kept = path.read_text()
