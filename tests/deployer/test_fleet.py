@@ -80,7 +80,7 @@ def test_what_deploy_keys_need(project):
 
 
 def test_one_name_of_an_image_is_valid_here_and_on_hosts(monkeypatch, project):
-    """A host leads the registry's published port to the registry, at each start; a host that does not yet is replaced."""
+    """At each start a host leads the registry's published port to the registry. One that does not is replaced."""
     monkeypatch.setattr(fleet, "network_of", lambda names: "10.200.1")
     monkeypatch.setattr(fleet, "image_of", lambda kind, base: kind)
     kinds = {"registry": "registry", "services": "services", "web1": "host"}

@@ -1,6 +1,6 @@
 """Tests that run the CI files' commands: a project of the template is tested, built, pushed, deployed, rolled back.
 
-All three systems run the same commands (tests/ci), so one run covers them. And of the documented way to try a deploy key.
+All three systems run the same commands (tests/ci), so one run covers them. And a test of how to try a deploy key.
 """
 
 import json
