@@ -76,8 +76,8 @@ def identity(folder: Path, machine: Machine) -> bytes:
 
 
 def registry_units(port: int) -> dict[str, tuple[bytes, int]]:
-    """Return units with which 127.0.0.1:`port` of a host leads to the registry, as on the user's machine: so an image has
-    one name on both, and Docker asks for no certificate there."""
+    """Return units with which 127.0.0.1:`port` of a host leads to the registry, as on the user's machine. So an image
+    has one name for both, and Docker asks for no certificate there."""
     units = {
         "fleet-registry.socket": f"[Socket]\nListenStream=127.0.0.1:{port}\n",
         "fleet-registry.service": "[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd registry:5000\n",
