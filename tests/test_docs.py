@@ -111,6 +111,7 @@ RUN_BY = r"""
 docs/adopt.md: PYTHONPATH.*                               | template/test_adopt.py         | adopted(
 docs/benchmarks.md: .*                                     | e2e/test_benchmarks.py         | docs/benchmarks.md
 docs/backup.md: .*                                         | e2e/test_backups.py            | docs/backup.md
+docs/ci.md: (make fleet|export|DEPLOY_USER|slipway).*      | e2e/test_ci_lines.py           | docs/ci.md
 docs/data.md: .*                                           | e2e/test_services.py           | docs/data.md
 docs/deploy.md: HOSTS=.*|.*: export HOSTS=.*       | e2e/test_classic.py            | CELERY_HOSTS
 docs/deploy.md: (#!|python manage).*                       | docker/test_settings_file.py   | with_name("migrate")

@@ -23,7 +23,7 @@ def main(command):
     fleets = [of_folder(number=number) for number in numbers]
     try:
         for names, base in zip(fleets, itertools.cycle(os.environ["FLEET_BASE"].split())):
-            fleet.up(names, os.environ["FLEET_HOSTS"].split(), base, registry=True)
+            fleet.up(names, os.environ["FLEET_HOSTS"].split(), base)
         # Each of several workers chooses its own fleet: tests/e2e/conftest.py.
         with subprocess.Popen(command, env={**os.environ, "FLEET": numbers[0]}) as child:
             try:

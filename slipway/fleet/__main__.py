@@ -1,5 +1,6 @@
 """Run containers as test servers, for make. `fleet up BASE HOST…` makes and starts those that do not run yet, of the
-Debian image BASE, and a container with Postgres and Redis. `fleet down NUMBER…` removes the fleets of these numbers."""
+Debian image BASE, a container with Postgres and Redis, and a registry. `fleet down NUMBER…` removes the fleets of these
+numbers."""
 
 import os
 import re
@@ -37,11 +38,13 @@ def write_files(machines: fleet.Machines, folder: Path) -> str:
     jobs = Path(os.environ.get("PROJECT", "project"), "celery.py").exists()  # else the image has no worker
     values = write_settings(hosts, machines["services"].address, folder / "settings", jobs)
     where = os.path.relpath(folder)
-    missing = write_production_toml(hosts, folder / "production.toml", jobs)
+    registry = f"127.0.0.1:{machines['registry'].ports[5000]}"
+    missing = write_production_toml(hosts, registry, folder / "production.toml", jobs)
     lines = [f"{name:10} {machine.address:15} http://localhost:{machine.ports[80]}" for name, machine in hosts.items()]
     return "\n".join(
         [
             *lines,
+            f"{'registry':10} {registry}",
             "",
             *([f"{where}/production.toml stays as it is; to use all servers, add:", *missing] if missing else []),
             "To use them:",
@@ -76,13 +79,14 @@ def has_several_web_hosts(hosts: fleet.Machines) -> bool:
     return len([name for name in hosts if name.startswith("web")]) > 1
 
 
-def write_production_toml(hosts: fleet.Machines, path: Path, jobs: bool) -> list[str]:
+def write_production_toml(hosts: fleet.Machines, registry: str, path: Path, jobs: bool) -> list[str]:
     """Write production.toml. If it exists, keep it, and return the tables of servers that it lacks."""
     if not path.exists():
         media = "database" if has_several_web_hosts(hosts) else "local"
         app = os.environ.get("APP", "app")
         image = os.environ.get("IMAGE") or app
-        head = f'app = "{app}"\nimage = "{image}"\nregistry = "ssh"\nmedia = "{media}"\n\n'
+        keys = f'# For deploy keys (docs/ci.md), in place of these two lines:\n#image = "{registry}/{app}"\n'
+        head = f'app = "{app}"\nimage = "{image}"\nregistry = "ssh"\n{keys}media = "{media}"\n\n'
         path.write_text(head + "\n".join(host_tables(hosts, jobs).values()))
     kept = path.read_text()
     return [

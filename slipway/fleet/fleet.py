@@ -20,14 +20,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def up(names: Names, hosts: Sequence[str], base: str, registry: bool = False) -> Machines:
+def up(names: Names, hosts: Sequence[str], base: str) -> Machines:
     """Start the fleet's machines, and make missing `hosts`. Replace a machine that does not start or whose definition
-    has changed. `base`: the Debian image; `registry`: add a registry."""
+    has changed. `base`: the Debian image."""
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with LockedOpen(names.folder / "lock", "w"):
         existing = machines(names)
         kinds = {
-            **({"registry": "registry"} if registry else {}),
+            "registry": "registry",
             "services": "services",
             **{name: machine.kind for name, machine in existing.items()},
             **dict.fromkeys(hosts, "host"),
@@ -51,24 +51,25 @@ def down(names: Names) -> None:
 
 
 def plan(names: Names, kinds: Mapping[str, str], base: str, existing: Machines) -> Machines:
-    """Make images and network; return the machines to run. Those in `existing` keep address and ports."""
+    """Make images and network; return the machines to run. Those in `existing` keep address and ports. `kinds` begins
+    with the registry, whose port hosts need."""
     network = network_of(names)
     taken = {port for machine in existing.values() for port in machine.ports.values()}
     images = {kind: image_of(kind, base) for kind in set(kinds.values())}
     planned: Machines = {}
     for name, kind in kinds.items():
         image = images[kind]
+        registry = planned["registry"].ports[5000] if kind == "host" else 0
         if name in existing:
-            planned[name] = replace(existing[name], image=image)
+            planned[name] = replace(existing[name], image=image, registry=registry)
             continue
         free = free_ports(names.ports(), taken, len(INSIDE[kind]))
         taken.update(free)
         used = {machine.address for machine in [*existing.values(), *planned.values()]}
         lowest = next(number for number in range(21, 250) if f"{network}.{number}" not in used)
         address = f"{network}.{ADDRESSES.get(name, lowest)}"
-        planned[name] = Machine(
-            name, names.container(name), names.fleet, address, image, kind, dict(zip(INSIDE[kind], free, strict=True))
-        )
+        ports = dict(zip(INSIDE[kind], free, strict=True))
+        planned[name] = Machine(name, names.container(name), names.fleet, address, image, kind, ports, registry)
     return planned
 
 

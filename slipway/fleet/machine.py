@@ -15,7 +15,8 @@ LABEL = "slipway.fleet"
 
 @dataclass(frozen=True)
 class Machine:
-    """A container. `ports`: port of the container → published port on 127.0.0.1."""
+    """A container. `ports`: port of the container → published port on 127.0.0.1. `registry`: the published port of the
+    registry, which leads to it from 127.0.0.1 of a host, too; 0 on other machines."""
 
     name: str
     container: str
@@ -24,6 +25,7 @@ class Machine:
     image: str
     kind: str  # host, services or registry
     ports: dict[int, int] = field(hash=False)
+    registry: int = 0
 
     def command(self, options: list[str]) -> list[str]:
         published = [f"--publish=127.0.0.1:{outside}:{inside}" for inside, outside in self.ports.items()]
@@ -56,20 +58,32 @@ def create(machine: Machine, folder: Path) -> None:
         docker(*machine.command(["--env=REGISTRY_STORAGE_DELETE_ENABLED=true"]), timeout=300)
     else:
         docker(*machine.command(machine_options(machine.image)))
-        docker("cp", "-", f"{machine.container}:/", input=identity(folder, machine.name))
+        docker("cp", "-", f"{machine.container}:/", input=identity(folder, machine))
     docker("start", machine.container)
 
 
-def identity(folder: Path, name: str) -> bytes:
+def identity(folder: Path, machine: Machine) -> bytes:
     public = (folder / "id_ed25519.pub").read_bytes()
     return tar_archive(
         {
-            "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
+            "etc/machine-id": (machine.name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
             "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),
             "etc/ssh/authorized_keys/root": (public, 0o644),
             "etc/ssh/authorized_keys/deploy": (public, 0o644),
+            **(registry_units(machine.registry) if machine.registry else {}),
         }
     )
+
+
+def registry_units(port: int) -> dict[str, tuple[bytes, int]]:
+    """Return units with which 127.0.0.1:`port` of a host leads to the registry, as on the user's machine. So an image
+    has one name for both, and Docker asks for no certificate there."""
+    units = {
+        "fleet-registry.socket": f"[Socket]\nListenStream=127.0.0.1:{port}\n",
+        "fleet-registry.service": "[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd registry:5000\n",
+        "sockets.target.d/fleet-registry.conf": "[Unit]\nWants=fleet-registry.socket\n",
+    }
+    return {f"etc/systemd/system/{path}": (unit.encode(), 0o644) for path, unit in units.items()}
 
 
 def keygen(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Tests that run the CI files' commands: a project of the template is tested, built, pushed, deployed, rolled back.
 
-All three systems run the same commands (tests/ci), so one run covers them.
+All three systems run the same commands (tests/ci), so one run covers them. And a test of how to try a deploy key.
 """
 
 import json
@@ -12,10 +12,12 @@ import shutil
 import pytest
 
 import ci_lines
+from documented import block
 from e2e.byhand import answers
 from e2e.fleet.apps import made_project
 from e2e.provisioned import Project
-from proc import output, put, put_into_git
+from proc import ROOT, edit, output, put, put_into_git
+from slipway.fleet.__main__ import write_files
 
 pytestmark = pytest.mark.extra
 HOST, APP = "web1", "shop"
@@ -99,3 +101,41 @@ def test_the_lines_release_and_roll_back(server, project, environment):
     follow(rollback, project, environment, server)
     assert release(server) == (200, "build-1")
     assert output(["git", "status", "--porcelain"], cwd=project) == ""
+
+
+@pytest.fixture
+def reader(fleet, project, monkeypatch):
+    """Return the folder and the environment of a reader whose `make fleet` has started a bare web2."""
+    fleet.reset("web2")
+    fleet.services.new_database("app")
+    folder = project / "var/fleet"
+    folder.mkdir(parents=True)
+    for name in ("ssh_config", "known_hosts"):
+        shutil.copy(fleet.ssh_config.with_name(name), folder)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("APP", APP)
+    for name in ("IMAGE", "PROJECT", "TAG"):
+        monkeypatch.delenv(name, raising=False)
+    write_files(
+        {each.machine.name: each.machine for each in (fleet.hosts["web2"], fleet.services, fleet.registry)}, folder
+    )
+    return folder, {name: os.environ[name] for name in os.environ if not re.match("GIT_|MAKE|MFLAGS", name)}
+
+
+def test_a_deploy_key_is_tried_as_documented(fleet, project, reader):
+    """The lines of docs/ci.md take a bare server of `make fleet` to a release that a deploy key alone has made."""
+    folder, environment = reader
+    activate = f'slipway() {{ PYTHONPATH={ROOT} {ROOT}/ve/bin/python -m slipway "$@"; }}'
+    page = ROOT / "docs/ci.md"
+    before, after = (block(page, first) for first in ("make fleet\n", "slipway provision\nslipway env"))
+    before = before.replace("make fleet\n", "").replace(". ve/bin/activate", activate)
+    output(["sh", "-ec", before], cwd=project, env=environment)
+    servers, key = folder / "production.toml", (folder / "deploy-key.pub").read_text().strip()
+    image = re.search('#(image = ".*")', servers.read_text())[1]
+    edit(servers, 'image = "shop"\nregistry = "ssh"\n', f'{image}\ndeploy_keys = ["{key}"]\n')
+    start = before.replace("ssh-keygen", ": ssh-keygen")
+    said = output(["sh", "-ec", start + after], 1500, cwd=project, env=environment)
+    fingerprint = output(["ssh-keygen", "-lf", folder / "deploy-key.pub"]).split()[1]
+    assert fingerprint in said.rpartition("when  what")[2], said
+    status, body = answers(fleet.hosts["web2"], APP, "/readyz")
+    assert (status, json.loads(body)["release"]) == (200, "build-1")
