@@ -32,13 +32,13 @@ def connect_tasks() -> None:
     signals.task_failure.connect(write_task_error)
 
 
-def write_request_error(request: Any, **_: Any) -> None:
+def write_request_error(request: Any = None, **_: Any) -> None:
     """Write what a view has raised. If handler500 fails itself, each middleware meets that anew: write it once."""
     with contextlib.suppress(Exception):
         error = sys.exc_info()[1]
-        places = request.__dict__.setdefault(PLACES, [])
+        places = vars(request).setdefault(PLACES, []) if request else []
         if error and (place := place_of(error, error.__traceback__)) not in places:
-            write("django.request", "%s: %s", "Internal Server Error", request.path, error=error, request=request)
+            write("django.request", "%s: %s", "Internal Server Error", getattr(request, "path", "-"), error=error, request=request)
             places.append(place)
         note(error)
 

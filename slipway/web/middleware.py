@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 @receiver(got_request_exception)
-def note_error(request: HttpRequest, **_: Any) -> None:
-    request.has_raised = True  # type: ignore[attr-defined]
+def note_error(request: HttpRequest | None = None, **_: Any) -> None:
+    if request is not None:  # a team may send the signal itself, for what no view has raised
+        request.has_raised = True  # type: ignore[attr-defined]
 
 
 def as_error(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import binascii
 import re
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -18,6 +20,8 @@ from slipway.deploy.agent.facts import digest_of
 from slipway.deploy.agent.host import Host
 from slipway.deploy.hosts import Hosts
 from slipway.deploy.rollout import drift, preflight
+from slipway.deploy.server import keys
+from slipway.deploy.ssh import bootstrap
 from slipway.deploy.swarm.engine import Swarm
 from slipway.deploy.swarm.manager import Manager
 from slipway.deploy.swarm.state import State
@@ -60,7 +64,6 @@ NOT_COMPARED = {
     r"/etc/default/shop\.services\.d/\w+\.crt": "the data's host makes this certificate",
     r"/etc/docker/daemon\.json": "has the team's keys, too",
     r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
-    r"/usr/local/sbin/shop-gate": "the zlib of who provisions decides its bytes; it refuses other versions",
 }
 ONLY_OF = {r"/etc/default/shop-(postgres|redis)": "a name"}  # only the host knows the address that the name has there
 SECRETS = {"postgres": "3f0a-of-postgres", "redis": "3f0a-of-redis"}
@@ -144,6 +147,24 @@ def test_keys_that_production_toml_no_longer_has_are_missed(data):
     assert [*preflight.file_problems(expected, expected)] == []
     (problem,) = preflight.file_problems(expected, {**expected, path: "0" * 64})
     assert problem == f"differs from this checkout in {path}: run slipway provision"
+
+
+def test_a_gate_s_agent_counts_and_not_its_compression(data, monkeypatch):
+    """Which the zlib of who provisions decides."""
+    fleet = fleet_of(data, KEYS)
+    program = zlib.decompress(binascii.a2b_base64(bootstrap.sent()))
+
+    def digest(program, level):
+        sent = binascii.b2a_base64(zlib.compress(program, level))
+        monkeypatch.setattr(bootstrap, "sent", lambda: sent)
+        return digest_of(keys.gate(fleet).content.encode())
+
+    here = digest(program, 9)
+    assert here == digest(program, 1) == preflight.expected_digests(fleet, fleet.hosts[0])["/usr/local/sbin/shop-gate"]
+    assert here != digest(program + b"\n", 9)
+    gate = keys.gate(fleet).content
+    assert here != digest_of(gate.replace("REFUSED = 77", "REFUSED = 78").encode())
+    assert here != digest_of(gate.replace("\\n')\n", "A\\n')\n").encode()), "no base64"
 
 
 def test_many_files_are_one_short_line(fleet):

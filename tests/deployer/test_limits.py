@@ -7,7 +7,7 @@ import time
 import pytest
 
 from deployer.test_requests import BEGIN
-from slipway.deploy.agent import limits, lock, releases, serve
+from slipway.deploy.agent import limits, lock, releases, requests, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.step_log import StepLog
@@ -51,6 +51,7 @@ def test_an_administrator_s_is_not(machine, logged):
         ("command", {"script": "hunter2", "input": "hunter2"}),
         ("put", {"content": "hunter2"}),
         ("stage", {"settings": "hunter2", "files": {"KEY": "hunter2"}}),
+        ("inherit", {"records": [], "files": {"KEY": "hunter2"}, "reverted": "hunter2"}),
         ("resolve", {"image": "other.example/shop", "tag": "v1", "credentials": "ann:hunter2"}),
         ("pull", {"image": "other.example/shop", "credentials": "ann:hunter2"}),
     ],
@@ -58,6 +59,17 @@ def test_an_administrator_s_is_not(machine, logged):
 def test_no_secret_is_logged(machine, logged, do, args):
     refused(machine.host, "deploy", do, args)
     assert f'["{do}", {{' in logged[-1] and "hunter2" not in logged[-1]
+
+
+def test_every_argument_that_may_hold_a_secret_is_known():
+    """Of anything, or of bytes as base64, as settings and files are."""
+    named = {
+        name.rstrip("?")
+        for shapes in requests.SHAPES.values()
+        for name, shape in shapes.items()
+        if shape("a" * 10_000) or shape({"KEY": "abcd"})
+    }
+    assert named == {*limits.SECRET}
 
 
 @pytest.mark.parametrize("do", ["x" * 9000, "a\nb\u2028c\x1b[2J\ud800", None, ["facts"], {"a": "\n"}])

@@ -15,12 +15,16 @@ from slipway.deploy.view import problems
 from slipway.deploy.view.collect import Collector
 
 
-def watched(agent, seconds, hosts=2):
+def elapsed():
+    return asyncio.get_running_loop().time()
+
+
+def watched(agent, seconds, hosts=2, clock=elapsed):
     """Watch for so many seconds; return the collector, and what was asked. The hosts' clock stands still."""
     fleet, asked = viewed.fleet(), []
 
     async def watch():
-        collector = Collector(fleet, fleet.hosts[:hosts], asyncio.get_running_loop().time)
+        collector = Collector(fleet, fleet.hosts[:hosts], clock)
         task = asyncio.create_task(collector.watch())
         await asyncio.sleep(seconds)
         task.cancel()
@@ -277,3 +281,14 @@ def test_buckets_of_a_day_are_kept():
     each.add([old, new], NOW)
     each.add([new], NOW)
     assert each.buckets == {NOW: {"at": NOW, "statuses": {"2": 2}, "times": {"5": 2}}}
+
+
+def test_a_clock_that_is_set_back_stops_no_question():
+    """All is asked again at once, and not when the old time has come again."""
+
+    def clock():
+        at = asyncio.get_running_loop().time() + 7200
+        return at if at < 7260 else at - 3600
+
+    _, asked, _ = watched(lambda name, asked: Agent(answers(), asked=asked), 121, clock=clock)
+    assert [asked.count(name) for name in ("pulse", "facts", "errors")] == [50, 4, 5]

@@ -128,3 +128,14 @@ def test_what_celery_says_is_what_it_said_last(watched):
     watched["web2"].answers["celery"].value["dead"] = 7
     watched["web1"].answers["celery"].at = NOW - 300
     assert shown(watched)["work"]["celery"]["dead"] == 7
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(110, "well"), (150, "unknown")])
+def test_a_host_that_has_not_answered_for_long_is_not_well(watched, seconds, state):
+    """Such as after this machine has slept, until the connection is known to be lost."""
+    for name in ("web1", "front"):
+        for answer in watched[name].answers.values():
+            answer.at = NOW - seconds
+        told = host(watched, name)
+        assert told["state"] == state, name
+        assert told["unknown"] == (["no answer for 2 minutes"] if state == "unknown" else [])

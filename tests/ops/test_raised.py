@@ -139,6 +139,23 @@ def test_what_is_raised_is_told_once_whatever_becomes_of_loggers(tmp_path, setti
     assert re.search(r"^Task site_of_team\.task\[.+\] raised unexpected: RuntimeError", of_task["message"])
 
 
+SENT = """
+from django.core.signals import got_request_exception
+import slipway.web.middleware
+for words in ({}, {"request": None}):
+    try:
+        raise RuntimeError("of a command")
+    except RuntimeError:
+        got_request_exception.send(sender=None, **words)
+"""
+
+
+def test_a_team_may_send_the_signal_without_a_request(tmp_path):
+    """As for an error reporter that listens to it."""
+    done = in_production(tmp_path, ASK, SENT)
+    assert [record["message"] for record in records(done.stderr)][:2] == ["Internal Server Error: -"] * 2
+
+
 def test_development_logs_as_ever(tmp_path):
     done = in_production(tmp_path, ASK, "pass", DJANGO_SETTINGS_MODULE="project.settings")
     assert not records(done.stderr) and done.stderr.count("ERROR django.request") == 2, done.stderr

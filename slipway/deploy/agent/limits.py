@@ -18,7 +18,8 @@ OF_UNIT = {"MemoryMax": "512M", "TasksMax": 300}
 AT_ONCE = 32  # requests that an agent with the lock works on at once
 ASKED = 300  # characters of a refused request that are logged
 LOGGED = 100  # refusals that an agent logs: a thief shall not push other lines out of the journal
-SECRET = ("credentials", "script", "input", "content", "settings", "files")  # arguments that may hold secrets
+# Arguments that may hold secrets.
+SECRET = ("credentials", "script", "input", "content", "settings", "files", "reverted")
 refusals = itertools.count()
 
 

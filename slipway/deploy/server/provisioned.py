@@ -43,6 +43,7 @@ def absent(fleet: Fleet) -> list[str]:
 
 def of_keys(fleet: Fleet) -> Iterator[File]:
     if fleet.limited_keys:
+        yield keys.gate(fleet)
         yield keys.sudoers(fleet)
         yield keys.authorized_keys(fleet)
         yield from keys.unit_files(fleet)

@@ -77,17 +77,26 @@ class Questions:
     searched: float = 0  # when errors were searched
     took: float = 0  # seconds of that search
     pause: float = ILL  # until an ill host is asked for facts again
+    last: float = 0  # when the last pulse was asked for
 
     async def go_on(self) -> None:
         """Ask until the connection fails."""
         while True:
             began = self.now()
+            self.heed_clock(began)
             pulse = await self.pulse(began)
             await self.ask_what_is_due(pulse, began)
             self.watched.problem = ""
-            while self.now() < began + (DEPLOY if pulse["underway"] else PULSE):
+            while began <= self.now() < began + (DEPLOY if pulse["underway"] else PULSE):
                 await self.look_back()
                 await asyncio.sleep(BACK)
+
+    def heed_clock(self, now: float) -> None:
+        """If this machine's clock was set back, ask for all now: what is due by the old time would wait as long."""
+        if now < self.last:
+            self.due = dict.fromkeys(self.due, 0.0)
+            self.searched = 0
+        self.last = now
 
     async def pulse(self, began: float) -> Any:
         pulse = await self.connection.ask("pulse", LIMIT, place=self.newest)

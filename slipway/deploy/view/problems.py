@@ -15,6 +15,7 @@ from .watched import NOT_ASKED, WatchedHost
 
 SKEW = 2  # seconds by which a host's clock may be off
 FAILED = 0.05  # share of visitors' requests that may end with 5xx, as by default while a release is watched
+UNHEARD = 120  # seconds; more than the limit of one question
 WINDOWS = (60, 300)  # seconds; a site with few visitors shows only in the longer time that most of them fail
 Problems = dict[str, list[str]]
 
@@ -77,15 +78,22 @@ def visitors_problem(watched: WatchedHost, now: float) -> Iterator[str]:
 # ---- what is unknown ----
 
 
-def state_of(fleet: Fleet, watched: WatchedHost, wrong: Sequence[str]) -> str:
+def state_of(fleet: Fleet, watched: WatchedHost, wrong: Sequence[str], now: float) -> str:
     """Return "silent", "unknown", "problem", "well", or "answers" if nothing was asked that could tell it is well."""
     if watched.problem:
         return "unknown" if watched.problem == NOT_ASKED else "silent"
     if wrong:
         return "problem"
-    if unknown(fleet, watched):
+    if unknown(fleet, watched) or unheard(watched, now):
         return "unknown"
     return "well" if watched.answers.keys() - {"pulse"} or is_visited(watched) else "answers"
+
+
+def unheard(watched: WatchedHost, now: float) -> list[str]:
+    """Return a line if the host has answered nothing for so long that nobody knows whether it is well: this machine has
+    slept, or the connection hangs."""
+    seconds = now - max((answer.at for answer in watched.answers.values()), default=now)
+    return [f"no answer for {seconds / 60:.0f} minutes"] if not watched.problem and seconds > UNHEARD else []
 
 
 def is_visited(watched: WatchedHost) -> bool:

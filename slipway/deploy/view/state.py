@@ -66,7 +66,7 @@ def host_state(fleet: Fleet, watched: WatchedHost, wrong: Sequence[str], now: fl
     return {
         "name": host.name,
         "kinds": [*(["balancer"] if host.balancer else []), *host.roles, *host.services],
-        "state": problems.state_of(fleet, watched, wrong),
+        "state": problems.state_of(fleet, watched, wrong, now),
         "silent": watched.problem,
         "since": watched.since,
         "age": age_of(pulse or watched.answers.get("swarm"), now),
@@ -78,7 +78,7 @@ def host_state(fleet: Fleet, watched: WatchedHost, wrong: Sequence[str], now: fl
         "notes": [*(facts["notes"] if facts else [])],
         "closed": bool(pulse and pulse.value["closed"]),
         "problems": watched.dated(wrong, now),
-        "unknown": problems.unknown(fleet, watched),
+        "unknown": [*problems.unknown(fleet, watched), *problems.unheard(watched, now)],
         "rates": rates(watched),
     }
 
