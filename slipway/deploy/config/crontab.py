@@ -55,7 +55,9 @@ def numbers(part: str, least: int, most: int) -> tuple[int | None, int | None, i
     if not match:
         raise ValueError(part)
     begin, end, step = (None if text is None else int(text) for text in match.groups())
-    if any(not least <= number <= most for number in (begin, end) if number is not None) or step == 0:
+    if any(not least <= number <= most for number in (begin, end, step) if number is not None) or step == 0:
+        raise ValueError(part)
+    if begin is not None and end is not None and end < begin:  # crontab runs at no such time
         raise ValueError(part)
     return begin, end, step
 
