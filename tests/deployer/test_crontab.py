@@ -9,6 +9,7 @@ from slipway.deploy.config.crontab import calendar, is_crontab
 TIMES = {
     "@daily": "daily",
     "@Midnight": "daily",
+    " @daily": "daily",
     "@annually": "yearly",
     "0 4 * * *": "*-*-* 04:00",
     "*/15 * * * *": "*-*-* *:00/15",

@@ -19,7 +19,7 @@ PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
 
 def is_crontab(text: str) -> bool:
     """Return True for crontab's names and lines. OnCalendar has at most four words: days, date, time, time zone."""
-    return text.startswith("@") or len(text.split()) > 4
+    return text.lstrip().startswith("@") or len(text.split()) > 4
 
 
 def calendar(text: str) -> str:
