@@ -15,7 +15,7 @@ def read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))  # as uv, which skips a byte order mark
     except ValueError as error:  # UnicodeDecodeError is one, too
         sys.exit(f"make: {path} is no TOML, correct it: {error}")
 

@@ -48,7 +48,12 @@ REDIS = {**UNIX, "socket_keepalive": FLAG}
 # By scheme; of redis-py's options those for a cache, any other would be an error of each page that uses the cache.
 CACHE = {"redis": REDIS, "rediss": {**REDIS, **TLS}, "unix": UNIX}
 AMQP = {"heartbeat": NUMBER, "login_method": choice("PLAIN", "AMQPLAIN", "EXTERNAL")}
-BROKER = {"redis": TLS, "rediss": TLS, "redis+socket": {"virtual_host": NUMBER}, "amqp": AMQP, "amqps": AMQP}
+# Celery knows these by other words, too.
+CELERY_TLS = {
+    **TLS,
+    "ssl_cert_reqs": choice("none", "optional", "required", "CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED"),
+}
+BROKER = {"redis": CELERY_TLS, "rediss": CELERY_TLS, "redis+socket": {"virtual_host": NUMBER}, "amqp": AMQP, "amqps": AMQP}
 
 SQLITE = {
     "cached_statements": NUMBER,
@@ -75,6 +80,7 @@ POSTGRES = {
     **dict.fromkeys(("sslcert", "sslcrl", "sslkey", "sslrootcert"), FILE),
     **dict.fromkeys(("channel_binding", "gssencmode"), choice("disable", "prefer", "require")),
     "load_balance_hosts": choice("disable", "random"),
+    "port": NUMBER,
     "sslmode": choice("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "sslnegotiation": choice("postgres", "direct"),
     "target_session_attrs": choice("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),

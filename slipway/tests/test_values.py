@@ -154,6 +154,7 @@ class Services(SimpleTestCase):
         for url in (
             "redis://:p@a:6379",
             "rediss://a/0?ssl_cert_reqs=none",
+            "rediss://a/0?ssl_cert_reqs=CERT_REQUIRED",
             f"rediss://a/?ssl_ca_certs={__file__}",
             "redis+socket://:p@/run/redis.sock?virtual_host=0",
             "amqp://u:p@a/shop",

@@ -9,6 +9,7 @@ from slipway.deploy.config.crontab import calendar, is_crontab
 TIMES = {
     "@daily": "daily",
     "@Midnight": "daily",
+    " @daily": "daily",
     "@annually": "yearly",
     "0 4 * * *": "*-*-* 04:00",
     "*/15 * * * *": "*-*-* *:00/15",
@@ -22,6 +23,7 @@ TIMES = {
     "0 0 * * */2": "Tue,Thu,Sat,Sun *-*-* 00:00",
 }
 NO_FORM = ["@reboot", "@", "0 0 1 * mon", "0 0 4 * * *", "61 * * * *", "0 0 31 13 *", "*/0 * * * *", "0 L * * *"]
+NO_FORM += ["0 4 * * fri-sun", "0 22-2 * * *", "*/70 * * * *"]  # crontab refuses these, too
 
 
 @pytest.mark.parametrize("text", TIMES)

@@ -16,6 +16,7 @@ from slipway.make.uv import pip_indexes
         ("#[[tool.uv.index]]\n[tool.uv]\nmanaged = true\n", {}),
         ('[project]\ndescription = """\n[[tool.uv.index]]\nurl = 1\n"""\n', {}),
         ("[tool]\nuv = 1\n", {}),
+        ("\ufeff[project]\n", {}),  # as PowerShell writes UTF-8
         ("[tool.uv]\nindex = []\n", {}),
         (
             '[tool.uv]\nindex = [{name = "own", url = "https://a.example/"}]\n',

@@ -19,7 +19,7 @@ PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
 
 def is_crontab(text: str) -> bool:
     """Return True for crontab's names and lines. OnCalendar has at most four words: days, date, time, time zone."""
-    return text.startswith("@") or len(text.split()) > 4
+    return text.lstrip().startswith("@") or len(text.split()) > 4
 
 
 def calendar(text: str) -> str:
@@ -55,7 +55,9 @@ def numbers(part: str, least: int, most: int) -> tuple[int | None, int | None, i
     if not match:
         raise ValueError(part)
     begin, end, step = (None if text is None else int(text) for text in match.groups())
-    if any(not least <= number <= most for number in (begin, end) if number is not None) or step == 0:
+    if any(not least <= number <= most for number in (begin, end, step) if number is not None) or step == 0:
+        raise ValueError(part)
+    if begin is not None and end is not None and end < begin:  # crontab runs at no such time
         raise ValueError(part)
     return begin, end, step
 
