@@ -38,14 +38,8 @@ def write_request_error(request: Any = None, **_: Any) -> None:
         error = sys.exc_info()[1]
         places = vars(request).setdefault(PLACES, []) if request else []
         if error and (place := place_of(error, error.__traceback__)) not in places:
-            write(
-                "django.request",
-                "%s: %s",
-                "Internal Server Error",
-                getattr(request, "path", "-"),
-                error=error,
-                request=request,
-            )
+            words = "Internal Server Error", getattr(request, "path", "-")
+            write("django.request", "%s: %s", *words, error=error, request=request)
             places.append(place)
         note(error)
 

@@ -236,6 +236,16 @@ def test_a_deploy_needs_what_runs_it_alone(data, path, refused):
     assert drift.problems(fleet, fleet.hosts, facts) == text
 
 
+@pytest.mark.parametrize(
+    ("path", "refused"), [("/etc/nginx/shop/app.conf", False), ("/usr/local/bin/docker-runner", True)]
+)
+def test_a_way_back_does_not_wait_for_nginx_s_files(data, path, refused):
+    fleet = fleet_of(data, FLEETS["one server with its data"])
+    facts = {"one": {**fine(fleet)["facts"], "history": []}}
+    facts["one"]["files"] = {**facts["one"]["files"], path: "0" * 64}
+    assert bool(preflight.problems(fleet, fleet.hosts, facts, replace(DEPLOY, action="rollback"))) == refused
+
+
 def status(fleet, path, host):
     answers = answers_of(fleet, path, host)
     with agents(lambda name: Agent(answers(name))):

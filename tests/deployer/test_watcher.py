@@ -9,7 +9,7 @@ import pytest
 
 from deployer.simulated import Simulated
 from proc import put, wait_until
-from slipway.deploy.agent import disk, docker, facts, http, slots, visitors
+from slipway.deploy.agent import disk, docker, facts, http, releases, slots, visitors
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps.table import STEPS
@@ -278,6 +278,18 @@ def test_what_visitors_meet_after_the_watch_counts_until_the_commit(machine):
     machine.host.note_visit("a browser", 500)
     seen = STEPS["commit"](machine.host, attempt, print)["seen"]
     assert (seen["answers"], seen["errors"]) == (before["answers"] + 1, before["errors"] + 1)
+
+
+def test_a_log_that_fails_after_the_commit_fails_no_deploy(machine):
+    """As on a broken disk: the release is live by then."""
+    attempt = machine.begun("deploy", "v2", [name for name, _ in machine.steps("deploy", "v2")].index("promise") + 1)
+
+    def fail():
+        raise OSError(5, "Input/output error", "/var/log/nginx/shop.log")
+
+    attempt.seen = fail
+    assert STEPS["commit"](machine.host, attempt, print) == {"seen": None}
+    assert releases.read_tag(machine.host.tag)["tag"] == "v2"
 
 
 def test_nobody_has_watched_a_rollback(machine):

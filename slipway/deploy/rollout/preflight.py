@@ -11,6 +11,7 @@ from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, by_text, on_hosts
 from ..server import provisioned
+from ..server.site import NGINX
 from ..ssh.validate import first_line
 from .plan import Target
 
@@ -48,7 +49,7 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, wa
     """Yield a host's problems. `back`: True for a rollback, which needs fewer checks. `warm`: True if the idle slot
     still runs the target release; then memory is not checked."""
     yield from fitness_problems(facts)
-    yield from provisioning_problems(fleet, host, facts)
+    yield from provisioning_problems(fleet, host, facts, back)
     yield from disk_problems(fleet, facts)
     yield from memory_problems(facts) if not warm else ()
     yield from misplaced_roles(fleet, host, facts)
@@ -73,8 +74,10 @@ def too_old(name: str, version: str) -> Iterator[str]:
         yield f"{name} is {version or 'of unknown version'}, but {'.'.join(map(str, least))} or newer is needed"
 
 
-def provisioning_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def provisioning_problems(fleet: Fleet, host: Host, facts: Facts, back: bool) -> Iterator[str]:
+    """A way back waits for no change of nginx's files, such as one that is not provisioned yet."""
     digests = of_deploys(fleet, host)
+    digests = {path: digest for path, digest in digests.items() if not (back and path.startswith(f"{NGINX}/"))}
     yield from file_problems(digests, facts["files"])
     yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
 

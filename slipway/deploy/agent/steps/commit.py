@@ -21,7 +21,7 @@ from .watcher import Watched
 class Committed(TypedDict):
     """What a commit leaves behind."""
 
-    seen: Watched | None  # None: nobody watched, as in a rollback
+    seen: Watched | None  # None: nobody watched, as in a rollback, or it is unknown
 
 
 class Prepared(TypedDict):
@@ -156,7 +156,14 @@ def commit(host: Host, attempt: Attempt, say: Say) -> Committed:
     if attempt.sick and not attempt.noted.get("promised"):
         raise Problem(f"this host did not promise to commit, and sent visitors to the old release: {attempt.sick}")
     finish(host, attempt.noted, say)
-    return {"seen": attempt.seen() if attempt.seen else None}
+    return {"seen": seen(attempt)}
+
+
+def seen(attempt: Attempt) -> Watched | None:
+    """Return None, too, if nginx's log cannot be read: the release is live, and that is no reason to call it failed."""
+    with contextlib.suppress(Problem, OSError):
+        return attempt.seen() if attempt.seen else None
+    return None
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
