@@ -53,7 +53,13 @@ CELERY_TLS = {
     **TLS,
     "ssl_cert_reqs": choice("none", "optional", "required", "CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED"),
 }
-BROKER = {"redis": CELERY_TLS, "rediss": CELERY_TLS, "redis+socket": {"virtual_host": NUMBER}, "amqp": AMQP, "amqps": AMQP}
+BROKER = {
+    "redis": CELERY_TLS,
+    "rediss": CELERY_TLS,
+    "redis+socket": {"virtual_host": NUMBER},
+    "amqp": AMQP,
+    "amqps": AMQP,
+}
 
 SQLITE = {
     "cached_statements": NUMBER,

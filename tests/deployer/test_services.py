@@ -168,7 +168,9 @@ def test_tls(data):
     assert {"ssl=on", "ssl_key_file=/etc/tls/tls.key", "8.8.8.8:5432:5432"} <= {*words}
     assert "/etc/default/shop-postgres.d/tls.key:/etc/tls/tls.key:ro" in words
     assert "\nhostssl all all" in services.configuration(fleet, postgres, "").content
-    assert {"port 0", "tls-port 6379", "tls-auth-clients no"} <= {*services.configuration(fleet, redis, "x").content.splitlines()}
+    assert {"port 0", "tls-port 6379", "tls-auth-clients no"} <= {
+        *services.configuration(fleet, redis, "x").content.splitlines()
+    }
     assert services.settings(fleet, CREDENTIALS.passwords, ()).content.splitlines() == [
         "DATABASE_URL=postgres://shop:a-password@8.8.8.8:5432/shop"
         "?sslmode=verify-full&sslrootcert=/run/services/postgres.crt",
