@@ -157,7 +157,7 @@ def test_maintenance(fleet, stub, capsys, monkeypatch):
 @pytest.mark.parametrize("action", ["on", "off", "status"])
 def test_maintenance_of_hosts_without_visitors(fleet, action):
     """It is refused: to say nothing would say that it is done."""
-    with pytest.raises(Refused, match="^none of these hosts answers visitors: name web hosts or balancers$"):
+    with pytest.raises(Refused, match=r"^none of these hosts answers visitors: name web hosts or balancers$"):
         asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "work", "maintenance", action])))
 
 
