@@ -2,6 +2,7 @@
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -15,9 +16,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.core.cache import cache
-from django.test import Client, TestCase, override_settings
+from django.db import IntegrityError
+from django.test import Client, RequestFactory, TestCase, override_settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
+
+from slipway.web.middleware import sent_twice
 
 USERS: Any = get_user_model()._default_manager
 ANN, PASSWORD = "ann@example.org", "a ship in a bottle"
@@ -153,6 +157,13 @@ class Pages(TestCase):
         ):
             self.assertEqual(self.post("account_signup", email="ann@example.com", **NEW).status_code, 429)
         self.assertTrue(logs.records[0].exc_info)
+
+    def test_what_is_not_twice_at_once(self) -> None:
+        """What an app's own view enters twice, or what a form for accounts lacks, stays an error."""
+        for module, text in (("shop.views", "UNIQUE constraint failed"), ("allauth.x", "NOT NULL constraint failed")):
+            request: Any = RequestFactory().post("/")
+            request.resolver_match = SimpleNamespace(func=SimpleNamespace(__module__=module))
+            self.assertFalse(sent_twice(request, IntegrityError(text)), module)
 
     def test_what_is_no_passkey(self) -> None:
         """Each form refuses JSON that is no credential, or that PostgreSQL does not store."""

@@ -193,6 +193,7 @@ class Databases(SimpleTestCase):
             "postgres://u:p@h/n?sslmode=maybe": "option sslmode that is not one of disable, allow, ",
             "postgres://u:p@h/n?connect_timeout=soon": "option connect_timeout that is not a whole number",
             "postgres://u:p@h/n?sslrootcert=/none/a/b": "option sslrootcert that is not the path of a file",
+            "postgres://u:p@h/n?port=x": "option port that is not a whole number",
             "postgres://u:p@h/n?keepalives=true": "option keepalives that is not one of 0, 1",
             "postgres://u:p@h/n?isolation_level=serializable": "option isolation_level",
             "postgres://u:p@h/n?sslmode=require&sslmode=prefer": "option sslmode twice",

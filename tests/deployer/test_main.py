@@ -154,6 +154,13 @@ def test_maintenance(fleet, stub, capsys, monkeypatch):
     assert re.match("web1: on by .* since ", capsys.readouterr().out) and file.exists()
 
 
+@pytest.mark.parametrize("action", ["on", "off", "status"])
+def test_maintenance_of_hosts_without_visitors(fleet, action):
+    """It is refused: to say nothing would say that it is done."""
+    with pytest.raises(Refused, match=r"^none of these hosts answers visitors: name web hosts or balancers$"):
+        asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "work", "maintenance", action])))
+
+
 @pytest.mark.parametrize("action", ["on", "off"])
 def test_maintenance_on_a_disk_that_takes_no_change(fleet, stub, monkeypatch, action):
     """The command fails, and the site is as it was."""

@@ -112,10 +112,12 @@ def test_how_the_services_run(alone, apart):
             }.items()
         )
         assert "/etc/default/shop-postgres.d/pg_hba.conf:/etc/pg_hba.conf:ro" in words
-        assert {"--read-only", "--stop-signal=SIGINT", "--user"} <= {*words}
+        shared = f"--shm-size={services.size(fleet.services[0].memory) // 4}"
+        assert {"--read-only", "--stop-signal=SIGINT", "--user", shared} <= {*words}
         redis = services.configuration(fleet, fleet.services[1], "a-password").content.splitlines()
         assert {"requirepass a-password", "appendonly yes", "maxmemory-policy volatile-lru", "dir /data"} <= {*redis}
         assert "maxmemory 201326592" in redis, "of 256 MB, three quarters"
+        assert "unixsocketperm 777" in redis, "the app's containers run as another user"
         assert ("port 0" in redis) == (fleet is alone)
         words = words_of(services.description(fleet, fleet.services[1], "10.0.0.20"))
         assert "/etc/default/shop-redis.d/redis.conf:/etc/redis.conf:ro" in words and "--memory-swap=256m" in words
@@ -166,7 +168,9 @@ def test_tls(data):
     assert {"ssl=on", "ssl_key_file=/etc/tls/tls.key", "8.8.8.8:5432:5432"} <= {*words}
     assert "/etc/default/shop-postgres.d/tls.key:/etc/tls/tls.key:ro" in words
     assert "\nhostssl all all" in services.configuration(fleet, postgres, "").content
-    assert {"port 0", "tls-port 6379"} <= {*services.configuration(fleet, redis, "x").content.splitlines()}
+    assert {"port 0", "tls-port 6379", "tls-auth-clients no"} <= {
+        *services.configuration(fleet, redis, "x").content.splitlines()
+    }
     assert services.settings(fleet, CREDENTIALS.passwords, ()).content.splitlines() == [
         "DATABASE_URL=postgres://shop:a-password@8.8.8.8:5432/shop"
         "?sslmode=verify-full&sslrootcert=/run/services/postgres.crt",

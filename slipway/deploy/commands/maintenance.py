@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from ..config import Fleet, Host
-from ..errors import DeployError
+from ..errors import DeployError, Refused
 from ..server.files import serves_http
 from ..ssh.connection import run, who
 from ..ssh.gather import on_each
@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    await switch_page(
-        fleet, fleet.chosen(args.hosts, balancers=True), args.action, lambda *said: print(*said, sep=": ")
-    )
+    hosts = fleet.chosen(args.hosts, balancers=True)
+    if not any(map(serves_http, hosts)):
+        raise Refused("none of these hosts answers visitors: name web hosts or balancers")
+    await switch_page(fleet, hosts, args.action, lambda *said: print(*said, sep=": "))
 
 
 async def switch_page(
