@@ -37,7 +37,7 @@ pytest = $(call with,PYTEST_ARGS) $(slipway) exec $(PYTEST)
 test-real: $(VE)/sentinel-tests ## run tests with real processes and services: Postgres, Redis, nginx, systemd
 	@$(pytest) $(real) --durations=15 {PYTEST_ARGS}
 
-mutants: $(VE)/sentinel-tests ## break the code at one place at a time: tests must notice (ARGS="--since COMMIT")
+mutants: $(VE)/sentinel-tests $(VE)/sentinel-browser ## break the code at one place at a time: tests must notice (ARGS="--since COMMIT")
 	@$(call with,ARGS) $(slipway) exec $(VE)/bin/python tests/mutants.py {ARGS}
 
 pins: $(VE)/sentinel-dev ## test that the pins are complete, up to date and for all platforms; needs the network

@@ -4,6 +4,7 @@ import ast
 import itertools
 import os
 import re
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +38,10 @@ def lock(host, monkeypatch, came):
         stderr.write(b"Failed to start transient service unit: Unit shop-deploy.service " + said + b".\n")
         if not said:
             started.append(words)
-        return SimpleNamespace(returncode=1 if said else 0)
+        done = subprocess.CompletedProcess(words, 1 if said else 0)
+        if options.get("check"):
+            done.check_returncode()
+        return done
 
     monkeypatch.setattr(locks.subprocess, "run", run)
     Path(host.run, "agent-1").mkdir()

@@ -168,8 +168,9 @@ def test_what_takes_long_is_said_again_and_again(monkeypatch):
     class Slow(Host):
         async def command(self, script, input=b"", timeout=600):
             many = len(announced)
-            while len(announced) < many + 2:  # it works until it was said twice
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while len(announced) < many + 2:  # it works until it was said twice
+                    await asyncio.sleep(0.01)
             return await super().command(script, input, timeout)
 
     def call():
