@@ -106,6 +106,17 @@ def test_the_agent_logs_what_it_refuses(machine, logged, monkeypatch):
     assert logged.pop().startswith("key def: this key may watch shop, not put")
 
 
+def test_the_lock_knows_whose_key_it_is(machine, monkeypatch):
+    got = []
+    monkeypatch.setattr(serve, "say", lambda answer: None)
+    monkeypatch.setattr(serve, "lock", lambda host, **args: got.append((args["kind"], args["key"])))
+    monkeypatch.setattr(limits, "check", lambda *words: None)
+    monkeypatch.setattr(serve, "lines", lambda kind: iter([{"id": 1, "do": "lock", "args": {}}]))
+    monkeypatch.setattr(serve, "Host", lambda app: machine.host)
+    serve.read("shop", "/run/shop/agent.1", "deploy", "abc")
+    assert got == [("deploy", "abc")]
+
+
 def test_so_many_requests_are_worked_on_at_once():
     threads, go, done = limits.Threads(), threading.Event(), threading.Semaphore(0)
 

@@ -299,6 +299,12 @@ def test_what_a_message_must_have(message):
     assert requests.parse_message(json.dumps(message).encode()) == message
 
 
+@pytest.mark.parametrize("id", [None, True, "1", [1]])
+def test_what_cannot_be_answered_is_no_message(id):
+    with pytest.raises(SystemExit, match="malformed"):
+        requests.parse_message(json.dumps({"id": id, "do": "facts"}).encode())
+
+
 @pytest.mark.parametrize("why", [{"slot": "../../etc/default/blog"}, {"live": "b"}, {"cause": 7}, "x", None])
 def test_an_abort_says_only_why(machine, monkeypatch, why):
     assert requests.abort_cause(why) == {}
