@@ -87,11 +87,17 @@ def passed(done):
     return done
 
 
+def words_of(done):
+    """Return what a finished process wrote to stderr, without the lines in which make says that a step still lasts:
+    on a busy machine there may be some."""
+    return re.sub(r"(?m)^make: still .*\n", "", done.stderr)
+
+
 def refusal(done):
     """Return the one line in which make says why it fails. Lines of its progress may come before."""
     lines = [
         line
-        for line in re.sub(r"(?m)^\S+: \*\*\* (?=make: )", "", done.stderr).splitlines()
+        for line in re.sub(r"(?m)^\S+: \*\*\* (?=make: )", "", words_of(done)).splitlines()
         if "***" not in line and not line.startswith(("make: installing", "make: waiting"))
     ]
     assert done.returncode == 2 and len(lines) == 1, done.stdout + done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 import wheels
 from checkout import WRITTEN
-from proc import ROOT, UV, VE_PYTHON, passed, run
+from proc import ROOT, UV, VE_PYTHON, passed, run, words_of
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 
@@ -55,7 +55,7 @@ class Scratch:
 
     def made(self, *args):
         """Run make, which must succeed. Return its messages."""
-        return passed(self.make(*(args or ["ve/sentinel"]))).stderr
+        return words_of(passed(self.make(*(args or ["ve/sentinel"]))))
 
     def has(self, *expressions):
         """Return the virtualenv's value of each expression, for example tiny.version; None if a package is missing."""

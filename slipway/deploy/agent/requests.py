@@ -162,7 +162,8 @@ SHAPES: dict[str, dict[str, Shape]] = {
 }
 # The files whose hashes a deploy compares. None of them has a secret, which whoever knows its hash could guess.
 PROVISIONED = (
-    rf"{UNITS}/(?:APP(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|docker-backup-[a-z]+@(?:APP)?|nginx-first)\.[a-z]+",
+    rf"{UNITS}/(?:APP(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|nginx-first)\.[a-z]+",
+    rf"{UNITS}/docker-backup-[a-z]+@(?:APP)?\.[a-z]+",
     rf"{UNITS}/(?:docker|nginx)\.service\.d/restart\.conf",
     rf"{UNITS}/[a-z0-9_]+_deploy\.slice",  # with a dash, systemd would look for a slice in another
     re.escape(JOURNALD),
