@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from checkout import WRITTEN
-from proc import ROOT, output, put, run
+from proc import ROOT, output, put, run, words_of
 
 INSTALLED = "make: installing what package-lock.json names\n"
 
@@ -29,7 +29,7 @@ def front(tmp_path):
 
     def make(*words):
         done = run(["make", "-f", "with.mk", *words], cwd=tmp_path)
-        return done.returncode, done.stderr
+        return done.returncode, words_of(done)
 
     return make
 
