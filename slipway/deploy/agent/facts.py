@@ -147,15 +147,13 @@ def docker_info(host: Host) -> Docker:
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
-    listed = ask_engine(
-        host, docker.path_with_filter(f"/containers/json?all={int(ended)}", "label", "docker-runner.image")
-    )
+    listed = ask_engine(host, docker.path_with_filter(f"/containers/json?all={int(ended)}", "label", strangers.LABEL))
     if listed is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
     ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {
-        name[1:]: (container["Id"], container["Labels"]["docker-runner.image"], container.get("Created", 0))
+        name[1:]: (container["Id"], container["Labels"][strangers.LABEL], container.get("Created", 0))
         for container in listed
         for name in container["Names"] or ()
         if name in ours and container["State"] != "created"

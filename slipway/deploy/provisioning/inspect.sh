@@ -3,7 +3,8 @@
 #
 # $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: its env
 # file; $5: units of the team's processes; $6: Consul's service definition; $7: names of the app's services here; $8: the
-# team's certificate and key, if nginx needs them here; $9: the text of slipway/envfile.py. POSIX sh. fitness.py puts the function `processes` from docker-slot in front of this script.
+# team's certificate and key, if nginx needs them here; $9: the text of slipway/envfile.py. POSIX sh. fitness.py puts the
+# function `processes` from docker-slot in front of this script.
 
 units=/etc/systemd/system/$1 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6 services=$7 tls=$8 envfile=$9
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /

@@ -51,9 +51,8 @@ class Rollout:
     watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
     began: float = 0
     breaking: str = ""  # from `plan` on: why a deploy would be refused at its migrations
-    settled: list[Settled] = field(
-        default_factory=list
-    )  # what new hosts need is there, and without a `tag` the release
+    # Hosts that have what new ones need; without a `tag` also the release.
+    settled: list[Settled] = field(default_factory=list)
 
     async def plan(self) -> list[Group]:
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
