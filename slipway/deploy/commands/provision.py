@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    if not args.check:  # before all that may fail
+    if not (args.check or virtualenv.was_started_again()):  # before all that may fail
         hosts = [host_to_remove(fleet, args.remove)] if args.remove else fleet.chosen(args.hosts, balancers=True)
         asyncio.run(run_interruptible(withdraw(fleet, hosts, bool(args.remove))))
     virtualenv.enter()

@@ -11,6 +11,7 @@ from slipway.make import packaged, virtualenv
 from slipway.make.wheel import DEFAULTS
 
 PINS = "requirements/deploy.txt"  # the team's own, or the package's
+STARTED = "SLIPWAY_STARTED_AGAIN"  # variable: the process that was started again
 # The virtualenv lacks the package, and gets it from where it is now, after its own packages.
 AGAIN = """\
 import runpy, sys
@@ -27,7 +28,14 @@ def enter() -> None:
     folder = Path("var/pyinfra").absolute()
     virtualenv.main([f"{folder}/sentinel", pins()], {**DEFAULTS, **own_uv(), **os.environ, "MADE_FOR": str(folder)})
     python, package = f"{folder}/bin/python", str(Path(slipway.__file__).parents[1])
-    os.execv(python, [python, "-B", "-c", AGAIN, package, *sys.argv[1:]])
+    words = [python, "-B", "-c", AGAIN, package, *sys.argv[1:]]
+    os.execve(python, words, {**os.environ, STARTED: str(os.getpid())})
+
+
+def was_started_again() -> bool:
+    """Return True after `enter` has started this command again. Such a process keeps its id; any other, which somebody
+    may have given the variable, has another."""
+    return os.environ.get(STARTED) == str(os.getpid())
 
 
 def own_uv() -> dict[str, str]:
