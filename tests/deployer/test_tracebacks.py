@@ -59,6 +59,7 @@ KEY_ERROR = ("KeyError", "orders/views.py:31 detail", "'a'", 1, ["digest"])
     [
         (SYNC, [KEY_ERROR]),
         ([SYNC[0], "KeyError: of a log", *SYNC[1:]], [KEY_ERROR]),
+        ([*SYNC[:-1], "    raise Lost() from error", SYNC[-1]], [KEY_ERROR]),
         (["12:31 [info] begun", *SYNC, "KeyError: of a log", "12:31 [info] ended"], [KEY_ERROR]),
         ([*CAUSE, "During handling of the above exception, another exception occurred:", "", *SYNC], [KEY_ERROR]),
         ([*CAUSE, "The above exception was the direct cause of the following exception:", "", *SYNC], [KEY_ERROR]),

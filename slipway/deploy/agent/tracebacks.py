@@ -11,6 +11,7 @@ from .groups import Group, cut_text, group_of_error
 
 START = "Traceback (most recent call last):"
 FRAME = re.compile(r'  File "([^"]+)", line (\d+)(?:, in (.+))?')
+SOURCE = " " * 4  # begins a line of the source, which follows its frame and may read like an error
 # An exception comes next that was raised while the one before was handled: only that one ended the process.
 CHAIN = "During handling of the above exception", "The above exception was the direct cause"
 # The last line. Lines of a log may begin so, too, but those follow no frame.
@@ -51,6 +52,8 @@ class Tracebacks:
         elif begun and FRAME.match(line):
             del begun.lines[1 : len(begun.lines) - MOST]
             begun.lines.append(line)
+        elif begun and line.startswith(SOURCE):
+            pass
         elif begun and len(begun.lines) > 1 and END.match(line):
             begun.lines.append(line)
             self.ended[name] = self.begun.pop(name)
