@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+# A string, a quoted name, a comment, a word, or one character.
+TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\S""", re.DOTALL)
 
 
 class Column(NamedTuple):
@@ -70,3 +75,9 @@ def read_catalog(connection: Any, earlier: Catalog | None = None) -> Catalog:
         tables = {id: earlier.tables[id] for id in marks if earlier and id in earlier.tables}
         tables.update(module.read_tables(cursor.cursor, changed) if changed else {})
     return Catalog(tables, names, marks)
+
+
+def named(sql: str, columns: Iterable[str]) -> list[str]:
+    """Return those of these columns that an expression names."""
+    bare = {word.strip('"`[]').lower() for word in TOKEN.findall(sql) if word[0] != "'"}
+    return [name for name in columns if name.lower() in bare]

@@ -104,18 +104,10 @@ def constraint_change(name: str, new: Constraint, table: Table, ask: Ask) -> Cha
         free = []
     else:
         free = [column for column, of in columns.items() if lets_pass(new, of, ask)]
-    idle = idle_columns(new, table, ask) if new.where else []
+    conditions = {column: table.columns[column] for column in new.where_columns}
+    counts = ask(f"SELECT ({new.where}) IS TRUE {row_of_defaults(conditions)}") if conditions else None
+    idle = [] if counts is None or counts else [*conditions]
     return {"what": new.kind, "table": name, "columns": [*new.columns], "free": free, "idle": idle}
-
-
-def idle_columns(constraint: Constraint, table: Table, ask: Ask) -> list[str]:
-    """Return the columns of a condition that is not true where all are left out; [] if it is true. Postgres' catalog
-    does not tell which keys are in it, but it cannot compute the condition without those."""
-    columns = {name: table.columns[name] for name in (*constraint.where_columns, *constraint.columns)}
-    counts = f"SELECT ({constraint.where}) IS TRUE "
-    others = {name: {k: v for k, v in columns.items() if k != name} for name in columns}
-    needed = [name for name in columns if ask(counts + row_of_defaults(others[name])) is None]
-    return [] if ask(counts + row_of_defaults(columns)) in (None, True, 1) else needed
 
 
 def lets_pass(constraint: Constraint, column: Column, ask: Ask) -> bool:

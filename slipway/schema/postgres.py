@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .catalog import Column, Constraint, Table
+from .catalog import Column, Constraint, Table, named
 
 KINDS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view", "S": "sequence"}
 CONSTRAINTS = {"c": "check", "f": "foreign key", "x": "exclude"}
@@ -73,7 +73,7 @@ JOIN pg_attribute a ON a.attrelid = {table} AND a.attnum = part.number ORDER BY 
 CHECKS = f"""SELECT k.conrelid::bigint, k.contype, {NAMES.format(numbers="k.conkey", table="k.conrelid")},
 coalesce(pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid))
 FROM pg_constraint k WHERE k.contype IN ('c', 'f', 'x') AND k.conrelid = ANY(%s)"""
-# A unique index of a constraint or of its own. It depends on its columns, and on those of its condition.
+# A unique index, of a constraint or of its own, and all columns that it uses.
 UNIQUE = f"""SELECT i.indrelid::bigint, {NAMES.format(numbers="i.indkey::int2[]", table="i.indrelid")},
 coalesce(pg_get_expr(i.indexprs, i.indrelid), ''), coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
 ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend d JOIN pg_attribute a
@@ -139,7 +139,6 @@ def read_checks(cursor: Any, ids: list[Any]) -> Iterator[tuple[Any, Constraint]]
 
 def read_unique(cursor: Any, ids: list[Any]) -> Iterator[tuple[Any, Constraint]]:
     cursor.execute(UNIQUE, [ids])
-    for id, columns, expressions, condition, named, nulls_differ in cursor.fetchall():
-        others = sorted({*named} - {*columns})
-        keys = (*columns, *others) if expressions else tuple(columns)
-        yield id, Constraint("unique", keys, expressions, condition, tuple(others) if condition else (), nulls_differ)
+    for id, columns, expressions, condition, used, nulls_differ in cursor.fetchall():
+        keys = [*columns, *(column for column in named(expressions, used) if column not in columns)]
+        yield id, Constraint("unique", tuple(keys), expressions, condition, tuple(named(condition, used)), nulls_differ)

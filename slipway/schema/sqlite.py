@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .catalog import Column, Constraint, Table
+from .catalog import TOKEN, Column, Constraint, Table, named
 
-# A string, a quoted name, a comment, a word, or one character.
-TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\S""", re.DOTALL)
 CONVERTED = ("bool", "date", "datetime", "time", "timestamp")
 AFFINITIES = (
     ("integer", ("int",)),
@@ -120,9 +118,3 @@ def parenthesized(words: list[re.Match[str]], start: int) -> str:
 
 def last(words: list[re.Match[str]], wanted: str) -> re.Match[str]:
     return [word for word in words if word[0].upper() == wanted][-1]
-
-
-def named(sql: str, columns: dict[str, Column]) -> list[str]:
-    """Return the columns that an expression names."""
-    bare = {word.strip('"`[]').lower() for word in TOKEN.findall(sql) if word[0] != "'"}
-    return [name for name in columns if name.lower() in bare]
