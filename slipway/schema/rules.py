@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
+NOTED = 3  # newest version of migrations.json that this code can read
 TWO_RELEASES = "in two releases: the first {}, the next one {}"
 REMOVE = TWO_RELEASES.format(
     "no longer uses {}, which gets null=True or db_default=… if inserts must go on without a value", "removes it"
@@ -77,11 +78,43 @@ class Entry(TypedDict, total=False):
     locks: list[Any]
 
 
+class Noted(TypedDict):
+    """What an image says of one kind of database. `uses`: None in an image that an older Slipway built."""
+
+    migrations: dict[str, Entry]  # in the order in which they are applied
+    uses: Uses | None
+
+
 class Judgement(NamedTuple):
     """Why a release fails after changes, each with a cure; and changes that it may notice."""
 
     errors: list[str]
     warnings: list[str]
+
+
+def noted_in(content: Mapping[str, Any]) -> dict[str, Noted]:
+    """Return what a migrations.json says of each kind of database. Raises KeyError, TypeError, ValueError or
+    AttributeError if it is malformed."""
+    reader = older_verdicts if content.get("version", NOTED) < NOTED else in_this_version
+    return {vendor: reader(of_vendor) for vendor, of_vendor in content.get("vendors", {}).items()}
+
+
+def in_this_version(of_vendor: Any) -> Noted:
+    entries = dict(of_vendor["migrations"])
+    uses: Uses = dict(of_vendor["uses"])
+    for entry in entries.values():  # it is malformed if this fails
+        judge_entry(entry, {**uses, **entry["before"]})
+    return {"migrations": entries, "uses": uses}
+
+
+def older_verdicts(of_vendor: Any) -> Noted:
+    """Return what an older build noted: a verdict on each migration, whatever the other release uses."""
+    entries: dict[str, Entry] = {}
+    for name, verdict in of_vendor.items():
+        entries[name] = {"changes": [], "before": {}}
+        if verdict["verdict"] == "error":
+            entries[name]["failed"] = "; ".join(verdict["messages"])
+    return {"migrations": entries, "uses": None}
 
 
 def judge(changes: Iterable[Change], uses: Uses) -> Judgement:

@@ -38,11 +38,13 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
     migrations. With `allowed` or `urgent` (a rollback without --to), accept unchecked ones newer than the target."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
+    warnings: list[str] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
         for kind, judged in ((action, answer), ("rollback", answer.get("lacks", {}))):
             back = kind == "rollback"
             if wrong := judged.get("incompatible"):
                 (passed if allowed else refused).append(harm(kind, wrong))
+            warnings += [f"{name}: {text}" for name, text in judged.get("warnings", {}).items()]
             if unjudged := judged.get("unjudged"):
                 (passed if back and (allowed or urgent) else refused).append(
                     [UNKNOWN[kind].format(cure=judged["cure"]), *(f"  {name}" for name in unjudged)]
@@ -51,4 +53,4 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:
         raise Refused("\n".join(line for lines in refused for line in lines))
-    return [" ".join(["allowed:", *map(str.strip, lines)]) for lines in passed]
+    return warnings + [" ".join(["allowed:", *map(str.strip, lines)]) for lines in passed]
