@@ -15,8 +15,9 @@ MOST = 20  # texts
 # Each column, and whether a row may leave it out. They take no lock, however busy the tables are.
 COLUMNS = {
     "postgresql": """SELECT CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname,
-a.attname, NOT a.attnotnull OR a.atthasdef OR a.attidentity != '' FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+a.attname, NOT a.attnotnull OR a.atthasdef OR a.attidentity != ''
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^(pg_|information_schema$)'""",
     "sqlite": """SELECT m.name, c.name, NOT c."notnull" OR c.dflt_value IS NOT NULL OR c.pk OR c.hidden
 FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c WHERE m.type IN ('table', 'view')""",
