@@ -109,7 +109,8 @@ def constraint_change(name: str, new: Constraint, table: Table, ask: Ask) -> Cha
     conditions = {column: table.columns[column] for column in new.where_columns}
     counts = ask(f"SELECT ({new.where}) IS TRUE {row_of_defaults(conditions)}") if conditions else None
     idle = [] if counts is None or counts else [*conditions]
-    return {"what": new.kind, "table": name, "columns": [*new.columns], "free": free, "idle": idle}
+    here: Change = {"what": new.kind, "table": name, "columns": [*new.columns], "text": new.expression}
+    return {**here, "free": free, "idle": idle}
 
 
 def lets_pass(constraint: Constraint, column: Column, ask: Ask) -> bool:
