@@ -45,7 +45,7 @@ KEYS = {
     "generated": ("column",),
     "labels": ("column", "gone"),
     "domain": ("column", "text"),
-    **dict.fromkeys(("unique", "exclude", "check", "foreign key"), ("columns", "free", "idle")),
+    **dict.fromkeys(("unique", "exclude", "check", "foreign key"), ("columns", "free", "idle", "text")),
     "denied": ("text",),
     "other": ("text",),
 }
@@ -75,7 +75,7 @@ Uses = Mapping[str, Mapping[str, UsedColumn]]  # table → column → how the re
 
 
 class Change(TypedDict, total=False):
-    """What a migration changed in the database. docs/image.md lists what belongs to which `what`."""
+    """What a migration changed in the database. KEYS has what belongs to which `what`."""
 
     what: str
     table: str
@@ -264,8 +264,8 @@ def sentence(change: Change) -> str:
         "labels": "column {where} no longer takes {labels}",
         "domain": "column {where} takes only {text}",
         "unique": "table {table} takes no second row of the same {columns}",
-        "exclude": "table {table} excludes rows by {columns}",
-        "check": "table {table} checks {columns}",
+        "exclude": "table {table} has a new constraint, {text}",
+        "check": "table {table} has a new constraint, CHECK {text}",
         "foreign key": "table {table} takes only rows whose {columns} another table has",
         "denied": "table {table}: {text}",
         "other": "{where}: {text}",

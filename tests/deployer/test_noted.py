@@ -8,7 +8,7 @@ from deployer.noted import OK, build
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.verdicts import parse
 
-CHECK = {"what": "check", "table": "shop_item", "columns": ["note"], "free": [], "idle": []}
+CHECK = {"what": "check", "table": "shop_item", "columns": ["note"], "free": [], "idle": [], "text": "x"}
 WRONG = [  # in an entry, in a change, in the use of a column
     *({"failed": wrong} for wrong in (["a"], None)),
     *({"unjudged": wrong} for wrong in (1, {})),
@@ -26,6 +26,7 @@ WRONG = [  # in an entry, in a change, in the use of a column
             {"columns": "note"},
             {"columns": [1]},
             {"free": None},
+            {"text": []},
             {"idle": [[]]},
             {"what": "column gone"},
             {"what": "column gone", "column": []},
