@@ -37,7 +37,7 @@ WRONG = [  # in an entry, in a change, in the use of a column
             {"what": "not null", "column": "a"},
             {"what": "not null", "column": "a", "default": "no"},
             {"what": "default gone", "column": "a", "null": 0},
-            {"what": "other"},
+            {"what": "other", "text": 3},
             {"what": "denied", "text": None},
         )
     ),
