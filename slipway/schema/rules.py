@@ -120,7 +120,10 @@ class Judgement(NamedTuple):
 def noted_in(content: Mapping[str, Any]) -> dict[str, Noted]:
     """Return what a migrations.json says of each kind of database. Raises KeyError, TypeError, ValueError or
     AttributeError if it is malformed."""
-    reader = older_verdicts if content.get("version", NOTED) < NOTED else in_this_version
+    version = content.get("version", NOTED)
+    if version > NOTED:
+        raise ValueError(version)
+    reader = older_verdicts if version < NOTED else in_this_version
     return {vendor: reader(of_vendor) for vendor, of_vendor in content.get("vendors", {}).items()}
 
 

@@ -1,13 +1,11 @@
 """What slipway/schema/verdicts.py notes of migrations for each database, judged by what a release uses."""
 
-import os
 import re
-import sys
 
 import pytest
 
 from ops.judging import add, copy, in_build, judged, verdicts
-from proc import output, put
+from proc import put
 from slipway.schema.executor import FAILED
 from slipway.schema.routers import UNJUDGED
 
@@ -246,21 +244,6 @@ def test_what_the_first_of_two_releases_no_longer_uses_may_go(judging, app):
     assert len(of_second) == len(starts) and all(map(str.startswith, of_second, starts)), of_second
     assert len(errors(judging, "postgresql", *names)) > (len(starts) if app != "zold" else 0)
     assert not errors(judging, "postgresql", names[0])
-
-
-def test_makemigrations_tells_it(tmp_path):
-    project = copy(tmp_path / "a project", "xshop")
-    add(project, "xshop.0001", 'CreateModel("Item", [("id", BigAutoField(primary_key=True))])')
-    put(
-        project / "xshop/models.py",
-        "from django.db import models\n\n\nclass Item(models.Model):\n"
-        "    note = models.CharField(max_length=9, blank=True)\n",
-    )
-    command = [sys.executable, "-m", "django", "makemigrations", "xshop", "--no-input"]
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test"}
-    shown, done = (output([*command, *words], cwd=project, env=env) for words in (["--dry-run"], []))
-    assert "would fail" not in shown
-    assert re.search("^xshop.0002_.*: if a release with this table is live, it would fail: Add field note", done, re.M)
 
 
 def test_a_database_without_verdicts(tmp_path, postgres):
