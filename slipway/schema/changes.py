@@ -70,6 +70,8 @@ def column_changes(table: str, column: str, old: Column, new: Column) -> Iterato
         yield change("default gone", null=new.null)
     elif old.default and old.default != new.default:
         yield change("other", text=f"its default is now {new.default}")
+    if new.null and not (old.null or old.default):
+        yield change("optional")
     if new.generated and not old.generated:
         yield change("generated")
     if gone := [label for label in old.labels if label not in new.labels]:

@@ -18,6 +18,10 @@ UNKNOWN = {
     " (--allow-incompatible takes the risk):",
 }
 
+LACKING = (
+    "the database is not as the new release's migrations leave it, as if somebody changed it by hand"
+    " (--allow-incompatible takes the risk):"
+)
 UNTOLD = (
     "it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
     " risk with --allow-incompatible"
@@ -49,6 +53,8 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
                 (passed if back and (allowed or urgent) else refused).append(
                     [UNKNOWN[kind].format(cure=judged["cure"]), *(f"  {name}" for name in unjudged)]
                 )
+        if lacking := answer.get("lacking"):
+            (passed if allowed else refused).append([LACKING, *(f"  {text}" for text in lacking)])
         if why := answer.get("unknown"):
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:

@@ -50,6 +50,7 @@ class Judged(Verdicts):
 
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    lacking: NotRequired[list[str]]  # what the new release misses in the database, whatever the migrations say
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
@@ -82,12 +83,14 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             "applied": applied,
             "lacks": lacks,
             "media": attempt.media,
+            "lacking": attempt.lacking,
         }
     in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
     return {
         **judge(pending, in_image, vendor, live_uses(host, attempt, vendor)),
         "lacks": lacks,
         "media": attempt.media,
+        "lacking": attempt.lacking,
     }
 
 
