@@ -2,7 +2,7 @@
 locks, scans and new files as full ones. The database tells what a statement did, not its text."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypedDict
 
@@ -17,8 +17,8 @@ MODES = """ARRAY(SELECT l.mode FROM pg_locks l WHERE l.relation = {}.oid AND l.l
 AND l.pid = pg_backend_pid())"""
 WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}({{0}}.oid)" for what in ("inserted", "updated", "deleted"))
 # An index is built at once, not CONCURRENTLY, if one transaction wrote its own row and those of its columns.
-INDEXES = f"""SELECT json_object_agg(x.oid::text, json_build_array('indexed by ' || am.amname || CASE
-WHEN i.indisexclusion THEN ' for EXCLUDE' WHEN i.indexprs IS NOT NULL THEN ' of expressions' ELSE '' END,
+INDEXES = f"""SELECT json_object_agg(x.oid::text, json_build_array('indexed ' || CASE WHEN i.indisexclusion
+THEN 'for EXCLUDE' ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END,
 pg_relation_filepath(x.oid), pg_stat_get_xact_numscans(x.oid), {MODES.format("x")},
 EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = x.oid AND a.xmin = i.xmin)))
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid AND x.relkind = 'i' JOIN pg_am am ON am.oid = x.relam
@@ -84,6 +84,7 @@ class Deed:
     """What a statement did to a table."""
 
     def __init__(self, old: Table, now: Table) -> None:
+        self.new = not old.name
         self.taken = {*now.modes} - {*old.modes}
         self.held = now.modes
         self.wrote = now.rows > old.rows
@@ -97,13 +98,15 @@ class Deed:
 
 
 class Statement:
-    """What a statement did, by a look before it and one after it. `code`: it was a DO block or a procedure."""
+    """What a statement did, by a look before it and one after it. `large`: tables that the migration did not make.
+    `code`: it was a DO block or a procedure."""
 
-    def __init__(self, before: Look, after: Look, code: bool) -> None:
+    def __init__(self, before: Look, after: Look, large: Container[int], code: bool) -> None:
         self.deeds = {id: Deed(before.tables.get(id, Table()), now) for id, now in after.tables.items()}
         deeds = self.deeds.values()
         self.defines = after.catalog > before.catalog
-        self.ran = any(deed.touched for deed in deeds)
+        self.ran = any(deed.touched and not deed.new for deed in deeds)
+        self.checks = any(deed.scans > 0 and id in large for id, deed in self.deeds.items())
         self.writes = any(deed.wrote or WRITES in deed.taken for deed in deeds)
         self.fills = self.writes or any(deed.copied for deed in deeds)  # a new table is in another folder than none
         self.asks = not self.writes and (code or not self.defines)
@@ -119,7 +122,7 @@ class Statement:
         scans = deed.scans - deed.moved
         if kind := self.work_on_rows(deed, scans):
             work[kind] = 1
-        elif scans > 0 or (self.ran and self.defines and READS in deed.taken and not deed.moved):
+        elif scans > 0 or (self.checks and self.defines and READS in deed.taken and not deed.moved):
             work[SCANNED] = max(scans, 1)  # a new foreign key reads the other table
         return work
 
@@ -213,7 +216,7 @@ class Watch:
         if inside:
             code = words[-1]["cursor"].statusmessage in CODE
             self.kept |= {*self.whole(before)} if code else set()
-            self.note(Statement(before, after, code), after)
+            self.note(Statement(before, after, self.tables, code), after)
         else:
             self.note_outside(before, after)
         return result
@@ -230,14 +233,16 @@ class Watch:
 
     def note_outside(self, before: Look, after: Look) -> None:
         """Note what has new files after a statement whose locks are gone: it had its own transactions."""
-        for id in self.tables.keys() & before.tables & after.tables:
-            old, now = before.tables[id], after.tables[id]
-            moved = {index for index in old.indexes.keys() & now.indexes if old.indexes[index].file != now.indexes[index].file}
-            new = {id for id, index in now.indexes.items() if index.at_once} - old.indexes.keys()
-            work = Counter(now.indexes[index].build for index in moved | new)
-            work[REWRITTEN] = int(old.file != now.file)
-            if +work:
-                self.add(self.tables[id].name, 3 if moved or work[REWRITTEN] else 2, {self.tables[id].name: +work})
+        for id in sorted(self.tables.keys() & before.tables.keys() & after.tables.keys()):
+            name, old, now = self.tables[id].name, before.tables[id], after.tables[id]
+            files = {index.file for index in old.indexes.values()}
+            built = {id for id, index in now.indexes.items() if index.file not in files}
+            again = built & old.indexes.keys()  # by REINDEX, VACUUM FULL or CLUSTER
+            work = Counter(now.indexes[id].build for id in built if id in again or now.indexes[id].at_once)
+            if now.file != old.file:
+                work[REWRITTEN] = 1
+            if work:
+                self.add(name, 3 if again or REWRITTEN in work else 2, {name: work})
 
     def whole(self, look: Look) -> list[str]:
         return sorted(one.name for id, one in self.tables.items() if look.tables.get(id, Table()).waits(one))
