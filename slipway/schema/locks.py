@@ -13,20 +13,21 @@ SCANNED = "scanned"
 REWRITTEN = "rewritten"  # or "indexed by …"
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 WRITES, READS, PICKS = "RowExclusiveLock", "AccessShareLock", "RowShareLock"  # locks of work on rows
-MODES = """ARRAY(SELECT l.mode FROM pg_locks l WHERE l.relation = {}.oid AND l.locktype = 'relation' AND l.granted
-AND l.pid = pg_backend_pid())"""
 WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}({{0}}.oid)" for what in ("inserted", "updated", "deleted"))
-# An index is built at once, not CONCURRENTLY, if one transaction wrote its own row and those of its columns.
-INDEXES = f"""SELECT json_object_agg(x.oid::text, json_build_array('indexed ' || CASE WHEN i.indisexclusion
-THEN 'for EXCLUDE' ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END,
-pg_relation_filepath(x.oid), pg_stat_get_xact_numscans(x.oid), {MODES.format("x")},
-EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = x.oid AND a.xmin = i.xmin)))
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid AND x.relkind = 'i' JOIN pg_am am ON am.oid = x.relam
-WHERE i.indrelid = c.oid"""
-LOOK = f"""SELECT (SELECT sum({WRITTEN.format("s")}) FROM pg_class s WHERE s.oid < 16384), c.oid::bigint,
-c.oid::regclass::text, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid),
-{WRITTEN.format("c")}, {MODES.format("c")}, ({INDEXES})
-FROM pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm') AND c.relname != 'django_migrations'"""
+# What a transaction works on it locks until its end: `{condition}` is about `held`.
+LOOK = f"""WITH held AS MATERIALIZED (SELECT relation, array_agg(mode) AS modes FROM pg_locks
+WHERE locktype = 'relation' AND granted AND pid = pg_backend_pid() GROUP BY relation)
+SELECT (SELECT sum({WRITTEN.format("s")}) FROM pg_class s WHERE s.oid < 16384 AND s.relkind = 'r')::bigint,
+c.oid::bigint, held.modes, coalesce(i.indrelid, c.oid)::bigint, CASE WHEN am.amtype = 'i' THEN '' ELSE
+c.oid::regclass::text END, CASE WHEN am.amtype = 'i' THEN 'indexed ' || CASE WHEN i.indisexclusion THEN 'for EXCLUDE'
+ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END ELSE '' END,
+c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {WRITTEN.format("c")}
+FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
+LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
+AND c.relnamespace != 'pg_toast'::regnamespace AND c.relname != 'django_migrations' AND {{condition}}"""
+# Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
+AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
+ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
 # Errors, in a transaction, of CREATE INDEX CONCURRENTLY, VACUUM and others, and of DO and CALL that commit.
 REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
 IDLE, INSIDE = 0, 2  # states of libpq: no transaction, and in one that has not failed
@@ -43,31 +44,16 @@ class Lock(TypedDict):
     work: dict[str, dict[str, int]]  # table → what is done to it → how often
 
 
-class Index(NamedTuple):
-    """A table's index at one moment."""
+class Relation(NamedTuple):
+    """A table or an index at one moment."""
 
-    build: str  # what building it does to the table
-    file: str
-    scans: int
-    modes: list[str]
-    at_once: bool
-
-
-class Table(NamedTuple):
-    """A table at one moment."""
-
+    table: int
     name: str = ""
+    build: str = ""  # what building the index does to its table
     materialized: bool = False
     file: str | None = None
     scans: int = 0
     rows: int = 0  # that this transaction has written
-    modes: list[str] | tuple[str, ...] = ()  # of this session's locks on it
-    indexes: Mapping[str, Index] = {}
-
-    def waits(self, of: "Table") -> int:
-        """Return who waits for it. `of`: the table before the migration; nobody waits for what is new."""
-        modes = [*self.modes, *(mode for id in of.indexes.keys() & self.indexes for mode in self.indexes[id].modes)]
-        return max((WHOLE.get(mode, 0) for mode in modes), default=0)
 
     def folder(self) -> str:
         return str(self.file).rpartition("/")[0]
@@ -77,24 +63,34 @@ class Look(NamedTuple):
     """The database at one moment."""
 
     catalog: int  # rows of Postgres' own tables that this transaction has written
-    tables: dict[int, Table]
+    relations: dict[int, Relation]  # by oid
+    held: dict[int, list[str]]  # by oid: modes of this session's locks
 
 
 class Deed:
     """What a statement did to a table."""
 
-    def __init__(self, old: Table, now: Table) -> None:
-        self.new = not old.name
-        self.taken = {*now.modes} - {*old.modes}
-        self.held = now.modes
-        self.wrote = now.rows > old.rows
+    def __init__(self, id: int, before: Look, after: Look) -> None:
+        now, old = after.relations[id], before.relations.get(id, Relation(id))
+        self.held = after.held[id]
+        self.taken = {*self.held} - {*before.held.get(id, ())}
+        self.new = id not in before.relations
         self.moved = now.file != old.file
         self.copied = self.moved and (now.materialized or now.folder() != old.folder())
-        files = {index.file for index in old.indexes.values()}
-        self.built = Counter(index.build for index in now.indexes.values() if index.file not in files)
-        self.scans = now.scans - old.scans - self.built.total()
-        indexes = [(old.indexes.get(id, index), index) for id, index in now.indexes.items()]
-        self.touched = self.scans > 0 or any(index.scans > earlier.scans for earlier, index in indexes)
+        self.wrote = now.rows > old.rows
+        self.scans = now.scans - old.scans
+        self.built: Counter[str] = Counter()
+        self.searched = False
+
+    def add(self, index: Relation, old: Relation, is_built: bool) -> None:
+        """Add what happened to an index: building it scans the table once."""
+        self.searched = self.searched or index.scans > old.scans
+        if is_built:
+            self.built[index.build] += 1
+            self.scans -= 1
+
+    def touched(self) -> bool:
+        return self.searched or self.scans > 0
 
 
 class Statement:
@@ -102,10 +98,15 @@ class Statement:
     `code`: it was a DO block or a procedure."""
 
     def __init__(self, before: Look, after: Look, large: Container[int], code: bool) -> None:
-        self.deeds = {id: Deed(before.tables.get(id, Table()), now) for id, now in after.tables.items()}
+        files = {one.file for one in before.relations.values()}
+        self.deeds = {id: Deed(id, before, after) for id in after.held if not after.relations[id].build}
+        for id in after.held:
+            index = after.relations[id]
+            if index.build:
+                self.deeds[index.table].add(index, before.relations.get(id, Relation(id)), index.file not in files)
         deeds = self.deeds.values()
         self.defines = after.catalog > before.catalog
-        self.ran = any(deed.touched and not deed.new for deed in deeds)
+        self.ran = any(deed.touched() and not deed.new for deed in deeds)
         self.checks = any(deed.scans > 0 and id in large for id, deed in self.deeds.items())
         self.writes = any(deed.wrote or WRITES in deed.taken for deed in deeds)
         self.fills = self.writes or any(deed.copied for deed in deeds)  # a new table is in another folder than none
@@ -114,28 +115,26 @@ class Statement:
     def work(self, id: int) -> Counter[str]:
         """Return what it did to a table, and how often."""
         deed = self.deeds[id]
-        work = Counter(deed.built)
-        if deed.moved:
-            if not (deed.copied or deed.touched):  # TRUNCATE
-                return Counter()
-            work[REWRITTEN] = 1
-        scans = deed.scans - deed.moved
+        if deed.moved and not deed.copied and not deed.touched():  # TRUNCATE
+            return Counter()
+        work = deed.built + Counter({REWRITTEN: int(deed.moved)})
+        scans = deed.scans - deed.moved  # a rewrite scans, too
         if kind := self.work_on_rows(deed, scans):
             work[kind] = 1
-        elif scans > 0 or (self.checks and self.defines and READS in deed.taken and not deed.moved):
-            work[SCANNED] = max(scans, 1)  # a new foreign key reads the other table
+        elif scans > 0 or (self.defines and self.checks and READS in deed.taken and not deed.moved):
+            work[SCANNED] = max(scans, 1)  # a new foreign key also reads the other table
         return work
 
     def work_on_rows(self, deed: Deed, scans: int) -> str:
         """Return how it worked through a table's rows. Empty tables often end a query before it comes to its second
         table: that one is locked only. On them, Python or a DO block that shall change rows only reads."""
-        if WRITES in deed.taken and self.ran and (deed.touched or not deed.wrote):  # but not INSERT … VALUES
+        if WRITES in deed.taken and self.ran and (deed.touched() or not deed.wrote):  # but not INSERT … VALUES
             return CHANGED
         if WRITES in deed.held and scans > 0 and not self.defines:
             return CHANGED
         if self.ran and self.fills and not deed.moved and (READS in deed.taken or (scans > 0 and not self.defines)):
             return READ
-        return CHANGED if self.asks and (deed.touched or deed.taken & {READS, PICKS}) else ""
+        return CHANGED if self.asks and (deed.touched() or deed.taken & {READS, PICKS}) else ""
 
 
 class Watch:
@@ -146,40 +145,42 @@ class Watch:
         self.connection = connection
         self.locks: dict[str, Lock] = {}
         self.kept: set[str] = set()
-        self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → the transaction's work on the other
-        self.last: Look | None = None  # in this transaction
+        self.large: dict[int, Relation] = {}  # what was there before the migration
+        self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
+        self.last: Look | None = None  # at this transaction
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
-        self.tables = self.look().tables  # they were there before the migration
+        self.large = self.look().relations
         with self.connection.execute_wrapper(self.execute):
             yield
 
     def send(self, sql: str) -> list[Any]:
-        self.connection.ensure_connection()
-        with self.connection.connection.cursor() as cursor:  # the driver's: Django's would call `execute` again
+        with self.driver().cursor() as cursor:  # Django's would call `execute` again
             cursor.execute(sql)
             return [*cursor.fetchall()] if cursor.description else []
 
-    def state(self) -> int:
-        self.connection.ensure_connection()
-        return int(self.connection.connection.info.transaction_status)
+    def driver(self) -> Any:
+        self.connection.ensure_connection()  # a migration may have closed it
+        return self.connection.connection
 
-    def look(self) -> Look:
-        rows = self.send(LOOK)
-        tables = {
-            id: Table(*row, {key: Index(*index) for key, index in (indexes or {}).items()})
-            for _, id, *row, indexes in rows
-        }
-        return Look(max((int(row[0]) for row in rows), default=0), tables)
+    def look(self, before: Look | None = None) -> Look:
+        """Look at all, or at what this transaction has locked since it began with the look `before`."""
+        rows = self.send(LOOK.format(condition="held.relation IS NOT NULL" if before else "TRUE"))
+        relations = {id: Relation(*row) for _, id, _, *row in rows}
+        return Look(
+            rows[0][0] if rows else 0,
+            {**(before.relations if before else {}), **relations},
+            {id: modes for _, id, modes, *_ in rows if modes},
+        )
 
     def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
-        state = self.state()
+        state = self.driver().info.transaction_status
         if state not in (IDLE, INSIDE):  # after an error Postgres refuses all but ROLLBACK
             self.last = None
             return execute(*words)
@@ -204,52 +205,55 @@ class Watch:
         except BaseException:
             self.send("ROLLBACK")
             raise
-        if self.state() == INSIDE and cursor.statusmessage not in BEGINS:
+        if self.driver().info.transaction_status == INSIDE and cursor.statusmessage not in BEGINS:
             self.send("COMMIT")
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
-        before = self.last or self.look()
+        before, self.last = self.last or self.look(), None
         result = execute(*words)
-        inside = self.state() == INSIDE
-        after = self.look()
-        self.last = after if inside else None
-        if inside:
+        if self.driver().info.transaction_status == INSIDE:
+            self.last = self.look(before)
             code = words[-1]["cursor"].statusmessage in CODE
-            self.kept |= {*self.whole(before)} if code else set()
-            self.note(Statement(before, after, self.tables, code), after)
+            self.kept |= {self.large[id].name for id in self.waits(before)} if code else set()
+            self.note(Statement(before, self.last, self.large, code), self.waits(self.last))
         else:
-            self.note_outside(before, after)
+            self.note_files(before.relations, self.look().relations)
         return result
 
-    def note(self, statement: Statement, after: Look) -> None:
-        """Note the work of a statement, and who waits meanwhile."""
-        names = {id: self.tables[id].name for id in self.tables.keys() & after.tables}
-        work = {name: kinds for id, name in sorted(names.items()) if (kinds := statement.work(id))}
-        for id, name in names.items():
-            waits = after.tables[id].waits(self.tables[id])
+    def note(self, statement: Statement, waits: Mapping[int, int]) -> None:
+        """Note the work of a statement, and who waits meanwhile: table → index in WAITS."""
+        ids = sorted(self.large.keys() & statement.deeds.keys())
+        work = {self.large[id].name: kinds for id in ids if (kinds := statement.work(id))}
+        for id in ids:
+            name = self.large[id].name
             changed = {name: Counter([CHANGED])} if CHANGED in work.get(name, ()) else {}
-            if meanwhile := work if waits else changed:
-                self.add(name, max(waits, 1), meanwhile)
+            if meanwhile := work if id in waits else changed:
+                self.add(name, waits.get(id, 1), meanwhile)
 
-    def note_outside(self, before: Look, after: Look) -> None:
-        """Note what has new files after a statement whose locks are gone: it had its own transactions."""
-        for id in sorted(self.tables.keys() & before.tables.keys() & after.tables.keys()):
-            name, old, now = self.tables[id].name, before.tables[id], after.tables[id]
-            files = {index.file for index in old.indexes.values()}
-            built = {id for id, index in now.indexes.items() if index.file not in files}
-            again = built & old.indexes.keys()  # by REINDEX, VACUUM FULL or CLUSTER
-            work = Counter(now.indexes[id].build for id in built if id in again or now.indexes[id].at_once)
-            if now.file != old.file:
-                work[REWRITTEN] = 1
-            if work:
-                self.add(name, 3 if again or REWRITTEN in work else 2, {name: work})
+    def note_files(self, before: Mapping[int, Relation], after: Mapping[int, Relation]) -> None:
+        """Note which files are new after a statement that had transactions of its own: its locks are gone."""
+        files = {one.file for one in before.values()}
+        at_once = {id for (id,) in self.send(AT_ONCE)}
+        for id, now in sorted(after.items()):
+            if now.table in self.large and now.file not in files and id in before.keys() | at_once:
+                name = self.large[now.table].name
+                self.add(name, 3 if id in before else 2, {name: Counter([now.build or REWRITTEN])})
 
-    def whole(self, look: Look) -> list[str]:
-        return sorted(one.name for id, one in self.tables.items() if look.tables.get(id, Table()).waits(one))
+    def waits(self, look: Look) -> dict[int, int]:
+        """Return the tables that were there before, and that the transaction keeps locked as a whole: → index in
+        WAITS. Who reads a table also locks its indexes."""
+        waits: dict[int, int] = {}
+        for id in look.held.keys() & self.large.keys():
+            if wait := max(WHOLE.get(mode, 0) for mode in look.held[id]):
+                table = self.large[id].table
+                waits[table] = max(wait, waits.get(table, 0))
+        return waits
 
     def held(self) -> list[str]:
-        """Return the tables that were there before, and that the transaction keeps locked as a whole."""
-        return self.whole(self.look()) if self.connection.vendor == "postgresql" else []
+        """Return the names of these tables."""
+        if self.connection.vendor != "postgresql":
+            return []
+        return sorted(self.large[id].name for id in self.waits(self.look()))
 
     def add(self, table: str, waits: int, work: Mapping[str, Counter[str]]) -> None:
         """Add work during which a table is locked. One transaction's work is added up, but the locks end with it."""
