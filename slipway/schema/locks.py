@@ -72,9 +72,7 @@ class Deed:
 
     def __init__(self, id: int, before: Look, after: Look) -> None:
         now, old = after.relations[id], before.relations.get(id, Relation(id))
-        self.held = after.held[id]
-        self.taken = {*self.held} - {*before.held.get(id, ())}
-        self.new = id not in before.relations
+        self.taken = {*after.held[id]} - {*before.held.get(id, ())}
         self.moved = now.file != old.file
         self.copied = self.moved and (now.materialized or now.folder() != old.folder())
         self.wrote = now.rows > old.rows
@@ -106,7 +104,7 @@ class Statement:
                 self.deeds[index.table].add(index, before.relations.get(id, Relation(id)), index.file not in files)
         deeds = self.deeds.values()
         self.defines = after.catalog > before.catalog
-        self.ran = any(deed.touched() and not deed.new for deed in deeds)
+        self.ran = any(deed.touched() for deed in deeds)
         self.checks = any(deed.scans > 0 and id in large for id, deed in self.deeds.items())
         self.writes = any(deed.wrote or WRITES in deed.taken for deed in deeds)
         self.fills = self.writes or any(deed.copied for deed in deeds)  # a new table is in another folder than none
@@ -130,8 +128,6 @@ class Statement:
         table: that one is locked only. On them, Python or a DO block that shall change rows only reads."""
         if WRITES in deed.taken and self.ran and (deed.touched() or not deed.wrote):  # but not INSERT … VALUES
             return CHANGED
-        if WRITES in deed.held and scans > 0 and not self.defines:
-            return CHANGED
         if self.ran and self.fills and not deed.moved and (READS in deed.taken or (scans > 0 and not self.defines)):
             return READ
         return CHANGED if self.asks and (deed.touched() or deed.taken & {READS, PICKS}) else ""
@@ -145,16 +141,15 @@ class Watch:
         self.connection = connection
         self.locks: dict[str, Lock] = {}
         self.kept: set[str] = set()
-        self.large: dict[int, Relation] = {}  # what was there before the migration
+        self.large: Mapping[int, Relation] | None = None  # what was there before the migration
         self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
-        self.last: Look | None = None  # at this transaction
+        self.last: Look | None = None  # in this transaction
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
-        self.large = self.look().relations
         with self.connection.execute_wrapper(self.execute):
             yield
 
@@ -210,6 +205,7 @@ class Watch:
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before, self.last = self.last or self.look(), None
+        self.large = before.relations if self.large is None else self.large
         result = execute(*words)
         if self.driver().info.transaction_status == INSIDE:
             self.last = self.look(before)

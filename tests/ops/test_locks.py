@@ -172,7 +172,7 @@ CASES = {  # name of a migration → its operations, whom it locks, and if it is
         [READING],
     ),
     "table_as": (f"{LOCKED} {FILL('create table v as table xshop_order')}", [READING]),
-    "table_like": (f"{LOCKED} {FILL('CREATE TABLE w (LIKE xshop_order INCLUDING ALL)')}", []),
+    "table_like": (f"{LOCKED} {FILL('CREATE TABLE w (LIKE xshop_line INCLUDING ALL)')}", []),
     "copied_again": (f"{LOCKED} {FILL('create table f2 (like flat); insert into f2 select * from flat')}", [
         lock(ALL, "read", table=LINE, of="flat")]),
     "view": (f"{LOCKED} {FILL('/* INSERT */ CREATE VIEW x AS SELECT id FROM xshop_order')}", []),
@@ -239,17 +239,29 @@ def test_whom_a_migration_locks(judged, name):
 LARGE, MIDDLE, SMALL = [6 * 10**9, 48_000_000], [150 * 10**6, 0], [8192, 100]
 LONG, ROW = f"{ORDER} (48 million rows, 6 GB): ", "wait while it is changed row by row, duration unknown"
 TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if the deploy is refused
-    (REWRITTEN, {ORDER: LARGE}, LONG + "readers and writers wait while it is rewritten, about 300.0 s", "rewritten"),
-    (INDEXED, {ORDER: MIDDLE}, f"{ORDER} (150 MB): writers wait while it is scanned, about 1.5 s", ""),
     (
-        OTHER,
+        REWRITTEN,
+        {ORDER: LARGE},
+        f"{LONG}readers and writers wait while it is rewritten and indexed by btree, about 222.0 s",
+        "rewritten",
+    ),
+    (SCANNED, {ORDER: MIDDLE}, f"{ORDER} (150 MB): readers and writers wait while it is scanned, about 2.0 s", ""),
+    (
+        lock(WRITERS, "scanned", table=LINE, of=ORDER),
         {ORDER: LARGE, LINE: SMALL},
-        f"{LINE} (100 rows, 8.2 kB): writers wait while {ORDER} (48 million rows, 6 GB) is scanned, about 60.0 s",
+        f"{LINE} (100 rows, 8.2 kB): writers wait while {ORDER} (48 million rows, 6 GB) is scanned, about 74.4 s",
         "scanned",
+    ),
+    (
+        lock(WRITERS, BTREE, BTREE, WORDS),
+        {ORDER: [315 * 10**6, 1_000_000]},
+        f"{ORDER} (1 million rows, 315 MB): writers wait while it is indexed by btree (2 times) and indexed by gin of"
+        " expressions, about 36.1 s",
+        "",
     ),
     (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
     (
-        lock(ALL, ROWS, LINE) | {"work": {LINE: "rewritten", ORDER: "read"}},
+        lock(ALL, "rewritten", table=LINE, **{ORDER: ["read"]}),
         {ORDER: LARGE},
         f"{LINE} (0 bytes): {ALL}"
         f" wait while it is rewritten and {ORDER} (48 million rows, 6 GB) is read, duration unknown",
