@@ -55,6 +55,10 @@ def table_changes(name: str, before: Table, after: Table, ask: Ask) -> Iterator[
     for constraint in sorted(after.constraints - before.constraints):
         if not is_implied(constraint, before.constraints & after.constraints):
             yield constraint_change(name, constraint, after, ask)
+    for constraint in sorted(before.constraints - after.constraints):
+        if constraint.kind == "unique":
+            columns = ", ".join(constraint.columns)
+            yield {"what": "other", "table": name, "text": f"UNIQUE ({columns}) is gone, on which an upsert may rely"}
     yield from other_changes(name, before, after)
 
 
@@ -109,7 +113,8 @@ def constraint_change(name: str, new: Constraint, table: Table, ask: Ask) -> Cha
     conditions = {column: table.columns[column] for column in new.where_columns}
     counts = ask(f"SELECT ({new.where}) IS TRUE {row_of_defaults(conditions)}") if conditions else None
     idle = [] if counts is None or counts else [*conditions]
-    return {"what": new.kind, "table": name, "columns": [*new.columns], "free": free, "idle": idle}
+    here: Change = {"what": new.kind, "table": name, "columns": [*new.columns], "text": new.expression}
+    return {**here, "free": free, "idle": idle}
 
 
 def lets_pass(constraint: Constraint, column: Column, ask: Ask) -> bool:
@@ -150,6 +155,7 @@ def other_changes(name: str, before: Table, after: Table) -> Iterator[Change]:
         return
     for other in sorted(before.others.keys() | after.others.keys()):
         old, new = before.others.get(other), after.others.get(other)
-        if old != new:
+        is_key = other.startswith("foreign key") and None in (old, new)  # which is judged as a constraint
+        if old != new and not is_key:
             what = "new" if old is None else "gone" if new is None else "changed"
             yield {"what": "other", "table": name, "text": f"{other}: {what}"}

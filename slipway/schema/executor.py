@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 from django.db import DatabaseError, Error, router, transaction
-from django.db.migrations import Migration, RunPython
+from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
 from .catalog import read_catalog
@@ -54,7 +54,9 @@ class Executor(MigrationExecutor):
                     editor.execute(sql, None)
             editor.deferred_sql = []
         self.recorder.record_applied(migration.app_label, migration.name)
-        entry = self.entry_of(migration, before, state)
+        entry: Entry = {"changes": [], "before": {}}
+        with self.trying(name):
+            entry = self.entry_of(before, state)
         if locked:
             entry["warnings"] = [STAYS.format(", ".join(sorted(locked)), migration.name)]
         if name in self.failed:
@@ -66,8 +68,8 @@ class Executor(MigrationExecutor):
         self.entries[name] = entry
         return state
 
-    def entry_of(self, migration: Migration, before: Any, after: Any) -> Entry:
-        """Return what a migration has just changed, and how the models of `before` used that."""
+    def entry_of(self, before: Any, after: Any) -> Entry:
+        """Return what a migration changed, and how the models of `before` used that."""
         earlier = self.catalog
         self.catalog = read_catalog(self.connection, earlier)
         changes = catalog_changes(earlier, self.catalog, self.ask)

@@ -71,7 +71,10 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY(%s) ORDER BY a.at
 NAMES = """ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY part(number, place)
 JOIN pg_attribute a ON a.attrelid = {table} AND a.attnum = part.number ORDER BY part.place)"""
 CHECKS = f"""SELECT k.conrelid::bigint, k.contype, {NAMES.format(numbers="k.conkey", table="k.conrelid")},
-coalesce(pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid))
+CASE k.contype WHEN 'f' THEN concat_ws(' ', k.confrelid::regclass,
+    {NAMES.format(numbers="k.confkey", table="k.confrelid")}) ELSE
+    coalesce(pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)) END,
+CASE k.contype WHEN 'f' THEN pg_get_constraintdef(k.oid) ELSE '' END
 FROM pg_constraint k WHERE k.contype IN ('c', 'f', 'x') AND k.conrelid = ANY(%s)"""
 # A unique index, of a constraint or of its own, and all columns that it uses.
 UNIQUE = f"""SELECT i.indrelid::bigint, {NAMES.format(numbers="i.indkey::int2[]", table="i.indrelid")},
@@ -103,7 +106,8 @@ def read_tables(cursor: Any, ids: list[Any]) -> dict[Any, Table]:
     cursor.execute(COLUMNS, [ids])
     for id, name, number, type, null, default, computed, collation, labels, domain in cursor.fetchall():
         tables[id].columns[name] = Column(number, type, null, default, computed, collation, tuple(labels), domain)
-    for id, constraint in [*read_checks(cursor, ids), *read_unique(cursor, ids)]:
+    read_checks(cursor, ids, tables)
+    for id, constraint in read_unique(cursor, ids):
         tables[id].constraints |= {constraint}
     cursor.execute(OTHERS, [ids, ids])
     for id, name, definition in cursor.fetchall():
@@ -131,10 +135,13 @@ def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: 
     )
 
 
-def read_checks(cursor: Any, ids: list[Any]) -> Iterator[tuple[Any, Constraint]]:
+def read_checks(cursor: Any, ids: list[Any], tables: dict[Any, Table]) -> None:
+    """Read checks, exclusions and foreign keys. What one of the latter does at a DELETE is not what it demands."""
     cursor.execute(CHECKS, [ids])
-    for id, kind, columns, expression in cursor.fetchall():
-        yield id, Constraint(CONSTRAINTS[kind], tuple(columns), expression)
+    for id, kind, columns, expression, definition in cursor.fetchall():
+        tables[id].constraints |= {Constraint(CONSTRAINTS[kind], tuple(columns), expression)}
+        if definition:
+            tables[id].others[f"foreign key ({', '.join(columns)})"] = definition
 
 
 def read_unique(cursor: Any, ids: list[Any]) -> Iterator[tuple[Any, Constraint]]:

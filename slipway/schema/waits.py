@@ -42,7 +42,7 @@ CURES = {  # the first one that fits
     REWRITTEN: "add a new column, fill it in batches, then use it; leave VACUUM FULL and CLUSTER to a maintenance",
     EXCLUDE: "no such index can be built concurrently: add the constraint in a maintenance",
     SCANNED: "add a constraint NOT VALID, then VALIDATE it in a later migration",
-    "": "build an index concurrently, REINDEX likewise",
+    "indexed": "build an index concurrently, REINDEX likewise",
 }
 TOO_LONG = (
     "tables would be locked for longer than rollout.max_lock, {:g} s: change these migrations as said above, or"
@@ -77,14 +77,18 @@ def check(locks: Iterable[tuple[str, Lock]], sizes: Mapping[str, Sequence[int]],
         seconds = sum(seconds_of(kinds, *sizes.get(table, (0, 0))) for table, kinds in lock["work"].items())
         if seconds < BRIEF:
             continue
-        kinds = {kind for kinds in lock["work"].values() for kind in kinds} | {""}
+        kinds = {kind for kinds in lock["work"].values() for kind in kinds}
         too_long = seconds > most and lock["waits"] != WAITS[1]
         time = "duration unknown" if kinds & {READ, CHANGED} else f"about {seconds:.1f} s"
-        cure = f": {next(cure for kind, cure in CURES.items() if kind in kinds)}" if too_long else ""
+        cure = f": {cure_of(kinds)}" if too_long else ""
         say(f"lock: {name}: {sentence(**lock, named=partial(name_and_size, sizes))}, {time}{cure}")
         long = long or too_long
     if long:
         raise CommandError(TOO_LONG.format(most))
+
+
+def cure_of(kinds: Iterable[str]) -> str:
+    return next(cure for start, cure in CURES.items() if any(kind.startswith(start) for kind in kinds))
 
 
 def seconds_of(kinds: Mapping[str, int], size: int, rows: int) -> float:

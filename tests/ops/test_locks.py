@@ -257,7 +257,7 @@ TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if t
         {ORDER: [315 * 10**6, 1_000_000]},
         f"{ORDER} (1 million rows, 315 MB): writers wait while it is indexed by btree (2 times) and indexed by gin of"
         " expressions, about 36.1 s",
-        "",
+        "indexed",
     ),
     (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
     (
