@@ -141,7 +141,8 @@ class Watch:
         self.connection = connection
         self.locks: dict[str, Lock] = {}
         self.kept: set[str] = set()
-        self.large: Mapping[int, Relation] | None = None  # what was there before the migration
+        self.large: Mapping[int, Relation] = {}  # what was there before the migration
+        self.began = False
         self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
         self.last: Look | None = None  # in this transaction
 
@@ -205,7 +206,8 @@ class Watch:
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
         before, self.last = self.last or self.look(), None
-        self.large = before.relations if self.large is None else self.large
+        if not self.began:
+            self.large, self.began = before.relations, True
         result = execute(*words)
         if self.driver().info.transaction_status == INSIDE:
             self.last = self.look(before)
