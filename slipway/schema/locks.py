@@ -24,7 +24,8 @@ ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expres
 c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {WRITTEN.format("c")}
 FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
 LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
-AND c.relnamespace != 'pg_toast'::regnamespace AND c.relname != 'django_migrations' AND {{condition}}"""
+AND c.relnamespace != 'pg_toast'::regnamespace
+AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {{condition}}"""
 # Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
 AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
 ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
@@ -100,7 +101,7 @@ class Statement:
         self.deeds = {id: Deed(id, before, after) for id in after.held if not after.relations[id].build}
         for id in after.held:
             index = after.relations[id]
-            if index.build:
+            if index.build and index.table in self.deeds:
                 self.deeds[index.table].add(index, before.relations.get(id, Relation(id)), index.file not in files)
         deeds = self.deeds.values()
         self.defines = after.catalog > before.catalog
