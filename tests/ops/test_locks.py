@@ -195,6 +195,7 @@ CASES = {  # name of a migration → its operations, whom it locks, and if it is
     "query": (f"{LOCKED} {FILL('with one as (select * from xshop_order) select * from one')}", [OTHER, UPDATED]),
     "loops": (f"{LOCKED} {FILL(LOOP(''))}", [OTHER, UPDATED]),
     "loops_itself": (FILL(LOOP("alter table xshop_line add b int;")), [OTHER, UPDATED]),
+    "type_first": (f"{FILL('CREATE TYPE mood AS ENUM ()')}, {FILL('table xshop_order')}", [UPDATED]),
     "reads": (FILL("UPDATE xshop_line SET note = (SELECT count(*) FROM xshop_order)"), [SAVED]),
     "materialized": (FILL("CREATE MATERIALIZED VIEW m AS SELECT id FROM xshop_order"), []),
     "refresh": (
@@ -272,7 +273,7 @@ TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if t
         lock(WRITERS, BTREE, BTREE, WORDS),
         {ORDER: [315 * 10**6, 1_000_000]},
         f"{ORDER} (1 million rows, 315 MB): writers wait while it is indexed by btree (2 times) and indexed by gin of"
-        " expressions, about 31.1 s",
+        " expressions, about 31.2 s",
         "indexed",
     ),
     (lock(ALL, ROWS), {ORDER: LARGE}, f"{LONG}readers and writers {ROW}", ROWS),
@@ -298,14 +299,14 @@ def test_who_waits_for_how_long(lock, sizes, line, cure):
 
 
 def test_the_size_of_a_table(postgres):
-    """A partitioned table is as large as its partitions; one that was never analyzed takes no rows away. A materialized
-    view has a size, too."""
+    """A partitioned table is as large as its partitions, without their indexes; one that was never analyzed takes no rows
+    away. A materialized view has a size, too."""
     url = postgres.url(postgres.database(migrated=False))
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE rest PARTITION OF part DEFAULT;"
-            "INSERT INTO rest VALUES (1), (2); CREATE MATERIALIZED VIEW m AS SELECT * FROM part; ANALYZE;"
+            "INSERT INTO rest VALUES (1), (2); CREATE INDEX ON rest (n); CREATE MATERIALIZED VIEW m AS SELECT * FROM part; ANALYZE;"
             "CREATE TABLE later PARTITION OF part FOR VALUES FROM (3) TO (9)"
         )
         cursor.execute(waits.SIZES, [["part", "m"]])
-        assert {(name, size > 0, rows) for name, size, rows in cursor} == {("part", True, 2), ("m", True, 2)}
+        assert {*cursor} == {("part", 8192, 2), ("m", 8192, 2)}
