@@ -13,19 +13,19 @@ SCANNED = "scanned"
 REWRITTEN = "rewritten"  # or "indexed by …"
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 WRITES, READS, PICKS = "RowExclusiveLock", "AccessShareLock", "RowShareLock"  # locks of work on rows
-WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}({{0}}.oid)" for what in ("inserted", "updated", "deleted"))
+WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}(c.oid)" for what in ("inserted", "updated", "deleted"))
 # What a transaction works on it locks until its end: `{condition}` is about `held`.
-LOOK = f"""WITH held AS MATERIALIZED (SELECT relation, array_agg(mode) AS modes FROM pg_locks
+LOOK = """WITH held AS MATERIALIZED (SELECT relation, array_agg(mode) AS modes FROM pg_locks
 WHERE locktype = 'relation' AND granted AND pid = pg_backend_pid() GROUP BY relation)
-SELECT * FROM (SELECT sum({WRITTEN.format("c")})::bigint FROM pg_class c WHERE oid < 16384 AND relkind = 'r') AS own
+SELECT * FROM (SELECT sum({written})::bigint FROM pg_class c WHERE oid < 16384 AND relkind = 'r') AS own
 LEFT JOIN (SELECT c.oid::bigint, held.modes, coalesce(i.indrelid, c.oid)::bigint, CASE WHEN am.amtype = 'i' THEN ''
 ELSE c.oid::regclass::text END, CASE WHEN am.amtype = 'i' THEN 'indexed ' || CASE WHEN i.indisexclusion
 THEN 'for EXCLUDE' ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END
-ELSE '' END, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {WRITTEN.format("c")}
+ELSE '' END, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {written}
 FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
 LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
 AND c.relnamespace != 'pg_toast'::regnamespace
-AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {{condition}}) AS c ON TRUE"""
+AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {condition}) AS c ON TRUE"""
 # Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
 AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
 ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
@@ -166,7 +166,7 @@ class Watch:
 
     def look(self, before: Look | None = None) -> Look:
         """Look at all, or at what this transaction has locked since it began with the look `before`."""
-        rows = self.send(LOOK.format(condition="held.relation IS NOT NULL" if before else "TRUE"))
+        rows = self.send(LOOK.format(written=WRITTEN, condition="held.relation IS NOT NULL" if before else "TRUE"))
         relations = {id: Relation(*row) for _, id, _, *row in rows if id}
         held = {id: modes for _, id, modes, *_ in rows if modes}
         return Look(rows[0][0], {**(before.relations if before else {}), **relations}, held)

@@ -299,13 +299,14 @@ def test_who_waits_for_how_long(lock, sizes, line, cure):
 
 
 def test_the_size_of_a_table(postgres):
-    """A partitioned table is as large as its partitions, without their indexes; one that was never analyzed takes no rows
-    away. A materialized view has a size, too."""
+    """A partitioned table is as large as its partitions, without indexes; one never analyzed takes no rows away.
+    A materialized view has a size, too."""
     url = postgres.url(postgres.database(migrated=False))
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE part (n int) PARTITION BY RANGE (n); CREATE TABLE rest PARTITION OF part DEFAULT;"
-            "INSERT INTO rest VALUES (1), (2); CREATE INDEX ON rest (n); CREATE MATERIALIZED VIEW m AS SELECT * FROM part; ANALYZE;"
+            "INSERT INTO rest VALUES (1), (2); CREATE INDEX ON rest (n);"
+            "CREATE MATERIALIZED VIEW m AS SELECT * FROM part; ANALYZE;"
             "CREATE TABLE later PARTITION OF part FOR VALUES FROM (3) TO (9)"
         )
         cursor.execute(waits.SIZES, [["part", "m"]])
