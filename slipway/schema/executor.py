@@ -7,19 +7,19 @@ from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from typing import Any
 
-from django.db import DatabaseError, Error, router, transaction
+from django.db import DatabaseError, Error, transaction
 from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
 from .catalog import read_catalog
 from .changes import catalog_changes
 from .locks import Watch
+from .routers import UNJUDGED, noting_refusals
 from .rules import Entry, UsedColumn
 from .uses import uses_of
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
-UNJUDGED = "DATABASE_ROUTERS keeps {} from this database, so that the build did not run it"
 
 
 class Executor(MigrationExecutor):
@@ -104,25 +104,6 @@ class Executor(MigrationExecutor):
         with_one_operation.operations = [operation]
         with self.trying(str(migration), editor.atomic_migration):
             with_one_operation.apply(state, editor)
-
-
-@contextmanager
-def noting_refusals() -> Iterator[set[str]]:
-    """Give the names of models and apps that routers keep from the database in the block."""
-    refused: set[str] = set()
-    allows = router.allow_migrate
-
-    def allow_migrate(db: str, app_label: str, **hints: Any) -> bool:
-        allowed = allows(db, app_label, **hints)
-        if not allowed:
-            refused.add(".".join(filter(None, [app_label, hints.get("model_name")])))
-        return bool(allowed)
-
-    router.allow_migrate = allow_migrate  # type: ignore[method-assign]
-    try:
-        yield refused
-    finally:
-        del router.allow_migrate
 
 
 def runs_code(operation: Any) -> bool:

@@ -3,7 +3,8 @@
     ve/bin/python tests/benchmarks/locks.py
 
 While each migration of tests/ops/test_locks.py runs, one session reads a row of the table, one writes a row of it, and
-one writes a row of another table, again and again; the longest of their waits counts, and what a deploy would say of it.
+one writes a row of another table, again and again; the longest of their waits counts, and what a deploy would say of
+it.
 """
 
 import os
