@@ -57,7 +57,12 @@ def lines(vendors: Mapping[str, Noted], names: Iterable[str], uses: Uses | None 
                 yield f"{name} on {vendor}: {sentence(**lock)}"
 
 
-def sentence(table: str, waits: str, work: Mapping[str, str], named: Callable[[str], str] = str) -> str:
-    """Return who waits for a table while `work` (table → what is done to it) lasts. `named`: adds a table's size."""
-    done = " and ".join(f"{'it' if other == table else named(other)} is {kind}" for other, kind in work.items())
+def sentence(table: str, waits: str, work: Mapping[str, Mapping[str, int]], named: Callable[[str], str] = str) -> str:
+    """Return who waits for a table while `work` (table → what is done to it → how often) lasts. `named`: adds a table's
+    size."""
+    done = " and ".join(
+        f"{'it' if other == table else named(other)} is "
+        + " and ".join(kind if times == 1 else f"{kind} ({times} times)" for kind, times in kinds.items())
+        for other, kinds in work.items()
+    )
     return f"{named(table)}: {waits} wait while {done}"

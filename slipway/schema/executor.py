@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from typing import Any
 
 from django.db import DatabaseError, Error, transaction
-from django.db.migrations import RunPython, RunSQL
+from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
 from .catalog import read_catalog
@@ -39,7 +38,7 @@ class Executor(MigrationExecutor):
         name = str(migration)
         before = state.clone()
         watch = Watch(self.connection)
-        locked: set[str] = set()  # tables, while Python or a DO block runs
+        locked = watch.kept  # tables, while Python or a DO block runs
         with (
             noting_refusals() as refused,
             self.trying(name),
@@ -108,10 +107,9 @@ class Executor(MigrationExecutor):
 
 
 def runs_code(operation: Any) -> bool:
-    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
+    """Return True for Python, whose work on rows a run on empty tables does not show."""
     return any(
-        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
-        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
+        isinstance(inner, RunPython) and inner.code is not RunPython.noop
         for inner in getattr(operation, "database_operations", [operation])
     )
 
