@@ -187,9 +187,14 @@ CASES = {  # name of a migration → its operations, whom it locks, and if it is
     ),
     "table_as": (f"{LOCKED} {FILL('create table v as table xshop_order')}", [READING]),
     "table_like": (f"{LOCKED} {FILL('CREATE TABLE w (LIKE xshop_line INCLUDING ALL)')}", []),
-    "copied_again": (
-        f"{LOCKED} {FILL('create table f2 (like flat); insert into f2 select * from flat')}",
+    "copied_later": (
+        f"{LOCKED} RunSQL(['create table f2 (like flat)', 'insert into f2 select * from flat'])",
         [lock(ALL, "read", table=LINE, of="flat")],
+    ),
+    "counted": (f"{LOCKED} {FILL('insert into xshop_line (note) select count(*) from xshop_order')}", [READING]),
+    "joined": (
+        f"{LOCKED} {FILL('select 1 from flat join xshop_order on id = flat.a')}",
+        [lock(SAME, ROWS, table="flat"), lock(ALL, ROWS, table=LINE, of="flat", **{ORDER: [ROWS]}), UPDATED],
     ),
     "view": (f"{LOCKED} {FILL('/* INSERT */ CREATE VIEW x AS SELECT id FROM xshop_order')}", []),
     "query": (f"{LOCKED} {FILL('with one as (select * from xshop_order) select * from one')}", [OTHER, UPDATED]),
