@@ -221,7 +221,7 @@ def fits(old: str, new: str) -> bool:
     for types in (INTEGERS, FLOATS):
         if old in types and new in types:
             return types.index(old) <= types.index(new)
-    if old == new or (old.startswith("character varying") and new in ("text", "character varying")):
+    if old == new or (old.startswith(("character varying", "text")) and new in ("text", "character varying")):
         return True
     if old.startswith("numeric") and new == "numeric":
         return True
