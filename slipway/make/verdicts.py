@@ -7,7 +7,8 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from slipway.schema.rules import Noted, Uses, judge_entry, noted_in, uses_before
 
 FILES = "*/migrations/*.py"
 ADDED = (["diff", "--name-only", "--diff-filter=A", "HEAD^"], ["ls-files", "--others", "--exclude-standard"])
@@ -26,21 +27,26 @@ def new() -> list[str]:
     return sorted({f"{path.parent.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"})
 
 
-def in_image(docker: Sequence[str], image: str) -> dict[str, Any]:
-    """Return the verdicts of each kind of database in an image on this machine; none without it."""
+def in_image(docker: Sequence[str], image: str) -> dict[str, Noted]:
+    """Return what the build of an image on this machine noted for each kind of database; none without it."""
     words = ["run", "--rm", "--pull=never", "--network=none", "--entrypoint=cat", image, "migrations.json"]
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return dict(json.loads(subprocess.run([*docker, *words], capture_output=True, check=False).stdout)["vendors"])
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return noted_in(json.loads(subprocess.run([*docker, *words], capture_output=True, check=False).stdout))
     return {}
 
 
-def lines(vendors: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    """Yield what migrations.json says of migrations, for each kind of database."""
-    for vendor, entries in sorted(vendors.items()):
+def lines(vendors: Mapping[str, Noted], names: Iterable[str], uses: Uses | None = None) -> Iterator[str]:
+    """Yield the verdicts on migrations, for each kind of database: by what the live release uses, if that is known,
+    else by what a release used that lacks these migrations."""
+    names = [*names]
+    for vendor, noted in sorted(vendors.items()):
+        entries = noted["migrations"]
+        used = uses_before(entries, names) if uses is None else uses
         for name in sorted(entries.keys() & {*names}):
-            entry = entries[name]
-            yield ": ".join(filter(None, [f"{name} on {vendor}", entry["verdict"], "; ".join(entry["messages"])]))
-            for lock in entry.get("locks", ()):
+            errors, warnings = judge_entry(entries[name], used)
+            verdict = "error" if errors else "warning" if warnings else "ok"
+            yield ": ".join(filter(None, [f"{name} on {vendor}", verdict, "; ".join([*errors, *warnings])]))
+            for lock in entries[name].get("locks", ()):
                 yield f"{name} on {vendor}: {sentence(**lock)}"
 
 

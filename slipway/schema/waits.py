@@ -12,6 +12,7 @@ from django.db import connection
 from slipway.make.verdicts import sentence
 
 from .locks import CHANGED, READ, WAITS, WORK, Lock
+from .rules import noted_in
 
 FILE = Path("migrations.json")  # of the image: the verdicts of its build
 SIZES = """SELECT name, sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint
@@ -39,8 +40,9 @@ def judge(names: Iterable[str], most: float, say: Say) -> None:
     """Check the locks of these migrations with the tables of this database."""
     if not FILE.exists():
         return
-    verdicts = json.loads(FILE.read_text())["vendors"].get(connection.vendor, {})
-    locks = [(name, lock) for name in names for lock in verdicts.get(name, {}).get("locks", ())]
+    noted = noted_in(json.loads(FILE.read_text())).get(connection.vendor)
+    entries = noted["migrations"] if noted else {}
+    locks = [(name, lock) for name in names if name in entries for lock in entries[name].get("locks", ())]
     if not locks:
         return
     tables = {table for _, lock in locks for table in (lock["table"], *lock["work"])}

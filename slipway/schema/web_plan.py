@@ -4,6 +4,7 @@ this would take longer.
 
     release build-42
     media local
+    lacks column orders_order.note is missing
     [X]  accounts.0001_initial
     [ ]  accounts.0002_phone
 
@@ -18,6 +19,7 @@ from django.db import connection
 from .. import media, readiness
 from ..lasting import write_replace
 from ..release import RELEASE
+from .living import lacking
 
 UNKNOWN = "unknown\n"
 
@@ -43,8 +45,10 @@ def plan() -> str:
     if any(key in applied and key not in recorded for key in loader.replacements):
         return UNKNOWN
     keys = [key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)]
+    pending = [".".join(key) for key in keys if key not in applied]
+    lacks = [f"lacks {ascii(text)[1:-1]}\n" for text in lacking(pending)]
     lines = [f"[{'X' if key in applied else ' '}]  {'.'.join(key)}\n" for key in dict.fromkeys(keys)]
-    return f"release {RELEASE}\nmedia {media.place()}\n{''.join(lines)}"
+    return f"release {RELEASE}\nmedia {media.place()}\n{''.join([*lacks, *lines])}"
 
 
 def write_content(over_socket: str | None) -> None:

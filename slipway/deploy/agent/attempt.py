@@ -29,6 +29,7 @@ class Attempt:
         self.sick: Problem | None = None  # the first problem that the watcher found after the flip
         self.ids: dict[str, str] = {}  # name → id of containers that must keep running
         self.media = ""  # where the new release stores uploads, as its web says; "" if unknown
+        self.lacking: list[str] = []  # what the new release misses in the database, as its web says
         self.logs_since: dict[str, float] = {}  # container → a time.monotonic(); earlier lines are the old release's
 
     def note(self, **values: Unpack[Noted]) -> None:

@@ -18,6 +18,10 @@ UNKNOWN = {
     " (--allow-incompatible takes the risk):",
 }
 
+LACKING = (
+    "the database is not as the new release's migrations leave it, as if somebody changed it by hand"
+    " (--allow-incompatible takes the risk):"
+)
 UNTOLD = (
     "it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
     " risk with --allow-incompatible"
@@ -38,17 +42,21 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
     migrations. With `allowed` or `urgent` (a rollback without --to), accept unchecked ones newer than the target."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
+    warnings: list[str] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
         for kind, judged in ((action, answer), ("rollback", answer.get("lacks", {}))):
             back = kind == "rollback"
             if wrong := judged.get("incompatible"):
                 (passed if allowed else refused).append(harm(kind, wrong))
+            warnings += [f"{name}: {text}" for name, text in judged.get("warnings", {}).items()]
             if unjudged := judged.get("unjudged"):
                 (passed if back and (allowed or urgent) else refused).append(
                     [UNKNOWN[kind].format(cure=judged["cure"]), *(f"  {name}" for name in unjudged)]
                 )
+        if lacking := answer.get("lacking"):
+            (passed if allowed else refused).append([LACKING, *(f"  {text}" for text in lacking)])
         if why := answer.get("unknown"):
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:
         raise Refused("\n".join(line for lines in refused for line in lines))
-    return [" ".join(["allowed:", *map(str.strip, lines)]) for lines in passed]
+    return warnings + [" ".join(["allowed:", *map(str.strip, lines)]) for lines in passed]

@@ -1,13 +1,11 @@
 """The verdicts on migrations that the live release lacks, from the image on this machine, for `slipway plan`."""
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slipway.make import verdicts
 
-from ..agent.host import Problem
 from ..agent.message_types import Facts
-from ..agent.steps.verdicts import InImage, judge, parse, parse_plan
+from ..agent.steps.verdicts import judge, parse_plan, uses_in
 
 BLOBS = "slipway_blobs."  # the build judges this app always, and a release has it if it stores uploads in the database
 
@@ -24,13 +22,14 @@ def pending(image: str, facts: Facts) -> Pending:
     """Return the verdicts on migrations that the live release lacks."""
     live = parse_plan(facts["plan"])
     vendor = "postgresql" if facts["sqlite"] is None else "sqlite"
-    recorded = verdicts.in_image(["docker"], image).get(vendor)
-    in_image = parsed({vendor: recorded})
-    if live and recorded is not None and in_image is not None:
+    noted = verdicts.in_image(["docker"], image).get(vendor)
+    if live and noted is not None:
         stored = any(name.startswith(BLOBS) for name in live)
-        names = sorted(name for name in recorded.keys() - live if stored or not name.startswith(BLOBS))
-        judged = judge(names, in_image, vendor, names, live)
-        return Pending([*verdicts.lines({vendor: recorded}, names)], judged["incompatible"])
+        names = sorted(name for name in noted["migrations"].keys() - live if stored or not name.startswith(BLOBS))
+        tag = facts["tag"]["tag"] if facts["tag"] else ""
+        uses = uses_in(verdicts.in_image(["docker"], f"{image.rpartition(':')[0]}:{tag}"), vendor)
+        judged = judge(names, {"vendors": {vendor: noted}, "failed": {}}, vendor, uses)
+        return Pending([*verdicts.lines({vendor: noted}, names, uses)], judged["incompatible"])
     return Pending(
         [
             f"the verdicts on its migrations are unknown: {image} is not on this machine, or has none, or the live"
@@ -38,11 +37,3 @@ def pending(image: str, facts: Facts) -> Pending:
         ],
         {},
     )
-
-
-def parsed(vendors: dict[str, Any]) -> InImage | None:
-    """Return the verdicts as hosts read them; None if they cannot."""
-    try:
-        return parse(json.dumps({"vendors": vendors}))
-    except Problem:
-        return None

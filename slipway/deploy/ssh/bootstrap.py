@@ -12,7 +12,15 @@ MARK = b"--8<-- slipway"  # the agent's first line; the login's greeting comes b
 WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: send it
 KEPT = "/run/{app}"  # the folder on a host that holds the agent's folder
 # All that the agent imports, under the package's own paths. It needs only Python 3.9.
-PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/agent")
+PARTS = (
+    "__init__.py",
+    "envfile.py",
+    "lasting",
+    "schema/__init__.py",
+    "schema/rules.py",
+    "deploy/__init__.py",
+    "deploy/agent",
+)
 # The agent's __main__.py. The agent's folder is the first of sys.path, where also `python3 FOLDER` puts it.
 MAIN = "import sys\n\nfrom slipway.deploy.agent.serve import main\n\nmain(sys.path[0], sys.argv[1:])\n"
 # This program's last argument is the agent's folder. It runs nothing from a folder that others can write to.

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from .. import disk, facts, http, slots
 from ..attempt import Attempt
@@ -22,6 +23,7 @@ EVENT = 2**20  # bytes; a longer event is not read whole
 PLAN = 10**6  # bytes; a longer web.plan (the web's list of migrations) counts as malformed
 BOOT = 60  # seconds to wait until the web has written web.plan
 MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older releases lack it
+LACKS = "lacks "  # begins the lines that come next, in newer releases
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
@@ -134,7 +136,8 @@ def start_again(host: Host, attempt: Attempt) -> None:
 
 def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
-    (name → True if applied), or None if the file is missing or invalid. Set `attempt.media`."""
+    (name → True if applied), or None if the file is missing or invalid. Set
+    `attempt.media` and `attempt.lacking`."""
     slot = attempt.noted["slot"]
     texts = [""]
 
@@ -145,16 +148,27 @@ def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
         return bool(text or attempt.died) or (text is None and listens)
 
     wait_until(has_spoken, BOOT)
-    attempt.media, listed = parse_web_plan(texts[-1], attempt.noted["tag"])
+    attempt.media, attempt.lacking, listed = parse_web_plan(texts[-1], attempt.noted["tag"])
     return listed
 
 
-def parse_web_plan(text: str, tag: str) -> tuple[str, dict[str, bool] | None]:
-    """Return (place of uploads, migrations) in web.plan; ("", None) if it is malformed or of another release."""
+class WebPlan(NamedTuple):
+    """What web.plan tells: the place of uploads, what the release misses in the database, and its migrations. All is
+    empty, and `migrations` None, if it is malformed or of another release."""
+
+    media: str
+    lacking: list[str]
+    migrations: dict[str, bool] | None
+
+
+def parse_web_plan(text: str, tag: str) -> WebPlan:
     first, *lines = lines_of(text) or [""]
     media = MEDIA.fullmatch(lines[0]) if lines else None
     if media:
         lines = lines[1:]
+    lacking = [line[len(LACKS) :] for line in lines if line.startswith(LACKS)]
+    lines = lines[len(lacking) :]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
-        return "", None
-    return media[1] if media else "", {line.split()[-1]: line.startswith("[X]") for line in lines}
+        return WebPlan("", [], None)
+    migrations = {line.split()[-1]: line.startswith("[X]") for line in lines}
+    return WebPlan(media[1] if media else "", lacking, migrations)

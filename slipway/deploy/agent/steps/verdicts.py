@@ -1,11 +1,13 @@
-"""Judge if a release works after another release's migrations. `make build` saves verdicts in the image. A verdict
-is about one migration on one kind of database. A migration without a verdict is "unjudged"."""
+"""Judge if a release works after another release's migrations. `make build` saves in each image what its migrations
+change in the database, and what its models use of it. A migration of which the image says nothing is "unjudged"."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
+
+from slipway.schema.rules import NOTED, Noted, Uses, judge_entry, noted_in, uses_before
 
 from .. import disk, images, releases, site, slots
 from ..attempt import Attempt
@@ -15,7 +17,6 @@ from .migrate import one_off, remove_one_offs
 from .start import forbid_exits, web_plan
 from .step import step
 
-VERSION = 2  # newest version of migrations.json that this code can read
 SCHEMES = {
     "postgres": "postgresql",
     "pgsql": "postgresql",
@@ -29,11 +30,9 @@ JUDGING = 40  # limit: seconds to find out if the older release works after a ro
 
 
 class InImage(TypedDict):
-    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors.
-    `enders`: migrations since which no model has what a verdict's migration drops."""
+    """Content of an image's migrations.json."""
 
-    vendors: dict[str, dict[str, tuple[str, str, frozenset[str], frozenset[str]]]]
-    # engine → migration → (verdict, reason, makers, enders)
+    vendors: dict[str, Noted]  # by database engine
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
 
 
@@ -41,6 +40,7 @@ class Verdicts(TypedDict):
     """Verdicts on migrations."""
 
     incompatible: dict[str, str]  # migration → why the release does not work after it
+    warnings: NotRequired[dict[str, str]]  # migration → what the release may notice, or what nobody judged
     unjudged: list[str]  # migrations without a verdict for this database engine
     cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty
 
@@ -50,6 +50,7 @@ class Judged(Verdicts):
 
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    lacking: NotRequired[list[str]]  # what the new release misses in the database, whatever the migrations say
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
@@ -82,12 +83,14 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
             "applied": applied,
             "lacks": lacks,
             "media": attempt.media,
+            "lacking": attempt.lacking,
         }
     in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
     return {
-        **judge(pending, in_image, vendor, pending, live_migrations(host, attempt)),
+        **judge(pending, in_image, vendor, live_uses(host, attempt, vendor)),
         "lacks": lacks,
         "media": attempt.media,
+        "lacking": attempt.lacking,
     }
 
 
@@ -114,21 +117,22 @@ def judge_lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -
         # The image may list squashed migrations, so ask the live release.
         before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(judged_names(in_image), True)
     missing = before.keys() - of_new
-    return judge(sorted(missing), in_image, vendor, missing, of_new)
+    of_new_release = (
+        uses_in(verdicts_in(host, attempt.noted.get("image_id", ""))["vendors"], vendor) if missing else None
+    )
+    return judge(sorted(missing), in_image, vendor, of_new_release)
 
 
 def migrations_in_plan(host: Host, slot: str) -> dict[str, bool]:
     return parse_plan(disk.read(host.slot_file(slot, "plan")) or "")
 
 
-def live_migrations(host: Host, attempt: Attempt) -> set[str]:
-    """Return the live release's migrations, as far as they are known. Others may be applied, after a takeback."""
+def live_uses(host: Host, attempt: Attempt, vendor: str) -> Uses | None:
+    """Return what the live release uses of the database; None if its image does not say it."""
     try:
-        return {*migrations_in_plan(host, attempt.noted["live"])} or judged_names(
-            verdicts_in(host, live_image(host, attempt))
-        )
+        return uses_in(verdicts_in(host, live_image(host, attempt))["vendors"], vendor)
     except (Problem, OSError):
-        return set()
+        return None
 
 
 def live_image(host: Host, attempt: Attempt) -> str:
@@ -151,11 +155,11 @@ def judge_rollback(host: Host, attempt: Attempt, vendor: str) -> Judged:
         JUDGING,
     )
     missing = {*listed, *judged_names(in_image)} - judged_names(coming)
-    answer = judge(sorted(missing), in_image, vendor, (), ())
+    uses = uses_in(coming["vendors"], vendor)
+    answer = judge(sorted(missing), in_image, vendor, uses)
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
-        of_older = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
-        missing -= of_older
-        answer = judge(sorted(missing), in_image, vendor, missing if of_older else (), of_older)
+        missing -= {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
+        answer = judge(sorted(missing), in_image, vendor, uses)
     return answer
 
 
@@ -182,51 +186,40 @@ def parse_plan(text: str) -> dict[str, bool]:
 def parse(text: str | None) -> InImage:
     try:
         content = json.loads(text or "{}")
-        if content.get("version", 0) > VERSION:
+        if content.get("version", 0) > NOTED:
             raise Problem(
                 f"migrations.json in the image has version {content['version']}, which this deployer cannot read: use a"
                 " newer deployer"
             )
-        vendors = {
-            vendor: {
-                name: (
-                    entry["verdict"],
-                    "; ".join(entry["messages"]),
-                    frozenset(entry.get("since", ())),
-                    frozenset(entry.get("unused", ())),
-                )
-                for name, entry in entries.items()
-            }
-            for vendor, entries in content.get("vendors", {}).items()
-        }
+        vendors = noted_in(content)
         return {"vendors": vendors, "failed": dict(content.get("failed", {}))}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("migrations.json in the image is malformed: build the image again") from None
 
 
 def judged_names(in_image: InImage) -> set[str]:
-    return {name for entries in in_image["vendors"].values() for name in entries}
+    return {name for noted in in_image["vendors"].values() for name in noted["migrations"]}
 
 
-def judge(
-    migrations: Sequence[str], in_image: InImage, vendor: str, lacks: Iterable[str], has: Iterable[str]
-) -> Judged:
-    """Return the image's verdicts on `migrations`, for the database `vendor`. The target release `lacks` some of all
-    migrations, and `has` others. Ignore errors about tables that only those which it lacks create, and about what only
-    the models before the enders had, if it has these: it cannot use them."""
-    entries = in_image["vendors"].get(vendor, {})
+def uses_in(vendors: Mapping[str, Noted], vendor: str) -> Uses | None:
+    return vendors[vendor]["uses"] if vendor in vendors else None
+
+
+def judge(migrations: Sequence[str], in_image: InImage, vendor: str, uses: Uses | None) -> Judged:
+    """Return the verdicts on `migrations` for the database `vendor`: does a release that `uses` this of it work after
+    them? If that is unknown, a release that has none of these migrations."""
+    noted = in_image["vendors"].get(vendor)
+    entries = noted["migrations"] if noted else {}
+    judged = [name for name in entries if name in migrations]
     unjudged = [name for name in migrations if name not in entries]
-    lacks = {*lacks}
-    has = {*has}
-    wrong = {
-        name: why
-        for name, (verdict, why, makers, enders) in entries.items()
-        if name in migrations
-        and verdict == "error"
-        and not (makers and makers <= lacks)
-        and not (enders and enders <= has)
+    used = uses_before(entries, judged) if uses is None else uses
+    verdicts = {name: judge_entry(entries[name], used) for name in judged}
+    return {
+        "incompatible": {name: "; ".join(verdict.errors) for name, verdict in verdicts.items() if verdict.errors},
+        "warnings": {name: "; ".join(verdict.warnings) for name, verdict in verdicts.items() if verdict.warnings},
+        "unjudged": unjudged,
+        "cure": cure(in_image, vendor) if unjudged else "",
     }
-    return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(in_image, vendor) if unjudged else ""}
 
 
 def cure(in_image: InImage, vendor: str) -> str:

@@ -1,0 +1,139 @@
+"""Applies migrations one by one, and notes what each of them changes in the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from copy import copy
+from typing import Any
+
+from django.db import DatabaseError, Error, router, transaction
+from django.db.migrations import RunPython, RunSQL
+from django.db.migrations.executor import MigrationExecutor
+
+from .catalog import read_catalog
+from .changes import catalog_changes
+from .locks import Watch
+from .rules import Entry, UsedColumn
+from .uses import uses_of
+
+STAYS = "{} stays locked while the code of {} runs: how long is unknown"
+FAILED = "the build could not judge it: "
+UNJUDGED = "DATABASE_ROUTERS keeps {} from this database, so that the build did not run it"
+
+
+class Executor(MigrationExecutor):
+    """Applies migrations to a database, and notes what they change (`entries`). What fails is an error of its migration
+    alone (`failed`): the rest goes on."""
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.entries: dict[str, Entry] = {}
+        self.failed: dict[str, str] = {}  # migration → its first error
+        self.uses: dict[str, dict[str, UsedColumn]] = {}  # of the release, once all are applied
+        self.catalog = read_catalog(connection)
+
+    def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
+        """Apply a migration of Django's plan, and note what it did."""
+        name = str(migration)
+        before = state.clone()
+        watch = Watch(self.connection)
+        locked: set[str] = set()  # tables, while Python or a DO block runs
+        with (
+            noting_refusals() as refused,
+            self.trying(name),
+            watch.over(),
+            self.connection.schema_editor(atomic=migration.atomic) as editor,
+        ):
+            for operation in migration.operations:
+                if runs_code(operation) and migration.atomic:
+                    locked.update(watch.held())
+                self.apply_operation(state, migration, operation, editor)
+            for sql in editor.deferred_sql:
+                with self.trying(name, editor.atomic_migration):
+                    editor.execute(sql, None)
+            editor.deferred_sql = []
+        self.recorder.record_applied(migration.app_label, migration.name)
+        entry: Entry = {"changes": [], "before": {}}
+        with self.trying(name):
+            entry = self.entry_of(before, state)
+        if locked:
+            entry["warnings"] = [STAYS.format(", ".join(sorted(locked)), migration.name)]
+        if name in self.failed:
+            entry["failed"] = FAILED + self.failed[name]
+        if refused:
+            entry["unjudged"] = UNJUDGED.format(", ".join(sorted(refused)))
+        if watch.locks:
+            entry["locks"] = [lock for _, lock in sorted(watch.locks.items())]
+        self.entries[name] = entry
+        return state
+
+    def entry_of(self, before: Any, after: Any) -> Entry:
+        """Return what a migration changed, and how the models of `before` used that."""
+        earlier = self.catalog
+        self.catalog = read_catalog(self.connection, earlier)
+        changes = catalog_changes(earlier, self.catalog, self.ask)
+        tables = {change["table"] for change in changes}
+        used = uses_of(before.apps.get_models(include_auto_created=True), self.connection, earlier)
+        now = uses_of(after.apps.get_models(include_auto_created=True), self.connection, earlier)
+        touched = {name: columns for name, columns in used.items() if name in tables or now.get(name) != columns}
+        return {"changes": changes, "before": touched}
+
+    def ask(self, sql: str) -> Any:
+        """Return the value of a query, None if it fails."""
+        with suppress(DatabaseError), transaction.atomic(self.connection.alias), self.connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+        return None
+
+    @contextmanager
+    def trying(self, name: str, atomic: bool = False) -> Iterator[None]:
+        """Undo the block if it fails, and note the error of the migration. `atomic`: it is part of a transaction."""
+        try:
+            with transaction.atomic(self.connection.alias) if atomic else nullcontext():
+                yield
+        except Exception as error:
+            self.failed.setdefault(name, first_line(error))
+            if not self.connection.in_atomic_block:  # end a transaction that SQL of its own began
+                with suppress(Error):
+                    self.connection.rollback()
+                self.connection.close()
+
+    def apply_operation(self, state: Any, migration: Any, operation: Any, editor: Any) -> None:
+        with_one_operation = copy(migration)
+        with_one_operation.operations = [operation]
+        with self.trying(str(migration), editor.atomic_migration):
+            with_one_operation.apply(state, editor)
+
+
+@contextmanager
+def noting_refusals() -> Iterator[set[str]]:
+    """Give the names of models and apps that routers keep from the database in the block."""
+    refused: set[str] = set()
+    allows = router.allow_migrate
+
+    def allow_migrate(db: str, app_label: str, **hints: Any) -> bool:
+        allowed = allows(db, app_label, **hints)
+        if not allowed:
+            refused.add(".".join(filter(None, [app_label, hints.get("model_name")])))
+        return bool(allowed)
+
+    router.allow_migrate = allow_migrate  # type: ignore[method-assign]
+    try:
+        yield refused
+    finally:
+        del router.allow_migrate
+
+
+def runs_code(operation: Any) -> bool:
+    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
+    return any(
+        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
+        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
+        for inner in getattr(operation, "database_operations", [operation])
+    )
+
+
+def first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -1,0 +1,151 @@
+"""Read Postgres' catalog. Each table has a mark, a sum over the catalog's rows on it, so that only what has changed is
+read in full: thousands of tables would take longer than the migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .catalog import Column, Constraint, Table, named
+
+KINDS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view", "S": "sequence"}
+CONSTRAINTS = {"c": "check", "f": "foreign key", "x": "exclude"}
+RELATIONS = """SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND n.nspname !~ '^(pg_|information_schema$)'
+AND c.relname != 'django_migrations'"""
+# Rows of the catalog that tell of a table: the catalog, the table's id, and what joins them.
+ROWS = (
+    ("pg_class", "r.oid", ""),
+    ("pg_attribute", "r.attrelid", ""),
+    ("pg_attrdef", "r.adrelid", ""),
+    ("pg_constraint", "r.conrelid", ""),
+    ("pg_index", "r.indrelid", ""),
+    ("pg_trigger", "r.tgrelid", ""),
+    ("pg_rewrite", "r.ev_class", ""),
+    ("pg_policy", "r.polrelid", ""),
+    ("pg_inherits", "r.inhrelid", ""),
+    ("pg_sequence", "r.seqrelid", ""),
+    ("pg_namespace", "c.oid", "JOIN pg_class c ON c.relnamespace = r.oid"),
+    ("pg_enum", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.enumtypid"),
+    ("pg_type", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.oid AND r.typtype = 'd'"),
+    ("pg_constraint", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.contypid"),
+    ("pg_proc", "t.tgrelid", "JOIN pg_trigger t ON t.tgfoid = r.oid"),
+)
+ROW = "SELECT {id}, hashtextextended('{catalog}' || r.xmin::text || r.ctid::text, 0) FROM {catalog} r {join}"
+MARKS = (
+    "SELECT id::bigint, sum(mark)::text FROM ("
+    + " UNION ALL ".join(ROW.format(catalog=catalog, id=id, join=join) for catalog, id, join in ROWS)
+    + f") rows(id, mark) WHERE id IN ({RELATIONS}) GROUP BY id"
+)
+TABLE_NAMES = f"""SELECT CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname,
+c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ({RELATIONS})"""
+RIGHTS = """coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))"""
+ACL = "SELECT array_agg(g.grantee::regrole::text || ' ' || g.privilege_type) FROM aclexplode({}) g"
+TABLES = f"""SELECT c.oid::bigint, c.relkind, c.relpersistence, c.relispopulated, c.relowner::regrole::text,
+c.relrowsecurity, c.relforcerowsecurity,
+ARRAY(SELECT concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::regrole[],
+    pg_get_expr(p.polqual, c.oid), 'CHECK', pg_get_expr(p.polwithcheck, c.oid))
+    FROM pg_policy p WHERE p.polrelid = c.oid ORDER BY p.polname),
+({ACL.format(RIGHTS)}),
+({ACL.format("coalesce(n.nspacl, acldefault('n', n.nspowner))")}),
+(SELECT array_agg(a.attname || ' ' || g.grantee::regrole::text || ' ' || g.privilege_type)
+    FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = c.oid),
+concat_ws(' ', (SELECT array_agg(i.inhparent::regclass::text) FROM pg_inherits i WHERE i.inhrelid = c.oid),
+    pg_get_expr(c.relpartbound, c.oid)),
+CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE '' END,
+(SELECT to_jsonb(s) - 'seqrelid' FROM pg_sequence s WHERE s.seqrelid = c.oid)::text,
+(SELECT d.refobjid::regclass::text FROM pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid
+    AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s)"""
+COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+CASE WHEN a.attidentity != '' THEN 'identity' ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), '') END,
+a.attgenerated != '' OR a.attidentity = 'a',
+CASE WHEN a.attcollation != t.typcollation THEN a.attcollation::regcollation::text ELSE '' END,
+ARRAY(SELECT e.enumlabel FROM pg_enum e WHERE e.enumtypid = a.atttypid ORDER BY e.enumsortorder),
+CASE WHEN t.typtype = 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod),
+    CASE WHEN t.typnotnull THEN 'NOT NULL' END,
+    (SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k WHERE k.contypid = t.oid)) ELSE '' END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY(%s) ORDER BY a.attrelid, a.attnum"""
+NAMES = """ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY part(number, place)
+JOIN pg_attribute a ON a.attrelid = {table} AND a.attnum = part.number ORDER BY part.place)"""
+CHECKS = f"""SELECT k.conrelid::bigint, k.contype, {NAMES.format(numbers="k.conkey", table="k.conrelid")},
+CASE k.contype WHEN 'f' THEN concat_ws(' ', k.confrelid::regclass,
+    {NAMES.format(numbers="k.confkey", table="k.confrelid")}) ELSE
+    coalesce(pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)) END,
+CASE k.contype WHEN 'f' THEN pg_get_constraintdef(k.oid) ELSE '' END
+FROM pg_constraint k WHERE k.contype IN ('c', 'f', 'x') AND k.conrelid = ANY(%s)"""
+# A unique index, of a constraint or of its own, and all columns that it uses.
+UNIQUE = f"""SELECT i.indrelid::bigint, {NAMES.format(numbers="i.indkey::int2[]", table="i.indrelid")},
+coalesce(pg_get_expr(i.indexprs, i.indrelid), ''), coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
+ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend d JOIN pg_attribute a
+    ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid),
+NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false)
+FROM pg_index i WHERE i.indisunique AND i.indrelid = ANY(%s)"""
+OTHERS = """SELECT t.tgrelid::bigint, 'trigger ' || t.tgname,
+concat_ws(' ', t.tgenabled, pg_get_triggerdef(t.oid), md5(p.prosrc))
+FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgrelid = ANY(%s)
+UNION ALL SELECT r.ev_class::bigint, 'rule ' || r.rulename, concat_ws(' ', r.ev_enabled, pg_get_ruledef(r.oid))
+FROM pg_rewrite r WHERE r.rulename != '_RETURN' AND r.ev_class = ANY(%s)"""
+
+
+def read_marks(cursor: Any) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Return each table's mark, which another one replaces when it changes, and the ids of the tables by name."""
+    cursor.execute(MARKS)
+    marks = dict(cursor.fetchall())
+    cursor.execute(TABLE_NAMES)
+    return marks, dict(cursor.fetchall())
+
+
+def read_tables(cursor: Any, ids: list[Any]) -> dict[Any, Table]:
+    """Return these tables, views and sequences in full."""
+    cursor.execute(TABLES, [ids])
+    tables = {id: table_of(*row) for id, *row in cursor.fetchall()}
+    cursor.execute(COLUMNS, [ids])
+    for id, name, number, type, null, default, computed, collation, labels, domain in cursor.fetchall():
+        tables[id].columns[name] = Column(number, type, null, default, computed, collation, tuple(labels), domain)
+    read_checks(cursor, ids, tables)
+    for id, constraint in read_unique(cursor, ids):
+        tables[id].constraints |= {constraint}
+    cursor.execute(OTHERS, [ids, ids])
+    for id, name, definition in cursor.fetchall():
+        tables[id].others[name] = definition
+    return tables
+
+
+def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: bool, forced: bool, *row: Any) -> Table:
+    policies, on_table, on_schema, on_columns, partition, query, sequence, owned_by = row
+    others = {f"policy {policy.split()[0]}": policy for policy in policies}
+    on_schema = [f"schema {each}" for each in on_schema or ()]
+    others |= {
+        "owner": owner,
+        "storage": kind + persistence + ("" if populated else ", not populated"),
+        "partition": partition,
+        "query": query,
+        "sequence": sequence or "",
+    }
+    return Table(
+        KINDS[kind],
+        privileges=frozenset([*(on_table or ()), *on_schema, *(on_columns or ())]),
+        security="forced" if forced else "enabled" if secured else "",
+        owned_by=owned_by or "",
+        others=others,
+    )
+
+
+def read_checks(cursor: Any, ids: list[Any], tables: dict[Any, Table]) -> None:
+    """Read checks, exclusions and foreign keys. What one of the latter does at a DELETE is not what it demands."""
+    cursor.execute(CHECKS, [ids])
+    for id, kind, columns, expression, definition in cursor.fetchall():
+        tables[id].constraints |= {Constraint(CONSTRAINTS[kind], tuple(columns), expression)}
+        if definition:
+            tables[id].others[f"foreign key ({', '.join(columns)})"] = definition
+
+
+def read_unique(cursor: Any, ids: list[Any]) -> Iterator[tuple[Any, Constraint]]:
+    cursor.execute(UNIQUE, [ids])
+    for id, columns, expressions, condition, used, nulls_differ in cursor.fetchall():
+        keys = [*columns, *(column for column in named(expressions, used) if column not in columns)]
+        yield id, Constraint("unique", tuple(keys), expressions, condition, tuple(named(condition, used)), nulls_differ)

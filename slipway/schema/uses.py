@@ -1,0 +1,48 @@
+"""What models take for granted of the database: the tables and columns that their queries name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, router
+from django.db.models import NOT_PROVIDED, AutoField, Field
+
+from .catalog import Catalog
+from .rules import UsedColumn
+
+
+def uses_of(models: Iterable[Any], connection: Any, catalog: Catalog) -> dict[str, dict[str, UsedColumn]]:
+    """Return how these models use the default database: table → column → use. Models may share a table."""
+    uses: dict[str, dict[str, UsedColumn]] = {}
+    for model in models:
+        meta = model._meta
+        if meta.proxy or meta.abstract or meta.swapped or router.db_for_write(model) != DEFAULT_DB_ALIAS:
+            continue
+        name = table_name(meta.db_table, connection, catalog)
+        table = catalog.table(name)
+        columns = uses.setdefault(name, {})
+        for field in meta.local_concrete_fields:
+            if field.column:  # a composite primary key has none of its own
+                of_database = table.columns.get(field.column) if table else None
+                add_use(columns.setdefault(field.column, {}), field, connection)
+                columns[field.column]["type"] = of_database.type if of_database else ""
+    return uses
+
+
+def add_use(used: UsedColumn, field: Field[Any, Any], connection: Any) -> None:
+    """Add how a field uses its column. Django's INSERT leaves out an automatic key and what the database computes; for
+    a db_default it says DEFAULT, where the database knows that word."""
+    by_default = field.db_default is not NOT_PROVIDED and connection.features.supports_default_keyword_in_insert
+    if by_default or getattr(field, "generated", False) or isinstance(field, AutoField):
+        used["left_out"] = True
+    if field.null:
+        used["null"] = True
+
+
+def table_name(db_table: str, connection: Any, catalog: Catalog) -> str:
+    """Return a table's name as the catalog has it: quotes in Meta.db_table may name a schema, too."""
+    parts = [part.strip('"') for part in connection.ops.quote_name(db_table).split('"."')]
+    name = ".".join(parts)
+    is_visible = name not in catalog.names and parts[-1] in catalog.names
+    return parts[-1] if is_visible else name
