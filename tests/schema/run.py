@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import dj_database_url
 import django
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 TRUTH_ONLY = os.environ.get("TRUTH_ONLY")
 
@@ -97,16 +97,6 @@ def in_another_process():
         cursor.execute("PRAGMA foreign_keys = ON")
 
 
-def ask(sql):
-    """Return the value of a query, None if it fails."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()[0]
-    except DatabaseError:
-        return None
-
-
 def work(release):
     release.insert_all()
     release.use_all()
@@ -114,14 +104,18 @@ def work(release):
 
 
 def judged(base, case):
-    """Apply a case to empty tables, as a build does. Return the changes and the judgement."""
-    from slipway.schema import catalog, changes, rules, uses
+    """Apply a case to empty tables, as a build does. Return what the build notes, and the judgement."""
+    from schema.cases import migration
+    from slipway.schema.executor import Executor
+    from slipway.schema.rules import judge_entry
+    from slipway.schema.uses import uses_of
 
-    before = catalog.read_catalog(connection)
-    used = uses.uses_of(base.models, connection, before)
-    apply(base.state, case.operations, case.atomic)
-    found = changes.catalog_changes(before, catalog.read_catalog(connection, before), ask)
-    return found, rules.judge(found, used)
+    executor = Executor(connection)
+    used = uses_of(base.models, connection, executor.catalog)
+    executor.apply_migration(base.state.clone(), migration(case.operations, case.atomic))
+    (entry,) = executor.entries.values()
+    assert "failed" not in entry, entry
+    return entry["changes"], judge_entry(entry, used)
 
 
 def result(database, base, case):

@@ -82,8 +82,10 @@ MAKERS = {
 
 def edges_of(field):
     """Return values at the edges of what the field takes, and such as other types do not take."""
-    if field.flatchoices or getattr(field, "base_field", None):
+    if field.flatchoices:
         return []
+    if base := getattr(field, "base_field", None):
+        return [[], *([edge] for edge in edges_of(base))] if field.get_internal_type() == "ArrayField" else []
     if field.remote_field:
         return [value_of(field.target_field, MISSING)]
     kind = field.get_internal_type()
@@ -110,7 +112,7 @@ EDGES = {
     ),
     "TimeField": (datetime.time.min, datetime.time.max),
     "DurationField": (datetime.timedelta(-9999), datetime.timedelta(99999, 3, 999999)),
-    "FloatField": (-1.5e300, 1.5e300, 0.1),
+    "FloatField": (-1.5e300, 2.0, 0.1),
     "UUIDField": (uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)),
     "JSONField": ([], {}, "text", 1.5, [{"n": "é"}], True),
     "BinaryField": (b"", bytes(range(256)) * 20),

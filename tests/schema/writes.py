@@ -118,6 +118,7 @@ class Release:
         label, fields = model._meta.label, model._meta.concrete_fields
         sorted_by = [field.attname for field in fields if field.get_internal_type() not in UNSORTED]
         self.step(f"{label}: all", lambda: self.compare(model))
+        self.step(f"{label}: chosen by the database", lambda: self.chosen(model))
         self.step(f"{label}: sort", lambda: bool(model._base_manager.order_by(*sorted_by)[:3]) * OK)
         for field in fields:
             if field.remote_field:
@@ -132,6 +133,17 @@ class Release:
             if label == model._meta.label:
                 lines.append(f"{name}: {differences(rows[row.pk], written)}" if row.pk in rows else f"no {name}")
         return "; ".join(line for line in lines if not line.endswith(": "))
+
+    def chosen(self, model):
+        """Return the types of the values that the release left out. If it can write none: those of all values."""
+        given = {row.pk: written for (label, _), (row, written) in self.rows.items() if label == model._meta.label}
+        types = {
+            f"{name} {type(value).__name__}"
+            for row in model._base_manager.values()
+            for name, value in row.items()
+            if not given or name not in given.get(row[model._meta.pk.attname], row)
+        }
+        return ", ".join(sorted(types))
 
     def find_all(self, model):
         """Look for a row by all of its columns; if it is not found so, by each of them."""
