@@ -31,11 +31,9 @@ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm') GROUP BY c.reln
 
 
 def set_up(module, url):
-    """Start Django with an application's settings, and this database."""
+    """Start Django with an application's settings, and this database alone."""
     os.environ["DJANGO_SETTINGS_MODULE"] = module
-    database = dict(settings.DATABASES[DEFAULT_DB_ALIAS])
-    of_url = dj_database_url.parse(url)
-    settings.DATABASES = {DEFAULT_DB_ALIAS: {**of_url, "OPTIONS": database.get("OPTIONS", {}) if False else {}}}
+    connections.settings = connections.configure_settings({DEFAULT_DB_ALIAS: dict(dj_database_url.parse(url))})
     settings.DATABASE_ROUTERS = []
     django.setup()
 
