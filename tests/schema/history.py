@@ -117,7 +117,7 @@ class History:
         with on(self.behind), self.behind.schema_editor(atomic=migration.atomic) as editor:
             migration.apply(before, editor)
         self.lines.append(line)
-        print(len(self.lines), line["name"], "breaks" if line["breaks"] else "", line["errors"][:1], flush=True)
+        print(len(self.lines), line["name"], line["breaks"][:1], line["errors"][:1], flush=True)
 
 
 def processor(action):

@@ -56,7 +56,7 @@ class Release:
         yield "plain", lambda: self.values(fields, 0)
         yield "again", lambda: self.values(fields, 0)
         yield "least", lambda: self.values(needed, self.next())
-        yield "none", lambda: self.values(fields, self.next()) | {field.name: None for field in fields if field.null}
+        yield "none", lambda: self.values(fields, self.next()) | {field.attname: None for field in fields if field.null}
         for place in (0, 1):
             yield f"edge {place}", lambda: self.values(fields, self.next()) | edges(fields, place)
         for field in fields:
@@ -66,14 +66,15 @@ class Release:
 
     def values(self, fields, number, depth=0):
         """Return values for these fields, those of unique ones different each time."""
-        return {field.name: self.value(field, self.next() if field.unique else number, depth) for field in fields}
+        return {field.attname: self.value(field, self.next() if field.unique else number, depth) for field in fields}
 
     def value(self, field, number, depth=0):
         if not field.remote_field:
             return value_of(field, number)
         if field.null and (depth or field.remote_field.model is field.model):
             return None
-        return self.target(field.remote_field.model, number if field.unique else number % 2, depth + 1)
+        target = self.target(field.remote_field.model, number if field.unique else number % 2, depth + 1)
+        return getattr(target, field.target_field.attname)
 
     def target(self, model, number, depth):
         """Return a row for others to refer to, a new one the first time."""
@@ -177,7 +178,7 @@ class Release:
             if field.remote_field:
                 self.step(
                     f"{model._meta.label}: another {field.name}",
-                    lambda: self.change(model, {field: self.value(field, self.next()).pk}),
+                    lambda: self.change(model, {field: self.value(field, self.next())}),
                 )
                 self.update(model, "missing", {field: edges_of(field)[0]})
 
@@ -221,13 +222,13 @@ def written_value(field, row):
 
 def is_left_out(field, values):
     """Return True if the database chooses the value."""
-    return not is_given(field) or (field.name not in values and field.db_default is not NOT_PROVIDED)
+    return not is_given(field) or (field.attname not in values and field.db_default is not NOT_PROVIDED)
 
 
 def edges(fields, place):
     """Return for each field that has such its first or second edge."""
     usual = [field for field in fields if not (field.unique or field.remote_field or len(edges_of(field)) <= place)]
-    return {field.name: edges_of(field)[place] for field in usual}
+    return {field.attname: edges_of(field)[place] for field in usual}
 
 
 def lookups(field):
@@ -245,12 +246,16 @@ def sought(written, field, lookup):
 
 
 def differences(row, written):
-    """Return what was read instead of what was written; "" if that is the same."""
+    """Return the columns that have another value than what was written, or one of another type; "" if none has."""
     return ", ".join(
-        f"{name}: {row[name]!r:.60} for {value!r:.60}"
+        f"{name}: {type(row[name]).__name__} for {type(value).__name__}"
         for name, value in sorted(written.items())
-        if row[name] != value or type(row[name]) is not type(value)
+        if row[name] != value or not is_of_type(value, type(row[name]))
     )
+
+
+def is_of_type(value, kind):
+    return type(value) is kind or (isinstance(value, kind) and not isinstance(value, bool))
 
 
 def breaks(before, after):
