@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slipway.make import uv, virtualenv
 
-EXTRAS = ["accounts", "asgi", "csp", "deploy", "jobs", "psycopg2", "s3", "verdicts"]
+EXTRAS = ["accounts", "asgi", "csp", "deploy", "jobs", "psycopg2", "s3"]
 LOWEST, ALL = "var/lowest.in", "var/lowest.txt"
 
 

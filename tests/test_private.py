@@ -4,8 +4,8 @@ import re
 
 from proc import ROOT, VE_PYTHON, output
 
-# Django documents this name: "Default managers" in its page on managers.
-PUBLIC = 'lint.flake8-self.extend-ignore-names = ["_default_manager"]'
+# Django documents these names: "Default managers" in its page on managers, and "Model _meta API".
+PUBLIC = 'lint.flake8-self.extend-ignore-names = ["_default_manager", "_meta"]'
 BY_TEXT = re.compile(r"""attr\([^()]+, f?["']_[a-z]|setattr\((?!sys\b)""")  # these hide a name from ruff
 
 

@@ -14,7 +14,7 @@ from slipway.make.requirements import run_uv
 from slipway.make.wheel import DEFAULTS, build
 
 from .inspection import Project, inspect_project
-from .packages import DEVELOPMENT, LINTER, PRODUCTION, Tree, package_todo, requirement
+from .packages import DEVELOPMENT, PRODUCTION, Tree, package_todo, requirement
 from .proposal import LEVELS, Template, is_ours, plan, replaced_targets_todo, unchanged_files_todo
 from .todo import todo
 
@@ -59,8 +59,7 @@ def adopt(levels: list[str], apply: bool, wheel: Path) -> list[str]:
     shutil.copy(wheel, "vendor")
     package = requirement(tree, template.wheel, project.jobs) if "image" in levels else ""
     if apply and package and project.packages.source == "uv.lock" and "slipway-django" not in tree["pyproject.toml"]:
-        for words in ([package], ["--dev", LINTER]):
-            run_uv({**DEFAULTS, **os.environ}, "add", "--quiet", "--no-sync", *words)
+        run_uv({**DEFAULTS, **os.environ}, "add", "--quiet", "--no-sync", package)
         tree = read_tree(Path())
     edited = "".join(f"{tree[path]}\n" for path in tree if path.endswith(EDITED))
     did = "changed" if apply else "would change, with --apply"

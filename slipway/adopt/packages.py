@@ -25,7 +25,6 @@ EXPORTS = {  # lock file of another tool → how that tool writes requirements.t
     "pdm.lock": "pdm export --prod --output requirements.txt",
     "Pipfile.lock": "pipenv requirements --hash >requirements.txt",
 }
-LINTER = "django-migration-linter"  # judges migrations while the image is built
 
 
 class Packages(NamedTuple):
@@ -98,20 +97,15 @@ def requirement(tree: Tree, wheel: str, jobs: bool) -> str:
 
 
 def with_packages(tree: Tree, above: Tree, packages: Packages, package: str) -> dict[str, str]:
-    """Return lists of packages with the line `package` and the linter, or without if it is "": path → text. Those of uv
-    and of other tools are theirs to change."""
+    """Return the list of packages with the line `package`, or without if it is "": path → text. Those of uv and of
+    other tools are theirs to change."""
     if packages.source in ("uv.lock", "pyproject.toml", *EXPORTS):
         return {}
-    texts = {}
     path = source_of(tree, packages.production)
     text = tree.get(path, above.get(packages.source, "django\n"))
     if path not in tree or (package and "slipway" not in text and "--hash=" not in text):
-        texts[path] = with_line(text, package)
-    path = source_of(tree, packages.development)
-    text = tree.get(path, "")
-    if package and LINTER not in text and "--hash=" not in text:
-        texts[path] = with_line(text, LINTER)
-    return texts
+        return {path: with_line(text, package)}
+    return {}
 
 
 def source_of(tree: Tree, path: str) -> str:
@@ -132,12 +126,11 @@ def package_todo(tree: Tree, packages: Packages, package: str) -> Iterator[str]:
         yield f"pyproject.toml:1: EXPORT and EXPORT_DEV of the Makefile leave out {', '.join(packages.left)}"
     if packages.source == "uv.lock":
         if package and "slipway-django" not in tree["pyproject.toml"]:
-            yield f"pyproject.toml:1: uv add --no-sync '{package}' && uv add --no-sync --dev {LINTER}"
+            yield f"pyproject.toml:1: uv add --no-sync '{package}'"
     elif packages.source == "pyproject.toml":
         yield "pyproject.toml:1: uv lock, then adopt again; or write requirements.txt by the tool of your choice"
     elif packages.source in EXPORTS:
         yield f"{packages.source}:1: add {package or 'what you need'} there, then {EXPORTS[packages.source]}"
-    for path, line, name in ((packages.production, package, "slipway"), (packages.development, LINTER, LINTER)):
-        source = source_of(tree, path)
-        if package and "--hash=" in tree.get(source, "") and name not in tree[source]:
-            yield f"{source}:1: it has hashes: add {line} by the program that writes it"
+    source = source_of(tree, packages.production)
+    if package and "--hash=" in tree.get(source, "") and "slipway" not in tree[source]:
+        yield f"{source}:1: it has hashes: add {package} by the program that writes it"

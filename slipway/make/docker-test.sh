@@ -2,8 +2,8 @@
 # docker-test.sh tests FOLDER: run the project's tests in the image's build, and write FOLDER/tested if they pass.
 # TESTS: the arguments of python that run them. TEST_DATABASE=postgres: start a Postgres for them. DRIFT_ALLOWED: apps
 # that may lack migrations.
-# docker-test.sh verdicts FOLDER: write the linter's verdicts (does older code still run after each migration, on each
-# database?) to FOLDER/migrations.json.
+# docker-test.sh verdicts FOLDER: write what each migration changes in each kind of database, and what the models use of
+# it, to FOLDER/migrations.json: a deploy judges by it if the live release works on.
 set -eu
 export DJANGO_SETTINGS_MODULE="$PROJECT.settings_test"
 data=/tmp/postgres

@@ -1,4 +1,4 @@
-"""Verdicts on new migrations for people: on those that the last commit brought, or that are not committed."""
+"""Verdicts on new migrations for people: on those since the last release."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from pathlib import Path
 from slipway.schema.rules import Noted, Uses, judge_entry, noted_in, uses_before
 
 FILES = "*/migrations/*.py"
-ADDED = (["diff", "--name-only", "--diff-filter=A", "HEAD^"], ["ls-files", "--others", "--exclude-standard"])
+TAG = ["describe", "--tags", "--abbrev=0"]
+ADDED = ["diff", "--name-only", "--diff-filter=A"]
+UNTRACKED = ["ls-files", "--others", "--exclude-standard"]
 
 
 def new() -> list[str]:
-    """Return the new migrations, as app.0042_name; none without git."""
-    try:
-        outputs = [
-            subprocess.run(["git", *words, "--", FILES], capture_output=True, text=True, check=False).stdout
-            for words in ADDED
-        ]
-    except OSError:
-        return []
-    paths = [Path(line) for text in outputs for line in text.splitlines()]
-    return sorted({f"{path.parent.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"})
+    """Return the migrations since the newest tag, as app.0042_name; none without git. If that tag has all, it is this
+    release's own: those since the tag before. Without a tag, those since the commit before."""
+    with contextlib.suppress(OSError):
+        for commit in ("HEAD", "HEAD^"):
+            since = git(*TAG, commit).strip() or "HEAD^"
+            paths = map(Path, f"{git(*ADDED, since, '--', FILES)}{git(*UNTRACKED, '--', FILES)}".splitlines())
+            names = {f"{path.parent.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"}
+            if names:
+                return sorted(names)
+    return []
+
+
+def git(*words: str) -> str:
+    """Return what git says; nothing if it fails."""
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout
 
 
 def in_image(docker: Sequence[str], image: str) -> dict[str, Noted]:
@@ -50,7 +57,14 @@ def lines(vendors: Mapping[str, Noted], names: Iterable[str], uses: Uses | None 
                 yield f"{name} on {vendor}: {sentence(**lock)}"
 
 
-def sentence(table: str, waits: str, work: Mapping[str, str], named: Callable[[str], str] = str) -> str:
-    """Return who waits for a table while `work` (table → what is done to it) lasts. `named`: adds a table's size."""
-    done = " and ".join(f"{'it' if other == table else named(other)} is {kind}" for other, kind in work.items())
+def sentence(
+    table: str, waits: str, work: Mapping[str, Mapping[str, int]], named: Callable[[str], str] = str
+) -> str:
+    """Return who waits for a table while `work` (table → what is done to it → how often) lasts. `named`: adds a table's
+    size."""
+    done = " and ".join(
+        f"{'it' if other == table else named(other)} is "
+        + " and ".join(kind if times == 1 else f"{kind} ({times} times)" for kind, times in kinds.items())
+        for other, kinds in work.items()
+    )
     return f"{named(table)}: {waits} wait while {done}"

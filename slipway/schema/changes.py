@@ -79,8 +79,9 @@ def table_changes(name: str, before: Table, after: Table, ask: Ask) -> Iterator[
         else:
             same = [other for other, new in after.columns.items() if old.number and new.number == old.number]
             yield gone({"what": "column gone", "table": name, "column": column}, "".join(same))
+    known = {old.number for old in before.columns.values() if old.number}
     for column, new in after.columns.items():
-        if column not in before.columns:
+        if column not in before.columns and new.number not in known:
             here: Change = {"what": "column new", "table": name, "column": column}
             yield {**here, "null": new.null, "default": is_filled(new, ask)}
         if new.generated and new.default and new != before.columns.get(column):

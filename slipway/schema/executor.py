@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from typing import Any
 
-from django.db import DatabaseError, Error, router, transaction
-from django.db.migrations import RunPython, RunSQL
+from django.db import DatabaseError, Error, transaction
+from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
 from .catalog import Catalog, read_catalog
 from .changes import catalog_changes
 from .locks import Watch
+from .routers import UNJUDGED, noting_refusals
 from .rules import Entry, UsedColumn
 from .uses import uses_of
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
-UNJUDGED = "DATABASE_ROUTERS keeps {} from this database, so that the build did not run it"
 
 
 class Executor(MigrationExecutor):
@@ -41,7 +40,7 @@ class Executor(MigrationExecutor):
         before = state.clone()
         self.between = []
         watch = Watch(self.connection)
-        locked: set[str] = set()  # tables, while Python or a DO block runs
+        locked = watch.kept  # tables, while Python or a DO block runs
         with (
             noting_refusals() as refused,
             self.trying(name),
@@ -112,30 +111,10 @@ class Executor(MigrationExecutor):
                 self.between.append(read_catalog(self.connection, self.catalog))
 
 
-@contextmanager
-def noting_refusals() -> Iterator[set[str]]:
-    """Give the names of models and apps that routers keep from the database in the block."""
-    refused: set[str] = set()
-    allows = router.allow_migrate
-
-    def allow_migrate(db: str, app_label: str, **hints: Any) -> bool:
-        allowed = allows(db, app_label, **hints)
-        if not allowed:
-            refused.add(".".join(filter(None, [app_label, hints.get("model_name")])))
-        return bool(allowed)
-
-    router.allow_migrate = allow_migrate  # type: ignore[method-assign]
-    try:
-        yield refused
-    finally:
-        del router.allow_migrate
-
-
 def runs_code(operation: Any) -> bool:
-    """Return True for Python or a DO block, whose work on rows a run on empty tables does not show."""
+    """Return True for Python, whose work on rows a run on empty tables does not show."""
     return any(
-        (isinstance(inner, RunPython) and inner.code is not RunPython.noop)
-        or (isinstance(inner, RunSQL) and bool(re.search(r"\bDO\b", str(inner.sql))))
+        isinstance(inner, RunPython) and inner.code is not RunPython.noop
         for inner in getattr(operation, "database_operations", [operation])
     )
 

@@ -9,13 +9,15 @@ from django.apps import apps
 from django.db import connection
 
 from .rules import Change, Uses, noted_in
+from .uses import names_of
 
 FILE = Path("migrations.json")  # of the image: what its build noted
 MOST = 20  # texts
-# Each column, and whether a row may leave it out. They take no lock, however busy the tables are.
+# Each column, and whether a row may leave it out, as where a trigger may fill it. They wait for no lock of a table.
 COLUMNS = {
     "postgresql": """SELECT CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname,
-a.attname, NOT a.attnotnull OR a.atthasdef OR a.attidentity != ''
+a.attname, NOT a.attnotnull OR a.atthasdef OR a.attidentity != '' OR EXISTS (SELECT FROM pg_trigger t
+    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 7 = 7)  -- before each row of an INSERT
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^(pg_|information_schema$)'""",
@@ -31,7 +33,8 @@ def lacking(pending: Iterable[str]) -> list[str]:
     own = noted.get(connection.vendor)
     if own is None or own["uses"] is None:
         return []
-    installed = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    models = apps.get_models(include_auto_created=True)
+    installed = {name for model in models for name in names_of(model._meta.db_table, connection)}
     uses = {table: columns for table, columns in own["uses"].items() if table in installed}
     changes = [change for name in pending for change in own["migrations"].get(name, {"changes": []})["changes"]]
     living: dict[str, dict[str, Any]] = {}
@@ -39,7 +42,8 @@ def lacking(pending: Iterable[str]) -> list[str]:
         cursor.execute(COLUMNS[connection.vendor])
         for table, column, optional in cursor.fetchall():
             living.setdefault(table, {})[column] = optional
-    return [*differences(uses, living, changes)][:MOST]
+    texts = [*differences(uses, living, changes)]
+    return [*texts[:MOST], *([f"{len(texts) - MOST} more"] if len(texts) > MOST else [])]
 
 
 def differences(uses: Uses, living: Mapping[str, Mapping[str, Any]], pending: Iterable[Change]) -> Iterator[str]:

@@ -1,132 +1,263 @@
 """Watch whom each migration keeps waiting on Postgres, while the build applies it to empty tables: they show the same
-locks, scans and rewrites as full ones."""
+locks, scans and new files as full ones. The database tells what a statement did, not its text."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypedDict
-
-from django.db import transaction
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 READ = "read"
 CHANGED = "changed row by row"
-WORK = ("scanned", "rewritten", READ, CHANGED)  # the slowest last
+SCANNED = "scanned"
+REWRITTEN = "rewritten"  # or "indexed by …"
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
-TABLES = """SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid), pg_stat_get_xact_numscans(c.oid),
-array_agg(l.mode) FROM pg_class c LEFT JOIN pg_locks l
-ON l.relation = c.oid AND l.locktype = 'relation' AND l.granted AND l.pid = pg_backend_pid()
-WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm') AND c.relname != 'django_migrations' GROUP BY c.oid"""
+WRITES, READS, PICKS = "RowExclusiveLock", "AccessShareLock", "RowShareLock"  # locks of work on rows
+WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}(c.oid)" for what in ("inserted", "updated", "deleted"))
+# What a transaction works on it locks until its end: `{condition}` is about `held`.
+LOOK = """WITH held AS MATERIALIZED (SELECT relation, array_agg(mode) AS modes FROM pg_locks
+WHERE locktype = 'relation' AND granted AND pid = pg_backend_pid() GROUP BY relation)
+SELECT * FROM (SELECT sum({written})::bigint FROM pg_class c WHERE oid < 16384 AND relkind = 'r') AS own
+LEFT JOIN (SELECT c.oid::bigint, held.modes, coalesce(i.indrelid, c.oid)::bigint, CASE WHEN am.amtype = 'i' THEN ''
+ELSE c.oid::regclass::text END, CASE WHEN am.amtype = 'i' THEN 'indexed ' || CASE WHEN i.indisexclusion
+THEN 'for EXCLUDE' ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END
+ELSE '' END, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {written}
+FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
+LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
+AND c.relnamespace != 'pg_toast'::regnamespace
+AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {condition}) AS c ON TRUE"""
+# Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
+AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
+ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
 # Errors, in a transaction, of CREATE INDEX CONCURRENTLY, VACUUM and others, and of DO and CALL that commit.
 REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
-CONTROL = re.compile(r"\s*(ABORT|BEGIN|COMMIT|END|RELEASE|ROLLBACK|SAVEPOINT|START)\b", re.I)  # locks no table
-# What works through the tables from which it reads, however many statements one string has.
-READS = re.compile(
-    r"(?<!\bON )\b(INSERT|UPDATE|DELETE|MERGE|REFRESH)\b|"
-    r"\b(TABLE|MATERIALIZED\s+VIEW)\b[^;]*\bAS\s*\(?\s*(SELECT|WITH|TABLE)\b",
-    re.I,
-)
-TRUNCATES = re.compile(r"^(?!.*\b(ALTER|CLUSTER|REFRESH)\b).*\bTRUNCATE\b", re.I | re.S)
-IDLE = 0  # state of libpq: no transaction
+IDLE, INSIDE = 0, 2  # states of libpq: no transaction, and in one that has not failed
+# Postgres' answers to what begins a transaction, and to code whose loops do nothing on empty tables.
+BEGINS = ("BEGIN", "START TRANSACTION")
+CODE = ("DO", "CALL")
 
 
 class Lock(TypedDict):
-    """A table that a migration locks, and its work meanwhile."""
+    """A table that a migration locks, and the work meanwhile."""
 
     table: str
     waits: str  # one of WAITS, except nobody
-    work: dict[str, str]  # table → one of WORK
+    work: dict[str, dict[str, int]]  # table → what is done to it → how often
 
 
-class Table(NamedTuple):
-    """A table's file, scans and locks at one moment."""
+class Relation(NamedTuple):
+    """A table or an index at one moment."""
 
-    name: str
-    file: int
-    scans: int
-    modes: list[str | None]  # of this session's locks on it
+    table: int
+    name: str = ""
+    build: str = ""  # what building the index does to its table
+    materialized: bool = False
+    file: str | None = None
+    scans: int = 0
+    rows: int = 0  # that this transaction has written
 
-    def waits(self) -> int:
-        return max(WHOLE.get(mode or "", 0) for mode in self.modes)
+    def folder(self) -> str:
+        return str(self.file).rpartition("/")[0]
+
+
+class Look(NamedTuple):
+    """The database at one moment."""
+
+    catalog: int  # rows of Postgres' own tables that this transaction has written
+    relations: dict[int, Relation]  # by oid
+    held: dict[int, list[str]]  # by oid: modes of this session's locks
+
+
+class Deed:
+    """What a statement did to a table."""
+
+    def __init__(self, id: int, before: Look, after: Look) -> None:
+        now, old = after.relations[id], before.relations.get(id, Relation(id))
+        self.taken = {*after.held[id]} - {*before.held.get(id, ())}
+        self.moved = now.file != old.file
+        self.copied = self.moved and (now.materialized or now.folder() != old.folder())
+        self.wrote = now.rows > old.rows
+        self.scans = now.scans - old.scans
+        self.built: Counter[str] = Counter()
+        self.searched = False
+
+    def add(self, index: Relation, old: Relation, is_built: bool) -> None:
+        """Add what happened to an index: building it scans the table once."""
+        self.searched = self.searched or index.scans > old.scans
+        if is_built:
+            self.built[index.build] += 1
+            self.scans -= 1
+
+    def touched(self) -> bool:
+        return self.searched or self.scans > 0
+
+
+class Statement:
+    """What a statement did, by a look before it and one after it. `large`: tables that the migration did not make.
+    `code`: it was a DO block or a procedure."""
+
+    def __init__(self, before: Look, after: Look, large: Container[int], code: bool) -> None:
+        files = {one.file for one in before.relations.values()}
+        self.deeds = {id: Deed(id, before, after) for id in after.held if not after.relations[id].build}
+        for id in after.held:
+            index = after.relations[id]
+            if index.build and index.table in self.deeds:
+                self.deeds[index.table].add(index, before.relations.get(id, Relation(id)), index.file not in files)
+        deeds = self.deeds.values()
+        self.defines = after.catalog > before.catalog
+        self.ran = any(deed.touched() for deed in deeds)
+        self.checks = any(deed.scans > 0 and id in large for id, deed in self.deeds.items())
+        self.writes = any(deed.wrote or WRITES in deed.taken for deed in deeds)
+        self.fills = self.writes or any(deed.copied for deed in deeds)  # a new table is in another folder than none
+        self.asks = not self.writes and (code or not self.defines)
+
+    def work(self, id: int) -> Counter[str]:
+        """Return what it did to a table, and how often."""
+        deed = self.deeds[id]
+        if deed.moved and not deed.copied and not deed.touched():  # TRUNCATE
+            return Counter()
+        work = deed.built + Counter({REWRITTEN: int(deed.moved)})
+        scans = deed.scans - deed.moved  # a rewrite scans, too
+        if kind := self.work_on_rows(deed, scans):
+            work[kind] = 1
+        elif scans > 0 or (self.defines and self.checks and READS in deed.taken and not deed.moved):
+            work[SCANNED] = max(scans, 1)  # a new foreign key also reads the other table
+        return work
+
+    def work_on_rows(self, deed: Deed, scans: int) -> str:
+        """Return how it worked through a table's rows. Empty tables often end a query before it comes to its second
+        table: that one is locked only. On them, Python or a DO block that shall change rows only reads."""
+        if WRITES in deed.taken and self.ran and (deed.touched() or not deed.wrote):  # but not INSERT … VALUES
+            return CHANGED
+        if self.ran and self.fills and not deed.moved and (READS in deed.taken or (scans > 0 and not self.defines)):
+            return READ
+        return CHANGED if self.asks and (deed.touched() or deed.taken & {READS, PICKS}) else ""
 
 
 class Watch:
-    """Watches a migration on a connection. `locks`: table → lock; empty unless it is Postgres."""
+    """Watches a migration on a connection. `locks`: table → lock; empty unless it is Postgres. `kept`: tables that were
+    locked as a whole when a DO block or a procedure began."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.locks: dict[str, Lock] = {}
+        self.kept: set[str] = set()
+        self.large: Mapping[int, Relation] = {}  # what was there before the migration
+        self.began = False
+        self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
+        self.last: Look | None = None  # in this transaction
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch the migration that the block applies."""
         if self.connection.vendor != "postgresql":
             return (yield)
-        self.tables_before = {
-            id: table.name for id, table in self.tables().items()
-        }  # they were there before the migration
         with self.connection.execute_wrapper(self.execute):
             yield
 
-    def tables(self) -> dict[int, Table]:
-        with self.connection.connection.cursor() as cursor:  # the driver's: Django's would call `execute` again
-            cursor.execute(TABLES)
-            return {id: Table(*row) for id, *row in cursor.fetchall()}
+    def send(self, sql: str) -> list[Any]:
+        with self.driver().cursor() as cursor:  # Django's would call `execute` again
+            cursor.execute(sql)
+            return [*cursor.fetchall()] if cursor.description else []
 
-    def execute(self, execute: Callable[..., Any], sql: Any, *params: Any) -> Any:
+    def driver(self) -> Any:
+        self.connection.ensure_connection()  # a migration may have closed it
+        return self.connection.connection
+
+    def look(self, before: Look | None = None) -> Look:
+        """Look at all, or at what this transaction has locked since it began with the look `before`."""
+        rows = self.send(LOOK.format(written=WRITTEN, condition="held.relation IS NOT NULL" if before else "TRUE"))
+        relations = {id: Relation(*row) for _, id, _, *row in rows if id}
+        held = {id: modes for _, id, modes, *_ in rows if modes}
+        return Look(rows[0][0], {**(before.relations if before else {}), **relations}, held)
+
+    def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
-        if CONTROL.match(str(sql)):
-            return execute(sql, *params)
-        if self.connection.connection.info.transaction_status != IDLE:
-            return self.noted(execute, sql, *params)
+        state = self.driver().info.transaction_status
+        if state not in (IDLE, INSIDE):  # after an error Postgres refuses all but ROLLBACK
+            self.last = None
+            return execute(*words)
+        if state == IDLE:
+            self.last, self.sums = None, {}
+        if state == INSIDE or not self.connection.autocommit:
+            return self.noted(execute, *words)
         try:
-            with transaction.atomic(self.connection.alias):
-                return self.noted(execute, sql, *params)
+            with self.transaction(words[-1]["cursor"]):
+                return self.noted(execute, *words)
         except Exception as error:
             if type(error.__cause__).__name__ not in REFUSED:
                 raise
-        return execute(sql, *params)
+        return self.noted(execute, *words)
+
+    @contextmanager
+    def transaction(self, cursor: Any) -> Iterator[None]:
+        """Begin a transaction for a statement, and commit it, unless the statement itself begins or ends one."""
+        self.send("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.send("ROLLBACK")
+            raise
+        if self.driver().info.transaction_status == INSIDE and cursor.statusmessage not in BEGINS:
+            self.send("COMMIT")
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
-        before = self.tables()
+        before, self.last = self.last or self.look(), None
+        if not self.began:
+            self.large, self.began = before.relations, True
         result = execute(*words)
-        after = {
-            self.tables_before[id]: (before.get(id, now), now)
-            for id, now in self.tables().items()
-            if id in self.tables_before
-        }
-        work = {table: kind for table, pair in after.items() if (kind := self.work(*pair, str(words[0])))}
-        for table, (_, now) in after.items():
-            waits = now.waits()
-            meanwhile = work if waits else {table: CHANGED} if work.get(table) == CHANGED else {}
-            if meanwhile:
-                self.add(table, WAITS[max(waits, 1)], meanwhile)
+        if self.driver().info.transaction_status == INSIDE:
+            self.last = self.look(before)
+            code = words[-1]["cursor"].statusmessage in CODE
+            self.kept |= {self.large[id].name for id in self.waits(before)} if code else set()
+            self.note(Statement(before, self.last, self.large, code), self.waits(self.last))
+        else:
+            self.note_files(before.relations, self.look().relations)
         return result
 
+    def note(self, statement: Statement, waits: Mapping[int, int]) -> None:
+        """Note the work of a statement, and who waits meanwhile: table → index in WAITS."""
+        ids = sorted(self.large.keys() & statement.deeds.keys())
+        work = {self.large[id].name: kinds for id in ids if (kinds := statement.work(id))}
+        for id in ids:
+            name = self.large[id].name
+            changed = {name: Counter([CHANGED])} if CHANGED in work.get(name, ()) else {}
+            if meanwhile := work if id in waits else changed:
+                self.add(name, waits.get(id, 1), meanwhile)
+
+    def note_files(self, before: Mapping[int, Relation], after: Mapping[int, Relation]) -> None:
+        """Note which files are new after a statement that had transactions of its own: its locks are gone."""
+        files = {one.file for one in before.values()}
+        at_once = {id for (id,) in self.send(AT_ONCE)}
+        for id, now in sorted(after.items()):
+            if now.table in self.large and now.file not in files and id in before.keys() | at_once:
+                name = self.large[now.table].name
+                self.add(name, 3 if id in before else 2, {name: Counter([now.build or REWRITTEN])})
+
+    def waits(self, look: Look) -> dict[int, int]:
+        """Return the tables that were there before, and that the transaction keeps locked as a whole: → index in
+        WAITS. Who reads a table also locks its indexes."""
+        waits: dict[int, int] = {}
+        for id in look.held.keys() & self.large.keys():
+            if wait := max(WHOLE.get(mode, 0) for mode in look.held[id]):
+                table = self.large[id].table
+                waits[table] = max(wait, waits.get(table, 0))
+        return waits
+
     def held(self) -> list[str]:
-        """Return the tables that were there before, and that the transaction keeps locked as a whole."""
+        """Return the names of these tables."""
         if self.connection.vendor != "postgresql":
             return []
-        return sorted(table.name for id, table in self.tables().items() if id in self.tables_before and table.waits())
+        return sorted(self.large[id].name for id in self.waits(self.look(self.last)))
 
-    def work(self, old: Table, now: Table, sql: str) -> str:
-        """Return what a statement did to a table. The first INSERT, UPDATE or DELETE takes a RowExclusiveLock; on empty
-        tables, Python that shall change rows only reads. TRUNCATE makes a new file, too, but an empty one."""
-        scanned = now.scans > old.scans
-        locks = {*now.modes} - {*old.modes}
-        again = scanned and "RowExclusiveLock" in now.modes
-        reads = sql.lstrip()[:6].upper() == "SELECT"
-        if "RowExclusiveLock" in locks or again or (reads and (scanned or locks)):
-            return CHANGED
-        if now.file != old.file:
-            return "" if TRUNCATES.search(sql) else "rewritten"
-        if "AccessShareLock" in locks and READS.search(sql):
-            return READ
-        return "scanned" if scanned and now.waits() else ""
-
-    def add(self, table: str, waits: str, work: dict[str, str]) -> None:
-        lock = self.locks.setdefault(table, {"table": table, "waits": waits, "work": {}})
-        lock["waits"] = max(lock["waits"], waits, key=WAITS.index)
-        for other, kind in work.items():
-            lock["work"][other] = max(kind, lock["work"].get(other, kind), key=WORK.index)
+    def add(self, table: str, waits: int, work: Mapping[str, Counter[str]]) -> None:
+        """Add work during which a table is locked. One transaction's work is added up, but the locks end with it."""
+        lock = self.locks.setdefault(table, {"table": table, "waits": WAITS[waits], "work": {}})
+        lock["waits"] = max(lock["waits"], WAITS[waits], key=WAITS.index)
+        for other, kinds in work.items():
+            sums = self.sums.setdefault((table, other), Counter())
+            sums.update(kinds)
+            for kind in {READ, CHANGED} & sums.keys():
+                sums[kind] = 1  # its time is unknown
+            lock["work"][other] = dict(Counter(lock["work"].get(other, {})) | sums)

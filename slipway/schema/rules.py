@@ -34,6 +34,31 @@ CURES = {
     "foreign key": TWO_RELEASES.format("writes only rows that exist", "adds the constraint"),
     "denied": "take it only when no release uses it any more",
 }
+# Each `what` of a change, and what it has besides its table.
+KEYS = {
+    "table new": (),
+    "table gone": (),
+    "column new": ("column", "null", "default"),
+    "column gone": ("column",),
+    "type": ("column", "old", "new"),
+    "not null": ("column", "default"),
+    "default gone": ("column", "null"),
+    "optional": ("column",),
+    "generated": ("column",),
+    "labels": ("column", "gone"),
+    "domain": ("column", "text"),
+    **dict.fromkeys(("unique", "exclude", "check", "foreign key"), ("columns", "free", "idle", "text")),
+    "denied": ("text",),
+    "other": ("text",),
+}
+# Types of values in migrations.json, and of the values that these consist of.
+TYPES: dict[str, tuple[type, type]] = {
+    **dict.fromkeys(("what", "table", "column", "to", "old", "new", "text", "type", "failed", "unjudged"), (str, str)),
+    **dict.fromkeys(("null", "default", "left_out"), (bool, bool)),
+    **dict.fromkeys(("columns", "free", "idle", "gone", "warnings"), (list, str)),
+    **dict.fromkeys(("changes", "locks"), (list, dict)),
+    **dict.fromkeys(("migrations", "before", "uses"), (dict, dict)),
+}
 INTEGERS = ("smallint", "integer", "bigint")
 FLOATS = ("real", "double precision")
 # Types of SQLite that a column may have instead: it keeps the same, and Django reads it so.
@@ -56,7 +81,7 @@ Uses = Mapping[str, Mapping[str, UsedColumn]]  # table → column → how the re
 
 
 class Change(TypedDict, total=False):
-    """What a migration changed in the database. docs/image.md lists what belongs to which `what`."""
+    """What a migration changed in the database. KEYS has what belongs to which `what`."""
 
     what: str
     table: str
@@ -102,16 +127,35 @@ class Judgement(NamedTuple):
 def noted_in(content: Mapping[str, Any]) -> dict[str, Noted]:
     """Return what a migrations.json says of each kind of database. Raises KeyError, TypeError, ValueError or
     AttributeError if it is malformed."""
-    reader = older_verdicts if content.get("version", NOTED) < NOTED else in_this_version
+    version = content.get("version", NOTED)
+    if version > NOTED:
+        raise ValueError(version)
+    reader = older_verdicts if version < NOTED else in_this_version
     return {vendor: reader(of_vendor) for vendor, of_vendor in content.get("vendors", {}).items()}
 
 
 def in_this_version(of_vendor: Any) -> Noted:
-    entries = dict(of_vendor["migrations"])
-    uses: Uses = dict(of_vendor["uses"])
-    for entry in entries.values():  # it is malformed if this fails
-        judge_entry(entry, {**uses, **entry["before"]})
-    return {"migrations": entries, "uses": uses}
+    check(of_vendor, "migrations", "uses")
+    entries: dict[str, Entry] = of_vendor["migrations"]
+    for entry in entries.values():
+        check(entry, "changes", "before")
+        for change in entry["changes"]:
+            check(change, "what", "table", *KEYS[change["what"]])
+    for uses in (of_vendor["uses"], *(entry["before"] for entry in entries.values())):
+        for columns in uses.values():
+            for used in columns.values():
+                check(used)
+    return {"migrations": entries, "uses": of_vendor["uses"]}
+
+
+def check(values: Mapping[str, Any], *needed: str) -> None:
+    """Raise KeyError if one that is `needed` is missing, TypeError if the type of one is wrong."""
+    for key in {*needed, *TYPES.keys() & values.keys()}:
+        kind, of_items = TYPES[key]
+        value = values[key]
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if not isinstance(value, kind) or not all(isinstance(item, of_items) for item in items):
+            raise TypeError(key)
 
 
 def older_verdicts(of_vendor: Any) -> Noted:

@@ -41,8 +41,12 @@ def add_use(used: UsedColumn, field: Field[Any, Any], connection: Any) -> None:
 
 
 def table_name(db_table: str, connection: Any, catalog: Catalog) -> str:
-    """Return a table's name as the catalog has it: quotes in Meta.db_table may name a schema, too."""
+    """Return a table's name as the catalog has it."""
+    name, alone = names_of(db_table, connection)
+    return alone if name not in catalog.names and alone in catalog.names else name
+
+
+def names_of(db_table: str, connection: Any) -> tuple[str, str]:
+    """Return a table's name with the schema that quotes in Meta.db_table may name, and without."""
     parts = [part.strip('"') for part in connection.ops.quote_name(db_table).split('"."')]
-    name = ".".join(parts)
-    is_visible = name not in catalog.names and parts[-1] in catalog.names
-    return parts[-1] if is_visible else name
+    return ".".join(parts), parts[-1]

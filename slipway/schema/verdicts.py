@@ -10,7 +10,7 @@ need, and prints the verdicts on them. docs/image.md shows FILE.
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,20 @@ def judge_all() -> Executor:
                 older.loader = unsquashed_loader(database)
                 older.migrate([leaf for leaf in older.loader.graph.leaf_nodes() if leaf[0] in {app for app, _ in rest}])
         missing: Entry = {"changes": [], "before": {}, "failed": FAILED + "the build applies one that replaces it"}
-        executor.entries = {".".join(key): missing for key in rest} | older.entries | executor.entries
+        entries = dict.fromkeys(map(".".join, rest), missing) | older.entries | executor.entries
+        names = [*with_replaced(executor.entries, loader.replacements), *entries]
+        executor.entries = {name: entries[name] for name in names if name in entries}
         executor.failed = older.failed | executor.failed
     return executor
+
+
+def with_replaced(names: Iterable[str], replacements: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield these migrations, before each squashed one those that it replaces."""
+    for name in names:
+        squashed = replacements.get(tuple(name.split(".")))
+        if squashed:
+            yield from with_replaced(map(".".join, squashed.replaces), replacements)
+        yield name
 
 
 def judge_some(names: Iterable[str]) -> Executor:

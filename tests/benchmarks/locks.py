@@ -3,7 +3,8 @@
     ve/bin/python tests/benchmarks/locks.py
 
 While each migration of tests/ops/test_locks.py runs, one session reads a row of the table, one writes a row of it, and
-one writes a row of another table, again and again; the longest of their waits counts.
+one writes a row of another table, again and again; the longest of their waits counts, and what a deploy would say of
+it.
 """
 
 import os
@@ -24,13 +25,17 @@ from ops.judging import in_build, verdicts  # noqa: E402
 from ops.test_locks import CASES, LINE, ORDER, written  # noqa: E402
 from postgresql import new_postgres  # noqa: E402
 from proc import passed, python  # noqa: E402
+from slipway.schema.waits import SIZES, seconds_of  # noqa: E402
 
-ROWS = 2_000_000
+ROWS = 1_000_000
 WAITED = 0.06  # seconds; shorter waits are noise
 QUIET = f"ALTER TABLE {ORDER} SET (autovacuum_enabled = off)"  # a migration would wait for autovacuum
 FILL = (
-    f"INSERT INTO {ORDER} (short, long, number, free, price) SELECT 'short', 'a long', 1 + n % 9999, 'free', 1 FROM"
-    f" generate_series(1, {ROWS}) n; INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS})"
+    f"INSERT INTO {ORDER} (short, long, number, free, price, during) SELECT md5(n::text)::varchar(20), 'a long',"
+    " 1 + n % 9999, (SELECT string_agg(md5((n + m)::text), ' ') FROM generate_series(1, 3) m), 1,"
+    " tstzrange(now() + n * interval '1 hour', now() + (n + 1) * interval '1 hour')"
+    f" FROM generate_series(1, {ROWS}) n;"
+    f"INSERT INTO {LINE} (note) SELECT 'a note' FROM generate_series(1, {ROWS}); ANALYZE"
 )
 ASKED = {
     (ORDER, "readers"): f"SELECT number FROM {ORDER} WHERE id = %s",
@@ -52,6 +57,17 @@ def longest(url, sql, migration):
     return max(waits)
 
 
+def said(url, locks):
+    """Return how many seconds a deploy would say of these locks."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(SIZES, [[table for lock in locks for table in lock["work"]]])
+        sizes = {table: size for table, *size in cursor}
+    return [
+        round(sum(seconds_of(kinds, *sizes.get(table, (0, 0))) for table, kinds in lock["work"].items()), 1)
+        for lock in locks
+    ]
+
+
 def main():
     with new_postgres() as postgres, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         project, url = written(Path(folder, "project")), postgres.url(postgres.database(migrated=False))
@@ -61,14 +77,16 @@ def main():
         passed(migrate("0001"))
         with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(f"{QUIET}; {FILL}")
-        for name in CASES:
+        for name in sys.argv[1:] or CASES:
+            locks = in_build(project)["vendors"]["postgresql"]["migrations"][f"xshop.{name}"].get("locks", [])
+            seconds = said(url, locks)
             migration = pool.submit(migrate, name)
             waits = {who: pool.submit(longest, url, sql, migration) for who, sql in ASKED.items()}
             truth = {who: f"{wait.result():.2f} s" for who, wait in waits.items() if wait.result() > WAITED}
             passed(migration.result())
-            locks = in_build(project)["vendors"]["postgresql"][f"xshop.{name}"].get("locks", [])
             told = {who for who in ASKED for lock in locks if lock["table"] == who[0] and who[1] in lock["waits"]}
-            print(f"{name:14} {'right' if truth.keys() == told else 'WRONG'}  waited: {truth}  told: {sorted(told)}")
+            right = "right" if truth.keys() == told else "WRONG"
+            print(f"{name:22} {right}  waited: {truth}  told: {sorted(told)}, {seconds} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ def test_what_containers_and_docker_say(monkeypatch, end):
     )
     assert parse_plan(f"[X]  app.0001{end}[ ]  app.0002\n[X]  app.0003\n").get("app.0003") is True
     assert "app.0002" not in parse_plan(f"[X]  app.0001{end}[ ]  app.0002\n")
-    assert parse_web_plan(f"release v1{end}[X]  app.0001\n", "v1") == ("", None)
+    assert parse_web_plan(f"release v1{end}[X]  app.0001\n", "v1") == ("", [], None)
+    assert parse_web_plan(f"release v1\nlacks a{end}lacks b\n[X]  app.0001\n", "v1") == ("", [], None)
     host = Host("shop")
     done = subprocess.CompletedProcess([], 0, f"an error{end}and more\nGET /readyz\n", "")
     monkeypatch.setattr(host, "call", lambda *words, **options: done)

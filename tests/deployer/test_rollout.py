@@ -10,6 +10,7 @@ import pytest
 
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
+from deployer.noted import OK, noted
 from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, releases, staging
 from slipway.deploy.errors import DeployError, Divided, Refused
@@ -204,7 +205,7 @@ def test_the_live_release_must_be_one(fleet, chosen):
             run(Rollout(fleet, fleet.chosen(chosen), print, "deploy").plan())
 
 
-NEWS = {name: {"verdict": "ok", "messages": []} for name in ("shop.0001", "shop.0002", "slipway_blobs.0001_files")}
+NEWS = noted(dict.fromkeys(("shop.0001", "shop.0002", "slipway_blobs.0001_files"), OK))
 
 
 UNKNOWN = (
@@ -223,7 +224,7 @@ UNKNOWN = (
             ["shop.0002 on postgresql: ok", "slipway_blobs.0001_files on postgresql: ok"],
         ),
         ("[X]  shop.0001\n", {}, [UNKNOWN]),
-        ("[X]  shop.0001\n", {"postgresql": {"shop.0002": {}}}, [UNKNOWN]),
+        ("[X]  shop.0001\n", {"sqlite": NEWS}, [UNKNOWN]),
         ("", {"postgresql": NEWS}, [UNKNOWN]),
     ],
 )

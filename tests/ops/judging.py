@@ -6,6 +6,7 @@ import shutil
 
 from checkout import without_celery
 from proc import ROOT, edit, put, python
+from slipway.schema.rules import judge_entry, uses_before
 
 HEAD = """from contextlib import suppress
 from django.contrib.postgres.operations import *
@@ -13,7 +14,6 @@ from django.db import DatabaseError, migrations, models, transaction
 from django.db.migrations import *
 from django.db.models import *
 from django.db.models.functions import *
-from django_migration_linter import IgnoreMigration
 
 
 def caught(apps, editor):
@@ -54,3 +54,10 @@ def verdicts(project, *names, url="sqlite://:memory:"):
 
 def in_build(project):
     return json.loads((project / "migrations.json").read_text())
+
+
+def judged(noted, *names, uses=None):
+    """Return the verdict on the last of these pending migrations, for a live release that `uses` this, or that lacks
+    them. `noted`: of one kind of database."""
+    entries = noted["migrations"]
+    return judge_entry(entries[names[-1]], uses_before(entries, names) if uses is None else uses)

@@ -26,8 +26,9 @@ INDEX = "AddIndexConcurrently('order', Index(fields=['id'], name='x'))"
 CLOSED = f"RunPython(lambda apps, editor: transaction.atomic(editor.execute)({ADD}))"
 COMMITS = f"RunSQL('/* it */ DO $$ BEGIN CREATE TABLE made (); COMMIT; ' {ADD} '; END $$')"
 APART = "    atomic = False\n"
-LOCK = {"table": "part", "waits": "writers", "work": {"part": "rewritten", "large": "scanned"}}
-JUDGED = {"vendors": {"postgresql": {name: {"locks": [LOCK]} for name in ("xshop.0001", "xshop.0002")}}}
+LOCK = {"table": "part", "waits": "writers", "work": {"part": {"rewritten": 1}, "large": {"scanned": 1}}}
+ENTRY = {"changes": [], "before": {}, "locks": [LOCK]}
+JUDGED = {"vendors": {"postgresql": {"migrations": {f"xshop.000{number}": ENTRY for number in (1, 2)}, "uses": {}}}}
 TOLD = re.compile(r"lock: xshop.0002: part \(100 thousand rows, 3.* and large \(100 thousand rows, 3")
 SHARED, WRITES = "LOCK TABLE xshop_order IN ACCESS SHARE MODE", "LOCK TABLE xshop_order IN ROW EXCLUSIVE MODE"
 WAITING = (

@@ -1,29 +1,13 @@
-"""The verdicts of slipway/schema/verdicts.py on migrations, for each database. Errors in new apps' migrations are
-harmless if they concern only tables of these apps."""
+"""What slipway/schema/verdicts.py notes of migrations for each database, judged by what a release uses."""
 
-import os
 import re
-import sys
 
 import pytest
-from django.db.migrations import (
-    AddField,
-    AlterField,
-    AlterModelTable,
-    CreateModel,
-    DeleteModel,
-    Migration,
-    RemoveField,
-    RenameField,
-    RenameModel,
-)
-from django.db.migrations.state import ProjectState
-from django.db.models import CharField, TextField
 
-from ops.judging import add, copy, in_build, verdicts
-from proc import output, put
-from slipway.schema.operations import breaking_changes
-from slipway.schema.verdicts import FAILED
+from ops.judging import add, copy, in_build, judged, verdicts
+from proc import put
+from slipway.schema.executor import FAILED
+from slipway.schema.routers import UNJUDGED
 
 MIGRATIONS = {
     "0001_initial": 'CreateModel("Item", [("id", BigAutoField(primary_key=True)), ("name", TextField()),'
@@ -38,25 +22,25 @@ MIGRATIONS = {
     "0008_other": 'AlterField("item", "code", CharField(max_length=50, unique=True, db_column="kode"))',
 }
 LESS = "SeparateDatabaseAndState([], [RemoveField('item', '{}')])".format
-DROPPED = {  # new app → its second and third migration, and if the third is harmless once a release has the second
-    "zcolumn": (LESS("name"), "RunSQL('ALTER TABLE zcolumn_item DROP COLUMN IF EXISTS name', '')", True),
-    "ztable": (
-        "SeparateDatabaseAndState([], [DeleteModel('Item')])",
-        "RunSQL('DROP TABLE ztable_item CASCADE', '')",
-        True,
-    ),
+DROPPED = {  # new app → its second and third migration, and the third's errors for a release that has the second
+    "zcolumn": (LESS("name"), "RunSQL('ALTER TABLE zcolumn_item DROP IF EXISTS name', '')", []),
+    "ztable": ("SeparateDatabaseAndState([], [DeleteModel('Item')])", "RunSQL('drop table ztable_item', '')", []),
     "zother": (
         "SeparateDatabaseAndState([], [RenameField('item', 'place', 'site'), RemoveField('item', 'site'),"
         " RemoveField('item', 'name')])",
         "RunSQL('ALTER TABLE zother_item DROP name, DROP COLUMN place', '')",
-        False,
+        [],
     ),
     "zmore": (
         LESS("name"),
-        "RunSQL('ALTER TABLE zmore_item DROP COLUMN name', ''), AlterField('item', 'code', CharField(max_length=2))",
-        False,
+        "RunSQL('ALTER TABLE zmore_item DROP name', ''), AlterField('item', 'code', CharField(max_length=2))",
+        ["column zmore_item.code is character varying(2) now"],
     ),
-    "zold": ("RunSQL('SELECT 1', '')", "RunSQL('ALTER TABLE zold_item DROP COLUMN name', '')", False),
+    "zold": (
+        "RunSQL('SELECT 1', '')",
+        "RunSQL('ALTER TABLE zold_item DROP COLUMN name', '')",
+        ["column zold_item.name is gone"],
+    ),
 }
 FIELDS = '[("id", BigAutoField(primary_key=True)), ("name", TextField()), ("note", TextField())]'
 
@@ -73,19 +57,19 @@ UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 MANAGED = 'AlterModelOptions("old", {"managed": True})'
 APART = "    atomic = False\n"
 PYTHON = "RunPython(lambda apps, schema_editor: {})".format
-# New app → (operations of its second migration, the migrations that created the models of its errors; none if one is
-# unknown). OLD_TABLE is an older app's table, APP_thing the new app's own.
+# New app → operations of its second migration, and if they are harmless for a release that lacks the app. OLD_TABLE is
+# an older app's table, APP_thing the new app's own.
 BRINGS = {
-    "xown": (OWN, {"0001"}),
-    "xmodel": ('RenameModel("Thing", "Matter"), RemoveField("matter", "note")', {"0001"}),
-    "xfilled": (f"{PYTHON(1)}, {OWN}", {"0001"}),
-    "xagain": (f"DeleteModel('thing'), {create('Thing')}, {OWN}", {"0001", "0002"}),
-    "xboth": (f"{OWN}, {OLD}", set()),
-    "xstate": (f"{STATE}, {OF_OLD}", set()),
-    "xunmanaged": (f"{UNMANAGED}, {MANAGED}, {OF_OLD}", set()),
-    "xmoved": (f'{STATE}, AlterModelTable("old", "xmoved_old")', set()),
-    "xpython": (f"{PYTHON('1 or Thing.objects')}, {OWN}", set()),
-    "xsql": ('RunSQL(\'ALTER TABLE "xsql_thing" DROP COLUMN "note"\')', set()),
+    "xown": (OWN, True),
+    "xmodel": ('RenameModel("Thing", "Matter"), RemoveField("matter", "note")', True),
+    "xfilled": (f"{PYTHON(1)}, {OWN}", True),
+    "xagain": (f"DeleteModel('thing'), {create('Thing')}, {OWN}", True),
+    "xboth": (f"{OWN}, {OLD}", False),
+    "xstate": (f"{STATE}, {OF_OLD}", False),
+    "xunmanaged": (f"{UNMANAGED}, {MANAGED}, {OF_OLD}", False),
+    "xmoved": (f'{STATE}, AlterModelTable("old", "xmoved_old")', False),
+    "xpython": (f"{PYTHON('1 or Thing.objects')}, {OWN}", True),
+    "xsql": ('RunSQL(\'ALTER TABLE "xsql_thing" DROP COLUMN "note"\')', True),
 }
 HALF = (
     "RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yhalf_item DROP COLUMN name') or 1/0,"
@@ -94,14 +78,16 @@ HALF = (
 )
 UNSET, DROP = 'AlterUniqueTogether("item", set())', 'RemoveField("item", "place")'
 KEEPS = 'state_operations=[AlterUniqueTogether("item", {("name", "place")})]'
-ALONE = {  # new app → operations of its second migration, and how its messages on Postgres begin
-    "yfield": (f'RenameField("item", "name", "title"), {UNSET}', ["RENAMING columns"]),
-    "ymodel": (f'RenameModel("Item", "Part"), {UNSET.replace("item", "part")}', ["RENAMING tables"]),
-    "ytable": (f'AlterModelTable("item", "parts"), {UNSET}', ["RENAMING tables"]),
-    "yagain": (f'{UNSET}, AlterUniqueTogether("item", {{("name",)}}), {UNSET}', ["ADDING unique"]),
+GONE, NO_SECOND = "column {}_item.{} is gone".format, "table {}_item takes no second row of the same ({})".format
+ALONE = {  # new app → operations of its second migration, and how its errors on Postgres begin
+    "yfield": (f'RenameField("item", "name", "title"), {UNSET}', ["column yfield_item.name is now title"]),
+    "ymodel": (f'RenameModel("Item", "Part"), {UNSET.replace("item", "part")}', ["table ymodel_item is now ymodel_pa"]),
+    "ytable": (f'AlterModelTable("item", "parts"), {UNSET}', ["table ytable_item is now parts"]),
+    "yagain": (f'{UNSET}, AlterUniqueTogether("item", {{("name",)}}), {UNSET}', []),
+    "yunique": (f'{UNSET}, AlterUniqueTogether("item", {{("name",)}})', [NO_SECOND("yunique", "name")]),
     "ysql": (
-        f"{UNSET}, RunSQL('ALTER TABLE ysql_item ADD CONSTRAINT u UNIQUE (name, place)', '', {KEEPS}),{UNSET}",
-        ["ADDING unique"] * 2,
+        f"{UNSET}, RunSQL('ALTER TABLE ysql_item ADD UNIQUE (name, place)', '', {KEEPS}), {UNSET}",
+        [],
     ),
     "yreplica": (
         "RunPython(lambda apps, schema_editor: apps.get_model('yreplica', 'Item')._base_manager.using('other')"
@@ -109,13 +95,13 @@ ALONE = {  # new app → operations of its second migration, and how its message
         [],
     ),
     "yeditor": (
-        "RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yeditor_item DROP COLUMN"
+        "RunPython(lambda apps, schema_editor: schema_editor.execute('ALTER TABLE yeditor_item DROP"
         " name', []), RunPython.noop)",
-        ["DROPPING columns"],
+        [GONE("yeditor", "name")],
     ),
-    "ywrong": (f'RunSQL("SELECT nothing FROM nowhere", ""), {DROP}', ["FAILED", "DROPPING columns"]),
-    "yzero": (f"RunPython(lambda apps, schema_editor: 1 / 0, RunPython.noop), {DROP}", ["FAILED", "DROPPING columns"]),
-    "yhalf": (HALF, ["FAILED", "DROPPING columns", "ADDING unique"]),
+    "ywrong": (f'RunSQL("SELECT nothing FROM nowhere", ""), {DROP}', ["FAILED", GONE("ywrong", "place")]),
+    "yzero": (f"RunPython(lambda apps, editor: 1 / 0, RunPython.noop), {DROP}", ["FAILED", GONE("yzero", "place")]),
+    "yhalf": (HALF, ["FAILED", NO_SECOND("yhalf", "code")]),
     "ycommit": (
         'RunSQL("CREATE TABLE y (n int REFERENCES ycommit_item DEFERRABLE INITIALLY DEFERRED);'
         ' INSERT INTO y VALUES (1)", "")',
@@ -127,22 +113,28 @@ ALONE = {  # new app → operations of its second migration, and how its message
         ["FAILED"],
     ),
     "ybegin": ('RunSQL(["BEGIN", "SELECT nothing FROM nowhere", "COMMIT"], "")', ["FAILED"]),
-    "yno": ('IgnoreMigration(), RunSQL("SELECT nothing FROM nowhere", "")', []),
+    "yrouter": (f"{DROP}, RunSQL('SELECT 1', '')", []),
 }
+ROUTER = """class Router:
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        return False if app_label == "yrouter" else None
+"""
 FAILS = {app for app, (_, starts) in ALONE.items() if "FAILED" in starts}
 NAMED = re.compile("^no verdict for .* on (.*).0002: .*", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def judging(tmp_path_factory, postgres):
-    """Return {vendor: {name: verdict}} of a project with all these apps."""
+    """Return {vendor: {"migrations": {name: entry}, "uses": …}} of a project with all these apps."""
     folder = tmp_path_factory.mktemp("new") / "a project"
     project = copy(folder, "xshop", "xold", "xsquashed", "xacross", *BRINGS, *ALONE, *DROPPED)
     put(
         project / "project/settings_test.py",
         f"{(project / 'project/settings_test.py').read_text()}\n"
-        'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n',
+        'DATABASES["other"] = {**DATABASES["default"], "NAME": "a replica"}\n'
+        'DATABASE_ROUTERS = ["project.keeping.Router"]\n',
     )
+    put(project / "project/keeping.py", ROUTER)
     for before, name in zip([None, *MIGRATIONS], MIGRATIONS, strict=False):
         add(project, f"xshop.{name}", MIGRATIONS[name], *([f"xshop.{before}"] if before else []))
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
@@ -173,103 +165,85 @@ def judging(tmp_path_factory, postgres):
     return in_build(project)["vendors"]
 
 
-def test_each_database_has_verdicts_of_its_own(judging):
-    """On Postgres, old code can omit a column with db_default; SQLite copies the table instead. An error's message has
-    the cure. A constraint whose name only the database knows is no error."""
-    wrong = {
-        vendor: {name[6:10] for name in entries if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
-        for vendor, entries in judging.items()
+def errors(judging, vendor, *names):
+    return judged(judging[vendor], *names).errors
+
+
+def test_each_database_has_entries_of_its_own(judging):
+    """An error has the cure. SQLite has no length of a text."""
+    found = {
+        vendor: {name[6:10]: judged(noted, name) for name in noted["migrations"] if name.startswith("xshop.0")}
+        for vendor, noted in judging.items()
     }
-    assert wrong == {"sqlite": {"0002", "0003", "0005", "0007", "0008"}, "postgresql": {"0003", "0005", "0007", "0008"}}
-    judged = judging["postgresql"]
-    assert re.search(r" \(item\.note\): .*db_default", judged["xshop.0003_note"]["messages"][0])
-    assert "item.count" not in judging["sqlite"]["xshop.0002_count"]["messages"][0], "it has a default of the database"
-    assert "DROPPING columns (xshop_item.place): in two releases" in judged["xshop.0005_no_place"]["messages"][0]
-    assert {"auth.0001_initial", "sessions.0001_initial"} < judged.keys(), "a deploy asks for Django's own too"
+    for verdicts_ in found.values():
+        assert {name for name, verdict in verdicts_.items() if verdict.errors} == {"0003", "0005", "0007", "0008"}
+        [error] = verdicts_["0003"].errors
+        assert error.startswith(
+            "column xshop_item.note is new, NOT NULL and without a default in the database: give it"
+        )
+        assert "db_default" in error and "free" not in error
+        assert verdicts_["0005"].errors[0].startswith("column xshop_item.place is gone: in two releases")
+        assert verdicts_["0004"].warnings and not verdicts_["0002"].warnings
+    assert found["postgresql"]["0008"].errors[0].startswith("column xshop_item.code is now kode: ")
+    assert {"auth.0001_initial", "sessions.0001_initial"} < judging["postgresql"]["migrations"].keys(), (
+        "Django's own too"
+    )
 
 
-def test_the_makers_of_the_tables_of_errors_are_told(judging):
-    """`since` names them only if the models of every error and their makers are known. A migration that a squashed one
-    replaces is judged as others are. Errors of several operations at once have no `since`: SQLite copies one to alter
-    it, and another has NOT NULL."""
-    for vendor, entries in judging.items():
-        for app, (_, makers) in BRINGS.items():
-            entry = entries[f"{app}.0002"]
-            assert entry["verdict"] == "error", (vendor, app, entry)
-            assert entry.get("since", []) == sorted(f"{app}.{maker}" for maker in makers), (vendor, app, entry)
-        assert all("since" not in entry for entry in entries.values() if entry["verdict"] != "error")
-        assert entries["xsquashed.0003"]["since"] == ["xsquashed.0001_0002"]
-        assert entries["xsquashed.0002"]["since"] == ["xsquashed.0001"]
-    assert judging["postgresql"]["xacross.0002"]["since"] == ["xacross.0001"]
-    assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
+def test_what_the_models_of_all_apps_use(judging):
+    """Each database has types of its own; an unmanaged model counts as others do."""
+    types = {vendor: noted["uses"]["accounts_user"]["username"]["type"] for vendor, noted in judging.items()}
+    assert types == {"postgresql": "character varying(150)", "sqlite": "text"}
+    assert judging["postgresql"]["uses"]["accounts_user"]["id"] == {"type": "bigint", "left_out": True}
+    assert judging["postgresql"]["uses"]["accounts_user"]["last_login"]["null"] is True
+    assert "accounts_user_groups" in judging["sqlite"]["uses"] and "slipway_blobs_blob" in judging["sqlite"]["uses"]
+
+
+def test_what_only_a_new_app_uses_is_no_error(judging):
+    """But it is for a release that has the app, and where an older app's table is another. A migration that a squashed
+    one replaces is judged as others are."""
+    for vendor in judging:
+        for app, (_, harmless) in BRINGS.items():
+            assert errors(judging, vendor, f"{app}.0002"), (vendor, app)
+            assert bool(errors(judging, vendor, f"{app}.0001", f"{app}.0002")) is not harmless, (vendor, app)
+        assert not errors(judging, vendor, "xsquashed.0001_0002", "xsquashed.0003")
+        assert not errors(judging, vendor, "xsquashed.0001", "xsquashed.0002")
+        assert errors(judging, vendor, "xsquashed.0002") and errors(judging, vendor, "xsquashed.0003")
+        names = [*judging[vendor]["migrations"]]
+        assert [name for name in names if name.startswith("xsquashed")] == [
+            f"xsquashed.{number}" for number in ("0001", "0002", "0001_0002", "0003")
+        ], "the order in which they are applied"
 
 
 @pytest.mark.parametrize("app", ALONE)
-def test_a_migration_is_judged_by_what_the_build_executes(judging, app):
-    """Its SQL is what Django executes when all earlier operations are applied. A replica is the same database. What
-    fails is an error of this migration alone, beside those of its other operations; one that the team lets pass is
-    none."""
-    entry = judging["postgresql"][f"{app}.0002"]
+def test_a_migration_is_judged_by_what_it_changed(judging, app):
+    """A replica is the same database. What fails is an error of this migration alone, beside those of its other
+    operations, and changes nothing. What a router keeps from the database is said."""
+    entry, verdict = judging["postgresql"]["migrations"][f"{app}.0002"], judged(judging["postgresql"], f"{app}.0002")
     starts = [start.replace("FAILED", FAILED) for start in ALONE[app][1]]
-    assert len(entry["messages"]) == len(starts), entry
-    assert all(map(str.startswith, entry["messages"], starts)), entry
-    assert entry["verdict"] == ("error" if starts else "ignored" if app == "yno" else "ok"), entry
-    assert f"{app}.0002" in judging["sqlite"]
+    assert len(verdict.errors) == len(starts) and all(map(str.startswith, verdict.errors, starts)), verdict
+    assert ("unjudged" in entry) is (app == "yrouter") and ("failed" in entry) is (FAILED in starts), entry
+    assert f"{app}.0002" in judging["sqlite"]["migrations"]
 
 
-def test_what_no_model_has_since_an_earlier_release(judging):
-    """Its drop is no error for a release with the migration that took it from the models: this must be of all that is
-    dropped, and no other error may stand beside it."""
-    for app, (_, _, harmless) in DROPPED.items():
-        entry = judging["postgresql"][f"{app}.0003"]
-        assert entry["verdict"] == "error" and entry.get("unused") == ([f"{app}.0002"] if harmless else None), entry
-        assert (f"no harm once a release with {app}.0002 is live" in entry["messages"]) is harmless
-        assert judging["postgresql"][f"{app}.0002"]["verdict"] == "ok"
+def test_what_a_router_keeps_from_the_database_is_unjudged(judging):
+    """Each of its migrations, on each kind of database: a model, and SQL."""
+    for noted in judging.values():
+        for number, names in (("0001", "yrouter.item"), ("0002", "yrouter, yrouter.item")):
+            [warning] = judged(noted, f"yrouter.{number}").warnings
+            assert warning == UNJUDGED.format(names)
+        assert "unjudged" not in noted["migrations"]["yfield.0002"]
 
 
-ITEM = CreateModel("Item", [("code", TextField(null=True)), ("name", CharField(max_length=9))])
-NOTE, NAME = AddField("item", "note", CharField(max_length=9, blank=True)), CharField(max_length=9, db_column="name")
-
-
-@pytest.mark.parametrize(
-    "operations, message",
-    [
-        ([NOTE], "Add field note to item: give it db_default"),
-        ([RemoveField("item", "name")], "Remove field name from"),
-        ([AlterField("item", "code", TextField())], "Alter field code on item: give it db_default"),
-        ([RenameField("item", "name", "title")], "Rename field name on item to title: keep the column"),
-        ([RenameModel("Item", "Part")], "Rename model Item to Part: keep the table"),
-        ([DeleteModel("Item")], "Delete mo"),
-        ([AddField("item", "note", CharField(max_length=9, db_default=""))], ""),
-        ([CreateModel("New", []), AddField("new", "note", TextField())], ""),
-        ([AlterField("item", "name", CharField(max_length=99))], ""),
-        ([AlterField("item", "name", NAME), RenameField("item", "name", "title")], ""),
-        ([AlterModelTable("item", "shop_item"), RenameModel("Item", "Part")], ""),
-    ],
-)
-def test_what_operations_tell(operations, message):
-    """Without a database they tell at what old code fails. A name that changes in the models alone is none of it, nor
-    is a table that is new."""
-    state, migration = ProjectState(), Migration("0002", "shop")
-    ITEM.state_forwards("shop", state)
-    migration.operations = operations
-    lines = [*breaking_changes(migration, state)]
-    assert len(lines) == bool(message) and all(line.startswith(message) for line in lines), lines
-
-
-def test_makemigrations_tells_it(tmp_path):
-    project = copy(tmp_path / "a project", "xshop")
-    add(project, "xshop.0001", 'CreateModel("Item", [("id", BigAutoField(primary_key=True))])')
-    put(
-        project / "xshop/models.py",
-        "from django.db import models\n\n\nclass Item(models.Model):\n"
-        "    note = models.CharField(max_length=9, blank=True)\n",
-    )
-    command = [sys.executable, "-m", "django", "makemigrations", "xshop", "--no-input"]
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test"}
-    shown, done = (output([*command, *words], cwd=project, env=env) for words in (["--dry-run"], []))
-    assert "would fail" not in shown
-    assert re.search("^xshop.0002_.*: if a release with this table is live, it would fail: Add field note", done, re.M)
+@pytest.mark.parametrize("app", DROPPED)
+def test_what_the_first_of_two_releases_no_longer_uses_may_go(judging, app):
+    """For a release without the first, it is an error."""
+    names = [f"{app}.0002", f"{app}.0003"]
+    starts = DROPPED[app][2]
+    of_second = errors(judging, "postgresql", names[1])
+    assert len(of_second) == len(starts) and all(map(str.startswith, of_second, starts)), of_second
+    assert len(errors(judging, "postgresql", *names)) > (len(starts) if app != "zold" else 0)
+    assert not errors(judging, "postgresql", names[0])
 
 
 def test_a_database_without_verdicts(tmp_path, postgres):

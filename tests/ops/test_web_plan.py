@@ -1,6 +1,7 @@
 """Tests of web.plan beside the socket, which has the output of manage.py showmigrations --plan for the agent."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -8,8 +9,9 @@ import sqlite3
 import pytest
 
 from ops.served import COMMAND, answers, short_folder
-from proc import ROOT, python, running, wait_until
+from proc import ROOT, put, python, running, wait_until
 from relay import Relay
+from slipway.deploy.agent.steps.start import parse_web_plan
 
 
 @contextlib.contextmanager
@@ -73,6 +75,24 @@ def test_told(urls, which, marks, tmp_path):
         assert text == expected_plan(urls[which])
         assert {line[:3] for line in text.splitlines()[2:]} == marks
         assert {path.name for path in folder.iterdir()} == {"web.plan", "web.sock"}
+
+
+def test_what_the_database_lacks(sqlite_url, tmp_path):
+    """By what the build noted. It is told between the place of uploads and the migrations."""
+    noted = {"migrations": {}, "uses": {"accounts_user": {"email": {"type": "text"}, "shoe": {"type": "text"}}}}
+    put(tmp_path / "migrations.json", json.dumps({"version": 3, "vendors": {"sqlite": noted}}))
+    put(
+        tmp_path / "patient.py",
+        "from pathlib import Path\nfrom project.settings import *\nfrom slipway import readiness\n"
+        "from slipway.schema import living\nreadiness.DEADLINE = 30\n"
+        "living.FILE = Path(__file__).with_name('migrations.json')\n",
+    )
+    patient = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "patient"}
+    with short_folder() as folder, slot(sqlite_url, folder, **patient) as plan:
+        head, *lacks = wait_until(plan.read_text).partition("lacks ")
+        assert head == "release build-7\nmedia local\n"
+        assert "".join(lacks).splitlines()[0] == "lacks column accounts_user.shoe is missing"
+        assert parse_web_plan(plan.read_text(), "build-7").lacking[0] == "column accounts_user.shoe is missing"
 
 
 def test_a_database_that_hangs_or_is_away(postgres):

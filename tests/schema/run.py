@@ -1,6 +1,6 @@
 """Judge each case of the corpus, and find out what it really does to the live release:
 
-    python -m schema.run URL FILE.json [WORD in the names of cases]
+python -m schema.run URL FILE.json [WORD in the names of cases]
 """
 
 import json

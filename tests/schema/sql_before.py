@@ -11,10 +11,7 @@ def model(name, table, *fields, **options):
     return CreateModel(name, [KEY, *(fields or [NAME])], {"db_table": table, **options})
 
 
-ENUM = (
-    "CREATE TYPE mood AS ENUM ('a', 'b', 'c');"
-    ' ALTER TABLE "Order Line" ALTER mood TYPE mood USING mood::mood'
-)
+ENUM = "CREATE TYPE mood AS ENUM ('a', 'b', 'c'); ALTER TABLE \"Order Line\" ALTER mood TYPE mood USING mood::mood"
 AMOUNT = "CREATE DOMAIN amount AS int; ALTER TABLE shop_item ALTER count TYPE amount, ALTER rank TYPE amount"
 FUNCTION = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 FAILS = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'"

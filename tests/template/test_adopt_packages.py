@@ -8,7 +8,7 @@ import pytest
 
 from proc import UV, output, passed
 from slipway.adopt.__main__ import read
-from slipway.adopt.packages import LINTER, find_packages, package_todo, requirement, with_packages
+from slipway.adopt.packages import find_packages, package_todo, requirement, with_packages
 from slipway.make.uv import settings
 from theirs import LAYERS
 
@@ -30,47 +30,46 @@ GROUPS = (
 @pytest.mark.parametrize(
     "files, lines, texts, left",
     [
-        ({}, [], {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"}, ""),
+        ({}, [], {"requirements.txt": f"django\n{WHEEL}\n"}, ""),
         (
             {"requirements.txt": "django\npsycopg", "requirements-dev.txt": "pytest\n"},
             ["REQUIREMENTS_DEV = requirements-dev.txt"],
             {
                 "requirements.txt": "django\npsycopg\n./vendor/slipway_django-1-py3-none-any.whl\n",
-                "requirements-dev.txt": f"pytest\n{LINTER}\n",
             },
             "",
         ),
         (
             {"requirements.txt": "#    pip-compile requirements.in\ndjango==5.2\n", "requirements.in": "django\n"},
             [],
-            {"requirements.in": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
+            {"requirements.in": f"django\n{WHEEL}\n"},
             "",
         ),
         (
             {"requirements.txt": "django==5.2 --hash=sha256:00\n"},
             [],
-            {"requirements/dev.txt": f"{LINTER}\n"},
+            {},
             f"requirements.txt:1: it has hashes: add {WHEEL} by the program that writes it",
         ),
         (
             {"requirements.txt": "django\n", "requirements-dev.txt": "pytest==9 --hash=sha256:00\n"},
             ["REQUIREMENTS_DEV = requirements-dev.txt"],
             {"requirements.txt": f"django\n{WHEEL}\n"},
-            f"requirements-dev.txt:1: it has hashes: add {LINTER} by the program that writes it",
+            "",
         ),
         ({"poetry.lock": "", "pyproject.toml": ""}, [], {}, f"add {WHEEL} there, then poetry export"),
         ({"pyproject.toml": "[project]\n"}, [], {}, "pyproject.toml:1: uv lock, then adopt again"),
         (
             {"pyproject.toml": "[tool.black]\n"},
             [],
-            {"requirements.txt": f"django\n{WHEEL}\n", "requirements/dev.txt": f"{LINTER}\n"},
+            {"requirements.txt": f"django\n{WHEEL}\n"},
             "",
         ),
         (
             {"uv.lock": "", "pyproject.toml": "[project]\n"},
             [],
             {},
-            f"uv add --no-sync '{WHEEL}' && uv add --no-sync --dev",
+            f"pyproject.toml:1: uv add --no-sync '{WHEEL}'",
         ),
         (
             {"uv.lock": "psycopg", "pyproject.toml": GROUPS, "requirements.txt": "django==5.2\n"},
@@ -87,7 +86,7 @@ GROUPS = (
     ],
 )
 def test_lists_of_packages(files, lines, texts, left):
-    """Each project keeps its own. A list without hashes gets two lines; for others one line says what to do by their
+    """Each project keeps its own. A list without hashes gets a line; for others one line says what to do by their
     own tool, until it is done."""
     packages = find_packages(files, {})
     package = requirement(files, "vendor/slipway_django-1-py3-none-any.whl", False)
@@ -111,5 +110,4 @@ def test_a_project_of_uv(theirs):
     passed(project.make("requirements.txt", f"PYTHON={os.path.realpath(sys.executable)}"))
     pins = (project.folder / "requirements.txt").read_text()
     assert f"\ndjango=={locked} " in pins and "./vendor/slipway_django-" in pins
-    assert LINTER in (project.folder / "requirements/dev.txt").read_text()
     assert project.git("ls-files", "--others", "--exclude-standard", "requirements*") == ""

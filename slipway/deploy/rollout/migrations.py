@@ -17,10 +17,9 @@ UNKNOWN = {
     "rollback": "the build did not check if the older release can work with these applied migrations: {cure}"
     " (--allow-incompatible takes the risk):",
 }
-
 LACKING = (
-    "the database is not as the new release's migrations leave it, as if somebody changed it by hand"
-    " (--allow-incompatible takes the risk):"
+    "the new release does not fit the database, as if somebody changed it by hand (--allow-incompatible takes the"
+    " risk):"
 )
 UNTOLD = (
     "it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"

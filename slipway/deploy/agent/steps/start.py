@@ -23,7 +23,7 @@ EVENT = 2**20  # bytes; a longer event is not read whole
 PLAN = 10**6  # bytes; a longer web.plan (the web's list of migrations) counts as malformed
 BOOT = 60  # seconds to wait until the web has written web.plan
 MEDIA = re.compile(r"media (local|database|bucket)")  # the second line; older releases lack it
-LACKS = "lacks "  # begins the lines that come next, in newer releases
+LACKS = re.compile(r"lacks ([ -~]{1,2000})")  # the lines that come next, in newer releases
 LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
@@ -136,8 +136,7 @@ def start_again(host: Host, attempt: Attempt) -> None:
 
 def web_plan(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
-    (name → True if applied), or None if the file is missing or invalid. Set
-    `attempt.media` and `attempt.lacking`."""
+    (name → True if applied), or None if the file is missing or invalid. Set `attempt.media` and `attempt.lacking`."""
     slot = attempt.noted["slot"]
     texts = [""]
 
@@ -166,7 +165,7 @@ def parse_web_plan(text: str, tag: str) -> WebPlan:
     media = MEDIA.fullmatch(lines[0]) if lines else None
     if media:
         lines = lines[1:]
-    lacking = [line[len(LACKS) :] for line in lines if line.startswith(LACKS)]
+    lacking = [match[1] for match in map(LACKS.fullmatch, lines) if match]
     lines = lines[len(lacking) :]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
         return WebPlan("", [], None)

@@ -156,10 +156,10 @@ def judge_rollback(host: Host, attempt: Attempt, vendor: str) -> Judged:
     )
     missing = {*listed, *judged_names(in_image)} - judged_names(coming)
     uses = uses_in(coming["vendors"], vendor)
-    answer = judge(sorted(missing), in_image, vendor, uses)
+    answer = judge(sorted(missing), in_image, vendor, uses, lacks_all=False)
     if answer["incompatible"] or answer["unjudged"]:  # an old image's list may be incomplete: ask the release itself
-        missing -= {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
-        answer = judge(sorted(missing), in_image, vendor, uses)
+        of_older = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
+        answer = judge(sorted(missing - of_older), in_image, vendor, uses, lacks_all=bool(of_older))
     return answer
 
 
@@ -205,15 +205,19 @@ def uses_in(vendors: Mapping[str, Noted], vendor: str) -> Uses | None:
     return vendors[vendor]["uses"] if vendor in vendors else None
 
 
-def judge(migrations: Sequence[str], in_image: InImage, vendor: str, uses: Uses | None) -> Judged:
+def judge(
+    migrations: Sequence[str], in_image: InImage, vendor: str, uses: Uses | None, lacks_all: bool = True
+) -> Judged:
     """Return the verdicts on `migrations` for the database `vendor`: does a release that `uses` this of it work after
-    them? If that is unknown, a release that has none of these migrations."""
+    them? If that is unknown, a release without these migrations; if it may have some of them (not `lacks_all`), one
+    without any one of them."""
     noted = in_image["vendors"].get(vendor)
     entries = noted["migrations"] if noted else {}
     judged = [name for name in entries if name in migrations]
     unjudged = [name for name in migrations if name not in entries]
-    used = uses_before(entries, judged) if uses is None else uses
-    verdicts = {name: judge_entry(entries[name], used) for name in judged}
+    if uses is None and lacks_all:
+        uses = uses_before(entries, judged)
+    verdicts = {name: judge_entry(entries[name], entries[name]["before"] if uses is None else uses) for name in judged}
     return {
         "incompatible": {name: "; ".join(verdict.errors) for name, verdict in verdicts.items() if verdict.errors},
         "warnings": {name: "; ".join(verdict.warnings) for name, verdict in verdicts.items() if verdict.warnings},
