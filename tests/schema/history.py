@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import dj_database_url
 import django
 from django.conf import settings
+from django.contrib.postgres import signals
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
@@ -40,13 +41,21 @@ def set_up(module, url):
 
 @contextmanager
 def on(database):
-    """Let code in the block use that database as its usual one."""
+    """Let code in the block use that database as its usual one, in a new connection: a type's number is another one in
+    each database, and Django keeps those of an alias."""
     usual = connections[DEFAULT_DB_ALIAS]
-    connections[DEFAULT_DB_ALIAS] = database
+    use(database)
     try:
         yield
     finally:
-        connections[DEFAULT_DB_ALIAS] = usual
+        use(usual)
+
+
+def use(database):
+    signals.get_hstore_oids.cache_clear()
+    signals.get_citext_oids.cache_clear()
+    database.close()
+    connections[DEFAULT_DB_ALIAS] = database
 
 
 def marks(database):
