@@ -57,9 +57,7 @@ def lines(vendors: Mapping[str, Noted], names: Iterable[str], uses: Uses | None 
                 yield f"{name} on {vendor}: {sentence(**lock)}"
 
 
-def sentence(
-    table: str, waits: str, work: Mapping[str, Mapping[str, int]], named: Callable[[str], str] = str
-) -> str:
+def sentence(table: str, waits: str, work: Mapping[str, Mapping[str, int]], named: Callable[[str], str] = str) -> str:
     """Return who waits for a table while `work` (table → what is done to it → how often) lasts. `named`: adds a table's
     size."""
     done = " and ".join(

@@ -64,7 +64,7 @@ FLOATS = ("real", "double precision")
 # Types of SQLite that a column may have instead: it keeps the same, and Django reads it so.
 SAME = {("BOOL", "INTEGER"), ("BOOL", "NUMERIC"), ("INTEGER", "NUMERIC"), ("NUMERIC", "INTEGER")}
 SAME |= {("DATE", "TEXT"), ("DATETIME", "TEXT"), ("TIME", "TEXT")}
-TEXT = re.compile(r"character varying(\(\d+\))?")
+TEXT = re.compile(r"text|character varying(\(\d+\))?")
 SIZED = re.compile(r"(character varying|varchar|character|numeric)\((\d+)(?:,(\d+))?\)")
 
 

@@ -95,7 +95,8 @@ def seconds_of(kinds: Mapping[str, int], size: int, rows: int) -> float:
     """Return how long work on a table takes. Indexes cost by its rows: what is not its own time is read once."""
     copied = sum(size / RATES[kind] * times for kind, times in kinds.items() if kind in RATES)
     by_row = sum(ROW.get(kind, OTHER) * times for kind, times in kinds.items() if kind not in RATES)
-    return max(copied, size / SCAN) + (rows or size / WIDTH) * by_row
+    rows = rows or size // WIDTH
+    return max(copied, size / SCAN) + rows * by_row
 
 
 def name_and_size(sizes: Mapping[str, Sequence[int]], table: str) -> str:

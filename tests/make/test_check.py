@@ -115,7 +115,7 @@ def test_the_build_runs_the_same(project):
     assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN (.*\n)?.*DRIFT_ALLOWED="\$DRIFT_ALLOWED" sh /docker-', file)
 
 
-LOCK = {"table": "shop_item", "waits": "writers", "work": {"shop_item": "scanned", "shop_line": "rewritten"}}
+LOCK = {"table": "shop_item", "waits": "writers", "work": {"shop_item": {"scanned": 1}, "shop_line": {"rewritten": 2}}}
 
 
 ENTRY = {"changes": [], "before": {}, "warnings": ["a", "b"], "locks": [LOCK]}
@@ -124,7 +124,7 @@ ENTRY = {"changes": [], "before": {}, "warnings": ["a", "b"], "locks": [LOCK]}
 SHOWN = [
     "/dev/null shop.0002 shop.0003",
     "shop.0003 on postgresql: warning: a; b",
-    "shop.0003 on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten",
+    "shop.0003 on postgresql: shop_item: writers wait while it is scanned and shop_line is rewritten (2 times)",
 ]
 
 

@@ -262,6 +262,12 @@ TOLD = [  # a lock, the tables' sizes → the line, and which cure it names if t
         f"{LONG}readers and writers wait while it is rewritten and indexed by btree, about 222.0 s",
         "rewritten",
     ),
+    (
+        lock(ALL, "rewritten", "rewritten"),
+        {ORDER: MIDDLE},
+        f"{ORDER} (150 MB): readers and writers wait while it is rewritten (2 times), about 7.5 s",
+        "rewritten",
+    ),
     (SCANNED, {ORDER: MIDDLE}, f"{ORDER} (150 MB): readers and writers wait while it is scanned, about 1.9 s", ""),
     (
         lock(WRITERS, "scanned", table=LINE, of=ORDER),
