@@ -8,7 +8,7 @@ KEEP  ?=
 
 ## The template itself
 .PHONY: new package test-real pins image-test browser screenshots psycopg lowest old-python s3 e2e e2e-all ports benchmark \
-        demo faults mutants companions companion-image
+        demo faults mutants companions companion-image applications
 
 MYPY = $(VE)/bin/python -m mypy --config-file tests/mypy.ini
 RUFF = $(VE)/bin/ruff check --config tests/ruff.toml .
@@ -64,6 +64,9 @@ $(VE)/psycopg/sentinel: $(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/psycopg
 
 old-python: $(VE)/sentinel-tests ## test what hosts run by an older Python (OLD_PYTHON=python3.9)
 	@$(call with,OLD_PYTHON $(of_uv)) PYTHONPATH=. $(VE)/bin/python tests/old_python.py
+
+applications: $(VE)/sentinel-tests ## compare verdicts on migrations of others' applications with what breaks: half an hour, network
+	@$(call with,ARGS $(of_uv)) PYTHONPATH=tests $(slipway) exec $(VE)/bin/python -m schema.applications {ARGS}
 
 lowest: $(VE)/lowest/sentinel ## test with the oldest packages that pyproject.toml allows; needs the network
 	@VE=$(VE)/lowest $(VE)/lowest/bin/python manage.py test slipway

@@ -44,7 +44,9 @@ class Table:
     constraints: frozenset[Constraint] = frozenset()
     privileges: frozenset[str] = frozenset()  # on it, its columns and its schema
     security: str = ""  # row security: "", "enabled", or "forced" for the owner, too
-    owned_by: str = ""  # of a sequence: the table that it counts for
+    policies: dict[str, str] = field(default_factory=dict)  # what they say → their names
+    parent: Any = None  # the id of the table that this one is a part of, or that this sequence counts for
+    computed: frozenset[str] = frozenset()  # expressions of its indexes
     others: dict[str, str] = field(default_factory=dict)  # what else it has, such as "trigger x" → its definition
 
 

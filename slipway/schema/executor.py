@@ -11,7 +11,7 @@ from django.db import DatabaseError, Error, transaction
 from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 
-from .catalog import read_catalog
+from .catalog import Catalog, read_catalog
 from .changes import catalog_changes
 from .locks import Watch
 from .routers import UNJUDGED, noting_refusals
@@ -32,11 +32,13 @@ class Executor(MigrationExecutor):
         self.failed: dict[str, str] = {}  # migration → its first error
         self.uses: dict[str, dict[str, UsedColumn]] = {}  # of the release, once all are applied
         self.catalog = read_catalog(connection)
+        self.between: list[Catalog] = []  # after each operation of the migration
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
         """Apply a migration of Django's plan, and note what it did."""
         name = str(migration)
         before = state.clone()
+        self.between = []
         watch = Watch(self.connection)
         locked = watch.kept  # tables, while Python or a DO block runs
         with (
@@ -72,7 +74,7 @@ class Executor(MigrationExecutor):
         """Return what a migration changed, and how the models of `before` used that."""
         earlier = self.catalog
         self.catalog = read_catalog(self.connection, earlier)
-        changes = catalog_changes(earlier, self.catalog, self.ask)
+        changes = catalog_changes(earlier, self.catalog, self.ask, self.between)
         tables = {change["table"] for change in changes}
         used = uses_of(before.apps.get_models(include_auto_created=True), self.connection, earlier)
         now = uses_of(after.apps.get_models(include_auto_created=True), self.connection, earlier)
@@ -104,6 +106,9 @@ class Executor(MigrationExecutor):
         with_one_operation.operations = [operation]
         with self.trying(str(migration), editor.atomic_migration):
             with_one_operation.apply(state, editor)
+        if self.connection.vendor == "sqlite":
+            with self.trying(str(migration)):
+                self.between.append(read_catalog(self.connection, self.catalog))
 
 
 def runs_code(operation: Any) -> bool:

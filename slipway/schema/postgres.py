@@ -3,6 +3,7 @@ read in full: thousands of tables would take longer than the migrations."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,15 +38,23 @@ MARKS = (
     + " UNION ALL ".join(ROW.format(catalog=catalog, id=id, join=join) for catalog, id, join in ROWS)
     + f") rows(id, mark) WHERE id IN ({RELATIONS}) GROUP BY id"
 )
-TABLE_NAMES = f"""SELECT CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname,
-c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ({RELATIONS})"""
-RIGHTS = """coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))"""
+# Names as a new session knows them, whatever search_path and temporary tables a migration has left in this one.
+TABLE_NAMES = f"""WITH path AS (SELECT replace(btrim(part, ' "'), '$user', current_user::text) AS name, place
+    FROM pg_settings s, unnest(string_to_array(s.reset_val, ',')) WITH ORDINALITY parts(part, place)
+    WHERE s.name = 'search_path')
+SELECT CASE WHEN p.place = min(p.place) OVER (PARTITION BY c.relname) THEN '' ELSE n.nspname || '.' END || c.relname,
+c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN path p ON p.name = n.nspname
+WHERE c.oid IN ({RELATIONS})"""
+# An identity's sequence needs no privilege.
+RIGHTS = """CASE WHEN NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass
+    AND c.relkind = 'S' AND d.deptype = 'i')
+THEN coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner)) END"""
 ACL = "SELECT array_agg(g.grantee::regrole::text || ' ' || g.privilege_type) FROM aclexplode({}) g"
 TABLES = f"""SELECT c.oid::bigint, c.relkind, c.relpersistence, c.relispopulated, c.relowner::regrole::text,
 c.relrowsecurity, c.relforcerowsecurity,
-ARRAY(SELECT concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::regrole[],
-    pg_get_expr(p.polqual, c.oid), 'CHECK', pg_get_expr(p.polwithcheck, c.oid))
-    FROM pg_policy p WHERE p.polrelid = c.oid ORDER BY p.polname),
+(SELECT jsonb_object_agg(concat_ws(' ', CASE WHEN p.polpermissive THEN '' ELSE 'RESTRICTIVE' END, p.polcmd,
+    p.polroles::regrole[], pg_get_expr(p.polqual, c.oid), 'CHECK', pg_get_expr(p.polwithcheck, c.oid)), p.polname)
+    FROM pg_policy p WHERE p.polrelid = c.oid)::text,
 ({ACL.format(RIGHTS)}),
 ({ACL.format("coalesce(n.nspacl, acldefault('n', n.nspowner))")}),
 (SELECT array_agg(a.attname || ' ' || g.grantee::regrole::text || ' ' || g.privilege_type)
@@ -54,17 +63,19 @@ concat_ws(' ', (SELECT array_agg(i.inhparent::regclass::text) FROM pg_inherits i
     pg_get_expr(c.relpartbound, c.oid)),
 CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE '' END,
 (SELECT to_jsonb(s) - 'seqrelid' FROM pg_sequence s WHERE s.seqrelid = c.oid)::text,
-(SELECT d.refobjid::regclass::text FROM pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid
-    AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+coalesce((SELECT i.inhparent::bigint FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+    (SELECT d.refobjid::bigint FROM pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid
+    AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s)"""
-COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
-CASE WHEN a.attidentity != '' THEN 'identity' ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), '') END,
+COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+    ELSE format_type(a.atttypid, a.atttypmod) END,
+NOT (a.attnotnull OR t.typnotnull),
+CASE WHEN a.attidentity != '' THEN 'identity' ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault, '') END,
 a.attgenerated != '' OR a.attidentity = 'a',
 CASE WHEN a.attcollation != t.typcollation THEN a.attcollation::regcollation::text ELSE '' END,
 ARRAY(SELECT e.enumlabel FROM pg_enum e WHERE e.enumtypid = a.atttypid ORDER BY e.enumsortorder),
-CASE WHEN t.typtype = 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod),
-    CASE WHEN t.typnotnull THEN 'NOT NULL' END,
-    (SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k WHERE k.contypid = t.oid)) ELSE '' END
+coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.oid) FROM pg_constraint k
+    WHERE k.contypid = t.oid AND k.contype = 'c'), '')
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY(%s) ORDER BY a.attrelid, a.attnum"""
@@ -84,6 +95,9 @@ ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend d JOIN pg_attribute a
     WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid),
 NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false)
 FROM pg_index i WHERE i.indisunique AND i.indrelid = ANY(%s)"""
+INDEXED = """SELECT i.indrelid::bigint, concat_ws(', ', pg_get_expr(i.indexprs, i.indrelid),
+pg_get_expr(i.indpred, i.indrelid)) FROM pg_index i
+WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) AND i.indrelid = ANY(%s)"""
 OTHERS = """SELECT t.tgrelid::bigint, 'trigger ' || t.tgname,
 concat_ws(' ', t.tgenabled, pg_get_triggerdef(t.oid), md5(p.prosrc))
 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgrelid = ANY(%s)
@@ -109,6 +123,9 @@ def read_tables(cursor: Any, ids: list[Any]) -> dict[Any, Table]:
     read_checks(cursor, ids, tables)
     for id, constraint in read_unique(cursor, ids):
         tables[id].constraints |= {constraint}
+    cursor.execute(INDEXED, [ids])
+    for id, expressions in cursor.fetchall():
+        tables[id].computed |= {expressions}
     cursor.execute(OTHERS, [ids, ids])
     for id, name, definition in cursor.fetchall():
         tables[id].others[name] = definition
@@ -116,10 +133,9 @@ def read_tables(cursor: Any, ids: list[Any]) -> dict[Any, Table]:
 
 
 def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: bool, forced: bool, *row: Any) -> Table:
-    policies, on_table, on_schema, on_columns, partition, query, sequence, owned_by = row
-    others = {f"policy {policy.split()[0]}": policy for policy in policies}
+    policies, on_table, on_schema, on_columns, partition, query, sequence, parent = row
     on_schema = [f"schema {each}" for each in on_schema or ()]
-    others |= {
+    others = {
         "owner": owner,
         "storage": kind + persistence + ("" if populated else ", not populated"),
         "partition": partition,
@@ -130,7 +146,8 @@ def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: 
         KINDS[kind],
         privileges=frozenset([*(on_table or ()), *on_schema, *(on_columns or ())]),
         security="forced" if forced else "enabled" if secured else "",
-        owned_by=owned_by or "",
+        policies=json.loads(policies or "{}"),
+        parent=parent,
         others=others,
     )
 

@@ -23,6 +23,8 @@ CURES = {
     "not null": "in two releases: the first always writes a value, the next one makes it NOT NULL",
     "default gone": TWO_RELEASES.format("gives a value (default=…), and keeps db_default=…", "takes db_default away"),
     "type": "in two releases: add a column of the new type and use both, then remove the old one",
+    "column replaced": RENAME.format("its name and its rows"),
+    "computed": "let it work for all values that the release may write",
     "generated": TWO_RELEASES.format("no longer writes it", "lets the database compute it"),
     "labels": TWO_RELEASES.format("no longer uses them", "takes them away"),
     "domain": TWO_RELEASES.format("writes nothing that it forbids", "changes it"),
@@ -59,6 +61,10 @@ TYPES: dict[str, tuple[type, type]] = {
 }
 INTEGERS = ("smallint", "integer", "bigint")
 FLOATS = ("real", "double precision")
+# Types of SQLite that a column may have instead: it keeps the same, and Django reads it so.
+SAME = {("BOOL", "INTEGER"), ("BOOL", "NUMERIC"), ("INTEGER", "NUMERIC"), ("NUMERIC", "INTEGER")}
+SAME |= {("DATE", "TEXT"), ("DATETIME", "TEXT"), ("TIME", "TEXT")}
+TEXT = re.compile(r"text|character varying(\(\d+\))?")
 SIZED = re.compile(r"(character varying|varchar|character|numeric)\((\d+)(?:,(\d+))?\)")
 
 
@@ -87,6 +93,7 @@ class Change(TypedDict, total=False):
     default: bool
     columns: list[str]
     free: list[str]
+    alone: list[str]
     idle: list[str]
     gone: list[str]
     text: str
@@ -185,7 +192,7 @@ def judge_entry(entry: Entry, uses: Uses) -> Judgement:
 def breaks(change: Change, columns: Mapping[str, UsedColumn]) -> bool:
     """Return True if a release that uses these columns of the table fails after the change."""
     what = change["what"]
-    if what in ("table gone", "denied"):
+    if what in ("table gone", "denied", "computed"):
         return True
     if what in ("unique", "exclude", "check", "foreign key"):
         return restricts(change, columns)
@@ -202,7 +209,7 @@ def breaks(change: Change, columns: Mapping[str, UsedColumn]) -> bool:
         return left_out
     if what == "generated":
         return not left_out
-    return what in ("column gone", "labels", "domain")
+    return what in ("column gone", "column replaced", "labels", "domain")
 
 
 def restricts(change: Change, columns: Mapping[str, UsedColumn]) -> bool:
@@ -210,7 +217,7 @@ def restricts(change: Change, columns: Mapping[str, UsedColumn]) -> bool:
     left_out = {*change["columns"]} - {*columns}
     is_idle = bool(change["idle"]) and not {*change["idle"]} & {*columns}
     if change["what"] == "check":
-        passes = left_out == {*change["columns"]} == {*change["free"]}
+        passes = left_out == {*change["columns"]} == {*change["free"]} or bool(left_out & {*change.get("alone", ())})
     else:
         passes = bool(left_out & {*change["free"]})
     return not passes and not is_idle
@@ -221,7 +228,9 @@ def fits(old: str, new: str) -> bool:
     for types in (INTEGERS, FLOATS):
         if old in types and new in types:
             return types.index(old) <= types.index(new)
-    if old == new or (old.startswith(("character varying", "text")) and new in ("text", "character varying")):
+    if old.endswith("[]") and new.endswith("[]"):
+        return fits(old[:-2], new[:-2])
+    if old == new or (old, new) in SAME or (TEXT.fullmatch(old) and new in ("text", "character varying")):
         return True
     if old.startswith("numeric") and new == "numeric":
         return True
@@ -259,6 +268,8 @@ def sentence(change: Change) -> str:
         "table renamed": "table {table} is now {to}",
         "column gone": "column {where} is gone",
         "column renamed": "column {where} is now {to}",
+        "column replaced": "column {where} is another one now: what it held is elsewhere",
+        "computed": "table {table} computes what fails for some rows: {text}",
         "column new": "column {where} is new, NOT NULL and without a default in the database",
         "not null": "column {where} is NOT NULL now",
         "default gone": "column {where} has no default in the database any more",

@@ -8,12 +8,12 @@ from typing import Any
 
 from .catalog import TOKEN, Column, Constraint, Table, named
 
-CONVERTED = ("bool", "date", "datetime", "time", "timestamp")
+CONVERTED = ("BOOL", "DATE", "DATETIME", "TIME", "TIMESTAMP")
 AFFINITIES = (
-    ("integer", ("int",)),
-    ("text", ("char", "clob", "text")),
-    ("blob", ("blob",)),
-    ("real", ("real", "floa", "doub")),
+    ("INTEGER", ("INT",)),
+    ("TEXT", ("CHAR", "CLOB", "TEXT")),
+    ("BLOB", ("BLOB",)),
+    ("REAL", ("REAL", "FLOA", "DOUB")),
 )
 GENERATED = (2, 3)  # hidden
 EXPRESSION = -2  # in place of a column's number
@@ -53,11 +53,12 @@ def query(cursor: Any, sql: str, *params: Any) -> list[Any]:
 def read_columns(cursor: Any, table: str) -> Iterator[tuple[str, Column]]:
     rows = query(cursor, 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', table)
     keys = sum(bool(key) for *_, key, _ in rows)
+    with_rowid = not query(cursor, "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", table)
     for name, type, not_null, default, key, hidden in rows:
-        is_rowid = key and keys == 1 and type.lower() == "integer"
+        is_rowid = key and keys == 1 and type.lower() == "integer" and with_rowid
         is_generated = hidden in GENERATED
         filled = "rowid" if is_rowid else "generated" if is_generated else default or ""
-        yield name, Column(0, type_of(type.lower()), not not_null, filled, is_generated)
+        yield name, Column(0, type_of(type.upper()), not not_null, filled, is_generated)
 
 
 def type_of(declared: str) -> str:
@@ -68,7 +69,7 @@ def type_of(declared: str) -> str:
     for affinity, words in AFFINITIES:
         if any(word in declared for word in words):
             return affinity
-    return "numeric" if declared else "blob"
+    return "NUMERIC" if declared else "BLOB"
 
 
 def read_unique(cursor: Any, table: str, columns: dict[str, Column], sql: dict[str, str]) -> Iterator[Constraint]:
