@@ -40,6 +40,7 @@ KEYS = {
     "table gone": (),
     "column new": ("column", "null", "default"),
     "column gone": ("column",),
+    "column replaced": ("column",),
     "type": ("column", "old", "new"),
     "not null": ("column", "default"),
     "default gone": ("column", "null"),
@@ -48,6 +49,7 @@ KEYS = {
     "labels": ("column", "gone"),
     "domain": ("column", "text"),
     **dict.fromkeys(("unique", "exclude", "check", "foreign key"), ("columns", "free", "idle", "text")),
+    "computed": ("text",),
     "denied": ("text",),
     "other": ("text",),
 }
