@@ -40,9 +40,7 @@ APPLICATIONS = {
             " what a trigger does is not in the catalog"
         },
     ),
-    "label-studio": Application(
-        "core.settings.label_studio", {"LABEL_STUDIO_BASE_DATA_DIR": "."}, path="label_studio"
-    ),
+    "label-studio": Application("core.settings.label_studio", {"LABEL_STUDIO_BASE_DATA_DIR": "."}, path="label_studio"),
 }
 
 

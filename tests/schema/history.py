@@ -64,11 +64,11 @@ def marks(database):
         return dict(cursor.fetchall())
 
 
-def outcomes(models):
+def outcomes(models, expected=()):
     """Return what the steps of these models come to. Nothing of it stays."""
     from schema.writes import Release
 
-    release = Release(models)
+    release = Release(models, expected)
     with transaction.atomic():
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -122,7 +122,7 @@ class History:
             f"{step}: {what}" for step, what in expected.items() if step.endswith("insert plain") and FAILED in what
         ]
         line["steps"] = sum(not what.startswith(FAILED) for what in expected.values())
-        line["breaks"] = breaks(expected, outcomes(models))[:5]
+        line["breaks"] = breaks(expected, outcomes(models, expected))[:5]
         with on(self.behind), self.behind.schema_editor(atomic=migration.atomic) as editor:
             migration.apply(before, editor)
         self.lines.append(line)

@@ -134,7 +134,7 @@ def result(database, base, case):
                 line["changes"], judgement = judged(base, case)
                 line["errors"], line["warnings"] = judgement.errors, judgement.warnings
             in_another_process()
-            line["breaks"] = breaks(base.outcomes, work(Release(base.models)))
+            line["breaks"] = breaks(base.outcomes, work(Release(base.models, base.outcomes)))
         if not (case.changes_rows or line["breaks"]):
             line["breaks"] = breaks_with_old_rows(database, base, case)
     except Exception:
@@ -149,7 +149,7 @@ def breaks_with_old_rows(database, base, case):
     from schema.writes import Release, breaks
 
     expected = {step: outcome for step, outcome in base.outcomes.items() if ": update" not in step}
-    release = Release(base.models)
+    release = Release(base.models, base.outcomes)
     with database.tables_of(base, case.atomic):
         in_another_process()
         release.insert_all()
