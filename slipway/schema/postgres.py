@@ -69,7 +69,8 @@ coalesce((SELECT i.inhparent::bigint FROM pg_inherits i WHERE i.inhrelid = c.oid
     (SELECT d.refobjid::bigint FROM pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid
     AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s)"""
-COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum,
+CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
     ELSE format_type(a.atttypid, a.atttypmod) END,
 NOT (a.attnotnull OR t.typnotnull),
 CASE WHEN a.attidentity != '' THEN 'identity' ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault, '') END,

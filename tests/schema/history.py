@@ -1,9 +1,8 @@
-"""Run an application's old models on its new tables, migration after migration, in the application's virtualenv:
+"""Run an application's old models on its new tables, migration after migration, in the application's virtualenv.
 
-    python -m schema.history SETTINGS URL URL_OF_ANOTHER_DATABASE FILE.json
-
-One database is a migration ahead of the other. What the models of before do in one is compared with the other; they
-leave nothing there. FILE gets a line for each migration: what it broke, and Slipway's verdict on it.
+Called as `python -m schema.history SETTINGS URL OTHER_URL FILE.json`. One database is a migration ahead of
+the other. What the models of before do in one is compared with the other; they leave nothing there. FILE gets a line
+for each migration: what it broke, and Slipway's verdict on it. `plain` or `judged` as FILE only takes the time.
 """
 
 import json
@@ -106,8 +105,8 @@ class History:
             self.step(state, migration)
 
     def step(self, state, migration):
-        from slipway.schema.rules import judge_entry
         from schema.writes import FAILED, breaks
+        from slipway.schema.rules import judge_entry
 
         before, old = state.clone(), marks(self.ahead.connection)
         self.ahead.apply_migration(state, migration)

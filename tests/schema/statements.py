@@ -2,13 +2,15 @@
 several statements in one string. `shop_item` has name, note (null), count, rank (null), size (with a default), code
 (unique) and group_id; "Order Line" has "Unit Price" and "select"."""
 
+# ruff: noqa: E501  a statement is one line
+
 from django.db import models
 from django.db.migrations import CreateModel, RunSQL
 
 from schema.cases import Case
-from schema.sqlite_statements import SQLITE
+from schema.live import KEY, live
 from schema.sql_before import BEFORE, MORE
-from schema.whole import KEY, live
+from schema.sqlite_statements import SQLITE
 
 LINE = CreateModel(
     "Line",
@@ -299,7 +301,8 @@ def statements(vendor):
         before, _, sql = line.rpartition(" => ")
         base = bases.setdefault(before, [*LIVE, *MORE.get(before, ()), *([RunSQL(before)] if before else [])])
         atomic, changes_rows = not sql.endswith(" &"), sql.endswith(" ~")
-        yield Case(line, base, [RunSQL(sql.removesuffix(" &").removesuffix(" ~"))], atomic, changes_rows)
+        operations = [RunSQL(sql.removesuffix(" &").removesuffix(" ~"))]
+        yield Case(line, base, operations, atomic, changes_rows, part="prepared" if before else "sql")
 
 
 def split(lines):
