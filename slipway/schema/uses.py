@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import NOT_PROVIDED, AutoField, Field
 
 from .catalog import Catalog
@@ -13,11 +12,11 @@ from .rules import UsedColumn
 
 
 def uses_of(models: Iterable[Any], connection: Any, catalog: Catalog) -> dict[str, dict[str, UsedColumn]]:
-    """Return how these models use the default database: table → column → use. Models may share a table."""
+    """Return how these models use the database: table → column → use. Models may share a table."""
     uses: dict[str, dict[str, UsedColumn]] = {}
     for model in models:
         meta = model._meta
-        if meta.proxy or meta.abstract or meta.swapped or router.db_for_write(model) != DEFAULT_DB_ALIAS:
+        if meta.proxy or meta.abstract or meta.swapped:
             continue
         name = table_name(meta.db_table, connection, catalog)
         table = catalog.table(name)

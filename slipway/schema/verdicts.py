@@ -23,6 +23,7 @@ from django.db.migrations.loader import MigrationLoader
 from slipway.make.verdicts import lines
 
 from .executor import FAILED, Executor, first_line
+from .routers import is_here
 from .rules import Entry
 from .uses import uses_of
 
@@ -32,7 +33,8 @@ def judge_all() -> Executor:
     with scratch_database() as database:
         executor = Executor(database)
         executor.migrate(executor.loader.graph.leaf_nodes())
-        executor.uses = uses_of(apps.get_models(include_auto_created=True), database, executor.catalog)
+        models = filter(is_here, apps.get_models(include_auto_created=True))
+        executor.uses = uses_of(models, database, executor.catalog)
     loader = executor.loader
     rest = [key for key, migration in loader.disk_migrations.items() if str(migration) not in executor.entries]
     if rest:

@@ -60,7 +60,6 @@ def test_a_malformed_entry_is_a_problem(wrong):
         pytest.param("[" * 100_000, id="deep"),
         '{"vendors": 3}',
         "1",
-        '{"version": 4}',
         '{"version": "3"}',
         '{"version": 3, "failed": 1}',
         '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
@@ -86,3 +85,9 @@ def test_a_malformed_entry_is_a_problem(wrong):
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
     with pytest.raises(Problem, match=r"migrations.json in the image"):
         parse(text)
+
+
+def test_an_image_of_a_newer_deployer():
+    """Whatever is in it."""
+    with pytest.raises(Problem, match="has version 4, which this deployer cannot read: use a newer deployer"):
+        parse('{"version": 4, "vendors": 1}')

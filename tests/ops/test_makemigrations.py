@@ -75,7 +75,7 @@ def test_it_never_fails_because_of_the_verdict(manage, breaks):
     """The process that judges fails, or takes too long: the files are there, and nothing is said."""
     put(manage / "slipway/schema/verdicts.py", f"{breaks}\n")
     command = manage / "slipway/management/commands/makemigrations.py"
-    command.write_text(command.read_text().replace("JUDGING = 120", "JUDGING = 1"))
+    command.write_text(command.read_text().replace("JUDGING = 300", "JUDGING = 1"))
     done = make(manage)
     assert " on sqlite" not in done.stdout + done.stderr
     assert (manage / "xshop/migrations/0002_item_note.py").exists()

@@ -12,7 +12,7 @@ from django.core.management.commands import makemigrations
 from ...make.verdicts import new
 
 JUDGE = [sys.executable, "-m", "slipway.schema.verdicts", os.devnull]
-JUDGING = 120  # limit: seconds
+JUDGING = 300  # limit: seconds
 
 
 class Command(makemigrations.Command):
