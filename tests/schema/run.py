@@ -28,14 +28,14 @@ def configure(url):
 
 
 def empty():
-    """Leave nothing in the database, in a new connection."""
+    """Leave nothing in the database."""
     if connection.vendor == "sqlite":
         if connection.connection:
             connection.connection.close()
         connection.connection = None
         return
-    connection.close()
     with connection.cursor() as cursor:
+        cursor.execute("DISCARD ALL")
         cursor.execute(
             "SELECT 'DROP SCHEMA ' || quote_ident(nspname) || ' CASCADE' FROM pg_namespace"
             " WHERE nspname !~ '^(pg_|information_schema)'"
