@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 # A string, a quoted name, a comment, a word, or one character.
 TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\S""", re.DOTALL)
 
+ANOTHER = "another role: "  # in front of what is no privilege of the database's user
+
 
 class Column(NamedTuple):
     """A column of a table or view."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
-from .catalog import Catalog, Column, Constraint, Table
+from .catalog import ANOTHER, Catalog, Column, Constraint, Table
 from .rules import Change
 from .trials import Ask, fails, is_always, is_filled, may_be_null, row_of_defaults
 
@@ -28,8 +29,11 @@ def catalog_changes(before: Catalog, after: Catalog, ask: Ask, between: Iterable
         elif new is None or (after.names[name] != id and id in after.tables):
             changes.append(gone({"what": "table gone", "table": name}, after.name_of(id)))
         elif new is not old:
-            if after.names[name] != id and new.kind == old.kind == "table":
-                changes.append(other(name, "it is another table now: its rows are those that the migration has copied"))
+            if after.names[name] != id:
+                numberless = {column: of._replace(number=0) for column, of in old.columns.items()}
+                old = replace(old, columns=numberless)  # another one's numbers tell nothing
+                if new.kind == old.kind == "table":
+                    changes.append(other(name, "it is another table now: its rows are what the migration has copied"))
             changes += table_changes(name, old, new, ask)
         if owner != name and old.kind == "table":
             changes += changes_of_part(owner, name, old, new, [each for each in changes if each["table"] == name])
@@ -90,7 +94,7 @@ def table_changes(name: str, before: Table, after: Table, ask: Ask) -> Iterator[
         if fails(expression, given_columns(after), ask):
             yield {"what": "computed", "table": name, "text": expression}
     for constraint in sorted(after.constraints - before.constraints):
-        if after.kind != "view" and not is_implied(constraint, before.constraints & after.constraints):
+        if after.kind != "view" and not is_implied(constraint, before.constraints):
             yield from constraint_change(name, constraint, after, ask)
     for constraint in sorted(before.constraints - after.constraints):
         if constraint.kind == "unique":
@@ -138,7 +142,7 @@ def column_changes(table: str, column: str, old: Column, new: Column, ask: Ask) 
         yield change("domain", text=new.domain)
     if old.collation != new.collation:
         yield change("other", text=f"its collation is now {new.collation or 'the usual one'}")
-    if old.number != new.number:
+    if old.number and old.number != new.number:
         yield change("column replaced")
 
 
@@ -147,14 +151,14 @@ def takes_labels(type: str, labels: Iterable[str]) -> bool:
     return text is not None and (not text[2] or int(text[2]) >= max(map(len, labels)))
 
 
-def is_implied(constraint: Constraint, stays: Iterable[Constraint]) -> bool:
-    """Return True if a unique constraint that stays is stricter than this one."""
+def is_implied(constraint: Constraint, earlier: Iterable[Constraint]) -> bool:
+    """Return True if the rows have always fulfilled this unique constraint, because an earlier one was stricter."""
     return constraint.kind == "unique" and any(
         other.kind == "unique"
         and not (other.expression or other.where)
         and {*other.columns} <= {*constraint.columns}
         and (constraint.nulls_differ or not other.nulls_differ)
-        for other in stays
+        for other in earlier
     )
 
 
@@ -208,8 +212,11 @@ def lets_pass(constraint: Constraint, column: Column, ask: Ask) -> bool:
 
 def other_changes(name: str, before: Table, after: Table) -> Iterator[Change]:
     gone = [each for each in sorted(before.privileges - after.privileges) if each.split()[-1] in USED]
-    if gone:
-        yield {"what": "denied", "table": name, "text": f"taken: {', '.join(gone)}"}
+    own = [each for each in gone if not each.startswith(ANOTHER)]
+    if own:
+        yield {"what": "denied", "table": name, "text": f"taken: {', '.join(own)}"}
+    elif gone:
+        yield other(name, f"taken: {', '.join(gone)}")
     yield from policy_changes(name, before, after)
     if "not populated" in after.others.get("storage", "") and "not populated" not in before.others.get("storage", ""):
         yield {"what": "denied", "table": name, "text": "it is not populated"}

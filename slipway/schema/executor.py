@@ -55,7 +55,8 @@ class Executor(MigrationExecutor):
                 with self.trying(name, editor.atomic_migration):
                     editor.execute(sql, None)
             editor.deferred_sql = []
-        self.recorder.record_applied(migration.app_label, migration.name)
+        with self.trying(name):
+            self.recorder.record_applied(migration.app_label, migration.name)
         entry: Entry = {"changes": [], "before": {}}
         with self.trying(name):
             entry = self.entry_of(before, state)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .catalog import Column, Constraint, Table, named
+from .catalog import ANOTHER, Column, Constraint, Table, named
 
 KINDS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view", "S": "sequence"}
 CONSTRAINTS = {"c": "check", "f": "foreign key", "x": "exclude"}
@@ -49,7 +49,9 @@ WHERE c.oid IN ({RELATIONS})"""
 RIGHTS = """CASE WHEN NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass
     AND c.relkind = 'S' AND d.deptype = 'i')
 THEN coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner)) END"""
-ACL = "SELECT array_agg(g.grantee::regrole::text || ' ' || g.privilege_type) FROM aclexplode({}) g"
+GRANTED = f"""CASE WHEN g.grantee = 0 THEN 'PUBLIC' WHEN pg_has_role(current_user, g.grantee, 'USAGE') THEN ''
+ELSE '{ANOTHER}' END || g.grantee::regrole || ' ' || g.privilege_type"""
+ACL = f"SELECT array_agg({GRANTED}) FROM aclexplode({{}}) g"
 TABLES = f"""SELECT c.oid::bigint, c.relkind, c.relpersistence, c.relispopulated, c.relowner::regrole::text,
 c.relrowsecurity, c.relforcerowsecurity,
 (SELECT jsonb_object_agg(concat_ws(' ', CASE WHEN p.polpermissive THEN '' ELSE 'RESTRICTIVE' END, p.polcmd,
@@ -57,7 +59,7 @@ c.relrowsecurity, c.relforcerowsecurity,
     FROM pg_policy p WHERE p.polrelid = c.oid)::text,
 ({ACL.format(RIGHTS)}),
 ({ACL.format("coalesce(n.nspacl, acldefault('n', n.nspowner))")}),
-(SELECT array_agg(a.attname || ' ' || g.grantee::regrole::text || ' ' || g.privilege_type)
+(SELECT array_agg({GRANTED.replace("|| ' '", "|| ' ' || a.attname || ' '")})
     FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = c.oid),
 concat_ws(' ', (SELECT array_agg(i.inhparent::regclass::text) FROM pg_inherits i WHERE i.inhrelid = c.oid),
     pg_get_expr(c.relpartbound, c.oid)),
@@ -67,7 +69,8 @@ coalesce((SELECT i.inhparent::bigint FROM pg_inherits i WHERE i.inhrelid = c.oid
     (SELECT d.refobjid::bigint FROM pg_depend d WHERE c.relkind = 'S' AND d.objid = c.oid
     AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s)"""
-COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+COLUMNS = """SELECT a.attrelid::bigint, a.attname, a.attnum,
+CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
     ELSE format_type(a.atttypid, a.atttypmod) END,
 NOT (a.attnotnull OR t.typnotnull),
 CASE WHEN a.attidentity != '' THEN 'identity' ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault, '') END,
@@ -81,12 +84,17 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY(%s) ORDER BY a.attrelid, a.attnum"""
 NAMES = """ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY part(number, place)
 JOIN pg_attribute a ON a.attrelid = {table} AND a.attnum = part.number ORDER BY part.place)"""
+# An exclusion of what is equal is a unique constraint.
+EQUAL = """(k.contype = 'x' AND NOT EXISTS (SELECT FROM pg_operator o
+    WHERE o.oid = ANY(k.conexclop) AND o.oprname != '='))"""
 CHECKS = f"""SELECT k.conrelid::bigint, k.contype, {NAMES.format(numbers="k.conkey", table="k.conrelid")},
 CASE k.contype WHEN 'f' THEN concat_ws(' ', k.confrelid::regclass,
     {NAMES.format(numbers="k.confkey", table="k.confrelid")}) ELSE
     coalesce(pg_get_expr(k.conbin, k.conrelid), pg_get_constraintdef(k.oid)) END,
-CASE k.contype WHEN 'f' THEN pg_get_constraintdef(k.oid) ELSE '' END
-FROM pg_constraint k WHERE k.contype IN ('c', 'f', 'x') AND k.conrelid = ANY(%s)"""
+CASE k.contype WHEN 'f' THEN pg_get_constraintdef(k.oid) ELSE '' END,
+coalesce((SELECT pg_get_expr(i.indpred, i.indrelid) FROM pg_index i
+    WHERE k.contype = 'x' AND i.indexrelid = k.conindid), '')
+FROM pg_constraint k WHERE k.contype IN ('c', 'f', 'x') AND NOT {EQUAL} AND k.conrelid = ANY(%s)"""
 # A unique index, of a constraint or of its own, and all columns that it uses.
 UNIQUE = f"""SELECT i.indrelid::bigint, {NAMES.format(numbers="i.indkey::int2[]", table="i.indrelid")},
 coalesce(pg_get_expr(i.indexprs, i.indrelid), ''), coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
@@ -94,7 +102,8 @@ ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend d JOIN pg_attribute a
     ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid),
 NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false)
-FROM pg_index i WHERE i.indisunique AND i.indrelid = ANY(%s)"""
+FROM pg_index i WHERE i.indrelid = ANY(%s)
+AND (i.indisunique OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND {EQUAL}))"""
 INDEXED = """SELECT i.indrelid::bigint, concat_ws(', ', pg_get_expr(i.indexprs, i.indrelid),
 pg_get_expr(i.indpred, i.indrelid)) FROM pg_index i
 WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) AND i.indrelid = ANY(%s)"""
@@ -155,8 +164,10 @@ def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: 
 def read_checks(cursor: Any, ids: list[Any], tables: dict[Any, Table]) -> None:
     """Read checks, exclusions and foreign keys. What one of the latter does at a DELETE is not what it demands."""
     cursor.execute(CHECKS, [ids])
-    for id, kind, columns, expression, definition in cursor.fetchall():
-        tables[id].constraints |= {Constraint(CONSTRAINTS[kind], tuple(columns), expression)}
+    for id, kind, columns, expression, definition, condition in cursor.fetchall():
+        where_columns = tuple(named(condition, tables[id].columns))
+        constraint = Constraint(CONSTRAINTS[kind], tuple(columns), expression, condition, where_columns)
+        tables[id].constraints |= {constraint}
         if definition:
             tables[id].others[f"foreign key ({', '.join(columns)})"] = definition
 

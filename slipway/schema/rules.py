@@ -219,7 +219,8 @@ def restricts(change: Change, columns: Mapping[str, UsedColumn]) -> bool:
     left_out = {*change["columns"]} - {*columns}
     is_idle = bool(change["idle"]) and not {*change["idle"]} & {*columns}
     if change["what"] == "check":
-        passes = left_out == {*change["columns"]} == {*change["free"]} or bool(left_out & {*change.get("alone", ())})
+        passes = bool(left_out) and left_out == {*change["columns"]} == {*change["free"]}
+        passes = passes or bool(left_out & {*change.get("alone", ())})
     else:
         passes = bool(left_out & {*change["free"]})
     return not passes and not is_idle

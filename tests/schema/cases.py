@@ -7,6 +7,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 APP = "shop"
+PARTS = ("fields", "models", "constraints", "sql", "prepared")
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Case:
     atomic: bool = True
     changes_rows: bool = False  # it is meant to change values, so that those of old rows are not compared
     vendors: tuple[str, ...] = ("postgresql", "sqlite")
+    part: str = "fields"  # of the corpus
 
 
 def migration(operations, atomic=True, number=1):

@@ -1,9 +1,8 @@
-"""Run an application's old models on its new tables, migration after migration, in the application's virtualenv:
+"""Run an application's old models on its new tables, migration after migration, in the application's virtualenv.
 
-    python -m schema.history SETTINGS URL URL_OF_ANOTHER_DATABASE FILE.json
-
-One database is a migration ahead of the other. What the models of before do in one is compared with the other; they
-leave nothing there. FILE gets a line for each migration: what it broke, and Slipway's verdict on it.
+Called as `python -m schema.history SETTINGS URL OTHER_URL FILE.json`. One database is a migration ahead of
+the other. What the models of before do in one is compared with the other; they leave nothing there. FILE gets a line
+for each migration: what it broke, and Slipway's verdict on it. `plain` or `judged` as FILE only takes the time.
 """
 
 import json
@@ -64,11 +63,11 @@ def marks(database):
         return dict(cursor.fetchall())
 
 
-def outcomes(models):
+def outcomes(models, expected=()):
     """Return what the steps of these models come to. Nothing of it stays."""
     from schema.writes import Release
 
-    release = Release(models)
+    release = Release(models, expected)
     with transaction.atomic():
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -106,8 +105,8 @@ class History:
             self.step(state, migration)
 
     def step(self, state, migration):
-        from slipway.schema.rules import judge_entry
         from schema.writes import FAILED, breaks
+        from slipway.schema.rules import judge_entry
 
         before, old = state.clone(), marks(self.ahead.connection)
         self.ahead.apply_migration(state, migration)
@@ -122,7 +121,7 @@ class History:
             f"{step}: {what}" for step, what in expected.items() if step.endswith("insert plain") and FAILED in what
         ]
         line["steps"] = sum(not what.startswith(FAILED) for what in expected.values())
-        line["breaks"] = breaks(expected, outcomes(models))[:5]
+        line["breaks"] = breaks(expected, outcomes(models, expected))[:5]
         with on(self.behind), self.behind.schema_editor(atomic=migration.atomic) as editor:
             migration.apply(before, editor)
         self.lines.append(line)

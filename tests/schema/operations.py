@@ -7,8 +7,10 @@ from django.db.migrations import AddConstraint, AddField, AlterField, CreateMode
 from django.db.models import Q
 
 from schema.cases import Case
+from schema.constraints import CONSTRAINTS
 from schema.fields import ADDED, CHANGED, DROPPED, KEPT, KEYS
-from schema.whole import KEY, WHOLE, group, live, state_only
+from schema.live import KEY, group, live, state_only
+from schema.whole import WHOLE
 
 
 @cache
@@ -44,9 +46,10 @@ def operations():
         yield Case(f"unused {name}: removed", without_use(make), [back, RemoveField("item", "field")])
         for change, new in unused_changes(make()):
             yield Case(f"unused {name}: {change}", without_use(make), [back, new])
-    for name, words in WHOLE.items():
-        new, old, more = words if isinstance(words, tuple) else (words, (), {})
-        yield Case(name, [*live(), *old] if old else live(), [*new], **more)
+    for part, cases in (("models", WHOLE), ("constraints", CONSTRAINTS)):
+        for name, words in cases.items():
+            new, old, more = words if isinstance(words, tuple) else (words, (), {})
+            yield Case(name, [*live(), *old] if old else live(), [*new], part=part, **more)
 
 
 def of(vendors):

@@ -1,5 +1,7 @@
 """Cases of SQL as people write it for SQLite. The tables are those of statements.py."""
 
+# ruff: noqa: E501  a statement is one line
+
 SQLITE = """
 alter table shop_item drop column note
 ALTER TABLE shop_item DROP note

@@ -2,13 +2,15 @@
 several statements in one string. `shop_item` has name, note (null), count, rank (null), size (with a default), code
 (unique) and group_id; "Order Line" has "Unit Price" and "select"."""
 
+# ruff: noqa: E501  a statement is one line
+
 from django.db import models
 from django.db.migrations import CreateModel, RunSQL
 
 from schema.cases import Case
-from schema.sqlite_statements import SQLITE
+from schema.live import KEY, live
 from schema.sql_before import BEFORE, MORE
-from schema.whole import KEY, live
+from schema.sqlite_statements import SQLITE
 
 LINE = CreateModel(
     "Line",
@@ -219,7 +221,6 @@ revoke select on shop_item from corpus
 REVOKE UPDATE ON TABLE public.shop_group FROM corpus
 REVOKE DELETE ON shop_item FROM PUBLIC
 REVOKE ALL ON SCHEMA public FROM PUBLIC
-REVOKE ALL ON SCHEMA public FROM PUBLIC, pg_database_owner, corpus
 REVOKE ALL ON SEQUENCE shop_item_id_seq FROM corpus
 GRANT SELECT ON shop_item TO PUBLIC
 GRANT SELECT ON shop_item TO PUBLIC; REVOKE SELECT ON shop_item FROM PUBLIC
@@ -247,6 +248,29 @@ ALTER TABLE shop_item ALTER name SET STATISTICS 500
 ALTER TABLE shop_item CLUSTER ON shop_item_pkey
 ALTER TABLE shop_item REPLICA IDENTITY FULL
 CREATE STATISTICS s ON name, count FROM shop_item
+ALTER TABLE shop_item ALTER COLUMN count DROP DEFAULT
+ALTER TABLE shop_item ALTER note TYPE varchar(20), ALTER note SET NOT NULL
+ALTER TABLE ONLY shop_item ALTER COLUMN code TYPE varchar(12)
+ALTER TABLE shop_item ALTER group_id DROP NOT NULL
+ALTER TABLE shop_item ADD more int[] NOT NULL DEFAULT '{}'
+ALTER TABLE shop_item ADD more jsonb NOT NULL DEFAULT '{}'::jsonb
+ALTER TABLE shop_item ADD more text COLLATE "C"
+ALTER TABLE shop_item ADD more text NOT NULL DEFAULT NULL
+ALTER TABLE shop_item ADD more tsvector GENERATED ALWAYS AS (to_tsvector('simple', name)) STORED
+ALTER TABLE shop_item ADD more int GENERATED ALWAYS AS (name::int) STORED
+ALTER TABLE shop_item ADD more int GENERATED ALWAYS AS (length(name)) STORED NOT NULL
+CREATE INDEX ON shop_item USING gin (to_tsvector('simple', name))
+CREATE INDEX ON shop_item (lower(name), (count % 10))
+CREATE INDEX ON shop_item ((name::int))
+CREATE INDEX ON shop_item (name) WHERE 10 / count > 1
+CREATE INDEX ON shop_item (name text_pattern_ops)
+CREATE INDEX ON shop_item USING brin (count)
+CREATE EXTENSION pg_trgm; CREATE INDEX ON shop_item USING gin (name gin_trgm_ops)
+ALTER TABLE shop_item OWNER TO CURRENT_USER
+ALTER TABLE shop_item ALTER name SET COMPRESSION pglz
+ALTER TABLE shop_item RENAME CONSTRAINT shop_item_code_key TO "DROP TABLE"
+SELECT pg_advisory_xact_lock(1)
+WITH gone AS (DELETE FROM shop_item WHERE false RETURNING 1) SELECT count(*) FROM gone
 ANALYZE shop_item
 LOCK TABLE shop_item IN SHARE MODE
 SET LOCAL lock_timeout = '2s'; ALTER TABLE shop_item ADD more int
@@ -277,7 +301,8 @@ def statements(vendor):
         before, _, sql = line.rpartition(" => ")
         base = bases.setdefault(before, [*LIVE, *MORE.get(before, ()), *([RunSQL(before)] if before else [])])
         atomic, changes_rows = not sql.endswith(" &"), sql.endswith(" ~")
-        yield Case(line, base, [RunSQL(sql.removesuffix(" &").removesuffix(" ~"))], atomic, changes_rows)
+        operations = [RunSQL(sql.removesuffix(" &").removesuffix(" ~"))]
+        yield Case(line, base, operations, atomic, changes_rows, part="prepared" if before else "sql")
 
 
 def split(lines):

@@ -1,5 +1,5 @@
-"""The verdicts on a corpus of migrations, compared with what really happens: the models of before insert, select, update
-and delete on the tables of after."""
+"""The verdicts on a corpus of migrations, compared with what really happens: the models of before insert, select,
+update and delete on the tables of after."""
 
 import json
 import os
@@ -42,8 +42,8 @@ def corpus_on(request, tmp_path_factory):
 
 @pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("psql"))])
 def test_verdicts_tell_what_breaks(vendor, corpus_on):
-    """A migration that breaks the live release is an error, unless only a warning can name it, and for a reason. At most
-    2 % of the migrations are errors though nothing showed that they break, each for a reason."""
+    """A migration that breaks the live release is an error, unless only a warning can name it, and for a reason. At
+    most 2 % of the migrations are errors though nothing showed that they break, each for a reason."""
     results = corpus_on(vendor)
     assert not {case["name"]: case["failed"] for case in results if case["failed"]}
     missed = {case["name"]: case for case in results if case["breaks"] and not case["errors"]}
@@ -54,7 +54,3 @@ def test_verdicts_tell_what_breaks(vendor, corpus_on):
     assert len(cautious) <= len(results) * 0.02
     assert sum(bool(case["breaks"]) for case in results) > len(results) / 4  # the models really work
     assert len(results) > (CASES if vendor == "postgresql" else FORMS)
-
-
-def test_the_corpus_has_the_forms_that_people_write(corpus_on):
-    """…"""

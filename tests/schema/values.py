@@ -127,6 +127,7 @@ def is_given(field):
 
 def is_needed(field):
     """Return True if a row cannot be made without a value for this field."""
-    free = field.null or field.has_default() or field.db_default is not models.NOT_PROVIDED
+    has_default = field.has_default() and field.default is not None
+    free = field.null or has_default or field.db_default is not models.NOT_PROVIDED
     free = free and not (field.remote_field and not field.null)  # the code of a default may need another state
     return is_given(field) and not free
