@@ -199,7 +199,7 @@ def test_each_database_has_entries_of_its_own(judging):
 def test_what_the_models_of_all_apps_use(judging):
     """Each database has types of its own. What a router writes to another database is none of it."""
     types = {vendor: noted["uses"]["accounts_user"]["username"]["type"] for vendor, noted in judging.items()}
-    assert types == {"postgresql": "character varying(150)", "sqlite": "text"}
+    assert types == {"postgresql": "character varying(150)", "sqlite": "TEXT"}
     assert judging["postgresql"]["uses"]["accounts_user"]["id"] == {"type": "bigint", "left_out": True}
     assert judging["postgresql"]["uses"]["accounts_user"]["last_login"]["null"] is True
     uses = judging["sqlite"]["uses"].keys()
