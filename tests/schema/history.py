@@ -63,8 +63,8 @@ def marks(database):
         return dict(cursor.fetchall())
 
 
-def outcomes(models, expected=()):
-    """Return what the steps of these models come to. Nothing of it stays."""
+def at_work(models, expected=None):
+    """Let these models write and read. Nothing of it stays."""
     from schema.writes import Release
 
     release = Release(models, expected)
@@ -74,7 +74,7 @@ def outcomes(models, expected=()):
         release.insert_all()
         release.use_all()
         transaction.set_rollback(True)
-    return release.outcomes
+    return release
 
 
 def touched_models(state, tables):
@@ -116,12 +116,12 @@ class History:
         line = {"name": str(migration), "models": len(models), "changes": entry["changes"]}
         line["errors"], line["warnings"] = judge_entry(entry, entry["before"])
         with on(self.behind):
-            expected = outcomes(models)
+            expected = at_work(models).outcomes
         line["cannot"] = [
             f"{step}: {what}" for step, what in expected.items() if step.endswith("insert plain") and FAILED in what
         ]
         line["steps"] = sum(not what.startswith(FAILED) for what in expected.values())
-        line["breaks"] = breaks(expected, outcomes(models, expected))[:5]
+        line["breaks"] = breaks(at_work(models, expected))
         with on(self.behind), self.behind.schema_editor(atomic=migration.atomic) as editor:
             migration.apply(before, editor)
         self.lines.append(line)

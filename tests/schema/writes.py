@@ -1,6 +1,8 @@
 """What a release does with its tables: its historical models insert, select, update and delete. The same steps run on
 the old tables and on those after a migration; a step that fails there, or reads another value, breaks the release."""
 
+from contextlib import nullcontext
+
 from django.db import transaction
 from django.db.models import NOT_PROVIDED
 from django.db.models.fields.files import FieldFile
@@ -19,28 +21,33 @@ UNSORTED = ("JSONField", "BinaryField", "HStoreField")
 class Release:
     """The models of a release at work. `outcomes`: step → "ok", what was read instead, or the error. `rows`: the
     model's label and the row's name → the instance, and what was written of it. `expected`: outcomes on the release's
-    own tables; what failed there is not tried: a row that they refused would be in the way of others."""
+    own tables; what failed there is not tried: a row that they refused would be in the way of others. They end at the
+    first step that comes out otherwise."""
 
-    def __init__(self, models, expected=()):
+    def __init__(self, models, expected=None):
         usual = [model for model in models if not (model._meta.proxy or model._meta.swapped)]
         self.models = [model for model in usual if not model._meta.auto_created]
         self.outcomes, self.rows, self.steps, self.number = {}, {}, 0, 0
-        self.never = {step for step in expected if expected[step].startswith(FAILED)}
+        self.expected = expected or {}
+        self.never = {step for step, outcome in self.expected.items() if outcome.startswith(FAILED)}
+        self.ended = False  # at the first step that came out otherwise than expected
 
     def step(self, name, action):
-        """Run a step in a transaction of its own. Note what comes out, and return it."""
+        """Run a step, and note what comes out. If nothing is expected, it has a transaction of its own, and the next
+        one follows even if it fails. Return what came out."""
         self.steps += 1
         self.number = self.steps * APART  # the same values in each run, whatever fails; an odd one: another row's key
-        if name in self.never:
+        if self.ended or name in self.never:
             return FAILED
         rows = {*self.rows}
         try:
-            with transaction.atomic():
+            with nullcontext() if self.expected else transaction.atomic():
                 outcome = action() or OK
         except Exception as error:
             self.rows = {key: row for key, row in self.rows.items() if key in rows}
             outcome = FAILED + f"{type(error).__name__}: {error}".partition("\n")[0]
         self.outcomes[name] = outcome
+        self.ended = name in self.expected and is_otherwise(name, self.expected[name], outcome)
         return outcome
 
     def next(self):
@@ -265,15 +272,12 @@ def is_of_type(value, kind):
     return type(value) is kind or (isinstance(value, kind) and not isinstance(value, bool))
 
 
-def breaks(before, after):
-    """Return the steps that come out otherwise than before, with what came out."""
-    return [
-        f"{step}: {after.get(step, 'not reached')}"
-        for step, outcome in before.items()
-        if not outcome.startswith(FAILED)
-        and is_otherwise(step, outcome, after.get(step, ""))
-        and not (step not in after and after.get(step.partition(PART)[0]) == OK)
-    ]
+def breaks(release):
+    """Return the step that came out otherwise than expected, with what came out; [] if none did."""
+    if not release.ended:
+        return []
+    step, outcome = [*release.outcomes.items()][-1]
+    return [f"{step}: {outcome}"]
 
 
 def is_otherwise(step, before, after):
