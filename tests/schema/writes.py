@@ -30,7 +30,7 @@ class Release:
     def step(self, name, action):
         """Run a step in a transaction of its own. Note what comes out, and return it."""
         self.steps += 1
-        self.number = self.steps * APART  # the same values in each run, whatever fails
+        self.number = self.steps * APART  # the same values in each run, whatever fails; an odd one: another row's key
         if name in self.never:
             return FAILED
         rows = {*self.rows}
@@ -70,7 +70,7 @@ class Release:
         for field in fields:
             if not field.unique:
                 yield f"same {field.name}", lambda: self.values(fields, self.next()) | self.values([field], 0)
-                yield f"other {field.name}", lambda: self.values(fields, 0) | self.values([field], self.next())
+                yield f"other {field.name}", lambda: self.values(fields, 0) | self.values([field], self.next() | 1)
 
     def values(self, fields, number, depth=0):
         """Return values for these fields, those of unique ones different each time."""
@@ -185,7 +185,7 @@ class Release:
             if field.remote_field:
                 self.step(
                     f"{model._meta.label}: another {field.name}",
-                    lambda: self.change(model, {field: self.value(field, self.next())}),
+                    lambda: self.change(model, {field: self.value(field, self.next() | 1)}),
                 )
                 self.update(model, "missing", {field: edges_of(field)[0]})
 
