@@ -8,15 +8,15 @@ from copy import copy
 from typing import Any
 
 from django.db import DatabaseError, Error, transaction
-from django.db.migrations import RunPython
+from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
 from .catalog import Catalog, read_catalog
 from .changes import catalog_changes
-from .locks import Watch
+from .locks import Watch, runs_code
 from .routers import UNJUDGED, noting_refusals
 from .rules import Entry, UsedColumn
-from .uses import uses_of
+from .uses import models_of, uses_of
 
 STAYS = "{} stays locked while the code of {} runs: how long is unknown"
 FAILED = "the build could not judge it: "
@@ -59,7 +59,7 @@ class Executor(MigrationExecutor):
             self.recorder.record_applied(migration.app_label, migration.name)
         entry: Entry = {"changes": [], "before": {}}
         with self.trying(name):
-            entry = self.entry_of(before, state)
+            entry = self.entry_of(migration, before, state)
         if locked:
             entry["warnings"] = [STAYS.format(", ".join(sorted(locked)), migration.name)]
         if name in self.failed:
@@ -71,14 +71,16 @@ class Executor(MigrationExecutor):
         self.entries[name] = entry
         return state
 
-    def entry_of(self, before: Any, after: Any) -> Entry:
+    def entry_of(self, migration: Migration, before: Any, after: Any) -> Entry:
         """Return what a migration changed, and how the models of `before` used that."""
         earlier = self.catalog
         self.catalog = read_catalog(self.connection, earlier)
         changes = catalog_changes(earlier, self.catalog, self.ask, self.between)
         tables = {change["table"] for change in changes}
-        used = uses_of(before.apps.get_models(include_auto_created=True), self.connection, earlier)
-        now = uses_of(after.apps.get_models(include_auto_created=True), self.connection, earlier)
+        used, now = (
+            uses_of(models_of(state, migration.app_label, tables), self.connection, earlier)
+            for state in (before, after)
+        )
         touched = {name: columns for name, columns in used.items() if name in tables or now.get(name) != columns}
         return {"changes": changes, "before": touched}
 
@@ -110,14 +112,6 @@ class Executor(MigrationExecutor):
         if self.connection.vendor == "sqlite":
             with self.trying(str(migration)):
                 self.between.append(read_catalog(self.connection, self.catalog))
-
-
-def runs_code(operation: Any) -> bool:
-    """Return True for Python, whose work on rows a run on empty tables does not show."""
-    return any(
-        isinstance(inner, RunPython) and inner.code is not RunPython.noop
-        for inner in getattr(operation, "database_operations", [operation])
-    )
 
 
 def first_line(error: BaseException) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypedDict
 
+from django.db.migrations import RunPython
+
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 READ = "read"
 CHANGED = "changed row by row"
@@ -261,3 +263,11 @@ class Watch:
             for kind in {READ, CHANGED} & sums.keys():
                 sums[kind] = 1  # its time is unknown
             lock["work"][other] = dict(Counter(lock["work"].get(other, {})) | sums)
+
+
+def runs_code(operation: Any) -> bool:
+    """Return True for Python, whose work on rows a run on empty tables does not show."""
+    return any(
+        isinstance(inner, RunPython) and inner.code is not RunPython.noop
+        for inner in getattr(operation, "database_operations", [operation])
+    )

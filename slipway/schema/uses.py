@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import NOT_PROVIDED, AutoField, Field
@@ -27,6 +27,12 @@ def uses_of(models: Iterable[Any], connection: Any, catalog: Catalog) -> dict[st
                 add_use(columns.setdefault(field.column, {}), field, connection)
                 columns[field.column]["type"] = of_database.type if of_database else ""
     return uses
+
+
+def models_of(state: Any, app: str, tables: Collection[str]) -> list[Any]:
+    """Return an app's models, and those of these tables: of all models it would take as long as the migration."""
+    models = state.apps.get_models(include_auto_created=True)
+    return [model for model in models if model._meta.app_label == app or model._meta.db_table in tables]
 
 
 def add_use(used: UsedColumn, field: Field[Any, Any], connection: Any) -> None:
