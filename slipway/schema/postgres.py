@@ -12,7 +12,7 @@ from .catalog import ANOTHER, Column, Constraint, Table, named
 KINDS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view", "S": "sequence"}
 CONSTRAINTS = {"c": "check", "f": "foreign key", "x": "exclude"}
 RELATIONS = """SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND n.nspname !~ '^(pg_|information_schema$)'
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND n.nspname !~ '^(pg_|information_schema$)'
 AND c.relname != 'django_migrations'"""
 # Rows of the catalog that tell of a table: the catalog, the table's id, and what joins them.
 ROWS = (
@@ -28,11 +28,13 @@ ROWS = (
     ("pg_sequence", "r.seqrelid", ""),
     ("pg_namespace", "c.oid", "JOIN pg_class c ON c.relnamespace = r.oid"),
     ("pg_enum", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.enumtypid"),
-    ("pg_type", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.oid AND r.typtype = 'd'"),
-    ("pg_constraint", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.contypid"),
+    ("pg_type", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.oid AND r.typtype = 'd' AND r.oid >= 16384"),
+    ("pg_constraint", "a.attrelid", "JOIN pg_attribute a ON a.atttypid = r.contypid AND r.contypid >= 16384"),
     ("pg_proc", "t.tgrelid", "JOIN pg_trigger t ON t.tgfoid = r.oid"),
 )
-ROW = "SELECT {id}, hashtextextended('{catalog}' || r.xmin::text || r.ctid::text, 0) FROM {catalog} r {join}"
+# What has a smaller id is the system's own.
+ROW = """SELECT {id}, hashtextextended('{catalog}' || r.xmin::text || r.ctid::text, 0) FROM {catalog} r {join}
+WHERE {id} >= 16384"""
 MARKS = (
     "SELECT id::bigint, sum(mark)::text FROM ("
     + " UNION ALL ".join(ROW.format(catalog=catalog, id=id, join=join) for catalog, id, join in ROWS)

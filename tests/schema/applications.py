@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from postgresql import new_postgres
-from proc import ROOT, UV, output, passed, run
+from postgresql import POSTGRES_USER, new_postgres
+from proc import ROOT, UV, output, passed, run, wait_until
 
 FOLDER = ROOT / "var/applications"
 CPU = 1.3  # judging takes at most so many times the processor's time of `migrate`
 MOST = 10  # errors that nothing shows
 PACKAGES = ("psycopg[binary]", "dj-database-url")
 LIMIT = 3600  # seconds
+CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
 
 
 class Application(NamedTuple):
@@ -69,7 +70,9 @@ def history(name, postgres, url, other, *words):
 
 
 def seconds_of(postgres) -> float:
-    """Return the processor's time of all connections to Postgres that have ended."""
+    """Return the processor's time of all connections to Postgres, once they have ended."""
+    psql = [postgres.bin / "psql", "-qAth127.0.0.1", f"-p{postgres.port}", f"-U{POSTGRES_USER}", "postgres", "-c"]
+    wait_until(lambda: output([*psql, CLIENTS]).strip() == "1", what="the end of all connections")
     of_children = Path(f"/proc/{postgres.process.pid}/stat").read_text().rpartition(")")[2].split()[13:15]
     return sum(map(int, of_children)) / os.sysconf("SC_CLK_TCK")
 
