@@ -4,6 +4,7 @@ locks, scans and new files as full ones. The database tells what a statement did
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, NamedTuple, TypedDict
 
 from django.db.migrations import RunPython
@@ -28,6 +29,8 @@ FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON 
 LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
 AND c.relnamespace != 'pg_toast'::regnamespace
 AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {condition}) AS c ON TRUE"""
+CONDITIONS = {"all": "TRUE", "locked": "held.relation IS NOT NULL"}
+NUMBERS = count()  # of prepared statements
 # Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
 AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
 ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
@@ -148,6 +151,8 @@ class Watch:
         self.began = False
         self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
         self.last: Look | None = None  # in this transaction
+        self.prepared: Any = None  # the driver's connection that has the statements of `number`
+        self.number = 0
 
     @contextmanager
     def over(self) -> Iterator[None]:
@@ -166,9 +171,18 @@ class Watch:
         self.connection.ensure_connection()  # a migration may have closed it
         return self.connection.connection
 
+    def prepared_look(self, what: str) -> str:
+        """Return the name of a statement of this connection that looks at `what`: planning one takes longer than it."""
+        if self.prepared is not self.driver():
+            self.prepared, self.number = self.driver(), next(NUMBERS)
+            for name, condition in CONDITIONS.items():
+                look = LOOK.format(written=WRITTEN, condition=condition)
+                self.send(f"PREPARE look_at_{name}_{self.number} AS {look}")
+        return f"look_at_{what}_{self.number}"
+
     def look(self, before: Look | None = None) -> Look:
         """Look at all, or at what this transaction has locked since it began with the look `before`."""
-        rows = self.send(LOOK.format(written=WRITTEN, condition="held.relation IS NOT NULL" if before else "TRUE"))
+        rows = self.send(f"EXECUTE {self.prepared_look('locked' if before else 'all')}")
         relations = {id: Relation(*row) for _, id, _, *row in rows if id}
         held = {id: modes for _, id, modes, *_ in rows if modes}
         return Look(rows[0][0], {**(before.relations if before else {}), **relations}, held)
