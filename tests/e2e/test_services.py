@@ -138,7 +138,7 @@ def test_on_the_only_host(alone):
     deploys_and_rolls_back(alone)
     listening = set(re.findall(r" (?:0\.0\.0\.0|\*|\[::\]):(\d+) ", alone.data.run("ss -Htln")))
     assert listening <= {"22", "80"}, listening
-    assert alone.sql("SHOW data_checksums; SHOW shared_buffers; SHOW max_connections") == ["on", "128MB", "122"]
+    assert alone.sql("SHOW data_checksums; SHOW shared_buffers; SHOW max_connections") == ["on", "128MB", "500"]
     owner = "SELECT datdba::regrole, rolsuper FROM pg_database, pg_roles WHERE datname = 'orders' AND rolname = datname"
     assert alone.sql(owner) == ["orders|f"]
     stranger = alone.data.ssh("docker exec orders-postgres psql -w -h /run/orders-postgres -U postgres -c 'SELECT 1'")
