@@ -40,6 +40,7 @@ IDLE, INSIDE = 0, 2  # states of libpq: no transaction, and in one that has not 
 # Postgres' answers to what begins a transaction, and to code whose loops do nothing on empty tables.
 BEGINS = ("BEGIN", "START TRANSACTION")
 CODE = ("DO", "CALL")
+MARKS = ("SAVEPOINT", "RELEASE")  # they lock nothing; Django sends two for each operation
 
 
 class Lock(TypedDict):
@@ -223,9 +224,12 @@ class Watch:
         if not self.began:
             self.large, self.began = before.relations, True
         result = execute(*words)
-        if self.driver().info.transaction_status == INSIDE:
+        tag = words[-1]["cursor"].statusmessage
+        if tag in MARKS:
+            self.last = before
+        elif self.driver().info.transaction_status == INSIDE:
             self.last = self.look(before)
-            code = words[-1]["cursor"].statusmessage in CODE
+            code = tag in CODE
             self.kept |= {self.large[id].name for id in self.waits(before)} if code else set()
             self.note(Statement(before, self.last, self.large, code), self.waits(self.last))
         else:
