@@ -1,6 +1,7 @@
 """Cases of SQL for Postgres whose tables an earlier migration has prepared by SQL, too: `BEFORE => MIGRATION`."""
 
 # ruff: noqa: E501  a statement is one line
+# flake8: noqa: E501
 
 from django.db import models
 from django.db.migrations import CreateModel

@@ -1,6 +1,7 @@
 """Cases of SQL as people write it for SQLite. The tables are those of statements.py."""
 
 # ruff: noqa: E501  a statement is one line
+# flake8: noqa: E501
 
 SQLITE = """
 alter table shop_item drop column note

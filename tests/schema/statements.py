@@ -3,6 +3,7 @@ several statements in one string. `shop_item` has name, note (null), count, rank
 (unique) and group_id; "Order Line" has "Unit Price" and "select"."""
 
 # ruff: noqa: E501  a statement is one line
+# flake8: noqa: E501
 
 from django.db import models
 from django.db.migrations import CreateModel, RunSQL
