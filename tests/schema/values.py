@@ -43,7 +43,7 @@ def value_of_type(field, number):
     if kind in INTEGERS:
         return number % 30000 + 1
     if kind in TEXTS:
-        return word(number)[: field.max_length or None]
+        return word(number)[: field.max_length]
     if kind == "ArrayField":
         return [value_of(base, number)]
     if kind == "HStoreField":
