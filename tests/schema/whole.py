@@ -26,6 +26,23 @@ FLAG = add("flag", models.BooleanField(default=False))
 MORE = [KEY, ("name", models.CharField(max_length=20))]
 
 PERSON = [CreateModel("Person", [*MORE, ("born", models.DateField(null=True))])]
+SPECIAL = CreateModel(
+    "Special",
+    [
+        (
+            "item_ptr",
+            models.OneToOneField(
+                "shop.Item",
+                models.CASCADE,
+                parent_link=True,
+                primary_key=True,
+                auto_created=True,
+                serialize=False,
+            ),
+        )
+    ],
+    bases=("shop.item",),
+)
 # Name → operations, or (operations, what the release before has too, more about the case).
 WHOLE = {
     "flag, then a model": [FLAG, group("Other")],
@@ -47,25 +64,7 @@ WHOLE = {
     "model created that refers one to one": [
         CreateModel("Other", [("item", models.OneToOneField("shop.Item", models.CASCADE, primary_key=True))])
     ],
-    "model created that inherits": [
-        CreateModel(
-            "Special",
-            [
-                (
-                    "item_ptr",
-                    models.OneToOneField(
-                        "shop.Item",
-                        models.CASCADE,
-                        parent_link=True,
-                        primary_key=True,
-                        auto_created=True,
-                        serialize=False,
-                    ),
-                )
-            ],
-            bases=("shop.item",),
-        )
-    ],
+    "model created that inherits": [SPECIAL],
     "model created with many to many": [CreateModel("Other", [*MORE, ("items", models.ManyToManyField("shop.Item"))])],
     "model created as proxy": [CreateModel("Proxy", [], {"proxy": True}, bases=("shop.item",))],
     "model created unmanaged": [CreateModel("Other", MORE, {"managed": False})],
@@ -154,25 +153,7 @@ WHOLE = {
     "field with a default of now": [add("made", models.DateTimeField(db_default=Now()))],
     "inherited model's table gains a field": (
         [AddField("special", "extra", number(default=1))],
-        [
-            CreateModel(
-                "Special",
-                [
-                    (
-                        "item_ptr",
-                        models.OneToOneField(
-                            "shop.Item",
-                            models.CASCADE,
-                            parent_link=True,
-                            primary_key=True,
-                            auto_created=True,
-                            serialize=False,
-                        ),
-                    )
-                ],
-                bases=("shop.item",),
-            )
-        ],
+        [SPECIAL],
         {},
     ),
     "another model's field": (
