@@ -67,7 +67,7 @@ FLOATS = ("real", "double precision")
 SAME = {("BOOL", "INTEGER"), ("BOOL", "NUMERIC"), ("INTEGER", "NUMERIC"), ("NUMERIC", "INTEGER")}
 SAME |= {("DATE", "TEXT"), ("DATETIME", "TEXT"), ("TIME", "TEXT")}
 TEXT = re.compile(r"text|character varying(\(\d+\))?")
-SIZED = re.compile(r"(character varying|varchar|character|numeric)\((\d+)(?:,(\d+))?\)")
+SIZED = re.compile(r"(character varying|character|numeric)\((\d+)(?:,(\d+))?\)")
 
 
 class UsedColumn(TypedDict, total=False):

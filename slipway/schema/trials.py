@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from .catalog import Column
 
 Ask = Callable[[str], object]  # returns the value of a query, None if it fails
-NULL = "NULL"
 # The beginning of a type's name → values, a usual one first.
 SAMPLES = (
     ("smallint", ("2", "0", "-1", "32767", "-32768")),
