@@ -13,7 +13,6 @@ from slipway.deploy.backup.choice import Target
 from slipway.deploy.backup.points import Point
 from slipway.deploy.backup.repository import Snapshot, cause, seconds
 from slipway.deploy.backup.shell import Problem
-from slipway.deploy.commands import restore
 from slipway.deploy.errors import Refused
 from slipway.deploy.server import backups
 
@@ -189,24 +188,6 @@ def test_points_by_name():
     assert points.named(known, "build-2").at == 9, "it migrated, and was taken back"
     with pytest.raises(Problem, match="no backup knows the release build-3; it knows: build-2, build-1"):
         points.named(known, "build-3")
-
-
-@pytest.mark.parametrize(
-    ("text", "sent"), [("latest", "latest"), ("build-42", "build-42"), ("before:1.2", "before:1.2")]
-)
-def test_what_may_be_restored(text, sent):
-    assert restore.parse_moment(text) == sent
-
-
-def test_a_time_is_of_this_machine_s_clock():
-    seconds = time.mktime(time.strptime("2026-11-24 02:20", "%Y-%m-%d %H:%M"))
-    assert float(restore.parse_moment("2026-11-24 02:20")) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "last week", "before:"])
-def test_what_is_no_time(text):
-    with pytest.raises(Refused, match="--at"):
-        restore.parse_moment(text)
 
 
 # ---- WAL ----

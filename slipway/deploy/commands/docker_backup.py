@@ -1,18 +1,23 @@
 """Runs docker-backup on the hosts that send backups, for several commands."""
 
 import re
+import sys
 from typing import Any
 
 from ..config import Fleet, Host
-from ..errors import DeployError, Refused
+from ..errors import DeployError, HostProblem, Refused
 from ..ssh.connection import ask_once, run
 from ..ssh.gather import on_one
-from ..ssh.validate import decoded
+from ..ssh.validate import decoded, first_line
 from .run import at_terminal, run_attached, with_journal_entry
 
 ANSWER = 300  # seconds
-# The live release's migrations, if there is a live release. $1: the app
-PLAN = '[ ! -e "/var/www/$1/TAG" ] || exec docker-runner "$1" manage showmigrations --plan'
+# The live release's migrations, if there is a live release; of a dead database by an empty one. $1: the app
+PLAN = """
+set -- "$1" manage showmigrations --plan
+[ ! -e "/var/www/$1/TAG" ] || docker-runner "$@" 2>/dev/null ||
+    EXTRA="${EXTRA:-} -e DATABASE_URL=sqlite://:memory:" docker-runner "$@"
+"""
 
 
 def backup_host(fleet: Fleet) -> Host:
@@ -40,15 +45,25 @@ async def run_docker_backup(fleet: Fleet, host: Host, action: str, *words: str) 
     return await run_attached(fleet.ssh.command(host.address, command, tty=tty))
 
 
-async def release_migrations(fleet: Fleet) -> list[str]:
-    """Ask a host for the live release's migrations, such as "shop 0001_initial"; [] if no release is live."""
+async def release_migrations(fleet: Fleet) -> list[str] | None:
+    """Ask a host for the live release's migrations, such as "shop 0001_initial"; [] if no release is live. If it cannot
+    tell them, print why, and return None: who brings a database back may have lost the app, too."""
     host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
     if host is None:
         return []
-    done = await on_one(host, run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=120))
+    try:
+        listed = await on_one(host, plan(fleet, host))
+    except DeployError as error:
+        print(f"the live release cannot tell its migrations: {first_line(str(error))}", file=sys.stderr)
+        return None
+    return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", listed, re.MULTILINE)]
+
+
+async def plan(fleet: Fleet, host: Host) -> str:
+    done = await run(host, fleet.ssh, ["sh", "-c", PLAN, "sh", fleet.app], timeout=ANSWER)
     if done.code:
-        raise DeployError(f"{host.name}: the live release cannot tell its migrations: {decoded(done.err)}")
-    return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", decoded(done.out), re.MULTILINE)]
+        raise HostProblem(decoded(done.err).split("\n")[-1])
+    return decoded(done.out)
 
 
 async def ask_agent(fleet: Fleet, host: Host, request: str) -> Any:

@@ -12,4 +12,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     host = database_host(fleet)
-    return await run_docker_backup(fleet, host, "drill", ",".join(await release_migrations(fleet)))
+    return await run_docker_backup(fleet, host, "drill", ",".join(await release_migrations(fleet) or []))

@@ -5,10 +5,10 @@ import os
 import sys
 import time
 
+from .. import moments
 from ..backup import progress
 from ..config import Fleet, Host
 from ..errors import DeployError, Refused
-from ..log import search
 from ..ssh import child
 from .dbshell import command_in_postgres
 from .run import with_journal_entry
@@ -19,16 +19,11 @@ DUMP = 'PGPASSWORD=$APP_PASSWORD exec pg_dump --format=custom --no-owner --no-ac
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at",
-        type=parse_moment,
+        type=moments.parse_latest,
         metavar="TIME",
         help="of a database elsewhere: the newest kept dump before; or latest",
     )
     parser.add_argument("file", nargs="?", default="", metavar="FILE", help="default: APP-DATE.dump")
-
-
-def parse_moment(text: str) -> str:
-    """Return "latest", or a time in seconds, as docker-backup takes them. Raise ArgumentTypeError if it is neither."""
-    return text if text == "latest" else str(search.parse_moment(text))
 
 
 def dump_command(fleet: Fleet, at: str) -> tuple[Host, list[str]]:

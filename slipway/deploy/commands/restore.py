@@ -5,17 +5,16 @@ import re
 import sys
 from collections.abc import Sequence
 
+from .. import moments
 from ..agent.backups import Restored
 from ..agent.message_types import TAG
 from ..backup_status import duration
 from ..config import Fleet, Host
 from ..errors import DeployError, Refused
-from ..log.errors import clock
 from ..ssh.connection import who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
-from . import dump
 from .docker_backup import ask_agent, backup_host, database_host, release_migrations, run_docker_backup
 from .maintenance import switch_page
 from .upgrade import confirm
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at",
         default="",
         metavar="TIME",
-        help='latest, such as "2026-11-24 02:20", a release (build-42), or before:build-42: before it migrated',
+        help=f"latest, {moments.EXAMPLE}, a release (build-42), or before:build-42: before it migrated",
     )
     parser.add_argument("--beside", action="store_true", help="only restore it beside the living one, to look at it")
     parser.add_argument("--swap", action="store_true", help="put in its place what has been restored --beside")
@@ -42,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if args.files:
-        return await run_docker_backup(fleet, host_of_files(fleet), "put-back", parse_moment(args.at or "latest"))
+        at = moments.parse_latest(args.at or "latest")
+        return await run_docker_backup(fleet, host_of_files(fleet), "put-back", at)
     host = database_host(fleet)
     if args.discard:
         return await run_docker_backup(fleet, host, "discard")
@@ -59,9 +59,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     pending = await lacking_migrations(fleet, restored)
     if pending and not args.migrate:
         raise Refused(refusal_of_swap(pending, restored))
-    if not args.yes and not confirm(f"Visitors see the maintenance page for about {CLOSED} s. Swap? [y/N] "):
+    if not args.yes and not confirm(question(pending)):
         raise Refused("the living database serves on; swap later by slipway restore --swap, or add --yes")
-    await swap(fleet, host, bool(pending))
+    await swap(fleet, host, args.migrate and pending != [])
     return await run_docker_backup(fleet, host_of_files(fleet), "put-back", str(restored["newest"]))
 
 
@@ -69,18 +69,14 @@ def parse_moment(text: str) -> str:
     """Return what docker-backup takes. Raise Refused if the text is neither a time nor a release."""
     if not text:
         raise Refused('say what to bring back: --at latest, --at "2026-11-24 02:20", --at build-42')
-    try:
-        return dump.parse_moment(text)
-    except argparse.ArgumentTypeError as error:
-        if re.fullmatch(f"(before:)?{TAG}", text):
-            return text
-        raise Refused(f"--at: {error}") from None
+    # No tag has a space, and a colon only after "before": so one of digits alone is no time.
+    return text if re.fullmatch(f"(before:)?{TAG}", text) else f"@{moments.parse(text)}"
 
 
 def describe(host: Host, restored: Restored) -> list[str]:
     """Return lines that tell what has been restored, and what a swap would lose."""
     age = duration(restored["now"] - restored["newest"])
-    what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {clock(restored['newest'])}"
+    what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {moments.told(restored['newest'])}"
     lost = "an unknown number of" if restored["lost"] is None else f"{restored['lost']:,}"
     release = f"; the release then was {restored['release']}" if restored["release"] else ""
     return [f"{host.name}: restored: {what}{release}", f"{host.name}: a swap loses {age}, {lost} transactions"]
@@ -92,10 +88,16 @@ def host_of_files(fleet: Fleet) -> Host:
     return fleet.backup_hosts[-1]
 
 
-async def lacking_migrations(fleet: Fleet, restored: Restored) -> list[str]:
-    """Return the migrations of the live release that the restored database lacks; none if no release is live."""
-    applied = {*restored["migrations"]}
-    return [name.replace(" ", ".") for name in await release_migrations(fleet) if name not in applied]
+async def lacking_migrations(fleet: Fleet, restored: Restored) -> list[str] | None:
+    """Return the migrations of the live release that the restored database lacks; [] if no release is live, None if
+    they are unknown."""
+    needed, applied = await release_migrations(fleet), {*restored["migrations"]}
+    return None if needed is None else [name.replace(" ", ".") for name in needed if name not in applied]
+
+
+def question(pending: Sequence[str] | None) -> str:
+    unknown = "Whether the restored database has the live release's migrations is unknown. " if pending is None else ""
+    return f"{unknown}Visitors see the maintenance page for about {CLOSED} s. Swap? [y/N] "
 
 
 def refusal_of_swap(pending: Sequence[str], restored: Restored) -> str:
