@@ -1,9 +1,10 @@
 """Turns the hosts' answers about backups into problems and lines. Does no I/O."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from .agent.backups import Backups, Run
+from .moments import told
 
 DAY = 86400  # seconds
 BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup or dump, or the last drill, is too old
@@ -22,6 +23,7 @@ def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator
     which a backup is too old."""
     now, runs = answer["now"], answer["runs"]
     yield from (f"backup: {action}: {run['problem']}" for action, run in runs.items() if run["problem"])
+    yield from interrupted(runs)
     for action in actions:
         if action in answer["stopped"]:
             yield f"backup: the timer of {action} does not run: slipway provision"
@@ -34,6 +36,15 @@ def problems(answer: Backups, actions: Sequence[str], oldest: float) -> Iterator
             yield f"backup: the newest {MEANING[action]} is {duration(age)} old"
         elif age is not None and age < -FUTURE:  # it would look fresh for so long
             yield f"backup: the newest {MEANING[action]} is {duration(-age)} in the future: this host's clock was off"
+
+
+def interrupted(runs: Mapping[str, Run]) -> Iterator[str]:
+    """Yield what was killed, and since when changes are lost."""
+    for action, run in runs.items():
+        if killed := run.get("killed"):
+            yield f"backup: the {MEANING.get(action, action)} that began at {told(killed)} was killed"
+        if since := run.get("since"):
+            yield f"backup: no second after {told(since)} can be restored yet"
 
 
 def age_of(action: str, run: Run | None, now: float) -> float | None:

@@ -20,6 +20,7 @@ from slipway.deploy.commands import backup, backups, docker_backup, dump, restor
 from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.hosts import Hosts
+from slipway.deploy.moments import told
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.rollout import points
 from slipway.deploy.server import backups as server
@@ -153,10 +154,24 @@ def test_the_agent_tells_how_backups_went(tmp_path, monkeypatch):
 
 def test_backups_lists_what_each_would_lose(fleet, capsys):
     listed = {"bases": [{"at": NOW - 9000, "until": NOW - 180, "bytes": 307e6}], "dumps": [], "files": NOW, "now": NOW}
-    with agents(lambda host: Agent({"backups_listed": listed})):
+    with agents(lambda host: Agent({"backups_listed": {**listed, "lost_since": []}})):
         asyncio.run(backups.handle(fleet, argparse.Namespace(json=False)))
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].endswith("307 MB    3 min") and shown[2].startswith("files: 2026-")
+
+
+def test_backups_offers_no_second_that_cannot_come_back(fleet, capsys):
+    """Times are told in whole seconds: the first one is rounded up, the last one down. What is lost is named."""
+    bases = [{"at": NOW - 8999.9, "until": NOW - 1800.1, "bytes": 1e6}, {"at": NOW - 60.5, "until": NOW, "bytes": 1e6}]
+    lost = [[NOW - 1800.1, NOW - 60.5], [NOW + 0.5, None]]
+    listed = {"bases": bases, "lost_since": lost, "dumps": [], "files": None, "now": NOW}
+    with agents(lambda host: Agent({"backups_listed": listed})):
+        asyncio.run(backups.handle(fleet, argparse.Namespace(json=False)))
+    _, first, second, past, present = capsys.readouterr().out.splitlines()
+    assert first.split("  ")[:2] == [told(NOW - 8999), told(NOW - 1801)]
+    assert second.split("  ")[:2] == [told(NOW - 60), told(NOW)]
+    assert past == f"no second after {told(NOW - 1801)} can be brought back until {told(NOW - 60)}"
+    assert present == f"no second after {told(NOW)} can be brought back yet"
 
 
 @pytest.fixture
@@ -166,7 +181,7 @@ def elsewhere(data):
 
 
 def test_dumps_of_a_database_elsewhere(elsewhere, capsys):
-    listed = {"bases": [], "dumps": [NOW - 86400, NOW], "files": None, "now": NOW}
+    listed = {"bases": [], "lost_since": [], "dumps": [NOW - 86400, NOW], "files": None, "now": NOW}
     with agents(lambda host: Agent({"backups_listed": listed})):
         asyncio.run(backups.handle(elsewhere, argparse.Namespace(json=False)))
     shown = capsys.readouterr().out.splitlines()

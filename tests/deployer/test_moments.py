@@ -52,7 +52,7 @@ def test_a_time_that_is_told_can_be_given_back(at):
 def test_the_hour_that_a_clock_has_twice_is_asked_about():
     """Both readings are told as they can be given."""
     for text in ("2026-10-25 02:30", "2026-10-25 02:30 Europe/Berlin"):
-        with pytest.raises(Refused, match="show 2026-10-25 02:30 in .* twice") as refused:
+        with pytest.raises(Refused, match=r"show 2026-10-25 02:30 in .* twice") as refused:
             moments.parse(text)
         assert re.findall('--at "(.*?)"', str(refused.value)) == [
             "2026-10-25 02:30:00 +0200",

@@ -16,11 +16,14 @@ ACTIONS = ("base", "wal", "files", "dump", "drill")  # what timers do; "prune" c
 
 class Run(TypedDict):
     """The outcome of an action of docker-backup. `at`: when it last succeeded; `problem`: why it has failed since, or
-    "". WAL: `until`: the last second that can be brought back. Drill: `rows` that came back, in `restored` seconds."""
+    ""; `killed`: when the last run began, if it was killed. WAL: `until`: the last second that can be brought back;
+    `since`: after this one none can, 0 if each can. Drill: `rows` that came back, in `restored` seconds."""
 
     at: NotRequired[Time]
     problem: str
+    killed: NotRequired[Time]
     until: NotRequired[Time]
+    since: NotRequired[Time]
     rows: NotRequired[int]
     restored: NotRequired[Time]
 
@@ -44,10 +47,12 @@ class Base(TypedDict):
 
 
 class Listed(TypedDict):
-    """The repository's contents. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files
-    were. `now`: the time by this host's clock."""
+    """The repository's contents. `lost_since`: between each two times no second can be brought back; None: until a base
+    backup ends. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files were. `now`: the
+    time by this host's clock."""
 
     bases: list[Base]
+    lost_since: list[tuple[Time, Time | None]]
     dumps: list[Time]
     files: Time | None
     now: Time

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import math
+from collections.abc import Iterator
 
+from ..agent.backups import Listed
 from ..backup.shell import megabytes
 from ..backup_status import duration
 from ..config import Fleet
-from ..log.errors import clock
+from ..moments import told
 from ..screen.text_tables import table
 from .docker_backup import ask_agent, backup_host
 
@@ -16,22 +19,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    listed = await ask_agent(fleet, backup_host(fleet), "backups_listed")
-    if args.json:
-        print(json.dumps(listed))
-        return
+    listed: Listed = await ask_agent(fleet, backup_host(fleet), "backups_listed")
+    print(json.dumps(listed) if args.json else "\n".join(lines(listed)))
+
+
+def lines(listed: Listed) -> Iterator[str]:
+    """Yield what can be brought back, to whole seconds of which each can: the first is rounded up, the last down."""
     rows = [
         (
-            clock(base["at"]),
-            clock(base["until"]),
+            told(math.ceil(base["at"])),
+            told(base["until"]),
             megabytes(base["bytes"]),
             duration(listed["now"] - base["until"]),
         )
         for base in listed["bases"]
     ]
     if rows or not listed["dumps"]:
-        print(table([("any second from", "to", "database", "loses"), *rows]))
-    for at in listed["dumps"]:
-        print(f"dump: {clock(at)}")
+        yield table([("any second from", "to", "database", "loses"), *rows])
+    for begin, end in listed["lost_since"]:
+        until = "yet" if end is None else f"until {told(math.ceil(end))}"
+        yield f"no second after {told(begin)} can be brought back {until}"
+    yield from (f"dump: {told(at)}" for at in listed["dumps"])
     if listed["files"]:
-        print(f"files: {clock(listed['files'])}")
+        yield f"files: {told(listed['files'])}"

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from typing import Any
 
 from ..config import Fleet, Host
@@ -38,11 +39,18 @@ def database_host(fleet: Fleet) -> Host:
 
 
 async def run_docker_backup(fleet: Fleet, host: Host, action: str, *words: str) -> int | None:
-    """Run docker-backup on the host with this process's terminal; the host's journal says who does. Return its exit
-    code."""
+    """Run docker-backup on the host with this process's terminal; the host's journal says who does. It tells times in
+    this machine's zone. Return its exit code."""
     tty = at_terminal()
-    command = with_journal_entry(fleet.app, [f"backup {action}"], ["docker-backup", action, fleet.app, *words], tty)
+    command = ["env", f"TZ={zone()}", "docker-backup", action, fleet.app, *words]
+    command = with_journal_entry(fleet.app, [f"backup {action}"], command, tty)
     return await run_attached(fleet.ssh.command(host.address, command, tty=tty))
+
+
+def zone() -> str:
+    """Return this machine's offset from UTC as a value of TZ, which counts westwards, such as <+0100>-01:00."""
+    offset = time.strftime("%z")
+    return f"<{offset}>{'-' if offset[0] == '+' else '+'}{offset[1:3]}:{offset[3:5]}"
 
 
 async def release_migrations(fleet: Fleet) -> list[str] | None:
