@@ -27,7 +27,7 @@ from slipway.deploy.server import backups as server
 from slipway.deploy.server.files import File
 
 RESTORED = {"newest": NOW - 840, "tables": 26, "rows": 1204331, "migrations": ["shop 0001_initial"], "lost": 312}
-RESTORED |= {"release": "build-41", "now": NOW}
+RESTORED |= {"release": "build-41", "now": NOW, "unlogged": 0, "timeline": 3, "reached": True}
 
 
 @pytest.fixture
@@ -226,8 +226,9 @@ def test_no_dumps_are_kept_of_an_own_database(fleet, data):
 def test_what_a_restore_tells_first(fleet):
     lines = restore.describe(fleet.hosts[1], RESTORED)
     assert lines[0].startswith("db1: restored: 26 tables, 1,204,331 rows, last changed 2026-")
-    assert lines[0].endswith("; the release then was build-41")
-    assert lines[1] == "db1: a swap loses 14 min, 312 transactions"
+    assert lines[0].endswith(f"last changed {told(NOW - 840)}; the release then was build-41")
+    assert lines[1] == "db1: a swap loses 14 min, 312 transactions of the living database"
+    assert "; 2 unlogged tables are empty; the" in restore.describe(fleet.hosts[1], {**RESTORED, "unlogged": 2})[0]
     assert "an unknown number of transactions" in restore.describe(fleet.hosts[1], {**RESTORED, "lost": None})[1]
 
 

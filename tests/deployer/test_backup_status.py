@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import fcntl
+import json
 import subprocess
 import time
 
@@ -13,6 +15,8 @@ from deployer.conftest import fleet_of
 from deployer.test_backup import APART, NOW, TO, WELL
 from deployer.test_backup_commands import answers_of
 from slipway.deploy import backup_status
+from slipway.deploy.agent import backups as agent
+from slipway.deploy.agent.host import Host
 from slipway.deploy.commands import docker_backup, watch
 from slipway.deploy.hosts import Hosts
 from slipway.deploy.moments import told
@@ -50,6 +54,33 @@ def test_status_and_watch_fail_for_them(data, capsys, runs):
         assert problems(runs)[0] in capsys.readouterr().out
         assert run(watch.handle(fleet, args)) == 1
         assert problems(runs)[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("record", "running", "killed"),
+    [
+        ({"began": NOW, "ended": NOW - 60, "at": NOW - 90, "problem": ""}, False, NOW),
+        ({"began": NOW, "ended": NOW - 60, "at": NOW - 90, "problem": ""}, True, None),
+        ({"began": NOW - 90, "ended": NOW - 60, "at": NOW - 90, "problem": ""}, False, None),
+        ({"began": NOW}, False, NOW),
+        ({"at": NOW, "problem": ""}, False, None),
+    ],
+)
+def test_the_agent_tells_a_killed_run_from_one_that_runs(tmp_path, monkeypatch, record, running, killed):
+    """It has not ended, and its lock is free. An answer to the agent does not take the lock."""
+    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: {"ActiveState": "active"} for unit in units})
+    for path, text in (
+        ("var/backups/shop/state.json", json.dumps({"drill": record})),
+        ("run/docker-backup/shop.drill", ""),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    with open(tmp_path / "run/docker-backup/shop.drill") as file:
+        if running:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        run = agent.collect(Host("shop", str(tmp_path)))["runs"]["drill"]
+        assert run.get("killed") == killed and run["problem"] == ""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "UTC"])

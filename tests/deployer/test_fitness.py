@@ -114,6 +114,11 @@ def test_nginx_that_a_killed_provisioning_left_masked(inspect, tmp_path):
     assert inspect.inspection.masked
 
 
+def test_a_host_tells_its_name(inspect):
+    inspect("shop")
+    assert inspect.inspection.hostname == os.uname().nodename
+
+
 def test_units_of_processes(inspect, tmp_path):
     """Units and timers that provisioning wrote are found, not those of others or of another app."""
     alerts, digest = Process("alerts", "x", False, "file"), Process("digest", "x", False, "", schedule="daily")

@@ -112,6 +112,43 @@ def test_a_time_that_systemd_does_not_know_is_told_before_anything_changes(data,
     assert isinstance(provision(fleet_of(data, changes), remove="web1")[0], int)
 
 
+APART = {
+    "web1": {"roles": ["web"], "internal": "10.0.0.11"},
+    "web2": {"roles": ["web"], "internal": "10.0.0.12"},
+    "db1": {"roles": ["postgres"], "internal": "10.0.0.20"},
+}
+
+
+@pytest.mark.parametrize("chosen", [["web1", "db1"], ["db1"], ["web1"]])
+def test_hosts_that_send_backups_have_names_of_their_own(data, hosts, chosen):
+    """restic would remove the living locks of another host with this name."""
+    hosts.outputs.update(dict.fromkeys(APART, "hostname debian"))
+    error, said = provision(fleet_of(data, {"hosts": APART, "backup": {"to": "/srv/backup"}}), chosen)
+    assert isinstance(error, Refused) and str(error).startswith("db1 and web1 have one host name, debian, and would")
+    assert said == "" and {what for _, what in hosts.log} == {"inspect"}
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        ({"web1": "debian", "web2": "debian", "db1": "data"}, ["web1", "web2", "db1"]),
+        ({"web1": "debian", "db1": "debian"}, ["web2"]),
+        ({"web1": "debian"}, ["web1"]),
+        ({}, ["web1", "db1"]),
+    ],
+)
+def test_other_hosts_may_share_a_name(data, hosts, names, chosen):
+    """So may those of which one cannot be asked, and all without backups."""
+    hosts.outputs.update({name: f"hostname {text}" for name, text in names.items()})
+    if "db1" not in names:
+        hosts.outputs["db1"] = HostProblem("cannot be reached")
+    inspections = {name: Inspection(hostname=names.get(name, "")) for name in chosen}
+    fleet = fleet_of(data, {"hosts": APART, "backup": {"to": "/srv/backup"}})
+    asyncio.run(provisioning.check_names(fleet, inspections))
+    alike = {name: Inspection(hostname="debian") for name in APART}
+    asyncio.run(provisioning.check_names(fleet_of(data, {"hosts": APART}), alike))
+
+
 def test_a_drain_needs_no_names(fleet, hosts):
     hosts.outputs["front"] = f"site blog {' '.join(fleet.site['names']) or '_'}"
     assert isinstance(provision(fleet, ["front"])[0], Refused)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import time
@@ -16,11 +18,13 @@ ACTIONS = ("base", "wal", "files", "dump", "drill")  # what timers do; "prune" c
 
 class Run(TypedDict):
     """The outcome of an action of docker-backup. `at`: when it last succeeded; `problem`: why it has failed since, or
-    ""; `killed`: when the last run began, if it was killed. WAL: `until`: the last second that can be brought back;
-    `since`: after this one none can, 0 if each can. Drill: `rows` that came back, in `restored` seconds."""
+    ""; `killed`: when it began, if it was killed. WAL: `until`: the last second that can be brought back; `since`: if
+    not 0, no second after it can be, as WAL is missing. Drill: `rows` that came back, in `restored` seconds."""
 
     at: NotRequired[Time]
     problem: str
+    began: NotRequired[Time]
+    ended: NotRequired[Time]
     killed: NotRequired[Time]
     until: NotRequired[Time]
     since: NotRequired[Time]
@@ -47,23 +51,28 @@ class Base(TypedDict):
 
 
 class Listed(TypedDict):
-    """The repository's contents. `lost_since`: between each two times no second can be brought back; None: until a base
-    backup ends. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files were. `now`: the
-    time by this host's clock."""
+    """The repository's contents. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files
+    were. `lost_since`: seconds between which nothing can be brought back; the second one is None until a base backup has
+    ended. `now`: the time by this host's clock."""
 
     bases: list[Base]
-    lost_since: list[tuple[Time, Time | None]]
     dumps: list[Time]
     files: Time | None
+    lost_since: NotRequired[list[list[Time | None]]]
     now: Time
 
 
 class Restored(TypedDict):
-    """A restored database beside the living one. `newest`: when its last change was made. `lost`: the transactions that
-    the living one has made since, None if unknown. `release`: the last release that was committed before, or ""."""
+    """A restored database beside the living one, which has `reached` the moment that was asked for. `newest`: when its
+    last change was made. `timeline`: the number of its branch. `unlogged`: tables that came back empty. `lost`: the
+    transactions that the living one has made since, None if unknown. `release`: the last release that was committed
+    before, or ""."""
 
     newest: Time
+    timeline: NotRequired[int]
+    reached: NotRequired[bool]
     tables: int
+    unlogged: NotRequired[int]
     rows: int
     migrations: list[str]
     lost: int | None
@@ -80,11 +89,30 @@ def collect(host: Host) -> Backups:
     units = {action: f"docker-backup-{action}@{host.app}.timer" for action in ACTIONS}
     states = host.states(*units.values())
     return {
-        "runs": {action: run for action, run in runs.items() if "problem" in run},
+        "runs": {name: told(host, name, run) for name, run in runs.items() if {"problem", "began"} & {*run}},
         "stopped": [action for action, unit in units.items() if states[unit].get("ActiveState") != "active"],
         "password_kept": os.path.exists(f"{host.etc}.backup.kept"),
         "now": time.time(),
     }
+
+
+def told(host: Host, action: str, run: Run) -> Run:
+    """Return an action's record, which says so if its last run was killed: it has not ended, and does not run."""
+    whole: Run = {**run, "problem": run.get("problem", "")}
+    began = run.get("began") or 0
+    if action in ACTIONS and began > (run.get("ended") or 0) and not runs_now(host, action):
+        whole["killed"] = began
+    return whole
+
+
+def runs_now(host: Host, action: str) -> bool:
+    """Return True if docker-backup holds the action's lock."""
+    with contextlib.suppress(FileNotFoundError), open(f"{host.root}/run/docker-backup/{host.app}.{action}") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def listed(host: Host) -> Listed:

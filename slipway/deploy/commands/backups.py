@@ -36,9 +36,9 @@ def lines(listed: Listed) -> Iterator[str]:
     ]
     if rows or not listed["dumps"]:
         yield table([("any second from", "to", "database", "loses"), *rows])
-    for begin, end in listed["lost_since"]:
+    for begin, end in listed.get("lost_since", []):
         until = "yet" if end is None else f"until {told(math.ceil(end))}"
-        yield f"no second after {told(begin)} can be brought back {until}"
+        yield f"no second after {told(begin or 0)} can be brought back {until}"
     yield from (f"dump: {told(at)}" for at in listed["dumps"])
     if listed["files"]:
         yield f"files: {told(listed['files'])}"

@@ -79,7 +79,12 @@ def describe(host: Host, restored: Restored) -> list[str]:
     what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {moments.told(restored['newest'])}"
     lost = "an unknown number of" if restored["lost"] is None else f"{restored['lost']:,}"
     release = f"; the release then was {restored['release']}" if restored["release"] else ""
-    return [f"{host.name}: restored: {what}{release}", f"{host.name}: a swap loses {age}, {lost} transactions"]
+    unlogged = restored.get("unlogged")
+    empty = f"; {unlogged} unlogged tables are empty" if unlogged else ""
+    return [
+        f"{host.name}: restored: {what}{empty}{release}",
+        f"{host.name}: a swap loses {age}, {lost} transactions of the living database",
+    ]
 
 
 def host_of_files(fleet: Fleet) -> Host:

@@ -41,6 +41,7 @@ class Inspection:
     own: tuple[str, ...] = ()  # the name in the app's SITE_URL
     certificate: tuple[str, ...] = ()  # why nginx could not use the team's certificate and key
     masked: bool = False  # a provisioning that was killed while apt installed nginx has left it masked
+    hostname: str = ""
 
 
 def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
@@ -95,6 +96,7 @@ def parse(lines: Iterable[str]) -> Inspection:
         every("own"),
         every("certificate"),
         "masked" in kinds,
+        "".join(every("hostname")[:1]),
     )
 
 

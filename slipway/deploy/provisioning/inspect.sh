@@ -17,6 +17,7 @@ for name in apt-get dockerd docker nginx certbot python3 logrotate restic sudo; 
     has $name || echo "missing $name"
 done
 [ -d /run/systemd/system ] || echo "missing systemd"
+echo "hostname $(uname -n)"
 echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
 ! has python3 || echo "version python3 $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"

@@ -57,6 +57,8 @@ async def work(
     nothing. Anybody else who wants the lock sees `what`, the command's name."""
     inspections = await on_each(hosts, lambda host: inspect(fleet, host, what != "provision"))
     all_inspections = inspections | await others(fleet, hosts)
+    if what == "provision":
+        await check_names(fleet, inspections)
     async with locked(fleet, hosts, "" if check else who(what), bare=True) as reached:
         connections = reached.connections
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
@@ -85,6 +87,21 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Inspection]:
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
     return (await gathered(asked, lambda host: inspect(fleet, host, brief=True)))[0]
+
+
+async def check_names(fleet: Fleet, inspections: Mapping[str, Inspection]) -> None:
+    """Raise Refused if both hosts that send backups have one host name: by it restic knows the locks of a dead process
+    on its own host. A host that cannot be asked is left out."""
+    asked = [host for host in fleet.backup_hosts if host.name not in inspections]
+    if len(asked) == len(fleet.backup_hosts):
+        return
+    known = {**inspections, **(await gathered(asked, lambda host: inspect(fleet, host, brief=True)))[0]}
+    names = [known[host.name].hostname for host in fleet.backup_hosts if host.name in known]
+    if len(names) == 2 and names[0] == names[1] != "":
+        raise Refused(
+            f"{' and '.join(host.name for host in fleet.backup_hosts)} have one host name, {names[0]}, and would remove"
+            " each other's locks of the backups: on one of them run hostnamectl set-hostname ANOTHER"
+        )
 
 
 async def who_is_out(fleet: Fleet, inspections: Mapping[str, Inspection], connections: Mapping[str, Connection]) -> Out:
