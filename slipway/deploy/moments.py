@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from .errors import Refused
 
-FORM = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?) ?(\S*)")
+FORM = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(\S*)")
 OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)")
 AREA = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+")  # a short name such as CET or EST means different things
 EXAMPLE = '"2026-11-24 02:20", also with +0100, UTC or Europe/Berlin behind it'

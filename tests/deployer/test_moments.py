@@ -28,6 +28,7 @@ def berlin(monkeypatch):
     [
         ("2026-11-24 02:20", 1_795_483_200),
         ("2026-11-24 02:20:05", 1_795_483_205),
+        ("2026-11-24 02:20:05.25", 1_795_483_205.25),
         ("2026-07-01 02:20", 1_782_865_200),
         ("2026-11-24 02:20 +0000", 1_795_486_800),
         ("2026-11-24 02:20 -0730", 1_795_513_800),
@@ -40,7 +41,7 @@ def berlin(monkeypatch):
 )
 def test_a_time_is_of_this_machine_s_zone_unless_it_names_one(text, seconds):
     assert moments.parse(text) == seconds
-    assert restore.parse_moment(text) == f"@{seconds}.0"
+    assert restore.parse_moment(text) == f"@{float(seconds)}"
 
 
 @pytest.mark.parametrize("at", [1_792_888_200, 1_792_891_800, 1_795_483_200, 1_782_865_200])
