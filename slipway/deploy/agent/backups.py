@@ -52,8 +52,8 @@ class Base(TypedDict):
 
 class Listed(TypedDict):
     """The repository's contents. `dumps`: when those of a database elsewhere were sent. `files`: when the newest files
-    were. `lost_since`: seconds between which nothing can be brought back; the second one is None until a base backup has
-    ended. `now`: the time by this host's clock."""
+    were. `lost_since`: seconds between which nothing can be brought back; the second one is None until a base backup
+    has ended. `now`: the time by this host's clock."""
 
     bases: list[Base]
     dumps: list[Time]
