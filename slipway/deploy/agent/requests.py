@@ -169,7 +169,7 @@ PROVISIONED = (
     re.escape(JOURNALD),
     r"/usr/local/bin/(?:docker-(?:runner|stop|slot|service|backup)|balancer-hosts)",
     r"/usr/local/lib/docker-backup(?:/[a-z_]+)+\.py",
-    r"/etc/default/APP(?:-postgres|-redis|-wal|\.backup\.json|-postgres\.d/pg_hba\.conf)?",
+    r"/etc/default/APP(?:-postgres|-redis|\.backup\.json|-postgres\.d/pg_hba\.conf)?",
     r"/etc/tmpfiles\.d/APP\.conf",
     r"/etc/nginx/APP(?:-balancer)?/(?:(?:public|app|common)\.conf|maintenance\.html|checks\.json)",
     r"/etc/nginx/sites-(?:available|enabled)/APP(?:-balancer)?",

@@ -18,7 +18,7 @@ def names(host: Host) -> dict[str, str]:
     """Return container → unit. Of a command by the clock, whoever runs it by hand has the name, too."""
     in_slots = {host.container(role, slot): host.unit(role, slot) for role in host.in_slots() for slot in "ab"}
     alone = {host.container(role): host.unit(role) for role in host.alone()}
-    here = [kind for kind in (*SERVICES, "wal") if os.path.exists(f"{host.etc}-{kind}")]
+    here = [kind for kind in SERVICES if os.path.exists(f"{host.etc}-{kind}")]
     services = {host.container(kind): f"docker-service@{host.container(kind)}" for kind in here}
     return {**in_slots, **alone, **services}
 

@@ -1,113 +1,67 @@
-"""Base backups: a copy of all of the database's files, with which each restore begins."""
+"""Base backups: copies of the database's files, with which each restore begins. Full each week, else of changes."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
+import time
 
-from . import postgres, progress, retention, shell, state, wal
+from . import archive, configuration, pgbackrest, postgres, retention, shell, state
+from .branches import Backup
+from .place import INSIDE
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
-RATE = "32M"  # bytes a second of the copy, so that visitors do not feel it
-COPY = 1.1  # a copy may get larger than the data, as these change meanwhile
+FULL = 7 * 86400 - 3600  # seconds after which a full one is due: the next night after six others
+ACTION = "base"
 
 
 def make(settings: Settings, repository: Repository, new: str = "") -> None:
-    """Copy the database's files, check them, send them to the repository, and forget what is too old there. `new`:
-    accept a repository with backups of another database, and make one if it is missing."""
-    folder = f"{settings.folder}/base"
-    with state.recorded(settings, "base") as record:
-        check_room(settings)
+    """Send a base backup to the repository, and forget what is too old there. `new`: accept a repository with backups
+    of another database, and make one if it is missing."""
+    with state.recorded(settings, ACTION) as record:
         if new:
-            repository.make_if_missing()
-        else:
-            check_owner(settings, repository)
-        ready(settings)
-        if os.path.exists(folder):  # of a run that was killed
-            shutil.rmtree(folder)
-        try:
-            record["tags"] = kept(settings, repository, postgres.folder(settings, "base"))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        finish_last(settings, repository)
-        wal.drop_older(settings, record["tags"]["segment"])
-    wal.ship(settings, repository)
+            begin_anew(settings, repository)
+        check_archiving(settings)
+        seen = pgbackrest.look(settings, ACTION)
+        check_owner(settings, seen.system)
+        kind = due(seen.backups, time.time())
+        say(f"copying the database: {'all of it' if kind == 'full' else 'what has changed since the last copy'}")
+        pgbackrest.call(settings, ACTION, ["backup", f"--type={kind}"])
+        made = pgbackrest.look(settings, ACTION).backups[-1]
+        record.update(bytes=made.bytes, label=made.label, made=made.at)
+    archive.ship(settings, repository)
     retention.prune(settings, repository)
-    say(f"the database is backed up: {megabytes(int(record['tags']['bytes']))}")
+    say(f"the database is backed up: {megabytes(made.bytes)}")
 
 
-def check_room(settings: Settings) -> None:
-    needed, free = int(postgres.bytes_of_data(settings) * COPY), shutil.disk_usage(settings.folder).free
-    if needed > free:
+def begin_anew(settings: Settings, repository: Repository) -> None:
+    repository.make_if_missing()
+    configuration.make_folder(settings)
+    pgbackrest.make(settings, ACTION, new=True)
+
+
+def check_archiving(settings: Settings) -> None:
+    """Raise Problem if the service runs without the options that provisioning has written since, or does not see a
+    place whose disk was mounted after its start, as on a host that shares no mounts with containers."""
+    asked = ["docker", "exec", settings.service, "test", "-d", f"{INSIDE}/archive"]
+    sees = not configuration.folder_of(settings) or shell.run(asked, seconds=60).returncode == 0
+    if not sees or postgres.sql(settings, "SHOW archive_mode") != "on":
         raise Problem(
-            f"a copy of the database needs {megabytes(needed)} in {settings.folder}, which has {megabytes(free)}"
+            f"{settings.service} does not archive yet: run systemctl restart docker-service@{settings.service} there,"
+            " at a time when some seconds of errors do no harm"
         )
 
 
-def check_owner(settings: Settings, repository: Repository) -> None:
+def check_owner(settings: Settings, system: str) -> None:
     """Refuse to mix this database's backups with those of another one, such as a lost server's."""
-    newest = repository.snapshots(kind="base")[-1:]
-    system = postgres.position(settings).system
-    if newest and newest[0].tags["system"] != system:
+    if system and system != postgres.position(settings).system:
         raise Problem(
-            f"{settings.to} has backups of another database of {settings.app}: bring that back by slipway restore, or"
-            " keep both by slipway backup --new"
+            f"{settings.place} has backups of another database of {settings.app}: bring that back by slipway restore,"
+            " or keep both by slipway backup --new"
         )
 
 
-def ready(settings: Settings) -> None:
-    """Have all WAL received from now on."""
-    wal.drop_useless(settings)
-    wal.receive(settings)
-    wal.wait_for_receiver(settings, postgres.position(settings).flushed)
-
-
-def kept(settings: Settings, repository: Repository, folder: str) -> dict[str, str]:
-    """Make a base backup in the folder, and send it. Return its tags."""
-    say("copying the database")
-    words = ["--pgdata=/base", "--checkpoint=fast", f"--max-rate={RATE}", "--no-password"]
-    words += [f"--host={settings.sockets}", f"--username={postgres.ROLE}"]
-    mounts = {folder: "/base", settings.sockets: settings.sockets}
-    with progress.shown(lambda: progress.size(folder), postgres.bytes_of_data(settings)):
-        postgres.tool(settings, ["pg_basebackup", *words], mounts)
-    say("checking the copy")
-    postgres.tool(settings, ["pg_verifybackup", "--quiet", "/base"], {folder: "/base"})
-    tags = described(folder, postgres.position(settings))
-    say(f"sending {megabytes(int(tags['bytes']))}")
-    repository.backup(["base"], tags, settings.folder, shown=shell.is_watched())
-    return tags
-
-
-def described(folder: str, position: postgres.Position) -> dict[str, str]:
-    """Return the tags of a base backup. `base`: its key, the LSN and timeline at its end. `segment`: its first WAL."""
-    with open(f"{folder}/backup_label", encoding="utf-8") as file:
-        label = file.read()
-    segment = re.search(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)", label, re.MULTILINE)
-    with open(f"{folder}/backup_manifest", encoding="utf-8") as file:
-        manifest = json.load(file)
-    if not segment:
-        raise Problem(f"{folder}/backup_label does not say with which WAL it begins")
-    end = manifest["WAL-Ranges"][-1]
-    at_end, timeline = postgres.number(end["End-LSN"]), end["Timeline"]
-    size = sum(entry["Size"] for entry in manifest["Files"])
-    return {
-        "kind": "base",
-        "base": f"{timeline}-{at_end}",
-        "lsn": str(at_end),
-        "timeline": str(timeline),
-        "segment": segment[1],
-        "system": position.system,
-        "at": str(round(position.at, 3)),
-        "bytes": str(size),
-    }
-
-
-def finish_last(settings: Settings, repository: Repository) -> None:
-    """Send the WAL once more for the base backup before: with it, each second until the new one can be restored."""
-    last = state.load(settings).get("base", {}).get("tags")
-    if last and not wal.has_gap(last["segment"], os.listdir(settings.wal_folder)):
-        wal.sent(settings, repository, last)
+def due(backups: list[Backup], now: float) -> str:
+    """Return the type of the next backup."""
+    full = max((backup.at for backup in backups if backup.kind == "full"), default=0)
+    return "full" if now - full >= FULL else "incr"

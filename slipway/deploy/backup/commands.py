@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from slipway.lasting import LockedOpen
 
-from . import base, drill, elsewhere, files, listing, password, points, restore, set_up, wal
+from . import archive, base, drill, elsewhere, files, leftovers, listing, password, points, restore, set_up, shell, swap
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -18,7 +18,7 @@ USAGE = """\
 usage: docker-backup prepare APP   do what is missing before the first backup
        docker-backup ready APP     succeed if nothing is missing
        docker-backup base APP      copy the database to the repository, and forget what is too old there
-       docker-backup wal APP       send what has changed since
+       docker-backup wal APP       see to it that what has changed since is there, too
        docker-backup files APP     send uploads, settings and secrets
        docker-backup dump APP      send a dump of a database elsewhere
        docker-backup print-dump APP [TIME]     write one to stdout: of now, or "latest" or a time in seconds
@@ -28,13 +28,15 @@ usage: docker-backup prepare APP   do what is missing before the first backup
                                    MIGRATIONS: "shop 0001_initial,...", which the live release needs
        docker-backup list APP      print what the repository has, as JSON
        docker-backup point APP KIND TAG    note that now is "before" or the "commit" of a release
-       docker-backup beside APP TIME       restore into a second container; TIME: latest, seconds, TAG, before:TAG
+       docker-backup beside APP TIME       restore into a second container; TIME: latest, @SECONDS, TAG, before:TAG
        docker-backup restored APP  print what has been restored, as JSON
        docker-backup swap APP      let the service run on it
        docker-backup discard APP   remove it
 """
 AT_ONCE = ("ready", "list", "point", "restored", "password")  # several of these may run at once
-LOCKS = "/run/docker-backup"
+HOUR = 3600
+# Seconds that a run may take, as its unit has it; what somebody asks for by hand may take as long as it takes.
+LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "dump": 24 * HOUR, "drill": 24 * HOUR}
 
 
 def ready(settings: Settings, repository: Repository) -> None:
@@ -47,7 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": set_up.prepare,
     "ready": ready,
     "base": base.make,
-    "wal": wal.ship,
+    "wal": archive.ship,
     "files": files.keep,
     "dump": elsewhere.keep,
     "print-dump": elsewhere.tell,
@@ -58,7 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "point": points.add,
     "beside": restore.beside,
     "restored": restore.tell,
-    "swap": restore.swap,
+    "swap": swap.run,
     "discard": restore.discard,
 }
 # Of these, one at a time: they use the same container.
@@ -68,8 +70,8 @@ SHARED = {"beside": "restore", "swap": "restore", "discard": "restore", "print-d
 @contextlib.contextmanager
 def alone(settings: Settings, action: str) -> Iterator[None]:
     """Wait for the end of another run of the same action. Refuse a second restore."""
-    os.makedirs(LOCKS, mode=0o700, exist_ok=True)
-    path = f"{LOCKS}/{settings.app}.{action}"
+    os.makedirs(leftovers.LOCKS, mode=0o700, exist_ok=True)
+    path = leftovers.lock_path(settings, action)
     try:
         with LockedOpen(path, "a", timeout=0):
             pass
@@ -87,6 +89,8 @@ def main(words: Sequence[str]) -> None:
     action, app, *rest = words
     try:
         settings = Settings.load(app)
+        if action in LIMITS:
+            shell.Time.limit(LIMITS[action])
         with contextlib.nullcontext() if action in AT_ONCE else alone(settings, SHARED.get(action, action)):
             COMMANDS[action](settings, Repository(settings), *rest)
     except Problem as problem:

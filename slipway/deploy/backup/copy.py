@@ -1,6 +1,7 @@
 """A copy of the database beside the living one: a volume, and a container that only this host's root can ask.
 
-`name` is "restored" for a restore, "drill" for a drill. /var/backups/APP/NAME.json describes the copy."""
+`name` is "restored" for a restore, "drill" for a drill. /var/backups/APP/NAME.json describes the copy. Its Postgres
+stays in recovery, at the end of its way, until it is promoted."""
 
 from __future__ import annotations
 
@@ -8,39 +9,50 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from slipway.lasting.files import write_replace
 
-from . import postgres, progress, shell, wal
-from .choice import Choice, lsn
-from .repository import Repository
+from . import pgbackrest, postgres, progress, shell
+from .choice import Choice, check_room
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
-MEMORY = 512 << 20  # bytes of the second container
-# Postgres' words if a time is later than the last change: then the end is what was asked for.
-TOO_LATE = "recovery ended before configured recovery target was reached"
-RESTORED = "restored log file"  # its words for each segment that restore_command has brought
-# Old passwords are back, so that the host's own ones are set again.
-PASSWORDS = r"""
+TOO_MANY_FILES = "sftp error [4]"
+PROCESSES = "--process-max=4"  # of a restore
+CONNECTIONS = 100  # Postgres' own default
+PATIENCE = 20  # seconds to wait for a segment that the place does not give
+WAITS = ("RecoveryRetrieveRetryInterval", "RecoveryWalStream")  # what Postgres waits for at the end of all WAL
+# Old passwords are back, so that the host's own ones are set again. What led the recovery is not needed any more.
+SET_UP = r"""
 \set superuser `printenv POSTGRES_PASSWORD`
 \set app `printenv APP_PASSWORD`
 ALTER ROLE postgres PASSWORD :'superuser';
 SELECT format('ALTER ROLE %I PASSWORD %L', :'name', :'app') WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = :'name')
     \gexec
+SELECT format('ALTER SYSTEM RESET %I', name) FROM pg_file_settings
+    WHERE sourcefile LIKE '%postgresql.auto.conf'
+        AND (name LIKE 'recovery%' OR name IN ('restore_command', 'archive_mode'))
+    \gexec
 """
 COUNT = r"""
-SELECT format('SELECT %L, count(*) FROM %I.%I', table_schema || '.' || table_name, table_schema, table_name)
-    FROM information_schema.tables
-    WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 \gexec
+SELECT format('SELECT %L, count(*) FROM %I.%I', nspname || '.' || relname, nspname, relname)
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
+    \gexec
 """
+UNLOGGED = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u'"
 XMAX = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 NEWEST = "SELECT coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()), 0)"
+WHERE = """
+SELECT pg_get_wal_replay_pause_state() = 'paused', coalesce(pg_last_wal_replay_lsn(), '0/0'),
+    coalesce((SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), '-')
+"""
+RESTORE = 'mkdir -p "$PGDATA"; chmod 700 "$PGDATA"; exec pgbackrest "$@"'
 
 
 @dataclass(frozen=True)
@@ -59,21 +71,21 @@ class Copy:
         return f"{self.settings.folder}/{self.name}.json"
 
     @property
-    def folder(self) -> str:
-        """The folder of the WAL that has come from the repository, and of other files of the container."""
-        return f"{self.settings.folder}/{self.name}"
+    def action(self) -> str:
+        return "drill" if self.name == "drill" else "restore"
 
-    def make(self, repository: Repository, choice: Choice) -> dict[str, Any]:
+    def make(self, choice: Choice) -> dict[str, Any]:
         """Restore into a new volume, and start a container on it. Return what has been restored, which goes to `file`,
         too. A copy of before is removed."""
         self.remove()
         check_room(self.settings, choice)
         volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
+        self.settings.make_folder()
         self.note({"volume": volume})  # so that the next one removes what is left
-        self.fetch(repository, choice, volume)
-        say(f"replaying the changes since then, {megabytes(changes(choice))}")
-        with progress.shown(self.replayed, changes(choice)):
-            self.recover(choice, volume)
+        self.fetch(choice, volume)
+        say("replaying the changes since then")
+        self.start(volume, ["hot_standby=on"])
+        self.wait(choice)
         made = {**self.described(choice), "volume": volume, "seconds": round(time.time() - began, 1)}
         self.note(made)
         return made
@@ -90,10 +102,10 @@ class Copy:
 
     def remove(self) -> None:
         """Remove the container, and the volume unless the service runs on it."""
-        shell.run(["docker", "rm", "-f", self.container])
+        shell.run(["docker", "rm", "-f", self.container, pgbackrest.container(self.settings, self.action)], seconds=60)
         volume = self.read().get("volume")
         if volume and volume != self.settings.image["DATA"]:
-            shell.run(["docker", "volume", "rm", "-f", volume])
+            shell.run(["docker", "volume", "rm", "-f", volume], seconds=300)
         self.forget()
 
     def stop(self) -> None:
@@ -103,98 +115,133 @@ class Copy:
             shell.output(["docker", "rm", "-f", self.container])
 
     def forget(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if os.path.exists(self.file):
-            os.unlink(self.file)
+        for path in (self.file, f"{self.settings.folder}/{self.name}.hba"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     # ---- the files ----
 
-    def fetch(self, repository: Repository, choice: Choice, volume: str) -> None:
-        """Bring the base backup into a new volume, and the WAL into a folder here."""
+    def fetch(self, choice: Choice, volume: str) -> None:
+        """Bring the base backup into a new volume."""
         shell.output(["docker", "volume", "create", volume])
-        top = shell.output(["docker", "volume", "inspect", "--format", "{{.Mountpoint}}", volume])
-        size = int(choice.base.tags["bytes"])
-        say(f"fetching the base backup, {megabytes(size)}")
-        with progress.shown(lambda: progress.size(f"{top}/new"), size):
-            repository.restore(choice.base, f"{top}/new")
-        self.place(top)
-        postgres.folder(self.settings, self.name)
-        postgres.folder(self.settings, f"{self.name}/wal")
-        if choice.wal:
-            say("fetching the changes since then")
-            with progress.shown(lambda: progress.size(f"{self.folder}/wal"), changes(choice)):
-                repository.restore(choice.wal, self.folder, ["/wal"])
-        for name in wal.segments(os.listdir(f"{self.folder}/wal")):  # the last one was still being written
-            if name.endswith(".partial"):
-                os.rename(f"{self.folder}/wal/{name}", f"{self.folder}/wal/{name.partition('.')[0]}")
+        top = postgres.volume_path(volume)
+        say(f"fetching the base backup, {megabytes(choice.base.bytes)}")
+        with progress.shown(lambda: progress.size(top), choice.base.bytes):
+            self.bring(["restore", PROCESSES, *choice.options()], volume, lambda: progress.size(top))
+        if choice.known:
+            self.take_wal(choice.known, volume)
 
-    def place(self, top: str) -> None:
-        """Move the files to where the image expects them in the volume, which is at `top`, and have them recovered."""
-        data = data_folder(self.settings, top)
-        os.makedirs(data, exist_ok=True)
-        for name in os.listdir(f"{top}/new/base"):
-            os.rename(f"{top}/new/base/{name}", f"{data}/{name}")
-        shutil.rmtree(f"{top}/new")
-        with open(f"{data}/recovery.signal", "w", encoding="ascii"):
-            pass
-        for folder in {top, os.path.dirname(data), data}:
-            if folder.startswith(top):
-                os.chown(folder, *postgres.owner(self.settings))
-        os.chmod(data, 0o700)
+    def bring(self, words: Sequence[str], volume: str, size: Callable[[], int]) -> None:
+        """Run pgBackRest's restore. By sftp, before 2.59, it closes no file that it has read, so that it ends where the
+        server allows no more: then it goes on from there, as long as there is progress."""
+        before = 0
+        while True:
+            try:
+                pgbackrest.call(self.settings, self.action, words, volume, shares=pgbackrest.MORE, script=RESTORE)
+                return
+            except Problem as problem:
+                now = size()
+                if TOO_MANY_FILES not in str(problem) or now <= before:
+                    raise
+                before, words = now, [*words[:1], "--delta", *[word for word in words[1:] if word != "--delta"]]
+
+    def take_wal(self, old: str, volume: str) -> None:
+        """Take what the volume of a dead database has not sent yet, so that nothing that it had written is lost."""
+        source, to = (postgres.data_folder(self.settings, each) for each in (old, volume))
+        script = 'cp -a "$1"/0* "$2" && chown -R "$3" "$2"'
+        owner = self.settings.image["OWNER"]
+        shell.output(["sh", "-c", script, "sh", f"{source}/pg_wal", f"{to}/pg_wal", owner], seconds=600)
+
+    def control(self, volume: str) -> str:
+        """Return what pg_controldata says of the files."""
+        words = ["docker", "run", "--rm", "--network=none", "--cap-drop=ALL", "--user", self.settings.image["OWNER"]]
+        words += ["-v", f"{volume}:{self.settings.image['VOLUME']}", "--entrypoint=pg_controldata"]
+        return shell.output([*words, self.settings.image["IMAGE_ID"]])
 
     # ---- the container ----
 
-    def recover(self, choice: Choice, volume: str) -> None:
-        """Run the container until the database has reached the target and takes changes."""
-        options = [f"recovery_target_timeline={choice.base.tags['timeline']}", "recovery_target_action=promote"]
-        self.start(volume, [*options, *choice.target.options()])
-        if not self.is_promoted():
-            is_late = TOO_LATE in self.log()
-            if is_late:
-                self.start(volume, options)
-            if not is_late or not self.is_promoted():
-                raise Problem(f"the restored database does not start: {cause(self.log())}")
-        self.sql(f"\\set name {self.settings.app}\n{PASSWORDS}")
-
     def start(self, volume: str, options: Sequence[str]) -> None:
-        shell.run(["docker", "rm", "-f", self.container])
-        access = f"{self.folder}/pg_hba.conf"
+        shell.run(["docker", "rm", "-f", self.container], seconds=60)
+        access, image = f"{self.settings.folder}/{self.name}.hba", self.settings.image
         write_replace(access, "local all postgres trust\n", 0o644)
-        # No hot standby: it would need the living one's max_connections and the like, or Postgres ends.
         fixed = [
-            "hot_standby=off",
-            *("listen_addresses=", "unix_socket_directories=/tmp", "hba_file=/etc/pg_hba.conf", "shared_buffers=64MB"),
-            "restore_command=cp /wal/%f %p",
+            "listen_addresses=",
+            "unix_socket_directories=/tmp",
+            "hba_file=/etc/pg_hba.conf",
+            "shared_buffers=64MB",
         ]
-        image = self.settings.image
+        fixed += ["max_wal_size=256MB", "wal_retrieve_retry_interval=500ms"]
+        options = [*fixed, *limits(self.settings, self.control(volume)), *options]
         command = [
-            *("docker", "run", "-d", "--name", self.container, "--network=none", "--user", image["OWNER"]),
-            *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--tmpfs=/tmp"),
-            *(f"--memory={MEMORY}", "--shm-size=128m", "--stop-signal=SIGINT"),
+            *pgbackrest.confined(self.settings, self.container, pgbackrest.MORE),
+            *("--detach", "--shm-size=128m", "--stop-signal=SIGINT"),
             *("--env-file", f"{self.settings.etc}/{self.settings.service}.env"),
-            *("-v", f"{volume}:{image['VOLUME']}", "-v", f"{self.folder}/wal:/wal:ro"),
-            *("-v", f"{access}:/etc/pg_hba.conf:ro", "--entrypoint=postgres", image["IMAGE_ID"]),
-            *(word for option in [*fixed, *options] for word in ("-c", option)),
+            *("-v", f"{volume}:{image['VOLUME']}", "-v", f"{access}:/etc/pg_hba.conf:ro"),
+            *("--entrypoint=postgres", image["IMAGE_ID"]),
+            *(word for option in options for word in ("-c", option)),
         ]
         shell.output(command)
 
-    def is_promoted(self) -> bool:
-        """Wait for the end of recovery, however long that takes. Return False if the container ends before."""
+    def wait(self, choice: Choice) -> None:
+        """Wait until Postgres says that it has come to the target, however long that takes. Raise Problem, which says
+        how far it came, if it cannot."""
+        asked, since = "", time.monotonic()  # where it asked in vain for more, and since when
         while True:
-            with contextlib.suppress(Problem):
-                if self.sql("SELECT pg_is_in_recovery()") == "f":
-                    return True
-            asked = ["docker", "inspect", "--format", "{{.State.Running}}", self.container]
-            if shell.run(asked).stdout.strip() != "true":
-                return False
+            paused, lsn, waits = self.where()
+            if paused:
+                self.check_parameters()
+                return
+            if waits in WAITS and lsn != asked:
+                asked, since = lsn, time.monotonic()
+            if waits in WAITS and choice.target.is_latest and postgres.number(lsn) > choice.end:
+                return
+            if waits in WAITS and time.monotonic() - since > PATIENCE:
+                raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {self.came_to()}")
             time.sleep(0.2)
 
-    def replayed(self) -> int:
-        """Return the bytes of WAL that Postgres has asked for, by its log."""
-        return self.log().count(RESTORED) * wal.BYTES
+    def came_to(self) -> str:
+        return came_to(float(self.sql(NEWEST) or 0))
+
+    def where(self) -> tuple[bool, str, str]:
+        """Return if replay is paused, up to where it came, and what it waits for."""
+        with contextlib.suppress(Problem):
+            paused, lsn, waits = self.sql(WHERE).split(" ")
+            return paused == "t", lsn, waits
+        self.check_runs()
+        return False, "0/0", ""
+
+    def check_runs(self) -> None:
+        asked = ["docker", "inspect", "--format", "{{.State.Running}}", self.container]
+        if shell.run(asked, seconds=60).stdout.strip() != "true":
+            raise Problem(ended(self.log()))
+
+    def check_parameters(self) -> None:
+        """Postgres pauses, too, where it lacks connections or the like that the living one has had since."""
+        if "insufficient parameter settings" in self.log():
+            raise Problem("the restored database needs more connections than the living one has: see docker logs")
+
+    def promote(self, volume: str) -> None:
+        """Let the copy take changes: on a timeline of its own, which goes to the archive at once, so that no other one
+        gets its number. Its passwords become the host's."""
+        self.stop()
+        top = postgres.data_folder(self.settings, volume)
+        if os.path.exists(f"{top}/standby.signal"):
+            os.rename(f"{top}/standby.signal", f"{top}/recovery.signal")
+        send = f"archive_command=pgbackrest --stanza={self.settings.app} archive-push %p"
+        self.start(volume, ["hot_standby=off", "recovery_target_action=promote", "archive_mode=on", send])
+        self.until(lambda: self.sql("SELECT pg_is_in_recovery()") == "f")
+        self.sql(f"\\set name {self.settings.app}\n{SET_UP}")
+
+    def until(self, check: Callable[[], bool]) -> None:
+        while True:
+            with contextlib.suppress(Problem):
+                if check():
+                    return
+            self.check_runs()
+            time.sleep(0.2)
 
     def log(self) -> str:
-        return shell.run(["docker", "logs", self.container]).stderr
+        return shell.run(["docker", "logs", self.container], seconds=60).stderr
 
     def sql(self, query: str, database: str = "postgres") -> str:
         words = ["docker", "exec", "-i", self.container, "psql", "-h", "/tmp", "-U", "postgres", "-d", database]
@@ -206,51 +253,42 @@ class Copy:
         """Count what has been restored. `newest`: when its last change was made."""
         counts = [line.rpartition(" ")[2] for line in shell.lines_of(self.sql(COUNT, self.settings.app))]
         return {
-            "until": choice.until,
-            "newest": float(self.sql(NEWEST)) or float(choice.base.tags["at"]),
+            "newest": float(self.sql(NEWEST)) or choice.base.at,
             "tables": len(counts),
             "rows": sum(map(int, counts)),
+            "unlogged": int(self.sql(UNLOGGED, self.settings.app)),
             "migrations": shell.lines_of(self.sql(postgres.migrations(), self.settings.app)),
+            "timeline": choice.target.timeline,
+            "reached": True,
         }
+
+
+def limits(settings: Settings, control: str) -> list[str]:
+    """Return options by which a standby may replay the WAL of the living one: at least what that one has."""
+    found = dict(re.findall(r"^(max_\w+) setting:\s+(\d+)$", control, re.MULTILINE))
+    found["max_connections"] = str(max(CONNECTIONS, int(found.get("max_connections", 0)), postgres.allowed(settings)))
+    found["max_prepared_transactions"] = found.pop("max_prepared_xacts", "0")
+    found["max_locks_per_transaction"] = found.pop("max_locks_per_xact", "64")
+    return [f"{name}={value}" for name, value in found.items()]
+
+
+def ended(log: str) -> str:
+    """Return why a copy's Postgres has ended, by its log."""
+    if "recovery ended before configured recovery target was reached" in log:
+        found = re.findall(r"last completed transaction was at log time (.{19}\.?\d*)[+-]\d\d", log)
+        newest = datetime.fromisoformat(f"{found[-1][:19]}+00:00").timestamp() if found else 0
+        return f"that moment is not reached, as WAL is missing or damaged, or was not sent: {came_to(newest)}"
+    return f"the restored database does not start: {cause(log)}"
+
+
+def came_to(newest: float) -> str:
+    if not newest:
+        return "the restore came to no change after its base backup"
+    at = datetime.fromtimestamp(newest).astimezone()
+    return f"the restore came to {at:%Y-%m-%d %H:%M:%S %z}: slipway restore --at that time, or an earlier one"
 
 
 def cause(log: str) -> str:
     """Return the line of Postgres' log that says why it ended."""
     fatal = [line for line in shell.lines_of(log) if " FATAL: " in line or " PANIC: " in line]
     return shell.last_line(fatal[-1] if fatal else log)
-
-
-def changes(choice: Choice) -> int:
-    """Return the bytes of WAL between the base backup and the last change."""
-    return lsn(choice.wal or choice.base) - lsn(choice.base)
-
-
-def check_room(settings: Settings, choice: Choice) -> None:
-    """Raise Problem if disk or memory do not suffice for a second database beside the living one."""
-    change = changes(choice) + 2 * wal.BYTES
-    volumes = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
-    needs = {settings.folder: change, volumes: int(int(choice.base.tags["bytes"]) * 1.1) + change}
-    problems = [
-        f"{path} has {megabytes(free)} free, a restore needs {megabytes(needed)}"
-        for path, needed in needs.items()
-        if (free := shutil.disk_usage(path).free) < needed
-    ]
-    available = memory_available(settings)
-    if available < MEMORY:
-        problems.append(f"{megabytes(available)} of memory are available, a restore needs {megabytes(MEMORY)}")
-    if problems:
-        raise Problem("; ".join(problems))
-
-
-def memory_available(settings: Settings) -> int:
-    """Return bytes."""
-    with open(f"{settings.root}/proc/meminfo", encoding="ascii") as file:
-        match = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
-    return int(match[1]) << 10 if match else 0
-
-
-def data_folder(settings: Settings, top: str) -> str:
-    """Return where a volume, which is at `top`, has the database's files: the image's PGDATA."""
-    words = ["docker", "run", "--rm", "--network=none", "--entrypoint=printenv", settings.image["IMAGE_ID"], "PGDATA"]
-    inside = os.path.relpath(shell.output(words), settings.image["VOLUME"])
-    return os.path.normpath(f"{top}/{inside}")

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import time
 
-from . import postgres, shell, state
-from .choice import Target, choose
+from . import pgbackrest, points, postgres, restore, shell, state
 from .copy import Copy
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
 
-SUBSET = "5%"  # of the repository's data are read again each time
+SUBSET = "5%"  # of restic's data are read again each time
 LATE = 60  # seconds before the end of the WAL for which migrations are not compared
+ACTION = "drill"
 
 
 def run(settings: Settings, repository: Repository, release: str = "") -> None:
-    """Restore, count, compare; check a part of the repository. Raise Problem if anything is not as it should be.
+    """Restore, count, compare; read the repository. Raise Problem if anything is not as it should be.
 
     `release`: the live release's migrations, such as "shop 0001_initial,shop 0002_note": as `migrate --check` there."""
     copy = Copy(settings, "drill")
     wait_for_base(settings)
-    with state.recorded(settings, "drill") as record:
-        choice = choose(repository.snapshots(kind="base"), repository.snapshots(kind="wal"), Target())
-        began = time.time()
+    with state.recorded(settings, ACTION) as record:
+        began, alive = time.time(), restore.shipped(settings, repository)
+        points.bring(settings, repository)
         try:
-            made = copy.make(repository, choice)
+            made = copy.make(restore.chosen(settings, ACTION, "latest", alive))
             record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
-            check_migrations(settings, made["migrations"], made["until"])
+            check_branch(settings, made["timeline"])
+            check_migrations(settings, made["migrations"], made["newest"])
             check_release(settings, made["migrations"], release)
         finally:
             copy.remove()
-        check_age(settings, made["until"], began)
+        check_age(settings, made["newest"], began)
         say("checking the repository")
-        repository.call("check", "--quiet", f"--read-data-subset={SUBSET}")
+        pgbackrest.verify(settings, ACTION)
+        if repository.is_made():
+            repository.call("check", "--quiet", f"--read-data-subset={SUBSET}")
         say(f"{made['rows']:,} rows of {made['tables']} tables are back in {made['seconds']} s")
 
 
@@ -44,6 +47,12 @@ def wait_for_base(settings: Settings) -> None:
         say("waiting for the base backup that is being made")
     while shell.output(asked) == "activating":
         time.sleep(1)
+
+
+def check_branch(settings: Settings, timeline: int) -> None:
+    living = postgres.position(settings).timeline
+    if timeline != living:
+        raise Problem(f"the restored database is of timeline {timeline}, the living one of {living}")
 
 
 def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
@@ -67,8 +76,8 @@ def check_release(settings: Settings, restored: list[str], release: str) -> None
     say(f"the live release finds its {len(needed)} migrations")
 
 
-def check_age(settings: Settings, until: float, began: float) -> None:
-    old = began - until
+def check_age(settings: Settings, newest: float, began: float) -> None:
+    old = began - newest
     if old > 3 * settings.wal:
         raise Problem(
             f"the newest backup is {old:.0f} s old, although WAL goes to the repository each {settings.wal} s"

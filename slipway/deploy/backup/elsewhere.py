@@ -8,8 +8,8 @@ import sys
 from typing import IO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import choice, postgres, shell, state
-from .repository import Repository
+from . import postgres, shell, state
+from .repository import Repository, newest_before
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
@@ -49,9 +49,9 @@ def tell(settings: Settings, repository: Repository, at: str = "") -> None:
     if not at:
         write(settings, sys.stdout.buffer)
         return
-    chosen = choice.newest_before(repository.snapshots(kind="dump"), at)
+    chosen = newest_before(repository.snapshots(kind="dump"), at)
     if chosen is None:
-        raise Problem(f"{settings.to} has no dump of {settings.app} from before that time")
+        raise Problem(f"{settings.place} has no dump of {settings.app} from before that time")
     repository.write_file(chosen, path(settings), sys.stdout.buffer)
 
 

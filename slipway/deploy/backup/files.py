@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from urllib.parse import quote, unquote, urlsplit
 
 from . import progress, retention, shell, state
 from .repository import Repository, Snapshot
@@ -23,6 +24,7 @@ def keep(settings: Settings, repository: Repository, new: str = "") -> None:
         if new:
             repository.make_if_missing()
         else:
+            repository.call("cat", "config")  # a place that hangs ends here, with a record
             check_owner(settings, repository)
         copy = copied(settings)
         paths = [path for path in (*settings.files, *copy) if os.path.exists(path)]
@@ -40,8 +42,8 @@ def check_owner(settings: Settings, repository: Repository) -> None:
     known = state.load(settings).get("files", {})
     if "at" not in known and "brought" not in known and repository.snapshots(kind="files"):
         raise Problem(
-            f"{settings.to} has files of another server of {settings.app}: bring them here by slipway restore --files,"
-            " or keep both by slipway backup --new"
+            f"{settings.place} has files of another server of {settings.app}: bring them here by slipway restore"
+            " --files, or keep both by slipway backup --new"
         )
 
 
@@ -54,7 +56,10 @@ def copied(settings: Settings) -> list[str]:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = f"{folder}/{os.path.basename(source)}"
     try:
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(path)) as new:
+        with (
+            closing(sqlite3.connect(f"file:{quote(source)}?mode=ro", uri=True)) as old,
+            closing(sqlite3.connect(path)) as new,
+        ):
             old.backup(new, pages=PAGES)
     except sqlite3.Error as error:
         raise Problem(f"{source}: {error}") from None
@@ -62,18 +67,22 @@ def copied(settings: Settings) -> list[str]:
 
 
 def sqlite_path(settings: Settings) -> str:
-    """Return the path of the app's SQLite database on this host, or "". Containers see it in /data."""
-    scheme, _, path = settings.database_url.partition(":////data/")
-    return f"{settings.www}/data/{path}" if scheme in ("sqlite", "spatialite") else ""
+    """Return the path of the app's SQLite database on this host, or "", as Django's side reads the URL. Containers see
+    it in /data."""
+    url = urlsplit(settings.database_url)
+    path = unquote(url.path[1:])
+    is_sqlite = url.scheme in ("sqlite", "spatialite") and path.startswith("/data/")
+    return f"{settings.www}{path}" if is_sqlite else ""
 
 
 def put_back(settings: Settings, repository: Repository, at: str) -> None:
-    """Bring uploads back, as they were at a time in seconds, or "latest"; settings, secrets and SQLite's
-    database, too, if no release is live on this host. What is newer stays. From then on this host sends its own."""
+    """Bring uploads back, as they were at a time in seconds, with "@" or without, or "latest"; settings, secrets and
+    SQLite's database, too, if no release is live on this host. What is newer stays. From then on this host sends its
+    own."""
     snapshots = repository.snapshots(kind="files")
     if not snapshots:
-        raise Problem(f"{settings.to} has no files of {settings.app}")
-    moment = math.inf if at == "latest" else float(at)
+        raise Problem(f"{settings.place} has no files of {settings.app}")
+    moment = math.inf if at == "latest" else float(at.removeprefix("@"))
     chosen = next((snapshot for snapshot in snapshots if snapshot.at >= moment), snapshots[-1])
     bare = not os.path.exists(f"{settings.www}/TAG")
     paths = [path for path in settings.files if bare or path == f"{settings.www}/media"]

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
-from .choice import Choice, Target, newest_wal
-from .repository import Repository, Snapshot
+from . import pgbackrest, state
+from .branches import Backup
+from .repository import Repository
 from .settings import Settings
 from .shell import say
 
 
 def tell(settings: Settings, repository: Repository) -> None:
     """Print the base backups, each with the last second that it can bring back, the dumps, and the newest files."""
-    bases, wals = repository.snapshots(kind="base"), repository.snapshots(kind="wal")
+    wal = state.load(settings).get("wal", {}) if settings.postgres else {}
+    bases = pgbackrest.look(settings, f"list-{os.getpid()}").backups if settings.postgres else []
     files = repository.snapshots(kind="files")
-    described_bases = [described(base, wals) for base in bases]
     listed = {
-        "bases": described_bases,
+        "bases": [described(base, wal) for base in bases],
         "dumps": [snapshot.at for snapshot in repository.snapshots(kind="dump")],
         "files": files[-1].at if files else None,
+        "lost_since": wal.get("gaps", []),
         "now": time.time(),
     }
     say(json.dumps(listed))
 
 
-def described(base: Snapshot, wals: list[Snapshot]) -> dict[str, object]:
-    until = Choice(base, newest_wal(base, wals), Target()).until
-    return {"id": base.id, "at": float(base.tags["at"]), "bytes": int(base.tags["bytes"]), "until": until}
+def described(base: Backup, wal: dict[str, object]) -> dict[str, object]:
+    gaps: list[list[float]] = wal.get("gaps", [])  # type: ignore[assignment]
+    ends = [begin for begin, _ in gaps if begin >= base.at]
+    until = min([*ends, float(wal.get("until", base.at))])  # type: ignore[arg-type]
+    return {"id": base.label, "at": base.at, "bytes": base.bytes, "until": max(until, base.at)}

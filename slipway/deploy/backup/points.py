@@ -1,8 +1,9 @@
-"""Points in time with a release's name: just before it migrated, and its commit. They are lines of JSON in
-/var/backups/APP/points, which go to the repository with the WAL."""
+"""Points in time with a name: just before a release migrated, its commit, and each swap, with which a timeline began.
+They are lines of JSON in /var/backups/APP/points, which go to restic's repository when they have changed."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from dataclasses import asdict, dataclass
 from slipway.lasting import LockedOpen
 from slipway.lasting.files import write_replace
 
-from . import postgres
+from . import postgres, state
+from .branches import Event
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, lines_of
@@ -22,27 +24,30 @@ MOST = 1000  # points that are kept
 
 @dataclass(frozen=True)
 class Point:
-    """`kind`: "before" (it migrated) or "commit". `at`: seconds. `lsn`, `timeline`: the end of the WAL then."""
+    """`kind`: "before" (it migrated), "commit" or "swap". `at`: seconds. `lsn`, `timeline`: the end of the WAL then.
+    `xmax`: the id of the next transaction then."""
 
     kind: str
     tag: str
     at: float
     lsn: int
     timeline: int
+    xmax: int = 0
 
 
 def path(settings: Settings) -> str:
     return f"{settings.folder}/{NAME}"
 
 
-def add(settings: Settings, repository: Repository, kind: str, tag: str) -> None:
-    """Note that now is a point of the release `tag`."""
-    position = postgres.position(settings)
-    point = Point(kind, tag, position.at, position.lsn, position.timeline)
+def add(settings: Settings, repository: Repository, kind: str, tag: str = "") -> None:
+    """Note that now is a point of the release `tag`, or that from now on another timeline lives."""
+    position = postgres.heartbeat(settings)
+    point = Point(kind, tag, position.at, position.lsn, position.timeline, position.xmax)
     settings.make_folder()
     with LockedOpen(f"{settings.folder}/points.lock", "a"):
-        lines = [*read(path(settings)), json.dumps(asdict(point))][-MOST:]
-        write_replace(path(settings), "".join(f"{line}\n" for line in lines), 0o600)
+        lines = [*read(path(settings)), json.dumps(asdict(point))]
+        swaps = [line for line in lines[:-MOST] if json.loads(line)["kind"] == "swap"]
+        write_replace(path(settings), "".join(f"{line}\n" for line in [*swaps, *lines[-MOST:]]), 0o600)
 
 
 def read(path: str) -> list[str]:
@@ -56,6 +61,10 @@ def load(settings: Settings) -> list[Point]:
     return [Point(**json.loads(line)) for line in read(path(settings))]
 
 
+def swaps(points: Sequence[Point]) -> list[Event]:
+    return [Event(point.at, point.timeline) for point in points if point.kind == "swap"]
+
+
 def named(points: Sequence[Point], name: str) -> Point:
     """Return the newest point of "build-42" (its commit, or else just before it migrated) or "before:build-42"."""
     before, _, tag = name.rpartition(":")
@@ -64,5 +73,25 @@ def named(points: Sequence[Point], name: str) -> Point:
         for point in reversed(points):
             if (point.kind, point.tag) == (kind, tag):
                 return point
-    known = ", ".join(dict.fromkeys(point.tag for point in reversed(points[-20:])))
+    known = ", ".join(dict.fromkeys(point.tag for point in reversed(points[-20:]) if point.tag))
     raise Problem(f"no backup knows the release {tag}; it knows: {known or 'none'}")
+
+
+# ---- in the repository ----
+
+
+def send(settings: Settings, repository: Repository) -> None:
+    """Send the points, if they have changed since."""
+    text = "\n".join(read(path(settings)))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if text and state.load(settings).get("points", {}).get("digest") != digest:
+        repository.backup([NAME], {"kind": "points"}, settings.folder)
+        state.save(settings, "points", digest=digest)
+
+
+def bring(settings: Settings, repository: Repository) -> None:
+    """Bring the points of a lost server here, if it has sent some."""
+    sent = repository.snapshots(kind="points")
+    if sent and not os.path.exists(path(settings)):
+        settings.make_folder()
+        write_replace(path(settings), repository.call("dump", sent[-1].id, f"/{NAME}"), 0o600)

@@ -1,17 +1,15 @@
-"""The app's Postgres: questions to it, and the tools of its image."""
+"""The app's Postgres: questions to it, and what its image is like."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import shell
 from .settings import Settings
-from .shell import Problem
+from .shell import Disk
 
-ROLE = "base_backup"  # no app's role is called so, as apps' names have no underscore; the slot has this name, too
 # A tool's container: visitors come first.
 CONFINED = (
     *("docker", "run", "--rm", "--read-only", "--cpu-shares=64"),
@@ -20,25 +18,16 @@ CONFINED = (
 # psql as the superuser, whose password the container has in its environment. $1: the folder of the socket.
 PSQL = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -h "$1" -U postgres -d "${2:-postgres}" -qAtX -F " " -v ON_ERROR_STOP=1'
 POSITION = """
-SELECT extract(epoch FROM now()), pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn(),
-    (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint());
+SELECT extract(epoch FROM clock_timestamp()), pg_current_wal_flush_lsn(), pg_walfile_name(pg_current_wal_insert_lsn()),
+    (SELECT system_identifier FROM pg_control_system()), pg_snapshot_xmax(pg_current_snapshot());
 """
-# A slot that is lost holds no WAL any more: the receiver cannot go on with it.
-MAKE_SLOT = """
-SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-    WHERE slot_name = 'base_backup' AND wal_status = 'lost' AND NOT active;
-SELECT pg_create_physical_replication_slot('base_backup', true)
-    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'base_backup');
-"""
+# A transaction of its own, whose commit has a time: a restore to any second before knows that it has come so far.
+HEARTBEAT = "SELECT pg_current_xact_id();"
 MIGRATIONS = r"""
 SELECT to_regclass('django_migrations') IS NOT NULL AS exist \gset
 \if :exist
 SELECT app, name FROM django_migrations WHERE applied < to_timestamp(:'until'::float8) ORDER BY id;
 \endif
-"""
-DROP_SLOT = """
-SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'base_backup' AND active;
-SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'base_backup';
 """
 
 
@@ -49,15 +38,14 @@ def migrations(until: float = math.inf) -> str:
 
 @dataclass(frozen=True)
 class Position:
-    """A moment of the database. `at`: its time in seconds. `lsn`: where its next change goes in the WAL, as a number
-    of bytes; `flushed`: up to where WAL is on its disk. They differ even in an idle database, where the next change
-    goes behind the header of a new page. `system`: the database's id."""
+    """A moment of the database. `at`: its time in seconds. `lsn`: up to where WAL is on its disk, as a number of bytes.
+    `system`: the database's id. `xmax`: the id of its next transaction."""
 
     at: float
     lsn: int
-    flushed: int
-    system: str
     timeline: int
+    system: str
+    xmax: int
 
 
 def sql(settings: Settings, query: str, database: str = "postgres") -> str:
@@ -67,8 +55,15 @@ def sql(settings: Settings, query: str, database: str = "postgres") -> str:
 
 
 def position(settings: Settings) -> Position:
-    at, lsn, flushed, system, timeline = sql(settings, POSITION).split()
-    return Position(float(at), number(lsn), number(flushed), system, int(timeline))
+    at, lsn, segment, system, xmax = sql(settings, POSITION).split()
+    return Position(float(at), number(lsn), int(segment[:8], 16), system, int(xmax))
+
+
+def heartbeat(settings: Settings) -> Position:
+    """Return a position after which there is a commit."""
+    found = position(settings)
+    sql(settings, HEARTBEAT)
+    return found
 
 
 def number(lsn: str) -> int:
@@ -82,50 +77,50 @@ def text(lsn: int) -> str:
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
-def received(settings: Settings) -> int:
-    """Return up to where the receiver has written WAL; 0 if it is not connected."""
-    lsn = sql(settings, "SELECT write_lsn FROM pg_stat_replication WHERE application_name = 'pg_receivewal'")
-    return number(lsn) if lsn else 0
-
-
-def slot_is_lost(settings: Settings) -> bool:
-    """Return True if the slot is missing, or no longer holds what the receiver needs."""
-    status = sql(
-        settings, "SELECT coalesce(wal_status, 'reserved') FROM pg_replication_slots WHERE slot_name = 'base_backup'"
-    )
-    return status in ("", "lost")
-
-
-def bytes_of_data(settings: Settings) -> int:
-    return int(sql(settings, "SELECT sum(pg_database_size(oid)) FROM pg_database"))
-
-
 def owner(settings: Settings) -> tuple[int, int]:
     """Return the ids of the user and the group in the database's image."""
     user, _, group = settings.image["OWNER"].partition(":")
     return int(user), int(group)
 
 
-def folder(settings: Settings, name: str) -> str:
-    """Make the folder `name` below /var/backups/APP, which the image's user owns; return its path."""
-    path = f"{settings.folder}/{name}"
-    settings.make_folder()
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    os.chown(path, *owner(settings))
-    return path
+def docker_root() -> str:
+    """Return the folder with the engine's volumes."""
+    return shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
 
 
-def tool(settings: Settings, words: Sequence[str], mounts: Mapping[str, str]) -> None:
-    """Run a program of the database's image on folders of this host: `mounts` is path → path in the container. Raise
-    Problem if it fails."""
-    name = f"{settings.app}-{words[0].replace('_', '-')}"
-    shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
-    command = [
-        *(*CONFINED, "--network=none", "--user", settings.image["OWNER"], "--name", name),
-        *("--env-file", f"{settings.etc}/{settings.receiver}.env", "--entrypoint", words[0]),
-        *(word for path, inside in mounts.items() for word in ("-v", f"{path}:{inside}")),
-        *(settings.image["IMAGE_ID"], *words[1:]),
-    ]
-    done = shell.run(command)
-    if done.returncode:
-        raise Problem(f"{words[0]}: {shell.last_line(done.stderr)}")
+def disk(settings: Settings) -> Disk:
+    """Return the bytes of the disk with the service's data."""
+    return shell.disk(volume_path(settings.image["DATA"]))
+
+
+def allowed(settings: Settings) -> int:
+    """Return the max_connections of the service."""
+    with open(f"{settings.etc}/{settings.service}", encoding="utf-8") as file:
+        found = [word for word in file.read().split() if word.startswith("max_connections=")]
+    return int(found[0].partition("=")[2].rstrip("'\"")) if found else 0
+
+
+def runs(settings: Settings) -> bool:
+    """Return True if the service's container runs, whether the database answers or not."""
+    asked = ["docker", "inspect", "--format", "{{.State.Running}}", settings.service]
+    return shell.run(asked, seconds=60).stdout.strip() == "true"
+
+
+def volume_path(volume: str) -> str:
+    return shell.output(["docker", "volume", "inspect", "--format", "{{.Mountpoint}}", volume])
+
+
+def data_path(settings: Settings) -> str:
+    """Return where the database's files are in its container: the image's PGDATA."""
+    words = ["docker", "image", "inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}"]
+    for line in shell.lines_of(shell.output([*words, settings.image["IMAGE_ID"]])):
+        name, _, value = line.partition("=")
+        if name == "PGDATA":
+            return value
+    return settings.image["VOLUME"]
+
+
+def data_folder(settings: Settings, volume: str) -> str:
+    """Return where the database's files of a volume are on this host."""
+    inside = os.path.relpath(data_path(settings), settings.image["VOLUME"])
+    return os.path.normpath(f"{volume_path(volume)}/{inside}")

@@ -1,24 +1,30 @@
-"""An app's snapshots in a restic repository. Each has tags such as kind=base; `--host` is the app, so that a new server
-finds those of the old one, and several apps may share a repository."""
+"""An app's snapshots in a restic repository. Each has tags such as kind=files; `--host` is the app, so that a new
+server finds those of the old one, and several apps may share a repository."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from subprocess import CompletedProcess
-from typing import IO
+from typing import IO, Any
 
-from . import shell
+from . import place, shell
 from .settings import Settings
 from .shell import Problem, lines_of
 
 LOCKED = "already locked"
 PATIENCE = 900  # seconds to wait while another host prunes the repository
 PAUSE = 5
+OLD = 1800  # seconds after which a lock is a dead one's: restic renews its own each five minutes
+# Seconds for what takes a place that works some: others may have much to send.
+ANSWERS = {"cat": 120, "list": 120, "snapshots": 120, "unlock": 120, "init": 300}
 LOOK = 1  # second between looks for a repository that another host makes
 MISSING = re.compile("unable to open config file|Is there a repository at")
 CURES = (
@@ -63,14 +69,24 @@ class Repository:
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
                 raise self._problem(done.stderr)
-            self._run(["unlock"])  # removes locks of those who died; a lock of the living stays
+            self._unlock()
             time.sleep(PAUSE)
+
+    def _unlock(self) -> None:
+        """Remove locks of those who died long ago. Of this host's name, restic takes each process that does not run
+        here for dead, also that of another host with the same name: while there is a young one, remove none."""
+        names = lines_of(self._run(["list", "locks", "--no-lock"]).stdout or "")
+        said = [self._run(["cat", "lock", name, "--no-lock"]) for name in names]
+        locks = [json.loads(done.stdout) for done in said if not done.returncode]
+        if may_unlock(locks, socket.gethostname(), time.time()):
+            self._run(["unlock"])
 
     def _run(
         self, words: Sequence[str], cwd: str | None = None, shown: bool = False, out: IO[bytes] | None = None
     ) -> CompletedProcess[str]:
-        env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": self.settings.to}
-        return shell.run(["restic", "--cache-dir", CACHE, *words], env=env, cwd=cwd, shown=shown, out=out)
+        env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": place.of_files(self.settings.to)}
+        command = ["restic", "--cache-dir", CACHE, *words]
+        return shell.run(command, env=env, cwd=cwd, seconds=ANSWERS.get(words[0]), shown=shown, out=out)
 
     def is_made(self) -> bool:
         """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""
@@ -81,7 +97,7 @@ class Repository:
 
     def _problem(self, stderr: str) -> Problem:
         cures = [f": {cure}" for words, cure in CURES if words.search(stderr)]
-        return Problem(f"{self.settings.to}: {cause(stderr)}{''.join(cures)}")
+        return Problem(f"{self.settings.place}: {cause(stderr)}{''.join(cures)}")
 
     def make(self) -> None:
         self.call("init")
@@ -130,6 +146,12 @@ class Repository:
         )
 
 
+def newest_before(snapshots: Sequence[Snapshot], at: str) -> Snapshot | None:
+    """Return the newest snapshot of `at`: "latest", or a time in seconds, with "@" or without."""
+    moment = math.inf if at == "latest" else float(at.removeprefix("@"))
+    return next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= moment), None)
+
+
 def parsed(entry: Mapping[str, object]) -> Snapshot:
     tags = dict(tag.split("=", 1) for tag in entry.get("tags") or [] if "=" in tag)  # type: ignore[attr-defined]
     return Snapshot(str(entry["id"]), seconds(str(entry["time"])), tags)
@@ -141,6 +163,13 @@ def seconds(text: str) -> float:
     if not match:
         raise Problem(f"restic printed a time that this program cannot read: {text}")
     return datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp() + float(match[2] or 0)
+
+
+def may_unlock(locks: Sequence[Mapping[str, Any]], host: str, now: float) -> bool:
+    """Return True if there is an old lock, and no young one that `restic unlock` would take for dead by mistake."""
+    old = [lock for lock in locks if now - seconds(lock["time"]) > OLD]
+    young = [lock for lock in locks if lock not in old and lock["hostname"] == host]
+    return bool(old) and all(os.path.exists(f"/proc/{lock['pid']}") for lock in young)
 
 
 def is_whole(done: CompletedProcess[str]) -> bool:

@@ -1,25 +1,25 @@
-"""Restores the database beside the living one, and swaps both on request. Until then the living one serves on."""
+"""Restores the database beside the living one. Until a swap, that one serves on."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
+import math
 import re
 import time
-from subprocess import CompletedProcess
 from typing import Any
 
-from slipway.lasting.files import write_replace
-
-from . import points, postgres, set_up, shell, wal
-from .choice import Choice, Target, choose
+from . import archive, branches, pgbackrest, points, postgres, state
+from .branches import Event, Target
+from .choice import Choice
 from .copy import XMAX, Copy
-from .repository import Repository, Snapshot
+from .pgbackrest import Seen
+from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
 
-ANSWER = 60  # seconds for the database to answer after the swap
+ACTION = "restore"
+HISTORY = "SELECT pg_read_file('pg_wal/{:08X}.history', true)"
 
 
 def copy(settings: Settings) -> Copy:
@@ -29,40 +29,66 @@ def copy(settings: Settings) -> Copy:
 def beside(settings: Settings, repository: Repository, at: str) -> None:
     """Restore `at` (see `chosen`) into a second container, with the newest changes if the living database answers."""
     with contextlib.suppress(Problem):
-        wal.ship(settings, repository)
-    copy(settings).make(repository, chosen(settings, repository, at))
+        points.bring(settings, repository)
+    copy(settings).make(chosen(settings, ACTION, at, shipped(settings, repository)))
 
 
-def chosen(settings: Settings, repository: Repository, at: str) -> Choice:
-    """Return what brings back `at`: "latest", seconds, a release's tag, or "before:" and its tag."""
-    wals, bases = repository.snapshots(kind="wal"), repository.snapshots(kind="base")
-    if not os.path.exists(points.path(settings)):  # a new host
-        bring_points(settings, repository, choose(bases, wals, Target()).wal)
+def shipped(settings: Settings, repository: Repository, patience: int = archive.ARRIVE) -> bool:
+    """Send what the living database has now. Return False if it is dead, or the place does not take it."""
+    with contextlib.suppress(Problem):
+        archive.ship(settings, repository, patience)
+        return True
+    return False
+
+
+def chosen(settings: Settings, action: str, at: str, alive: bool) -> Choice:
+    """Return what brings back `at`: "latest", "@" and seconds, a release's tag, or "before:" and its tag. `alive`: all
+    that the living database has now was sent."""
+    seen = pgbackrest.look(settings, action)
+    target = aimed(settings, at, alive, seen)
+    base = branches.base_for(target, seen.backups, seen.histories)
+    sizes = branches.between(base.first, target, seen.files)
+    own = [each for each in branches.segments(seen.files) if int(each[:8], 16) == target.timeline]
+    end = max(map(branches.number, own), default=0) * branches.BYTES
+    known = old_volume(settings, seen.system) if target.is_latest and not alive else ""
+    return Choice(base, target, end, sum(sizes), len(sizes), known)
+
+
+def aimed(settings: Settings, at: str, alive: bool, seen: Seen) -> Target:
+    """Return where a restore of `at` ends, and on which branch."""
+    known = points.load(settings)
+    of_archive = [Event(seen.files[f"{timeline:08X}.history"]["time"], timeline) for timeline in seen.histories]
+    events = branches.events(points.swaps(known), of_archive)
+    if at == "latest" and alive:
+        now = state.load(settings)[archive.ACTION]
+        return Target(now["timeline"], lsn=now["lsn"])
     if at == "latest":
-        target = Target()
-    elif re.fullmatch(r"\d{9,}(\.\d+)?", at):
-        target = Target(at=float(at))
-    else:
-        target = Target(point=points.named(points.load(settings), at))
-    return choose(bases, wals, target)
+        return Target(branches.living(math.inf, events, seen.histories))
+    if re.fullmatch(r"@\d+(\.\d+)?", at):
+        moment = float(at[1:])
+        if moment > time.time():
+            raise Problem("that time is in the future")
+        return Target(branches.living(moment, events, seen.histories), at=moment)
+    point = points.named(known, at)
+    return Target(point.timeline, lsn=point.lsn)
 
 
-def is_known(done: CompletedProcess[str]) -> bool:
-    """Return True if restic has printed the points, or if there are none yet."""
-    return not done.returncode or "not found in snapshot" in done.stderr
-
-
-def bring_points(settings: Settings, repository: Repository, wal: Snapshot | None) -> None:
-    """Bring the points of the newest WAL here, if any was sent."""
-    if wal:
-        text = repository.call("dump", wal.id, f"/{points.NAME}", fine=is_known)
-        write_replace(points.path(settings), text, 0o600)
+def old_volume(settings: Settings, system: str) -> str:
+    """Return the dead database's volume if it is the one that the backups are of, else ""."""
+    volume = settings.image["DATA"]
+    if postgres.runs(settings):
+        return ""
+    with contextlib.suppress(Problem):
+        if re.search(rf"^Database system identifier:\s+{system}$", copy(settings).control(volume), re.MULTILINE):
+            return volume
+    return ""
 
 
 def tell(settings: Settings, repository: Repository) -> None:
     """Print what has been restored, as JSON, with the number of transactions that a swap would lose."""
     made = read(settings)
-    say(json.dumps({**made, "lost": lost(settings), "release": release(settings, made["newest"]), "now": time.time()}))
+    told = {"lost": lost(settings, made), "release": release(settings, made), "now": time.time()}
+    say(json.dumps({**made, **told}))
 
 
 def read(settings: Settings) -> dict[str, Any]:
@@ -73,70 +99,31 @@ def read(settings: Settings) -> dict[str, Any]:
     return made
 
 
-def lost(settings: Settings) -> int | None:
-    """Return how many transactions the living database has made since; None if one of both does not answer, such as
-    after a swap that was interrupted."""
+def lost(settings: Settings, made: dict[str, Any]) -> int | None:
+    """Return how many transactions the living database has made since, or since both branches parted; None if one of
+    both does not answer, such as after a swap that was interrupted."""
     try:
-        living, restored = int(postgres.sql(settings, XMAX)), int(copy(settings).sql(XMAX))
+        living = postgres.position(settings)
+        way = branches.way(postgres.sql(settings, HISTORY.format(living.timeline)), living.timeline)
+        of_copy = branches.way(copy(settings).sql(HISTORY.format(made["timeline"])), made["timeline"])
+        restored = int(copy(settings).sql(XMAX))
     except Problem:
         return None
-    return max(0, living - restored)
+    parted = [timeline for timeline in way if timeline not in of_copy][:1]
+    forks = [point.xmax for point in points.load(settings) if point.kind == "swap" and point.timeline in parted]
+    return max(0, living.xmax - min([restored, *filter(None, forks)]))
 
 
-def release(settings: Settings, newest: float) -> str:
+def release(settings: Settings, made: dict[str, Any]) -> str:
     """Return the tag of the last release that was committed until then, or ""."""
-    tags = [point.tag for point in points.load(settings) if point.kind == "commit" and point.at <= newest + 1]
+    known = points.load(settings)
+    tags = [point.tag for point in known if point.kind == "commit" and point.at <= made["newest"] + 1]
     return tags[-1] if tags else ""
 
 
 def discard(settings: Settings, repository: Repository) -> None:
+    """Remove the copy. If a swap has begun a timeline with it, that has an end now: the living one goes on."""
+    begun = copy(settings).read().get("old")
     copy(settings).remove()
-
-
-# ---- the swap ----
-
-
-def swap(settings: Settings, repository: Repository) -> None:
-    """Let the service run on the restored volume. The old one stays, and its name is printed. After an interruption,
-    another swap goes on."""
-    restored, made = copy(settings), read(settings)
-    old = made.get("old") or settings.image["DATA"]
-    restored.note({**made, "old": old})
-    restored.stop()
-    wal.stop_receiving(settings)
-    use(settings, made["volume"])
-    if not answers(settings):
-        use(settings, old)
-        restored.note({**made, "old": ""})
-        wal.start_receiving(settings)
-        raise Problem(
-            f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
-        )
-    begin_anew(settings)
-    restored.forget()
-    say(f"the data of before are in the volume {old}: once nobody needs them, run docker volume rm {old}")
-
-
-def use(settings: Settings, volume: str) -> None:
-    """Restart the service with another volume."""
-    file = f"{settings.etc}/{settings.service}.image"
-    values = {**shell.assignments(file), "DATA": volume}
-    write_replace(file, "".join(f"{name}={value}\n" for name, value in values.items()), 0o644)
-    shell.output(["systemctl", "restart", f"docker-service@{settings.service}.service"], seconds=180)
-
-
-def answers(settings: Settings) -> bool:
-    until = time.monotonic() + ANSWER
-    while time.monotonic() < until:
-        with contextlib.suppress(Problem):
-            return bool(postgres.sql(settings, "SELECT 1"))
-        time.sleep(0.2)
-    return False
-
-
-def begin_anew(settings: Settings) -> None:
-    """A restored database has a timeline of its own, no slot, and old passwords: begin with a base backup of it."""
-    wal.let_go(settings)
-    set_up.make_role(settings)
-    wal.receive(settings)
-    wal.begin_base(settings)
+    if begun:
+        points.add(settings, repository, "swap")

@@ -1,24 +1,17 @@
-"""Sets up what the first backup needs: the repository, the database's role and slot, the units."""
+"""Sets up what the first backup needs: the repositories, pgBackRest's configuration, the units."""
 
 from __future__ import annotations
 
 import re
-import secrets
 
-from slipway.lasting.files import link_replace, write_replace
-
-from . import postgres, shell, state, wal
+from . import archive, base, configuration, pgbackrest, shell, state
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem, assignments
+from .shell import Problem
 
 OLDEST = (0, 14)  # of restic; Debian 12 has it
 OTHERS = 60  # seconds that a host waits for another one to make the repository
-MAKE_ROLE = r"""
-SELECT 'CREATE ROLE base_backup LOGIN REPLICATION' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'base_backup')
-    \gexec
-ALTER ROLE base_backup PASSWORD :'password';
-"""
+ACTION = "prepare"
 
 
 def prepare(settings: Settings, repository: Repository) -> None:
@@ -27,22 +20,36 @@ def prepare(settings: Settings, repository: Repository) -> None:
     check_version(shell.output(["restic", "version"]))
     make_repository(settings, repository)
     if settings.postgres:
-        make_role(settings)
-        postgres.folder(settings, "wal")
-        wal.drop_useless(settings)
-        postgres.sql(settings, postgres.MAKE_SLOT)
-        link_replace(f"{settings.etc}/{settings.receiver}.image", f"{settings.service}.image")
-        shell.output(["systemctl", "enable", "--quiet", wal.receiver_unit(settings)])
-        shell.output(["systemctl", "restart", wal.receiver_unit(settings)], seconds=120)
+        configuration.write(settings)
+        make_stanza(settings)
+    state.save(settings, "place", to=settings.place)
     shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
-    if settings.postgres and not state.load(settings).get("base", {}).get("tags"):
-        wal.begin_base(settings)
+    if settings.postgres and not state.load(settings).get(base.ACTION, {}).get("label"):
+        archive.begin_base(settings)
+
+
+def is_known(settings: Settings) -> bool:
+    """Return True if this place had repositories before: then what is missing there is away, or lost."""
+    return bool(state.load(settings).get("place", {}).get("to") == settings.place)
 
 
 def make_repository(settings: Settings, repository: Repository) -> None:
-    """Make the repository if it is missing. Of hosts that are set up at the same time, one does, while the others wait:
-    two `restic init` leave a repository that nobody can read. Where each has a folder of its own, each makes one."""
-    repository.make_if_missing(0 if settings.prunes else OTHERS)
+    """Make restic's repository if it is missing. Of hosts that are set up at the same time, one does, while the others
+    wait: two `restic init` leave one that nobody can read. Where each has a folder of its own, each makes one."""
+    if is_known(settings):
+        repository.call("cat", "config")  # raises what the cure is, if it is missing
+    else:
+        repository.make_if_missing(0 if settings.prunes else OTHERS)
+
+
+def make_stanza(settings: Settings) -> None:
+    """Make pgBackRest's repository, unless there is one: this database's, or one that a restore is to bring back."""
+    if not is_known(settings):
+        configuration.make_folder(settings)
+    if not pgbackrest.look(settings, ACTION).system:
+        if is_known(settings):
+            raise Problem(f"{settings.place} has lost its backups, or is away: slipway backup --new begins anew")
+        pgbackrest.make(settings, ACTION)
 
 
 def check_version(said: str) -> None:
@@ -59,16 +66,8 @@ def timers(settings: Settings) -> list[str]:
 
 
 def is_ready(settings: Settings) -> bool:
-    """Return True if `prepare` has nothing to do. Does not ask the repository, which may be away for a while."""
-    units = [*timers(settings), *([wal.receiver_unit(settings)] if settings.postgres else [])]
+    """Return True if `prepare` has nothing to do. Does not ask the place, which may be away for a while."""
+    units = timers(settings)
     enabled, active = (shell.run(["systemctl", asked, *units]).stdout.split() for asked in ("is-enabled", "is-active"))
     running = enabled == ["enabled"] * len(units) and active == ["active"] * len(units)
-    return running and (not settings.postgres or not postgres.slot_is_lost(settings))
-
-
-def make_role(settings: Settings) -> None:
-    """Make the role that may copy the database, and only that. Its password is in the receiver's environment."""
-    path = f"{settings.etc}/{settings.receiver}.env"
-    password = assignments(path).get("PGPASSWORD") or secrets.token_hex(24)
-    write_replace(path, f"PGPASSWORD={password}\n", 0o600)
-    postgres.sql(settings, f"\\set password '{password}'\n{MAKE_ROLE}")
+    return running and is_known(settings) and (not settings.postgres or configuration.is_written(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,14 +41,14 @@ class Settings:
         return cls(app, **{**values, "files": tuple(values["files"])}, root=root)
 
     @property
+    def place(self) -> str:
+        """`to` for people: without a password in it."""
+        return re.sub(r"//[^/@:]*:[^/@]*@", "//", self.to)
+
+    @property
     def service(self) -> str:
         """The name of the database's container."""
         return f"{self.app}-postgres"
-
-    @property
-    def receiver(self) -> str:
-        """The name of the container that receives WAL."""
-        return f"{self.app}-wal"
 
     @property
     def etc(self) -> str:
@@ -67,12 +68,8 @@ class Settings:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
 
     @property
-    def wal_folder(self) -> str:
-        return f"{self.folder}/wal"
-
-    @property
     def sockets(self) -> str:
-        return f"/run/{self.service}"
+        return f"{self.root}/run/{self.service}"
 
     @cached_property
     def keys(self) -> dict[str, str]:

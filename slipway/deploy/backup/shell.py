@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, NamedTuple
 
 from slipway import envfile
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 
 
+RESERVE = 30  # seconds before the end of this process's time, for the record of what did not end
+
+
 class Problem(Exception):
     """An error that the user sees, in one line."""
+
+
+class Disk(NamedTuple):
+    """Bytes of a disk."""
+
+    total: int
+    free: int
+
+
+class Time:
+    """When this process's time ends, by the monotonic clock: its unit would kill it then, without a record."""
+
+    end: float | None = None
+
+    @classmethod
+    def limit(cls, seconds: float) -> None:
+        cls.end = time.monotonic() + seconds
+
+    @classmethod
+    def left(cls, seconds: float | None) -> float | None:
+        """Return the seconds that a program may take, of those it would be given."""
+        if cls.end is None:
+            return seconds
+        left = max(1.0, cls.end - RESERVE - time.monotonic())
+        return left if seconds is None else min(seconds, left)
 
 
 def run(
@@ -26,7 +56,8 @@ def run(
     out: IO[bytes] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with `input` as its stdin. Its output goes to `out`, or if `shown` to this
-    process's. After `seconds`, or if it cannot start, raise Problem."""
+    process's. After `seconds`, or at the end of this process's time, or if it cannot start, raise Problem."""
+    seconds = Time.left(seconds)
     try:
         return subprocess.run(
             words,
@@ -42,7 +73,7 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Problem(f"{' '.join(words[:2])} did not end within {seconds:g} s") from None
+        raise Problem(f"{' '.join(words[:2])} did not end within {seconds:.0f} s") from None
     except OSError as error:
         raise Problem(f"{words[0]}: {error.strerror}") from None
 
@@ -83,3 +114,9 @@ def say(text: str) -> None:
 def is_watched() -> bool:
     """Return True if somebody watches this process at a terminal."""
     return sys.stdout.isatty()
+
+
+def disk(path: str) -> Disk:
+    """Return the bytes of the disk with this path."""
+    found = shutil.disk_usage(path)
+    return Disk(found.total, found.free)

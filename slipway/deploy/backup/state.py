@@ -20,7 +20,8 @@ def path(settings: Settings) -> str:
 
 
 def load(settings: Settings) -> dict[str, Any]:
-    """Return action → its record. `at`: when it last succeeded, in seconds; `problem`: why it failed since, or ""."""
+    """Return action → its record. `began`, `ended`: of the last run; one that began and has not ended was killed, if it
+    does not run. `at`: when it last succeeded, in seconds; `problem`: why it failed since, or ""."""
     try:
         with open(path(settings), encoding="utf-8") as file:
             state: dict[str, Any] = json.load(file)
@@ -40,12 +41,18 @@ def save(settings: Settings, action: str, **values: object) -> None:
 
 @contextlib.contextmanager
 def recorded(settings: Settings, action: str) -> Iterator[dict[str, Any]]:
-    """Record how an action ends. What the block puts into the yielded values is recorded with its success."""
+    """Record that an action begins, and how it ends. What the block puts into the yielded values is recorded with its
+    success. If the first cannot be written, as on a full disk, the action does its work, and fails afterwards."""
     began = time.time()
     values: dict[str, Any] = {}
+    with contextlib.suppress(OSError):
+        save(settings, action, began=began)
     try:
         yield values
     except Problem as problem:
-        save(settings, action, problem=str(problem), failed=time.time())
+        with contextlib.suppress(OSError):
+            save(settings, action, problem=str(problem), failed=time.time(), ended=time.time())
         raise
-    save(settings, action, **{"at": began, "seconds": round(time.time() - began, 1), "problem": "", **values})
+    ended = time.time()
+    took = round(ended - began, 1)
+    save(settings, action, **{"at": began, "ended": ended, "seconds": took, "problem": "", **values})

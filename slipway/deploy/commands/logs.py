@@ -142,7 +142,7 @@ def names_in_journal(fleet: Fleet, role: str) -> list[str]:
     if role == "nginx":
         return [nginx_name(fleet.app)]
     if role == "backup":
-        return [f"{fleet.app}-backup", f"{fleet.app}-wal"]
+        return [f"{fleet.app}-backup"]
     if role in SERVICES:
         return [f"{fleet.app}-{role}"]
     chosen = [process for name, process in fleet.roles.items() if role in ("", name)]

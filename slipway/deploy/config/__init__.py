@@ -41,19 +41,22 @@ class Host:
 @dataclass(frozen=True)
 class Service:
     """A database or broker of the app, in a container on one of its hosts. `kind`: one of SERVICES. `tls`: True if
-    other hosts reach it by TLS, with a certificate that provisioning makes."""
+    other hosts reach it by TLS, with a certificate that provisioning makes. `extensions`: of Postgres, which the
+    superuser adds to the app's database."""
 
     kind: str
     host: Host
     image: str
     memory: str
     tls: bool = False
+    extensions: tuple[str, ...] = ()
 
     @classmethod
     def on(cls, host: Host, kind: str, keys: Table) -> "Service":
         """Build the service from its table in the file. Keys that the table lacks have default values."""
         image, memory = SERVICE_DEFAULTS[kind]
-        return cls(kind, host, keys.get("image") or image, keys.get("memory") or memory, keys.get("tls", False))
+        more = keys.get("tls", False), tuple(keys.get("extensions", ()))
+        return cls(kind, host, keys.get("image") or image, keys.get("memory") or memory, *more)
 
 
 @dataclass(frozen=True)

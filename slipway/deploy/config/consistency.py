@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..agent.roles import BUILT_IN, SERVICES, Process
+from ..backup import place
 from .validators import Problems, address_and_port, is_numeric, value_text
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ def of_services(fleet: Fleet, tables: Mapping[str, object]) -> Problems:
         yield "backup", 'engine.kind = "swarm" makes no backups: remove it, and back up where the data is'
     if fleet.backup["dump"] and fleet.postgres_host:
         yield "backup.dump", "is for a database elsewhere, which this one is not: remove it"
+    if fleet.backup["to"] and fleet.postgres_host and place.parse(fleet.backup["to"]) is None:
+        yield (
+            "backup.to",
+            "pgBackRest, which keeps the database, knows sftp:, s3:https:, gs:, azure: and folders: use one",
+        )
+    for each in fleet.services:
+        if each.extensions and each.kind != "postgres":
+            yield f"service.{each.kind}.extensions", "only Postgres has extensions: remove it"
     if kinds and fleet.is_swarm:
         yield "hosts", f'engine.kind = "swarm" runs no {kinds[0]}: use one elsewhere'
     if fleet.by_socket:

@@ -123,6 +123,7 @@ memory = text(r"auto|off|[1-9]\d*[kmg]", '"auto", "off" or a size such as 2g')
 service_image = text(
     rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*:[A-Za-z0-9_][A-Za-z0-9_.-]*", "an image with a tag"
 )
+extension = text(r"[a-z][a-z0-9_-]{0,62}", "the name of an extension such as postgis")
 service_memory = text(r"[1-9]\d*[mg]", "a size such as 512m or 2g")
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
 any_name = text(r"[\s\S]*", "a name")  # consistency.py checks that the app has a process of this name
@@ -143,7 +144,7 @@ on_calendar = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's
 
 repository = text(
     r"sftp:[^\s:]+:\S+|sftp://\S+|s3:\S+|(?:rest|b2|azure|gs|swift|rclone):\S+|/\S+",
-    'a repository of restic, such as "sftp:backup@nas.example:/shop", "s3:https://..." or "/mnt/nas/shop"',
+    'a place for backups, such as "sftp:backup@nas.example:/shop", "s3:https://..." or "/mnt/nas/shop"',
 )
 day_time = text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'a time such as "03:00"')
 week_time = text(r"(?:mon|tue|wed|thu|fri|sat|sun) (?:[01]\d|2[0-3]):[0-5]\d", 'a day and a time such as "sun 04:00"')
@@ -212,7 +213,12 @@ BACKUP: Keys = {
     "drill": (week_time, "sun 04:00"),
     "dump": (service_image, ""),
 }
-SERVICE: Keys = {"image": (service_image, ""), "memory": (service_memory, ""), "tls": (flag, False)}
+SERVICE: Keys = {
+    "image": (service_image, ""),
+    "memory": (service_memory, ""),
+    "tls": (flag, False),
+    "extensions": (list_of(extension), []),
+}
 TABLES = {
     "site": SITE,
     "rollout": ROLLOUT,

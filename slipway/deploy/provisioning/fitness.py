@@ -8,7 +8,7 @@ from importlib import resources
 from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
 from ..rollout.preflight import too_old
-from ..server import backups, consul, files
+from ..server import consul, files
 from ..server.render import render
 from ..server.site import certificate_files, ends_tls
 
@@ -49,7 +49,6 @@ def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
     own = [files.process_unit(app, process).path for name, process in fleet.roles.items() if name not in BUILT_IN]
     own += [files.timer(app, process).path for process in fleet.timed.values()]
     certificate = certificate_files(fleet) if not brief and fleet.site["tls"] == "files" else ()
-    receivers = ["wal"] if "wal" in backups.actions(fleet, host) else []
     processes = re.search(r"^processes\(\) \{.*?^\}\n", render("docker-slot", {}), re.MULTILINE | re.DOTALL)
     assert processes  # noqa: S101  for types: our own file has it
     script, envfile = (
@@ -63,7 +62,7 @@ def inspection(fleet: Fleet, host: Host, brief: bool) -> list[str]:
         "sh",
         app,
         *(" ".join(words) for words in (files.marks(app), files.named(app), settings, own, [consul.service_path(app)])),
-        " ".join(f"{app}-{name}" for name in [*host.services, *receivers]),
+        " ".join(f"{app}-{name}" for name in host.services),
         " ".join(certificate if ends_tls(fleet, host) else ()),
         envfile,
     ]

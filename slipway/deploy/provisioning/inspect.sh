@@ -109,7 +109,7 @@ done
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-for unit in "$app.target" "docker-service@$app-postgres.service" "docker-service@$app-redis.service" "docker-service@$app-wal.service" \
+for unit in "$app.target" "docker-service@$app-postgres.service" "docker-service@$app-redis.service" \
     "docker-backup-base@$app.timer" "docker-backup-wal@$app.timer" "docker-backup-files@$app.timer" "docker-backup-dump@$app.timer" "docker-backup-drill@$app.timer" \
     "balancer-hosts@$app.service" "consul-hosts@$app.service" $(timers | sed "s/.*/$app-&.timer/"); do
     ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"

@@ -1,29 +1,18 @@
 """The files of an app's backups on the hosts that send them. Does no I/O."""
 
 import json
-import shlex
 from collections.abc import Iterator
 
 from ..agent.host import UNITS
+from ..backup.commands import LIMITS
 from ..config import Fleet, Host
 from ..ssh.bootstrap import package
-from . import services
 from .files import File, has_media
 from .render import render
 
 LIBRARY = "/usr/local/lib/docker-backup"
 # What docker-backup imports, under the package's own paths. It needs only Python 3.9.
 PARTS = ("__init__.py", "envfile.py", "lasting", "deploy/__init__.py", "deploy/backup")
-HOUR = 3600
-LIMITS = {
-    "base": 24 * HOUR,
-    "wal": HOUR // 4,
-    "files": 24 * HOUR,
-    "dump": 24 * HOUR,
-    "drill": 24 * HOUR,
-}  # seconds that a run may take
-MARK = "# A service of {}, for docker-runner; written by provisioning."
-RECEIVER = ("--directory=/wal", "--slot=base_backup", "--username=base_backup", "--no-password", "--status-interval=1")
 
 
 def has_postgres(fleet: Fleet, host: Host) -> bool:
@@ -55,8 +44,6 @@ def files(fleet: Fleet, host: Host) -> Iterator[File]:
     if host not in fleet.backup_hosts:
         return
     yield settings(fleet, host)
-    if has_postgres(fleet, host):
-        yield receiver(fleet)
 
 
 def settings(fleet: Fleet, host: Host) -> File:
@@ -69,31 +56,12 @@ def settings(fleet: Fleet, host: Host) -> File:
         "prunes": host == fleet.backup_hosts[0],
         "files": [f"/etc/default/{app}.env", f"/etc/default/{app}.secrets", *media] if has_files(fleet, host) else [],
     }
-    return File(f"/etc/default/{app}.backup.json", json.dumps(values, indent=1) + "\n")
+    return File(f"/etc/default/{app}.backup.json", json.dumps(values, indent=1) + "\n", "600")
 
 
 def keys_path(app: str) -> str:
     """Return the path of the repository's password and keys, as variables of the environment."""
     return f"/etc/default/{app}.backup"
-
-
-def receiver(fleet: Fleet) -> File:
-    """Return /etc/default/APP-wal, by which docker-runner runs the receiver of WAL."""
-    app, sockets = fleet.app, services.folder(fleet.app, "postgres")
-    image = next(service.image for service in fleet.services if service.kind == "postgres")
-    options = shlex.join(
-        [
-            *("--network=none", "--read-only", "--memory=128m", "--memory-swap=128m", "--entrypoint=pg_receivewal"),
-            *("-v", f"{sockets}:{sockets}", "-v", f"/var/backups/{app}/wal:/wal"),
-        ]
-    )
-    lines = [
-        MARK.format(app),
-        f"IMAGE={image}",
-        "OPTS=" + shlex.quote(f'--user "$OWNER" {options}'),
-        f"COMMAND={shlex.quote(shlex.join([*RECEIVER, f'--host={sockets}']))}",
-    ]
-    return File(f"/etc/default/{app}-wal", "".join(f"{line}\n" for line in lines))
 
 
 # ---- units ----
@@ -132,8 +100,6 @@ def stale_units(fleet: Fleet, host: Host) -> Iterator[str]:
     """Yield the units of backups that the host no longer sends."""
     mine = actions(fleet, host)
     yield from (timer_unit(fleet.app, action) for action in LIMITS if action not in mine)
-    if "wal" not in mine:
-        yield f"docker-service@{fleet.app}-wal.service"
 
 
 def stale_files(fleet: Fleet, host: Host) -> list[str]:

@@ -107,4 +107,4 @@ def names_in_journal(fleet: Fleet) -> list[str]:
     """Return all names of the app's logs: its containers, nginx, its services and backups."""
     app = fleet.app
     containers = [f"{app}-{name}{slot}" for name in fleet.roles for slot in ("", "-a", "-b")]
-    return [*containers, nginx_name(app), f"{app}-backup", f"{app}-wal", *(f"{app}-{kind}" for kind in SERVICES)]
+    return [*containers, nginx_name(app), f"{app}-backup", *(f"{app}-{kind}" for kind in SERVICES)]

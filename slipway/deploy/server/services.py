@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import quote
 
+from ..backup import place
 from ..config import Fleet, Host, Service
 from ..config.validators import address_and_port
 from .files import File
@@ -21,10 +22,16 @@ ROOM = 500  # connections to begin with, for some five hosts: more hosts than th
 # docker-runner puts in what docker-service has found out of the image: its user, and where it keeps data. A restore
 # sets DATA, the volume's name.
 OF_IMAGE = '--user "$OWNER" -v "${DATA:-$NAME}:$VOLUME"'
+OF_ARCHIVE = '--tmpfs "/spool:uid=${OWNER%:*},gid=${OWNER#*:},mode=700"'
+# docker-backup mounts the place there. If it is away, the database starts all the same.
+OF_FOLDER = (
+    '--mount "type=bind,source=/var/backups/{app}/place,target=/repository,bind-propagation=${{PROPAGATION:-rprivate}}"'
+)
+# Before provisioning has set up the place, no backup needs what happens.
+ARCHIVE = "test ! -e /etc/pgbackrest/pgbackrest.conf || exec pgbackrest --stanza={app} archive-push %p"
 # Who has the socket must still know a password. The superuser is let in by the socket alone.
 ACCESS = """\
 local all all scram-sha-256
-local replication base_backup scram-sha-256
 host all postgres all reject
 {host} all all all scram-sha-256
 """
@@ -84,23 +91,49 @@ def description(fleet: Fleet, service: Service, listen: str, allowed: int = 0) -
         f"APP={fleet.app}",
         f"KIND={service.kind}",
         *([f"TLS={address(service.host)}"] if service.tls else []),
+        *(["BACKUP=yes"] if is_backed_up(fleet, service) else []),
+        *([f"EXTENSIONS={shlex.quote(' '.join(service.extensions))}"] if service.extensions else []),
         f"IMAGE={service.image}",
-        f"OPTS={shlex.quote(f'{OF_IMAGE} {shlex.join(options(fleet, service, listen))}')}",
+        f"OPTS={shlex.quote(' '.join([*of_image(fleet, service), shlex.join(options(fleet, service, listen))]))}",
         f"COMMAND={shlex.quote(shlex.join(command(fleet, service, allowed)))}",
     ]
     return File(f"/etc/default/{name}", "".join(f"{line}\n" for line in lines))
 
 
+def is_backed_up(fleet: Fleet, service: Service) -> bool:
+    return service.kind == "postgres" and service.host in fleet.backup_hosts
+
+
+def of_image(fleet: Fleet, service: Service) -> list[str]:
+    """Return options of `docker run` that docker-runner completes by what docker-service has found out."""
+    if not is_backed_up(fleet, service):
+        return [OF_IMAGE]
+    kept = place.parse(fleet.backup["to"])
+    return [OF_IMAGE, OF_ARCHIVE, *([OF_FOLDER.format(app=fleet.app)] if kept and kept.is_folder else [])]
+
+
+def configured(app: str) -> list[str]:
+    """Return the option of `docker run` by which pgBackRest in the container knows its place."""
+    source = f"/etc/default/{container(app, 'postgres')}.pgbackrest"
+    return ["--mount", f"type=bind,source={source},target={place.CONFIGURATION},readonly"]
+
+
+def network(fleet: Fleet, service: Service, listen: str) -> list[str]:
+    """Return the options by which others reach the service, and its backups their place."""
+    port = PORTS[service.kind]
+    if not fleet.by_socket:
+        return ["-p", f"{nginx_address(listen)}:{port}:{port}"]
+    kept = place.parse(fleet.backup["to"]) if is_backed_up(fleet, service) else None
+    return [] if kept and not kept.is_folder else ["--network=none"]
+
+
 def options(fleet: Fleet, service: Service, listen: str) -> list[str]:
     """Return options of `docker run` that do not depend on the image."""
-    run, port = folder(fleet.app, service.kind), PORTS[service.kind]
-    network = ["--network=none"]
-    if not fleet.by_socket:
-        network = ["-p", f"{nginx_address(listen)}:{port}:{port}"]
+    run = folder(fleet.app, service.kind)
     return [
         *("-v", f"{run}:{run}", "--read-only", "--tmpfs=/tmp"),
         *(f"--memory={service.memory}", f"--memory-swap={service.memory}"),
-        *network,
+        *network(fleet, service, listen),
         *("--health-interval=30s", "--health-timeout=5s", "--health-retries=3", "--health-start-period=5m"),
         *(tls_mounts(fleet.app, service.kind) if service.tls else []),
         *of_kind(fleet, service),
@@ -123,6 +156,7 @@ def of_kind(fleet: Fleet, service: Service) -> list[str]:
         f"--shm-size={size(service.memory) // 4}",  # for parallel queries; Docker's 64 MB are too few
         "--stop-signal=SIGINT",  # do not wait for clients that stay connected
         f"--health-cmd=pg_isready -q -h {run} -U postgres",
+        *(configured(fleet.app) if is_backed_up(fleet, service) else []),
     ]
 
 
@@ -135,12 +169,14 @@ def command(fleet: Fleet, service: Service, allowed: int) -> list[str]:
         "listen_addresses": "" if fleet.by_socket else "*",
         "unix_socket_directories": folder(fleet.app, service.kind),
         "hba_file": "/etc/pg_hba.conf",
+        "max_connections": str(connections(fleet, allowed)),
         "shared_buffers": f"{memory // 4}MB",
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "maintenance_work_mem": f"{max(memory // 16, 16)}MB",
-        "max_connections": str(connections(fleet, allowed)),
-        "max_slot_wal_keep_size": "2GB",  # if backups do not work, the disk must not get full
     }
+    if is_backed_up(fleet, service):
+        values |= {"archive_mode": "on", "archive_command": ARCHIVE.format(app=fleet.app)}
+        values |= {"archive_timeout": str(fleet.backup["wal"])}
     if service.tls:
         values |= {"ssl": "on", "ssl_cert_file": "/etc/tls/tls.crt", "ssl_key_file": "/etc/tls/tls.key"}
     return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]

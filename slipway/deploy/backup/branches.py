@@ -1,0 +1,148 @@
+"""The branches of the database's life. Each swap begins one: a timeline. A moment belongs to the one that lived then,
+and a restore begins with a backup on its way. Does no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from .shell import Problem
+
+SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
+BYTES = 16 << 20  # of a segment
+PER_FILE = 256  # segments of 16 MB have names whose last part counts to this number
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup of the repository. `at`: its end, in seconds; `lsn`: its end in the WAL; `first`: the segment with which
+    a restore of it begins; `bytes`: of its files."""
+
+    label: str
+    kind: str  # full, diff, incr
+    at: float
+    first: str
+    lsn: int
+    bytes: int
+
+    @property
+    def timeline(self) -> int:
+        return int(self.first[:8], 16)
+
+
+@dataclass(frozen=True)
+class Event:
+    """From `at` on, in seconds, this timeline lived."""
+
+    at: float
+    timeline: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """The end of a restore: a time in seconds, or an LSN, on a timeline. Neither: all that is there."""
+
+    timeline: int
+    at: float | None = None
+    lsn: int | None = None
+
+    @property
+    def is_latest(self) -> bool:
+        return self.at is None and self.lsn is None
+
+
+def ancestors(history: str) -> dict[int, int]:
+    """Return timeline → the LSN at which it was left, of those that a timeline's history names, oldest first."""
+    found = re.findall(r"^(\d+)\s+([0-9A-F]+)/([0-9A-F]+)", history, re.MULTILINE)
+    return {int(timeline): (int(high, 16) << 32) + int(low, 16) for timeline, high, low in found}
+
+
+def way(history: str, timeline: int) -> list[int]:
+    """Return the timelines that led to this one, and itself."""
+    return [*ancestors(history), timeline]
+
+
+def events(swaps: Iterable[Event], seen: Iterable[Event]) -> list[Event]:
+    """Return what lived when, oldest first. `swaps`: those on record; `seen`: when the archive got each timeline's
+    history, which counts for those that no record names, as of a lost server."""
+    known = list(swaps)
+    named = {event.timeline for event in known}
+    return sorted([*known, *(event for event in seen if event.timeline not in named)], key=lambda event: event.at)
+
+
+def living(at: float, known: Sequence[Event], histories: Mapping[int, str]) -> int:
+    """Return the timeline that lived at a time in seconds."""
+    past = [event.timeline for event in known if event.at <= at]
+    if past:
+        return past[-1]
+    first = known[0].timeline if known else max(histories, default=1)
+    return next(reversed(ancestors(histories.get(first, ""))), first) if known else first
+
+
+def base_for(target: Target, backups: Sequence[Backup], histories: Mapping[int, str]) -> Backup:
+    """Return the newest backup that ended before the target, on the way to it. Raise Problem if there is none."""
+    if not backups:
+        raise Problem("the repository has no base backup")
+    left = ancestors(histories.get(target.timeline, ""))
+    on_way = [backup for backup in backups if is_on_way(backup, target.timeline, left)]
+    fitting = [backup for backup in on_way if is_before(backup, target)]
+    if not fitting:
+        oldest = datetime.fromtimestamp(min(backup.at for backup in on_way or backups)).astimezone()
+        raise Problem(f"the oldest base backup of then ended at {oldest:%Y-%m-%d %H:%M:%S %z}: choose a later time")
+    return max(fitting, key=lambda backup: (backup.timeline, backup.lsn))
+
+
+def is_on_way(backup: Backup, timeline: int, left: Mapping[int, int]) -> bool:
+    """Return True if the backup is of this timeline, or ended in an older one before that was `left` for it."""
+    return backup.timeline == timeline or backup.lsn <= left.get(backup.timeline, 0)
+
+
+def is_before(backup: Backup, target: Target) -> bool:
+    if target.lsn is not None:
+        return backup.timeline != target.timeline or backup.lsn <= target.lsn
+    return target.at is None or backup.at <= target.at
+
+
+# ---- segments of WAL ----
+
+
+def number(name: str) -> int:
+    """Return the number of a segment in its timeline."""
+    match = SEGMENT.match(name)
+    if not match:
+        raise Problem(f"{name} is not the name of a segment of WAL")
+    return int(match[2], 16) * PER_FILE + int(match[3], 16)
+
+
+def name(timeline: int, number: int) -> str:
+    return f"{timeline:08X}{number // PER_FILE:08X}{number % PER_FILE:08X}"
+
+
+def segments(names: Iterable[str]) -> set[str]:
+    """Return those names, without their checksums, that are whole segments'."""
+    return {each[:24] for each in names if SEGMENT.match(each) and each[24:25] in ("", "-")}
+
+
+def first_gap(first: str, timeline: int, history: str, archived: set[str]) -> str:
+    """Return the first segment that is missing between `first` and the end of a timeline's archive, or ""."""
+    left = {each: lsn // BYTES for each, lsn in ancestors(history).items()}
+    current, count = int(first[:8], 16), number(first)
+    end = max((number(each) for each in archived if int(each[:8], 16) == timeline), default=0)
+    while current != timeline or count <= end:
+        while current != timeline and count >= left.get(current, 0):  # the next one has the rest of this segment
+            current = min((each for each in [*left, timeline] if each > current), default=timeline)
+        if name(current, count) not in archived:
+            return name(current, count)
+        count += 1
+    return ""
+
+
+def between(first: str, target: Target, archived: Mapping[str, Mapping[str, int]]) -> list[int]:
+    """Return the sizes in the archive of the segments from `first` on that a restore may have to read."""
+    return [
+        entry["size"]
+        for each, entry in archived.items()
+        if SEGMENT.match(each) and each >= first and int(each[:8], 16) <= target.timeline
+    ]

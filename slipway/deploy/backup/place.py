@@ -1,0 +1,89 @@
+"""Where backups go: `to` of [backup], in restic's form, and as options of pgBackRest. Does no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FILES, DATABASE = "files", "database"  # folders of the place: restic's repository, pgBackRest's
+INSIDE = "/repository"  # where containers have a place that is a folder
+CONFIGURATION = "/etc/pgbackrest"  # where containers have pgBackRest's configuration
+FORMS = {
+    "sftp": re.compile(
+        r"sftp:(?://(?:(?P<user>[^@/\s]+)@)?(?P<where>[^:/\s]+)(?::(?P<port>\d+))?/(?P<path>\S+)"
+        r"|(?:(?P<user2>[^@/\s]+)@)?(?P<where2>[^:/\s]+):(?P<path2>\S+))"
+    ),
+    "s3": re.compile(
+        r"s3:(?:https://)?(?P<endpoint>[^/:\s]+)(?::(?P<port>\d+))?/(?P<where>[^/\s]+)(?P<path>(?:/\S*)?)"
+    ),
+    "gcs": re.compile(r"gs:(?P<where>[^:/\s]+):(?P<path>/\S*)"),
+    "azure": re.compile(r"azure:(?P<where>[^:/\s]+):(?P<path>/\S*)"),
+    "posix": re.compile(r"(?P<where>)(?P<path>/\S+)"),
+}
+# restic's variables of the environment, and what pgBackRest calls them
+KEYS = {
+    "s3": {
+        "AWS_ACCESS_KEY_ID": "s3-key",
+        "AWS_SECRET_ACCESS_KEY": "s3-key-secret",
+        "AWS_SESSION_TOKEN": "s3-token",
+        "AWS_DEFAULT_REGION": "s3-region",
+    },
+    "gcs": {"GOOGLE_ACCESS_TOKEN": "gcs-key"},
+    "azure": {
+        "AZURE_ACCOUNT_NAME": "azure-account",
+        "AZURE_ACCOUNT_KEY": "azure-key",
+        "AZURE_ACCOUNT_SAS": "azure-key",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """`kind`: a repo-type of pgBackRest. `where`: the host, bucket or container. `path`: the folder of both tools; of
+    sftp it may be relative to the user's home."""
+
+    kind: str
+    where: str
+    path: str
+    user: str = ""
+    port: str = ""
+    endpoint: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind == "posix"
+
+    @property
+    def database(self) -> str:
+        """The path of pgBackRest's repository."""
+        return f"{self.path.rstrip('/')}/{DATABASE}"
+
+
+def parse(to: str) -> Place | None:
+    """Return the place that `to` names, None if pgBackRest knows none of this kind."""
+    for kind, form in FORMS.items():
+        if match := form.fullmatch(to):
+            values = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
+            return Place(kind, **{"where": "", "path": "", **values})
+    return None
+
+
+def of_files(to: str) -> str:
+    """Return restic's repository."""
+    return f"{to.rstrip('/')}/{FILES}"
+
+
+def options(place: Place, keys: Mapping[str, str]) -> dict[str, str]:
+    """Return pgBackRest's options of a repository, for all kinds but sftp, which asks ssh."""
+    values = {"path": INSIDE if place.is_folder else place.database, "type": place.kind}
+    if place.kind == "s3":
+        values |= {"s3-endpoint": place.endpoint, "s3-bucket": place.where, "s3-uri-style": "path"}
+        values |= {"s3-region": "us-east-1", **({"storage-port": place.port} if place.port else {})}
+    elif place.kind == "gcs":
+        values |= {"gcs-bucket": place.where, "gcs-key-type": "token" if "GOOGLE_ACCESS_TOKEN" in keys else "auto"}
+        if "GOOGLE_APPLICATION_CREDENTIALS" in keys:
+            values |= {"gcs-key-type": "service", "gcs-key": f"{CONFIGURATION}/gcs.json"}
+    elif place.kind == "azure":
+        values |= {"azure-container": place.where, "azure-key-type": "sas" if "AZURE_ACCOUNT_SAS" in keys else "shared"}
+    return values | {option: keys[name] for name, option in KEYS.get(place.kind, {}).items() if keys.get(name)}
