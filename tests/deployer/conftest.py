@@ -14,6 +14,7 @@ from deployer.machine import Machine
 from deployer.simulated import OWN, world
 from slipway.deploy import config
 from slipway.deploy.agent import docker, http, slots
+from slipway.deploy.backup import leftovers
 
 BIN = Path(__file__).parent / "bin"
 TOML = {
@@ -70,6 +71,13 @@ def fleet(data):
 def settings(tmp_path):
     """The settings of docker-backup for an app, on a host whose folder is tmp_path."""
     return backup_host.settings_in(tmp_path)
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path):
+    """The place of its backups, with a base backup, and the WAL since."""
+    monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
+    return backup_host.Place(monkeypatch, 1, 2)
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
-"""Backups: the keys of [backup], the files of hosts that send them, what a restore chooses, and what status says."""
+"""Backups: the keys of [backup], the files of hosts that send them, their places, and what status says."""
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 
-from deployer.backup_host import segment
 from deployer.conftest import fleet_of
 from slipway.deploy import backup_status
-from slipway.deploy.backup import choice, points, postgres, retention, wal
-from slipway.deploy.backup.choice import Target
+from slipway.deploy.backup import points, postgres
 from slipway.deploy.backup.points import Point
-from slipway.deploy.backup.repository import Snapshot, cause, seconds
+from slipway.deploy.backup.repository import cause, may_unlock, seconds
 from slipway.deploy.backup.shell import Problem
 from slipway.deploy.errors import Refused
 from slipway.deploy.server import backups
@@ -42,7 +41,7 @@ WELL = {
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({"to": "nas.example:shop"}, "backup.to: 'nas.example:shop' is not a repository of restic"),
+        ({"to": "nas.example:shop"}, "backup.to: 'nas.example:shop' is not a place for backups"),
         ({"wal": 59}, "backup.wal: 59 is not a whole number from 60 to 86400"),
         ({"full": "3:00"}, "backup.full: '3:00' is not a time"),
         ({"drill": "04:00"}, "backup.drill: '04:00' is not a day and a time"),
@@ -89,7 +88,6 @@ def test_the_files_of_a_host(data):
     assert "OnUnitActiveSec=200s" in timers["wal"] and "OnUnitActiveSec=200s" in timers["files"]
     unit = files["/etc/systemd/system/docker-backup-base@.service"]
     assert "ExecStart=/usr/local/bin/docker-backup base %i" in unit
-    assert "--slot=base_backup" in files["/etc/default/shop-wal"]
     library = {file.path for file in backups.program()}
     assert "/usr/local/lib/docker-backup/slipway/deploy/backup/commands.py" in library
 
@@ -102,82 +100,14 @@ def test_one_host_prunes(data):
     assert (of_db1["prunes"], of_web1["prunes"]) == (True, False)
     assert (of_db1["postgres"], of_web1["postgres"]) == (True, False)
     assert of_db1["files"] == [] and "/etc/default/shop.env" in of_web1["files"]
-    assert "/etc/default/shop-wal" in db1 and "/etc/default/shop-wal" not in web1
 
 
 def test_what_a_host_sends_no_more_goes(data):
     fleet = fleet_of(data, {"hosts": APART, "backup": TO})
     web1 = fleet.hosts[0]
     stale = {*backups.stale_units(fleet, web1)}
-    assert stale == {
-        *(f"docker-backup-{name}@shop.timer" for name in ("base", "wal", "dump", "drill")),
-        "docker-service@shop-wal.service",
-    }
+    assert stale == {f"docker-backup-{name}@shop.timer" for name in ("base", "wal", "dump", "drill")}
     assert "/etc/default/shop.backup.json" not in backups.stale_files(fleet, web1)
-
-
-# ---- what a restore chooses ----
-
-
-def base_at(at, lsn=100, timeline=1):
-    tags = {"base": f"{timeline}-{lsn}", "at": str(at), "lsn": str(lsn), "timeline": str(timeline), "system": "7"}
-    return Snapshot(f"base-{at}", at, tags)
-
-
-def wal_of(snapshot, until):
-    return Snapshot(f"wal-{until}", until, {"base": snapshot.tags["base"], "until": str(until), "lsn": str(until)})
-
-
-FIRST, SECOND, OTHER = base_at(1000, 100), base_at(2000, 500), base_at(3000, 550, timeline=2)
-WALS = [wal_of(FIRST, 1500), wal_of(FIRST, 2100), wal_of(SECOND, 2500), wal_of(OTHER, 3500)]
-
-
-def test_a_restore_begins_with_the_newest_copy_before_the_time():
-    bases = [FIRST, SECOND, OTHER]
-    chosen = {at: choice.choose(bases, WALS, Target(at=at)) for at in (1200, 1999.9, 2000, 3400)}
-    assert [each.base for each in chosen.values()] == [FIRST, FIRST, SECOND, OTHER]
-    assert chosen[1200].wal.id == "wal-2100" and chosen[1200].until == 2100
-    assert choice.choose(bases, WALS, Target()).base == OTHER
-    assert choice.choose([FIRST], [], Target()).until == 1000
-    with pytest.raises(Problem, match=r"the oldest base backup is of .*: choose a later time"):
-        choice.choose(bases, WALS, Target(at=999))
-    with pytest.raises(Problem, match="no base backup"):
-        choice.choose([], [], Target())
-
-
-def test_what_is_not_kept_any_more_is_no_nearest_time():
-    """A copy older than a week has no WAL any more: then only its own moment comes back."""
-    with pytest.raises(Problem, match=r"what came after .* is not kept any more: choose that time"):
-        choice.choose([FIRST, SECOND], [wal_of(SECOND, 2500)], Target(at=1500))
-    assert choice.choose([FIRST, SECOND], [wal_of(SECOND, 2500)], Target(at=1000)).base == FIRST
-    point = Point("commit", "build-1", 1200, 300, 1)
-    with pytest.raises(Problem, match=r"is not kept any more"):
-        choice.choose([FIRST, SECOND], [], Target(point=point))
-    assert choice.choose([FIRST, SECOND], WALS, Target(at=9999)).base == SECOND, "the newest second"
-
-
-def test_a_clock_that_was_set_back_hides_nothing():
-    """The newest copy has the most WAL before it, whatever the clock said."""
-    set_back = base_at(900, 600)
-    chosen = choice.choose([set_back, FIRST, SECOND], [wal_of(set_back, 950), *WALS], Target())
-    assert chosen.base == set_back
-    wals = [Snapshot("newer", 1, {"base": FIRST.tags["base"], "until": "800", "lsn": "9000"}), *WALS]
-    assert choice.choose([FIRST], wals, Target()).wal.id == "newer"
-
-
-def test_of_two_databases_the_newer_one_comes_back():
-    anew = Snapshot("anew", 4000, {**base_at(4000, 5).tags, "system": "8"})
-    assert choice.choose([FIRST, SECOND, anew], WALS, Target()).base == anew
-    assert choice.choose([FIRST, SECOND, anew], WALS, Target(at=2200)).base == SECOND
-
-
-def test_a_release_s_point_is_of_its_timeline():
-    """After a restore WAL goes on in another timeline, where a point of before is not."""
-    point = Point("commit", "build-1", 2900, 600, 1)
-    chosen = choice.choose([FIRST, SECOND, OTHER], WALS, Target(point=point))
-    assert chosen.base == SECOND
-    assert chosen.target.options() == ["recovery_target_lsn=0/258", "recovery_target_inclusive=off"]
-    assert Target(at=1.5).options() == ["recovery_target_time=1970-01-01T00:00:01.500000+00:00"]
 
 
 def test_points_by_name():
@@ -190,25 +120,32 @@ def test_points_by_name():
         points.named(known, "build-3")
 
 
-# ---- WAL ----
-
-
-def test_a_gap_in_the_wal_is_seen():
-    names = [segment(254), segment(255), segment(256) + ".partial", "00000002.history"]
-    assert not wal.has_gap(segment(254), names)
-    assert not wal.has_gap(segment(255), names)
-    assert wal.has_gap(segment(253), names)
-    assert wal.has_gap(segment(254), [names[0], names[2]])
-    assert wal.has_gap(segment(254), [])
-
-
 def test_lsn():
     assert postgres.number("16/B374D848") == 0x16B374D848 and postgres.text(0x16B374D848) == "16/B374D848"
 
 
-def test_of_the_wal_of_one_copy_only_the_newest_is_kept():
-    """It has all that the others have."""
-    assert retention.older_of_same_base(WALS) == ["wal-1500"]
+# ---- restic's locks ----
+
+
+@pytest.mark.parametrize(
+    ("locks", "may"),
+    [
+        ([], False),
+        ([(86400 - 1801, "shop1", 0)], True),
+        ([(86400 - 1801, "other", 0)], True),
+        ([(86400 - 60, "shop1", 0)], False),
+        ([(86400 - 1801, "shop1", 0), (86400 - 60, "shop1", 4194305)], False),
+        ([(86400 - 1801, "shop1", 0), (86400 - 60, "shop1", 1)], True),
+        ([(86400 - 1801, "shop1", 0), (86400 - 60, "other", 4194305)], True),
+    ],
+)
+def test_only_old_locks_are_removed(locks, may):
+    """A young one of this host's name whose process does not run here may be another host's: then none is removed."""
+    written = [
+        {"time": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z", "hostname": host, "pid": pid}
+        for at, host, pid in locks
+    ]
+    assert may_unlock(written, "shop1", 86400) == may
 
 
 # ---- restic's words ----

@@ -1,18 +1,19 @@
 """docker-backup's restores, swaps and drills: nothing that fails harms the living database."""
 
+import contextlib
 import json
 import os
-import threading
 from dataclasses import replace
-from unittest import mock
+from pathlib import Path
 
 import pytest
 
-from deployer.backup_host import Repository, room, with_wal
-from deployer.test_backup import FIRST, SECOND, WALS
-from slipway.deploy.backup import copy, drill, progress, restore, shell, state
+from deployer.backup_host import backup_in, room
+from slipway.deploy.backup import choice, copy, drill, leftovers, points, restore, shell, state, swap
+from slipway.deploy.backup.branches import Target
+from slipway.deploy.backup.choice import Choice
 from slipway.deploy.backup.copy import Copy
-from slipway.deploy.backup.repository import Snapshot
+from slipway.deploy.backup.points import Point
 from slipway.deploy.backup.shell import Problem
 
 
@@ -20,84 +21,77 @@ class Killed(BaseException):
     """The end of docker-backup in the middle of its work."""
 
 
-def restored(settings, volume="shop-postgres-2"):
-    Copy(settings, "restored")
-    os.makedirs(settings.folder, exist_ok=True)
-    with open(f"{settings.folder}/restored.json", "w") as file:
-        json.dump({"volume": volume, "rows": 1}, file)
+def restored(settings, volume="shop-postgres-2", **more):
+    made = {"volume": volume, "rows": 1, "newest": 1.0, "timeline": 1, **more}
+    Path(settings.folder, "restored.json").write_text(json.dumps(made))
+    Path(settings.etc, "shop-postgres").write_text("max_connections=500")
 
 
 def image_of(settings):
     return shell.assignments(f"{settings.etc}/shop-postgres.image")
 
 
-def test_a_swap(settings, host):
-    """The service runs on the restored volume; the old one stays. A new base backup begins, as WAL goes another way."""
-    restored(settings)
+@pytest.fixture
+def promotes(monkeypatch, host):
+    monkeypatch.setattr(Copy, "promote", lambda self, volume: host.said.append(f"promote {volume}"))
     host.answers["SELECT 1"] = "1"
-    restore.swap(settings, Repository())
-    assert host.ran("ALTER ROLE base_backup PASSWORD"), "old passwords are back"
+
+
+# ---- swaps ----
+
+
+def test_a_swap(settings, host, place, promotes):
+    """The service runs on the restored volume; the old one stays. The swap is on record; a new base backup begins."""
+    restored(settings)
+    swap.run(settings, place)
     assert image_of(settings)["DATA"] == "shop-postgres-2"
     assert host.ran("restart docker-service@shop-postgres.service") and not host.ran("volume rm")
     assert host.ran("start --no-block docker-backup-base@shop.service")
+    assert [point.kind for point in points.load(settings)] == ["swap"] and place.kept == [(["points"], "points")]
     assert not os.path.exists(f"{settings.folder}/restored.json")
 
 
-def test_a_swap_that_was_killed_goes_on(settings, host, capsys):
-    """Wherever it was killed: with the restored container gone, and the service on the new volume or not. The volume
-    that is named at the end is that of before."""
+def test_what_the_living_database_has_is_sent_before_a_swap(settings, host, place, promotes):
+    """So that its branch can be restored to its end. A place that is away holds no swap up."""
     restored(settings)
-    host.answers |= {"SELECT 1": "1", "CREATE ROLE base_backup": Killed()}
+    swap.run(settings, place)
+    sent, restarts = (host.said.index(host.ran(part)[0]) for part in ("pg_current_xact_id", "restart docker-service"))
+    assert sent < restarts
+    restored(settings, "shop-postgres-3")
+    place.problem = "away"
+    swap.run(replace(settings), place)
+    assert image_of(settings)["DATA"] == "shop-postgres-3"
+
+
+def test_a_swap_that_was_killed_goes_on(settings, host, place, promotes, capsys):
+    """With the service on the new volume already. The volume that is named at the end is that of before, and no second
+    timeline begins."""
+    restored(settings)
+    host.answers = {"restart docker-service": Killed(), **host.answers}
     with pytest.raises(Killed):
-        restore.swap(settings, Repository())
+        swap.run(settings, place)
     settings = replace(settings)  # as in another process
     assert image_of(settings)["DATA"] == "shop-postgres-2"
-    del host.answers["CREATE ROLE base_backup"]
-    host.answers = {"docker exec -i shop-restored": Problem("no such container"), "xmax": "7", **host.answers}
-    assert restore.read(settings)["volume"] == "shop-postgres-2" and restore.lost(settings) is None
-    restore.swap(settings, Repository())
-    assert not host.ran("docker stop -t 60 shop-restored") and not host.ran("volume rm")
-    assert host.ran("start --no-block docker-backup-base@shop.service")
+    del host.answers["restart docker-service"]
+    swap.run(settings, place)
+    assert len(host.ran("promote")) == 1 and not host.ran("volume rm")
+    assert not host.ran("docker stop -t 60 shop-restored"), "it had been stopped, and Docker knows it no more"
     assert "the data of before are in the volume shop-postgres:" in capsys.readouterr().out
 
 
-def test_nothing_to_swap(settings, host):
+def test_nothing_to_swap(settings, host, place):
     with pytest.raises(Problem, match="nothing has been restored"):
-        restore.swap(settings, Repository())
+        swap.run(settings, place)
     assert host.said == []
 
 
-def test_a_restore_begins_with_the_newest_changes(settings, host, monkeypatch):
-    """The orders of the last minute come back. If the living database is dead, what was sent does."""
-    with_wal(settings, 1)
-    made = []
-    monkeypatch.setattr(Copy, "make", lambda self, repository, choice: made.append(choice))
-    repository = Repository([FIRST], WALS)
-    repository.call = lambda *words, fine: ""
-    restore.beside(settings, repository, "latest")
-    host.answers["coalesce(wal_status"] = Problem("no such container")
-    restore.beside(settings, repository, "latest")
-    assert repository.kept == [(["wal"], "wal")] and len(made) == 2
-
-
-def test_a_new_host_gets_the_points_of_the_newest_changes(settings, monkeypatch):
-    """Of a clock that was set back, the newest by its time are not the newest."""
-    [newest] = [wal for wal in WALS if wal.tags["base"] == SECOND.tags["base"]]
-    older = Snapshot("older", 9e9, {**newest.tags, "lsn": "1"})
-    asked, repository = [], Repository([FIRST, SECOND], [*WALS, older])
-    repository.call = lambda *words, fine: asked.append(words) or ""
-    restore.chosen(settings, repository, "latest")
-    assert asked == [("dump", newest.id, "/points")]
-
-
-def test_a_restored_database_that_does_not_answer_is_swapped_back(settings, host, monkeypatch):
+def test_a_restored_database_that_does_not_answer_is_swapped_back(settings, host, place, promotes, monkeypatch):
     restored(settings)
-    monkeypatch.setattr(restore, "ANSWER", 0)
+    monkeypatch.setattr(swap, "ANSWER", 0)
     with pytest.raises(Problem, match="so the old one serves on"):
-        restore.swap(settings, Repository())
+        swap.run(settings, place)
     assert image_of(settings)["DATA"] == "shop-postgres"
     assert len(host.ran("restart docker-service@shop-postgres.service")) == 2
-    assert host.said[-1].endswith("start docker-service@shop-wal.service")
 
 
 def test_the_living_database_s_volume_is_never_removed(settings, host):
@@ -109,101 +103,200 @@ def test_the_living_database_s_volume_is_never_removed(settings, host):
     assert host.ran("docker volume rm -f shop-postgres-2")
 
 
+def test_a_promoted_copy_that_is_discarded_leaves_a_record(settings, host, place):
+    """Its timeline is in the archive: the living one goes on after it."""
+    restored(settings)
+    restore.discard(settings, place)
+    assert points.load(settings) == []
+    restored(settings, old="shop-postgres")
+    restore.discard(settings, place)
+    assert [(point.kind, point.timeline) for point in points.load(settings)] == [("swap", 1)]
+
+
+# ---- what a restore brings back ----
+
+
+def test_a_restore_begins_with_the_newest_changes(settings, host, place, monkeypatch):
+    """The orders of the last minute come back. If the living database is dead, what was sent does, and what its volume
+    has besides."""
+    made = []
+    monkeypatch.setattr(Copy, "make", lambda self, choice: made.append(choice))
+    monkeypatch.setattr(Copy, "control", lambda self, volume: "Database system identifier:           7\n")
+    restore.beside(settings, place, "latest")
+    host.answers["pg_control_system"] = Problem("no such container")
+    restore.beside(settings, place, "latest")
+    living, dead = made
+    assert living.target == Target(1, lsn=0x2000228) and not living.known
+    assert dead.target == Target(1) and dead.known == "shop-postgres" and dead.end == 2 << 24
+
+
+def test_a_future_time_is_refused(settings, host, place):
+    with pytest.raises(Problem, match="that time is in the future"):
+        restore.chosen(settings, "restore", "@99999999999", True)
+
+
+def test_a_tag_of_digits_is_a_tag(settings, host, place):
+    points.add(settings, place, "commit", "1700000000")
+    assert restore.chosen(settings, "restore", "1700000000", True).target == Target(1, lsn=0x2000228)
+
+
+def test_what_a_swap_loses_is_counted_on_the_living_branch(settings, host, place, monkeypatch):
+    """Of a copy of another branch, from where both parted."""
+    monkeypatch.setattr(Copy, "sql", lambda self, query, database="postgres": "790" if "xmax" in query else "")
+    assert restore.lost(settings, {"timeline": 1}) == 10
+    swap_of = Point("swap", "", 1.0, 5, 2, 700)
+    monkeypatch.setattr(points, "load", lambda settings: [swap_of])
+    host.answers |= {
+        "pg_control_system": "2000.5 0/2000228 000000020000000000000002 7 800",
+        "00000002.history": "1\t0/5",
+    }
+    assert restore.lost(settings, {"timeline": 1}) == 100
+    monkeypatch.setattr(Copy, "sql", lambda self, query, database="postgres": "790" if "xmax" in query else "1\t0/5")
+    assert restore.lost(settings, {"timeline": 2}) == 10
+
+
 def test_the_cause_of_a_database_that_does_not_start():
     log = "1 LOG:  starting\n2 FATAL:  could not open file\n3 LOG:  database system is shut down\n"
     assert copy.cause(log) == "2 FATAL:  could not open file"
     assert copy.cause("exec: no such file\n") == "exec: no such file"
 
 
-def test_a_restored_database_may_have_fewer_connections(settings, host):
-    """As a hot standby it would end, for want of the living one's max_connections."""
-    os.makedirs(f"{settings.folder}/restored")
-    Copy(settings, "restored").start("shop-postgres-2", [])
-    assert host.ran("-c hot_standby=off")
+def test_a_target_beyond_the_archive_is_not_reached():
+    """It is no later time than the last change. How far the restore came is said."""
+    log = (
+        "LOG:  last completed transaction was at log time 2026-11-24 02:20:01.5+00\n"
+        "FATAL:  recovery ended before configured recovery target was reached\n"
+    )
+    assert "is not reached" in copy.ended(log) and "the restore came to 2026-11-2" in copy.ended(log)
+
+
+def waits(monkeypatch, *answers):
+    """Let a copy answer so, one after the other, where its recovery is."""
+    left = iter(answers)
+    monkeypatch.setattr(Copy, "where", lambda self: next(left))
+    monkeypatch.setattr(Copy, "log", lambda self: "")
+    monkeypatch.setattr(Copy, "sql", lambda self, query, database="postgres": "1700000000")
+    monkeypatch.setattr(copy.time, "sleep", lambda seconds: None)
+
+
+def test_only_postgres_says_that_a_target_is_reached(settings, monkeypatch):
+    busy, paused = (False, "0/3000000", "WalReplay"), (True, "0/3000000", "RecoveryPause")
+    waits(monkeypatch, busy, busy, paused)
+    Copy(settings, "restored").wait(Choice(backup_in(1), Target(1, lsn=5), 0, 0, 0))
+
+
+@pytest.mark.parametrize(("lsn", "reached"), [("0/2000100", True), ("0/2000000", False)])
+def test_the_newest_second_is_reached_at_the_end_of_the_last_segment(settings, monkeypatch, lsn, reached):
+    """An end before is a hole."""
+    monkeypatch.setattr(copy, "PATIENCE", 0)
+    fetches, asks = ((False, lsn, event) for event in ("RestoreCommand", "RecoveryRetrieveRetryInterval"))
+    waits(monkeypatch, asks, fetches, asks, fetches)  # a slow place is asked again and again
+    wait = lambda: Copy(settings, "restored").wait(Choice(backup_in(1), Target(1), 2 << 24, 0, 0))  # noqa: E731
+    if reached:
+        wait()
+        return
+    with pytest.raises(Problem, match="the newest second is not reached"):
+        wait()
+
+
+def test_a_pause_for_want_of_connections_is_no_end(settings, monkeypatch):
+    waits(monkeypatch, (True, "0/3000000", "RecoveryPause"))
+    monkeypatch.setattr(
+        Copy, "log", lambda self: "hot standby is not possible because of insufficient parameter settings"
+    )
+    with pytest.raises(Problem, match="needs more connections"):
+        Copy(settings, "restored").wait(Choice(backup_in(1), Target(1, lsn=5), 0, 0, 0))
 
 
 def test_a_second_database_needs_disk_and_memory(settings, host, monkeypatch):
     os.makedirs(f"{settings.root}/proc")
-    with open(f"{settings.root}/proc/meminfo", "w") as file:
-        file.write("MemAvailable:  500000 kB\n")
-    FIRST.tags["bytes"] = "1000000000"
+    Path(settings.root, "proc/meminfo").write_text("MemAvailable:  500000 kB\n")
     room(monkeypatch, free=1_000_000_000)
     with pytest.raises(Problem) as problem:
-        copy.check_room(settings, restore.choose([FIRST], WALS, restore.Target()))
+        choice.check_room(settings, Choice(replace(backup_in(1), bytes=1_000_000_000), Target(1), 0, 0, 0))
     assert "free, a restore needs 1,1" in str(problem.value) and "512 MB of memory are available" in str(problem.value)
+
+
+@pytest.mark.parametrize(("sizes", "passes"), [([5, 9], 3), ([5, 5], 2)])
+def test_a_server_that_allows_few_open_files(settings, monkeypatch, sizes, passes):
+    """The restore goes on from there, as long as there is progress."""
+    ran, left = [], iter(sizes)
+
+    def call(settings, action, words, *_, **__):
+        ran.append("--delta" in words)
+        if len(ran) < 3:
+            raise Problem("unable to open file 'x' for read: libssh2 error [-31]: sftp error [4] failure")
+
+    monkeypatch.setattr(copy.pgbackrest, "call", call)
+    with contextlib.nullcontext() if passes == 3 else pytest.raises(Problem, match="sftp error"):
+        Copy(settings, "restored").bring(["restore"], "volume", lambda: next(left))
+    assert ran == [False, True, True][:passes]
+
+
+# ---- what was killed ----
+
+
+def test_what_is_left_of_a_killed_drill_goes(settings, host, place):
+    """A whole copy that waits for its swap stays."""
+    Path(settings.folder, "drill.json").write_text('{"volume": "shop-postgres-7", "rows": 5}')
+    restored(settings)
+    host.answers["docker ps --all"] = "shop-pgbackrest-base\n"
+    leftovers.remove(settings)
+    assert host.ran("docker volume rm -f shop-postgres-7") and not host.ran("volume rm -f shop-postgres-2")
+    assert host.ran("docker rm -f shop-pgbackrest-base")
+    Path(settings.folder, "restored.json").write_text('{"volume": "shop-postgres-2"}')
+    leftovers.remove(settings)
+    assert host.ran("volume rm -f shop-postgres-2")
+
+
+def test_what_runs_is_no_leftover(settings, host, place):
+    Path(settings.folder, "drill.json").write_text('{"volume": "shop-postgres-7"}')
+    with leftovers.LockedOpen(leftovers.lock_path(settings, "drill"), "a"):
+        leftovers.remove(settings)
+    assert not host.ran("volume rm")
 
 
 # ---- drills ----
 
 
-def drilled(settings, monkeypatch, made, release=""):
-    monkeypatch.setattr(Copy, "make", lambda self, repository, choice: made)
-    repository = Repository([FIRST], WALS)
-    repository.call = lambda *words: ""
-    drill.run(settings, repository, release)
+def drilled(settings, place, monkeypatch, made, release=""):
+    monkeypatch.setattr(Copy, "make", lambda self, choice: made)
+    monkeypatch.setattr(drill.pgbackrest, "verify", lambda settings, action: place.asked.append(("verify",)))
+    drill.run(settings, place, release)
 
 
-def test_a_drill_compares_the_migrations(settings, host, monkeypatch):
+def test_a_drill_compares_the_migrations(settings, host, place, monkeypatch):
     """It fails if one is missing that was applied before, and leaves nothing."""
-    host.answers["django_migrations WHERE applied"] = "shop 0001_initial\nshop 0002_note"
-    made = {"rows": 5, "tables": 2, "seconds": 1, "until": 9e9, "migrations": ["shop 0001_initial"]}
+    host.answers = {"django_migrations WHERE applied": "shop 0001_initial\nshop 0002_note", **host.answers}
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": ["shop 0001_initial"]}
     with pytest.raises(Problem, match="lacks migrations that were applied before: shop 0002_note"):
-        drilled(settings, monkeypatch, made)
+        drilled(settings, place, monkeypatch, made)
     assert "lacks migrations" in state.load(settings)["drill"]["problem"]
     assert host.ran("docker rm -f shop-drill")
-    drilled(settings, monkeypatch, {**made, "migrations": ["shop 0001_initial", "shop 0002_note"]})
+    drilled(settings, place, monkeypatch, {**made, "migrations": ["shop 0001_initial", "shop 0002_note"]})
     assert state.load(settings)["drill"]["rows"] == 5 and state.load(settings)["drill"]["problem"] == ""
+    assert ("verify",) in place.asked
 
 
-def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, monkeypatch, capsys):
+def test_a_drill_of_another_branch_fails(settings, host, place, monkeypatch):
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 2, "migrations": []}
+    with pytest.raises(Problem, match="the restored database is of timeline 2, the living one of 1"):
+        drilled(settings, place, monkeypatch, made)
+
+
+def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, monkeypatch, capsys):
     """As the release's `migrate --check` would. What was applied after the backup's end may be missing."""
     applied = "shop 0001_initial\nshop 0002_note"
-    host.answers = {"set until inf": f"{applied}\nshop 0003_tax", "django_migrations WHERE applied": applied}
-    made = {"rows": 5, "tables": 2, "seconds": 1, "until": 9e9, "migrations": applied.splitlines()}
-    drilled(settings, monkeypatch, made, "shop 0001_initial,shop 0002_note,shop 0003_tax")
+    living = {"set until inf": f"{applied}\nshop 0003_tax", "django_migrations WHERE applied": applied}
+    host.answers = {**living, **host.answers}
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": applied.splitlines()}
+    drilled(settings, place, monkeypatch, made, "shop 0001_initial,shop 0002_note,shop 0003_tax")
     assert "the live release finds its 3 migrations\n" in capsys.readouterr().out
     with pytest.raises(Problem, match="lacks migrations that the live release needs: shop 0004_vat"):
-        drilled(settings, monkeypatch, made, "shop 0001_initial,shop 0004_vat")
+        drilled(settings, place, monkeypatch, made, "shop 0001_initial,shop 0004_vat")
 
 
-def test_a_drill_of_an_old_backup_fails(settings, host, monkeypatch):
+def test_a_drill_of_an_old_backup_fails(settings, host, place, monkeypatch):
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 1000, "timeline": 1, "migrations": []}
     with pytest.raises(Problem, match=r"the newest backup is .* s old, although WAL goes to the repository each 300 s"):
-        drilled(settings, monkeypatch, {"rows": 5, "tables": 2, "seconds": 1, "until": 1000, "migrations": []})
-
-
-# ---- progress ----
-
-
-@pytest.mark.parametrize(
-    "done, total, line",
-    [
-        (0, 0, "0 MB"),
-        (3_000_000, 0, "3 MB"),
-        (0, 9_000_000, "0 MB of 9 MB"),
-        (3_000_000, 9_000_000, "3 MB of 9 MB, 4 s left"),
-        (10_000_000, 9_000_000, "9 MB of 9 MB, 0 s left"),  # the database has grown meanwhile
-    ],
-)
-def test_how_far_something_is(done, total, line):
-    assert progress.line(done, total, seconds=2) == line
-
-
-@pytest.mark.parametrize("watched", [True, False])
-def test_progress_is_shown_at_a_terminal(tmp_path, monkeypatch, capsys, watched):
-    """Until the end, whether it succeeds or not; what is in folders counts, too."""
-    monkeypatch.setattr(shell, "is_watched", lambda: watched)
-    monkeypatch.setattr(progress, "EVERY", 0.01)
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base/1").write_bytes(b"x" * 2_000_000)
-    asked = threading.Event()
-
-    def done():
-        asked.set()
-        return progress.size(str(tmp_path))
-
-    with pytest.raises(Problem), progress.shown(done, 4_000_000):
-        assert asked.wait(10 if watched else 0) == watched
-        raise Problem("the disk is full")
-    progress.show(mock.Mock(side_effect=Problem("the container has gone")), 0, threading.Event())
-    out = capsys.readouterr().out.removesuffix(progress.CLEAR)
-    assert (progress.CLEAR + "2 MB of 4 MB, " in out, out.endswith(progress.CLEAR)) == (watched, watched)
+        drilled(settings, place, monkeypatch, made)

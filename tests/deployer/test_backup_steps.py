@@ -1,171 +1,206 @@
-"""docker-backup's steps that send: what they do when a program or the disk fails."""
+"""docker-backup's steps that send: what they do when a program, the place or the disk fails."""
 
-import json
 import os
-import sys
 import time
-import types
 from pathlib import Path
 
 import pytest
 
-from deployer.backup_host import Repository, room, segment, with_wal
-from deployer.test_backup import FIRST
-from slipway.deploy.backup import base, files, postgres, set_up, state, wal
+from deployer.backup_host import BEGIN_BASE, backup_in, room
+from proc import executable
+from slipway.deploy.backup import (
+    archive,
+    base,
+    configuration,
+    pgbackrest,
+    points,
+    postgres,
+    shell,
+    state,
+)
 from slipway.deploy.backup.shell import Problem
 
 # ---- WAL ----
 
 
-def test_wal_is_sent_up_to_the_database_s_end(settings, host):
-    with_wal(settings, 1, 2)
-    repository = Repository()
-    wal.ship(settings, repository)
-    assert repository.kept == [(["wal"], "wal")]
-    assert state.load(settings)["wal"]["until"] == 2000.5
+def test_wal_is_there_up_to_the_database_s_heartbeat(settings, host, place):
+    """A commit is made first, so that a restore to any second before it knows that it has come so far."""
+    archive.ship(settings, place)
+    record = state.load(settings)["wal"]
+    assert (record["until"], record["lsn"], record["timeline"]) == (2000.5, 0x2000228, 1)
+    assert host.ran("pg_current_xact_id") and place.asked == [("look", archive.ARRIVE)]
+    assert not host.ran(BEGIN_BASE)
 
 
-def test_what_the_receiver_has_not_written_is_awaited(settings, host, monkeypatch):
-    with_wal(settings, 1)
-    host.answers["write_lsn"] = "0/1FF"
-    monkeypatch.setattr(wal, "RECEIVE", 0)
-    with pytest.raises(Problem, match="shop-wal does not receive WAL"):
-        wal.ship(settings, Repository())
-    assert "does not receive" in state.load(settings)["wal"]["problem"]
+def test_without_a_base_backup_one_begins(settings, host, place):
+    place.backups = []
+    with pytest.raises(Problem, match="there is no base backup yet: one begins now"):
+        archive.ship(settings, place)
+    assert host.ran(BEGIN_BASE) and "until" not in state.load(settings)["wal"]
 
 
-def test_a_segment_that_a_killed_receiver_was_making_is_made_anew(settings, host, monkeypatch):
-    """Not while a receiver runs, which may be making it."""
-    with_wal(settings, 1)
-    torn = f"{settings.wal_folder}/{segment(2)}.partial"
-    with open(torn, "wb") as file:
-        file.truncate(5_000_000)
-    answers = iter(["0/1FF", "0/200", "0/0", "0/200"])
-    monkeypatch.setattr(postgres, "received", lambda settings: postgres.number(next(answers)))
-    wal.ship(settings, Repository())
-    assert os.path.exists(torn) and not host.ran("stop docker-service@shop-wal.service")
-    wal.ship(settings, Repository())
-    assert not os.path.exists(torn) and host.ran("stop docker-service@shop-wal.service")
-    assert host.ran("start docker-service@shop-wal.service")
+def test_a_base_backup_of_an_abandoned_branch_is_none(settings, host, place):
+    """Right after a swap: one of the living branch begins, or the last one before both parted counts."""
+    host.answers["pg_control_system"] = "2000.5 0/2000228 000000020000000000000002 7 800"
+    with pytest.raises(Problem, match="there is no base backup yet: one begins now"):
+        archive.ship(settings, place)
+    assert host.ran(BEGIN_BASE)
 
 
-@pytest.mark.parametrize("fault", ["no base", "gap", "lost", "missing"])
-def test_without_whole_wal_a_base_backup_begins(settings, host, fault):
-    if fault != "no base":
-        with_wal(settings, *((2, 3) if fault == "gap" else (1, 2)))
-    host.answers |= {"lost": {"coalesce(wal_status": "lost"}, "missing": {"coalesce(wal_status": ""}}.get(fault, {})
-    repository = Repository()
-    with pytest.raises(Problem, match="another one begins now"):
-        wal.ship(settings, repository)
-    assert host.ran("start --no-block docker-backup-base@shop.service") and repository.kept == []
+def test_what_the_place_has_not_got_is_told(settings, host, place, monkeypatch):
+    """The newest restorable second stays on record until there is a base backup after the gap."""
+    archive.ship(settings, place)
+    place.numbers = (1, 3)
+    for _ in range(2):
+        with pytest.raises(Problem, match=r"no second after .* can be restored, .* segment 000000010000000000000002"):
+            archive.ship(settings, place)
+    record = state.load(settings)["wal"]
+    assert (record["since"], record["gaps"], record["until"]) == (2000.5, [[2000.5, None]], 2000.5)
+    assert len(host.ran(BEGIN_BASE)) == 2
+    place.backups.append(backup_in(3, at=2500.0))
+    archive.ship(settings, place)
+    record = state.load(settings)["wal"]
+    assert (record["since"], record["gaps"], record["problem"]) == (0, [[2000.5, 2500.0]], "")
 
 
 @pytest.mark.parametrize(("ago", "begins"), [(899, 0), (901, 1)])
-def test_a_base_backup_that_failed_is_tried_again(settings, host, ago, begins):
-    with_wal(settings, 1, 2)
-    state.save(settings, "base", problem="the repository is away", failed=time.time() - ago)
-    wal.ship(settings, Repository())
-    assert len(host.ran("start --no-block docker-backup-base@shop.service")) == begins
+def test_a_base_backup_that_failed_is_tried_again(settings, host, place, ago, begins):
+    state.save(settings, "base", problem="the place is away", failed=time.time() - ago)
+    archive.ship(settings, place)
+    assert len(host.ran(BEGIN_BASE)) == begins
 
 
-def test_a_full_disk_ends_the_receiving_and_not_the_site(settings, host, monkeypatch):
-    """Only if the repository does not take the WAL: otherwise it is the only place where the last minutes are."""
-    with_wal(settings, 1, 2)
-    room(monkeypatch, free=(1 << 30) - 1)
-    wal.ship(settings, Repository())
-    assert not host.ran("pg_drop_replication_slot")
-    for free, total in (((1 << 30) + 1, 100 << 30), (200 << 20, 1 << 30)):
-        room(monkeypatch, free, total)
-        with pytest.raises(Problem):
-            wal.ship(settings, Repository(problem="away"))
-        assert not host.ran("pg_drop_replication_slot") and os.listdir(settings.wal_folder)
-    room(monkeypatch, free=(1 << 30) - 1)
-    with pytest.raises(Problem, match="away"):
-        wal.ship(settings, Repository(problem="away"))
-    assert host.ran("pg_drop_replication_slot") and host.ran("stop docker-service@shop-wal.service")
-    assert os.listdir(settings.wal_folder) == [] and state.load(settings)["base"]["tags"] == {}
+@pytest.mark.parametrize(
+    ("free", "total", "ends"), [((1 << 30) + 1, 100 << 30, 0), ((1 << 30) - 1, 100 << 30, 2), (200 << 20, 1 << 30, 0)]
+)
+def test_on_a_full_disk_what_sends_wal_begins_anew(settings, host, place, monkeypatch, free, total, ends):
+    """It then drops what is more than may wait: the site goes on."""
+    room(monkeypatch, free, total)
+    archive.ship(settings, place)
+    assert len(host.ran("exec pgbackrest --stanza=shop st")) == ends
+
+
+def test_as_the_disk_gets_full_less_wal_may_wait(settings, host, place, monkeypatch):
+    """And more once it is not full any more."""
+    monkeypatch.setattr(postgres, "owner", lambda settings: (os.getuid(), os.getgid()))
+    folder = Path(configuration.path(settings))
+    folder.mkdir()
+    conf = folder / "pgbackrest.conf"
+    conf.write_text(configuration.text(settings, {}, 16 << 30, "/data"))
+    for free, limit in ((20, 5), (18, 5), (1, 0.25), (400, 16)):
+        room(monkeypatch, free << 30)
+        archive.ship(settings, place)
+        assert f"archive-push-queue-max={int(limit * (1 << 30))}\n" in conf.read_text()
+
+
+def test_points_are_sent_when_they_have_changed(settings, host, place):
+    archive.ship(settings, place)
+    assert place.kept == []
+    points.add(settings, place, "commit", "build-1")
+    archive.ship(settings, place)
+    archive.ship(settings, place)
+    assert place.kept == [(["points"], "points")]
+
+
+def test_swaps_are_never_forgotten(settings, host, place, monkeypatch):
+    """Without them nobody would know which branch lived when."""
+    monkeypatch.setattr(points, "MOST", 2)
+    points.add(settings, place, "swap")
+    for number in range(4):
+        points.add(settings, place, "commit", f"build-{number}")
+    assert [point.kind for point in points.load(settings)] == ["swap", "commit", "commit"]
 
 
 # ---- base backups ----
 
 
-def test_a_new_server_does_not_mix_its_empty_database_in(settings, host):
-    FIRST.tags["system"] = "8"
+def test_a_new_server_does_not_mix_its_empty_database_in(settings, host, place):
+    place.system = "8"
     with pytest.raises(Problem, match="has backups of another database of shop: bring that back by slipway restore"):
-        base.check_owner(settings, Repository([FIRST]))
-    FIRST.tags["system"] = "7"
-    base.check_owner(settings, Repository([FIRST]))
-    base.check_owner(settings, Repository())
+        base.make(settings, place)
+    assert "another database" in state.load(settings)["base"]["problem"]
+    assert not [words for words in place.asked if "backup" in words]
 
 
-def test_a_copy_needs_room(settings, host, monkeypatch):
-    host.answers["pg_database_size"] = "1000000000"
-    room(monkeypatch, free=1_099_999_999)
-    with pytest.raises(Problem, match=r"a copy of the database needs 1,100 MB in .*, which has 1,100 MB"):
-        base.check_room(settings)
-    room(monkeypatch, free=1_100_000_001)
-    base.check_room(settings)
+def test_a_service_that_does_not_archive_yet(settings, host, place):
+    """As after [backup] was added: its options work from its next start on."""
+    host.answers["SHOW archive_mode"] = "off"
+    with pytest.raises(Problem, match="run systemctl restart docker-service@shop-postgres there"):
+        base.make(settings, place)
 
 
-def test_what_a_copy_is_called(tmp_path):
-    label = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\nSTART TIMELINE: 1\n"
-    (tmp_path / "backup_label").write_text(label)
-    ranges = [{"Timeline": 1, "Start-LSN": "0/2000028", "End-LSN": "0/2000100"}]
-    manifest = {"Files": [{"Size": 3}, {"Size": 4}], "WAL-Ranges": ranges}
-    (tmp_path / "backup_manifest").write_text(json.dumps(manifest))
-    tags = base.described(str(tmp_path), postgres.Position(5.0, 0x3000000, 0x3000000, "7", 1))
-    assert tags == {
-        **{"kind": "base", "base": "1-33554688", "lsn": "33554688", "timeline": "1"},
-        **{"segment": "000000010000000000000002", "system": "7", "at": "5.0", "bytes": "7"},
-    }
-    (tmp_path / "backup_label").write_text("")
-    with pytest.raises(Problem, match="does not say with which WAL it begins"):
-        base.described(str(tmp_path), postgres.Position(5.0, 1, 1, "7", 1))
+@pytest.mark.parametrize(
+    ("backups", "kind"),
+    [
+        ([], "full"),
+        ([backup_in(1, at=0)], "full"),
+        ([backup_in(1, at=2 * 86400)], "incr"),
+        ([backup_in(1, at=0), backup_in(2, at=6 * 86400, kind="incr")], "full"),
+    ],
+)
+def test_one_in_seven_is_full(backups, kind):
+    assert base.due(backups, 7 * 86400) == kind
 
 
-def test_the_first_backup_begins_with_provisioning(settings, host, monkeypatch):
-    """Also if the service had another database before."""
-    write_segment(settings, 1, writer=8)
-    monkeypatch.setattr(os, "chown", lambda *_: None)
-    host.answers["restic version"] = "restic 0.18.0"
-    repository = types.SimpleNamespace(make_if_missing=lambda patience: host.said.append("made"))
-    set_up.prepare(settings, repository)
-    assert host.ran("made") and host.ran("CREATE ROLE base_backup LOGIN REPLICATION")
-    assert host.ran("enable --quiet --now docker-backup-base@shop.timer docker-backup-wal@shop.timer")
-    assert host.ran("start --no-block docker-backup-base@shop.service")
-    assert os.readlink(f"{settings.etc}/shop-wal.image") == "shop-postgres.image"
-    assert os.listdir(settings.wal_folder) == []
+def test_a_base_backup_is_sent_and_recorded(settings, host, place):
+    place.backups = [backup_in(1, at=time.time())]
+    base.make(settings, place)
+    assert ("backup", "--type=incr") in place.asked
+    assert state.load(settings)["base"]["label"] == "20261124-030000F"
+    assert [words for words in place.asked if words[0] == "forget"]
 
 
-def write_segment(settings, number, writer):
-    """Write a segment as the database with the id `writer` does. 0: none has written it yet."""
-    path = Path(settings.wal_folder, segment(number))
-    path.write_bytes(bytes(24) + writer.to_bytes(8, sys.byteorder))
+def test_backups_begin_anew_on_request(settings, host, place, monkeypatch):
+    """Also beside another database's: pgBackRest's own way for that."""
+    made = []
+    monkeypatch.setattr(pgbackrest, "make", lambda settings, action, new=False: made.append(new))
+    base.make(settings, place, "--new")
+    assert made == [True] and ("made",) in place.asked
 
 
-@pytest.mark.parametrize("writers, kept", [((7, 7), True), ((7, 0), True), ((8, 0), False), ((7, 8), False)])
-def test_wal_of_another_database_is_dropped(settings, host, writers, kept):
-    """As after a change to another major version, whose database has a volume of its own."""
-    with_wal(settings)
-    for number, writer in enumerate(writers):
-        write_segment(settings, number, writer)
-    wal.drop_useless(settings)
-    assert len(os.listdir(settings.wal_folder)) == (2 if kept else 0)
-    assert bool(state.load(settings)["base"]["tags"]) == kept
-    assert bool(host.ran("stop docker-service@shop-wal.service")) != kept
+# ---- records ----
 
 
-@pytest.mark.parametrize("version", ["restic 0.12.1 compiled with go1.16", "restic 0.9", ""])
-def test_an_old_restic_is_refused(version):
-    with pytest.raises(Problem, match=r"is too old, 0.14 or newer is needed"):
-        set_up.check_version(version)
-    set_up.check_version("restic 0.14.0 compiled with go1.19.8 on linux/amd64")
-    set_up.check_version("restic 1.0.0")
+def test_an_action_s_record_begins_with_it(settings):
+    """What began and has not ended was killed."""
+    with state.recorded(settings, "wal"):
+        assert "ended" not in state.load(settings)["wal"]
+    record = state.load(settings)["wal"]
+    assert record["ended"] >= record["began"]
+    with pytest.raises(Problem), state.recorded(settings, "wal"):
+        raise Problem("away")
+    record = state.load(settings)["wal"]
+    assert record["problem"] == "away" and record["ended"] >= record["began"]
 
 
-# ---- files ----
+def test_a_state_that_cannot_be_written_is_a_failure_afterwards(settings, monkeypatch):
+    """The action has done its work; that it has is told nobody, so that it must not look like a success."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "state.json")
+
+    monkeypatch.setattr(state, "save", full)
+    done = []
+    with pytest.raises(OSError, match="No space left"), state.recorded(settings, "wal"):
+        done.append("sent")
+    assert done == ["sent"]
 
 
-def test_no_files_to_put_back(settings, host):
-    with pytest.raises(Problem, match="/r has no files of shop"):
-        files.put_back(settings, Repository(), "latest")
+def test_no_program_outlives_its_unit(monkeypatch):
+    monkeypatch.setattr(shell.Time, "end", None)
+    assert shell.Time.left(None) is None
+    shell.Time.limit(100)
+    assert shell.Time.left(None) <= 70 and shell.Time.left(5) == 5
+    with pytest.raises(Problem, match="sleep 9 did not end within 1 s"):
+        shell.Time.limit(31)
+        shell.run(["sleep", "9"])
+
+
+def test_a_place_that_hangs_ends_in_a_record(settings, monkeypatch, tmp_path):
+    """Long before its unit would be killed; and what hangs is not left there."""
+    stub = tmp_path / "bin/docker"
+    executable(stub, '#!/bin/sh\necho "$1 $2 $3" >>"$0.log"\n[ "$1" != run ] || exec sleep 60\n')
+    monkeypatch.setattr(shell, "ENVIRONMENT", {**shell.ENVIRONMENT, "PATH": f"{stub.parent}:/usr/bin:/bin"})
+    with pytest.raises(Problem, match="sftp:nas:shop: pgbackrest: docker run did not end within 1 s"):
+        pgbackrest.call(settings, "wal", ["check"], seconds=1)
+    assert (stub.parent / "docker.log").read_text().splitlines()[-1] == "rm -f shop-pgbackrest-wal"

@@ -108,7 +108,6 @@ def test_how_the_services_run(alone, apart):
                 "listen_addresses": listens,
                 "unix_socket_directories": "/run/shop-postgres",
                 "hba_file": "/etc/pg_hba.conf",
-                "max_slot_wal_keep_size": "2GB",
             }.items()
         )
         assert "/etc/default/shop-postgres.d/pg_hba.conf:/etc/pg_hba.conf:ro" in words

@@ -17,7 +17,6 @@ BEAT = (
         ("shop-beat", "shop-beat.service"),
         ("shop-web-b", "shop-web@b.service"),
         ("shop-postgres", "docker-service@shop-postgres"),
-        ("shop-wal", "docker-service@shop-wal"),
         ("shop-redis", ""),  # nobody has asked for one here
         ("shop-migrate", ""),  # an operator's command
         ("blog-beat", ""),

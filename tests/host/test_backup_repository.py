@@ -43,7 +43,7 @@ def empty(tmp_path_factory):
 
 @pytest.fixture
 def made(settings, empty):
-    shutil.copytree(empty, settings.to)
+    shutil.copytree(empty, f"{settings.to}/files")
     return Repository(settings)
 
 
@@ -53,19 +53,19 @@ def keep(made, folder, name, **tags):
 
 
 def test_what_is_kept_comes_back(made, tmp_path):
-    keep(made, tmp_path, "one", kind="base", at=5)
-    keep(made, tmp_path, "two", kind="wal")
-    [snapshot] = made.snapshots(kind="base")
-    assert snapshot.tags == {"kind": "base", "at": "5"} and abs(snapshot.at - time.time()) < 60
+    keep(made, tmp_path, "one", kind="files", at=5)
+    keep(made, tmp_path, "two", kind="points")
+    [snapshot] = made.snapshots(kind="files")
+    assert snapshot.tags == {"kind": "files", "at": "5"} and abs(snapshot.at - time.time()) < 60
     made.restore(snapshot, str(tmp_path / "back"))
     assert (tmp_path / "back/one").read_text() == "one"
 
 
 def test_another_app_s_snapshots_are_not_ours(made, tmp_path):
-    keep(made, tmp_path, "one", kind="base")
+    keep(made, tmp_path, "one", kind="files")
     other = Repository(Settings("blog", to=made.settings.to, root=made.settings.root, **VALUES))
     os.symlink("shop.backup", tmp_path / "etc/default/blog.backup")
-    assert other.snapshots(kind="base") == [] != made.snapshots(kind="base")
+    assert other.snapshots(kind="files") == [] != made.snapshots(kind="files")
 
 
 def test_a_repository_that_is_missing_is_made_and_another_s_is_not(settings):
@@ -92,8 +92,8 @@ def test_hosts_that_are_set_up_together_make_one_repository(settings):
     hosts = [settings, replace(settings, prunes=False)]
     with ThreadPoolExecutor() as pool:
         assert [*pool.map(lambda host: set_up.make_repository(host, Repository(host)), hosts)] == [None, None]
-    assert len(os.listdir(f"{settings.to}/keys")) == 1
-    assert Repository(settings).snapshots(kind="base") == []
+    assert len(os.listdir(f"{settings.to}/files/keys")) == 1
+    assert Repository(settings).snapshots(kind="files") == []
 
 
 def test_a_host_with_a_folder_of_its_own_makes_a_repository_there(settings, monkeypatch):
@@ -114,7 +114,13 @@ def test_a_file_that_goes_meanwhile_is_no_failure(made, tmp_path, monkeypatch, e
         made.backup(["media"], {"kind": "files"})
 
 
-def test_a_lock_of_a_living_one_is_awaited(made, tmp_path):
+@pytest.fixture
+def soon_old(monkeypatch):
+    """Locks count as old at once."""
+    monkeypatch.setattr(repository, "OLD", 0)
+
+
+def test_a_lock_of_a_living_one_is_awaited(made, tmp_path, soon_old):
     """Another host prunes; meanwhile nothing fails."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
     made.backup(["large"], {"kind": "files"}, str(tmp_path))
@@ -125,7 +131,7 @@ def test_a_lock_of_a_living_one_is_awaited(made, tmp_path):
     assert time.monotonic() - began > 1 and len(made.snapshots(kind="files")) == 2
 
 
-def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path):
+def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path, soon_old):
     """Such as a dump, while another host prunes."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
     made.backup(["large"], {"kind": "dump"}, str(tmp_path))
@@ -144,28 +150,26 @@ def ended(process):
 
 def exclusive_lock(made):
     """Start a restic that keeps the repository to itself until it is killed."""
-    env = {**os.environ, "RESTIC_PASSWORD": "a-password", "RESTIC_REPOSITORY": made.settings.to}
+    env = {**os.environ, "RESTIC_PASSWORD": "a-password", "RESTIC_REPOSITORY": f"{made.settings.to}/files"}
     words = ["restic", "--limit-download", "1", "check", "--read-data"]
     process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: os.listdir(f"{made.settings.to}/locks"), 30, "the repository is locked")
+    wait_until(lambda: os.listdir(f"{made.settings.to}/files/locks"), 30, "the repository is locked")
     return process
 
 
 def test_what_is_too_old_goes(made, tmp_path):
-    """Of the WAL of one copy only the newest stays. A repository that only grows keeps all."""
-    for number in range(3):
-        keep(made, tmp_path, f"wal{number}", kind="wal", base="1-5", until=number, lsn=number)
-    keep(made, tmp_path, "copy", kind="base", at=1)
+    """A repository that only grows keeps all."""
+    for number in range(4):
+        keep(made, tmp_path, f"points{number}", kind="points", number=number)
     retention.forget(replace(made.settings, keep="all"), made)
-    assert len(made.snapshots(kind="wal")) == 3
+    assert len(made.snapshots(kind="points")) == 4
     retention.forget(made.settings, made)
-    assert [each.tags["until"] for each in made.snapshots(kind="wal")] == ["2"]
-    assert len(made.snapshots(kind="base")) == 1
+    assert [each.tags["number"] for each in made.snapshots(kind="points")] == ["1", "2", "3"]
 
 
 def test_a_damaged_repository_is_no_backup(made, tmp_path):
-    keep(made, tmp_path, "one", kind="base")
-    [pack] = [path for path in (tmp_path / "repository/data").rglob("*") if path.is_file()][:1]
+    keep(made, tmp_path, "one", kind="files")
+    [pack] = [path for path in (tmp_path / "repository/files/data").rglob("*") if path.is_file()][:1]
     pack.chmod(0o600)
     pack.write_bytes(b"x" * pack.stat().st_size)
     with pytest.raises(Problem, match="repository contains errors"):

@@ -9,6 +9,7 @@ from proc import executable, put, run
 from pull_failures import CAUSES
 from slipway.deploy.server.render import HOST
 
+FOUND = "OWNER=70:71", "VOLUME=/data"
 # `no-volume`: images declare none.
 # `down` makes `volume ls` fail, `no-image` a pull, with its text, `initdb-fails` the making of a database, `deaf` each
 # answer of an image other than the first. `version` and `library` are those of the image that a pull brings.
@@ -16,6 +17,13 @@ DOCKER = r"""#!/bin/sh
 printf '%s\n' "$*" | tr '\n' ' ' >>"$STUB/log"; echo >>"$STUB/log"
 case $* in
     inspect*stranger*) cat "$STUB/stranger" 2>/dev/null || : ;;
+    "image inspect --format {{.Id}} shop-postgres:pgbackrest"*) echo "sha256:built" ;;
+    "image inspect --format {{.Config.User}}"*) ;;
+    build*) cat >"$STUB/dockerfile"; [ ! -e "$STUB/build-fails" ] || { cat "$STUB/build-fails"; exit 1; } ;;
+    *"command -v pgbackrest"*) [ -e "$STUB/has-pgbackrest" ] ;;
+    "image ls"*) cat "$STUB/built" 2>/dev/null || : ;;
+    *"CREATE EXTENSION"*) [ ! -e "$STUB/no-extension" ] || { cat "$STUB/no-extension"; exit 1; } ;;
+    *pg_extension*) cat "$STUB/lacks" 2>/dev/null || : ;;
     "image inspect --format {{.Id}} "*) echo "sha256:$(cat "$STUB/version")" ;;
     "image inspect --format"*) [ -e "$STUB/no-volume" ] || echo "/data " ;;
     "image inspect "*) [ -e "$STUB/pulled" ] ;;
@@ -39,8 +47,9 @@ class Service:
     def __init__(self, root, shell):
         self.root, self.shell, self.stub = root, shell, root / "stub"
         executable(self.stub / "docker", DOCKER)
-        for name in ("systemctl", "systemd-tmpfiles"):
+        for name in ("systemctl", "systemd-tmpfiles", "install"):
             executable(self.stub / name, f'#!/bin/sh\necho "{name} $*" >>"$STUB/log"\n')
+        executable(self.stub / "findmnt", "#!/bin/sh\necho shared\n")
         put(root / "etc/default/shop-postgres", "APP=shop\nKIND=postgres\nIMAGE=postgres:17\n")
         for folder in ("etc/default/shop-postgres.d", "etc/tmpfiles.d"):
             (root / folder).mkdir()
@@ -72,7 +81,7 @@ def service(shell, tmp_path):
 
 def test_what_is_missing_is_made_once(service):
     assert service("ready")[0] != 0 and service() == (0, "")
-    assert service.image == ["IMAGE_NAME=postgres:17", "IMAGE_ID=sha256:17.5", "OWNER=70:71", "VOLUME=/data"]
+    assert service.image == [*("IMAGE_NAME=postgres:17", "BASE_ID=sha256:17.5", "IMAGE_ID=sha256:17.5"), *FOUND]
     assert "d /run/shop-postgres 0755 70 71 -" in (service.root / "etc/tmpfiles.d/shop-postgres.conf").read_text()
     assert service.calls("systemctl") == [
         f"systemctl {verb} docker-service@shop-postgres" for verb in ("--quiet enable", "start")
@@ -80,6 +89,65 @@ def test_what_is_missing_is_made_once(service):
     assert "CREATE DATABASE" not in service.calls("initdb")[0] and "--data-checksums" in service.calls("initdb")[0]
     assert service("ready") == (0, "") and service() == (0, "")
     assert len(service.calls("initdb")) == 1 == len(service.calls("pull")), "an existing volume is not touched"
+
+
+# ---- backups ----
+
+
+def backed_up(service, more=""):
+    put(service.root / "etc/default/shop-postgres", f"APP=shop\nKIND=postgres\nIMAGE=postgres:17\nBACKUP=yes\n{more}")
+
+
+def test_backups_need_pgbackrest_in_the_image(service):
+    """It is built once, from the image that is named. What was built before goes."""
+    assert service() == (0, "")
+    backed_up(service)
+    service.say("built", "sha256:old\nsha256:built\n")
+    assert service("ready")[0] != 0 and service() == (0, "") == service()
+    assert (service.stub / "dockerfile").read_text().startswith("FROM postgres:17\nUSER root\nRUN ")
+    assert {"BASE_ID=sha256:17.5", "IMAGE_ID=sha256:built", "PGBACKREST=yes", "PROPAGATION=rslave"} <= {*service.image}
+    assert len(service.calls("build ")) == 1
+    assert service.calls("image rm") == ["image rm sha256:old "]
+    folder = f"{service.root}/etc/default/shop-postgres.pgbackrest"
+    assert service.calls("install")[0] == f"install -d -m 500 -o 70 -g 71 {folder}"
+    assert service("newest") == (0, "17.5 17.5 same\n"), "what was built is of the image that would be pulled"
+
+
+def test_an_image_that_has_pgbackrest_is_used_as_it_is(service):
+    backed_up(service)
+    service.say("has-pgbackrest")
+    assert service() == (0, "") and service.calls("build ") == []
+    assert {"IMAGE_ID=sha256:17.5", "PGBACKREST=yes"} <= {*service.image}
+
+
+def test_a_host_that_cannot_build_is_told_both_cures(service):
+    backed_up(service)
+    service.say(
+        "build-fails", "Step 3\nE: Unable to locate package pgbackrest\nThe command '/bin/sh -c' returned 100\n"
+    )
+    code, said = service()
+    assert code == 69 and said.startswith(
+        "docker-service: cannot add pgBackRest to postgres:17: E: Unable to locate package pgbackrest: let this server"
+    )
+    assert "name an image that has pgbackrest" in said and service.image is None
+
+
+def test_extensions_are_made_by_the_superuser(service):
+    put(
+        service.root / "etc/default/shop-postgres",
+        "APP=shop\nKIND=postgres\nIMAGE=postgres:17\nEXTENSIONS='bloom postgis'\n",
+    )
+    service.say("lacks", "1\n")
+    assert service() == (0, "") and service("ready")[0] != 0
+    assert [re.findall(r'EXISTS "(\w+)"', line)[0] for line in service.calls("EXTENSION")] == ["bloom", "postgis"]
+    service.say("lacks")
+    assert service("ready") == (0, "")
+    service.say("no-extension", 'psql: ERROR:  extension "postgis" is not available\nHINT: install it\n')
+    assert service() == (
+        78,
+        'docker-service: extension bloom: extension "postgis" is not available: correct extensions in production.toml,'
+        " or name an image that has it\n",
+    )
 
 
 def test_a_first_start_that_breaks_off_begins_anew(service):
@@ -163,8 +231,8 @@ def test_an_upgrade_brings_the_newest_image(service):
     assert service("upgrade")[0] == 66 and service() == (0, "")
     assert service("newest") == (0, "17.5 17.5 same\n")
     service.say("version", "17.6")
-    assert service("newest") == (0, "17.5 17.6 new\n") and service.image[1] == "IMAGE_ID=sha256:17.5"
-    assert service("upgrade") == (0, "") and service.image[1] == "IMAGE_ID=sha256:17.6"
+    assert service("newest") == (0, "17.5 17.6 new\n") and service.image[2] == "IMAGE_ID=sha256:17.5"
+    assert service("upgrade") == (0, "") and service.image[2] == "IMAGE_ID=sha256:17.6"
     assert service.calls("systemctl")[-1] == "systemctl restart docker-service@shop-postgres"
 
 

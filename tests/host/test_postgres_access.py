@@ -10,7 +10,7 @@ from proc import output, run, wait_until
 from services import folder_for
 from slipway.deploy.server.services import ACCESS
 
-ROLES = {"postgres": "SUPERUSER", "shop": "", "base_backup": "REPLICATION"}
+ROLES = {"postgres": "SUPERUSER", "shop": ""}
 
 
 class WithSocket(Postgres):
@@ -74,12 +74,7 @@ def test_who_gets_in(server, host, place, role, answer):
     assert (WRONG if answer == "1" else answer) in server.psql(place, role, "wrong")
 
 
-def test_only_base_backup_replicates_and_by_the_socket_alone(server):
+def test_nobody_replicates(server):
     server.let_in("host")
-    for place, role, answer in (
-        ("socket", "base_backup", "|0/"),
-        ("socket", "postgres", NO_ENTRY),
-        ("network", "base_backup", NO_ENTRY),
-    ):
-        assert answer in server.psql(place, role, "right", "IDENTIFY_SYSTEM", "replication=true"), (place, role)
-    assert WRONG in server.psql("socket", "base_backup", "wrong", "IDENTIFY_SYSTEM", "replication=true")
+    for place in ("socket", "network"):
+        assert NO_ENTRY in server.psql(place, "postgres", "right", "IDENTIFY_SYSTEM", "replication=true"), place

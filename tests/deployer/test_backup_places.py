@@ -1,0 +1,125 @@
+"""Places for backups: what `to` means to restic and pgBackRest, that one's configuration, and a restore's options."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployer.conftest import fleet_of
+from deployer.test_backup import ALONE
+from deployer.test_services import words_of
+from slipway.deploy.backup import configuration, copy, place
+from slipway.deploy.backup.branches import Backup, Target
+from slipway.deploy.backup.choice import Choice
+from slipway.deploy.errors import Refused
+from slipway.deploy.server import services
+
+
+@pytest.mark.parametrize(
+    ("to", "kind", "database"),
+    [
+        ("sftp:backup@nas.example:shop", "sftp", "shop/database"),
+        ("sftp://backup@nas.example:2222//srv/shop", "sftp", "/srv/shop/database"),
+        ("s3:https://s3.example/bucket/shop/", "s3", "/shop/database"),
+        ("s3:s3.amazonaws.com/bucket", "s3", "/database"),
+        ("gs:bucket:/shop", "gcs", "/shop/database"),
+        ("azure:container:/shop", "azure", "/shop/database"),
+        ("/mnt/nas/shop", "posix", "/mnt/nas/shop/database"),
+    ],
+)
+def test_places(to, kind, database):
+    found = place.parse(to)
+    assert (found.kind, found.database) == (kind, database)
+    assert place.of_files(to) == to.rstrip("/") + "/files"
+
+
+@pytest.mark.parametrize("to", ["rest:https://nas.example/", "b2:bucket:/shop", "s3:http://minio.example/bucket"])
+def test_a_place_that_cannot_keep_the_database_is_refused(data, to):
+    """Of an app with its database elsewhere it is fine, as far as restic knows it."""
+    with pytest.raises(Refused, match=r"backup\.to: pgBackRest, which keeps the database, knows"):
+        fleet_of(data, {"hosts": ALONE, "backup": {"to": to}})
+    elsewhere = {"one": {"roles": ["web", "worker", "beat"]}}
+    assert fleet_of(data, {"hosts": elsewhere, "backup": {"to": to}}).backup["to"] == to
+
+
+def test_a_place_s_port_user_and_keys():
+    found = place.parse("sftp://backup@nas.example:2222//srv/shop")
+    assert (found.where, found.user, found.port) == ("nas.example", "backup", "2222")
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "RESTIC_PASSWORD": "p"}
+    options = place.options(place.parse("s3:https://s3.example:9000/bucket/shop"), keys)
+    assert options == {
+        **{"type": "s3", "path": "/shop/database", "s3-endpoint": "s3.example", "storage-port": "9000"},
+        **{"s3-bucket": "bucket", "s3-uri-style": "path", "s3-region": "us-east-1"},
+        **{"s3-key": "id", "s3-key-secret": "secret"},
+    }
+    assert place.options(place.parse("/mnt/shop"), {}) == {"type": "posix", "path": "/repository"}
+    shared = place.options(place.parse("azure:c:/x"), {"AZURE_ACCOUNT_NAME": "n", "AZURE_ACCOUNT_KEY": "k"})
+    assert (shared["azure-key-type"], shared["azure-account"], shared["azure-key"]) == ("shared", "n", "k")
+
+
+def test_pgbackrest_s_configuration(settings):
+    """The password is in no environment. A repository that only grows is never pruned."""
+    settings.keys["RESTIC_PASSWORD"] = "a-password"
+    text = configuration.text(settings, {"path": "/repository"}, 1 << 30, "/data")
+    assert "repo1-cipher-pass=a-password\n" in text and "[shop]\npg1-path=/data\n" in text
+    assert "archive-push-queue-max=1073741824\n" in text and "repo1-retention-full=7\n" in text
+    grows = configuration.text(replace(settings, keep="all"), {}, 1, "/data")
+    assert "expire-auto=n\n" in grows and "retention" not in grows
+
+
+def test_waiting_wal_takes_a_part_of_the_disk():
+    assert [configuration.queue(free << 30) for free in (1, 8, 40, 400)] == [1 << 28, 2 << 30, 10 << 30, 16 << 30]
+
+
+# ---- the options of a restore ----
+
+
+def choice(target, **values):
+    base = Backup("20261124-030000F", "full", 1000, "000000010000000000000002", 5, 300_000_000)
+    return Choice(**{"base": base, "target": target, "end": 0, "wal": 0, "segments": 0, **values})
+
+
+def test_the_options_of_a_restore():
+    """A point is the end of what was before; a time is written in UTC."""
+    options = choice(Target(2, lsn=600)).options()
+    assert options[:2] == ["--set=20261124-030000F", "--target-timeline=2"]
+    assert options[-3:] == ["--type=lsn", "--target=0/258", "--target-exclusive"]
+    assert choice(Target(1, at=1.5)).options()[-2:] == ["--type=time", "--target=1970-01-01 00:00:01.500000+00"]
+    assert choice(Target(1)).options()[-1] == "--type=standby"
+
+
+def test_the_room_that_a_restore_needs():
+    """The sum of the files, of what the WAL adds to them, and of WAL that waits."""
+    assert choice(Target(1), wal=300_000_000, segments=75).bytes > 300_000_000 + 1_200_000_000 + (512 << 20)
+    assert choice(Target(1), wal=1_000_000, segments=2000).bytes < 1_100_000_000
+
+
+def test_a_copy_has_at_least_the_living_one_s_connections(settings):
+    Path(settings.etc, "shop-postgres").write_text("COMMAND='-c max_connections=500'\n")
+    control = "max_connections setting:              100\nmax_prepared_xacts setting:           3\n"
+    assert {"max_connections=500", "max_prepared_transactions=3"} <= {*copy.limits(settings, control)}
+    more = copy.limits(settings, control.replace("100", "900"))
+    assert "max_connections=900" in more
+
+
+def test_a_service_with_backups_archives(data):
+    """Each segment of WAL goes to its place, for which it needs a network if that is elsewhere."""
+    elsewhere, folder = (
+        fleet_of(data, {"hosts": ALONE, "backup": {"to": to}})
+        for to in ("sftp:backup@nas.example:shop", "/mnt/nas/shop")
+    )
+    text = services.description(elsewhere, elsewhere.services[0], "").content
+    words = words_of(services.description(elsewhere, elsewhere.services[0], ""))
+    assert "\nBACKUP=yes\n" in text
+    assert {
+        "archive_mode=on",
+        "archive_timeout=300",
+        f"archive_command={services.ARCHIVE.format(app='shop')}",
+    } <= {*words}
+    assert "type=bind,source=/etc/default/shop-postgres.pgbackrest,target=/etc/pgbackrest,readonly" in words
+    assert "--network=none" not in words and "-p" not in words
+    words = words_of(services.description(folder, folder.services[0], ""))
+    assert "--network=none" in words
+    place = "type=bind,source=/var/backups/shop/place,target=/repository,bind-propagation=rprivate"
+    assert place in words
+    assert "BACKUP" not in services.description(folder, folder.services[1], "").content
