@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
@@ -19,6 +18,7 @@ from . import (
     errors,
     http,
     memory,
+    provisioned,
     releases,
     site,
     site_check,
@@ -62,8 +62,8 @@ def collect(
     history: bool = True,
     blind: bool = False,
 ) -> Facts:
-    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, if nginx shows
-    visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
+    """Return facts about the host. `paths`: of provisioned files; `health`: ask if web and worker are ready, if nginx
+    shows visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
     engine, up, runs, foreign, notes = in_parallel(
@@ -84,7 +84,7 @@ def collect(
         "problems": [*kept["problems"], *runs["problems"]],
         "plan": (disk.read(host.slot_file(runs["live"] or "a", "plan")) or "") if tag else "",
         "arch": os.uname().machine,
-        "files": file_digests(host, paths),
+        "files": provisioned.states(host, paths),
         "docker": engine,
         "containers": up,
         "settings": settings_problems(host),
@@ -219,29 +219,6 @@ def unit_facts(state: Properties) -> UnitFacts:
         "restarts": state.get("NRestarts"),
         "since": state.get("StateChangeTimestamp"),
     }
-
-
-def file_digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
-    contents = {path: disk.read_bytes(host.root + path) for path in paths}
-    return {path: "" if content is None else digest_of(content) for path, content in contents.items()}
-
-
-def digest_of(content: bytes) -> str:
-    """Return the hash by which a file is compared with what provisioning writes, which leaves Postgres' limit as it is
-    if that is high enough. Of a gate, the agent in it counts, and not how it is compressed."""
-    import hashlib  # only when needed: it loads slowly
-
-    content = re.sub(rb" max_connections=\d+", b"", content)
-    return hashlib.sha256(re.sub(rb"(?<=, b')[A-Za-z0-9+/=]{5000,}(?=\\n'\)\n\Z)", uncompressed, content)).hexdigest()
-
-
-def uncompressed(match: re.Match[bytes]) -> bytes:
-    import binascii
-    import zlib
-
-    with contextlib.suppress(ValueError, zlib.error):  # somebody has changed it
-        return zlib.decompress(binascii.a2b_base64(match[0]))
-    return match[0]
 
 
 def settings_problems(host: Host) -> list[str]:

@@ -6,7 +6,6 @@ from pyinfra.operations.util import any_changed
 
 from ..config import Fleet, Host, Service
 from ..server import backups, services
-from ..server.files import File
 from .named import LONG, folder, write
 from .operations import BackupsReady, ConnectionsAllowed, Entry, ServicesReady, program
 from .services import Credentials
@@ -36,7 +35,7 @@ def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: 
 def keep_backups(fleet: Fleet, machine: Host, keys: str, existing: dict[str, Entry]) -> None:
     """Install docker-backup, and let it do what is missing."""
     program(name="install docker-backup", files=[*backups.program()])
-    write(File(backups.keys_path(fleet.app), keys, "600"), existing)
+    write(backups.keys_file(fleet.app, keys), existing)
     written = [write(file, existing) for file in backups.files(fleet, machine)]
     changed = any_changed(*written)
     if changed() or not host.get_fact(BackupsReady, app=fleet.app):
