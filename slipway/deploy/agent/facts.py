@@ -66,15 +66,16 @@ def collect(
     shows visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, foreign, notes = in_parallel(
+    engine, running, runs, foreign, notes = in_parallel(
         [
             lambda: docker_info(host),
-            lambda: containers(host) or {},
+            lambda: ask_engine(host, "/containers/json") or [],
             lambda: running_facts(host, health),
-            lambda: [*strangers.problems(host), *(site_check.strangers(host) if health else [])],
+            lambda: site_check.strangers(host) if health else [],
             lambda: first_log_note(host) if health and history else [],
         ]
     )
+    up = ours(host, running)
     kept = kept_releases(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {
@@ -90,7 +91,7 @@ def collect(
         "settings": settings_problems(host),
         "names": [*envfile.read(next_settings(host) or b"", "")[0]],
         "site": nginx_front(host),
-        "strangers": foreign,
+        "strangers": [*strangers.among(host, running), *foreign],
         "blind": visitors.Visitors(host).log_problem() if blind and host.has("web") else "",
         "sqlite": sqlite.problem(host, next_settings(host)),
         "staged": os.path.exists(host.next_env),
@@ -148,15 +149,18 @@ def docker_info(host: Host) -> Docker:
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
     listed = ask_engine(host, docker.path_with_filter(f"/containers/json?all={int(ended)}", "label", strangers.LABEL))
-    if listed is None:
-        return None
-    ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
-    ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
+    return None if listed is None else ours(host, listed)
+
+
+def ours(host: Host, listed: Sequence[Any]) -> dict[str, Container]:
+    """Return the containers of the app's processes by name, of those that the engine has listed."""
+    names = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
+    names |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {
         name[1:]: (container["Id"], container["Labels"][strangers.LABEL], container.get("Created", 0))
         for container in listed
         for name in container["Names"] or ()
-        if name in ours and container["State"] != "created"
+        if name in names and strangers.LABEL in (container["Labels"] or {}) and container["State"] != "created"
     }
 
 
