@@ -6,8 +6,10 @@ import binascii
 import re
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from pyinfra.operations import files
 
 from deployer import recipes
 from deployer.agents import Agent, agents, fine, other_content
@@ -17,6 +19,7 @@ from deployer.test_plan import DEPLOY
 from slipway.deploy import config
 from slipway.deploy.agent import provisioned
 from slipway.deploy.hosts import Hosts
+from slipway.deploy.provisioning import named
 from slipway.deploy.rollout import drift, preflight
 from slipway.deploy.server import keys
 from slipway.deploy.ssh import bootstrap
@@ -57,6 +60,7 @@ FLEETS = {
 NOT_COMPARED = {
     r"/etc/docker/daemon\.json": "is the team's, too",
     r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
+    r"/var/www/shop/(media|data)": "the team may have mounted a disk or a share here",
 }
 # Paths, as patterns → why mode and owner of these files are compared, and not what is in them.
 UNKNOWN_CONTENT = {
@@ -73,18 +77,28 @@ CREDENTIALS = replace(recipes.CREDENTIALS, passwords=SECRETS, repository="RESTIC
 
 @pytest.fixture(params=FLEETS)
 def made(request, data, monkeypatch):
-    """A fleet; host → path → the file that the recipe writes on the bare host; the files that nobody compares."""
+    """A fleet; host → path → the file or folder that the recipe makes on the bare host, as its content (None of a
+    folder), mode, owner and group; patterns of those whose content nobody compares."""
     fleet = fleet_of(data, FLEETS[request.param])
     listen = {host.name: host.internal_address for host in fleet.hosts if host.services}
     certificates = {service.kind: "a certificate\n" for service in fleet.services if service.tls}
     monkeypatch.setattr(recipes, "CREDENTIALS", replace(CREDENTIALS, listen=listen, certificates=certificates))
+    folders = {}
+
+    def directory(name, path, **owned):
+        if owned:
+            folders[path] = (None, owned["mode"], owned["user"], owned["group"])
+        return files.directory(name=name, path=path, **owned)
+
+    monkeypatch.setattr(named, "files", SimpleNamespace(directory=directory))
     unknown = [*UNKNOWN_CONTENT, *(path for path, name in ONLY_OF.items() if name == request.param)]
-    return fleet, {host.name: written(fleet, host.name) for host in fleet.hosts}, unknown
+    return fleet, {host.name: written(fleet, host.name, folders) for host in fleet.hosts}, unknown
 
 
-def written(fleet, name):
+def written(fleet, name, folders):
+    folders.clear()
     plan = Plan(fleet, name)
-    files = dict(plan.files)
+    files = {**plan.files, **folders}
     for script in plan.scripts:  # links of nginx's sites
         for target, link in re.findall(r"^ln -sfn (\S+) (\S+)$", script, re.MULTILINE):
             files[link] = files[link.rpartition("/sites-enabled/")[0] + target.removeprefix("..")]
@@ -97,7 +111,7 @@ def in_place(match):
 
 def state_of(file):
     content, mode, owner, group = file
-    return provisioned.state(mode, f"{owner}:{group}", content.encode())
+    return provisioned.state(mode, f"{owner}:{group}", None if content is None else content.encode())
 
 
 def fits(patterns, path):
@@ -113,21 +127,22 @@ def test_every_written_file_is_compared(made):
         left = [path for path in states if path not in expected and not fits(NOT_COMPARED, path)]
         assert not left, f"{host.name}: compare these files, or say why not"
         for path, state in expected.items():
-            parts = 2 if fits(unknown, path) else 3
-            assert not state or state.split(" ") == states[path].split(" ")[:parts], path
+            parts = states[path].split(" ")[: 2 if fits(unknown, path) else 3] if state else [""]
+            assert state.split(" ") == parts, path
 
 
 def test_a_changed_mode_or_owner_of_any_file_is_named(made):
-    """Of a file with a secret, too."""
+    """Of a file with a secret, too, and of its folder."""
     fleet, by_host, _ = made
     for host in fleet.hosts:
         expected = preflight.expected_files(fleet, host)
         states = {path: state_of(file) for path, file in by_host[host.name].items()}
         assert [*preflight.file_problems(expected, states)] == []
         for path in set(states) & set(expected):
-            mode, owner, digest = states[path].split(" ")
-            (of_mode,) = preflight.file_problems(expected, {**states, path: f"666 {owner} {digest}"})
-            (of_both,) = preflight.file_problems(expected, {**states, path: f"2777 ann:{host.name} {digest}"})
+            mode, owner, *digest = states[path].split(" ")
+            (of_mode,) = preflight.file_problems(expected, {**states, path: " ".join(["666", owner, *digest])})
+            of_both = " ".join(["2777", f"ann:{host.name}", *digest])
+            (of_both,) = preflight.file_problems(expected, {**states, path: of_both})
             assert of_mode == f"differs from this checkout in {path} (mode 666, not {mode}): run slipway provision"
             assert f"{path} (mode 2777, not {mode}, owner ann:{host.name}, not {owner}): run slipway" in of_both
 
@@ -137,7 +152,7 @@ def test_a_deploy_key_may_ask_for_these_files_and_for_no_secret_s_hash(made):
     for host in fleet.hosts:
         assert all(provisioned.is_provisioned(fleet.app, path) for path in preflight.expected_files(fleet, host))
         for path, (content, *_) in by_host[host.name].items():
-            secret = "3f0a-" in content or path.endswith(".env")
+            secret = "3f0a-" in (content or "") or path.endswith(".env")
             assert not (secret and provisioned.is_hashed(fleet.app, path)), path
 
 

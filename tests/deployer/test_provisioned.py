@@ -13,11 +13,12 @@ from slipway.deploy.agent.host import Host
 
 
 def test_what_a_host_tells_of_a_file(tmp_path):
-    """Mode, owner and hash; of a file with a secret no hash, nor of what is no file, which could make it wait for
+    """Mode, owner and hash; of a file with a secret no hash, nor of a folder, or a pipe, for which it would wait for
     ever."""
     host = Host("shop", str(tmp_path))
     paths = ["/etc/default/shop", "/etc/default/shop.env", "/etc/default/shop-wal", "/etc/default/shop-redis"]
-    (tmp_path / "etc/default").mkdir(parents=True)
+    paths.append("/etc/default/shop-postgres")
+    (tmp_path / paths[-1][1:]).mkdir(parents=True, mode=0o700)
     for path in paths[:2]:
         (tmp_path / path[1:]).write_text("IMAGE=x\n")
         (tmp_path / path[1:]).chmod(0o640)
@@ -25,7 +26,7 @@ def test_what_a_host_tells_of_a_file(tmp_path):
     status = os.stat(tmp_path)
     owner = f"{pwd.getpwuid(status.st_uid).pw_name}:{grp.getgrgid(status.st_gid).gr_name}"
     hashed = f"640 {owner} {provisioned.digest_of(b'IMAGE=x' + os.linesep.encode())}"
-    assert [*provisioned.states(host, paths).values()] == [hashed, f"640 {owner}", f"600 {owner}", ""]
+    assert [*provisioned.states(host, paths).values()] == [hashed, f"640 {owner}", f"600 {owner}", "", f"700 {owner}"]
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,12 @@ HASHED = (
     r"/etc/consul\.d/APP\.json",
     r"/usr/local/sbin/APP-gate|/etc/sudoers\.d/APP-deploy|/var/lib/APP-deploy/\.ssh/authorized_keys",
 )
-# Of these, only mode and owner are told. They have secrets, or what only their host knows.
-UNHASHED = (r"/etc/default/APP(?:\.env|\.services|\.backup|-redis\.d/redis\.conf|\.services\.d/[a-z]+\.crt)",)
+# Of these, only mode and owner are told. They have secrets, or what only their host knows; or they are folders.
+UNHASHED = (
+    r"/etc/default/APP(?:\.env|\.services|\.backup|-redis\.d/redis\.conf|\.services\.d/[a-z]+\.crt)",
+    r"/etc/default/APP(?:\.secrets|\.services\.d|-postgres\.d|-redis\.d)",
+    r"/var/www/APP(?:/static)?|/var/lib/APP-deploy(?:/\.ssh)?",
+)
 
 
 def is_provisioned(app: str, path: str) -> bool:
@@ -46,7 +50,7 @@ def fits(patterns: Sequence[str], app: str, path: str) -> bool:
 
 
 def states(host: Host, paths: Sequence[str]) -> dict[str, str]:
-    """Return path → mode, owner and hash of a file; "" if there is none."""
+    """Return path → mode, owner and hash of a file or folder; "" if there is none."""
     found = {}
     for path in paths:
         try:

@@ -7,7 +7,7 @@ from ..agent import provisioned
 from ..config import Fleet, Host
 from ..config.validators import is_numeric
 from . import backups, consul, files, keys, services, site
-from .files import File
+from .files import File, Folder
 
 
 def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
@@ -42,8 +42,12 @@ def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
     what provisioning removes, as it would let somebody in."""
     known = (*of_keys(fleet), *of_services(fleet, host), *of_backups(fleet, host))
     unknown = {file.path: state(file, compared=False) for file in of_unknown_content(fleet, host)}
+    folders = {
+        folder.path: provisioned.state(folder.mode, f"{folder.user}:{folder.group}", None)
+        for folder in of_folders(fleet, host)
+    }
     absent = [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
-    return unknown | {file.path: state(file) for file in known} | dict.fromkeys(absent, "")
+    return folders | unknown | {file.path: state(file) for file in known} | dict.fromkeys(absent, "")
 
 
 def of_keys(fleet: Fleet) -> Iterator[File]:
@@ -80,6 +84,17 @@ def of_unknown_content(fleet: Fleet, host: Host) -> Iterator[File]:
         yield services.configuration(fleet, service, "")
     if host in fleet.backup_hosts:
         yield backups.keys_file(fleet.app, "")
+
+
+def of_folders(fleet: Fleet, host: Host) -> Iterator[Folder]:
+    """Yield the folders that keep secrets or programs, not those of the app's own data: such may be of another disk."""
+    if host.roles:
+        yield from (folder for folder in files.app_folders(fleet, host) if folder.user == "root")
+        if any(service.tls for service in fleet.services):
+            yield services.certificates_folder(fleet.app)
+    yield from (services.secret_folder(fleet.app, service.kind) for service in services.of_host(fleet, host))
+    if fleet.limited_keys:
+        yield from keys.folders(fleet.app)
 
 
 def of_nginx(fleet: Fleet, host: Host) -> Iterator[File]:
