@@ -259,13 +259,15 @@ def test_a_deploy_needs_what_runs_it_alone(data, path, refused):
 
 
 @pytest.mark.parametrize(
-    ("path", "refused"), [("/etc/nginx/shop/app.conf", False), ("/usr/local/bin/docker-runner", True)]
+    ("path", "refused"),
+    [("/etc/nginx/shop/app.conf", False), ("/etc/default/shop.env", False), ("/usr/local/bin/docker-runner", True)],
 )
-def test_a_way_back_does_not_wait_for_nginx_s_files(data, path, refused):
+def test_a_way_back_does_not_wait_for_nginx_s_files_or_settings(data, path, refused):
     fleet = fleet_of(data, FLEETS["one server with its data"])
     facts = {"one": {**fine(fleet)["facts"], "history": []}}
-    facts["one"]["files"] = {**facts["one"]["files"], path: other_content(facts["one"]["files"][path])}
+    facts["one"]["files"] = {**facts["one"]["files"], path: f"666 root:root {'0' * 64}"}
     assert bool(preflight.problems(fleet, fleet.hosts, facts, replace(DEPLOY, action="rollback"))) == refused
+    assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY)
 
 
 def status(fleet, path, host):

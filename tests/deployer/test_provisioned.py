@@ -50,3 +50,10 @@ def test_what_a_host_tells_of_a_file(tmp_path):
 def test_no_other_file_s_hash_is_told(path):
     assert not provisioned.is_hashed("shop", path)
     assert provisioned.is_provisioned("shop", path) == any(re.fullmatch(each, path) for each in UNKNOWN_CONTENT)
+
+
+@pytest.mark.parametrize(("name", "told"), [("ann", "ann"), ("domain users", "7"), ("a:b", "7"), (None, "7")])
+def test_whose_file_it_is(name, told):
+    """By a number if there is no name that fits a word."""
+    names = {7: (name, "x", 7)} if name else {}
+    assert provisioned.name(names.__getitem__, 7) == told

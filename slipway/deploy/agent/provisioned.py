@@ -8,10 +8,11 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import disk
 from .host import JOURNALD, UNITS, Host
+from .message_types import Any
 
 # The files whose hashes a deploy compares. None of them has a secret, which whoever knows its hash could guess.
 HASHED = (
@@ -65,12 +66,15 @@ def states(host: Host, paths: Sequence[str]) -> dict[str, str]:
 
 
 def owner(status: os.stat_result) -> str:
-    user, group = str(status.st_uid), str(status.st_gid)
+    return f"{name(pwd.getpwuid, status.st_uid)}:{name(grp.getgrgid, status.st_gid)}"
+
+
+def name(find: Callable[[int], Sequence[Any]], number: int) -> str:
+    """Return the name of a user or group; the number if it has none, or one with a space, as in some directories."""
     with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(status.st_uid).pw_name
-    with contextlib.suppress(KeyError):
-        group = grp.getgrgid(status.st_gid).gr_name
-    return f"{user}:{group}"
+        if re.fullmatch(r"[^\s:]{1,64}", found := find(number)[0]):
+            return str(found)
+    return str(number)
 
 
 def state(mode: str, owner: str, content: bytes | None) -> str:

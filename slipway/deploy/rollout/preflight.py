@@ -64,9 +64,12 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts, back: bool) -> Iterator[str]:
-    """A way back waits for no change of nginx's files, such as one that is not provisioned yet."""
+    """A way back waits for no change of nginx's files, such as one that is not provisioned yet, and not because others
+    may read the settings."""
     expected = provisioned.of_deploys(fleet, host)
-    expected = {path: state for path, state in expected.items() if not (back and path.startswith(f"{NGINX}/"))}
+    if back:
+        left_out = f"{NGINX}/", f"/etc/default/{fleet.app}.env"
+        expected = {path: state for path, state in expected.items() if not path.startswith(left_out)}
     yield from file_problems(expected, facts["files"])
     yield from facts["settings"] if not missing_files(expected, facts["files"]) else ()
 
