@@ -82,13 +82,18 @@ class Keys(RuleBasedStateMachine):
     def end(self):
         self.unit = None
 
-    @rule(lists=st.sampled_from(LISTS), late=st.lists(st.sampled_from([None, "log_in_late", "start_unit"]), max_size=2))
+    @rule(
+        lists=st.sampled_from(LISTS),
+        late=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["log_in_late", "start_unit"])), max_size=2),
+    )
     def provision(self, lists, late):
-        """Withdrawal comes first; a session may be just then about to start another process, or its unit."""
+        """Withdrawal comes first; a session may be just then about to start another process, or its unit. `late`: how
+        many looks find nothing, then what comes."""
         ours, before = fleet_with(**lists), self.unit
         gone = [line for line in self.file.read_text().splitlines() if withdrawal.identity(line) not in stay(ours)]
         key = next(iter(self.sessions.values()), "")
-        self.late = [what and partial(getattr(self, what), key) for what in late] if gone and key else []
+        for looks, what in late if gone and key else ():
+            self.late += [*[lambda: None] * looks, partial(getattr(self, what), key)]
         withdrawal.main("shop", stay(ours))
         assert not self.late
         if gone:
@@ -97,8 +102,8 @@ class Keys(RuleBasedStateMachine):
         self.file.write_text(keys.authorized_keys(ours).content)
 
     def pass_time(self, seconds):
-        if self.late and (event := self.late.pop(0)):
-            event()
+        if self.late:
+            self.late.pop(0)()
 
     def log_in_late(self, key):
         self.sessions[next(self.numbers)] = key
