@@ -21,7 +21,7 @@ from slipway.deploy.agent import provisioned
 from slipway.deploy.hosts import Hosts
 from slipway.deploy.provisioning import named
 from slipway.deploy.rollout import drift, preflight
-from slipway.deploy.server import keys
+from slipway.deploy.server import keys, services
 from slipway.deploy.ssh import bootstrap
 from slipway.deploy.swarm.engine import Swarm
 from slipway.deploy.swarm.manager import Manager
@@ -68,6 +68,7 @@ UNKNOWN_CONTENT = {
     r"/etc/default/shop\.services": "has passwords",
     r"/etc/default/shop-redis\.d/redis\.conf": "has a password",
     r"/etc/default/shop\.backup": "the repository's password and keys",
+    r"/etc/default/shop-(postgres|redis)\.(env|key)": "passwords, a private key",
     r"/etc/default/shop\.services\.d/\w+\.crt": "the data's host makes this certificate",
 }
 ONLY_OF = {r"/etc/default/shop-(postgres|redis)": "a name"}  # only the host knows the address that the name has there
@@ -99,6 +100,10 @@ def written(fleet, name, folders):
     folders.clear()
     plan = Plan(fleet, name)
     files = {**plan.files, **folders}
+    (host,) = (host for host in fleet.hosts if host.name == name)
+    for service in services.of_host(fleet, host):  # by scripts, which services.py of provisioning has
+        for end in ("env", "key") if service.tls else ("env",):
+            files[f"/etc/default/shop-{service.kind}.{end}"] = ("3f0a-made there", "600", "root", "root")
     for script in plan.scripts:  # links of nginx's sites
         for target, link in re.findall(r"^ln -sfn (\S+) (\S+)$", script, re.MULTILINE):
             files[link] = files[link.rpartition("/sites-enabled/")[0] + target.removeprefix("..")]

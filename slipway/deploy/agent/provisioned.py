@@ -33,6 +33,7 @@ HASHED = (
 # Of these, only mode and owner are told. They have secrets, or what only their host knows; or they are folders.
 UNHASHED = (
     r"/etc/default/APP(?:\.env|\.services|\.backup|-redis\.d/redis\.conf|\.services\.d/[a-z]+\.crt)",
+    r"/etc/default/APP-(?:postgres|redis)\.(?:env|key)",
     r"/etc/default/APP(?:\.secrets|\.services\.d|-postgres\.d|-redis\.d)",
     r"/var/www/APP(?:/static)?|/var/lib/APP-deploy(?:/\.ssh)?",
 )

@@ -82,6 +82,7 @@ def of_unknown_content(fleet: Fleet, host: Host) -> Iterator[File]:
     for service in services.of_host(fleet, host):
         yield services.description(fleet, service, "")
         yield services.configuration(fleet, service, "")
+        yield from services.secrets(fleet, service)
     if host in fleet.backup_hosts:
         yield backups.keys_file(fleet.app, "")
 

@@ -189,6 +189,12 @@ def configuration(fleet: Fleet, service: Service, password: str) -> File:
     return File(f"{path}/redis.conf", text, "444")
 
 
+def secrets(fleet: Fleet, service: Service) -> list[File]:
+    """Return the files that provisioning lets the host make: passwords, the key of a certificate."""
+    path = f"/etc/default/{container(fleet.app, service.kind)}"
+    return [File(f"{path}.{end}", "", "600") for end in ("env", *(["key"] if service.tls else []))]
+
+
 # ---- settings of the app ----
 
 
