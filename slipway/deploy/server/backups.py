@@ -77,6 +77,10 @@ def keys_path(app: str) -> str:
     return f"/etc/default/{app}.backup"
 
 
+def keys_file(app: str, keys: str) -> File:
+    return File(keys_path(app), keys, "600")
+
+
 def receiver(fleet: Fleet) -> File:
     """Return /etc/default/APP-wal, by which docker-runner runs the receiver of WAL."""
     app, sockets = fleet.app, services.folder(fleet.app, "postgres")
