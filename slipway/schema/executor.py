@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from .catalog import Catalog, read_catalog
 from .changes import catalog_changes
 from .locks import Watch, runs_code
+from .looks import Looks
 from .routers import UNJUDGED, noting_refusals
 from .rules import Entry, UsedColumn
 from .uses import models_of, uses_of
@@ -32,6 +33,7 @@ class Executor(MigrationExecutor):
         self.failed: dict[str, str] = {}  # migration → its first error
         self.uses: dict[str, dict[str, UsedColumn]] = {}  # of the release, once all are applied
         self.catalog = read_catalog(connection)
+        self.looks = Looks(connection)
         self.between: list[Catalog] = []  # after each operation of the migration
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
@@ -39,7 +41,7 @@ class Executor(MigrationExecutor):
         name = str(migration)
         before = state.clone()
         self.between = []
-        watch = Watch(self.connection)
+        watch = Watch(self.looks)
         locked = watch.kept  # tables, while Python or a DO block runs
         with (
             noting_refusals() as refused,
