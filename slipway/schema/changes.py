@@ -23,7 +23,7 @@ def catalog_changes(before: Catalog, after: Catalog, ask: Ask, between: Iterable
     for name, id in sorted(before.names.items()):
         old = before.tables[id]
         new = after.table(name)
-        owner = before.name_of(old.parent) or name
+        owner = before.name_of(old.parent) or name if old.parent else name
         if old.kind == "sequence":
             changes += other_changes(owner, old, new) if new else []
         elif new is None or (after.names[name] != id and id in after.tables):
