@@ -25,7 +25,7 @@ def catalog_changes(before: Catalog, after: Catalog, ask: Ask, between: Iterable
         new = after.table(name)
         owner = before.name_of(old.parent) or name if old.parent else name
         if old.kind == "sequence":
-            changes += other_changes(owner, old, new) if new else []
+            changes += other_changes(owner, old, new) if new and new is not old else []
         elif new is None or (after.names[name] != id and id in after.tables):
             changes.append(gone({"what": "table gone", "table": name}, after.name_of(id)))
         elif new is not old:

@@ -61,7 +61,7 @@ class Executor(MigrationExecutor):
             self.recorder.record_applied(migration.app_label, migration.name)
         entry: Entry = {"changes": [], "before": {}}
         with self.trying(name):
-            entry = self.entry_of(migration, before, state)
+            entry = self.entry_of(migration, before, state, watch.began or self.connection.vendor == "sqlite")
         if locked:
             entry["warnings"] = [STAYS.format(", ".join(sorted(locked)), migration.name)]
         if name in self.failed:
@@ -73,10 +73,10 @@ class Executor(MigrationExecutor):
         self.entries[name] = entry
         return state
 
-    def entry_of(self, migration: Migration, before: Any, after: Any) -> Entry:
-        """Return what a migration changed, and how the models of `before` used that."""
+    def entry_of(self, migration: Migration, before: Any, after: Any, ran: bool) -> Entry:
+        """Return what a migration changed, and how the models of `before` used that. `ran`: it sent a statement."""
         earlier = self.catalog
-        self.catalog = read_catalog(self.connection, earlier)
+        self.catalog = read_catalog(self.connection, earlier) if ran else earlier
         changes = catalog_changes(earlier, self.catalog, self.ask, self.between)
         tables = {change["table"] for change in changes}
         used, now = (

@@ -46,9 +46,9 @@ MARKS = (
     + f") rows(id, mark) WHERE id IN ({RELATIONS}) GROUP BY id"
 )
 # Names as a new session knows them, whatever search_path and temporary tables a migration has left in this one.
+PATH = "SELECT quote_literal(reset_val) FROM pg_settings WHERE name = 'search_path'"
 TABLE_NAMES = f"""WITH path AS (SELECT replace(btrim(part, ' "'), '$user', current_user::text) AS name, place
-    FROM pg_settings s, unnest(string_to_array(s.reset_val, ',')) WITH ORDINALITY parts(part, place)
-    WHERE s.name = 'search_path')
+    FROM unnest(string_to_array({{path}}, ',')) WITH ORDINALITY parts(part, place))
 SELECT CASE WHEN p.place = min(p.place) OVER (PARTITION BY c.relname) THEN '' ELSE n.nspname || '.' END || c.relname,
 c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN path p ON p.name = n.nspname
 WHERE c.oid IN ({RELATIONS})"""
@@ -136,14 +136,17 @@ def read_marks(cursor: Any) -> dict[Any, Any]:
 def prepare(cursor: Any) -> None:
     """Prepare the queries for this session: planning one takes longer than it."""
     cursor.execute("SET plan_cache_mode = force_generic_plan")
+    cursor.execute(PATH)
+    ((path,),) = cursor.fetchall()
     cursor.execute(f"PREPARE read_marks AS {MARKS}")
+    cursor.execute(f"PREPARE read_names AS {TABLE_NAMES.format(path=path)}")
     for name, sql in QUERIES.items():
         cursor.execute(f"PREPARE read_{name}(oid[]) AS {sql}")
 
 
 def read_names(cursor: Any) -> dict[str, Any]:
     """Return the ids of the tables by name."""
-    cursor.execute(TABLE_NAMES)
+    cursor.execute("EXECUTE read_names")
     return dict(cursor.fetchall())
 
 

@@ -153,6 +153,15 @@ CASES = {  # name of a migration → its operations, whom it locks, and if it is
         APART,
     ),
     "caught": ("RunPython(caught)", []),
+    "undone": (
+        f"{PYTHON('undone(editor)')}, {FILL('ALTER TABLE xshop_line ADD u int')}",
+        [lock(ALL, "rewritten", BTREE, table=LINE)],
+    ),
+    "undone_apart": (
+        f"{PYTHON('undone(editor)')}, {FILL('ALTER TABLE xshop_line ADD v int')}",
+        [lock(ALL, "rewritten", BTREE, table=LINE)],
+        APART,
+    ),
     "recorder": (PYTHON("migrations.recorder.MigrationRecorder(editor.connection).applied_migrations()"), []),
     "object": (
         PYTHON("editor.connection.cursor().execute(__import__('psycopg2.sql').sql.SQL('table xshop_order'))"),
