@@ -49,6 +49,7 @@ class Table:
     policies: dict[str, str] = field(default_factory=dict)  # what they say → their names
     parent: Any = None  # the id of the table that this one is a part of, or that this sequence counts for
     computed: frozenset[str] = frozenset()  # expressions of its indexes
+    populated: bool = True  # False: a materialized view that nobody may read yet
     others: dict[str, str] = field(default_factory=dict)  # what else it has, such as "trigger x" → its definition
 
 

@@ -218,7 +218,7 @@ def other_changes(name: str, before: Table, after: Table) -> Iterator[Change]:
     elif gone:
         yield other(name, f"taken: {', '.join(gone)}")
     yield from policy_changes(name, before, after)
-    if "not populated" in after.others.get("storage", "") and "not populated" not in before.others.get("storage", ""):
+    if before.populated and not after.populated:
         yield {"what": "denied", "table": name, "text": "it is not populated"}
     if before.kind != after.kind:
         yield other(name, f"it is a {after.kind} now")

@@ -175,13 +175,14 @@ def table_of(kind: str, persistence: str, populated: bool, owner: str, secured: 
     on_schema = [f"schema {each}" for each in on_schema or ()]
     others = {
         "owner": owner,
-        "storage": kind + persistence + ("" if populated else ", not populated"),
+        "storage": kind + persistence,
         "partition": partition,
         "query": query,
         "sequence": sequence or "",
     }
     return Table(
         KINDS[kind],
+        populated=populated,
         privileges=frozenset([*(on_table or ()), *on_schema, *(on_columns or ())]),
         security="forced" if forced else "enabled" if secured else "",
         policies=json.loads(policies or "{}"),
