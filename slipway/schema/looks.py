@@ -16,7 +16,8 @@ ELSE '' END, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_nums
 FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
 LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
 AND c.relnamespace != 'pg_toast'::regnamespace
-AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM (SELECT to_regclass('django_migrations')) AND {condition}) AS c ON TRUE"""
+AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM (SELECT to_regclass('django_migrations'))
+AND {condition}) AS c ON TRUE"""
 CATALOGS = "SELECT array_agg(oid::int)::text FROM pg_class WHERE oid < 16384 AND relkind = 'r'"
 CONDITIONS = {  # Postgres counts on from transactions before
     ("locked", ""): "held.relation IS NOT NULL",

@@ -37,7 +37,8 @@ SHARED = (
 )
 # A transaction's number is greater than that of any before: where as many rows come as go, the sum grows.
 SUM = "count(*)::text || ' ' || coalesce(sum({}), 0)"
-ROW = "SELECT {id}, r.xmin::text::bigint FROM {catalog} r WHERE {id} >= 16384 {condition}"  # the others are the system's
+# What has a smaller id is the system's own.
+ROW = "SELECT {id}, r.xmin::text::bigint FROM {catalog} r WHERE {id} >= 16384 {condition}"
 MARKS = (
     f"SELECT id::bigint, concat_ws(' ', {SUM.format('mark')}, "
     + ", ".join(f"(SELECT {SUM.format('xmin::text::bigint')} FROM {name} WHERE {rows})" for name, rows in SHARED)
@@ -121,7 +122,14 @@ UNION ALL SELECT r.ev_class::bigint, 'rule ' || r.rulename, concat_ws(' ', r.ev_
 FROM pg_rewrite r WHERE r.rulename != '_RETURN' AND r.ev_class = ANY($1)"""
 
 
-QUERIES = {"tables": TABLES, "columns": COLUMNS, "checks": CHECKS, "unique": UNIQUE, "indexed": INDEXED, "others": OTHERS}
+QUERIES = {  # of some tables
+    "tables": TABLES,
+    "columns": COLUMNS,
+    "checks": CHECKS,
+    "unique": UNIQUE,
+    "indexed": INDEXED,
+    "others": OTHERS,
+}
 
 
 def read_marks(cursor: Any) -> dict[Any, Any]:
