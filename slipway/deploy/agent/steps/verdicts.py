@@ -46,19 +46,14 @@ class Verdicts(TypedDict):
     cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty
 
 
-class Told(TypedDict):
-    """What else there is to say at a deploy."""
-
-    lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
-    lacking: NotRequired[list[str]]  # what the new release misses in the database, as its web says
-    uncompared: NotRequired[bool]  # True: no web compared the database with what the new release uses
-    media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
-
-
-class Judged(Verdicts, Told):
+class Judged(Verdicts):
     """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
 
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
+    lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    lacking: NotRequired[list[str]]  # what the new release misses in the database, whatever the migrations say
+    uncompared: NotRequired[bool]  # True: no web told this
+    media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
@@ -79,15 +74,22 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join(f"[X]  {name}\n" for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     in_live = functools.cache(lambda: verdicts_in_live(host, attempt))
-    told: Told = {"lacks": judge_lacking(host, attempt, vendor, {*listed}, in_live), "media": attempt.media}
-    told["lacking"], told["uncompared"] = attempt.lacking, plan is None
+    told: Judged = {
+        "incompatible": {},
+        "unjudged": [],
+        "cure": "",
+        "lacks": judge_lacking(host, attempt, vendor, {*listed}, in_live),
+        "media": attempt.media,
+        "lacking": attempt.lacking,
+        "uncompared": plan is None,
+    }
     if not pending:
         forbid_exits(attempt, say)
         ends = [record["outcome"] for record in releases.read_log(host)[0]]
-        applied = plan is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, **told}
+        told["applied"] = plan is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
+        return told
     in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judge(pending, in_image, vendor, uses_in(in_live()["vendors"], vendor)), **told}
+    return {**told, **judge(pending, in_image, vendor, uses_in(in_live()["vendors"], vendor))}
 
 
 def ask_migrations(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
