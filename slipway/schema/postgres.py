@@ -29,7 +29,6 @@ ROWS = (
 )
 # And those that many tables may share.
 SHARED = (
-    ("pg_namespace", "true"),
     ("pg_enum", "true"),
     ("pg_type", "typtype = 'd' AND oid >= 16384"),
     ("pg_constraint", "contypid >= 16384"),
@@ -44,6 +43,7 @@ MARKS = (
     + ", ".join(f"(SELECT {SUM.format('xmin::text::bigint')} FROM {name} WHERE {rows})" for name, rows in SHARED)
     + ") FROM ("
     + " UNION ALL ".join(ROW.format(catalog=catalog, id=id, condition=condition) for catalog, id, condition in ROWS)
+    + " UNION ALL SELECT c.oid, n.xmin::text::bigint FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid"
     + f") rows(id, mark) WHERE id IN ({RELATIONS}) GROUP BY id"
 )
 # Names as a new session knows them, whatever search_path and temporary tables a migration has left in this one.
