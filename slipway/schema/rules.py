@@ -57,7 +57,7 @@ KEYS = {
 TYPES: dict[str, tuple[type, type]] = {
     **dict.fromkeys(("what", "table", "column", "to", "old", "new", "text", "type", "failed", "unjudged"), (str, str)),
     **dict.fromkeys(("null", "default", "left_out"), (bool, bool)),
-    **dict.fromkeys(("columns", "free", "idle", "gone", "warnings"), (list, str)),
+    **dict.fromkeys(("columns", "free", "alone", "idle", "gone", "warnings"), (list, str)),
     **dict.fromkeys(("changes", "locks"), (list, dict)),
     **dict.fromkeys(("migrations", "before", "uses"), (dict, dict)),
 }
