@@ -88,8 +88,11 @@ class Keys(RuleBasedStateMachine):
     )
     def provision(self, lists, late):
         """Withdrawal comes first; a session may be just then about to start another process, or its unit. `late`: how
-        many looks find nothing, then what comes."""
+        many looks find nothing, then what comes. A unit that does not start, as an administrator's runs, is no sign
+        that another one will."""
         ours, before = fleet_with(**lists), self.unit
+        if before and not before[1]:
+            late = [(looks, "log_in_late") for looks, _ in late]
         gone = [line for line in self.file.read_text().splitlines() if withdrawal.identity(line) not in stay(ours)]
         key = next(iter(self.sessions.values()), "")
         for looks, what in late if gone and key else ():
