@@ -7,6 +7,7 @@ error of a database that cannot have the migrations. With NAMEs of new migration
 need, and prints the verdicts on them. docs/image.md shows FILE.
 """
 
+import gc
 import json
 import os
 import sys
@@ -118,9 +119,17 @@ def is_running(pid: int) -> bool:
     return True
 
 
+def collect_less() -> None:
+    """Let Python look for garbage less often in this process. Each migration makes models anew, of thousands of
+    objects: with Python's own limits, looking takes a quarter of the time."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
 def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
+    collect_less()
     content: dict[str, Any] = {"version": 3, "vendors": {}, "failed": {}}
     earlier = path.read_text() if path.exists() else ""
     content |= json.loads(earlier or "{}")
