@@ -1,4 +1,4 @@
-"""What a database has: its tables with their columns, constraints, triggers and privileges, as its catalog tells."""
+"""The tables of a database, with their columns, constraints, triggers and privileges, as its catalog tells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """What the table's rows must fulfil. Two of the same content are the same, whatever their names."""
+    """A demand on the table's rows. Two of the same content are the same, whatever their names."""
 
     kind: str  # "unique", "exclude", "check" or "foreign key"
     columns: tuple[str, ...]

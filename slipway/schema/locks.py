@@ -27,7 +27,8 @@ REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
 BEGINS = ("BEGIN", "START TRANSACTION")
 CODE = ("DO", "CALL")
 BACK = "ROLLBACK"
-MARK = re.compile(r'(RELEASE )?SAVEPOINT "\w+"')  # it locks nothing; Django sends two for each operation
+# Django's own statements, two for each operation, lock nothing, so no look is needed. Others' savepoints get a look.
+MARK = re.compile(r'(RELEASE )?SAVEPOINT "\w+"')
 
 
 class Lock(TypedDict):
@@ -39,7 +40,7 @@ class Lock(TypedDict):
 
 
 class Deed:
-    """What a statement did to a table."""
+    """The work of a statement on one table."""
 
     def __init__(self, id: int, before: Look, after: Look) -> None:
         now, old = after.here[id], before.relation(id)
@@ -63,8 +64,8 @@ class Deed:
 
 
 class Statement:
-    """What a statement did, by a look before it and one after it. `files`: of all that was there. `large`: tables that
-    the migration did not make. `code`: it was a DO block or a procedure."""
+    """The work of a statement, by a look before it and one after it. `files`: of all that was there. `large`: tables
+    that the migration did not make. `code`: it was a DO block or a procedure."""
 
     def __init__(
         self, before: Look, after: Look, files: Container[str | None], large: Container[int], code: bool

@@ -1,4 +1,4 @@
-"""What a host tells of the files that provisioning has written there."""
+"""The answer of a host about the files that provisioning has written there."""
 
 import grp
 import os
