@@ -28,8 +28,7 @@ INTERNAL_IPS = ["127.0.0.1", "::1"]
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 OWN_DATABASE = VAR / "db.sqlite3"  # runserver migrates only this database by itself
-_database = env.database("DATABASE_URL", values.sqlite(OWN_DATABASE), own=DATABASES.get("default"))
-DATABASES = {**DATABASES, "default": _database}
+DATABASES = env.databases(DATABASES, "DATABASE_URL", values.sqlite(OWN_DATABASE))
 MEDIA_ROOT = VAR / "media"
 EMAIL_BACKEND, EMAIL_FILE_PATH = "slipway.web.mail.Kept", VAR / "mail"  # to be read at /mail/
 if env.flag("DEBUG_TOOLBAR", not {"runserver", "migrate"}.isdisjoint(sys.argv)):  # others start faster without it

@@ -79,9 +79,8 @@ _limits = production.timeouts(_role, _task_limit)
 _pooler = env.flag("DATABASE_POOLER")
 if "DATABASES" not in globals():
     DATABASES: dict[str, dict[str, object]] = {}
-# Of settings_base.py's, all but the address and the account holds.
-_database = env.database(own=DATABASES.get("default"))
-DATABASES = {**DATABASES, "default": production.session(_database, _session, _limits, pooler=_pooler)}
+# Of settings_base.py's, all but the default one's address and account holds.
+DATABASES = production.sessions(env.databases(DATABASES), _session, _limits, _pooler)
 if SERVER == "asgi" and _role == "web":
     for _each in DATABASES.values():
         _each["CONN_MAX_AGE"] = 0  # each request has a new thread, which could not reuse a connection

@@ -20,8 +20,7 @@ SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # the first one is fast
 AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
-_database = env.database("TEST_DATABASE_URL", "sqlite://:memory:", own=DATABASES.get("default"))
-DATABASES = {**DATABASES, "default": _database}
+DATABASES = env.databases(DATABASES, "TEST_DATABASE_URL", "sqlite://:memory:")
 _uploads = TemporaryDirectory()  # removed at the end
 MEDIA_ROOT = _uploads.name
 

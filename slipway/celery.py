@@ -54,6 +54,14 @@ def __getattr__(name: str) -> Celery:
 
 @functools.cache  # an error is not kept: the next call tries again
 def project_app() -> Celery:
+    """Return the project's Celery app, and let all threads send by it. Celery gives other threads than the one that
+    made it the process's first app, such as the one that Celery makes if a task is looked at before."""
+    app = found_app()
+    app.set_default()
+    return app
+
+
+def found_app() -> Celery:
     """Return the app that `celery -A` finds, as for worker and beat. If the project names none, return the one that its
     code has made first, or else Slipway's. Raise what the module raises in which the app should be."""
     package = str(settings.SETTINGS_MODULE).partition(".")[0]

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -172,6 +172,16 @@ class Env:
         ATOMIC_REQUESTS."""
         return self.url(name, partial(service_urls.database, own=own), default, POSTGRES)
 
+    def databases(
+        self, own: object, name: str = "DATABASE_URL", default: str | Required = REQUIRED
+    ) -> dict[str, dict[str, Any]]:
+        """Return DATABASES: the project's, `own`, with the default one's address and account by the URL."""
+        problems = [*malformed_databases(own)]
+        for text in problems:
+            self.problem(text)
+        entries: dict[str, Any] = {} if problems else cast(dict[str, Any], own)
+        return {**entries, "default": self.database(name, default, own=entries.get("default"))}
+
     def cache(self, name: str = "CACHE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
         return self.url(name, service_urls.cache, default, "redis://cache.example:6379/1")
 
@@ -212,6 +222,22 @@ def ends_with_check(**_: Any) -> list[Error]:
     """Report settings that read variables, but do not end with env.check()."""
     text = "nothing reports missing or malformed variables: end the settings with env.check()"
     return [Error(text, id="slipway.E014")] if env.asked and env.examples is None else []
+
+
+def malformed_databases(own: object) -> Iterator[str]:
+    """Yield what is wrong with a project's DATABASES, without a value, as it may be secret."""
+    if not isinstance(own, dict):
+        yield f'DATABASES is {shown_type(own)}, not a dict such as {{"default": {{"ATOMIC_REQUESTS": True}}}}'
+        return
+    for alias, entry in own.items():
+        if not isinstance(entry, dict):
+            yield f"DATABASES[{alias!r}] is {shown_type(entry)}, not a dict"
+        elif not isinstance(entry.get("OPTIONS", {}), dict):
+            yield f"DATABASES[{alias!r}]['OPTIONS'] is {shown_type(entry['OPTIONS'])}, not a dict"
+
+
+def shown_type(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def reason(error: Exception) -> str:

@@ -15,21 +15,33 @@ def hosts(site: Site) -> list[str]:
     return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
 
 
+def sessions(databases: dict[str, dict[str, Any]], name: str, limits: str, pooler: bool) -> dict[str, dict[str, Any]]:
+    """Return DATABASES with `session` of each. `pooler`: the default one is behind a pooler; another one says so by
+    DISABLE_SERVER_SIDE_CURSORS, which poolers need."""
+    return {
+        alias: session(
+            database, name, limits, pooler if alias == "default" else bool(database.get("DISABLE_SERVER_SIDE_CURSORS"))
+        )
+        for alias, database in databases.items()
+    }
+
+
 def session(database: dict[str, Any], name: str, limits: str, pooler: bool = False) -> dict[str, Any]:
     """Return Django's settings `database`. For PostgreSQL, add the session's `name` and `limits`. The variable
     PGOPTIONS overrides `limits`. A `pooler` may give each transaction another session: then set no limits, and turn
     server-side cursors off."""
-    if not database or kind(database["ENGINE"]) != "postgresql":
+    if not database.get("ENGINE") or kind(database["ENGINE"]) != "postgresql":
         return database
-    own = database["OPTIONS"].get("options", "")
-    options = [own] if pooler else [limits, own, os.environ.get("PGOPTIONS", "")]  # of two values the last holds
+    options = database.get("OPTIONS", {})
+    own = options.get("options", "")
+    limited = [own] if pooler else [limits, own, os.environ.get("PGOPTIONS", "")]  # of two values the last holds
     return {
         **database,
         "DISABLE_SERVER_SIDE_CURSORS": pooler or database.get("DISABLE_SERVER_SIDE_CURSORS", False),
         "OPTIONS": {
             "application_name": name[:63],
-            **database["OPTIONS"],
-            "options": " ".join(filter(None, options)),  # "" makes libpq ignore PGOPTIONS
+            **options,
+            "options": " ".join(filter(None, limited)),  # "" makes libpq ignore PGOPTIONS
         },
     }
 

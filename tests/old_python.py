@@ -4,6 +4,7 @@ pyproject.toml names these files. All are imported, and the tests of TESTS run b
 which newer code needs. Then it is the host's in tests of the connection.
 """
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -41,6 +42,13 @@ def modules() -> list[str]:
     return sorted(name.removesuffix(".__init__") for name in names - NEWER)
 
 
+def markers() -> str:
+    """Return the markers of tests/pytest.ini, which is not used here."""
+    ini = configparser.ConfigParser()
+    ini.read("tests/pytest.ini", "utf-8")
+    return ini["pytest"]["markers"].strip()
+
+
 def main(name: str) -> None:
     python = shutil.which(name)
     if not python:
@@ -52,6 +60,7 @@ def main(name: str) -> None:
     env = {**os.environ, "PYTHONPATH": f"{FOLDER}/site:tests:.", "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([python, "-c", IMPORT, *modules()], env=env, check=True)
     words = ["-m", "pytest", "-q", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider"]
+    words += ["--strict-markers", "-o", f"markers={markers()}"]
     subprocess.run([python, *words, *(f"tests/{name}" for name in TESTS)], env=env, check=True)
     (FOLDER / "bin/python3").unlink(missing_ok=True)
     (FOLDER / "bin").mkdir(exist_ok=True)

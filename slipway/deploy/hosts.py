@@ -73,7 +73,7 @@ class Hosts:
         facts, unanswered = await gathered(
             hosts,
             lambda host: connections.connections[host.name].ask(
-                "facts", paths=list(preflight.expected_digests(self.fleet, host)), health=True
+                "facts", paths=list(preflight.expected_files(self.fleet, host)), health=True
             ),
         )
         answered = [host for host in hosts if host.name in facts]

@@ -1,4 +1,4 @@
-"""What a database has: its tables with their columns, constraints, triggers and privileges, as its catalog tells."""
+"""The tables of a database, with their columns, constraints, triggers and privileges, as its catalog tells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """What the table's rows must fulfil. Two of the same content are the same, whatever their names."""
+    """A demand on the table's rows. Two of the same content are the same, whatever their names."""
 
     kind: str  # "unique", "exclude", "check" or "foreign key"
     columns: tuple[str, ...]
@@ -49,6 +49,7 @@ class Table:
     policies: dict[str, str] = field(default_factory=dict)  # what they say → their names
     parent: Any = None  # the id of the table that this one is a part of, or that this sequence counts for
     computed: frozenset[str] = frozenset()  # expressions of its indexes
+    populated: bool = True  # False: a materialized view that nobody may read yet
     others: dict[str, str] = field(default_factory=dict)  # what else it has, such as "trigger x" → its definition
 
 
@@ -73,12 +74,14 @@ def read_catalog(connection: Any, earlier: Catalog | None = None) -> Catalog:
 
     module = {"postgresql": postgres, "sqlite": sqlite}[connection.vendor]
     with connection.cursor() as cursor:
-        marks, names = module.read_marks(cursor.cursor)
+        marks = module.read_marks(cursor.cursor)
+        if earlier and earlier.marks == marks:
+            return earlier
         known = earlier.marks if earlier else {}
         changed = [id for id, mark in marks.items() if known.get(id) != mark]
         tables = {id: earlier.tables[id] for id in marks if earlier and id in earlier.tables}
         tables.update(module.read_tables(cursor.cursor, changed) if changed else {})
-    return Catalog(tables, names, marks)
+        return Catalog(tables, module.read_names(cursor.cursor), marks)
 
 
 def named(sql: str, columns: Iterable[str]) -> list[str]:

@@ -23,9 +23,9 @@ def catalog_changes(before: Catalog, after: Catalog, ask: Ask, between: Iterable
     for name, id in sorted(before.names.items()):
         old = before.tables[id]
         new = after.table(name)
-        owner = before.name_of(old.parent) or name
+        owner = before.name_of(old.parent) or name if old.parent else name
         if old.kind == "sequence":
-            changes += other_changes(owner, old, new) if new else []
+            changes += other_changes(owner, old, new) if new and new is not old else []
         elif new is None or (after.names[name] != id and id in after.tables):
             changes.append(gone({"what": "table gone", "table": name}, after.name_of(id)))
         elif new is not old:
@@ -218,7 +218,7 @@ def other_changes(name: str, before: Table, after: Table) -> Iterator[Change]:
     elif gone:
         yield other(name, f"taken: {', '.join(gone)}")
     yield from policy_changes(name, before, after)
-    if "not populated" in after.others.get("storage", "") and "not populated" not in before.others.get("storage", ""):
+    if before.populated and not after.populated:
         yield {"what": "denied", "table": name, "text": "it is not populated"}
     if before.kind != after.kind:
         yield other(name, f"it is a {after.kind} now")

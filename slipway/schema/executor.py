@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from .catalog import Catalog, read_catalog
 from .changes import catalog_changes
 from .locks import Watch, runs_code
+from .looks import Looks
 from .routers import UNJUDGED, noting_refusals
 from .rules import Entry, UsedColumn
 from .uses import models_of, uses_of
@@ -32,6 +33,7 @@ class Executor(MigrationExecutor):
         self.failed: dict[str, str] = {}  # migration → its first error
         self.uses: dict[str, dict[str, UsedColumn]] = {}  # of the release, once all are applied
         self.catalog = read_catalog(connection)
+        self.looks = Looks(connection)
         self.between: list[Catalog] = []  # after each operation of the migration
 
     def apply_migration(self, state: Any, migration: Any, *_: Any, **__: Any) -> Any:
@@ -39,7 +41,7 @@ class Executor(MigrationExecutor):
         name = str(migration)
         before = state.clone()
         self.between = []
-        watch = Watch(self.connection)
+        watch = Watch(self.looks)
         locked = watch.kept  # tables, while Python or a DO block runs
         with (
             noting_refusals() as refused,
@@ -59,7 +61,7 @@ class Executor(MigrationExecutor):
             self.recorder.record_applied(migration.app_label, migration.name)
         entry: Entry = {"changes": [], "before": {}}
         with self.trying(name):
-            entry = self.entry_of(migration, before, state)
+            entry = self.entry_of(migration, before, state, watch.began or self.connection.vendor == "sqlite")
         if locked:
             entry["warnings"] = [STAYS.format(", ".join(sorted(locked)), migration.name)]
         if name in self.failed:
@@ -71,10 +73,10 @@ class Executor(MigrationExecutor):
         self.entries[name] = entry
         return state
 
-    def entry_of(self, migration: Migration, before: Any, after: Any) -> Entry:
-        """Return what a migration changed, and how the models of `before` used that."""
+    def entry_of(self, migration: Migration, before: Any, after: Any, ran: bool) -> Entry:
+        """Return what a migration changed, and how the models of `before` used that. `ran`: it sent a statement."""
         earlier = self.catalog
-        self.catalog = read_catalog(self.connection, earlier)
+        self.catalog = read_catalog(self.connection, earlier) if ran else earlier
         changes = catalog_changes(earlier, self.catalog, self.ask, self.between)
         tables = {change["table"] for change in changes}
         used, now = (

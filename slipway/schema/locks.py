@@ -1,13 +1,15 @@
 """Watch whom each migration keeps waiting on Postgres, while the build applies it to empty tables: they show the same
 locks, scans and new files as full ones. The database tells what a statement did, not its text."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from django.db.migrations import RunPython
+
+from .looks import IDLE, INSIDE, Look, Looks, Relation
 
 WAITS = ("nobody", "writers of the same rows", "writers", "readers and writers")
 READ = "read"
@@ -16,31 +18,17 @@ SCANNED = "scanned"
 REWRITTEN = "rewritten"  # or "indexed by …"
 WHOLE = {"ShareLock": 2, "ShareRowExclusiveLock": 2, "ExclusiveLock": 2, "AccessExclusiveLock": 3}  # → index in WAITS
 WRITES, READS, PICKS = "RowExclusiveLock", "AccessShareLock", "RowShareLock"  # locks of work on rows
-WRITTEN = " + ".join(f"pg_stat_get_xact_tuples_{what}(c.oid)" for what in ("inserted", "updated", "deleted"))
-# What a transaction works on it locks until its end: `{condition}` is about `held`.
-LOOK = """WITH held AS MATERIALIZED (SELECT relation, array_agg(mode) AS modes FROM pg_locks
-WHERE locktype = 'relation' AND granted AND pid = pg_backend_pid() GROUP BY relation)
-SELECT * FROM (SELECT sum({written})::bigint FROM pg_class c WHERE oid < 16384 AND relkind = 'r') AS own
-LEFT JOIN (SELECT c.oid::bigint, held.modes, coalesce(i.indrelid, c.oid)::bigint, CASE WHEN am.amtype = 'i' THEN ''
-ELSE c.oid::regclass::text END, CASE WHEN am.amtype = 'i' THEN 'indexed ' || CASE WHEN i.indisexclusion
-THEN 'for EXCLUDE' ELSE 'by ' || am.amname || CASE WHEN i.indexprs IS NULL THEN '' ELSE ' of expressions' END END
-ELSE '' END, c.relkind = 'm', pg_relation_filepath(c.oid), pg_stat_get_xact_numscans(c.oid), {written}
-FROM pg_class c LEFT JOIN held ON held.relation = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid
-LEFT JOIN pg_am am ON am.oid = c.relam WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm', 'i')
-AND c.relnamespace != 'pg_toast'::regnamespace
-AND coalesce(i.indrelid, c.oid) IS DISTINCT FROM to_regclass('django_migrations') AND {condition}) AS c ON TRUE"""
-CONDITIONS = {"all": "TRUE", "locked": "held.relation IS NOT NULL"}
-NUMBERS = count()  # of prepared statements
 # Indexes that were not built CONCURRENTLY: one transaction wrote their own row and those of their columns.
 AT_ONCE = """SELECT i.indexrelid::bigint FROM pg_index i JOIN pg_attribute a
 ON a.attrelid = i.indexrelid AND a.attnum = 1 AND a.xmin = i.xmin"""
 # Errors, in a transaction, of CREATE INDEX CONCURRENTLY, VACUUM and others, and of DO and CALL that commit.
 REFUSED = ("ActiveSqlTransaction", "InvalidTransactionTermination")
-IDLE, INSIDE = 0, 2  # states of libpq: no transaction, and in one that has not failed
 # Postgres' answers to what begins a transaction, and to code whose loops do nothing on empty tables.
 BEGINS = ("BEGIN", "START TRANSACTION")
 CODE = ("DO", "CALL")
-MARKS = ("SAVEPOINT", "RELEASE")  # they lock nothing; Django sends two for each operation
+BACK = "ROLLBACK"
+# Django's own statements, two for each operation, lock nothing, so no look is needed. Others' savepoints get a look.
+MARK = re.compile(r'(RELEASE )?SAVEPOINT "\w+"')
 
 
 class Lock(TypedDict):
@@ -51,34 +39,11 @@ class Lock(TypedDict):
     work: dict[str, dict[str, int]]  # table → what is done to it → how often
 
 
-class Relation(NamedTuple):
-    """A table or an index at one moment."""
-
-    table: int
-    name: str = ""
-    build: str = ""  # what building the index does to its table
-    materialized: bool = False
-    file: str | None = None
-    scans: int = 0
-    rows: int = 0  # that this transaction has written
-
-    def folder(self) -> str:
-        return str(self.file).rpartition("/")[0]
-
-
-class Look(NamedTuple):
-    """The database at one moment."""
-
-    catalog: int  # rows of Postgres' own tables that this transaction has written
-    relations: dict[int, Relation]  # by oid
-    held: dict[int, list[str]]  # by oid: modes of this session's locks
-
-
 class Deed:
-    """What a statement did to a table."""
+    """The work of a statement on one table."""
 
     def __init__(self, id: int, before: Look, after: Look) -> None:
-        now, old = after.relations[id], before.relations.get(id, Relation(id))
+        now, old = after.here[id], before.relation(id)
         self.taken = {*after.held[id]} - {*before.held.get(id, ())}
         self.moved = now.file != old.file
         self.copied = self.moved and (now.materialized or now.folder() != old.folder())
@@ -99,16 +64,17 @@ class Deed:
 
 
 class Statement:
-    """What a statement did, by a look before it and one after it. `large`: tables that the migration did not make.
-    `code`: it was a DO block or a procedure."""
+    """The work of a statement, by a look before it and one after it. `files`: of all that was there. `large`: tables
+    that the migration did not make. `code`: it was a DO block or a procedure."""
 
-    def __init__(self, before: Look, after: Look, large: Container[int], code: bool) -> None:
-        files = {one.file for one in before.relations.values()}
-        self.deeds = {id: Deed(id, before, after) for id in after.held if not after.relations[id].build}
+    def __init__(
+        self, before: Look, after: Look, files: Container[str | None], large: Container[int], code: bool
+    ) -> None:
+        self.deeds = {id: Deed(id, before, after) for id in after.held if not after.here[id].build}
         for id in after.held:
-            index = after.relations[id]
+            index = after.here[id]
             if index.build and index.table in self.deeds:
-                self.deeds[index.table].add(index, before.relations.get(id, Relation(id)), index.file not in files)
+                self.deeds[index.table].add(index, before.relation(id), index.file not in files)
         deeds = self.deeds.values()
         self.defines = after.catalog > before.catalog
         self.ran = any(deed.touched() for deed in deeds)
@@ -141,63 +107,39 @@ class Statement:
 
 
 class Watch:
-    """Watches a migration on a connection. `locks`: table → lock; empty unless it is Postgres. `kept`: tables that were
+    """Watches a migration through `looks`. `locks`: table → lock; empty unless it is Postgres. `kept`: tables that were
     locked as a whole when a DO block or a procedure began."""
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, looks: Looks) -> None:
+        self.looks = looks
         self.locks: dict[str, Lock] = {}
         self.kept: set[str] = set()
         self.large: Mapping[int, Relation] = {}  # what was there before the migration
         self.began = False
         self.sums: dict[tuple[str, str], Counter[str]] = {}  # (table, other) → this transaction's work on the other
         self.last: Look | None = None  # in this transaction
-        self.prepared: Any = None  # the driver's connection that has the statements of `number`
-        self.number = 0
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch the migration that the block applies."""
-        if self.connection.vendor != "postgresql":
+        connection = self.looks.connection
+        if connection.vendor != "postgresql":
             return (yield)
-        with self.connection.execute_wrapper(self.execute):
+        with connection.execute_wrapper(self.execute):
             yield
-
-    def send(self, sql: str) -> list[Any]:
-        with self.driver().cursor() as cursor:  # Django's would call `execute` again
-            cursor.execute(sql)
-            return [*cursor.fetchall()] if cursor.description else []
-
-    def driver(self) -> Any:
-        self.connection.ensure_connection()  # a migration may have closed it
-        return self.connection.connection
-
-    def prepared_look(self, what: str) -> str:
-        """Return the name of a statement of this connection that looks at `what`: planning one takes longer than it."""
-        if self.prepared is not self.driver():
-            self.prepared, self.number = self.driver(), next(NUMBERS)
-            for name, condition in CONDITIONS.items():
-                look = LOOK.format(written=WRITTEN, condition=condition)
-                self.send(f"PREPARE look_at_{name}_{self.number} AS {look}")
-        return f"look_at_{what}_{self.number}"
-
-    def look(self, before: Look | None = None) -> Look:
-        """Look at all, or at what this transaction has locked since it began with the look `before`."""
-        rows = self.send(f"EXECUTE {self.prepared_look('locked' if before else 'all')}")
-        relations = {id: Relation(*row) for _, id, _, *row in rows if id}
-        held = {id: modes for _, id, modes, *_ in rows if modes}
-        return Look(rows[0][0], {**(before.relations if before else {}), **relations}, held)
 
     def execute(self, execute: Callable[..., Any], *words: Any) -> Any:
         """Execute a statement, and note what it does. Without a transaction it would leave no lock to read: give it
         one of its own, unless it refuses that."""
-        state = self.driver().info.transaction_status
+        state = self.looks.state()
         if state not in (IDLE, INSIDE):  # after an error Postgres refuses all but ROLLBACK
             self.last = None
             return execute(*words)
         if state == IDLE:
             self.last, self.sums = None, {}
-        if state == INSIDE or not self.connection.autocommit:
+        if isinstance(words[0], str) and MARK.fullmatch(words[0]):
+            return execute(*words)
+        if state == INSIDE or not self.looks.connection.autocommit:
             return self.noted(execute, *words)
         try:
             with self.transaction(words[-1]["cursor"]):
@@ -210,30 +152,32 @@ class Watch:
     @contextmanager
     def transaction(self, cursor: Any) -> Iterator[None]:
         """Begin a transaction for a statement, and commit it, unless the statement itself begins or ends one."""
-        self.send("BEGIN")
+        self.looks.send("BEGIN")
         try:
             yield
         except BaseException:
-            self.send("ROLLBACK")
+            self.looks.send("ROLLBACK")
             raise
-        if self.driver().info.transaction_status == INSIDE and cursor.statusmessage not in BEGINS:
-            self.send("COMMIT")
+        if self.looks.state() == INSIDE and cursor.statusmessage not in BEGINS:
+            self.looks.send("COMMIT")
 
     def noted(self, execute: Callable[..., Any], *words: Any) -> Any:
-        before, self.last = self.last or self.look(), None
+        before, self.last = self.last or self.looks.begin(), None
         if not self.began:
-            self.large, self.began = before.relations, True
+            self.large, self.began = before.relations(), True
+        if self.looks.state() == IDLE:
+            self.looks.changed = None
         result = execute(*words)
         tag = words[-1]["cursor"].statusmessage
-        if tag in MARKS:
-            self.last = before
-        elif self.driver().info.transaction_status == INSIDE:
-            self.last = self.look(before)
+        if self.looks.state() != INSIDE:
+            self.note_files(before.relations())
+        elif tag != BACK:  # after which what was locked and built is no more
+            self.last = self.looks.again(before)
             code = tag in CODE
             self.kept |= {self.large[id].name for id in self.waits(before)} if code else set()
-            self.note(Statement(before, self.last, self.large, code), self.waits(self.last))
-        else:
-            self.note_files(before.relations, self.look().relations)
+            if self.large.keys() & self.last.held.keys():
+                statement = Statement(before, self.last, self.looks.files, self.large, code)
+                self.note(statement, self.waits(self.last))
         return result
 
     def note(self, statement: Statement, waits: Mapping[int, int]) -> None:
@@ -246,11 +190,12 @@ class Watch:
             if meanwhile := work if id in waits else changed:
                 self.add(name, waits.get(id, 1), meanwhile)
 
-    def note_files(self, before: Mapping[int, Relation], after: Mapping[int, Relation]) -> None:
+    def note_files(self, before: Mapping[int, Relation]) -> None:
         """Note which files are new after a statement that had transactions of its own: its locks are gone."""
         files = {one.file for one in before.values()}
-        at_once = {id for (id,) in self.send(AT_ONCE)}
-        for id, now in sorted(after.items()):
+        self.looks.changed = None
+        at_once = {id for (id,) in self.looks.send(AT_ONCE)}
+        for id, now in sorted(self.looks.begin().here.items()):
             if now.table in self.large and now.file not in files and id in before.keys() | at_once:
                 name = self.large[now.table].name
                 self.add(name, 3 if id in before else 2, {name: Counter([now.build or REWRITTEN])})
@@ -267,9 +212,10 @@ class Watch:
 
     def held(self) -> list[str]:
         """Return the names of these tables."""
-        if self.connection.vendor != "postgresql":
+        if not self.began or self.looks.state() != INSIDE:
             return []
-        return sorted(self.large[id].name for id in self.waits(self.look(self.last)))
+        self.last = self.last or self.looks.begin()
+        return sorted(self.large[id].name for id in self.waits(self.last))
 
     def add(self, table: str, waits: int, work: Mapping[str, Counter[str]]) -> None:
         """Add work during which a table is locked. One transaction's work is added up, but the locks end with it."""

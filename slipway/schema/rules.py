@@ -57,7 +57,7 @@ KEYS = {
 TYPES: dict[str, tuple[type, type]] = {
     **dict.fromkeys(("what", "table", "column", "to", "old", "new", "text", "type", "failed", "unjudged"), (str, str)),
     **dict.fromkeys(("null", "default", "left_out"), (bool, bool)),
-    **dict.fromkeys(("columns", "free", "idle", "gone", "warnings"), (list, str)),
+    **dict.fromkeys(("columns", "free", "alone", "idle", "gone", "warnings"), (list, str)),
     **dict.fromkeys(("changes", "locks"), (list, dict)),
     **dict.fromkeys(("migrations", "before", "uses"), (dict, dict)),
 }
@@ -83,7 +83,7 @@ Uses = Mapping[str, Mapping[str, UsedColumn]]  # table → column → how the re
 
 
 class Change(TypedDict, total=False):
-    """What a migration changed in the database. KEYS has what belongs to which `what`."""
+    """A change that a migration made in the database. KEYS has what belongs to which `what`."""
 
     what: str
     table: str
@@ -102,7 +102,7 @@ class Change(TypedDict, total=False):
 
 
 class Entry(TypedDict, total=False):
-    """What is known of a migration. `before`: how the models of before used the tables that it changes."""
+    """A migration, as far as it is known. `before`: how the models of before used the tables that it changes."""
 
     changes: list[Change]
     before: dict[str, dict[str, UsedColumn]]
@@ -113,7 +113,7 @@ class Entry(TypedDict, total=False):
 
 
 class Noted(TypedDict):
-    """What an image says of one kind of database. `uses`: None in an image that an older Slipway built."""
+    """An image's notes on one kind of database. `uses`: None in an image that an older Slipway built."""
 
     migrations: dict[str, Entry]  # in the order in which they are applied
     uses: Uses | None

@@ -19,14 +19,18 @@ GENERATED = (2, 3)  # hidden
 EXPRESSION = -2  # in place of a column's number
 
 
-def read_marks(cursor: Any) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """Return each table's mark, which is its SQL with that of its indexes and triggers, and the tables' names."""
+def read_marks(cursor: Any) -> dict[Any, Any]:
+    """Return each table's mark, which is its SQL with that of its indexes and triggers."""
     cursor.execute("SELECT tbl_name, type, name, sql FROM sqlite_master ORDER BY tbl_name, type, name")
     marks: dict[str, list[Any]] = {}
     for table, *row in cursor.fetchall():
         if not table.startswith("sqlite_") and table != "django_migrations":
             marks.setdefault(table, []).append(row)
-    return marks, {name: name for name in marks}
+    return marks
+
+
+def read_names(cursor: Any) -> dict[str, Any]:
+    return {name: name for name in read_marks(cursor)}
 
 
 def read_tables(cursor: Any, names: list[Any]) -> dict[Any, Table]:

@@ -7,17 +7,18 @@ error of a database that cannot have the migrations. With NAMEs of new migration
 need, and prints the verdicts on them. docs/image.md shows FILE.
 """
 
+import gc
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import django
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.migrations.loader import MigrationLoader
 
 from slipway.make.verdicts import lines
@@ -90,6 +91,7 @@ def scratch_database() -> Iterator[Any]:
         connections[alias] = database
     if database.vendor != "sqlite":
         with database.cursor() as cursor:
+            drop_left(cursor)
             cursor.execute(f"CREATE DATABASE {name}")
         database.close()
         settings["NAME"] = name
@@ -99,9 +101,35 @@ def scratch_database() -> Iterator[Any]:
         database.creation.destroy_test_db("postgres", verbosity=0)
 
 
+def drop_left(cursor: Any) -> None:
+    """Drop what judges left that were killed: their processes are no more, and nobody uses their databases."""
+    cursor.execute("SELECT datname FROM pg_database WHERE datname ~ '^verdicts_[0-9]{1,9}$'")
+    for (name,) in cursor.fetchall():
+        pid = int(name.rpartition("_")[2])
+        if pid == os.getpid() or not is_running(pid):
+            with suppress(DatabaseError):
+                cursor.execute(f"DROP DATABASE {name}")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # else it is somebody else's
+    return True
+
+
+def collect_less() -> None:
+    """Let Python look for garbage less often in this process. Each migration makes models anew, of thousands of
+    objects: with Python's own limits, looking takes a quarter of the time."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
 def main(path: Path, *names: str) -> None:
     os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
+    collect_less()
     content: dict[str, Any] = {"version": 3, "vendors": {}, "failed": {}}
     earlier = path.read_text() if path.exists() else ""
     content |= json.loads(earlier or "{}")

@@ -85,6 +85,23 @@ class Reading(SimpleTestCase):
             self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.number("X"))), 1, wrong)
         self.assertIn("less than 1", self.problems({"X": "0"}, lambda env: env.number("X", 2, least=1))[0])
 
+    def test_databases_that_are_no_dict(self) -> None:
+        """No value is shown: it may be a password."""
+        url = {"DATABASE_URL": "sqlite:////x"}
+        for own, lines in (
+            (None, ["DATABASES is None, not a dict such as {"]),
+            (["s3cret"], ["DATABASES is of type list, not a dict such as {"]),
+            ({"default": "s3cret", "well": {}}, ["DATABASES['default'] is of type str, not a dict"]),
+            (
+                {"x": {"OPTIONS": "s3cret"}, "y": None},
+                ["DATABASES['x']['OPTIONS'] is of type str, not", "DATABASES['y']"],
+            ),
+            ({"x": {}, "default": {"ATOMIC_REQUESTS": True}}, []),
+        ):
+            problems = self.problems(url, lambda env, own=own: env.databases(own))  # type: ignore[misc]
+            self.assertEqual(len(problems), len(lines), problems)
+            self.assertTrue(all(map(str.startswith, problems, lines)), problems)
+
 
 class Files(SimpleTestCase):
     def setUp(self) -> None:

@@ -10,7 +10,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from slipway import readiness
-from slipway.health import checks, heartbeat
+from slipway.deploy.server.site import PROBES
+from slipway.health import checks, heartbeat, probes
 from slipway.schema import web_plan
 
 
@@ -218,3 +219,8 @@ class Plan(SimpleTestCase):
                 mock.patch.object(web_plan, "lacking", return_value=[]),  # an image has a migrations.json
             ):
                 self.assertTrue(web_plan.plan().endswith(said))
+
+
+class Paths(SimpleTestCase):
+    def test_nginx_takes_the_same_for_probes(self) -> None:
+        self.assertEqual([*probes.PATHS], [f"/{path}" for path in PROBES])

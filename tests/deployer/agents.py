@@ -67,10 +67,16 @@ def line(message):
     return json.dumps(message).encode() + b"\n"
 
 
+def other_content(state):
+    """Return the state of a provisioned file in which somebody has written something else."""
+    mode, owner, _ = state.split(" ")
+    return f"{mode} {owner} {'0' * 64}"
+
+
 def fine(fleet):
     """Return the answers of an agent on a healthy host: do → answer."""
     hosts = sorted(fleet.hosts, key=lambda host: bool(host.roles))  # of a file that differs, that of the app's hosts
-    names = {host.name: preflight.expected_digests(fleet, host) for host in hosts}
+    names = {host.name: preflight.expected_files(fleet, host) for host in hosts}
     files = {path: digest for paths in names.values() for path, digest in paths.items()}
     release = {"tag": "v1", "image_id": "sha256:1"}
     unit = {"state": "active", "restarts": "0", "since": "Fri 2026-11-20 17:00:00 UTC"}

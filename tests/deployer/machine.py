@@ -5,11 +5,12 @@ import os
 from unittest import mock
 
 from deployer.simulated import FOREVER, Killed, Simulated
-from slipway.deploy.agent import disk, releases, serve, slots, takeback
+from slipway.deploy.agent import disk, releases, serve, slots, staging, takeback
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.table import STEPS
 
+BROKEN = "the lock was broken by bob from home"
 IN_SLOTS = ["web", "worker", "mail"]
 PROVE = (
     ("publish", {}),
@@ -53,7 +54,7 @@ class Machine:
     def __init__(self, root, own=()):
         self.host = Simulated(root, self.at_every_instant, own)
         self.host.broken.add("bad")
-        self.served, self.say = False, lambda event: None
+        self.served, self.say, self.own = False, lambda event: None, own
 
     def steps(self, action, tag):
         """Return the steps of a deploy, restart or rollback: (name, arguments)."""
@@ -91,6 +92,36 @@ class Machine:
         for name, args in self.steps(action, tag)[:until]:
             STEPS[name](self.host, attempt, self.say, **{**args, **(extra if name == "begin" else {})})
         return attempt
+
+    def unlock(self, tag, until, fuse):
+        """Deploy; after `until` steps somebody breaks the lock, which ends the agent. The takeback dies after `fuse`
+        effects, and another one follows. What is taken back says why."""
+        with contextlib.suppress(Problem, Killed):
+            self.begun("deploy", tag, until)
+        disk.write(self.host.lock_broken, BROKEN)
+        attempt, before = releases.read_attempt(self.host), len(releases.read_log(self.host)[0])
+        self.settle(fuse)
+        self.settle()
+        causes = [record.get("cause", "") for record in releases.read_log(self.host)[0][before:]]
+        assert {*causes} == ({""} if attempt and attempt.get("promised") else {BROKEN} if attempt else set())
+        disk.remove(self.host.lock_broken)  # as the next agent that gets the lock does
+
+    def replace(self, fuse):
+        """Put a bare host in place of this one. It takes the other's settings and history, then gets its release; if
+        its agent dies after `fuse` effects, the next deploy does so again."""
+        given, host = staging.read_settings(self.host, secrets=True), self.host
+        tag, revert = releases.read_tag(host.tag), releases.read_tag(host.revert)
+        self.served = False
+        self.host.__init__(host.root + "+", self.at_every_instant, self.own)
+        self.host.broken.add("bad")
+        for host.fuse in (fuse, FOREVER):
+            with contextlib.suppress(Killed):
+                if not releases.read_tag(host.tag):
+                    staging.stage(host, given["settings"], {})
+                    staging.finish_staging(host, [])
+                    staging.inherit(host, given["records"], {}, given["reverted"])
+                    self.attempt("deploy", tag["tag"], host.fuse)
+        assert (releases.read_tag(host.tag), releases.read_tag(host.revert)) == (tag, revert)
 
     def abort(self, attempt):
         """Abort the agent, as the deployer's message does: it takes visitors back, then exits."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from slipway.deploy.agent import disk, docker, http, releases, slots
+from slipway.deploy.agent import disk, docker, http, releases, shell, slots
 from slipway.deploy.agent import host as hosts
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.agent.steps.watcher import Watcher
@@ -242,5 +242,7 @@ def world(host):
         mock.patch.object(docker, "call", host.engine),
         mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))),
         mock.patch.object(slots, "worker_state", host.worker),
+        # whoever runs the tests, who need not be root, owns the simulated host's files
+        mock.patch.object(shell, "owner_ids", lambda *_: (os.getuid(), os.getgid())),
     ):
         yield

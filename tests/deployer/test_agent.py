@@ -27,6 +27,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("deploy"), st.sampled_from(TAGS), st.just(FOREVER), st.just(99)),
     st.tuples(st.just("rollback"), st.just(""), st.one_of(st.integers(0, 60), st.just(FOREVER)), st.just(99)),
     st.tuples(st.just("settle"), st.just(""), st.integers(0, 30), st.just(0)),
+    st.tuples(st.just("unlock"), st.sampled_from(TAGS), st.integers(0, 30), st.integers(0, 15)),
+    st.tuples(st.just("replace"), st.just(""), st.one_of(st.integers(0, 90), st.just(FOREVER)), st.just(99)),
     st.tuples(st.just("reboot"), st.just(""), st.just(0), st.just(0)),
 )
 
@@ -41,6 +43,10 @@ def act(machine, action, tag, fuse, until):
             machine.begun("deploy", "v2", 99)
         machine.settle(fuse)
         machine.settle()
+    elif action == "unlock":
+        machine.unlock(tag, until, fuse)
+    elif action == "replace":
+        machine.replace(fuse)
     elif action == "rollback":
         revert = releases.read_tag(machine.host.revert)
         if revert:
@@ -53,8 +59,8 @@ def act(machine, action, tag, fuse, until):
 @settings(max_examples=80)
 @given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)), st.sampled_from((0, 3600, -3600)))
 def test_the_invariants_hold_whatever_happens(actions, own, back):
-    """The invariants hold after deploys, rollbacks, reboots, and deaths of agent or takeback after any effect, even if
-    the clock steps at each effect."""
+    """The invariants hold after deploys, rollbacks, reboots, broken locks, replaced hosts, and deaths of agent or
+    takeback after any effect, even if the clock steps at each effect."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(f"{folder}/root", own)
         machine.host.back = back

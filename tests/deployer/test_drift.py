@@ -6,21 +6,22 @@ import binascii
 import re
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from pyinfra.operations import files
 
 from deployer import recipes
-from deployer.agents import Agent, agents, fine
+from deployer.agents import Agent, agents, fine, other_content
 from deployer.conftest import fleet_of
 from deployer.recipes import Plan
 from deployer.test_plan import DEPLOY
 from slipway.deploy import config
-from slipway.deploy.agent import requests
-from slipway.deploy.agent.facts import digest_of
-from slipway.deploy.agent.host import Host
+from slipway.deploy.agent import provisioned
 from slipway.deploy.hosts import Hosts
+from slipway.deploy.provisioning import named
 from slipway.deploy.rollout import drift, preflight
-from slipway.deploy.server import keys
+from slipway.deploy.server import keys, services
 from slipway.deploy.ssh import bootstrap
 from slipway.deploy.swarm.engine import Swarm
 from slipway.deploy.swarm.manager import Manager
@@ -57,13 +58,18 @@ FLEETS = {
 }
 # Paths, as patterns → why nobody compares these files.
 NOT_COMPARED = {
+    r"/etc/docker/daemon\.json": "is the team's, too",
+    r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
+    r"/var/www/shop/(media|data)": "the team may have mounted a disk or a share here",
+}
+# Paths, as patterns → why mode and owner of these files are compared, and not what is in them.
+UNKNOWN_CONTENT = {
     r"/etc/default/shop\.env": "the team's settings, with secrets",
     r"/etc/default/shop\.services": "has passwords",
     r"/etc/default/shop-redis\.d/redis\.conf": "has a password",
     r"/etc/default/shop\.backup": "the repository's password and keys",
+    r"/etc/default/shop-(postgres|redis)\.(env|key)": "passwords, a private key",
     r"/etc/default/shop\.services\.d/\w+\.crt": "the data's host makes this certificate",
-    r"/etc/docker/daemon\.json": "has the team's keys, too",
-    r"/etc/nginx/shop-balancer/hosts\.conf": "balancer-hosts writes who is ready",
 }
 ONLY_OF = {r"/etc/default/shop-(postgres|redis)": "a name"}  # only the host knows the address that the name has there
 SECRETS = {"postgres": "3f0a-of-postgres", "redis": "3f0a-of-redis"}
@@ -72,17 +78,32 @@ CREDENTIALS = replace(recipes.CREDENTIALS, passwords=SECRETS, repository="RESTIC
 
 @pytest.fixture(params=FLEETS)
 def made(request, data, monkeypatch):
-    """A fleet, and host → path → content that the recipe writes on the bare host."""
+    """A fleet; host → path → the file or folder that the recipe makes on the bare host, as its content (None of a
+    folder), mode, owner and group; patterns of those whose content nobody compares."""
     fleet = fleet_of(data, FLEETS[request.param])
     listen = {host.name: host.internal_address for host in fleet.hosts if host.services}
-    monkeypatch.setattr(recipes, "CREDENTIALS", replace(CREDENTIALS, listen=listen))
-    reasons = {**NOT_COMPARED, **{path: "" for path, name in ONLY_OF.items() if name == request.param}}
-    return fleet, {host.name: written(fleet, host.name) for host in fleet.hosts}, reasons
+    certificates = {service.kind: "a certificate\n" for service in fleet.services if service.tls}
+    monkeypatch.setattr(recipes, "CREDENTIALS", replace(CREDENTIALS, listen=listen, certificates=certificates))
+    folders = {}
+
+    def directory(name, path, **owned):
+        if owned:
+            folders[path] = (None, owned["mode"], owned["user"], owned["group"])
+        return files.directory(name=name, path=path, **owned)
+
+    monkeypatch.setattr(named, "files", SimpleNamespace(directory=directory))
+    unknown = [*UNKNOWN_CONTENT, *(path for path, name in ONLY_OF.items() if name == request.param)]
+    return fleet, {host.name: written(fleet, host.name, folders) for host in fleet.hosts}, unknown
 
 
-def written(fleet, name):
+def written(fleet, name, folders):
+    folders.clear()
     plan = Plan(fleet, name)
-    files = {path: content for path, (content, *_) in plan.files.items()}
+    files = {**plan.files, **folders}
+    (host,) = (host for host in fleet.hosts if host.name == name)
+    for service in services.of_host(fleet, host):  # by scripts, which services.py of provisioning has
+        for end in ("env", "key") if service.tls else ("env",):
+            files[f"/etc/default/shop-{service.kind}.{end}"] = ("3f0a-made there", "600", "root", "root")
     for script in plan.scripts:  # links of nginx's sites
         for target, link in re.findall(r"^ln -sfn (\S+) (\S+)$", script, re.MULTILINE):
             files[link] = files[link.rpartition("/sites-enabled/")[0] + target.removeprefix("..")]
@@ -93,59 +114,60 @@ def in_place(match):
     return "/etc/nginx" if "nginx" in match[0] else ""
 
 
+def state_of(file):
+    content, mode, owner, group = file
+    return provisioned.state(mode, f"{owner}:{group}", None if content is None else content.encode())
+
+
+def fits(patterns, path):
+    return any(re.fullmatch(each, path) for each in patterns)
+
+
 def test_every_written_file_is_compared(made):
-    """With the very content that provisioning writes; and nothing else is expected."""
-    fleet, by_host, reasons = made
+    """With the very content, mode and owner that provisioning gives it; and nothing else is expected."""
+    fleet, by_host, unknown = made
     for host in fleet.hosts:
-        files, expected = by_host[host.name], preflight.expected_digests(fleet, host)
-        digests = {path: digest_of(content.encode()) for path, content in files.items()}
-        left = [
-            path for path in digests if path not in expected and not any(re.fullmatch(each, path) for each in reasons)
-        ]
+        files, expected = by_host[host.name], preflight.expected_files(fleet, host)
+        states = {path: state_of(file) for path, file in files.items()}
+        left = [path for path in states if path not in expected and not fits(NOT_COMPARED, path)]
         assert not left, f"{host.name}: compare these files, or say why not"
-        there = {path: digest for path, digest in expected.items() if digest}
-        assert there == {path: digests.get(path) for path in there}, host.name
+        for path, state in expected.items():
+            parts = states[path].split(" ")[: 2 if fits(unknown, path) else 3] if state else [""]
+            assert state.split(" ") == parts, path
 
 
-def test_a_deploy_key_may_ask_for_these_hashes_and_for_no_secret_s(made):
+def test_a_changed_mode_or_owner_of_any_file_is_named(made):
+    """Of a file with a secret, too, and of its folder."""
     fleet, by_host, _ = made
-    agent = Host(fleet.app)
     for host in fleet.hosts:
-        assert all(requests.is_provisioned(agent, path) for path in preflight.expected_digests(fleet, host))
-        for path, content in by_host[host.name].items():
-            secret = "3f0a-" in content or path.endswith(".env")
-            assert not (secret and requests.is_provisioned(agent, path)), path
+        expected = preflight.expected_files(fleet, host)
+        states = {path: state_of(file) for path, file in by_host[host.name].items()}
+        assert [*preflight.file_problems(expected, states)] == []
+        for path in set(states) & set(expected):
+            mode, owner, *digest = states[path].split(" ")
+            (of_mode,) = preflight.file_problems(expected, {**states, path: " ".join(["666", owner, *digest])})
+            of_both = " ".join(["2777", f"ann:{host.name}", *digest])
+            (of_both,) = preflight.file_problems(expected, {**states, path: of_both})
+            assert of_mode == f"differs from this checkout in {path} (mode 666, not {mode}): run slipway provision"
+            assert f"{path} (mode 2777, not {mode}, owner ann:{host.name}, not {owner}): run slipway" in of_both
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/etc/default/shop.env",
-        "/etc/default/shop-postgres.env",
-        "/etc/default/shop-redis.d/redis.conf",
-        "/etc/default/shop-postgres.d/tls.key",
-        "/etc/default/shop-postgres.key",
-        "/etc/default/shop.backup",
-        "/etc/default/shop.services",
-        "/etc/default/shop.secrets/KEY",
-        "/etc/default/blog",
-        "/etc/nginx/blog/app.conf",
-        "/usr/local/lib/docker-backup/../../../etc/shadow.py",
-        "/etc/systemd/system/docker-backup-base@blog.timer",
-        "/var/lib/blog-deploy/.ssh/authorized_keys",
-    ],
-)
-def test_no_other_file_s_hash_is_told(path):
-    assert not requests.is_provisioned(Host("shop"), path)
+def test_a_deploy_key_may_ask_for_these_files_and_for_no_secret_s_hash(made):
+    fleet, by_host, _ = made
+    for host in fleet.hosts:
+        assert all(provisioned.is_provisioned(fleet.app, path) for path in preflight.expected_files(fleet, host))
+        for path, (content, *_) in by_host[host.name].items():
+            secret = "3f0a-" in (content or "") or path.endswith(".env")
+            assert not (secret and provisioned.is_hashed(fleet.app, path)), path
 
 
 def test_keys_that_production_toml_no_longer_has_are_missed(data):
     """A key that still lets somebody in is a difference."""
     fleet = fleet_of(data, {})
     path = "/var/lib/shop-deploy/.ssh/authorized_keys"
-    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    expected = preflight.expected_files(fleet, fleet.hosts[0])
     assert [*preflight.file_problems(expected, expected)] == []
-    (problem,) = preflight.file_problems(expected, {**expected, path: "0" * 64})
+    (problem,) = preflight.file_problems(expected, {**expected, path: f"644 root:root {'0' * 64}"})
     assert problem == f"differs from this checkout in {path}: run slipway provision"
 
 
@@ -157,21 +179,26 @@ def test_a_gate_s_agent_counts_and_not_its_compression(data, monkeypatch):
     def digest(program, level):
         sent = binascii.b2a_base64(zlib.compress(program, level))
         monkeypatch.setattr(bootstrap, "sent", lambda: sent)
-        return digest_of(keys.gate(fleet).content.encode())
+        return provisioned.digest_of(keys.gate(fleet).content.encode())
 
     here = digest(program, 9)
-    assert here == digest(program, 1) == preflight.expected_digests(fleet, fleet.hosts[0])["/usr/local/sbin/shop-gate"]
+    assert (
+        here
+        == digest(program, 1)
+        == preflight.expected_files(fleet, fleet.hosts[0])["/usr/local/sbin/shop-gate"].split(" ")[2]
+    )
     assert here != digest(program + b"\n", 9)
     gate = keys.gate(fleet).content
-    assert here != digest_of(gate.replace("REFUSED = 77", "REFUSED = 78").encode())
-    assert here != digest_of(gate.replace("\\n')\n", "A\\n')\n").encode()), "no base64"
+    assert here != provisioned.digest_of(gate.replace("REFUSED = 77", "REFUSED = 78").encode())
+    shorter = re.sub(r".(?=\\n'\)\n\Z)", "", gate)
+    assert len(shorter) == len(gate) - 1 and here != provisioned.digest_of(shorter.encode()), "no base64"
 
 
 def test_many_files_are_one_short_line(fleet):
-    expected = preflight.expected_digests(fleet, fleet.hosts[0])
-    files = dict.fromkeys(expected, "0" * 64)
+    expected = preflight.expected_files(fleet, fleet.hosts[0])
+    files = dict.fromkeys(expected, f"644 root:root {'0' * 64}")
     (problem,) = preflight.file_problems(expected, files)
-    assert problem.endswith(f"/docker-stop and {len(files) - 3} more: run slipway provision"), problem
+    assert problem.endswith(f"/shop.conf and {len(files) - 3} more: run slipway provision"), problem
 
 
 def answers_of(fleet, changed, in_host):
@@ -180,10 +207,10 @@ def answers_of(fleet, changed, in_host):
     def answers(name):
         made = fine(fleet)
         host = next(host for host in fleet.hosts if host.name == name or host.address == name)
-        made["facts"]["files"] = preflight.expected_digests(fleet, host)
+        made["facts"]["files"] = preflight.expected_files(fleet, host)
         if name == in_host:
             assert changed in made["facts"]["files"]
-            made["facts"]["files"][changed] = "0" * 64
+            made["facts"]["files"][changed] = other_content(made["facts"]["files"][changed])
         made["services"] = {"services": {kind: {**SERVICE} for kind in host.services}}
         return made
 
@@ -230,20 +257,22 @@ def test_a_deploy_needs_what_runs_it_alone(data, path, refused):
     fleet = fleet_of(data, FLEETS["one server with its data"])
     facts = {"one": {**fine(fleet)["facts"], "history": []}}
     assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY) == {} == drift.problems(fleet, fleet.hosts, facts)
-    facts["one"]["files"] = {**facts["one"]["files"], path: "0" * 64}
+    facts["one"]["files"] = {**facts["one"]["files"], path: other_content(facts["one"]["files"][path])}
     text = {"one": [f"differs from this checkout in {path}: run slipway provision"]}
     assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY) == (text if refused else {})
     assert drift.problems(fleet, fleet.hosts, facts) == text
 
 
 @pytest.mark.parametrize(
-    ("path", "refused"), [("/etc/nginx/shop/app.conf", False), ("/usr/local/bin/docker-runner", True)]
+    ("path", "refused"),
+    [("/etc/nginx/shop/app.conf", False), ("/etc/default/shop.env", False), ("/usr/local/bin/docker-runner", True)],
 )
-def test_a_way_back_does_not_wait_for_nginx_s_files(data, path, refused):
+def test_a_way_back_does_not_wait_for_nginx_s_files_or_settings(data, path, refused):
     fleet = fleet_of(data, FLEETS["one server with its data"])
     facts = {"one": {**fine(fleet)["facts"], "history": []}}
-    facts["one"]["files"] = {**facts["one"]["files"], path: "0" * 64}
+    facts["one"]["files"] = {**facts["one"]["files"], path: f"666 root:root {'0' * 64}"}
     assert bool(preflight.problems(fleet, fleet.hosts, facts, replace(DEPLOY, action="rollback"))) == refused
+    assert preflight.problems(fleet, fleet.hosts, facts, DEPLOY)
 
 
 def status(fleet, path, host):
@@ -270,6 +299,6 @@ def test_status_of_a_swarm_compares_files_too(data, capsys, monkeypatch):
 def test_variables_name_no_site(monkeypatch):
     """What only a file can set is not compared if HOSTS and the like name the fleet."""
     fleet = config.find({"HOSTS": "web1", "APP": "shop", "IMAGE": "r.example/shop"})
-    expected = preflight.expected_digests(fleet, fleet.hosts[0])
+    expected = preflight.expected_files(fleet, fleet.hosts[0])
     assert "/usr/local/bin/docker-runner" in expected
     assert not [path for path in expected if path == "/etc/default/shop" or "nginx/" in path or "ssh" in path]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.agents import fine
+from deployer.agents import fine, other_content
 from deployer.conftest import fleet_of
 from deployer.test_plan import DEPLOY
 from slipway.deploy import config
@@ -25,7 +25,7 @@ def facts(fleet):
     return {
         host.name: {
             **fine(fleet)["facts"],
-            "files": preflight.expected_digests(fleet, host),
+            "files": preflight.expected_files(fleet, host),
             "history": [],
             "containers": {},
             "now": 5000,
@@ -59,7 +59,7 @@ def test_sqlite_is_for_one_server(data, fleet, facts):
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert found.keys() == facts.keys() and all("its own file: use Postgres" in text for (text,) in found.values())
     one = fleet_of(data, {"hosts": {"work": {"roles": ["web", "worker", "beat"]}}})
-    facts["work"]["files"] = preflight.expected_digests(one, one.app_hosts[0])
+    facts["work"]["files"] = preflight.expected_files(one, one.app_hosts[0])
     assert preflight.problems(one, one.app_hosts, facts, DEPLOY) == {"work": ["there is no /var/www/shop/data"]}
 
 
@@ -94,7 +94,7 @@ def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, message):
         facts[name]["site"] = {"scheme": scheme, "url": url}
     facts["web2"]["site"] = {"scheme": "", "url": ""}
     for host in fleet.app_hosts:
-        facts[host.name]["files"] = preflight.expected_digests(fleet, host)
+        facts[host.name]["files"] = preflight.expected_files(fleet, host)
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert list(found) == (["web1"] if message else []) and all(
         text.startswith(message) for text in found.get("web1", ())
@@ -129,7 +129,7 @@ def test_which_hosts_a_rollout_changes(fleet, facts):
 
 def test_files_of_another_checkout(fleet, facts):
     unit = "/etc/systemd/system/shop-web@.service"
-    facts["web1"]["files"][unit] = "0" * 64
+    facts["web1"]["files"][unit] = other_content(facts["web1"]["files"][unit])
     facts["web2"]["files"][unit] = ""
     found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2"))
     assert found == {

@@ -124,6 +124,8 @@ def entries(**changes):
     [
         ({"a": ""}, ["/etc/nginx.new-x/x/a.conf"], "mv -fT /etc/nginx.new-x/x/a.conf /etc/nginx/x/a.conf"),
         ({"digests": ""}, ["/etc/nginx.new-x/x/a.conf", "/etc/nginx.new-x/x/b.conf"], "mv -fT"),
+        ({"b": "f|root|root|666||/etc/nginx/x/b.conf\n"}, ["/etc/nginx.new-x/x/b.conf"], "mv -fT"),
+        ({"b": "f|ann|root|644||/etc/nginx/x/b.conf\n"}, ["/etc/nginx.new-x/x/b.conf"], "mv -fT"),
         ({"link": ""}, [], "ln -sfn ../sites-available/x /etc/nginx.new-x/sites-enabled/x"),
         (
             {"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"},

@@ -112,7 +112,7 @@ def test_what_a_deploy_sends_has_these_shapes(machine, data):
                 for name in step.hosts:
                     done[name].add(step.name)
     for host in fleet.app_hosts:
-        paths = [*preflight.expected_digests(fleet, host)]
+        paths = [*preflight.expected_files(fleet, host)]
         machine.host.app = fleet.app
         check(
             machine.host, "watch", "facts", {"paths": paths, "health": True, "tag": "", "history": False, "blind": True}
@@ -137,7 +137,7 @@ REFUSED = {  # what each would give to whoever holds a deploy key
     "another app's name for the image": ("pull", {"image": "redis"}),
     "an image from elsewhere": ("pull", {"image": "registry.example/shop", "reference": "127.0.0.1:5000/app"}),
     "root's login for another registry": ("resolve", {"image": "evil%2eexample/x", "tag": "v1"}),
-    "the hash of a secret": ("facts", {"paths": ["/etc/default/shop.env"]}),
+    "a file's state": ("facts", {"paths": ["/etc/default/shop.env.next"]}),
     "the hash of what never ends": ("facts", {"paths": ["/dev/zero"]}),
     "a hash by another way": ("facts", {"paths": ["/etc/systemd/system/../../shadow"]}),
     "another app's log": ("last_lines", {"name": "blog-web-a", "since": 1, "until": 2}),

@@ -130,7 +130,7 @@ def test_a_deploy_asks_for_all_that_it_decides_by(fleet):
     events, asked = ran(fleet)
     assert {*asked} == {host.name for host in fleet.app_hosts}
     for host in fleet.app_hosts:
-        paths = [*preflight.expected_digests(fleet, host)]
+        paths = [*preflight.expected_files(fleet, host)]
         assert asked[host.name]["facts"] == {"paths": paths, "tag": "v2", "history": False, "blind": True}
         assert "end" in asked[host.name] and asked[host.name]["begin"]["action"] == "deploy"
     (result,) = [event for event in events if event["event"] == "result"]

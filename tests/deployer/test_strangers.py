@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.deploy.agent import disk, facts, slots, strangers
+from slipway.deploy.agent import disk, docker, facts, slots, strangers
 from slipway.deploy.agent.host import Problem
 
 BEAT = (
@@ -32,6 +32,16 @@ def test_whose_name_it_has(machine, name, unit):
 
 def test_our_own_are_no_strangers(machine):
     assert machine.host.up and facts.collect(machine.host, health=True)["strangers"] == []
+
+
+def test_facts_ask_docker_once(machine, monkeypatch):
+    """A host with many containers takes long to list them."""
+    asked, ask = [], docker.ask
+    monkeypatch.setattr(
+        docker, "ask", lambda host, method, path, *words: asked.append(path) or ask(host, method, path, *words)
+    )
+    facts.collect(machine.host, health=True)
+    assert sorted(path.partition("?")[0] for path in asked) == ["/containers/json", "/info"]
 
 
 def test_docker_that_fails_is_named_elsewhere(machine, monkeypatch):

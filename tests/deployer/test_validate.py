@@ -101,8 +101,8 @@ def outcome_of(fleet, odd, run=run):
 @pytest.fixture(autouse=True)
 def files_as_they_were(fleet, monkeypatch):
     """Compute the expected files of hosts only once a test, as that takes longer than all the rest."""
-    wanted = {host.name: preflight.expected_digests(fleet, host) for host in fleet.hosts}
-    monkeypatch.setattr(preflight, "expected_digests", lambda fleet, host: wanted[host.name])
+    wanted = {host.name: preflight.expected_files(fleet, host) for host in fleet.hosts}
+    monkeypatch.setattr(preflight, "expected_files", lambda fleet, host: wanted[host.name])
 
 
 EVENT = st.fixed_dictionaries(

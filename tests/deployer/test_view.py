@@ -4,7 +4,7 @@ import pytest
 
 from deployer import viewed
 from deployer.viewed import NOW, host, shown, texts
-from slipway.deploy.rollout import preflight
+from slipway.deploy.server import provisioned
 from slipway.deploy.view import figures
 
 # ---- figures ----
@@ -39,7 +39,7 @@ def test_a_series_has_the_steps_that_have_ended():
 @pytest.fixture
 def watched(monkeypatch):
     for name in ("of_deploys", "of_others"):
-        monkeypatch.setattr(preflight, name, lambda fleet, host: {})  # they take longer than all the rest
+        monkeypatch.setattr(provisioned, name, lambda fleet, host: {})  # they take longer than all the rest
     return viewed.watched()
 
 

@@ -13,7 +13,7 @@ from deployer.agents import Agent, agents, line
 from deployer.clock import run
 from deployer.test_validate import JSON, LINES, places, with_
 from deployer.test_view_asks import answers
-from slipway.deploy.rollout import preflight
+from slipway.deploy.server import provisioned
 from slipway.deploy.view import state
 from slipway.deploy.view.collect import Collector
 from slipway.deploy.view.report import report, without_errors
@@ -38,7 +38,7 @@ WELL["pulse"] = {
 def files_as_they_were(monkeypatch):
     """Compute the expected files of hosts only once a test, as that takes longer than all the rest."""
     for name in ("of_deploys", "of_others"):
-        monkeypatch.setattr(preflight, name, lambda fleet, host: {})
+        monkeypatch.setattr(provisioned, name, lambda fleet, host: {})
 
 
 def page_of(base, odd):

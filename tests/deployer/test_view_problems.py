@@ -4,7 +4,7 @@ import pytest
 
 from deployer import viewed
 from deployer.viewed import NOW, host, shown, texts
-from slipway.deploy.rollout import preflight
+from slipway.deploy.server import provisioned
 from slipway.deploy.view import problems
 from slipway.deploy.view.watched import NOT_ASKED, name_of
 
@@ -12,7 +12,7 @@ from slipway.deploy.view.watched import NOT_ASKED, name_of
 @pytest.fixture
 def watched(monkeypatch):
     for name in ("of_deploys", "of_others"):
-        monkeypatch.setattr(preflight, name, lambda fleet, host: {})  # they take longer than all the rest
+        monkeypatch.setattr(provisioned, name, lambda fleet, host: {})  # they take longer than all the rest
     return viewed.watched()
 
 

@@ -58,7 +58,7 @@ def test_settings_come_with_a_release(shop):
 
 def test_status_shows_what_is_amiss(shop):
     """If all is well, status exits with 0 and shows a row for each role, and `watch` finds nothing. It exits with 1 and
-    names a unit that differs from the checkout, a stopped beat, or a beat that was restarted."""
+    names files that differ from the checkout, a stopped beat, or a beat that was restarted."""
     done, tag, host = shop.deploy("status"), live(shop), shop.fleet.hosts["work1"]
     assert done.returncode == 0, done.stdout
     rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
@@ -67,13 +67,18 @@ def test_status_shows_what_is_amiss(shop):
     assert watched.returncode == 0 and "web2: up" in watched.stdout, watched.stdout + watched.stderr
     host.run("docker kill shop-beat")
     wait_until(lambda: "beat keeps exiting: its unit restarted 1 x" in shop.deploy("status").stdout)
-    host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
+    changes = "chmod 666 /etc/default/shop.env; echo '# changed' >>/etc/systemd/system/shop.target"
+    host.run(f"systemctl stop shop-beat; {changes}")
     try:
         done = shop.deploy("status")
         assert done.returncode == 1 and "on work1: beat is inactive" in done.stdout
-        assert "on work1: differs from this checkout in /etc/systemd/system/shop.target" in done.stdout
+        differs = (
+            "differs from this checkout in /etc/default/shop.env (mode 666, not 600), /etc/systemd/system/shop.target"
+        )
+        assert f"on work1: {differs}: run slipway provision" in done.stdout, done.stdout
     finally:
-        host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
+        host.run("chmod 600 /etc/default/shop.env; sed -i '$d' /etc/systemd/system/shop.target")
+        host.run("systemctl daemon-reload; systemctl start shop-beat")
 
 
 def test_a_migration_that_the_old_release_cannot_bear(shop):

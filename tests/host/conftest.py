@@ -20,7 +20,7 @@ from connect import connection_to
 from proc import free_port, output, put, running, wait_until
 from slipway.deploy.server.balancer_hosts import Web, servers
 from slipway.deploy.server.render import each, render
-from slipway.deploy.server.site import with_port
+from slipway.deploy.server.site import probes_as_sent, with_port
 
 from .runner import Server
 
@@ -121,6 +121,7 @@ class Nginx:
                 "SITE": site,
                 "SCHEME": "https",
                 "BODY_LIMIT": "2m",
+                "PROBES": probes_as_sent(),
                 **NAMELESS,
                 "HTTP_PORT": f"127.0.0.1:{port}",
                 "TRUSTED": each(f"{{}} {word};", trusted),

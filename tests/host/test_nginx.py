@@ -4,13 +4,16 @@ import json
 import os
 import re
 import socket
+from urllib.parse import unquote
 
 import pytest
+from gunicorn.util import split_request_uri
 
 from proc import free_port, put, run, wait_until
 from slipway.deploy.agent import errors, site_check, traffic
 from slipway.deploy.agent.host import Host
 from slipway.deploy.agent.visitors import Visitors
+from slipway.deploy.server import site
 
 from .answers import FORGED, A, echoed, release
 from .conftest import ask
@@ -207,24 +210,36 @@ def test_the_access_log(nginx, shop):
     assert isinstance(entry["seconds"], float) and "planted" not in line
 
 
+MACHINES = ("/readyz", "/healthz?x", "/%72eadyz", "/debug%2Fvars", "/hea%6Cthz?x", "/readyz#x", "http://shop/readyz")
+VISITORS = ("/readyz/x", "/x?/readyz", "/READYZ", "//readyz", "/x/../readyz", "/readyz%3Fx", "/%2572eadyz", "/readyz;x")
+
+
 def test_what_machines_ask_is_no_visitor_s(nginx):
-    """It is counted nowhere, also where the page answers it, as no release is up: on a web host and its balancer."""
+    """It is counted nowhere, in whatever form the app takes it as its probe, also where the page answers it, as no
+    release is up: on a web host and its balancer."""
     port = nginx.site("shop")
     front = nginx.balancer("shop", [port])
     with nginx.serving(port, front):
         visitors, place = Visitors(host := Host("shop", str(nginx.root))), traffic.newer(host, None)["place"]
-        paths = ("/readyz", "/healthz?x", "/readyz/x", "/%72eadyz", "/x?/readyz")
-        for path in paths:
-            assert ask(front, path)[0] == ask(port, path)[0] == 503
+        for path in (*MACHINES, *VISITORS):
+            assert ask(front, path, Authorization="Bearer x")[0] == ask(port, path, Authorization="Bearer x")[0] == 503
         logs = [nginx.root / f"var/log/nginx/{name}.access.log" for name in ("shop", "shop-balancer")]
-        wait_until(lambda: logs[0].read_text().count("\n") >= 10 and logs[1].read_text().count("\n") == 5)
-    for log in logs:
+        asked = len(MACHINES + VISITORS)
+        wait_until(lambda: logs[0].read_text().count("\n") >= 2 * asked and logs[1].read_text().count("\n") == asked)
+    for log, times in zip(logs, (2, 1), strict=True):
         askers = [json.loads(line)["asked_by"] for line in log.read_text().splitlines()]
-        assert askers.count("machine") == 2 * askers.count("visitor") / 3, "who asks otherwise is a visitor"
+        assert askers == ["machine"] * times * len(MACHINES) + ["visitor"] * times * len(VISITORS)
     visitors.problem(0)
-    assert visitors.now.total == 6
+    assert visitors.now.total == 2 * len(VISITORS)
     place = {"inode": logs[1].stat().st_ino, "offset": 0}
-    assert sum(sum(each["statuses"].values()) for each in traffic.newer(host, place)["buckets"]) == 3
+    assert sum(sum(each["statuses"].values()) for each in traffic.newer(host, place)["buckets"]) == len(VISITORS)
+
+
+@pytest.mark.parametrize("path", [*MACHINES, *VISITORS])
+def test_the_app_takes_the_same_for_its_probes(path):
+    """By the path that gunicorn and Django decode."""
+    decoded = unquote(split_request_uri(path).path)
+    assert (decoded in [f"/{probe}" for probe in site.PROBES]) == (path in MACHINES), decoded
 
 
 def test_what_visitors_get_instead(nginx):

@@ -21,6 +21,12 @@ def caught(apps, editor):
         editor.execute("SELECT 1 / 0")
 
 
+def undone(editor):
+    with suppress(KeyError), transaction.atomic():
+        editor.execute("ALTER TABLE xshop_line ALTER note TYPE json USING to_json(note)")
+        raise KeyError
+
+
 class Migration(migrations.Migration):
 """
 

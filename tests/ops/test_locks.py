@@ -34,6 +34,7 @@ CREATE = COPY.format("bulk_create([apps.get_model('xshop', 'Line')(note='a')])")
 LOCKED = "RunSQL('ALTER TABLE xshop_line ALTER note SET STATISTICS 9; LOCK xshop_line', ''),"
 PYTHON = "RunPython(lambda apps, editor: {})".format
 FILL = 'RunSQL("""{}""", "")'.format
+CHECKED = FILL("ALTER TABLE xshop_line ADD CONSTRAINT k CHECK (note >= ''); ALTER TABLE xshop_line DROP CONSTRAINT k")
 UPDATE = FILL("UPDATE xshop_order SET number = number")
 INDEX = "AddIndex('order', Index(fields=['{0}'], name='x_{0}')),".format
 INDEX_BY = """RunSQL(["CREATE INDEX x ON xshop_order USING {}", "DROP INDEX x"])""".format
@@ -153,6 +154,12 @@ CASES = {  # name of a migration → its operations, whom it locks, and if it is
         APART,
     ),
     "caught": ("RunPython(caught)", []),
+    "undone": (f"{PYTHON('undone(editor)')}, {CHECKED}", [lock(ALL, "rewritten", BTREE, "scanned", table=LINE)]),
+    "undone_apart": (
+        f"{PYTHON('undone(editor)')}, {CHECKED}",
+        [lock(ALL, "rewritten", BTREE, "scanned", table=LINE)],
+        APART,
+    ),
     "recorder": (PYTHON("migrations.recorder.MigrationRecorder(editor.connection).applied_migrations()"), []),
     "object": (
         PYTHON("editor.connection.cursor().execute(__import__('psycopg2.sql').sql.SQL('table xshop_order'))"),

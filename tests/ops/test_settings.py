@@ -232,6 +232,9 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": True, "OPTIONS": {"options": "-c search_path=shop", "keepalives_idle": 60},
     },
     "old": {"ENGINE": "django.db.backends.mysql", "NAME": "old", "CONN_MAX_AGE": 30},
+    "reports": {"ENGINE": "django.db.backends.postgresql", "NAME": "reports"},
+    "pooled": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "DISABLE_SERVER_SIDE_CURSORS": True},
+    "none": {},
 }
 DATABASE_ROUTERS = ["shop.Router"]
 """
@@ -250,11 +253,16 @@ def test_databases_that_a_team_sets_hold(shop):
     assert re.fullmatch(r"-c statement_timeout=30s .* -c search_path=shop", options["options"])
     assert (options["keepalives_idle"], options["application_name"]) == (60, "web development shop.example")
     assert databases["old"] == {"ENGINE": "django.db.backends.mysql", "NAME": "old", "CONN_MAX_AGE": 30}
+    reports, behind = databases["reports"]["OPTIONS"], databases["pooled"]["OPTIONS"]
+    assert reports["options"] == options["options"].removesuffix(" -c search_path=shop"), "each Postgres has limits"
+    assert reports["application_name"] == options["application_name"]
+    assert behind["options"] == "" and databases["none"] == {}, "a pooler would refuse limits"
     assert routers == ["shop.Router"] and assigned_twice(shop) == {}
     [databases] = produced(shop, "DATABASES", **postgres, SERVER="asgi")
-    assert [each["CONN_MAX_AGE"] for each in databases.values()] == [0, 0], "each request has a thread of its own"
+    assert [each["CONN_MAX_AGE"] for each in databases.values()] == [0] * 5, "each request has a thread of its own"
     [pooled] = produced(shop, "DATABASES", **postgres, DATABASE_POOLER="true")
     assert pooled["default"]["OPTIONS"]["options"] == "-c search_path=shop"
+    assert pooled["reports"]["OPTIONS"] == reports, "DATABASE_POOLER is of DATABASE_URL"
     for name in ("settings", "settings_test"):
         [databases] = produced(shop, "DATABASES", DJANGO_SETTINGS_MODULE=f"project.{name}", DATABASE_URL="sqlite:////x")
         default = databases["default"]
@@ -262,18 +270,30 @@ def test_databases_that_a_team_sets_hold(shop):
         assert "keepalives_idle" not in default["OPTIONS"] and databases["old"]["NAME"] == "old"
 
 
+@pytest.mark.parametrize("name", ["settings", "settings_docker", "settings_test"])
+def test_databases_that_are_none(shop, name):
+    """A line for each, and no traceback."""
+    append(shop / BASE, "DATABASES = {'default': None, 'new': {'OPTIONS': []}}\n")
+    done = python("-c", SHOW, cwd=shop, env={**ALL, "DJANGO_SETTINGS_MODULE": f"project.{name}"})
+    assert done.returncode == 64 and re.findall(r"settings: (\S+) is .*\n", done.stderr) == [
+        "DATABASES['default']",
+        "DATABASES['new']['OPTIONS']",
+    ]
+
+
 def test_the_last_assignment_wins(shop):
     """A value in settings_base.py applies unless another file sets it. Settings of settings_docker.py, such as another
-    database, apply to production, and are checked with all others."""
-    append(shop / "project/settings_base.py", 'ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n')
-    edit(shop / DOCKER, "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{MORE}\nenv.check(')
+    cache, apply to production, and are checked with all others."""
+    cache, database = MORE.splitlines()
+    append(shop / "project/settings_base.py", f'ADMIN_PATH = "staff/"\nEMAIL_BACKEND = "shop.Mail"\n{database}\n')
+    edit(shop / DOCKER, "\nenv.check(", f'\nEMAIL_BACKEND = "shop.Post"\n{cache}\nenv.check(')
     show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.EMAIL_BACKEND, *s.DATABASES, *s.CACHES)"
     done = python("-c", show, cwd=shop, env=ALL)
-    assert done.stdout == "staff/ shop.Post default reports default pages\n", done.stderr
+    assert done.stdout == "staff/ shop.Post reports default default pages\n", done.stderr
     done = python("-c", show, cwd=shop, env={**ALL, "REPORTS_URL": "x", "SITE_URL": ""})
     assert done.returncode == 64 and re.findall(r"settings: (\w+)", done.stderr) == ["SITE_URL", "REPORTS_URL"]
     done = python("-c", show, cwd=shop, env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"})
-    assert done.stdout == "staff/ slipway.web.mail.Kept default default\n", done.stderr
+    assert done.stdout == "staff/ slipway.web.mail.Kept reports default default\n", done.stderr
 
 
 @pytest.mark.parametrize(

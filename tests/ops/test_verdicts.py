@@ -1,11 +1,14 @@
 """What slipway/schema/verdicts.py notes of migrations for each database, judged by what a release uses."""
 
+import os
 import re
+import subprocess
 
 import pytest
 
 from ops.judging import add, copy, in_build, judged, verdicts
-from proc import put
+from postgresql import POSTGRES_USER
+from proc import output, put
 from slipway.schema.executor import FAILED
 from slipway.schema.routers import UNJUDGED
 
@@ -260,3 +263,16 @@ def test_a_database_without_verdicts(tmp_path, postgres):
     done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
     assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: NodeNotFoundError")
     assert in_build(project)["failed"].keys() == {"postgresql"} and not in_build(project)["vendors"]
+
+
+def test_what_a_killed_judge_left_is_dropped(tmp_path, postgres):
+    """Its database, not that of one that runs."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, used = (postgres.create(f"verdicts_{pid}") for pid in (ended.pid, os.getpid()))
+    project = copy(tmp_path / "a project", "xshop")
+    assert verdicts(project, "nothing", url=postgres.url(postgres.database(migrated=False))).stderr == ""
+    psql = [postgres.bin / "psql", "-qAth127.0.0.1", f"-p{postgres.port}", f"-U{POSTGRES_USER}", "postgres", "-c"]
+    names = output([*psql, "SELECT datname FROM pg_database"]).split()
+    output([*psql, f"DROP DATABASE {used}"])
+    assert used in names and left not in names

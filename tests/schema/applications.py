@@ -16,6 +16,7 @@ from proc import ROOT, UV, output, passed, run, wait_until
 
 FOLDER = ROOT / "var/applications"
 CPU = 1.3  # judging takes at most so many times the processor's time of `migrate`
+TURNS = 2  # of each, one after the other
 MOST = 10  # errors that nothing shows
 PACKAGES = ("psycopg[binary]", "dj-database-url")
 LIMIT = 3600  # seconds
@@ -77,9 +78,10 @@ def seconds_of(postgres) -> float:
     return sum(map(int, of_children)) / os.sysconf("SC_CLK_TCK")
 
 
-def measured(name, postgres, how) -> float:
+def measured(name, postgres, how, turn) -> float:
+    """Return the processor's time of the application and of Postgres, in seconds."""
     before = seconds_of(postgres)
-    own = float(history(name, postgres, f"{name}_{how}", "", how))
+    own = float(history(name, postgres, f"{name}_{how}_{turn}", "", how))
     return own + seconds_of(postgres) - before
 
 
@@ -89,7 +91,8 @@ def judged(name: str) -> list[str]:
     installed(name)
     with new_postgres() as postgres:
         history(name, postgres, f"{name}_ahead", f"{name}_behind", path)
-        plain, judging = (measured(name, postgres, how) for how in ("plain", "judged"))
+        turns = [[measured(name, postgres, how, turn) for how in ("plain", "judged")] for turn in range(TURNS)]
+    plain, judging = map(min, zip(*turns, strict=True))  # what else the machine does only adds to a time
     lines = json.loads(path.read_text())
     breaking = [line["name"] for line in lines if line["breaks"]]
     missed = [line["name"] for line in lines if line["breaks"] and not line["errors"]]
@@ -106,4 +109,4 @@ def judged(name: str) -> list[str]:
 
 if __name__ == "__main__":
     problems = [problem for name in sys.argv[1:] or APPLICATIONS for problem in judged(name)]
-    sys.exit("\n".join(problems))
+    sys.exit("\n".join(problems) or None)

@@ -92,7 +92,9 @@ class History:
 
     def __init__(self, url):
         from slipway.schema.executor import Executor
+        from slipway.schema.verdicts import collect_less
 
+        collect_less()  # as the build does
         self.ahead = Executor(connections[DEFAULT_DB_ALIAS])
         self.behind = connections.create_connection(DEFAULT_DB_ALIAS)
         self.behind.settings_dict = {**self.behind.settings_dict, **dj_database_url.parse(url)}
@@ -145,7 +147,9 @@ def main(module, url, other, path):
         return print(processor(lambda: migrate(MigrationExecutor(connections[DEFAULT_DB_ALIAS]))))
     if path == "judged":
         from slipway.schema.executor import Executor
+        from slipway.schema.verdicts import collect_less
 
+        collect_less()  # as the build does
         return print(processor(lambda: migrate(Executor(connections[DEFAULT_DB_ALIAS]))))
     history = History(other)
     try:

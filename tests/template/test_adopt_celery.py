@@ -49,3 +49,24 @@ def test_its_own_app_stays_the_only_one(theirs, redis):
             wait_until(lambda: "Task slipway.tasks.heartbeat" in process.output(), what="the worker has a heartbeat")
             code = "from slipway.health import checks; checks.worker(); checks.beat(); print('both')"
             wait_until(lambda: "both" in project.manage("shell", "-c", code, **env).stdout, what="both are well")
+
+
+# A thread that is there before the project's app is: for it Celery makes one that knows no broker, for all threads.
+EARLY = (
+    LAYERS["shop/models.py"]
+    + """
+import threading
+from celery import current_app
+thread = threading.Thread(target=lambda: current_app.main)
+thread.start()
+thread.join()
+"""
+)
+
+
+def test_threads_that_were_there_before_it_send_by_it(theirs, redis):
+    project = theirs({**LAYERS, "config/__init__.py": "", "config/celery.py": OWN_QUEUES, "shop/models.py": EARLY})
+    project.adopted("--level", "image")
+    env = production(project, BROKER_URL=f"redis://localhost:{redis.port}/4", SHOP_BROKER="1")
+    done = passed(project.manage("shell", "-c", SEEN, **env))
+    assert done.stdout.splitlines()[-3:] == ["shop low shop", "shop low shop", "['high', 'low'] 0 2"], done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
@@ -19,6 +18,7 @@ from . import (
     errors,
     http,
     memory,
+    provisioned,
     releases,
     site,
     site_check,
@@ -62,19 +62,20 @@ def collect(
     history: bool = True,
     blind: bool = False,
 ) -> Facts:
-    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready, if nginx shows
-    visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
+    """Return facts about the host. `paths`: of provisioned files; `health`: ask if web and worker are ready, if nginx
+    shows visitors the app, and what runs by the clock; `blind`: test if nginx logs requests; `tag`: add releases.log's
     records about this tag; `history`: add the newest 100 records, and with `health` ask for logs and tasks."""
     runs: Running
-    engine, up, runs, foreign, notes = in_parallel(
+    engine, running, runs, foreign, notes = in_parallel(
         [
             lambda: docker_info(host),
-            lambda: containers(host) or {},
+            lambda: ask_engine(host, "/containers/json") or [],
             lambda: running_facts(host, health),
-            lambda: [*strangers.problems(host), *(site_check.strangers(host) if health else [])],
+            lambda: site_check.strangers(host) if health else [],
             lambda: first_log_note(host) if health and history else [],
         ]
     )
+    up = ours(host, running)
     kept = kept_releases(host, tag, 100 if history else 0)
     folders = (engine.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {
@@ -84,13 +85,13 @@ def collect(
         "problems": [*kept["problems"], *runs["problems"]],
         "plan": (disk.read(host.slot_file(runs["live"] or "a", "plan")) or "") if tag else "",
         "arch": os.uname().machine,
-        "files": file_digests(host, paths),
+        "files": provisioned.states(host, paths),
         "docker": engine,
         "containers": up,
         "settings": settings_problems(host),
         "names": [*envfile.read(next_settings(host) or b"", "")[0]],
         "site": nginx_front(host),
-        "strangers": foreign,
+        "strangers": [*strangers.among(host, running), *foreign],
         "blind": visitors.Visitors(host).log_problem() if blind and host.has("web") else "",
         "sqlite": sqlite.problem(host, next_settings(host)),
         "staged": os.path.exists(host.next_env),
@@ -148,15 +149,18 @@ def docker_info(host: Host) -> Docker:
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
     listed = ask_engine(host, docker.path_with_filter(f"/containers/json?all={int(ended)}", "label", strangers.LABEL))
-    if listed is None:
-        return None
-    ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
-    ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
+    return None if listed is None else ours(host, listed)
+
+
+def ours(host: Host, listed: Sequence[Any]) -> dict[str, Container]:
+    """Return the containers of the app's processes by name, of those that the engine has listed."""
+    names = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
+    names |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {
         name[1:]: (container["Id"], container["Labels"][strangers.LABEL], container.get("Created", 0))
         for container in listed
         for name in container["Names"] or ()
-        if name in ours and container["State"] != "created"
+        if name in names and strangers.LABEL in (container["Labels"] or {}) and container["State"] != "created"
     }
 
 
@@ -219,29 +223,6 @@ def unit_facts(state: Properties) -> UnitFacts:
         "restarts": state.get("NRestarts"),
         "since": state.get("StateChangeTimestamp"),
     }
-
-
-def file_digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
-    contents = {path: disk.read_bytes(host.root + path) for path in paths}
-    return {path: "" if content is None else digest_of(content) for path, content in contents.items()}
-
-
-def digest_of(content: bytes) -> str:
-    """Return the hash by which a file is compared with what provisioning writes, which leaves Postgres' limit as it is
-    if that is high enough. Of a gate, the agent in it counts, and not how it is compressed."""
-    import hashlib  # only when needed: it loads slowly
-
-    content = re.sub(rb" max_connections=\d+", b"", content)
-    return hashlib.sha256(re.sub(rb"(?<=, b')[A-Za-z0-9+/=]{5000,}(?=\\n'\)\n\Z)", uncompressed, content)).hexdigest()
-
-
-def uncompressed(match: re.Match[bytes]) -> bytes:
-    import binascii
-    import zlib
-
-    with contextlib.suppress(ValueError, zlib.error):  # somebody has changed it
-        return zlib.decompress(binascii.a2b_base64(match[0]))
-    return match[0]
 
 
 def settings_problems(host: Host) -> list[str]:

@@ -39,6 +39,7 @@ Count = Annotated[str, "[0-9]{0,9}"]
 Version = Annotated[str, "[A-Za-z0-9.+~:-]{0,99}"]
 SecretName = Annotated[str, IN_SECRETS]
 SettingName = Annotated[str, "[A-Za-z_][A-Za-z0-9_]*"]
+FileState = Annotated[str, r"|[0-7]{1,4} [^ :]{1,64}:[^ :]{1,64}( [0-9a-f]{64})?"]
 SlotName = Annotated[str, "[ab]"]
 
 
@@ -203,7 +204,7 @@ class Facts(Running, Kept, Memory):
     arch: str
     docker: Docker
     containers: dict[str, Container]
-    files: dict[str, str]  # path of a file on the host → sha256 of its content
+    files: dict[str, FileState]  # path of a file on the host → what provisioned.state makes; "": there is none
     settings: list[str]  # problems in APP.env and APP.env.next
     names: list[SettingName]  # of the settings that the next deploy uses
     site: Front

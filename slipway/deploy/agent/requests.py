@@ -11,8 +11,8 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
 
-from . import disk, releases
-from .host import JOURNALD, UNITS, Host, Problem
+from . import disk, provisioned, releases
+from .host import Host, Problem
 from .message_types import DIGEST, IMAGE_ID, IN_SECRETS, TAG, Any, Message, Noted
 
 Shape = Callable[[object], bool]
@@ -160,22 +160,6 @@ SHAPES: dict[str, dict[str, Shape]] = {
     "promise": {},
     "commit": {},
 }
-# The files whose hashes a deploy compares. None of them has a secret, which whoever knows its hash could guess.
-PROVISIONED = (
-    rf"{UNITS}/(?:APP(?:-[a-z0-9]+)?@?|balancer-hosts@|docker-[a-z]+@?|nginx-first)\.[a-z]+",
-    rf"{UNITS}/docker-backup-[a-z]+@(?:APP)?\.[a-z]+",
-    rf"{UNITS}/(?:docker|nginx)\.service\.d/restart\.conf",
-    rf"{UNITS}/[a-z0-9_]+_deploy\.slice",  # with a dash, systemd would look for a slice in another
-    re.escape(JOURNALD),
-    r"/usr/local/bin/(?:docker-(?:runner|stop|slot|service|backup)|balancer-hosts)",
-    r"/usr/local/lib/docker-backup(?:/[a-z_]+)+\.py",
-    r"/etc/default/APP(?:-postgres|-redis|\.backup\.json|-postgres\.d/pg_hba\.conf)?",
-    r"/etc/tmpfiles\.d/APP\.conf",
-    r"/etc/nginx/APP(?:-balancer)?/(?:(?:public|app|common)\.conf|maintenance\.html|checks\.json)",
-    r"/etc/nginx/sites-(?:available|enabled)/APP(?:-balancer)?",
-    r"/etc/consul\.d/APP\.json",
-    r"/usr/local/sbin/APP-gate|/etc/sudoers\.d/APP-deploy|/var/lib/APP-deploy/\.ssh/authorized_keys",
-)
 # Step → the step that must have succeeded before it. Others need an image in their slot.
 BEFORE = {
     "begin": "",
@@ -261,7 +245,7 @@ def contradiction(host: Host, do: str, args: Mapping[str, Any]) -> str:
         return f"{args.get('tag')} with this image is no release of this host"
     if do == "last_lines" and args.get("name") not in containers(host):
         return "that container is not the app's"
-    if unknown := [path for path in args.get("paths", ()) if not is_provisioned(host, path)]:
+    if unknown := [path for path in args.get("paths", ()) if not provisioned.is_provisioned(host.app, path)]:
         return f"{unknown[0][:100]} is not written by provisioning"
     return ""
 
@@ -284,9 +268,3 @@ def is_recorded(host: Host, do: str, args: Mapping[str, Any]) -> bool:
 
 def containers(host: Host) -> set[str]:
     return {host.container(role, slot) for role in host.processes for slot in ("", "a", "b")}
-
-
-def is_provisioned(host: Host, path: str) -> bool:
-    """Return True for the files whose hashes a deploy compares. None of them has a secret."""
-    app = re.escape(host.app)
-    return any(re.fullmatch(pattern.replace("APP", app), path) for pattern in PROVISIONED)

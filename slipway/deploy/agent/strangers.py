@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from . import docker
 from .host import Host, Problem
+from .message_types import Any
 from .roles import SERVICES
 
 LABEL = "docker-runner.image"
@@ -29,6 +30,11 @@ def problems(host: Host, only: Collection[str] | None = None) -> list[str]:
         running = docker.ask(host, "GET", "/containers/json", "docker ps", None, 30) or []
     except Problem:  # reported elsewhere
         return []
+    return among(host, running, only)
+
+
+def among(host: Host, running: Collection[Any], only: Collection[str] | None = None) -> list[str]:
+    """Return a line for each stranger among the containers that run, as the engine lists them."""
     units = names(host)
     taken = sorted(
         name[1:]

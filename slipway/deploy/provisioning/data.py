@@ -6,8 +6,7 @@ from pyinfra.operations.util import any_changed
 
 from ..config import Fleet, Host, Service
 from ..server import backups, services
-from ..server.files import File
-from .named import LONG, folder, write
+from .named import LONG, owned_folder, write
 from .operations import BackupsReady, ConnectionsAllowed, Entry, ServicesReady, program
 from .services import Credentials
 
@@ -15,7 +14,7 @@ from .services import Credentials
 def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]) -> None:
     """Write the settings by which the app reaches its services, and the certificates by which it knows them."""
     if credentials.certificates:
-        folder(services.certificates_folder(fleet.app), "755", "root", "root")
+        owned_folder(services.certificates_folder(fleet.app))
     for kind, text in credentials.certificates.items():
         write(services.certificate(fleet.app, kind, text), existing)
     write(services.settings(fleet, credentials.passwords, credentials.own), existing)
@@ -24,7 +23,7 @@ def addresses(fleet: Fleet, credentials: Credentials, existing: dict[str, Entry]
 def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: dict[str, Entry]) -> None:
     """Write a service's files, and let docker-service do what is missing. A service that runs is not restarted."""
     name = services.container(fleet.app, service.kind)
-    folder(f"/etc/default/{name}.d", "700", "root", "root")
+    owned_folder(services.secret_folder(fleet.app, service.kind))
     path, listen = f"/etc/default/{name}", credentials.listen.get(service.host.name, "")
     allowed = host.get_fact(ConnectionsAllowed, path=path) if path in existing and service.kind == "postgres" else 0
     write(services.description(fleet, service, listen, allowed), existing)
@@ -36,7 +35,7 @@ def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: 
 def keep_backups(fleet: Fleet, machine: Host, keys: str, existing: dict[str, Entry]) -> None:
     """Install docker-backup, and let it do what is missing."""
     program(name="install docker-backup", files=[*backups.program()])
-    write(File(backups.keys_path(fleet.app), keys, "600"), existing)
+    write(backups.keys_file(fleet.app, keys), existing)
     written = [write(file, existing) for file in backups.files(fleet, machine)]
     changed = any_changed(*written)
     if changed() or not host.get_fact(BackupsReady, app=fleet.app):

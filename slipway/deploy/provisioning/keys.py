@@ -7,7 +7,7 @@ from pyinfra.operations import files, server
 from ..config import Fleet
 from ..config.ssh import account
 from ..server import keys
-from .named import folder, write
+from .named import owned_folder, write
 from .operations import Entry, checked_file
 
 VISUDO = "visudo --check --quiet --strict --file="
@@ -30,8 +30,8 @@ def set_up(fleet: Fleet, existing: dict[str, Entry]) -> None:
     user, home = account(fleet.app), keys.home(fleet.app)
     if home not in existing:
         server.shell(name=f"add user {user}", commands=shlex.join(["sh", "-c", ADD, "sh", user, home]))
-    folder(home, "755", "root", "root")
-    folder(f"{home}/.ssh", "755", "root", "root")
+    for each in keys.folders(fleet.app):
+        owned_folder(each)
     write(keys.gate(fleet), existing)
     checked_file(name=f"write {keys.sudoers_path(fleet.app)}", file=keys.sudoers(fleet), check=VISUDO)
     write(keys.authorized_keys(fleet), existing)  # last, as it opens the door

@@ -5,7 +5,7 @@ import shlex
 from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import files, server, systemd
 
-from ..server.files import File
+from ..server.files import File, Folder
 from .operations import Entry, whole_file
 
 LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py announces
@@ -21,9 +21,13 @@ def write(file: File, existing: dict[str, Entry] | None = None) -> OperationMeta
     return whole_file(name=f"write {file.path}", file=file, seen=existing)
 
 
-def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """Create a folder. If `mode`, `user` or `group` is None, an existing folder keeps its own."""
-    files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
+def folder(path: str) -> None:
+    """Create a folder. An existing one keeps its mode and owner."""
+    files.directory(name=f"make folder {path}", path=path)
+
+
+def owned_folder(each: Folder) -> None:
+    files.directory(name=f"make folder {each.path}", path=each.path, mode=each.mode, user=each.user, group=each.group)
 
 
 def enable(unit: str, running: bool | None = None) -> None:

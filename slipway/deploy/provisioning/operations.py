@@ -33,6 +33,12 @@ class Entry:
     def holds(self, content: str) -> bool:
         return self.digest == hashlib.sha256(content.encode()).hexdigest()
 
+    def is_as(self, file: File) -> bool:
+        return self.kind == "f" and self.is_owned_as(file) and self.holds(file.content)
+
+    def is_owned_as(self, file: File) -> bool:
+        return (self.user, self.group, self.mode) == (file.user, file.group, file.mode)
+
 
 class Files(FactBase[dict[str, Entry]]):
     """A fact that pyinfra reads from a host: existing path → Entry (owner, mode, hash…)."""
@@ -146,10 +152,9 @@ def checked_file(file: File, check: str) -> Commands:
 
 
 def written(file: File, existing: Entry | None) -> Commands:
-    owned = existing and (existing.user, existing.group, existing.mode) == (file.user, file.group, file.mode)
-    if not existing or (not file.once and not (existing.kind == "f" and owned and existing.holds(file.content))):
+    if not existing or (not file.once and not existing.is_as(file)):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
-    elif not owned:
+    elif not existing.is_owned_as(file):
         yield chown(file.path, file.user, file.group)
         yield chmod(file.path, file.mode)
     else:
@@ -170,7 +175,7 @@ def nginx_site(site: Site) -> Commands:
         | {
             path: content
             for path, content in site.files.items()
-            if path not in existing or not existing[path].holds(content)
+            if path not in existing or not existing[path].is_as(File(path, content))
         },
         {
             path: target

@@ -19,7 +19,7 @@ from ..server import keys as server_keys
 from ..server.site import Out
 from . import data, keys
 from .fitness import Inspection
-from .named import LONG, enable, folder, stop, write
+from .named import LONG, enable, folder, owned_folder, stop, write
 from .operations import Entry, Files, nginx_site
 from .services import Credentials
 
@@ -158,7 +158,7 @@ def install(fleet: Fleet, machine: Host, inspection: Inspection) -> None:
 
 
 def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str, Entry]) -> None:
-    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, machine)
+    mark, *rest = wanted.app_files(fleet, machine)
     write(mark, existing)  # first: this file marks the app's name as ours, even if provisioning fails later
     if not inspection.user:  # pyinfra's own check reads all users, which is slow
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
@@ -171,13 +171,8 @@ def app(fleet: Fleet, machine: Host, inspection: Inspection, existing: dict[str,
             shell="/usr/sbin/nologin",
             ensure_home=False,
         )
-    folder(var, "755", "root", "root")
-    folder(f"{var}/static", "755", "root", "root")
-    if wanted.has_media(fleet, machine):
-        folder(f"{var}/media", "2750", fleet.app, "www-data")
-    if len(fleet.app_hosts) == 1:  # the database may be SQLite
-        folder(f"{var}/data", "700", fleet.app, fleet.app)
-    folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
+    for each in wanted.app_folders(fleet, machine):
+        owned_folder(each)
     for file in rest:
         write(file, existing)
 

@@ -14,9 +14,14 @@ from ..ssh.validate import decoded, visible
 
 # The variables in the environment of the service's container; the last one is the app's password.
 VARIABLES = {"postgres": ("POSTGRES_PASSWORD", "APP_PASSWORD"), "redis": ("REDISCLI_AUTH",)}
+# A secret is root's alone, whatever somebody has made of it.
+OWN = 'own() { chmod 600 "$1" && chown "$(id -u):$(id -g)" "$1"; }'
 # $1: path of the env file; $2: the variables to make if there is no file.
-MAKE = r"""
+MAKE = (
+    f"{OWN}\n"
+    + r"""
 umask 077
+[ ! -e "$1" ] || [ -z "$2" ] || own "$1"
 if [ ! -e "$1" ] && [ -n "$2" ]; then
     for name in $2; do
         printf '%s=%s\n' "$name" "$(head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
@@ -26,11 +31,15 @@ if [ ! -e "$1" ] && [ -n "$2" ]; then
     rm "$1.$$"
 fi
 """
+)
 # $3: the variable to print.
 MAKE_AND_PRINT = MAKE + 'sed -n "s/^$3=//p" "$1" 2>/dev/null || :'
 # $1: path without its end; $2: the address; $3: "" to make nothing; $4: what the address is, "ip" or "host". Print the
 # certificate for this address.
-CERTIFICATE = r"""
+CERTIFICATE = (
+    f"{OWN}\n"
+    + r"""
+[ ! -e "$1.key" ] || [ -z "$3" ] || own "$1.key"
 if [ -n "$3" ] && ! openssl x509 -noout "-check$4" "$2" -in "$1.crt" 2>/dev/null | grep -q "does match"; then
     [ "$4" = ip ] && kind=IP || kind=DNS
     umask 077
@@ -43,6 +52,7 @@ if [ -n "$3" ] && ! openssl x509 -noout "-check$4" "$2" -in "$1.crt" 2>/dev/null
 fi
 cat "$1.crt" 2>/dev/null || :
 """
+)
 # $1: path of APP.env; $2: names, as an expression. Staged settings count, as they are the next deploy's.
 SET = r"""
 [ ! -e "$1.next" ] || set -- "$1.next" "$2"

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..agent.message_types import Facts, SlotFacts
 from ..config import Fleet, Host
+from ..server import provisioned
 from . import preflight
 from .preflight import AllFacts
 
@@ -22,7 +23,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.host_problems(fleet, host, facts)
-    yield from preflight.file_problems(preflight.of_others(fleet, host), facts["files"])
+    yield from preflight.file_problems(provisioned.of_others(fleet, host), facts["files"])
     yield from release_problems(host, facts)
     yield from (
         f"{role} is {timer['state']}, {timer['health']}: see slipway logs --role {role}"

@@ -21,6 +21,9 @@ LACKING = (
     "the new release does not fit the database, as if somebody changed it by hand (--allow-incompatible takes the"
     " risk):"
 )
+UNCOMPARED = (
+    "nobody compared the database with what the new release uses, as its web does: it may have been changed by hand"
+)
 UNTOLD = (
     "it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
     " risk with --allow-incompatible"
@@ -54,6 +57,8 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
                 )
         if lacking := answer.get("lacking"):
             (passed if allowed else refused).append([LACKING, *(f"  {text}" for text in lacking)])
+        if answer.get("uncompared"):
+            warnings.append(UNCOMPARED)
         if why := answer.get("unknown"):
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..agent.facts import digest_of
 from ..agent.host import lines_of
 from ..agent.message_types import Facts, Record, Release
 from ..agent.roles import BUILT_IN
@@ -21,19 +20,9 @@ VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum
 NAMED = 3  # how many files a problem names
 
 
-def expected_digests(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → hash, after provisioning, of the files that are compared; "" for one that must not be there."""
-    return of_deploys(fleet, host) | of_others(fleet, host)
-
-
-def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
-    return {path: digest_of(text.encode()) for path, text in provisioned.of_deploys(fleet, host).items()}
-
-
-def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return those that keep nobody from a deploy."""
-    digests = {path: digest_of(text.encode()) for path, text in provisioned.of_others(fleet, host).items()}
-    return digests | dict.fromkeys(provisioned.absent(fleet), "")
+def expected_files(fleet: Fleet, host: Host) -> dict[str, str]:
+    """Return path → state, after provisioning, of the files that are compared; "" for one that must not be there."""
+    return provisioned.of_deploys(fleet, host) | provisioned.of_others(fleet, host)
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
@@ -75,25 +64,38 @@ def too_old(name: str, version: str) -> Iterator[str]:
 
 
 def provisioning_problems(fleet: Fleet, host: Host, facts: Facts, back: bool) -> Iterator[str]:
-    """A way back waits for no change of nginx's files, such as one that is not provisioned yet."""
-    digests = of_deploys(fleet, host)
-    digests = {path: digest for path, digest in digests.items() if not (back and path.startswith(f"{NGINX}/"))}
-    yield from file_problems(digests, facts["files"])
-    yield from facts["settings"] if not missing_files(digests, facts["files"]) else ()
+    """A way back waits for no change of nginx's files, such as one that is not provisioned yet, and not because others
+    may read the settings."""
+    expected = provisioned.of_deploys(fleet, host)
+    if back:
+        left_out = f"{NGINX}/", f"/etc/default/{fleet.app}.env"
+        expected = {path: state for path, state in expected.items() if not path.startswith(left_out)}
+    yield from file_problems(expected, facts["files"])
+    yield from facts["settings"] if not missing_files(expected, facts["files"]) else ()
 
 
-def file_problems(digests: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
-    """Yield a problem if a host's `files` are not as provisioning writes them. Both: path → sha256."""
-    old = [path for path in digests if files.get(path, "") not in ("", digests[path])]
-    if missing := missing_files(digests, files):
+def file_problems(expected: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
+    """Yield a problem if a host's `files` are not as provisioning writes them. Both: path → state."""
+    old = [text for path in expected if (text := difference(path, expected[path], files.get(path, "")))]
+    if missing := missing_files(expected, files):
         yield f"is not provisioned, {missing[0]} is missing: run slipway provision"
     elif old:
         more = f" and {len(old) - NAMED} more" if len(old) > NAMED else ""
         yield f"differs from this checkout in {', '.join(old[:NAMED])}{more}: run slipway provision"
 
 
-def missing_files(digests: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
-    return [path for path, digest in digests.items() if digest and not files.get(path)]
+def difference(path: str, expected: str, state: str) -> str:
+    """Return the path of a file that is there and differs, with its mode and owner if these do; else ""."""
+    parts = zip(("mode", "owner", "content"), expected.split(), [*state.split(), ""], strict=False)
+    changed = {name: f"{name} {part}, not {right}" for name, right, part in parts if part != right}
+    if not state or (expected and not changed):
+        return ""
+    changed.pop("content", "")
+    return f"{path} ({', '.join(changed.values())})" if changed else path
+
+
+def missing_files(expected: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    return [path for path, state in expected.items() if state and not files.get(path)]
 
 
 def disk_problems(fleet: Fleet, facts: Facts) -> Iterator[str]:

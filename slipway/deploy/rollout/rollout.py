@@ -125,7 +125,7 @@ class Rollout:
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack, self.options.allow_dirty)
         silent = await hosts.connect(self.skip_unreachable)
         facts, unanswered = await hosts.facts(
-            paths=lambda host: list(preflight.expected_digests(self.fleet, host)),
+            paths=lambda host: list(preflight.expected_files(self.fleet, host)),
             tag=lambda host: self.tag,
             history=lambda host: False,
             blind=lambda host: True,

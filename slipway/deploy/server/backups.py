@@ -64,6 +64,10 @@ def keys_path(app: str) -> str:
     return f"/etc/default/{app}.backup"
 
 
+def keys_file(app: str, keys: str) -> File:
+    return File(keys_path(app), keys, "600")
+
+
 # ---- units ----
 
 

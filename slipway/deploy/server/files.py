@@ -45,6 +45,16 @@ class File:
     once: bool = False
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A folder on a server."""
+
+    path: str
+    mode: str
+    user: str = "root"
+    group: str = "root"
+
+
 def serves_http(host: Host) -> bool:
     return host.has("web") or host.balancer
 
@@ -106,6 +116,16 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Yield /etc/default/APP, then APP.env. The first file shows that Slipway uses the name APP."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
+
+
+def app_folders(fleet: Fleet, host: Host) -> Iterator[Folder]:
+    app, var = fleet.app, f"/var/www/{fleet.app}"
+    yield from (Folder(var, "755"), Folder(f"{var}/static", "755"))
+    yield Folder(f"/etc/default/{app}.secrets", "750", "root", app)
+    if has_media(fleet, host):
+        yield Folder(f"{var}/media", "2750", app, "www-data")
+    if len(fleet.app_hosts) == 1:  # the database may be SQLite
+        yield Folder(f"{var}/data", "700", app, app)
 
 
 def programs(fleet: Fleet, host: Host) -> Iterator[File]:

@@ -12,7 +12,7 @@ from ..agent.roles import SERVICES
 from ..config import Fleet
 from ..config.ssh import PREFIX, account
 from ..ssh import bootstrap
-from .files import File
+from .files import File, Folder
 
 SUDOERS = """\
 # {app}'s deploy keys; written by provisioning. The gate decides what they may do.
@@ -32,6 +32,10 @@ TasksMax=300
 def home(app: str) -> str:
     """Return the account's folder. All in it is root's, so that the account cannot add a key."""
     return f"/var/lib/{account(app)}"
+
+
+def folders(app: str) -> list[Folder]:
+    return [Folder(home(app), "755"), Folder(f"{home(app)}/.ssh", "755")]
 
 
 def gate_path(app: str) -> str:

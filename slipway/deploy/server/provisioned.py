@@ -1,22 +1,28 @@
 """The files that provisioning writes on a host, as far as production.toml alone decides what is in them: `slipway
-status` and deploys compare these. No hash of a file with a secret is asked for. Does no I/O."""
+status` and deploys compare these, with mode and owner; of a file with a secret these alone. Does no I/O."""
 
 from collections.abc import Iterator
 
+from ..agent import provisioned
 from ..config import Fleet, Host
 from ..config.validators import is_numeric
 from . import backups, consul, files, keys, services, site
-from .files import File
+from .files import File, Folder
 
 
 def of_deploys(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → content, after provisioning, of what runs releases and brings them visitors. If variables such as
+    """Return path → state, after provisioning, of what runs releases and brings them visitors. If variables such as
     HOSTS define the fleet, leave out what only a file can set: docker options and the site."""
-    written = {file.path: file.content for file in of_app(fleet, host) if not file.once}
+    written = {file.path: state(file, compared=not file.once) for file in of_app(fleet, host)}
     if fleet.by_variables:
         written.pop(f"/etc/default/{fleet.app}", None)
         return written
-    return written | of_nginx(fleet, host)
+    return written | {file.path: state(file) for file in of_nginx(fleet, host)}
+
+
+def state(file: File, compared: bool = True) -> str:
+    """Return what a host tells of the file. `compared`: False if nobody here knows its content."""
+    return provisioned.state(file.mode, f"{file.user}:{file.group}", file.content.encode() if compared else None)
 
 
 def of_app(fleet: Fleet, host: Host) -> Iterator[File]:
@@ -32,13 +38,16 @@ def of_app(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def of_others(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → content of what no deploy uses: it does not wait for backups, or touch a service."""
-    return {file.path: file.content for file in (*of_keys(fleet), *of_services(fleet, host), *of_backups(fleet, host))}
-
-
-def absent(fleet: Fleet) -> list[str]:
-    """Return paths that provisioning removes, as they would let somebody in."""
-    return [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
+    """Return path → state of what no deploy uses: it does not wait for backups, or touch a service. The state is "" of
+    what provisioning removes, as it would let somebody in."""
+    known = (*of_keys(fleet), *of_services(fleet, host), *of_backups(fleet, host))
+    unknown = {file.path: state(file, compared=False) for file in of_unknown_content(fleet, host)}
+    folders = {
+        folder.path: provisioned.state(folder.mode, f"{folder.user}:{folder.group}", None)
+        for folder in of_folders(fleet, host)
+    }
+    absent = [] if fleet.limited_keys or fleet.by_variables else keys.paths(fleet.app)
+    return folders | unknown | {file.path: state(file) for file in known} | dict.fromkeys(absent, "")
 
 
 def of_keys(fleet: Fleet) -> Iterator[File]:
@@ -65,10 +74,32 @@ def of_services(fleet: Fleet, host: Host) -> Iterator[File]:
             yield services.configuration(fleet, service, "")
 
 
-def of_nginx(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return the files of the host's sites, with a certificate and nobody drained: hosts.conf is balancer-hosts'."""
-    sites = site.sites(fleet, host, True)
-    written = {path: content for each in sites for path, content in each.files.items()}
-    return written | {
-        link: written[f"{site.NGINX}/sites-available/{each.name}"] for each in sites for link in each.links
-    }
+def of_unknown_content(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Yield the files that have a password, or what only a host knows: an address, a certificate."""
+    if host.roles and fleet.services:
+        yield services.settings(fleet, {service.kind: "" for service in fleet.services}, ())
+        yield from (services.certificate(fleet.app, service.kind, "") for service in fleet.services if service.tls)
+    for service in services.of_host(fleet, host):
+        yield services.description(fleet, service, "")
+        yield services.configuration(fleet, service, "")
+        yield from services.secrets(fleet, service)
+    if host in fleet.backup_hosts:
+        yield backups.keys_file(fleet.app, "")
+
+
+def of_folders(fleet: Fleet, host: Host) -> Iterator[Folder]:
+    """Yield the folders that keep secrets or programs, not those of the app's own data: such may be of another disk."""
+    if host.roles:
+        yield from (folder for folder in files.app_folders(fleet, host) if folder.user == "root")
+        if any(service.tls for service in fleet.services):
+            yield services.certificates_folder(fleet.app)
+    yield from (services.secret_folder(fleet.app, service.kind) for service in services.of_host(fleet, host))
+    if fleet.limited_keys:
+        yield from keys.folders(fleet.app)
+
+
+def of_nginx(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Yield the files of the host's sites, with a certificate and nobody drained: hosts.conf is balancer-hosts'."""
+    for each in site.sites(fleet, host, True):
+        yield from (File(path, content) for path, content in each.files.items())
+        yield from (File(link, each.files[f"{site.NGINX}/sites-available/{each.name}"]) for link in each.links)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ..backup import place
 from ..config import Fleet, Host, Service
 from ..config.validators import address_and_port
-from .files import File
+from .files import File, Folder
 from .site import nginx_address
 
 MARK = "# A service of {}, for docker-service and docker-runner; written by provisioning."
@@ -204,9 +204,13 @@ def size(text: str) -> int:
     return int(text[:-1]) * {"m": MEGABYTE, "g": 1024 * MEGABYTE}[text[-1]]
 
 
+def secret_folder(app: str, kind: str) -> Folder:
+    return Folder(f"/etc/default/{container(app, kind)}.d", "700")
+
+
 def configuration(fleet: Fleet, service: Service, password: str) -> File:
     """Return the file that the container reads. Its folder is root's alone; Docker mounts the file itself."""
-    path = f"/etc/default/{container(fleet.app, service.kind)}.d"
+    path = secret_folder(fleet.app, service.kind).path
     if service.kind == "postgres":
         return File(f"{path}/pg_hba.conf", ACCESS.format(host="hostssl" if service.tls else "host"), "444")
     values = {
@@ -219,6 +223,12 @@ def configuration(fleet: Fleet, service: Service, password: str) -> File:
     if service.tls:
         text += REDIS_TLS.format(port=PORTS["redis"])
     return File(f"{path}/redis.conf", text, "444")
+
+
+def secrets(fleet: Fleet, service: Service) -> list[File]:
+    """Return the files that provisioning lets the host make: passwords, the key of a certificate."""
+    path = f"/etc/default/{container(fleet.app, service.kind)}"
+    return [File(f"{path}.{end}", "", "600") for end in ("env", *(["key"] if service.tls else []))]
 
 
 # ---- settings of the app ----
@@ -238,11 +248,11 @@ def settings(fleet: Fleet, passwords: Mapping[str, str], own: Collection[str]) -
 
 def certificate(app: str, kind: str, text: str) -> File:
     """Return the file on the app's hosts by which its containers know the service."""
-    return File(f"{certificates_folder(app)}/{kind}.crt", text)
+    return File(f"{certificates_folder(app).path}/{kind}.crt", text)
 
 
-def certificates_folder(app: str) -> str:
-    return f"/etc/default/{app}.services.d"
+def certificates_folder(app: str) -> Folder:
+    return Folder(f"/etc/default/{app}.services.d", "755")
 
 
 def settings_path(app: str) -> str:

@@ -10,6 +10,7 @@ from .balancer_hosts import Web, listed
 from .render import each, render
 
 NGINX = "/etc/nginx"
+PROBES = ("healthz", "readyz", "metrics", "debug/vars")  # the paths at which the app answers machines
 ACME = "/var/www/acme"  # folder with certbot's answers to Let's Encrypt
 
 
@@ -181,11 +182,17 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "HTTP_PORT": "80",
         "HTTPS_PORT": "443",
         "BODY_LIMIT": site["body_limit"],
+        "PROBES": probes_as_sent(),
         "REAL_IP": each("set_real_ip_from {};", [*proxies, *balancers]),
         "TRUSTED": each(
             "{};", [*(f"{address} trusted" for address in proxies), *(f"{address} balancer" for address in balancers)]
         ),
     }
+
+
+def probes_as_sent() -> str:
+    """Return an expression for these paths in whatever form a client sends them: the app decodes %72 to r."""
+    return "|".join("".join(f"({letter}|(?i:%{ord(letter):x}))" for letter in path) for path in PROBES)
 
 
 def nginx_address(address: str) -> str:

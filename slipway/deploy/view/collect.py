@@ -139,7 +139,7 @@ class Questions:
         host = self.watched.host
         for request in slow_questions(self.fleet, host):
             if request == "facts":
-                await self.ask("facts", paths=[*preflight.expected_digests(self.fleet, host)], health=True)
+                await self.ask("facts", paths=[*preflight.expected_files(self.fleet, host)], health=True)
             else:
                 await self.ask(request)
 

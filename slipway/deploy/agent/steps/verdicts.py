@@ -3,8 +3,9 @@ change in the database, and what its models use of it. A migration of which the 
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from slipway.schema.rules import NOTED, Noted, Uses, judge_entry, noted_in, uses_before
@@ -51,6 +52,7 @@ class Judged(Verdicts):
     applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
     lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
     lacking: NotRequired[list[str]]  # what the new release misses in the database, whatever the migrations say
+    uncompared: NotRequired[bool]  # True: no web told this
     media: NotRequired[str]  # where the new release stores uploads: local, database, bucket; "" if unknown
     unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
@@ -71,27 +73,23 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     listed = ask_migrations(host, attempt, say) if plan is None else plan
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join(f"[X]  {name}\n" for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
-    lacks = judge_lacking(host, attempt, vendor, {*listed})
+    in_live = functools.cache(lambda: verdicts_in_live(host, attempt))
+    told: Judged = {
+        "incompatible": {},
+        "unjudged": [],
+        "cure": "",
+        "lacks": judge_lacking(host, attempt, vendor, {*listed}, in_live),
+        "media": attempt.media,
+        "lacking": attempt.lacking,
+        "uncompared": plan is None,
+    }
     if not pending:
         forbid_exits(attempt, say)
         ends = [record["outcome"] for record in releases.read_log(host)[0]]
-        applied = plan is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
-        return {
-            "incompatible": {},
-            "unjudged": [],
-            "cure": "",
-            "applied": applied,
-            "lacks": lacks,
-            "media": attempt.media,
-            "lacking": attempt.lacking,
-        }
+        told["applied"] = plan is not None and ends[-1:] in ([], ["committed"])  # else `migrate` may have ended halfway
+        return told
     in_image = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {
-        **judge(pending, in_image, vendor, live_uses(host, attempt, vendor)),
-        "lacks": lacks,
-        "media": attempt.media,
-        "lacking": attempt.lacking,
-    }
+    return {**told, **judge(pending, in_image, vendor, uses_in(in_live()["vendors"], vendor))}
 
 
 def ask_migrations(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
@@ -103,16 +101,15 @@ def ask_migrations(host: Host, attempt: Attempt, say: Say) -> dict[str, bool]:
         raise
 
 
-def judge_lacking(host: Host, attempt: Attempt, vendor: str, of_new: set[str]) -> Verdicts:
+def judge_lacking(
+    host: Host, attempt: Attempt, vendor: str, of_new: set[str], in_live: Callable[[], InImage]
+) -> Verdicts:
     """Return if the new release works with the migrations that only the live release has, which a deploy leaves
-    applied. `of_new`: migrations of the new release. The verdicts are those in the live release's image."""
+    applied. `of_new`: migrations of the new release. `in_live`: the verdicts in the live release's image."""
     before = migrations_in_plan(host, attempt.noted["live"])
     if attempt.noted["action"] == "restart" or (before and not before.keys() - of_new):
         return {"incompatible": {}, "unjudged": [], "cure": ""}
-    try:
-        in_image = verdicts_in(host, live_image(host, attempt))
-    except (Problem, OSError):  # go on: this deploy may replace a malformed image
-        in_image = {"vendors": {}, "failed": {}}
+    in_image = in_live()
     if not before and (judged_names(in_image) - of_new or not judged_names(in_image)):
         # The image may list squashed migrations, so ask the live release.
         before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(judged_names(in_image), True)
@@ -127,12 +124,12 @@ def migrations_in_plan(host: Host, slot: str) -> dict[str, bool]:
     return parse_plan(disk.read(host.slot_file(slot, "plan")) or "")
 
 
-def live_uses(host: Host, attempt: Attempt, vendor: str) -> Uses | None:
-    """Return what the live release uses of the database; None if its image does not say it."""
+def verdicts_in_live(host: Host, attempt: Attempt) -> InImage:
+    """Return what the live release's image says; nothing if it is malformed: this deploy may replace it."""
     try:
-        return uses_in(verdicts_in(host, live_image(host, attempt))["vendors"], vendor)
+        return verdicts_in(host, live_image(host, attempt))
     except (Problem, OSError):
-        return None
+        return {"vendors": {}, "failed": {}}
 
 
 def live_image(host: Host, attempt: Attempt) -> str:
