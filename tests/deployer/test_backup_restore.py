@@ -284,6 +284,19 @@ def test_a_drill_of_another_branch_fails(settings, host, place, monkeypatch):
         drilled(settings, place, monkeypatch, made)
 
 
+def test_a_drill_while_the_database_is_dead(settings, host, place, monkeypatch, capsys):
+    """There is nothing to compare with, which it says. The place is read all the same."""
+
+    def dead(settings):
+        raise Problem("no such container")
+
+    monkeypatch.setattr(drill.postgres, "position", dead)
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 1000, "timeline": 1, "migrations": []}
+    drilled(settings, place, monkeypatch, made, "shop 0001_initial")
+    assert "the living database does not answer: not compared\n" in capsys.readouterr().out
+    assert ("verify",) in place.asked and state.load(settings)["drill"]["rows"] == 5
+
+
 def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, monkeypatch, capsys):
     """As the release's `migrate --check` would. What was applied after the backup's end may be missing."""
     applied = "shop 0001_initial\nshop 0002_note"

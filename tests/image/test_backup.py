@@ -141,6 +141,16 @@ def test_a_drill(server, capsys):
     assert not docker("ps", "--all", "--quiet", "--filter", f"name={server.app}-drill").stdout
 
 
+def test_a_drill_while_the_database_is_dead(server, capsys):
+    """It restores what the place has, and says that there was nothing to compare with."""
+    server.add(1, 2)
+    server.ship()
+    server.stop()
+    drill.run(server.fresh(), server.repository, "shop 0001_initial")
+    assert server.state("drill")["rows"] == 2 and not server.state("drill")["problem"]
+    assert "the living database does not answer: not compared" in capsys.readouterr().out
+
+
 def test_a_release_s_moments(server):
     """Just before it migrated, and its commit; also on a branch that was left. Unlogged tables come back empty."""
     server.sql("CREATE UNLOGGED TABLE notes (id int); INSERT INTO notes VALUES (1)")
