@@ -297,6 +297,16 @@ def test_a_drill_while_the_database_is_dead(settings, host, place, monkeypatch, 
     assert ("verify",) in place.asked and state.load(settings)["drill"]["rows"] == 5
 
 
+def test_a_drill_waits_for_the_first_base_backup(settings, host, place, monkeypatch):
+    """As it sends what the database has now, a base backup begins where there is none."""
+    done, answers = [], iter([False, True])
+    monkeypatch.setattr(restore, "shipped", lambda *_: done.append("ship") or next(answers))
+    monkeypatch.setattr(drill, "wait_for_base", lambda settings: done.append("wait"))
+    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": []}
+    drilled(settings, place, monkeypatch, made)
+    assert done == ["wait", "ship", "wait", "ship"]
+
+
 def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, monkeypatch, capsys):
     """As the release's `migrate --check` would. What was applied after the backup's end may be missing."""
     applied = "shop 0001_initial\nshop 0002_note"

@@ -24,6 +24,9 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
     wait_for_base(settings)
     with state.recorded(settings, ACTION) as record:
         began, alive = time.time(), restore.shipped(settings, repository)
+        if not alive:  # there was no base backup: then one has begun
+            wait_for_base(settings)
+            alive = restore.shipped(settings, repository)
         points.bring(settings, repository)
         try:
             made = copy.make(restore.chosen(settings, ACTION, "latest", alive))
