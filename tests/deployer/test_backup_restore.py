@@ -301,10 +301,11 @@ def test_a_drill_waits_for_the_first_base_backup(settings, host, place, monkeypa
     """As it sends what the database has now, a base backup begins where there is none."""
     done, answers = [], iter([False, True])
     monkeypatch.setattr(restore, "shipped", lambda *_: done.append("ship") or next(answers))
+    monkeypatch.setattr(restore, "chosen", lambda settings, action, at, alive: done.append(alive))
     monkeypatch.setattr(drill, "wait_for_base", lambda settings: done.append("wait"))
     made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": []}
     drilled(settings, place, monkeypatch, made)
-    assert done == ["wait", "ship", "wait", "ship"]
+    assert done == ["wait", "ship", "wait", "ship", True]
 
 
 def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, monkeypatch, capsys):
