@@ -15,6 +15,7 @@ from slipway.deploy.backup import (
     pgbackrest,
     points,
     postgres,
+    restore,
     shell,
     state,
 )
@@ -37,6 +38,15 @@ def test_without_a_base_backup_one_begins(settings, host, place):
     with pytest.raises(Problem, match="there is no base backup yet: one begins now"):
         archive.ship(settings, place)
     assert host.ran(BEGIN_BASE) and "until" not in state.load(settings)["wal"]
+
+
+def test_no_action_works_in_another_one_s_container(settings, host, place, monkeypatch):
+    """The timer's own run, at the same time, would take that for a killed run's, and remove it."""
+    asked, look = [], pgbackrest.look
+    monkeypatch.setattr(pgbackrest, "look", lambda settings, *rest: asked.append(rest[0]) or look(settings, *rest))
+    base.make(settings, place)
+    assert restore.shipped(settings, place, "drill")
+    assert asked == ["base", "base", "base", "drill"]
 
 
 def test_a_base_backup_of_an_abandoned_branch_is_none(settings, host, place):

@@ -19,23 +19,23 @@ LEAST, SHARE = 1 << 30, 10  # bytes that must stay free on the database's disk, 
 ACTION = "wal"
 
 
-def ship(settings: Settings, repository: Repository, patience: int = ARRIVE) -> None:
+def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, action: str = ACTION) -> None:
     """Have all that the database has now in the repository, within `patience` seconds. Record up to when that can be
-    restored."""
+    restored. `action`: the one that runs in this process; the timer's own may run meanwhile, in another container."""
     leftovers.remove(settings)
     configuration.bind(settings)
     try_base_again(settings)
     with state.recorded(settings, ACTION) as record:
-        record.update(sent(settings, patience))
+        record.update(sent(settings, patience, action))
         points.send(settings, repository)
 
 
-def sent(settings: Settings, patience: int) -> dict[str, object]:
+def sent(settings: Settings, patience: int, action: str) -> dict[str, object]:
     """Wait until the repository has a commit that is made now. Raise Problem if it has not all WAL before that."""
     now = postgres.heartbeat(settings)
     configuration.tune(settings)
     drop_if_full(settings)
-    seen = pgbackrest.look(settings, ACTION, patience)
+    seen = pgbackrest.look(settings, action, patience)
     base, archived = newest_base(settings, seen, now.timeline), branches.segments(seen.files)
     missing = branches.first_gap(base.first, now.timeline, seen.histories.get(now.timeline, ""), archived)
     if missing:

@@ -29,7 +29,7 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
         pgbackrest.call(settings, ACTION, ["backup", f"--type={kind}"])
         made = pgbackrest.look(settings, ACTION).backups[-1]
         record.update(bytes=made.bytes, label=made.label, made=made.at)
-    archive.ship(settings, repository)
+    archive.ship(settings, repository, action=ACTION)
     retention.prune(settings, repository)
     say(f"the database is backed up: {megabytes(made.bytes)}")
 

@@ -23,10 +23,10 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
     copy = Copy(settings, "drill")
     wait_for_base(settings)
     with state.recorded(settings, ACTION) as record:
-        began, alive = time.time(), restore.shipped(settings, repository)
+        began, alive = time.time(), restore.shipped(settings, repository, ACTION)
         if not alive:  # there was no base backup: then one has begun
             wait_for_base(settings)
-            alive = restore.shipped(settings, repository)
+            alive = restore.shipped(settings, repository, ACTION)
         points.bring(settings, repository)
         try:
             made = copy.make(restore.chosen(settings, ACTION, "latest", alive))

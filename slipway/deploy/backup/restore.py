@@ -30,13 +30,13 @@ def beside(settings: Settings, repository: Repository, at: str) -> None:
     """Restore `at` (see `chosen`) into a second container, with the newest changes if the living database answers."""
     with contextlib.suppress(Problem):
         points.bring(settings, repository)
-    copy(settings).make(chosen(settings, ACTION, at, shipped(settings, repository)))
+    copy(settings).make(chosen(settings, ACTION, at, shipped(settings, repository, ACTION)))
 
 
-def shipped(settings: Settings, repository: Repository, patience: int = archive.ARRIVE) -> bool:
+def shipped(settings: Settings, repository: Repository, action: str, patience: int = archive.ARRIVE) -> bool:
     """Send what the living database has now. Return False if it is dead, or the place does not take it."""
     with contextlib.suppress(Problem):
-        archive.ship(settings, repository, patience)
+        archive.ship(settings, repository, patience, action)
         return True
     return False
 

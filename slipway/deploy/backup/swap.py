@@ -10,7 +10,7 @@ from slipway.lasting.files import write_replace
 from . import archive, points, postgres, shell
 from .copy import Copy
 from .repository import Repository
-from .restore import copy, read, shipped
+from .restore import ACTION, copy, read, shipped
 from .settings import Settings
 from .shell import Problem, say
 
@@ -26,7 +26,7 @@ def run(settings: Settings, repository: Repository) -> None:
     restored.note({**made, "old": old})
     if not made.get("promoted"):
         promote(restored, made["volume"])
-        shipped(settings, repository, PATIENCE)  # so that the branch that ends can be restored to its end
+        shipped(settings, repository, ACTION, PATIENCE)  # so that the branch that ends can be restored to its end
     restored.note({**made, "old": old, "promoted": True})
     restored.stop()
     use(settings, made["volume"])
