@@ -42,6 +42,41 @@ def test_a_place_that_cannot_keep_the_database_is_refused(data, to):
     assert fleet_of(data, {"hosts": elsewhere, "backup": {"to": to}}).backup["to"] == to
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "sftp:backup:hunter2@nas.example:shop",
+        "sftp://backup:hunter2@nas.example/shop",
+        "s3:https://AKIA:hunter2/x@s3.example/bucket",
+        "s3:https://hunter2@s3.example/bucket",
+        "s3:AKIA:hunter2@s3.example/bucket",
+        "rest:https://backup:hunter2@nas.example:8000/",
+        "https://backup:hunter2@nas.example/",
+        "rclone:nas,secret_access_key=hunter2:/shop",
+    ],
+)
+def test_a_place_with_a_password_is_refused(data, to):
+    """It would be in a file whose hash is told, in logs, and in errors: this one does not show it, either."""
+    elsewhere = {"one": {"roles": ["web", "worker", "beat"]}}
+    with pytest.raises(
+        Refused, match=r"backup\.to: has a password or key in it: .*/etc/default/APP\.backup"
+    ) as refused:
+        fleet_of(data, {"hosts": elsewhere, "backup": {"to": to}})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("sftp:nas.example:shop@home", "sftp:backup@nas.example:shop@home", "sftp://nas.example:22/shop@home"),
+        *("s3:https://minio.example:9000/bucket/shop@home", "s3:https://s3.example/bucket/shop@home"),
+        *("rest:http://nas.example:8000/shop@home", "gs:bucket:/shop@home", "b2:bucket:shop@home", "/mnt/key=a@b"),
+    ],
+)
+def test_a_place_may_have_signs_of_an_address_in_its_path(to):
+    assert not place.has_credentials(to)
+
+
 def test_a_place_s_port_user_and_keys():
     found = place.parse("sftp://backup@nas.example:2222//srv/shop")
     assert (found.where, found.user, found.port) == ("nas.example", "backup", "2222")

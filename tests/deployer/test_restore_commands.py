@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import subprocess
 from dataclasses import replace
 
@@ -10,8 +11,9 @@ import pytest
 from deployer.conftest import fleet_of
 from deployer.test_backup import APART, NOW, TO
 from deployer.test_backup_commands import RESTORED, Away
+from slipway.deploy import moments
 from slipway.deploy.commands import docker_backup, drill, restore
-from slipway.deploy.errors import Refused
+from slipway.deploy.errors import HostProblem, Refused
 
 ARGS = {"at": "latest", **dict.fromkeys(("beside", "swap", "migrate", "files", "discard", "yes"), False)}
 # Stands in for docker-runner: the database is dead, and the release tells its migrations only by an empty one.
@@ -42,13 +44,17 @@ def work(monkeypatch):
     async def answer(fleet, host, request):
         return RESTORED
 
-    async def swap(fleet, host, migrate):
+    async def swap(fleet, host, reached, migrate):
         done.append(("swap", migrate))
+
+    async def reachable(fleet, host):
+        return fleet.hosts
 
     monkeypatch.setattr(restore, "run_docker_backup", run)
     monkeypatch.setattr(drill, "run_docker_backup", run)
     monkeypatch.setattr(restore, "ask_agent", answer)
     monkeypatch.setattr(restore, "swap", swap)
+    monkeypatch.setattr(restore, "reachable", reachable)
     monkeypatch.setattr(restore, "confirm", lambda question: done.append(("asked", question)))
     return done
 
@@ -93,6 +99,82 @@ def test_who_cannot_compare_migrations_is_asked(fleet, work, capsys):
     restored(away, yes=True)
     restored(away, yes=True, migrate=True)
     assert [words for words in work if words[0] == "swap"] == [("swap", False), ("swap", True)]
+
+
+class Reached:
+    """Connections of which some cannot be opened; what was run there."""
+
+    away = ("web1",)
+
+    def __init__(self, fleet, hosts):
+        self.hosts = [host for host in hosts if host.name not in self.away]
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
+    async def reach(self):
+        return {name: ["cannot be reached: ssh: no route"] for name in self.away}
+
+
+def test_a_restore_needs_only_the_database_s_host(fleet, monkeypatch, capsys):
+    """The web server may be what is lost. Its uploads come back by a command that is told, which reads its own time."""
+    done = []
+
+    @contextlib.asynccontextmanager
+    async def locked(fleet, hosts, what, bare):
+        done.append(("locked", [host.name for host in hosts]))
+        yield None
+
+    async def switch_page(fleet, hosts, action):
+        done.append((action, [host.name for host in hosts]))
+        return {}
+
+    async def run_and_print(connections, host, script, seconds):
+        done.append((host.name, script))
+
+    for name, function in {"locked": locked, "switch_page": switch_page, "run_and_print": run_and_print}.items():
+        monkeypatch.setattr(restore, name, function)
+    monkeypatch.setattr(restore, "Connections", Reached)
+    db1 = fleet.postgres_host
+    reached = asyncio.run(restore.reachable(fleet, db1))
+    assert capsys.readouterr().err == "web1: cannot be reached: ssh: no route: the database comes back without it\n"
+    asyncio.run(restore.swap(fleet, db1, reached, False))
+    assert ("locked", ["db1"]) in done and ("db1", "docker-backup swap shop") in done and ("on", []) in done
+    assert asyncio.run(restore.put_back(fleet, reached, RESTORED)) is None
+    said = capsys.readouterr().err
+    assert "web1: its uploads are as they were: later, run slipway restore --files --at " in said
+    assert float(moments.parse_latest(said.split('"')[1])) == pytest.approx(RESTORED["newest"], abs=1)
+    del done[:]
+    with pytest.raises(Refused, match="no host with the app can be reached, so the living database serves on"):
+        asyncio.run(restore.swap(fleet, db1, reached, True))
+    monkeypatch.setattr(Reached, "away", ("db1",))
+    with pytest.raises(Refused, match=r"^on db1: cannot be reached"):
+        asyncio.run(restore.reachable(fleet, db1))
+    assert not done
+
+
+def test_another_host_tells_migrations(data, monkeypatch, capsys):
+    """The first one may be away, or new, without a release."""
+    hosts = {name: {"roles": ["web", "worker"]} for name in ("web1", "web2", "web3")}
+    hosts["web1"]["roles"] = ["web", "worker", "beat"]
+    answers = {"web2": "", "web3": "[X]  shop.0001_initial\n"}
+
+    async def plan(fleet, host):
+        if host.name not in answers:
+            raise HostProblem("cannot be reached")
+        return answers[host.name]
+
+    monkeypatch.setattr(docker_backup, "plan", plan)
+    fleet = fleet_of(data, {"hosts": hosts})
+    assert asyncio.run(docker_backup.release_migrations(fleet)) == ["shop 0001_initial"]
+    assert capsys.readouterr().err == "the live release cannot tell its migrations: on web1: cannot be reached\n"
+    answers["web3"] = ""
+    assert asyncio.run(docker_backup.release_migrations(fleet)) is None
+    answers["web1"] = ""
+    assert asyncio.run(docker_backup.release_migrations(fleet)) == []
 
 
 def test_a_drill_needs_no_release(fleet, work, monkeypatch, capsys):

@@ -120,16 +120,29 @@ def test_an_image_that_has_pgbackrest_is_used_as_it_is(service):
     assert {"IMAGE_ID=sha256:17.5", "PGBACKREST=yes"} <= {*service.image}
 
 
-def test_a_host_that_cannot_build_is_told_both_cures(service):
+FETCH = "W: Failed to fetch http://deb.debian.org/debian/dists/trixie/InRelease  Temporary failure resolving"
+ALPINE = "WARNING: fetching https://dl-cdn.alpinelinux.org/alpine/v3.22/main: temporary error (try again later)"
+ENDS = "\x1b[0mThe command '/bin/sh -c' returned a non-zero code: 100\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        (f"Step 3\n\x1b[91mE: Unable to locate package pgbackrest\n{ENDS}", "E: Unable to locate package pgbackrest"),
+        (f"DEPRECATED: it\n\x1b[91m{FETCH}\nE: Unable to locate package pgbackrest\n{ENDS}", FETCH),
+        (f"#5 1.2 {ALPINE}\n#5 1.3 ERROR: unable to select packages:\nERROR: failed to solve: exit code: 1\n", ALPINE),
+        ("no space left on device\n", "no space left on device"),
+        ("", ""),
+    ],
+)
+def test_a_host_that_cannot_build_is_told_both_cures(service, log, cause):
+    """The cause is what the package manager says, behind the colors and numbers of either builder."""
     backed_up(service)
-    service.say(
-        "build-fails", "Step 3\nE: Unable to locate package pgbackrest\nThe command '/bin/sh -c' returned 100\n"
-    )
+    service.say("build-fails", log)
     code, said = service()
-    assert code == 69 and said.startswith(
-        "docker-service: cannot add pgBackRest to postgres:17: E: Unable to locate package pgbackrest: let this server"
-    )
-    assert "name an image that has pgbackrest" in said and service.image is None
+    assert code == 69
+    assert said.startswith(f"docker-service: cannot add pgBackRest to postgres:17: {cause}: let this server reach")
+    assert "name an image that has pgbackrest" in said and said.count("\n") == 1 and service.image is None
 
 
 def test_extensions_are_made_by_the_superuser(service):

@@ -21,6 +21,7 @@ FORMS = {
     "azure": re.compile(r"azure:(?P<where>[^:/\s]+):(?P<path>/\S*)"),
     "posix": re.compile(r"(?P<where>)(?P<path>/\S+)"),
 }
+PARAMETER = re.compile(r"(?:key|pass|password|secret|sig|token)=", re.IGNORECASE)
 # restic's variables of the environment, and what pgBackRest calls them
 KEYS = {
     "s3": {
@@ -67,6 +68,22 @@ def parse(to: str) -> Place | None:
             values = {name.rstrip("2"): value for name, value in match.groupdict().items() if value}
             return Place(kind, **{"where": "", "path": "", **values})
     return None
+
+
+def has_credentials(to: str) -> bool:
+    """Return True if a password or key seems to be in `to`: a parameter, or before the "@" of an address. A secret of
+    S3 may have a slash; what a port has before its slash is no secret."""
+    kind, _, rest = to.partition(":")
+    before, at, after = re.sub(r"^(?:https?:)?/*", "", rest).partition("@")
+    if to.startswith("/"):
+        return False
+    if PARAMETER.search(to):
+        return True
+    if kind == "sftp":
+        is_address = rest.startswith("//") or ":" in after
+        return bool(at) and is_address and ":" in before and "/" not in before
+    is_url = kind in ("s3", "rest") or rest.startswith("//")
+    return bool(at) and is_url and ("/" not in before or bool(re.match(r"[^:]*:(?!\d+/)", before)))
 
 
 def of_files(to: str) -> str:

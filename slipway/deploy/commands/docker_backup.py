@@ -54,17 +54,20 @@ def zone() -> str:
 
 
 async def release_migrations(fleet: Fleet) -> list[str] | None:
-    """Ask a host for the live release's migrations, such as "shop 0001_initial"; [] if no release is live. If it cannot
-    tell them, print why, and return None: who brings a database back may have lost the app, too."""
-    host = next(iter([*fleet.with_role("web"), *fleet.app_hosts]), None)
-    if host is None:
-        return []
-    try:
-        listed = await on_one(host, plan(fleet, host))
-    except DeployError as error:
-        print(f"the live release cannot tell its migrations: {first_line(str(error))}", file=sys.stderr)
-        return None
-    return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", listed, re.MULTILINE)]
+    """Ask one host after another for the live release's migrations, such as "shop 0001_initial"; [] if no release is
+    live. If a host cannot tell, print why; if none can, return None: who brings a database back may have lost the app,
+    too."""
+    unknown = False
+    for host in dict.fromkeys([*fleet.with_role("web"), *fleet.app_hosts]):
+        try:
+            listed = await on_one(host, plan(fleet, host))
+        except DeployError as error:
+            print(f"the live release cannot tell its migrations: {first_line(str(error))}", file=sys.stderr)
+            unknown = True
+            continue
+        if listed:
+            return [" ".join(name) for name in re.findall(r"^\[[X ]\]\s+(\S+)\.(\S+)", listed, re.MULTILINE)]
+    return None if unknown else []
 
 
 async def plan(fleet: Fleet, host: Host) -> str:

@@ -10,7 +10,7 @@ from ..agent.backups import Restored
 from ..agent.message_types import TAG
 from ..backup_status import duration
 from ..config import Fleet, Host
-from ..errors import DeployError, Refused
+from ..errors import DeployError, Refused, on_hosts
 from ..ssh.connection import who
 from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
@@ -61,8 +61,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
         raise Refused(refusal_of_swap(pending, restored))
     if not args.yes and not confirm(question(pending)):
         raise Refused("the living database serves on; swap later by slipway restore --swap, or add --yes")
-    await swap(fleet, host, args.migrate and pending != [])
-    return await run_docker_backup(fleet, host_of_files(fleet), "put-back", str(restored["newest"]))
+    reached = await reachable(fleet, host)
+    await swap(fleet, host, reached, args.migrate and pending != [])
+    return await put_back(fleet, reached, restored)
 
 
 def parse_moment(text: str) -> str:
@@ -122,17 +123,44 @@ async def run_and_print(connections: Connections, host: Host, script: str, secon
         print(f"{host.name}: {decoded(done.out)}")
 
 
-async def swap(fleet: Fleet, host: Host, migrate: bool) -> None:
-    """Put the restored database in place of the living one, while visitors see the maintenance page."""
-    hosts = [other for other in fleet.hosts if other.roles or other.balancer]
-    everyone = list({each.name: each for each in (*fleet.app_hosts, host)}.values())
+async def reachable(fleet: Fleet, host: Host) -> list[Host]:
+    """Return the hosts that can be reached, and tell of the others, without which a database comes back, too. Raise
+    Refused if that with the database is among them."""
+    needed = [each for each in fleet.hosts if each.roles or each.balancer or each == host]
+    async with Connections(fleet, needed) as connections:
+        problems = await connections.reach()
+        if host.name in problems:
+            raise Refused(on_hosts({host.name: problems[host.name]}))
+        for name, texts in problems.items():
+            print(f"{name}: {texts[0]}: the database comes back without it", file=sys.stderr)
+        return connections.hosts
+
+
+async def swap(fleet: Fleet, host: Host, reached: Sequence[Host], migrate: bool) -> None:
+    """Put the restored database in place of the living one, while visitors see the maintenance page of those hosts
+    that were reached."""
+    apps = [other for other in fleet.app_hosts if other in reached]
+    hosts = [other for other in reached if other.roles or other.balancer]
+    if migrate and not apps:
+        raise Refused("--migrate: no host with the app can be reached, so the living database serves on")
+    everyone = list({each.name: each for each in (*apps, host)}.values())
     async with locked(fleet, everyone, who("restore"), bare=True) as connections:
         before = await switch_page(fleet, hosts, "status")
         try:
             await switch_page(fleet, hosts, "on")
             await run_and_print(connections, host, f"docker-backup swap {fleet.app}", SWAP)
             if migrate:
-                await run_and_print(connections, fleet.app_hosts[0], f"docker-runner {fleet.app} migrate", MIGRATE)
+                await run_and_print(connections, apps[0], f"docker-runner {fleet.app} migrate", MIGRATE)
         finally:
             await switch_page(fleet, [each for each in hosts if before.get(each.name) == "off"], "off")
     print("the restored database serves", file=sys.stderr)
+
+
+async def put_back(fleet: Fleet, reached: Sequence[Host], restored: Restored) -> int | None:
+    """Bring uploads back as they were then, or say how to do that later."""
+    host = host_of_files(fleet)
+    if host in reached:
+        return await run_docker_backup(fleet, host, "put-back", str(restored["newest"]))
+    at = moments.told(restored["newest"])
+    print(f'{host.name}: its uploads are as they were: later, run slipway restore --files --at "{at}"', file=sys.stderr)
+    return None

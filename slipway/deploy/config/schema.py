@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..agent.roles import BUILT_IN, SERVICES
+from ..backup.place import has_credentials
 from .crontab import calendar, is_crontab
 from .validators import (
     Check,
@@ -142,10 +143,24 @@ port = text(
 
 on_calendar = text(r"|[A-Za-z0-9*][A-Za-z0-9 *,./:~+_-]*", "a time for systemd's OnCalendar, such as *-*-* 06:30")
 
-repository = text(
+any_repository = text(
     r"sftp:[^\s:]+:\S+|sftp://\S+|s3:\S+|(?:rest|b2|azure|gs|swift|rclone):\S+|/\S+",
     'a place for backups, such as "sftp:backup@nas.example:/shop", "s3:https://..." or "/mnt/nas/shop"',
 )
+
+
+def repository(value: object) -> Problems:
+    """Errors do not show a value with a key: they may go to a log."""
+    if isinstance(value, str) and has_credentials(value):
+        yield (
+            "",
+            "has a password or key in it: give sftp root's key of ssh, and write those of others to"
+            " /etc/default/APP.backup on the database's server, as docs/backup.md shows",
+        )
+    else:
+        yield from any_repository(value)
+
+
 day_time = text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'a time such as "03:00"')
 week_time = text(r"(?:mon|tue|wed|thu|fri|sat|sun) (?:[01]\d|2[0-3]):[0-5]\d", 'a day and a time such as "sun 04:00"')
 kept = text(r"all|[1-9]\d{0,3}[dwm](?: [1-9]\d{0,3}[dwm])*", 'days, weeks and months such as "7d 4w 6m", or "all"')
