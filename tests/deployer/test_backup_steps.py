@@ -12,6 +12,7 @@ from slipway.deploy.backup import (
     archive,
     base,
     configuration,
+    leftovers,
     pgbackrest,
     points,
     postgres,
@@ -30,6 +31,14 @@ def test_wal_is_there_up_to_the_database_s_heartbeat(settings, host, place):
     assert (record["until"], record["lsn"], record["timeline"]) == (2000.5, 0x2000228, 1)
     assert host.ran("pg_current_xact_id") and place.asked == [("look", archive.ARRIVE)]
     assert not host.ran(BEGIN_BASE)
+
+
+def test_two_looks_at_once_wait_for_each_other(settings, host, place):
+    """Those of the timer, a base backup, a drill and a restore use one container: each would end the other one's."""
+    said = f"another docker-backup wal {settings.app} has run for 0 s"
+    with leftovers.alone(settings, archive.ACTION, 0), pytest.raises(Problem, match=said):
+        archive.ship(settings, place, patience=0)
+    assert place.asked == [] and not host.said and not state.load(settings)
 
 
 def test_without_a_base_backup_one_begins(settings, host, place):

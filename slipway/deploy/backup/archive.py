@@ -21,13 +21,14 @@ ACTION = "wal"
 
 def ship(settings: Settings, repository: Repository, patience: int = ARRIVE) -> None:
     """Have all that the database has now in the repository, within `patience` seconds. Record up to when that can be
-    restored."""
-    leftovers.remove(settings)
-    configuration.bind(settings)
-    try_base_again(settings)
-    with state.recorded(settings, ACTION) as record:
-        record.update(sent(settings, patience))
-        points.send(settings, repository)
+    restored. A base backup, a drill and a restore do this, too, so that it waits for the end of another one."""
+    with leftovers.alone(settings, ACTION, patience):
+        leftovers.remove(settings)
+        configuration.bind(settings)
+        try_base_again(settings)
+        with state.recorded(settings, ACTION) as record:
+            record.update(sent(settings, patience))
+            points.send(settings, repository)
 
 
 def sent(settings: Settings, patience: int) -> dict[str, object]:

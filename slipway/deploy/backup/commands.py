@@ -33,7 +33,8 @@ usage: docker-backup prepare APP   do what is missing before the first backup
        docker-backup swap APP      let the service run on it
        docker-backup discard APP   remove it
 """
-AT_ONCE = ("ready", "list", "point", "restored", "password")  # several of these may run at once
+# Several of these may run at once; wal waits for another one by itself.
+AT_ONCE = ("ready", "list", "point", "restored", "password", "wal")
 HOUR = 3600
 # Seconds that a run may take, as its unit has it; what somebody asks for by hand may take as long as it takes.
 LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "dump": 24 * HOUR, "drill": 24 * HOUR}

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 from slipway.lasting import LockedOpen
 
 from . import pgbackrest, shell
 from .copy import Copy
 from .settings import Settings
+from .shell import Problem
 
 LOCKS = "/run/docker-backup"
 
 
 def lock_path(settings: Settings, action: str) -> str:
     return f"{LOCKS}/{settings.app}.{action}"
+
+
+@contextlib.contextmanager
+def alone(settings: Settings, action: str, seconds: float) -> Iterator[None]:
+    """Wait for the end of another run of the same action, which uses the same container. Raise Problem after that."""
+    os.makedirs(LOCKS, mode=0o700, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(LockedOpen(lock_path(settings, action), "a", timeout=seconds))
+        except TimeoutError:
+            raise Problem(f"another docker-backup {action} {settings.app} has run for {seconds:.0f} s") from None
+        yield
 
 
 def remove(settings: Settings) -> None:
