@@ -3,7 +3,6 @@ kills, a place that is away or loses a file. What comes back is what the moment 
 
 import contextlib
 import functools
-import json
 import os
 import tempfile
 import time
@@ -17,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from engine import docker
-from image import backup_server
+from image import backup_histories, backup_server
 from image.backup_histories import Killed, Killer
 from image.backup_server import Server
-from slipway.deploy.backup import base, drill, listing, pgbackrest, postgres, restore, retention, swap
-from slipway.deploy.backup.commands import SHARED, alone
+from slipway.deploy.backup import postgres, restore
+from slipway.deploy.backup.commands import alone
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.shell import Problem
 
@@ -149,18 +148,9 @@ class Histories(RuleBasedStateMachine):
         """Return "done", "killed" or the Problem."""
         server, run = self.server, replace(self.server.settings)
         repository, before = Repository(run), self.server.state(action).get("began", 0)
-        work = {
-            "wal": lambda: backup_server.archive.ship(run, repository),
-            "base": lambda: base.make(run, repository),
-            "full": lambda: self.full(run, repository),
-            "drill": lambda: drill.run(run, repository),
-            "prune": lambda: (retention.prune(run, repository), pgbackrest.call(run, "base", ["expire"])),
-            "swap": lambda: swap.run(run, repository),
-            "discard": lambda: restore.discard(run, repository),
-        }.get(action, lambda: restore.beside(run, repository, action))
-        known = {"full": "base", "prune": "base"}.get(action, action if action in work_names() else "restore")
+        work, lock = backup_histories.work(run, repository, action)
+        locked = alone(run, lock) if lock else contextlib.nullcontext()
         try:
-            locked = contextlib.nullcontext() if known == "wal" else alone(run, SHARED.get(known, known))
             with self.killer.at(kill), locked:
                 work()
         except Killed:
@@ -172,11 +162,6 @@ class Histories(RuleBasedStateMachine):
             return problem
         return "done"
 
-    def full(self, run, repository):
-        with self.patches.context() as context:
-            context.setattr(base, "due", lambda backups, now: "full")
-            base.make(run, repository)
-
     def do(self, action, kill=None):
         outcome = self.attempt(action, kill)
         self.hear(action, outcome)
@@ -187,7 +172,7 @@ class Histories(RuleBasedStateMachine):
         if isinstance(outcome, Problem):
             assert self.trouble(action), f"{action} fails: {outcome}"
         elif outcome == "killed":
-            self.hole = min(self.hole, 0) if action in ("base", "full") else self.hole
+            self.hole = -1 if self.hole and action in ("base", "full") else self.hole
         elif action in ("wal", "base", "full"):
             if action != "wal" and self.hole:
                 self.hole, self.whole = 0, self.server.state("base")["made"]
@@ -292,7 +277,7 @@ class Histories(RuleBasedStateMachine):
             self.do("base")
         self.do("wal")
         self.check_left()
-        offered = [moment for moment in self.moments if self.is_offered(moment)]
+        offered = [moment for moment in self.moments if backup_histories.is_offered(self.server, moment.at)]
         for moment in dict.fromkeys([*offered[:1], *offered[-1:]]):
             assert self.bring(moment) == "done", moment
 
@@ -302,19 +287,6 @@ class Histories(RuleBasedStateMachine):
         assert sorted(names) == sorted([self.server.settings.service, *copy])
         volumes = docker("volume", "ls", "--quiet", "--filter", f"name={self.server.app}").stdout.split()
         assert {*volumes} <= self.kept | {self.server.fresh().image["DATA"], self.copied()}
-
-    def is_offered(self, moment):
-        said = []
-        with self.patches.context() as context:
-            context.setattr(listing, "say", said.append)
-            listing.tell(self.server.fresh(), self.server.repository)
-        listed = json.loads(said[0])
-        gap = any(begin < moment.at <= (end or time.time()) for begin, end in listed["lost_since"])
-        return not gap and any(base["at"] <= moment.at <= base["until"] for base in listed["bases"])
-
-
-def work_names():
-    return ("wal", "base", "full", "drill", "prune", "swap", "discard")
 
 
 TestHistories = pytest.mark.needs("docker")(pytest.mark.needs("restic")(Histories.TestCase))
