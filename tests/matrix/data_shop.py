@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from itertools import pairwise
 
 from e2e.test_backups import WithBackups, begun
 from proc import passed
@@ -54,11 +55,7 @@ class Chain(WithBackups):
     def moments(self):
         """Return (seconds, the last row of then) of all moments that are known exactly: shortly before a row that
         follows the one before in one session."""
-        rows = self.rows()
-        pairs = zip(rows, rows[1:], strict=False)
-        return [
-            (after - BEFORE_THE_NEXT, row) for (row, at), (second, after) in pairs if follows(row, at, second, after)
-        ]
+        return [(later[1] - BEFORE_THE_NEXT, row[0]) for row, later in pairwise(self.rows()) if follows(row, later)]
 
     def whole(self):
         """Return the last row of the living chain. Raise AssertionError if a row is missing, or names another one."""
@@ -94,8 +91,8 @@ class Chain(WithBackups):
         return "" if said == f"{row}|{row}|0" else f"at {at:.3f} the chain had {row} rows; what came back has {said}"
 
 
-def follows(row, at, second, after):
-    return second == row + 1 and after - at > 0.15
+def follows(row, later):
+    return later[0] == row[0] + 1 and later[1] - row[1] > 0.15
 
 
 def made(fleet, folder, project_image):
