@@ -1,10 +1,10 @@
 """The fault matrix: what visitors and hosts see if something happens in the middle of a deploy or a rollback.
 
-    make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES] [--peers]"
+    make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES] [--peers | --data]"
 
 It makes servers with Debian 12 and 13, and runs the cells that var/faults.jsonl does not have yet of this commit. The
 last line of each says which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes
-docs/faults.md and docs/faults.tsv, if no cell is missing.
+docs/faults.md and docs/faults.tsv, if no cell is missing. With --data the same of backups and restores: see data.py.
 """
 
 import argparse
@@ -104,7 +104,12 @@ def main():
     parser.add_argument("--actions", nargs="+", default=ACTIONS, choices=ACTIONS)
     parser.add_argument("--sample", type=float, default=0, metavar="MINUTES", help="begin no cell after so long")
     parser.add_argument("--peers", action="store_true", help="only some, and other tools beside them")
+    parser.add_argument("--data", action="store_true", help="only of backups and restores; --actions and --steps: all")
     args, commit = parser.parse_args(), tested()
+    if args.data:
+        from matrix import data  # only now: it needs the project's own image
+
+        return data.main(args.faults, args.sample, commit)
     if args.peers:
         from matrix import peers  # only now: the benchmarks have a module that hides a folder called deploy
 
