@@ -140,7 +140,7 @@ demo: $(VE)/sentinel-tests wheelhouse ## show on servers in containers what Slip
 # Two fleets, of different Debians, but one beside other tools.
 faults: override FLEETS := $(if $(findstring --data,$(ARGS)),data data-trixie,faults $(if $(findstring --peers,$(ARGS)),,faults-trixie))
 faults: override FLEET_BASE := debian:bookworm-slim debian:trixie-slim
-faults: override FLEET_HOSTS := web1 $(if $(findstring --data,$(ARGS)),,web2 work1)
+faults: override FLEET_HOSTS := web1 $(if $(findstring --data,$(ARGS)),,web2) work1
 faults: $(VE)/sentinel-tests ## try each fault at each step of a deploy: takes hours, goes on where it ended (ARGS="--sample 5")
 	@$(with_fleets) env PYTHONPATH=tests $(VE)/bin/python -m matrix {ARGS}
 
