@@ -144,6 +144,14 @@ def test_the_list_of_those_that_may_survive():
     assert "b.py: name its tests" in problems[0]
 
 
+def test_each_file_with_generated_mutants_has_tests():
+    """A new module that no list names would keep all of them from running."""
+    named, root = mutants.tests_of_files(), generated_mutants.ROOT
+    paths = [path for name in generated_mutants.FILES for path in root.glob(name)]
+    unnamed = [path for path in paths if not named.get(str(path.relative_to(root)))]
+    assert [path for path in unnamed if generated_mutants.mutants_of(path.name, path.read_text())] == []
+
+
 def test_samples_of_generated_mutants():
     """A sample is the same at each commit: other mutants leave it or join it, the rest stays. The parts are all."""
     made = generated(SMALL)

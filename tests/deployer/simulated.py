@@ -204,36 +204,41 @@ class Simulated(hosts.Host):
         self.watch = watch
 
 
+def counted(host, function):
+    """Return the function, of which each call for a file of the host is an effect."""
+
+    def effect(*words, **options):
+        if str(words[-1]).startswith(host.root):
+            host.effect()
+        return function(*words, **options)
+
+    return effect
+
+
+def making(host, function, makes):
+    """Return the function, which fails for a new file in /run while that is full. `makes`: True if a call makes one."""
+
+    def make(*words, **options):
+        path = [str(word) for word in words if str(word).startswith(host.run)]
+        if host.full and path and makes(*words) and not os.path.lexists(path[0]):
+            raise OSError(errno.ENOSPC, "No space left on device", path[0])
+        return function(*words, **options)
+
+    return make
+
+
 @contextmanager
 def world(host):
     """Let the agent's code work on the simulated host while the block runs."""
-
-    def counted(function):
-        def effect(*words, **options):
-            if str(words[-1]).startswith(host.root):
-                host.effect()
-            return function(*words, **options)
-
-        return effect
-
-    def making(function, makes):
-        def make(*words, **options):
-            path = [str(word) for word in words if str(word).startswith(host.run)]
-            if host.full and path and makes(*words) and not os.path.lexists(path[0]):
-                raise OSError(errno.ENOSPC, "No space left on device", path[0])
-            return function(*words, **options)
-
-        return make
-
     now = time.time
     with (
         mock.patch("time.time", lambda: now() - host.wrong),
         mock.patch.multiple(
             os,
-            rename=counted(os.rename),
-            unlink=counted(os.unlink),
-            symlink=making(counted(os.symlink), lambda *words: True),
-            open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT),
+            rename=counted(host, os.rename),
+            unlink=counted(host, os.unlink),
+            symlink=making(host, counted(host, os.symlink), lambda *words: True),
+            open=making(host, os.open, lambda path, flags, *mode: flags & os.O_CREAT),
         ),
         mock.patch.object(Watcher, "start", lambda self: None),
         mock.patch.object(os, "fsync", lambda number: None),

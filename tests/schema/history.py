@@ -92,9 +92,7 @@ class History:
 
     def __init__(self, url):
         from slipway.schema.executor import Executor
-        from slipway.schema.verdicts import collect_less
 
-        collect_less()  # as the build does
         self.ahead = Executor(connections[DEFAULT_DB_ALIAS])
         self.behind = connections.create_connection(DEFAULT_DB_ALIAS)
         self.behind.settings_dict = {**self.behind.settings_dict, **dj_database_url.parse(url)}
@@ -145,11 +143,11 @@ def main(module, url, other, path):
     set_up(module, url)
     if path == "plain":
         return print(processor(lambda: migrate(MigrationExecutor(connections[DEFAULT_DB_ALIAS]))))
-    if path == "judged":
-        from slipway.schema.executor import Executor
-        from slipway.schema.verdicts import collect_less
+    from slipway.schema.executor import Executor
+    from slipway.schema.verdicts import collect_less
 
-        collect_less()  # as the build does
+    collect_less()  # as the build does
+    if path == "judged":
         return print(processor(lambda: migrate(Executor(connections[DEFAULT_DB_ALIAS]))))
     history = History(other)
     try:
