@@ -18,7 +18,7 @@ from slipway.deploy.agent import disk, facts, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.progress import Progress
-from slipway.deploy.agent.steps import readiness, start
+from slipway.deploy.agent.steps import readiness, start, switch
 from slipway.deploy.agent.steps.switch import flip
 
 DIED = Problem("web exited right after its start")
@@ -247,6 +247,31 @@ def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
     with world(attempt.host), pytest.raises(Problem, match="through nginx"):
         flip(attempt.host, attempt, print, [])
     assert not hear(attempt, monkeypatch, event("shop-web-b")) and not attempt.died
+
+
+@pytest.mark.parametrize(
+    ("failures", "stale"),
+    [pytest.param(switch.FAILURES - 1, 0, id="busy"), pytest.param(switch.FAILURES + 2, switch.STALE, id="stale")],
+)
+def test_few_or_old_answers_through_nginx_take_no_release_back(attempt, monkeypatch, failures, stale):
+    """On a busy machine each answer to /readyz may take longer than STALE, and be 503 as it took so long; and a web
+    repeats an old answer for a second."""
+    assert flips(attempt, monkeypatch, failures, stale)
+
+
+def test_a_release_that_stays_unready_through_nginx_is_taken_back(attempt, monkeypatch):
+    with pytest.raises(Problem, match="503 through nginx"):
+        flips(attempt, monkeypatch, switch.FAILURES, stale=0)
+
+
+def flips(attempt, monkeypatch, failures, stale):
+    slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
+    answers = iter([Problem("/readyz answers 503")] * failures + [None])
+    monkeypatch.setattr(switch, "web_problem", lambda *args: next(answers))
+    monkeypatch.setattr(switch, "STALE", stale)
+    with world(attempt.host):
+        flip(attempt.host, attempt, print, [])
+    return next(answers, "none is left") == "none is left"
 
 
 def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
