@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from .agent.backups import Backups, Run
-from .moments import told
+from .backup.shell import told
 
 DAY = 86400  # seconds
 BASE, DRILL = 2 * DAY, 8 * DAY  # seconds after which the newest base backup or dump, or the last drill, is too old

@@ -1,5 +1,5 @@
-"""Reads and tells the times of backups: in this machine's zone, and with the offset, so that what is told can be given
-back. Does no I/O, but knows the clock and its zone."""
+"""Reads the times of backups: in this machine's zone, or with an offset, as they are told. Does no I/O, but knows the
+clock and its zone."""
 
 import contextlib
 import re
@@ -7,17 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from .backup.shell import told
 from .errors import Refused
 
 FORM = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(\S*)")
 OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)")
 AREA = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+")  # a short name such as CET or EST means different things
 EXAMPLE = '"2026-11-24 02:20", also with +0100, UTC or Europe/Berlin behind it'
-
-
-def told(at: float) -> str:
-    """Return a time as people read it, and as `parse` takes it: 2026-11-24 02:20:00 +0100."""
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %z}"
 
 
 def parse_latest(text: str) -> str:

@@ -1,13 +1,15 @@
 """Stand-ins for a host's programs and for the place of backups, for tests of docker-backup's steps."""
 
 import os
+import shutil
 import subprocess
+from types import SimpleNamespace
 
 from slipway.deploy.backup import pgbackrest, shell
 from slipway.deploy.backup.branches import BYTES, Backup, name
 from slipway.deploy.backup.pgbackrest import Seen
 from slipway.deploy.backup.settings import Settings
-from slipway.deploy.backup.shell import Disk, Problem
+from slipway.deploy.backup.shell import Problem
 
 BEGIN_BASE = "start --no-block docker-backup-base@shop.service"
 VALUES = {"to": "sftp:nas:shop", "wal": 300, "any_second": 7, "keep": "7d", "postgres": True, "files": ()}
@@ -64,8 +66,8 @@ class Place:
     def snapshots(self, kind):
         return []
 
-    def backup(self, paths, tags, cwd=None, shown=False):
-        self.kept.append((paths, tags["kind"]))
+    def backup(self, paths, kind, cwd=None, shown=False):
+        self.kept.append((paths, kind))
 
     def make_if_missing(self, patience=0):
         self.asked.append(("made",))
@@ -76,8 +78,8 @@ class Place:
     def call(self, *words, **options):
         return ""
 
-    def forget(self, kind, policy):
-        self.asked.append(("forget", kind))
+    def prune(self):
+        self.asked.append(("pruned",))
 
 
 def backup_in(number, at=1000.0, kind="full"):
@@ -111,4 +113,4 @@ def host_with(monkeypatch):
 
 
 def room(monkeypatch, free, total=1000 << 30):
-    monkeypatch.setattr(shell, "disk", lambda path: Disk(total, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=total, free=free))

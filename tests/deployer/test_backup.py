@@ -8,7 +8,7 @@ import pytest
 
 from deployer.conftest import fleet_of
 from slipway.deploy import backup_status
-from slipway.deploy.backup import points, postgres
+from slipway.deploy.backup import branches, points
 from slipway.deploy.backup.points import Point
 from slipway.deploy.backup.repository import cause, may_unlock, seconds
 from slipway.deploy.backup.shell import Problem
@@ -121,7 +121,7 @@ def test_points_by_name():
 
 
 def test_lsn():
-    assert postgres.number("16/B374D848") == 0x16B374D848 and postgres.text(0x16B374D848) == "16/B374D848"
+    assert branches.lsn_of("16/B374D848") == 0x16B374D848 and branches.text_of(0x16B374D848) == "16/B374D848"
 
 
 # ---- restic's locks ----

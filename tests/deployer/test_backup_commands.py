@@ -16,11 +16,11 @@ from deployer.test_backup import APART, NOW, TO, WELL
 from slipway.deploy import __main__
 from slipway.deploy.agent import backups as agent
 from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.backup.shell import told
 from slipway.deploy.commands import backup, backups, docker_backup, dump, restore, watch
 from slipway.deploy.config.ssh import Ssh
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.hosts import Hosts
-from slipway.deploy.moments import told
 from slipway.deploy.provisioning.fitness import Inspection
 from slipway.deploy.rollout import points
 from slipway.deploy.server import backups as server

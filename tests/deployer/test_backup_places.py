@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from deployer.backup_host import room
 from deployer.conftest import fleet_of
 from deployer.test_backup import ALONE
 from deployer.test_services import words_of
 from slipway.deploy.backup import configuration, copy, place
-from slipway.deploy.backup.branches import Backup, Target
-from slipway.deploy.backup.choice import Choice
+from slipway.deploy.backup.branches import Backup, Choice, Target
 from slipway.deploy.errors import Refused
 from slipway.deploy.server import services
 
@@ -102,8 +102,10 @@ def test_pgbackrest_s_configuration(settings):
     assert "expire-auto=n\n" in grows and "retention" not in grows
 
 
-def test_waiting_wal_takes_a_part_of_the_disk():
-    assert [configuration.queue(free << 30) for free in (1, 8, 40, 400)] == [1 << 28, 2 << 30, 10 << 30, 16 << 30]
+@pytest.mark.parametrize(("free", "most"), [(0.1, 1 / 16), (1, 0.25), (8, 2), (40, 10), (400, 16)])
+def test_waiting_wal_takes_a_part_of_the_disk(settings, host, monkeypatch, free, most):
+    room(monkeypatch, int(free * (1 << 30)))
+    assert configuration.queue(settings) == most * (1 << 30)
 
 
 # ---- the options of a restore ----

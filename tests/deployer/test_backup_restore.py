@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from deployer.backup_host import backup_in, room
-from slipway.deploy.backup import choice, copy, leftovers, points, restore, shell, swap
-from slipway.deploy.backup.branches import Target
-from slipway.deploy.backup.choice import Choice
+from slipway.deploy.backup import copy, leftovers, points, restore, shell, swap
+from slipway.deploy.backup.branches import Choice, Target
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.points import Point
 from slipway.deploy.backup.shell import Problem
@@ -132,12 +131,12 @@ def test_a_restore_begins_with_the_newest_changes(settings, host, place, monkeyp
 
 def test_a_future_time_is_refused(settings, host, place):
     with pytest.raises(Problem, match="that time is in the future"):
-        restore.chosen(settings, "restore", "@99999999999", True)
+        restore.chosen(settings, "restore", "@99999999999", None)
 
 
 def test_a_tag_of_digits_is_a_tag(settings, host, place):
     points.add(settings, place, "commit", "1700000000")
-    assert restore.chosen(settings, "restore", "1700000000", True).target == Target(1, lsn=0x2000228)
+    assert restore.chosen(settings, "restore", "1700000000", None).target == Target(1, lsn=0x2000228)
 
 
 def test_what_a_swap_loses_is_counted_on_the_living_branch(settings, host, place, monkeypatch):
@@ -213,7 +212,7 @@ def test_a_second_database_needs_disk_and_memory(settings, host, monkeypatch):
     Path(settings.root, "proc/meminfo").write_text("MemAvailable:  500000 kB\n")
     room(monkeypatch, free=1_000_000_000)
     with pytest.raises(Problem) as problem:
-        choice.check_room(settings, Choice(replace(backup_in(1), bytes=1_000_000_000), Target(1), 0, 0, 0))
+        Copy(settings, "restored").check_room(Choice(replace(backup_in(1), bytes=10**9), Target(1), 0, 0, 0))
     assert "free, a restore needs 1,1" in str(problem.value) and "512 MB of memory are available" in str(problem.value)
 
 
@@ -240,7 +239,6 @@ def test_what_is_left_of_a_killed_drill_goes(settings, host, place):
     """A whole copy that waits for its swap stays."""
     Path(settings.folder, "drill.json").write_text('{"volume": "shop-postgres-7", "rows": 5}')
     restored(settings)
-    host.answers["docker ps --all"] = "shop-pgbackrest-base\n"
     leftovers.remove(settings)
     assert host.ran("docker volume rm -f shop-postgres-7") and not host.ran("volume rm -f shop-postgres-2")
     assert host.ran("docker rm -f shop-pgbackrest-base")

@@ -8,7 +8,6 @@ import pytest
 
 from deployer.backup_host import BEGIN_BASE
 from slipway.deploy.backup import configuration, files, set_up, sftp
-from slipway.deploy.backup.place import parse
 from slipway.deploy.backup.shell import Problem
 
 # ---- provisioning ----
@@ -48,14 +47,14 @@ def test_an_old_restic_is_refused(version):
 
 def test_a_folder_is_mounted_once_for_the_database(settings, host, tmp_path):
     """When it is there: a place that is away keeps no database from its start, and nothing is made in its stead."""
-    settings = replace(settings, to=str(tmp_path / "nas/shop"))
+    settings, point = replace(settings, to=str(tmp_path / "nas/shop")), f"{settings.folder}/place"
     configuration.bind(settings)
     assert not host.ran("mount") and not (tmp_path / "nas").exists()
     (tmp_path / "nas/shop/database").mkdir(parents=True)
     configuration.bind(settings)
-    assert host.ran("mount") == [f"mount --bind {tmp_path}/nas/shop/database {configuration.mount_point(settings)}"]
-    Path(configuration.mount_point(settings)).rmdir()
-    os.symlink(tmp_path / "nas/shop/database", configuration.mount_point(settings))  # as the mount looks
+    assert host.ran("mount") == [f"mount --bind {tmp_path}/nas/shop/database {point}"]
+    Path(point).rmdir()
+    os.symlink(tmp_path / "nas/shop/database", point)  # as the mount looks
     configuration.bind(settings)
     assert len(host.ran("mount")) == 1
 
@@ -77,7 +76,7 @@ def test_root_s_ssh_tells_the_way(settings, host, tmp_path):
     (tmp_path / "id_ed25519").write_text("key")
     (tmp_path / "known_hosts").write_text("known")
     host.answers["ssh -G -l backup nas"] = SAID.format(tmp_path)
-    found = sftp.account(settings, parse("sftp:backup@nas:shop"))
+    found = sftp.account(replace(settings, to="sftp:backup@nas:shop"))
     assert (found.host, found.port, found.user) == ("nas.example", "2222", "backup")
     assert found.key == f"{tmp_path}/id_ed25519" and found.known == (f"{tmp_path}/known_hosts",)
     assert found.name == "[nas.example]:2222"
@@ -90,7 +89,7 @@ def test_root_s_ssh_tells_the_way(settings, host, tmp_path):
 def test_a_way_that_pgbackrest_cannot_go(settings, host, tmp_path, line, problem):
     host.answers["ssh -G"] = SAID.format(tmp_path) + line
     with pytest.raises(Problem, match=problem):
-        sftp.account(settings, parse("sftp:backup@nas:shop"))
+        sftp.account(replace(settings, to="sftp:backup@nas:shop"))
 
 
 def test_a_host_that_root_does_not_know(settings, host):

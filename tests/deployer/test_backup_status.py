@@ -17,9 +17,9 @@ from deployer.test_backup_commands import answers_of
 from slipway.deploy import backup_status
 from slipway.deploy.agent import backups as agent
 from slipway.deploy.agent.host import Host
+from slipway.deploy.backup.shell import told
 from slipway.deploy.commands import docker_backup, watch
 from slipway.deploy.hosts import Hosts
-from slipway.deploy.moments import told
 
 RUNS = WELL["runs"]
 KILLED = {**RUNS, "drill": {**RUNS["drill"], "killed": NOW - 60}}

@@ -47,13 +47,13 @@ def test_a_drill_while_the_database_is_dead(settings, host, place, monkeypatch, 
 
 def test_a_drill_waits_for_the_first_base_backup(settings, host, place, monkeypatch):
     """As it sends what the database has now, a base backup begins where there is none."""
-    done, answers = [], iter([False, True])
+    done, answers = [], iter([None, "sent"])
     monkeypatch.setattr(restore, "shipped", lambda *_: done.append("ship") or next(answers))
-    monkeypatch.setattr(restore, "chosen", lambda settings, action, at, alive: done.append(alive))
+    monkeypatch.setattr(restore, "chosen", lambda settings, action, at, now: done.append(now))
     monkeypatch.setattr(drill, "wait_for_base", lambda settings: done.append("wait"))
     made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": []}
     drilled(settings, place, monkeypatch, made)
-    assert done == ["wait", "ship", "wait", "ship", True]
+    assert done == ["wait", "ship", "wait", "ship", "sent"]
 
 
 def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from slipway.deploy import moments
+from slipway.deploy.backup.shell import told
 from slipway.deploy.commands import restore
 from slipway.deploy.errors import Refused
 
@@ -47,7 +48,7 @@ def test_a_time_is_of_this_machine_s_zone_unless_it_names_one(text, seconds):
 @pytest.mark.parametrize("at", [1_792_888_200, 1_792_891_800, 1_795_483_200, 1_782_865_200])
 def test_a_time_that_is_told_can_be_given_back(at):
     """Also in the hour that a clock has twice."""
-    assert moments.parse(moments.told(at + 0.9)) == at
+    assert moments.parse(told(at + 0.9)) == at
 
 
 def test_the_hour_that_a_clock_has_twice_is_asked_about():

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from proc import executable, wait_until
-from slipway.deploy.backup import elsewhere, files, password, repository, retention, set_up, shell, state
+from slipway.deploy.backup import elsewhere, files, password, repository, set_up, shell, state
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
@@ -47,16 +47,16 @@ def made(settings, empty):
     return Repository(settings)
 
 
-def keep(made, folder, name, **tags):
+def keep(made, folder, name, kind):
     (folder / name).write_text(name)
-    made.backup([name], tags, str(folder))
+    made.backup([name], kind, str(folder))
 
 
 def test_what_is_kept_comes_back(made, tmp_path):
-    keep(made, tmp_path, "one", kind="files", at=5)
+    keep(made, tmp_path, "one", kind="files")
     keep(made, tmp_path, "two", kind="points")
     [snapshot] = made.snapshots(kind="files")
-    assert snapshot.tags == {"kind": "files", "at": "5"} and abs(snapshot.at - time.time()) < 60
+    assert abs(snapshot.at - time.time()) < 60
     made.restore(snapshot, str(tmp_path / "back"))
     assert (tmp_path / "back/one").read_text() == "one"
 
@@ -70,7 +70,7 @@ def test_another_app_s_snapshots_are_not_ours(made, tmp_path):
 
 def test_a_repository_that_is_missing_is_made_and_another_s_is_not(settings):
     assert not Repository(settings).is_made()
-    Repository(settings).make()
+    Repository(settings).make_if_missing()
     assert Repository(settings).is_made()
     settings.keys["RESTIC_PASSWORD"] = "another"
     with pytest.raises(Problem, match=r"wrong password or no key found: type it by slipway backup --password$"):
@@ -111,7 +111,7 @@ def test_a_file_that_goes_meanwhile_is_no_failure(made, tmp_path, monkeypatch, e
     path = f"{tmp_path}/bin:{shell.ENVIRONMENT['PATH']}"
     monkeypatch.setitem(shell.ENVIRONMENT, "PATH", path)
     with pytest.raises(Problem, match=error) if fails else nullcontext():
-        made.backup(["media"], {"kind": "files"})
+        made.backup(["media"], "files")
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def soon_old(monkeypatch):
 def test_a_lock_of_a_living_one_is_awaited(made, tmp_path, soon_old):
     """Another host prunes; meanwhile nothing fails."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
-    made.backup(["large"], {"kind": "files"}, str(tmp_path))
+    made.backup(["large"], "files", str(tmp_path))
     lock = exclusive_lock(made)
     threading.Timer(1, ended, [lock]).start()
     began = time.monotonic()
@@ -134,11 +134,11 @@ def test_a_lock_of_a_living_one_is_awaited(made, tmp_path, soon_old):
 def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path, soon_old):
     """Such as a dump, while another host prunes."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
-    made.backup(["large"], {"kind": "dump"}, str(tmp_path))
+    made.backup(["large"], "dump", str(tmp_path))
     [snapshot] = made.snapshots(kind="dump")
     threading.Timer(1, ended, [exclusive_lock(made)]).start()
     with open(tmp_path / "read", "wb") as out:
-        made.write_file(snapshot, "/large", out)
+        made.call("dump", snapshot.id, "/large", out=out)
     assert (tmp_path / "read").stat().st_size == 300_000
 
 
@@ -160,11 +160,12 @@ def exclusive_lock(made):
 def test_what_is_too_old_goes(made, tmp_path):
     """A repository that only grows keeps all."""
     for number in range(4):
-        keep(made, tmp_path, f"points{number}", kind="points", number=number)
-    retention.forget(replace(made.settings, keep="all"), made)
-    assert len(made.snapshots(kind="points")) == 4
-    retention.forget(made.settings, made)
-    assert [each.tags["number"] for each in made.snapshots(kind="points")] == ["1", "2", "3"]
+        keep(made, tmp_path, f"points{number}", kind="points")
+    kept = made.snapshots(kind="points")
+    Repository(replace(made.settings, keep="all")).prune()
+    assert made.snapshots(kind="points") == kept
+    made.prune()
+    assert made.snapshots(kind="points") == kept[1:]
 
 
 def test_a_damaged_repository_is_no_backup(made, tmp_path):
@@ -232,7 +233,7 @@ def test_without_a_base_backup_files_are_pruned_each_day(made, tmp_path):
     pruned = state.load(made.settings)["prune"]["at"]
     files.keep(daily, Repository(daily))
     assert state.load(made.settings)["prune"]["at"] == pruned
-    state.save(daily, "prune", at=pruned - retention.DAY - 1)
+    state.save(daily, "prune", at=pruned - repository.DAY - 1)
     files.keep(daily, Repository(daily))
     assert state.load(made.settings)["prune"]["at"] > pruned
 

@@ -6,7 +6,7 @@ import threading
 import time
 from unittest import mock
 
-from slipway.deploy.backup import archive, base, drill, listing, pgbackrest, restore, retention, shell, swap
+from slipway.deploy.backup import archive, base, drill, pgbackrest, restore, shell, swap
 from slipway.deploy.backup.shell import Problem
 
 MOMENT = 0.3  # seconds that the last command gets; what it began in a container goes on without it
@@ -71,14 +71,14 @@ def make_full(run, repository):
 
 
 def prune(run, repository):
-    retention.prune(run, repository)
+    repository.prune()
     pgbackrest.call(run, "base", ["expire"])
 
 
 def is_offered(server, at):
     """Return True if docker-backup lists a time in seconds as one that can be restored."""
-    with mock.patch.object(listing, "say") as say:
-        listing.tell(server.fresh(), server.repository)
+    with mock.patch.object(restore, "say") as say:
+        restore.offer(server.fresh(), server.repository)
     listed = json.loads(say.call_args.args[0])
     gap = any(begin < at <= (end or time.time()) for begin, end in listed["lost_since"])
     return not gap and any(base["at"] <= at <= base["until"] for base in listed["bases"])

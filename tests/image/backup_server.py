@@ -124,7 +124,10 @@ class Server:
                 *([] if elsewhere else ["--network=none"]),
             ),
             *("-v", f"{self.settings.sockets}:{self.settings.sockets}", "-v", f"{hba}:/hba:ro"),
-            *("--mount", f"type=bind,source={configuration.path(self.settings)},target=/etc/pgbackrest,readonly"),
+            *(
+                "--mount",
+                f"type=bind,source={configuration.path(self.settings).parent},target=/etc/pgbackrest,readonly",
+            ),
             *("-v", f"{place}:/repository", "-v", f"{image['DATA']}:{image['VOLUME']}", "--stop-signal=SIGINT"),
             *(
                 "--env-file",

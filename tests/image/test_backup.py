@@ -1,7 +1,6 @@
 """docker-backup with a real Postgres, pgBackRest and restic: what comes back, from which branch, and what is said."""
 
 import tempfile
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -229,7 +228,7 @@ def test_nobody_but_the_superuser_reads_the_key(server):
             server.sql(f"SET ROLE app; {query}")
     described = docker("inspect", server.settings.service).stdout
     assert PASSWORD not in described and PASSWORD not in run(["ps", "axwwe"]).stdout
-    folder = Path(configuration.path(server.settings))
+    folder = configuration.path(server.settings).parent
     assert {oct(path.stat().st_mode)[-3:] for path in (folder, *folder.iterdir())} == {"500", "400"}
 
 
@@ -279,7 +278,7 @@ def nas(tmp_path):
 
 def test_a_place_that_sftp_reaches(monkeypatch, image, nas):
     """With what root's ssh knows of it. A restore goes on where the server allows no more open files."""
-    monkeypatch.setattr(sftp, "account", lambda settings, place: nas)
+    monkeypatch.setattr(sftp, "account", lambda settings: nas)
     made = Server(tempfile.mkdtemp(prefix="bk-", dir="/tmp"), monkeypatch, image, f"sftp:keeper@{nas.host}:shop")
     monkeypatch.setattr(place, "of_files", lambda to: f"{made.root}/files")  # restic's ssh is root's own
     try:

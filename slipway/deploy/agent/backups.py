@@ -63,14 +63,12 @@ class Listed(TypedDict):
 
 
 class Restored(TypedDict):
-    """A restored database beside the living one, which has `reached` the moment that was asked for. `newest`: when its
-    last change was made. `timeline`: the number of its branch. `unlogged`: tables that came back empty. `lost`: the
-    transactions that the living one has made since, None if unknown. `release`: the last release that was committed
-    before, or ""."""
+    """A restored database beside the living one. `newest`: when its last change was made. `timeline`: the number of its
+    branch. `unlogged`: tables that came back empty. `lost`: the transactions that the living one has made since, None
+    if unknown. `release`: the last release that was committed before, or ""."""
 
     newest: Time
     timeline: NotRequired[int]
-    reached: NotRequired[bool]
     tables: int
     unlogged: NotRequired[int]
     rows: int

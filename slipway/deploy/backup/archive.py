@@ -3,15 +3,15 @@ all of it is in the repository, as that says itself, and tells since when no sec
 
 from __future__ import annotations
 
+import shutil
 import time
-from datetime import datetime
 
 from . import branches, configuration, leftovers, pgbackrest, points, postgres, shell, state
-from .branches import Backup, Target
-from .pgbackrest import Seen
+from .branches import Target
+from .postgres import Position
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem
+from .shell import Problem, told
 
 ARRIVE = 240  # seconds for a segment to come into the repository
 AGAIN = 900  # seconds after which a base backup that failed is tried again
@@ -19,65 +19,56 @@ LEAST, SHARE = 1 << 30, 10  # bytes that must stay free on the database's disk, 
 ACTION = "wal"
 
 
-def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, action: str = ACTION) -> None:
+def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, action: str = ACTION) -> Position:
     """Have all that the database has now in the repository, within `patience` seconds. Record up to when that can be
-    restored. `action`: the one that runs in this process; the timer's own may run meanwhile, in another container."""
+    restored, and return it. `action`: the one that runs in this process; the timer's own may run meanwhile, in another
+    container."""
     leftovers.remove(settings)
     configuration.bind(settings)
-    try_base_again(settings)
+    base = state.of(settings, "base")
+    if base.get("problem") and time.time() - base["failed"] > AGAIN:  # a unit that waits for Restart= cannot be started
+        begin_base(settings)
     with state.recorded(settings, ACTION) as record:
-        record.update(sent(settings, patience, action))
+        now = postgres.heartbeat(settings)
+        configuration.tune(settings)
+        drop_if_full(settings)
+        began = check(settings, now.timeline, action, patience)
+        gaps = [[begin, began if end is None else end] for begin, end in state.of(settings, ACTION).get("gaps", [])]
+        record.update(until=now.at, since=0, gaps=gaps[-100:])  # from a base backup after a gap on, all is well again
         points.send(settings, repository)
+    return now
 
 
-def sent(settings: Settings, patience: int, action: str) -> dict[str, object]:
-    """Wait until the repository has a commit that is made now. Raise Problem if it has not all WAL before that."""
-    now = postgres.heartbeat(settings)
-    configuration.tune(settings)
-    drop_if_full(settings)
+def check(settings: Settings, timeline: int, action: str, patience: int) -> float:
+    """Wait until the repository has what the database has now. Raise Problem, and begin a base backup, if there is none
+    on the way to this timeline, or it has not all WAL since. Return the end of that one."""
     seen = pgbackrest.look(settings, action, patience)
-    base, archived = newest_base(settings, seen, now.timeline), branches.segments(seen.files)
-    missing = branches.first_gap(base.first, now.timeline, seen.histories.get(now.timeline, ""), archived)
-    if missing:
-        tell_of(settings, missing, base.at)
-    return {"until": now.at, "lsn": now.lsn, "timeline": now.timeline, "since": 0, "gaps": closed(settings, base)}
-
-
-def newest_base(settings: Settings, seen: Seen, timeline: int) -> Backup:
-    """Return the newest base backup on the way to the living branch. Without one, begin one, and raise Problem."""
     try:
-        return branches.base_for(Target(timeline), seen.backups, seen.histories)
+        base = branches.base_for(Target(timeline), seen.backups, seen.histories)
     except Problem:
         begin_base(settings)
         raise Problem("there is no base backup yet: one begins now") from None
+    archived = branches.segments(seen.files)
+    missing = branches.first_gap(base.first, timeline, seen.histories.get(timeline, ""), archived)
+    if missing:
+        since = note_gap(settings, base.at)
+        begin_base(settings)
+        raise Problem(
+            f"no second after {told(since)} can be restored, as the place has not got the segment {missing}: a new"
+            " base backup is being made"
+        )
+    return base.at
 
 
-def tell_of(settings: Settings, missing: str, at: float) -> None:
-    """Record that what came after the newest restorable second is lost, begin a base backup, and raise Problem."""
-    known = state.load(settings).get(ACTION, {})
-    since = known.get("since") or known.get("until", at)
+def note_gap(settings: Settings, at: float) -> float:
+    """Record that what came after the newest restorable second is lost, and return that: at least the base backup's."""
+    known = state.of(settings, ACTION)
+    since: float = known.get("since") or known.get("until", at)
     gaps = known.get("gaps", [])
     if not gaps or gaps[-1][1] is not None:
         gaps = [*gaps, [since, None]]
     state.save(settings, ACTION, since=since, gaps=gaps)
-    begin_base(settings)
-    raise Problem(
-        f"no second after {datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M:%S %z} can be restored, as the"
-        f" place has not got the segment {missing}: a new base backup is being made"
-    )
-
-
-def closed(settings: Settings, base: Backup) -> list[list[float]]:
-    """Return the gaps on record: from a base backup after them on, each second can be restored again."""
-    gaps = state.load(settings).get(ACTION, {}).get("gaps", [])
-    return [[begin, base.at if end is None else end] for begin, end in gaps][-100:]
-
-
-def try_base_again(settings: Settings) -> None:
-    """Begin a base backup if the last one failed a while ago. (A unit that waits for Restart= cannot be started.)"""
-    base = state.load(settings).get("base", {})
-    if base.get("problem") and time.time() - base["failed"] > AGAIN:
-        begin_base(settings)
+    return since
 
 
 def begin_base(settings: Settings) -> None:
@@ -87,9 +78,8 @@ def begin_base(settings: Settings) -> None:
 def drop_if_full(settings: Settings) -> None:
     """If the database's disk gets full, end what sends WAL: the next one to send it drops what is too much. The site is
     more important."""
-    disk = postgres.disk(settings)
+    disk = shutil.disk_usage(postgres.service_path(settings))
     if disk.free < min(LEAST, disk.total // SHARE):
         for command in ("stop --force", "start"):
-            shell.run(
-                ["docker", "exec", settings.service, "sh", "-c", f"exec pgbackrest --stanza={settings.app} {command}"]
-            )
+            script = f"exec pgbackrest --stanza={settings.app} {command}"
+            shell.run(["docker", "exec", settings.service, "sh", "-c", script])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from . import archive, configuration, pgbackrest, postgres, retention, shell, state
+from . import archive, configuration, pgbackrest, postgres, shell, state
 from .branches import Backup
 from .place import INSIDE
 from .repository import Repository
@@ -20,7 +20,9 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
     of another database, and make one if it is missing."""
     with state.recorded(settings, ACTION) as record:
         if new:
-            begin_anew(settings, repository)
+            repository.make_if_missing()
+            configuration.make_folder(settings)
+            pgbackrest.make(settings, ACTION, new=True)
         check_archiving(settings)
         seen = pgbackrest.look(settings, ACTION)
         check_owner(settings, seen.system)
@@ -28,23 +30,18 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
         say(f"copying the database: {'all of it' if kind == 'full' else 'what has changed since the last copy'}")
         pgbackrest.call(settings, ACTION, ["backup", f"--type={kind}"])
         made = pgbackrest.look(settings, ACTION).backups[-1]
-        record.update(bytes=made.bytes, label=made.label, made=made.at)
+        record.update(label=made.label, made=made.at)
     archive.ship(settings, repository, action=ACTION)
-    retention.prune(settings, repository)
+    repository.prune()
     say(f"the database is backed up: {megabytes(made.bytes)}")
-
-
-def begin_anew(settings: Settings, repository: Repository) -> None:
-    repository.make_if_missing()
-    configuration.make_folder(settings)
-    pgbackrest.make(settings, ACTION, new=True)
 
 
 def check_archiving(settings: Settings) -> None:
     """Raise Problem if the service runs without the options that provisioning has written since, or does not see a
     place whose disk was mounted after its start, as on a host that shares no mounts with containers."""
     asked = ["docker", "exec", settings.service, "test", "-d", f"{INSIDE}/archive"]
-    sees = not configuration.folder_of(settings) or shell.run(asked, seconds=60).returncode == 0
+    configuration.check_folder(settings)
+    sees = not settings.place.folder or shell.run(asked, seconds=60).returncode == 0
     if not sees or postgres.sql(settings, "SHOW archive_mode") != "on":
         raise Problem(
             f"{settings.service} does not archive yet: run systemctl restart docker-service@{settings.service} there,"
@@ -56,7 +53,7 @@ def check_owner(settings: Settings, system: str) -> None:
     """Refuse to mix this database's backups with those of another one, such as a lost server's."""
     if system and system != postgres.position(settings).system:
         raise Problem(
-            f"{settings.place} has backups of another database of {settings.app}: bring that back by slipway restore,"
+            f"{settings.to} has backups of another database of {settings.app}: bring that back by slipway restore,"
             " or keep both by slipway backup --new"
         )
 

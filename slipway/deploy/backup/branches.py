@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
-from .shell import Problem
+from .shell import Problem, told
 
-SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
+SEGMENT = re.compile(r"[0-9A-F]{24}")
 BYTES = 16 << 20  # of a segment
 PER_FILE = 256  # segments of 16 MB have names whose last part counts to this number
+WAITING = 512 << 20  # bytes of WAL that a recovery keeps on its disk, at most
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,50 @@ class Target:
         return self.at is None and self.lsn is None
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a restore brings back. `end`: the last segment that the archive has on this way, for a target that is all
+    there is. `wal`: the bytes of the `segments` on the way, in the archive. `known`: the volume of a dead database,
+    which may have more."""
+
+    base: Backup
+    target: Target
+    end: int
+    wal: int
+    segments: int
+    known: str = ""
+
+    def options(self) -> list[str]:
+        """Return the words of `pgbackrest restore`. LSN: without what begins there, which is later than the point."""
+        words = [f"--set={self.base.label}", f"--target-timeline={self.target.timeline}", "--archive-mode=off"]
+        if self.target.lsn is not None:
+            return [*words, "--type=lsn", f"--target={text_of(self.target.lsn)}", "--target-exclusive"]
+        if self.target.at is not None:
+            at = datetime.fromtimestamp(self.target.at, timezone.utc)
+            return [*words, "--type=time", f"--target={at:%Y-%m-%d %H:%M:%S.%f}+00"]
+        return [*words, "--type=standby"]
+
+    @property
+    def bytes(self) -> int:
+        """The disk's bytes that a restore of this may need: the files, what the WAL adds, and some WAL itself."""
+        return int(self.base.bytes * 1.05) + 4 * self.wal + min(self.segments * BYTES, WAITING) + (64 << 20)
+
+
+def lsn_of(text: str) -> int:
+    """Return an LSN such as "16/B374D848" as a number of bytes."""
+    high, _, low = text.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def text_of(lsn: int) -> str:
+    """Return an LSN as Postgres writes it."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
 def ancestors(history: str) -> dict[int, int]:
     """Return timeline → the LSN at which it was left, of those that a timeline's history names, oldest first."""
-    found = re.findall(r"^(\d+)\s+([0-9A-F]+)/([0-9A-F]+)", history, re.MULTILINE)
-    return {int(timeline): (int(high, 16) << 32) + int(low, 16) for timeline, high, low in found}
+    found = re.findall(r"^(\d+)\s+([0-9A-F]+/[0-9A-F]+)", history, re.MULTILINE)
+    return {int(timeline): lsn_of(lsn) for timeline, lsn in found}
 
 
 def way(history: str, timeline: int) -> list[int]:
@@ -89,8 +130,8 @@ def base_for(target: Target, backups: Sequence[Backup], histories: Mapping[int, 
     on_way = [backup for backup in backups if is_on_way(backup, target.timeline, left)]
     fitting = [backup for backup in on_way if is_before(backup, target)]
     if not fitting:
-        oldest = datetime.fromtimestamp(min(backup.at for backup in on_way or backups)).astimezone()
-        raise Problem(f"the oldest base backup of then ended at {oldest:%Y-%m-%d %H:%M:%S %z}: choose a later time")
+        oldest = min(backup.at for backup in on_way or backups)
+        raise Problem(f"the oldest base backup of then ended at {told(oldest)}: choose a later time")
     return max(fitting, key=lambda backup: (backup.timeline, backup.lsn))
 
 
@@ -110,10 +151,7 @@ def is_before(backup: Backup, target: Target) -> bool:
 
 def number(name: str) -> int:
     """Return the number of a segment in its timeline."""
-    match = SEGMENT.match(name)
-    if not match:
-        raise Problem(f"{name} is not the name of a segment of WAL")
-    return int(match[2], 16) * PER_FILE + int(match[3], 16)
+    return int(name[8:16], 16) * PER_FILE + int(name[16:24], 16)
 
 
 def name(timeline: int, number: int) -> str:
@@ -139,10 +177,7 @@ def first_gap(first: str, timeline: int, history: str, archived: set[str]) -> st
     return ""
 
 
-def between(first: str, target: Target, archived: Mapping[str, Mapping[str, int]]) -> list[int]:
+def between(first: str, timeline: int, archived: Mapping[str, Mapping[str, int]]) -> list[int]:
     """Return the sizes in the archive of the segments from `first` on that a restore may have to read."""
-    return [
-        entry["size"]
-        for each, entry in archived.items()
-        if SEGMENT.match(each) and each >= first and int(each[:8], 16) <= target.timeline
-    ]
+    names = [each for each in archived if SEGMENT.match(each) and each >= first and int(each[:8], 16) <= timeline]
+    return [archived[each]["size"] for each in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from slipway.lasting.files import write_replace
 
 from . import place, postgres, sftp, shell
 from .password import NAME
-from .place import Place
 from .settings import Settings
 from .shell import Problem
 
@@ -49,82 +48,54 @@ def text(settings: Settings, repository: Mapping[str, str], queue: int, data: st
     else:
         options |= {"repo1-retention-full-type": "time", "repo1-retention-full": str(settings.any_second)}
     stanza = {"pg1-path": data, "pg1-socket-path": settings.sockets, "pg1-user": "postgres"}
-    return f"[global]\n{lines(options)}\n[{settings.app}]\n{lines(stanza)}"
+    of_all, of_app = ("".join(f"{name}={value}\n" for name, value in part.items()) for part in (options, stanza))
+    return f"[global]\n{of_all}\n[{settings.app}]\n{of_app}"
 
 
-def lines(options: Mapping[str, str]) -> str:
-    return "".join(f"{name}={value}\n" for name, value in options.items())
-
-
-def queue(free: int) -> int:
-    """Return the bytes of WAL that may wait on a disk with so many free ones. More is dropped."""
+def queue(settings: Settings) -> int:
+    """Return the bytes of WAL that may wait on the database's disk. More is dropped."""
+    free = shutil.disk_usage(postgres.service_path(settings)).free
     return max(QUEUE[0], min(free // SHARE, QUEUE[1]))
 
 
-def path(settings: Settings) -> str:
-    return f"{settings.etc}/{settings.service}.pgbackrest"
+def path(settings: Settings) -> Path:
+    """Return the path of pgbackrest.conf on this host."""
+    return Path(f"{settings.etc}/{settings.service}.pgbackrest/pgbackrest.conf")
 
 
 def is_written(settings: Settings) -> bool:
     """Return True if the image's user can read a configuration, which is for this image."""
-    file = Path(path(settings), "pgbackrest.conf")
-    if not file.exists():
+    file = path(settings)
+    if not file.exists() or file.stat().st_uid != postgres.owner(settings)[0]:
         return False
-    mine = file.stat().st_uid == postgres.owner(settings)[0]
-    return mine and f"\npg1-path={postgres.data_path(settings)}\n" in file.read_text(encoding="utf-8")
+    return f"\npg1-path={postgres.data_path(settings)}\n" in file.read_text(encoding="utf-8")
 
 
 def write(settings: Settings) -> None:
     """Write the folder. Raise Problem if the place cannot be reached by what root has here."""
-    found = place.parse(settings.to)
-    if found is None:
-        raise Problem(f"{settings.place}: pgBackRest has no such place: choose another one in production.toml")
-    repository, files = described(settings, found)
-    folder, owner = path(settings), postgres.owner(settings)
-    os.makedirs(folder, exist_ok=True)
+    if settings.place.kind == "sftp":
+        options, files = sftp.described(settings)
+    else:
+        options, files = place.options(settings.place, settings.keys), {}
+    credentials = settings.keys.get("GOOGLE_APPLICATION_CREDENTIALS", "")
+    if settings.place.kind == "gcs" and credentials:
+        files["gcs.json"] = Path(credentials).read_text(encoding="utf-8")
+    folder, owner = path(settings).parent, postgres.owner(settings)
+    folder.mkdir(exist_ok=True)
     os.chown(folder, *owner)
-    os.chmod(folder, 0o500)
-    queued = queue(postgres.disk(settings).free)
-    files["pgbackrest.conf"] = text(settings, repository, queued, postgres.data_path(settings))
+    folder.chmod(0o500)
+    files["pgbackrest.conf"] = text(settings, options, queue(settings), postgres.data_path(settings))
     for name, content in files.items():
-        write_replace(f"{folder}/{name}", content, 0o400, owner)
+        write_replace(folder / name, content, 0o400, owner)
 
 
 def tune(settings: Settings) -> None:
     """Let less WAL wait as the disk gets full, and more once it is not."""
-    file = Path(path(settings), "pgbackrest.conf")
+    file = path(settings)
     content = file.read_text(encoding="utf-8") if file.exists() else ""
-    found, wanted = LIMIT.search(content), queue(postgres.disk(settings).free)
+    found, wanted = LIMIT.search(content), queue(settings)
     if found and not int(found[1]) / 2 < wanted < int(found[1]) * 2:
         write_replace(file, LIMIT.sub(f"archive-push-queue-max={wanted}", content), 0o400, postgres.owner(settings))
-
-
-def described(settings: Settings, found: Place) -> tuple[Mapping[str, str], dict[str, str]]:
-    """Return the repository's options, and name → content of further files."""
-    if found.kind == "sftp":
-        return by_ssh(settings, found)
-    files = {}
-    credentials = settings.keys.get("GOOGLE_APPLICATION_CREDENTIALS", "")
-    if found.kind == "gcs" and credentials:
-        files["gcs.json"] = read(credentials)
-    return place.options(found, settings.keys), files
-
-
-def by_ssh(settings: Settings, found: Place) -> tuple[Mapping[str, str], dict[str, str]]:
-    account = sftp.account(settings, found)
-    with tempfile.TemporaryDirectory() as folder:
-        known = Path(folder, sftp.KNOWN)
-        known.write_text(sftp.known_keys(settings, account), encoding="utf-8")
-        home = sftp.home(settings, account, str(known))
-        files = {sftp.KEY: read(account.key), sftp.KNOWN: known.read_text(encoding="utf-8")}
-    return sftp.options(account, os.path.join(home, found.database)), files
-
-
-def read(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise Problem(f"{file}: {error.strerror}") from None
 
 
 # ---- a place that is a folder ----
@@ -133,31 +104,23 @@ def read(file: str) -> str:
 def bind(settings: Settings) -> None:
     """Let the database's container see a place that is a folder, once its disk is mounted: it has the mount point from
     its start. A place that is away keeps no database from its start."""
-    found, point = place.parse(settings.to), mount_point(settings)
-    if found and found.is_folder and os.path.isdir(found.database):
+    folder, point = settings.place.folder, f"{settings.folder}/place"
+    if folder and os.path.isdir(folder):
         os.makedirs(point, exist_ok=True)
-        if not os.path.samefile(point, found.database):  # a bind mount of one disk is no mount point to Python
-            shell.output(["mount", "--bind", found.database, point])
+        if not os.path.samefile(point, folder):  # a bind mount of one disk is no mount point to Python
+            shell.output(["mount", "--bind", folder, point])
 
 
-def mount_point(settings: Settings) -> str:
-    return f"{settings.folder}/place"
-
-
-def folder_of(settings: Settings) -> str:
-    """Return the repository's folder on this host, "" if it is elsewhere. Raise Problem if it is missing."""
-    found = place.parse(settings.to)
-    if not found or not found.is_folder:
-        return ""
-    if not os.path.isdir(found.database):
-        raise Problem(f"{found.database} is missing: mount its disk; if it is lost, slipway backup --new begins anew")
-    return found.database
+def check_folder(settings: Settings) -> None:
+    """Raise Problem if the place is a folder that is missing: nothing may be made in its stead."""
+    folder = settings.place.folder
+    if folder and not os.path.isdir(folder):
+        raise Problem(f"{folder} is missing: mount its disk; if it is lost, slipway backup --new begins anew")
 
 
 def make_folder(settings: Settings) -> None:
     """Make the repository's folder, if the place is one."""
-    found = place.parse(settings.to)
-    if found and found.is_folder:
-        os.makedirs(found.database, mode=0o750, exist_ok=True)
-        os.chown(found.database, *postgres.owner(settings))
+    if folder := settings.place.folder:
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+        os.chown(folder, *postgres.owner(settings))
         bind(settings)

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from typing import Any
 from slipway.lasting.files import write_replace
 
 from . import pgbackrest, postgres, progress, shell
-from .choice import Choice, check_room
+from .branches import Choice, lsn_of
 from .settings import Settings
-from .shell import Problem, megabytes, say
+from .shell import Problem, megabytes, say, told
 
 TOO_MANY_FILES = "sftp error [4]"
 PROCESSES = "--process-max=4"  # of a restore
 CONNECTIONS = 100  # Postgres' own default
+MEMORY = 512 << 20  # bytes of the container
 PATIENCE = 20  # seconds to wait for a segment that the place does not give
 WAITS = ("RecoveryRetrieveRetryInterval", "RecoveryWalStream")  # what Postgres waits for at the end of all WAL
 # Old passwords are back, so that the host's own ones are set again. What led the recovery is not needed any more.
@@ -78,7 +80,7 @@ class Copy:
         """Restore into a new volume, and start a container on it. Return what has been restored, which goes to `file`,
         too. A copy of before is removed."""
         self.remove()
-        check_room(self.settings, choice)
+        self.check_room(choice)
         volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
         self.settings.make_folder()
         self.note({"volume": volume})  # so that the next one removes what is left
@@ -102,7 +104,7 @@ class Copy:
 
     def remove(self) -> None:
         """Remove the container, and the volume unless the service runs on it."""
-        shell.run(["docker", "rm", "-f", self.container, pgbackrest.container(self.settings, self.action)], seconds=60)
+        shell.remove_containers(self.container, pgbackrest.container(self.settings, self.action))
         volume = self.read().get("volume")
         if volume and volume != self.settings.image["DATA"]:
             shell.run(["docker", "volume", "rm", "-f", volume], seconds=300)
@@ -112,7 +114,7 @@ class Copy:
         """Let the database end in order, and remove the container, unless that was done."""
         if shell.output(["docker", "ps", "--all", "--quiet", "--filter", f"name=^{self.container}$"]):
             shell.output(["docker", "stop", "-t", "60", self.container], seconds=90)
-            shell.output(["docker", "rm", "-f", self.container])
+            shell.remove_containers(self.container)
 
     def forget(self) -> None:
         for path in (self.file, f"{self.settings.folder}/{self.name}.hba"):
@@ -120,6 +122,19 @@ class Copy:
                 os.unlink(path)
 
     # ---- the files ----
+
+    def check_room(self, choice: Choice) -> None:
+        """Raise Problem if disk or memory do not suffice for a second database beside the living one."""
+        path, problems = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"]), []
+        if (free := shutil.disk_usage(path).free) < choice.bytes:
+            problems.append(f"{path} has {megabytes(free)} free, a restore needs {megabytes(choice.bytes)}")
+        with open(f"{self.settings.root}/proc/meminfo", encoding="ascii") as file:
+            match = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
+        available = int(match[1]) << 10 if match else 0
+        if available < MEMORY:
+            problems.append(f"{megabytes(available)} of memory are available, a restore needs {megabytes(MEMORY)}")
+        if problems:
+            raise Problem("; ".join(problems))
 
     def fetch(self, choice: Choice, volume: str) -> None:
         """Bring the base backup into a new volume."""
@@ -137,7 +152,7 @@ class Copy:
         before = 0
         while True:
             try:
-                pgbackrest.call(self.settings, self.action, words, volume, shares=pgbackrest.MORE, script=RESTORE)
+                pgbackrest.call(self.settings, self.action, words, volume, script=RESTORE)
                 return
             except Problem as problem:
                 now = size()
@@ -154,23 +169,16 @@ class Copy:
 
     def control(self, volume: str) -> str:
         """Return what pg_controldata says of the files."""
-        words = ["docker", "run", "--rm", "--network=none", "--cap-drop=ALL", "--user", self.settings.image["OWNER"]]
-        words += ["-v", f"{volume}:{self.settings.image['VOLUME']}", "--entrypoint=pg_controldata"]
-        return shell.output([*words, self.settings.image["IMAGE_ID"]])
+        return pgbackrest.call(self.settings, self.action, [], volume, seconds=60, script="exec pg_controldata")
 
     # ---- the container ----
 
     def start(self, volume: str, options: Sequence[str]) -> None:
-        shell.run(["docker", "rm", "-f", self.container], seconds=60)
+        shell.remove_containers(self.container)
         access, image = f"{self.settings.folder}/{self.name}.hba", self.settings.image
         write_replace(access, "local all postgres trust\n", 0o644)
-        fixed = [
-            "listen_addresses=",
-            "unix_socket_directories=/tmp",
-            "hba_file=/etc/pg_hba.conf",
-            "shared_buffers=64MB",
-        ]
-        fixed += ["max_wal_size=256MB", "wal_retrieve_retry_interval=500ms"]
+        fixed = ["listen_addresses=", "unix_socket_directories=/tmp", "hba_file=/etc/pg_hba.conf"]
+        fixed += ["shared_buffers=64MB", "max_wal_size=256MB", "wal_retrieve_retry_interval=500ms"]
         options = [*fixed, *limits(self.settings, self.control(volume)), *options]
         command = [
             *pgbackrest.confined(self.settings, self.container, pgbackrest.MORE),
@@ -193,14 +201,12 @@ class Copy:
                 return
             if waits in WAITS and lsn != asked:
                 asked, since = lsn, time.monotonic()
-            if waits in WAITS and choice.target.is_latest and postgres.number(lsn) > choice.end:
+            if waits in WAITS and choice.target.is_latest and lsn_of(lsn) > choice.end:
                 return
             if waits in WAITS and time.monotonic() - since > PATIENCE:
-                raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {self.came_to()}")
+                newest = came_to(float(self.sql(NEWEST) or 0))
+                raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {newest}")
             time.sleep(0.2)
-
-    def came_to(self) -> str:
-        return came_to(float(self.sql(NEWEST) or 0))
 
     def where(self) -> tuple[bool, str, str]:
         """Return if replay is paused, up to where it came, and what it waits for."""
@@ -211,8 +217,7 @@ class Copy:
         return False, "0/0", ""
 
     def check_runs(self) -> None:
-        asked = ["docker", "inspect", "--format", "{{.State.Running}}", self.container]
-        if shell.run(asked, seconds=60).stdout.strip() != "true":
+        if not shell.is_running(self.container):
             raise Problem(ended(self.log()))
 
     def check_parameters(self) -> None:
@@ -229,16 +234,15 @@ class Copy:
             os.rename(f"{top}/standby.signal", f"{top}/recovery.signal")
         send = f"archive_command=pgbackrest --stanza={self.settings.app} archive-push %p"
         self.start(volume, ["hot_standby=off", "recovery_target_action=promote", "archive_mode=on", send])
-        self.until(lambda: self.sql("SELECT pg_is_in_recovery()") == "f")
+        while not self.takes_changes():
+            time.sleep(0.2)
         self.sql(f"\\set name {self.settings.app}\n{SET_UP}")
 
-    def until(self, check: Callable[[], bool]) -> None:
-        while True:
-            with contextlib.suppress(Problem):
-                if check():
-                    return
-            self.check_runs()
-            time.sleep(0.2)
+    def takes_changes(self) -> bool:
+        with contextlib.suppress(Problem):
+            return self.sql("SELECT pg_is_in_recovery()") == "f"
+        self.check_runs()
+        return False
 
     def log(self) -> str:
         return shell.run(["docker", "logs", self.container], seconds=60).stderr
@@ -259,7 +263,6 @@ class Copy:
             "unlogged": int(self.sql(UNLOGGED, self.settings.app)),
             "migrations": shell.lines_of(self.sql(postgres.migrations(), self.settings.app)),
             "timeline": choice.target.timeline,
-            "reached": True,
         }
 
 
@@ -284,8 +287,7 @@ def ended(log: str) -> str:
 def came_to(newest: float) -> str:
     if not newest:
         return "the restore came to no change after its base backup"
-    at = datetime.fromtimestamp(newest).astimezone()
-    return f"the restore came to {at:%Y-%m-%d %H:%M:%S %z}: slipway restore --at that time, or an earlier one"
+    return f"the restore came to {told(newest)}: slipway restore --at that time, or an earlier one"
 
 
 def cause(log: str) -> str:

@@ -23,13 +23,13 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
     copy = Copy(settings, "drill")
     wait_for_base(settings)
     with state.recorded(settings, ACTION) as record:
-        began, alive = time.time(), restore.shipped(settings, repository, ACTION)
-        if not alive:  # there was no base backup: then one has begun
+        began, now = time.time(), restore.shipped(settings, repository, ACTION)
+        if not now:  # there was no base backup: then one has begun
             wait_for_base(settings)
-            alive = restore.shipped(settings, repository, ACTION)
+            now = restore.shipped(settings, repository, ACTION)
         points.bring(settings, repository)
         try:
-            made = copy.make(restore.chosen(settings, ACTION, "latest", alive))
+            made = copy.make(restore.chosen(settings, ACTION, "latest", now))
             record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
             compare(settings, made, release, began)
         finally:
@@ -52,53 +52,34 @@ def wait_for_base(settings: Settings) -> None:
 
 def compare(settings: Settings, made: dict[str, Any], release: str, began: float) -> None:
     """Compare what was restored with the living database. Raise Problem if it is not the same, or too old."""
-    if not answers(settings):
+    try:
+        living = postgres.position(settings).timeline
+    except Problem:
         say("the living database does not answer: not compared")
         return
-    check_branch(settings, made["timeline"])
-    check_migrations(settings, made["migrations"], made["newest"])
-    check_release(settings, made["migrations"], release)
-    check_age(settings, made["newest"], began)
-
-
-def answers(settings: Settings) -> bool:
-    try:
-        postgres.position(settings)
-    except Problem:
-        return False
-    return True
-
-
-def check_branch(settings: Settings, timeline: int) -> None:
-    living = postgres.position(settings).timeline
-    if timeline != living:
-        raise Problem(f"the restored database is of timeline {timeline}, the living one of {living}")
-
-
-def check_migrations(settings: Settings, restored: list[str], until: float) -> None:
-    """Compare with what the living database had by then."""
-    applied = shell.lines_of(postgres.sql(settings, postgres.migrations(until - LATE), settings.app))
-    missing = [name for name in applied if name not in restored]
-    if missing:
-        raise Problem(f"the restored database lacks migrations that were applied before: {', '.join(missing)}")
-
-
-def check_release(settings: Settings, restored: list[str], release: str) -> None:
-    """Compare with what the live release needs. What the living database has besides came after the backup's end, as
-    check_migrations has passed."""
-    if not release:
-        return
-    needed = release.split(",")
-    living = shell.lines_of(postgres.sql(settings, postgres.migrations(), settings.app))
-    missing = [name for name in needed if name not in [*restored, *living]]
-    if missing:
-        raise Problem(f"the restored database lacks migrations that the live release needs: {', '.join(missing)}")
-    say(f"the live release finds its {len(needed)} migrations")
-
-
-def check_age(settings: Settings, newest: float, began: float) -> None:
-    old = began - newest
+    if made["timeline"] != living:
+        raise Problem(f"the restored database is of timeline {made['timeline']}, the living one of {living}")
+    check_migrations(settings, made, release)
+    old = began - made["newest"]
     if old > 3 * settings.wal:
         raise Problem(
             f"the newest backup is {old:.0f} s old, although WAL goes to the repository each {settings.wal} s"
         )
+
+
+def check_migrations(settings: Settings, made: dict[str, Any], release: str) -> None:
+    """Compare with what the living database had by the restored one's newest change, and with what the live release
+    needs. What the living one has besides came after the backup's end."""
+    restored = made["migrations"]
+    before = shell.lines_of(postgres.sql(settings, postgres.migrations(made["newest"] - LATE), settings.app))
+    refuse_missing("were applied before", [name for name in before if name not in restored])
+    if release:
+        living = shell.lines_of(postgres.sql(settings, postgres.migrations(), settings.app))
+        needed = release.split(",")
+        refuse_missing("the live release needs", [name for name in needed if name not in [*restored, *living]])
+        say(f"the live release finds its {len(needed)} migrations")
+
+
+def refuse_missing(which: str, names: list[str]) -> None:
+    if names:
+        raise Problem(f"the restored database lacks migrations that {which}: {', '.join(names)}")

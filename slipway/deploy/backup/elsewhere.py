@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
 from typing import IO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import postgres, shell, state
-from .repository import Repository, newest_before
+from . import shell, state
+from .repository import Repository
 from .settings import Settings
 from .shell import Problem, megabytes, say
 
 # What a URL's query may say of the connection; all else in it is Django's.
-QUERY = {
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "options": "PGOPTIONS",
-    "channel_binding": "PGCHANNELBINDING",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-}
+QUERY = ("sslmode", "sslrootcert", "sslcert", "sslkey", "options", "channel_binding", "target_session_attrs")
 
 
 def keep(settings: Settings, repository: Repository) -> None:
     """Dump the database, and send the dump."""
     folder = f"{settings.folder}/dump"
-    with state.recorded(settings, "dump") as record:
+    with state.recorded(settings, "dump"):
         os.makedirs(folder, mode=0o700, exist_ok=True)
         try:
             with open(path(settings), "wb") as file:
                 write(settings, file)
-                record["bytes"] = file.tell()
-            repository.backup([path(settings)], {"kind": "dump"}, shown=shell.is_watched())
+                size = file.tell()
+            repository.backup([path(settings)], "dump", shown=shell.is_watched())
         finally:
             shutil.rmtree(folder)
-    say(f"the database is dumped: {megabytes(record['bytes'])}")
+    say(f"the database is dumped: {megabytes(size)}")
 
 
 def path(settings: Settings) -> str:
@@ -49,19 +42,21 @@ def tell(settings: Settings, repository: Repository, at: str = "") -> None:
     if not at:
         write(settings, sys.stdout.buffer)
         return
-    chosen = newest_before(repository.snapshots(kind="dump"), at)
-    if chosen is None:
-        raise Problem(f"{settings.place} has no dump of {settings.app} from before that time")
-    repository.write_file(chosen, path(settings), sys.stdout.buffer)
+    moment = math.inf if at == "latest" else float(at)
+    fitting = [snapshot for snapshot in repository.snapshots("dump") if snapshot.at <= moment]
+    if not fitting:
+        raise Problem(f"{settings.to} has no dump of {settings.app} from before that time")
+    repository.call("dump", fitting[-1].id, path(settings), out=sys.stdout.buffer)
 
 
 def write(settings: Settings, out: IO[bytes]) -> None:
     """Let pg_dump write a dump. Raise Problem if it fails."""
     variables = connection(settings.database_url)
     name = f"{settings.app}-pg-dump"
-    shell.run(["docker", "rm", "-f", name])  # one whose docker-backup was killed
+    shell.remove_containers(name)  # one whose docker-backup was killed
     words = [
-        *(*postgres.CONFINED, "--network=host", "--name", name),
+        *("docker", "run", "--rm", "--read-only", "--network=host", "--name", name),
+        *("--cpu-shares=64", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
         *("-v", f"{settings.etc}/{settings.app}.secrets:/run/secrets:ro"),
         # Docker takes the values from its own environment, so that no process list has the password.
         *(word for variable in variables for word in ("-e", variable)),
@@ -83,6 +78,6 @@ def connection(url: str) -> dict[str, str]:
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": unquote(parts.path.lstrip("/")),
-        **{QUERY[name]: value for name, value in parse_qsl(parts.query) if name in QUERY},
+        **{f"PG{name.replace('_', '').upper()}": value for name, value in parse_qsl(parts.query) if name in QUERY},
     }
     return {name: value for name, value in values.items() if value}

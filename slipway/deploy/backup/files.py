@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from urllib.parse import quote, unquote, urlsplit
 
-from . import progress, retention, shell, state
+from . import progress, shell, state
 from .repository import Repository, Snapshot
 from .settings import Settings
 from .shell import Problem, megabytes, say
@@ -29,20 +29,20 @@ def keep(settings: Settings, repository: Repository, new: str = "") -> None:
         copy = copied(settings)
         paths = [path for path in (*settings.files, *copy) if os.path.exists(path)]
         try:
-            repository.backup(paths, {"kind": "files"}, shown=shell.is_watched())
+            repository.backup(paths, "files", shown=shell.is_watched())
         finally:
             for path in copy:
                 shutil.rmtree(os.path.dirname(path))
     if not settings.postgres:  # else each base backup prunes
-        retention.prune_daily(settings, repository)
+        repository.prune_daily()
 
 
 def check_owner(settings: Settings, repository: Repository) -> None:
     """Refuse to send the files of a new server after those of a lost one: they would be the newest, and empty."""
-    known = state.load(settings).get("files", {})
-    if "at" not in known and "brought" not in known and repository.snapshots(kind="files"):
+    known = state.of(settings, "files")
+    if "at" not in known and "brought" not in known and repository.snapshots("files"):
         raise Problem(
-            f"{settings.place} has files of another server of {settings.app}: bring them here by slipway restore"
+            f"{settings.to} has files of another server of {settings.app}: bring them here by slipway restore"
             " --files, or keep both by slipway backup --new"
         )
 
@@ -76,13 +76,12 @@ def sqlite_path(settings: Settings) -> str:
 
 
 def put_back(settings: Settings, repository: Repository, at: str) -> None:
-    """Bring uploads back, as they were at a time in seconds, with "@" or without, or "latest"; settings, secrets and
-    SQLite's database, too, if no release is live on this host. What is newer stays. From then on this host sends its
-    own."""
-    snapshots = repository.snapshots(kind="files")
+    """Bring uploads back, as they were at a time in seconds, or "latest"; settings, secrets and SQLite's database, too,
+    if no release is live on this host. What is newer stays. From then on this host sends its own."""
+    snapshots = repository.snapshots("files")
     if not snapshots:
-        raise Problem(f"{settings.place} has no files of {settings.app}")
-    moment = math.inf if at == "latest" else float(at.removeprefix("@"))
+        raise Problem(f"{settings.to} has no files of {settings.app}")
+    moment = math.inf if at == "latest" else float(at)
     chosen = next((snapshot for snapshot in snapshots if snapshot.at >= moment), snapshots[-1])
     bare = not os.path.exists(f"{settings.www}/TAG")
     paths = [path for path in settings.files if bare or path == f"{settings.www}/media"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from slipway.lasting import LockedOpen
 
 from . import pgbackrest, shell
@@ -16,30 +18,14 @@ def lock_path(settings: Settings, action: str) -> str:
 
 
 def remove(settings: Settings) -> None:
-    """Remove what is left of those actions that do not run. (Their own next run would, but may be far.)"""
-    asked = [
-        "docker",
-        "ps",
-        "--all",
-        "--format",
-        "{{.Names}}",
-        "--filter",
-        f"name=^{pgbackrest.container(settings, '')}",
-    ]
-    working = shell.lines_of(shell.run(asked, seconds=60).stdout)
+    """Remove what is left of those actions that do not run. (Their own next run would, but may be far.) A whole copy
+    waits for its swap, unless it is a drill's."""
     for action, name in (("base", ""), ("drill", "drill"), ("restore", "restored")):
-        try:
-            with LockedOpen(lock_path(settings, action), "a", timeout=0):
-                if pgbackrest.container(settings, action) in working:
-                    shell.run(["docker", "rm", "-f", pgbackrest.container(settings, action)], seconds=60)
-                if name:
-                    drop(Copy(settings, name))
-        except (TimeoutError, FileNotFoundError):
-            continue
-
-
-def drop(copy: Copy) -> None:
-    """Remove a copy, unless it is a whole one that waits for its swap."""
-    made = copy.read()
-    if made and (copy.name == "drill" or "rows" not in made):
-        copy.remove()
+        with (
+            contextlib.suppress(TimeoutError, FileNotFoundError),
+            LockedOpen(lock_path(settings, action), "a", timeout=0),
+        ):
+            shell.remove_containers(pgbackrest.container(settings, action))
+            made = Copy(settings, name).read() if name else {}
+            if made and (name == "drill" or "rows" not in made):
+                Copy(settings, name).remove()

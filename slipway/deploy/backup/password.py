@@ -25,7 +25,7 @@ def keep(settings: Settings, repository: Repository, typed: str = "") -> None:
         other = replace(settings)
         other.keys[NAME] = word
         if not Repository(other).is_made():
-            raise Problem(f"that is not the password, and {settings.place} is not a repository yet")
+            raise Problem(f"that is not the password, and {settings.to} is not a repository yet")
         lines = [f"{name}={value}\n" for name, value in other.keys.items()]
         write_replace(f"{settings.etc}/{settings.app}.backup", "".join(lines), 0o600)
     write_replace(f"{settings.etc}/{settings.app}.backup.kept", "", 0o600)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import configuration, postgres, shell
-from .branches import Backup
+from .branches import Backup, lsn_of
 from .place import CONFIGURATION, INSIDE
 from .settings import Settings
 from .shell import Problem, lines_of
@@ -18,7 +18,8 @@ MEMORY = "512m"
 FEW, MORE = 64, 256  # CPU shares: of what no one waits for, of a restore; a service has 1024
 LIST = 300  # seconds for a list of what the repository has
 MISSING = (1, 2, 3)  # codes of `info`: no stanza, no backup, no data of the stanza
-ERROR = re.compile(r"^(?:P\d\d +)?ERROR: \[\d+\]: (?:raised from \S+ protocol[^:]*: )?(.*)", re.MULTILINE)
+# A line that ends with ":" goes on in the next one.
+ERROR = re.compile(r"^(?:P\d\d +)?ERROR: \[\d+\]: (?:raised from \S+ protocol[^:]*: )?(.*:\n.+|.*)", re.MULTILINE)
 LOST = re.compile(r"unable to load info file|stanza-create been performed|missing stanza")
 RUN = 'PGPASSWORD="${POSTGRES_PASSWORD:-}" exec pgbackrest "$@"'
 # $1: the stanza's option; $2: the app; then options of `check`. Print what there is: two lines of JSON, then histories.
@@ -40,11 +41,12 @@ done
 def confined(settings: Settings, name: str, shares: int = FEW) -> list[str]:
     """Return the words of `docker run` for a container with the image's user, the configuration, and a way to the
     place."""
-    folder, user, group = configuration.folder_of(settings), *postgres.owner(settings)
+    configuration.check_folder(settings)
+    folder, user, group = settings.place.folder, *postgres.owner(settings)
     words = ["docker", "run", "--name", name, "--user", f"{user}:{group}", "--read-only", "--tmpfs=/tmp", "--init"]
     words += ["--tmpfs", f"/spool:uid={user},gid={group},mode=700", "--cap-drop=ALL"]
     words += ["--security-opt=no-new-privileges", f"--cpu-shares={shares}", f"--memory={MEMORY}"]
-    words += ["--mount", f"type=bind,source={configuration.path(settings)},target={CONFIGURATION},readonly"]
+    words += ["--mount", f"type=bind,source={configuration.path(settings).parent},target={CONFIGURATION},readonly"]
     if not folder:
         return words
     return [*words, "--network=none", "--mount", f"type=bind,source={folder},target={INSIDE}"]
@@ -61,26 +63,25 @@ def call(
     words: Sequence[str],
     volume: str = "",
     seconds: float | None = None,
-    shares: int = FEW,
     script: str = RUN,
 ) -> str:
-    """Run pgBackRest for an action, with the service's data or those in `volume`; return what it prints. Raise Problem
-    if it fails. What is left of a run that was killed goes before, and of this one if it does not end in time."""
+    """Run pgBackRest for an action, with the service's data, or to restore into `volume`; return what it prints. Raise
+    Problem if it fails. What is left of a run that was killed goes before, and of this one if it does not end in
+    time."""
     name, image = container(settings, action), settings.image
+    shell.remove_containers(name)
     command = [
-        *(*confined(settings, name, shares), "--rm", "-v", f"{settings.sockets}:{settings.sockets}"),
+        *confined(settings, name, MORE if volume else FEW),
+        *("--rm", "-v", f"{settings.sockets}:{settings.sockets}"),
         *("-v", f"{volume or image['DATA']}:{image['VOLUME']}{'' if volume else ':ro'}"),
         *("--env-file", f"{settings.etc}/{settings.service}.env", "--entrypoint=sh"),
         *(image["IMAGE_ID"], "-c", script, "sh", f"--stanza={settings.app}", *words),
     ]
     try:
         done = shell.run(command, seconds=seconds)
-        if done.returncode == 125 and "is already in use" in done.stderr:
-            shell.run(["docker", "rm", "-f", name], seconds=60)
-            done = shell.run(command, seconds=seconds)
     except Problem as problem:
-        shell.run(["docker", "rm", "-f", name], seconds=30)
-        raise Problem(f"{settings.place}: pgbackrest: {problem}") from None
+        shell.remove_containers(name)
+        raise Problem(f"{settings.to}: pgbackrest: {problem}") from None
     if done.returncode:
         raise Problem(told(settings, done.stderr))
     return done.stdout
@@ -89,14 +90,9 @@ def call(
 def told(settings: Settings, stderr: str) -> str:
     """Return one line that says why pgBackRest failed."""
     found = ERROR.search(stderr)
-    cause = found[1] if found else shell.last_line(stderr)
-    cause = cause.removesuffix(":") + (f": {next_line(stderr, found)}" if found and cause.endswith(":") else "")
+    cause = " ".join(found[1].split()).removesuffix(":") if found else shell.last_line(stderr)
     cure = ": if its backups are lost, slipway backup --new begins anew" if LOST.search(stderr) else ""
-    return f"{settings.place}: {cause}{cure}"
-
-
-def next_line(text: str, found: re.Match[str]) -> str:
-    return (lines_of(text[found.end() :].strip()) or [""])[0].strip()
+    return f"{settings.to}: {cause}{cure}"
 
 
 # ---- what the repository has ----
@@ -117,20 +113,23 @@ def look(settings: Settings, action: str, patience: int = 0) -> Seen:
     """Return what the repository has. `patience`: seconds for pgBackRest's `check`, which comes before: it has Postgres
     begin another segment, and waits for that one in the repository."""
     check = [f"--archive-timeout={patience}"] if patience else []
-    said, listed, *rest = lines_of(call(settings, action, [settings.app, *check], script=LOOK, seconds=LIST + patience))
-    info = json.loads(said)[0]
+    said = call(settings, action, [settings.app, *check], script=LOOK, seconds=LIST + patience)
+    said, *parts = said.split("\nhistory ")
+    first, second = lines_of(said)
+    info, entries = json.loads(first)[0], json.loads(second)
     for status in (info["status"], *(repository["status"] for repository in info.get("repo", []))):
         if status["code"] not in (0, *MISSING):
-            raise Problem(f"{settings.place}: {(lines_of(status['message']) or ['?'])[0].strip()}")
+            raise Problem(f"{settings.to}: {(lines_of(status['message']) or ['?'])[0].strip()}")
     newest = info["db"][-1] if info.get("db") else {"system-id": "", "version": "", "id": ""}
     archive = f"{newest['version']}-{newest['id']}/"
-    entries = json.loads(listed)
-    files = {
-        path.rpartition("/")[2]: entry
-        for path, entry in entries.items()
-        if path.startswith(archive) and entry["type"] == "file"
+    own = {path.rpartition("/")[2]: entry for path, entry in entries.items() if path.startswith(archive)}
+    files = {name: entry for name, entry in own.items() if entry["type"] == "file"}
+    histories = {
+        int(path.rpartition("/")[2][:8], 16): text
+        for path, _, text in (part.partition("\n") for part in parts)
+        if path.startswith(archive)
     }
-    return Seen(backups(info, newest["id"]), str(newest["system-id"]), files, histories(rest, archive))
+    return Seen(backups(info, newest["id"]), str(newest["system-id"]), files, histories)
 
 
 def backups(info: Mapping[str, Any], database: object) -> list[Backup]:
@@ -141,25 +140,12 @@ def backups(info: Mapping[str, Any], database: object) -> list[Backup]:
             kind=entry["type"],
             at=entry["timestamp"]["stop"] + 1,  # it is cut to whole seconds
             first=entry["archive"]["start"],
-            lsn=postgres.number(entry["lsn"]["stop"]),
+            lsn=lsn_of(entry["lsn"]["stop"]),
             bytes=entry["info"]["size"],
         )
         for entry in info.get("backup", [])
         if not entry.get("error") and entry["database"]["id"] == database
     ]
-
-
-def histories(lines: Sequence[str], archive: str) -> dict[int, str]:
-    """Return timeline → history, of LOOK's last lines."""
-    found: dict[int, str] = {}
-    timeline = 0
-    for line in lines:
-        if line.startswith("history "):
-            path = line.partition(" ")[2]
-            timeline = int(path.rpartition("/")[2][:8], 16) if path.startswith(archive) else 0
-        elif timeline:
-            found[timeline] = f"{found.get(timeline, '')}{line}\n"
-    return found
 
 
 def make(settings: Settings, action: str, new: bool = False) -> None:
@@ -176,4 +162,4 @@ def verify(settings: Settings, action: str) -> None:
     """Read all that the repository has. Raise Problem if a file is damaged or missing."""
     said = call(settings, action, ["verify", "--output=text", "--verbose"])
     if "status: ok" not in said:
-        raise Problem(f"{settings.place}: pgbackrest verify: {'; '.join(map(str.strip, lines_of(said.strip())[1:]))}")
+        raise Problem(f"{settings.to}: pgbackrest verify: {'; '.join(map(str.strip, lines_of(said.strip())[1:]))}")

@@ -52,13 +52,14 @@ class Place:
     endpoint: str = ""
 
     @property
-    def is_folder(self) -> bool:
-        return self.kind == "posix"
-
-    @property
     def database(self) -> str:
         """The path of pgBackRest's repository."""
         return f"{self.path.rstrip('/')}/{DATABASE}"
+
+    @property
+    def folder(self) -> str:
+        """The repository's folder on this host, "" if it is elsewhere."""
+        return self.database if self.kind == "posix" else ""
 
 
 def parse(to: str) -> Place | None:
@@ -93,7 +94,7 @@ def of_files(to: str) -> str:
 
 def options(place: Place, keys: Mapping[str, str]) -> dict[str, str]:
     """Return pgBackRest's options of a repository, for all kinds but sftp, which asks ssh."""
-    values = {"path": INSIDE if place.is_folder else place.database, "type": place.kind}
+    values = {"path": INSIDE if place.folder else place.database, "type": place.kind}
     if place.kind == "s3":
         values |= {"s3-endpoint": place.endpoint, "s3-bucket": place.where, "s3-uri-style": "path"}
         values |= {"s3-region": "us-east-1", **({"storage-port": place.port} if place.port else {})}

@@ -3,7 +3,6 @@ They are lines of JSON in /var/backups/APP/points, which go to restic's reposito
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -82,16 +81,15 @@ def named(points: Sequence[Point], name: str) -> Point:
 
 def send(settings: Settings, repository: Repository) -> None:
     """Send the points, if they have changed since."""
-    text = "\n".join(read(path(settings)))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    if text and state.load(settings).get("points", {}).get("digest") != digest:
-        repository.backup([NAME], {"kind": "points"}, settings.folder)
-        state.save(settings, "points", digest=digest)
+    changed = os.path.getmtime(path(settings)) if os.path.exists(path(settings)) else None
+    if changed != state.of(settings, "points").get("changed"):
+        repository.backup([NAME], "points", settings.folder)
+        state.save(settings, "points", changed=changed)
 
 
 def bring(settings: Settings, repository: Repository) -> None:
     """Bring the points of a lost server here, if it has sent some."""
-    sent = repository.snapshots(kind="points")
+    sent = repository.snapshots("points")
     if sent and not os.path.exists(path(settings)):
         settings.make_folder()
         write_replace(path(settings), repository.call("dump", sent[-1].id, f"/{NAME}"), 0o600)

@@ -7,14 +7,9 @@ import os
 from dataclasses import dataclass
 
 from . import shell
+from .branches import lsn_of
 from .settings import Settings
-from .shell import Disk
 
-# A tool's container: visitors come first.
-CONFINED = (
-    *("docker", "run", "--rm", "--read-only", "--cpu-shares=64"),
-    *("--cap-drop=ALL", "--security-opt=no-new-privileges"),
-)
 # psql as the superuser, whose password the container has in its environment. $1: the folder of the socket.
 PSQL = 'PGPASSWORD=$POSTGRES_PASSWORD exec psql -h "$1" -U postgres -d "${2:-postgres}" -qAtX -F " " -v ON_ERROR_STOP=1'
 POSITION = """
@@ -56,7 +51,7 @@ def sql(settings: Settings, query: str, database: str = "postgres") -> str:
 
 def position(settings: Settings) -> Position:
     at, lsn, segment, system, xmax = sql(settings, POSITION).split()
-    return Position(float(at), number(lsn), int(segment[:8], 16), system, int(xmax))
+    return Position(float(at), lsn_of(lsn), int(segment[:8], 16), system, int(xmax))
 
 
 def heartbeat(settings: Settings) -> Position:
@@ -66,31 +61,15 @@ def heartbeat(settings: Settings) -> Position:
     return found
 
 
-def number(lsn: str) -> int:
-    """Return an LSN such as "16/B374D848" as a number of bytes."""
-    high, _, low = lsn.partition("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
-def text(lsn: int) -> str:
-    """Return an LSN as Postgres writes it."""
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
-
-
 def owner(settings: Settings) -> tuple[int, int]:
     """Return the ids of the user and the group in the database's image."""
     user, _, group = settings.image["OWNER"].partition(":")
     return int(user), int(group)
 
 
-def docker_root() -> str:
-    """Return the folder with the engine's volumes."""
-    return shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"])
-
-
-def disk(settings: Settings) -> Disk:
-    """Return the bytes of the disk with the service's data."""
-    return shell.disk(volume_path(settings.image["DATA"]))
+def service_path(settings: Settings) -> str:
+    """Return the folder of the service's volume on this host."""
+    return volume_path(settings.image["DATA"])
 
 
 def allowed(settings: Settings) -> int:
@@ -98,12 +77,6 @@ def allowed(settings: Settings) -> int:
     with open(f"{settings.etc}/{settings.service}", encoding="utf-8") as file:
         found = [word for word in file.read().split() if word.startswith("max_connections=")]
     return int(found[0].partition("=")[2].rstrip("'\"")) if found else 0
-
-
-def runs(settings: Settings) -> bool:
-    """Return True if the service's container runs, whether the database answers or not."""
-    asked = ["docker", "inspect", "--format", "{{.State.Running}}", settings.service]
-    return shell.run(asked, seconds=60).stdout.strip() == "true"
 
 
 def volume_path(volume: str) -> str:

@@ -1,10 +1,9 @@
-"""An app's snapshots in a restic repository. Each has tags such as kind=files; `--host` is the app, so that a new
+"""An app's snapshots in a restic repository. Each has a tag such as kind=files; `--host` is the app, so that a new
 server finds those of the old one, and several apps may share a repository."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import socket
@@ -15,7 +14,7 @@ from datetime import datetime
 from subprocess import CompletedProcess
 from typing import IO, Any
 
-from . import place, shell
+from . import place, shell, state
 from .settings import Settings
 from .shell import Problem, lines_of
 
@@ -32,6 +31,8 @@ CURES = (
     (MISSING, "if it is lost, slipway backup --new makes another one"),
 )
 VANISHED = re.compile("no such file or directory")
+KEEP = {"d": "--keep-daily", "w": "--keep-weekly", "m": "--keep-monthly"}
+DAY = 86400
 CACHE = "/var/cache/docker-backup"
 # So that visitors do not feel it: one CPU, and less memory for more CPU time.
 SPARING = {"GOMAXPROCS": "1", "GOGC": "50"}
@@ -39,11 +40,10 @@ SPARING = {"GOMAXPROCS": "1", "GOGC": "50"}
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`id`: restic's. `at`: when it was made, in seconds. `tags`: those of the form name=value."""
+    """`id`: restic's. `at`: when it was made, in seconds."""
 
     id: str
     at: float
-    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -97,34 +97,28 @@ class Repository:
 
     def _problem(self, stderr: str) -> Problem:
         cures = [f": {cure}" for words, cure in CURES if words.search(stderr)]
-        return Problem(f"{self.settings.place}: {cause(stderr)}{''.join(cures)}")
-
-    def make(self) -> None:
-        self.call("init")
+        return Problem(f"{self.settings.to}: {cause(stderr)}{''.join(cures)}")
 
     def make_if_missing(self, patience: float = 0) -> None:
         """Make the repository if it is missing, and another host has not made it within `patience` seconds."""
         until = time.monotonic() + patience
         while not self.is_made():
             if time.monotonic() >= until:
-                self.make()
+                self.call("init")
                 return
             time.sleep(LOOK)
 
-    def backup(
-        self, paths: Sequence[str], tags: Mapping[str, object], cwd: str | None = None, shown: bool = False
-    ) -> None:
+    def backup(self, paths: Sequence[str], kind: str, cwd: str | None = None, shown: bool = False) -> None:
         """Keep `paths`, which may be relative to `cwd`. Raise Problem if one of their files cannot be read. Files that
         were removed meanwhile are no failure. `shown`: let restic show its progress."""
-        label = ",".join(f"{name}={value}" for name, value in tags.items())
-        words = ["backup", "--host", self.settings.app, "--tag", label, *paths]
+        words = ["backup", "--host", self.settings.app, "--tag", f"kind={kind}", *paths]
         self.call(*words, cwd=cwd, shown=shown, fine=is_whole)
 
-    def snapshots(self, **tags: str) -> list[Snapshot]:
-        """Return the app's snapshots with all these tags, oldest first."""
-        wanted = ",".join(f"{name}={value}" for name, value in tags.items())
-        found = json.loads(self.call("snapshots", "--json", "--host", self.settings.app, "--tag", wanted)) or []
-        return sorted(map(parsed, found), key=lambda snapshot: snapshot.at)
+    def snapshots(self, kind: str) -> list[Snapshot]:
+        """Return the app's snapshots of a kind, oldest first."""
+        said = self.call("snapshots", "--json", "--host", self.settings.app, "--tag", f"kind={kind}")
+        found = [Snapshot(entry["id"], seconds(entry["time"])) for entry in json.loads(said) or []]
+        return sorted(found, key=lambda snapshot: snapshot.at)
 
     def size(self, snapshot: Snapshot) -> int:
         """Return the bytes that restoring a snapshot writes."""
@@ -135,26 +129,28 @@ class Repository:
         words = [word for path in include for word in ("--include", path)]
         self.call("restore", snapshot.id, "--target", folder, *words)
 
-    def write_file(self, snapshot: Snapshot, path: str, out: IO[bytes]) -> None:
-        """Write a file of a snapshot to `out`."""
-        self.call("dump", snapshot.id, path, out=out)
+    def prune(self) -> None:
+        """Forget what [backup] does not keep of files and dumps, and give its space free. A repository that only grows
+        keeps all. (pgBackRest forgets its own.)"""
+        settings = self.settings
+        with state.recorded(settings, "prune"):
+            if settings.keep == "all":
+                return
+            older = [f"{KEEP[term[-1]]}={term[:-1]}" for term in settings.keep.split()]
+            policies = {
+                "dump": [f"--keep-within={settings.any_second + 1}d", *older],
+                "files": ["--keep-within=1d", f"--keep-within-hourly={settings.any_second}d", *older],
+                "points": ["--keep-last=3"],
+            }
+            for kind, policy in policies.items():
+                words = ["forget", "--quiet", "--host", settings.app, "--tag", f"kind={kind}", "--group-by", "host"]
+                self.call(*words, *policy)
+            self.call("prune", "--quiet")
 
-    def forget(self, kind: str, policy: Sequence[str]) -> None:
-        """Forget the snapshots of a kind that restic's options `policy` do not keep."""
-        self.call(
-            "forget", "--quiet", "--host", self.settings.app, "--tag", f"kind={kind}", "--group-by", "host", *policy
-        )
-
-
-def newest_before(snapshots: Sequence[Snapshot], at: str) -> Snapshot | None:
-    """Return the newest snapshot of `at`: "latest", or a time in seconds, with "@" or without."""
-    moment = math.inf if at == "latest" else float(at.removeprefix("@"))
-    return next((snapshot for snapshot in reversed(snapshots) if snapshot.at <= moment), None)
-
-
-def parsed(entry: Mapping[str, object]) -> Snapshot:
-    tags = dict(tag.split("=", 1) for tag in entry.get("tags") or [] if "=" in tag)  # type: ignore[attr-defined]
-    return Snapshot(str(entry["id"]), seconds(str(entry["time"])), tags)
+    def prune_daily(self) -> None:
+        """Prune if that was not done for a day. Of several hosts with one repository, one prunes."""
+        if self.settings.prunes and time.time() - state.of(self.settings, "prune").get("at", 0) > DAY:
+            self.prune()
 
 
 def seconds(text: str) -> float:

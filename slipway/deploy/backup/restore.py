@@ -1,19 +1,20 @@
-"""Restores the database beside the living one. Until a swap, that one serves on."""
+"""Restores the database beside the living one, which serves on until a swap; lists what can be restored."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
+import os
 import re
 import time
 from typing import Any
 
-from . import archive, branches, pgbackrest, points, postgres, state
-from .branches import Event, Target
-from .choice import Choice
+from . import archive, branches, pgbackrest, points, postgres, shell, state
+from .branches import Backup, Choice, Event, Target
 from .copy import XMAX, Copy
 from .pgbackrest import Seen
+from .postgres import Position
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -33,50 +34,47 @@ def beside(settings: Settings, repository: Repository, at: str) -> None:
     copy(settings).make(chosen(settings, ACTION, at, shipped(settings, repository, ACTION)))
 
 
-def shipped(settings: Settings, repository: Repository, action: str, patience: int = archive.ARRIVE) -> bool:
-    """Send what the living database has now. Return False if it is dead, or the place does not take it."""
+def shipped(settings: Settings, repository: Repository, action: str, patience: int = archive.ARRIVE) -> Position | None:
+    """Send what the living database has now. Return up to where, None if it is dead, or the place does not take it."""
     with contextlib.suppress(Problem):
-        archive.ship(settings, repository, patience, action)
-        return True
-    return False
+        return archive.ship(settings, repository, patience, action)
+    return None
 
 
-def chosen(settings: Settings, action: str, at: str, alive: bool) -> Choice:
-    """Return what brings back `at`: "latest", "@" and seconds, a release's tag, or "before:" and its tag. `alive`: all
-    that the living database has now was sent."""
+def chosen(settings: Settings, action: str, at: str, now: Position | None) -> Choice:
+    """Return what brings back `at`: "latest", "@" and seconds, a release's tag, or "before:" and its tag. `now`: up to
+    where all that the living database has was sent."""
     seen = pgbackrest.look(settings, action)
-    target = aimed(settings, at, alive, seen)
+    target = aimed(settings, at, now, seen)
     base = branches.base_for(target, seen.backups, seen.histories)
-    sizes = branches.between(base.first, target, seen.files)
+    sizes = branches.between(base.first, target.timeline, seen.files)
     own = [each for each in branches.segments(seen.files) if int(each[:8], 16) == target.timeline]
     end = max(map(branches.number, own), default=0) * branches.BYTES
-    known = old_volume(settings, seen.system) if target.is_latest and not alive else ""
+    known = old_volume(settings, seen.system) if target.is_latest else ""
     return Choice(base, target, end, sum(sizes), len(sizes), known)
 
 
-def aimed(settings: Settings, at: str, alive: bool, seen: Seen) -> Target:
+def aimed(settings: Settings, at: str, now: Position | None, seen: Seen) -> Target:
     """Return where a restore of `at` ends, and on which branch."""
+    if at == "latest" and now:
+        return Target(now.timeline, lsn=now.lsn)
     known = points.load(settings)
+    is_time = re.fullmatch(r"@\d+(\.\d+)?", at)
+    if at != "latest" and not is_time:
+        point = points.named(known, at)
+        return Target(point.timeline, lsn=point.lsn)
+    moment = float(at[1:]) if is_time else math.inf
+    if is_time and moment > time.time():
+        raise Problem("that time is in the future")
     of_archive = [Event(seen.files[f"{timeline:08X}.history"]["time"], timeline) for timeline in seen.histories]
-    events = branches.events(points.swaps(known), of_archive)
-    if at == "latest" and alive:
-        now = state.load(settings)[archive.ACTION]
-        return Target(now["timeline"], lsn=now["lsn"])
-    if at == "latest":
-        return Target(branches.living(math.inf, events, seen.histories))
-    if re.fullmatch(r"@\d+(\.\d+)?", at):
-        moment = float(at[1:])
-        if moment > time.time():
-            raise Problem("that time is in the future")
-        return Target(branches.living(moment, events, seen.histories), at=moment)
-    point = points.named(known, at)
-    return Target(point.timeline, lsn=point.lsn)
+    timeline = branches.living(moment, branches.events(points.swaps(known), of_archive), seen.histories)
+    return Target(timeline, at=moment if is_time else None)
 
 
 def old_volume(settings: Settings, system: str) -> str:
     """Return the dead database's volume if it is the one that the backups are of, else ""."""
     volume = settings.image["DATA"]
-    if postgres.runs(settings):
+    if shell.is_running(settings.service):
         return ""
     with contextlib.suppress(Problem):
         if re.search(rf"^Database system identifier:\s+{system}$", copy(settings).control(volume), re.MULTILINE):
@@ -84,11 +82,16 @@ def old_volume(settings: Settings, system: str) -> str:
     return ""
 
 
+# ---- what has been restored ----
+
+
 def tell(settings: Settings, repository: Repository) -> None:
-    """Print what has been restored, as JSON, with the number of transactions that a swap would lose."""
+    """Print what has been restored, as JSON, with the number of transactions that a swap would lose, and the tag of the
+    last release that was committed until then."""
     made = read(settings)
-    told = {"lost": lost(settings, made), "release": release(settings, made), "now": time.time()}
-    say(json.dumps({**made, **told}))
+    known = points.load(settings)
+    tags = [point.tag for point in known if point.kind == "commit" and point.at <= made["newest"] + 1]
+    say(json.dumps({**made, "lost": lost(settings, made), "release": (tags or [""])[-1], "now": time.time()}))
 
 
 def read(settings: Settings) -> dict[str, Any]:
@@ -114,16 +117,34 @@ def lost(settings: Settings, made: dict[str, Any]) -> int | None:
     return max(0, living.xmax - min([restored, *filter(None, forks)]))
 
 
-def release(settings: Settings, made: dict[str, Any]) -> str:
-    """Return the tag of the last release that was committed until then, or ""."""
-    known = points.load(settings)
-    tags = [point.tag for point in known if point.kind == "commit" and point.at <= made["newest"] + 1]
-    return tags[-1] if tags else ""
-
-
 def discard(settings: Settings, repository: Repository) -> None:
-    """Remove the copy. If a swap has begun a timeline with it, that has an end now: the living one goes on."""
+    """Remove what has been restored. If a swap has begun a timeline with it, that has an end now: the living one goes
+    on."""
     begun = copy(settings).read().get("old")
     copy(settings).remove()
     if begun:
         points.add(settings, repository, "swap")
+
+
+# ---- what can be restored ----
+
+
+def offer(settings: Settings, repository: Repository) -> None:
+    """Print what the place has, as JSON: base backups, each with the last second that it can bring back, dumps, and the
+    newest files."""
+    wal = state.of(settings, archive.ACTION) if settings.postgres else {}
+    bases = pgbackrest.look(settings, f"list-{os.getpid()}").backups if settings.postgres else []
+    offered = {
+        "bases": [described(base, wal) for base in bases],
+        "dumps": [snapshot.at for snapshot in repository.snapshots("dump")],
+        "files": max((snapshot.at for snapshot in repository.snapshots("files")), default=None),
+        "lost_since": wal.get("gaps", []),
+        "now": time.time(),
+    }
+    say(json.dumps(offered))
+
+
+def described(base: Backup, wal: dict[str, Any]) -> dict[str, object]:
+    ends = [begin for begin, _ in wal.get("gaps", []) if begin >= base.at]
+    until = min([*ends, wal.get("until", base.at)])
+    return {"id": base.label, "at": base.at, "bytes": base.bytes, "until": max(until, base.at)}

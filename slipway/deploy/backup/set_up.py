@@ -22,15 +22,15 @@ def prepare(settings: Settings, repository: Repository) -> None:
     if settings.postgres:
         configuration.write(settings)
         make_stanza(settings)
-    state.save(settings, "place", to=settings.place)
+    state.save(settings, "place", to=settings.to)
     shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
-    if settings.postgres and not state.load(settings).get(base.ACTION, {}).get("label"):
+    if settings.postgres and not state.of(settings, base.ACTION).get("label"):
         archive.begin_base(settings)
 
 
 def is_known(settings: Settings) -> bool:
     """Return True if this place had repositories before: then what is missing there is away, or lost."""
-    return bool(state.load(settings).get("place", {}).get("to") == settings.place)
+    return bool(state.of(settings, "place").get("to") == settings.to)
 
 
 def make_repository(settings: Settings, repository: Repository) -> None:
@@ -48,7 +48,7 @@ def make_stanza(settings: Settings) -> None:
         configuration.make_folder(settings)
     if not pgbackrest.look(settings, ACTION).system:
         if is_known(settings):
-            raise Problem(f"{settings.place} has lost its backups, or is away: slipway backup --new begins anew")
+            raise Problem(f"{settings.to} has lost its backups, or is away: slipway backup --new begins anew")
         pgbackrest.make(settings, ACTION)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from slipway import envfile
 
+from . import place
+from .place import Place
 from .shell import Problem, assignments
 
 
@@ -40,10 +41,13 @@ class Settings:
             raise Problem(f"there is no {path}: add [backup] to production.toml, and run slipway provision") from None
         return cls(app, **{**values, "files": tuple(values["files"])}, root=root)
 
-    @property
-    def place(self) -> str:
-        """`to` for people: without a password in it."""
-        return re.sub(r"//[^/@:]*:[^/@]*@", "//", self.to)
+    @cached_property
+    def place(self) -> Place:
+        """The place of the database's backups, of which production.toml takes only those that pgBackRest knows."""
+        found = place.parse(self.to)
+        if found is None:
+            raise Problem(f"{self.to}: pgBackRest has no such place: choose another one in production.toml")
+        return found
 
     @property
     def service(self) -> str:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, NamedTuple
+from datetime import datetime
+from typing import IO
 
 from slipway import envfile
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
-
-
 RESERVE = 30  # seconds before the end of this process's time, for the record of what did not end
 
 
 class Problem(Exception):
     """An error that the user sees, in one line."""
-
-
-class Disk(NamedTuple):
-    """Bytes of a disk."""
-
-    total: int
-    free: int
 
 
 class Time:
@@ -116,7 +107,16 @@ def is_watched() -> bool:
     return sys.stdout.isatty()
 
 
-def disk(path: str) -> Disk:
-    """Return the bytes of the disk with this path."""
-    found = shutil.disk_usage(path)
-    return Disk(found.total, found.free)
+def told(at: float) -> str:
+    """Return a time as people read it, and as slipway restore takes it: 2026-11-24 02:20:00 +0100."""
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %z}"
+
+
+def remove_containers(*names: str) -> None:
+    """Remove containers, whether they run or not. Those that are missing are removed."""
+    run(["docker", "rm", "-f", *names], seconds=60)
+
+
+def is_running(container: str) -> bool:
+    asked = ["docker", "inspect", "--format", "{{.State.Running}}", container]
+    return run(asked, seconds=60).stdout.strip() == "true"

@@ -30,6 +30,12 @@ def load(settings: Settings) -> dict[str, Any]:
         return {}
 
 
+def of(settings: Settings, action: str) -> dict[str, Any]:
+    """Return an action's record, {} before its first run."""
+    record: dict[str, Any] = load(settings).get(action, {})
+    return record
+
+
 def save(settings: Settings, action: str, **values: object) -> None:
     """Add values to an action's record. Other actions may save theirs at the same time."""
     settings.make_folder()

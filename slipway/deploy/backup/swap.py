@@ -8,7 +8,6 @@ import time
 from slipway.lasting.files import write_replace
 
 from . import archive, points, postgres, shell
-from .copy import Copy
 from .repository import Repository
 from .restore import ACTION, copy, read, shipped
 from .settings import Settings
@@ -22,12 +21,15 @@ def run(settings: Settings, repository: Repository) -> None:
     """Let the service run on the restored volume. The old one stays, and its name is printed. After an interruption,
     another swap goes on."""
     restored, made = copy(settings), read(settings)
-    old = made.get("old") or settings.image["DATA"]
-    restored.note({**made, "old": old})
+    old = made["old"] = made.get("old") or settings.image["DATA"]
+    restored.note(made)
     if not made.get("promoted"):
-        promote(restored, made["volume"])
+        try:
+            restored.promote(made["volume"])
+        except Problem as problem:
+            raise Problem(f"{problem}; so the old one serves on") from None
         shipped(settings, repository, ACTION, PATIENCE)  # so that the branch that ends can be restored to its end
-    restored.note({**made, "old": old, "promoted": True})
+        restored.note({**made, "promoted": True})
     restored.stop()
     use(settings, made["volume"])
     if not answers(settings):
@@ -35,22 +37,14 @@ def run(settings: Settings, repository: Repository) -> None:
         restored.note({**made, "old": "", "promoted": True})
         if answers(settings):
             points.add(settings, repository, "swap")
-        raise Problem(
-            f"the restored database did not start, so the old one serves on: journalctl -t {settings.service}"
-        )
+        cause = f"journalctl -t {settings.service}"
+        raise Problem(f"the restored database did not start, so the old one serves on: {cause}")
     points.add(settings, repository, "swap")
     archive.begin_base(settings)
     with contextlib.suppress(Problem):
         points.send(settings, repository)
     restored.forget()
     say(f"the data of before are in the volume {old}: once nobody needs them, run docker volume rm {old}")
-
-
-def promote(restored: Copy, volume: str) -> None:
-    try:
-        restored.promote(volume)
-    except Problem as problem:
-        raise Problem(f"{problem}; so the old one serves on") from None
 
 
 def use(settings: Settings, volume: str) -> None:

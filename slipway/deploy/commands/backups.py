@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator
 
 from ..agent.backups import Listed
-from ..backup.shell import megabytes
+from ..backup.shell import megabytes, told
 from ..backup_status import duration
 from ..config import Fleet
-from ..moments import told
 from ..screen.text_tables import table
 from .docker_backup import ask_agent, backup_host
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .. import moments
 from ..agent.backups import Restored
 from ..agent.message_types import TAG
+from ..backup.shell import told
 from ..backup_status import duration
 from ..config import Fleet, Host
 from ..errors import DeployError, Refused, on_hosts
@@ -77,7 +78,7 @@ def parse_moment(text: str) -> str:
 def describe(host: Host, restored: Restored) -> list[str]:
     """Return lines that tell what has been restored, and what a swap would lose."""
     age = duration(restored["now"] - restored["newest"])
-    what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {moments.told(restored['newest'])}"
+    what = f"{restored['tables']} tables, {restored['rows']:,} rows, last changed {told(restored['newest'])}"
     lost = "an unknown number of" if restored["lost"] is None else f"{restored['lost']:,}"
     release = f"; the release then was {restored['release']}" if restored["release"] else ""
     unlogged = restored.get("unlogged")
@@ -161,6 +162,6 @@ async def put_back(fleet: Fleet, reached: Sequence[Host], restored: Restored) ->
     host = host_of_files(fleet)
     if host in reached:
         return await run_docker_backup(fleet, host, "put-back", str(restored["newest"]))
-    at = moments.told(restored["newest"])
+    at = told(restored["newest"])
     print(f'{host.name}: its uploads are as they were: later, run slipway restore --files --at "{at}"', file=sys.stderr)
     return None

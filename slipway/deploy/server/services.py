@@ -109,7 +109,7 @@ def of_image(fleet: Fleet, service: Service) -> list[str]:
     if not is_backed_up(fleet, service):
         return [OF_IMAGE]
     kept = place.parse(fleet.backup["to"])
-    return [OF_IMAGE, OF_ARCHIVE, *([OF_FOLDER.format(app=fleet.app)] if kept and kept.is_folder else [])]
+    return [OF_IMAGE, OF_ARCHIVE, *([OF_FOLDER.format(app=fleet.app)] if kept and kept.folder else [])]
 
 
 def configured(app: str) -> list[str]:
@@ -124,7 +124,7 @@ def network(fleet: Fleet, service: Service, listen: str) -> list[str]:
     if not fleet.by_socket:
         return ["-p", f"{nginx_address(listen)}:{port}:{port}"]
     kept = place.parse(fleet.backup["to"]) if is_backed_up(fleet, service) else None
-    return [] if kept and not kept.is_folder else ["--network=none"]
+    return [] if kept and not kept.folder else ["--network=none"]
 
 
 def options(fleet: Fleet, service: Service, listen: str) -> list[str]:
