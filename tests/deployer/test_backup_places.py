@@ -78,8 +78,8 @@ def test_a_place_may_have_signs_of_an_address_in_its_path(to):
 
 
 def test_a_place_s_port_user_and_keys():
-    found = place.parse("sftp://backup@nas.example:2222//srv/shop")
-    assert (found.where, found.user, found.port) == ("nas.example", "backup", "2222")
+    assert place.parse("sftp://backup@nas.example:2222//srv/shop").where == "backup@nas.example:2222"
+    assert place.parse("sftp:backup@nas.example:shop").where == "backup@nas.example"
     keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "RESTIC_PASSWORD": "p"}
     options = place.options(place.parse("s3:https://s3.example:9000/bucket/shop"), keys)
     assert options == {

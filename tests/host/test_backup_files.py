@@ -32,7 +32,7 @@ def test_sqlite_is_copied_while_it_is_used(made, tmp_path, in_a_file):
         living.commit()
         files.keep(made.settings, made)
     [snapshot] = made.snapshots(kind="files")
-    made.restore(snapshot, str(tmp_path / "back"))
+    made.call("restore", snapshot.id, "--target", str(tmp_path / "back"))
     [copy] = (tmp_path / "back").rglob("db.sqlite3")
     with closing(sqlite3.connect(copy)) as restored:
         assert restored.execute("SELECT id FROM orders").fetchall() == [(7,)]

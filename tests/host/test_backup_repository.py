@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from proc import executable, wait_until
-from slipway.deploy.backup import elsewhere, files, password, repository, set_up, shell, state
+from slipway.deploy.backup import elsewhere, files, repository, set_up, shell, state
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
@@ -57,7 +57,7 @@ def test_what_is_kept_comes_back(made, tmp_path):
     keep(made, tmp_path, "two", kind="points")
     [snapshot] = made.snapshots(kind="files")
     assert abs(snapshot.at - time.time()) < 60
-    made.restore(snapshot, str(tmp_path / "back"))
+    made.call("restore", snapshot.id, "--target", str(tmp_path / "back"))
     assert (tmp_path / "back/one").read_text() == "one"
 
 
@@ -185,15 +185,15 @@ def typed(monkeypatch, text):
 
 
 def test_who_knows_the_password_is_reminded_no_more(made, tmp_path, monkeypatch, capsys):
-    password.keep(made.settings, made)
+    set_up.keep_password(made.settings, made)
     assert capsys.readouterr().out == "a-password\n"
     kept = tmp_path / "etc/default/shop.backup.kept"
     typed(monkeypatch, "another")
     with pytest.raises(Problem, match="wrong password"):
-        password.keep(made.settings, made, "--typed")
+        set_up.keep_password(made.settings, made, "--typed")
     assert not kept.exists()
     typed(monkeypatch, "a-password")
-    password.keep(made.settings, made, "--typed")
+    set_up.keep_password(made.settings, made, "--typed")
     assert kept.exists()
 
 
@@ -202,7 +202,7 @@ def test_a_new_server_takes_the_old_password(made, tmp_path, monkeypatch):
     file.write_text("RESTIC_PASSWORD=made-anew\nAWS_ACCESS_KEY_ID=key\n")
     typed(monkeypatch, "a-password")
     anew = replace(made.settings)
-    password.keep(anew, Repository(anew), "--typed")
+    set_up.keep_password(anew, Repository(anew), "--typed")
     assert file.read_text() == "RESTIC_PASSWORD=a-password\nAWS_ACCESS_KEY_ID=key\n"
     assert file.stat().st_mode & 0o777 == 0o600
 

@@ -78,7 +78,7 @@ def begin_base(settings: Settings) -> None:
 def drop_if_full(settings: Settings) -> None:
     """If the database's disk gets full, end what sends WAL: the next one to send it drops what is too much. The site is
     more important."""
-    disk = shutil.disk_usage(postgres.service_path(settings))
+    disk = shutil.disk_usage(postgres.volume_path(settings.image["DATA"]))
     if disk.free < min(LEAST, disk.total // SHARE):
         for command in ("stop --force", "start"):
             script = f"exec pgbackrest --stanza={settings.app} {command}"

@@ -25,7 +25,11 @@ def make(settings: Settings, repository: Repository, new: str = "") -> None:
             pgbackrest.make(settings, ACTION, new=True)
         check_archiving(settings)
         seen = pgbackrest.look(settings, ACTION)
-        check_owner(settings, seen.system)
+        if seen.system and seen.system != postgres.position(settings).system:  # such as a lost server's
+            raise Problem(
+                f"{settings.to} has backups of another database of {settings.app}: bring that back by slipway restore,"
+                " or keep both by slipway backup --new"
+            )
         kind = due(seen.backups, time.time())
         say(f"copying the database: {'all of it' if kind == 'full' else 'what has changed since the last copy'}")
         pgbackrest.call(settings, ACTION, ["backup", f"--type={kind}"])
@@ -46,15 +50,6 @@ def check_archiving(settings: Settings) -> None:
         raise Problem(
             f"{settings.service} does not archive yet: run systemctl restart docker-service@{settings.service} there,"
             " at a time when some seconds of errors do no harm"
-        )
-
-
-def check_owner(settings: Settings, system: str) -> None:
-    """Refuse to mix this database's backups with those of another one, such as a lost server's."""
-    if system and system != postgres.position(settings).system:
-        raise Problem(
-            f"{settings.to} has backups of another database of {settings.app}: bring that back by slipway restore,"
-            " or keep both by slipway backup --new"
         )
 
 

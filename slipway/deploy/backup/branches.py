@@ -100,11 +100,6 @@ def ancestors(history: str) -> dict[int, int]:
     return {int(timeline): lsn_of(lsn) for timeline, lsn in found}
 
 
-def way(history: str, timeline: int) -> list[int]:
-    """Return the timelines that led to this one, and itself."""
-    return [*ancestors(history), timeline]
-
-
 def events(swaps: Iterable[Event], seen: Iterable[Event]) -> list[Event]:
     """Return what lived when, oldest first. `swaps`: those on record; `seen`: when the archive got each timeline's
     history, which counts for those that no record names, as of a lost server."""
@@ -127,17 +122,13 @@ def base_for(target: Target, backups: Sequence[Backup], histories: Mapping[int, 
     if not backups:
         raise Problem("the repository has no base backup")
     left = ancestors(histories.get(target.timeline, ""))
-    on_way = [backup for backup in backups if is_on_way(backup, target.timeline, left)]
+    # Of an older timeline: what ended before that was left for this one.
+    on_way = [each for each in backups if each.timeline == target.timeline or each.lsn <= left.get(each.timeline, 0)]
     fitting = [backup for backup in on_way if is_before(backup, target)]
     if not fitting:
         oldest = min(backup.at for backup in on_way or backups)
         raise Problem(f"the oldest base backup of then ended at {told(oldest)}: choose a later time")
     return max(fitting, key=lambda backup: (backup.timeline, backup.lsn))
-
-
-def is_on_way(backup: Backup, timeline: int, left: Mapping[int, int]) -> bool:
-    """Return True if the backup is of this timeline, or ended in an older one before that was `left` for it."""
-    return backup.timeline == timeline or backup.lsn <= left.get(backup.timeline, 0)
 
 
 def is_before(backup: Backup, target: Target) -> bool:

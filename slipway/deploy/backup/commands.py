@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from slipway.lasting import LockedOpen
 
-from . import archive, base, drill, elsewhere, files, leftovers, password, points, restore, set_up, shell, swap
+from . import archive, base, drill, elsewhere, files, leftovers, points, restore, set_up, shell, swap
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -20,23 +20,17 @@ HOUR = 3600
 LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "dump": 24 * HOUR, "drill": 24 * HOUR}
 
 
-def ready(settings: Settings, repository: Repository) -> None:
-    """Succeed if `prepare` has nothing to do."""
-    if not set_up.is_ready(settings):
-        sys.exit(1)
-
-
-# Each gets the settings, the repository and the further arguments, which usage() shows.
+# Each gets the settings, the repository and the further arguments, which usage() shows. False: it has failed.
 COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
     "prepare": (set_up.prepare, ""),
-    "ready": (ready, ""),
+    "ready": (set_up.is_ready, ""),
     "base": (base.make, "[--new]"),
     "wal": (archive.ship, ""),
     "files": (files.keep, "[--new]"),
     "dump": (elsewhere.keep, ""),
     "print-dump": (elsewhere.tell, "[TIME]"),
     "put-back": (files.put_back, "TIME"),
-    "password": (password.keep, "[--typed]"),
+    "password": (set_up.keep_password, "[--typed]"),
     "drill": (drill.run, "[MIGRATIONS]"),
     "list": (restore.offer, ""),
     "point": (points.add, "KIND TAG"),
@@ -80,11 +74,13 @@ def main(words: Sequence[str]) -> None:
     action, app, *rest = words
     try:
         settings = Settings.load(app)
+        settings.make_folder()
         if action in LIMITS:
             shell.Time.limit(LIMITS[action])
         with contextlib.nullcontext() if action in AT_ONCE else alone(settings, SHARED.get(action, action)):
-            COMMANDS[action][0](settings, Repository(settings), *rest)
+            done = COMMANDS[action][0](settings, Repository(settings), *rest)
     except Problem as problem:
         sys.exit(f"docker-backup: {problem}")
     except OSError as error:
         sys.exit(f"docker-backup: {error.filename or 'this host'}: {error.strerror}")
+    sys.exit(done is False)

@@ -12,8 +12,7 @@ from pathlib import Path
 from slipway.lasting.files import write_replace
 
 from . import place, postgres, sftp, shell
-from .password import NAME
-from .settings import Settings
+from .settings import REPOSITORY_KEY, Settings
 from .shell import Problem
 
 QUEUE = (64 << 20, 16 << 30)  # bytes of WAL that may wait for the place: at least, at most
@@ -42,7 +41,7 @@ def text(settings: Settings, repository: Mapping[str, str], queue: int, data: st
     """Return the content of pgbackrest.conf. `repository`: options without "repo1-"; `queue`: bytes of WAL; `data`: the
     path of the database's files."""
     options = {**FIXED, **{f"repo1-{name}": value for name, value in repository.items()}}
-    options |= {"repo1-cipher-pass": settings.keys[NAME], "archive-push-queue-max": str(queue)}
+    options |= {"repo1-cipher-pass": settings.keys[REPOSITORY_KEY], "archive-push-queue-max": str(queue)}
     if settings.keep == "all":
         options["expire-auto"] = "n"
     else:
@@ -54,7 +53,7 @@ def text(settings: Settings, repository: Mapping[str, str], queue: int, data: st
 
 def queue(settings: Settings) -> int:
     """Return the bytes of WAL that may wait on the database's disk. More is dropped."""
-    free = shutil.disk_usage(postgres.service_path(settings)).free
+    free = shutil.disk_usage(postgres.volume_path(settings.image["DATA"])).free
     return max(QUEUE[0], min(free // SHARE, QUEUE[1]))
 
 

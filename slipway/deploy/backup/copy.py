@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from slipway.lasting.files import write_replace
@@ -50,10 +51,13 @@ SELECT format('SELECT %L, count(*) FROM %I.%I', nspname || '.' || relname, nspna
 UNLOGGED = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u'"
 XMAX = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 NEWEST = "SELECT coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()), 0)"
+# If replay is paused, up to where it came, and what it waits for.
 WHERE = """
 SELECT pg_get_wal_replay_pause_state() = 'paused', coalesce(pg_last_wal_replay_lsn(), '0/0'),
     coalesce((SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'), '-')
 """
+START = 'echo "local all postgres trust" >/tmp/pg_hba.conf && exec postgres "$@"'
+TAKE_WAL = 'cp -a "$1"/0* "$2" && chown -R "$3" "$2"'
 RESTORE = 'mkdir -p "$PGDATA"; chmod 700 "$PGDATA"; exec pgbackrest "$@"'
 
 
@@ -69,8 +73,8 @@ class Copy:
         return f"{self.settings.app}-{self.name}"
 
     @property
-    def file(self) -> str:
-        return f"{self.settings.folder}/{self.name}.json"
+    def file(self) -> Path:
+        return Path(self.settings.folder, f"{self.name}.json")
 
     @property
     def action(self) -> str:
@@ -82,7 +86,6 @@ class Copy:
         self.remove()
         self.check_room(choice)
         volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
-        self.settings.make_folder()
         self.note({"volume": volume})  # so that the next one removes what is left
         self.fetch(choice, volume)
         say("replaying the changes since then")
@@ -97,10 +100,8 @@ class Copy:
 
     def read(self) -> dict[str, Any]:
         """Return what `make` has returned, and what was noted since; or {}."""
-        with contextlib.suppress(FileNotFoundError), open(self.file, encoding="utf-8") as file:
-            made: dict[str, Any] = json.load(file)
-            return made
-        return {}
+        made: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
+        return made
 
     def remove(self) -> None:
         """Remove the container, and the volume unless the service runs on it."""
@@ -108,18 +109,13 @@ class Copy:
         volume = self.read().get("volume")
         if volume and volume != self.settings.image["DATA"]:
             shell.run(["docker", "volume", "rm", "-f", volume], seconds=300)
-        self.forget()
+        self.file.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Let the database end in order, and remove the container, unless that was done."""
         if shell.output(["docker", "ps", "--all", "--quiet", "--filter", f"name=^{self.container}$"]):
             shell.output(["docker", "stop", "-t", "60", self.container], seconds=90)
             shell.remove_containers(self.container)
-
-    def forget(self) -> None:
-        for path in (self.file, f"{self.settings.folder}/{self.name}.hba"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
 
     # ---- the files ----
 
@@ -128,8 +124,8 @@ class Copy:
         path, problems = shell.output(["docker", "info", "--format", "{{.DockerRootDir}}"]), []
         if (free := shutil.disk_usage(path).free) < choice.bytes:
             problems.append(f"{path} has {megabytes(free)} free, a restore needs {megabytes(choice.bytes)}")
-        with open(f"{self.settings.root}/proc/meminfo", encoding="ascii") as file:
-            match = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
+        memory = Path(f"{self.settings.root}/proc/meminfo").read_text(encoding="ascii")
+        match = re.search(r"^MemAvailable:\s+(\d+) kB", memory, re.MULTILINE)
         available = int(match[1]) << 10 if match else 0
         if available < MEMORY:
             problems.append(f"{megabytes(available)} of memory are available, a restore needs {megabytes(MEMORY)}")
@@ -137,14 +133,16 @@ class Copy:
             raise Problem("; ".join(problems))
 
     def fetch(self, choice: Choice, volume: str) -> None:
-        """Bring the base backup into a new volume."""
+        """Bring the base backup into a new volume, and what the volume of a dead database has not sent yet, so that
+        nothing that it had written is lost."""
         shell.output(["docker", "volume", "create", volume])
         top = postgres.volume_path(volume)
         say(f"fetching the base backup, {megabytes(choice.base.bytes)}")
         with progress.shown(lambda: progress.size(top), choice.base.bytes):
-            self.bring(["restore", PROCESSES, *choice.options()], volume, lambda: progress.size(top))
+            self.bring(["restore", "--delta", PROCESSES, *choice.options()], volume, lambda: progress.size(top))
         if choice.known:
-            self.take_wal(choice.known, volume)
+            old, new = (f"{postgres.data_folder(self.settings, each)}/pg_wal" for each in (choice.known, volume))
+            shell.output(["sh", "-c", TAKE_WAL, "sh", old, new, self.settings.image["OWNER"]], seconds=600)
 
     def bring(self, words: Sequence[str], volume: str, size: Callable[[], int]) -> None:
         """Run pgBackRest's restore. By sftp, before 2.59, it closes no file that it has read, so that it ends where the
@@ -158,14 +156,7 @@ class Copy:
                 now = size()
                 if TOO_MANY_FILES not in str(problem) or now <= before:
                     raise
-                before, words = now, [*words[:1], "--delta", *[word for word in words[1:] if word != "--delta"]]
-
-    def take_wal(self, old: str, volume: str) -> None:
-        """Take what the volume of a dead database has not sent yet, so that nothing that it had written is lost."""
-        source, to = (postgres.data_folder(self.settings, each) for each in (old, volume))
-        script = 'cp -a "$1"/0* "$2" && chown -R "$3" "$2"'
-        owner = self.settings.image["OWNER"]
-        shell.output(["sh", "-c", script, "sh", f"{source}/pg_wal", f"{to}/pg_wal", owner], seconds=600)
+                before = now
 
     def control(self, volume: str) -> str:
         """Return what pg_controldata says of the files."""
@@ -175,17 +166,15 @@ class Copy:
 
     def start(self, volume: str, options: Sequence[str]) -> None:
         shell.remove_containers(self.container)
-        access, image = f"{self.settings.folder}/{self.name}.hba", self.settings.image
-        write_replace(access, "local all postgres trust\n", 0o644)
-        fixed = ["listen_addresses=", "unix_socket_directories=/tmp", "hba_file=/etc/pg_hba.conf"]
+        image = self.settings.image
+        fixed = ["listen_addresses=", "unix_socket_directories=/tmp", "hba_file=/tmp/pg_hba.conf"]
         fixed += ["shared_buffers=64MB", "max_wal_size=256MB", "wal_retrieve_retry_interval=500ms"]
         options = [*fixed, *limits(self.settings, self.control(volume)), *options]
         command = [
             *pgbackrest.confined(self.settings, self.container, pgbackrest.MORE),
             *("--detach", "--shm-size=128m", "--stop-signal=SIGINT"),
             *("--env-file", f"{self.settings.etc}/{self.settings.service}.env"),
-            *("-v", f"{volume}:{image['VOLUME']}", "-v", f"{access}:/etc/pg_hba.conf:ro"),
-            *("--entrypoint=postgres", image["IMAGE_ID"]),
+            *("-v", f"{volume}:{image['VOLUME']}", "--entrypoint=sh", image["IMAGE_ID"], "-c", START, "sh"),
             *(word for option in options for word in ("-c", option)),
         ]
         shell.output(command)
@@ -195,9 +184,10 @@ class Copy:
         how far it came, if it cannot."""
         asked, since = "", time.monotonic()  # where it asked in vain for more, and since when
         while True:
-            paused, lsn, waits = self.where()
-            if paused:
-                self.check_parameters()
+            paused, lsn, waits = (self.asked(WHERE) or "f 0/0 -").split()
+            if paused == "t" and "insufficient parameter settings" in self.log():  # it pauses for want of these, too
+                raise Problem("the restored database needs more connections than the living one has: see docker logs")
+            if paused == "t":
                 return
             if waits in WAITS and lsn != asked:
                 asked, since = lsn, time.monotonic()
@@ -208,22 +198,13 @@ class Copy:
                 raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {newest}")
             time.sleep(0.2)
 
-    def where(self) -> tuple[bool, str, str]:
-        """Return if replay is paused, up to where it came, and what it waits for."""
+    def asked(self, query: str) -> str:
+        """Return the answer to a query, "" while Postgres starts. Raise Problem if it has ended."""
         with contextlib.suppress(Problem):
-            paused, lsn, waits = self.sql(WHERE).split(" ")
-            return paused == "t", lsn, waits
-        self.check_runs()
-        return False, "0/0", ""
-
-    def check_runs(self) -> None:
+            return self.sql(query)
         if not shell.is_running(self.container):
             raise Problem(ended(self.log()))
-
-    def check_parameters(self) -> None:
-        """Postgres pauses, too, where it lacks connections or the like that the living one has had since."""
-        if "insufficient parameter settings" in self.log():
-            raise Problem("the restored database needs more connections than the living one has: see docker logs")
+        return ""
 
     def promote(self, volume: str) -> None:
         """Let the copy take changes: on a timeline of its own, which goes to the archive at once, so that no other one
@@ -234,15 +215,9 @@ class Copy:
             os.rename(f"{top}/standby.signal", f"{top}/recovery.signal")
         send = f"archive_command=pgbackrest --stanza={self.settings.app} archive-push %p"
         self.start(volume, ["hot_standby=off", "recovery_target_action=promote", "archive_mode=on", send])
-        while not self.takes_changes():
+        while self.asked("SELECT pg_is_in_recovery()") != "f":
             time.sleep(0.2)
         self.sql(f"\\set name {self.settings.app}\n{SET_UP}")
-
-    def takes_changes(self) -> bool:
-        with contextlib.suppress(Problem):
-            return self.sql("SELECT pg_is_in_recovery()") == "f"
-        self.check_runs()
-        return False
 
     def log(self) -> str:
         return shell.run(["docker", "logs", self.container], seconds=60).stderr
@@ -269,7 +244,9 @@ class Copy:
 def limits(settings: Settings, control: str) -> list[str]:
     """Return options by which a standby may replay the WAL of the living one: at least what that one has."""
     found = dict(re.findall(r"^(max_\w+) setting:\s+(\d+)$", control, re.MULTILINE))
-    found["max_connections"] = str(max(CONNECTIONS, int(found.get("max_connections", 0)), postgres.allowed(settings)))
+    described = Path(settings.etc, settings.service).read_text(encoding="utf-8")
+    numbers = [found.get("max_connections", "0"), *re.findall(r"max_connections=(\d+)", described)]
+    found["max_connections"] = str(max(CONNECTIONS, *map(int, numbers)))
     found["max_prepared_transactions"] = found.pop("max_prepared_xacts", "0")
     found["max_locks_per_transaction"] = found.pop("max_locks_per_xact", "64")
     return [f"{name}={value}" for name, value in found.items()]

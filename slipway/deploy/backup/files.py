@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -94,10 +95,12 @@ def put_back(settings: Settings, repository: Repository, at: str) -> None:
 
 
 def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths: Sequence[str]) -> None:
-    size, before = repository.size(snapshot), sum(map(progress.size, paths))
+    stats = json.loads(repository.call("stats", "--json", "--mode", "restore-size", snapshot.id))
+    size, before = stats["total_size"], sum(map(progress.size, paths))
     say(f"fetching files, {megabytes(size)}")
+    words = [word for path in paths for word in ("--include", path)]
     with progress.shown(lambda: sum(map(progress.size, paths)) - before, max(0, size - before)):
-        repository.restore(snapshot, "/", paths)
+        repository.call("restore", snapshot.id, "--target", "/", *words)
     media, secrets = f"{settings.www}/media", f"{settings.etc}/{settings.app}.secrets"
     owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users

@@ -10,10 +10,7 @@ FILES, DATABASE = "files", "database"  # folders of the place: restic's reposito
 INSIDE = "/repository"  # where containers have a place that is a folder
 CONFIGURATION = "/etc/pgbackrest"  # where containers have pgBackRest's configuration
 FORMS = {
-    "sftp": re.compile(
-        r"sftp:(?://(?:(?P<user>[^@/\s]+)@)?(?P<where>[^:/\s]+)(?::(?P<port>\d+))?/(?P<path>\S+)"
-        r"|(?:(?P<user2>[^@/\s]+)@)?(?P<where2>[^:/\s]+):(?P<path2>\S+))"
-    ),
+    "sftp": re.compile(r"sftp:(?://(?P<where>[^:/\s]+(?::\d+)?)/(?P<path>\S+)|(?P<where2>[^:/\s]+):(?P<path2>\S+))"),
     "s3": re.compile(
         r"s3:(?:https://)?(?P<endpoint>[^/:\s]+)(?::(?P<port>\d+))?/(?P<where>[^/\s]+)(?P<path>(?:/\S*)?)"
     ),
@@ -24,30 +21,25 @@ FORMS = {
 PARAMETER = re.compile(r"(?:key|pass|password|secret|sig|token)=", re.IGNORECASE)
 # restic's variables of the environment, and what pgBackRest calls them
 KEYS = {
-    "s3": {
-        "AWS_ACCESS_KEY_ID": "s3-key",
-        "AWS_SECRET_ACCESS_KEY": "s3-key-secret",
-        "AWS_SESSION_TOKEN": "s3-token",
-        "AWS_DEFAULT_REGION": "s3-region",
-    },
-    "gcs": {"GOOGLE_ACCESS_TOKEN": "gcs-key"},
-    "azure": {
-        "AZURE_ACCOUNT_NAME": "azure-account",
-        "AZURE_ACCOUNT_KEY": "azure-key",
-        "AZURE_ACCOUNT_SAS": "azure-key",
-    },
+    "AWS_ACCESS_KEY_ID": "s3-key",
+    "AWS_SECRET_ACCESS_KEY": "s3-key-secret",
+    "AWS_SESSION_TOKEN": "s3-token",
+    "AWS_DEFAULT_REGION": "s3-region",
+    "GOOGLE_ACCESS_TOKEN": "gcs-key",
+    "AZURE_ACCOUNT_NAME": "azure-account",
+    "AZURE_ACCOUNT_KEY": "azure-key",
+    "AZURE_ACCOUNT_SAS": "azure-key",
 }
 
 
 @dataclass(frozen=True)
 class Place:
-    """`kind`: a repo-type of pgBackRest. `where`: the host, bucket or container. `path`: the folder of both tools; of
-    sftp it may be relative to the user's home."""
+    """`kind`: a repo-type of pgBackRest. `where`: the bucket or container, or the host with user@ and :port as in `to`.
+    `path`: the folder of both tools; of sftp it may be relative to the user's home."""
 
     kind: str
     where: str
     path: str
-    user: str = ""
     port: str = ""
     endpoint: str = ""
 
@@ -104,4 +96,5 @@ def options(place: Place, keys: Mapping[str, str]) -> dict[str, str]:
             values |= {"gcs-key-type": "service", "gcs-key": f"{CONFIGURATION}/gcs.json"}
     elif place.kind == "azure":
         values |= {"azure-container": place.where, "azure-key-type": "sas" if "AZURE_ACCOUNT_SAS" in keys else "shared"}
-    return values | {option: keys[name] for name, option in KEYS.get(place.kind, {}).items() if keys.get(name)}
+    prefix = f"{place.kind}-"
+    return values | {to: keys[name] for name, to in KEYS.items() if to.startswith(prefix) and keys.get(name)}

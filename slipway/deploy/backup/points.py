@@ -7,12 +7,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from slipway.lasting import LockedOpen
 from slipway.lasting.files import write_replace
 
 from . import postgres, state
-from .branches import Event
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, lines_of
@@ -42,7 +42,6 @@ def add(settings: Settings, repository: Repository, kind: str, tag: str = "") ->
     """Note that now is a point of the release `tag`, or that from now on another timeline lives."""
     position = postgres.heartbeat(settings)
     point = Point(kind, tag, position.at, position.lsn, position.timeline, position.xmax)
-    settings.make_folder()
     with LockedOpen(f"{settings.folder}/points.lock", "a"):
         lines = [*read(path(settings)), json.dumps(asdict(point))]
         swaps = [line for line in lines[:-MOST] if json.loads(line)["kind"] == "swap"]
@@ -50,18 +49,11 @@ def add(settings: Settings, repository: Repository, kind: str, tag: str = "") ->
 
 
 def read(path: str) -> list[str]:
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        return lines_of(file.read())
+    return lines_of(Path(path).read_text(encoding="utf-8")) if os.path.exists(path) else []
 
 
 def load(settings: Settings) -> list[Point]:
     return [Point(**json.loads(line)) for line in read(path(settings))]
-
-
-def swaps(points: Sequence[Point]) -> list[Event]:
-    return [Event(point.at, point.timeline) for point in points if point.kind == "swap"]
 
 
 def named(points: Sequence[Point], name: str) -> Point:
@@ -91,5 +83,4 @@ def bring(settings: Settings, repository: Repository) -> None:
     """Bring the points of a lost server here, if it has sent some."""
     sent = repository.snapshots("points")
     if sent and not os.path.exists(path(settings)):
-        settings.make_folder()
         write_replace(path(settings), repository.call("dump", sent[-1].id, f"/{NAME}"), 0o600)

@@ -67,30 +67,16 @@ def owner(settings: Settings) -> tuple[int, int]:
     return int(user), int(group)
 
 
-def service_path(settings: Settings) -> str:
-    """Return the folder of the service's volume on this host."""
-    return volume_path(settings.image["DATA"])
-
-
-def allowed(settings: Settings) -> int:
-    """Return the max_connections of the service."""
-    with open(f"{settings.etc}/{settings.service}", encoding="utf-8") as file:
-        found = [word for word in file.read().split() if word.startswith("max_connections=")]
-    return int(found[0].partition("=")[2].rstrip("'\"")) if found else 0
-
-
 def volume_path(volume: str) -> str:
+    """Return the folder of a volume on this host."""
     return shell.output(["docker", "volume", "inspect", "--format", "{{.Mountpoint}}", volume])
 
 
 def data_path(settings: Settings) -> str:
     """Return where the database's files are in its container: the image's PGDATA."""
     words = ["docker", "image", "inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}"]
-    for line in shell.lines_of(shell.output([*words, settings.image["IMAGE_ID"]])):
-        name, _, value = line.partition("=")
-        if name == "PGDATA":
-            return value
-    return settings.image["VOLUME"]
+    lines = shell.lines_of(shell.output([*words, settings.image["IMAGE_ID"]]))
+    return dict(line.split("=", 1) for line in lines).get("PGDATA", settings.image["VOLUME"])
 
 
 def data_folder(settings: Settings, volume: str) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from subprocess import CompletedProcess
@@ -52,20 +52,13 @@ class Repository:
 
     settings: Settings
 
-    def call(
-        self,
-        *words: str,
-        cwd: str | None = None,
-        shown: bool = False,
-        fine: Callable[[CompletedProcess[str]], bool] = lambda done: not done.returncode,
-        out: IO[bytes] | None = None,
-    ) -> str:
+    def call(self, *words: str, cwd: str | None = None, shown: bool = False, out: IO[bytes] | None = None) -> str:
         """Run restic; return what it prints, or write that to `out`. Wait while the repository is locked. Raise Problem
-        if what restic has done is not `fine`."""
+        if it fails."""
         until = time.monotonic() + PATIENCE
         while True:
             done = self._run(words, cwd, shown, out)
-            if fine(done):
+            if is_whole(done):
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
                 raise self._problem(done.stderr)
@@ -112,22 +105,13 @@ class Repository:
         """Keep `paths`, which may be relative to `cwd`. Raise Problem if one of their files cannot be read. Files that
         were removed meanwhile are no failure. `shown`: let restic show its progress."""
         words = ["backup", "--host", self.settings.app, "--tag", f"kind={kind}", *paths]
-        self.call(*words, cwd=cwd, shown=shown, fine=is_whole)
+        self.call(*words, cwd=cwd, shown=shown)
 
     def snapshots(self, kind: str) -> list[Snapshot]:
         """Return the app's snapshots of a kind, oldest first."""
         said = self.call("snapshots", "--json", "--host", self.settings.app, "--tag", f"kind={kind}")
         found = [Snapshot(entry["id"], seconds(entry["time"])) for entry in json.loads(said) or []]
         return sorted(found, key=lambda snapshot: snapshot.at)
-
-    def size(self, snapshot: Snapshot) -> int:
-        """Return the bytes that restoring a snapshot writes."""
-        return int(json.loads(self.call("stats", "--json", "--mode", "restore-size", snapshot.id))["total_size"])
-
-    def restore(self, snapshot: Snapshot, folder: str, include: Iterable[str] = ()) -> None:
-        """Write a snapshot's files below `folder`: all, or those in the paths to `include`."""
-        words = [word for path in include for word in ("--include", path)]
-        self.call("restore", snapshot.id, "--target", folder, *words)
 
     def prune(self) -> None:
         """Forget what [backup] does not keep of files and dumps, and give its space free. A repository that only grows
@@ -169,7 +153,8 @@ def may_unlock(locks: Sequence[Mapping[str, Any]], host: str, now: float) -> boo
 
 
 def is_whole(done: CompletedProcess[str]) -> bool:
-    """Return True if a backup has all files that have not gone meanwhile. Restic exits by 3 if it lacks some."""
+    """Return True if restic has done its work. A backup is whole if it lacks only files that have gone meanwhile:
+    restic exits by 3 then."""
     errors = [line for line in lines_of(done.stderr) if line.startswith("error:")]
     return not done.returncode or (done.returncode == 3 and all(map(VANISHED.search, errors)))
 

@@ -66,8 +66,9 @@ def aimed(settings: Settings, at: str, now: Position | None, seen: Seen) -> Targ
     moment = float(at[1:]) if is_time else math.inf
     if is_time and moment > time.time():
         raise Problem("that time is in the future")
+    swaps = [Event(point.at, point.timeline) for point in known if point.kind == "swap"]
     of_archive = [Event(seen.files[f"{timeline:08X}.history"]["time"], timeline) for timeline in seen.histories]
-    timeline = branches.living(moment, branches.events(points.swaps(known), of_archive), seen.histories)
+    timeline = branches.living(moment, branches.events(swaps, of_archive), seen.histories)
     return Target(timeline, at=moment if is_time else None)
 
 
@@ -107,8 +108,8 @@ def lost(settings: Settings, made: dict[str, Any]) -> int | None:
     both does not answer, such as after a swap that was interrupted."""
     try:
         living = postgres.position(settings)
-        way = branches.way(postgres.sql(settings, HISTORY.format(living.timeline)), living.timeline)
-        of_copy = branches.way(copy(settings).sql(HISTORY.format(made["timeline"])), made["timeline"])
+        way = [*branches.ancestors(postgres.sql(settings, HISTORY.format(living.timeline))), living.timeline]
+        of_copy = [*branches.ancestors(copy(settings).sql(HISTORY.format(made["timeline"]))), made["timeline"]]
         restored = int(copy(settings).sql(XMAX))
     except Problem:
         return None

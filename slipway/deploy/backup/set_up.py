@@ -1,13 +1,17 @@
-"""Sets up what the first backup needs: the repositories, pgBackRest's configuration, the units."""
+"""Sets up what the first backup needs: the repositories and their password, pgBackRest's configuration, the units."""
 
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import replace
+
+from slipway.lasting.files import write_replace
 
 from . import archive, base, configuration, pgbackrest, shell, state
 from .repository import Repository
-from .settings import Settings
-from .shell import Problem
+from .settings import REPOSITORY_KEY, Settings
+from .shell import Problem, say
 
 OLDEST = (0, 14)  # of restic; Debian 12 has it
 OTHERS = 60  # seconds that a host waits for another one to make the repository
@@ -16,7 +20,6 @@ ACTION = "prepare"
 
 def prepare(settings: Settings, repository: Repository) -> None:
     """Do what is missing, then begin the first base backup."""
-    settings.make_folder()
     check_version(shell.output(["restic", "version"]))
     make_repository(settings, repository)
     if settings.postgres:
@@ -65,9 +68,30 @@ def timers(settings: Settings) -> list[str]:
     return [f"docker-backup-{name}@{settings.app}.timer" for name in names]
 
 
-def is_ready(settings: Settings) -> bool:
-    """Return True if `prepare` has nothing to do. Does not ask the place, which may be away for a while."""
+def is_ready(settings: Settings, repository: Repository) -> bool:
+    """Succeed if `prepare` has nothing to do. Does not ask the place, which may be away for a while."""
     units = timers(settings)
     enabled, active = (shell.run(["systemctl", asked, *units]).stdout.split() for asked in ("is-enabled", "is-active"))
     running = enabled == ["enabled"] * len(units) and active == ["active"] * len(units)
     return running and is_known(settings) and (not settings.postgres or configuration.is_written(settings))
+
+
+# ---- the password: without it, nobody can read the backups, not after the server is lost, either ----
+
+
+def keep_password(settings: Settings, repository: Repository, typed: str = "") -> None:
+    """Print the password; if `typed`, read one from stdin. If that is the password, note that somebody knows it. If it
+    opens the repository instead, as on a new server, it becomes the password."""
+    if not typed:
+        say(settings.keys[REPOSITORY_KEY])
+        return
+    word = sys.stdin.read().strip()
+    if word != settings.keys[REPOSITORY_KEY]:
+        other = replace(settings)
+        other.keys[REPOSITORY_KEY] = word
+        if not Repository(other).is_made():
+            raise Problem(f"that is not the password, and {settings.to} is not a repository yet")
+        lines = [f"{name}={value}\n" for name, value in other.keys.items()]
+        write_replace(f"{settings.etc}/{settings.app}.backup", "".join(lines), 0o600)
+    write_replace(f"{settings.etc}/{settings.app}.backup.kept", "", 0o600)
+    say("the password is right")

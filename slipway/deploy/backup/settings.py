@@ -6,12 +6,15 @@ import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from slipway import envfile
 
 from . import place
 from .place import Place
 from .shell import Problem, assignments
+
+REPOSITORY_KEY = "RESTIC_PASSWORD"  # the variable with the repository's password, as restic calls it
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,8 @@ class Settings:
         secret = values.get("DATABASE_URL_FILE", "").rpartition("/run/secrets/")[2]
         if values.get("DATABASE_URL") or not secret:
             return values.get("DATABASE_URL", "")
-        try:
-            with open(f"{self.etc}/{self.app}.secrets/{os.path.basename(secret)}", encoding="utf-8") as file:
-                return file.read().strip()
-        except FileNotFoundError:
-            return ""
+        file = Path(self.etc, f"{self.app}.secrets", os.path.basename(secret))
+        return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
     @cached_property
     def image(self) -> dict[str, str]:

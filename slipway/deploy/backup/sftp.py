@@ -35,10 +35,8 @@ class Account:
 def account(settings: Settings) -> Account:
     """Return what `ssh -G` says of the place, with the first key that exists. Raise Problem if pgBackRest could not go
     that way."""
-    place = settings.place
-    words = ["ssh", "-G", *(["-p", place.port] if place.port else []), *(["-l", place.user] if place.user else [])]
     said: dict[str, list[str]] = {}
-    for line in lines_of(shell.output([*words, place.where])):
+    for line in lines_of(shell.output(["ssh", "-G", f"ssh://{settings.place.where}"])):
         name, _, value = line.partition(" ")
         said.setdefault(name, []).append(value)
     for way in ("proxyjump", "proxycommand"):

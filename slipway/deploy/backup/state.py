@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from slipway.lasting import LockedOpen
@@ -15,19 +16,12 @@ from .settings import Settings
 from .shell import Problem
 
 
-def path(settings: Settings) -> str:
-    return f"{settings.folder}/state.json"
-
-
 def load(settings: Settings) -> dict[str, Any]:
     """Return action → its record. `began`, `ended`: of the last run; one that began and has not ended was killed, if it
     does not run. `at`: when it last succeeded, in seconds; `problem`: why it failed since, or ""."""
-    try:
-        with open(path(settings), encoding="utf-8") as file:
-            state: dict[str, Any] = json.load(file)
-            return state
-    except FileNotFoundError:
-        return {}
+    file = Path(settings.folder, "state.json")
+    state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return state
 
 
 def of(settings: Settings, action: str) -> dict[str, Any]:
@@ -42,7 +36,7 @@ def save(settings: Settings, action: str, **values: object) -> None:
     with LockedOpen(f"{settings.folder}/state.lock", "a"):
         state = load(settings)
         state[action] = {**state.get(action, {}), **values}
-        write_replace(path(settings), json.dumps(state, indent=1), 0o644)
+        write_replace(f"{settings.folder}/state.json", json.dumps(state, indent=1), 0o644)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def run(settings: Settings, repository: Repository) -> None:
     archive.begin_base(settings)
     with contextlib.suppress(Problem):
         points.send(settings, repository)
-    restored.forget()
+    restored.file.unlink()
     say(f"the data of before are in the volume {old}: once nobody needs them, run docker volume rm {old}")
 
 
