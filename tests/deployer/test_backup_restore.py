@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.backup_host import backup_in, room
-from slipway.deploy.backup import copy, leftovers, points, restore, shell, swap
+from slipway.deploy.backup import copy, leftovers, points, restore, shell
 from slipway.deploy.backup.branches import Choice, Target
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.points import Point
@@ -42,7 +42,7 @@ def promotes(monkeypatch, host):
 def test_a_swap(settings, host, place, promotes):
     """The service runs on the restored volume; the old one stays. The swap is on record; a new base backup begins."""
     restored(settings)
-    swap.run(settings, place)
+    restore.swap(settings, place)
     assert image_of(settings)["DATA"] == "shop-postgres-2"
     assert host.ran("restart docker-service@shop-postgres.service") and not host.ran("volume rm")
     assert host.ran("start --no-block docker-backup-base@shop.service")
@@ -53,12 +53,12 @@ def test_a_swap(settings, host, place, promotes):
 def test_what_the_living_database_has_is_sent_before_a_swap(settings, host, place, promotes):
     """So that its branch can be restored to its end. A place that is away holds no swap up."""
     restored(settings)
-    swap.run(settings, place)
+    restore.swap(settings, place)
     sent, restarts = (host.said.index(host.ran(part)[0]) for part in ("pg_current_xact_id", "restart docker-service"))
     assert sent < restarts
     restored(settings, "shop-postgres-3")
     place.problem = "away"
-    swap.run(replace(settings), place)
+    restore.swap(replace(settings), place)
     assert image_of(settings)["DATA"] == "shop-postgres-3"
 
 
@@ -68,11 +68,11 @@ def test_a_swap_that_was_killed_goes_on(settings, host, place, promotes, capsys)
     restored(settings)
     host.answers = {"restart docker-service": Killed(), **host.answers}
     with pytest.raises(Killed):
-        swap.run(settings, place)
+        restore.swap(settings, place)
     settings = replace(settings)  # as in another process
     assert image_of(settings)["DATA"] == "shop-postgres-2"
     del host.answers["restart docker-service"]
-    swap.run(settings, place)
+    restore.swap(settings, place)
     assert len(host.ran("promote")) == 1 and not host.ran("volume rm")
     assert not host.ran("docker stop -t 60 shop-restored"), "it had been stopped, and Docker knows it no more"
     assert "the data of before are in the volume shop-postgres:" in capsys.readouterr().out
@@ -80,15 +80,15 @@ def test_a_swap_that_was_killed_goes_on(settings, host, place, promotes, capsys)
 
 def test_nothing_to_swap(settings, host, place):
     with pytest.raises(Problem, match="nothing has been restored"):
-        swap.run(settings, place)
+        restore.swap(settings, place)
     assert host.said == []
 
 
 def test_a_restored_database_that_does_not_answer_is_swapped_back(settings, host, place, promotes, monkeypatch):
     restored(settings)
-    monkeypatch.setattr(swap, "ANSWER", 0)
+    monkeypatch.setattr(restore, "ANSWER", 0)
     with pytest.raises(Problem, match="so the old one serves on"):
-        swap.run(settings, place)
+        restore.swap(settings, place)
     assert image_of(settings)["DATA"] == "shop-postgres"
     assert len(host.ran("restart docker-service@shop-postgres.service")) == 2
 

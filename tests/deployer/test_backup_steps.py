@@ -9,7 +9,6 @@ from deployer.backup_host import BEGIN_BASE, backup_in, room
 from proc import executable
 from slipway.deploy.backup import (
     archive,
-    base,
     configuration,
     pgbackrest,
     points,
@@ -42,7 +41,7 @@ def test_no_action_works_in_another_one_s_container(settings, host, place, monke
     """The timer's own run, at the same time, would take that for a killed run's, and remove it."""
     asked, look = [], pgbackrest.look
     monkeypatch.setattr(pgbackrest, "look", lambda settings, *rest: asked.append(rest[0]) or look(settings, *rest))
-    base.make(settings, place)
+    archive.make_base(settings, place)
     assert restore.shipped(settings, place, "drill")
     assert asked == ["base", "base", "base", "drill"]
 
@@ -109,13 +108,12 @@ def test_points_are_sent_when_they_have_changed(settings, host, place):
     assert place.kept == [(["points"], "points")]
 
 
-def test_swaps_are_never_forgotten(settings, host, place, monkeypatch):
-    """Without them nobody would know which branch lived when."""
-    monkeypatch.setattr(points, "MOST", 2)
+def test_points_are_never_forgotten(settings, host, place):
+    """Without swaps nobody would know which branch lived when."""
     points.add(settings, place, "swap")
     for number in range(4):
         points.add(settings, place, "commit", f"build-{number}")
-    assert [point.kind for point in points.load(settings)] == ["swap", "commit", "commit"]
+    assert [point.kind for point in points.load(settings)] == ["swap", *["commit"] * 4]
 
 
 # ---- base backups ----
@@ -124,7 +122,7 @@ def test_swaps_are_never_forgotten(settings, host, place, monkeypatch):
 def test_a_new_server_does_not_mix_its_empty_database_in(settings, host, place):
     place.system = "8"
     with pytest.raises(Problem, match="has backups of another database of shop: bring that back by slipway restore"):
-        base.make(settings, place)
+        archive.make_base(settings, place)
     assert "another database" in state.load(settings)["base"]["problem"]
     assert not [words for words in place.asked if "backup" in words]
 
@@ -133,7 +131,7 @@ def test_a_service_that_does_not_archive_yet(settings, host, place):
     """As after [backup] was added: its options work from its next start on."""
     host.answers["SHOW archive_mode"] = "off"
     with pytest.raises(Problem, match="run systemctl restart docker-service@shop-postgres there"):
-        base.make(settings, place)
+        archive.make_base(settings, place)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +144,12 @@ def test_a_service_that_does_not_archive_yet(settings, host, place):
     ],
 )
 def test_one_in_seven_is_full(backups, kind):
-    assert base.due(backups, 7 * 86400) == kind
+    assert archive.due(backups, 7 * 86400) == kind
 
 
 def test_a_base_backup_is_sent_and_recorded(settings, host, place):
     place.backups = [backup_in(1, at=time.time())]
-    base.make(settings, place)
+    archive.make_base(settings, place)
     assert ("backup", "--type=incr") in place.asked
     assert state.load(settings)["base"]["label"] == "20261124-030000F"
     assert ("pruned",) in place.asked
@@ -161,7 +159,7 @@ def test_backups_begin_anew_on_request(settings, host, place, monkeypatch):
     """Also beside another database's: pgBackRest's own way for that."""
     made = []
     monkeypatch.setattr(pgbackrest, "make", lambda settings, action, new=False: made.append(new))
-    base.make(settings, place, "--new")
+    archive.make_base(settings, place, "--new")
     assert made == [True] and ("made",) in place.asked
 
 

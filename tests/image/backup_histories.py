@@ -6,7 +6,7 @@ import threading
 import time
 from unittest import mock
 
-from slipway.deploy.backup import archive, base, drill, pgbackrest, restore, shell, swap
+from slipway.deploy.backup import archive, drill, pgbackrest, restore, shell
 from slipway.deploy.backup.shell import Problem
 
 MOMENT = 0.3  # seconds that the last command gets; what it began in a container goes on without it
@@ -52,11 +52,11 @@ def work(run, repository, action):
     what to restore beside."""
     actions = {
         "wal": (archive.ship, ""),
-        "base": (base.make, "base"),
+        "base": (archive.make_base, "base"),
         "full": (make_full, "base"),
         "prune": (prune, "base"),
         "drill": (drill.run, "drill"),
-        "swap": (swap.run, "restore"),
+        "swap": (restore.swap, "restore"),
         "discard": (restore.discard, "restore"),
     }
     if action not in actions:
@@ -66,8 +66,8 @@ def work(run, repository, action):
 
 
 def make_full(run, repository):
-    with mock.patch.object(base, "due", lambda backups, now: "full"):
-        base.make(run, repository)
+    with mock.patch.object(archive, "due", lambda backups, now: "full"):
+        archive.make_base(run, repository)
 
 
 def prune(run, repository):

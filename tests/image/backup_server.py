@@ -12,7 +12,6 @@ from engine import docker
 from proc import wait_until
 from slipway.deploy.backup import (
     archive,
-    base,
     configuration,
     leftovers,
     postgres,
@@ -21,7 +20,6 @@ from slipway.deploy.backup import (
     set_up,
     shell,
     state,
-    swap,
 )
 from slipway.deploy.backup.repository import Repository
 from slipway.deploy.backup.settings import Settings
@@ -155,7 +153,7 @@ class Server:
         postgres.sql(self.settings, f"CREATE DATABASE {self.app}")
         self.sql("CREATE TABLE rows (id int)")
         set_up.prepare(self.settings, self.repository)
-        base.make(self.settings, self.repository)
+        archive.make_base(self.settings, self.repository)
 
     def sql(self, query):
         return postgres.sql(self.settings, query, self.app)
@@ -180,14 +178,14 @@ class Server:
         archive.ship(self.fresh(), self.repository)
 
     def base(self):
-        base.make(self.fresh(), self.repository)
+        archive.make_base(self.fresh(), self.repository)
 
     def beside(self, at):
         restore.beside(self.fresh(), self.repository, at if isinstance(at, str) else f"@{at}")
         return restore.copy(self.settings).read()
 
     def swap(self):
-        swap.run(self.fresh(), self.repository)
+        restore.swap(self.fresh(), self.repository)
         self.fresh()
 
     def restore(self, at):

@@ -9,7 +9,7 @@ from engine import docker
 from image import backup_server
 from image.backup_server import PASSWORD, Server
 from proc import run, wait_until
-from slipway.deploy.backup import configuration, drill, place, points, postgres, restore, set_up, sftp, swap
+from slipway.deploy.backup import configuration, drill, place, points, postgres, restore, set_up, sftp
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.sftp import Account
 from slipway.deploy.backup.shell import Problem
@@ -239,7 +239,7 @@ def test_a_swap_that_was_killed_and_discarded(server, monkeypatch):
     server.add(2)
     server.beside(at)
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(swap, "use", mock.Mock(side_effect=KeyboardInterrupt))
+        context.setattr(restore, "use", mock.Mock(side_effect=KeyboardInterrupt))
         server.swap()
     assert server.rows() == [1, 2]
     restore.discard(server.fresh(), server.repository)

@@ -1,5 +1,5 @@
-"""The archive of WAL, the record of each change: Postgres lets pgBackRest send it. This looks every few minutes that
-all of it is in the repository, as that says itself, and tells since when no second can be restored if it is not."""
+"""The database's part of the repository: base backups, copies of its files, and the archive of WAL, the record of each
+change since, which Postgres lets pgBackRest send."""
 
 from __future__ import annotations
 
@@ -7,16 +7,72 @@ import shutil
 import time
 
 from . import branches, configuration, leftovers, pgbackrest, points, postgres, shell, state
-from .branches import Target
+from .branches import Backup, Target
+from .place import INSIDE
 from .postgres import Position
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem, told
+from .shell import Problem, megabytes, say, told
 
 ARRIVE = 240  # seconds for a segment to come into the repository
 AGAIN = 900  # seconds after which a base backup that failed is tried again
 LEAST, SHARE = 1 << 30, 10  # bytes that must stay free on the database's disk, or a SHARE of a smaller one
-ACTION = "wal"
+FULL = 7 * 86400 - 3600  # seconds after which a full base backup is due: the next night after six others
+ACTION, BASE = "wal", "base"
+
+
+# ---- base backups, with which each restore begins: full each week, else of changes ----
+
+
+def make_base(settings: Settings, repository: Repository, new: str = "") -> None:
+    """Send a base backup to the repository, and forget what is too old there. `new`: accept a repository with backups
+    of another database, and make one if it is missing."""
+    with state.recorded(settings, BASE) as record:
+        if new:
+            repository.make_if_missing()
+            configuration.make_folder(settings)
+            pgbackrest.make(settings, BASE, new=True)
+        check_archiving(settings)
+        seen = pgbackrest.look(settings, BASE)
+        if seen.system and seen.system != postgres.position(settings).system:  # such as a lost server's
+            raise Problem(
+                f"{settings.to} has backups of another database of {settings.app}: bring that back by slipway restore,"
+                " or keep both by slipway backup --new"
+            )
+        kind = due(seen.backups, time.time())
+        say(f"copying the database: {'all of it' if kind == 'full' else 'what has changed since the last copy'}")
+        pgbackrest.call(settings, BASE, ["backup", f"--type={kind}"])
+        made = pgbackrest.look(settings, BASE).backups[-1]
+        record.update(label=made.label, made=made.at)
+    ship(settings, repository, action=BASE)
+    repository.prune()
+    say(f"the database is backed up: {megabytes(made.bytes)}")
+
+
+def check_archiving(settings: Settings) -> None:
+    """Raise Problem if the service runs without the options that provisioning has written since, or does not see a
+    place whose disk was mounted after its start, as on a host that shares no mounts with containers."""
+    asked = ["docker", "exec", settings.service, "test", "-d", f"{INSIDE}/archive"]
+    configuration.check_folder(settings)
+    sees = not settings.place.folder or shell.run(asked, seconds=60).returncode == 0
+    if not sees or postgres.sql(settings, "SHOW archive_mode") != "on":
+        raise Problem(
+            f"{settings.service} does not archive yet: run systemctl restart docker-service@{settings.service} there,"
+            " at a time when some seconds of errors do no harm"
+        )
+
+
+def due(backups: list[Backup], now: float) -> str:
+    """Return the type of the next backup."""
+    full = max((backup.at for backup in backups if backup.kind == "full"), default=0)
+    return "full" if now - full >= FULL else "incr"
+
+
+def begin_base(settings: Settings) -> None:
+    shell.output(["systemctl", "start", "--no-block", f"docker-backup-base@{settings.app}.service"])
+
+
+# ---- WAL: every few minutes, see that all of it is there, and tell since when no second can be restored if not ----
 
 
 def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, action: str = ACTION) -> Position:
@@ -25,7 +81,7 @@ def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, act
     container."""
     leftovers.remove(settings)
     configuration.bind(settings)
-    base = state.of(settings, "base")
+    base = state.of(settings, BASE)
     if base.get("problem") and time.time() - base["failed"] > AGAIN:  # a unit that waits for Restart= cannot be started
         begin_base(settings)
     with state.recorded(settings, ACTION) as record:
@@ -69,10 +125,6 @@ def note_gap(settings: Settings, at: float) -> float:
         gaps = [*gaps, [since, None]]
     state.save(settings, ACTION, since=since, gaps=gaps)
     return since
-
-
-def begin_base(settings: Settings) -> None:
-    shell.output(["systemctl", "start", "--no-block", f"docker-backup-base@{settings.app}.service"])
 
 
 def drop_if_full(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from slipway.lasting import LockedOpen
 
-from . import archive, base, drill, elsewhere, files, leftovers, points, restore, set_up, shell, swap
+from . import archive, drill, elsewhere, files, leftovers, points, restore, set_up, shell
 from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
@@ -24,7 +24,7 @@ LIMITS = {"base": 24 * HOUR, "wal": HOUR // 4, "files": 24 * HOUR, "dump": 24 * 
 COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
     "prepare": (set_up.prepare, ""),
     "ready": (set_up.is_ready, ""),
-    "base": (base.make, "[--new]"),
+    "base": (archive.make_base, "[--new]"),
     "wal": (archive.ship, ""),
     "files": (files.keep, "[--new]"),
     "dump": (elsewhere.keep, ""),
@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
     "point": (points.add, "KIND TAG"),
     "beside": (restore.beside, "TIME"),
     "restored": (restore.tell, ""),
-    "swap": (swap.run, ""),
+    "swap": (restore.swap, ""),
     "discard": (restore.discard, ""),
 }
 # Of these, one at a time: they use the same container.

@@ -18,7 +18,6 @@ from .settings import Settings
 from .shell import Problem, lines_of
 
 NAME = "points"  # of the file
-MOST = 1000  # points that are kept
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ def add(settings: Settings, repository: Repository, kind: str, tag: str = "") ->
     point = Point(kind, tag, position.at, position.lsn, position.timeline, position.xmax)
     with LockedOpen(f"{settings.folder}/points.lock", "a"):
         lines = [*read(path(settings)), json.dumps(asdict(point))]
-        swaps = [line for line in lines[:-MOST] if json.loads(line)["kind"] == "swap"]
-        write_replace(path(settings), "".join(f"{line}\n" for line in [*swaps, *lines[-MOST:]]), 0o600)
+        write_replace(path(settings), "".join(f"{line}\n" for line in lines), 0o600)
 
 
 def read(path: str) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from slipway.lasting.files import write_replace
 
-from . import archive, base, configuration, pgbackrest, shell, state
+from . import archive, configuration, pgbackrest, shell, state
 from .repository import Repository
 from .settings import REPOSITORY_KEY, Settings
 from .shell import Problem, say
@@ -27,7 +27,7 @@ def prepare(settings: Settings, repository: Repository) -> None:
         make_stanza(settings)
     state.save(settings, "place", to=settings.to)
     shell.output(["systemctl", "enable", "--quiet", "--now", *timers(settings)])
-    if settings.postgres and not state.of(settings, base.ACTION).get("label"):
+    if settings.postgres and not state.of(settings, archive.BASE).get("label"):
         archive.begin_base(settings)
 
 
