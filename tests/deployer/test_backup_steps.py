@@ -1,7 +1,9 @@
 """docker-backup's steps that send: what they do when a program, the place or the disk fails."""
 
+import contextlib
 import os
 import time
+from unittest import mock
 
 import pytest
 
@@ -9,6 +11,7 @@ from deployer.backup_host import BEGIN_BASE, backup_in, room
 from proc import executable
 from slipway.deploy.backup import (
     archive,
+    commands,
     configuration,
     pgbackrest,
     points,
@@ -189,6 +192,15 @@ def test_a_state_that_cannot_be_written_is_a_failure_afterwards(settings, monkey
     with pytest.raises(OSError, match="No space left"), state.recorded(settings, "wal"):
         done.append("sent")
     assert done == ["sent"]
+
+
+def test_who_waits_is_told_so_beside_the_output(settings, monkeypatch, capsys):
+    """A dump goes to stdout: with a line before it, nobody could load it."""
+    waits = iter([mock.Mock(side_effect=TimeoutError), contextlib.nullcontext])
+    monkeypatch.setattr(commands, "LockedOpen", lambda *_, **__: next(waits)())
+    with commands.alone(settings, "dump"):
+        pass
+    assert capsys.readouterr() == ("", "another docker-backup dump shop runs: waiting for its end\n")
 
 
 def test_no_program_outlives_its_unit(monkeypatch):

@@ -12,7 +12,7 @@ from slipway.lasting import LockedOpen
 from . import archive, drill, elsewhere, files, leftovers, points, restore, set_up, shell
 from .repository import Repository
 from .settings import Settings
-from .shell import Problem, say
+from .shell import Problem
 
 AT_ONCE = ("ready", "list", "point", "restored", "password")  # several of these may run at once
 HOUR = 3600
@@ -54,7 +54,8 @@ def alone(settings: Settings, action: str) -> Iterator[None]:
     except TimeoutError:
         if action == "restore":
             raise Problem(f"another restore of {settings.app} runs") from None
-        say(f"another docker-backup {action} {settings.app} runs: waiting for its end")
+        # stdout may be a dump
+        print(f"another docker-backup {action} {settings.app} runs: waiting for its end", file=sys.stderr)
     with LockedOpen(path, "a"):
         yield
 
