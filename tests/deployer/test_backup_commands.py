@@ -27,7 +27,7 @@ from slipway.deploy.server import backups as server
 from slipway.deploy.server.files import File
 
 RESTORED = {"newest": NOW - 840, "tables": 26, "rows": 1204331, "migrations": ["shop 0001_initial"], "lost": 312}
-RESTORED |= {"release": "build-41", "now": NOW, "unlogged": 0, "timeline": 3, "reached": True}
+RESTORED |= {"release": "build-41", "now": NOW, "unlogged": 0, "timeline": 3}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """docker-backup's steps that send: what they do when a program, the place or the disk fails."""
 
 import contextlib
+import math
 import os
 import time
 from unittest import mock
@@ -33,8 +34,13 @@ def test_wal_is_there_up_to_the_database_s_heartbeat(settings, host, place):
     assert not host.ran(BEGIN_BASE)
 
 
-def test_without_a_base_backup_one_begins(settings, host, place):
-    place.backups = []
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_without_a_base_backup_one_begins(settings, host, place, abandoned):
+    """One of an abandoned branch is none, as right after a swap."""
+    if abandoned:
+        host.answers["pg_control_system"] = "2000.5 0/2000228 000000020000000000000002 7 800"
+    else:
+        place.backups = []
     with pytest.raises(Problem, match="there is no base backup yet: one begins now"):
         archive.ship(settings, place)
     assert host.ran(BEGIN_BASE) and "until" not in state.load(settings)["wal"]
@@ -47,14 +53,6 @@ def test_no_action_works_in_another_one_s_container(settings, host, place, monke
     archive.make_base(settings, place)
     assert restore.shipped(settings, place, "drill")
     assert asked == ["base", "base", "base", "drill"]
-
-
-def test_a_base_backup_of_an_abandoned_branch_is_none(settings, host, place):
-    """Right after a swap: one of the living branch begins, or the last one before both parted counts."""
-    host.answers["pg_control_system"] = "2000.5 0/2000228 000000020000000000000002 7 800"
-    with pytest.raises(Problem, match="there is no base backup yet: one begins now"):
-        archive.ship(settings, place)
-    assert host.ran(BEGIN_BASE)
 
 
 def test_what_the_place_has_not_got_is_told(settings, host, place, monkeypatch):
@@ -204,10 +202,10 @@ def test_who_waits_is_told_so_beside_the_output(settings, monkeypatch, capsys):
 
 
 def test_no_program_outlives_its_unit(monkeypatch):
-    monkeypatch.setattr(shell.Time, "end", None)
-    assert shell.Time.left(None) is None
+    monkeypatch.setattr(shell.Time, "end", math.inf)
+    assert shell.Time.left(math.inf) == math.inf
     shell.Time.limit(100)
-    assert shell.Time.left(None) <= 70 and shell.Time.left(5) == 5
+    assert shell.Time.left(math.inf) <= 70 and shell.Time.left(5) == 5
     with pytest.raises(Problem, match="sleep 9 did not end within 1 s"):
         shell.Time.limit(31)
         shell.run(["sleep", "9"])

@@ -6,6 +6,8 @@ from slipway.deploy.backup import drill, restore, state
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.shell import Problem
 
+MADE = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": []}
+
 
 def drilled(settings, place, monkeypatch, made, release=""):
     monkeypatch.setattr(Copy, "make", lambda self, choice: made)
@@ -16,7 +18,7 @@ def drilled(settings, place, monkeypatch, made, release=""):
 def test_a_drill_compares_the_migrations(settings, host, place, monkeypatch):
     """It fails if one is missing that was applied before, and leaves nothing."""
     host.answers = {"django_migrations WHERE applied": "shop 0001_initial\nshop 0002_note", **host.answers}
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": ["shop 0001_initial"]}
+    made = {**MADE, "migrations": ["shop 0001_initial"]}
     with pytest.raises(Problem, match="lacks migrations that were applied before: shop 0002_note"):
         drilled(settings, place, monkeypatch, made)
     assert "lacks migrations" in state.load(settings)["drill"]["problem"]
@@ -27,9 +29,8 @@ def test_a_drill_compares_the_migrations(settings, host, place, monkeypatch):
 
 
 def test_a_drill_of_another_branch_fails(settings, host, place, monkeypatch):
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 2, "migrations": []}
     with pytest.raises(Problem, match="the restored database is of timeline 2, the living one of 1"):
-        drilled(settings, place, monkeypatch, made)
+        drilled(settings, place, monkeypatch, {**MADE, "timeline": 2})
 
 
 def test_a_drill_while_the_database_is_dead(settings, host, place, monkeypatch, capsys):
@@ -39,8 +40,7 @@ def test_a_drill_while_the_database_is_dead(settings, host, place, monkeypatch, 
         raise Problem("no such container")
 
     monkeypatch.setattr(drill.postgres, "position", dead)
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 1000, "timeline": 1, "migrations": []}
-    drilled(settings, place, monkeypatch, made, "shop 0001_initial")
+    drilled(settings, place, monkeypatch, {**MADE, "newest": 1000}, "shop 0001_initial")
     assert "the living database does not answer: not compared\n" in capsys.readouterr().out
     assert ("verify",) in place.asked and state.load(settings)["drill"]["rows"] == 5
 
@@ -51,8 +51,7 @@ def test_a_drill_waits_for_the_first_base_backup(settings, host, place, monkeypa
     monkeypatch.setattr(restore, "shipped", lambda *_: done.append("ship") or next(answers))
     monkeypatch.setattr(restore, "chosen", lambda settings, action, at, now: done.append(now))
     monkeypatch.setattr(drill, "wait_for_base", lambda settings: done.append("wait"))
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": []}
-    drilled(settings, place, monkeypatch, made)
+    drilled(settings, place, monkeypatch, MADE)
     assert done == ["wait", "ship", "wait", "ship", "sent"]
 
 
@@ -61,7 +60,7 @@ def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, 
     applied = "shop 0001_initial\nshop 0002_note"
     living = {"set until inf": f"{applied}\nshop 0003_tax", "django_migrations WHERE applied": applied}
     host.answers = {**living, **host.answers}
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 9e9, "timeline": 1, "migrations": applied.splitlines()}
+    made = {**MADE, "migrations": applied.splitlines()}
     drilled(settings, place, monkeypatch, made, "shop 0001_initial,shop 0002_note,shop 0003_tax")
     assert "the live release finds its 3 migrations\n" in capsys.readouterr().out
     with pytest.raises(Problem, match="lacks migrations that the live release needs: shop 0004_vat"):
@@ -69,6 +68,5 @@ def test_a_drill_by_hand_asks_for_what_the_release_needs(settings, host, place, 
 
 
 def test_a_drill_of_an_old_backup_fails(settings, host, place, monkeypatch):
-    made = {"rows": 5, "tables": 2, "seconds": 1, "newest": 1000, "timeline": 1, "migrations": []}
     with pytest.raises(Problem, match=r"the newest backup is .* s old, although WAL goes to the repository each 300 s"):
-        drilled(settings, place, monkeypatch, made)
+        drilled(settings, place, monkeypatch, {**MADE, "newest": 1000})

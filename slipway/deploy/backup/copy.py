@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -224,7 +225,7 @@ class Copy:
 
     def sql(self, query: str, database: str = "postgres") -> str:
         words = ["docker", "exec", "-i", self.container, "psql", "-h", "/tmp", "-U", "postgres", "-d", database]
-        return shell.output([*words, "-qAtX", "-F", " ", "-v", "ON_ERROR_STOP=1"], query, seconds=None)
+        return shell.output([*words, "-qAtX", "-F", " ", "-v", "ON_ERROR_STOP=1"], query, seconds=math.inf)
 
     # ---- what it has ----
 

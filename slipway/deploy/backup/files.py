@@ -105,7 +105,7 @@ def bring(settings: Settings, repository: Repository, snapshot: Snapshot, paths:
     owners = {media: f"{settings.app}:www-data", secrets: f"root:{settings.app}"}
     for path, owner in owners.items():  # a new server may have other numbers for its users
         if path in paths and os.path.exists(path):
-            shell.output(["chown", "-R", owner, path], seconds=None)
+            shell.output(["chown", "-R", owner, path], seconds=math.inf)
     say(f"files are back: {', '.join(path for path in paths if path in settings.files)}")
 
 

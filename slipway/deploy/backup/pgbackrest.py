@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def call(
     action: str,
     words: Sequence[str],
     volume: str = "",
-    seconds: float | None = None,
+    seconds: float = math.inf,
     script: str = RUN,
 ) -> str:
     """Run pgBackRest for an action, with the service's data, or to restore into `volume`; return what it prints. Raise

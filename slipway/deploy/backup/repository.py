@@ -4,6 +4,7 @@ server finds those of the old one, and several apps may share a repository."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
@@ -79,7 +80,7 @@ class Repository:
     ) -> CompletedProcess[str]:
         env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": place.of_files(self.settings.to)}
         command = ["restic", "--cache-dir", CACHE, *words]
-        return shell.run(command, env=env, cwd=cwd, seconds=ANSWERS.get(words[0]), shown=shown, out=out)
+        return shell.run(command, env=env, cwd=cwd, seconds=ANSWERS.get(words[0], math.inf), shown=shown, out=out)
 
     def is_made(self) -> bool:
         """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""

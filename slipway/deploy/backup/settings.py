@@ -35,14 +35,12 @@ class Settings:
     root: str = ""  # tests only: a folder used as /
 
     @classmethod
-    def load(cls, app: str, root: str = "") -> Settings:
-        path = f"{root}/etc/default/{app}.backup.json"
-        try:
-            with open(path, encoding="utf-8") as file:
-                values = json.load(file)
-        except FileNotFoundError:
-            raise Problem(f"there is no {path}: add [backup] to production.toml, and run slipway provision") from None
-        return cls(app, **{**values, "files": tuple(values["files"])}, root=root)
+    def load(cls, app: str) -> Settings:
+        file = Path(f"/etc/default/{app}.backup.json")
+        if not file.exists():
+            raise Problem(f"there is no {file}: add [backup] to production.toml, and run slipway provision")
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return cls(app, **{**values, "files": tuple(values["files"])})
 
     @cached_property
     def place(self) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -22,27 +23,24 @@ class Problem(Exception):
 class Time:
     """When this process's time ends, by the monotonic clock: its unit would kill it then, without a record."""
 
-    end: float | None = None
+    end = math.inf
 
     @classmethod
     def limit(cls, seconds: float) -> None:
         cls.end = time.monotonic() + seconds
 
     @classmethod
-    def left(cls, seconds: float | None) -> float | None:
+    def left(cls, seconds: float) -> float:
         """Return the seconds that a program may take, of those it would be given."""
-        if cls.end is None:
-            return seconds
-        left = max(1.0, cls.end - RESERVE - time.monotonic())
-        return left if seconds is None else min(seconds, left)
+        return min(seconds, max(1.0, cls.end - RESERVE - time.monotonic()))
 
 
 def run(
     words: Sequence[str],
-    input: str | None = None,
+    input: str = "",
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
-    seconds: float | None = None,
+    seconds: float = math.inf,
     shown: bool = False,
     out: IO[bytes] | None = None,
 ) -> subprocess.CompletedProcess[str]:
@@ -52,13 +50,12 @@ def run(
     try:
         return subprocess.run(
             words,
-            stdin=subprocess.DEVNULL if input is None else None,
             input=input,
             stdout=out or (None if shown else subprocess.PIPE),
             stderr=subprocess.PIPE,
             env={**ENVIRONMENT, **(env or {})},
             cwd=cwd,
-            timeout=seconds,
+            timeout=None if seconds == math.inf else seconds,
             encoding="utf-8",
             errors="replace",
             check=False,
@@ -69,7 +66,7 @@ def run(
         raise Problem(f"{words[0]}: {error.strerror}") from None
 
 
-def output(words: Sequence[str], input: str | None = None, seconds: float | None = 60) -> str:
+def output(words: Sequence[str], input: str = "", seconds: float = 60) -> str:
     """Return a program's output without white space around it. Raise Problem if it fails."""
     done = run(words, input, seconds=seconds)
     if done.returncode:
