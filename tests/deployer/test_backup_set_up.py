@@ -75,8 +75,8 @@ def test_root_s_ssh_tells_the_way(settings, host, tmp_path):
     """Also what its ~/.ssh/config says of the host."""
     (tmp_path / "id_ed25519").write_text("key")
     (tmp_path / "known_hosts").write_text("known")
-    host.answers["ssh -G ssh://backup@nas"] = SAID.format(tmp_path)
-    found = sftp.account(replace(settings, to="sftp:backup@nas:shop"))
+    host.answers["ssh -G ssh://back%2Bup@nas:2222"] = SAID.format(tmp_path)
+    found = sftp.account(replace(settings, to="sftp://back+up@nas:2222/shop"))
     assert (found.host, found.port, found.user) == ("nas.example", "2222", "backup")
     assert found.key == f"{tmp_path}/id_ed25519" and found.known == (f"{tmp_path}/known_hosts",)
     assert found.name == "[nas.example]:2222"

@@ -72,7 +72,7 @@ def named(points: Sequence[Point], name: str) -> Point:
 def send(settings: Settings, repository: Repository) -> None:
     """Send the points, if they have changed since."""
     changed = os.path.getmtime(path(settings)) if os.path.exists(path(settings)) else None
-    if changed != state.of(settings, "points").get("changed"):
+    if changed and changed != state.of(settings, "points").get("changed"):
         repository.backup([NAME], "points", settings.folder)
         state.save(settings, "points", changed=changed)
 

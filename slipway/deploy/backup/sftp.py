@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from . import shell
 from .place import CONFIGURATION
@@ -36,7 +37,7 @@ def account(settings: Settings) -> Account:
     """Return what `ssh -G` says of the place, with the first key that exists. Raise Problem if pgBackRest could not go
     that way."""
     said: dict[str, list[str]] = {}
-    for line in lines_of(shell.output(["ssh", "-G", f"ssh://{settings.place.where}"])):
+    for line in lines_of(shell.output(["ssh", "-G", f"ssh://{quote(settings.place.where, safe='@:')}"])):
         name, _, value = line.partition(" ")
         said.setdefault(name, []).append(value)
     for way in ("proxyjump", "proxycommand"):
