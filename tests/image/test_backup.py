@@ -1,5 +1,6 @@
 """docker-backup with a real Postgres, pgBackRest and restic: what comes back, from which branch, and what is said."""
 
+import json
 import tempfile
 from unittest import mock
 
@@ -251,6 +252,45 @@ def test_a_swap_that_was_killed_and_discarded(server, monkeypatch):
     assert (made["rows"], made["timeline"]) == (3, 1)
     server.swap()
     assert server.rows() == [1, 2, 3]
+
+
+def test_a_swap_that_was_killed_at_the_restart_must_go_on(server, monkeypatch):
+    """The next start of the service is on the restored volume, whatever is written until then: a discard or another
+    restore would make everybody forget that."""
+    server.add(1)
+    at = server.now()
+    server.add(2)
+    server.beside(at)
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(server, "start", mock.Mock(side_effect=KeyboardInterrupt))
+        server.swap()
+    with pytest.raises(Problem, match="slipway restore --swap"):
+        restore.discard(server.fresh(), server.repository)
+    with pytest.raises(Problem, match="slipway restore --swap"):
+        server.beside("latest")
+    server.swap()
+    assert server.rows() == [1]
+    server.beside("latest")
+
+
+def test_what_a_lost_volume_had_not_sent_is_not_offered(server, capsys):
+    """Although seconds before and after it can be restored."""
+    server.add(1)
+    server.ship()
+    sent = server.state("wal")["until"]
+    server.add(2)
+    unsent = server.now()
+    server.stop()
+    docker("volume", "rm", server.settings.service)
+    server.restore("latest")
+    server.add(3)
+    server.ship()
+    capsys.readouterr()
+    restore.offer(server.fresh(), server.repository)
+    offered = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert server.rows() == [1, 3]
+    assert [[begin, end] for begin, end in offered["lost_since"] if begin <= unsent <= end] == [[sent, mock.ANY]]
+    assert server.beside("latest")["rows"] == 2
 
 
 NAS = """

@@ -184,8 +184,8 @@ def unwell(cell):
 
 
 def tidy(cell):
-    """Discard a copy that waits for its swap, and forget the data of before a swap."""
-    cell.host.ssh("docker-backup discard orders", timeout=120)
+    """Discard a copy that waits for its swap, or end a swap that was interrupted, and forget the data of before."""
+    cell.host.ssh("docker-backup discard orders || docker-backup swap orders", timeout=240)
     living = cell.host.ssh(LIVING).stdout.strip() or "orders-postgres"
     for volume in cell.host.ssh(VOLUMES).stdout.split():
         if volume != living:

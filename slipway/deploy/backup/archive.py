@@ -127,6 +127,14 @@ def note_gap(settings: Settings, at: float) -> float:
     return since
 
 
+def note_end(settings: Settings, at: float) -> None:
+    """Record that a branch ended at that time, without what it had after the newest restorable second."""
+    known = state.of(settings, ACTION)
+    gaps = known.get("gaps", [])
+    if not gaps or gaps[-1][1] is not None:  # else the gap that is open ends with the next base backup
+        state.save(settings, ACTION, gaps=[*gaps, [known.get("until", at), at]])
+
+
 def drop_if_full(settings: Settings) -> None:
     """If the database's disk gets full, end what sends WAL: the next one to send it drops what is too much. The site is
     more important."""

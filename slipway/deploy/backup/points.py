@@ -37,13 +37,14 @@ def path(settings: Settings) -> str:
     return f"{settings.folder}/{NAME}"
 
 
-def add(settings: Settings, repository: Repository, kind: str, tag: str = "") -> None:
-    """Note that now is a point of the release `tag`, or that from now on another timeline lives."""
+def add(settings: Settings, repository: Repository, kind: str, tag: str = "") -> Point:
+    """Note that now is a point of the release `tag`, or that from now on another timeline lives. Return the point."""
     position = postgres.heartbeat(settings)
     point = Point(kind, tag, position.at, position.lsn, position.timeline, position.xmax)
     with LockedOpen(f"{settings.folder}/points.lock", "a"):
         lines = [*read(path(settings)), json.dumps(asdict(point))]
         write_replace(path(settings), "".join(f"{line}\n" for line in lines), 0o600)
+    return point
 
 
 def read(path: str) -> list[str]:

@@ -33,6 +33,7 @@ def copy(settings: Settings) -> Copy:
 
 def beside(settings: Settings, repository: Repository, at: str) -> None:
     """Restore `at` (see `chosen`) into a second container, with the newest changes if the living database answers."""
+    check_no_swap(settings)
     with contextlib.suppress(Problem):
         points.bring(settings, repository)
     copy(settings).make(chosen(settings, ACTION, at, shipped(settings, repository, ACTION)))
@@ -122,9 +123,18 @@ def lost(settings: Settings, made: dict[str, Any]) -> int | None:
     return max(0, living.xmax - min([restored, *filter(None, forks)]))
 
 
+def check_no_swap(settings: Settings) -> None:
+    """Raise Problem if a swap was interrupted when the service restarted. With its next start it has the restored
+    volume, so that what it is given until then would be lost, and nobody would know why."""
+    made = copy(settings).read()
+    if made.get("old") and made["volume"] == settings.image["DATA"]:
+        raise Problem("a swap was interrupted: let it end by slipway restore --swap")
+
+
 def discard(settings: Settings, repository: Repository) -> None:
     """Remove what has been restored. If a swap has begun a timeline with it, that has an end now: the living one goes
     on."""
+    check_no_swap(settings)
     begun = copy(settings).read().get("old")
     copy(settings).remove()
     if begun:
@@ -145,7 +155,8 @@ def swap(settings: Settings, repository: Repository) -> None:
             restored.promote(made["volume"])
         except Problem as problem:
             raise Problem(f"{problem}; so the old one serves on") from None
-        shipped(settings, repository, ACTION, PATIENCE)  # so that the branch that ends can be restored to its end
+        # Send all that the living one has, so that the branch that ends can be restored to its end.
+        made["sent"] = shipped(settings, repository, ACTION, PATIENCE) is not None
         restored.note({**made, "promoted": True})
     restored.stop()
     use(settings, made["volume"])
@@ -156,7 +167,9 @@ def swap(settings: Settings, repository: Repository) -> None:
             points.add(settings, repository, "swap")
         cause = f"journalctl -t {settings.service}"
         raise Problem(f"the restored database did not start, so the old one serves on: {cause}")
-    points.add(settings, repository, "swap")
+    begun = points.add(settings, repository, "swap")
+    if not made["sent"]:
+        archive.note_end(settings, begun.at)
     archive.begin_base(settings)
     with contextlib.suppress(Problem):
         points.send(settings, repository)
