@@ -30,7 +30,7 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
         points.bring(settings, repository)
         try:
             made = copy.make(restore.chosen(settings, ACTION, "latest", now))
-            record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
+            record.update(rows=made["rows"], restored=made["seconds"])
             compare(settings, made, release, began)
         finally:
             copy.remove()
