@@ -20,7 +20,7 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
     """Restore, count, compare; read the repository. Raise Problem if anything is not as it should be.
 
     `release`: the live release's migrations, such as "shop 0001_initial,shop 0002_note": as `migrate --check` there."""
-    copy = Copy(settings, "drill")
+    copy = Copy(settings, ACTION)
     wait_for_base(settings)
     with state.recorded(settings, ACTION) as record:
         began, now = time.time(), restore.shipped(settings, repository, ACTION)
