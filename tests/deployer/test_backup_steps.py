@@ -180,6 +180,13 @@ def test_an_action_s_record_begins_with_it(settings):
         assert record["problem"] == str(error) and record["ended"] >= record["began"]
 
 
+def test_what_fails_before_wal_is_looked_at_is_on_record(settings, host, place):
+    host.answers["docker rm -f shop-pgbackrest-base"] = Problem("docker rm did not end within 60 s")
+    with pytest.raises(Problem):
+        archive.ship(settings, place)
+    assert state.load(settings)["wal"]["problem"] == "docker rm did not end within 60 s"
+
+
 def test_a_state_that_cannot_be_written_is_a_failure_afterwards(settings, monkeypatch):
     """The action has done its work; that it has is told nobody, so that it must not look like a success."""
 

@@ -21,8 +21,8 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
 
     `release`: the live release's migrations, such as "shop 0001_initial,shop 0002_note": as `migrate --check` there."""
     copy = Copy(settings, ACTION)
-    wait_for_base(settings)
     with state.recorded(settings, ACTION) as record:
+        wait_for_base(settings)
         began, now = time.time(), restore.shipped(settings, repository, ACTION)
         if not now:  # there was no base backup: then one has begun
             wait_for_base(settings)
