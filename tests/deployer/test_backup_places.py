@@ -145,18 +145,12 @@ def test_a_service_with_backups_archives(data):
         fleet_of(data, {"hosts": ALONE, "backup": {"to": to}})
         for to in ("sftp:backup@nas.example:shop", "/mnt/nas/shop")
     )
-    text = services.description(elsewhere, elsewhere.services[0], "").content
-    words = words_of(services.description(elsewhere, elsewhere.services[0], ""))
-    assert "\nBACKUP=yes\n" in text
-    assert {
-        "archive_mode=on",
-        "archive_timeout=300",
-        f"archive_command={services.ARCHIVE.format(app='shop')}",
-    } <= {*words}
-    assert "type=bind,source=/etc/default/shop-postgres.pgbackrest,target=/etc/pgbackrest,readonly" in words
-    assert "--network=none" not in words and "-p" not in words
-    words = words_of(services.description(folder, folder.services[0], ""))
-    assert "--network=none" in words
+    described = services.description(elsewhere, elsewhere.services[0], "")
+    words = {*words_of(described)}
+    known = "type=bind,source=/etc/default/shop-postgres.pgbackrest,target=/etc/pgbackrest,readonly"
+    command = f"archive_command={services.ARCHIVE.format(app='shop')}"
+    assert "\nBACKUP=yes\n" in described.content
+    assert {"archive_mode=on", "archive_timeout=300", command, known} <= words and not {"--network=none", "-p"} & words
     place = "type=bind,source=/var/backups/shop/place,target=/repository,bind-propagation=rprivate"
-    assert place in words
+    assert {"--network=none", place} <= {*words_of(services.description(folder, folder.services[0], ""))}
     assert "BACKUP" not in services.description(folder, folder.services[1], "").content

@@ -173,10 +173,18 @@ def test_an_action_s_record_begins_with_it(settings):
         assert "ended" not in state.load(settings)["wal"]
     record = state.load(settings)["wal"]
     assert record["ended"] >= record["began"]
-    with pytest.raises(Problem), state.recorded(settings, "wal"):
-        raise Problem("away")
-    record = state.load(settings)["wal"]
-    assert record["problem"] == "away" and record["ended"] >= record["began"]
+    for error in (Problem("away"), OSError(28, "No space left on device", "/etc/default/x")):
+        with pytest.raises(type(error)), state.recorded(settings, "wal"):
+            raise error
+        record = state.load(settings)["wal"]
+        assert record["problem"] == str(error) and record["ended"] >= record["began"]
+
+
+def test_what_fails_before_wal_is_looked_at_is_on_record(settings, host, place):
+    host.answers["docker rm -f shop-pgbackrest-base"] = Problem("docker rm did not end within 60 s")
+    with pytest.raises(Problem):
+        archive.ship(settings, place)
+    assert state.load(settings)["wal"]["problem"] == "docker rm did not end within 60 s"
 
 
 def test_a_state_that_cannot_be_written_is_a_failure_afterwards(settings, monkeypatch):

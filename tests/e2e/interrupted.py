@@ -24,7 +24,7 @@ def restores_that_are_killed(shop):
     before, folder = shop.numbers(), "/var/backups/orders"
     for step in (
         f"test -e {folder}/restored.json",
-        "docker ps | grep -q orders-pgbackrest-restore",
+        "docker ps | grep -q orders-pgbackrest-restored",
         "docker ps | grep -q orders-restored",
     ):
         killed(shop, "beside orders latest", step)

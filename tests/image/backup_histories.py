@@ -56,11 +56,11 @@ def work(run, repository, action):
         "full": (make_full, "base"),
         "prune": (prune, "base"),
         "drill": (drill.run, "drill"),
-        "swap": (restore.swap, "restore"),
-        "discard": (restore.discard, "restore"),
+        "swap": (restore.swap, "restored"),
+        "discard": (restore.discard, "restored"),
     }
     if action not in actions:
-        return lambda: restore.beside(run, repository, action), "restore"
+        return lambda: restore.beside(run, repository, action), "restored"
     function, lock = actions[action]
     return lambda: function(run, repository), lock
 

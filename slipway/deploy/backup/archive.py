@@ -79,12 +79,12 @@ def ship(settings: Settings, repository: Repository, patience: int = ARRIVE, act
     """Have all that the database has now in the repository, within `patience` seconds. Record up to when that can be
     restored, and return it. `action`: the one that runs in this process; the timer's own may run meanwhile, in another
     container."""
-    leftovers.remove(settings)
-    configuration.bind(settings)
-    base = state.of(settings, BASE)
-    if base.get("problem") and time.time() - base["failed"] > AGAIN:  # a unit that waits for Restart= cannot be started
-        begin_base(settings)
     with state.recorded(settings, ACTION) as record:
+        leftovers.remove(settings)
+        configuration.bind(settings)
+        base = state.of(settings, BASE)
+        if base.get("problem") and time.time() - base["failed"] > AGAIN:  # systemd starts none that waits for Restart=
+            begin_base(settings)
         now = postgres.heartbeat(settings)
         configuration.tune(settings)
         drop_if_full(settings)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from .shell import Problem, told
 
@@ -33,8 +34,7 @@ class Backup:
         return int(self.first[:8], 16)
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """From `at` on, in seconds, this timeline lived."""
 
     at: float
@@ -105,7 +105,7 @@ def events(swaps: Iterable[Event], seen: Iterable[Event]) -> list[Event]:
     history, which counts for those that no record names, as of a lost server."""
     known = list(swaps)
     named = {event.timeline for event in known}
-    return sorted([*known, *(event for event in seen if event.timeline not in named)], key=lambda event: event.at)
+    return sorted([*known, *(event for event in seen if event.timeline not in named)])
 
 
 def living(at: float, known: Sequence[Event], histories: Mapping[int, str]) -> int:

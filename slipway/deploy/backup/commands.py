@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
     "discard": (restore.discard, ""),
 }
 # Of these, one at a time: they use the same container.
-SHARED = {"beside": "restore", "swap": "restore", "discard": "restore", "print-dump": "dump"}
+SHARED = {"beside": "restored", "swap": "restored", "discard": "restored", "print-dump": "dump"}
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def alone(settings: Settings, action: str) -> Iterator[None]:
         with LockedOpen(path, "a", timeout=0):
             pass
     except TimeoutError:
-        if action == "restore":
+        if action == "restored":
             raise Problem(f"another restore of {settings.app} runs") from None
         # stdout may be a dump
         print(f"another docker-backup {action} {settings.app} runs: waiting for its end", file=sys.stderr)

@@ -1,7 +1,7 @@
 """A copy of the database beside the living one: a volume, and a container that only this host's root can ask.
 
-`name` is "restored" for a restore, "drill" for a drill. /var/backups/APP/NAME.json describes the copy. Its Postgres
-stays in recovery, at the end of its way, until it is promoted."""
+`name` is "restored" or "drill", as its action. /var/backups/APP/NAME.json describes the copy. Its
+Postgres stays in recovery, at the end of its way, until it is promoted."""
 
 from __future__ import annotations
 
@@ -77,10 +77,6 @@ class Copy:
     def file(self) -> Path:
         return Path(self.settings.folder, f"{self.name}.json")
 
-    @property
-    def action(self) -> str:
-        return "drill" if self.name == "drill" else "restore"
-
     def make(self, choice: Choice) -> dict[str, Any]:
         """Restore into a new volume, and start a container on it. Return what has been restored, which goes to `file`,
         too. A copy of before is removed."""
@@ -106,7 +102,7 @@ class Copy:
 
     def remove(self) -> None:
         """Remove the container, and the volume unless the service runs on it."""
-        shell.remove_containers(self.container, pgbackrest.container(self.settings, self.action))
+        shell.remove_containers(self.container, pgbackrest.container(self.settings, self.name))
         volume = self.read().get("volume")
         if volume and volume != self.settings.image["DATA"]:
             shell.run(["docker", "volume", "rm", "-f", volume], seconds=300)
@@ -151,7 +147,7 @@ class Copy:
         before = 0
         while True:
             try:
-                pgbackrest.call(self.settings, self.action, words, volume, script=RESTORE)
+                pgbackrest.call(self.settings, self.name, words, volume, script=RESTORE)
                 return
             except Problem as problem:
                 now = size()
@@ -161,7 +157,7 @@ class Copy:
 
     def control(self, volume: str) -> str:
         """Return what pg_controldata says of the files."""
-        return pgbackrest.call(self.settings, self.action, [], volume, seconds=60, script="exec pg_controldata")
+        return pgbackrest.call(self.settings, self.name, [], volume, seconds=60, script="exec pg_controldata")
 
     # ---- the container ----
 

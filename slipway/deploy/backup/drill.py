@@ -20,9 +20,9 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
     """Restore, count, compare; read the repository. Raise Problem if anything is not as it should be.
 
     `release`: the live release's migrations, such as "shop 0001_initial,shop 0002_note": as `migrate --check` there."""
-    copy = Copy(settings, "drill")
-    wait_for_base(settings)
+    copy = Copy(settings, ACTION)
     with state.recorded(settings, ACTION) as record:
+        wait_for_base(settings)
         began, now = time.time(), restore.shipped(settings, repository, ACTION)
         if not now:  # there was no base backup: then one has begun
             wait_for_base(settings)
@@ -30,7 +30,7 @@ def run(settings: Settings, repository: Repository, release: str = "") -> None:
         points.bring(settings, repository)
         try:
             made = copy.make(restore.chosen(settings, ACTION, "latest", now))
-            record.update(rows=made["rows"], tables=made["tables"], restored=made["seconds"])
+            record.update(rows=made["rows"], restored=made["seconds"])
             compare(settings, made, release, began)
         finally:
             copy.remove()

@@ -20,12 +20,10 @@ def lock_path(settings: Settings, action: str) -> str:
 def remove(settings: Settings) -> None:
     """Remove what is left of those actions that do not run. (Their own next run would, but may be far.) A whole copy
     waits for its swap, unless it is a drill's."""
-    for action, name in (("base", ""), ("drill", "drill"), ("restore", "restored")):
-        with (
-            contextlib.suppress(TimeoutError, FileNotFoundError),
-            LockedOpen(lock_path(settings, action), "a", timeout=0),
-        ):
-            shell.remove_containers(pgbackrest.container(settings, action))
-            made = Copy(settings, name).read() if name else {}
+    for name in ("base", "drill", "restored"):
+        lock = LockedOpen(lock_path(settings, name), "a", timeout=0)
+        with contextlib.suppress(TimeoutError, FileNotFoundError), lock:
+            shell.remove_containers(pgbackrest.container(settings, name))
+            made = Copy(settings, name).read()
             if made and (name == "drill" or "rows" not in made):
                 Copy(settings, name).remove()

@@ -21,14 +21,14 @@ from .repository import Repository
 from .settings import Settings
 from .shell import Problem, say
 
-ACTION = "restore"
+ACTION = "restored"
 PATIENCE = 30  # seconds for the place during a swap, while visitors wait
 ANSWER = 60  # seconds for the database to answer after the swap
 HISTORY = "SELECT pg_read_file('pg_wal/{:08X}.history', true)"
 
 
 def copy(settings: Settings) -> Copy:
-    return Copy(settings, "restored")
+    return Copy(settings, ACTION)
 
 
 def beside(settings: Settings, repository: Repository, at: str) -> None:

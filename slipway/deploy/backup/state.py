@@ -49,10 +49,8 @@ def recorded(settings: Settings, action: str) -> Iterator[dict[str, Any]]:
         save(settings, action, began=began)
     try:
         yield values
-    except Problem as problem:
+    except (Problem, OSError) as problem:
         with contextlib.suppress(OSError):
             save(settings, action, problem=str(problem), failed=time.time(), ended=time.time())
         raise
-    ended = time.time()
-    took = round(ended - began, 1)
-    save(settings, action, **{"at": began, "ended": ended, "seconds": took, "problem": "", **values})
+    save(settings, action, **{"at": began, "ended": time.time(), "problem": "", **values})
