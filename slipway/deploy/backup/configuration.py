@@ -107,6 +107,8 @@ def described(settings: Settings, found: Place) -> tuple[Mapping[str, str], dict
     credentials = settings.keys.get("GOOGLE_APPLICATION_CREDENTIALS", "")
     if found.kind == "gcs" and credentials:
         files["gcs.json"] = read(credentials)
+    if authority := settings.keys.get(place.AUTHORITY, ""):
+        files[place.CERTIFICATES] = read(authority)
     return place.options(found, settings.keys), files
 
 
