@@ -11,6 +11,7 @@ from deployer.test_services import words_of
 from slipway.deploy.backup import configuration, copy, place
 from slipway.deploy.backup.branches import Backup, Target
 from slipway.deploy.backup.choice import Choice
+from slipway.deploy.backup.shell import Problem
 from slipway.deploy.errors import Refused
 from slipway.deploy.server import services
 
@@ -90,6 +91,18 @@ def test_a_place_s_port_user_and_keys():
     assert place.options(place.parse("/mnt/shop"), {}) == {"type": "posix", "path": "/repository"}
     shared = place.options(place.parse("azure:c:/x"), {"AZURE_ACCOUNT_NAME": "n", "AZURE_ACCOUNT_KEY": "k"})
     assert (shared["azure-key-type"], shared["azure-account"], shared["azure-key"]) == ("shared", "n", "k")
+
+
+def test_a_bucket_of_one_s_own_has_a_certificate(settings, tmp_path):
+    """That of SSL_CERT_FILE, as for restic; pgBackRest's container has a copy."""
+    (tmp_path / "minio.crt").write_text("a certificate")
+    settings.keys["SSL_CERT_FILE"] = str(tmp_path / "minio.crt")
+    options, files = configuration.described(settings, place.parse("s3:https://minio.example/bucket/shop"))
+    assert options["storage-ca-file"] == "/etc/pgbackrest/ca.crt" and files == {"ca.crt": "a certificate"}
+    assert "storage-ca-file" not in place.options(place.parse("/mnt/shop"), settings.keys)
+    settings.keys["SSL_CERT_FILE"] = "/missing.crt"
+    with pytest.raises(Problem, match=r"^/missing.crt: No such file"):
+        configuration.described(settings, place.parse("s3:https://minio.example/bucket/shop"))
 
 
 def test_pgbackrest_s_configuration(settings):
