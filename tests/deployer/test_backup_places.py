@@ -92,6 +92,16 @@ def test_a_place_s_port_user_and_keys():
     assert (shared["azure-key-type"], shared["azure-account"], shared["azure-key"]) == ("shared", "n", "k")
 
 
+def test_a_bucket_of_one_s_own_has_a_certificate(settings, tmp_path):
+    """That of SSL_CERT_FILE, as for restic; pgBackRest's container has a copy."""
+    (tmp_path / "minio.crt").write_text("a certificate")
+    bucket = replace(settings, to="s3:https://minio.example/bucket/shop")
+    bucket.keys["SSL_CERT_FILE"] = str(tmp_path / "minio.crt")
+    options, files = configuration.described(bucket)
+    assert options["storage-ca-file"] == "/etc/pgbackrest/ca.crt" and files == {"ca.crt": "a certificate"}
+    assert "storage-ca-file" not in place.options(place.parse("/mnt/shop"), bucket.keys)
+
+
 def test_pgbackrest_s_configuration(settings):
     """The password is in no environment. A repository that only grows is never pruned."""
     settings.keys["RESTIC_PASSWORD"] = "a-password"

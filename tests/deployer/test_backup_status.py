@@ -83,6 +83,16 @@ def test_the_agent_tells_a_killed_run_from_one_that_runs(tmp_path, monkeypatch, 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.parametrize("later", [{"began": NOW, "ended": NOW + 1}, {"began": NOW + 1, "ended": NOW}])
+def test_a_run_that_ends_while_the_agent_looks_was_not_killed(tmp_path, monkeypatch, later):
+    """Nor one after which another has begun."""
+    records = iter([{"drill": {"began": NOW, "ended": NOW - 60}}, {"drill": later}])
+    monkeypatch.setattr(agent, "recorded", lambda host: next(records))
+    monkeypatch.setattr(Host, "states", lambda host, *units: {unit: {"ActiveState": "active"} for unit in units})
+    assert "killed" not in agent.collect(Host("shop", str(tmp_path)))["runs"]["drill"]
+    assert next(records, None) is None
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "UTC"])
 def test_docker_backup_tells_times_in_this_machine_s_zone(monkeypatch, zone):
     monkeypatch.setenv("TZ", zone)

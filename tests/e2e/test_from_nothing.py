@@ -3,7 +3,6 @@
 import re
 import secrets
 import shlex
-import subprocess
 
 import pytest
 
@@ -90,13 +89,6 @@ class Reader:
         return self.server.ssh(f"{SITE} {options} '{url}'").stdout
 
 
-def bring_images(server, *images):
-    """Bring images of this machine's engine to a server, which may reach no registry."""
-    saved = subprocess.Popen(["docker", "save", *map(apps.official, images)], stdout=subprocess.PIPE)
-    server.run("docker load --quiet", stdin=saved.stdout, timeout=300)
-    assert saved.wait() == 0
-
-
 @pytest.mark.extra
 def test_from_nothing(fleet, project_image):
     """The site answers by https with database, broker, worker and beat of the same server, also after a power cut.
@@ -106,7 +98,8 @@ def test_from_nothing(fleet, project_image):
     reader, server = Reader(fleet), fleet.hosts["web1"]
     server.run("cat >/usr/local/bin/certbot && chmod +x /usr/local/bin/certbot", input=CERTBOT)
     server.run("DEBIAN_FRONTEND=noninteractive apt-get purge -q -y nginx nginx-common")  # which test servers have
-    bring_images(server, "postgres:17", "redis:7")
+    for image in ("postgres:17", "redis:7"):
+        apps.official(image)  # to this machine's engine, as the server may reach no registry
     reader.describe()
     reader.acquaint(fleet.services)
     for line in commands(PAGE):

@@ -58,11 +58,11 @@ class Service:
     def say(self, name, text=""):
         put(self.stub / name, text)
 
-    def __call__(self, verb="prepare"):
+    def __call__(self, verb="prepare", *more):
         """Run docker-service. Return its exit code and what it says, without the seconds of an upgrade."""
         path = f"{self.stub}:{os.environ['PATH']}"
         env = {"PATH": path, "STUB": str(self.stub), "DOCKER_RUNNER_ROOT": str(self.root)}
-        done = run([*self.shell, HOST / "docker-service", verb, "shop-postgres"], timeout=60, env=env)
+        done = run([*self.shell, HOST / "docker-service", verb, "shop-postgres", *more], timeout=60, env=env)
         return done.returncode, re.sub(r"^\d+\.\d\n$", "", done.stdout) + done.stderr.replace(str(self.root), "")
 
     def calls(self, word):
@@ -244,6 +244,8 @@ def test_an_upgrade_brings_the_newest_image(service):
     assert service("upgrade")[0] == 66 and service() == (0, "")
     assert service("newest") == (0, "17.5 17.5 same\n")
     service.say("version", "17.6")
+    pulls = len(service.calls("pull"))
+    assert service("newest", "sent") == (0, "17.5 17.6 new\n") and len(service.calls("pull")) == pulls > 0
     assert service("newest") == (0, "17.5 17.6 new\n") and service.image[2] == "IMAGE_ID=sha256:17.5"
     assert service("upgrade") == (0, "") and service.image[2] == "IMAGE_ID=sha256:17.6"
     assert service.calls("systemctl")[-1] == "systemctl restart docker-service@shop-postgres"

@@ -42,9 +42,10 @@ def build():
 
 
 class Server:
-    """A server with a database `app`, and a folder as the place of its backups, or with `to` another place."""
+    """A server with a database `app`, and a folder as the place of its backups, or with `to` another one, for which it
+    has `keys`."""
 
-    def __init__(self, folder, monkeypatch, image, to=""):
+    def __init__(self, folder, monkeypatch, image, to="", **keys):
         self.root, self.place = Path(folder), Path(folder, "nas/shop")
         self.app = f"t{secrets.token_hex(4)}"  # Hypothesis seeds random: two runs would get one name
         self.began_base = 0
@@ -59,7 +60,9 @@ class Server:
         self.write(".image", f"IMAGE_ID={image}\nOWNER={owner}\nVOLUME=/var/lib/postgresql/data\n")
         self.write(".env", "POSTGRES_PASSWORD=a\nAPP_PASSWORD=b\n")
         self.write("", "COMMAND='-c max_connections=50'\n")
-        Path(self.settings.etc, f"{self.app}.backup").write_text(f"RESTIC_PASSWORD={PASSWORD}\n")
+        Path(self.settings.etc, f"{self.app}.backup").write_text(
+            "".join(f"{name}={value}\n" for name, value in {"RESTIC_PASSWORD": PASSWORD, **keys}.items())
+        )
         os.makedirs(self.root / "nas", exist_ok=True)
         os.makedirs(f"{self.settings.etc}/{self.settings.service}.pgbackrest")
         monkeypatch.setattr(leftovers, "LOCKS", f"{self.root}/run")
@@ -112,7 +115,7 @@ class Server:
         place = self.place / "database"
         place.mkdir(parents=True, exist_ok=True)
         os.chown(place, int(user), int(group))
-        elsewhere = self.settings.to.startswith("sftp:")
+        elsewhere = not self.settings.to.startswith("/")
         docker(
             *("run", "--detach", "--name", self.settings.service, "--user", self.owner, "--read-only", "--tmpfs=/tmp"),
             *(

@@ -79,11 +79,7 @@ class Restored(TypedDict):
 
 
 def collect(host: Host) -> Backups:
-    text = disk.read(f"{host.root}/var/backups/{host.app}/state.json")
-    try:
-        runs: dict[str, Run] = json.loads(text or "{}")
-    except ValueError as error:
-        raise Problem(f"/var/backups/{host.app}/state.json is malformed: {error}") from None
+    runs = recorded(host)
     units = {action: f"docker-backup-{action}@{host.app}.timer" for action in ACTIONS}
     states = host.states(*units.values())
     return {
@@ -94,13 +90,35 @@ def collect(host: Host) -> Backups:
     }
 
 
+def recorded(host: Host) -> dict[str, Run]:
+    """Return action → its record."""
+    text = disk.read(f"{host.root}/var/backups/{host.app}/state.json")
+    try:
+        runs: dict[str, Run] = json.loads(text or "{}")
+    except ValueError as error:
+        raise Problem(f"/var/backups/{host.app}/state.json is malformed: {error}") from None
+    return runs
+
+
 def told(host: Host, action: str, run: Run) -> Run:
-    """Return an action's record, which says so if its last run was killed: it has not ended, and does not run."""
+    """Return an action's record, which says so if its last run was killed."""
     whole: Run = {**run, "problem": run.get("problem", "")}
-    began = run.get("began") or 0
-    if action in ACTIONS and began > (run.get("ended") or 0) and not runs_now(host, action):
-        whole["killed"] = began
+    if action in ACTIONS and was_killed(host, action, run):
+        whole["killed"] = run["began"]
     return whole
+
+
+def was_killed(host: Host, action: str, run: Run) -> bool:
+    """Return True if a run has not ended, and does not run. It may end after its record was read, so read that again
+    once nobody holds its lock."""
+    if has_ended(run) or runs_now(host, action):
+        return False
+    last = recorded(host).get(action, run)
+    return last.get("began") == run.get("began") and not has_ended(last)
+
+
+def has_ended(run: Run) -> bool:
+    return (run.get("began") or 0) <= (run.get("ended") or 0)
 
 
 def runs_now(host: Host, action: str) -> bool:

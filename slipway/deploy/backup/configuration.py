@@ -72,13 +72,7 @@ def is_written(settings: Settings) -> bool:
 
 def write(settings: Settings) -> None:
     """Write the folder. Raise Problem if the place cannot be reached by what root has here."""
-    if settings.place.kind == "sftp":
-        options, files = sftp.described(settings)
-    else:
-        options, files = place.options(settings.place, settings.keys), {}
-    credentials = settings.keys.get("GOOGLE_APPLICATION_CREDENTIALS", "")
-    if settings.place.kind == "gcs" and credentials:
-        files["gcs.json"] = Path(credentials).read_text(encoding="utf-8")
+    options, files = described(settings)
     folder, owner = path(settings).parent, postgres.owner(settings)
     folder.mkdir(exist_ok=True)
     os.chown(folder, *owner)
@@ -86,6 +80,19 @@ def write(settings: Settings) -> None:
     files["pgbackrest.conf"] = text(settings, options, queue(settings), postgres.data_path(settings))
     for name, content in files.items():
         write_replace(folder / name, content, 0o400, owner)
+
+
+def described(settings: Settings) -> tuple[Mapping[str, str], dict[str, str]]:
+    """Return the repository's options, and name → content of further files."""
+    if settings.place.kind == "sftp":
+        return sftp.described(settings)
+    files = {}
+    credentials = settings.keys.get("GOOGLE_APPLICATION_CREDENTIALS", "")
+    if settings.place.kind == "gcs" and credentials:
+        files["gcs.json"] = Path(credentials).read_text(encoding="utf-8")
+    if authority := settings.keys.get(place.AUTHORITY, ""):
+        files[place.CERTIFICATES] = Path(authority).read_text(encoding="utf-8")
+    return place.options(settings.place, settings.keys), files
 
 
 def tune(settings: Settings) -> None:

@@ -19,6 +19,8 @@ FORMS = {
     "posix": re.compile(r"(?P<where>)(?P<path>/\S+)"),
 }
 PARAMETER = re.compile(r"(?:key|pass|password|secret|sig|token)=", re.IGNORECASE)
+AUTHORITY = "SSL_CERT_FILE"  # as restic reads it: a file with the certificates that a server of one's own is known by
+CERTIFICATES = "ca.crt"  # its copy in the configuration
 # restic's variables of the environment, and what pgBackRest calls them
 KEYS = {
     "AWS_ACCESS_KEY_ID": "s3-key",
@@ -96,5 +98,7 @@ def options(place: Place, keys: Mapping[str, str]) -> dict[str, str]:
             values |= {"gcs-key-type": "service", "gcs-key": f"{CONFIGURATION}/gcs.json"}
     elif place.kind == "azure":
         values |= {"azure-container": place.where, "azure-key-type": "sas" if "AZURE_ACCOUNT_SAS" in keys else "shared"}
+    if AUTHORITY in keys and not place.folder:
+        values |= {"storage-ca-file": f"{CONFIGURATION}/{CERTIFICATES}"}
     prefix = f"{place.kind}-"
     return values | {to: keys[name] for name, to in KEYS.items() if to.startswith(prefix) and keys.get(name)}

@@ -8,6 +8,8 @@ from ..agent.roles import SERVICES
 from ..config import Fleet, Service
 from ..errors import DeployError, Refused
 from ..server import services
+from ..ssh import service_images
+from ..ssh.child import in_thread
 from ..ssh.connection import run, who
 from ..ssh.connections import locked
 from ..ssh.gather import on_one
@@ -40,13 +42,22 @@ def confirm(question: str) -> bool:
 
 
 async def versions(fleet: Fleet, service: Service) -> list[str]:
-    """Let the host pull the image. Return the running version, the image's, and "new" or "same"."""
+    """Let the host get the newest image. Return the running version, the image's, and "new" or "same"."""
     words = ["docker-service", "newest", services.container(fleet.app, service.kind)]
+    if fleet.registry == "ssh":
+        await on_one(service.host, send_newest(fleet, service), Refused)
+        words.append("sent")
     done = await on_one(service.host, run(service.host, fleet.ssh, words, timeout=PULL), Refused)
     output = decoded(done.out).split()
     if done.code or len(output) != 3:
         raise Refused(f"{service.host.name}: {decoded(done.err)}")
     return output
+
+
+async def send_newest(fleet: Fleet, service: Service) -> None:
+    machine = await run(service.host, fleet.ssh, ["uname", "-m"], check=True)
+    await in_thread(service_images.pull, service.image)
+    await in_thread(service_images.send, service.image, service.host, fleet.ssh, decoded(machine.out))
 
 
 async def upgrade(fleet: Fleet, service: Service) -> str:

@@ -22,9 +22,12 @@ class Ssh:
     config: str = ""
     user: str = ""
 
-    def command(self, address: str, words: Sequence[str], share: str = "", tty: bool = False) -> list[str]:
+    def command(
+        self, address: str, words: Sequence[str], share: str = "", tty: bool = False, compressed: bool = False
+    ) -> list[str]:
         """Return the command line that runs `words` as root, without prompts. `share`: path of the socket that the
-        command opens for `forward`; images go over such a connection. `tty`: the command gets a terminal."""
+        command opens for `forward`; images go over such a connection. `tty`: the command gets a terminal. `compressed`:
+        ssh compresses, as it does with `share`."""
         options = [
             "BatchMode=yes",
             "ConnectTimeout=10",
@@ -38,7 +41,7 @@ class Ssh:
         ]
         # Override a ControlMaster in the user's ssh_config, which would keep our connection open.
         options += [f"ControlMaster={'yes' if share else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
-        options += ["Compression=yes"] if share else []
+        options += ["Compression=yes"] if share or compressed else []
         options += [f"User={self.user}"] if self.user else []
         config = ["-F", self.config] if self.config else []
         return [

@@ -1,13 +1,14 @@
 """The part of the recipe that sets up Postgres, Redis and backups."""
 
 from pyinfra.context import host
+from pyinfra.facts.server import Arch
 from pyinfra.operations import server
 from pyinfra.operations.util import any_changed
 
 from ..config import Fleet, Host, Service
 from ..server import backups, services
 from .named import LONG, owned_folder, write
-from .operations import BackupsReady, ConnectionsAllowed, Entry, ServicesReady, program
+from .operations import BackupsReady, ConnectionsAllowed, Entry, ImagePresent, ServicesReady, program, sent_image
 from .services import Credentials
 
 
@@ -29,6 +30,16 @@ def prepare(fleet: Fleet, service: Service, credentials: Credentials, existing: 
     write(services.description(fleet, service, listen, allowed), existing)
     write(services.configuration(fleet, service, credentials.passwords[service.kind]), existing)
     if name not in host.get_fact(ServicesReady, names=[name]):
+        if fleet.registry == "ssh" and not host.get_fact(ImagePresent, image=service.image):
+            architecture = host.get_fact(Arch)
+            sent_image(
+                name=f"send {service.image}",
+                image=service.image,
+                machine=service.host,
+                ssh=fleet.ssh,
+                architecture=architecture,
+                _timeout=LONG,
+            )
         server.shell(name=f"prepare {service.kind}", commands=f"docker-service prepare {name}", _timeout=LONG)
 
 

@@ -13,8 +13,11 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations.util.files import chmod, chown
 
+from ..config import Host
+from ..config.ssh import Ssh
 from ..server.files import File
 from ..server.site import NGINX, Site
+from ..ssh import service_images
 
 Commands = Generator[PyinfraCommand | str, None, None]
 
@@ -80,6 +83,18 @@ class ServicesReady(FactBase[list[str]]):
 
     def process(self, output: Iterable[str]) -> list[str]:
         return [*output]
+
+
+class ImagePresent(FactBase[bool]):
+    """A fact: True if the host's Docker has an image of this name."""
+
+    default = bool
+
+    def command(self, image: str) -> StringCommand:
+        return StringCommand("! docker image inspect", QuoteString(image), ">/dev/null 2>&1 || echo present")
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "present" in output
 
 
 class ConnectionsAllowed(FactBase[int]):
@@ -192,6 +207,24 @@ def nginx_site(site: Site) -> Commands:
         yield PutWhole(in_copy(rest, path), content)
     yield f"unshare --mount sh -c 'mount --bind {copy} {NGINX} && nginx -t -q' || {{ rm -rf {copy}; exit 1; }}"
     yield swap_script(rest)
+
+
+class SentImage(PyinfraCommand):
+    """Sends an image when pyinfra's operation runs."""
+
+    def __init__(self, image: str, machine: Host, ssh: Ssh, architecture: str) -> None:
+        super().__init__()
+        self.words = image, machine, ssh, architecture
+
+    def execute(self, state: Any, host: Any, connector_arguments: Any) -> bool:
+        service_images.send(*self.words)
+        return True
+
+
+@operation()
+def sent_image(image: str, machine: Host, ssh: Ssh, architecture: str) -> Commands:
+    """Send an image of this machine to a host whose `uname -m` says `architecture`."""
+    yield SentImage(image, machine, ssh, architecture)
 
 
 # ---- nginx's scripts: test the files in a copy of /etc/nginx, then move each into place ----
