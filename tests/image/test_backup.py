@@ -9,7 +9,7 @@ import pytest
 from engine import docker
 from image import backup_server
 from image.backup_server import PASSWORD, Server
-from proc import run
+from proc import run, wait_until
 from slipway.deploy.backup import configuration, drill, points, postgres, restore, set_up
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.shell import Problem
