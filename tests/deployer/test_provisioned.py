@@ -16,7 +16,7 @@ def test_what_a_host_tells_of_a_file(tmp_path):
     """Mode, owner and hash; of a file with a secret no hash, nor of a folder, or a pipe, for which it would wait for
     ever."""
     host = Host("shop", str(tmp_path))
-    paths = ["/etc/default/shop", "/etc/default/shop.env", "/etc/default/shop-postgres", "/etc/default/shop-redis"]
+    paths = ["/etc/default/shop", "/etc/default/shop.env", "/etc/default/shop.backup.json", "/etc/default/shop-redis"]
     paths.append("/etc/default/shop-postgres")
     (tmp_path / paths[-1][1:]).mkdir(parents=True, mode=0o700)
     for path in paths[:2]:
