@@ -2,9 +2,10 @@
 
     make faults ARGS="[--faults TEXT] [--steps STEP…] [--actions deploy rollback] [--sample MINUTES] [--peers | --data]"
 
-It makes servers with Debian 12 and 13, and runs the cells that var/faults.jsonl does not have yet of this commit. The
-last line of each says which rules were broken. One fault needs root on Linux, for a loop device. At the end it writes
-docs/faults.md and docs/faults.tsv, if no cell is missing. With --data the same of backups and restores: see data.py.
+It makes servers with Debian 12 and 13, and runs the cells that var/faults.jsonl does not have yet of the last commit
+that changed what deploys and hosts run. The last line of each says which rules were broken. One fault needs root on
+Linux, for a loop device. At the end it writes docs/faults.md and docs/faults.tsv, if no cell is missing. With --data
+the same of backups and restores: see data.py.
 """
 
 import argparse
@@ -26,12 +27,13 @@ from proc import ROOT, output
 
 KEPT = ROOT / "var/faults.jsonl"
 ACTIONS = ("deploy", "rollback")
+DEPLOYS = ("slipway/deploy", "slipway/lasting", "slipway/envfile.py", "deploy", "tests/e2e/apps/echo")
+DATA = ("slipway/deploy/backup", "slipway/deploy/server", "slipway/lasting", "slipway/envfile.py")
 OF_A_DEPLOY = ("publish", "watch")  # a rollback goes to files and a release that have proved themselves
 
 
-def tested():
-    """Return the last commit that changed what deploys and hosts run. Exit if there are changes that it lacks."""
-    paths = ["slipway/deploy", "slipway/lasting", "slipway/envfile.py", "deploy", "tests/e2e/apps/echo"]
+def tested(paths):
+    """Return the last commit that changed the paths. Exit if there are changes that it lacks."""
     if changed := output(["git", "status", "--porcelain", *paths], cwd=ROOT):
         sys.exit(f"make faults: commit first:\n{changed}")
     return output(["git", "log", "-1", "--format=%H", "--", *paths], cwd=ROOT).strip()
@@ -105,7 +107,8 @@ def main():
     parser.add_argument("--sample", type=float, default=0, metavar="MINUTES", help="begin no cell after so long")
     parser.add_argument("--peers", action="store_true", help="only some, and other tools beside them")
     parser.add_argument("--data", action="store_true", help="only of backups and restores; --actions and --steps: all")
-    args, commit = parser.parse_args(), tested()
+    args = parser.parse_args()
+    commit = tested(DATA if args.data else DEPLOYS)
     if args.data:
         from matrix import data  # only now: it needs the project's own image
 

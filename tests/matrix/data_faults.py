@@ -161,6 +161,8 @@ def second_base(cell):
 # What the matrix does not have, and why.
 LEFT_OUT = {
     "the disk is full": "`tests/e2e/small_disk.py`, whose database is on a disk of its own",
+    "memory is short": "the kernel then kills the container that works, as above",
+    "a prune": "it ends each base backup",
     "the clock is an hour off": "hosts in containers share the kernel's clock",
     "a new server, from nothing": "`tests/e2e/test_from_nothing.py` and `test_the_server_is_lost`",
     "two servers of one name": "provisioning refuses them: `tests/deployer/test_provision.py`",
