@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.backup_host import backup_in, room
-from slipway.deploy.backup import copy, leftovers, points, restore, shell
+from slipway.deploy.backup import copy, leftovers, points, restore, shell, state
 from slipway.deploy.backup.branches import Choice, Target
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.points import Point
@@ -51,26 +51,33 @@ def test_a_swap(settings, host, place, promotes):
 
 
 def test_what_the_living_database_has_is_sent_before_a_swap(settings, host, place, promotes):
-    """So that its branch can be restored to its end. A place that is away holds no swap up."""
+    """So that its branch can be restored to its end. A place that is away holds no swap up, but what was not sent is
+    not offered any more."""
     restored(settings)
     restore.swap(settings, place)
+    assert not state.of(settings, "wal")["gaps"]
     sent, restarts = (host.said.index(host.ran(part)[0]) for part in ("pg_current_xact_id", "restart docker-service"))
     assert sent < restarts
     restored(settings, "shop-postgres-3")
     place.problem = "away"
+    state.save(settings, "wal", until=1900.0)
     restore.swap(replace(settings), place)
     assert image_of(settings)["DATA"] == "shop-postgres-3"
+    assert state.of(settings, "wal")["gaps"] == [[1900.0, 2000.5]]
 
 
 def test_a_swap_that_was_killed_goes_on(settings, host, place, promotes, capsys):
-    """With the service on the new volume already. The volume that is named at the end is that of before, and no second
-    timeline begins."""
+    """With the service on the new volume already, or from its next restart on: nothing else may make anybody forget
+    that. The volume that is named at the end is that of before, and no second timeline begins."""
     restored(settings)
     host.answers = {"restart docker-service": Killed(), **host.answers}
     with pytest.raises(Killed):
         restore.swap(settings, place)
     settings = replace(settings)  # as in another process
     assert image_of(settings)["DATA"] == "shop-postgres-2"
+    for forgets in (restore.discard, lambda *given: restore.beside(*given, "latest")):
+        with pytest.raises(Problem, match="a swap was interrupted: let it end by slipway restore --swap"):
+            forgets(settings, place)
     del host.answers["restart docker-service"]
     restore.swap(settings, place)
     assert len(host.ran("promote")) == 1 and not host.ran("volume rm")
