@@ -1,6 +1,7 @@
 """docker-backup's restores and swaps: nothing that fails harms the living database."""
 
 import contextlib
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -202,6 +203,21 @@ def test_the_newest_second_is_reached_at_the_end_of_the_last_segment(settings, m
         return
     with pytest.raises(Problem, match="the newest second is not reached"):
         wait()
+
+
+def test_a_copy_that_never_starts_is_no_end(settings, host, monkeypatch):
+    """Without a segment that it needs before it answers, Postgres asks for that one for ever. While it gets one after
+    the other it may take as long as it likes."""
+    now = itertools.count(0, 40)  # each look at the clock is 40 s after the last one
+    monkeypatch.setattr(copy.time, "monotonic", lambda: next(now))
+    waits(monkeypatch, *[""] * 40)
+    titles = [*(f"waiting for {segment:024}" for segment in range(8) for _ in range(2)), *["waiting for 9"] * 20]
+    shown = iter(titles)
+    monkeypatch.setattr(host, "answer", lambda command, input=None: f"postgres: startup {next(shown)}")
+    monkeypatch.setattr(shell, "is_running", lambda name: True)
+    with pytest.raises(Problem, match="missing or damaged: the restore came to no change after its base backup"):
+        Copy(settings, "restored").wait(Choice(backup_in(1), Target(1), 2 << 24, 0, 0))
+    assert 16 < len(titles) - len([*shown]) < 30, "not before it has asked for the same one for long"
 
 
 def test_a_pause_for_want_of_connections_is_no_end(settings, monkeypatch):

@@ -165,3 +165,12 @@ def test_the_chosen_backup_lies_on_the_branch_that_lived_then(steps, data):
 def on_way(life, each, timeline):
     segment = branches.number(each.first)
     return each.timeline == timeline or segment <= life.parents[timeline].get(each.timeline, -1)
+
+
+def test_a_backup_without_a_segment_of_its_own_is_not_whole():
+    """Postgres would wait for that one before it answers."""
+    archived = {name(2, number) for number in (254, 255, 257)}
+    assert branches.is_whole(name(2, 254), name(2, 255), archived)
+    assert not branches.is_whole(name(2, 255), name(2, 257), archived) and not branches.is_whole(
+        name(1, 254), name(1, 254), archived
+    )

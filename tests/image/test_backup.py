@@ -10,7 +10,7 @@ from engine import docker
 from image import backup_server
 from image.backup_server import PASSWORD, Server
 from proc import run, wait_until
-from slipway.deploy.backup import configuration, drill, points, postgres, restore, set_up
+from slipway.deploy.backup import configuration, drill, pgbackrest, points, postgres, restore, set_up
 from slipway.deploy.backup.copy import Copy
 from slipway.deploy.backup.shell import Problem
 
@@ -79,6 +79,21 @@ def test_a_missing_segment_is_no_later_end(server):
     server.stop()
     docker("volume", "rm", server.settings.service)  # which has that segment, too
     with pytest.raises(Problem, match=r"the newest second is not reached.*the restore came to 20"):
+        server.beside("latest")
+
+
+def test_a_base_backup_without_its_own_wal_is_none(server):
+    """The one before takes its place."""
+    server.add(1)
+    older = pgbackrest.look(server.settings, "test").backups
+    server.base()
+    server.add(2)
+    server.ship()
+    newer = pgbackrest.look(server.settings, "test").backups[-1]
+    [own] = [path for path in server.archived() if path.name.startswith(newer.first)]
+    own.unlink()
+    assert pgbackrest.look(server.settings, "test").backups == older
+    with pytest.raises(Problem, match="WAL is missing or damaged"):
         server.beside("latest")
 
 

@@ -154,6 +154,11 @@ def segments(names: Iterable[str]) -> set[str]:
     return {each[:24] for each in names if SEGMENT.match(each) and each[24:25] in ("", "-")}
 
 
+def is_whole(first: str, last: str, archived: set[str]) -> bool:
+    """Return True if no segment is missing from the first one to the last one, of one timeline."""
+    return all(name(int(first[:8], 16), each) in archived for each in range(number(first), number(last) + 1))
+
+
 def first_gap(first: str, timeline: int, history: str, archived: set[str]) -> str:
     """Return the first segment that is missing between `first` and the end of a timeline's archive, or ""."""
     left = {each: lsn // BYTES for each, lsn in ancestors(history).items()}

@@ -30,6 +30,7 @@ PROCESSES = "--process-max=4"  # of a restore
 CONNECTIONS = 100  # Postgres' own default
 MEMORY = 512 << 20  # bytes of the container
 PATIENCE = 20  # seconds to wait for a segment that the place does not give
+STARTS = 300  # seconds to wait for a segment before Postgres answers, when nobody knows if it is on its way
 WAITS = ("RecoveryRetrieveRetryInterval", "RecoveryWalStream")  # what Postgres waits for at the end of all WAL
 # Old passwords are back, so that the host's own ones are set again. What led the recovery is not needed any more.
 SET_UP = r"""
@@ -181,19 +182,28 @@ class Copy:
         how far it came, if it cannot."""
         asked, since = "", time.monotonic()  # where it asked in vain for more, and since when
         while True:
-            paused, lsn, waits = (self.asked(WHERE) or "f 0/0 -").split()
+            answer = self.asked(WHERE)
+            paused, came, event = answer.split() if answer else ("f", self.segment(), "-")
+            waits, patience = (event in WAITS, PATIENCE) if answer else (came != "", STARTS)
             if paused == "t" and "insufficient parameter settings" in self.log():  # it pauses for want of these, too
                 raise Problem("the restored database needs more connections than the living one has: see docker logs")
             if paused == "t":
                 return
-            if waits in WAITS and lsn != asked:
-                asked, since = lsn, time.monotonic()
-            if waits in WAITS and choice.target.is_latest and lsn_of(lsn) > choice.end:
+            if waits and came != asked:
+                asked, since = came, time.monotonic()
+            if answer and waits and choice.target.is_latest and lsn_of(came) > choice.end:
                 return
-            if waits in WAITS and time.monotonic() - since > PATIENCE:
-                newest = came_to(float(self.sql(NEWEST) or 0))
-                raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {newest}")
+            if waits and time.monotonic() - since > patience:
+                newest = float(self.sql(NEWEST) or 0) if answer else 0
+                raise Problem(f"the newest second is not reached, as WAL is missing or damaged: {came_to(newest)}")
             time.sleep(0.2)
+
+    def segment(self) -> str:
+        """Return the segment of WAL for which Postgres waits before it answers, as the title of its process says."""
+        script = "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"
+        titles = shell.run(["docker", "exec", self.container, "sh", "-c", script], seconds=60).stdout
+        waits = re.search(r"startup waiting for (\w+)", titles)
+        return waits[1] if waits else ""
 
     def asked(self, query: str) -> str:
         """Return the answer to a query, "" while Postgres starts. Raise Problem if it has ended."""

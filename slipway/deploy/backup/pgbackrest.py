@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import configuration, postgres, shell
+from . import branches, configuration, postgres, shell
 from .branches import Backup, lsn_of
 from .place import CONFIGURATION, INSIDE
 from .settings import Settings
@@ -130,11 +130,13 @@ def look(settings: Settings, action: str, patience: int = 0) -> Seen:
         for path, _, text in (part.partition("\n") for part in parts)
         if path.startswith(archive)
     }
-    return Seen(backups(info, newest["id"]), str(newest["system-id"]), files, histories)
+    whole = backups(info, newest["id"], branches.segments(files))
+    return Seen(whole, str(newest["system-id"]), files, histories)
 
 
-def backups(info: Mapping[str, Any], database: object) -> list[Backup]:
-    """Return the whole backups of a database that `info` lists, oldest first."""
+def backups(info: Mapping[str, Any], database: object, archived: set[str]) -> list[Backup]:
+    """Return the whole backups of a database that `info` lists, oldest first. Without one of the segments that were
+    written meanwhile, Postgres would never start with a backup."""
     return [
         Backup(
             label=entry["label"],
@@ -145,7 +147,9 @@ def backups(info: Mapping[str, Any], database: object) -> list[Backup]:
             bytes=entry["info"]["size"],
         )
         for entry in info.get("backup", [])
-        if not entry.get("error") and entry["database"]["id"] == database
+        if not entry.get("error")
+        and entry["database"]["id"] == database
+        and branches.is_whole(entry["archive"]["start"], entry["archive"]["stop"], archived)
     ]
 
 
