@@ -229,6 +229,16 @@ def test_a_pause_for_want_of_connections_is_no_end(settings, monkeypatch):
         Copy(settings, "restored").wait(Choice(backup_in(1), Target(1, lsn=5), 0, 0, 0))
 
 
+def test_copies_of_one_second_have_volumes_of_their_own(settings, host, monkeypatch):
+    """A drill and a restore may begin at once."""
+    monkeypatch.setattr(copy.time, "strftime", lambda form: "20261124-030000")
+    for name in ("check_room", "fetch", "start", "wait"):
+        monkeypatch.setattr(Copy, name, lambda *given: None)
+    monkeypatch.setattr(Copy, "described", lambda *given: {})
+    choice = Choice(backup_in(1), Target(1), 0, 0, 0)
+    assert len({Copy(settings, name).make(choice)["volume"] for name in ("restored", "drill")}) == 2
+
+
 def test_a_second_database_needs_disk_and_memory(settings, host, monkeypatch):
     os.makedirs(f"{settings.root}/proc")
     Path(settings.root, "proc/meminfo").write_text("MemAvailable:  500000 kB\n")

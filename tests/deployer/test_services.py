@@ -58,6 +58,7 @@ def test_a_host_with_services_alone_takes_no_part_in_deploys(apart):
         ({"service.postgres.memory": "1"}, "service.postgres.memory: '1' is not a size"),
         ({"service.mysql": {}}, "service.mysql: 'mysql' is not one of postgres, redis"),
         ({"process.redis.command": "x"}, "process.redis: the name is taken"),
+        ({"process.drill.command": "x"}, "process.drill: the name is taken"),
         ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, 'hosts: engine.kind = "swarm" runs no postgres'),
     ],
 )

@@ -83,7 +83,7 @@ class Copy:
         too. A copy of before is removed."""
         self.remove()
         self.check_room(choice)
-        volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}", time.time()
+        volume, began = f"{self.settings.service}-{time.strftime('%Y%m%d-%H%M%S')}-{self.name}", time.time()
         self.note({"volume": volume})  # so that the next one removes what is left
         self.fetch(choice, volume)
         say("replaying the changes since then")

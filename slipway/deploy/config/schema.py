@@ -59,6 +59,8 @@ NO_PROCESS = (
     "nginx",
     "wal",
     "backup",
+    "drill",
+    "restored",
     *SERVICES,
 )
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
