@@ -131,7 +131,7 @@ ENDS = "\x1b[0mThe command '/bin/sh -c' returned a non-zero code: 100\n"
         (f"Step 3\n\x1b[91mE: Unable to locate package pgbackrest\n{ENDS}", "E: Unable to locate package pgbackrest"),
         (f"DEPRECATED: it\n\x1b[91m{FETCH}\nE: Unable to locate package pgbackrest\n{ENDS}", FETCH),
         (f"#5 1.2 {ALPINE}\n#5 1.3 ERROR: unable to select packages:\nERROR: failed to solve: exit code: 1\n", ALPINE),
-        ("no space left on device\n", "no space left on device"),
+        (f"Step 3\n\x1b[91mno space left on device\n{ENDS}", "no space left on device"),
         ("", ""),
     ],
 )
